@@ -1,0 +1,2 @@
+//! The structure check.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the benches share: sample messages of the sizes the perf suite uses.

@@ -1,0 +1,1 @@
+//! Thread-per-core AMQP 0-9-1 engine on io_uring.

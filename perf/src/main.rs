@@ -1,0 +1,2 @@
+//! The perf suite.
+fn main() {}
