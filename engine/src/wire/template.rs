@@ -1,0 +1,246 @@
+//! A publication rendered once: `basic.publish` and the content header of everything a handle
+//! sends along one route with the same properties.
+//!
+//! Rendering a message is then one copy and eight patched bytes, plus those of the identifiers.
+//! Invariant: what comes out is byte for byte what encoding the parts anew would give. The body
+//! frames follow it, see [`content`](super::content).
+
+use super::content::{open_body, seal_body};
+use super::frame::{FrameHeader, FrameKind, write_frame};
+use super::properties::{BODY_SIZE_AT, IdOffsets, Properties};
+use super::{Publish, WireError};
+use std::ops::Range;
+
+/// Method frame and header frame of a repeated publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    bytes: Vec<u8>,
+    channel: u16,
+    header_at: usize,
+    body_size_at: usize,
+    message_id: Range<usize>,
+    correlation_id: Range<usize>,
+}
+
+/// Identifiers that differ from message to message; `None` leaves the template's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids<'a> {
+    /// Replaces `message_id`, with a text of the same length.
+    pub message_id: Option<&'a str>,
+    /// Replaces `correlation_id`, with a text of the same length.
+    pub correlation_id: Option<&'a str>,
+}
+
+impl Template {
+    /// Renders the frames. An identifier to be replaced later must be present in `properties`
+    /// with a text of its final length.
+    ///
+    /// # Errors
+    /// [`WireError::ShortStringTooLong`].
+    pub fn new(
+        channel: u16,
+        publish: &Publish<'_>,
+        properties: &Properties,
+    ) -> Result<Self, WireError> {
+        publish.check()?;
+        properties.check()?;
+        let mut bytes = Vec::new();
+        publish.encode_frame(channel, &mut bytes);
+        let header_at = bytes.len();
+        let mut ids = IdOffsets::default();
+        write_frame(&mut bytes, FrameKind::Header, channel, |out| {
+            ids = properties.encode_payload(0, out);
+        });
+        let range = |at: Option<usize>, text: Option<&str>| {
+            let at = at.unwrap_or(0);
+            at..at + text.map_or(0, str::len)
+        };
+        Ok(Self {
+            channel,
+            header_at,
+            body_size_at: header_at + FrameHeader::LEN + BODY_SIZE_AT,
+            message_id: range(ids.message_id, properties.message_id()),
+            correlation_id: range(ids.correlation_id, properties.correlation_id()),
+            bytes,
+        })
+    }
+
+    /// Appends both frames for a body of `body_len` bytes.
+    #[inline]
+    pub fn render(&self, body_len: u64, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.bytes);
+        self.patch_body_size(&mut out[start..], body_len);
+    }
+
+    /// Appends both frames with other identifiers than the template's own.
+    ///
+    /// # Errors
+    /// [`WireError::PatchWidth`]; nothing is appended then.
+    pub fn render_with(
+        &self,
+        body_len: u64,
+        ids: &Ids<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), WireError> {
+        let patches =
+            [(&self.message_id, ids.message_id), (&self.correlation_id, ids.correlation_id)];
+        for (place, text) in patches {
+            if let Some(text) = text.filter(|text| text.len() != place.len()) {
+                return Err(WireError::PatchWidth { expected: place.len(), found: text.len() });
+            }
+        }
+        let start = out.len();
+        self.render(body_len, out);
+        for (place, text) in patches {
+            if let Some(text) = text {
+                out[start..][place.clone()].copy_from_slice(text.as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends both frames and a body that `write` appends, framed for `frame_max`; returns the
+    /// body's length. The body is written in place and moved only if it needs several frames.
+    ///
+    /// # Errors
+    /// As [`Template::render_with`]; nothing is appended and `write` is not called then.
+    ///
+    /// # Panics
+    /// If `write` shortens `out`.
+    pub fn render_body(
+        &self,
+        ids: &Ids<'_>,
+        frame_max: u32,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<usize, WireError> {
+        let start = out.len();
+        self.render_with(0, ids, out)?;
+        let body = open_body(out);
+        write(out);
+        let len = seal_body(out, body, self.channel, frame_max);
+        self.patch_body_size(&mut out[start..], len as u64);
+        Ok(len)
+    }
+
+    /// Bytes of both frames.
+    #[allow(clippy::len_without_is_empty, reason = "a template is never empty")]
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The channel it was made for.
+    #[inline]
+    #[must_use]
+    pub fn channel(&self) -> u16 {
+        self.channel
+    }
+
+    /// Bytes of the larger of the two frames, to compare with the agreed frame size.
+    #[must_use]
+    pub fn frame_len_max(&self) -> usize {
+        self.header_at.max(self.bytes.len() - self.header_at)
+    }
+
+    #[inline]
+    fn patch_body_size(&self, frames: &mut [u8], body_len: u64) {
+        frames[self.body_size_at..][..8].copy_from_slice(&body_len.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::write_body_frames;
+
+    const ROUTE: Publish<'_> = Publish {
+        exchange: "openstack",
+        routing_key: "compute",
+        mandatory: true,
+        immediate: false,
+    };
+
+    fn anew(body_len: u64, properties: &Properties) -> Vec<u8> {
+        let mut out = Vec::new();
+        ROUTE.encode_frame(3, &mut out);
+        properties.encode_frame(3, body_len, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_rendered_template_equals_fresh_frames() {
+        let properties = Properties::new().with_content_type("application/json").with_priority(0);
+        let template = Template::new(3, &ROUTE, &properties).unwrap();
+        for body_len in [0, 1, 255, 65_536, u64::MAX] {
+            let mut out = b"before".to_vec();
+            template.render(body_len, &mut out);
+            assert_eq!(out[6..], anew(body_len, &properties));
+        }
+        assert_eq!(template.len(), anew(0, &properties).len());
+    }
+
+    #[test]
+    fn identifiers_are_patched_where_they_stand() {
+        let properties = |message: &str, correlation: &str| {
+            Properties::new()
+                .with_reply_to("reply_1")
+                .with_message_id(message)
+                .with_correlation_id(correlation)
+                .with_app_id("app")
+        };
+        let template = Template::new(3, &ROUTE, &properties("0000", "00000000")).unwrap();
+        let mut out = vec![1];
+        let ids = Ids { message_id: Some("m123"), correlation_id: Some("c1234567") };
+        template.render_with(7, &ids, &mut out).unwrap();
+        assert_eq!(out[1..], anew(7, &properties("m123", "c1234567")));
+
+        let mut out = Vec::new();
+        let ids = Ids { message_id: None, correlation_id: Some("c1234567") };
+        template.render_with(7, &ids, &mut out).unwrap();
+        assert_eq!(out, anew(7, &properties("0000", "c1234567")));
+    }
+
+    #[test]
+    fn a_patch_of_another_width_is_refused_whole() {
+        let template =
+            Template::new(3, &ROUTE, &Properties::new().with_message_id("1234")).unwrap();
+        let mut out = Vec::new();
+        let ids = Ids { message_id: Some("123"), correlation_id: None };
+        let refused = template.render_with(7, &ids, &mut out);
+        assert_eq!(refused, Err(WireError::PatchWidth { expected: 4, found: 3 }));
+        let ids = Ids { message_id: Some("abcd"), correlation_id: Some("1") };
+        let refused = template.render_with(7, &ids, &mut out);
+        assert_eq!(refused, Err(WireError::PatchWidth { expected: 0, found: 1 }));
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_body_written_in_place_gets_its_size() {
+        let properties = Properties::new();
+        let template = Template::new(3, &ROUTE, &properties).unwrap();
+        for len in [0, 1, 92, 93, 500] {
+            let body = vec![b'x'; len];
+            let mut out = b"before".to_vec();
+            let written = template.render_body(&Ids::default(), 100, &mut out, |out| {
+                out.extend_from_slice(&body);
+            });
+            assert_eq!(written, Ok(len));
+            let mut expected = anew(len as u64, &properties);
+            write_body_frames(&mut expected, 3, &body, 100);
+            assert_eq!(out[6..], expected);
+        }
+    }
+
+    #[test]
+    fn names_that_do_not_fit_are_refused_at_the_door() {
+        let long = "x".repeat(256);
+        let refused = Err(WireError::ShortStringTooLong { len: 256 });
+        let publish = Publish { routing_key: &long, ..ROUTE };
+        assert_eq!(Template::new(3, &publish, &Properties::new()), refused);
+        let properties = Properties::new().with_cluster_id(&long);
+        assert_eq!(Template::new(3, &ROUTE, &properties), refused);
+    }
+}
