@@ -1,0 +1,292 @@
+//! A private RabbitMQ node as tests see it.
+//!
+//! Invariant: a broker that was returned once answers AMQP until a test kills or freezes it,
+//! and is gone, with its folder, when dropped or when the test process ends. Not here: how a
+//! node is configured and started (`node`).
+
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rustix::process::Signal;
+
+use crate::node::{self, Node};
+use crate::watchdog::Watchdog;
+
+/// Somebody may take a port between our draw and the node's start; three times is no accident.
+const ATTEMPTS: usize = 3;
+
+/// What a queue holds, as [`Broker::queues`] lists it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QueueCount {
+    /// Name of the queue.
+    pub name: String,
+    /// Messages ready or delivered and not yet acknowledged.
+    pub messages: u64,
+    /// Consumers attached.
+    pub consumers: u64,
+}
+
+/// A running RabbitMQ node of our own, reachable on 127.0.0.1 as `guest`/`guest`.
+///
+/// All methods panic when the node does not do what is asked: a test has nothing better to do.
+#[derive(Debug)]
+pub struct Broker {
+    // Fields drop in this order; the watchdog must outlive nothing but the folder's name.
+    node: Node,
+    server: Mutex<Option<Child>>,
+    vhosts: AtomicU32,
+    folder: PathBuf,
+    watchdog: Option<Watchdog>,
+}
+
+impl Broker {
+    /// Starts a node and returns when AMQP answers, after about 3 s.
+    ///
+    /// # Panics
+    /// When RabbitMQ is not installed (saying how to get it) or does not come up.
+    pub fn start() -> Self {
+        let scripts = node::scripts();
+        let mut reason = String::new();
+        for _ in 0..ATTEMPTS {
+            let folder = tempfile::Builder::new()
+                .prefix("leveret-broker-")
+                .tempdir()
+                .expect("the temporary folder is writable")
+                .keep();
+            let watchdog = Watchdog::start(&folder).expect("/bin/sh can be run");
+            let node = Node::create(folder.clone(), scripts.clone())
+                .expect("the temporary folder is writable");
+            match node.start() {
+                Ok(server) => {
+                    return Self {
+                        node,
+                        server: Mutex::new(Some(server)),
+                        vhosts: AtomicU32::new(0),
+                        folder,
+                        watchdog: Some(watchdog),
+                    };
+                }
+                Err(error) => reason = error,
+            }
+        }
+        panic!("RabbitMQ did not start: {reason}");
+    }
+
+    /// The node all tests of this process share, started when first asked for.
+    ///
+    /// Tests keep apart by [`vhost`](Self::vhost); whoever kills, freezes or starves a broker
+    /// starts one of its own.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// `rabbit://guest:guest@127.0.0.1:PORT/`, the default virtual host.
+    pub fn url(&self) -> String {
+        self.url_of("")
+    }
+
+    /// The URL of a virtual host by its name; no characters that a URL would escape.
+    pub fn url_of(&self, vhost: &str) -> String {
+        format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", self.port())
+    }
+
+    /// The AMQP port; the same after a restart.
+    pub fn port(&self) -> u16 {
+        self.node.amqp_port
+    }
+
+    /// Process id of the broker's virtual machine.
+    ///
+    /// # Panics
+    /// When the broker was killed.
+    pub fn pid(&self) -> u32 {
+        let pid = self.node.beam().filter(|pid| node::is_alive(*pid));
+        pid.expect("the broker runs").as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// The folder that holds everything the node reads and writes; gone with the broker.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
+    /// Makes a new virtual host for one test and returns its URL. `name` (letters, digits, `-`
+    /// and `_`) is for whoever reads the log; a number makes it unique.
+    pub fn vhost(&self, name: &str) -> String {
+        let number = self.vhosts.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{name}-{number}");
+        self.add_vhost(&name);
+        self.url_of(&name)
+    }
+
+    /// Makes the virtual host `name` and gives `guest` all permissions in it.
+    pub fn add_vhost(&self, name: &str) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        assert!(name.chars().all(plain), "a vhost name without escapes, not {name:?}");
+        self.eval(&format!(
+            "ok = case rabbit_vhost:add(<<\"{name}\">>, <<\"tests\">>) of {{ok, _}} -> ok; O -> O \
+             end, ok = rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, <<\"{name}\">>, \
+             <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"tests\">>)."
+        ));
+    }
+
+    /// Deletes a virtual host; RabbitMQ closes its connections.
+    pub fn delete_vhost(&self, name: &str) {
+        self.eval(&format!("rabbit_vhost:delete(<<\"{name}\">>, <<\"tests\">>)."));
+    }
+
+    /// Kills the broker with signal 9. Its port refuses connections afterwards.
+    pub fn kill(&self) {
+        if let Some(mut server) = self.server().take() {
+            self.node.kill(&mut server);
+        }
+    }
+
+    /// Starts the broker again, killing it first if it still runs: same ports, same data.
+    /// Returns when AMQP answers.
+    pub fn restart(&self) {
+        self.kill();
+        let started = self.node.start();
+        *self.server() = Some(started.expect("a node that ran starts again"));
+    }
+
+    /// Stops the broker in its tracks (`SIGSTOP`): its connections stay open and silent.
+    pub fn freeze(&self) {
+        self.node.signal(Signal::STOP);
+    }
+
+    /// Lets a frozen broker go on.
+    pub fn thaw(&self) {
+        self.node.signal(Signal::CONT);
+    }
+
+    /// Refuses new connections while the open ones live on.
+    pub fn stop_listening(&self) {
+        self.eval("rabbit_maintenance:suspend_all_client_listeners().");
+    }
+
+    /// Accepts connections again after [`stop_listening`](Self::stop_listening).
+    pub fn resume_listening(&self) {
+        self.eval("rabbit_maintenance:resume_all_client_listeners().");
+    }
+
+    /// Closes every connection with 320 CONNECTION_FORCED, as an operator would.
+    pub fn close_connections(&self, reason: &str) {
+        self.eval(&format!("rabbit_networking:close_all_connections({reason:?})."));
+    }
+
+    /// Raises (true) or clears (false) the memory alarm: publishing connections are blocked.
+    pub fn set_memory_alarm(&self, raised: bool) {
+        let fraction = if raised { "0.000001" } else { "0.4" };
+        self.eval(&format!("vm_memory_monitor:set_vm_memory_high_watermark({fraction})."));
+    }
+
+    /// The queues of the default virtual host, sorted by name.
+    pub fn queues(&self) -> Vec<QueueCount> {
+        self.queues_of("/")
+    }
+
+    /// The queues of a virtual host (its name, or a URL that ends with it), sorted by name.
+    pub fn queues_of(&self, vhost: &str) -> Vec<QueueCount> {
+        let vhost = vhost_name(vhost);
+        let listing = self.eval(&format!(
+            "unicode:characters_to_binary([try [{{name, {{resource, _, queue, N}}}}, {{messages, M}}, \
+             {{consumers, C}}] = rabbit_amqqueue:info(Q, [name, messages, consumers]), \
+             io_lib:format(\"~b ~b ~ts~n\", [M, C, N]) catch _:_ -> [] end \
+             || Q <- rabbit_amqqueue:list(<<\"{vhost}\">>)])."
+        ));
+        let mut queues: Vec<QueueCount> = listing.lines().filter_map(queue_count).collect();
+        queues.sort();
+        queues
+    }
+
+    /// How many AMQP connections are open, in all virtual hosts.
+    pub fn connections(&self) -> usize {
+        self.number("length(rabbit_networking:connections()).")
+    }
+
+    /// How many AMQP connections a virtual host (its name, or a URL that ends with it) has.
+    pub fn connections_of(&self, vhost: &str) -> usize {
+        let vhost = vhost_name(vhost);
+        self.number(&format!(
+            "length([V || [{{vhost, V}}] <- rabbit_networking:connection_info_all([vhost]), \
+             V =:= <<\"{vhost}\">>])."
+        ))
+    }
+
+    /// Runs `rabbitmqctl -q` with `arguments` and returns what it printed. Slow (2 s): it is an
+    /// Erlang virtual machine of its own; [`eval`](Self::eval) is not.
+    pub fn ctl(&self, arguments: &[&str]) -> String {
+        let output = self.node.command("rabbitmqctl").arg("-q").args(arguments).output();
+        let output = output.expect("rabbitmqctl can be run");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "rabbitmqctl {arguments:?}: {error}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Evaluates Erlang expressions inside the node, in about a millisecond. The last ends with
+    /// a full stop; its value comes back: a binary as it is, anything else printed as a term.
+    pub fn eval(&self, expressions: &str) -> String {
+        self.node.control.eval(expressions).expect("the node evaluates what tests ask")
+    }
+
+    /// The end of the broker's log, for the message of a failed assertion.
+    pub fn log_tail(&self) -> String {
+        self.node.log_tail(40)
+    }
+
+    fn number(&self, expressions: &str) -> usize {
+        self.eval(expressions).parse().expect("Erlang's length/1 is a number")
+    }
+
+    fn server(&self) -> MutexGuard<'_, Option<Child>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+        self.watchdog = None;
+    }
+}
+
+/// The virtual host of a URL; anything else is taken for the name itself.
+fn vhost_name(text: &str) -> &str {
+    match text.split_once("://") {
+        Some((_, rest)) => match rest.rsplit_once('/') {
+            Some((_, name)) if !name.is_empty() => name,
+            _ => "/",
+        },
+        None => text,
+    }
+}
+
+fn queue_count(line: &str) -> Option<QueueCount> {
+    let mut fields = line.splitn(3, ' ');
+    let messages = fields.next()?.parse().ok()?;
+    let consumers = fields.next()?.parse().ok()?;
+    Some(QueueCount { name: fields.next()?.to_owned(), messages, consumers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vhost_may_be_given_by_name_or_by_url() {
+        assert_eq!(vhost_name("alpha"), "alpha");
+        assert_eq!(vhost_name("/"), "/");
+        assert_eq!(vhost_name("rabbit://guest:guest@127.0.0.1:5672/alpha-3"), "alpha-3");
+        assert_eq!(vhost_name("rabbit://guest:guest@127.0.0.1:5672/"), "/");
+    }
+
+    #[test]
+    fn a_queue_name_may_hold_spaces() {
+        let count = queue_count("3 1 a queue").unwrap();
+        assert_eq!(count, QueueCount { name: "a queue".into(), messages: 3, consumers: 1 });
+        assert_eq!(queue_count("garbage"), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! Questions to the inside of a node: Erlang expressions, evaluated there.
+//!
+//! `control.erl` runs in the node and answers on a port of its own. Invariant: one connection
+//! per question, so questions of several threads do not wait for each other. Not here: which
+//! questions make sense (`broker`).
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+/// Longer than any question of ours takes on a busy machine; a stuck node fails the test.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where a node answers, and the word that opens it.
+#[derive(Debug, Clone)]
+pub(crate) struct Control {
+    port: u16,
+    token: String,
+}
+
+impl Control {
+    pub(crate) fn new(port: u16) -> Self {
+        Self { port, token: format!("{:016x}", crate::random()) }
+    }
+
+    /// Writes the program the node evaluates at its start, readable by its owner alone.
+    pub(crate) fn install(&self, path: &Path) -> io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let program = include_str!("control.erl")
+            .replace("@TOKEN@", &self.token)
+            .replace("@PORT@", &self.port.to_string());
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(path)?.write_all(program.as_bytes())
+    }
+
+    /// Evaluates `expressions` (each ends with a comma, the last with a full stop) and returns
+    /// the value: a binary as it is, anything else printed as a term.
+    pub(crate) fn eval(&self, expressions: &str) -> io::Result<String> {
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        socket.set_read_timeout(Some(ANSWER_WITHIN))?;
+        let question = format!("{}{expressions}", self.token);
+        let length = u32::try_from(question.len()).map_err(io::Error::other)?;
+        socket.write_all(&[&length.to_be_bytes(), question.as_bytes()].concat())?;
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer)?;
+        let text = String::from_utf8_lossy(answer.get(4..).unwrap_or_default()).into_owned();
+        match text.strip_prefix("ok ") {
+            Some(value) => Ok(value.to_owned()),
+            None => Err(io::Error::other(format!("{expressions} gave: {text}"))),
+        }
+    }
+}

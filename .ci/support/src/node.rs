@@ -1,0 +1,219 @@
+//! One RabbitMQ node as files and processes: configuration, start, signals.
+//!
+//! Everything a node reads or writes lies in its data folder; every port it opens is its own,
+//! epmd's included, so that nodes never meet. Invariant: after `start` returned `Ok`, AMQP and
+//! the control port both answer. Not here: what tests ask of a broker (`broker`), clean-up
+//! (`watchdog`).
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::control::Control;
+use crate::watchdog::MARK;
+
+/// A node is up after 3 s on a free machine; several starting on two busy cores need longer.
+const UP_WITHIN: Duration = Duration::from_secs(120);
+const POLL_EVERY: Duration = Duration::from_millis(20);
+/// Ports in a row for rabbitmqctl, which is an Erlang node itself and needs one per call.
+const CTL_PORTS: u16 = 20;
+
+/// The ports, folder and name of a node; it may or may not be running.
+#[derive(Debug)]
+pub(crate) struct Node {
+    folder: PathBuf,
+    scripts: PathBuf,
+    name: String,
+    pub(crate) amqp_port: u16,
+    distribution_port: u16,
+    epmd_port: u16,
+    pub(crate) control: Control,
+}
+
+impl Node {
+    /// Writes the configuration of a new node into the empty `folder`.
+    pub(crate) fn create(folder: PathBuf, scripts: PathBuf) -> io::Result<Self> {
+        let [amqp_port, distribution_port, epmd_port, control_port] = crate::ports::draw();
+        let node = Self {
+            name: format!("leveret{:08x}@localhost", crate::random() as u32),
+            control: Control::new(control_port),
+            folder,
+            scripts,
+            amqp_port,
+            distribution_port,
+            epmd_port,
+        };
+        let cookie = node.folder.join(".erlang.cookie");
+        fs::write(&cookie, format!("{:016x}", crate::random()))?;
+        fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
+        fs::write(
+            node.folder.join("rabbitmq.conf"),
+            format!(
+                "listeners.tcp.1 = 127.0.0.1:{amqp_port}\n\
+                 loopback_users = none\n\
+                 disk_free_limit.absolute = 50MB\n\
+                 log.console = false\n\
+                 log.file = rabbit.log\n\
+                 log.file.level = info\n"
+            ),
+        )?;
+        fs::write(node.folder.join("advanced.config"), "[].\n")?;
+        fs::write(node.folder.join("enabled_plugins"), "[].\n")?;
+        node.control.install(&node.folder.join("control.erl"))?;
+        Ok(node)
+    }
+
+    /// Starts the node and waits until AMQP answers; an error holds the end of its logs.
+    pub(crate) fn start(&self) -> Result<Child, String> {
+        let _ = fs::remove_file(self.folder.join("beam.pid"));
+        let _ = fs::create_dir(self.folder.join("log"));
+        let console = fs::File::create(self.folder.join("console.log"))
+            .map_err(|error| format!("cannot write {}: {error}", self.folder.display()))?;
+        let mut server = self
+            .command("rabbitmq-server")
+            .stdin(Stdio::null())
+            .stdout(console.try_clone().map_err(|error| error.to_string())?)
+            .stderr(console)
+            .process_group(0)
+            .spawn()
+            .map_err(|error| format!("cannot run rabbitmq-server: {error}"))?;
+        match self.await_up(&mut server) {
+            Ok(()) => Ok(server),
+            Err(reason) => {
+                self.kill(&mut server);
+                Err(format!("{reason}\n{}", self.log_tail(30)))
+            }
+        }
+    }
+
+    fn await_up(&self, server: &mut Child) -> Result<(), String> {
+        let deadline = Instant::now() + UP_WITHIN;
+        while !(self.amqp_answers() && self.control.eval("up.").is_ok()) {
+            if let Ok(Some(status)) = server.try_wait() {
+                return Err(format!("rabbitmq-server ended at its start: {status}"));
+            }
+            if Instant::now() > deadline {
+                return Err(format!("no AMQP answer within {UP_WITHIN:?}"));
+            }
+            std::thread::sleep(POLL_EVERY);
+        }
+        Ok(())
+    }
+
+    /// AMQP 4.2.2: the answer to the protocol header is `connection.start`, a method frame (1).
+    fn amqp_answers(&self) -> bool {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.amqp_port));
+        let answer = || -> io::Result<u8> {
+            let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+            socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+            socket.write_all(b"AMQP\x00\x00\x09\x01")?;
+            let mut first = [0];
+            socket.read_exact(&mut first)?;
+            Ok(first[0])
+        };
+        answer().is_ok_and(|first| first == 1)
+    }
+
+    /// Kills the virtual machine (signal 9) and waits until it is gone.
+    pub(crate) fn kill(&self, server: &mut Child) {
+        self.signal(Signal::KILL);
+        // The shell script above it ends with it; before the pid file exists there is but that.
+        if self.beam().is_none() {
+            let _ = server.kill();
+        }
+        let _ = server.wait();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.beam().is_some_and(is_alive) && Instant::now() < deadline {
+            std::thread::sleep(POLL_EVERY);
+        }
+    }
+
+    /// Sends `signal` to the virtual machine, if it has written its pid.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.beam() {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    pub(crate) fn beam(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.folder.join("beam.pid")).ok()?;
+        Pid::from_raw(text.trim().parse().ok()?)
+    }
+
+    /// One of RabbitMQ's scripts, in an environment that holds nothing of another node.
+    pub(crate) fn command(&self, script: &str) -> Command {
+        let mut command = Command::new(self.scripts.join(script));
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if ["RABBITMQ_", "ERL_"].iter().any(|prefix| text.starts_with(prefix)) {
+                command.env_remove(&name);
+            }
+        }
+        let file = |name: &str| self.folder.join(name);
+        let highest_ctl_port = self.distribution_port + CTL_PORTS;
+        command
+            .current_dir(&self.folder)
+            .env(MARK, &self.folder)
+            .env("HOME", &self.folder)
+            .env("LC_ALL", "C.UTF-8")
+            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            .env("RABBITMQ_NODENAME", &self.name)
+            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
+            .env("RABBITMQ_CTL_DIST_PORT_MIN", (self.distribution_port + 1).to_string())
+            .env("RABBITMQ_CTL_DIST_PORT_MAX", highest_ctl_port.to_string())
+            .env("RABBITMQ_MNESIA_BASE", file("data"))
+            .env("RABBITMQ_LOG_BASE", file("log"))
+            .env("RABBITMQ_CONFIG_FILE", file("rabbitmq.conf"))
+            .env("RABBITMQ_ADVANCED_CONFIG_FILE", file("advanced.config"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", file("enabled_plugins"))
+            .env("RABBITMQ_GENERATED_CONFIG_DIR", file("generated"))
+            .env("RABBITMQ_PID_FILE", file("beam.pid"))
+            .env(
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                format!(
+                    "+S 2:2 +sbwt none -kernel inet_dist_use_interface {{127,0,0,1}} \
+                     -run file eval {}",
+                    file("control.erl").display()
+                ),
+            );
+        command
+    }
+
+    /// The end of what the node wrote to its console and its log.
+    pub(crate) fn log_tail(&self, lines: usize) -> String {
+        let part = |name: &str| crate::tail(&self.folder.join(name), lines);
+        format!("{}\n{}", part("console.log"), part("log/rabbit.log"))
+    }
+}
+
+/// Whether `pid` runs; one that waits to be reaped does not.
+pub(crate) fn is_alive(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    stat.is_ok_and(|text| text.rsplit(')').next().is_some_and(|rest| !rest.starts_with(" Z")))
+}
+
+/// The folder of RabbitMQ's scripts: `LEVERET_RABBITMQ_BIN`, Debian's place, or the `PATH`.
+///
+/// Debian's own folder comes before the path because the wrappers on Debian's path insist on
+/// running as the system's broker. Panics, with the way to get it, when there is none.
+pub(crate) fn scripts() -> PathBuf {
+    let has_server = |folder: &Path| folder.join("rabbitmq-server").is_file();
+    if let Some(folder) = std::env::var_os("LEVERET_RABBITMQ_BIN").map(PathBuf::from) {
+        assert!(has_server(&folder), "LEVERET_RABBITMQ_BIN={folder:?} has no rabbitmq-server");
+        return folder;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::iter::once(PathBuf::from("/usr/lib/rabbitmq/bin"))
+        .chain(std::env::split_paths(&path))
+        .find(|folder| has_server(folder))
+        .expect("RabbitMQ is missing: run `apt-get install rabbitmq-server`, or `.ci/test`")
+}

@@ -1,0 +1,164 @@
+//! Python processes that speak oslo.messaging, one line of JSON at a time.
+//!
+//! The scripts lie in `.ci/support/peers`. Each prints `ready` when it is, and ends when its
+//! standard input does, so that it never outlives us. Invariant: a `Peer` that was returned has
+//! said `ready`. Not here: JSON; tests bring their own.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+
+/// Importing oslo.messaging takes seconds of CPU on a machine busy with other tests.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+/// Default patience of [`Peer::ask`]; above any timeout a test gives the peer itself.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// A running Python peer. Killed when dropped; its tracebacks are shown if the test failed.
+#[derive(Debug)]
+pub struct Peer {
+    script: String,
+    python: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    errors: NamedTempFile,
+}
+
+impl Peer {
+    /// Runs a script of `.ci/support/peers` and waits until it says `ready`.
+    ///
+    /// # Panics
+    /// When the Python environment is missing (saying how to get it) or the script fails.
+    pub fn spawn(script: &str, arguments: &[&str]) -> Self {
+        let errors = NamedTempFile::new().expect("the temporary folder is writable");
+        let mut python = Command::new(python())
+            .arg("-u")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script))
+            .args(arguments)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONWARNINGS", "ignore")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors.reopen().expect("a file just made can be opened"))
+            .spawn()
+            .expect("the Python of the environment can be run");
+        let stdin = python.stdin.take();
+        let stdout = python.stdout.take().expect("stdout is piped");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || forward(stdout, &sender));
+        let peer = Self { script: script.to_owned(), python, stdin, lines, errors };
+        let first = peer.read_within(READY_WITHIN);
+        assert_eq!(first, "ready", "{script} must say so first\n{}", peer.errors());
+        peer
+    }
+
+    /// Sends one line and returns the next line the peer prints.
+    ///
+    /// # Panics
+    /// When the peer has ended or says nothing for a minute.
+    pub fn ask(&mut self, line: &str) -> String {
+        self.send(line);
+        self.read_within(ANSWER_WITHIN)
+    }
+
+    /// Sends one line; the answers are read with [`read`](Self::read), in order.
+    pub fn send(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("the peer was not told to end");
+        let sent = stdin.write_all(format!("{line}\n").as_bytes());
+        if let Err(error) = sent {
+            panic!("{} has ended ({error})\n{}", self.script, self.errors());
+        }
+    }
+
+    /// The next line the peer prints, waiting at most a minute.
+    pub fn read(&self) -> String {
+        self.read_within(ANSWER_WITHIN)
+    }
+
+    /// The next line the peer prints.
+    ///
+    /// # Panics
+    /// When none comes within `timeout`.
+    pub fn read_within(&self, timeout: Duration) -> String {
+        match self.lines.recv_timeout(timeout) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("{} said nothing for {timeout:?}\n{}", self.script, self.errors())
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("{} has ended\n{}", self.script, self.errors())
+            }
+        }
+    }
+
+    /// Whether the process still runs.
+    pub fn is_running(&self) -> bool {
+        let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw);
+        pid.is_some_and(crate::node::is_alive)
+    }
+
+    /// Process id, for those who count what a peer consumes.
+    pub fn pid(&self) -> u32 {
+        self.python.id()
+    }
+
+    /// Kills the process (signal 9): a server that dies in the middle of its work.
+    pub fn kill(&mut self) {
+        let _ = self.python.kill();
+        let _ = self.python.wait();
+    }
+
+    /// Ends the peer the orderly way, by closing its input, and waits for it.
+    pub fn stop(mut self) {
+        drop(self.stdin.take());
+        let _ = self.python.wait();
+    }
+
+    /// The end of what the peer wrote to its standard error: tracebacks, log lines.
+    pub fn errors(&self) -> String {
+        format!("---- {} stderr ----\n{}", self.script, crate::tail(self.errors.path(), 60))
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.kill();
+        let written = fs::metadata(self.errors.path()).is_ok_and(|file| file.len() > 0);
+        if std::thread::panicking() && written {
+            eprintln!("{}", self.errors());
+        }
+    }
+}
+
+fn forward(stdout: ChildStdout, lines: &Sender<String>) {
+    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        if lines.send(line).is_err() {
+            return;
+        }
+    }
+}
+
+/// `LEVERET_PEERS_PYTHON`, or the environment that `.ci/test` makes in cargo's target folder.
+fn python() -> PathBuf {
+    let named = std::env::var_os("LEVERET_PEERS_PYTHON").map(PathBuf::from);
+    let path = named.unwrap_or_else(|| target().join("peers-venv/bin/python"));
+    assert!(
+        path.exists(),
+        "the Python peers are missing ({} does not exist): run `.ci/test`, which installs \
+         oslo.messaging there, or set LEVERET_PEERS_PYTHON",
+        path.display()
+    );
+    path
+}
+
+fn target() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => root.join(folder),
+        None => root.join("target"),
+    }
+}

@@ -1,0 +1,125 @@
+//! The private broker does what it promises: it starts, dies, returns, and leaves nothing.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+use leveret_support::Broker;
+
+/// Set for the copy of this test binary that is to be killed.
+const VICTIM: &str = "LEVERET_SUPPORT_VICTIM";
+
+fn connection_start(port: u16) -> Option<u8> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    socket.write_all(b"AMQP\x00\x00\x09\x01").ok()?;
+    let mut first = [0];
+    socket.read_exact(&mut first).ok()?;
+    Some(first[0])
+}
+
+/// Processes that carry the broker's folder in their environment.
+fn processes_of(folder: &str) -> usize {
+    let mark = format!("LEVERET_BROKER_FOLDER={folder}").into_bytes();
+    let environments = std::fs::read_dir("/proc").expect("Linux has /proc").filter_map(|entry| {
+        let entry = entry.ok()?;
+        std::fs::read(entry.path().join("environ")).ok()
+    });
+    environments.filter(|environ| environ.split(|byte| *byte == 0).any(|v| v == mark)).count()
+}
+
+fn await_gone(folder: &str) {
+    for _ in 0..500 {
+        if processes_of(folder) == 0 && !std::path::Path::new(folder).exists() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("{folder} is still there, with {} processes", processes_of(folder));
+}
+
+#[test]
+fn a_killed_broker_returns_on_its_port_and_a_dropped_one_leaves_nothing() {
+    let broker = Broker::start();
+    let (port, folder) = (broker.port(), broker.folder().to_str().unwrap().to_owned());
+    assert_eq!(connection_start(port), Some(1));
+
+    broker.kill();
+    assert_eq!(connection_start(port), None);
+    broker.restart();
+    assert_eq!(broker.port(), port);
+    assert_eq!(connection_start(port), Some(1));
+
+    broker.freeze();
+    broker.thaw();
+    assert_eq!(connection_start(port), Some(1));
+    broker.stop_listening();
+    assert_eq!(connection_start(port), None);
+    broker.resume_listening();
+    assert_eq!(connection_start(port), Some(1));
+
+    broker.set_memory_alarm(true);
+    assert!(broker.eval("rabbit_alarm:get_alarms().").contains("memory"));
+    broker.set_memory_alarm(false);
+    assert_eq!(broker.eval("rabbit_alarm:get_alarms()."), "[]");
+
+    drop(broker);
+    assert_eq!(processes_of(&folder), 0);
+    assert!(!std::path::Path::new(&folder).exists());
+}
+
+#[test]
+fn tests_on_the_shared_broker_do_not_meet() {
+    let broker = Broker::shared();
+    let (one, other) = (broker.vhost("alpha"), broker.vhost("alpha"));
+    assert_ne!(one, other);
+    assert_eq!(broker.queues_of(&one), []);
+    assert_eq!(broker.connections_of(&other), 0);
+    let listed = broker.ctl(&["list_vhosts"]);
+    for url in [one, other] {
+        let name = url.rsplit('/').next().unwrap().to_owned();
+        assert!(listed.lines().any(|line| line == name), "{name} in {listed}");
+    }
+}
+
+#[test]
+fn brokers_start_side_by_side() {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(Broker::start)).collect();
+        let brokers: Vec<Broker> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+        assert_ne!(brokers[0].port(), brokers[1].port());
+        assert!(brokers.iter().all(|broker| connection_start(broker.port()) == Some(1)));
+    });
+}
+
+/// Does nothing unless started as the victim below: then it shows its broker and waits.
+#[test]
+fn victim() {
+    if std::env::var_os(VICTIM).is_some() {
+        println!("\nfolder={}", Broker::shared().folder().display());
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+#[test]
+fn a_test_process_killed_with_signal_9_leaves_no_broker() {
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "victim", "--nocapture"])
+        .env(VICTIM, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = std::io::BufReader::new(victim.stdout.take().unwrap());
+    let folder = loop {
+        let mut line = String::new();
+        assert_ne!(std::io::BufRead::read_line(&mut output, &mut line).unwrap(), 0, "it waits");
+        if let Some(folder) = line.trim().strip_prefix("folder=") {
+            break folder.to_owned();
+        }
+    };
+    assert!(processes_of(&folder) > 0);
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    await_gone(&folder);
+}
