@@ -145,8 +145,12 @@ impl Template {
         self.header_at.max(self.bytes.len() - self.header_at)
     }
 
+    /// Sets the body size in frames this template has rendered at the start of `frames`.
+    ///
+    /// # Panics
+    /// If `frames` is shorter than the template.
     #[inline]
-    fn patch_body_size(&self, frames: &mut [u8], body_len: u64) {
+    pub fn patch_body_size(&self, frames: &mut [u8], body_len: u64) {
         frames[self.body_size_at..][..8].copy_from_slice(&body_len.to_be_bytes());
     }
 }

@@ -1,0 +1,142 @@
+//! The body of a delivery: small ones copied once into dense memory, large ones as slices of the
+//! receive blocks they arrived in.
+//!
+//! Invariant: the pieces are in order of arrival and their lengths add up to `len`.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::Slice;
+
+/// The body of a delivery or of a returned publishing.
+///
+/// Large bodies keep the receive blocks of their connection busy until they are dropped; a consumer that
+/// wants to keep one for long copies it (`to_vec`).
+#[derive(Clone, Debug, Default)]
+pub struct Body(Pieces);
+
+#[derive(Clone, Debug, Default)]
+enum Pieces {
+    #[default]
+    Empty,
+    Small(Bytes),
+    One(Slice),
+    Many(Vec<Slice>),
+}
+
+impl Body {
+    pub(crate) fn small(bytes: Bytes) -> Self {
+        Self(Pieces::Small(bytes))
+    }
+
+    /// Appends the next piece as it arrived.
+    pub(crate) fn push(&mut self, piece: Slice) {
+        self.0 = match std::mem::take(&mut self.0) {
+            Pieces::Empty => Pieces::One(piece),
+            Pieces::One(first) => Pieces::Many(vec![first, piece]),
+            Pieces::Many(mut pieces) => {
+                pieces.push(piece);
+                Pieces::Many(pieces)
+            }
+            Pieces::Small(_) => unreachable!("small bodies arrive whole"),
+        };
+    }
+
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pieces().map(<[u8]>::len).sum()
+    }
+
+    /// True for a body of no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The pieces in order, without copying.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let (one, many): (Option<&[u8]>, &[Slice]) = match &self.0 {
+            Pieces::Empty => (None, &[]),
+            Pieces::Small(bytes) => (Some(bytes), &[]),
+            Pieces::One(slice) => (Some(slice), &[]),
+            Pieces::Many(slices) => (None, slices),
+        };
+        one.into_iter().chain(many.iter().map(AsRef::as_ref))
+    }
+
+    /// The whole body as one slice: borrowed where it lies in one piece, joined (one copy) otherwise.
+    #[must_use]
+    pub fn contiguous(&self) -> Cow<'_, [u8]> {
+        match &self.0 {
+            Pieces::Empty => Cow::Borrowed(&[]),
+            Pieces::Small(bytes) => Cow::Borrowed(bytes),
+            Pieces::One(slice) => Cow::Borrowed(slice),
+            Pieces::Many(slices) => Cow::Owned(slices.concat_bytes()),
+        }
+    }
+
+    /// A copy that keeps no receive block busy.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.contiguous().into_owned()
+    }
+
+    /// The body as [`Bytes`]: no copy where it lies in one piece, joined otherwise.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Pieces::Empty => Bytes::new(),
+            Pieces::Small(bytes) => bytes,
+            Pieces::One(slice) => slice.into_bytes(),
+            Pieces::Many(slices) => slices.concat_bytes().into(),
+        }
+    }
+}
+
+/// Joining slices; a trait of one use keeps the two callers above readable.
+trait ConcatBytes {
+    fn concat_bytes(&self) -> Vec<u8>;
+}
+
+impl ConcatBytes for Vec<Slice> {
+    fn concat_bytes(&self) -> Vec<u8> {
+        let mut joined = Vec::with_capacity(self.iter().map(|piece| piece.len()).sum());
+        for piece in self {
+            joined.extend_from_slice(piece);
+        }
+        joined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::BufferPool;
+    use super::*;
+
+    #[test]
+    fn pieces_join_in_order() {
+        let mut pool = BufferPool::new(4, 2);
+        let block = pool.share(vec![1, 2, 3, 4]);
+        let mut body = Body::default();
+        assert!(body.is_empty());
+        body.push(block.slice(0, 2));
+        assert_eq!(body.contiguous(), &[1, 2][..]);
+        body.push(block.slice(2, 2));
+        body.push(block.slice(0, 1));
+        assert_eq!(body.len(), 5);
+        assert_eq!(body.to_vec(), [1, 2, 3, 4, 1]);
+        assert_eq!(&body.into_bytes()[..], &[1, 2, 3, 4, 1]);
+    }
+
+    #[test]
+    fn one_piece_is_not_copied() {
+        let mut pool = BufferPool::new(4, 2);
+        let block = pool.share(vec![1, 2, 3, 4]);
+        let mut body = Body::default();
+        body.push(block.slice(1, 3));
+        let address = block[1..].as_ptr();
+        assert_eq!(body.into_bytes().as_ptr(), address);
+    }
+}

@@ -1,0 +1,127 @@
+//! Receive blocks of one connection: allocated on demand up to a bound, reused last-in first-out.
+//!
+//! Invariant: `free` and `lent` together never hold more than `blocks_max` blocks, and a block taken for
+//! filling is held by nobody else. An empty pool is an answer (`None`), not an allocation: the reader then
+//! stops reading, and TCP and the broker's prefetch stop the sender. Not here: waiting.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Block;
+
+/// Blocks looked at in one search for a returned one: the oldest are the likeliest to be free.
+const SEARCH: usize = 8;
+
+/// The pool; owned by the reader of one connection.
+#[derive(Debug)]
+pub(crate) struct BufferPool {
+    free: Vec<Arc<Vec<u8>>>,
+    lent: VecDeque<Arc<Vec<u8>>>,
+    /// Emptied counters, kept so that a read allocates nothing.
+    shells: Vec<Arc<Vec<u8>>>,
+    block_bytes: usize,
+    blocks_max: usize,
+}
+
+impl BufferPool {
+    pub(crate) fn new(block_bytes: usize, blocks_max: usize) -> Self {
+        Self {
+            free: Vec::new(),
+            lent: VecDeque::new(),
+            shells: Vec::new(),
+            block_bytes,
+            blocks_max,
+        }
+    }
+
+    /// A block to fill, or `None` when every block is still lent out.
+    ///
+    /// `beyond` allows one more than the bound: the rest of a message that has begun must be taken in,
+    /// or its slices would wait for themselves for ever. Such a block is not kept afterwards.
+    pub(crate) fn take(&mut self, beyond: bool) -> Option<Vec<u8>> {
+        if let Some(block) = self.free.pop() {
+            return Some(self.open(block));
+        }
+        for _ in 0..self.lent.len().min(SEARCH) {
+            let mut block = self.lent.pop_front().expect("counted above");
+            if Arc::get_mut(&mut block).is_some() {
+                return Some(self.open(block));
+            }
+            self.lent.push_back(block);
+        }
+        (beyond || self.lent.len() < self.blocks_max).then(|| vec![0; self.block_bytes])
+    }
+
+    /// Closes a filled block so that slices of it can be handed out.
+    pub(crate) fn share(&mut self, filled: Vec<u8>) -> Block {
+        let Some(mut shell) = self.shells.pop() else { return Block(Arc::new(filled)) };
+        *Arc::get_mut(&mut shell).expect("shells are unique") = filled;
+        Block(shell)
+    }
+
+    /// Takes back a block after its bytes were parsed: free at once if no slice of it was kept.
+    pub(crate) fn give(&mut self, block: Block) {
+        let mut block = block.0;
+        if Arc::get_mut(&mut block).is_some() {
+            if self.free.len() + self.lent.len() < self.blocks_max {
+                self.free.push(block);
+            }
+        } else if self.lent.len() < self.blocks_max {
+            self.lent.push_back(block);
+        }
+    }
+
+    fn open(&mut self, mut block: Arc<Vec<u8>>) -> Vec<u8> {
+        let bytes =
+            std::mem::take(Arc::get_mut(&mut block).expect("only unique blocks are opened"));
+        self.shells.push(block);
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_comes_back_when_its_last_slice_is_dropped() {
+        let mut pool = BufferPool::new(16, 1);
+        let first = pool.take(false).unwrap();
+        let address = first.as_ptr();
+        let block = pool.share(first);
+        let slice = block.slice(2, 4);
+        pool.give(block);
+        assert!(pool.take(false).is_none(), "the only block is still lent");
+        drop(slice);
+        let again = pool.take(false).unwrap();
+        assert_eq!(again.as_ptr(), address);
+    }
+
+    #[test]
+    fn an_unfinished_message_may_go_beyond_the_bound_but_is_not_kept() {
+        let mut pool = BufferPool::new(16, 1);
+        let block = pool.take(false).unwrap();
+        let block = pool.share(block);
+        let held = block.slice(0, 1);
+        pool.give(block);
+        let extra = pool.take(true).unwrap();
+        let extra = pool.share(extra);
+        let extra_held = extra.slice(0, 1);
+        pool.give(extra);
+        drop((held, extra_held));
+        assert!(pool.take(false).is_some());
+        assert_eq!(pool.free.len() + pool.lent.len(), 0, "one kept, one gone");
+    }
+
+    #[test]
+    fn the_hottest_block_is_reused_first() {
+        let mut pool = BufferPool::new(16, 4);
+        let (a, b) = (pool.take(false).unwrap(), pool.take(false).unwrap());
+        let hot = b.as_ptr();
+        let (a, b) = (pool.share(a), pool.share(b));
+        pool.give(a);
+        pool.give(b);
+        let first = pool.take(false).unwrap();
+        assert_eq!(first.as_ptr(), hot);
+    }
+}

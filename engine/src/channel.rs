@@ -1,0 +1,202 @@
+//! The handle of a channel: declarations, publishers, consumers.
+
+use std::sync::Arc;
+
+use amq_protocol::protocol::{AMQPClass, basic, exchange, queue};
+
+use crate::consumer::Inbox;
+use crate::declare::{
+    Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared, name,
+};
+use crate::shard::{Answered, ChannelShared, ConsumeRequest, DeliverySink, Operation};
+use crate::{Consumer, ConsumerHandle, Engine, Error, Properties, Publisher, Route};
+
+/// An open channel. Cloning is cheap.
+///
+/// A channel exception (404, 405, 406 …) fails the operation that caused it and everything unconfirmed on the
+/// channel; the channel itself is opened again under the same number, and its consumers consume again.
+#[derive(Clone)]
+pub struct Channel {
+    shared: Arc<ChannelShared>,
+    engine: Engine,
+}
+
+impl Channel {
+    pub(crate) fn new(shared: Arc<ChannelShared>, engine: Engine) -> Self {
+        Self { shared, engine }
+    }
+
+    /// Its number on the connection.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.shared.number
+    }
+
+    async fn method(&self, method: AMQPClass, keep: bool) -> Result<AMQPClass, Error> {
+        let channel = self.shared.number;
+        match self.shared.connection.ask(Operation::Method { channel, method, keep }).await? {
+            Answered::Method(reply) => Ok(reply),
+            Answered::Done => Err(Error::stopped()),
+        }
+    }
+
+    /// Declares an exchange (AMQP 1.7.2.1), or only asks whether it exists (`passive`).
+    ///
+    /// # Errors
+    /// `ChannelClosed` with 406 when it exists with other properties, 404 when `passive` and missing;
+    /// `TimedOut`, `ConnectionClosed`, `Stopped`. So for every operation of a channel.
+    pub async fn declare_exchange(&self, declare: ExchangeDeclare) -> Result<(), Error> {
+        let passive = declare.passive;
+        self.method(declare.method()?, !passive).await.map(drop)
+    }
+
+    /// Declares a queue (AMQP 1.7.2.1), or only asks about it (`passive`). An empty name is replaced by a
+    /// unique one, so that the queue keeps its name after a reconnect.
+    ///
+    /// # Errors
+    /// As [`Channel::declare_exchange`]; 405 when it is exclusive to another connection.
+    pub async fn declare_queue(&self, declare: QueueDeclare) -> Result<QueueDeclared, Error> {
+        let passive = declare.passive;
+        match self.method(declare.method()?, !passive).await? {
+            AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)) => Ok(QueueDeclared {
+                name: ok.queue.to_string(),
+                messages: ok.message_count,
+                consumers: ok.consumer_count,
+            }),
+            _ => Err(Error::stopped()),
+        }
+    }
+
+    /// Binds a queue to an exchange.
+    ///
+    /// # Errors
+    /// As [`Channel::declare_exchange`]; 404 when either is missing.
+    pub async fn bind_queue(&self, bind: QueueBind) -> Result<(), Error> {
+        self.method(bind.method()?, true).await.map(drop)
+    }
+
+    /// Removes a binding.
+    ///
+    /// # Errors
+    /// As [`Channel::declare_exchange`].
+    pub async fn unbind_queue(&self, unbind: QueueBind) -> Result<(), Error> {
+        self.method(unbind.unbind_method()?, false).await.map(drop)
+    }
+
+    /// Binds an exchange to another (RabbitMQ extension).
+    ///
+    /// # Errors
+    /// As [`Channel::declare_exchange`].
+    pub async fn bind_exchange(&self, bind: ExchangeBind) -> Result<(), Error> {
+        self.method(bind.method()?, true).await.map(drop)
+    }
+
+    /// Deletes an exchange.
+    ///
+    /// # Errors
+    /// As [`Channel::declare_exchange`]; 406 when `if_unused` and bound.
+    pub async fn delete_exchange(&self, exchange: &str, if_unused: bool) -> Result<(), Error> {
+        let delete = exchange::Delete { exchange: name(exchange)?, if_unused, nowait: false };
+        let method = AMQPClass::Exchange(exchange::AMQPMethod::Delete(delete));
+        self.method(method, false).await.map(drop)
+    }
+
+    /// Deletes a queue; says how many messages went with it.
+    ///
+    /// # Errors
+    /// As [`Channel::declare_exchange`]; 406 when a condition does not hold.
+    pub async fn delete_queue(
+        &self,
+        queue: &str,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<u32, Error> {
+        let delete = queue::Delete { queue: name(queue)?, if_unused, if_empty, nowait: false };
+        match self.method(AMQPClass::Queue(queue::AMQPMethod::Delete(delete)), false).await? {
+            AMQPClass::Queue(queue::AMQPMethod::DeleteOk(ok)) => Ok(ok.message_count),
+            _ => Err(Error::stopped()),
+        }
+    }
+
+    /// Drops the ready messages of a queue; says how many.
+    ///
+    /// # Errors
+    /// As [`Channel::declare_exchange`].
+    pub async fn purge_queue(&self, queue: &str) -> Result<u32, Error> {
+        let purge = queue::Purge { queue: name(queue)?, nowait: false };
+        match self.method(AMQPClass::Queue(queue::AMQPMethod::Purge(purge)), false).await? {
+            AMQPClass::Queue(queue::AMQPMethod::PurgeOk(ok)) => Ok(ok.message_count),
+            _ => Err(Error::stopped()),
+        }
+    }
+
+    /// Sets the prefetch of consumers that begin after it (`basic.qos`, per consumer).
+    ///
+    /// # Errors
+    /// As [`Channel::declare_exchange`].
+    pub async fn set_prefetch(&self, prefetch: u16) -> Result<(), Error> {
+        let qos = basic::Qos { prefetch_count: prefetch, global: false };
+        self.method(AMQPClass::Basic(basic::AMQPMethod::Qos(qos)), false).await.map(drop)
+    }
+
+    /// A publisher for one route and one set of properties. Cheap to clone; make it once, publish often.
+    ///
+    /// # Errors
+    /// `Config` when a name is longer than 255 bytes or the properties do not fit one frame.
+    pub fn publisher(&self, route: Route, properties: &Properties) -> Result<Publisher, Error> {
+        Publisher::new(Arc::clone(&self.shared), self.engine.clone(), route, properties)
+    }
+
+    /// Consumes into a bounded inbox, from which any thread or task takes deliveries.
+    ///
+    /// While the inbox is full its connection is not read (heartbeats go on): without a prefetch give such
+    /// a consumer a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Channel::declare_exchange`]; 403 when another consumer is exclusive.
+    pub async fn consume(&self, consume: Consume) -> Result<Consumer, Error> {
+        let inbox = Inbox::new(&consume, Arc::clone(&self.shared.connection.read_bell));
+        let handle = self.consume_with(consume, Box::new(inbox.sink())).await?;
+        Ok(Consumer::new(inbox, handle))
+    }
+
+    /// Consumes into a sink that runs on the shard's thread: the lowest latency, and no blocking allowed.
+    ///
+    /// # Errors
+    /// As [`Channel::consume`].
+    pub async fn consume_with(
+        &self,
+        consume: Consume,
+        sink: Box<dyn DeliverySink>,
+    ) -> Result<ConsumerHandle, Error> {
+        name(&consume.queue)?;
+        let tag = consume.consumer_tag.clone();
+        name(&tag)?;
+        let consumer_tag = if tag.is_empty() { crate::declare::unique("ctag") } else { tag };
+        let consume = ConsumeRequest {
+            queue: consume.queue,
+            consumer_tag: consumer_tag.clone(),
+            no_ack: consume.no_ack,
+            exclusive: consume.exclusive,
+            arguments: consume.arguments,
+        };
+        let channel = self.shared.number;
+        self.shared.connection.ask(Operation::Consume { channel, consume, sink }).await?;
+        Ok(ConsumerHandle::new(Arc::clone(&self.shared), consumer_tag, self.engine.clone()))
+    }
+
+    /// Flushes and closes the channel; publications still unconfirmed end as `MaybeSent`.
+    ///
+    /// # Errors
+    /// As [`Channel::declare_exchange`].
+    pub async fn close(&self) -> Result<(), Error> {
+        let channel = self.shared.number;
+        self.shared.connection.ask(Operation::CloseChannel { channel }).await.map(drop)
+    }
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channel").field("number", &self.shared.number).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,263 @@
+//! What an engine and a connection can be told, with units, defaults and limits.
+
+use std::fmt;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::proto::FRAME_MAX_MIN;
+use crate::reactor::BackendChoice;
+use crate::{Error, ErrorKind};
+
+/// Where the shards of an engine run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cores {
+    /// This many shards, on whatever core the kernel chooses. At least one is started.
+    Unpinned(usize),
+    /// One shard on each of these cores. Cores outside the process' allowed set are an error.
+    Pinned(Vec<usize>),
+}
+
+/// Settings of an engine.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EngineConfig {
+    /// Shards and their cores; default: one, unpinned.
+    pub cores: Cores,
+    /// Which backend runs them; default: io_uring where it is allowed.
+    pub backend: BackendChoice,
+    /// How long a shard keeps polling before it sleeps; default 0. Buys latency with a core: give such a
+    /// shard a core of its own.
+    pub busy_poll: Duration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { cores: Cores::Unpinned(1), backend: BackendChoice::Auto, busy_poll: Duration::ZERO }
+    }
+}
+
+impl EngineConfig {
+    /// Sets [`EngineConfig::cores`].
+    #[must_use]
+    pub fn with_cores(self, cores: Cores) -> Self {
+        Self { cores, ..self }
+    }
+
+    /// Sets [`EngineConfig::backend`].
+    #[must_use]
+    pub fn with_backend(self, backend: BackendChoice) -> Self {
+        Self { backend, ..self }
+    }
+
+    /// Sets [`EngineConfig::busy_poll`].
+    #[must_use]
+    pub fn with_busy_poll(self, busy_poll: Duration) -> Self {
+        Self { busy_poll, ..self }
+    }
+}
+
+/// A password: neither `Debug` nor errors show it, and its memory is wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(pub(crate) Zeroizing<String>);
+
+impl Secret {
+    /// Wraps a password.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// One broker of a cluster.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Name or address.
+    pub host: String,
+    /// TCP port; RabbitMQ's default is 5672.
+    pub port: u16,
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub password: Secret,
+}
+
+impl Host {
+    /// A broker with the credentials `guest`/`guest`, which RabbitMQ accepts on loopback only.
+    #[must_use]
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port, user: "guest".into(), password: Secret::new("guest") }
+    }
+
+    /// Sets user and password.
+    #[must_use]
+    pub fn with_login(self, user: impl Into<String>, password: Secret) -> Self {
+        Self { user: user.into(), password, ..self }
+    }
+}
+
+/// SASL mechanism.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Login {
+    /// `PLAIN` (RFC 4616).
+    #[default]
+    Plain,
+    /// `AMQPLAIN`, the default of Python's drivers.
+    AmqPlain,
+    /// `EXTERNAL`: who we are is known from the transport.
+    External,
+}
+
+/// What happens after a connection was lost.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Reconnect at all; default yes.
+    pub enabled: bool,
+    /// First wait after every host failed once; default 100 ms. Doubled each round, and a random part of
+    /// it is taken (full jitter), so that clients do not come back together.
+    pub backoff: Duration,
+    /// Longest wait; default 30 s.
+    pub backoff_max: Duration,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            backoff: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Settings of a connection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectionConfig {
+    /// Brokers, tried in a random order that is kept, each in its turn.
+    pub hosts: Vec<Host>,
+    /// Virtual host; default `/`.
+    pub vhost: String,
+    /// SASL mechanism; default PLAIN.
+    pub login: Login,
+    /// Name shown by RabbitMQ's management tools; default empty.
+    pub connection_name: String,
+    /// Heartbeat interval asked for; default 10 s, 0 = none. The smaller of both sides' is used, in whole
+    /// seconds; a peer silent for two intervals is dead.
+    pub heartbeat: Duration,
+    /// Largest frame in bytes; default 131072, at least 8192 (RabbitMQ 4.1's minimum).
+    pub frame_max: u32,
+    /// Largest channel number; default 2047.
+    pub channel_max: u16,
+    /// Largest message accepted from the broker; default 64 MiB.
+    pub body_max: u64,
+    /// How long a TCP connect may take, per host; default 1 s.
+    pub connect_timeout: Duration,
+    /// How long the AMQP handshake may take; default 5 s.
+    pub handshake_timeout: Duration,
+    /// How long `connect` keeps going round the hosts; default 0: once.
+    pub connect_deadline: Duration,
+    /// How long a declaration or another request may take; default 10 s.
+    pub operation_timeout: Duration,
+    /// TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged by the peer's kernel; default 2 s,
+    /// 0 = the system's default.
+    pub user_timeout: Duration,
+    /// What a channel keeps in memory for sending: waiting, and sent but unconfirmed; default 4 MiB.
+    pub outbox_bytes: usize,
+    /// Size of a receive block; default 64 KiB.
+    pub block_bytes: usize,
+    /// Receive blocks a connection keeps; default 128. When slices of all of them are held, reading stops.
+    pub blocks_max: usize,
+    /// Reconnecting.
+    pub recovery: Recovery,
+}
+
+impl ConnectionConfig {
+    /// The defaults, for these brokers.
+    #[must_use]
+    pub fn new(hosts: Vec<Host>) -> Self {
+        Self {
+            hosts,
+            vhost: "/".into(),
+            login: Login::default(),
+            connection_name: String::new(),
+            heartbeat: Duration::from_secs(10),
+            frame_max: 131_072,
+            channel_max: 2047,
+            body_max: 64 << 20,
+            connect_timeout: Duration::from_secs(1),
+            handshake_timeout: Duration::from_secs(5),
+            connect_deadline: Duration::ZERO,
+            operation_timeout: Duration::from_secs(10),
+            user_timeout: Duration::from_secs(2),
+            outbox_bytes: 4 << 20,
+            block_bytes: 64 << 10,
+            blocks_max: 128,
+            recovery: Recovery::default(),
+        }
+    }
+
+    /// The defaults, for one broker with the credentials `guest`/`guest`.
+    #[must_use]
+    pub fn to(host: impl Into<String>, port: u16) -> Self {
+        Self::new(vec![Host::new(host, port)])
+    }
+
+    /// Refuses what cannot work, before anything is tried.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let wrong = |text: &str| Err(Error::new(ErrorKind::Config, text));
+        if self.hosts.is_empty() {
+            return wrong("no host is given: name at least one broker");
+        }
+        if self.frame_max < FRAME_MAX_MIN {
+            return wrong("frame_max is below 8192, which RabbitMQ 4.1 and later refuse");
+        }
+        if self.vhost.len() > 255 {
+            return wrong("the virtual host's name is longer than 255 bytes");
+        }
+        if self.block_bytes < 4096 || self.blocks_max == 0 {
+            return wrong("block_bytes must be at least 4096 and blocks_max at least 1");
+        }
+        if self.outbox_bytes > 1 << 30 {
+            return wrong("outbox_bytes is above 1 GiB");
+        }
+        Ok(())
+    }
+}
+
+/// Settings of a channel.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ChannelOptions {
+    /// Publisher confirms (RabbitMQ extension `confirm.select`); default on.
+    pub confirms: bool,
+    /// Deliveries the broker may leave unacknowledged per consumer (`basic.qos`); default 0 = no limit.
+    pub prefetch: u16,
+}
+
+impl Default for ChannelOptions {
+    fn default() -> Self {
+        Self { confirms: true, prefetch: 0 }
+    }
+}
+
+impl ChannelOptions {
+    /// Sets [`ChannelOptions::confirms`].
+    #[must_use]
+    pub fn with_confirms(self, confirms: bool) -> Self {
+        Self { confirms, ..self }
+    }
+
+    /// Sets [`ChannelOptions::prefetch`].
+    #[must_use]
+    pub fn with_prefetch(self, prefetch: u16) -> Self {
+        Self { prefetch, ..self }
+    }
+}

@@ -1,0 +1,75 @@
+//! The handle of a connection.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::shard::{ChannelShared, ConnectionShared, ConnectionState, Operation};
+use crate::{Channel, ChannelOptions, Engine, Error, ErrorKind};
+
+/// An open connection. Cloning is cheap; when the last handle of it and of its channels, publishers and
+/// consumers is dropped, it flushes and closes.
+///
+/// A lost connection comes back by itself (see [`crate::Recovery`]): channels keep their numbers, what was
+/// declared is declared again, consumers consume again.
+#[derive(Clone)]
+pub struct Connection {
+    shared: Arc<ConnectionShared>,
+    channel_max: u16,
+    /// Shards live as long as their connections have handles.
+    engine: Engine,
+}
+
+impl Connection {
+    pub(crate) fn new(shared: Arc<ConnectionShared>, channel_max: u16, engine: Engine) -> Self {
+        Self { shared, channel_max, engine }
+    }
+
+    /// Where the connection stands.
+    #[must_use]
+    pub fn state(&self) -> ConnectionState {
+        self.shared.state()
+    }
+
+    /// How often it was lost and recovery began.
+    #[must_use]
+    pub fn reconnects(&self) -> u64 {
+        self.shared.reconnects.load(Ordering::Relaxed)
+    }
+
+    /// Publications that were returned and that nobody waited for.
+    #[must_use]
+    pub fn unwatched_failures(&self) -> u64 {
+        self.shared.unwatched_failures.load(Ordering::Relaxed)
+    }
+
+    /// Opens a channel.
+    ///
+    /// # Errors
+    /// `TimedOut` after the connection's `operation_timeout`, `ConnectionClosed`, `ChannelClosed` when the
+    /// broker allows no more channels, `Stopped`.
+    pub async fn open_channel(&self, options: ChannelOptions) -> Result<Channel, Error> {
+        let number = self.shared.next_channel(self.channel_max).ok_or_else(|| {
+            Error::new(ErrorKind::ChannelClosed, "every channel number of this connection is used")
+        })?;
+        let channel = Arc::new(ChannelShared::new(number, options, Arc::clone(&self.shared)));
+        self.shared.ask(Operation::OpenChannel(Arc::clone(&channel))).await?;
+        Ok(Channel::new(channel, self.engine.clone()))
+    }
+
+    /// Flushes every channel and closes. Other handles then fail with `Stopped`.
+    ///
+    /// # Errors
+    /// `TimedOut` when the broker does not answer; the connection is gone all the same.
+    pub async fn close(&self) -> Result<(), Error> {
+        if self.shared.state() == ConnectionState::Closed {
+            return Ok(());
+        }
+        self.shared.ask(Operation::CloseConnection).await.map(drop)
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("state", &self.state()).finish_non_exhaustive()
+    }
+}

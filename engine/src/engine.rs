@@ -1,0 +1,146 @@
+//! The engine: starts shards, gives each connection one of them, stops them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::shard::{Command, ConnectionShared, Shard, ShardHandle, ShardStats, Tickets, block_on};
+use crate::{
+    BackendKind, Connection, ConnectionConfig, Cores, EngineConfig, Error, ErrorKind, reactor,
+};
+
+/// A set of shards that run connections. Cloning is cheap; the last clone dropped stops the shards without
+/// waiting for them, [`Engine::stop`] waits.
+///
+/// ```no_run
+/// use leveret_engine::{Engine, EngineConfig, ConnectionConfig};
+///
+/// # fn main() -> Result<(), leveret_engine::Error> {
+/// let engine = Engine::start(EngineConfig::default())?;
+/// let connection = engine.connect_blocking(ConnectionConfig::to("localhost", 5672))?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shards: Vec<ShardHandle>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    backend: BackendKind,
+    next: AtomicUsize,
+}
+
+impl Engine {
+    /// Starts the shards and their threads.
+    ///
+    /// # Errors
+    /// `Backend` when io_uring is insisted on and not available, when a core is outside the allowed set, or
+    /// when the system gives no thread.
+    pub fn start(config: EngineConfig) -> Result<Self, Error> {
+        let refused = |error: &dyn ToString| Error::new(ErrorKind::Backend, error.to_string());
+        let backend = reactor::choose(config.backend).map_err(|error| refused(&error))?;
+        let cores: Vec<Option<usize>> = match config.cores {
+            Cores::Unpinned(count) => vec![None; count.max(1)],
+            Cores::Pinned(cores) if cores.is_empty() => {
+                return Err(Error::new(ErrorKind::Config, "no core is named to pin shards to"));
+            }
+            Cores::Pinned(cores) => cores.into_iter().map(Some).collect(),
+        };
+        let mut shards = Vec::new();
+        let mut threads = Vec::new();
+        for (index, core) in cores.into_iter().enumerate() {
+            let (shard, handle) = Shard::new(config.busy_poll);
+            threads.push(shard.start(index, core, backend)?);
+            shards.push(handle);
+        }
+        let threads = Mutex::new(threads);
+        let inner = Inner { shards, threads, backend, next: AtomicUsize::new(0) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What the shards run on.
+    #[must_use]
+    pub fn backend(&self) -> BackendKind {
+        self.inner.backend
+    }
+
+    /// Opens a connection on the next shard. Resolves when the broker has opened it, or when every host has
+    /// failed (and `connect_deadline` has passed).
+    ///
+    /// Dropping the future closes the connection when it opens.
+    ///
+    /// # Errors
+    /// `Config`, `Unreachable`, `AccessRefused`, `VhostRefused`, `NotAmqp`, `Protocol`, `Stopped`.
+    pub async fn connect(&self, config: ConnectionConfig) -> Result<Connection, Error> {
+        config.check()?;
+        let index = self.inner.next.fetch_add(1, Ordering::Relaxed) % self.inner.shards.len();
+        let shard = &self.inner.shards[index];
+        let channel_max = config.channel_max;
+        let (shared, requests) = ConnectionShared::new(&config, &shard.clock);
+        let (first, opened) = oneshot::channel();
+        let config = Box::new(config);
+        let command = Command::Connect { config, shared: Arc::clone(&shared), requests, first };
+        shard.commands.try_send(command).map_err(|_| Error::stopped())?;
+        opened.await.unwrap_or_else(|_| Err(Error::stopped()))?;
+        Ok(Connection::new(shared, channel_max, self.clone()))
+    }
+
+    /// [`Engine::connect`], for threads without a runtime.
+    ///
+    /// # Errors
+    /// As [`Engine::connect`].
+    pub fn connect_blocking(&self, config: ConnectionConfig) -> Result<Connection, Error> {
+        block_on(self.connect(config))
+    }
+
+    /// Pending answers of any kind, whose deadlines this engine watches.
+    #[must_use]
+    pub fn tickets<T: Send + 'static>(&self) -> Arc<Tickets<T>> {
+        Tickets::new(&self.inner.shards[0].clock)
+    }
+
+    /// The counters of each shard.
+    #[must_use]
+    pub fn stats(&self) -> Vec<ShardStats> {
+        self.inner.shards.iter().map(|shard| shard.stats.read()).collect()
+    }
+
+    /// Flushes and closes every connection, for 2 s at most, and ends the shards. Every wait ends with
+    /// `Stopped`.
+    pub fn stop(&self) {
+        self.inner.tell_stop();
+        let mut threads = self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            // A shard that panicked has ended its waits already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Inner {
+    fn tell_stop(&self) {
+        for shard in &self.shards {
+            // A full or closed mailbox belongs to a shard that is already dead.
+            let _ = shard.commands.try_send(Command::Stop);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tell_stop();
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("backend", &self.inner.backend)
+            .field("shards", &self.inner.shards.len())
+            .finish_non_exhaustive()
+    }
+}

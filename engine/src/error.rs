@@ -1,0 +1,136 @@
+//! What can go wrong, as one opaque type with questions.
+
+use std::fmt;
+
+use crate::proto::ProtoError;
+use crate::shard::TicketError;
+
+/// What kind of failure an [`Error`] is. New kinds may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting that cannot work; nothing was tried.
+    Config,
+    /// Asked for something this version does not do (TLS).
+    Unsupported,
+    /// The backend asked for is not to be had on this machine.
+    Backend,
+    /// No host could be reached: name, refusal, or no answer in time.
+    Unreachable,
+    /// The broker refused user or password (403), or the login mechanism.
+    AccessRefused,
+    /// The broker refused the virtual host (530), or it does not exist.
+    VhostRefused,
+    /// The peer is no AMQP 0-9-1 broker, or the port expects TLS.
+    NotAmqp,
+    /// The peer broke the protocol.
+    Protocol,
+    /// The connection was lost or closed by the broker.
+    ConnectionClosed,
+    /// The broker ended the channel: what was asked for failed (404, 405, 406 …).
+    ChannelClosed,
+    /// No answer before the deadline.
+    TimedOut,
+    /// The handle was closed, or the engine stopped.
+    Stopped,
+}
+
+/// Why an operation failed, in words that say what to do.
+#[derive(Clone, Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    code: Option<u16>,
+    text: String,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
+        Self { kind, code: None, text: text.into() }
+    }
+
+    pub(crate) fn with_code(kind: ErrorKind, code: u16, text: impl Into<String>) -> Self {
+        Self { kind, code: Some(code), text: text.into() }
+    }
+
+    pub(crate) fn stopped() -> Self {
+        Self::new(ErrorKind::Stopped, "the engine or the handle was stopped")
+    }
+
+    pub(crate) fn timed_out(what: &str) -> Self {
+        Self::new(ErrorKind::TimedOut, format!("{what}: no answer before the deadline"))
+    }
+
+    /// A `connection.close` from the broker, during the handshake or later.
+    pub(crate) fn closed_by_broker(code: u16, text: &str) -> Self {
+        let kind = match code {
+            403 => ErrorKind::AccessRefused,
+            530 => ErrorKind::VhostRefused,
+            _ => ErrorKind::ConnectionClosed,
+        };
+        Self::with_code(kind, code, format!("the broker closed the connection: {code} {text}"))
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The AMQP reply code (AMQP 1.2), where the broker gave one.
+    #[must_use]
+    pub fn reply_code(&self) -> Option<u16> {
+        self.code
+    }
+
+    /// True when trying again later may help without changing anything.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Unreachable | ErrorKind::ConnectionClosed | ErrorKind::TimedOut
+        )
+    }
+
+    /// True when no host will ever answer differently: the user must change something.
+    pub(crate) fn is_fatal(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::AccessRefused
+                | ErrorKind::VhostRefused
+                | ErrorKind::NotAmqp
+                | ErrorKind::Config
+                | ErrorKind::Unsupported
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<ProtoError> for Error {
+    fn from(error: ProtoError) -> Self {
+        let kind = match &error {
+            ProtoError::NotAmqp(_) | ProtoError::TlsPort | ProtoError::Version { .. } => {
+                ErrorKind::NotAmqp
+            }
+            ProtoError::Mechanism { .. } => ErrorKind::AccessRefused,
+            ProtoError::HeartbeatMissed(_) => ErrorKind::ConnectionClosed,
+            _ => ErrorKind::Protocol,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<TicketError> for Error {
+    fn from(error: TicketError) -> Self {
+        match error {
+            TicketError::TimedOut => Self::timed_out("waiting"),
+            TicketError::Aborted => Self::stopped(),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! One channel: opening, its requests (one unanswered at a time, AMQP 4.3), flow, closing.
+//!
+//! Invariant: every request ends once, in a reply or in the end of its channel. Not here: content bytes
+//! (`content`) and what the requests mean.
+
+use std::collections::VecDeque;
+
+use amq_protocol::protocol::{AMQPClass, channel};
+
+use super::content::Assembly;
+use super::replies::{MethodId, answers, id_of};
+
+#[derive(Debug, Default)]
+pub(super) struct Channel {
+    pub(super) assembly: Assembly,
+    unanswered: Option<(u64, MethodId)>,
+    waiting: VecDeque<(u64, AMQPClass)>,
+    closing: bool,
+}
+
+impl Channel {
+    /// Queues a request; what may be written now is returned.
+    pub(super) fn request(&mut self, token: u64, method: AMQPClass) -> Option<AMQPClass> {
+        self.closing |= matches!(method, AMQPClass::Channel(channel::AMQPMethod::Close(_)));
+        self.waiting.push_back((token, method));
+        self.next()
+    }
+
+    /// The next request to write, if none is unanswered.
+    pub(super) fn next(&mut self) -> Option<AMQPClass> {
+        if self.unanswered.is_some() {
+            return None;
+        }
+        let (token, method) = self.waiting.pop_front()?;
+        self.unanswered = Some((token, id_of(&method)));
+        Some(method)
+    }
+
+    /// The token this method answers, if it answers anything.
+    pub(super) fn answered(&mut self, reply: &AMQPClass) -> Option<u64> {
+        let (token, request) = self.unanswered?;
+        answers(request, id_of(reply)).then(|| {
+            self.unanswered = None;
+            token
+        })
+    }
+
+    /// True once we asked to close: whatever else still arrives is stale.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing
+    }
+}

@@ -1,0 +1,197 @@
+//! The ledger of publisher confirms of one channel.
+//!
+//! The broker numbers publications in order from 1, so outstanding ones are a window of tags, kept as *runs*:
+//! the records of one buffer that was handed to the socket, with what it takes to send them again (`P`).
+//! A `multiple` ack is a prefix of the window. Invariant: a record leaves the ledger exactly once. Not here:
+//! timeouts (the ticket's business) and what is done with the buffers.
+
+use std::collections::VecDeque;
+
+/// One publication inside an outbox buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// Where its bytes end in the buffer.
+    pub(crate) end: u32,
+    /// Fingerprint of a mandatory publication (exchange, key and body), by which its return is known.
+    pub(crate) fingerprint: u32,
+    /// The ticket that waits for its outcome; 0 when nobody does.
+    pub(crate) token: u64,
+    pub(crate) mandatory: bool,
+    /// Send again on a new connection until confirmed.
+    pub(crate) retain: bool,
+    pub(crate) settled: bool,
+}
+
+/// What became of a publication, as it leaves the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) token: u64,
+    pub(crate) ack: bool,
+}
+
+#[derive(Debug)]
+struct Run<P> {
+    first: u64,
+    records: Vec<Record>,
+    open: usize,
+    kept: P,
+}
+
+/// The ledger; `P` is what a run keeps of its buffer.
+#[derive(Debug)]
+pub(crate) struct Ledger<P> {
+    runs: VecDeque<Run<P>>,
+    next: u64,
+    mandatory: usize,
+}
+
+impl<P> Ledger<P> {
+    pub(crate) fn new() -> Self {
+        Self { runs: VecDeque::new(), next: 1, mandatory: 0 }
+    }
+
+    /// Publications without a confirm.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.runs.iter().map(|run| run.open).sum()
+    }
+
+    /// Takes in the records of a buffer that is about to be sent.
+    pub(crate) fn absorb(&mut self, records: Vec<Record>, kept: P) {
+        if records.is_empty() {
+            return;
+        }
+        self.mandatory += records.iter().filter(|record| record.mandatory).count();
+        let first = self.next;
+        self.next += records.len() as u64;
+        self.runs.push_back(Run { first, open: records.len(), records, kept });
+    }
+
+    /// The broker's ack or nack. Calls `each` for every publication it settles and `done` with every run
+    /// that is settled whole. False when the tag was never published.
+    pub(crate) fn settle(
+        &mut self,
+        tag: u64,
+        multiple: bool,
+        ack: bool,
+        mut each: impl FnMut(Settled),
+        mut done: impl FnMut(Vec<Record>, P),
+    ) -> bool {
+        // RabbitMQ and AMQP 1.8.3.13: tag zero with `multiple` means everything so far.
+        let last = if tag == 0 && multiple { self.next - 1 } else { tag };
+        if last == 0 || last >= self.next {
+            return last == 0 && multiple;
+        }
+        for run in &mut self.runs {
+            if run.first > last {
+                break;
+            }
+            let from = if multiple { 0 } else { last - run.first };
+            if from >= run.records.len() as u64 {
+                continue;
+            }
+            let to = (last - run.first + 1).min(run.records.len() as u64);
+            for record in &mut run.records[from as usize..to as usize] {
+                if !std::mem::replace(&mut record.settled, true) {
+                    run.open -= 1;
+                    self.mandatory -= usize::from(record.mandatory);
+                    each(Settled { token: record.token, ack });
+                }
+            }
+        }
+        while self.runs.front().is_some_and(|run| run.open == 0) {
+            let run = self.runs.pop_front().expect("just looked");
+            done(run.records, run.kept);
+        }
+        true
+    }
+
+    /// A `basic.return` carries no tag, and precedes its ack: it belongs to the oldest outstanding mandatory
+    /// publication with this fingerprint. Answers its token, and the ack that follows settles silently.
+    pub(crate) fn returned(&mut self, fingerprint: u32) -> Option<u64> {
+        if self.mandatory == 0 {
+            return None;
+        }
+        let record = self
+            .runs
+            .iter_mut()
+            .flat_map(|run| &mut run.records)
+            .find(|r| r.mandatory && !r.settled && r.fingerprint == fingerprint)?;
+        record.mandatory = false;
+        self.mandatory -= 1;
+        Some(std::mem::take(&mut record.token))
+    }
+
+    /// The connection or channel is gone: gives up every run, oldest first, and counts tags from 1 again.
+    pub(crate) fn reset(&mut self, mut each: impl FnMut(Vec<Record>, P)) {
+        for run in self.runs.drain(..) {
+            each(run.records, run.kept);
+        }
+        self.next = 1;
+        self.mandatory = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(token: u64) -> Record {
+        Record { end: 0, fingerprint: 7, token, mandatory: false, retain: false, settled: false }
+    }
+
+    fn settle(ledger: &mut Ledger<u8>, tag: u64, multiple: bool) -> (Vec<u64>, Vec<u8>) {
+        let (mut tokens, mut runs) = (Vec::new(), Vec::new());
+        let known =
+            ledger.settle(tag, multiple, true, |s| tokens.push(s.token), |_, p| runs.push(p));
+        assert!(known);
+        (tokens, runs)
+    }
+
+    #[test]
+    fn a_multiple_ack_is_a_prefix_across_runs() {
+        let mut ledger = Ledger::new();
+        ledger.absorb(vec![record(11), record(12)], 1);
+        ledger.absorb(vec![record(13), record(14)], 2);
+        assert_eq!(settle(&mut ledger, 2, false), (vec![12], vec![]));
+        assert_eq!(settle(&mut ledger, 3, true), (vec![11, 13], vec![1]));
+        assert_eq!(ledger.outstanding(), 1);
+        assert_eq!(settle(&mut ledger, 0, true), (vec![14], vec![2]), "zero means all");
+        assert_eq!(settle(&mut ledger, 4, false), (vec![], vec![]), "twice changes nothing");
+    }
+
+    #[test]
+    fn a_tag_never_published_is_unknown() {
+        let mut ledger: Ledger<()> = Ledger::new();
+        assert!(!ledger.settle(1, false, true, |_| {}, |_, ()| {}));
+        assert!(!ledger.settle(0, false, true, |_| {}, |_, ()| {}));
+        assert!(ledger.settle(0, true, true, |_| {}, |_, ()| {}));
+    }
+
+    #[test]
+    fn a_return_belongs_to_the_oldest_mandatory_one_of_its_fingerprint() {
+        let mut ledger = Ledger::new();
+        let mandatory = |token| Record { mandatory: true, ..record(token) };
+        ledger.absorb(vec![record(1), mandatory(2), mandatory(3)], ());
+        assert_eq!(ledger.returned(8), None);
+        assert_eq!(ledger.returned(7), Some(2));
+        assert_eq!(ledger.returned(7), Some(3));
+        assert_eq!(ledger.returned(7), None);
+        let mut tokens = Vec::new();
+        ledger.settle(3, true, true, |s| tokens.push(s.token), |_, ()| {});
+        assert_eq!(tokens, [1, 0, 0], "the acks after a return are silent");
+    }
+
+    #[test]
+    fn a_reset_gives_up_the_runs_in_order() {
+        let mut ledger = Ledger::new();
+        ledger.absorb(vec![record(1)], 'a');
+        ledger.absorb(vec![record(2)], 'b');
+        let mut kept = Vec::new();
+        ledger.reset(|_, p| kept.push(p));
+        assert_eq!(kept, ['a', 'b']);
+        ledger.absorb(vec![record(3)], 'c');
+        let mut tokens = Vec::new();
+        ledger.settle(1, false, true, |s| tokens.push(s.token), |_, _| {});
+        assert_eq!(tokens, [3], "a new epoch counts from one");
+    }
+}

@@ -1,0 +1,365 @@
+//! The connection: routes frames by channel number, answers what must be answered, keeps the two clocks.
+//!
+//! Invariant: the output holds whole frames only, so the writer may put publications before or after it.
+//! Not here: publications (rendered by their callers), confirms (`confirms`), acknowledgements (`unacked`).
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use amq_protocol::protocol::{AMQPClass, basic, channel, connection};
+use bytes::BytesMut;
+
+use super::channel::Channel;
+use super::handshake::{self, FRAME_MAX_BEFORE_TUNE, Settings, short};
+use super::heartbeat::Heartbeat;
+use super::inbound::{Inbound, Item};
+use super::{Event, ProtoError};
+use crate::buffer::Block;
+use crate::wire::{
+    FrameKind, FrameView, HEARTBEAT_FRAME, HotMethod, PROTOCOL_HEADER, encode_method_frame,
+    parse_method,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    AwaitStart,
+    AwaitTune,
+    AwaitOpen,
+    Open,
+    Closing,
+    Closed,
+}
+
+type On<'a> = &'a mut dyn FnMut(Event);
+
+/// One connection, from its first byte to its last.
+pub(crate) struct Connection {
+    state: State,
+    settings: Settings,
+    inbound: Inbound,
+    frames: Frames,
+    greeted: bool,
+}
+
+/// Everything but the framing, so that a frame may stay borrowed from it.
+struct Frames {
+    channels: BTreeMap<u16, Channel>,
+    arena: BytesMut,
+    output: Vec<u8>,
+    heartbeat: Heartbeat,
+    frame_max: u32,
+    channel_max: u16,
+    body_max: u64,
+}
+
+impl Connection {
+    pub(crate) fn new(settings: Settings, now: Instant) -> Self {
+        let frames = Frames {
+            channels: BTreeMap::new(),
+            arena: BytesMut::new(),
+            output: PROTOCOL_HEADER.to_vec(),
+            heartbeat: Heartbeat::new(Duration::ZERO, now),
+            frame_max: FRAME_MAX_BEFORE_TUNE,
+            channel_max: 0,
+            body_max: settings.body_max,
+        };
+        let inbound = Inbound::new(FRAME_MAX_BEFORE_TUNE);
+        Self { state: State::AwaitStart, settings, inbound, frames, greeted: false }
+    }
+
+    /// Takes in the first `filled` bytes of a block.
+    pub(crate) fn handle_input(
+        &mut self,
+        block: &Block,
+        filled: usize,
+        now: Instant,
+        on: On<'_>,
+    ) -> Result<(), ProtoError> {
+        self.frames.heartbeat.received(now);
+        let input = &block[..filled];
+        if !std::mem::replace(&mut self.greeted, true) {
+            check_greeting(input)?;
+        }
+        let mut at = 0;
+        while let Some(item) = self.inbound.next(input, &mut at)? {
+            let frame = match item {
+                Item::Piece { channel, start, len } => {
+                    self.frames.piece(channel, (block, start, len), on)?;
+                    continue;
+                }
+                Item::Frame(frame) => frame,
+            };
+            match frame.kind {
+                FrameKind::Heartbeat => {}
+                FrameKind::Method if frame.channel == 0 => {
+                    let method = parse_method(frame.payload)?;
+                    self.control(method, now, on)?;
+                }
+                FrameKind::Method => self.frames.method(frame, on)?,
+                FrameKind::Header => self.frames.header(frame, on)?,
+                FrameKind::Body => return Err(unexpected("body frame", frame.channel)),
+            }
+            if self.state == State::Closed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A method on channel 0.
+    fn control(&mut self, method: AMQPClass, now: Instant, on: On<'_>) -> Result<(), ProtoError> {
+        use connection::AMQPMethod as Method;
+        let AMQPClass::Connection(method) = method else {
+            return Err(unexpected("method", 0));
+        };
+        match (self.state, method) {
+            (State::AwaitStart, Method::Start(start)) => {
+                let reply = handshake::start_ok(&start, &self.settings)?;
+                self.frames.put(0, &reply);
+                self.state = State::AwaitTune;
+            }
+            (State::AwaitTune, Method::Tune(tune)) => {
+                let tuned = handshake::tune(&tune, &self.settings)?;
+                self.frames.put(0, &handshake::tune_ok(tuned));
+                self.frames.put(0, &handshake::open(&self.settings.vhost));
+                self.inbound.set_frame_max(tuned.frame_max);
+                self.frames.frame_max = tuned.frame_max;
+                self.frames.channel_max = tuned.channel_max;
+                self.frames.heartbeat = Heartbeat::new(tuned.heartbeat, now);
+                self.state = State::AwaitOpen;
+            }
+            (State::AwaitOpen, Method::OpenOk(_)) => {
+                self.state = State::Open;
+                on(Event::Opened { frame_max: self.frames.frame_max });
+            }
+            (State::Open, Method::Blocked(blocked)) => {
+                on(Event::Blocked { reason: blocked.reason.to_string() });
+            }
+            (State::Open, Method::Unblocked(_)) => on(Event::Unblocked),
+            (State::Closing, Method::CloseOk(_)) => {
+                self.state = State::Closed;
+                on(Event::Closed { code: 200, text: "closed on request".into() });
+            }
+            (_, Method::Close(close)) => {
+                self.frames.put(0, &AMQPClass::Connection(Method::CloseOk(connection::CloseOk {})));
+                self.state = State::Closed;
+                on(Event::Closed { code: close.reply_code, text: close.reply_text.to_string() });
+            }
+            (State::Closing, _) => {}
+            _ => return Err(unexpected("connection method", 0)),
+        }
+        Ok(())
+    }
+
+    /// Opens a channel; `channel.open-ok` answers `token`. False when the number is out of range or taken.
+    pub(crate) fn open_channel(&mut self, channel: u16, token: u64) -> bool {
+        let frames = &mut self.frames;
+        if channel == 0 || channel > frames.channel_max || frames.channels.contains_key(&channel) {
+            return false;
+        }
+        frames.channels.insert(channel, Channel::default());
+        self.request(
+            channel,
+            token,
+            AMQPClass::Channel(channel::AMQPMethod::Open(channel::Open {})),
+        )
+    }
+
+    /// Asks for something that has an answer. False when the channel is not open.
+    pub(crate) fn request(&mut self, channel: u16, token: u64, method: AMQPClass) -> bool {
+        let Some(open) = self.frames.channels.get_mut(&channel) else { return false };
+        if let Some(method) = open.request(token, method) {
+            self.frames.put(channel, &method);
+        }
+        true
+    }
+
+    /// Begins to close the connection; `Event::Closed` follows.
+    pub(crate) fn close(&mut self, code: u16, text: &str) {
+        let close = connection::Close {
+            reply_code: code,
+            reply_text: short(text),
+            class_id: 0,
+            method_id: 0,
+        };
+        self.frames.put(0, &AMQPClass::Connection(connection::AMQPMethod::Close(close)));
+        self.state = State::Closing;
+    }
+
+    /// When `handle_timeout` wants to be called.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.frames.heartbeat.next()
+    }
+
+    /// Sends a heartbeat that is owed, or reports a dead peer.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtoError> {
+        match self.frames.heartbeat.check(now) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.frames.output.extend_from_slice(&HEARTBEAT_FRAME);
+                Ok(())
+            }
+            Err(silence) => Err(ProtoError::HeartbeatMissed(silence)),
+        }
+    }
+
+    /// Bytes (ours or publications) have left for the peer.
+    pub(crate) fn sent(&mut self, now: Instant) {
+        self.frames.heartbeat.sent(now);
+    }
+
+    /// Whether we read from this peer at all; while we do not, its silence means nothing.
+    pub(crate) fn listen(&mut self, listening: bool, now: Instant) {
+        self.frames.heartbeat.listen(listening, now);
+    }
+
+    /// Appends the frames to be sent and forgets them.
+    pub(crate) fn take_output(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.frames.output);
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.frames.output.is_empty()
+    }
+
+    /// True while the body of a large message is arriving.
+    pub(crate) fn is_mid_body(&self) -> bool {
+        self.frames.channels.values().any(|channel| channel.assembly.is_unfinished())
+    }
+}
+
+impl Frames {
+    fn put(&mut self, channel: u16, method: &AMQPClass) {
+        encode_method_frame(&mut self.output, channel, method);
+    }
+
+    fn channel(&mut self, number: u16) -> Result<&mut Channel, ProtoError> {
+        self.channels.get_mut(&number).ok_or(ProtoError::UnknownChannel(number))
+    }
+
+    fn method(&mut self, frame: FrameView<'_>, on: On<'_>) -> Result<(), ProtoError> {
+        let number = frame.channel;
+        let channel = self.channel(number)?;
+        if !channel.assembly.is_idle() {
+            return Err(unexpected("method inside a content", number));
+        }
+        match HotMethod::parse(frame.payload)? {
+            Some(HotMethod::Deliver(_) | HotMethod::Return(_)) => {
+                channel.assembly.begin(frame.payload);
+            }
+            Some(HotMethod::Ack(ack)) => {
+                let (tag, multiple) = (ack.delivery_tag, ack.multiple);
+                on(Event::Confirmed { channel: number, tag, multiple, ack: true });
+            }
+            Some(HotMethod::Nack(nack)) => {
+                let (tag, multiple) = (nack.delivery_tag, nack.multiple);
+                on(Event::Confirmed { channel: number, tag, multiple, ack: false });
+            }
+            Some(_) => return Err(unexpected("client's method", number)),
+            None => self.cold_method(number, parse_method(frame.payload)?, on)?,
+        }
+        Ok(())
+    }
+
+    fn cold_method(
+        &mut self,
+        number: u16,
+        method: AMQPClass,
+        on: On<'_>,
+    ) -> Result<(), ProtoError> {
+        let channel = self.channel(number)?;
+        if let Some(token) = channel.answered(&method) {
+            let closed = matches!(method, AMQPClass::Channel(channel::AMQPMethod::CloseOk(_)));
+            if let Some(next) = channel.next() {
+                self.put(number, &next);
+            }
+            if closed {
+                self.channels.remove(&number);
+            }
+            on(Event::Reply { token, method });
+            return Ok(());
+        }
+        match method {
+            AMQPClass::Channel(channel::AMQPMethod::Close(close)) => {
+                let reply = channel::AMQPMethod::CloseOk(channel::CloseOk {});
+                self.put(number, &AMQPClass::Channel(reply));
+                self.channels.remove(&number);
+                let (code, text) = (close.reply_code, close.reply_text.to_string());
+                on(Event::ChannelClosed { channel: number, code, text });
+            }
+            // RabbitMQ sends no flow to publishers since 2.0; it is answered as AMQP asks and otherwise
+            // left to TCP.
+            AMQPClass::Channel(channel::AMQPMethod::Flow(flow)) => {
+                let reply = channel::AMQPMethod::FlowOk(channel::FlowOk { active: flow.active });
+                self.put(number, &AMQPClass::Channel(reply));
+            }
+            AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
+                let consumer_tag = cancel.consumer_tag.to_string();
+                if !cancel.nowait {
+                    let reply = basic::CancelOk { consumer_tag: cancel.consumer_tag };
+                    self.put(number, &AMQPClass::Basic(basic::AMQPMethod::CancelOk(reply)));
+                }
+                on(Event::ConsumerCancelled { channel: number, consumer_tag });
+            }
+            _ if channel.is_closing() => {}
+            _ => return Err(unexpected("method", number)),
+        }
+        Ok(())
+    }
+
+    fn header(&mut self, frame: FrameView<'_>, on: On<'_>) -> Result<(), ProtoError> {
+        let number = frame.channel;
+        let channel = self.channels.get_mut(&number).ok_or(ProtoError::UnknownChannel(number))?;
+        let content =
+            channel.assembly.header(number, frame.payload, self.body_max, &mut self.arena)?;
+        if let Some(content) = content {
+            complete(number, content, on);
+        }
+        Ok(())
+    }
+
+    fn piece(
+        &mut self,
+        number: u16,
+        piece: (&Block, usize, usize),
+        on: On<'_>,
+    ) -> Result<(), ProtoError> {
+        let channel = self.channels.get_mut(&number).ok_or(ProtoError::UnknownChannel(number))?;
+        if let Some(content) = channel.assembly.piece(number, piece, &mut self.arena)? {
+            complete(number, content, on);
+        }
+        Ok(())
+    }
+}
+
+fn complete(channel: u16, content: super::Content, on: On<'_>) {
+    on(if content.is_return() {
+        Event::Returned { channel, content }
+    } else {
+        Event::Delivery { channel, content }
+    });
+}
+
+fn unexpected(what: &'static str, channel: u16) -> ProtoError {
+    ProtoError::Unexpected { what, channel }
+}
+
+/// A peer that refuses our protocol header answers with its own (AMQP 4.2.2); one that is no AMQP server
+/// answers with whatever it speaks.
+fn check_greeting(input: &[u8]) -> Result<(), ProtoError> {
+    match input {
+        [b'A', b'M', b'Q', b'P', rest @ ..] => match rest {
+            [_, major, minor, revision, ..] => {
+                Err(ProtoError::Version { major: *major, minor: *minor, revision: *revision })
+            }
+            _ => Err(ProtoError::NotAmqp("a cut AMQP header".into())),
+        },
+        // TLS record type 21 (alert), protocol 3.x.
+        [21, 3, ..] => Err(ProtoError::TlsPort),
+        [1, 0, 0, ..] | [1, 0] | [1] | [] => Ok(()),
+        other => {
+            let shown = &other[..other.len().min(32)];
+            Err(ProtoError::NotAmqp(shown.escape_ascii().to_string()))
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Method, header and body frames into one content.
+//!
+//! Small contents are copied once into dense memory that many of them share (`arena`); the pieces of large
+//! bodies stay slices of the blocks they arrived in. Invariant: a body never grows beyond what its header
+//! announced, and what a header announces allocates nothing.
+
+use bytes::{Bytes, BytesMut};
+
+use super::ProtoError;
+use crate::buffer::{Block, Body};
+use crate::wire::{ContentHeader, Deliver, HotMethod, PropertiesView, Return};
+
+/// Bodies up to this size are copied, larger ones sliced. A slice of a 140-byte body costs as much as its
+/// copy and keeps a whole receive block busy; at 64 KiB the slice is eighty times cheaper.
+const SMALL: u64 = 1024;
+/// The arena grows in steps of this many bytes, freed when the last content in it is dropped.
+const ARENA: usize = 64 * 1024;
+
+/// A complete content: the payloads of its method and header frames, and its body.
+#[derive(Debug)]
+pub(crate) struct Content {
+    head: Bytes,
+    method_len: usize,
+    body: Body,
+}
+
+impl Content {
+    /// The `basic.deliver` this content came with.
+    pub(crate) fn deliver(&self) -> Option<Deliver<'_>> {
+        match HotMethod::parse(&self.head[..self.method_len]) {
+            Ok(Some(HotMethod::Deliver(deliver))) => Some(deliver),
+            _ => None,
+        }
+    }
+
+    /// The `basic.return` this content came with.
+    pub(crate) fn returned(&self) -> Option<Return<'_>> {
+        match HotMethod::parse(&self.head[..self.method_len]) {
+            Ok(Some(HotMethod::Return(returned))) => Some(returned),
+            _ => None,
+        }
+    }
+
+    /// A return, not a delivery: `basic.return` is method 50 of class 60.
+    pub(super) fn is_return(&self) -> bool {
+        self.head[..4] == [0, 60, 0, 50]
+    }
+
+    pub(crate) fn properties(&self) -> PropertiesView<'_> {
+        ContentHeader::parse(&self.head[self.method_len..])
+            .expect("checked when the header arrived")
+            .properties
+    }
+
+    pub(crate) fn body(&self) -> &Body {
+        &self.body
+    }
+
+    pub(crate) fn into_body(self) -> Body {
+        self.body
+    }
+}
+
+/// The content that is arriving on one channel.
+#[derive(Debug, Default)]
+pub(super) struct Assembly {
+    state: State,
+    head: Vec<u8>,
+    method_len: usize,
+    header_end: usize,
+    body: Body,
+}
+
+#[derive(Debug, Default, PartialEq)]
+enum State {
+    #[default]
+    Idle,
+    Header,
+    Body {
+        left: u64,
+        small: bool,
+    },
+}
+
+impl Assembly {
+    pub(super) fn is_idle(&self) -> bool {
+        self.state == State::Idle
+    }
+
+    /// True while part of a body is still to come: its blocks may be taken beyond the pool's bound.
+    pub(super) fn is_unfinished(&self) -> bool {
+        matches!(self.state, State::Body { small: false, .. })
+    }
+
+    /// A method that carries content has arrived.
+    pub(super) fn begin(&mut self, method: &[u8]) {
+        self.head.clear();
+        self.head.extend_from_slice(method);
+        self.method_len = method.len();
+        self.state = State::Header;
+    }
+
+    /// The content header has arrived; a content without body is complete.
+    pub(super) fn header(
+        &mut self,
+        channel: u16,
+        payload: &[u8],
+        body_max: u64,
+        arena: &mut BytesMut,
+    ) -> Result<Option<Content>, ProtoError> {
+        if self.state != State::Header {
+            return Err(ProtoError::Unexpected { what: "content header", channel });
+        }
+        let size = ContentHeader::parse(payload)?.body_size;
+        if size > body_max {
+            return Err(ProtoError::BodyTooLarge { size, max: body_max });
+        }
+        self.head.extend_from_slice(payload);
+        self.header_end = self.head.len();
+        self.state = State::Body { left: size, small: size <= SMALL };
+        Ok((size == 0).then(|| self.finish(arena)))
+    }
+
+    /// More of the body has arrived, at `start..start + len` of `block`.
+    pub(super) fn piece(
+        &mut self,
+        channel: u16,
+        (block, start, len): (&Block, usize, usize),
+        arena: &mut BytesMut,
+    ) -> Result<Option<Content>, ProtoError> {
+        let State::Body { left, small } = &mut self.state else {
+            return Err(ProtoError::Unexpected { what: "body frame", channel });
+        };
+        let Some(rest) = left.checked_sub(len as u64) else {
+            return Err(ProtoError::BodyOverrun { channel });
+        };
+        *left = rest;
+        if *small {
+            self.head.extend_from_slice(&block[start..start + len]);
+        } else {
+            self.body.push(block.slice(start, len));
+        }
+        Ok((rest == 0).then(|| self.finish(arena)))
+    }
+
+    fn finish(&mut self, arena: &mut BytesMut) -> Content {
+        self.state = State::Idle;
+        if arena.capacity() < self.head.len() {
+            arena.reserve(ARENA.max(self.head.len()));
+        }
+        arena.extend_from_slice(&self.head);
+        let mut head = arena.split().freeze();
+        let mut body = std::mem::take(&mut self.body);
+        if self.head.len() > self.header_end {
+            body = Body::small(head.split_off(self.header_end));
+        }
+        Content { head, method_len: self.method_len, body }
+    }
+}

@@ -1,0 +1,214 @@
+//! Header, start, tune, open: what we say and what we accept while a connection begins.
+//!
+//! AMQP 4.2.2 and 2.2.4; RabbitMQ 4.1 closes connections that negotiate frames below 8192 bytes.
+
+use std::time::Duration;
+
+use amq_protocol::protocol::{AMQPClass, connection};
+use amq_protocol::types::{AMQPValue, FieldTable, LongString, ShortString};
+use zeroize::Zeroizing;
+
+use super::ProtoError;
+
+/// Frames accepted before the size is agreed.
+pub(super) const FRAME_MAX_BEFORE_TUNE: u32 = 128 * 1024;
+/// AMQP's own minimum; less cannot carry a handshake.
+const FRAME_MAX_FLOOR: u32 = 4096;
+/// What RabbitMQ 4.1 and later insist on.
+pub(crate) const FRAME_MAX_MIN: u32 = 8192;
+
+/// How to log in.
+#[derive(Clone)]
+pub(crate) enum Credentials {
+    Plain { user: String, password: Zeroizing<String> },
+    AmqPlain { user: String, password: Zeroizing<String> },
+    External,
+}
+
+/// What one connection asks for.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) credentials: Credentials,
+    pub(crate) vhost: String,
+    pub(crate) connection_name: String,
+    /// At least 8192; the smaller of both sides' wins.
+    pub(crate) frame_max: u32,
+    pub(crate) channel_max: u16,
+    /// Zero asks for none; the broker's proposal is then ignored too (as py-amqp does).
+    pub(crate) heartbeat: Duration,
+    pub(crate) body_max: u64,
+}
+
+/// The agreed limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tuned {
+    pub(super) frame_max: u32,
+    pub(super) channel_max: u16,
+    pub(super) heartbeat: Duration,
+}
+
+impl Credentials {
+    fn mechanism(&self) -> &'static str {
+        match self {
+            Self::Plain { .. } => "PLAIN",
+            Self::AmqPlain { .. } => "AMQPLAIN",
+            Self::External => "EXTERNAL",
+        }
+    }
+
+    fn response(&self) -> LongString {
+        match self {
+            Self::Plain { user, password } => {
+                format!("\0{user}\0{}", password.as_str()).into_bytes().into()
+            }
+            Self::AmqPlain { user, password } => {
+                let mut table = Vec::new();
+                for (key, value) in [("LOGIN", user.as_str()), ("PASSWORD", password.as_str())] {
+                    table.push(key.len() as u8);
+                    table.extend_from_slice(key.as_bytes());
+                    table.push(b'S');
+                    table.extend_from_slice(&(value.len() as u32).to_be_bytes());
+                    table.extend_from_slice(value.as_bytes());
+                }
+                table.into()
+            }
+            Self::External => LongString::default(),
+        }
+    }
+}
+
+/// Answers `connection.start`.
+pub(super) fn start_ok(
+    start: &connection::Start,
+    settings: &Settings,
+) -> Result<AMQPClass, ProtoError> {
+    if (start.version_major, start.version_minor) != (0, 9) {
+        let (major, minor) = (start.version_major, start.version_minor);
+        return Err(ProtoError::Version { major, minor, revision: 0 });
+    }
+    let offered = String::from_utf8_lossy(start.mechanisms.as_bytes()).into_owned();
+    let wanted = settings.credentials.mechanism();
+    if !offered.split(' ').any(|mechanism| mechanism == wanted) {
+        return Err(ProtoError::Mechanism { wanted, offered });
+    }
+    Ok(AMQPClass::Connection(connection::AMQPMethod::StartOk(connection::StartOk {
+        client_properties: client_properties(&settings.connection_name),
+        mechanism: wanted.into(),
+        response: settings.credentials.response(),
+        locale: "en_US".into(),
+    })))
+}
+
+/// Client properties (AMQP 1.4.2.2.1) and the capabilities RabbitMQ looks for.
+fn client_properties(connection_name: &str) -> FieldTable {
+    let mut capabilities = FieldTable::default();
+    for capability in [
+        "publisher_confirms",
+        "basic.nack",
+        "consumer_cancel_notify",
+        "connection.blocked",
+        "authentication_failure_close",
+        "exchange_exchange_bindings",
+    ] {
+        capabilities.insert(capability.into(), AMQPValue::Boolean(true));
+    }
+    let mut properties = FieldTable::default();
+    for (key, value) in [
+        ("product", "Leveret"),
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("platform", "Rust"),
+        ("connection_name", connection_name),
+    ] {
+        properties.insert(key.into(), AMQPValue::LongString(value.as_bytes().to_vec().into()));
+    }
+    properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
+    properties
+}
+
+/// Answers `connection.tune`: the smaller of both sides, where zero means "no opinion".
+pub(super) fn tune(tune: &connection::Tune, settings: &Settings) -> Result<Tuned, ProtoError> {
+    let frame_max = smaller(tune.frame_max, settings.frame_max.max(FRAME_MAX_MIN));
+    if frame_max < FRAME_MAX_FLOOR {
+        return Err(ProtoError::FrameMaxTooSmall(frame_max));
+    }
+    let channel_max = match (tune.channel_max, settings.channel_max) {
+        (0, 0) => u16::MAX,
+        (theirs, ours) => smaller(theirs.into(), ours.into()) as u16,
+    };
+    // The interval travels in whole seconds; less than one would round to "none".
+    let ours = settings.heartbeat.as_secs_f64().ceil() as u32;
+    let heartbeat = if ours == 0 { 0 } else { smaller(tune.heartbeat.into(), ours) };
+    Ok(Tuned { frame_max, channel_max, heartbeat: Duration::from_secs(heartbeat.into()) })
+}
+
+pub(super) fn tune_ok(tuned: Tuned) -> AMQPClass {
+    AMQPClass::Connection(connection::AMQPMethod::TuneOk(connection::TuneOk {
+        channel_max: tuned.channel_max,
+        frame_max: tuned.frame_max,
+        heartbeat: tuned.heartbeat.as_secs() as u16,
+    }))
+}
+
+pub(super) fn open(vhost: &str) -> AMQPClass {
+    AMQPClass::Connection(connection::AMQPMethod::Open(connection::Open {
+        virtual_host: short(vhost),
+    }))
+}
+
+/// A short string cut at 255 bytes; names are checked where the user gives them.
+pub(crate) fn short(text: &str) -> ShortString {
+    let mut end = text.len().min(255);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].into()
+}
+
+fn smaller(theirs: u32, ours: u32) -> u32 {
+    match (theirs, ours) {
+        (0, limit) | (limit, 0) => limit,
+        (theirs, ours) => theirs.min(ours),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(credentials: Credentials) -> Settings {
+        Settings {
+            credentials,
+            vhost: "/".into(),
+            connection_name: "test".into(),
+            frame_max: 131_072,
+            channel_max: 2047,
+            heartbeat: Duration::from_secs(10),
+            body_max: 1 << 20,
+        }
+    }
+
+    #[test]
+    fn amqplain_is_a_table_without_its_length() {
+        let password = Zeroizing::new("guest".to_owned());
+        let login = Credentials::AmqPlain { user: "guest".into(), password };
+        let response = login.response();
+        assert_eq!(response.as_bytes(), b"\x05LOGINS\0\0\0\x05guest\x08PASSWORDS\0\0\0\x05guest");
+    }
+
+    #[test]
+    fn limits_are_the_smaller_of_both_and_zero_is_no_opinion() {
+        let ours = settings(Credentials::External);
+        let theirs = |channel_max, frame_max, heartbeat| connection::Tune {
+            channel_max,
+            frame_max,
+            heartbeat,
+        };
+        let tuned = tune(&theirs(0, 8192, 60), &ours).unwrap();
+        assert_eq!((tuned.channel_max, tuned.frame_max), (2047, 8192));
+        assert_eq!(tuned.heartbeat, Duration::from_secs(10));
+        assert_eq!(tune(&theirs(9, 0, 0), &ours).unwrap().frame_max, 131_072);
+        assert_eq!(tune(&theirs(9, 4095, 0), &ours), Err(ProtoError::FrameMaxTooSmall(4095)));
+        let silent = Settings { heartbeat: Duration::ZERO, ..ours };
+        assert_eq!(tune(&theirs(9, 0, 60), &silent).unwrap().heartbeat, Duration::ZERO);
+    }
+}

@@ -1,0 +1,94 @@
+//! Two deadlines: when we owe the peer a sign of life, and when its silence means death.
+//!
+//! AMQP 4.2.7 and RabbitMQ's heartbeat guide: any traffic counts; a peer sends at half the agreed interval,
+//! and two missed intervals mean the connection is gone. An interval of zero switches both off.
+
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub(super) struct Heartbeat {
+    interval: Duration,
+    send_at: Instant,
+    dead_at: Instant,
+    listening: bool,
+}
+
+impl Heartbeat {
+    pub(super) fn new(interval: Duration, now: Instant) -> Self {
+        Self { interval, send_at: now + interval / 2, dead_at: now + interval * 2, listening: true }
+    }
+
+    /// Bytes left for the peer: any of them is a heartbeat.
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.send_at = now + self.interval / 2;
+    }
+
+    pub(super) fn received(&mut self, now: Instant) {
+        self.dead_at = now + self.interval * 2;
+    }
+
+    /// While we do not read (a slow consumer), the peer's silence says nothing about it.
+    pub(super) fn listen(&mut self, listening: bool, now: Instant) {
+        self.listening = listening;
+        self.received(now);
+    }
+
+    pub(super) fn next(&self) -> Option<Instant> {
+        if self.interval.is_zero() {
+            return None;
+        }
+        Some(if self.listening { self.send_at.min(self.dead_at) } else { self.send_at })
+    }
+
+    /// True when a heartbeat is owed; the silence in force when the peer is dead.
+    pub(super) fn check(&mut self, now: Instant) -> Result<bool, Duration> {
+        if self.interval.is_zero() {
+            return Ok(false);
+        }
+        if self.listening && now >= self.dead_at {
+            return Err(self.interval * 2);
+        }
+        let owed = now >= self.send_at;
+        if owed {
+            self.sent(now);
+        }
+        Ok(owed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_sign_of_life_is_owed_at_half_the_interval_and_silence_kills_at_two() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(SECOND * 10, start);
+        assert_eq!(heartbeat.next(), Some(start + SECOND * 5));
+        assert_eq!(heartbeat.check(start + SECOND * 4), Ok(false));
+        assert_eq!(heartbeat.check(start + SECOND * 5), Ok(true));
+        assert_eq!(heartbeat.check(start + SECOND * 6), Ok(false), "just sent");
+        assert_eq!(heartbeat.check(start + SECOND * 20), Err(SECOND * 20));
+    }
+
+    #[test]
+    fn a_peer_we_do_not_read_is_not_declared_dead() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(SECOND, start);
+        heartbeat.listen(false, start);
+        assert_eq!(heartbeat.check(start + SECOND * 9), Ok(true), "we still send");
+        heartbeat.listen(true, start + SECOND * 9);
+        assert_eq!(heartbeat.check(start + SECOND * 10), Ok(true));
+        assert!(heartbeat.check(start + SECOND * 11).is_err());
+    }
+
+    #[test]
+    fn zero_means_off() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(Duration::ZERO, start);
+        assert_eq!(heartbeat.next(), None);
+        assert_eq!(heartbeat.check(start + SECOND * 1000), Ok(false));
+    }
+}

@@ -1,0 +1,157 @@
+//! Deliveries of one channel that are not yet acknowledged, kept so that acks can be merged into `multiple`.
+//!
+//! Delivery tags are handed out by the broker in order, so the open ones are a window. Invariant: a tag is
+//! answered at most once; a tag outside the window is dropped (answering it would close the channel: 406).
+
+use std::collections::VecDeque;
+
+use crate::wire::{Ack, Reject};
+
+/// The consumer's answer to a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Ack,
+    Reject { requeue: bool },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Unacked {
+    first: u64,
+    window: VecDeque<Slot>,
+    /// Tags answered and not yet written, in the order of their answers.
+    owed: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Open,
+    Owed(Answer),
+    /// Written, or of a consumer that acknowledges nothing.
+    Done,
+}
+
+impl Unacked {
+    /// A delivery that expects an answer has arrived.
+    pub(crate) fn delivered(&mut self, tag: u64) {
+        if self.window.is_empty() {
+            self.first = tag;
+        }
+        // Tags of `no_ack` consumers on the same channel leave holes.
+        while self.first + (self.window.len() as u64) < tag {
+            self.window.push_back(Slot::Done);
+        }
+        self.window.push_back(Slot::Open);
+    }
+
+    /// True when an answer waits to be written.
+    pub(crate) fn owes(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    /// Notes an answer; false when the tag is not open (answered before, or of an older epoch).
+    pub(crate) fn answer(&mut self, tag: u64, answer: Answer) -> bool {
+        let Some(index) = tag.checked_sub(self.first) else { return false };
+        match self.window.get_mut(index as usize) {
+            Some(slot @ Slot::Open) => {
+                *slot = Slot::Owed(answer);
+                self.owed.push(tag);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Writes the answers owed: one `multiple` for a run of acks at the front, single ones behind a
+    /// delivery that is still open.
+    pub(crate) fn write(&mut self, channel: u16, out: &mut Vec<u8>) {
+        if self.owed.is_empty() {
+            return;
+        }
+        let mut run = None;
+        while let Some(&slot) = self.window.front() {
+            match slot {
+                Slot::Open => break,
+                Slot::Owed(Answer::Ack) => run = Some(self.first),
+                Slot::Owed(Answer::Reject { requeue }) => {
+                    ack_through(run.take(), channel, out);
+                    Reject { delivery_tag: self.first, requeue }.encode_frame(channel, out);
+                }
+                Slot::Done => {}
+            }
+            self.window.pop_front();
+            self.first += 1;
+        }
+        ack_through(run, channel, out);
+        for tag in std::mem::take(&mut self.owed) {
+            let Some(index) = tag.checked_sub(self.first) else { continue };
+            let slot = &mut self.window[index as usize];
+            if let Slot::Owed(answer) = *slot {
+                *slot = Slot::Done;
+                match answer {
+                    Answer::Ack => {
+                        Ack { delivery_tag: tag, multiple: false }.encode_frame(channel, out);
+                    }
+                    Answer::Reject { requeue } => {
+                        Reject { delivery_tag: tag, requeue }.encode_frame(channel, out);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn ack_through(tag: Option<u64>, channel: u16, out: &mut Vec<u8>) {
+    if let Some(delivery_tag) = tag {
+        Ack { delivery_tag, multiple: true }.encode_frame(channel, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{FrameView, HotMethod, Parsed};
+
+    fn written(unacked: &mut Unacked) -> Vec<String> {
+        let mut out = Vec::new();
+        unacked.write(1, &mut out);
+        let (mut rest, mut seen) = (&out[..], Vec::new());
+        while let Parsed::Complete { frame, used } = FrameView::parse(rest, 4096).unwrap() {
+            seen.push(match HotMethod::parse(frame.payload).unwrap().unwrap() {
+                HotMethod::Ack(ack) if ack.multiple => format!("ack..{}", ack.delivery_tag),
+                HotMethod::Ack(ack) => format!("ack {}", ack.delivery_tag),
+                HotMethod::Reject(no) => format!("reject {}", no.delivery_tag),
+                other => panic!("{other:?}"),
+            });
+            rest = &rest[used..];
+        }
+        seen
+    }
+
+    #[test]
+    fn a_contiguous_prefix_is_one_ack() {
+        let mut unacked = Unacked::default();
+        (1..=5).for_each(|tag| unacked.delivered(tag));
+        for tag in [2, 1, 3, 5] {
+            assert!(unacked.answer(tag, Answer::Ack));
+        }
+        assert!(!unacked.answer(2, Answer::Ack), "once only");
+        assert_eq!(written(&mut unacked), ["ack..3", "ack 5"]);
+        assert!(unacked.answer(4, Answer::Reject { requeue: true }));
+        assert_eq!(written(&mut unacked), ["reject 4"]);
+        assert!(!unacked.owes());
+        assert!(!unacked.answer(5, Answer::Ack));
+        assert!(written(&mut unacked).is_empty());
+    }
+
+    #[test]
+    fn a_rejection_divides_a_run_and_holes_join_it() {
+        let mut unacked = Unacked::default();
+        [1, 2, 5, 6].into_iter().for_each(|tag| unacked.delivered(tag));
+        unacked.answer(1, Answer::Ack);
+        unacked.answer(2, Answer::Reject { requeue: false });
+        unacked.answer(5, Answer::Ack);
+        unacked.answer(6, Answer::Ack);
+        assert_eq!(written(&mut unacked), ["ack..1", "reject 2", "ack..6"]);
+        assert!(!unacked.answer(3, Answer::Ack), "a hole is nobody's");
+    }
+}

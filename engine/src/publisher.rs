@@ -1,0 +1,440 @@
+//! The road down, as callers see it: render in the caller's thread, append to the channel's outbox.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::proto::Record;
+use crate::shard::{
+    ChannelShared, Refused, Rendered, Ticket, TicketError, block_on, deadline_in, fingerprint,
+};
+use crate::wire::{
+    FRAME_END, FrameKind, Ids, Properties, Publish, Template, body_frame_max, open_body, seal_body,
+};
+use crate::{Engine, Error, ErrorKind, Outcome};
+
+/// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy against
+/// a reference count and a further send lies between 4 and 16 KiB.
+const LARGE: usize = 8 << 10;
+/// A scratch that grew beyond this is given back to the allocator.
+const SCRATCH_BYTES: usize = 1 << 20;
+
+/// Where publications go.
+#[derive(Clone, Debug, Default)]
+pub struct Route {
+    /// The exchange; empty is the default exchange, which routes by queue name.
+    pub exchange: String,
+    /// The routing key.
+    pub routing_key: String,
+    /// Return the publication when no queue is bound for it (AMQP 1.8.3.7).
+    pub mandatory: bool,
+}
+
+/// Why a publication was not taken. The caller still has it: bodies are borrowed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The channel's send budget is used up: the broker is slower than its publishers, blocked, or away.
+    #[error("the outbox is full; wait for room, publish less, or raise outbox_bytes")]
+    Full,
+    /// There was no room before the deadline.
+    #[error("no room in the outbox before the deadline")]
+    TimedOut,
+    /// The channel or the connection was closed.
+    #[error(transparent)]
+    Closed(Error),
+}
+
+/// Publishes to one route with one set of properties. Clones share a channel, and with it the order of
+/// publications: one thread's publications stay in their order.
+///
+/// ```no_run
+/// # async fn example(channel: leveret_engine::Channel) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use leveret_engine::{Properties, Route};
+///
+/// let route = Route { exchange: String::new(), routing_key: "work".into(), mandatory: true };
+/// let publisher = channel.publisher(route, &Properties::default())?;
+/// let confirm = publisher.publish("hello".as_bytes(), Duration::from_secs(5)).await?;
+/// assert!(confirm.await.is_ok());
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Publisher {
+    inner: Arc<Inner>,
+    watched: bool,
+    retain: bool,
+}
+
+struct Inner {
+    channel: Arc<ChannelShared>,
+    template: Template,
+    route: Route,
+    /// Shards live as long as their connections have handles.
+    _engine: Engine,
+}
+
+/// One publication as rendered by its caller.
+#[derive(Default)]
+struct Scratch {
+    frames: Vec<u8>,
+    parts: Vec<(usize, Bytes)>,
+    frame_max: u32,
+    fingerprint: u32,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Publisher {
+    pub(crate) fn new(
+        channel: Arc<ChannelShared>,
+        engine: Engine,
+        route: Route,
+        properties: &Properties,
+    ) -> Result<Self, Error> {
+        let config = |text: String| Error::new(ErrorKind::Config, text);
+        let publish = Publish {
+            exchange: &route.exchange,
+            routing_key: &route.routing_key,
+            mandatory: route.mandatory,
+            immediate: false,
+        };
+        let template = Template::new(channel.number, &publish, properties)
+            .map_err(|error| config(error.to_string()))?;
+        if template.frame_len_max() > crate::proto::FRAME_MAX_MIN as usize {
+            return Err(config("the properties do not fit one frame of 8192 bytes".into()));
+        }
+        let inner = Inner { channel, template, route, _engine: engine };
+        Ok(Self { inner: Arc::new(inner), watched: true, retain: false })
+    }
+
+    /// A publisher whose publications nobody waits for: its confirms resolve to `Sent` at once, and
+    /// returned or refused publications are only counted.
+    #[must_use]
+    pub fn unwatched(&self) -> Self {
+        Self { watched: false, ..self.clone() }
+    }
+
+    /// A publisher whose unconfirmed publications are sent again after a reconnect, in order and before
+    /// newer ones: at least once instead of at most once. Needs a channel with confirms.
+    #[must_use]
+    pub fn retained(&self) -> Self {
+        Self { retain: true, ..self.clone() }
+    }
+
+    /// Takes `body` into the outbox at once or not at all. The confirm ends at `timeout` at the latest.
+    ///
+    /// # Errors
+    /// `Full`, `Closed`.
+    pub fn try_publish<'a>(
+        &self,
+        body: impl Into<Payload<'a>>,
+        timeout: Duration,
+    ) -> Result<Confirm, PublishError> {
+        let payload = body.into();
+        self.attempt(self.deadline(timeout), |scratch| self.render(scratch, &payload))
+    }
+
+    /// Takes `body` into the outbox, waiting for room; the confirm ends at `timeout` at the latest too.
+    /// Dropping the future before it resolves publishes nothing.
+    ///
+    /// # Errors
+    /// `TimedOut`, `Closed`.
+    pub async fn publish<'a>(
+        &self,
+        body: impl Into<Payload<'a>>,
+        timeout: Duration,
+    ) -> Result<Confirm, PublishError> {
+        let payload = body.into();
+        let deadline = deadline_in(timeout);
+        loop {
+            match self.attempt(Some(deadline), |scratch| self.render(scratch, &payload)) {
+                Err(PublishError::Full) => self.room(deadline).await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// [`Publisher::publish`], for threads without a runtime.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub fn publish_blocking<'a>(
+        &self,
+        body: impl Into<Payload<'a>>,
+        timeout: Duration,
+    ) -> Result<Confirm, PublishError> {
+        let payload = body.into();
+        match self.attempt(self.deadline(timeout), |scratch| self.render(scratch, &payload)) {
+            Err(PublishError::Full) => block_on(self.publish(payload, timeout)),
+            done => done,
+        }
+    }
+
+    /// [`Publisher::try_publish`] of a body that `write` appends to the thread's scratch: no buffer of its
+    /// own, no copy but the one into the outbox. `write` runs under no lock; it is called again when the
+    /// agreed frame size changed meanwhile.
+    ///
+    /// # Errors
+    /// `Full`, `Closed`.
+    ///
+    /// # Panics
+    /// If `write` shortens the buffer it is given, or publishes through this method itself.
+    pub fn try_publish_with(
+        &self,
+        timeout: Duration,
+        write: impl Fn(&mut Vec<u8>),
+    ) -> Result<Confirm, PublishError> {
+        self.attempt(self.deadline(timeout), |scratch| self.render_with(scratch, &write))
+    }
+
+    /// [`Publisher::publish`] of a body that `write` appends.
+    ///
+    /// # Errors
+    /// `TimedOut`, `Closed`.
+    ///
+    /// # Panics
+    /// As [`Publisher::try_publish_with`].
+    pub async fn publish_with(
+        &self,
+        timeout: Duration,
+        write: impl Fn(&mut Vec<u8>),
+    ) -> Result<Confirm, PublishError> {
+        let deadline = deadline_in(timeout);
+        loop {
+            match self.attempt(Some(deadline), |scratch| self.render_with(scratch, &write)) {
+                Err(PublishError::Full) => self.room(deadline).await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Waits until there may be room.
+    async fn room(&self, deadline: Instant) -> Result<(), PublishError> {
+        match self.inner.channel.outbox.wait_for_room(deadline).await {
+            Ok(()) => Ok(()),
+            Err(TicketError::TimedOut) => Err(PublishError::TimedOut),
+            Err(TicketError::Aborted) => Err(PublishError::Closed(Error::stopped())),
+        }
+    }
+
+    /// The clock is asked only where somebody will wait.
+    fn deadline(&self, timeout: Duration) -> Option<Instant> {
+        self.has_ticket().then(|| deadline_in(timeout))
+    }
+
+    fn has_ticket(&self) -> bool {
+        self.watched && self.inner.channel.options.confirms
+    }
+
+    /// Renders into the thread's scratch and appends it to the outbox.
+    fn attempt(
+        &self,
+        deadline: Option<Instant>,
+        render: impl Fn(&mut Scratch),
+    ) -> Result<Confirm, PublishError> {
+        let channel = &self.inner.channel;
+        // Taken out, so that a body writer may itself publish elsewhere.
+        let mut scratch = SCRATCH.with(RefCell::take);
+        let ticket = self.has_ticket().then(|| channel.connection.outcomes.open(deadline));
+        let pushed = loop {
+            scratch.clear(channel.outbox.frame_max());
+            render(&mut scratch);
+            let record = Record {
+                end: 0,
+                fingerprint: scratch.fingerprint,
+                token: ticket.as_ref().map_or(0, Ticket::token),
+                mandatory: self.inner.route.mandatory,
+                retain: self.retain,
+                settled: false,
+            };
+            match channel.outbox.push(&scratch.rendered(), record) {
+                Err(Refused::FrameMax) => {}
+                Err(Refused::Full) => break Err(PublishError::Full),
+                Err(Refused::Closed(error)) => break Err(PublishError::Closed(error)),
+                Ok(()) => break Ok(()),
+            }
+        };
+        scratch.clear(0);
+        if scratch.frames.capacity() <= SCRATCH_BYTES {
+            SCRATCH.with(|cell| cell.replace(scratch));
+        }
+        pushed.map(|()| Confirm { ticket, channel: Arc::clone(channel) })
+    }
+
+    fn render(&self, scratch: &mut Scratch, payload: &Payload<'_>) {
+        let Inner { channel, template, route, .. } = &*self.inner;
+        let bytes = payload.as_slice();
+        if route.mandatory {
+            let pieces = std::iter::once(bytes);
+            scratch.fingerprint = fingerprint(&route.exchange, &route.routing_key, pieces);
+        }
+        template.render(bytes.len() as u64, &mut scratch.frames);
+        match payload {
+            Payload::Shared(body) if body.len() > LARGE => {
+                scratch.attach(channel.number, body);
+            }
+            _ => {
+                let frame_max = scratch.frame_max;
+                crate::wire::write_body_frames(
+                    &mut scratch.frames,
+                    channel.number,
+                    bytes,
+                    frame_max,
+                );
+            }
+        }
+    }
+
+    fn render_with(&self, scratch: &mut Scratch, write: &impl Fn(&mut Vec<u8>)) {
+        let Inner { channel, template, route, .. } = &*self.inner;
+        let (number, frame_max) = (channel.number, scratch.frame_max);
+        let frames = &mut scratch.frames;
+        let head = template.len();
+        if route.mandatory {
+            // The fingerprint is of the bare body, so it is taken before the body is cut into frames.
+            template.render(0, frames);
+            let start = open_body(frames);
+            write(frames);
+            let body = frames[head + crate::wire::FrameHeader::LEN..].iter().as_slice();
+            let pieces = std::iter::once(body);
+            scratch.fingerprint = fingerprint(&route.exchange, &route.routing_key, pieces);
+            let len = seal_body(frames, start, number, frame_max);
+            template.patch_body_size(frames, len as u64);
+        } else {
+            template
+                .render_body(&Ids::default(), frame_max, frames, write)
+                .expect("no identifier is replaced");
+        }
+        if scratch.frames.len() - head > LARGE {
+            scratch.detach(head);
+        }
+    }
+}
+
+impl Scratch {
+    fn clear(&mut self, frame_max: u32) {
+        self.frames.clear();
+        self.parts.clear();
+        self.frame_max = frame_max;
+        self.fingerprint = 0;
+    }
+
+    fn rendered(&self) -> Rendered<'_> {
+        Rendered { frames: &self.frames, parts: &self.parts, frame_max: self.frame_max }
+    }
+
+    /// Appends the frames of a large body, without its bytes.
+    fn attach(&mut self, channel: u16, body: &Bytes) {
+        let room = body_frame_max(self.frame_max);
+        for start in (0..body.len()).step_by(room) {
+            let end = body.len().min(start + room);
+            crate::wire::frame::put_frame_header(
+                &mut self.frames,
+                FrameKind::Body,
+                channel,
+                (end - start) as u32,
+            );
+            self.parts.push((self.frames.len(), body.slice(start..end)));
+            self.frames.push(FRAME_END);
+        }
+    }
+
+    /// Makes the rendered body frames a part: all but the last octet, which stays behind it.
+    fn detach(&mut self, head: usize) {
+        let body = self.frames.len() - 1;
+        let rendered = Bytes::from(std::mem::take(&mut self.frames));
+        self.frames.extend_from_slice(&rendered[..head]);
+        self.frames.push(FRAME_END);
+        self.parts.push((head, rendered.slice(head..body)));
+    }
+}
+
+/// A body, borrowed from the caller.
+#[derive(Clone, Debug)]
+pub enum Payload<'a> {
+    /// Bytes that are copied into the outbox.
+    Slice(&'a [u8]),
+    /// Shared bytes: copied up to 8 KiB, counted above.
+    Shared(&'a Bytes),
+}
+
+impl Payload<'_> {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Slice(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for Payload<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Slice(bytes)
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Payload<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
+        Self::Slice(bytes)
+    }
+}
+
+impl<'a> From<&'a Bytes> for Payload<'a> {
+    fn from(bytes: &'a Bytes) -> Self {
+        Self::Shared(bytes)
+    }
+}
+
+/// The outcome of a publication, to be awaited or waited for. Dropping it waits no longer; the
+/// publication goes its way.
+#[must_use = "a dropped confirm waits for nothing"]
+pub struct Confirm {
+    ticket: Option<Ticket<Outcome>>,
+    channel: Arc<ChannelShared>,
+}
+
+impl Confirm {
+    /// Parks this thread until the outcome is known.
+    #[must_use]
+    pub fn wait(self) -> Outcome {
+        block_on(self)
+    }
+}
+
+impl Future for Confirm {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let Some(ticket) = &mut self.ticket else { return Poll::Ready(Outcome::Sent) };
+        let token = ticket.token();
+        let Poll::Ready(answer) = Pin::new(ticket).poll(cx) else { return Poll::Pending };
+        Poll::Ready(answer.unwrap_or_else(|error| {
+            let withdrawn = self.channel.outbox.withdraw(token);
+            let error = match error {
+                TicketError::TimedOut => Error::timed_out("the broker's confirm"),
+                TicketError::Aborted => Error::stopped(),
+            };
+            if withdrawn { Outcome::NotSent(error) } else { Outcome::MaybeSent(error) }
+        }))
+    }
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("route", &self.inner.route).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Confirm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Confirm").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! Sockets, timers and the runtime of a shard. The word AMQP does not occur here.
+//!
+//! One small trait: owned buffers in, owned buffers out, nothing borrowed across an await. Three
+//! implementations: `uring` (tokio-uring), `epoll` (plain tokio) and `sim` (memory and a virtual clock).
+//! Rules that all of them keep: one read and one write in flight per socket; a read is never raced or
+//! dropped (a cancelled read loses its data), so deadlines are timers that shut the socket down; whoever
+//! holds a stream waits for its operations before dropping it.
+
+mod connect;
+mod epoll;
+mod kick;
+mod probe;
+mod uring;
+
+use std::future::Future;
+use std::io;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+pub(crate) use connect::SocketOptions;
+pub(crate) use epoll::Epoll;
+pub(crate) use kick::Kick;
+pub use probe::{BackendChoice, BackendKind};
+pub(crate) use probe::{Program, block_on, choose};
+pub(crate) use uring::Uring;
+
+/// What an operation on an owned buffer answers: the result, and the buffer back.
+pub(crate) type Done<B> = (io::Result<usize>, B);
+
+/// Where sockets come from.
+pub(crate) trait Reactor: Clone + 'static {
+    type Stream: Stream;
+
+    /// Connects to the first address of `host` that answers. Dropping the future abandons the attempt.
+    fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        options: SocketOptions,
+    ) -> impl Future<Output = io::Result<Self::Stream>>;
+}
+
+/// One connected socket.
+pub(crate) trait Stream: 'static {
+    /// Reads into the whole of `block`; zero means the peer has closed.
+    fn read(&self, block: Vec<u8>) -> impl Future<Output = Done<Vec<u8>>>;
+
+    /// Writes some of `buffer[range]`.
+    fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> impl Future<Output = Done<Vec<u8>>>;
+
+    /// Writes some of a shared body.
+    fn write_shared(&self, body: Bytes, range: Range<usize>) -> impl Future<Output = Done<Bytes>>;
+
+    /// Ends both directions; pending operations complete.
+    fn shutdown(&self);
+}
+
+/// The clock of the engine: everyone else is told the time. Virtual under `sim`.
+pub(crate) fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks")]
+    tokio::time::Instant::now().into_std()
+}
+
+/// The clock for threads that are no shard.
+pub(crate) fn wall() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "the one place outside a shard that asks")]
+    Instant::now()
+}
+
+pub(crate) async fn sleep_until(at: Instant) {
+    tokio::time::sleep_until(at.into()).await;
+}
+
+pub(crate) async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// The answer of `future`, or `None` after `limit`. Never wrap a read or a write in it.
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    tokio::time::timeout(limit, future).await.ok()
+}
+
+pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> tokio::task::JoinHandle<()> {
+    tokio::task::spawn_local(task)
+}

@@ -1,0 +1,146 @@
+//! Which backend runs here: asked once per shard, with a real ring and a real operation, because some
+//! filters refuse only `io_uring_enter`.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::str::FromStr;
+
+use super::{Epoll, Uring, uring};
+
+/// What the user wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// io_uring where the kernel and its filters allow it, epoll with one warning where they do not.
+    #[default]
+    Auto,
+    /// io_uring or an error.
+    Uring,
+    /// epoll, always.
+    Epoll,
+}
+
+/// What runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendKind {
+    /// io_uring, through tokio-uring.
+    Uring,
+    /// epoll, through plain tokio.
+    Epoll,
+}
+
+/// Why io_uring cannot be had, and what would change that.
+#[derive(Debug)]
+pub(crate) struct Unavailable {
+    pub(crate) error: io::Error,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use rustix::io::Errno;
+        let cure = match self.error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::PERM | Errno::ACCESS) => {
+                "refused by kernel.io_uring_disabled or a seccomp profile (the default of container \
+                 runtimes); allow io_uring_setup, io_uring_enter and io_uring_register"
+            }
+            Some(Errno::NOSYS) => "not in this kernel, or hidden by a seccomp profile",
+            Some(Errno::NOMEM) => "locked memory is short; raise RLIMIT_MEMLOCK",
+            Some(Errno::MFILE | Errno::NFILE) => "no file descriptor is left; raise RLIMIT_NOFILE",
+            Some(Errno::INVAL) => "the kernel is older than 5.10",
+            _ => "the kernel refused",
+        };
+        write!(f, "io_uring is not available: {} ({cure})", self.error)
+    }
+}
+
+impl FromStr for BackendChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "uring" => Ok(Self::Uring),
+            "epoll" => Ok(Self::Epoll),
+            other => Err(format!("unknown backend {other:?}: use auto, uring or epoll")),
+        }
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Uring => "uring",
+            Self::Epoll => "epoll",
+        })
+    }
+}
+
+/// Decides and says so in one line.
+pub(crate) fn choose(choice: BackendChoice) -> Result<BackendKind, Unavailable> {
+    match (choice, available()) {
+        (BackendChoice::Epoll, _) => {
+            tracing::info!(backend = "epoll", reason = "configured", "backend chosen");
+            Ok(BackendKind::Epoll)
+        }
+        (_, Ok(())) => {
+            tracing::info!(backend = "uring", reason = "io_uring works here", "backend chosen");
+            Ok(BackendKind::Uring)
+        }
+        (BackendChoice::Auto, Err(unavailable)) => {
+            tracing::warn!(backend = "epoll", reason = %unavailable, "backend chosen");
+            Ok(BackendKind::Epoll)
+        }
+        (BackendChoice::Uring, Err(unavailable)) => Err(unavailable),
+    }
+}
+
+/// Sets up a ring and completes one operation on it.
+#[expect(unsafe_code, reason = "pushing an entry by hand is unsafe in io-uring")]
+fn available() -> Result<(), Unavailable> {
+    let probe = || -> io::Result<()> {
+        let mut ring = io_uring::IoUring::new(4)?;
+        let nop = io_uring::opcode::Nop::new().build();
+        // SAFETY: a no-op entry refers to no memory, so nothing must outlive it.
+        unsafe { ring.submission().push(&nop) }.map_err(io::Error::other)?;
+        ring.submit_and_wait(1)?;
+        ring.completion().next().map_or_else(
+            || Err(io::Error::other("no completion arrived")),
+            |done| match done.result() {
+                0.. => Ok(()),
+                errno => Err(io::Error::from_raw_os_error(-errno)),
+            },
+        )
+    };
+    probe().map_err(|error| Unavailable { error })
+}
+
+/// What can be run on either backend.
+pub(crate) trait Program {
+    fn run(self, reactor: impl super::Reactor) -> impl Future<Output = ()>;
+}
+
+/// Builds the runtime on this thread and runs `program` on it to its end.
+pub(crate) fn block_on(
+    kind: BackendKind,
+    ready: impl FnOnce(io::Result<()>),
+    program: impl Program,
+) {
+    match kind {
+        BackendKind::Uring => match uring::runtime() {
+            Ok(runtime) => {
+                ready(Ok(()));
+                runtime.block_on(program.run(Uring));
+            }
+            Err(error) => ready(Err(error)),
+        },
+        BackendKind::Epoll => {
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => {
+                    ready(Ok(()));
+                    tokio::task::LocalSet::new().block_on(&runtime, program.run(Epoll));
+                }
+                Err(error) => ready(Err(error)),
+            }
+        }
+    }
+}

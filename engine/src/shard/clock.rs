@@ -1,0 +1,101 @@
+//! Who watches deadlines: one task per shard ticks while anything has one, and sleeps otherwise.
+//!
+//! Invariant: a slab that got its first deadline rings; the ticking task asks every slab before it sleeps.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use super::doorbell::Doorbell;
+use super::wheel::TICK;
+use crate::reactor;
+
+/// Something with deadlines.
+pub(crate) trait Expires: Send + Sync {
+    /// Ends what is due; true while a deadline is left.
+    fn expire(&self, now: Instant) -> bool;
+
+    /// The engine is gone: ends everything.
+    fn abort(&self);
+}
+
+/// The deadlines of one shard.
+pub(crate) struct Clock {
+    start: Instant,
+    watched: Mutex<Vec<Weak<dyn Expires>>>,
+    armed: AtomicBool,
+    bell: Doorbell,
+    stopped: AtomicBool,
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Clock").finish_non_exhaustive()
+    }
+}
+
+impl Clock {
+    pub(crate) fn new(start: Instant) -> Self {
+        Self {
+            start,
+            watched: Mutex::new(Vec::new()),
+            armed: AtomicBool::new(false),
+            bell: Doorbell::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn start(&self) -> Instant {
+        self.start
+    }
+
+    pub(crate) fn watch(&self, slab: Weak<dyn Expires>) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|known| known.strong_count() > 0);
+        let stopped = self.stopped.load(Ordering::Acquire);
+        if let Some(slab) = slab.upgrade().filter(|_| stopped) {
+            slab.abort();
+        }
+        watched.push(slab);
+    }
+
+    /// A slab has a first deadline.
+    pub(crate) fn start_ticking(&self) {
+        self.armed.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// Ticks for ever; runs on the shard.
+    pub(crate) async fn run(&self) {
+        loop {
+            std::future::poll_fn(|cx| {
+                self.bell.poll_sleep(cx, || self.armed.load(Ordering::Acquire))
+            })
+            .await;
+            reactor::sleep(TICK).await;
+            self.armed.store(false, Ordering::Release);
+            if self.expire(reactor::now()) {
+                self.armed.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    fn expire(&self, now: Instant) -> bool {
+        let mut left = false;
+        for slab in self.slabs() {
+            left |= slab.expire(now);
+        }
+        left
+    }
+
+    /// The shard is gone: nobody will answer any more.
+    pub(crate) fn abort(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.slabs().iter().for_each(|slab| slab.abort());
+    }
+
+    fn slabs(&self) -> Vec<std::sync::Arc<dyn Expires>> {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.iter().filter_map(Weak::upgrade).collect()
+    }
+}

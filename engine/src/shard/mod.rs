@@ -1,0 +1,186 @@
+//! A shard: one thread, one runtime, its connections. No shard talks to another, and nothing is global.
+//!
+//! `socket` joins `proto` and the reactor; `conn` and `seat` hold the state of a connection and its channels;
+//! `redial`, `repair` and `topology` bring things back; `outbox`, `acks`, `ticket` and `doorbell` are the border
+//! to other threads. Invariant: user code runs here only as a `DeliverySink`, which may store and wake.
+
+mod acks;
+mod clock;
+mod conn;
+mod doorbell;
+mod fingerprint;
+mod operation;
+mod outbox;
+mod park;
+mod placement;
+mod redial;
+mod repair;
+mod seat;
+mod shared;
+mod sink;
+mod socket;
+mod stats;
+mod ticket;
+mod topology;
+mod wheel;
+
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use acks::{AckBox, Given};
+pub(crate) use clock::Clock;
+pub(crate) use doorbell::Doorbell;
+pub(crate) use fingerprint::fingerprint;
+pub(crate) use operation::{Answered, ConsumeRequest, Operation};
+pub(crate) use outbox::{Refused, Rendered, deadline_in};
+pub use park::block_on;
+pub use shared::ConnectionState;
+pub(crate) use shared::{ChannelShared, ConnectionShared, Request};
+pub use sink::{DeliverySink, Disposition};
+pub use stats::ShardStats;
+pub(crate) use stats::Stats;
+pub use ticket::{Ticket, TicketError, Tickets, Token};
+
+use crate::reactor::{self, BackendKind, Kick, Program, Reactor};
+use crate::{ConnectionConfig, Error, ErrorKind};
+use conn::Conn;
+
+/// How long a stopping shard lets its connections say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// Commands a shard lets wait; more mean that it is dead or drowned.
+const COMMANDS_MAX: usize = 256;
+
+/// What an engine tells a shard.
+pub(crate) enum Command {
+    Connect {
+        config: Box<ConnectionConfig>,
+        shared: Arc<ConnectionShared>,
+        requests: mpsc::Receiver<Request>,
+        first: oneshot::Sender<Result<(), Error>>,
+    },
+    Stop,
+}
+
+/// The border of a shard, for its engine.
+pub(crate) struct ShardHandle {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) stats: Arc<Stats>,
+}
+
+/// A shard that does not run yet.
+pub(crate) struct Shard {
+    commands: mpsc::Receiver<Command>,
+    clock: Arc<Clock>,
+    stats: Arc<Stats>,
+    busy_poll: Duration,
+}
+
+impl Shard {
+    pub(crate) fn new(busy_poll: Duration) -> (Self, ShardHandle) {
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let clock = Arc::new(Clock::new(reactor::wall()));
+        let stats = Arc::new(Stats::default());
+        let handle =
+            ShardHandle { commands: sender, clock: Arc::clone(&clock), stats: Arc::clone(&stats) };
+        (Self { commands, clock, stats, busy_poll }, handle)
+    }
+
+    /// Starts the thread of this shard, and returns once its runtime is built.
+    pub(crate) fn start(
+        self,
+        index: usize,
+        core: Option<usize>,
+        kind: BackendKind,
+    ) -> Result<std::thread::JoinHandle<()>, Error> {
+        let backend = |error: std::io::Error| Error::new(ErrorKind::Backend, error.to_string());
+        let (ready, built) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("leveret-shard-{index}"))
+            .spawn(move || {
+                if let Some(Err(error)) = core.map(placement::pin) {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+                reactor::block_on(kind, |result| drop(ready.send(result)), self);
+            })
+            .map_err(backend)?;
+        built.recv().unwrap_or_else(|_| Err(std::io::Error::other("it died"))).map_err(backend)?;
+        Ok(thread)
+    }
+
+    /// Runs connections until told to stop.
+    pub(crate) async fn run<R: Reactor>(mut self, reactor: R) {
+        // Whatever ends this future, a panic included, ends every wait.
+        let abort = Abort(Arc::clone(&self.clock));
+        let clock = Arc::clone(&self.clock);
+        reactor::spawn(async move { clock.run().await });
+        if !self.busy_poll.is_zero() {
+            reactor::spawn(busy_poll(Arc::clone(&self.stats), self.busy_poll));
+        }
+        let mut conns: Vec<Weak<Conn>> = Vec::new();
+        while let Some(Command::Connect { config, shared, requests, first }) =
+            self.commands.recv().await
+        {
+            let conn = Conn::new(*config, shared, Arc::clone(&self.stats));
+            conns.retain(|known| known.strong_count() > 0);
+            conns.push(Rc::downgrade(&conn));
+            reactor::spawn(redial::supervise(conn, reactor.clone(), requests, first));
+        }
+        for conn in conns.iter().filter_map(Weak::upgrade) {
+            let _ = reactor::within(GOODBYE, async {
+                conn.flushed_all().await;
+                conn.close().await;
+            })
+            .await;
+        }
+        drop(abort);
+    }
+}
+
+impl Program for Shard {
+    async fn run(self, reactor: impl Reactor) {
+        Self::run(self, reactor).await;
+    }
+}
+
+struct Abort(Arc<Clock>);
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Keeps the thread awake for `span` after every operation.
+async fn busy_poll(stats: Arc<Stats>, span: Duration) {
+    let kick = match Kick::new() {
+        Ok(kick) => kick,
+        Err(error) => {
+            tracing::warn!(%error, "busy polling is not to be had");
+            return;
+        }
+    };
+    let operations = || {
+        let now = stats.read();
+        now.reads + now.writes
+    };
+    loop {
+        stats.activity.notified().await;
+        let mut seen = operations();
+        let mut until = reactor::now() + span;
+        while reactor::now() < until {
+            if kick.turn().await.is_err() {
+                return;
+            }
+            let count = operations();
+            if count != seen {
+                seen = count;
+                until = reactor::now() + span;
+            }
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The road down: one outbox per channel, filled by callers and swapped out whole by the shard.
+//!
+//! Callers render outside the lock; the lock covers room, one copy, one record. Invariants: bytes and records
+//! describe the same publications in the same order; no user code runs under the lock; whoever makes an
+//! outbox non-empty rings the bell. Not here: delivery tags, counted when a segment is sent.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::doorbell::Doorbell;
+use super::ticket::{Ticket, Tickets, Token};
+use crate::proto::Record;
+use crate::{Error, reactor};
+
+/// A body that rides along as a counted part instead of being copied.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Where in the segment's bytes it belongs.
+    pub(crate) at: usize,
+    pub(crate) body: Bytes,
+}
+
+/// Publications in the form they are sent in.
+#[derive(Debug, Default)]
+pub(crate) struct Segment {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) records: Vec<Record>,
+    /// Ends of publications at which the writer may turn to something else; see `cut`.
+    pub(crate) cuts: Vec<usize>,
+    part_bytes: usize,
+}
+
+impl Segment {
+    /// Marks where sending may be interrupted: at publication ends, about every `step` bytes.
+    pub(crate) fn cut(&mut self, step: usize) {
+        let mut from = 0;
+        while let Some(last) = self.records.last().filter(|last| from < last.end as usize) {
+            let near = self.records.partition_point(|record| record.end as usize <= from + step);
+            let fits = near.checked_sub(1).map_or(0, |index| self.records[index].end as usize);
+            let whole = self.records.get(near).unwrap_or(last).end as usize;
+            from = if fits > from { fits } else { whole };
+            self.cuts.push(from);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Bytes it keeps in memory.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len() + self.part_bytes
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.parts.clear();
+        self.records.clear();
+        self.cuts.clear();
+        self.part_bytes = 0;
+    }
+
+    /// Appends publication `index` of `other`.
+    pub(crate) fn push_from(&mut self, other: &Self, records: &[Record], index: usize) {
+        let start = index.checked_sub(1).map_or(0, |before| records[before].end as usize);
+        let end = records[index].end as usize;
+        let base = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes[start..end]);
+        for part in other.parts.iter().filter(|part| (start..end).contains(&part.at)) {
+            self.part_bytes += part.body.len();
+            self.parts.push(Part { at: base + part.at - start, body: part.body.clone() });
+        }
+        let end = end_of(&self.bytes);
+        self.records.push(Record { end, ..records[index] });
+    }
+
+    fn push(&mut self, publication: &Rendered<'_>, record: Record) {
+        let base = self.bytes.len();
+        self.bytes.extend_from_slice(publication.frames);
+        for (at, body) in publication.parts {
+            self.part_bytes += body.len();
+            self.parts.push(Part { at: base + at, body: body.clone() });
+        }
+        self.records.push(Record { end: end_of(&self.bytes), ..record });
+    }
+
+    /// Drops what was withdrawn while it waited.
+    fn without_settled(&self) -> Self {
+        let mut kept = Self::default();
+        for (index, record) in self.records.iter().enumerate() {
+            if !record.settled {
+                kept.push_from(self, &self.records, index);
+            }
+        }
+        kept
+    }
+}
+
+fn end_of(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).expect("an outbox is bounded far below 4 GiB")
+}
+
+/// One publication as its caller rendered it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rendered<'a> {
+    pub(crate) frames: &'a [u8],
+    /// Bodies that are not in `frames`, and where they belong.
+    pub(crate) parts: &'a [(usize, Bytes)],
+    /// The frame size it was cut for.
+    pub(crate) frame_max: u32,
+}
+
+/// Why a publication was not taken.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Full,
+    /// The connection now allows smaller frames only; render again.
+    FrameMax,
+    Closed(Error),
+}
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    inner: Mutex<Inner>,
+    bell: Arc<Doorbell>,
+    filled: AtomicBool,
+    frame_max: AtomicU32,
+    /// Bytes that were sent and are kept until confirmed.
+    held: AtomicUsize,
+    bytes_max: usize,
+    room: Arc<Tickets<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    segment: Segment,
+    withdrawn: usize,
+    waiting: Vec<Token>,
+    closed: Option<Error>,
+}
+
+impl Outbox {
+    pub(crate) fn new(bell: Arc<Doorbell>, room: Arc<Tickets<()>>, bytes_max: usize) -> Self {
+        Self {
+            inner: Mutex::default(),
+            bell,
+            filled: AtomicBool::new(false),
+            frame_max: AtomicU32::new(crate::proto::FRAME_MAX_MIN),
+            held: AtomicUsize::new(0),
+            bytes_max,
+            room,
+        }
+    }
+
+    /// The frame size callers cut bodies for.
+    pub(crate) fn frame_max(&self) -> u32 {
+        self.frame_max.load(Ordering::Acquire)
+    }
+
+    /// Takes a publication in, or says why not.
+    pub(crate) fn push(&self, publication: &Rendered<'_>, record: Record) -> Result<(), Refused> {
+        let mut inner = self.lock();
+        if let Some(error) = &inner.closed {
+            return Err(Refused::Closed(error.clone()));
+        }
+        if publication.frame_max > self.frame_max() {
+            return Err(Refused::FrameMax);
+        }
+        let body: usize = publication.parts.iter().map(|(_, body)| body.len()).sum();
+        let size = publication.frames.len() + body;
+        let used = inner.segment.size() + self.held.load(Ordering::Relaxed);
+        // A publication larger than the bound passes alone, or it could never pass.
+        if used > 0 && used + size > self.bytes_max {
+            return Err(Refused::Full);
+        }
+        let first = inner.segment.is_empty();
+        inner.segment.push(publication, record);
+        if first {
+            self.filled.store(true, Ordering::Release);
+        }
+        drop(inner);
+        if first {
+            self.bell.ring();
+        }
+        Ok(())
+    }
+
+    /// A ticket that is answered when there may be room again.
+    pub(crate) fn wait_for_room(&self, deadline: std::time::Instant) -> Ticket<()> {
+        let ticket = self.room.open(Some(deadline));
+        let mut inner = self.lock();
+        let used = inner.segment.size() + self.held.load(Ordering::Relaxed);
+        if used == 0 || inner.closed.is_some() {
+            drop(inner);
+            self.room.complete_all(std::iter::once((ticket.token(), ())));
+        } else {
+            inner.waiting.push(ticket.token());
+        }
+        ticket
+    }
+
+    /// Takes back a publication that has not left yet; true when it surely was not sent.
+    pub(crate) fn withdraw(&self, token: Token) -> bool {
+        let mut inner = self.lock();
+        let found = inner.segment.records.iter_mut().find(|r| r.token == token && !r.settled);
+        let Some(record) = found else { return false };
+        record.settled = true;
+        inner.withdrawn += 1;
+        true
+    }
+
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::Acquire)
+    }
+
+    /// Swaps the waiting publications for an empty segment. The shard's half.
+    pub(crate) fn take(&self, spare: Segment) -> Segment {
+        let mut inner = self.lock();
+        let segment = std::mem::replace(&mut inner.segment, spare);
+        let withdrawn = std::mem::take(&mut inner.withdrawn);
+        self.filled.store(false, Ordering::Release);
+        drop(inner);
+        if withdrawn > 0 { segment.without_settled() } else { segment }
+    }
+
+    /// Bytes are kept until their confirms come (`more`), or no longer.
+    pub(crate) fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.announce_room();
+    }
+
+    /// Wakes everyone who waits for room; those who lose the race wait again.
+    pub(crate) fn announce_room(&self) {
+        let waiting = std::mem::take(&mut self.lock().waiting);
+        if !waiting.is_empty() {
+            self.room.complete_all(waiting.into_iter().map(|token| (token, ())));
+        }
+    }
+
+    /// The channel is open, under these limits.
+    pub(crate) fn open(&self, frame_max: u32) {
+        let inner = self.lock();
+        self.frame_max.store(frame_max, Ordering::Release);
+        drop(inner);
+    }
+
+    /// Nothing is taken any more; what still waits is given back.
+    pub(crate) fn close(&self, error: Error) -> Segment {
+        let mut inner = self.lock();
+        inner.closed.get_or_insert(error);
+        let left = std::mem::take(&mut inner.segment);
+        self.filled.store(false, Ordering::Release);
+        drop(inner);
+        self.announce_room();
+        left
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When a wait that starts now and may last `timeout` ends.
+pub(crate) fn deadline_in(timeout: std::time::Duration) -> std::time::Instant {
+    let now = reactor::wall();
+    now.checked_add(timeout).unwrap_or_else(|| now + std::time::Duration::from_secs(1 << 30))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::clock::Clock;
+    use super::*;
+
+    fn outbox(bytes_max: usize) -> Outbox {
+        let room = Tickets::new(&Arc::new(Clock::new(Instant::now())));
+        Outbox::new(Arc::new(Doorbell::new()), room, bytes_max)
+    }
+
+    fn record(token: u64) -> Record {
+        Record { end: 0, fingerprint: 0, token, mandatory: false, retain: false, settled: false }
+    }
+
+    fn rendered<'a>(frames: &'a [u8], parts: &'a [(usize, Bytes)]) -> Rendered<'a> {
+        Rendered { frames, parts, frame_max: 4096 }
+    }
+
+    #[test]
+    fn bytes_and_records_are_swapped_together() {
+        let outbox = outbox(100);
+        outbox.push(&rendered(b"one", &[]), record(1)).unwrap();
+        outbox.push(&rendered(b"three", &[]), record(2)).unwrap();
+        assert!(outbox.is_filled());
+        let segment = outbox.take(Segment::default());
+        assert_eq!(segment.bytes, b"onethree");
+        assert_eq!(segment.records.iter().map(|r| r.end).collect::<Vec<_>>(), [3, 8]);
+        assert!(!outbox.is_filled());
+        assert!(outbox.take(segment).is_empty(), "a spare comes back as it was given");
+    }
+
+    #[test]
+    fn cuts_are_at_publication_ends() {
+        let mut segment = Segment::default();
+        for size in [3, 3, 3, 20, 1] {
+            segment.push(&rendered(&vec![0; size], &[]), record(0));
+        }
+        segment.cut(7);
+        assert_eq!(segment.cuts, [6, 9, 29, 30], "a publication larger than a step stays whole");
+    }
+
+    #[test]
+    fn full_refuses_and_a_lone_giant_passes() {
+        let outbox = outbox(4);
+        outbox.push(&rendered(b"giant", &[]), record(1)).unwrap();
+        assert!(matches!(outbox.push(&rendered(b"x", &[]), record(2)), Err(Refused::Full)));
+        outbox.take(Segment::default());
+        outbox.hold(5);
+        assert!(matches!(outbox.push(&rendered(b"x", &[]), record(2)), Err(Refused::Full)));
+        let ticket = outbox.wait_for_room(Instant::now() + std::time::Duration::from_secs(9));
+        outbox.release(5);
+        assert_eq!(ticket.wait(), Ok(()));
+        outbox.push(&rendered(b"x", &[]), record(2)).unwrap();
+    }
+
+    #[test]
+    fn a_withdrawn_publication_does_not_leave() {
+        let outbox = outbox(100);
+        let body = [(2, Bytes::from_static(b"BODY"))];
+        outbox.push(&rendered(b"aa", &[]), record(1)).unwrap();
+        outbox.push(&rendered(b"bbb", &[]), record(2)).unwrap();
+        outbox.push(&rendered(b"cccc", &body), record(3)).unwrap();
+        assert!(outbox.withdraw(2));
+        assert!(!outbox.withdraw(2), "once");
+        let segment = outbox.take(Segment::default());
+        assert_eq!(segment.bytes, b"aacccc");
+        assert_eq!(segment.parts[0].at, 4);
+        assert_eq!(segment.size(), 10);
+        assert!(!outbox.withdraw(1), "it has left");
+    }
+
+    #[test]
+    fn a_closed_outbox_says_why() {
+        let outbox = outbox(100);
+        outbox.push(&rendered(b"left", &[]), record(1)).unwrap();
+        assert_eq!(outbox.close(Error::stopped()).bytes, b"left");
+        let refused = outbox.push(&rendered(b"x", &[]), record(2));
+        assert!(matches!(refused, Err(Refused::Closed(_))));
+    }
+
+    #[test]
+    fn a_body_cut_for_larger_frames_is_rendered_again() {
+        let outbox = outbox(100);
+        let large = Rendered { frames: b"x", parts: &[], frame_max: 131_072 };
+        assert!(matches!(outbox.push(&large, record(1)), Err(Refused::FrameMax)));
+        outbox.open(131_072);
+        outbox.push(&large, record(1)).unwrap();
+    }
+}

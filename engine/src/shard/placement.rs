@@ -1,0 +1,40 @@
+//! Which core a shard runs on: only where the process may run at all, and only when asked.
+
+use std::io;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// Pins this thread to one core of the allowed set (affinity mask, cgroup cpuset).
+pub(super) fn pin(core: usize) -> io::Result<()> {
+    let allowed = sched_getaffinity(None)?;
+    if core >= CpuSet::MAX_CPU || !allowed.is_set(core) {
+        let cores: Vec<String> =
+            (0..CpuSet::MAX_CPU).filter(|&c| allowed.is_set(c)).map(|c| c.to_string()).collect();
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("core {core} is not among those this process may use: {}", cores.join(", ")),
+        ));
+    }
+    let mut only = CpuSet::new();
+    only.set(core);
+    Ok(sched_setaffinity(None, &only)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_pinned_inside_the_allowed_set_only() {
+        let allowed = sched_getaffinity(None).unwrap();
+        let core = (0..CpuSet::MAX_CPU).find(|&core| allowed.is_set(core)).unwrap();
+        std::thread::spawn(move || {
+            pin(core).unwrap();
+            assert_eq!(sched_getaffinity(None).unwrap().count(), 1);
+        })
+        .join()
+        .unwrap();
+        let error = pin(CpuSet::MAX_CPU + 1).unwrap_err();
+        assert!(error.to_string().contains("may use"), "{error}");
+    }
+}

@@ -1,0 +1,212 @@
+//! The life of a connection: dial, handshake, replay, run, and again.
+//!
+//! Hosts are shuffled once and tried in turn: the next one at once, then with a full-jitter pause that doubles
+//! each round. Invariant: one recovery at a time; one entity that cannot be replayed is reported and skipped.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::conn::Conn;
+use super::operation::{open_channel, perform};
+use super::shared::{ConnectionState, Request};
+use super::stats::Stats;
+use super::{repair, socket};
+use crate::proto::{self, Credentials, Settings};
+use crate::reactor::{self, Reactor, SocketOptions};
+use crate::{ConnectionConfig, Error, ErrorKind, Host, Login};
+
+/// Runs a connection until it is closed for good. `first` is told how the first attempt ended.
+pub(super) async fn supervise<R: Reactor>(
+    conn: Rc<Conn>,
+    reactor: R,
+    requests: mpsc::Receiver<Request>,
+    first: oneshot::Sender<Result<(), Error>>,
+) {
+    let mut hosts = conn.config.hosts.clone();
+    fastrand::shuffle(&mut hosts);
+    let mut dial = Dial { hosts, next: 0, failures: 0, until: None };
+    dial.until = Some(reactor::now() + conn.config.connect_deadline);
+    let mut first = Some(first);
+    let serving = reactor::spawn(serve(Rc::clone(&conn), requests));
+    loop {
+        let error = match dial.connect(&conn, &reactor).await {
+            Ok(running) => {
+                if let Some(first) = first.take() {
+                    dial.until = None;
+                    let _ = first.send(Ok(()));
+                }
+                let _ = running.await;
+                conn.reason()
+            }
+            Err(error) => error,
+        };
+        conn.fail_requests(&error);
+        conn.interrupt_all(&error);
+        if let Some(first) = first.take() {
+            let _ = first.send(Err(error.clone()));
+            break finish(&conn, &error);
+        }
+        if conn.stopping.get() || !conn.config.recovery.enabled || error.is_fatal() {
+            break finish(&conn, &error);
+        }
+        conn.shared.set_state(ConnectionState::Connecting);
+        Stats::count(&conn.stats.losses, 1);
+        conn.shared.reconnects.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        tracing::warn!(%error, "connection lost; recovering");
+    }
+    serving.abort();
+}
+
+/// Nothing follows: everyone who waits is told.
+fn finish(conn: &Rc<Conn>, error: &Error) {
+    conn.stopping.set(true);
+    conn.shared.set_state(ConnectionState::Closed);
+    let error = if error.reply_code() == Some(200) { &Error::stopped() } else { error };
+    let numbers: Vec<u16> = conn.channels.borrow().keys().copied().collect();
+    for number in numbers {
+        conn.remove_channel(number, error);
+    }
+    conn.changed.notify_waiters();
+}
+
+/// Takes the requests of the handles; when the last handle is gone, the connection is closed.
+async fn serve(conn: Rc<Conn>, mut requests: mpsc::Receiver<Request>) {
+    while let Some(request) = requests.recv().await {
+        reactor::spawn(perform(Rc::clone(&conn), request));
+    }
+    conn.flushed_all().await;
+    conn.close().await;
+}
+
+struct Dial {
+    hosts: Vec<Host>,
+    next: usize,
+    failures: u32,
+    /// The first connect gives up at this instant, after one round at least.
+    until: Option<Instant>,
+}
+
+impl Dial {
+    /// Tries hosts until one is open; fails for good where trying on is of no use.
+    async fn connect<R: Reactor>(
+        &mut self,
+        conn: &Rc<Conn>,
+        reactor: &R,
+    ) -> Result<tokio::task::JoinHandle<()>, Error> {
+        loop {
+            let host = self.hosts[self.next % self.hosts.len()].clone();
+            self.next += 1;
+            let error = match attempt(conn, reactor, &host).await {
+                Ok(running) => {
+                    Stats::count(&conn.stats.connects, 1);
+                    self.failures = 0;
+                    // The next loss tries this host's successor first.
+                    return Ok(running);
+                }
+                Err(error) => error,
+            };
+            Stats::count(&conn.stats.connects_failed, 1);
+            self.failures += 1;
+            let round = self.failures as usize >= self.hosts.len();
+            let given_up = self.until.is_some_and(|until| round && reactor::now() >= until);
+            if error.is_fatal() || given_up || conn.stopping.get() {
+                return Err(error);
+            }
+            tracing::info!(host = %host.host, port = host.port, %error, "could not connect");
+            if round {
+                self.pause(conn).await;
+            }
+        }
+    }
+
+    /// Full jitter: a random part of a span that doubles each round (so that clients spread).
+    async fn pause(&self, conn: &Rc<Conn>) {
+        let recovery = &conn.config.recovery;
+        let round = (self.failures as usize / self.hosts.len()).saturating_sub(1).min(16) as u32;
+        let span = recovery.backoff.saturating_mul(1 << round).min(recovery.backoff_max);
+        let pause = span.mul_f64(fastrand::f64());
+        let stop = conn.until(|conn| conn.stopping.get());
+        let _ = reactor::within(pause.max(Duration::from_millis(1)), stop).await;
+    }
+}
+
+/// One host, once: connect, handshake, replay. The socket's tasks go on when this returns well.
+async fn attempt<R: Reactor>(
+    conn: &Rc<Conn>,
+    reactor: &R,
+    host: &Host,
+) -> Result<tokio::task::JoinHandle<()>, Error> {
+    let name = format!("{}:{}", host.host, host.port);
+    let unreachable = |why: String| Error::new(ErrorKind::Unreachable, format!("{name}: {why}"));
+    let options = SocketOptions { user_timeout: conn.config.user_timeout };
+    let dialling = reactor.connect(&host.host, host.port, options);
+    let stream = reactor::within(conn.config.connect_timeout, dialling)
+        .await
+        .ok_or_else(|| unreachable(format!("no answer in {:?}", conn.config.connect_timeout)))?
+        .map_err(|error| unreachable(error.to_string()))?;
+    conn.begin(proto::Connection::new(settings(&conn.config, host), reactor::now()));
+    let running = reactor::spawn(socket::run(Rc::clone(conn), stream));
+    let opening = async {
+        conn.until(|conn| conn.opened.get() || conn.is_down()).await;
+        if conn.is_down() { Err(conn.reason()) } else { restore(conn).await }
+    };
+    let limit = conn.config.handshake_timeout;
+    let opened = reactor::within(limit, opening).await.unwrap_or_else(|| {
+        let text = format!("{name}: the AMQP handshake took longer than {limit:?}");
+        Err(Error::new(ErrorKind::Unreachable, text))
+    });
+    match opened {
+        Ok(()) if !conn.is_down() => {
+            conn.shared.set_state(ConnectionState::Open);
+            conn.changed.notify_waiters();
+            Ok(running)
+        }
+        result => {
+            let error = result.err().unwrap_or_else(|| conn.reason());
+            conn.fail(error.clone());
+            let _ = running.await;
+            Err(error)
+        }
+    }
+}
+
+/// Opens the channels again, declares again, consumes again.
+async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
+    let numbers: Vec<u16> = conn.channels.borrow().keys().copied().collect();
+    for &number in &numbers {
+        open_channel(conn, number).await?;
+    }
+    let intents = conn.topology.borrow().intents();
+    for intent in intents {
+        if let Err(error) = repair::replay(conn, vec![intent]).await {
+            if conn.is_down() {
+                return Err(error);
+            }
+            tracing::warn!(%error, "a declaration could not be replayed");
+        }
+    }
+    for number in numbers {
+        conn.let_flow(number)?;
+        repair::consumers(conn, number);
+    }
+    if conn.is_down() { Err(conn.reason()) } else { Ok(()) }
+}
+
+fn settings(config: &ConnectionConfig, host: &Host) -> Settings {
+    let (user, password) = (host.user.clone(), host.password.0.clone());
+    Settings {
+        credentials: match config.login {
+            Login::Plain => Credentials::Plain { user, password },
+            Login::AmqPlain => Credentials::AmqPlain { user, password },
+            Login::External => Credentials::External,
+        },
+        vhost: config.vhost.clone(),
+        connection_name: config.connection_name.clone(),
+        frame_max: config.frame_max,
+        channel_max: config.channel_max,
+        heartbeat: config.heartbeat,
+        body_max: config.body_max,
+    }
+}

@@ -1,0 +1,302 @@
+//! One channel on its shard: its outbox, the ledger of what it published, what it owes the broker.
+//!
+//! Invariant: a publication is in one place at a time: the outbox, `resend`, or the ledger. Epochs: a channel
+//! that was opened again counts tags anew, and answers to deliveries of an older epoch are dropped.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::acks::Given;
+use super::conn::ConsumerSeat;
+use super::fingerprint::fingerprint;
+use super::outbox::Segment;
+use super::shared::ChannelShared;
+use super::sink::Disposition;
+use super::ticket::Token;
+use crate::delivery::Acker;
+use crate::proto::{Answer, Content, Ledger, Record, Unacked};
+use crate::{Delivery, Error, Outcome, Returned};
+
+/// What a run of the ledger keeps of its segment.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The segment without its records; back from the socket when `Some`.
+    segment: Option<Segment>,
+    /// What it counts in the channel's send budget.
+    size: usize,
+    /// How far its bytes were handed to the kernel.
+    written: usize,
+}
+
+pub(super) type Shelf = Rc<RefCell<Kept>>;
+
+pub(super) struct Seat {
+    pub(super) shared: Arc<ChannelShared>,
+    pub(super) consumers: Vec<ConsumerSeat>,
+    ledger: Ledger<Shelf>,
+    unacked: Unacked,
+    given: Vec<Given>,
+    epoch: u32,
+    /// Open on the wire: its outbox may flow.
+    flowing: bool,
+    /// Publications of an older epoch that leave before newer ones.
+    resend: Segment,
+    spares: Vec<Segment>,
+    shelves: Vec<Shelf>,
+    /// Scratch of `settle`.
+    done: Vec<(Vec<Record>, Shelf)>,
+}
+
+/// How much of one channel leaves before others, acknowledgements and heartbeats get their turn.
+const TURN: usize = 256 << 10;
+/// Empty segments kept for the next swap: one being filled, one being sent, one being confirmed.
+const SPARES: usize = 4;
+/// A spare that grew beyond this is given back to the allocator.
+const SPARE_BYTES: usize = 8 << 20;
+
+impl Seat {
+    pub(super) fn new(shared: Arc<ChannelShared>) -> Self {
+        Self {
+            shared,
+            consumers: Vec::new(),
+            ledger: Ledger::new(),
+            unacked: Unacked::default(),
+            given: Vec::new(),
+            epoch: 0,
+            flowing: false,
+            resend: Segment::default(),
+            spares: Vec::new(),
+            shelves: Vec::new(),
+            done: Vec::new(),
+        }
+    }
+
+    pub(super) fn open(&mut self, frame_max: u32) {
+        self.shared.outbox.open(frame_max);
+        self.flowing = true;
+    }
+
+    /// True while something is waiting to leave or to be confirmed.
+    pub(super) fn is_busy(&self) -> bool {
+        self.shared.outbox.is_filled() || !self.resend.is_empty() || self.ledger.outstanding() > 0
+    }
+
+    // ---- the road down
+
+    pub(super) fn has_publications(&self) -> bool {
+        self.flowing && (!self.resend.is_empty() || self.shared.outbox.is_filled())
+    }
+
+    /// The next segment to send. Its records are in the ledger already if the channel has confirms; the
+    /// shelf takes the buffers back when they are sent.
+    pub(super) fn take(&mut self) -> (Segment, Option<Shelf>) {
+        let mut segment = if self.resend.is_empty() {
+            let spare = self.spares.pop().unwrap_or_default();
+            self.shared.outbox.take(spare)
+        } else {
+            std::mem::take(&mut self.resend)
+        };
+        segment.cut(TURN);
+        if !self.shared.options.confirms {
+            return (segment, None);
+        }
+        let size = segment.size();
+        self.shared.outbox.hold(size);
+        let shelf = self.shelves.pop().unwrap_or_default();
+        shelf.replace(Kept { segment: None, size, written: 0 });
+        self.ledger.absorb(std::mem::take(&mut segment.records), Shelf::clone(&shelf));
+        (segment, Some(shelf))
+    }
+
+    /// A segment has left, up to `written` (all of it unless the connection was lost).
+    pub(super) fn sent(&mut self, segment: Segment, shelf: Option<Shelf>, written: usize) {
+        match shelf {
+            // The ledger let go of it: confirmed while its write was still ending.
+            Some(shelf) if Rc::strong_count(&shelf) == 1 => {
+                self.shelves.push(shelf);
+                self.recycle(segment);
+            }
+            Some(shelf) => {
+                let mut kept = shelf.borrow_mut();
+                kept.written = written;
+                kept.segment = Some(segment);
+            }
+            None => {
+                self.recycle(segment);
+                self.shared.outbox.announce_room();
+            }
+        }
+    }
+
+    fn recycle(&mut self, mut segment: Segment) {
+        if self.spares.len() < SPARES && segment.bytes.capacity() <= SPARE_BYTES {
+            segment.clear();
+            self.spares.push(segment);
+        }
+    }
+
+    /// The broker settles publications; false for a tag never published.
+    pub(super) fn settle(
+        &mut self,
+        tag: u64,
+        multiple: bool,
+        ack: bool,
+        outcomes: &mut Vec<(Token, Outcome)>,
+    ) -> bool {
+        let mut done = std::mem::take(&mut self.done);
+        let known = self.ledger.settle(
+            tag,
+            multiple,
+            ack,
+            |settled| {
+                if settled.token != 0 {
+                    let outcome = if settled.ack { Outcome::Confirmed } else { Outcome::Nacked };
+                    outcomes.push((settled.token, outcome));
+                }
+            },
+            |records, shelf| done.push((records, shelf)),
+        );
+        for (records, shelf) in done.drain(..) {
+            let Kept { segment, size, .. } = shelf.take();
+            self.shared.outbox.release(size);
+            if let Some(mut segment) = segment {
+                segment.records = records;
+                self.recycle(segment);
+                self.shelves.push(shelf);
+            }
+        }
+        self.done = done;
+        known
+    }
+
+    /// The token of the publication that came back.
+    pub(super) fn returned(&mut self, returned: &Returned) -> Option<Token> {
+        let body = returned.body();
+        self.ledger.returned(fingerprint(
+            returned.exchange(),
+            returned.routing_key(),
+            body.pieces(),
+        ))
+    }
+
+    // ---- the road up
+
+    pub(super) fn deliver(&mut self, content: Content) {
+        let Some(deliver) = content.deliver() else { return };
+        let (tag, consumer_tag) = (deliver.delivery_tag, deliver.consumer_tag);
+        let found = self.consumers.iter_mut().find(|c| c.request.consumer_tag == consumer_tag);
+        let Some(consumer) = found else {
+            // Cancelled meanwhile: back to the queue it came from.
+            self.unacked.delivered(tag);
+            self.unacked.answer(tag, Answer::Reject { requeue: true });
+            return;
+        };
+        let acker = (!consumer.request.no_ack)
+            .then(|| Acker { acks: Arc::clone(&self.shared.acks), epoch: self.epoch });
+        let no_ack = acker.is_none();
+        if !no_ack {
+            self.unacked.delivered(tag);
+        }
+        let delivery = Delivery::new(content, acker).expect("it was a basic.deliver above");
+        let answer = match consumer.sink.deliver(delivery) {
+            Disposition::Ack => Answer::Ack,
+            Disposition::Reject { requeue } => Answer::Reject { requeue },
+            Disposition::Later => return,
+        };
+        if !no_ack {
+            self.unacked.answer(tag, answer);
+        }
+    }
+
+    pub(super) fn has_answers(&self) -> bool {
+        self.unacked.owes() || self.shared.acks.is_filled()
+    }
+
+    /// Writes the acknowledgements owed.
+    pub(super) fn write_answers(&mut self, out: &mut Vec<u8>) {
+        if self.shared.acks.is_filled() {
+            self.shared.acks.take(&mut self.given);
+            for given in self.given.drain(..).filter(|given| given.epoch == self.epoch) {
+                self.unacked.answer(given.tag, given.answer);
+            }
+        }
+        if self.flowing {
+            self.unacked.write(self.shared.number, out);
+        }
+    }
+
+    // ---- endings
+
+    /// The channel ended by a mistake of its own: nothing unconfirmed is sent again, because it may be
+    /// what ended it.
+    pub(super) fn interrupt(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
+        self.new_epoch();
+        let mut freed = 0;
+        self.ledger.reset(|records, shelf| {
+            freed += shelf.borrow().size;
+            let lost = records.iter().filter(|record| !record.settled && record.token != 0);
+            outcomes.extend(lost.map(|r| (r.token, Outcome::MaybeSent(error.clone()))));
+        });
+        self.shared.outbox.release(freed);
+    }
+
+    /// The connection was lost: what may be sent again is, before anything newer; the rest is `MaybeSent`.
+    /// What no byte of was handed to the kernel may always be sent.
+    pub(super) fn connection_lost(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
+        self.new_epoch();
+        let mut survivors = Segment::default();
+        let mut freed = 0;
+        self.ledger.reset(|records, shelf| {
+            let Kept { segment, size, written } = shelf.take();
+            freed += size;
+            let mut start = 0;
+            for (index, record) in records.iter().enumerate() {
+                let untouched = start >= written;
+                start = record.end as usize;
+                match &segment {
+                    _ if record.settled => {}
+                    Some(segment) if record.retain || untouched => {
+                        survivors.push_from(segment, &records, index);
+                    }
+                    _ if record.token != 0 => {
+                        outcomes.push((record.token, Outcome::MaybeSent(error.clone())));
+                    }
+                    _ => {}
+                }
+            }
+        });
+        let newer = std::mem::replace(&mut self.resend, survivors);
+        for index in 0..newer.records.len() {
+            self.resend.push_from(&newer, &newer.records, index);
+        }
+        self.shared.outbox.release(freed);
+    }
+
+    fn new_epoch(&mut self) {
+        self.epoch += 1;
+        self.flowing = false;
+        self.unacked = Unacked::default();
+    }
+
+    /// Closed for good: what never left was not sent, what left may have been.
+    pub(super) fn close(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
+        self.interrupt(error, outcomes);
+        let waiting = self.shared.outbox.close(error.clone());
+        let unsent = |record: &Record| {
+            (record.token != 0 && !record.settled)
+                .then(|| (record.token, Outcome::NotSent(error.clone())))
+        };
+        outcomes.extend(waiting.records.iter().filter_map(unsent));
+        let resend = std::mem::take(&mut self.resend);
+        let unknown = resend.records.iter().filter(|record| record.token != 0 && !record.settled);
+        outcomes.extend(unknown.map(|r| (r.token, Outcome::MaybeSent(error.clone()))));
+    }
+}
+
+/// A shard that ends, however it ends, leaves no publisher waiting for room.
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.outbox.close(Error::stopped());
+    }
+}

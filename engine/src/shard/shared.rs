@@ -1,0 +1,141 @@
+//! What the handles of a connection and its shard share.
+
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::acks::AckBox;
+use super::doorbell::Doorbell;
+use super::operation::Operation;
+use super::outbox::Outbox;
+use super::ticket::Tickets;
+use crate::{ChannelOptions, Error, ErrorKind, Outcome};
+
+/// Requests a connection lets wait for its shard; more are refused.
+const REQUESTS_MAX: usize = 1024;
+
+/// Where a connection stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionState {
+    /// Not yet open, or lost and being recovered.
+    Connecting,
+    /// Open.
+    Open,
+    /// Open, but the broker has blocked publishers; the reason it gave (memory or disk alarm).
+    Blocked(String),
+    /// Closed for good: on request, or because recovery is off or cannot help.
+    Closed,
+}
+
+/// Work for the shard, with the place its answer goes to.
+pub(crate) struct Request {
+    pub(crate) operation: Operation,
+    pub(crate) timeout: Duration,
+    /// `None` when nobody waits.
+    pub(crate) reply: Option<oneshot::Sender<Result<super::operation::Answered, Error>>>,
+}
+
+/// One connection, as its handles see it.
+pub(crate) struct ConnectionShared {
+    state: Mutex<ConnectionState>,
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) outcomes: Arc<Tickets<Outcome>>,
+    pub(crate) room: Arc<Tickets<()>>,
+    pub(crate) write_bell: Arc<Doorbell>,
+    pub(crate) read_bell: Arc<Doorbell>,
+    pub(crate) outbox_bytes: usize,
+    pub(crate) operation_timeout: Duration,
+    next_channel: AtomicU16,
+    pub(crate) reconnects: AtomicU64,
+    /// Publications refused or lost that nobody waited for.
+    pub(crate) unwatched_failures: AtomicU64,
+}
+
+impl ConnectionShared {
+    pub(crate) fn new(
+        config: &crate::ConnectionConfig,
+        clock: &Arc<super::clock::Clock>,
+    ) -> (Arc<Self>, mpsc::Receiver<Request>) {
+        let (requests, posted) = mpsc::channel(REQUESTS_MAX);
+        let shared = Self {
+            state: Mutex::new(ConnectionState::Connecting),
+            requests,
+            outcomes: Tickets::new(clock),
+            room: Tickets::new(clock),
+            write_bell: Arc::new(Doorbell::new()),
+            read_bell: Arc::new(Doorbell::new()),
+            outbox_bytes: config.outbox_bytes,
+            operation_timeout: config.operation_timeout,
+            next_channel: AtomicU16::new(1),
+            reconnects: AtomicU64::new(0),
+            unwatched_failures: AtomicU64::new(0),
+        };
+        (Arc::new(shared), posted)
+    }
+
+    pub(crate) fn state(&self) -> ConnectionState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_state(&self, state: ConnectionState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Channel numbers are used once per connection; 65,535 of them outlast any sane program.
+    pub(crate) fn next_channel(&self, max: u16) -> Option<u16> {
+        self.next_channel
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+                (next != 0 && next <= max).then(|| next.wrapping_add(1))
+            })
+            .ok()
+    }
+
+    /// Asks the shard without waiting for its answer; where it cannot be asked, there is nobody to answer.
+    pub(crate) fn post(&self, operation: Operation) {
+        let request = Request { operation, timeout: self.operation_timeout, reply: None };
+        let _ = self.requests.try_send(request);
+    }
+
+    /// Asks the shard and waits for its answer; the shard keeps the deadline.
+    pub(crate) async fn ask(
+        &self,
+        operation: Operation,
+    ) -> Result<super::operation::Answered, Error> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request { operation, timeout: self.operation_timeout, reply: Some(reply) };
+        self.requests.try_send(request).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::new(
+                ErrorKind::TimedOut,
+                format!("{REQUESTS_MAX} requests already wait for this connection"),
+            ),
+            mpsc::error::TrySendError::Closed(_) => Error::stopped(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(Error::stopped()))
+    }
+}
+
+/// One channel, as its handles see it.
+pub(crate) struct ChannelShared {
+    pub(crate) number: u16,
+    pub(crate) options: ChannelOptions,
+    pub(crate) outbox: Outbox,
+    pub(crate) acks: Arc<AckBox>,
+    pub(crate) connection: Arc<ConnectionShared>,
+}
+
+impl ChannelShared {
+    pub(crate) fn new(
+        number: u16,
+        options: ChannelOptions,
+        connection: Arc<ConnectionShared>,
+    ) -> Self {
+        let bell = &connection.write_bell;
+        let outbox =
+            Outbox::new(Arc::clone(bell), Arc::clone(&connection.room), connection.outbox_bytes);
+        let acks = Arc::new(AckBox::new(Arc::clone(bell)));
+        Self { number, options, outbox, acks, connection }
+    }
+}

@@ -1,0 +1,39 @@
+//! Where deliveries go: called on the shard.
+//!
+//! Invariant of every sink: it may store, wake and append to outboxes; it must not block, and what it costs
+//! is paid by every connection of its shard.
+
+use crate::{Delivery, Error};
+
+/// What the shard does about a delivery after the sink has seen it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Acknowledge it now.
+    Ack,
+    /// Reject it now: back to the queue, or dropped or dead-lettered.
+    Reject {
+        /// Back to the queue.
+        requeue: bool,
+    },
+    /// Somebody will answer it through the [`Delivery`] later.
+    Later,
+}
+
+/// Receives the deliveries of one consumer, on the shard's thread.
+pub trait DeliverySink: Send {
+    /// Takes one delivery. Must not block.
+    fn deliver(&mut self, delivery: Delivery) -> Disposition;
+
+    /// The batch that one read brought is over: a good moment to wake somebody once.
+    fn flush(&mut self) {}
+
+    /// True while no more can be taken: the connection is then not read until `Reading::resume`
+    /// is called, while heartbeats go on.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// No delivery will follow: the consumer was cancelled (`None`), or it failed and could not be made
+    /// again.
+    fn ended(&mut self, error: Option<Error>);
+}

@@ -1,0 +1,320 @@
+//! The joiner: one live socket between `proto` and the reactor. Bytes up, bytes down, and the two clocks.
+//!
+//! Three tasks share a stream: one reads, one writes, one keeps the heartbeat. Invariants: one read and one
+//! write in flight; a read is never raced, so whoever wants it to end shuts the socket down; a turn of the
+//! writer sends control frames and acknowledgements before publications, and cuts only between publications.
+
+use std::rc::Rc;
+
+use super::conn::Conn;
+use super::outbox::Segment;
+use super::stats::Stats;
+use crate::buffer::BufferPool;
+use crate::reactor::{self, Stream};
+use crate::{Error, ErrorKind};
+
+/// Segments up to this size are copied behind waiting control frames to save a send.
+const COALESCE: usize = 16 << 10;
+/// How often a reader without a free block looks for one.
+const POOL_RETRY: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// Runs a socket until it is down; returns when no operation is left on it.
+pub(super) async fn run<S: Stream>(conn: Rc<Conn>, stream: S) {
+    let stream = Rc::new(stream);
+    let reader = reactor::spawn(read(Rc::clone(&conn), Rc::clone(&stream)));
+    let writer = reactor::spawn(write(Rc::clone(&conn), Rc::clone(&stream)));
+    let heart = reactor::spawn(beat(Rc::clone(&conn)));
+    conn.until(|conn| conn.is_down()).await;
+    heart.abort();
+    // The answer to a close may still be waiting to leave.
+    let goodbye = async { while flush_control(&conn, &*stream).await {} };
+    if conn.proto.borrow().as_ref().is_some_and(|proto| proto.has_output()) && writer.is_finished()
+    {
+        let _ = reactor::within(POOL_RETRY * 100, goodbye).await;
+    }
+    stream.shutdown();
+    // Both end: the socket is shut down, so the read completes and the write fails.
+    let _ = reader.await;
+    let _ = writer.await;
+}
+
+async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
+    let mut pool = BufferPool::new(conn.config.block_bytes, conn.config.blocks_max);
+    while !conn.is_down() {
+        wait_for_consumers(&conn).await;
+        let Some(block) = next_block(&conn, &mut pool).await else { break };
+        let (done, block) = stream.read(block).await;
+        let filled = match done {
+            Ok(0) => {
+                conn.fail(lost("the broker closed the connection without a word"));
+                break;
+            }
+            Ok(filled) => filled,
+            Err(error) => {
+                conn.fail(lost(&format!("receiving failed: {error}")));
+                break;
+            }
+        };
+        Stats::count(&conn.stats.reads, 1);
+        Stats::count(&conn.stats.bytes_in, filled as u64);
+        let block = pool.share(block);
+        let result = match conn.proto.borrow_mut().as_mut() {
+            Some(proto) => {
+                let now = reactor::now();
+                proto.handle_input(&block, filled, now, &mut |event| conn.handle_event(event))
+            }
+            None => break,
+        };
+        conn.end_batch();
+        pool.give(block);
+        if let Err(error) = result {
+            tracing::error!(%error, "the peer broke the protocol");
+            conn.fail(error.into());
+        }
+        super::repair::start(&conn);
+        if has_work(&conn) {
+            conn.shared.write_bell.ring();
+        }
+    }
+}
+
+/// A consumer without room stops the reading of its connection; TCP then stops the broker.
+async fn wait_for_consumers(conn: &Conn) {
+    if !conn.is_full() {
+        return;
+    }
+    Stats::count(&conn.stats.pauses, 1);
+    listen(conn, false);
+    let bell = &conn.shared.read_bell;
+    std::future::poll_fn(|cx| bell.poll_sleep(cx, || !conn.is_full() || conn.is_down())).await;
+    listen(conn, true);
+}
+
+async fn next_block(conn: &Conn, pool: &mut BufferPool) -> Option<Vec<u8>> {
+    let mut paused = false;
+    loop {
+        let mid_body = conn.proto.borrow().as_ref()?.is_mid_body();
+        if let Some(block) = pool.take(mid_body) {
+            if paused {
+                listen(conn, true);
+            }
+            return Some(block);
+        }
+        if conn.is_down() {
+            return None;
+        }
+        if !std::mem::replace(&mut paused, true) {
+            Stats::count(&conn.stats.pauses, 1);
+            listen(conn, false);
+        }
+        reactor::sleep(POOL_RETRY).await;
+    }
+}
+
+fn listen(conn: &Conn, listening: bool) {
+    if let Some(proto) = conn.proto.borrow_mut().as_mut() {
+        proto.listen(listening, reactor::now());
+    }
+}
+
+/// True when the writer has something to send.
+fn has_work(conn: &Conn) -> bool {
+    if conn.proto.borrow().as_ref().is_some_and(|proto| proto.has_output()) {
+        return true;
+    }
+    let blocked = conn.blocked.get();
+    let channels = conn.channels.borrow();
+    channels.values().any(|seat| seat.has_answers() || (!blocked && seat.has_publications()))
+}
+
+async fn write<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
+    let mut control = Vec::new();
+    let mut turn = 0;
+    while !conn.is_down() {
+        let bell = &conn.shared.write_bell;
+        let awake = || conn.is_down() || has_work(&conn);
+        std::future::poll_fn(|cx| bell.poll_sleep(cx, awake)).await;
+        if let Err(error) = write_turn(&conn, &*stream, &mut control, &mut turn).await {
+            conn.fail(lost(&format!("sending failed: {error}")));
+        }
+    }
+}
+
+/// Control frames and acknowledgements, then the next channel's publications.
+async fn write_turn<S: Stream>(
+    conn: &Rc<Conn>,
+    stream: &S,
+    control: &mut Vec<u8>,
+    turn: &mut u16,
+) -> std::io::Result<()> {
+    gather_control(conn, control);
+    let Some(number) = next_channel(conn, *turn) else {
+        return send_control(conn, stream, control).await;
+    };
+    *turn = number;
+    let taken = conn.with_channel(number, |seat| seat.take());
+    let Ok((segment, shelf)) = taken else { return Ok(()) };
+    let (segment, written, result) =
+        if segment.parts.is_empty() && segment.bytes.len() <= COALESCE && !control.is_empty() {
+            control.extend_from_slice(&segment.bytes);
+            let end = segment.bytes.len();
+            (segment, end, send_control(conn, stream, control).await)
+        } else {
+            match send_control(conn, stream, control).await {
+                Ok(()) => send_segment(conn, stream, control, segment).await,
+                failed => (segment, 0, failed),
+            }
+        };
+    // A channel that was closed meanwhile has already told its callers.
+    let _ = conn.with_channel(number, |seat| seat.sent(segment, shelf, written));
+    result
+}
+
+/// The channel after `last` that has something to publish, in a circle.
+fn next_channel(conn: &Conn, last: u16) -> Option<u16> {
+    if conn.blocked.get() {
+        return None;
+    }
+    let channels = conn.channels.borrow();
+    let after = channels.range(last.wrapping_add(1)..);
+    after
+        .chain(channels.range(..=last))
+        .find(|(_, seat)| seat.has_publications())
+        .map(|(number, _)| *number)
+}
+
+fn gather_control(conn: &Conn, control: &mut Vec<u8>) {
+    if let Some(proto) = conn.proto.borrow_mut().as_mut() {
+        proto.take_output(control);
+    }
+    for seat in conn.channels.borrow_mut().values_mut() {
+        if seat.has_answers() {
+            seat.write_answers(control);
+        }
+    }
+}
+
+/// Writes what the state machine still wants to say; false when there is nothing or it failed.
+async fn flush_control<S: Stream>(conn: &Rc<Conn>, stream: &S) -> bool {
+    let mut control = Vec::new();
+    if let Some(proto) = conn.proto.borrow_mut().as_mut() {
+        proto.take_output(&mut control);
+    }
+    !control.is_empty() && send_control(conn, stream, &mut control).await.is_ok()
+}
+
+async fn send_control<S: Stream>(
+    conn: &Rc<Conn>,
+    stream: &S,
+    control: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    let mut buffer = std::mem::take(control);
+    let end = buffer.len();
+    let (at, result) = send_range(conn, stream, &mut buffer, 0, end).await;
+    debug_assert!(result.is_err() || at == end);
+    buffer.clear();
+    *control = buffer;
+    result
+}
+
+/// Sends a segment, whole; says how far it came.
+async fn send_segment<S: Stream>(
+    conn: &Rc<Conn>,
+    stream: &S,
+    control: &mut Vec<u8>,
+    mut segment: Segment,
+) -> (Segment, usize, std::io::Result<()>) {
+    let mut at = 0;
+    let mut result = Ok(());
+    let mut part = 0;
+    for cut in 0..segment.cuts.len() {
+        let end = segment.cuts[cut];
+        if cut > 0 {
+            gather_control(conn, control);
+            result = send_control(conn, stream, control).await;
+        }
+        while result.is_ok() && at < end {
+            let stop = segment.parts.get(part).map_or(end, |part| part.at.min(end));
+            (at, result) = send_range(conn, stream, &mut segment.bytes, at, stop).await;
+            if result.is_ok() && segment.parts.get(part).is_some_and(|part| part.at == at) {
+                result = send_part(conn, stream, &mut segment, part).await;
+                part += 1;
+            }
+        }
+        if result.is_err() {
+            // The bytes the kernel was offered last may have left in part: the whole turn counts as sent.
+            return (segment, end, result);
+        }
+    }
+    (segment, at, result)
+}
+
+async fn send_part<S: Stream>(
+    conn: &Rc<Conn>,
+    stream: &S,
+    segment: &mut Segment,
+    part: usize,
+) -> std::io::Result<()> {
+    let body = &mut segment.parts[part].body;
+    let end = body.len();
+    let mut at = 0;
+    while at < end {
+        let (done, back) = stream.write_shared(std::mem::take(body), at..end).await;
+        *body = back;
+        at += count(conn, done)?;
+    }
+    Ok(())
+}
+
+async fn send_range<S: Stream>(
+    conn: &Rc<Conn>,
+    stream: &S,
+    buffer: &mut Vec<u8>,
+    mut at: usize,
+    end: usize,
+) -> (usize, std::io::Result<()>) {
+    while at < end {
+        let (done, back) = stream.write(std::mem::take(buffer), at..end).await;
+        *buffer = back;
+        match count(conn, done) {
+            Ok(written) => at += written,
+            Err(error) => return (at, Err(error)),
+        }
+    }
+    (at, Ok(()))
+}
+
+fn count(conn: &Conn, done: std::io::Result<usize>) -> std::io::Result<usize> {
+    let written = done?;
+    if written == 0 {
+        return Err(std::io::ErrorKind::WriteZero.into());
+    }
+    Stats::count(&conn.stats.writes, 1);
+    Stats::count(&conn.stats.bytes_out, written as u64);
+    if let Some(proto) = conn.proto.borrow_mut().as_mut() {
+        proto.sent(reactor::now());
+    }
+    Ok(written)
+}
+
+/// Keeps both heartbeat deadlines.
+async fn beat(conn: Rc<Conn>) {
+    conn.until(|conn| conn.opened.get()).await;
+    loop {
+        let next = conn.proto.borrow().as_ref().and_then(|proto| proto.next_timeout());
+        let Some(next) = next else { return };
+        reactor::sleep_until(next).await;
+        let checked = match conn.proto.borrow_mut().as_mut() {
+            Some(proto) => proto.handle_timeout(reactor::now()),
+            None => return,
+        };
+        match checked {
+            Ok(()) => conn.shared.write_bell.ring(),
+            Err(error) => conn.fail(error.into()),
+        }
+    }
+}
+
+fn lost(text: &str) -> Error {
+    Error::new(ErrorKind::ConnectionClosed, text)
+}

@@ -1,0 +1,128 @@
+//! What was declared through a connection, in the order it was declared: replayed after a reconnect.
+//!
+//! Invariant: each intent is kept once; what was deleted or unbound on purpose is not brought back.
+
+use amq_protocol::protocol::{AMQPClass, exchange, queue};
+
+#[derive(Debug, Default)]
+pub(crate) struct Topology {
+    intents: Vec<(u16, AMQPClass)>,
+}
+
+impl Topology {
+    /// Keeps a declaration or binding the broker has agreed to.
+    pub(crate) fn remember(&mut self, channel: u16, method: AMQPClass) {
+        let known = self.intents.iter_mut().find(|(_, kept)| *kept == method);
+        match known {
+            Some(intent) => intent.0 = channel,
+            None => self.intents.push((channel, method)),
+        }
+    }
+
+    /// Follows a deletion or unbinding.
+    pub(crate) fn forget(&mut self, method: &AMQPClass) {
+        use exchange::AMQPMethod as Exchange;
+        use queue::AMQPMethod as Queue;
+        match method {
+            AMQPClass::Queue(Queue::Delete(gone)) => self.intents.retain(|(_, kept)| match kept {
+                AMQPClass::Queue(Queue::Declare(kept)) => kept.queue != gone.queue,
+                AMQPClass::Queue(Queue::Bind(kept)) => kept.queue != gone.queue,
+                _ => true,
+            }),
+            AMQPClass::Queue(Queue::Unbind(gone)) => self.intents.retain(|(_, kept)| match kept {
+                AMQPClass::Queue(Queue::Bind(kept)) => {
+                    (&kept.queue, &kept.exchange, &kept.routing_key, &kept.arguments)
+                        != (&gone.queue, &gone.exchange, &gone.routing_key, &gone.arguments)
+                }
+                _ => true,
+            }),
+            AMQPClass::Exchange(Exchange::Delete(gone)) => {
+                self.intents.retain(|(_, kept)| match kept {
+                    AMQPClass::Exchange(Exchange::Declare(kept)) => kept.exchange != gone.exchange,
+                    AMQPClass::Queue(Queue::Bind(kept)) => kept.exchange != gone.exchange,
+                    _ => true,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// All intents, in order.
+    pub(crate) fn intents(&self) -> Vec<(u16, AMQPClass)> {
+        self.intents.clone()
+    }
+
+    /// What it takes to bring one queue back: its exchanges, itself, its bindings.
+    pub(crate) fn of_queue(&self, name: &str) -> Vec<(u16, AMQPClass)> {
+        use queue::AMQPMethod as Queue;
+        let concerns = |method: &AMQPClass| match method {
+            AMQPClass::Exchange(_) => true,
+            AMQPClass::Queue(Queue::Declare(kept)) => kept.queue.as_str() == name,
+            AMQPClass::Queue(Queue::Bind(kept)) => kept.queue.as_str() == name,
+            _ => false,
+        };
+        self.intents.iter().filter(|(_, method)| concerns(method)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use amq_protocol::types::FieldTable;
+
+    use super::*;
+
+    fn declare(name: &str) -> AMQPClass {
+        AMQPClass::Queue(queue::AMQPMethod::Declare(queue::Declare {
+            queue: name.into(),
+            passive: false,
+            durable: false,
+            exclusive: false,
+            auto_delete: false,
+            nowait: false,
+            arguments: FieldTable::default(),
+        }))
+    }
+
+    fn bind(name: &str, key: &str) -> AMQPClass {
+        AMQPClass::Queue(queue::AMQPMethod::Bind(queue::Bind {
+            queue: name.into(),
+            exchange: "ex".into(),
+            routing_key: key.into(),
+            nowait: false,
+            arguments: FieldTable::default(),
+        }))
+    }
+
+    #[test]
+    fn an_intent_is_kept_once_and_deletion_takes_its_bindings_along() {
+        let mut topology = Topology::default();
+        topology.remember(1, declare("a"));
+        topology.remember(1, bind("a", "k"));
+        topology.remember(2, declare("b"));
+        topology.remember(2, declare("a"));
+        assert_eq!(topology.intents().len(), 3);
+        assert_eq!(topology.intents()[0].0, 2, "declared again on another channel");
+        assert_eq!(topology.of_queue("a"), [(2, declare("a")), (1, bind("a", "k"))]);
+        topology.forget(&AMQPClass::Queue(queue::AMQPMethod::Delete(queue::Delete {
+            queue: "a".into(),
+            if_unused: false,
+            if_empty: false,
+            nowait: false,
+        })));
+        assert_eq!(topology.intents(), [(2, declare("b"))]);
+    }
+
+    #[test]
+    fn unbinding_removes_one_binding() {
+        let mut topology = Topology::default();
+        topology.remember(1, bind("a", "k"));
+        topology.remember(1, bind("a", "l"));
+        topology.forget(&AMQPClass::Queue(queue::AMQPMethod::Unbind(queue::Unbind {
+            queue: "a".into(),
+            exchange: "ex".into(),
+            routing_key: "k".into(),
+            arguments: FieldTable::default(),
+        })));
+        assert_eq!(topology.intents(), [(1, bind("a", "l"))]);
+    }
+}
