@@ -1,6 +1,8 @@
 //! Thread-per-core AMQP 0-9-1 engine on io_uring.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may ask the clock"))]
 
+#[cfg(feature = "loopback")]
+pub mod loopback;
 pub mod wire;
 
 mod buffer;

@@ -1,0 +1,388 @@
+//! Everything behind the one lock: virtual hosts, queues, connections, and the batch.
+//!
+//! A reader thread takes the lock once per batch of frames. Within it, answers and deliveries are
+//! appended to `pending` of each connection concerned; [`Broker::end_batch`] then dispatches the
+//! queues that became ready, sends confirms, and hands `pending` over to the writers. Invariant:
+//! after `end_batch` nothing is pending and no queue holds a message a consumer could take.
+//! Identifiers of queues and connections are never used twice, so a stale one finds nothing.
+
+use super::connection::{Capabilities, Channel, Connection, Phase, Unacked};
+use super::exchange::{Exchange, ExchangeKind};
+use super::outgoing::Outgoing;
+use super::queue::Queue;
+use super::refusal::{Refusal, short};
+use super::script::Script;
+use super::{ConnectionId, LoopbackConfig, LoopbackStats, QueueId};
+use amq_protocol::protocol::{AMQPClass, basic, channel, connection};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A virtual host: the names of its exchanges and queues.
+#[derive(Debug)]
+pub(super) struct VirtualHost {
+    pub(super) name: String,
+    pub(super) exchanges: HashMap<Arc<str>, Exchange>,
+    pub(super) queues: HashMap<Arc<str>, QueueId>,
+}
+
+impl VirtualHost {
+    fn new(name: String) -> Self {
+        let exchanges = [
+            ("amq.direct", ExchangeKind::Direct),
+            ("amq.fanout", ExchangeKind::Fanout),
+            ("amq.topic", ExchangeKind::Topic),
+        ];
+        let exchanges = exchanges.map(|(name, kind)| (name.into(), Exchange::predeclared(kind)));
+        Self { name, exchanges: exchanges.into(), queues: HashMap::new() }
+    }
+}
+
+/// The broker.
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub(super) config: LoopbackConfig,
+    pub(super) script: Script,
+    /// Why publishers are blocked, if they are.
+    pub(super) blocked: Option<String>,
+    pub(super) vhosts: Vec<VirtualHost>,
+    pub(super) queues: Vec<Option<Box<Queue>>>,
+    pub(super) connections: Vec<Option<Box<Connection>>>,
+    pub(super) stats: LoopbackStats,
+    /// The time of the current batch.
+    pub(super) now: Instant,
+    /// When something expires next, as far as was noted.
+    pub(super) next_sweep: Option<Instant>,
+    /// When the sweeper wakes by itself.
+    pub(super) sweeping_at: Option<Instant>,
+    pub(super) scratch: Vec<u8>,
+    pub(super) targets: Vec<QueueId>,
+    pub(super) taken: Vec<Unacked>,
+    next_id: u64,
+    dirty: Vec<ConnectionId>,
+    ready: Vec<QueueId>,
+    confirming: Vec<(ConnectionId, u16)>,
+}
+
+impl Broker {
+    pub(super) fn new(config: LoopbackConfig, now: Instant) -> Self {
+        let vhosts = std::iter::once("/".to_owned()).chain(config.vhosts.iter().cloned());
+        Self {
+            vhosts: vhosts.map(VirtualHost::new).collect(),
+            script: config.script.clone(),
+            config,
+            blocked: None,
+            queues: Vec::new(),
+            connections: Vec::new(),
+            stats: LoopbackStats::default(),
+            now,
+            next_sweep: None,
+            sweeping_at: None,
+            scratch: Vec::new(),
+            targets: Vec::new(),
+            taken: Vec::new(),
+            next_id: 0,
+            dirty: Vec::new(),
+            ready: Vec::new(),
+            confirming: Vec::new(),
+        }
+    }
+
+    /// A number never given before.
+    pub(super) fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Lets a client in.
+    pub(super) fn connect(&mut self, out: Arc<Outgoing>) -> ConnectionId {
+        let id = self.connections.len();
+        let connection = Connection::new(id, out, self.config.frame_max);
+        self.connections.push(Some(Box::new(connection)));
+        self.stats.connections += 1;
+        id
+    }
+
+    /// The connection a batch belongs to.
+    ///
+    /// # Panics
+    /// If it is gone; only its own reader takes it away.
+    pub(super) fn connection_mut(&mut self, id: ConnectionId) -> &mut Connection {
+        let slot = self.connections.get_mut(id).and_then(Option::as_deref_mut);
+        slot.expect("a connection lives as long as its reader")
+    }
+
+    /// Open connections.
+    pub(super) fn connections(&mut self) -> impl Iterator<Item = &mut Connection> {
+        self.connections.iter_mut().filter_map(Option::as_deref_mut)
+    }
+
+    pub(super) fn queue_mut(&mut self, id: QueueId) -> Option<&mut Queue> {
+        self.queues.get_mut(id)?.as_deref_mut()
+    }
+
+    /// Lists a connection to be flushed when the batch ends.
+    pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections[id].as_deref_mut()
+            && !std::mem::replace(&mut connection.is_dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    /// Lists a queue to be dispatched when the batch ends.
+    pub(super) fn mark_ready(&mut self, id: QueueId) {
+        if let Some(queue) = self.queue_mut(id)
+            && !std::mem::replace(&mut queue.is_ready, true)
+        {
+            self.ready.push(id);
+        }
+    }
+
+    /// Lists a channel whose confirms go out when the batch ends.
+    pub(super) fn mark_confirming(&mut self, id: ConnectionId, channel: u16) {
+        self.confirming.push((id, channel));
+    }
+
+    /// Sends a method to a client.
+    pub(super) fn send(&mut self, id: ConnectionId, channel: u16, method: &AMQPClass) {
+        self.connection_mut(id).send(channel, method);
+        self.mark_dirty(id);
+    }
+
+    /// Ends a batch; `flushes` gets the writers that have something to send.
+    pub(super) fn end_batch(&mut self, flushes: &mut Vec<Arc<Outgoing>>) {
+        while let Some(queue) = self.ready.pop() {
+            if let Some(queue) = self.queue_mut(queue) {
+                queue.is_ready = false;
+            }
+            self.dispatch(queue);
+        }
+        for (id, number) in std::mem::take(&mut self.confirming) {
+            self.flush_confirms(id, number);
+        }
+        for id in std::mem::take(&mut self.dirty) {
+            if let Some(connection) = self.connections[id].as_deref_mut() {
+                connection.is_dirty = false;
+                connection.out.hand_in(&mut connection.pending);
+                flushes.push(Arc::clone(&connection.out));
+            }
+        }
+    }
+
+    fn flush_confirms(&mut self, id: ConnectionId, number: u16) {
+        let Some(connection) = self.connections.get_mut(id).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        let Connection { channels, pending, .. } = connection;
+        let channel = channels.get_mut(usize::from(number)).and_then(Option::as_deref_mut);
+        if let Some(channel) = channel {
+            channel.flush_confirms(number, pending);
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Hands a queue's messages to its consumers while both last.
+    pub(super) fn dispatch(&mut self, id: QueueId) {
+        let Self { queues, connections, now, .. } = self;
+        let Some(queue) = queues.get_mut(id).and_then(Option::as_deref_mut) else { return };
+        let mut touched: Vec<ConnectionId> = Vec::new();
+        while !queue.is_empty() && !queue.consumers.is_empty() {
+            let Some(index) = super::deliver::ready_consumer(queue, connections) else { break };
+            let Some(entry) = queue.pop(*now) else { break };
+            let id = super::deliver::deliver_entry(queue, index, connections, entry);
+            self.stats.delivered += 1;
+            if !touched.contains(&id) {
+                touched.push(id);
+            }
+        }
+        for id in touched {
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Closes what a refusal closes: the channel, or the whole connection.
+    pub(super) fn refuse(
+        &mut self,
+        id: ConnectionId,
+        number: u16,
+        method: (u16, u16),
+        refusal: &Refusal,
+    ) {
+        if number == 0 || !refusal.is_soft() {
+            return self.close_connection(id, method, refusal);
+        }
+        self.flush_confirms(id, number);
+        self.release_channel(id, number);
+        let close = channel::Close {
+            reply_code: refusal.code,
+            reply_text: short(&refusal.text),
+            class_id: method.0,
+            method_id: method.1,
+        };
+        self.send(id, number, &AMQPClass::Channel(channel::AMQPMethod::Close(close)));
+        let channel = Box::new(Channel::closing());
+        self.connection_mut(id).channels[usize::from(number)] = Some(channel);
+    }
+
+    /// Sends `connection.close` and takes nothing but its answer from here on.
+    pub(super) fn close_connection(
+        &mut self,
+        id: ConnectionId,
+        method: (u16, u16),
+        refusal: &Refusal,
+    ) {
+        if matches!(self.connection_mut(id).phase, Phase::Closing | Phase::Ended) {
+            return;
+        }
+        self.release_channels(id);
+        let close = connection::Close {
+            reply_code: refusal.code,
+            reply_text: short(&refusal.text),
+            class_id: method.0,
+            method_id: method.1,
+        };
+        self.send(id, 0, &AMQPClass::Connection(connection::AMQPMethod::Close(close)));
+        self.connection_mut(id).phase = Phase::Closing;
+    }
+
+    /// Ends a channel: its consumers go, its unacknowledged messages return to their queues.
+    pub(super) fn release_channel(&mut self, id: ConnectionId, number: u16) {
+        let connection = self.connection_mut(id);
+        let slot = connection.channels.get_mut(usize::from(number)).and_then(Option::take);
+        let Some(channel) = slot else { return };
+        // requeue before the consumers go: the last one may take an auto-delete queue with it
+        for unacked in channel.unacked.into_iter().rev() {
+            self.requeue(unacked);
+        }
+        for (queue, consumer) in channel.consumers.into_values() {
+            self.remove_consumer(queue, consumer);
+        }
+    }
+
+    pub(super) fn release_channels(&mut self, id: ConnectionId) {
+        let count = self.connection_mut(id).channels.len();
+        for number in 0..count {
+            let number = u16::try_from(number).expect("channel numbers have 16 bits");
+            self.flush_confirms(id, number);
+            self.release_channel(id, number);
+        }
+    }
+
+    /// Ends a client's channels and deletes what was exclusive to it. RabbitMQ does so before it
+    /// answers a close, so that the names are free when the client knows.
+    pub(super) fn release_connection(&mut self, id: ConnectionId) {
+        self.release_channels(id);
+        let own = self.queues.iter().flatten().filter(|queue| queue.owner == Some(id));
+        let own: Vec<QueueId> = own.map(|queue| queue.id).collect();
+        for queue in own {
+            self.delete_queue(queue);
+        }
+    }
+
+    /// Forgets a client.
+    pub(super) fn disconnect(&mut self, id: ConnectionId) {
+        self.release_connection(id);
+        self.connections[id] = None;
+        self.stats.connections -= 1;
+    }
+
+    /// Puts a message back, to be delivered again.
+    pub(super) fn requeue(&mut self, unacked: Unacked) {
+        if let Some(queue) = self.queue_mut(unacked.queue) {
+            if let Some(consumer) = queue.consumer_mut(unacked.consumer) {
+                consumer.unacked -= 1;
+            }
+            queue.requeue(unacked.entry);
+            self.mark_ready(unacked.queue);
+        }
+    }
+
+    /// Ends a consumer; an auto-delete queue goes with its last one.
+    pub(super) fn remove_consumer(&mut self, queue: QueueId, consumer: u64) {
+        let now = self.now;
+        let Some(found) = self.queue_mut(queue) else { return };
+        found.consumers.retain(|other| other.id != consumer);
+        found.touch(now);
+        if found.settings.auto_delete && found.consumers.is_empty() {
+            self.delete_queue(queue);
+        } else {
+            let deadline = found.expires();
+            self.note_deadline(deadline);
+        }
+    }
+
+    /// Deletes a queue, its bindings, and the auto-delete exchanges they were the last of; says
+    /// how many messages were lost. Consumers are told if their client asked for it.
+    pub(super) fn delete_queue(&mut self, id: QueueId) -> usize {
+        let Some(queue) = self.queues.get_mut(id).and_then(Option::take) else { return 0 };
+        let vhost = &mut self.vhosts[queue.vhost];
+        vhost.queues.remove(&queue.name);
+        vhost.exchanges.retain(|_, exchange| {
+            let was_bound = exchange.is_bound() && exchange.unbind_all(id);
+            !(was_bound && exchange.settings.auto_delete && !exchange.is_bound())
+        });
+        for consumer in &queue.consumers {
+            let Some(connection) = self.connections[consumer.connection].as_deref_mut() else {
+                continue;
+            };
+            let Capabilities { consumer_cancel_notify, .. } = connection.capabilities;
+            if let Some(channel) = connection.channel_mut(consumer.channel) {
+                channel.consumers.remove(&consumer.tag);
+            }
+            if consumer_cancel_notify {
+                let cancel = basic::Cancel { consumer_tag: short(&consumer.tag), nowait: true };
+                let cancel = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
+                self.send(consumer.connection, consumer.channel, &cancel);
+            }
+        }
+        queue.len()
+    }
+
+    /// Whether the sweeper would wake too late by itself.
+    pub(super) fn wants_sweeper(&self) -> bool {
+        match (self.next_sweep, self.sweeping_at) {
+            (Some(next), Some(planned)) => next < planned,
+            (next, planned) => next.is_some() && planned.is_none(),
+        }
+    }
+
+    /// Remembers that something expires then.
+    pub(super) fn note_deadline(&mut self, deadline: Option<Instant>) {
+        if let Some(deadline) = deadline {
+            self.next_sweep = Some(self.next_sweep.map_or(deadline, |next| next.min(deadline)));
+        }
+    }
+
+    /// Drops what has expired, messages and queues, and notes when the next one will.
+    pub(super) fn sweep(&mut self) {
+        let now = self.now;
+        self.next_sweep = None;
+        let mut next = None;
+        let mut expired = Vec::new();
+        for queue in self.queues.iter_mut().flatten() {
+            queue.drop_expired(now);
+            if queue.expires().is_some_and(|at| at <= now) {
+                expired.push(queue.id);
+            } else {
+                next = [next, queue.next_deadline()].into_iter().flatten().min();
+            }
+        }
+        for queue in expired {
+            self.delete_queue(queue);
+        }
+        self.note_deadline(next);
+    }
+
+    /// Dispatches again what a full connection had held back.
+    pub(super) fn resume(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(id).and_then(Option::as_deref) else { return };
+        let channels = connection.channels.iter().flatten();
+        let queues: Vec<QueueId> = channels
+            .flat_map(|channel| channel.consumers.values().map(|(queue, _)| *queue))
+            .collect();
+        for queue in queues {
+            self.mark_ready(queue);
+        }
+    }
+}

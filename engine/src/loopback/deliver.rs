@@ -1,0 +1,108 @@
+//! From a queue to a consumer, and from a publication straight to one where nothing waits before
+//! it: then nothing is stored, unless it must be acknowledged.
+
+use super::broker::Broker;
+use super::connection::{Connection, Lazy};
+use super::message::{Content, Entry};
+use super::queue::Queue;
+use super::{ConnectionId, QueueId};
+use crate::wire::Deliver;
+use std::time::Duration;
+
+/// The connections, by identifier.
+type Connections = [Option<Box<Connection>>];
+
+/// The next consumer in turn that can take a delivery.
+pub(super) fn ready_consumer(queue: &mut Queue, connections: &Connections) -> Option<usize> {
+    queue.next_consumer(|consumer| {
+        connections[consumer.connection].as_deref().is_some_and(|client| client.can_take(consumer))
+    })
+}
+
+/// Hands a queued message to a consumer; says whose connection has more to send now.
+pub(super) fn deliver_entry(
+    queue: &mut Queue,
+    index: usize,
+    connections: &mut Connections,
+    entry: Entry,
+) -> ConnectionId {
+    let content = entry.message.content();
+    let (connection, tag) = write(queue, index, connections, &content, entry.redelivered);
+    if !queue.consumers[index].no_ack {
+        keep(queue, index, connections, tag, entry.clone());
+    }
+    connection
+}
+
+/// Writes the delivery and returns its connection and tag.
+fn write(
+    queue: &Queue,
+    index: usize,
+    connections: &mut Connections,
+    content: &Content<'_>,
+    redelivered: bool,
+) -> (ConnectionId, u64) {
+    let consumer = &queue.consumers[index];
+    let connection = connections[consumer.connection].as_deref_mut();
+    let connection = connection.expect("a ready consumer has a connection");
+    let channel = connection.channel_mut(consumer.channel);
+    let delivery_tag = channel.expect("a ready consumer has a channel").next_delivery_tag();
+    let deliver = Deliver {
+        consumer_tag: &consumer.tag,
+        delivery_tag,
+        redelivered,
+        exchange: content.exchange,
+        routing_key: content.routing_key,
+    };
+    let frame_max = connection.frame_max;
+    deliver.encode_frame(consumer.channel, &mut connection.pending);
+    content.write(consumer.channel, frame_max, &mut connection.pending);
+    (consumer.connection, delivery_tag)
+}
+
+/// Keeps a delivery until it is acknowledged.
+fn keep(queue: &mut Queue, index: usize, connections: &mut Connections, tag: u64, entry: Entry) {
+    let consumer = &mut queue.consumers[index];
+    consumer.unacked += 1;
+    let connection = connections[consumer.connection].as_deref_mut();
+    let connection = connection.expect("a ready consumer has a connection");
+    let channel = connection.channel_mut(consumer.channel);
+    let channel = channel.expect("a ready consumer has a channel");
+    channel.keep(tag, queue.id, consumer.id, entry);
+}
+
+impl Broker {
+    /// Gives a publication to a queue: straight to a consumer, or into the queue.
+    pub(super) fn offer(
+        &mut self,
+        id: QueueId,
+        message: &mut Lazy<'_>,
+        expiration: Option<Duration>,
+    ) {
+        let Self { queues, connections, scratch, now, .. } = self;
+        let Some(queue) = queues.get_mut(id).and_then(Option::as_deref_mut) else { return };
+        if queue.is_empty()
+            && let Some(index) = ready_consumer(queue, connections)
+        {
+            let (connection, tag) = write(queue, index, connections, &message.content, false);
+            if !queue.consumers[index].no_ack {
+                let place = queue.take_place();
+                let expires = queue.deadline(expiration, *now);
+                let message = message.stored(scratch);
+                let entry = Entry { message, place, redelivered: false, expires };
+                keep(queue, index, connections, tag, entry);
+            }
+            self.stats.delivered += 1;
+            return self.mark_dirty(connection);
+        }
+        let place = queue.take_place();
+        let expires = queue.deadline(expiration, *now);
+        let message = message.stored(scratch);
+        queue.push(Entry { message, place, redelivered: false, expires });
+        let has_consumers = !queue.consumers.is_empty();
+        self.note_deadline(expires);
+        if has_consumers {
+            self.mark_ready(id);
+        }
+    }
+}

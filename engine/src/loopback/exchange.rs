@@ -1,0 +1,226 @@
+//! Exchanges and how they match: direct, fanout, topic (AMQP 3.1.3).
+//!
+//! Invariant: the route cache holds only what the bindings of this moment say; every change of a
+//! binding empties it. Not here: the default exchange, which is the list of queues itself; the
+//! headers exchange, and exchanges bound to exchanges, which this broker does not have.
+
+use super::QueueId;
+use super::queue::Arguments;
+use std::collections::HashMap;
+
+/// Routing keys whose queues are remembered; when there are more, all are forgotten. Enough for
+/// every topic of a deployment, small beside the messages.
+const ROUTES_MAX: usize = 4096;
+
+/// The type of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExchangeKind {
+    Direct,
+    Fanout,
+    Topic,
+}
+
+impl ExchangeKind {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "direct" => Some(Self::Direct),
+            "fanout" => Some(Self::Fanout),
+            "topic" => Some(Self::Topic),
+            _ => None,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Fanout => "fanout",
+            Self::Topic => "topic",
+        }
+    }
+}
+
+/// What makes two declarations of one name the same.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ExchangeSettings {
+    pub(super) kind: ExchangeKind,
+    pub(super) durable: bool,
+    pub(super) auto_delete: bool,
+    pub(super) internal: bool,
+    pub(super) arguments: Arguments,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Binding {
+    queue: QueueId,
+    key: Box<str>,
+}
+
+/// An exchange.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) settings: ExchangeSettings,
+    bindings: Vec<Binding>,
+    routes: HashMap<Box<str>, Vec<QueueId>>,
+}
+
+impl Exchange {
+    pub(super) fn new(settings: ExchangeSettings) -> Self {
+        Self { settings, bindings: Vec::new(), routes: HashMap::new() }
+    }
+
+    /// One that is there from the start.
+    pub(super) fn predeclared(kind: ExchangeKind) -> Self {
+        Self::new(ExchangeSettings {
+            kind,
+            durable: true,
+            auto_delete: false,
+            internal: false,
+            arguments: Arguments::new(),
+        })
+    }
+
+    pub(super) fn is_bound(&self) -> bool {
+        !self.bindings.is_empty()
+    }
+
+    /// Adds a binding; the same one twice is one.
+    pub(super) fn bind(&mut self, queue: QueueId, key: &str) {
+        let binding = Binding { queue, key: key.into() };
+        if !self.bindings.contains(&binding) {
+            self.bindings.push(binding);
+            self.routes.clear();
+        }
+    }
+
+    /// Removes a binding; says whether there was one.
+    pub(super) fn unbind(&mut self, queue: QueueId, key: &str) -> bool {
+        self.retain(|binding| binding.queue != queue || &*binding.key != key)
+    }
+
+    /// Removes every binding of a queue; says whether there was one.
+    pub(super) fn unbind_all(&mut self, queue: QueueId) -> bool {
+        self.retain(|binding| binding.queue != queue)
+    }
+
+    fn retain(&mut self, keep: impl FnMut(&Binding) -> bool) -> bool {
+        let before = self.bindings.len();
+        self.bindings.retain(keep);
+        self.routes.clear();
+        before != self.bindings.len()
+    }
+
+    /// The queues a key leads to, each once.
+    pub(super) fn route(&mut self, key: &str, targets: &mut Vec<QueueId>) {
+        if let Some(known) = self.routes.get(key) {
+            targets.extend_from_slice(known);
+            return;
+        }
+        let kind = self.settings.kind;
+        let mut found: Vec<QueueId> = Vec::new();
+        for binding in self.bindings.iter().filter(|binding| matches(kind, &binding.key, key)) {
+            if !found.contains(&binding.queue) {
+                found.push(binding.queue);
+            }
+        }
+        targets.extend_from_slice(&found);
+        if self.routes.len() >= ROUTES_MAX {
+            self.routes.clear();
+        }
+        self.routes.insert(key.into(), found);
+    }
+}
+
+fn matches(kind: ExchangeKind, binding: &str, key: &str) -> bool {
+    match kind {
+        ExchangeKind::Direct => binding == key,
+        ExchangeKind::Fanout => true,
+        ExchangeKind::Topic => topic_matches(binding, key),
+    }
+}
+
+/// Words between dots: `*` stands for one word, `#` for any number of them, none included.
+fn topic_matches(pattern: &str, key: &str) -> bool {
+    let pattern: Vec<&str> = pattern.split('.').collect();
+    let key: Vec<&str> = if key.is_empty() { Vec::new() } else { key.split('.').collect() };
+    let (mut p, mut k) = (0, 0);
+    // the last `#` seen, and how many words of the key it has swallowed up to: on a mismatch it
+    // swallows one more
+    let mut hash: Option<(usize, usize)> = None;
+    while k < key.len() {
+        match pattern.get(p) {
+            Some(&"#") => {
+                hash = Some((p, k));
+                p += 1;
+                continue;
+            }
+            Some(&word) if word == "*" || word == key[k] => {
+                p += 1;
+                k += 1;
+                continue;
+            }
+            _ => (),
+        }
+        let Some((at, swallowed)) = hash else { return false };
+        hash = Some((at, swallowed + 1));
+        p = at + 1;
+        k = swallowed + 1;
+    }
+    // a pattern of one empty word is the empty key
+    pattern[p..].iter().all(|&word| word == "#") || (pattern == [""] && key.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_match_by_words() {
+        for (pattern, key, expected) in [
+            ("a.b", "a.b", true),
+            ("a.b", "a.c", false),
+            ("a.*", "a.b", true),
+            ("a.*", "a", false),
+            ("a.*", "a.b.c", false),
+            ("#", "", true),
+            ("#", "a.b.c", true),
+            ("a.#", "a", true),
+            ("a.#", "a.b.c", true),
+            ("#.c", "a.b.c", true),
+            ("#.c", "a.c.b", false),
+            ("#.b.#.d", "a.b.c.b.d", true),
+            ("*.#.*", "a", false),
+            ("*.#.*", "a.b", true),
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", false),
+            ("a", "", false),
+        ] {
+            assert_eq!(topic_matches(pattern, key), expected, "{pattern:?} against {key:?}");
+        }
+    }
+
+    #[test]
+    fn many_hashes_do_not_take_for_ever() {
+        let pattern = ["#", "a"].repeat(60).join(".");
+        let key = ["a"; 100].join(".") + ".b";
+        assert!(!topic_matches(&pattern, &key));
+    }
+
+    #[test]
+    fn a_queue_bound_twice_gets_one_copy_and_none_when_unbound() {
+        let mut exchange = Exchange::predeclared(ExchangeKind::Topic);
+        exchange.bind(1, "a.#");
+        exchange.bind(1, "#.b");
+        exchange.bind(2, "a.b");
+        let mut targets = Vec::new();
+        exchange.route("a.b", &mut targets);
+        assert_eq!(targets, [1, 2]);
+        assert!(exchange.unbind(2, "a.b"));
+        assert!(!exchange.unbind(2, "a.b"));
+        targets.clear();
+        exchange.route("a.b", &mut targets);
+        assert_eq!(targets, [1], "the remembered route was forgotten");
+        assert!(exchange.unbind_all(1));
+        assert!(!exchange.is_bound());
+    }
+}

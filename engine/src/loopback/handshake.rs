@@ -1,0 +1,298 @@
+//! From protocol header to open connection (AMQP 2.2.4), channels opened and closed, and both ends
+//! of closing. PLAIN and AMQPLAIN, as RabbitMQ offers them.
+
+use super::ConnectionId;
+use super::broker::Broker;
+use super::connection::{Capabilities, Channel, Phase};
+use super::refusal::{Refusal, short};
+use crate::wire::TableView;
+use amq_protocol::protocol::{AMQPClass, channel, confirm, connection};
+use amq_protocol::types::{AMQPValue, FieldTable};
+use std::time::Duration;
+
+/// Smallest frame size a client may ask for: AMQP's own 4096.
+const FRAME_MIN: u32 = 4096;
+
+fn connection_method(method: connection::AMQPMethod) -> AMQPClass {
+    AMQPClass::Connection(method)
+}
+
+impl Broker {
+    /// Answers the protocol header.
+    pub(super) fn greet(&mut self, id: ConnectionId) {
+        if let Some(greeting) = self.script.greeting.clone() {
+            self.connection_mut(id).pending.extend_from_slice(&greeting);
+            return self.mark_dirty(id);
+        }
+        let start = connection::Start {
+            version_major: 0,
+            version_minor: 9,
+            server_properties: server_properties(),
+            mechanisms: "PLAIN AMQPLAIN".into(),
+            locales: "en_US".into(),
+        };
+        self.send(id, 0, &connection_method(connection::AMQPMethod::Start(start)));
+    }
+
+    pub(super) fn handle_connection_method(
+        &mut self,
+        id: ConnectionId,
+        phase: Phase,
+        method: AMQPClass,
+    ) -> Result<(), Refusal> {
+        use connection::AMQPMethod as Method;
+        let AMQPClass::Connection(method) = method else {
+            return Err(Refusal::new(504, "a channel method on channel 0"));
+        };
+        match (phase, method) {
+            (Phase::Closing, Method::CloseOk(_)) => self.connection_mut(id).phase = Phase::Ended,
+            (_, Method::Close(_)) => {
+                self.release_connection(id);
+                self.send(id, 0, &connection_method(Method::CloseOk(connection::CloseOk {})));
+                self.connection_mut(id).phase = Phase::Ended;
+            }
+            (Phase::Closing, _) => (),
+            (Phase::Start, Method::StartOk(ok)) => self.start_ok(id, &ok),
+            (Phase::Tune, Method::TuneOk(ok)) => return self.tune_ok(id, &ok),
+            (Phase::Open, Method::Open(open)) => return self.open(id, &open),
+            (Phase::Running, Method::UpdateSecret(_)) => {
+                let ok = Method::UpdateSecretOk(connection::UpdateSecretOk {});
+                self.send(id, 0, &connection_method(ok));
+            }
+            _ => return Err(Refusal::new(503, "a connection method out of its turn")),
+        }
+        Ok(())
+    }
+
+    fn start_ok(&mut self, id: ConnectionId, ok: &connection::StartOk) {
+        let capabilities = capabilities(&ok.client_properties);
+        self.connection_mut(id).capabilities = capabilities;
+        if !self.accepts(ok.mechanism.as_str(), ok.response.as_bytes()) {
+            if capabilities.authentication_failure_close {
+                let text = format!(
+                    "Login was refused using authentication mechanism {}. \
+                     For details see the broker logfile.",
+                    ok.mechanism,
+                );
+                self.close_connection(id, (0, 0), &Refusal::new(403, text));
+            } else {
+                // clients that did not ask for a reason get the end of the stream
+                self.connection_mut(id).phase = Phase::Ended;
+            }
+            return;
+        }
+        let tune = connection::Tune {
+            channel_max: self.config.channel_max,
+            frame_max: self.config.frame_max,
+            heartbeat: self.config.heartbeat,
+        };
+        self.send(id, 0, &connection_method(connection::AMQPMethod::Tune(tune)));
+        self.connection_mut(id).phase = Phase::Tune;
+    }
+
+    fn accepts(&self, mechanism: &str, response: &[u8]) -> bool {
+        let credentials = match mechanism {
+            "PLAIN" => plain(response),
+            "AMQPLAIN" => amqplain(response),
+            _ => return false,
+        };
+        let Some((user, password)) = credentials else { return false };
+        !self.config.check_login
+            || self
+                .config
+                .users
+                .iter()
+                .any(|(known, secret)| known.as_bytes() == user && secret.as_bytes() == password)
+    }
+
+    fn tune_ok(&mut self, id: ConnectionId, ok: &connection::TuneOk) -> Result<(), Refusal> {
+        let offered = (self.config.frame_max, self.config.channel_max);
+        let frame_max = if ok.frame_max == 0 { offered.0 } else { ok.frame_max };
+        let channel_max = if ok.channel_max == 0 { offered.1 } else { ok.channel_max };
+        if frame_max > offered.0 || frame_max < FRAME_MIN {
+            let text = format!("negotiated frame_max = {frame_max} is out of bounds");
+            return Err(Refusal::new(530, text));
+        }
+        if channel_max > offered.1 && offered.1 != 0 {
+            let text = format!("negotiated channel_max = {channel_max} is out of bounds");
+            return Err(Refusal::new(530, text));
+        }
+        let connection = self.connection_mut(id);
+        connection.frame_max = frame_max;
+        connection.channel_max = if channel_max == 0 { u16::MAX } else { channel_max };
+        connection.phase = Phase::Open;
+        if ok.heartbeat > 0 {
+            let interval = Duration::from_secs(ok.heartbeat.into());
+            connection.out.set_heartbeat(interval);
+            // AMQP 4.2.7: two silent intervals and the peer is gone; the reader sees the time-out
+            let _ = connection.out.stream.set_read_timeout(Some(interval * 2));
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, id: ConnectionId, open: &connection::Open) -> Result<(), Refusal> {
+        let name = open.virtual_host.as_str();
+        let Some(vhost) = self.vhosts.iter().position(|vhost| vhost.name == name) else {
+            return Err(Refusal::new(530, format!("vhost {name} not found")));
+        };
+        let connection = self.connection_mut(id);
+        connection.vhost = vhost;
+        connection.phase = Phase::Running;
+        let ok = connection::AMQPMethod::OpenOk(connection::OpenOk {});
+        self.send(id, 0, &connection_method(ok));
+        if let Some(reason) = self.blocked.clone() {
+            self.tell_blocked(id, &reason);
+        }
+        Ok(())
+    }
+
+    /// Tells a client that publishers are blocked, if it wants to know.
+    pub(super) fn tell_blocked(&mut self, id: ConnectionId, reason: &str) {
+        let connection = self.connection_mut(id);
+        if connection.phase == Phase::Running && connection.capabilities.blocked {
+            let blocked = connection::Blocked { reason: short(reason) };
+            self.send(id, 0, &connection_method(connection::AMQPMethod::Blocked(blocked)));
+        }
+    }
+
+    /// Tells a client that publishers are no longer blocked, and reads from it again.
+    pub(super) fn tell_unblocked(&mut self, id: ConnectionId) {
+        let connection = self.connection_mut(id);
+        connection.is_held = false;
+        if connection.phase == Phase::Running && connection.capabilities.blocked {
+            let unblocked = connection::AMQPMethod::Unblocked(connection::Unblocked {});
+            self.send(id, 0, &connection_method(unblocked));
+        }
+    }
+
+    pub(super) fn handle_channel_class(
+        &mut self,
+        id: ConnectionId,
+        number: u16,
+        method: &channel::AMQPMethod,
+    ) -> Result<(), Refusal> {
+        use channel::AMQPMethod as Method;
+        let index = usize::from(number);
+        let connection = self.connection_mut(id);
+        let state = connection.channel(number).map(|channel| channel.is_closing);
+        match (state, method) {
+            (None, Method::Open(_)) => {
+                if number > connection.channel_max {
+                    let text = format!("channel {number} is beyond {}", connection.channel_max);
+                    return Err(Refusal::new(530, text));
+                }
+                if connection.channels.len() <= index {
+                    connection.channels.resize_with(index + 1, || None);
+                }
+                connection.channels[index] = Some(Box::default());
+                self.send_channel(id, number, Method::OpenOk(channel::OpenOk {}));
+            }
+            (Some(_), Method::Open(_)) => {
+                return Err(Refusal::new(504, "second 'channel.open' seen"));
+            }
+            (None, _) => return Err(Refusal::new(504, "expected 'channel.open'")),
+            (Some(true), Method::CloseOk(_)) => connection.channels[index] = None,
+            (Some(true), Method::Close(_)) => {
+                // both closed at once: answered, and still waiting for our answer
+                self.send_channel(id, number, Method::CloseOk(channel::CloseOk {}));
+            }
+            (Some(true), _) => (),
+            (Some(false), Method::Close(_)) => {
+                let connection = self.connection_mut(id);
+                let (slot, pending) = (&mut connection.channels[index], &mut connection.pending);
+                if let Some(channel) = slot {
+                    channel.flush_confirms(number, pending);
+                }
+                self.release_channel(id, number);
+                self.send_channel(id, number, Method::CloseOk(channel::CloseOk {}));
+            }
+            (Some(false), Method::Flow(flow)) if flow.active => {
+                let ok = channel::FlowOk { active: true };
+                self.send_channel(id, number, Method::FlowOk(ok));
+            }
+            (Some(false), Method::Flow(_)) => {
+                return Err(Refusal::not_implemented("active=false"));
+            }
+            (Some(false), _) => {
+                return Err(Refusal::new(503, "a channel method out of its turn"));
+            }
+        }
+        Ok(())
+    }
+
+    fn send_channel(&mut self, id: ConnectionId, number: u16, method: channel::AMQPMethod) {
+        self.send(id, number, &AMQPClass::Channel(method));
+    }
+
+    pub(super) fn handle_confirm(
+        &mut self,
+        id: ConnectionId,
+        number: u16,
+        method: &confirm::AMQPMethod,
+    ) -> Result<(), Refusal> {
+        let confirm::AMQPMethod::Select(select) = method else {
+            return Err(Refusal::new(503, "a client does not send this method"));
+        };
+        if let Some(Channel { confirms, .. }) = self.connection_mut(id).channel_mut(number) {
+            *confirms = true;
+        }
+        if !select.nowait {
+            let ok = confirm::AMQPMethod::SelectOk(confirm::SelectOk {});
+            self.send(id, number, &AMQPClass::Confirm(ok));
+        }
+        Ok(())
+    }
+}
+
+/// `authorization identity NUL user NUL password` (RFC 4616).
+fn plain(response: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut parts = response.splitn(3, |&octet| octet == 0).skip(1);
+    Some((parts.next()?, parts.next()?))
+}
+
+/// A table without its length.
+fn amqplain(response: &[u8]) -> Option<(&[u8], &[u8])> {
+    let table = TableView::parse(response).ok()?;
+    let text = |key| match table.get(key) {
+        Some(crate::wire::ValueView::LongString(bytes)) => Some(bytes),
+        _ => None,
+    };
+    Some((text("LOGIN")?, text("PASSWORD")?))
+}
+
+fn capabilities(properties: &FieldTable) -> Capabilities {
+    let Some(AMQPValue::FieldTable(table)) = properties.inner().get("capabilities") else {
+        return Capabilities::default();
+    };
+    let has = |key: &str| table.inner().get(key) == Some(&AMQPValue::Boolean(true));
+    Capabilities {
+        consumer_cancel_notify: has("consumer_cancel_notify"),
+        blocked: has("connection.blocked"),
+        authentication_failure_close: has("authentication_failure_close"),
+    }
+}
+
+fn server_properties() -> FieldTable {
+    let mut capabilities = FieldTable::default();
+    for name in [
+        "publisher_confirms",
+        "basic.nack",
+        "consumer_cancel_notify",
+        "connection.blocked",
+        "authentication_failure_close",
+        "per_consumer_qos",
+    ] {
+        capabilities.insert(name.into(), AMQPValue::Boolean(true));
+    }
+    let mut properties = FieldTable::default();
+    properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
+    for (key, value) in [
+        ("product", "Leveret loopback"),
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("platform", "Rust"),
+        ("cluster_name", "loopback"),
+    ] {
+        properties.insert(key.into(), AMQPValue::LongString(value.into()));
+    }
+    properties
+}

@@ -1,0 +1,74 @@
+//! A message on its way through the broker.
+//!
+//! [`Content`] borrows it from the receive buffer, [`Stored`] keeps it in a queue: one allocation,
+//! shared by every queue it was routed to. Invariant: the header payload is kept as it came, so a
+//! consumer receives exactly the properties that were published.
+
+use crate::wire::frame::{FRAME_END, FrameKind, put_frame_header};
+use crate::wire::write_body_frames;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A whole message, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Content<'a> {
+    pub(super) exchange: &'a str,
+    pub(super) routing_key: &'a str,
+    /// The payload of its header frame.
+    pub(super) header: &'a [u8],
+    pub(super) body: &'a [u8],
+}
+
+impl Content<'_> {
+    /// Appends the header frame and the body frames.
+    pub(super) fn write(&self, channel: u16, frame_max: u32, out: &mut Vec<u8>) {
+        let size = u32::try_from(self.header.len()).expect("a header came in one frame");
+        put_frame_header(out, FrameKind::Header, channel, size);
+        out.extend_from_slice(self.header);
+        out.push(FRAME_END);
+        write_body_frames(out, channel, self.body, frame_max);
+    }
+}
+
+/// A whole message, kept.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    bytes: Arc<[u8]>,
+    exchange_end: usize,
+    key_end: usize,
+    header_end: usize,
+}
+
+impl Stored {
+    pub(super) fn new(content: &Content<'_>, scratch: &mut Vec<u8>) -> Self {
+        scratch.clear();
+        scratch.extend_from_slice(content.exchange.as_bytes());
+        let exchange_end = scratch.len();
+        scratch.extend_from_slice(content.routing_key.as_bytes());
+        let key_end = scratch.len();
+        scratch.extend_from_slice(content.header);
+        let header_end = scratch.len();
+        scratch.extend_from_slice(content.body);
+        Self { bytes: Arc::from(&scratch[..]), exchange_end, key_end, header_end }
+    }
+
+    pub(super) fn content(&self) -> Content<'_> {
+        let text = |bytes| std::str::from_utf8(bytes).expect("it was stored from text");
+        Content {
+            exchange: text(&self.bytes[..self.exchange_end]),
+            routing_key: text(&self.bytes[self.exchange_end..self.key_end]),
+            header: &self.bytes[self.key_end..self.header_end],
+            body: &self.bytes[self.header_end..],
+        }
+    }
+}
+
+/// A message in a queue or unacknowledged.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) message: Stored,
+    /// Its place in the queue, to return to when it is requeued.
+    pub(super) place: u64,
+    pub(super) redelivered: bool,
+    pub(super) expires: Option<Instant>,
+}

@@ -1,0 +1,296 @@
+//! The bytes on their way to one client.
+//!
+//! Whoever has handed bytes in tries to send them at once, without waiting; what the socket does
+//! not take is left to the connection's writer thread, which may wait. Invariants: one thread at
+//! a time holds the socket (`busy`), bytes leave in the order they came, only whole frames are
+//! handed in. Past [`OUTGOING_MAX`] no delivery is handed in until the client has read.
+
+use crate::wire::HEARTBEAT_FRAME;
+use rustix::net::{SendFlags, send};
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Bytes waiting for one client beyond which its consumers get nothing more. Several receive
+/// buffers of a fast client, so that it never runs dry, yet small beside a machine's memory.
+pub(super) const OUTGOING_MAX: usize = 4 << 20;
+
+/// Bytes below which deliveries resume: late enough to work in runs, early enough not to run dry.
+const OUTGOING_LOW: usize = 1 << 20;
+
+/// How long a client that is being closed may take to read what it is owed.
+const LAST_WRITE_MAX: Duration = Duration::from_secs(5);
+
+/// What the writer thread found to do.
+enum Work {
+    Write(Vec<u8>, usize),
+    Resume,
+    End,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buffer: Vec<u8>,
+    spare: Vec<u8>,
+    /// A buffer the socket took only partly, and how much of it.
+    rest: Option<(Vec<u8>, usize)>,
+    busy: bool,
+    /// Send what is there, then close.
+    ended: bool,
+    dead: bool,
+    muted: bool,
+    delay: Duration,
+    heartbeat: Option<Duration>,
+    sent_since: bool,
+    waiting: usize,
+}
+
+impl State {
+    fn has_bytes(&self) -> bool {
+        self.rest.is_some() || !self.buffer.is_empty()
+    }
+
+    fn take(&mut self) -> (Vec<u8>, usize) {
+        self.rest.take().unwrap_or_else(|| {
+            let spare = std::mem::take(&mut self.spare);
+            (std::mem::replace(&mut self.buffer, spare), 0)
+        })
+    }
+}
+
+/// The sending half of one connection.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) stream: TcpStream,
+    state: Mutex<State>,
+    wake: Condvar,
+    room: Condvar,
+    backlog: AtomicUsize,
+    starved: AtomicBool,
+}
+
+impl Outgoing {
+    pub(super) fn new(stream: TcpStream, delay: Duration) -> Self {
+        Self {
+            stream,
+            state: Mutex::new(State { delay, ..State::default() }),
+            wake: Condvar::new(),
+            room: Condvar::new(),
+            backlog: AtomicUsize::new(0),
+            starved: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes handed in and not yet sent.
+    pub(super) fn backlog(&self) -> usize {
+        self.backlog.load(Ordering::Relaxed)
+    }
+
+    /// Notes that deliveries were held back; the writer asks for them when there is room.
+    pub(super) fn starve(&self) {
+        self.starved.store(true, Ordering::Release);
+    }
+
+    /// Takes whole frames over; `pending` comes back empty.
+    pub(super) fn hand_in(&self, pending: &mut Vec<u8>) {
+        let mut state = self.lock();
+        if state.dead || state.muted {
+            pending.clear();
+            return;
+        }
+        self.backlog.fetch_add(pending.len(), Ordering::Relaxed);
+        if state.buffer.is_empty() {
+            std::mem::swap(&mut state.buffer, pending);
+        } else {
+            state.buffer.append(pending);
+        }
+    }
+
+    /// Sends what the socket takes without waiting and leaves the rest to the writer thread.
+    pub(super) fn flush(&self) {
+        let mut state = self.lock();
+        while !state.busy && !state.dead && state.has_bytes() {
+            if !state.delay.is_zero() || state.rest.is_some() {
+                self.wake.notify_one();
+                return;
+            }
+            state.busy = true;
+            let (bytes, from) = state.take();
+            drop(state);
+            let sent = self.send_some(&bytes, from);
+            state = self.lock();
+            self.settle(&mut state, bytes, from, sent);
+        }
+    }
+
+    /// Sends until the socket is full; `None` if it is broken.
+    fn send_some(&self, bytes: &[u8], mut from: usize) -> Option<usize> {
+        while from < bytes.len() {
+            match send(&self.stream, &bytes[from..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(count) => from += count,
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(rustix::io::Errno::INTR) => (),
+                Err(_) => return None,
+            }
+        }
+        Some(from)
+    }
+
+    /// Ends a turn at the socket that got from byte `from` to `sent`.
+    fn settle(&self, state: &mut State, mut bytes: Vec<u8>, from: usize, sent: Option<usize>) {
+        state.busy = false;
+        state.sent_since = true;
+        let Some(sent) = sent else {
+            return self.die(state);
+        };
+        let left = self.backlog.fetch_sub(sent - from, Ordering::Relaxed) - (sent - from);
+        if sent == bytes.len() {
+            bytes.clear();
+            state.spare = bytes;
+        } else {
+            state.rest = Some((bytes, sent));
+        }
+        if state.waiting > 0 {
+            self.room.notify_all();
+        }
+        let resume = left < OUTGOING_LOW && self.starved.load(Ordering::Acquire);
+        if state.rest.is_some() || state.ended || resume {
+            self.wake.notify_one();
+        }
+    }
+
+    fn die(&self, state: &mut State) {
+        state.dead = true;
+        state.buffer = Vec::new();
+        state.rest = None;
+        // the reader sees the end of the stream and cleans up
+        let _ = self.stream.shutdown(Shutdown::Both);
+        self.wake.notify_all();
+        self.room.notify_all();
+    }
+
+    /// The writer thread. `resume` asks the broker for the deliveries it held back.
+    pub(super) fn write_until_end(&self, mut resume: impl FnMut()) {
+        while let Some(work) = self.wait() {
+            match work {
+                Work::Resume => resume(),
+                Work::Write(bytes, from) => {
+                    let mut stream = &self.stream;
+                    let sent = stream.write_all(&bytes[from..]).ok().map(|()| bytes.len());
+                    let mut state = self.lock();
+                    self.settle(&mut state, bytes, from, sent);
+                }
+                Work::End => {
+                    // only our half: closing with bytes unread would reset the connection, and
+                    // the client might never see our last words
+                    self.lock().dead = true;
+                    let _ = self.stream.shutdown(Shutdown::Write);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What there is to do next; `None` when the connection is dead.
+    fn wait(&self) -> Option<Work> {
+        let mut state = self.lock();
+        loop {
+            if state.dead {
+                return None;
+            }
+            if !state.busy {
+                if state.has_bytes() {
+                    state = self.wait_delay(state);
+                    if state.dead {
+                        return None;
+                    }
+                    state.busy = true;
+                    let (bytes, from) = state.take();
+                    return Some(Work::Write(bytes, from));
+                }
+                if state.ended {
+                    return Some(Work::End);
+                }
+                if self.backlog() < OUTGOING_LOW && self.starved.swap(false, Ordering::AcqRel) {
+                    return Some(Work::Resume);
+                }
+            }
+            // thrice in an interval, so that a silence never grows to the agreed time
+            let Some(pause) = state.heartbeat.map(|interval| interval / 3) else {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let waited = self.wake.wait_timeout(state, pause);
+            let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            if timeout.timed_out() && !state.has_bytes() && !state.busy {
+                if !state.sent_since && !state.muted {
+                    state.buffer.extend_from_slice(&HEARTBEAT_FRAME);
+                    self.backlog.fetch_add(HEARTBEAT_FRAME.len(), Ordering::Relaxed);
+                }
+                state.sent_since = false;
+            }
+        }
+    }
+
+    /// Waits the scripted delay before a write; ended early only by death.
+    fn wait_delay<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let until = super::clock::now() + state.delay;
+        state.busy = true;
+        while !state.dead {
+            let left = until.saturating_duration_since(super::clock::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.busy = false;
+        state
+    }
+
+    /// Waits until the client has read enough of what it is owed.
+    pub(super) fn wait_for_room(&self) {
+        let mut state = self.lock();
+        while self.backlog() > OUTGOING_MAX && !state.dead {
+            state.waiting += 1;
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
+        }
+    }
+
+    /// Sends what is there, then closes.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        // a client that reads no more is not waited for; a failing option is a dead socket
+        let _ = self.stream.set_write_timeout(Some(LAST_WRITE_MAX));
+        self.wake.notify_all();
+    }
+
+    /// Closes at once, whatever is still to be sent.
+    pub(super) fn kill(&self) {
+        let mut state = self.lock();
+        self.die(&mut state);
+    }
+
+    /// Sends nothing from here on, and keeps the connection.
+    pub(super) fn mute(&self) {
+        self.lock().muted = true;
+    }
+
+    pub(super) fn set_delay(&self, delay: Duration) {
+        self.lock().delay = delay;
+    }
+
+    /// Starts heartbeats.
+    pub(super) fn set_heartbeat(&self, interval: Duration) {
+        self.lock().heartbeat = Some(interval);
+        self.wake.notify_all();
+    }
+}

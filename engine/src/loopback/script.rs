@@ -1,0 +1,177 @@
+//! Faults on demand: the loopback peer as the scripted broker of tests.
+//!
+//! A [`Script`] holds what lasts (delays, silence, refusals); methods of [`Loopback`] do what
+//! happens once (garbage, a close, a drop). Bytes are only ever inserted between whole frames, so
+//! a fault is exactly the fault that was asked for.
+
+use super::broker::Broker;
+use super::connection::{Connection, Phase};
+use super::refusal::Refusal;
+use super::{ConnectionId, Loopback};
+use crate::wire::frame::{FRAME_END, FrameKind, put_frame_header};
+use crate::wire::write_frame;
+use std::time::Duration;
+
+/// A declaration to be refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedDeclare {
+    /// The name of the queue or exchange.
+    pub name: String,
+    /// The reply code: 403 to 406 close the channel, others the connection.
+    pub code: u16,
+    /// The reply text.
+    pub text: String,
+}
+
+/// Lasting faults. The default has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    /// Time between deciding on bytes and sending them. Default: none.
+    pub delay: Duration,
+    /// After this many frames received on a connection nothing on it is answered or sent any
+    /// more, heartbeats included, and it stays open; 0 is silent from the protocol header on.
+    /// Default: never.
+    pub silent_after_frames: Option<u64>,
+    /// Sent instead of `connection.start`. Default: none.
+    pub greeting: Option<Vec<u8>>,
+    /// Declarations to be refused, passive or not. Default: none.
+    pub refused_declares: Vec<RefusedDeclare>,
+    /// Answers every publication on a confirming channel with `basic.nack` and drops it; without
+    /// confirms it is only dropped. Default: false.
+    pub nack_publishes: bool,
+    /// Takes publications and never confirms them. A later confirm with `multiple` covers them,
+    /// as on any broker. Default: false.
+    pub withhold_confirms: bool,
+}
+
+impl Loopback {
+    /// Changes the script; what it says holds from the next frame on.
+    pub fn script(&self, change: impl FnOnce(&mut Script)) {
+        self.with_broker(|broker| {
+            change(&mut broker.script);
+            let delay = broker.script.delay;
+            broker.connections().for_each(|connection| connection.out.set_delay(delay));
+        });
+    }
+
+    /// Refuses every declaration of `name` with this reply code and text.
+    pub fn refuse_declare(&self, name: &str, code: u16, text: &str) {
+        let refused = RefusedDeclare { name: name.to_owned(), code, text: text.to_owned() };
+        self.script(|script| script.refused_declares.push(refused));
+    }
+
+    /// Blocks publishers as RabbitMQ's resource alarms do: clients that can are told, and a
+    /// connection that publishes is no longer read from after that.
+    pub fn blocked(&self, reason: &str) {
+        self.with_broker(|broker| {
+            broker.blocked = Some(reason.to_owned());
+            for id in ids(broker, |_| true) {
+                broker.tell_blocked(id, reason);
+            }
+        });
+    }
+
+    /// Ends [`Loopback::blocked`].
+    pub fn unblocked(&self) {
+        self.with_broker(|broker| {
+            broker.blocked = None;
+            for id in ids(broker, |_| true) {
+                broker.tell_unblocked(id);
+            }
+        });
+        self.shared.unblocked.notify_all();
+    }
+
+    /// Sets the frame size offered to connections to come.
+    pub fn set_frame_max(&self, frame_max: u32) {
+        self.with_broker(|broker| broker.config.frame_max = frame_max);
+    }
+
+    /// Cuts every connection, whatever is still to be sent.
+    pub fn drop_connections(&self) {
+        self.with_broker(|broker| {
+            broker.connections().for_each(|connection| connection.out.kill())
+        });
+    }
+
+    /// Closes every open connection with this reply code and text, as an operator would.
+    pub fn close_connections(&self, code: u16, text: &str) {
+        self.with_broker(|broker| {
+            for id in ids(broker, |connection| connection.phase == Phase::Running) {
+                let refusal = Refusal { code, text: text.to_owned() };
+                broker.close_connection(id, (0, 0), &refusal);
+            }
+        });
+    }
+
+    /// Closes every open channel with this reply code and text.
+    ///
+    /// # Panics
+    /// If `code` closes connections: only 311 to 313 and 403 to 406 are channel errors.
+    pub fn close_channels(&self, code: u16, text: &str) {
+        let refusal = Refusal { code, text: text.to_owned() };
+        assert!(refusal.is_soft(), "{code} is no channel error");
+        self.with_broker(|broker| {
+            for id in ids(broker, |connection| connection.phase == Phase::Running) {
+                for number in open_channels(broker, id) {
+                    broker.refuse(id, number, (0, 0), &refusal);
+                }
+            }
+        });
+    }
+
+    /// Sends bytes as they are to every connection, between two frames.
+    pub fn send_raw(&self, bytes: &[u8]) {
+        self.with_broker(|broker| {
+            for id in ids(broker, |_| true) {
+                broker.connection_mut(id).pending.extend_from_slice(bytes);
+                broker.mark_dirty(id);
+            }
+        });
+    }
+
+    /// Sends bytes that are no frame.
+    pub fn send_garbage(&self) {
+        self.send_raw(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    }
+
+    /// Sends a heartbeat whose end octet is wrong.
+    pub fn send_bad_frame_end(&self) {
+        self.send_raw(&[8, 0, 0, 0, 0, 0, 0, !FRAME_END]);
+    }
+
+    /// Sends to every connection a body frame one byte larger than was agreed with it.
+    pub fn send_oversized_frame(&self) {
+        self.with_broker(|broker| {
+            for id in ids(broker, |connection| connection.phase == Phase::Running) {
+                let connection = broker.connection_mut(id);
+                let size = connection.frame_max - 7;
+                put_frame_header(&mut connection.pending, FrameKind::Body, 1, size);
+                let end = connection.pending.len() + size as usize;
+                connection.pending.resize(end, 0);
+                connection.pending.push(FRAME_END);
+                broker.mark_dirty(id);
+            }
+        });
+    }
+
+    /// Sends a method that AMQP 0-9-1 does not have, on channel 0.
+    pub fn send_unknown_method(&self) {
+        let mut frame = Vec::new();
+        write_frame(&mut frame, FrameKind::Method, 0, |out| {
+            out.extend_from_slice(&[0, 10, 3, 231]);
+        });
+        self.send_raw(&frame);
+    }
+}
+
+fn ids(broker: &mut Broker, wanted: impl Fn(&Connection) -> bool) -> Vec<ConnectionId> {
+    let connections = broker.connections();
+    connections.filter(|connection| wanted(connection)).map(|connection| connection.id).collect()
+}
+
+fn open_channels(broker: &mut Broker, id: ConnectionId) -> Vec<u16> {
+    let channels = broker.connection_mut(id).channels.iter().enumerate();
+    let open = channels.filter(|(_, slot)| slot.as_ref().is_some_and(|it| !it.is_closing));
+    open.map(|(number, _)| u16::try_from(number).expect("channel numbers have 16 bits")).collect()
+}

@@ -1,0 +1,280 @@
+//! A peer that only counts: the far end of benches that measure a publisher alone.
+//!
+//! It completes handshakes, says yes to every declaration, and of what follows looks at frame
+//! headers only. Channels that asked for confirms get one ack per read for all that came with it.
+//! Not here: routing, queues, checks. Bytes that are no frames end the connection and are counted
+//! as an error, so that a bench cannot mistake garbage for speed.
+
+use super::puppet::{answer, greet};
+use super::spawn;
+use crate::wire::frame::{FRAME_END, FrameHeader, FrameKind};
+use crate::wire::{Ack, PROTOCOL_HEADER, parse_method};
+use amq_protocol::protocol::{AMQPClass, confirm, connection};
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// Bytes read at a time: large, so that the sink's own syscalls weigh little.
+const RECEIVE_BYTES: usize = 1 << 20;
+
+/// Class and method id of `basic.publish` as they stand in a payload.
+const PUBLISH: [u8; 4] = [0, 60, 0, 40];
+
+/// What a listening peer and its connections share.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    pub(super) published: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) reads: AtomicU64,
+    pub(super) errors: AtomicU64,
+    stopping: AtomicBool,
+    /// Open connections, to be cut at the end.
+    streams: Mutex<HashMap<u64, TcpStream>>,
+}
+
+impl Counted {
+    fn streams(&self) -> MutexGuard<'_, HashMap<u64, TcpStream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A listening peer whose connections are served by a function each on a thread of its own.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) addr: SocketAddr,
+    pub(super) counted: Arc<Counted>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listening {
+    pub(super) fn start(
+        name: &'static str,
+        serve: impl Fn(TcpStream, &Counted) -> io::Result<()> + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let addr = listener.local_addr()?;
+        let counted = Arc::new(Counted::default());
+        let shared = Arc::clone(&counted);
+        let thread = spawn(name, move || accept_until_stop(name, &listener, &shared, &serve))?;
+        Ok(Self { addr, counted, thread: Some(thread) })
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.counted.stopping.store(true, Ordering::Release);
+        // wakes the accepting thread; if it fails, so did accepting
+        let _ = TcpStream::connect(self.addr);
+        if let Some(thread) = self.thread.take() {
+            // a thread that panicked has printed why
+            let _ = thread.join();
+        }
+    }
+}
+
+fn accept_until_stop(
+    name: &str,
+    listener: &TcpListener,
+    counted: &Arc<Counted>,
+    serve: &(impl Fn(TcpStream, &Counted) -> io::Result<()> + Clone + Send + 'static),
+) {
+    let mut clients: Vec<JoinHandle<()>> = Vec::new();
+    for id in 0.. {
+        let Ok((stream, _)) = listener.accept() else { break };
+        if counted.stopping.load(Ordering::Acquire) {
+            break;
+        }
+        let Ok(for_stop) = stream.try_clone() else { continue };
+        counted.streams().insert(id, for_stop);
+        clients.retain(|client| !client.is_finished());
+        let (shared, serve) = (Arc::clone(counted), serve.clone());
+        let client = spawn(name, move || {
+            if serve(stream, &shared).is_err() && !shared.stopping.load(Ordering::Acquire) {
+                shared.errors.fetch_add(1, Ordering::Relaxed);
+            }
+            // the last handle of the socket: this closes it
+            shared.streams().remove(&id);
+        });
+        clients.extend(client);
+    }
+    for stream in counted.streams().values() {
+        // one that is closed already is as closed as can be
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+    for client in clients {
+        let _ = client.join();
+    }
+}
+
+/// A running sink. Dropping it stops it.
+#[derive(Debug)]
+pub struct Sink {
+    listening: Listening,
+}
+
+impl Sink {
+    /// Starts a sink on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// What binding the port or starting a thread gives.
+    pub fn start() -> io::Result<Self> {
+        let listening = Listening::start("loopback-sink", swallow)?;
+        Ok(Self { listening })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.listening.addr
+    }
+
+    /// Where it listens, as an AMQP URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@{}/", self.addr())
+    }
+
+    /// Publications seen so far.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.listening.counted.published.load(Ordering::Relaxed)
+    }
+
+    /// Bytes read so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.listening.counted.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Reads that brought them.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.listening.counted.reads.load(Ordering::Relaxed)
+    }
+
+    /// Connections that ended with an error: bytes that are no frames, or a reset.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.listening.counted.errors.load(Ordering::Relaxed)
+    }
+
+    /// Cuts every connection and frees the port, before it returns.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+pub(super) fn bad_frame(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+}
+
+/// Reads the protocol header and answers it.
+pub(super) fn take_protocol_header(stream: &mut TcpStream) -> io::Result<()> {
+    let mut header = [0; PROTOCOL_HEADER.len()];
+    stream.read_exact(&mut header)?;
+    if header != PROTOCOL_HEADER {
+        return Err(bad_frame("no protocol header"));
+    }
+    let mut out = Vec::new();
+    greet(&mut out);
+    stream.write_all(&out)
+}
+
+/// Publications on a channel that asked for confirms, and how many of them are confirmed.
+#[derive(Debug)]
+struct Confirming {
+    channel: u16,
+    published: u64,
+    confirmed: u64,
+}
+
+fn swallow(mut stream: TcpStream, counted: &Counted) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    take_protocol_header(&mut stream)?;
+    let mut buffer = vec![0; RECEIVE_BYTES];
+    let mut filled = 0;
+    let mut confirming: Vec<Confirming> = Vec::new();
+    let mut out = Vec::new();
+    loop {
+        let count = stream.read(&mut buffer[filled..])?;
+        if count == 0 {
+            return Ok(());
+        }
+        filled += count;
+        let (used, published) = walk(&buffer[..filled], &mut confirming, &mut out)?;
+        counted.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        counted.reads.fetch_add(1, Ordering::Relaxed);
+        counted.published.fetch_add(published, Ordering::Relaxed);
+        buffer.copy_within(used..filled, 0);
+        filled -= used;
+        if filled == buffer.len() {
+            return Err(bad_frame("a frame larger than the receive buffer"));
+        }
+        for channel in confirming.iter_mut().filter(|it| it.published > it.confirmed) {
+            let multiple = channel.published - channel.confirmed > 1;
+            channel.confirmed = channel.published;
+            let ack = Ack { delivery_tag: channel.published, multiple };
+            ack.encode_frame(channel.channel, &mut out);
+        }
+        if !out.is_empty() {
+            stream.write_all(&out)?;
+            out.clear();
+        }
+    }
+}
+
+/// Steps from frame header to frame header; answers what is to be answered. Returns the bytes
+/// used and the publications seen.
+fn walk(
+    bytes: &[u8],
+    confirming: &mut Vec<Confirming>,
+    out: &mut Vec<u8>,
+) -> io::Result<(usize, u64)> {
+    let (mut used, mut published) = (0, 0);
+    while let Some(&[kind, c1, c0, s3, s2, s1, s0]) = bytes[used..].first_chunk() {
+        let end = used + FrameHeader::LEN + u32::from_be_bytes([s3, s2, s1, s0]) as usize;
+        match bytes.get(end) {
+            None => break,
+            Some(&FRAME_END) => (),
+            Some(_) => return Err(bad_frame("no end octet")),
+        }
+        if kind == FrameKind::Method as u8 {
+            let payload = &bytes[used + FrameHeader::LEN..end];
+            let channel = u16::from_be_bytes([c1, c0]);
+            if payload.starts_with(&PUBLISH) {
+                published += 1;
+                if let Some(it) = confirming.iter_mut().find(|it| it.channel == channel) {
+                    it.published += 1;
+                }
+            } else {
+                take_method(channel, payload, confirming, out)?;
+            }
+        }
+        used = end + 1;
+    }
+    Ok((used, published))
+}
+
+fn take_method(
+    channel: u16,
+    payload: &[u8],
+    confirming: &mut Vec<Confirming>,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    let method = parse_method(payload).map_err(|error| bad_frame(&error.to_string()))?;
+    match method {
+        AMQPClass::Confirm(confirm::AMQPMethod::Select(_)) => {
+            confirming.push(Confirming { channel, published: 0, confirmed: 0 });
+        }
+        AMQPClass::Channel(amq_protocol::protocol::channel::AMQPMethod::Open(_)) => {
+            confirming.retain(|it| it.channel != channel);
+        }
+        AMQPClass::Connection(connection::AMQPMethod::Close(_)) => confirming.clear(),
+        _ => (),
+    }
+    answer(channel, &method, out);
+    Ok(())
+}

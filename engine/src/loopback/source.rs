@@ -1,0 +1,202 @@
+//! A peer that only sends: the far end of benches that measure a consumer alone.
+//!
+//! It says yes to every declaration and answers `basic.consume` with deliveries without end, as
+//! fast as the socket takes them, from a buffer rendered once in which only delivery tags change.
+//! Acknowledgements are read and ignored, prefetch is not kept.
+
+use super::puppet::{FRAME_MAX, answer, consumer_tag};
+use super::sink::{Counted, Listening, bad_frame, take_protocol_header};
+use crate::wire::{
+    Deliver, FrameKind, FrameView, Parsed, Properties, parse_method, write_body_frames,
+};
+use amq_protocol::protocol::{AMQPClass, basic, connection};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes rendered at least, and so written at a time: what keeps a loopback socket full.
+const RENDERED_BYTES: usize = 256 << 10;
+
+/// Where the delivery tag stands behind the consumer tag: frame header, ids, the tag's length.
+const TAG_AT: usize = 7 + 4 + 1;
+
+/// A running source. Dropping it stops it.
+#[derive(Debug)]
+pub struct Source {
+    listening: Listening,
+}
+
+impl Source {
+    /// Starts a source on a free port of 127.0.0.1 whose deliveries have bodies of `body_bytes`.
+    ///
+    /// # Errors
+    /// What binding the port or starting a thread gives.
+    pub fn start(body_bytes: usize) -> io::Result<Self> {
+        let listening = Listening::start("loopback-source", move |stream, counted| {
+            pour(stream, counted, body_bytes)
+        })?;
+        Ok(Self { listening })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.listening.addr
+    }
+
+    /// Where it listens, as an AMQP URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@{}/", self.addr())
+    }
+
+    /// Deliveries sent so far.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.listening.counted.published.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of deliveries sent so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.listening.counted.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Cuts every connection and frees the port, before it returns.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+/// Deliveries in a row, ready to be sent.
+struct Rendered {
+    bytes: Vec<u8>,
+    /// Length of one delivery.
+    stride: usize,
+    /// Where in a delivery its tag stands.
+    tag_at: usize,
+}
+
+impl Rendered {
+    fn new(channel: u16, consumer_tag: &str, frame_max: u32, body_bytes: usize) -> Self {
+        let deliver = Deliver {
+            consumer_tag,
+            delivery_tag: 0,
+            redelivered: false,
+            exchange: "",
+            routing_key: "source",
+        };
+        let properties =
+            Properties::new().with_content_type("application/octet-stream").with_delivery_mode(1);
+        let mut one = Vec::new();
+        deliver.encode_frame(channel, &mut one);
+        properties.encode_frame(channel, body_bytes as u64, &mut one);
+        write_body_frames(&mut one, channel, &vec![b'x'; body_bytes], frame_max);
+        let count = RENDERED_BYTES.div_ceil(one.len());
+        Self { stride: one.len(), tag_at: TAG_AT + consumer_tag.len(), bytes: one.repeat(count) }
+    }
+
+    /// Numbers the deliveries from `tag` on; says how many they are.
+    fn number(&mut self, tag: u64) -> u64 {
+        let mut next = tag;
+        for one in self.bytes.chunks_exact_mut(self.stride) {
+            one[self.tag_at..][..8].copy_from_slice(&next.to_be_bytes());
+            next += 1;
+        }
+        next - tag
+    }
+}
+
+/// Serves one connection: answers on this thread, deliveries from another.
+fn pour(mut stream: TcpStream, counted: &Counted, body_bytes: usize) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    take_protocol_header(&mut stream)?;
+    let writing = Arc::new(Mutex::new(stream.try_clone()?));
+    let stopping = Arc::new(AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let result = answer_all(
+            &mut stream,
+            &writing,
+            |channel, frame_max, consume| {
+                let rendered = Rendered::new(channel, consumer_tag(consume), frame_max, body_bytes);
+                let (writing, stopping) = (Arc::clone(&writing), Arc::clone(&stopping));
+                scope.spawn(move || send_until_end(rendered, &writing, &stopping, counted));
+            },
+            &stopping,
+        );
+        stopping.store(true, Ordering::Release);
+        // ends a write the client no longer reads
+        let _ = stream.shutdown(Shutdown::Both);
+        result
+    })
+}
+
+fn send_until_end(
+    mut rendered: Rendered,
+    writing: &Mutex<TcpStream>,
+    stopping: &AtomicBool,
+    counted: &Counted,
+) {
+    let mut tag = 1;
+    while !stopping.load(Ordering::Acquire) {
+        let count = rendered.number(tag);
+        tag += count;
+        let mut stream = writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if stream.write_all(&rendered.bytes).is_err() {
+            return;
+        }
+        drop(stream);
+        counted.published.fetch_add(count, Ordering::Relaxed);
+        counted.bytes.fetch_add(rendered.bytes.len() as u64, Ordering::Relaxed);
+    }
+}
+
+/// Reads frames, answers methods, and calls `begin` for each consumer, until the end.
+fn answer_all(
+    stream: &mut TcpStream,
+    writing: &Mutex<TcpStream>,
+    begin: impl Fn(u16, u32, &basic::Consume),
+    stopping: &AtomicBool,
+) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    let mut frame_max = FRAME_MAX;
+    loop {
+        let mut piece = [0; 64 << 10];
+        let count = stream.read(&mut piece)?;
+        if count == 0 {
+            return Ok(());
+        }
+        buffer.extend_from_slice(&piece[..count]);
+        let mut used = 0;
+        while let Parsed::Complete { frame, used: length } =
+            FrameView::parse(&buffer[used..], frame_max).map_err(|it| bad_frame(&it.to_string()))?
+        {
+            used += length;
+            if frame.kind != FrameKind::Method {
+                continue;
+            }
+            let method =
+                parse_method(frame.payload).map_err(|error| bad_frame(&error.to_string()))?;
+            let mut out = Vec::new();
+            match &method {
+                AMQPClass::Connection(connection::AMQPMethod::TuneOk(ok)) if ok.frame_max > 0 => {
+                    frame_max = ok.frame_max;
+                }
+                AMQPClass::Connection(connection::AMQPMethod::Close(_))
+                | AMQPClass::Channel(amq_protocol::protocol::channel::AMQPMethod::Close(_))
+                | AMQPClass::Basic(basic::AMQPMethod::Cancel(_)) => {
+                    stopping.store(true, Ordering::Release);
+                }
+                _ => (),
+            }
+            answer(frame.channel, &method, &mut out);
+            writing.lock().unwrap_or_else(PoisonError::into_inner).write_all(&out)?;
+            if let AMQPClass::Basic(basic::AMQPMethod::Consume(consume)) = &method {
+                stopping.store(false, Ordering::Release);
+                begin(frame.channel, frame_max, consume);
+            }
+        }
+        buffer.drain(..used);
+    }
+}

@@ -1,0 +1,175 @@
+//! Every scripted fault, as a client sees it.
+
+use super::client::{Client, start};
+use crate::loopback::{Loopback, LoopbackConfig, Script};
+use crate::wire::{FrameKind, HotMethod, PROTOCOL_HEADER, WireError, print};
+use amq_protocol::protocol::{AMQPClass, connection, queue};
+use std::io::{ErrorKind, Read};
+use std::time::Duration;
+
+fn nothing_comes(client: &mut Client) {
+    client.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let error = client.stream.read(&mut [0; 16]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn silence_from_the_start_and_after_some_frames() {
+    let loopback = start();
+    loopback.script(|script| script.silent_after_frames = Some(0));
+    let mut client = Client::raw(loopback.addr());
+    client.write(&PROTOCOL_HEADER);
+    nothing_comes(&mut client);
+
+    loopback.script(|script| script.silent_after_frames = Some(4));
+    // start-ok, tune-ok, open, channel.open
+    let mut client = Client::with_channel(loopback.addr());
+    client.send_queue(queue::AMQPMethod::Declare(queue::Declare::default()));
+    nothing_comes(&mut client);
+}
+
+#[test]
+fn a_greeting_takes_the_place_of_start() {
+    let script = Script { greeting: Some(b"HELO".to_vec()), ..Script::default() };
+    let config = LoopbackConfig { script, ..LoopbackConfig::default() };
+    let loopback = Loopback::start(config).unwrap();
+    let mut client = Client::raw(loopback.addr());
+    client.write(&PROTOCOL_HEADER);
+    let mut greeting = [0; 4];
+    client.stream.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"HELO");
+}
+
+#[test]
+fn a_delay_comes_before_each_answer() {
+    let loopback = start();
+    let mut client = Client::with_channel(loopback.addr());
+    let delay = Duration::from_millis(30);
+    loopback.script(|script| script.delay = delay);
+    let before = crate::loopback::clock::now();
+    client.declare_queue("q");
+    assert!(before.elapsed() >= delay);
+}
+
+#[test]
+fn broken_bytes_are_broken_just_so() {
+    type Fault = fn(&Loopback);
+    let faults: [(Fault, &str); 4] = [
+        (Loopback::send_garbage, "no frame: a frame starts with octet 0x48"),
+        (Loopback::send_bad_frame_end, "ends with octet 0x31"),
+        (Loopback::send_unknown_method, "class 10 has no method 999"),
+        (Loopback::send_oversized_frame, "body of 131065 bytes"),
+    ];
+    for (fault, expected) in faults {
+        let loopback = start();
+        let mut client = Client::with_channel(loopback.addr());
+        fault(&loopback);
+        client.read_until(|bytes| print(bytes).contains(expected));
+    }
+    let frame = [3, 0, 1, 0, 1, 0xff, 0xf9];
+    let header = crate::wire::FrameHeader::parse(&frame).unwrap().unwrap();
+    let too_large = WireError::FrameTooLarge { size: 131_073, max: 131_072 };
+    assert_eq!(header.check(131_072), Err(too_large));
+}
+
+#[test]
+fn blocked_and_unblocked_are_told_and_publishers_are_held() {
+    let loopback = start();
+    let mut client = Client::with_channel(loopback.addr());
+    client.declare_queue("q");
+    loopback.blocked("low on memory");
+    let blocked = |reason: &str| {
+        let blocked = connection::Blocked { reason: reason.into() };
+        AMQPClass::Connection(connection::AMQPMethod::Blocked(blocked))
+    };
+    assert_eq!(client.method(0), blocked("low on memory"));
+    let mut late = Client::with_channel_while_blocked(loopback.addr());
+    assert_eq!(late.method(0), blocked("low on memory"));
+
+    client.publish("", "q", b"x");
+    while loopback.stats().published == 0 {
+        std::thread::yield_now();
+    }
+    client.send_queue(queue::AMQPMethod::Declare(queue::Declare::default()));
+    nothing_comes(&mut client);
+    loopback.unblocked();
+    client.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let unblocked = connection::AMQPMethod::Unblocked(connection::Unblocked {});
+    assert_eq!(client.method(0), AMQPClass::Connection(unblocked));
+    assert!(matches!(client.method(1), AMQPClass::Queue(queue::AMQPMethod::DeclareOk(_))));
+}
+
+impl Client {
+    /// An open connection whose next frame is `blocked`.
+    fn with_channel_while_blocked(addr: std::net::SocketAddr) -> Self {
+        Self::connect(addr)
+    }
+}
+
+#[test]
+fn a_named_declaration_is_refused() {
+    let loopback = start();
+    loopback.refuse_declare("q", 404, "NOT_FOUND - home node is down");
+    loopback.refuse_declare("broken", 541, "INTERNAL_ERROR - oops");
+    let mut client = Client::with_channel(loopback.addr());
+    let declare = |name: &str| {
+        let queue = name.into();
+        queue::AMQPMethod::Declare(queue::Declare { queue, ..queue::Declare::default() })
+    };
+    client.send_queue(declare("q"));
+    let refusal = client.expect_channel_close(1);
+    assert_eq!(refusal, (404, "NOT_FOUND - home node is down".to_owned()));
+    client.open_channel(1);
+    client.declare_queue("other");
+    client.send_queue(declare("broken"));
+    assert_eq!(client.expect_connection_close().0, 541);
+    loopback.script(|script| script.refused_declares.clear());
+    Client::with_channel(loopback.addr()).declare_queue("broken");
+}
+
+#[test]
+fn publications_are_nacked_or_never_confirmed() {
+    let loopback = start();
+    let mut client = Client::with_channel(loopback.addr());
+    client.confirm_select();
+    client.declare_queue("q");
+    loopback.script(|script| script.nack_publishes = true);
+    client.publish("", "q", b"x");
+    let frame = client.frame();
+    let Ok(Some(HotMethod::Nack(nack))) = HotMethod::parse(&frame.payload) else {
+        panic!("expected a nack");
+    };
+    assert_eq!((nack.delivery_tag, frame.kind), (1, FrameKind::Method));
+    assert_eq!(loopback.queue_len("/", "q"), Some(0));
+    loopback.script(|script| {
+        script.nack_publishes = false;
+        script.withhold_confirms = true;
+    });
+    client.publish("", "q", b"x");
+    assert_eq!(client.get("q", true).unwrap().body, b"x", "no confirm came before");
+}
+
+#[test]
+fn connections_and_channels_are_closed_and_dropped_on_demand() {
+    let loopback = start();
+    let mut client = Client::with_channel(loopback.addr());
+    loopback.close_channels(406, "PRECONDITION_FAILED - as told");
+    let refusal = client.expect_channel_close(1);
+    assert_eq!(refusal, (406, "PRECONDITION_FAILED - as told".to_owned()));
+    client.open_channel(1);
+    loopback.close_connections(320, "CONNECTION_FORCED - shutdown");
+    let refusal = client.expect_connection_close();
+    assert_eq!(refusal, (320, "CONNECTION_FORCED - shutdown".to_owned()));
+    client.expect_end();
+    let mut client = Client::with_channel(loopback.addr());
+    loopback.drop_connections();
+    client.expect_end();
+    Client::with_channel(loopback.addr()).declare_queue("q");
+}
+
+#[test]
+fn the_frame_size_changes_for_those_who_come_later() {
+    let loopback = start();
+    loopback.set_frame_max(8192);
+    assert_eq!(Client::with_channel(loopback.addr()).frame_max, 8192);
+}
