@@ -95,7 +95,7 @@ impl Node {
 
     fn await_up(&self, server: &mut Child) -> Result<(), String> {
         let deadline = Instant::now() + UP_WITHIN;
-        while !(self.amqp_answers() && self.control.eval("up.").is_ok()) {
+        while !(self.control.eval("up.").is_ok() && self.amqp_answers()) {
             if let Ok(Some(status)) = server.try_wait() {
                 return Err(format!("rabbitmq-server ended at its start: {status}"));
             }

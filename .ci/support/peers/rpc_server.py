@@ -1,0 +1,32 @@
+"""An oslo.messaging RPC server that lives until its standard input ends.
+
+Prints `ready` once it consumes. What it offers is in endpoints.py.
+"""
+import sys
+
+import oslo_messaging
+
+import endpoints
+import oslo
+
+
+def main():
+    parser = oslo.arguments(__doc__)
+    parser.add_argument('--topic', required=True)
+    parser.add_argument('--server', required=True)
+    parser.add_argument('--target-exchange', help='exchange of the target, not the default')
+    args = parser.parse_args()
+    transport = oslo.transport(args)
+    target = oslo_messaging.Target(
+        topic=args.topic, server=args.server, exchange=args.target_exchange)
+    record = endpoints.Record()
+    offered = [kind(args.server, record) for kind in (endpoints.Plain, endpoints.Versioned)]
+    server = oslo_messaging.get_rpc_server(transport, target, offered, executor='threading')
+    server.start()
+    oslo.say('ready')
+    sys.stdin.read()
+    oslo.leave()
+
+
+if __name__ == '__main__':
+    main()
