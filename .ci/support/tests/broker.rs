@@ -38,36 +38,6 @@ fn await_gone(folder: &str) {
 }
 
 #[test]
-fn a_killed_broker_returns_on_its_port_and_a_dropped_one_leaves_nothing() {
-    let broker = Broker::start();
-    let (port, folder) = (broker.port(), broker.folder().to_str().unwrap().to_owned());
-    assert_eq!(connection_start(port), Some(1));
-
-    broker.kill();
-    assert_eq!(connection_start(port), None);
-    broker.restart();
-    assert_eq!(broker.port(), port);
-    assert_eq!(connection_start(port), Some(1));
-
-    broker.freeze();
-    broker.thaw();
-    assert_eq!(connection_start(port), Some(1));
-    broker.stop_listening();
-    assert_eq!(connection_start(port), None);
-    broker.resume_listening();
-    assert_eq!(connection_start(port), Some(1));
-
-    broker.set_memory_alarm(true);
-    assert!(broker.eval("rabbit_alarm:get_alarms().").contains("memory"));
-    broker.set_memory_alarm(false);
-    assert_eq!(broker.eval("rabbit_alarm:get_alarms()."), "[]");
-
-    drop(broker);
-    assert_eq!(processes_of(&folder), 0);
-    assert!(!std::path::Path::new(&folder).exists());
-}
-
-#[test]
 fn tests_on_the_shared_broker_do_not_meet() {
     let broker = Broker::shared();
     let (one, other) = (broker.vhost("alpha"), broker.vhost("alpha"));
@@ -81,16 +51,6 @@ fn tests_on_the_shared_broker_do_not_meet() {
     }
 }
 
-#[test]
-fn brokers_start_side_by_side() {
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..2).map(|_| scope.spawn(Broker::start)).collect();
-        let brokers: Vec<Broker> = threads.into_iter().map(|t| t.join().unwrap()).collect();
-        assert_ne!(brokers[0].port(), brokers[1].port());
-        assert!(brokers.iter().all(|broker| connection_start(broker.port()) == Some(1)));
-    });
-}
-
 /// Does nothing unless started as the victim below: then it shows its broker and waits.
 #[test]
 fn victim() {
@@ -102,24 +62,69 @@ fn victim() {
     }
 }
 
-#[test]
-fn a_test_process_killed_with_signal_9_leaves_no_broker() {
-    let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "victim", "--nocapture"])
-        .env(VICTIM, "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut output = std::io::BufReader::new(victim.stdout.take().unwrap());
-    let folder = loop {
-        let mut line = String::new();
-        assert_ne!(std::io::BufRead::read_line(&mut output, &mut line).unwrap(), 0, "it waits");
-        if let Some(folder) = line.trim().strip_prefix("folder=") {
-            break folder.to_owned();
-        }
-    };
-    assert!(processes_of(&folder) > 0);
-    victim.kill().unwrap();
-    victim.wait().unwrap();
-    await_gone(&folder);
+/// Brokers that start, die and freeze on their own; the quick gate skips `faults::`.
+mod faults {
+    use super::*;
+
+    #[test]
+    fn a_killed_broker_returns_on_its_port_and_a_dropped_one_leaves_nothing() {
+        let broker = Broker::start();
+        let (port, folder) = (broker.port(), broker.folder().to_str().unwrap().to_owned());
+        assert_eq!(connection_start(port), Some(1));
+
+        broker.kill();
+        assert_eq!(connection_start(port), None);
+        broker.restart();
+        assert_eq!(broker.port(), port);
+        assert_eq!(connection_start(port), Some(1));
+
+        broker.freeze();
+        broker.thaw();
+        assert_eq!(connection_start(port), Some(1));
+        broker.stop_listening();
+        assert_eq!(connection_start(port), None);
+        broker.resume_listening();
+        assert_eq!(connection_start(port), Some(1));
+
+        broker.set_memory_alarm(true);
+        assert!(broker.eval("rabbit_alarm:get_alarms().").contains("memory"));
+        broker.set_memory_alarm(false);
+        assert_eq!(broker.eval("rabbit_alarm:get_alarms()."), "[]");
+
+        drop(broker);
+        assert_eq!(processes_of(&folder), 0);
+        assert!(!std::path::Path::new(&folder).exists());
+    }
+
+    #[test]
+    fn brokers_start_side_by_side() {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..2).map(|_| scope.spawn(Broker::start)).collect();
+            let brokers: Vec<Broker> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+            assert_ne!(brokers[0].port(), brokers[1].port());
+            assert!(brokers.iter().all(|broker| connection_start(broker.port()) == Some(1)));
+        });
+    }
+
+    #[test]
+    fn a_test_process_killed_with_signal_9_leaves_no_broker() {
+        let mut victim = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "victim", "--nocapture"])
+            .env(VICTIM, "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = std::io::BufReader::new(victim.stdout.take().unwrap());
+        let folder = loop {
+            let mut line = String::new();
+            assert_ne!(std::io::BufRead::read_line(&mut output, &mut line).unwrap(), 0, "it waits");
+            if let Some(folder) = line.trim().strip_prefix("folder=") {
+                break folder.to_owned();
+            }
+        };
+        assert!(processes_of(&folder) > 0);
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        await_gone(&folder);
+    }
 }
