@@ -1,0 +1,25 @@
+//! JSON as Python's `json` module writes it, and as tolerant as Python when read.
+//!
+//! Writing is our own because oslo peers compare nothing but we promise bytes: separators `", "`
+//! and `": "`, everything outside printable ASCII as `\uXXXX`, floats as `repr` prints them. The
+//! same writer renders *inside* an enclosing JSON string (`LEVEL` 1) or inside a string inside a
+//! string (`LEVEL` 2) in one pass, because oslo's envelope nests JSON text that way. Reading is
+//! `serde_json` plus a repair of what only Python accepts. Invariant: nothing here allocates while
+//! writing, the output vector apart.
+
+mod escape;
+mod number;
+mod read;
+mod writer;
+
+pub(crate) use escape::{backslash, push_text, quote};
+pub(crate) use number::push_unsigned;
+pub(crate) use read::{ReadError, from_slice, read, unescape_into};
+pub(crate) use writer::{WriteError, write};
+
+/// Deepest nesting of arrays and objects written; deeper values are refused. `serde_json` reads no
+/// more (its bound of 128 counts the value inside), so what we write we can read.
+pub(crate) const DEPTH_MAX: u8 = 127;
+
+#[cfg(test)]
+mod tests;

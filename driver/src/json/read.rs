@@ -1,0 +1,130 @@
+//! Reading JSON: `serde_json`, and for what only Python accepts a repair and a second try.
+//!
+//! Python's encoder emits `NaN`, `Infinity`, `-Infinity` and lone surrogates (`"\ud800"`), which no
+//! strict parser takes. They are rare, so the repair runs only after a strict parse failed: the
+//! three literals become `null`, a lone surrogate becomes U+FFFD. Integers of any size survive
+//! (arbitrary precision). Depth is bounded by `serde_json` itself. Not here: byte order marks and
+//! UTF-16, which oslo never sends.
+
+use serde::Deserialize;
+
+use super::escape::unescaped_run;
+
+/// Why JSON text could not be read: the parser's own words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ReadError(Box<str>);
+
+impl From<serde_json::Error> for ReadError {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.to_string().into())
+    }
+}
+
+/// Reads a value that borrows nothing.
+pub(crate) fn from_slice<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, ReadError> {
+    read(text, &mut Vec::new())
+}
+
+/// Reads a value that may borrow from `text`, or from `spare` if the text had to be repaired.
+pub(crate) fn read<'a, T: Deserialize<'a>>(
+    text: &'a [u8],
+    spare: &'a mut Vec<u8>,
+) -> Result<T, ReadError> {
+    let error = match serde_json::from_slice(text) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    spare.clear();
+    if !repair(text, spare) {
+        return Err(error.into());
+    }
+    serde_json::from_slice(spare).map_err(ReadError::from)
+}
+
+/// Copies `text` with Python's liberties replaced; false if there were none.
+fn repair(text: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut changed = false;
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        if rest[0] == b'"' {
+            let (length, repaired) = repair_string(rest, out);
+            changed |= repaired;
+            at += length;
+        } else if let Some(literal) =
+            [&b"NaN"[..], b"Infinity", b"-Infinity"].into_iter().find(|name| rest.starts_with(name))
+        {
+            out.extend_from_slice(b"null");
+            changed = true;
+            at += literal.len();
+        } else {
+            out.push(rest[0]);
+            at += 1;
+        }
+    }
+    changed
+}
+
+/// Copies one string with its quotes; returns its length and whether a lone surrogate was replaced.
+fn repair_string(text: &[u8], out: &mut Vec<u8>) -> (usize, bool) {
+    out.push(b'"');
+    let (mut at, mut repaired) = (1, false);
+    loop {
+        let run = unescaped_run(&text[at..]);
+        out.extend_from_slice(&text[at..at + run]);
+        at += run;
+        let rest = &text[at..];
+        match rest {
+            [b'"', ..] => {
+                out.push(b'"');
+                return (at + 1, repaired);
+            }
+            [b'\\', b'u', ..] => {
+                let (length, keep) = match (code_unit(rest), rest.get(6..).and_then(code_unit)) {
+                    (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, true),
+                    (Some(0xd800..=0xdfff), _) => (6, false),
+                    _ => (2, true),
+                };
+                out.extend_from_slice(if keep { &rest[..length] } else { b"\\ufffd" });
+                repaired |= !keep;
+                at += length;
+            }
+            [b'\\', escaped, ..] => {
+                out.extend_from_slice(&[b'\\', *escaped]);
+                at += 2;
+            }
+            _ => {
+                out.extend_from_slice(rest);
+                return (text.len(), repaired);
+            }
+        }
+    }
+}
+
+/// The UTF-16 unit of a `\uXXXX` escape at the start of `text`.
+fn code_unit(text: &[u8]) -> Option<u16> {
+    let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// Appends the text that the content of a JSON string stands for, if it uses simple escapes only.
+///
+/// False, with `out` unfinished, for anything that needs a real parser: a quote inside, a `\uXXXX`,
+/// a dangling backslash. Text nested by Python or by us has none of these, being ASCII already.
+pub(crate) fn unescape_into(content: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut at = 0;
+    while at < content.len() {
+        let run = unescaped_run(&content[at..]);
+        out.extend_from_slice(&content[at..at + run]);
+        at += run;
+        match &content[at..] {
+            [] => return true,
+            [b'\\', b'"', ..] => out.push(b'"'),
+            [b'\\', b'\\', ..] => out.push(b'\\'),
+            _ => return false,
+        }
+        at += 2;
+    }
+    true
+}
