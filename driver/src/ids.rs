@@ -1,0 +1,175 @@
+//! Identifiers of messages: 32 hex digits that nobody outside can guess.
+//!
+//! The first half is 64 random bits of the transport, from the operating system; the second half is
+//! a number scrambled by a keyed bijection. So an id costs no allocation and no system call, two
+//! ids of one transport never meet, and our own ids can be turned back into their number, which is
+//! how a reply finds its caller. oslo uses random UUIDs in the same form and never looks inside.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// 32 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Hex32([u8; 32]);
+
+impl Hex32 {
+    /// The digits as text.
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hex digits are ASCII")
+    }
+
+    /// The id that these digits spell, if they are 32 lower-case hex digits.
+    pub(crate) fn from_digits(digits: &[u8]) -> Option<Self> {
+        let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let digits: [u8; 32] = digits.try_into().ok()?;
+        digits.iter().all(is_hex).then_some(Self(digits))
+    }
+
+    fn from_halves(halves: [u64; 2]) -> Self {
+        let mut digits = [0; 32];
+        for (half, text) in halves.into_iter().zip(digits.chunks_exact_mut(16)) {
+            for (index, digit) in text.iter_mut().enumerate() {
+                *digit = b"0123456789abcdef"[(half >> (60 - 4 * index) & 0xf) as usize];
+            }
+        }
+        Self(digits)
+    }
+
+    fn halves(&self) -> [u64; 2] {
+        let value = |digits: &[u8]| {
+            digits.iter().fold(0, |value, digit| {
+                value << 4 | u64::from(if *digit < b'a' { digit - b'0' } else { digit - b'a' + 10 })
+            })
+        };
+        [value(&self.0[..16]), value(&self.0[16..])]
+    }
+}
+
+impl fmt::Debug for Hex32 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The operating system has no random bits to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gives no random bits")]
+pub(crate) struct NoEntropy;
+
+/// 64 random bits.
+fn random_bits() -> Result<u64, NoEntropy> {
+    let mut bits = [0; 8];
+    getrandom::fill(&mut bits).map_err(|_| NoEntropy)?;
+    Ok(u64::from_le_bytes(bits))
+}
+
+/// Where a transport's ids come from.
+#[derive(Debug)]
+pub(crate) struct IdSource {
+    call_prefix: u64,
+    unique_prefix: u64,
+    keys: [u64; 2],
+    next_unique: AtomicU64,
+}
+
+impl IdSource {
+    /// A source whose ids meet no other source's.
+    pub(crate) fn new() -> Result<Self, NoEntropy> {
+        Ok(Self {
+            call_prefix: random_bits()?,
+            unique_prefix: random_bits()?,
+            keys: [random_bits()?, random_bits()?],
+            next_unique: AtomicU64::new(0),
+        })
+    }
+
+    /// The id of the call that waits in `place`. One place, one id: the place carries its own
+    /// generation.
+    pub(crate) fn call_id(&self, place: u64) -> Hex32 {
+        Hex32::from_halves([self.call_prefix, scramble(place, self.keys)])
+    }
+
+    /// The place that [`Self::call_id`] made this id from; `None` for ids of anybody else.
+    pub(crate) fn place_of(&self, id: &Hex32) -> Option<u64> {
+        let [prefix, scrambled] = id.halves();
+        (prefix == self.call_prefix).then(|| unscramble(scrambled, self.keys))
+    }
+
+    /// A fresh id, never given before.
+    pub(crate) fn unique_id(&self) -> Hex32 {
+        let count = self.next_unique.fetch_add(1, Ordering::Relaxed);
+        Hex32::from_halves([self.unique_prefix, scramble(count, self.keys)])
+    }
+}
+
+/// Multipliers of the splitmix64 finalizer and their inverses modulo 2^64.
+const MIX: [u64; 2] = [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb];
+const UNMIX: [u64; 2] = [inverse(MIX[0]), inverse(MIX[1])];
+
+/// The inverse of an odd number modulo 2^64, by Newton's iteration.
+const fn inverse(odd: u64) -> u64 {
+    let mut guess = odd;
+    let mut round = 0;
+    while round < 6 {
+        guess = guess.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(guess)));
+        round += 1;
+    }
+    guess
+}
+
+/// A bijection of 64 bits under two keys: splitmix64's finalizer between two additions.
+fn scramble(value: u64, keys: [u64; 2]) -> u64 {
+    let mut x = value.wrapping_add(keys[0]);
+    x = (x ^ (x >> 30)).wrapping_mul(MIX[0]);
+    x = (x ^ (x >> 27)).wrapping_mul(MIX[1]);
+    (x ^ (x >> 31)).wrapping_add(keys[1])
+}
+
+fn unscramble(value: u64, keys: [u64; 2]) -> u64 {
+    let mut x = unshift(value.wrapping_sub(keys[1]), 31);
+    x = unshift(x.wrapping_mul(UNMIX[1]), 27);
+    x = unshift(x.wrapping_mul(UNMIX[0]), 30);
+    x.wrapping_sub(keys[0])
+}
+
+/// Undoes `x ^= x >> shift`.
+fn unshift(value: u64, shift: u32) -> u64 {
+    let mut x = value;
+    let mut known = shift;
+    while known < 64 {
+        x = value ^ (x >> shift);
+        known += shift;
+    }
+    x
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_id_leads_back_to_its_place(place: u64) {
+            let source = IdSource::new().unwrap();
+            let id = source.call_id(place);
+            prop_assert_eq!(source.place_of(&id), Some(place));
+            prop_assert_eq!(Hex32::from_digits(id.as_str().as_bytes()), Some(id));
+            prop_assert_eq!(IdSource::new().unwrap().place_of(&id), None, "another source's id");
+        }
+    }
+
+    #[test]
+    fn unique_ids_differ() {
+        let source = IdSource::new().unwrap();
+        let ids: std::collections::HashSet<_> = (0..1000).map(|_| source.unique_id()).collect();
+        assert_eq!(ids.len(), 1000);
+    }
+
+    #[test]
+    fn only_hex_digits_are_an_id() {
+        assert_eq!(Hex32::from_digits(b"0123456789ABCDEF0123456789abcdef"), None);
+        assert_eq!(Hex32::from_digits(b"0123"), None);
+    }
+}
