@@ -2,6 +2,7 @@
 
 mod config;
 mod context;
+mod dialect;
 mod error;
 mod ids;
 mod json;

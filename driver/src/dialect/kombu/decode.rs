@@ -1,0 +1,221 @@
+//! Reads bodies by the rules of oslo's receivers: the 2.0 envelope, or none at all.
+//!
+//! The usual envelope is cut off by its fixed bytes and its string unescaped in one pass; any other
+//! spelling goes through a real parser. Unknown keys are ignored, a repeated key's last value
+//! counts, as in Python. What is decoded borrows from the [`Scratch`], which a thread reuses.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, failure};
+use crate::dialect::DecodeError;
+use crate::json::{self, ReadError};
+use crate::message::{IncomingReply, IncomingRequest};
+use crate::version::Version;
+
+/// Buffers that decoding unescapes and repairs into.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    payload: Vec<u8>,
+    repaired: Vec<u8>,
+}
+
+/// Refuses what cannot be JSON text by its own account.
+pub(crate) fn check_content(
+    content_type: Option<&str>,
+    compression: Option<&str>,
+) -> Result<(), DecodeError> {
+    if content_type != Some(CONTENT_TYPE) {
+        return Err(DecodeError::ContentType(content_type.unwrap_or_default().to_owned()));
+    }
+    compression.map_or(Ok(()), |name| Err(DecodeError::Compressed(name.to_owned())))
+}
+
+/// Reads the body of a request.
+pub(crate) fn decode_request<'a>(
+    body: &'a [u8],
+    scratch: &'a mut Scratch,
+) -> Result<IncomingRequest<'a>, DecodeError> {
+    let Scratch { payload, repaired } = scratch;
+    Ok(json::read(open_envelope(body, payload)?, repaired)?)
+}
+
+/// Reads the body of a reply.
+pub(crate) fn decode_reply<'a>(
+    body: &'a [u8],
+    scratch: &'a mut Scratch,
+) -> Result<IncomingReply<'a>, DecodeError> {
+    let Scratch { payload, repaired } = scratch;
+    let parts: ReplyParts<'a> = json::read(open_envelope(body, payload)?, repaired)?;
+    Ok(IncomingReply {
+        msg_id: parts.msg_id,
+        result: parts.result.filter(|result| result.get() != "null"),
+        failure: parts.failure.map(|text| failure::read(&text)).transpose()?,
+        ending: parts.ending,
+    })
+}
+
+/// The payload's text: what is in the envelope, or the whole body of a message without one.
+fn open_envelope<'a>(body: &'a [u8], payload: &'a mut Vec<u8>) -> Result<&'a [u8], DecodeError> {
+    payload.clear();
+    let content =
+        body.strip_prefix(ENVELOPE_OPEN).and_then(|rest| rest.strip_suffix(ENVELOPE_CLOSE));
+    if content.is_some_and(|content| json::unescape_into(content, payload)) {
+        return Ok(payload);
+    }
+    let Envelope { version, message } = json::from_slice(body)?;
+    let (Some(version), Some(message)) = (version, message) else {
+        return Ok(body);
+    };
+    let text = version.as_str().unwrap_or_default();
+    if !text.parse().is_ok_and(|version| Version::new(2, 0).serves(&version)) {
+        return Err(DecodeError::EnvelopeVersion(version.to_string()));
+    }
+    let Value::String(text) = message else { return Err(DecodeError::EnvelopeMessage) };
+    *payload = text.into_bytes();
+    Ok(payload)
+}
+
+/// An envelope, if both keys are there.
+#[derive(Default)]
+struct Envelope {
+    version: Option<Value>,
+    message: Option<Value>,
+}
+
+struct ReplyParts<'a> {
+    msg_id: Option<Cow<'a, str>>,
+    result: Option<&'a RawValue>,
+    failure: Option<Cow<'a, str>>,
+    ending: bool,
+}
+
+/// Implements `Deserialize` for an object whose keys are dispatched by a function.
+macro_rules! by_key {
+    ($type:ty, $expected:literal, $start:expr, $on_key:expr) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Keys;
+                impl<'de> Visitor<'de> for Keys {
+                    type Value = $type;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+                    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<$type, M::Error> {
+                        let mut value = $start;
+                        while let Some(key) = map.next_key::<Text<'de>>()? {
+                            $on_key(&mut value, &*key.0, &mut map)?;
+                        }
+                        Ok(value)
+                    }
+                }
+                deserializer.deserialize_map(Keys)
+            }
+        }
+    };
+}
+
+by_key!(Envelope, "an object", Envelope::default(), envelope_key);
+by_key!(IncomingRequest<'de>, "an object", IncomingRequest::default(), request_key);
+by_key!(
+    ReplyParts<'de>,
+    "an object",
+    ReplyParts { msg_id: None, result: None, failure: None, ending: false },
+    reply_key
+);
+
+fn envelope_key<'de, M: MapAccess<'de>>(
+    envelope: &mut Envelope,
+    key: &str,
+    map: &mut M,
+) -> Result<(), M::Error> {
+    match key {
+        "oslo.version" => envelope.version = Some(map.next_value()?),
+        "oslo.message" => envelope.message = Some(map.next_value()?),
+        _ => drop(map.next_value::<IgnoredAny>()?),
+    }
+    Ok(())
+}
+
+fn request_key<'de, M: MapAccess<'de>>(
+    request: &mut IncomingRequest<'de>,
+    key: &str,
+    map: &mut M,
+) -> Result<(), M::Error> {
+    match key {
+        "method" => request.method = map.next_value::<Lenient<'_>>()?.0,
+        "args" => {
+            request.args = Some(map.next_value::<&RawValue>()?).filter(|args| args.get() != "null");
+        }
+        "namespace" => request.namespace = map.next_value::<Lenient<'_>>()?.0,
+        "version" => request.version = map.next_value::<Lenient<'_>>()?.0,
+        "_msg_id" => request.msg_id = map.next_value::<Lenient<'_>>()?.0,
+        "_reply_q" => request.reply_queue = map.next_value::<Lenient<'_>>()?.0,
+        "_unique_id" => request.unique_id = map.next_value::<Lenient<'_>>()?.0,
+        "_timeout" => {
+            let seconds = map.next_value::<Lenient<'_>>()?.0.and_then(|text| text.parse().ok());
+            request.context.set_client_timeout(seconds);
+        }
+        _ => match key.strip_prefix(CONTEXT_PREFIX) {
+            Some(name) => request.context.insert(name, map.next_value::<Value>()?),
+            None => drop(map.next_value::<IgnoredAny>()?),
+        },
+    }
+    Ok(())
+}
+
+fn reply_key<'de, M: MapAccess<'de>>(
+    reply: &mut ReplyParts<'de>,
+    key: &str,
+    map: &mut M,
+) -> Result<(), M::Error> {
+    match key {
+        "result" => reply.result = Some(map.next_value()?),
+        "failure" => {
+            reply.failure = map.next_value::<Lenient<'_>>()?.0.filter(|text| !is_falsy(text));
+        }
+        "ending" => {
+            reply.ending = map.next_value::<Lenient<'_>>()?.0.is_some_and(|text| !is_falsy(&text));
+        }
+        "_msg_id" => reply.msg_id = map.next_value::<Lenient<'_>>()?.0,
+        _ => drop(map.next_value::<IgnoredAny>()?),
+    }
+    Ok(())
+}
+
+/// What Python takes for false, as JSON text.
+fn is_falsy(text: &str) -> bool {
+    matches!(text, "" | "false" | "0" | "0.0" | "{}" | "[]")
+}
+
+/// A string, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A string or null where that is the rule; anything else as its JSON text, to be refused where it
+/// is used.
+struct Lenient<'a>(Option<Cow<'a, str>>);
+
+impl<'de> Deserialize<'de> for Lenient<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let text = match raw.as_bytes()[0] {
+            b'n' => None,
+            b'"' => Some(string(raw).map_err(serde::de::Error::custom)?),
+            _ => Some(Cow::Borrowed(raw)),
+        };
+        Ok(Self(text))
+    }
+}
+
+fn string(raw: &str) -> Result<Cow<'_, str>, ReadError> {
+    match serde_json::from_str::<Text<'_>>(raw) {
+        Ok(text) => Ok(text.0),
+        Err(_) => json::from_slice::<String>(raw.as_bytes()).map(Cow::Owned),
+    }
+}

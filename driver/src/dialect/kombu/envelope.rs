@@ -1,0 +1,140 @@
+//! Writes bodies: the payload's JSON rendered straight into the envelope's JSON string.
+//!
+//! Key order is Python's, since dicts keep it and golden bytes compare it. Invariant: on an error
+//! the output is as long as before. Literals here are the text of level 1, hence `\"` for each
+//! quote.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, failure};
+use crate::json::{self, WriteError};
+use crate::message::{Answer, CallPart, Reply, Request};
+
+/// Why a body cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EncodeError {
+    #[error("arguments must be an object (a struct, a map) or nothing, not a bare value")]
+    BareArguments,
+    #[error(transparent)]
+    Json(#[from] WriteError),
+}
+
+/// Appends the body of a request, call or cast.
+pub(crate) fn encode_request<A: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    request: &Request<'_, A>,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    write_request(out, request).inspect_err(|_| out.truncate(start))
+}
+
+fn write_request<A: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    request: &Request<'_, A>,
+) -> Result<(), EncodeError> {
+    out.extend_from_slice(ENVELOPE_OPEN);
+    out.extend_from_slice(br#"{\"method\": \""#);
+    json::push_text::<1>(out, request.method);
+    out.extend_from_slice(br#"\", \"args\": "#);
+    write_args(out, request.args)?;
+    if let Some(namespace) = request.namespace {
+        out.extend_from_slice(br#", \"namespace\": \""#);
+        json::push_text::<1>(out, namespace);
+        out.extend_from_slice(br#"\""#);
+    }
+    if let Some(version) = request.version {
+        out.extend_from_slice(br#", \"version\": \""#);
+        json::push_text::<1>(out, version);
+        out.extend_from_slice(br#"\""#);
+    }
+    if let Some(call) = &request.call {
+        write_call(out, call)?;
+    }
+    out.extend_from_slice(br#", \"_unique_id\": \""#);
+    out.extend_from_slice(request.unique_id.as_str().as_bytes());
+    out.extend_from_slice(br#"\""#);
+    for (key, value) in request.context.iter() {
+        out.extend_from_slice(br#", \""#);
+        out.extend_from_slice(CONTEXT_PREFIX.as_bytes());
+        json::push_text::<1>(out, key);
+        out.extend_from_slice(br#"\": "#);
+        json::write::<1, _>(out, value)?;
+    }
+    out.push(b'}');
+    out.extend_from_slice(ENVELOPE_CLOSE);
+    Ok(())
+}
+
+/// Arguments are an object by their names; nothing at all is the empty one.
+fn write_args<A: Serialize + ?Sized>(out: &mut Vec<u8>, args: &A) -> Result<(), EncodeError> {
+    let start = out.len();
+    json::write::<1, A>(out, args)?;
+    match &out[start..] {
+        [b'{', ..] => Ok(()),
+        b"null" => {
+            out.truncate(start);
+            out.extend_from_slice(b"{}");
+            Ok(())
+        }
+        _ => Err(EncodeError::BareArguments),
+    }
+}
+
+fn write_call(out: &mut Vec<u8>, call: &CallPart<'_>) -> Result<(), WriteError> {
+    out.extend_from_slice(br#", \"_msg_id\": \""#);
+    out.extend_from_slice(call.msg_id.as_str().as_bytes());
+    out.extend_from_slice(br#"\", \"_reply_q\": \""#);
+    json::push_text::<1>(out, call.reply_queue);
+    out.extend_from_slice(br#"\", \"_timeout\": "#);
+    match call.monitor {
+        None => out.extend_from_slice(b"null"),
+        Some(timeout) if timeout.subsec_nanos() == 0 => json::push_unsigned(out, timeout.as_secs()),
+        Some(timeout) => json::write::<1, _>(out, &timeout.as_secs_f64())?,
+    }
+    Ok(())
+}
+
+/// Appends the body of a reply: a result, a failure, or a sign of life.
+pub(crate) fn encode_reply<R: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    reply: &Reply<'_, R>,
+) -> Result<(), WriteError> {
+    let start = out.len();
+    write_reply(out, reply).inspect_err(|_| out.truncate(start))
+}
+
+fn write_reply<R: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    reply: &Reply<'_, R>,
+) -> Result<(), WriteError> {
+    out.extend_from_slice(ENVELOPE_OPEN);
+    out.extend_from_slice(br#"{\"result\": "#);
+    match reply.answer {
+        Answer::Result(result) => json::write::<1, R>(out, result)?,
+        Answer::Failure(_) | Answer::Heartbeat => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(br#", \"failure\": "#);
+    match reply.answer {
+        Answer::Failure(raised) => failure::write(out, raised)?,
+        Answer::Result(_) | Answer::Heartbeat => out.extend_from_slice(b"null"),
+    }
+    let is_ending = !matches!(reply.answer, Answer::Heartbeat);
+    out.extend_from_slice(if is_ending {
+        br#", \"ending\": true, \"_msg_id\": \""#
+    } else {
+        br#", \"ending\": false, \"_msg_id\": \""#
+    });
+    json::push_text::<1>(out, reply.msg_id);
+    out.extend_from_slice(br#"\", \"_unique_id\": \""#);
+    out.extend_from_slice(reply.unique_id.as_str().as_bytes());
+    out.extend_from_slice(br#"\"}"#);
+    out.extend_from_slice(ENVELOPE_CLOSE);
+    Ok(())
+}
+
+/// A call's timeout as the `expiration` property: the broker drops requests whose caller gave up.
+pub(crate) fn expiration(timeout: Duration) -> String {
+    timeout.as_millis().to_string()
+}

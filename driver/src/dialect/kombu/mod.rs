@@ -1,0 +1,32 @@
+//! The wire of oslo.messaging's `rabbit` driver: JSON in a JSON string, ids inside, plain topic
+//! exchanges.
+//!
+//! `envelope` writes bodies, `decode` reads them, `peek` finds the id of a reply without reading
+//! it, `failure` holds exceptions, `topology` names exchanges and queues. The `pika` dialect is to
+//! have the same rooms.
+
+mod decode;
+mod envelope;
+mod failure;
+mod peek;
+mod topology;
+
+pub(crate) use decode::{Scratch, check_content, decode_reply, decode_request};
+pub(crate) use envelope::{EncodeError, encode_reply, encode_request, expiration};
+pub(crate) use peek::{TAIL_BYTES, is_enveloped, peek_reply};
+pub(crate) use topology::{REPLY_PREFIX, Topology};
+
+/// What every message of this dialect says about its content.
+pub(crate) const CONTENT_TYPE: &str = "application/json";
+/// The character set, likewise.
+pub(crate) const CONTENT_ENCODING: &str = "utf-8";
+
+/// How every body with an envelope begins as Python and we write it.
+const ENVELOPE_OPEN: &[u8] = br#"{"oslo.version": "2.0", "oslo.message": ""#;
+/// How it ends.
+const ENVELOPE_CLOSE: &[u8] = br#""}"#;
+/// What the context's keys are prefixed with.
+const CONTEXT_PREFIX: &str = "_context_";
+
+#[cfg(test)]
+mod tests;

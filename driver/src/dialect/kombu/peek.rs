@@ -1,0 +1,42 @@
+//! Finds the id of a reply in the last bytes of its body, without reading it.
+//!
+//! Matched backwards from the last byte, because only there is the text fixed: whatever a result
+//! contains sits before, and its own quotes carry more backslashes. A wrong guess is impossible to
+//! rule out (a peer may repeat a key), so this only chooses who decodes; the full decode decides.
+
+use super::{ENVELOPE_CLOSE, ENVELOPE_OPEN};
+use crate::dialect::Peek;
+use crate::ids::Hex32;
+
+/// As many bytes from the end as [`peek_reply`] ever looks at.
+pub(crate) const TAIL_BYTES: usize = 256;
+
+/// Looks for the id in `tail`, the last [`TAIL_BYTES`] of a body (or all of it, if shorter).
+pub(crate) fn peek_reply(tail: &[u8]) -> Peek {
+    find(tail).unwrap_or(Peek::Unsure)
+}
+
+fn find(tail: &[u8]) -> Option<Peek> {
+    let rest = tail.strip_suffix(br#"\"}"}"#)?;
+    let (rest, _) = strip_id(rest)?;
+    let rest = rest.strip_suffix(br#"\", \"_unique_id\": \""#)?;
+    let (rest, msg_id) = strip_id(rest)?;
+    let rest = rest.strip_suffix(br#", \"_msg_id\": \""#)?;
+    let (rest, ending) = match rest.strip_suffix(b"true") {
+        Some(rest) => (rest, true),
+        None => (rest.strip_suffix(b"false")?, false),
+    };
+    rest.strip_suffix(br#", \"ending\": "#)?;
+    Some(Peek::Found { msg_id, ending })
+}
+
+fn strip_id(text: &[u8]) -> Option<(&[u8], Hex32)> {
+    let (rest, digits) = text.split_at_checked(text.len().checked_sub(32)?)?;
+    Some((rest, Hex32::from_digits(digits)?))
+}
+
+/// Whether a body looks like an envelope of the usual spelling, judged by its first and last bytes
+/// alone.
+pub(crate) fn is_enveloped(head: &[u8], tail: &[u8]) -> bool {
+    head.starts_with(ENVELOPE_OPEN) && tail.ends_with(ENVELOPE_CLOSE)
+}
