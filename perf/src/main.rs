@@ -1,2 +1,47 @@
-//! The perf suite.
-fn main() {}
+//! `leveret-perf`: how fast Leveret is, beside its peers, on this machine.
+//!
+//! Map: `cli` says what is wanted, `suite` makes a plan of it, `runner` runs the plan, `report` shows the outcome.
+//! `workload` names what is done, `subject` who does it, `fixture` what it needs around it; `stage`, `usage` and
+//! `metrics` measure; `sample` is the record between measuring and reporting. `simulator` is the other program in
+//! here: both sides of oslo.messaging's load tool.
+
+mod alloc;
+mod child;
+mod cli;
+mod clock;
+mod fixture;
+mod machine;
+mod metrics;
+mod peers;
+mod place;
+mod placement;
+mod progress;
+mod report;
+mod runner;
+mod sample;
+mod stage;
+mod subject;
+mod suite;
+mod sys;
+mod usage;
+mod workload;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::cli::{Cli, Mode};
+
+#[global_allocator]
+static ALLOCATOR: alloc::CountingAllocator = alloc::CountingAllocator;
+
+fn main() -> Result<()> {
+    let cli = Cli::parse_from(cli::rewrite(std::env::args()));
+    match &cli.mode {
+        None => suite::run(&cli),
+        Some(Mode::AnswerCalls(args)) => {
+            let name = clap::ValueEnum::from_str(&args.subject, true).ok().context("a peer")?;
+            child::answer_calls(args, subject::peer(name)?.as_ref())
+        }
+        Some(_) => anyhow::bail!("not yet"),
+    }
+}

@@ -1,0 +1,239 @@
+//! The command line.
+//!
+//! Without a mode it is the suite; with one it is a side of oslo.messaging's simulator, whose spellings `-tp` and
+//! `-tg` clap cannot express and [`rewrite`] turns into long options first.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::placement::{BackendName, Cores};
+use crate::subject::PeerName;
+use crate::workload::Workload;
+
+/// Leveret's perf suite: casts, calls and fanout, side by side with their peers. Without arguments it takes less
+/// than 40 seconds, on a broker inside this process.
+#[derive(Debug, Parser)]
+#[command(name = "leveret-perf", version, args_conflicts_with_subcommands = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) suite: Suite,
+    #[command(flatten)]
+    pub(crate) simulator: Simulator,
+    /// Broker, as rabbit://user:password@host:port/vhost; without it the suite runs on an embedded one
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Write the outcome as JSON, too
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// What Leveret's reactor runs on
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub(crate) backend: BackendName,
+    /// Shards: a count (unpinned), or CPUs to pin one shard each to, as @0,1
+    #[arg(long, value_name = "N|@LIST", default_value = "1")]
+    pub(crate) cores: Cores,
+    #[command(subcommand)]
+    pub(crate) mode: Option<Mode>,
+}
+
+/// What only the suite takes.
+#[derive(Debug, Args)]
+pub(crate) struct Suite {
+    /// Length of each measured window
+    #[arg(long, value_name = "S", default_value_t = 1.5, value_parser = seconds)]
+    pub(crate) seconds: f64,
+    /// Payload of a message in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 200)]
+    pub(crate) size: usize,
+    /// Run only these workloads
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) only: Vec<Workload>,
+    /// Interleaved pairs (5 with --against, else 1)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) pairs: Option<u16>,
+    /// Measure these beside Leveret in the same run
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) against: Vec<PeerName>,
+    /// List the workloads and stop
+    #[arg(long)]
+    pub(crate) list: bool,
+}
+
+/// What stands before the mode in the simulator's command line.
+#[derive(Debug, Args)]
+pub(crate) struct Simulator {
+    /// Log more
+    #[arg(short, long)]
+    pub(crate) debug: bool,
+    /// Topic of a server (-tp)
+    #[arg(long, default_value = "profiler_topic")]
+    pub(crate) topic: String,
+    /// Name of a server
+    #[arg(short, long, default_value = "profiler_server")]
+    pub(crate) server: String,
+    /// Targets of a client as topic.server; the server may be empty (-tg)
+    #[arg(long, value_name = "TOPIC.SERVER", default_value = "profiler_topic.profiler_server")]
+    pub(crate) targets: Vec<String>,
+    /// Stop after this many seconds
+    #[arg(short = 'l', long = "time", value_name = "S")]
+    pub(crate) limit_seconds: Option<f64>,
+    /// File whose [DEFAULT] transport_url is used where --url is not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config_file: Option<PathBuf>,
+}
+
+/// A side of the simulator.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mode {
+    /// Answer calls as oslo.messaging's simulator does
+    RpcServer(RpcServerArgs),
+    /// Call or cast as oslo.messaging's simulator does
+    RpcClient(RpcClientArgs),
+    /// Answer calls of a measured subject; started by the suite itself, which gives the URL on standard input
+    #[command(hide = true)]
+    AnswerCalls(AnswerCallsArgs),
+}
+
+/// Flags of `rpc-server`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RpcServerArgs {
+    /// Seconds to wait before answering; -1 answers at once
+    #[arg(short, long, default_value_t = -1.0, allow_negative_numbers = true)]
+    pub(crate) wait_before_answer: f64,
+    /// Accepted and ignored: Leveret has its own executors
+    #[arg(short, long, default_value = "threading")]
+    pub(crate) executor: String,
+}
+
+/// Flags of `rpc-client`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RpcClientArgs {
+    /// Client threads
+    #[arg(short = 'p', long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// Messages each thread sends
+    #[arg(short = 'm', long, default_value_t = 1)]
+    pub(crate) messages: u64,
+    /// Seconds to wait after each message; -1 goes on at once
+    #[arg(short = 'w', long, default_value_t = -1.0, allow_negative_numbers = true)]
+    pub(crate) wait_after_msg: f64,
+    /// Seconds a call waits for its answer
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) timeout: f64,
+    /// Seconds to wait before leaving
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) exit_wait: f64,
+    /// Cast instead of calling
+    #[arg(long)]
+    pub(crate) is_cast: bool,
+    /// Cast to all servers of the topic
+    #[arg(long)]
+    pub(crate) is_fanout: bool,
+    /// Tell the servers when this client starts and ends
+    #[arg(long, value_name = "HOW")]
+    pub(crate) sync: Option<Sync>,
+}
+
+/// How a client tells its servers that it starts and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Sync {
+    /// By a call to each target.
+    Call,
+    /// By a fanout cast.
+    Fanout,
+}
+
+/// Flags of the hidden mode.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AnswerCallsArgs {
+    #[arg(long)]
+    pub(crate) subject: String,
+    #[arg(long)]
+    pub(crate) queue: String,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.05..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number from 0.05 to 3600".to_owned()),
+    }
+}
+
+/// Turns the simulator's `-tp TOPIC` and `-tg TARGET…` into long options; all else passes.
+pub(crate) fn rewrite(argv: impl IntoIterator<Item = String>) -> Vec<String> {
+    let is_mode = |text: &str| {
+        matches!(text, "rpc-server" | "rpc-client" | "notify-server" | "notify-client")
+            || text == "batch-notify-server"
+    };
+    let mut out = Vec::new();
+    let mut argv = argv.into_iter().peekable();
+    while let Some(argument) = argv.next() {
+        match argument.as_str() {
+            "-tp" => out.push("--topic".to_owned()),
+            "-tg" | "--targets" => {
+                let ends = |text: &String| text.starts_with('-') || is_mode(text);
+                while let Some(target) = argv.next_if(|next| !ends(next)) {
+                    out.extend(["--targets".to_owned(), target]);
+                }
+            }
+            _ => out.push(argument),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(line: &str) -> Vec<String> {
+        rewrite(line.split(' ').map(str::to_owned))
+    }
+
+    fn parsed(line: &str) -> Cli {
+        Cli::try_parse_from(rewritten(line)).unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    #[test]
+    fn two_letter_flags_become_long_options() {
+        assert_eq!(
+            rewritten("x -tp t -tg a.b c. rpc-client -p 5 -tgx"),
+            "x --topic t --targets a.b --targets c. rpc-client -p 5 -tgx"
+                .split(' ')
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn the_simulator_s_own_command_lines_are_understood() {
+        let cli = parsed(
+            "x --url rabbit://h -d -tp t -s one -l 9 -j f.json rpc-server -w -1 -e eventlet",
+        );
+        assert_eq!((cli.simulator.topic.as_str(), cli.simulator.server.as_str()), ("t", "one"));
+        assert_eq!(cli.simulator.limit_seconds, Some(9.0));
+        assert!(matches!(cli.mode, Some(Mode::RpcServer(_))));
+
+        let cli = parsed("x -tg a.b c. -l 3 rpc-client -p 5 -m 100 -w 0.1 --is-cast --sync fanout");
+        assert_eq!(cli.simulator.targets, ["a.b", "c."]);
+        let Some(Mode::RpcClient(client)) = cli.mode else { panic!("a client") };
+        assert_eq!((client.threads, client.messages, client.wait_after_msg), (5, 100, 0.1));
+        assert_eq!((client.is_cast, client.sync), (true, Some(Sync::Fanout)));
+    }
+
+    #[test]
+    fn the_suite_takes_lists_and_refuses_unknown_names() {
+        let cli = parsed("x --only call-1,fanout --against raw,lapin --pairs 3 --cores @0,1");
+        assert_eq!(cli.suite.only.len(), 2);
+        assert_eq!(cli.suite.against, [PeerName::Raw, PeerName::Lapin]);
+        assert!(Cli::try_parse_from(["x", "--only", "nothing"]).is_err());
+        assert!(Cli::try_parse_from(["x", "--seconds", "0"]).is_err());
+        assert!(Cli::try_parse_from(["x", "--pairs", "0"]).is_err());
+    }
+
+    #[test]
+    fn no_argument_is_the_suite_with_the_simulator_s_defaults() {
+        let cli = parsed("x");
+        assert!(cli.mode.is_none() && cli.url.is_none() && cli.suite.only.is_empty());
+        assert_eq!(cli.simulator.targets, ["profiler_topic.profiler_server"]);
+    }
+}

@@ -1,0 +1,4 @@
+//! Outcomes as text and as JSON. Reads records, measures nothing.
+
+pub(crate) mod json;
+pub(crate) mod text;

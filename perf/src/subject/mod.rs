@@ -1,0 +1,154 @@
+//! Who is measured, behind one trait.
+//!
+//! A subject starts workers that do a job as fast as they can; it neither measures nor reports. Invariant: when
+//! `start` returns, everything is connected and declared, so the run begins at full speed.
+
+#[cfg(feature = "peers")]
+mod amqprs;
+#[cfg(feature = "peers")]
+mod lapin;
+pub(crate) mod raw;
+
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::place::Place;
+use crate::stage::Crew;
+use crate::workload::{Operation, Workload};
+
+/// One run's work.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    /// What to do.
+    pub(crate) workload: Workload,
+    /// Whom to talk to.
+    pub(crate) place: Place,
+    /// The queue, or topic, that has been prepared for it.
+    pub(crate) queue: String,
+    /// What every message carries.
+    pub(crate) body: Arc<[u8]>,
+}
+
+/// The four things a plain AMQP client can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlainWork {
+    /// Publish without confirms.
+    Publish,
+    /// Publish with a window of confirms in flight.
+    Confirmed,
+    /// Consume without acknowledging.
+    Consume,
+    /// Send requests and wait for their answers.
+    Call,
+}
+
+impl PlainWork {
+    /// What comes nearest to `operation` without an oslo message.
+    pub(crate) fn nearest_to(operation: Operation) -> Option<Self> {
+        match operation {
+            Operation::Publish | Operation::Cast => Some(Self::Publish),
+            Operation::PublishConfirmed | Operation::CastConfirmed | Operation::Notify => {
+                Some(Self::Confirmed)
+            }
+            Operation::Consume => Some(Self::Consume),
+            Operation::Call => Some(Self::Call),
+            Operation::Fanout => None,
+        }
+    }
+}
+
+/// A client library.
+pub(crate) trait Subject: Sync {
+    /// Its name, on the command line and in reports.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can do this workload.
+    fn measures(&self, workload: &Workload) -> bool {
+        PlainWork::nearest_to(workload.operation).is_some()
+    }
+
+    /// The oslo dialect it speaks in this workload, if any.
+    fn dialect(&self, _workload: &Workload) -> Option<&'static str> {
+        None
+    }
+
+    /// What its reactor runs on, if there is a choice.
+    fn backend(&self) -> Option<String> {
+        None
+    }
+
+    /// The topic exchange its casts in this workload go to, if it is not the default exchange.
+    fn exchange(&self, _workload: &Workload, _topic: &str) -> Option<String> {
+        None
+    }
+
+    /// The routing key its casts in this workload carry.
+    fn routing_key(&self, _workload: &Workload, topic: &str) -> String {
+        topic.to_owned()
+    }
+
+    /// Connects and starts the workers.
+    fn start(&self, job: &Job, crew: &mut Crew) -> Result<()>;
+
+    /// Answers calls to `queue` until the process ends; says `ready` when it can take the first one.
+    fn serve(&self, place: &Place, queue: &str, ready: Box<dyn FnOnce()>) -> Result<()>;
+}
+
+/// The peers `--against` can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum PeerName {
+    /// Hand-rendered frames over blocking sockets: the floor.
+    Raw,
+    /// The `lapin` crate.
+    Lapin,
+    /// The `amqprs` crate.
+    Amqprs,
+}
+
+/// A peer this binary was built without.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PeerMissing(pub(crate) PeerName);
+
+impl fmt::Display for PeerMissing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = format!("{:?}", self.0).to_lowercase();
+        write!(f, "this binary was built without {name}; build it with --features peers")
+    }
+}
+
+impl std::error::Error for PeerMissing {}
+
+/// The peer of that name.
+pub(crate) fn peer(name: PeerName) -> Result<Box<dyn Subject>, PeerMissing> {
+    match name {
+        PeerName::Raw => Ok(Box::new(raw::Raw)),
+        #[cfg(feature = "peers")]
+        PeerName::Lapin => Ok(Box::new(lapin::Lapin)),
+        #[cfg(feature = "peers")]
+        PeerName::Amqprs => Ok(Box::new(amqprs::Amqprs)),
+        #[cfg(not(feature = "peers"))]
+        missing => Err(PeerMissing(missing)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_is_always_there() {
+        assert_eq!(peer(PeerName::Raw).map(|peer| peer.name()), Ok("raw"));
+    }
+
+    #[cfg(not(feature = "peers"))]
+    #[test]
+    fn a_missing_peer_says_how_to_get_it() {
+        let Err(missing) = peer(PeerName::Lapin) else { panic!("not built in") };
+        assert_eq!(
+            missing.to_string(),
+            "this binary was built without lapin; build it with --features peers"
+        );
+    }
+}

@@ -1,0 +1,333 @@
+//! A blocking AMQP connection with one channel: handshake, declarations, and whole frames in and out.
+//!
+//! Every wait has the socket's deadline, so a dead broker is an error after `PATIENCE`. Invariant: the broker's
+//! own closes end every wait with their code and text. Not here: the loops that are measured.
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::frames::{self, Fields, Frame, MethodId, Scan};
+use crate::place::Place;
+
+/// How long a silent broker is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// The channel everything goes through.
+pub(crate) const CHANNEL: u16 = 1;
+/// Bytes asked for per read.
+const BLOCK_BYTES: usize = 256 * 1024;
+/// Frame size we ask for, RabbitMQ's own default.
+const FRAME_MAX: u32 = 131_072;
+
+/// How a queue is declared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueueShape {
+    /// Oldest messages go beyond this many.
+    pub(crate) max_length: Option<u32>,
+}
+
+/// An open connection with channel 1 open.
+pub(crate) struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    /// Unread bytes of `buffer`.
+    head: usize,
+    tail: usize,
+    pub(crate) frame_max: usize,
+    /// The peer's product and version, as far as it says.
+    pub(crate) product: Option<String>,
+    pub(crate) version: Option<String>,
+}
+
+impl Client {
+    /// Connects, logs in, opens the vhost and channel 1.
+    pub(crate) fn connect(place: &Place) -> Result<Self> {
+        let mut addresses = (place.host.as_str(), place.port)
+            .to_socket_addrs()
+            .with_context(|| format!("{place:?} does not resolve"))?;
+        let address = addresses.next().with_context(|| format!("{place:?} has no address"))?;
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)
+            .with_context(|| format!("{place:?} does not answer"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let buffer = vec![0; BLOCK_BYTES];
+        let (product, version) = (None, None);
+        let mut client = Self { stream, buffer, head: 0, tail: 0, frame_max: 0, product, version };
+        client.handshake(place).with_context(|| format!("no connection to {place:?}"))?;
+        Ok(client)
+    }
+
+    fn handshake(&mut self, place: &Place) -> Result<()> {
+        self.stream.write_all(b"AMQP\x00\x00\x09\x01")?;
+        let start = self.wait_for(frames::CONNECTION_START)?;
+        (self.product, self.version) = identity(&start);
+        self.send_method(0, frames::CONNECTION_START_OK, |out| {
+            frames::long(out, &client_properties());
+            frames::short(out, "PLAIN");
+            frames::long(out, format!("\0{}\0{}", place.user, place.password).as_bytes());
+            frames::short(out, "en_US");
+        })?;
+        let tune = self.wait_for(frames::CONNECTION_TUNE)?;
+        let mut fields = Fields(&tune[4..]);
+        let channel_max = fields.u16().context("a short tune")?;
+        let offered = fields.u32().context("a short tune")?;
+        let frame_max = if offered == 0 { FRAME_MAX } else { offered.min(FRAME_MAX) };
+        self.frame_max = frame_max as usize;
+        self.send_method(0, frames::CONNECTION_TUNE_OK, |out| {
+            out.extend_from_slice(&channel_max.to_be_bytes());
+            out.extend_from_slice(&frame_max.to_be_bytes());
+            // No heartbeats: the loops below read only when they expect something.
+            out.extend_from_slice(&[0, 0]);
+        })?;
+        self.call(0, frames::CONNECTION_OPEN, frames::CONNECTION_OPEN_OK, |out| {
+            frames::short(out, &place.vhost);
+            out.extend_from_slice(&[0, 0]);
+        })?;
+        self.call(CHANNEL, frames::CHANNEL_OPEN, frames::CHANNEL_OPEN_OK, |out| out.push(0))?;
+        Ok(())
+    }
+
+    /// Declares a queue that lives as long as this connection.
+    pub(crate) fn declare_private_queue(&mut self, name: &str, shape: QueueShape) -> Result<()> {
+        self.call(CHANNEL, frames::QUEUE_DECLARE, frames::QUEUE_DECLARE_OK, |out| {
+            out.extend_from_slice(&[0, 0]);
+            frames::short(out, name);
+            out.push(0b100); // exclusive
+            let mut arguments = Vec::new();
+            if let Some(length) = shape.max_length {
+                frames::short(&mut arguments, "x-max-length");
+                arguments.push(b'I');
+                arguments.extend_from_slice(&length.to_be_bytes());
+            }
+            frames::long(out, &arguments);
+        })
+        .with_context(|| format!("queue {name} is refused"))?;
+        Ok(())
+    }
+
+    /// Declares a topic exchange as oslo.messaging's `rabbit` driver does: transient, kept.
+    pub(crate) fn declare_topic_exchange(&mut self, name: &str) -> Result<()> {
+        self.call(CHANNEL, frames::EXCHANGE_DECLARE, frames::EXCHANGE_DECLARE_OK, |out| {
+            out.extend_from_slice(&[0, 0]);
+            frames::short(out, name);
+            frames::short(out, "topic");
+            out.push(0);
+            frames::long(out, b"");
+        })?;
+        Ok(())
+    }
+
+    /// Deletes an exchange, whether it exists or not.
+    pub(crate) fn delete_exchange(&mut self, name: &str) -> Result<()> {
+        self.call(CHANNEL, frames::EXCHANGE_DELETE, frames::EXCHANGE_DELETE_OK, |out| {
+            out.extend_from_slice(&[0, 0]);
+            frames::short(out, name);
+            out.push(0);
+        })?;
+        Ok(())
+    }
+
+    /// Binds a queue to an exchange.
+    pub(crate) fn bind_queue(&mut self, queue: &str, exchange: &str, key: &str) -> Result<()> {
+        self.call(CHANNEL, frames::QUEUE_BIND, frames::QUEUE_BIND_OK, |out| {
+            out.extend_from_slice(&[0, 0]);
+            frames::short(out, queue);
+            frames::short(out, exchange);
+            frames::short(out, key);
+            out.push(0);
+            frames::long(out, b"");
+        })?;
+        Ok(())
+    }
+
+    /// Consumes without acknowledgements.
+    pub(crate) fn consume(&mut self, queue: &str) -> Result<()> {
+        self.call(CHANNEL, frames::BASIC_CONSUME, frames::BASIC_CONSUME_OK, |out| {
+            out.extend_from_slice(&[0, 0]);
+            frames::short(out, queue);
+            frames::short(out, "raw");
+            out.push(0b10); // no_ack
+            frames::long(out, b"");
+        })?;
+        Ok(())
+    }
+
+    /// Turns publisher confirms on.
+    pub(crate) fn confirm_select(&mut self) -> Result<()> {
+        self.call(CHANNEL, frames::CONFIRM_SELECT, frames::CONFIRM_SELECT_OK, |out| out.push(0))?;
+        Ok(())
+    }
+
+    /// From now on silence of the broker is no error: servers wait for as long as it takes.
+    pub(crate) fn wait_forever(&mut self) -> Result<()> {
+        Ok(self.stream.set_read_timeout(None)?)
+    }
+
+    /// Says goodbye and waits until the broker has worked through everything sent before.
+    pub(crate) fn close(mut self) -> Result<()> {
+        self.call(0, frames::CONNECTION_CLOSE, frames::CONNECTION_CLOSE_OK, |out| {
+            out.extend_from_slice(&200_u16.to_be_bytes());
+            frames::short(out, "done");
+            out.extend_from_slice(&[0; 4]);
+        })?;
+        Ok(())
+    }
+
+    /// Writes bytes that are whole frames.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes).context("the broker does not take what we publish")
+    }
+
+    /// The next frame that is already here.
+    pub(crate) fn take_frame(&mut self) -> Result<Option<Frame<'_>>> {
+        match frames::scan(&self.buffer[self.head..self.tail]) {
+            Scan::Frame(frame) => {
+                self.head += frame.wire_bytes();
+                Ok(Some(frame))
+            }
+            Scan::More => Ok(None),
+            Scan::Garbage => Err(anyhow!("the peer sent something that is no AMQP frame")),
+        }
+    }
+
+    /// Waits for bytes.
+    pub(crate) fn fill(&mut self) -> Result<()> {
+        if self.head == self.tail {
+            (self.head, self.tail) = (0, 0);
+        } else if self.tail == self.buffer.len() {
+            self.buffer.copy_within(self.head..self.tail, 0);
+            (self.head, self.tail) = (0, self.tail - self.head);
+        }
+        let read = self.stream.read(&mut self.buffer[self.tail..]);
+        match read.context("the broker is silent")? {
+            0 => bail!("the broker closed the connection"),
+            n => self.tail += n,
+        }
+        Ok(())
+    }
+
+    /// Bytes that are here, as they came.
+    pub(crate) fn pending(&self) -> &[u8] {
+        &self.buffer[self.head..self.tail]
+    }
+
+    /// Drops `n` of the pending bytes.
+    pub(crate) fn skip(&mut self, n: usize) {
+        self.head += n;
+    }
+
+    fn send_method(
+        &mut self,
+        channel: u16,
+        id: MethodId,
+        arguments: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<()> {
+        let mut out = Vec::new();
+        frames::method(&mut out, channel, id, arguments);
+        self.write(&out)
+    }
+
+    fn call(
+        &mut self,
+        channel: u16,
+        id: MethodId,
+        answer: MethodId,
+        arguments: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Vec<u8>> {
+        self.send_method(channel, id, arguments)?;
+        self.wait_for(answer)
+    }
+
+    /// Waits for one method and returns its payload; other frames are dropped.
+    fn wait_for(&mut self, id: MethodId) -> Result<Vec<u8>> {
+        loop {
+            while let Some(frame) = self.take_frame()? {
+                refuse_close(&frame)?;
+                if frame.method_id() == Some(id) {
+                    return Ok(frame.payload.to_vec());
+                }
+            }
+            self.fill()?;
+        }
+    }
+}
+
+/// An error with code and text, if this frame is the broker's close of channel or connection.
+pub(crate) fn refuse_close(frame: &Frame<'_>) -> Result<()> {
+    if let Some(frames::CONNECTION_CLOSE | frames::CHANNEL_CLOSE) = frame.method_id() {
+        let mut fields = Fields(&frame.payload[4..]);
+        let code = fields.u16().unwrap_or(0);
+        let text = String::from_utf8_lossy(fields.short().unwrap_or(b"")).into_owned();
+        bail!("the broker closed the channel or connection: {code} {text}");
+    }
+    Ok(())
+}
+
+/// We want a reason, not a closed socket, when the password is wrong.
+fn client_properties() -> Vec<u8> {
+    let mut capabilities = Vec::new();
+    frames::short(&mut capabilities, "authentication_failure_close");
+    capabilities.extend_from_slice(b"t\x01");
+    let mut table = Vec::new();
+    frames::short(&mut table, "capabilities");
+    table.push(b'F');
+    frames::long(&mut table, &capabilities);
+    table
+}
+
+/// Product and version of a connection.start, as far as its table is of the kinds brokers send.
+fn identity(start: &[u8]) -> (Option<String>, Option<String>) {
+    let mut found = (None, None);
+    let mut fields = Fields(start.get(6..).unwrap_or(b""));
+    let mut table = Fields(fields.long().unwrap_or(b""));
+    while let Some(name) = table.short() {
+        let text = match table.u8() {
+            Some(b'S' | b'F' | b'x') => table.long(),
+            Some(b't' | b'b' | b'B') => table.bytes(1),
+            Some(b'I' | b'i') => table.bytes(4),
+            _ => break,
+        };
+        let text = text.map(|text| String::from_utf8_lossy(text).into_owned());
+        match name {
+            b"product" => found.0 = text,
+            b"version" => found.1 = text,
+            _ => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_names_product_and_version() {
+        let mut start = vec![0, 10, 0, 10, 0, 9];
+        let mut table = client_properties();
+        for (name, value) in [("product", "RabbitMQ"), ("version", "3.10.8")] {
+            frames::short(&mut table, name);
+            table.push(b'S');
+            frames::long(&mut table, value.as_bytes());
+        }
+        frames::long(&mut start, &table);
+        assert_eq!(identity(&start), (Some("RabbitMQ".to_owned()), Some("3.10.8".to_owned())));
+        assert_eq!(identity(&start[..8]), (None, None));
+    }
+
+    #[test]
+    fn a_close_is_an_error_with_code_and_text() {
+        let mut out = Vec::new();
+        frames::method(&mut out, 0, frames::CONNECTION_CLOSE, |out| {
+            out.extend_from_slice(&403_u16.to_be_bytes());
+            frames::short(out, "ACCESS_REFUSED");
+            out.extend_from_slice(&[0; 4]);
+        });
+        let Scan::Frame(frame) = frames::scan(&out) else { panic!("a frame") };
+        let error = refuse_close(&frame).expect_err("a close").to_string();
+        assert_eq!(error, "the broker closed the channel or connection: 403 ACCESS_REFUSED");
+    }
+}

@@ -1,0 +1,69 @@
+//! The suite: from the command line to a plan, and from its runs to the reports.
+
+use anyhow::{Context, Result};
+
+use crate::cli::Cli;
+use crate::place::Place;
+use crate::runner::Plan;
+use crate::sample::Outcome;
+use crate::subject::{self, Subject};
+use crate::workload::{CATALOGUE, Peer};
+use crate::{machine, metrics, peers, report};
+
+/// Pairs where peers are compared; fewer give no median worth the name.
+const PAIRS_AGAINST: u16 = 5;
+
+/// Runs the suite and reports; a run that fails ends it, after what is finished has been reported.
+pub(crate) fn run(cli: &Cli) -> Result<()> {
+    if cli.suite.list {
+        report::text::print_catalogue(&CATALOGUE);
+        return Ok(());
+    }
+    let workloads =
+        if cli.suite.only.is_empty() { CATALOGUE.to_vec() } else { cli.suite.only.clone() };
+    let subjects = subjects(cli)?;
+    let mut outcome = Outcome { machine: machine::describe(), ..Outcome::default() };
+    outcome.machine.backend = subjects.first().and_then(|subject| subject.backend());
+
+    let needs_broker = workloads.iter().any(|workload| workload.peer == Peer::Broker);
+    let (broker, _embedded) = match &cli.url {
+        Some(url) => (Place::parse(url)?, None),
+        None if needs_broker => {
+            let (place, peer) = peers::broker()?;
+            (place, Some(peer))
+        }
+        None => (Place::local(([127, 0, 0, 1], 0).into()), None),
+    };
+    if needs_broker {
+        outcome.machine.broker = Some(machine::broker(&broker)?);
+    }
+    let plan = Plan {
+        workloads,
+        subjects,
+        pairs: usize::from(cli.suite.pairs.unwrap_or(default_pairs(cli))),
+        seconds: cli.suite.seconds,
+        payload_bytes: cli.suite.size,
+        backend: cli.backend,
+        broker,
+    };
+    let ended = plan.run(|run| outcome.runs.push(run));
+    let subject = plan.subjects.first().context("a plan has a subject")?.name();
+    outcome.ratios = metrics::ratios(&outcome.runs, subject);
+    report::text::print(&outcome);
+    if let Some(path) = &cli.json {
+        report::json::write(path, &outcome)?;
+    }
+    ended
+}
+
+fn default_pairs(cli: &Cli) -> u16 {
+    if cli.suite.against.is_empty() { 1 } else { PAIRS_AGAINST }
+}
+
+fn subjects(cli: &Cli) -> Result<Vec<Box<dyn Subject>>> {
+    let mut subjects = Vec::new();
+    for name in &cli.suite.against {
+        subjects.push(subject::peer(*name)?);
+    }
+    Ok(subjects)
+}

@@ -1,0 +1,209 @@
+//! The catalogue of workloads: their names, what they do, and against which kind of peer.
+//!
+//! Names are part of the tool's output format and never change their meaning. Not here: how a subject does
+//! the work (`subject/`), or how it is measured (`runner.rs`).
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What the subject talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// The broker of the URL, or the embedded one.
+    Broker,
+    /// An in-process peer that only counts what it is sent.
+    Sink,
+    /// An in-process peer that only sends deliveries.
+    Source,
+}
+
+/// What is done over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Publish without confirms.
+    Publish,
+    /// Publish with confirms, a window of them in flight.
+    PublishConfirmed,
+    /// Take deliveries without acknowledging them.
+    Consume,
+    /// Cast through the driver, done when the outbox has it.
+    Cast,
+    /// Cast through the driver, done at the broker's confirm.
+    CastConfirmed,
+    /// Cast to every server of a topic.
+    Fanout,
+    /// Call and wait for the answer.
+    Call,
+    /// Notification-like publish: to a topic with a priority, confirmed.
+    Notify,
+}
+
+/// One workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Workload {
+    /// Its name, on the command line and in reports.
+    pub(crate) name: &'static str,
+    /// What it does.
+    pub(crate) operation: Operation,
+    /// Whom it talks to.
+    pub(crate) peer: Peer,
+    /// Operations in flight at once; `None` where nothing is waited for.
+    pub(crate) outstanding: Option<usize>,
+    /// Servers that take part, apart from the client.
+    pub(crate) servers: usize,
+    /// One line for `--list`.
+    pub(crate) about: &'static str,
+}
+
+impl Workload {
+    /// Whether an oslo message (rather than a plain body) is sent.
+    pub(crate) fn through_driver(&self) -> bool {
+        use Operation::{Call, Cast, CastConfirmed, Fanout, Notify};
+        matches!(self.operation, Cast | CastConfirmed | Fanout | Call | Notify)
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A name that is not in the catalogue.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UnknownWorkload(String);
+
+impl fmt::Display for UnknownWorkload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no workload is called {:?}; --list shows them all", self.0)
+    }
+}
+
+impl std::error::Error for UnknownWorkload {}
+
+impl FromStr for Workload {
+    type Err = UnknownWorkload;
+
+    fn from_str(name: &str) -> Result<Self, UnknownWorkload> {
+        let found = CATALOGUE.iter().find(|workload| workload.name == name);
+        found.copied().ok_or_else(|| UnknownWorkload(name.to_owned()))
+    }
+}
+
+const fn workload(
+    name: &'static str,
+    operation: Operation,
+    peer: Peer,
+    outstanding: Option<usize>,
+    about: &'static str,
+) -> Workload {
+    let servers = match operation {
+        Operation::Call => 1,
+        Operation::Fanout => 2,
+        _ => 0,
+    };
+    Workload { name, operation, peer, outstanding, servers, about }
+}
+
+/// Confirms in flight at once: enough that neither side ever waits for the other.
+const WINDOW: usize = 1000;
+
+/// All workloads, in the order a suite runs them.
+pub(crate) const CATALOGUE: [Workload; 12] = {
+    use Operation as O;
+    use Peer::{Broker, Sink, Source};
+    [
+        workload(
+            "engine-publish-sink",
+            O::Publish,
+            Sink,
+            None,
+            "publish through the engine into a peer that only counts",
+        ),
+        workload(
+            "engine-publish",
+            O::Publish,
+            Broker,
+            None,
+            "publish through the engine into a queue of max-length 1000",
+        ),
+        workload(
+            "engine-publish-confirmed",
+            O::PublishConfirmed,
+            Broker,
+            Some(WINDOW),
+            "the same with publisher confirms, 1000 in flight",
+        ),
+        workload(
+            "engine-consume-source",
+            O::Consume,
+            Source,
+            None,
+            "consume through the engine from a peer that only sends",
+        ),
+        workload(
+            "cast-sink",
+            O::Cast,
+            Sink,
+            None,
+            "cast through the driver into a peer that only counts",
+        ),
+        workload(
+            "cast-buffered",
+            O::Cast,
+            Broker,
+            None,
+            "cast through the driver, done when the outbox has it",
+        ),
+        workload(
+            "cast-confirmed",
+            O::CastConfirmed,
+            Broker,
+            Some(WINDOW),
+            "cast through the driver, done at the broker's confirm, 1000 in flight",
+        ),
+        workload(
+            "fanout",
+            O::Fanout,
+            Broker,
+            Some(85),
+            "confirmed fanout cast to two servers, 85 in flight",
+        ),
+        workload("call-1", O::Call, Broker, Some(1), "call, one after the other"),
+        workload("call-5", O::Call, Broker, Some(5), "call, 5 in flight"),
+        workload("call-85", O::Call, Broker, Some(85), "call, 85 in flight"),
+        workload(
+            "notify",
+            O::Notify,
+            Broker,
+            Some(85),
+            "notification-like publish to <topic>.info, confirmed, 85 in flight",
+        ),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_finds_its_own_workload() {
+        for workload in CATALOGUE {
+            assert_eq!(workload.name.parse(), Ok(workload));
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_is_told_where_to_look() {
+        let error = "cast".parse::<Workload>().expect_err("not a name");
+        assert_eq!(error.to_string(), "no workload is called \"cast\"; --list shows them all");
+    }
+
+    #[test]
+    fn sinks_and_sources_are_named_so() {
+        for workload in CATALOGUE {
+            assert_eq!(workload.name.ends_with("-sink"), workload.peer == Peer::Sink);
+            assert_eq!(workload.name.ends_with("-source"), workload.peer == Peer::Source);
+        }
+    }
+}
