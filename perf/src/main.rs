@@ -26,6 +26,8 @@ mod sys;
 mod usage;
 mod workload;
 
+use std::process::ExitCode;
+
 use anyhow::{Context, Result};
 use clap::Parser;
 
@@ -34,10 +36,24 @@ use crate::cli::{Cli, Mode};
 #[global_allocator]
 static ALLOCATOR: alloc::CountingAllocator = alloc::CountingAllocator;
 
-fn main() -> Result<()> {
+/// Exit status of a run that could not be made or finished; clap takes 2 for a wrong command line.
+const FAILED: u8 = 1;
+
+#[expect(clippy::print_stderr, reason = "the last word of a failed program")]
+fn main() -> ExitCode {
     let cli = Cli::parse_from(cli::rewrite(std::env::args()));
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("leveret-perf: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
     match &cli.mode {
-        None => suite::run(&cli),
+        None => suite::run(cli),
         Some(Mode::AnswerCalls(args)) => {
             let name = clap::ValueEnum::from_str(&args.subject, true).ok().context("a peer")?;
             child::answer_calls(args, subject::peer(name)?.as_ref())

@@ -49,7 +49,9 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     let ended = plan.run(|run| outcome.runs.push(run));
     let subject = plan.subjects.first().context("a plan has a subject")?.name();
     outcome.ratios = metrics::ratios(&outcome.runs, subject);
-    report::text::print(&outcome);
+    if !outcome.runs.is_empty() {
+        report::text::print(&outcome);
+    }
     if let Some(path) = &cli.json {
         report::json::write(path, &outcome)?;
     }
