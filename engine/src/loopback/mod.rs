@@ -24,7 +24,7 @@
 //! ```
 //! use leveret_engine::loopback::{Loopback, LoopbackConfig};
 //! let loopback = Loopback::start(LoopbackConfig::default()).unwrap();
-//! println!("{}", loopback.url()); // amqp://guest:guest@127.0.0.1:…/
+//! println!("{}", loopback.url()); // amqp://guest:guest@127.0.0.1:…/%2f
 //! loopback.stop();
 //! ```
 
@@ -199,10 +199,11 @@ impl Loopback {
         self.addr
     }
 
-    /// Where it listens, as an AMQP URL of the virtual host `/` for guest.
+    /// Where it listens, as an AMQP URL for guest. The virtual host `/` is spelled `%2f`, which
+    /// every reader of such URLs understands alike.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@{}/", self.addr)
+        format!("amqp://guest:guest@{}/%2f", self.addr)
     }
 
     /// What it has counted.

@@ -134,7 +134,7 @@ impl Sink {
     /// Where it listens, as an AMQP URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@{}/", self.addr())
+        format!("amqp://guest:guest@{}/%2f", self.addr())
     }
 
     /// Publications seen so far.

@@ -48,7 +48,7 @@ impl Source {
     /// Where it listens, as an AMQP URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@{}/", self.addr())
+        format!("amqp://guest:guest@{}/%2f", self.addr())
     }
 
     /// Deliveries sent so far.

@@ -48,6 +48,7 @@ impl Client {
     pub(super) fn raw(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
         Self { stream, buffer: Vec::new(), frame_max: 131_072 }
     }
 

@@ -61,7 +61,6 @@ fn frames_may_arrive_one_byte_at_a_time() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare_queue("q");
-    client.stream.set_nodelay(true).unwrap();
     let mut bytes = Vec::new();
     Publish { routing_key: "q", ..Publish::default() }.encode_frame(1, &mut bytes);
     Properties::new().encode_frame(1, 5, &mut bytes);
