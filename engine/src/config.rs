@@ -169,7 +169,8 @@ pub struct ConnectionConfig {
     /// TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged by the peer's kernel; default 2 s,
     /// 0 = the system's default.
     pub user_timeout: Duration,
-    /// What a channel keeps in memory for sending: waiting, and sent but unconfirmed; default 4 MiB.
+    /// What a channel keeps in memory for sending: waiting, and sent but unconfirmed; default 1 MiB,
+    /// which stays in the caches of both cores.
     pub outbox_bytes: usize,
     /// Size of a receive block; default 64 KiB.
     pub block_bytes: usize,
@@ -197,7 +198,7 @@ impl ConnectionConfig {
             connect_deadline: Duration::ZERO,
             operation_timeout: Duration::from_secs(10),
             user_timeout: Duration::from_secs(2),
-            outbox_bytes: 4 << 20,
+            outbox_bytes: 1 << 20,
             block_bytes: 64 << 10,
             blocks_max: 128,
             recovery: Recovery::default(),

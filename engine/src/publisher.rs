@@ -266,7 +266,7 @@ impl Publisher {
         if scratch.frames.capacity() <= SCRATCH_BYTES {
             SCRATCH.with(|cell| cell.replace(scratch));
         }
-        pushed.map(|()| Confirm { ticket, channel: Arc::clone(channel) })
+        pushed.map(|()| Confirm { pending: ticket.map(|ticket| (ticket, Arc::clone(channel))) })
     }
 
     fn render(&self, scratch: &mut Scratch, payload: &Payload<'_>) {
@@ -397,8 +397,8 @@ impl<'a> From<&'a Bytes> for Payload<'a> {
 /// publication goes its way.
 #[must_use = "a dropped confirm waits for nothing"]
 pub struct Confirm {
-    ticket: Option<Ticket<Outcome>>,
-    channel: Arc<ChannelShared>,
+    /// `None` where nothing more will be known.
+    pending: Option<(Ticket<Outcome>, Arc<ChannelShared>)>,
 }
 
 impl Confirm {
@@ -413,11 +413,13 @@ impl Future for Confirm {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let Some(ticket) = &mut self.ticket else { return Poll::Ready(Outcome::Sent) };
+        let Some((ticket, channel)) = &mut self.pending else {
+            return Poll::Ready(Outcome::Sent);
+        };
         let token = ticket.token();
         let Poll::Ready(answer) = Pin::new(ticket).poll(cx) else { return Poll::Pending };
         Poll::Ready(answer.unwrap_or_else(|error| {
-            let withdrawn = self.channel.outbox.withdraw(token);
+            let withdrawn = channel.outbox.withdraw(token);
             let error = match error {
                 TicketError::TimedOut => Error::timed_out("the broker's confirm"),
                 TicketError::Aborted => Error::stopped(),

@@ -99,6 +99,8 @@ impl Seat {
         };
         segment.cut(TURN);
         if !self.shared.options.confirms {
+            // Callers fill the next buffer while this one is being sent.
+            self.shared.outbox.announce_room();
             return (segment, None);
         }
         let size = segment.size();
@@ -122,10 +124,7 @@ impl Seat {
                 kept.written = written;
                 kept.segment = Some(segment);
             }
-            None => {
-                self.recycle(segment);
-                self.shared.outbox.announce_room();
-            }
+            None => self.recycle(segment),
         }
     }
 
