@@ -192,8 +192,9 @@ impl Broker {
     pub fn queues_of(&self, vhost: &str) -> Vec<QueueCount> {
         let vhost = vhost_name(vhost);
         let listing = self.eval(&format!(
-            "unicode:characters_to_binary([try [{{name, {{resource, _, queue, N}}}}, {{messages, M}}, \
-             {{consumers, C}}] = rabbit_amqqueue:info(Q, [name, messages, consumers]), \
+            "unicode:characters_to_binary([try [{{name, {{resource, _, queue, N}}}}, \
+             {{messages, M}}, {{consumers, C}}] = \
+             rabbit_amqqueue:info(Q, [name, messages, consumers]), \
              io_lib:format(\"~b ~b ~ts~n\", [M, C, N]) catch _:_ -> [] end \
              || Q <- rabbit_amqqueue:list(<<\"{vhost}\">>)])."
         ));
