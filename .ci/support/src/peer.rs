@@ -13,6 +13,9 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+/// Where the scripts lie in the repository.
+const SCRIPTS: &str = ".ci/support/peers";
+
 /// Importing oslo.messaging takes seconds of CPU on a machine busy with other tests.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 /// Default patience of [`Peer::ask`]; above any timeout a test gives the peer itself.
@@ -37,7 +40,7 @@ impl Peer {
         let errors = NamedTempFile::new().expect("the temporary folder is writable");
         let mut python = Command::new(python())
             .arg("-u")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script))
+            .arg(root().join(SCRIPTS).join(script))
             .args(arguments)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONWARNINGS", "ignore")
@@ -156,9 +159,15 @@ fn python() -> PathBuf {
 }
 
 fn target() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => root.join(folder),
-        None => root.join("target"),
-    }
+    let folder = std::env::var_os("CARGO_TARGET_DIR");
+    root().join(folder.unwrap_or_else(|| "target".into()))
+}
+
+/// The repository, as cargo names it to the running test: a binary may have been built in
+/// another place. Outside of cargo, the place where it was built.
+fn root() -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or(built, PathBuf::from);
+    let root = package.ancestors().find(|folder| folder.join(SCRIPTS).is_dir());
+    root.expect("the repository holds its peers").to_path_buf()
 }
