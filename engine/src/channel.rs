@@ -13,8 +13,9 @@ use crate::{Consumer, ConsumerHandle, Engine, Error, Properties, Publisher, Rout
 
 /// An open channel. Cloning is cheap.
 ///
-/// A channel exception (404, 405, 406 …) fails the operation that caused it and everything unconfirmed on the
-/// channel; the channel itself is opened again under the same number, and its consumers consume again.
+/// A channel exception (404, 405, 406 …) fails the operation that caused it and everything
+/// unconfirmed on the channel; the channel itself is opened again under the same number, and its
+/// consumers consume again.
 #[derive(Clone)]
 pub struct Channel {
     shared: Arc<ChannelShared>,
@@ -43,15 +44,15 @@ impl Channel {
     /// Declares an exchange (AMQP 1.7.2.1), or only asks whether it exists (`passive`).
     ///
     /// # Errors
-    /// `ChannelClosed` with 406 when it exists with other properties, 404 when `passive` and missing;
-    /// `TimedOut`, `ConnectionClosed`, `Stopped`. So for every operation of a channel.
+    /// `ChannelClosed` with 406 when it exists with other properties, 404 when `passive` and
+    /// missing; `TimedOut`, `ConnectionClosed`, `Stopped`. So for every operation of a channel.
     pub async fn declare_exchange(&self, declare: ExchangeDeclare) -> Result<(), Error> {
         let passive = declare.passive;
         self.method(declare.method()?, !passive).await.map(drop)
     }
 
-    /// Declares a queue (AMQP 1.7.2.1), or only asks about it (`passive`). An empty name is replaced by a
-    /// unique one, so that the queue keeps its name after a reconnect.
+    /// Declares a queue (AMQP 1.7.2.1), or only asks about it (`passive`). An empty name is
+    /// replaced by a unique one, so that the queue keeps its name after a reconnect.
     ///
     /// # Errors
     /// As [`Channel::declare_exchange`]; 405 when it is exclusive to another connection.
@@ -139,7 +140,8 @@ impl Channel {
         self.method(AMQPClass::Basic(basic::AMQPMethod::Qos(qos)), false).await.map(drop)
     }
 
-    /// A publisher for one route and one set of properties. Cheap to clone; make it once, publish often.
+    /// A publisher for one route and one set of properties. Cheap to clone; make it once, publish
+    /// often.
     ///
     /// # Errors
     /// `Config` when a name is longer than 255 bytes or the properties do not fit one frame.
@@ -149,8 +151,8 @@ impl Channel {
 
     /// Consumes into a bounded inbox, from which any thread or task takes deliveries.
     ///
-    /// While the inbox is full its connection is not read (heartbeats go on): without a prefetch give such
-    /// a consumer a connection of its own.
+    /// While the inbox is full its connection is not read (heartbeats go on): without a prefetch
+    /// give such a consumer a connection of its own.
     ///
     /// # Errors
     /// As [`Channel::declare_exchange`]; 403 when another consumer is exclusive.
@@ -160,7 +162,8 @@ impl Channel {
         Ok(Consumer::new(inbox, handle))
     }
 
-    /// Consumes into a sink that runs on the shard's thread: the lowest latency, and no blocking allowed.
+    /// Consumes into a sink that runs on the shard's thread: the lowest latency, and no blocking
+    /// allowed.
     ///
     /// # Errors
     /// As [`Channel::consume`].

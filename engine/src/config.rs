@@ -26,8 +26,8 @@ pub struct EngineConfig {
     pub cores: Cores,
     /// Which backend runs them; default: io_uring where it is allowed.
     pub backend: BackendChoice,
-    /// How long a shard keeps polling before it sleeps; default 0. Buys latency with a core: give such a
-    /// shard a core of its own.
+    /// How long a shard keeps polling before it sleeps; default 0. Buys latency with a core: give
+    /// such a shard a core of its own.
     pub busy_poll: Duration,
 }
 
@@ -120,8 +120,8 @@ pub enum Login {
 pub struct Recovery {
     /// Reconnect at all; default yes.
     pub enabled: bool,
-    /// First wait after every host failed once; default 100 ms. Doubled each round, and a random part of
-    /// it is taken (full jitter), so that clients do not come back together.
+    /// First wait after every host failed once; default 100 ms. Doubled each round, and a random
+    /// part of it is taken (full jitter), so that clients do not come back together.
     pub backoff: Duration,
     /// Longest wait; default 30 s.
     pub backoff_max: Duration,
@@ -149,8 +149,8 @@ pub struct ConnectionConfig {
     pub login: Login,
     /// Name shown by RabbitMQ's management tools; default empty.
     pub connection_name: String,
-    /// Heartbeat interval asked for; default 10 s, 0 = none. The smaller of both sides' is used, in whole
-    /// seconds; a peer silent for two intervals is dead.
+    /// Heartbeat interval asked for; default 10 s, 0 = none. The smaller of both sides' is used, in
+    /// whole seconds; a peer silent for two intervals is dead.
     pub heartbeat: Duration,
     /// Largest frame in bytes; default 131072, at least 8192 (RabbitMQ 4.1's minimum).
     pub frame_max: u32,
@@ -166,15 +166,16 @@ pub struct ConnectionConfig {
     pub connect_deadline: Duration,
     /// How long a declaration or another request may take; default 10 s.
     pub operation_timeout: Duration,
-    /// TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged by the peer's kernel; default 2 s,
-    /// 0 = the system's default.
+    /// TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged by the peer's kernel; default
+    /// 2 s, 0 = the system's default.
     pub user_timeout: Duration,
-    /// What a channel keeps in memory for sending: waiting, and sent but unconfirmed; default 1 MiB,
-    /// which stays in the caches of both cores.
+    /// What a channel keeps in memory for sending: waiting, and sent but unconfirmed; default 1
+    /// MiB, which stays in the caches of both cores.
     pub outbox_bytes: usize,
     /// Size of a receive block; default 64 KiB.
     pub block_bytes: usize,
-    /// Receive blocks a connection keeps; default 128. When slices of all of them are held, reading stops.
+    /// Receive blocks a connection keeps; default 128. When slices of all of them are held, reading
+    /// stops.
     pub blocks_max: usize,
     /// Reconnecting.
     pub recovery: Recovery,
@@ -239,7 +240,8 @@ impl ConnectionConfig {
 pub struct ChannelOptions {
     /// Publisher confirms (RabbitMQ extension `confirm.select`); default on.
     pub confirms: bool,
-    /// Deliveries the broker may leave unacknowledged per consumer (`basic.qos`); default 0 = no limit.
+    /// Deliveries the broker may leave unacknowledged per consumer (`basic.qos`); default 0 = no
+    /// limit.
     pub prefetch: u16,
 }
 

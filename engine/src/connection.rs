@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use crate::shard::{ChannelShared, ConnectionShared, ConnectionState, Operation};
 use crate::{Channel, ChannelOptions, Engine, Error, ErrorKind};
 
-/// An open connection. Cloning is cheap; when the last handle of it and of its channels, publishers and
-/// consumers is dropped, it flushes and closes.
+/// An open connection. Cloning is cheap; when the last handle of it and of its channels, publishers
+/// and consumers is dropped, it flushes and closes.
 ///
-/// A lost connection comes back by itself (see [`crate::Recovery`]): channels keep their numbers, what was
-/// declared is declared again, consumers consume again.
+/// A lost connection comes back by itself (see [`crate::Recovery`]): channels keep their numbers,
+/// what was declared is declared again, consumers consume again.
 #[derive(Clone)]
 pub struct Connection {
     shared: Arc<ConnectionShared>,
@@ -45,8 +45,8 @@ impl Connection {
     /// Opens a channel.
     ///
     /// # Errors
-    /// `TimedOut` after the connection's `operation_timeout`, `ConnectionClosed`, `ChannelClosed` when the
-    /// broker allows no more channels, `Stopped`.
+    /// `TimedOut` after the connection's `operation_timeout`, `ConnectionClosed`, `ChannelClosed`
+    /// when the broker allows no more channels, `Stopped`.
     pub async fn open_channel(&self, options: ChannelOptions) -> Result<Channel, Error> {
         let number = self.shared.next_channel(self.channel_max).ok_or_else(|| {
             Error::new(ErrorKind::ChannelClosed, "every channel number of this connection is used")

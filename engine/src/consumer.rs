@@ -1,7 +1,7 @@
 //! The road up, as callers see it: a bounded inbox between the shard and user code.
 //!
-//! Invariant: the shard hands over one batch per read under one lock with one wake-up. Whoever empties a full
-//! inbox to its half rings the reader.
+//! Invariant: the shard hands over one batch per read under one lock with one wake-up. Whoever
+//! empties a full inbox to its half rings the reader.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,8 +32,8 @@ impl ConsumerHandle {
         &self.consumer_tag
     }
 
-    /// Asks the broker to deliver no more; resolves when it has agreed. Deliveries on their way are given
-    /// back to the queue.
+    /// Asks the broker to deliver no more; resolves when it has agreed. Deliveries on their way are
+    /// given back to the queue.
     ///
     /// # Errors
     /// `TimedOut`, `ConnectionClosed`, `ChannelClosed`, `Stopped`.
@@ -76,11 +76,12 @@ impl Consumer {
         Self { inbox, handle, batch: VecDeque::new() }
     }
 
-    /// The next delivery; `None` after the consumer was cancelled. Dropping the future loses nothing.
+    /// The next delivery; `None` after the consumer was cancelled. Dropping the future loses
+    /// nothing.
     ///
     /// # Errors
-    /// Why the consumer ended, once: the broker took its queue away and it could not be made again, or the
-    /// connection was closed.
+    /// Why the consumer ended, once: the broker took its queue away and it could not be made again,
+    /// or the connection was closed.
     pub async fn next(&mut self) -> Result<Option<Delivery>, Error> {
         if self.batch.is_empty() {
             let (inbox, batch) = (&self.inbox, &mut self.batch);
@@ -134,7 +135,8 @@ impl Consumer {
     }
 }
 
-/// A dropped consumer stops: nobody else would ever take its deliveries. What it held goes back to the queue.
+/// A dropped consumer stops: nobody else would ever take its deliveries. What it held goes back to
+/// the queue.
 impl Drop for Consumer {
     fn drop(&mut self) {
         let deliveries = std::mem::take(&mut self.inbox.lock().queue);

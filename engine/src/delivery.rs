@@ -10,8 +10,8 @@ use crate::wire::PropertiesView;
 
 /// A message delivered to a consumer.
 ///
-/// Dropping it without an answer leaves it unacknowledged: the broker delivers it again when the channel or
-/// connection ends, and it counts against the prefetch until then.
+/// Dropping it without an answer leaves it unacknowledged: the broker delivers it again when the
+/// channel or connection ends, and it counts against the prefetch until then.
 pub struct Delivery {
     content: Content,
     delivery_tag: u64,

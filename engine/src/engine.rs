@@ -11,8 +11,8 @@ use crate::{
     BackendKind, Connection, ConnectionConfig, Cores, EngineConfig, Error, ErrorKind, reactor,
 };
 
-/// A set of shards that run connections. Cloning is cheap; the last clone dropped stops the shards without
-/// waiting for them, [`Engine::stop`] waits.
+/// A set of shards that run connections. Cloning is cheap; the last clone dropped stops the shards
+/// without waiting for them, [`Engine::stop`] waits.
 ///
 /// ```no_run
 /// use leveret_engine::{Engine, EngineConfig, ConnectionConfig};
@@ -38,8 +38,8 @@ impl Engine {
     /// Starts the shards and their threads.
     ///
     /// # Errors
-    /// `Backend` when io_uring is insisted on and not available, when a core is outside the allowed set, or
-    /// when the system gives no thread.
+    /// `Backend` when io_uring is insisted on and not available, when a core is outside the allowed
+    /// set, or when the system gives no thread.
     pub fn start(config: EngineConfig) -> Result<Self, Error> {
         let refused = |error: &dyn ToString| Error::new(ErrorKind::Backend, error.to_string());
         let backend = reactor::choose(config.backend).map_err(|error| refused(&error))?;
@@ -68,8 +68,8 @@ impl Engine {
         self.inner.backend
     }
 
-    /// Opens a connection on the next shard. Resolves when the broker has opened it, or when every host has
-    /// failed (and `connect_deadline` has passed).
+    /// Opens a connection on the next shard. Resolves when the broker has opened it, or when every
+    /// host has failed (and `connect_deadline` has passed).
     ///
     /// Dropping the future closes the connection when it opens.
     ///
@@ -109,8 +109,8 @@ impl Engine {
         self.inner.shards.iter().map(|shard| shard.stats.read()).collect()
     }
 
-    /// Flushes and closes every connection, for 2 s at most, and ends the shards. Every wait ends with
-    /// `Stopped`.
+    /// Flushes and closes every connection, for 2 s at most, and ends the shards. Every wait ends
+    /// with `Stopped`.
     pub fn stop(&self) {
         self.inner.tell_stop();
         let mut threads = self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,8 +16,8 @@ pub enum Outcome {
     Nacked,
     /// No byte of it left this process.
     NotSent(Error),
-    /// It may have reached the broker, or not: the connection or channel ended before the confirm, or the
-    /// deadline came first.
+    /// It may have reached the broker, or not: the connection or channel ended before the confirm,
+    /// or the deadline came first.
     MaybeSent(Error),
 }
 

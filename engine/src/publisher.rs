@@ -18,8 +18,8 @@ use crate::wire::{
 };
 use crate::{Engine, Error, ErrorKind, Outcome};
 
-/// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy against
-/// a reference count and a further send lies between 4 and 16 KiB.
+/// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy
+/// against a reference count and a further send lies between 4 and 16 KiB.
 const LARGE: usize = 8 << 10;
 /// A scratch that grew beyond this is given back to the allocator.
 const SCRATCH_BYTES: usize = 1 << 20;
@@ -39,7 +39,8 @@ pub struct Route {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The channel's send budget is used up: the broker is slower than its publishers, blocked, or away.
+    /// The channel's send budget is used up: the broker is slower than its publishers, blocked, or
+    /// away.
     #[error("the outbox is full; wait for room, publish less, or raise outbox_bytes")]
     Full,
     /// There was no room before the deadline.
@@ -50,8 +51,8 @@ pub enum PublishError {
     Closed(Error),
 }
 
-/// Publishes to one route with one set of properties. Clones share a channel, and with it the order of
-/// publications: one thread's publications stay in their order.
+/// Publishes to one route with one set of properties. Clones share a channel, and with it the order
+/// of publications: one thread's publications stay in their order.
 ///
 /// ```no_run
 /// # async fn example(channel: leveret_engine::Channel) -> Result<(), Box<dyn std::error::Error>> {
@@ -122,14 +123,15 @@ impl Publisher {
         Self { watched: false, ..self.clone() }
     }
 
-    /// A publisher whose unconfirmed publications are sent again after a reconnect, in order and before
-    /// newer ones: at least once instead of at most once. Needs a channel with confirms.
+    /// A publisher whose unconfirmed publications are sent again after a reconnect, in order and
+    /// before newer ones: at least once instead of at most once. Needs a channel with confirms.
     #[must_use]
     pub fn retained(&self) -> Self {
         Self { retain: true, ..self.clone() }
     }
 
-    /// Takes `body` into the outbox at once or not at all. The confirm ends at `timeout` at the latest.
+    /// Takes `body` into the outbox at once or not at all. The confirm ends at `timeout` at the
+    /// latest.
     ///
     /// # Errors
     /// `Full`, `Closed`.
@@ -142,8 +144,8 @@ impl Publisher {
         self.attempt(self.deadline(timeout), |scratch| self.render(scratch, &payload))
     }
 
-    /// Takes `body` into the outbox, waiting for room; the confirm ends at `timeout` at the latest too.
-    /// Dropping the future before it resolves publishes nothing.
+    /// Takes `body` into the outbox, waiting for room; the confirm ends at `timeout` at the latest
+    /// too. Dropping the future before it resolves publishes nothing.
     ///
     /// # Errors
     /// `TimedOut`, `Closed`.
@@ -178,9 +180,9 @@ impl Publisher {
         }
     }
 
-    /// [`Publisher::try_publish`] of a body that `write` appends to the thread's scratch: no buffer of its
-    /// own, no copy but the one into the outbox. `write` runs under no lock; it is called again when the
-    /// agreed frame size changed meanwhile.
+    /// [`Publisher::try_publish`] of a body that `write` appends to the thread's scratch: no buffer
+    /// of its own, no copy but the one into the outbox. `write` runs under no lock; it is called
+    /// again when the agreed frame size changed meanwhile.
     ///
     /// # Errors
     /// `Full`, `Closed`.
@@ -299,7 +301,8 @@ impl Publisher {
         let frames = &mut scratch.frames;
         let head = template.len();
         if route.mandatory {
-            // The fingerprint is of the bare body, so it is taken before the body is cut into frames.
+            // The fingerprint is of the bare body, so it is taken before the body is cut into
+            // frames.
             template.render(0, frames);
             let start = open_body(frames);
             write(frames);

@@ -11,8 +11,8 @@ use super::Slice;
 
 /// The body of a delivery or of a returned publishing.
 ///
-/// Large bodies keep the receive blocks of their connection busy until they are dropped; a consumer that
-/// wants to keep one for long copies it (`to_vec`).
+/// Large bodies keep the receive blocks of their connection busy until they are dropped; a consumer
+/// that wants to keep one for long copies it (`to_vec`).
 #[derive(Clone, Debug, Default)]
 pub struct Body(Pieces);
 
@@ -66,7 +66,8 @@ impl Body {
         one.into_iter().chain(many.iter().map(AsRef::as_ref))
     }
 
-    /// The whole body as one slice: borrowed where it lies in one piece, joined (one copy) otherwise.
+    /// The whole body as one slice: borrowed where it lies in one piece, joined (one copy)
+    /// otherwise.
     #[must_use]
     pub fn contiguous(&self) -> Cow<'_, [u8]> {
         match &self.0 {

@@ -1,8 +1,9 @@
 //! Receive blocks of one connection: allocated on demand up to a bound, reused last-in first-out.
 //!
-//! Invariant: `free` and `lent` together never hold more than `blocks_max` blocks, and a block taken for
-//! filling is held by nobody else. An empty pool is an answer (`None`), not an allocation: the reader then
-//! stops reading, and TCP and the broker's prefetch stop the sender. Not here: waiting.
+//! Invariant: `free` and `lent` together never hold more than `blocks_max` blocks, and a block
+//! taken for filling is held by nobody else. An empty pool is an answer (`None`), not an
+//! allocation: the reader then stops reading, and TCP and the broker's prefetch stop the sender.
+//! Not here: waiting.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,8 +37,8 @@ impl BufferPool {
 
     /// A block to fill, or `None` when every block is still lent out.
     ///
-    /// `beyond` allows one more than the bound: the rest of a message that has begun must be taken in,
-    /// or its slices would wait for themselves for ever. Such a block is not kept afterwards.
+    /// `beyond` allows one more than the bound: the rest of a message that has begun must be taken
+    /// in, or its slices would wait for themselves for ever. Such a block is not kept afterwards.
     pub(crate) fn take(&mut self, beyond: bool) -> Option<Vec<u8>> {
         if let Some(block) = self.free.pop() {
             return Some(self.open(block));

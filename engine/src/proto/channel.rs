@@ -1,7 +1,7 @@
 //! One channel: opening, its requests (one unanswered at a time, AMQP 4.3), flow, closing.
 //!
-//! Invariant: every request ends once, in a reply or in the end of its channel. Not here: content bytes
-//! (`content`) and what the requests mean.
+//! Invariant: every request ends once, in a reply or in the end of its channel. Not here: content
+//! bytes (`content`) and what the requests mean.
 
 use std::collections::VecDeque;
 

@@ -1,9 +1,10 @@
 //! The ledger of publisher confirms of one channel.
 //!
-//! The broker numbers publications in order from 1, so outstanding ones are a window of tags, kept as *runs*:
-//! the records of one buffer that was handed to the socket, with what it takes to send them again (`P`).
-//! A `multiple` ack is a prefix of the window. Invariant: a record leaves the ledger exactly once. Not here:
-//! timeouts (the ticket's business) and what is done with the buffers.
+//! The broker numbers publications in order from 1, so outstanding ones are a window of tags, kept
+//! as *runs*: the records of one buffer that was handed to the socket, with what it takes to send
+//! them again (`P`). A `multiple` ack is a prefix of the window. Invariant: a record leaves the
+//! ledger exactly once. Not here: timeouts (the ticket's business) and what is done with the
+//! buffers.
 
 use std::collections::VecDeque;
 
@@ -12,7 +13,8 @@ use std::collections::VecDeque;
 pub(crate) struct Record {
     /// Where its bytes end in the buffer.
     pub(crate) end: u32,
-    /// Fingerprint of a mandatory publication (exchange, key and body), by which its return is known.
+    /// Fingerprint of a mandatory publication (exchange, key and body), by which its return is
+    /// known.
     pub(crate) fingerprint: u32,
     /// The ticket that waits for its outcome; 0 when nobody does.
     pub(crate) token: u64,
@@ -66,8 +68,8 @@ impl<P> Ledger<P> {
         self.runs.push_back(Run { first, open: records.len(), records, kept });
     }
 
-    /// The broker's ack or nack. Calls `each` for every publication it settles and `done` with every run
-    /// that is settled whole. False when the tag was never published.
+    /// The broker's ack or nack. Calls `each` for every publication it settles and `done` with
+    /// every run that is settled whole. False when the tag was never published.
     pub(crate) fn settle(
         &mut self,
         tag: u64,
@@ -105,8 +107,9 @@ impl<P> Ledger<P> {
         true
     }
 
-    /// A `basic.return` carries no tag, and precedes its ack: it belongs to the oldest outstanding mandatory
-    /// publication with this fingerprint. Answers its token, and the ack that follows settles silently.
+    /// A `basic.return` carries no tag, and precedes its ack: it belongs to the oldest outstanding
+    /// mandatory publication with this fingerprint. Answers its token, and the ack that follows
+    /// settles silently.
     pub(crate) fn returned(&mut self, fingerprint: u32) -> Option<u64> {
         if self.mandatory == 0 {
             return None;
@@ -121,7 +124,8 @@ impl<P> Ledger<P> {
         Some(std::mem::take(&mut record.token))
     }
 
-    /// The connection or channel is gone: gives up every run, oldest first, and counts tags from 1 again.
+    /// The connection or channel is gone: gives up every run, oldest first, and counts tags from 1
+    /// again.
     pub(crate) fn reset(&mut self, mut each: impl FnMut(Vec<Record>, P)) {
         for run in self.runs.drain(..) {
             each(run.records, run.kept);

@@ -1,7 +1,9 @@
-//! The connection: routes frames by channel number, answers what must be answered, keeps the two clocks.
+//! The connection: routes frames by channel number, answers what must be answered, keeps the two
+//! clocks.
 //!
-//! Invariant: the output holds whole frames only, so the writer may put publications before or after it.
-//! Not here: publications (rendered by their callers), confirms (`confirms`), acknowledgements (`unacked`).
+//! Invariant: the output holds whole frames only, so the writer may put publications before or
+//! after it. Not here: publications (rendered by their callers), confirms (`confirms`),
+//! acknowledgements (`unacked`).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -151,7 +153,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Opens a channel; `channel.open-ok` answers `token`. False when the number is out of range or taken.
+    /// Opens a channel; `channel.open-ok` answers `token`. False when the number is out of range or
+    /// taken.
     pub(crate) fn open_channel(&mut self, channel: u16, token: u64) -> bool {
         let frames = &mut self.frames;
         if channel == 0 || channel > frames.channel_max || frames.channels.contains_key(&channel) {
@@ -287,8 +290,8 @@ impl Frames {
                 let (code, text) = (close.reply_code, close.reply_text.to_string());
                 on(Event::ChannelClosed { channel: number, code, text });
             }
-            // RabbitMQ sends no flow to publishers since 2.0; it is answered as AMQP asks and otherwise
-            // left to TCP.
+            // RabbitMQ sends no flow to publishers since 2.0; it is answered as AMQP asks and
+            // otherwise left to TCP.
             AMQPClass::Channel(channel::AMQPMethod::Flow(flow)) => {
                 let reply = channel::AMQPMethod::FlowOk(channel::FlowOk { active: flow.active });
                 self.put(number, &AMQPClass::Channel(reply));
@@ -344,8 +347,8 @@ fn unexpected(what: &'static str, channel: u16) -> ProtoError {
     ProtoError::Unexpected { what, channel }
 }
 
-/// A peer that refuses our protocol header answers with its own (AMQP 4.2.2); one that is no AMQP server
-/// answers with whatever it speaks.
+/// A peer that refuses our protocol header answers with its own (AMQP 4.2.2); one that is no AMQP
+/// server answers with whatever it speaks.
 fn check_greeting(input: &[u8]) -> Result<(), ProtoError> {
     match input {
         [b'A', b'M', b'Q', b'P', rest @ ..] => match rest {

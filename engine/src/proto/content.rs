@@ -1,8 +1,8 @@
 //! Method, header and body frames into one content.
 //!
-//! Small contents are copied once into dense memory that many of them share (`arena`); the pieces of large
-//! bodies stay slices of the blocks they arrived in. Invariant: a body never grows beyond what its header
-//! announced, and what a header announces allocates nothing.
+//! Small contents are copied once into dense memory that many of them share (`arena`); the pieces
+//! of large bodies stay slices of the blocks they arrived in. Invariant: a body never grows beyond
+//! what its header announced, and what a header announces allocates nothing.
 
 use bytes::{Bytes, BytesMut};
 
@@ -10,8 +10,8 @@ use super::ProtoError;
 use crate::buffer::{Block, Body};
 use crate::wire::{ContentHeader, Deliver, HotMethod, PropertiesView, Return};
 
-/// Bodies up to this size are copied, larger ones sliced. A slice of a 140-byte body costs as much as its
-/// copy and keeps a whole receive block busy; at 64 KiB the slice is eighty times cheaper.
+/// Bodies up to this size are copied, larger ones sliced. A slice of a 140-byte body costs as much
+/// as its copy and keeps a whole receive block busy; at 64 KiB the slice is eighty times cheaper.
 const SMALL: u64 = 1024;
 /// The arena grows in steps of this many bytes, freed when the last content in it is dropped.
 const ARENA: usize = 64 * 1024;

@@ -1,7 +1,8 @@
 //! Two deadlines: when we owe the peer a sign of life, and when its silence means death.
 //!
-//! AMQP 4.2.7 and RabbitMQ's heartbeat guide: any traffic counts; a peer sends at half the agreed interval,
-//! and two missed intervals mean the connection is gone. An interval of zero switches both off.
+//! AMQP 4.2.7 and RabbitMQ's heartbeat guide: any traffic counts; a peer sends at half the agreed
+//! interval, and two missed intervals mean the connection is gone. An interval of zero switches
+//! both off.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,9 @@
 //! Bytes into frames: many frames a read, and one frame over many reads.
 //!
-//! Methods and headers are handed out whole (joined in `carry` where a block ends inside one); bodies are
-//! handed out in the pieces they arrived in, so that no body byte is copied here. Invariant: `carry` never
-//! grows beyond one frame of the agreed size, because the header is checked before anything is kept.
+//! Methods and headers are handed out whole (joined in `carry` where a block ends inside one);
+//! bodies are handed out in the pieces they arrived in, so that no body byte is copied here.
+//! Invariant: `carry` never grows beyond one frame of the agreed size, because the header is
+//! checked before anything is kept.
 
 use super::ProtoError;
 use crate::wire::{FRAME_END, FrameHeader, FrameKind, FrameView, WireError};
@@ -43,7 +44,8 @@ impl Inbound {
         self.frame_max = frame_max;
     }
 
-    /// The next item of `input`, from `*at`, which moves forward; `None` when more bytes are needed.
+    /// The next item of `input`, from `*at`, which moves forward; `None` when more bytes are
+    /// needed.
     pub(super) fn next<'a>(
         &'a mut self,
         input: &'a [u8],

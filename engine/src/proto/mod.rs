@@ -8,9 +8,10 @@
 //!                     ▲──────────────────── close from the broker, answered ───────────────────┘
 //! ```
 //!
-//! The contract: after every `handle_*` or command, drain the output with `take_output`; events come through
-//! the closure given to `handle_input`, in wire order. After an error the machine is done; drop it.
-//! Invariant: nothing here knows sockets, threads or a clock: `now` is always an argument.
+//! The contract: after every `handle_*` or command, drain the output with `take_output`; events
+//! come through the closure given to `handle_input`, in wire order. After an error the machine is
+//! done; drop it. Invariant: nothing here knows sockets, threads or a clock: `now` is always an
+//! argument.
 
 mod channel;
 mod confirms;

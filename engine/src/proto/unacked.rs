@@ -1,7 +1,9 @@
-//! Deliveries of one channel that are not yet acknowledged, kept so that acks can be merged into `multiple`.
+//! Deliveries of one channel that are not yet acknowledged, kept so that acks can be merged into
+//! `multiple`.
 //!
-//! Delivery tags are handed out by the broker in order, so the open ones are a window. Invariant: a tag is
-//! answered at most once; a tag outside the window is dropped (answering it would close the channel: 406).
+//! Delivery tags are handed out by the broker in order, so the open ones are a window. Invariant: a
+//! tag is answered at most once; a tag outside the window is dropped (answering it would close the
+//! channel: 406).
 
 use std::collections::VecDeque;
 

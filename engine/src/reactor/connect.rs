@@ -11,8 +11,8 @@ use tokio::net::{TcpStream, lookup_host};
 /// What is asked of a socket before bytes move.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketOptions {
-    /// How long sent bytes may stay unacknowledged by the peer's kernel (TCP_USER_TIMEOUT); zero leaves
-    /// the system's default.
+    /// How long sent bytes may stay unacknowledged by the peer's kernel (TCP_USER_TIMEOUT); zero
+    /// leaves the system's default.
     pub(crate) user_timeout: Duration,
 }
 

@@ -1,7 +1,8 @@
 //! Busy polling: keeps the thread from sleeping for a while, without stopping its I/O.
 //!
-//! A task that yields in a loop would keep tokio from parking, and a parked thread is the only one that
-//! submits to the ring. An eventfd that is readable at every park makes each park return at once instead.
+//! A task that yields in a loop would keep tokio from parking, and a parked thread is the only one
+//! that submits to the ring. An eventfd that is readable at every park makes each park return at
+//! once instead.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,10 +1,10 @@
 //! Sockets, timers and the runtime of a shard. The word AMQP does not occur here.
 //!
 //! One small trait: owned buffers in, owned buffers out, nothing borrowed across an await. Three
-//! implementations: `uring` (tokio-uring), `epoll` (plain tokio) and `sim` (memory and a virtual clock).
-//! Rules that all of them keep: one read and one write in flight per socket; a read is never raced or
-//! dropped (a cancelled read loses its data), so deadlines are timers that shut the socket down; whoever
-//! holds a stream waits for its operations before dropping it.
+//! implementations: `uring` (tokio-uring), `epoll` (plain tokio) and `sim` (memory and a virtual
+//! clock). Rules that all of them keep: one read and one write in flight per socket; a read is
+//! never raced or dropped (a cancelled read loses its data), so deadlines are timers that shut the
+//! socket down; whoever holds a stream waits for its operations before dropping it.
 
 mod connect;
 mod epoll;
@@ -33,7 +33,8 @@ pub(crate) type Done<B> = (io::Result<usize>, B);
 pub(crate) trait Reactor: Clone + 'static {
     type Stream: Stream;
 
-    /// Connects to the first address of `host` that answers. Dropping the future abandons the attempt.
+    /// Connects to the first address of `host` that answers. Dropping the future abandons the
+    /// attempt.
     fn connect(
         &self,
         host: &str,

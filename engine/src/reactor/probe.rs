@@ -1,5 +1,5 @@
-//! Which backend runs here: asked once per shard, with a real ring and a real operation, because some
-//! filters refuse only `io_uring_enter`.
+//! Which backend runs here: asked once per shard, with a real ring and a real operation, because
+//! some filters refuse only `io_uring_enter`.
 
 use std::fmt;
 use std::future::Future;
@@ -11,7 +11,8 @@ use super::{Epoll, Uring, uring};
 /// What the user wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BackendChoice {
-    /// io_uring where the kernel and its filters allow it, epoll with one warning where they do not.
+    /// io_uring where the kernel and its filters allow it, epoll with one warning where they do
+    /// not.
     #[default]
     Auto,
     /// io_uring or an error.

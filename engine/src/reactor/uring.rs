@@ -1,9 +1,9 @@
 //! The reactor on io_uring, through tokio-uring's operations.
 //!
-//! Rules found by measuring, kept as tests beside (`probes`): the runtime is built with `Runtime::new` on the
-//! thread that runs it; never DEFER_TASKRUN (hangs) or SQPOLL; submissions leave when the thread parks, so no
-//! task may spin; a dropped stream leaves its descriptor open while a receive is pending, so: shut down,
-//! wait for the operations, then drop.
+//! Rules found by measuring, kept as tests beside (`probes`): the runtime is built with
+//! `Runtime::new` on the thread that runs it; never DEFER_TASKRUN (hangs) or SQPOLL; submissions
+//! leave when the thread parks, so no task may spin; a dropped stream leaves its descriptor open
+//! while a receive is pending, so: shut down, wait for the operations, then drop.
 
 use std::io;
 use std::ops::Range;

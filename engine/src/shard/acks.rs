@@ -1,7 +1,7 @@
 //! Acknowledgements from other threads, on their way to the shard.
 //!
-//! Bounded by what is unacknowledged. Each carries the epoch of its channel: an answer to a delivery of an
-//! older epoch is dropped, because its tag would close the new channel (406).
+//! Bounded by what is unacknowledged. Each carries the epoch of its channel: an answer to a
+//! delivery of an older epoch is dropped, because its tag would close the new channel (406).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

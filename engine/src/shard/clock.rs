@@ -1,6 +1,7 @@
 //! Who watches deadlines: one task per shard ticks while anything has one, and sleeps otherwise.
 //!
-//! Invariant: a slab that got its first deadline rings; the ticking task asks every slab before it sleeps.
+//! Invariant: a slab that got its first deadline rings; the ticking task asks every slab before it
+//! sleeps.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, Weak};

@@ -1,7 +1,7 @@
 //! One connection on its shard: its channels, who waits for what, and what each event means.
 //!
-//! Owned by the shard's thread; the cells are never borrowed across an await or a sink. Not here: sockets
-//! (`socket`), reconnecting (`redial`).
+//! Owned by the shard's thread; the cells are never borrowed across an await or a sink. Not here:
+//! sockets (`socket`), reconnecting (`redial`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -195,7 +195,8 @@ impl Conn {
         Ok(act(seat))
     }
 
-    /// The channel itself if it still exists, else any other: declarations belong to the connection.
+    /// The channel itself if it still exists, else any other: declarations belong to the
+    /// connection.
     pub(super) fn open_number(&self, wanted: u16) -> Option<u16> {
         let channels = self.channels.borrow();
         channels.contains_key(&wanted).then_some(wanted).or_else(|| channels.keys().next().copied())
@@ -304,7 +305,8 @@ impl Conn {
         }
     }
 
-    /// The broker ended a channel: whatever is unanswered on it has failed; the number is opened again.
+    /// The broker ended a channel: whatever is unanswered on it has failed; the number is opened
+    /// again.
     fn channel_closed(&self, channel: u16, code: u16, text: &str) {
         let words = format!("the broker closed channel {channel}: {code} {text}");
         let error = Error::with_code(ErrorKind::ChannelClosed, code, words);

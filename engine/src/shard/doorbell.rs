@@ -1,18 +1,19 @@
 //! Waking a sleeping task from another thread, only when it sleeps.
 //!
-//! A wake-up costs the caller microseconds, so it is paid on the edge alone: the sleeper announces its sleep,
-//! then looks again; the caller leaves its work, then looks for an announcement. Whatever the order, one of
-//! the two sees the other (loom-tested below). Not here: what the work is.
+//! A wake-up costs the caller microseconds, so it is paid on the edge alone: the sleeper announces
+//! its sleep, then looks again; the caller leaves its work, then looks for an announcement.
+//! Whatever the order, one of the two sees the other (loom-tested below). Not here: what the work
+//! is.
 
-#[cfg(loom)]
+#[cfg(leveret_loom)]
 use loom::sync::atomic::{AtomicBool, Ordering, fence};
-#[cfg(not(loom))]
+#[cfg(not(leveret_loom))]
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::task::{Context, Poll};
 
-#[cfg(not(loom))]
+#[cfg(not(leveret_loom))]
 use atomic_waker::AtomicWaker;
-#[cfg(loom)]
+#[cfg(leveret_loom)]
 use loom::future::AtomicWaker;
 
 #[derive(Debug)]
@@ -39,9 +40,9 @@ impl Doorbell {
         if work() {
             return Poll::Ready(());
         }
-        #[cfg(not(loom))]
+        #[cfg(not(leveret_loom))]
         self.waker.register(cx.waker());
-        #[cfg(loom)]
+        #[cfg(leveret_loom)]
         self.waker.register_by_ref(cx.waker());
         self.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -53,7 +54,7 @@ impl Doorbell {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, leveret_loom))]
 mod loom_tests {
     use loom::sync::Arc;
     use loom::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
 //! By what a returned publication is recognised: AMQP gives returns no tag.
 //!
-//! The same for the same exchange, key and body, however the body is cut. Two publications alike in all three
-//! cannot be told apart by anyone, so the older one is taken.
+//! The same for the same exchange, key and body, however the body is cut. Two publications alike in
+//! all three cannot be told apart by anyone, so the older one is taken.
 
 /// The fingerprint of a mandatory publication or of a return.
 pub(crate) fn fingerprint<'a>(

@@ -1,8 +1,10 @@
-//! A shard: one thread, one runtime, its connections. No shard talks to another, and nothing is global.
+//! A shard: one thread, one runtime, its connections. No shard talks to another, and nothing is
+//! global.
 //!
-//! `socket` joins `proto` and the reactor; `conn` and `seat` hold the state of a connection and its channels;
-//! `redial`, `repair` and `topology` bring things back; `outbox`, `acks`, `ticket` and `doorbell` are the border
-//! to other threads. Invariant: user code runs here only as a `DeliverySink`, which may store and wake.
+//! `socket` joins `proto` and the reactor; `conn` and `seat` hold the state of a connection and its
+//! channels; `redial`, `repair` and `topology` bring things back; `outbox`, `acks`, `ticket` and
+//! `doorbell` are the border to other threads. Invariant: user code runs here only as a
+//! `DeliverySink`, which may store and wake.
 
 mod acks;
 mod clock;

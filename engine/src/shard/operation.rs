@@ -1,7 +1,7 @@
 //! Everything a handle asks of its connection that is no publication, and how it is carried out.
 //!
-//! Invariant: every request ends in one answer before its deadline. What was declared is remembered as an
-//! intent only after the broker agreed. Not here: recovery (`redial`).
+//! Invariant: every request ends in one answer before its deadline. What was declared is remembered
+//! as an intent only after the broker agreed. Not here: recovery (`redial`).
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! The road down: one outbox per channel, filled by callers and swapped out whole by the shard.
 //!
-//! Callers render outside the lock; the lock covers room, one copy, one record. Invariants: bytes and records
-//! describe the same publications in the same order; no user code runs under the lock; whoever makes an
-//! outbox non-empty rings the bell. Not here: delivery tags, counted when a segment is sent.
+//! Callers render outside the lock; the lock covers room, one copy, one record. Invariants: bytes
+//! and records describe the same publications in the same order; no user code runs under the lock;
+//! whoever makes an outbox non-empty rings the bell. Not here: delivery tags, counted when a
+//! segment is sent.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

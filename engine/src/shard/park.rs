@@ -26,7 +26,8 @@ thread_local! {
 
 /// Runs `future` on this thread, parking it while there is nothing to do.
 ///
-/// For plain threads; inside an async runtime `.await` the future instead, or the runtime stands still.
+/// For plain threads; inside an async runtime `.await` the future instead, or the runtime stands
+/// still.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let waker =
         WAKER.with(Cell::take).unwrap_or_else(|| Waker::from(Arc::new(Unpark(thread::current()))));

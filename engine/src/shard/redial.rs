@@ -1,7 +1,8 @@
 //! The life of a connection: dial, handshake, replay, run, and again.
 //!
-//! Hosts are shuffled once and tried in turn: the next one at once, then with a full-jitter pause that doubles
-//! each round. Invariant: one recovery at a time; one entity that cannot be replayed is reported and skipped.
+//! Hosts are shuffled once and tried in turn: the next one at once, then with a full-jitter pause
+//! that doubles each round. Invariant: one recovery at a time; one entity that cannot be replayed
+//! is reported and skipped.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! What the broker takes away without being asked is made again: a closed channel, a cancelled consumer.
+//! What the broker takes away without being asked is made again: a closed channel, a cancelled
+//! consumer.
 //!
 //! Invariant: never silently idle: a consumer that cannot be made again ends with a typed error.
 
@@ -11,8 +12,8 @@ use super::conn::{Conn, Repair};
 use super::operation::open_channel;
 use crate::{Error, reactor};
 
-/// Attempts for one consumer, with pauses that double from `PAUSE`: about 13 s in all, longer than RabbitMQ
-/// holds an exclusive queue for a connection whose end it has not noticed yet.
+/// Attempts for one consumer, with pauses that double from `PAUSE`: about 13 s in all, longer than
+/// RabbitMQ holds an exclusive queue for a connection whose end it has not noticed yet.
 const ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(50);
 

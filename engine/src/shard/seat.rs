@@ -1,7 +1,8 @@
 //! One channel on its shard: its outbox, the ledger of what it published, what it owes the broker.
 //!
-//! Invariant: a publication is in one place at a time: the outbox, `resend`, or the ledger. Epochs: a channel
-//! that was opened again counts tags anew, and answers to deliveries of an older epoch are dropped.
+//! Invariant: a publication is in one place at a time: the outbox, `resend`, or the ledger. Epochs:
+//! a channel that was opened again counts tags anew, and answers to deliveries of an older epoch
+//! are dropped.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -88,8 +89,8 @@ impl Seat {
         self.flowing && (!self.resend.is_empty() || self.shared.outbox.is_filled())
     }
 
-    /// The next segment to send. Its records are in the ledger already if the channel has confirms; the
-    /// shelf takes the buffers back when they are sent.
+    /// The next segment to send. Its records are in the ledger already if the channel has confirms;
+    /// the shelf takes the buffers back when they are sent.
     pub(super) fn take(&mut self) -> (Segment, Option<Shelf>) {
         let mut segment = if self.resend.is_empty() {
             let spare = self.spares.pop().unwrap_or_default();
@@ -227,8 +228,8 @@ impl Seat {
 
     // ---- endings
 
-    /// The channel ended by a mistake of its own: nothing unconfirmed is sent again, because it may be
-    /// what ended it.
+    /// The channel ended by a mistake of its own: nothing unconfirmed is sent again, because it may
+    /// be what ended it.
     pub(super) fn interrupt(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
         self.new_epoch();
         let mut freed = 0;
@@ -240,8 +241,8 @@ impl Seat {
         self.shared.outbox.release(freed);
     }
 
-    /// The connection was lost: what may be sent again is, before anything newer; the rest is `MaybeSent`.
-    /// What no byte of was handed to the kernel may always be sent.
+    /// The connection was lost: what may be sent again is, before anything newer; the rest is
+    /// `MaybeSent`. What no byte of was handed to the kernel may always be sent.
     pub(super) fn connection_lost(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
         self.new_epoch();
         let mut survivors = Segment::default();

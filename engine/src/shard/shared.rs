@@ -93,7 +93,8 @@ impl ConnectionShared {
             .ok()
     }
 
-    /// Asks the shard without waiting for its answer; where it cannot be asked, there is nobody to answer.
+    /// Asks the shard without waiting for its answer; where it cannot be asked, there is nobody to
+    /// answer.
     pub(crate) fn post(&self, operation: Operation) {
         let request = Request { operation, timeout: self.operation_timeout, reply: None };
         let _ = self.requests.try_send(request);

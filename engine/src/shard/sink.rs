@@ -1,7 +1,7 @@
 //! Where deliveries go: called on the shard.
 //!
-//! Invariant of every sink: it may store, wake and append to outboxes; it must not block, and what it costs
-//! is paid by every connection of its shard.
+//! Invariant of every sink: it may store, wake and append to outboxes; it must not block, and what
+//! it costs is paid by every connection of its shard.
 
 use crate::{Delivery, Error};
 
@@ -33,7 +33,7 @@ pub trait DeliverySink: Send {
         false
     }
 
-    /// No delivery will follow: the consumer was cancelled (`None`), or it failed and could not be made
-    /// again.
+    /// No delivery will follow: the consumer was cancelled (`None`), or it failed and could not be
+    /// made again.
     fn ended(&mut self, error: Option<Error>);
 }

@@ -1,8 +1,10 @@
-//! The joiner: one live socket between `proto` and the reactor. Bytes up, bytes down, and the two clocks.
+//! The joiner: one live socket between `proto` and the reactor. Bytes up, bytes down, and the two
+//! clocks.
 //!
-//! Three tasks share a stream: one reads, one writes, one keeps the heartbeat. Invariants: one read and one
-//! write in flight; a read is never raced, so whoever wants it to end shuts the socket down; a turn of the
-//! writer sends control frames and acknowledgements before publications, and cuts only between publications.
+//! Three tasks share a stream: one reads, one writes, one keeps the heartbeat. Invariants: one read
+//! and one write in flight; a read is never raced, so whoever wants it to end shuts the socket
+//! down; a turn of the writer sends control frames and acknowledgements before publications, and
+//! cuts only between publications.
 
 use std::rc::Rc;
 
@@ -242,7 +244,8 @@ async fn send_segment<S: Stream>(
             }
         }
         if result.is_err() {
-            // The bytes the kernel was offered last may have left in part: the whole turn counts as sent.
+            // The bytes the kernel was offered last may have left in part: the whole turn counts as
+            // sent.
             return (segment, end, result);
         }
     }

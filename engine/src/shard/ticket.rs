@@ -1,8 +1,9 @@
 //! One pending answer per ticket: `.await` it in a task, `wait()` for it on a thread.
 //!
-//! Tickets are slots of a slab, so taking one allocates nothing in steady state. A token is a slot and its
-//! generation: an answer that comes after its ticket was dropped or timed out finds another generation
-//! and is ignored. Invariant: a ticket ends once: answered, timed out, or aborted with the engine.
+//! Tickets are slots of a slab, so taking one allocates nothing in steady state. A token is a slot
+//! and its generation: an answer that comes after its ticket was dropped or timed out finds another
+//! generation and is ignored. Invariant: a ticket ends once: answered, timed out, or aborted with
+//! the engine.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,5 @@
-//! What was declared through a connection, in the order it was declared: replayed after a reconnect.
+//! What was declared through a connection, in the order it was declared: replayed after a
+//! reconnect.
 //!
 //! Invariant: each intent is kept once; what was deleted or unbound on purpose is not brought back.
 

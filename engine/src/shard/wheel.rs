@@ -1,8 +1,8 @@
-//! Deadlines of slots: a hashed wheel with links inside, so that setting and dropping one costs the same
-//! whatever their number, and allocates nothing.
+//! Deadlines of slots: a hashed wheel with links inside, so that setting and dropping one costs the
+//! same whatever their number, and allocates nothing.
 //!
-//! Invariant: a slot is in at most one list. A deadline beyond one turn of the wheel stays in its list and is
-//! looked at once a turn.
+//! Invariant: a slot is in at most one list. A deadline beyond one turn of the wheel stays in its
+//! list and is looked at once a turn.
 
 use std::time::{Duration, Instant};
 
