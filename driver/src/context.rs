@@ -69,6 +69,19 @@ impl Context {
     }
 }
 
+impl AsRef<Self> for Context {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+/// `()` is the empty context.
+impl AsRef<Context> for () {
+    fn as_ref(&self) -> &Context {
+        const { &Context::new() }
+    }
+}
+
 /// `()` is the empty context.
 impl From<()> for Context {
     fn from((): ()) -> Self {

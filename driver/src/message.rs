@@ -99,7 +99,10 @@ pub(crate) struct IncomingReply<'a> {
 /// assert_eq!(parsed.unwrap_err().class(), "ParseIntError");
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct Failure {
+pub struct Failure(Box<Parts>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Parts {
     class: String,
     module: String,
     message: String,
@@ -123,7 +126,7 @@ impl Failure {
         let (class, module, message) = (class.into(), module.into(), message.into());
         let traceback = vec![format!("{class}: {message}\n")];
         let args = vec![Value::from(message.clone())];
-        Self { class, module, message, traceback, args, kwargs: Map::new() }
+        Self(Box::new(Parts { class, module, message, traceback, args, kwargs: Map::new() }))
     }
 
     /// One of Python's built-in exceptions: Python callers catch it under its own name.
@@ -134,59 +137,60 @@ impl Failure {
     /// The same exception with these constructor arguments instead of its message alone.
     #[must_use]
     pub fn with_args(mut self, args: impl IntoIterator<Item = Value>) -> Self {
-        self.args = args.into_iter().collect();
+        self.0.args = args.into_iter().collect();
         self
     }
 
     /// The same exception with these keyword arguments of its constructor.
     #[must_use]
     pub fn with_kwargs(mut self, kwargs: Map<String, Value>) -> Self {
-        self.kwargs = kwargs;
+        self.0.kwargs = kwargs;
         self
     }
 
     /// The same exception with these lines of a traceback, each with its line feed.
     #[must_use]
     pub fn with_traceback(mut self, lines: impl IntoIterator<Item = String>) -> Self {
-        self.traceback = lines.into_iter().collect();
+        self.0.traceback = lines.into_iter().collect();
         self
     }
 
     /// Name of the exception's class.
     pub fn class(&self) -> &str {
-        &self.class
+        &self.0.class
     }
 
     /// Name of the module the class lives in.
     pub fn module(&self) -> &str {
-        &self.module
+        &self.0.module
     }
 
     /// The exception's text.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// The traceback, line by line as Python formats it.
     pub fn traceback(&self) -> &[String] {
-        &self.traceback
+        &self.0.traceback
     }
 
     /// Positional arguments of the exception.
     pub fn args(&self) -> &[Value] {
-        &self.args
+        &self.0.args
     }
 
     /// Keyword arguments of the exception.
-    pub const fn kwargs(&self) -> &Map<String, Value> {
-        &self.kwargs
+    pub fn kwargs(&self) -> &Map<String, Value> {
+        &self.0.kwargs
     }
 
     /// The same exception under the name it had before it travelled.
     pub(crate) fn under_original_name(mut self) -> Self {
-        let class = self.class.strip_suffix(REMOTE_POSTFIX);
-        if let (Some(class), Some(module)) = (class, self.module.strip_suffix(REMOTE_POSTFIX)) {
-            (self.class, self.module) = (class.to_owned(), module.to_owned());
+        let parts = &mut self.0;
+        let class = parts.class.strip_suffix(REMOTE_POSTFIX);
+        if let (Some(class), Some(module)) = (class, parts.module.strip_suffix(REMOTE_POSTFIX)) {
+            (parts.class, parts.module) = (class.to_owned(), module.to_owned());
         }
         self
     }
@@ -210,7 +214,7 @@ const EXCEPTIONS: &str = "oslo_messaging.exceptions";
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.class, self.message)
+        write!(f, "{}: {}", self.class(), self.message())
     }
 }
 

@@ -11,8 +11,10 @@ pub(crate) mod kombu;
 /// What the last bytes of a body tell about the reply it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peek {
-    /// A reply to this call; `ending` is false for a sign of life.
-    Found { msg_id: Hex32, ending: bool },
+    /// An answer to this call.
+    Reply(Hex32),
+    /// A sign of life of this call: it goes on.
+    Heartbeat(Hex32),
     /// Not the usual shape: only a full decode can tell.
     Unsure,
 }

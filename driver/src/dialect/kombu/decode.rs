@@ -5,6 +5,7 @@
 //! counts, as in Python. What is decoded borrows from the [`Scratch`], which a thread reuses.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::Deserialize;
@@ -23,6 +24,25 @@ use crate::version::Version;
 pub(crate) struct Scratch {
     payload: Vec<u8>,
     repaired: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+/// A scratch that grew beyond this is given back to the allocator.
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
+
+impl Scratch {
+    /// Lends this thread's scratch. Whoever borrows it inside gets another one.
+    pub(crate) fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
+        let mut scratch = SCRATCH.with(Cell::take).unwrap_or_default();
+        let result = work(&mut scratch);
+        if scratch.payload.capacity() + scratch.repaired.capacity() <= SCRATCH_BYTES_MAX {
+            SCRATCH.with(|cell| cell.set(Some(scratch)));
+        }
+        result
+    }
 }
 
 /// Refuses what cannot be JSON text by its own account.

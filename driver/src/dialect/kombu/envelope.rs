@@ -6,9 +6,15 @@
 
 use std::time::Duration;
 
+use leveret_engine::{FieldTable, Properties};
 use serde::Serialize;
 
-use super::{CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, failure};
+use super::{
+    CONTENT_ENCODING, CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, PERSISTENT,
+    failure,
+};
+use crate::error::{Error, ErrorKind};
+use crate::ids::Hex32;
 use crate::json::{self, WriteError};
 use crate::message::{Answer, CallPart, Reply, Request};
 
@@ -19,6 +25,13 @@ pub(crate) enum EncodeError {
     BareArguments,
     #[error(transparent)]
     Json(#[from] WriteError),
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self::new(ErrorKind::ClientSendError, format!("the request cannot be written: {error}"))
+            .with_cause(error)
+    }
 }
 
 /// Appends the body of a request, call or cast.
@@ -134,7 +147,26 @@ fn write_reply<R: Serialize + ?Sized>(
     Ok(())
 }
 
-/// A call's timeout as the `expiration` property: the broker drops requests whose caller gave up.
-pub(crate) fn expiration(timeout: Duration) -> String {
-    timeout.as_millis().to_string()
+/// The properties of every message; a request that wants an answer expires with its caller's
+/// patience, so that the broker drops what nobody waits for any more.
+pub(crate) fn properties(call_timeout: Option<Duration>) -> Properties {
+    let properties = Properties::new()
+        .with_content_type(CONTENT_TYPE)
+        .with_content_encoding(CONTENT_ENCODING)
+        .with_headers(FieldTable::default())
+        .with_delivery_mode(PERSISTENT)
+        .with_priority(0);
+    match call_timeout {
+        Some(timeout) => properties.with_expiration(timeout.as_millis().to_string()),
+        None => properties,
+    }
+}
+
+/// Gives a rendered reply a fresh id, for another transmission; it stands at a fixed place from the
+/// end.
+pub(crate) fn renew_unique_id(body: &mut [u8], unique_id: Hex32) {
+    let end = body.len().saturating_sub(br#"\"}"}"#.len());
+    if let Some(place) = end.checked_sub(32).and_then(|start| body.get_mut(start..end)) {
+        place.copy_from_slice(unique_id.as_str().as_bytes());
+    }
 }

@@ -12,14 +12,16 @@ mod peek;
 mod topology;
 
 pub(crate) use decode::{Scratch, check_content, decode_reply, decode_request};
-pub(crate) use envelope::{EncodeError, encode_reply, encode_request, expiration};
+pub(crate) use envelope::{encode_reply, encode_request, properties, renew_unique_id};
 pub(crate) use peek::{TAIL_BYTES, is_enveloped, peek_reply};
 pub(crate) use topology::{REPLY_PREFIX, Topology};
 
 /// What every message of this dialect says about its content.
-pub(crate) const CONTENT_TYPE: &str = "application/json";
+const CONTENT_TYPE: &str = "application/json";
 /// The character set, likewise.
-pub(crate) const CONTENT_ENCODING: &str = "utf-8";
+const CONTENT_ENCODING: &str = "utf-8";
+/// Messages survive a restart of the broker, where their queue does.
+const PERSISTENT: u8 = 2;
 
 /// How every body with an envelope begins as Python and we write it.
 const ENVELOPE_OPEN: &[u8] = br#"{"oslo.version": "2.0", "oslo.message": ""#;

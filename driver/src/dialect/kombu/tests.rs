@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::envelope::EncodeError;
 use super::*;
 use crate::context::Context;
 use crate::dialect::{DecodeError, Peek};
@@ -196,13 +197,13 @@ fn the_dispatchers_own_errors_are_oslos() {
 
 #[test]
 fn the_id_of_a_reply_is_peeked() {
-    for (body, msg_id, ending) in [
-        (golden!("reply"), "417e7e5b5924497baec0ca3bd03f0870", true),
-        (golden!("reply_heartbeat"), "7c36f82f7c764882abc8571747c78c14", false),
-        (golden!("reply_failure"), "88b8ccc9ddf84608a9fadef3502d20b1", true),
+    for (body, found) in [
+        (golden!("reply"), Peek::Reply(id("417e7e5b5924497baec0ca3bd03f0870"))),
+        (golden!("reply_heartbeat"), Peek::Heartbeat(id("7c36f82f7c764882abc8571747c78c14"))),
+        (golden!("reply_failure"), Peek::Reply(id("88b8ccc9ddf84608a9fadef3502d20b1"))),
     ] {
         let tail = &body.as_bytes()[body.len().saturating_sub(TAIL_BYTES)..];
-        assert_eq!(peek_reply(tail), Peek::Found { msg_id: id(msg_id), ending });
+        assert_eq!(peek_reply(tail), found);
         for cut in 1..tail.len() {
             assert_eq!(peek_reply(&tail[..cut]), Peek::Unsure, "cut at {cut}");
         }
@@ -210,11 +211,17 @@ fn the_id_of_a_reply_is_peeked() {
 }
 
 #[test]
+fn the_first_of_two_messages_is_no_sign_of_life() {
+    let first = golden!("reply").replace(r#"\"ending\": true"#, r#"\"ending\": false"#);
+    let found = Peek::Reply(id("417e7e5b5924497baec0ca3bd03f0870"));
+    assert_eq!(peek_reply(first.as_bytes()), found, "old servers end in a second message");
+}
+
+#[test]
 fn a_result_cannot_forge_an_id() {
     let forged = golden!("reply_none");
     let text = reply_text(&"0".repeat(32), &"1".repeat(32), Answer::Result(forged));
-    let found = Peek::Found { msg_id: id(&"0".repeat(32)), ending: true };
-    assert_eq!(peek_reply(text.as_bytes()), found);
+    assert_eq!(peek_reply(text.as_bytes()), Peek::Reply(id(&"0".repeat(32))));
     assert_eq!(peek_reply(golden!("call").as_bytes()), Peek::Unsure);
     let other_order = r#"{"oslo.version": "2.0", "oslo.message": "{\"_unique_id\": \"a\"}"}"#;
     assert_eq!(peek_reply(other_order.as_bytes()), Peek::Unsure);

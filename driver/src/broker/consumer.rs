@@ -1,0 +1,81 @@
+//! A connection that listens: its queues declared, a sink behind each.
+//!
+//! Listeners share no connection with each other or with publishers, so that one that is slow or a
+//! broker that blocks publishers holds up nobody else.
+
+use leveret_engine::{
+    Channel, ChannelOptions, Connection, ConnectionConfig, Consume, ConsumerHandle, DeliverySink,
+    Engine,
+};
+
+use super::{declare, failed};
+use crate::dialect::Subscription;
+use crate::error::Error;
+
+/// Consumers on a connection of their own.
+pub(crate) struct Listening {
+    connection: Connection,
+    channel: Channel,
+    consumers: Vec<ConsumerHandle>,
+}
+
+/// Consumer tags as py-amqp counts them.
+#[derive(Default)]
+struct Tags(u32);
+
+impl Tags {
+    fn next(&mut self) -> String {
+        self.0 += 1;
+        self.0.to_string()
+    }
+}
+
+impl Listening {
+    /// Connects, declares everything, then consumes, each queue into the sink that `sink` makes for
+    /// it.
+    pub(crate) async fn open(
+        engine: &Engine,
+        config: ConnectionConfig,
+        prefetch: u16,
+        subscriptions: &[Subscription],
+        mut sink: impl FnMut() -> Box<dyn DeliverySink>,
+    ) -> Result<Self, Error> {
+        let connection = engine.connect(config).await.map_err(failed)?;
+        let options = ChannelOptions::default().with_confirms(false).with_prefetch(prefetch);
+        let channel = connection.open_channel(options).await.map_err(failed)?;
+        for subscription in subscriptions {
+            declare::subscription(&channel, subscription).await?;
+        }
+        let mut tags = Tags::default();
+        let mut consumers = Vec::new();
+        for subscription in subscriptions {
+            let mut consume = Consume::from_queue(subscription.queue.name.clone());
+            consume.consumer_tag = tags.next();
+            consumers.push(channel.consume_with(consume, sink()).await.map_err(failed)?);
+        }
+        Ok(Self { connection, channel, consumers })
+    }
+
+    /// Asks the broker to deliver no more.
+    pub(crate) async fn cancel(&self) -> Result<(), Error> {
+        for consumer in &self.consumers {
+            consumer.cancel().await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a queue that only this listener used.
+    pub(crate) async fn delete_queue(&self, name: &str) -> Result<(), Error> {
+        self.channel.delete_queue(name, false, false).await.map(drop).map_err(failed)
+    }
+
+    /// Ends the connection.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        self.connection.close().await.map_err(failed)
+    }
+
+    /// How often the connection was lost.
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.connection.reconnects()
+    }
+}

@@ -1,0 +1,76 @@
+//! The only folder that drives the engine: declares, publishes, consumes, and says what went wrong.
+//!
+//! It speaks of queues and exchanges as a dialect describes them and knows no format. Reconnecting,
+//! declaring again and consuming again are the engine's work.
+
+mod consumer;
+mod declare;
+#[cfg(feature = "loopback")]
+pub(crate) mod loopback;
+mod publisher;
+mod refusal;
+
+use leveret_engine::{Outcome, wire::PropertiesView};
+
+pub(crate) use consumer::Listening;
+pub(crate) use publisher::{Body, Publishing, Road, Treatment};
+pub(crate) use refusal::on_refusal;
+
+use crate::error::{self, Error, ErrorKind};
+
+/// An engine's error in oslo's terms.
+pub(crate) fn failed(error: leveret_engine::Error) -> Error {
+    use leveret_engine::ErrorKind as Engine;
+    let kind = match error.kind() {
+        Engine::TimedOut => ErrorKind::MessagingTimeout,
+        Engine::Unsupported => ErrorKind::Unsupported,
+        Engine::Stopped => ErrorKind::Closed,
+        _ => ErrorKind::TransportDriverError,
+    };
+    Error::new(kind, error.to_string()).with_cause(error)
+}
+
+/// The error of a message whose publication ended in `outcome`; only for outcomes that are none.
+pub(crate) fn refused(outcome: Outcome) -> Error {
+    let lost = |known, text: &str, cause: leveret_engine::Error| {
+        let kind = match cause.kind() {
+            leveret_engine::ErrorKind::TimedOut => ErrorKind::MessagingTimeout,
+            _ => ErrorKind::MessageDeliveryFailure,
+        };
+        Error::new(kind, format!("{text}: {cause}")).with_outcome(known).with_cause(cause)
+    };
+    match outcome {
+        Outcome::Returned(returned) => Error::new(
+            ErrorKind::MessageUndeliverable,
+            format!(
+                "no queue is bound to exchange {:?} for key {:?}: {} {}",
+                returned.exchange(),
+                returned.routing_key(),
+                returned.reply_code(),
+                returned.reply_text()
+            ),
+        )
+        .with_outcome(error::Outcome::Returned),
+        Outcome::Nacked => Error::new(
+            ErrorKind::MessageDeliveryFailure,
+            "the broker refused the message: its queue is full or has failed",
+        )
+        .with_outcome(error::Outcome::Nacked),
+        Outcome::NotSent(cause) => lost(error::Outcome::NotSent, "the message was not sent", cause),
+        Outcome::MaybeSent(cause) => {
+            lost(error::Outcome::MaybeSent, "the message may not have reached the broker", cause)
+        }
+        _ => Error::new(ErrorKind::TransportDriverError, "the message was accepted after all"),
+    }
+}
+
+/// The error of everything that goes on after the end.
+pub(crate) fn stopped() -> Error {
+    Error::new(ErrorKind::Closed, "the transport was closed")
+}
+
+/// What a body says it is compressed with (kombu's header).
+pub(crate) fn compression<'a>(properties: &PropertiesView<'a>) -> Option<&'a str> {
+    let table = properties.headers.as_ref()?;
+    table.get("compression").and_then(|value| value.as_str())
+}

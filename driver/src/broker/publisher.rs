@@ -1,0 +1,283 @@
+//! Publishing on a connection of its own: exchanges declared once, routes rendered once.
+//!
+//! Exchanges that come and go (fanouts, deleted with their last queue) have a channel of their own,
+//! because publishing to one that is gone ends the channel (404) with everything unconfirmed on it.
+//! Bodies are rendered into a scratch of the thread before they are offered: a serializer that
+//! fails sends nothing.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use leveret_engine::{
+    Channel, ChannelOptions, Confirm, Connection, ConnectionConfig, Engine, Outcome, Payload,
+    Properties, PublishError, Publisher, Route as EngineRoute,
+};
+use tokio::sync::OnceCell;
+
+use super::{declare, failed, on_refusal, refused};
+use crate::dialect::{Exchange, Route};
+use crate::error::{self, Error, ErrorKind};
+use crate::timer;
+
+/// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
+/// draws the line in the same place.
+const SHARED_BYTES_MIN: usize = 8 << 10;
+/// A channel exception for an exchange that does not exist.
+const NOT_FOUND: u16 = 404;
+
+/// A connection to publish on.
+pub(crate) struct Publishing {
+    connection: Connection,
+    permanent: Channel,
+    declaring: Channel,
+    /// For exchanges that may vanish.
+    transient: OnceCell<Channel>,
+    declared: Mutex<HashSet<String>>,
+    refused: AtomicU64,
+}
+
+/// A rendered way to one exchange and routing key, with fixed properties.
+pub(crate) struct Road {
+    publisher: Publisher,
+    unwatched: Publisher,
+    /// The exchange, if it may vanish: declared again when it has.
+    vanishing: Option<(Arc<Publishing>, Exchange)>,
+}
+
+/// How messages of a road are to be treated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Treatment {
+    /// Come back if no queue is bound.
+    pub(crate) mandatory: bool,
+    /// Sent again after a reconnect until confirmed.
+    pub(crate) retain: bool,
+}
+
+thread_local! {
+    static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Publishing {
+    /// Connects.
+    pub(crate) async fn open(
+        engine: &Engine,
+        config: ConnectionConfig,
+    ) -> Result<Arc<Self>, Error> {
+        let connection = engine.connect(config).await.map_err(failed)?;
+        let permanent = connection.open_channel(ChannelOptions::default()).await.map_err(failed)?;
+        let plain = ChannelOptions::default().with_confirms(false);
+        let declaring = connection.open_channel(plain).await.map_err(failed)?;
+        Ok(Arc::new(Self {
+            connection,
+            permanent,
+            declaring,
+            transient: OnceCell::new(),
+            declared: Mutex::default(),
+            refused: AtomicU64::new(0),
+        }))
+    }
+
+    /// The road to `route`, its exchange declared.
+    pub(crate) async fn road(
+        self: &Arc<Self>,
+        route: &Route,
+        properties: &Properties,
+        treatment: Treatment,
+    ) -> Result<Road, Error> {
+        let Some(exchange) = &route.exchange else {
+            return self.default_road(&route.routing_key, properties, treatment);
+        };
+        self.declare(exchange).await?;
+        let channel = if exchange.auto_delete {
+            let open = || self.connection.open_channel(ChannelOptions::default());
+            self.transient.get_or_try_init(open).await.map_err(failed)?
+        } else {
+            &self.permanent
+        };
+        let vanishing = exchange.auto_delete.then(|| (Arc::clone(self), exchange.clone()));
+        let names = (exchange.name.as_str(), route.routing_key.as_str());
+        Road::new(channel, names, properties, treatment, vanishing)
+    }
+
+    /// The road to a queue by its name, through the default exchange.
+    pub(crate) fn default_road(
+        &self,
+        queue: &str,
+        properties: &Properties,
+        treatment: Treatment,
+    ) -> Result<Road, Error> {
+        Road::new(&self.permanent, ("", queue), properties, treatment, None)
+    }
+
+    async fn declare(&self, exchange: &Exchange) -> Result<(), Error> {
+        if self.declared().contains(&exchange.name) {
+            return Ok(());
+        }
+        declare::exchange(&self.declaring, exchange).await?;
+        self.declared().insert(exchange.name.clone());
+        Ok(())
+    }
+
+    async fn declare_again(&self, exchange: &Exchange) -> Result<(), Error> {
+        self.declared().remove(&exchange.name);
+        self.declare(exchange).await
+    }
+
+    fn declared(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Flushes and ends the connection.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        self.connection.close().await.map_err(failed)
+    }
+
+    /// Messages that were refused and that nobody waited for.
+    pub(crate) fn unwatched_failures(&self) -> u64 {
+        self.connection.unwatched_failures() + self.refused.load(Ordering::Relaxed)
+    }
+
+    /// How often the connection was lost.
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.connection.reconnects()
+    }
+}
+
+impl Road {
+    fn new(
+        channel: &Channel,
+        (exchange, routing_key): (&str, &str),
+        properties: &Properties,
+        Treatment { mandatory, retain }: Treatment,
+        vanishing: Option<(Arc<Publishing>, Exchange)>,
+    ) -> Result<Self, Error> {
+        let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());
+        let route = EngineRoute { exchange, routing_key, mandatory };
+        let publisher = channel.publisher(route, properties).map_err(failed)?;
+        let publisher = if retain { publisher.retained() } else { publisher };
+        Ok(Self { unwatched: publisher.unwatched(), publisher, vanishing })
+    }
+
+    /// Publishes and waits for what becomes of it.
+    pub(crate) async fn publish_confirmed(
+        &self,
+        deadline: Instant,
+        body: &Body,
+    ) -> Result<(), Error> {
+        let outcome = self.send(&self.publisher, deadline, body).await?.await;
+        if outcome.is_ok() {
+            return Ok(());
+        }
+        let Some((publishing, exchange)) = self.vanishing.as_ref().filter(|_| is_gone(&outcome))
+        else {
+            return Err(refused(outcome));
+        };
+        publishing.declare_again(exchange).await?;
+        let outcome = self.send(&self.publisher, deadline, body).await?.await;
+        if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
+    }
+
+    /// Publishes; the confirm tells what becomes of it. Waits while the outbox is full.
+    pub(crate) async fn publish(&self, deadline: Instant, body: &Body) -> Result<Confirm, Error> {
+        self.send(&self.publisher, deadline, body).await
+    }
+
+    /// Publishes for a caller who does not want to know what becomes of it. Waits while the outbox
+    /// is full.
+    pub(crate) async fn publish_unwatched(
+        &self,
+        deadline: Instant,
+        body: &Body,
+    ) -> Result<(), Error> {
+        let Some((publishing, exchange)) = &self.vanishing else {
+            return self.send(&self.unwatched, deadline, body).await.map(drop);
+        };
+        publishing.declare(exchange).await?;
+        let confirm = self.send(&self.publisher, deadline, body).await?;
+        let (publishing, name) = (Arc::clone(publishing), exchange.name.clone());
+        on_refusal(confirm, move |outcome| {
+            publishing.refused.fetch_add(1, Ordering::Relaxed);
+            if is_gone(&outcome) {
+                publishing.declared().remove(&name);
+            }
+        });
+        Ok(())
+    }
+
+    /// Publishes at once or not at all: for the shard and the timer, which must not wait.
+    pub(crate) fn try_publish(&self, timeout: Duration, body: &Body) -> Result<Confirm, Error> {
+        self.publisher.try_publish(body.payload(), timeout).map_err(not_taken)
+    }
+
+    async fn send(
+        &self,
+        publisher: &Publisher,
+        deadline: Instant,
+        body: &Body,
+    ) -> Result<Confirm, Error> {
+        let timeout = deadline.saturating_duration_since(timer::now());
+        publisher.publish(body.payload(), timeout).await.map_err(not_taken)
+    }
+}
+
+/// The message went to an exchange that is gone.
+fn is_gone(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::MaybeSent(error) | Outcome::NotSent(error) => {
+            error.reply_code() == Some(NOT_FOUND)
+        }
+        _ => false,
+    }
+}
+
+fn not_taken(error: PublishError) -> Error {
+    let (kind, text) = match &error {
+        PublishError::TimedOut => (
+            ErrorKind::MessagingTimeout,
+            "the broker took nothing before the deadline: it is away, blocked or too slow".into(),
+        ),
+        PublishError::Closed(cause) if cause.kind() == leveret_engine::ErrorKind::Stopped => {
+            (ErrorKind::Closed, "the transport was closed".into())
+        }
+        other => (ErrorKind::MessageDeliveryFailure, other.to_string()),
+    };
+    Error::new(kind, text).with_outcome(error::Outcome::NotSent).with_cause(error)
+}
+
+/// A rendered body, in a buffer that its thread uses again.
+pub(crate) enum Body {
+    Small(Vec<u8>),
+    Large(Bytes),
+}
+
+impl Body {
+    /// Lets `write` append the body.
+    pub(crate) fn render<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
+        let mut buffer = BODY.take();
+        buffer.clear();
+        write(&mut buffer)?;
+        if buffer.len() > SHARED_BYTES_MIN {
+            return Ok(Self::Large(buffer.into()));
+        }
+        Ok(Self::Small(buffer))
+    }
+
+    fn payload(&self) -> Payload<'_> {
+        match self {
+            Self::Small(body) => Payload::Slice(body),
+            Self::Large(body) => Payload::Shared(body),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Self::Small(buffer) = self {
+            BODY.set(std::mem::take(buffer));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A call: a request out, a reply in, within one deadline.
+//!
+//! The place for the reply is opened before the request leaves, because the reply may overtake the
+//! confirm. The confirm itself wakes nobody; a refusal ends the call at once. The reply is decoded
+//! here, on the caller's own thread.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use leveret_engine::{Delivery, TicketError};
+
+use super::client::RpcClient;
+use super::replies::Arrived;
+use crate::broker::{self, Body};
+use crate::context::Context;
+use crate::dialect::{DecodeError, kombu};
+use crate::error::{Error, ErrorKind};
+use crate::ids::Hex32;
+use crate::json;
+use crate::message::{CallPart, Request};
+use crate::timer;
+
+impl RpcClient {
+    /// Calls `method` of one server and waits for its answer.
+    ///
+    /// `args` serialises to an object, the arguments by name: a struct, a map, `json!({…})`, or
+    /// `()`. The result is any type serde can read, `serde_json::Value` for whatever comes.
+    /// Dropping the future gives up; the server may still execute the request.
+    ///
+    /// # Errors
+    /// `MessagingTimeout` when no reply came in time; `RemoteError` with what the endpoint raised;
+    /// `MessageDeliveryFailure` and `MessageUndeliverable` when the broker refused the request;
+    /// `InvalidTarget`, `RpcVersionCapError` and `ClientSendError` for what cannot be sent;
+    /// `InvalidReply` when the result is not of type `R`.
+    pub async fn call<R: DeserializeOwned>(
+        &self,
+        context: impl AsRef<Context>,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<R, Error> {
+        let deadline = timer::now() + self.timeout();
+        let road = self.call_road().await?;
+        let reply_queue = self.transport.reply_queue().await?;
+        let mut pending = self.transport.book().open(deadline, self.options.monitor);
+        let msg_id = pending.msg_id();
+        let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
+        let request = Request {
+            method,
+            args,
+            namespace: self.options.target.namespace(),
+            version: self.options.version.as_deref(),
+            context: context.as_ref(),
+            unique_id: self.transport.ids().unique_id(),
+            call: Some(call),
+        };
+        let body = Body::render(|body| kombu::encode_request(body, &request))?;
+        let confirm = road.publish(deadline, &body).await?;
+        drop(body);
+        pending.watch(confirm);
+        loop {
+            match pending.arrived().await {
+                Ok(Arrived::Reply(delivery)) => match read(&delivery, &msg_id) {
+                    Ok(Some(result)) => return result,
+                    Ok(None) => pending.wait_on(),
+                    Err(error) => {
+                        tracing::warn!(%error, "a reply cannot be read and is dropped");
+                        pending.wait_on();
+                    }
+                },
+                Ok(Arrived::Refused(outcome)) => return Err(broker::refused(outcome)),
+                Err(TicketError::TimedOut) => return Err(timed_out(&msg_id)),
+                Err(TicketError::Aborted) => return Err(broker::stopped()),
+            }
+        }
+    }
+
+    /// [`call`](Self::call) for a plain thread, which is parked meanwhile.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn call_blocking<R: DeserializeOwned>(
+        &self,
+        context: impl AsRef<Context>,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<R, Error> {
+        leveret_engine::block_on(self.call(context, method, args))
+    }
+}
+
+fn timed_out(msg_id: &Hex32) -> Error {
+    Error::new(
+        ErrorKind::MessagingTimeout,
+        format!("Timed out waiting for a reply to message ID {}", msg_id.as_str()),
+    )
+}
+
+/// What a reply says; `None` if it is a reply to somebody else.
+fn read<R: DeserializeOwned>(
+    delivery: &Delivery,
+    msg_id: &Hex32,
+) -> Result<Option<Result<R, Error>>, DecodeError> {
+    let properties = delivery.properties();
+    kombu::check_content(properties.content_type, broker::compression(&properties))?;
+    let body = delivery.body().contiguous();
+    kombu::Scratch::with(|scratch| {
+        let reply = kombu::decode_reply(&body, scratch)?;
+        if reply.msg_id.as_deref() != Some(msg_id.as_str()) {
+            return Ok(None);
+        }
+        if let Some(failure) = reply.failure {
+            return Ok(Some(Err(Error::from_remote(failure))));
+        }
+        let text = reply.result.map_or("null", |result| result.get());
+        Ok(Some(json::from_slice(text.as_bytes()).map_err(|error| {
+            Error::new(
+                ErrorKind::InvalidReply,
+                format!("the result is not of the expected type: {error}"),
+            )
+        })))
+    })
+}

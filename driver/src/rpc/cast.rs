@@ -1,0 +1,102 @@
+//! A cast: a request without an answer.
+//!
+//! Two promises: `cast` returns when the broker has the message, `cast_buffered` when this process
+//! has accepted it. Neither says that anybody executes it.
+
+use serde::Serialize;
+
+use super::client::RpcClient;
+use crate::broker::Body;
+use crate::context::Context;
+use crate::dialect::kombu;
+use crate::error::Error;
+use crate::message::Request;
+use crate::timer;
+
+impl RpcClient {
+    /// Sends a request that wants no answer; returns when the broker has confirmed it.
+    ///
+    /// With fanout it goes to every server of the topic, else to one of them or to the one named.
+    ///
+    /// # Errors
+    /// `MessageDeliveryFailure` when the broker refused it or was not there before the timeout;
+    /// `MessageUndeliverable` with at-least-once when no queue exists for it; `InvalidTarget`,
+    /// `RpcVersionCapError` and `ClientSendError` for what cannot be sent. [`Error::outcome`] says
+    /// what became of the message.
+    pub async fn cast(
+        &self,
+        context: impl AsRef<Context>,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
+        let deadline = timer::now() + self.timeout();
+        let road = self.cast_road().await?;
+        let request = self.cast_request(context.as_ref(), method, args);
+        let body = Body::render(|body| kombu::encode_request(body, &request))?;
+        road.publish_confirmed(deadline, &body).await
+    }
+
+    /// [`cast`](Self::cast) for a plain thread, which is parked meanwhile.
+    ///
+    /// # Errors
+    /// As [`cast`](Self::cast).
+    pub fn cast_blocking(
+        &self,
+        context: impl AsRef<Context>,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
+        leveret_engine::block_on(self.cast(context, method, args))
+    }
+
+    /// Sends a request that wants no answer; returns when it is in the outbox, from where it leaves
+    /// with thousands of others. Waits only while the outbox is full, until the timeout at most.
+    ///
+    /// What the broker refuses later is only counted, in
+    /// [`TransportStats::casts_refused`](crate::TransportStats::casts_refused).
+    ///
+    /// # Errors
+    /// As [`cast`](Self::cast), for what is known before it leaves.
+    pub async fn cast_buffered(
+        &self,
+        context: impl AsRef<Context>,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
+        let road = self.cast_road().await?;
+        let request = self.cast_request(context.as_ref(), method, args);
+        let body = Body::render(|body| kombu::encode_request(body, &request))?;
+        road.publish_unwatched(timer::now() + self.timeout(), &body).await
+    }
+
+    /// [`cast_buffered`](Self::cast_buffered) for a plain thread, which is parked while the outbox
+    /// is full.
+    ///
+    /// # Errors
+    /// As [`cast_buffered`](Self::cast_buffered).
+    pub fn cast_buffered_blocking(
+        &self,
+        context: impl AsRef<Context>,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
+        leveret_engine::block_on(self.cast_buffered(context, method, args))
+    }
+
+    fn cast_request<'a, A: ?Sized>(
+        &'a self,
+        context: &'a Context,
+        method: &'a str,
+        args: &'a A,
+    ) -> Request<'a, A> {
+        Request {
+            method,
+            args,
+            namespace: self.options.target.namespace(),
+            version: self.options.version.as_deref(),
+            context,
+            unique_id: self.transport.ids().unique_id(),
+            call: None,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The client: a target with options, from which calls and casts are made.
+//!
+//! Cheap to clone and to derive from; clones share the rendered route, and with it the connection
+//! and the order of what is sent. Not here: how a call or a cast runs (`call`, `cast`).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+
+use crate::broker::{Road, Treatment};
+use crate::error::{Error, ErrorKind};
+use crate::target::Target;
+use crate::transport::Transport;
+use crate::version::{Version, is_compatible};
+
+/// Makes calls and casts to a target.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), leveret::Error> {
+/// use leveret::{RpcClient, Target, Transport};
+///
+/// let transport = Transport::connect("rabbit://guest:guest@localhost/").await?;
+/// let client = RpcClient::new(&transport, Target::new("compute"));
+/// let sum: i64 = client.call((), "add", &serde_json::json!({"value": 1, "increment": 2})).await?;
+/// let one = client.prepare().with_server("host1");
+/// one.cast((), "note", &serde_json::json!({"text": "hi"})).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct RpcClient {
+    pub(super) transport: Transport,
+    pub(super) options: Arc<Options>,
+    pub(super) roads: Arc<Roads>,
+}
+
+/// What `prepare` and the builders change.
+#[derive(Clone)]
+pub(super) struct Options {
+    pub(super) target: Target,
+    pub(super) version: Option<String>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) monitor: Option<Duration>,
+    pub(super) retry: Retry,
+    version_cap: Option<Version>,
+    at_least_once: bool,
+}
+
+/// The routes of one client, rendered when first used.
+#[derive(Default)]
+pub(super) struct Roads {
+    call: OnceCell<Road>,
+    cast: OnceCell<Road>,
+}
+
+/// What happens to a message whose publication was cut off (oslo's `retry`, 0 or not).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Retry {
+    /// It is published again until the broker confirms it or the deadline passes. The broker may
+    /// have it twice then; servers drop repeats they recognise.
+    #[default]
+    UntilDeadline,
+    /// It is published at most once.
+    Never,
+}
+
+impl RpcClient {
+    /// A client for `target` with the transport's options. Nothing is sent, and nothing is checked
+    /// yet.
+    pub fn new(transport: &Transport, target: Target) -> Self {
+        let version = target.version().map(ToString::to_string);
+        let options = Options {
+            target,
+            version,
+            timeout: None,
+            monitor: None,
+            retry: Retry::default(),
+            version_cap: None,
+            at_least_once: false,
+        };
+        let transport = transport.clone();
+        Self { transport, options: Arc::new(options), roads: Arc::default() }
+    }
+
+    /// A copy to change by the builders, as oslo's `prepare`.
+    #[must_use]
+    pub fn prepare(&self) -> Self {
+        self.clone()
+    }
+
+    /// The same client with this timeout: of calls until the reply, of casts until the confirm.
+    /// Default: the transport's `response_timeout`.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        self.with(|options| options.timeout = Some(timeout))
+    }
+
+    /// The same client with calls that also fail after `timeout` without a sign of life from the
+    /// server. Signs come every half of it; servers ignore what is below 2 s. Default: none.
+    #[must_use]
+    pub fn with_call_monitor_timeout(self, timeout: Duration) -> Self {
+        self.with(|options| options.monitor = Some(timeout))
+    }
+
+    /// The same client with this way to deal with interrupted publications.
+    #[must_use]
+    pub fn with_retry(self, retry: Retry) -> Self {
+        self.with(|options| options.retry = retry)
+    }
+
+    /// The same client, refusing to send what this version does not serve.
+    #[must_use]
+    pub fn with_version_cap(self, cap: Version) -> Self {
+        self.with(|options| options.version_cap = Some(cap))
+    }
+
+    /// The same client asking for this version.
+    #[must_use]
+    pub fn with_version(self, version: Version) -> Self {
+        self.with(|options| {
+            options.version = Some(version.to_string());
+            options.target = std::mem::take(&mut options.target).with_version(version);
+        })
+    }
+
+    /// The same client for this server of the topic.
+    #[must_use]
+    pub fn with_server(self, server: impl Into<String>) -> Self {
+        self.with_target(|target| target.with_server(server))
+    }
+
+    /// The same client for all servers of the topic; casts only.
+    #[must_use]
+    pub fn with_fanout(self, fanout: bool) -> Self {
+        self.with_target(|target| target.with_fanout(fanout))
+    }
+
+    /// The same client for methods of this namespace.
+    #[must_use]
+    pub fn with_namespace(self, namespace: impl Into<String>) -> Self {
+        self.with_target(|target| target.with_namespace(namespace))
+    }
+
+    /// The same client for this topic.
+    #[must_use]
+    pub fn with_topic(self, topic: impl Into<String>) -> Self {
+        self.with_target(|target| target.with_topic(topic))
+    }
+
+    /// The same client for this exchange.
+    #[must_use]
+    pub fn with_exchange(self, exchange: impl Into<String>) -> Self {
+        self.with_target(|target| target.with_exchange(exchange))
+    }
+
+    /// The same client, told at once (`MessageUndeliverable`) when no queue exists for a message.
+    /// Without it a call nobody can get times out, and a cast is lost, as in oslo. Ignored for
+    /// fanout.
+    #[must_use]
+    pub fn with_at_least_once(self, at_least_once: bool) -> Self {
+        self.with(|options| options.at_least_once = at_least_once)
+    }
+
+    /// The target of this client.
+    pub fn target(&self) -> &Target {
+        &self.options.target
+    }
+
+    /// Whether the target's version may be sent under the version cap.
+    pub fn can_send_version(&self) -> bool {
+        let options = &self.options;
+        is_compatible(options.version_cap.as_ref(), options.target.version())
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(Arc::make_mut(&mut self.options));
+        self.roads = Arc::default();
+        self
+    }
+
+    fn with_target(self, change: impl FnOnce(Target) -> Target) -> Self {
+        self.with(|options| options.target = change(std::mem::take(&mut options.target)))
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.options.timeout.unwrap_or(self.transport.config().response_timeout)
+    }
+
+    pub(super) async fn call_road(&self) -> Result<&Road, Error> {
+        if let Some(road) = self.roads.call.get() {
+            return Ok(road);
+        }
+        self.roads.call.get_or_try_init(|| self.road(Some(self.timeout()))).await
+    }
+
+    pub(super) async fn cast_road(&self) -> Result<&Road, Error> {
+        if let Some(road) = self.roads.cast.get() {
+            return Ok(road);
+        }
+        self.roads.cast.get_or_try_init(|| self.road(None)).await
+    }
+
+    /// The way to the target, its exchange declared. All that is wrong with the options shows here.
+    async fn road(&self, expiration: Option<Duration>) -> Result<Road, Error> {
+        let options = &self.options;
+        if !self.can_send_version() {
+            let version = options.version.as_deref().unwrap_or("None");
+            let cap = options.version_cap.map_or_else(String::new, |cap| cap.to_string());
+            return Err(Error::new(
+                ErrorKind::RpcVersionCapError,
+                format!(
+                    "Requested message version, {version} is incompatible.  It needs to be equal \
+                     in major version and less than or equal in minor version as the specified \
+                     version cap {cap}."
+                ),
+            ));
+        }
+        if expiration.is_some() && options.target.is_fanout() {
+            let reason = "A call cannot be used with fanout";
+            return Err(options.target.invalid(reason));
+        }
+        if expiration.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(Error::new(
+                ErrorKind::ClientSendError,
+                "a call needs a timeout above zero, or no reply could ever come in time",
+            ));
+        }
+        let mandatory = options.at_least_once && !options.target.is_fanout();
+        let retain = options.retry == Retry::UntilDeadline;
+        self.transport.road(&options.target, Treatment { mandatory, retain }, expiration).await
+    }
+}
+
+impl fmt::Debug for RpcClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RpcClient")
+            .field("target", &format_args!("{}", self.options.target))
+            .field("timeout", &self.timeout())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+//! Remembers the requests a server has seen, so that a repeated one is not executed twice.
+//!
+//! A sender that lost its connection before the confirm sends the same `_unique_id` again. Bounded:
+//! the last [`WINDOW`] ids; a repeat that comes later than that is executed. oslo keeps 16, which
+//! one reconnect under load overruns. Not here: repeats to other servers, which nobody can see.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+
+use crate::ids::Hex32;
+
+/// Ids remembered: at 16 bytes, twice, about 300 KiB with the tables around them.
+const WINDOW: usize = 8192;
+
+/// The last ids a server has seen.
+#[derive(Debug)]
+pub(crate) struct Dedup {
+    seen: Mutex<Seen>,
+    hashers: [RandomState; 2],
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    ids: HashSet<u128>,
+    order: VecDeque<u128>,
+}
+
+impl Dedup {
+    pub(crate) fn new() -> Self {
+        Self { seen: Mutex::default(), hashers: [RandomState::new(), RandomState::new()] }
+    }
+
+    /// Whether this id comes for the first time; it is remembered.
+    pub(crate) fn is_first(&self, unique_id: &str) -> bool {
+        let id = self.condensed(unique_id);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !seen.ids.insert(id) {
+            return false;
+        }
+        seen.order.push_back(id);
+        if seen.order.len() > WINDOW {
+            let oldest = seen.order.pop_front().expect("longer than the window");
+            seen.ids.remove(&oldest);
+        }
+        true
+    }
+
+    /// 128 bits of an id: its own digits as oslo makes them, a keyed hash of anything else.
+    fn condensed(&self, unique_id: &str) -> u128 {
+        if Hex32::from_digits(unique_id.as_bytes()).is_some() {
+            return u128::from_str_radix(unique_id, 16).expect("32 hex digits are 128 bits");
+        }
+        let [high, low] = &self.hashers;
+        u128::from(high.hash_one(unique_id)) << 64 | u128::from(low.hash_one(unique_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeat_is_noticed_within_the_window() {
+        let dedup = Dedup::new();
+        let id = |number: usize| format!("{number:032x}");
+        assert!((0..WINDOW).all(|number| dedup.is_first(&id(number))));
+        assert!(!dedup.is_first(&id(0)) && !dedup.is_first(&id(WINDOW - 1)));
+        assert!(dedup.is_first(&id(WINDOW)), "a new one pushes the oldest out");
+        assert!(dedup.is_first(&id(0)), "forgotten");
+        assert!(dedup.is_first("not hex") && !dedup.is_first("not hex"));
+    }
+}

@@ -1,0 +1,211 @@
+//! What a server offers: methods under a namespace and a version, with their arguments typed by
+//! serde.
+//!
+//! Types are erased here once, so that the dispatcher handles JSON text and answers that can render
+//! themselves. A panicking method costs its own request only. Not here: choosing a method
+//! (`dispatcher`).
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::Poll;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::context::Context;
+use crate::dialect::kombu;
+use crate::ids::Hex32;
+use crate::json::{self, WriteError};
+use crate::message::{Answer, Failure, Reply};
+use crate::version::Version;
+
+/// Methods that an [`RpcServer`](crate::RpcServer) offers under one namespace and version.
+///
+/// ```
+/// use leveret::{Context, Endpoint, Failure};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Add {
+///     value: i64,
+///     increment: i64,
+/// }
+///
+/// let endpoint = Endpoint::new()
+///     .method("add", |_: Context, args: Add| Ok::<_, Failure>(args.value + args.increment));
+/// ```
+///
+/// Arguments arrive by name: the argument type is a struct, a map, `serde_json::Value`, or `()` for
+/// none. What does not fit is answered with a `TypeError`, as a Python server would.
+#[derive(Default)]
+pub struct Endpoint {
+    namespaces: Vec<Option<String>>,
+    version: Version,
+    methods: HashMap<Box<str>, Method>,
+}
+
+/// One method, its types erased.
+pub(crate) enum Method {
+    /// Runs to its end on the thread that dispatches it.
+    Plain(PlainMethod),
+    /// Yields a future to be awaited.
+    Async(AsyncMethod),
+}
+
+type PlainMethod = Box<dyn Fn(Context, &[u8]) -> Answered + Send + Sync>;
+type AsyncMethod = Box<dyn Fn(Context, &[u8]) -> AnswerFuture + Send + Sync>;
+
+/// What a method came to.
+pub(crate) type Answered = Result<Box<dyn Answerable>, Failure>;
+type AnswerFuture = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+/// A result that can render itself into a reply.
+pub(crate) trait Answerable: Send {
+    /// Appends the reply's body to `out`.
+    fn encode(&self, out: &mut Vec<u8>, msg_id: &str, unique_id: Hex32) -> Result<(), WriteError>;
+}
+
+impl<T: Serialize + Send> Answerable for T {
+    fn encode(&self, out: &mut Vec<u8>, msg_id: &str, unique_id: Hex32) -> Result<(), WriteError> {
+        let reply = Reply { msg_id, unique_id, answer: Answer::Result(self) };
+        kombu::encode_reply(out, &reply)
+    }
+}
+
+impl Endpoint {
+    /// An endpoint of version 1.0 in no namespace, without methods.
+    pub fn new() -> Self {
+        Self { namespaces: vec![None], ..Self::default() }
+    }
+
+    /// The same endpoint in this namespace.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespaces[0] = Some(namespace.into());
+        self
+    }
+
+    /// The same endpoint, serving requests for this namespace (`None`: for no namespace) too.
+    #[must_use]
+    pub fn with_legacy_namespace(mut self, namespace: Option<&str>) -> Self {
+        self.namespaces.push(namespace.map(str::to_owned));
+        self
+    }
+
+    /// The same endpoint implementing this version.
+    #[must_use]
+    pub const fn with_version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The same endpoint with one more method, an ordinary function. It may block its thread.
+    ///
+    /// An error the function returns is raised in the caller; see [`Failure`] for how it looks
+    /// there.
+    #[must_use]
+    pub fn method<T, R, E, F>(mut self, name: impl Into<String>, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        R: Serialize + Send + 'static,
+        E: Into<Failure>,
+        F: Fn(Context, T) -> Result<R, E> + Send + Sync + 'static,
+    {
+        let erased = move |context: Context, args: &[u8]| {
+            let args = read_args(args)?;
+            let result = catch_unwind(AssertUnwindSafe(|| function(context, args)));
+            finished(result.map_err(|panic| panicked(panic.as_ref()))?)
+        };
+        self.methods.insert(name.into().into(), Method::Plain(Box::new(erased)));
+        self
+    }
+
+    /// The same endpoint with one more method, an async function.
+    #[must_use]
+    pub fn async_method<T, R, E, F, A>(mut self, name: impl Into<String>, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        R: Serialize + Send + 'static,
+        E: Into<Failure>,
+        F: Fn(Context, T) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<R, E>> + Send + 'static,
+    {
+        let erased = move |context: Context, args: &[u8]| -> AnswerFuture {
+            let args = match read_args(args) {
+                Ok(args) => args,
+                Err(failure) => return Box::pin(std::future::ready(Err(failure))),
+            };
+            let future = catch_unwind(AssertUnwindSafe(|| function(context, args)));
+            match future {
+                Ok(future) => Box::pin(async { finished(unwinding(future).await?) }),
+                Err(panic) => Box::pin(std::future::ready(Err(panicked(panic.as_ref())))),
+            }
+        };
+        self.methods.insert(name.into().into(), Method::Async(Box::new(erased)));
+        self
+    }
+
+    pub(crate) const fn version(&self) -> &Version {
+        &self.version
+    }
+
+    pub(crate) fn is_of_namespace(&self, namespace: Option<&str>) -> bool {
+        self.namespaces.iter().any(|own| own.as_deref() == namespace)
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Method> {
+        self.methods.get(name)
+    }
+
+    pub(crate) fn has_async_methods(&self) -> bool {
+        self.methods.values().any(|method| matches!(method, Method::Async(_)))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("namespaces", &self.namespaces)
+            .field("version", &self.version)
+            .field("methods", &self.methods.keys())
+            .finish()
+    }
+}
+
+/// Arguments by name; a method without arguments also accepts the empty object Python sends.
+fn read_args<T: DeserializeOwned>(args: &[u8]) -> Result<T, Failure> {
+    json::from_slice(args)
+        .or_else(|error| if args == b"{}" { json::from_slice(b"null") } else { Err(error) })
+        .map_err(|error| Failure::builtin("TypeError", format!("arguments do not fit: {error}")))
+}
+
+fn finished<R: Serialize + Send + 'static, E: Into<Failure>>(result: Result<R, E>) -> Answered {
+    match result {
+        Ok(value) => Ok(Box::new(value)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Awaits a future, turning a panic into a failure.
+async fn unwinding<F: Future>(future: F) -> Result<F::Output, Failure> {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(move |cx| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panicked(panic.as_ref()))),
+        }
+    })
+    .await
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text");
+    Failure::builtin("RuntimeError", format!("the endpoint panicked: {text}"))
+}

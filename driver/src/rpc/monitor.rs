@@ -1,0 +1,90 @@
+//! Signs of life for the caller of a method that takes long (oslo's call monitor).
+//!
+//! While a [`Heartbeat`] is alive, a reply that says "still working" goes out every half of what
+//! the client waits for. It ends with the method, whatever that came to, and with the first sign
+//! that could not be sent.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use super::answering::{Answering, CallRef};
+use crate::timer::{Key, Timer};
+
+/// Clients that wait less are not served, as by oslo: signs would have to come more than once a
+/// second.
+const TIMEOUT_MIN: f64 = 2.0;
+
+/// Signs of life until dropped.
+pub(crate) struct Heartbeat {
+    timer: Arc<Timer>,
+    life: Arc<Mutex<Life>>,
+}
+
+#[derive(Default)]
+struct Life {
+    next: Option<Key>,
+    has_ended: bool,
+}
+
+impl Heartbeat {
+    /// Signs of life for `call`, whose client gives up after `client_timeout` seconds without one.
+    pub(crate) fn start(
+        timer: &Arc<Timer>,
+        answering: &Arc<Answering>,
+        call: &CallRef,
+        client_timeout: f64,
+    ) -> Option<Self> {
+        if !(TIMEOUT_MIN..1e9).contains(&client_timeout) {
+            return None;
+        }
+        // Whole seconds, halved: as oslo counts.
+        let interval = Duration::from_secs_f64(client_timeout.trunc() / 2.0);
+        let (answering, call) = (Arc::clone(answering), call.clone());
+        let life = Arc::new(Mutex::new(Life::default()));
+        Beat { answering, call, interval, timer: Arc::downgrade(timer), life: Arc::clone(&life) }
+            .schedule(timer);
+        Some(Self { timer: Arc::clone(timer), life })
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        let mut life = lock(&self.life);
+        life.has_ended = true;
+        if let Some(key) = life.next.take() {
+            self.timer.cancel(key);
+        }
+    }
+}
+
+/// The next sign.
+struct Beat {
+    answering: Arc<Answering>,
+    call: CallRef,
+    interval: Duration,
+    timer: Weak<Timer>,
+    life: Arc<Mutex<Life>>,
+}
+
+impl Beat {
+    fn schedule(self, timer: &Timer) {
+        let life = Arc::clone(&self.life);
+        let mut life = lock(&life);
+        if !life.has_ended {
+            life.next = Some(timer.after(self.interval, move || self.send()));
+        }
+    }
+
+    fn send(self) {
+        let Some(timer) = self.timer.upgrade().filter(|_| !lock(&self.life).has_ended) else {
+            return;
+        };
+        if self.answering.heartbeat(&self.call) {
+            self.schedule(&timer);
+        }
+    }
+}
+
+fn lock(life: &Mutex<Life>) -> MutexGuard<'_, Life> {
+    life.lock().unwrap_or_else(PoisonError::into_inner)
+}

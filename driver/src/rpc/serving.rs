@@ -1,0 +1,290 @@
+//! What happens to a request: taken in on the shard, executed elsewhere, answered.
+//!
+//! A request is acknowledged before it is executed, so it is executed at most once by us. While few
+//! requests wait, the shard acknowledges on receipt, as oslo does; beyond [`BACKLOG_MAX`] a worker
+//! does when it takes the request up, and the prefetch stops the broker. What is no request is
+//! rejected and not requeued. One that is an envelope from outside and broken within was
+//! acknowledged already, and is dropped.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use leveret_engine::{Body, Delivery, DeliverySink, Disposition, block_on};
+use serde_json::value::RawValue;
+
+use super::answering::{Answering, CallRef};
+use super::dedup::Dedup;
+use super::dispatcher::Dispatcher;
+use super::endpoint::{Answered, Method};
+use super::monitor::Heartbeat;
+use super::server::ServerStats;
+use crate::broker;
+use crate::dialect::{DecodeError, kombu};
+use crate::executor::{Executor, InFlight, Workers};
+use crate::message::IncomingRequest;
+use crate::timer::Timer;
+
+/// Requests acknowledged on receipt that may wait for a worker.
+const BACKLOG_MAX: usize = 1024;
+
+/// A request on its way to a worker.
+struct Incoming {
+    delivery: Delivery,
+    is_acknowledged: bool,
+}
+
+/// The sink of each of a server's queues.
+pub(super) struct RequestSink {
+    serving: Arc<Serving>,
+    batch: Vec<Incoming>,
+}
+
+impl RequestSink {
+    pub(super) fn new(serving: &Arc<Serving>) -> Self {
+        Self { serving: Arc::clone(serving), batch: Vec::new() }
+    }
+}
+
+impl DeliverySink for RequestSink {
+    fn deliver(&mut self, delivery: Delivery) -> Disposition {
+        let serving = &self.serving;
+        let backlog = serving.runner.backlog() + self.batch.len();
+        let is_acknowledged = backlog < BACKLOG_MAX && looks_usual(&delivery);
+        self.batch.push(Incoming { delivery, is_acknowledged });
+        if is_acknowledged { Disposition::Ack } else { Disposition::Later }
+    }
+
+    fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            self.serving.runner.take(&self.serving, &mut self.batch);
+        }
+    }
+
+    fn ended(&mut self, error: Option<leveret_engine::Error>) {
+        self.flush();
+        if let Some(error) = error {
+            tracing::error!(%error, "a server no longer listens to one of its queues");
+        }
+    }
+}
+
+/// Whether a message is an ordinary envelope, judged by its outside alone; a worker decides about
+/// others.
+fn looks_usual(delivery: &Delivery) -> bool {
+    let is_text = check_content(delivery).is_ok();
+    is_text && kombu::is_enveloped(first(delivery.body()), last(delivery.body()))
+}
+
+fn first(body: &Body) -> &[u8] {
+    body.pieces().next().unwrap_or_default()
+}
+
+fn last(body: &Body) -> &[u8] {
+    body.pieces().last().unwrap_or_default()
+}
+
+fn check_content(delivery: &Delivery) -> Result<(), DecodeError> {
+    let properties = delivery.properties();
+    kombu::check_content(properties.content_type, broker::compression(&properties))
+}
+
+/// What serves requests, wherever it runs.
+pub(super) struct Serving {
+    dispatcher: Dispatcher,
+    dedup: Dedup,
+    answering: Arc<Answering>,
+    timer: Arc<Timer>,
+    runner: Runner,
+    dispatched: AtomicU64,
+    duplicates: AtomicU64,
+    undecodable: AtomicU64,
+}
+
+/// A request whose method was chosen, and has run if it is a plain one.
+struct Begun {
+    answered: Running,
+    call: Option<CallRef>,
+    heartbeat: Option<Heartbeat>,
+}
+
+enum Running {
+    Done(Answered),
+    Awaited(Pin<Box<dyn Future<Output = Answered> + Send>>),
+}
+
+impl Serving {
+    pub(super) fn new(
+        dispatcher: Dispatcher,
+        answering: Arc<Answering>,
+        timer: Arc<Timer>,
+        executor: Executor,
+        threads: usize,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|serving| Self {
+            dispatcher,
+            dedup: Dedup::new(),
+            answering,
+            timer,
+            runner: Runner::new(executor, threads, serving.clone()),
+            dispatched: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            undecodable: AtomicU64::new(0),
+        })
+    }
+
+    /// Waits until every request taken is answered.
+    pub(super) async fn finish(&self) {
+        self.runner.finish().await;
+    }
+
+    pub(super) fn stats(&self) -> ServerStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ServerStats {
+            dispatched: read(&self.dispatched),
+            duplicates: read(&self.duplicates),
+            undecodable: read(&self.undecodable),
+            reconnects: 0,
+        }
+    }
+
+    async fn serve(self: Arc<Self>, incoming: Incoming) {
+        let Some(Begun { answered, call, heartbeat }) = self.begin(&incoming) else { return };
+        drop(incoming);
+        let answered = match answered {
+            Running::Done(answered) => answered,
+            Running::Awaited(future) => future.await,
+        };
+        drop(heartbeat);
+        if let Err(failure) = &answered {
+            tracing::debug!(%failure, "an endpoint raised");
+        }
+        if let Some(call) = call {
+            self.answering.answer(call, answered).await;
+        }
+    }
+
+    /// Decodes, acknowledges, looks for repeats, chooses the method and begins it.
+    fn begin(&self, Incoming { delivery, is_acknowledged }: &Incoming) -> Option<Begun> {
+        let body = delivery.body().contiguous();
+        kombu::Scratch::with(|scratch| {
+            let decoded =
+                check_content(delivery).and_then(|()| kombu::decode_request(&body, scratch));
+            let request = match decoded {
+                Ok(request) => request,
+                Err(error) => {
+                    if !is_acknowledged {
+                        delivery.reject(false);
+                    }
+                    self.undecodable.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%error, "a message is no request and is dropped");
+                    return None;
+                }
+            };
+            if !is_acknowledged {
+                delivery.ack();
+            }
+            if request.unique_id.as_deref().is_some_and(|id| !self.dedup.is_first(id)) {
+                self.duplicates.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(unique_id = ?request.unique_id, "a repeated request is dropped");
+                return None;
+            }
+            Some(self.run(request))
+        })
+    }
+
+    fn run(&self, mut request: IncomingRequest<'_>) -> Begun {
+        self.dispatched.fetch_add(1, Ordering::Relaxed);
+        let call = match (&request.msg_id, &request.reply_queue) {
+            (Some(msg_id), Some(queue)) => {
+                Some(CallRef { msg_id: (**msg_id).into(), queue: (**queue).into() })
+            }
+            _ => None,
+        };
+        let timeout = request.context.client_timeout();
+        let mut heartbeat = None;
+        let method = self.dispatcher.find(&request);
+        if let (Ok(_), Some(call), Some(timeout)) = (&method, &call, timeout) {
+            heartbeat = Heartbeat::start(&self.timer, &self.answering, call, timeout);
+        }
+        let context = std::mem::take(&mut request.context);
+        let args = request.args.map_or("{}", RawValue::get).as_bytes();
+        let answered = match method {
+            Err(failure) => Running::Done(Err(failure)),
+            Ok(Method::Plain(function)) => Running::Done(function(context, args)),
+            Ok(Method::Async(function)) => Running::Awaited(function(context, args)),
+        };
+        Begun { answered, call, heartbeat }
+    }
+}
+
+type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Puts requests where the executor wants them.
+enum Runner {
+    Threads(Workers<Incoming>),
+    Runtime {
+        handle: tokio::runtime::Handle,
+        in_flight: Arc<InFlight>,
+    },
+    /// The rest of what could not be finished on the shard (a full outbox) goes to a thread.
+    Inline {
+        rest: Workers<Rest>,
+    },
+}
+
+impl Runner {
+    fn new(executor: Executor, threads: usize, serving: Weak<Serving>) -> Self {
+        match executor {
+            Executor::Threads => Self::Threads(Workers::new(threads, move |incoming| {
+                if let Some(serving) = serving.upgrade() {
+                    block_on(serving.serve(incoming));
+                }
+            })),
+            Executor::Runtime(handle) => Self::Runtime { handle, in_flight: Arc::default() },
+            Executor::Inline => Self::Inline { rest: Workers::new(1, block_on) },
+        }
+    }
+
+    fn backlog(&self) -> usize {
+        match self {
+            Self::Threads(workers) => workers.waiting(),
+            Self::Runtime { in_flight, .. } => in_flight.count(),
+            Self::Inline { rest } => rest.waiting(),
+        }
+    }
+
+    fn take(&self, serving: &Arc<Serving>, batch: &mut Vec<Incoming>) {
+        match self {
+            Self::Threads(workers) => workers.hand_over(batch),
+            Self::Runtime { handle, in_flight } => {
+                for incoming in batch.drain(..) {
+                    let (serving, guard) = (Arc::clone(serving), in_flight.enter());
+                    handle.spawn(async move {
+                        serving.serve(incoming).await;
+                        drop(guard);
+                    });
+                }
+            }
+            Self::Inline { rest } => {
+                for incoming in batch.drain(..) {
+                    let mut future = Box::pin(Arc::clone(serving).serve(incoming));
+                    let mut cx = TaskContext::from_waker(Waker::noop());
+                    if future.as_mut().poll(&mut cx) == Poll::Pending {
+                        rest.hand_over(&mut vec![future as _]);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn finish(&self) {
+        match self {
+            Self::Threads(workers) => workers.finish().await,
+            Self::Runtime { in_flight, .. } => in_flight.finished().await,
+            Self::Inline { rest } => rest.finish().await,
+        }
+    }
+}

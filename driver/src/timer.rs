@@ -1,0 +1,138 @@
+//! Things to do later: one thread per transport, started with the first of them.
+//!
+//! For what happens rarely and briefly: a reply tried again, a sign of life of a long call.
+//! Deadlines of calls are not here but with the shard. Invariant: an action runs once, never early;
+//! a cancelled one never begins after `cancel` has returned true.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+type Action = Box<dyn FnOnce() + Send>;
+
+/// What identifies an action until it has begun.
+pub(crate) type Key = (Instant, u64);
+
+/// Actions and the thread that waits for their time.
+#[derive(Default)]
+pub(crate) struct Timer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    agenda: Mutex<Agenda>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Agenda {
+    actions: BTreeMap<Key, Action>,
+    next: u64,
+    is_running: bool,
+    is_closed: bool,
+}
+
+/// What time it is. The one place where the driver asks.
+#[expect(clippy::disallowed_methods, reason = "deadlines begin when the user calls")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+impl Timer {
+    /// Runs `action` once `delay` has passed, on the timer's thread. It must not block.
+    pub(crate) fn after(&self, delay: Duration, action: impl FnOnce() + Send + 'static) -> Key {
+        let mut agenda = self.shared.lock();
+        agenda.next += 1;
+        let key = (now() + delay, agenda.next);
+        agenda.actions.insert(key, Box::new(action));
+        if !std::mem::replace(&mut agenda.is_running, true) {
+            let shared = Arc::clone(&self.shared);
+            let thread = std::thread::Builder::new().name("leveret-timer".into());
+            if let Err(error) = thread.spawn(move || shared.run()) {
+                tracing::error!(%error, "the timer's thread cannot be started");
+                agenda.is_running = false;
+            }
+        }
+        drop(agenda);
+        self.shared.changed.notify_one();
+        key
+    }
+
+    /// Forgets an action; false if it has begun.
+    pub(crate) fn cancel(&self, key: Key) -> bool {
+        self.shared.lock().actions.remove(&key).is_some()
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        let mut agenda = self.lock();
+        while !agenda.is_closed {
+            let time = now();
+            let due = agenda.actions.first_key_value().map(|((due, _), _)| *due);
+            agenda = match due {
+                None => self.changed.wait(agenda).unwrap_or_else(PoisonError::into_inner),
+                Some(due) if due > time => {
+                    let waited = self.changed.wait_timeout(agenda, due - time);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                Some(_) => {
+                    let action = agenda.actions.pop_first().map(|(_, action)| action);
+                    drop(agenda);
+                    action.into_iter().for_each(|action| action());
+                    self.lock()
+                }
+            };
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Agenda> {
+        // Actions run outside the lock, so a poisoned one is whole.
+        self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let mut agenda = self.shared.lock();
+        agenda.is_closed = true;
+        let actions = std::mem::take(&mut agenda.actions);
+        drop(agenda);
+        self.shared.changed.notify_all();
+        drop(actions);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn actions_run_in_the_order_of_their_time_and_never_early() {
+        let timer = Timer::default();
+        let (sender, order) = channel();
+        let start = now();
+        for (name, delay_ms) in [("late", 30), ("early", 10), ("middle", 20)] {
+            let sender = sender.clone();
+            let delay = Duration::from_millis(delay_ms);
+            timer.after(delay, move || sender.send((name, now() >= start + delay)).unwrap());
+        }
+        drop(sender);
+        let all: Vec<_> = order.iter().collect();
+        assert_eq!(all, [("early", true), ("middle", true), ("late", true)]);
+        assert!(timer.shared.lock().actions.is_empty());
+    }
+
+    #[test]
+    fn a_cancelled_action_never_runs() {
+        let timer = Timer::default();
+        let (sender, ran) = channel();
+        let key = timer.after(Duration::from_secs(3600), move || sender.send(()).unwrap());
+        assert!(timer.cancel(key));
+        assert!(!timer.cancel(key));
+        assert!(ran.recv().is_err(), "the action and its sender are gone");
+    }
+}

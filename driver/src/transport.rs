@@ -1,0 +1,397 @@
+//! A transport: what a URL stands for. Joins engine, dialect and options, and owns what clients and
+//! servers share.
+//!
+//! One connection publishes, opened at once so that mistakes show early; one receives replies,
+//! opened by the first call; one sends replies, opened by the first server; each server listens on
+//! its own. Clones share all of them. Not here: what is sent over them (`rpc`).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret, block_on};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::broker::{self, Listening, Publishing, Road, Treatment};
+use crate::config::{DriverConfig, DriverName, LoginMethod};
+use crate::dialect::kombu::{self, Topology};
+use crate::error::{Error, ErrorKind};
+use crate::ids::IdSource;
+use crate::rpc::answering::Answering;
+use crate::rpc::replies::{ReplyBook, ReplySink};
+use crate::target::Target;
+use crate::timer::Timer;
+use crate::url::{TransportHost, TransportUrl};
+
+/// A way to the brokers of a URL. Cheap to clone; clones share connections.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), leveret::Error> {
+/// use leveret::{DriverConfig, Transport};
+///
+/// let transport = Transport::connect("rabbit://me:secret@h1,me:secret@h2/nova").await?;
+/// let tuned = Transport::builder("rabbit://localhost/")
+///     .config(DriverConfig::default().with_control_exchange("nova"))
+///     .connect()
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Transport {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: Engine,
+    owns_engine: bool,
+    connection: ConnectionConfig,
+    config: DriverConfig,
+    topology: Topology,
+    ids: Arc<IdSource>,
+    timer: Arc<Timer>,
+    book: Arc<ReplyBook>,
+    publishing: Arc<Publishing>,
+    replies: Mutex<Option<Replies>>,
+    /// The reply queue, for those who find it open; emptied when its consumer is lost for good.
+    reply_queue: Arc<std::sync::RwLock<Option<Arc<str>>>>,
+    answering: OnceCell<Arc<Answering>>,
+    _broker: OwnBroker,
+}
+
+/// A broker of this process, kept while a transport needs it; last of all, so that it outlives
+/// connections.
+#[cfg(feature = "loopback")]
+type OwnBroker = Option<Arc<leveret_engine::loopback::Loopback>>;
+#[cfg(not(feature = "loopback"))]
+type OwnBroker = ();
+
+/// The consumer of replies.
+struct Replies {
+    listening: Listening,
+}
+
+/// Describes a transport before it connects.
+#[must_use = "a transport is made by `connect`"]
+pub struct TransportBuilder {
+    url: String,
+    config: DriverConfig,
+    engine: Option<Engine>,
+    engine_config: EngineConfig,
+}
+
+/// What a transport counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TransportStats {
+    /// Calls under way.
+    pub calls_outstanding: usize,
+    /// Replies nobody waited for any more.
+    pub replies_late: u64,
+    /// Replies of this transport's servers that nobody will ever get.
+    pub replies_dropped: u64,
+    /// Buffered casts that the broker returned or refused.
+    pub casts_refused: u64,
+    /// Times the publishing connection was lost.
+    pub reconnects: u64,
+}
+
+impl Transport {
+    /// Connects to the first broker of `url` that answers, with default options and an engine of
+    /// its own.
+    ///
+    /// # Errors
+    /// `InvalidTransportUrl`, `DriverLoadFailure` and `Unsupported` for the URL;
+    /// `TransportDriverError` when no broker is reached or it refuses us, saying why.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::builder(url).connect().await
+    }
+
+    /// [`connect`](Self::connect) for a plain thread.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_blocking(url: &str) -> Result<Self, Error> {
+        Self::builder(url).connect_blocking()
+    }
+
+    /// A transport with options or an engine that is there already.
+    pub fn builder(url: &str) -> TransportBuilder {
+        TransportBuilder {
+            url: url.to_owned(),
+            config: DriverConfig::default(),
+            engine: None,
+            engine_config: EngineConfig::default(),
+        }
+    }
+
+    /// Sends what is waiting and ends all connections. Clients and servers of this transport fail
+    /// afterwards.
+    ///
+    /// # Errors
+    /// `MessagingTimeout` when a broker does not take its leave; the connections are gone all the
+    /// same.
+    pub async fn close(&self) -> Result<(), Error> {
+        let shared = &self.shared;
+        let published = shared.publishing.close().await;
+        let answered = match shared.answering.get() {
+            Some(answering) => answering.close().await,
+            None => Ok(()),
+        };
+        let replied = match shared.replies.lock().await.take() {
+            Some(replies) => replies.listening.close().await,
+            None => Ok(()),
+        };
+        if shared.owns_engine {
+            shared.engine.stop();
+        }
+        published.and(answered).and(replied)
+    }
+
+    /// [`close`](Self::close) for a plain thread.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn close_blocking(&self) -> Result<(), Error> {
+        block_on(self.close())
+    }
+
+    /// The options in force, those of the URL included.
+    pub fn config(&self) -> &DriverConfig {
+        &self.shared.config
+    }
+
+    /// The engine that runs the connections.
+    pub fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
+    /// What it counts.
+    pub fn stats(&self) -> TransportStats {
+        let shared = &self.shared;
+        TransportStats {
+            calls_outstanding: shared.book.outstanding(),
+            replies_late: shared.book.late(),
+            replies_dropped: shared.answering.get().map_or(0, |answering| answering.dropped()),
+            casts_refused: shared.publishing.unwatched_failures(),
+            reconnects: shared.publishing.reconnects(),
+        }
+    }
+
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.shared.topology
+    }
+
+    pub(crate) fn ids(&self) -> &IdSource {
+        &self.shared.ids
+    }
+
+    pub(crate) fn timer(&self) -> &Arc<Timer> {
+        &self.shared.timer
+    }
+
+    pub(crate) fn book(&self) -> &Arc<ReplyBook> {
+        &self.shared.book
+    }
+
+    /// How to make one more connection, and what management tools shall call it.
+    pub(crate) fn connection_config(&self, purpose: &str) -> ConnectionConfig {
+        named(&self.shared.connection, purpose)
+    }
+
+    /// The road to a target, its exchange declared.
+    pub(crate) async fn road(
+        &self,
+        target: &Target,
+        treatment: Treatment,
+        call_timeout: Option<Duration>,
+    ) -> Result<Road, Error> {
+        let route = self.shared.topology.request(target)?;
+        let properties = kombu::properties(call_timeout);
+        self.shared.publishing.road(&route, &properties, treatment).await
+    }
+
+    /// The queue replies come back through, consumed from.
+    pub(crate) async fn reply_queue(&self) -> Result<Arc<str>, Error> {
+        let known = self.shared.reply_queue.read().map(|name| name.clone()).unwrap_or_default();
+        if let Some(name) = known {
+            return Ok(name);
+        }
+        self.open_reply_queue().await
+    }
+
+    async fn open_reply_queue(&self) -> Result<Arc<str>, Error> {
+        let shared = &self.shared;
+        let mut replies = shared.replies.lock().await;
+        let known = shared.reply_queue.read().map(|name| name.clone()).unwrap_or_default();
+        if let Some(name) = known {
+            return Ok(name);
+        }
+        let subscription = [shared.topology.replies(&shared.ids.unique_id())];
+        let sink = || -> Box<dyn leveret_engine::DeliverySink> {
+            let name = Arc::clone(&shared.reply_queue);
+            Box::new(ReplySink::new(&shared.book, move |error| {
+                if let Some(error) = error {
+                    tracing::error!(%error, "the reply queue is lost; the next call makes another");
+                }
+                if let Ok(mut name) = name.write() {
+                    *name = None;
+                }
+            }))
+        };
+        let config = self.connection_config("replies");
+        let listening = Listening::open(&shared.engine, config, 0, &subscription, sink).await?;
+        *replies = Some(Replies { listening });
+        let name: Arc<str> = subscription[0].queue.name.as_str().into();
+        if let Ok(mut known) = shared.reply_queue.write() {
+            *known = Some(Arc::clone(&name));
+        }
+        Ok(name)
+    }
+
+    /// The sender of replies, shared by the servers of this transport.
+    pub(crate) async fn answering(&self) -> Result<Arc<Answering>, Error> {
+        let shared = &self.shared;
+        let open = || async {
+            let config = self.connection_config("answers");
+            let publishing = Publishing::open(&shared.engine, config).await?;
+            Ok::<_, Error>(Arc::new(Answering::new(
+                publishing,
+                Arc::clone(&shared.ids),
+                Arc::clone(&shared.timer),
+                shared.config.entities.direct_mandatory,
+                shared.config.missing_queue_timeout,
+            )))
+        };
+        shared.answering.get_or_try_init(open).await.cloned()
+    }
+}
+
+impl TransportBuilder {
+    /// The same transport with these options; the URL's query overrides them.
+    pub fn config(mut self, config: DriverConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The same transport on an engine that is there already; closing the transport leaves it
+    /// running.
+    pub fn engine(mut self, engine: &Engine) -> Self {
+        self.engine = Some(engine.clone());
+        self
+    }
+
+    /// The same transport on an engine of its own with these settings.
+    pub fn engine_config(mut self, config: EngineConfig) -> Self {
+        self.engine_config = config;
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// As [`Transport::connect`].
+    pub async fn connect(self) -> Result<Transport, Error> {
+        let url: TransportUrl = self.url.parse()?;
+        let driver = DriverName::of(&url)?;
+        let config = self.config.overridden_by(&url)?;
+        let owns_engine = self.engine.is_none();
+        let engine = match self.engine {
+            Some(engine) => engine,
+            None => Engine::start(self.engine_config).map_err(broker::failed)?,
+        };
+        let (hosts, own_broker) = brokers(&url, driver)?;
+        let connection = connection_config(&url, hosts, &config);
+        let ids = IdSource::new().map_err(|error| {
+            Error::new(ErrorKind::TransportDriverError, error.to_string()).with_cause(error)
+        })?;
+        let ids = Arc::new(ids);
+        let publishing = Publishing::open(&engine, named(&connection, "publish")).await?;
+        let shared = Shared {
+            topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
+            book: Arc::new(ReplyBook::new(Arc::clone(&ids), engine.tickets())),
+            engine,
+            owns_engine,
+            connection,
+            config,
+            ids,
+            timer: Arc::default(),
+            publishing,
+            replies: Mutex::default(),
+            reply_queue: Arc::default(),
+            answering: OnceCell::new(),
+            _broker: own_broker,
+        };
+        Ok(Transport { shared: Arc::new(shared) })
+    }
+
+    /// [`connect`](Self::connect) for a plain thread.
+    ///
+    /// # Errors
+    /// As [`Transport::connect`].
+    pub fn connect_blocking(self) -> Result<Transport, Error> {
+        block_on(self.connect())
+    }
+}
+
+/// The brokers a URL leads to.
+fn brokers(url: &TransportUrl, driver: DriverName) -> Result<(Vec<Host>, OwnBroker), Error> {
+    match driver {
+        DriverName::Kombu => Ok((hosts(url), OwnBroker::default())),
+        #[cfg(feature = "loopback")]
+        DriverName::Loopback => {
+            let broker = broker::loopback::broker(url.virtual_host())?;
+            Ok((vec![broker::loopback::host(&broker)], Some(broker)))
+        }
+        #[cfg(not(feature = "loopback"))]
+        DriverName::Loopback => Err(Error::new(
+            ErrorKind::DriverLoadFailure,
+            "Failed to load transport driver \"fake\": the feature `loopback` is off",
+        )),
+    }
+}
+
+/// What the engine is to know of URL and options.
+fn connection_config(
+    url: &TransportUrl,
+    hosts: Vec<Host>,
+    options: &DriverConfig,
+) -> ConnectionConfig {
+    let mut config = ConnectionConfig::new(hosts);
+    config.vhost = url.virtual_host().to_owned();
+    config.login = match options.login_method {
+        LoginMethod::Plain => Login::Plain,
+        LoginMethod::AmqPlain => Login::AmqPlain,
+        LoginMethod::External => Login::External,
+    };
+    config.heartbeat = options.heartbeat;
+    config.recovery.backoff = options.retry_interval;
+    config.recovery.backoff_max = options.retry_interval_max;
+    config
+}
+
+fn hosts(url: &TransportUrl) -> Vec<Host> {
+    let host = |host: &TransportHost| {
+        Host::new(host.hostname(), host.port())
+            .with_login(host.username(), Secret::new(host.password()))
+    };
+    match url.hosts() {
+        [] => vec![Host::new("localhost", crate::url::AMQP_PORT)],
+        hosts => hosts.iter().map(host).collect(),
+    }
+}
+
+/// `program:pid:purpose`, as management tools show it.
+fn named(config: &ConnectionConfig, purpose: &str) -> ConnectionConfig {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let program = std::path::Path::new(&program).file_name().unwrap_or_default();
+    let mut config = config.clone();
+    let program = program.to_string_lossy();
+    config.connection_name = format!("{program}:{}:{purpose}", std::process::id());
+    config
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
