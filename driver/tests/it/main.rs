@@ -1,0 +1,13 @@
+//! The driver against brokers: the one in the process, a real RabbitMQ, and Python peers on it.
+//!
+//! `scenario` holds what must hold on every broker and is run on both kinds; the other modules ask
+//! for what only one of them can show.
+#![expect(clippy::disallowed_methods, reason = "tests of the world outside need its clock")]
+#![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
+
+mod bad_input;
+mod leak;
+mod python_client;
+mod python_server;
+mod scenario;
+mod world;

@@ -1,0 +1,130 @@
+//! What the tests share: a server of ours with well-known methods, clients, and runtimes to run
+//! them.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use leveret::{
+    Context, Endpoint, Executor, Failure, RpcClient, RpcServer, Target, Transport, Version,
+};
+use serde_json::{Value, json};
+
+/// Runs a test's future on a runtime of its own.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+/// What was cast at a server, in order of arrival.
+#[derive(Clone, Default)]
+pub(crate) struct Notes(Arc<Mutex<Vec<Value>>>);
+
+impl Notes {
+    pub(crate) fn all(&self) -> Vec<Value> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// Waits until there are as many notes.
+    pub(crate) fn wait_for(&self, count: usize) -> Vec<Value> {
+        eventually(|| self.0.lock().unwrap().len() >= count);
+        self.all()
+    }
+}
+
+/// Waits until something has become true; a minute at most.
+pub(crate) fn eventually(mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(60), "this never became true");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Add {
+    a: i64,
+    b: i64,
+}
+
+#[derive(serde::Deserialize)]
+struct Arg {
+    #[serde(default)]
+    arg: Value,
+}
+
+/// The methods every test server offers, the same as those of the Python peer.
+pub(crate) fn endpoint(server: &'static str, notes: &Notes) -> Endpoint {
+    let notes = notes.clone();
+    Endpoint::new()
+        .method("echo", |_: Context, Arg { arg }| Ok::<_, Failure>(arg))
+        .method("add", |_, Add { a, b }| Ok::<_, Failure>(a + b))
+        .method("none", |_, (): ()| Ok::<_, Failure>(()))
+        .method("whoami", move |_, (): ()| Ok::<_, Failure>(server))
+        .method("ctxt", |context: Context, (): ()| {
+            let entries: serde_json::Map<_, _> =
+                context.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
+            Ok::<_, Failure>(entries)
+        })
+        .method("size", |_, Arg { arg }| Ok::<_, Failure>(arg.as_str().map(str::len)))
+        .method("note", move |_, Arg { arg }| {
+            notes.0.lock().unwrap().push(arg);
+            Ok::<_, Failure>(())
+        })
+        .method("boom", |_, (): ()| -> Result<(), Failure> {
+            let failure = Failure::builtin("ValueError", "('bad value', 42)");
+            Err(failure.with_args([json!("bad value"), json!(42)]))
+        })
+        .method("panic", |_, (): ()| -> Result<(), Failure> { panic!("on purpose") })
+        .method("slow", |_, args: serde_json::Map<String, Value>| {
+            let seconds = args.get("seconds").and_then(Value::as_f64).unwrap_or(0.0);
+            std::thread::sleep(Duration::from_secs_f64(seconds));
+            Ok::<_, Failure>("done")
+        })
+}
+
+/// The same methods in namespace `ns1`, version 1.5.
+pub(crate) fn versioned(server: &'static str, notes: &Notes) -> Endpoint {
+    endpoint(server, notes).with_namespace("ns1").with_version(Version::new(1, 5))
+}
+
+pub(crate) async fn server(
+    transport: &Transport,
+    topic: &str,
+    name: &'static str,
+    notes: &Notes,
+) -> RpcServer {
+    server_on(transport, topic, name, notes, Executor::Threads).await
+}
+
+pub(crate) async fn server_on(
+    transport: &Transport,
+    topic: &str,
+    name: &'static str,
+    notes: &Notes,
+    executor: Executor,
+) -> RpcServer {
+    RpcServer::builder(transport, Target::new(topic).with_server(name))
+        .endpoint(endpoint(name, notes))
+        .endpoint(versioned(name, notes))
+        .executor(executor)
+        .start()
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn connect(url: &str) -> Transport {
+    Transport::connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+pub(crate) fn client(transport: &Transport, topic: &str) -> RpcClient {
+    RpcClient::new(transport, Target::new(topic)).with_timeout(Duration::from_secs(10))
+}
+
+pub(crate) async fn echo(client: &RpcClient, arg: Value) -> Value {
+    client.call((), "echo", &json!({ "arg": arg })).await.unwrap()
+}
