@@ -1,4 +1,78 @@
 //! Thread-per-core AMQP 0-9-1 engine on io_uring.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use leveret_engine::{
+//!     ChannelOptions, ConnectionConfig, Consume, Engine, EngineConfig, Properties, QueueDeclare,
+//!     Route, block_on,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::start(EngineConfig::default())?;
+//! let connection = engine.connect_blocking(ConnectionConfig::to("localhost", 5672))?;
+//! let channel = block_on(connection.open_channel(ChannelOptions::default()))?;
+//! let work = QueueDeclare { name: "work".into(), ..QueueDeclare::default() };
+//! block_on(channel.declare_queue(work))?;
+//!
+//! let route = Route { routing_key: "work".into(), mandatory: true, ..Route::default() };
+//! let publisher = channel.publisher(route, &Properties::default())?;
+//! let confirm = publisher.publish_blocking("hello".as_bytes(), Duration::from_secs(5))?;
+//! assert!(confirm.wait().is_ok());
+//!
+//! let mut consumer = block_on(channel.consume(Consume::from_queue("work")))?;
+//! let delivery = consumer.next_within(Duration::from_secs(5))?.expect("it was confirmed");
+//! delivery.ack();
+//! # Ok(()) }
+//! ```
+//!
+//! # Layers
+//!
+//! Each layer names only layers below it.
+//!
+//! - **Handles**: [`Engine`], [`Connection`], [`Channel`], [`Publisher`], [`Consumer`]. They may be
+//!   used from any thread and any async runtime; every future of theirs is woken by a waker alone.
+//! - **Shard**: one thread, one runtime, its connections: joins the two below, and owns recovery.
+//! - **Protocol** and **reactor**, which do not know each other: AMQP without sockets or clocks, and
+//!   sockets (io_uring, or epoll where it is denied) without AMQP.
+//! - **[`wire`]** and the receive blocks: bytes.
+//!
+//! # When bytes move
+//!
+//! *Down.* `publish` renders the frames in the caller's thread, outside any lock, and appends them to
+//! the outbox of the channel: one copy of a small body; a body above 8 KiB given as
+//! [`Bytes`](bytes::Bytes) is counted, not copied. The shard is woken only if it sleeps; it swaps the
+//! outbox for an empty one and sends it whole, acknowledgements and heartbeats first. So publications
+//! of many callers leave in one send, in the order in which they were appended.
+//!
+//! *Up.* A shard reads into blocks of 64 KiB. Bodies up to 1 KiB are copied once into dense memory,
+//! larger ones reach the user as slices of the blocks. What one read brought is handed to a consumer
+//! under one lock, with one wake-up.
+//!
+//! # What is bounded
+//!
+//! | what | bound | when it is reached |
+//! |---|---|---|
+//! | a channel's publications: waiting, or sent and unconfirmed | [`ConnectionConfig::outbox_bytes`] | [`PublishError::Full`], or waiting until a deadline |
+//! | a consumer's inbox | [`Consume::inbox_messages`], [`Consume::inbox_bytes`] | its connection is not read; heartbeats go on |
+//! | receive blocks | [`ConnectionConfig::blocks_max`] | reading pauses until slices are dropped |
+//! | one message from the broker | [`ConnectionConfig::body_max`] | the connection is closed |
+//! | requests waiting for a connection | 1024 | refused with `TimedOut` |
+//! | an operation | [`ConnectionConfig::operation_timeout`] | `TimedOut` |
+//!
+//! Memory for a message is never taken from a claimed length, only from bytes that arrived.
+//!
+//! # What is promised
+//!
+//! - A publication ends once, in an [`Outcome`] that says as surely as can be known whether it left.
+//! - Publications of one thread through clones of one publisher stay in order. A
+//!   [retained](Publisher::retained) one is sent again after a reconnect, before newer ones.
+//! - A lost connection comes back: next host at once, then full-jitter back-off. Channels keep their
+//!   numbers; declarations, bindings and consumers return; what was deleted on purpose does not.
+//! - Dropping a future gives up waiting and nothing else, unless its page says more.
+//! - The library takes no allocator, installs no logger, and keeps no global state.
+//!
+//! Not promised: exactly once. A confirm that is lost with its connection leaves `MaybeSent`, or a
+//! second copy where publications are retained.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may ask the clock"))]
 
 #[cfg(feature = "loopback")]

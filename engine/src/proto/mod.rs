@@ -1,11 +1,11 @@
 //! AMQP 0-9-1 as a machine: bytes and time go in, bytes and events come out.
 //!
 //! ```text
-//!            protocol header             start → start-ok            tune → tune-ok, open
-//!  [Greeting] ─────────────► [AwaitStart] ──────────► [AwaitTune] ──────────► [AwaitOpen] ─► [Open]
-//!                                                                                             │ │
-//!                 [Closed] ◄── close-ok ── [Closing] ◄────────────── close() ────────────────┘ │
-//!                     ▲──────────────────── close from the broker, answered ───────────────────┘
+//!              start → start-ok        tune → tune-ok, open        open-ok
+//! [AwaitStart] ───────────────► [AwaitTune] ─────────────► [AwaitOpen] ───► [Open]
+//!                                                                            │  │
+//!      [Closed] ◄── close-ok ── [Closing] ◄───────────────── close() ────────┘  │
+//!          ▲──────────────────── close from the broker, answered ───────────────┘
 //! ```
 //!
 //! The contract: after every `handle_*` or command, drain the output with `take_output`; events

@@ -41,8 +41,8 @@ impl fmt::Display for Unavailable {
         use rustix::io::Errno;
         let cure = match self.error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::PERM | Errno::ACCESS) => {
-                "refused by kernel.io_uring_disabled or a seccomp profile (the default of container \
-                 runtimes); allow io_uring_setup, io_uring_enter and io_uring_register"
+                "refused by kernel.io_uring_disabled or a seccomp profile (the default of \
+                 container runtimes); allow io_uring_setup, io_uring_enter and io_uring_register"
             }
             Some(Errno::NOSYS) => "not in this kernel, or hidden by a seccomp profile",
             Some(Errno::NOMEM) => "locked memory is short; raise RLIMIT_MEMLOCK",
