@@ -32,21 +32,21 @@
 //! - **Handles**: [`Engine`], [`Connection`], [`Channel`], [`Publisher`], [`Consumer`]. They may be
 //!   used from any thread and any async runtime; every future of theirs is woken by a waker alone.
 //! - **Shard**: one thread, one runtime, its connections: joins the two below, and owns recovery.
-//! - **Protocol** and **reactor**, which do not know each other: AMQP without sockets or clocks, and
-//!   sockets (io_uring, or epoll where it is denied) without AMQP.
+//! - **Protocol** and **reactor**, which do not know each other: AMQP without sockets or clocks,
+//!   and sockets (io_uring, or epoll where it is denied) without AMQP.
 //! - **[`wire`]** and the receive blocks: bytes.
 //!
 //! # When bytes move
 //!
-//! *Down.* `publish` renders the frames in the caller's thread, outside any lock, and appends them to
-//! the outbox of the channel: one copy of a small body; a body above 8 KiB given as
-//! [`Bytes`](bytes::Bytes) is counted, not copied. The shard is woken only if it sleeps; it swaps the
-//! outbox for an empty one and sends it whole, acknowledgements and heartbeats first. So publications
-//! of many callers leave in one send, in the order in which they were appended.
+//! *Down.* `publish` renders the frames in the caller's thread, outside any lock, and appends them
+//! to the outbox of the channel: one copy of a small body; a body above 8 KiB given as
+//! [`Bytes`](bytes::Bytes) is counted, not copied. The shard is woken only if it sleeps; it swaps
+//! the outbox for an empty one and sends it whole, acknowledgements and heartbeats first. So
+//! publications of many callers leave in one send, in the order in which they were appended.
 //!
 //! *Up.* A shard reads into blocks of 64 KiB. Bodies up to 1 KiB are copied once into dense memory,
-//! larger ones reach the user as slices of the blocks. What one read brought is handed to a consumer
-//! under one lock, with one wake-up.
+//! larger ones reach the user as slices of the blocks. What one read brought is handed to a
+//! consumer under one lock, with one wake-up.
 //!
 //! # What is bounded
 //!
@@ -63,11 +63,13 @@
 //!
 //! # What is promised
 //!
-//! - A publication ends once, in an [`Outcome`] that says as surely as can be known whether it left.
+//! - A publication ends once, in an [`Outcome`] that says as surely as can be known whether it
+//!   left.
 //! - Publications of one thread through clones of one publisher stay in order. A
 //!   [retained](Publisher::retained) one is sent again after a reconnect, before newer ones.
-//! - A lost connection comes back: next host at once, then full-jitter back-off. Channels keep their
-//!   numbers; declarations, bindings and consumers return; what was deleted on purpose does not.
+//! - A lost connection comes back: next host at once, then full-jitter back-off. Channels keep
+//!   their numbers; declarations, bindings and consumers return; what was deleted on purpose does
+//!   not.
 //! - Dropping a future gives up waiting and nothing else, unless its page says more.
 //! - The library takes no allocator, installs no logger, and keeps no global state.
 //!
