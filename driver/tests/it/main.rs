@@ -6,8 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
 mod bad_input;
-mod leak;
 mod python_client;
 mod python_server;
+mod recovery;
 mod scenario;
 mod world;
