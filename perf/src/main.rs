@@ -29,9 +29,11 @@ mod workload;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::cli::{Cli, Mode};
+use crate::subject::PeerName;
+use crate::subject::leveret::Leveret;
 
 #[global_allocator]
 static ALLOCATOR: alloc::CountingAllocator = alloc::CountingAllocator;
@@ -54,8 +56,11 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<()> {
     match &cli.mode {
         None => suite::run(cli),
+        Some(Mode::AnswerCalls(args)) if args.subject == Leveret::NAME => {
+            child::answer_calls(args, &Leveret::start(cli.backend, &cli.cores)?)
+        }
         Some(Mode::AnswerCalls(args)) => {
-            let name = clap::ValueEnum::from_str(&args.subject, true).ok().context("a peer")?;
+            let name = PeerName::from_str(&args.subject, true).ok().context("no such subject")?;
             child::answer_calls(args, subject::peer(name)?.as_ref())
         }
         Some(_) => anyhow::bail!("not yet"),

@@ -4,24 +4,29 @@
 
 use std::any::Any;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+use leveret_engine::loopback::{Loopback, LoopbackConfig, Sink, Source};
 
 use crate::place::Place;
 
-/// A peer and the place where it listens.
+/// A peer, and the place where it listens.
 type Running = (Place, Box<dyn Any>);
 
 /// A peer that takes everything and only counts.
 pub(crate) fn sink() -> Result<Running> {
-    bail!("no sink yet")
+    let sink = Sink::start().context("the sink does not start")?;
+    Ok((Place::local(sink.addr()), Box::new(sink)))
 }
 
 /// A peer that sends deliveries of `payload_bytes` as fast as they are read.
-pub(crate) fn source(_payload_bytes: usize) -> Result<Running> {
-    bail!("no source yet")
+pub(crate) fn source(payload_bytes: usize) -> Result<Running> {
+    let source = Source::start(payload_bytes).context("the source does not start")?;
+    Ok((Place::local(source.addr()), Box::new(source)))
 }
 
 /// A whole broker.
 pub(crate) fn broker() -> Result<Running> {
-    bail!("no embedded broker yet")
+    let config = LoopbackConfig::default();
+    let broker = Loopback::start(config).context("the embedded broker does not start")?;
+    Ok((Place::local(broker.addr()), Box::new(broker)))
 }

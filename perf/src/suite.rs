@@ -6,6 +6,7 @@ use crate::cli::Cli;
 use crate::place::Place;
 use crate::runner::Plan;
 use crate::sample::Outcome;
+use crate::subject::leveret::Leveret;
 use crate::subject::{self, Subject};
 use crate::workload::{CATALOGUE, Peer};
 use crate::{machine, metrics, peers, report};
@@ -63,7 +64,8 @@ fn default_pairs(cli: &Cli) -> u16 {
 }
 
 fn subjects(cli: &Cli) -> Result<Vec<Box<dyn Subject>>> {
-    let mut subjects = Vec::new();
+    let leveret = Leveret::start(cli.backend, &cli.cores)?;
+    let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(leveret)];
     for name in &cli.suite.against {
         subjects.push(subject::peer(*name)?);
     }

@@ -1,12 +1,16 @@
-//! The system calls std and rustix have no safe form of: CPU clocks of threads, and syscall counters.
+//! The system calls std and rustix have no safe form of: CPU clocks of threads, syscall counters, signals.
 //!
 //! Every function answers with a value or an error, never with undefined state. Not here: what is counted
 //! for whom (`usage.rs`).
-#![expect(unsafe_code, reason = "perf_event_open and per-thread clocks exist only as raw calls")]
+#![expect(
+    unsafe_code,
+    reason = "perf_event_open, thread clocks and signals exist only as raw calls"
+)]
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::FromRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where tracefs is mounted, on systems that mount it.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -89,6 +93,26 @@ pub(crate) fn syscall_tracepoint() -> Option<u64> {
         let id = std::fs::read_to_string(format!("{root}/events/raw_syscalls/sys_enter/id"));
         id.ok()?.trim().parse().ok()
     })
+}
+
+static ASKED_TO_STOP: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note_signal(_signal: libc::c_int) {
+    ASKED_TO_STOP.store(true, Ordering::Relaxed);
+}
+
+/// From now on SIGINT and SIGTERM end nothing by themselves, but make [`asked_to_stop`] true.
+pub(crate) fn note_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let handler: extern "C" fn(libc::c_int) = note_signal;
+        // SAFETY: the handler only stores to an atomic, which is safe inside a signal handler.
+        unsafe { libc::signal(signal, handler as libc::sighandler_t) };
+    }
+}
+
+/// Whether SIGINT or SIGTERM has come.
+pub(crate) fn asked_to_stop() -> bool {
+    ASKED_TO_STOP.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]

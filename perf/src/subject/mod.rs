@@ -7,6 +7,7 @@
 mod amqprs;
 #[cfg(feature = "peers")]
 mod lapin;
+pub(crate) mod leveret;
 pub(crate) mod raw;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 //! Every wait has the socket's deadline, so a dead broker is an error after `PATIENCE`. Invariant: the broker's
 //! own closes end every wait with their code and text. Not here: the loops that are measured.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -201,7 +201,13 @@ impl Client {
             self.buffer.copy_within(self.head..self.tail, 0);
             (self.head, self.tail) = (0, self.tail - self.head);
         }
-        let read = self.stream.read(&mut self.buffer[self.tail..]);
+        let read = loop {
+            match self.stream.read(&mut self.buffer[self.tail..]) {
+                // The kernel interrupts a read with a time limit for io_uring's completions.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
         match read.context("the broker is silent")? {
             0 => bail!("the broker closed the connection"),
             n => self.tail += n,

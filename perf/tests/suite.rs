@@ -1,0 +1,101 @@
+//! The program as its users run it: arguments in, tables and JSON out.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn leveret_perf(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_leveret-perf"))
+        .args(arguments)
+        .output()
+        .expect("the program was built for this test")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The JSON that a successful suite with these arguments writes.
+fn outcome_of(name: &str, arguments: &[&str]) -> Value {
+    let path = std::env::temp_dir().join(format!("leveret-perf-{}-{name}", std::process::id()));
+    let file = path.to_str().expect("a path in UTF-8");
+    let mut all = vec!["--json", file];
+    all.extend(arguments);
+    let output = leveret_perf(&all);
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    let json = std::fs::read_to_string(&path).expect("the file was written");
+    std::fs::remove_file(&path).expect("the file is there");
+    serde_json::from_str(&json).expect("the file is JSON")
+}
+
+#[test]
+fn a_run_into_the_sink_is_measured_and_written() {
+    let outcome = outcome_of("sink", &["--only", "engine-publish-sink", "--seconds", "0.3"]);
+    let run = &outcome["runs"][0];
+    assert_eq!(run["workload"], "engine-publish-sink");
+    assert_eq!(run["subject"], "leveret");
+    assert_eq!(run["payload_bytes"], 200);
+    assert_eq!(run["errors"], 0);
+    assert!(run["rate_per_s"].as_f64().expect("a number") > 0.0);
+    assert!(run["client_cpu_us_per_msg"].as_f64().expect("a number") > 0.0);
+    assert_eq!(run["latency_us"]["p50"], Value::Null);
+    assert_eq!(outcome["ratios"], Value::Array(Vec::new()));
+    assert!(outcome["machine"]["kernel"].is_string());
+}
+
+#[test]
+fn the_floor_is_measured_beside_us_on_the_embedded_broker() {
+    let arguments = [
+        "--only",
+        "engine-publish-confirmed",
+        "--against",
+        "raw",
+        "--pairs",
+        "2",
+        "--seconds",
+        "0.2",
+        "--backend",
+        "epoll",
+    ];
+    let outcome = outcome_of("pairs", &arguments);
+    let subjects: Vec<&str> = outcome["runs"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|run| run["subject"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(subjects, ["leveret", "raw", "leveret", "raw"]);
+    let ratio = &outcome["ratios"][0];
+    assert_eq!((&ratio["against"], &ratio["pairs"]), (&"raw".into(), &2.into()));
+    assert!(ratio["p50"].as_f64().expect("both have latencies") > 0.0);
+}
+
+#[test]
+fn the_floor_makes_calls_through_a_server_process() {
+    let arguments = ["--only", "call-5", "--against", "raw", "--pairs", "1", "--seconds", "0.2"];
+    let outcome = outcome_of("calls", &arguments);
+    let runs = outcome["runs"].as_array().expect("a list");
+    let raw = runs.iter().find(|run| run["subject"] == "raw").expect("raw can call");
+    assert_eq!((&raw["outstanding"], &raw["errors"]), (&5.into(), &0.into()));
+    assert!(raw["latency_us"]["p999"].as_f64().expect("a number") > 0.0);
+}
+
+#[test]
+fn every_workload_is_listed() {
+    let output = leveret_perf(&["--list"]);
+    assert!(output.status.success());
+    assert_eq!(text(&output.stdout).lines().count(), 12);
+}
+
+#[test]
+fn what_cannot_be_is_one_line_and_a_status() {
+    let refused = ["--url", "rabbit://guest:secret@127.0.0.1:1/", "--only", "engine-publish"];
+    let output = leveret_perf(&refused);
+    assert_eq!(output.status.code(), Some(1));
+    let line = text(&output.stderr);
+    assert!(line.starts_with("leveret-perf: ") && line.contains("127.0.0.1:1"), "{line}");
+    assert!(!line.contains("secret"), "{line}");
+
+    let output = leveret_perf(&["--only", "nothing"]);
+    assert_eq!(output.status.code(), Some(2));
+}
