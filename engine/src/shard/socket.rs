@@ -7,6 +7,7 @@
 //! cuts only between publications.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::conn::Conn;
 use super::outbox::Segment;
@@ -18,26 +19,29 @@ use crate::{Error, ErrorKind};
 /// Segments up to this size are copied behind waiting control frames to save a send.
 const COALESCE: usize = 16 << 10;
 /// How often a reader without a free block looks for one.
-const POOL_RETRY: std::time::Duration = std::time::Duration::from_millis(1);
+const POOL_RETRY: Duration = Duration::from_millis(1);
+/// How long a socket that is down may take for its last words, twice.
+const GOODBYE: Duration = Duration::from_millis(100);
 
 /// Runs a socket until it is down; returns when no operation is left on it.
 pub(super) async fn run<S: Stream>(conn: Rc<Conn>, stream: S) {
     let stream = Rc::new(stream);
     let reader = reactor::spawn(read(Rc::clone(&conn), Rc::clone(&stream)));
-    let writer = reactor::spawn(write(Rc::clone(&conn), Rc::clone(&stream)));
+    let mut writer = reactor::spawn(write(Rc::clone(&conn), Rc::clone(&stream)));
     let heart = reactor::spawn(beat(Rc::clone(&conn)));
     conn.until(|conn| conn.is_down()).await;
     heart.abort();
-    // The answer to a close may still be waiting to leave.
-    let goodbye = async { while flush_control(&conn, &*stream).await {} };
-    if conn.proto.borrow().as_ref().is_some_and(|proto| proto.has_output()) && writer.is_finished()
-    {
-        let _ = reactor::within(POOL_RETRY * 100, goodbye).await;
+    // The answer to a close may still be waiting to leave, behind what the writer is at.
+    let written = reactor::within(GOODBYE, &mut writer).await.is_some();
+    if written {
+        let _ = reactor::within(GOODBYE, flush_control(&conn, &*stream)).await;
     }
     stream.shutdown();
     // Both end: the socket is shut down, so the read completes and the write fails.
     let _ = reader.await;
-    let _ = writer.await;
+    if !written {
+        let _ = writer.await;
+    }
 }
 
 async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
@@ -196,13 +200,13 @@ fn gather_control(conn: &Conn, control: &mut Vec<u8>) {
     }
 }
 
-/// Writes what the state machine still wants to say; false when there is nothing or it failed.
-async fn flush_control<S: Stream>(conn: &Rc<Conn>, stream: &S) -> bool {
+/// Writes what the state machine still wants to say, as far as the peer takes it.
+async fn flush_control<S: Stream>(conn: &Rc<Conn>, stream: &S) {
     let mut control = Vec::new();
     if let Some(proto) = conn.proto.borrow_mut().as_mut() {
         proto.take_output(&mut control);
     }
-    !control.is_empty() && send_control(conn, stream, &mut control).await.is_ok()
+    let _ = send_control(conn, stream, &mut control).await;
 }
 
 async fn send_control<S: Stream>(
