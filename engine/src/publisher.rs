@@ -1,6 +1,6 @@
 //! The road down, as callers see it: render in the caller's thread, append to the channel's outbox.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,9 +13,7 @@ use crate::proto::Record;
 use crate::shard::{
     ChannelShared, Refused, Rendered, Ticket, TicketError, block_on, deadline_in, fingerprint,
 };
-use crate::wire::{
-    FRAME_END, FrameKind, Ids, Properties, Publish, Template, body_frame_max, open_body, seal_body,
-};
+use crate::wire::{Ids, Properties, Publish, Template, open_body, seal_body};
 use crate::{Engine, Error, ErrorKind, Outcome};
 
 /// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy
@@ -80,17 +78,9 @@ struct Inner {
     _engine: Engine,
 }
 
-/// One publication as rendered by its caller.
-#[derive(Default)]
-struct Scratch {
-    frames: Vec<u8>,
-    parts: Vec<(usize, Bytes)>,
-    frame_max: u32,
-    fingerprint: u32,
-}
-
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    /// Boxed, so that taking it out and putting it back moves one pointer.
+    static SCRATCH: Cell<Option<Box<Rendered>>> = const { Cell::new(None) };
 }
 
 impl Publisher {
@@ -240,11 +230,11 @@ impl Publisher {
     fn attempt(
         &self,
         deadline: Option<Instant>,
-        render: impl Fn(&mut Scratch),
+        render: impl Fn(&mut Rendered),
     ) -> Result<Confirm, PublishError> {
         let channel = &self.inner.channel;
         // Taken out, so that a body writer may itself publish elsewhere.
-        let mut scratch = SCRATCH.with(RefCell::take);
+        let mut scratch = SCRATCH.with(Cell::take).unwrap_or_default();
         let ticket = self.has_ticket().then(|| channel.connection.outcomes.open(deadline));
         let pushed = loop {
             scratch.clear(channel.outbox.frame_max());
@@ -257,7 +247,7 @@ impl Publisher {
                 retain: self.retain,
                 settled: false,
             };
-            match channel.outbox.push(&scratch.rendered(), record) {
+            match channel.outbox.push(&scratch, record) {
                 Err(Refused::FrameMax) => {}
                 Err(Refused::Full) => break Err(PublishError::Full),
                 Err(Refused::Closed(error)) => break Err(PublishError::Closed(error)),
@@ -266,12 +256,12 @@ impl Publisher {
         };
         scratch.clear(0);
         if scratch.frames.capacity() <= SCRATCH_BYTES {
-            SCRATCH.with(|cell| cell.replace(scratch));
+            SCRATCH.with(|cell| cell.set(Some(scratch)));
         }
         pushed.map(|()| Confirm { pending: ticket.map(|ticket| (ticket, Arc::clone(channel))) })
     }
 
-    fn render(&self, scratch: &mut Scratch, payload: &Payload<'_>) {
+    fn render(&self, scratch: &mut Rendered, payload: &Payload<'_>) {
         let Inner { channel, template, route, .. } = &*self.inner;
         let bytes = payload.as_slice();
         if route.mandatory {
@@ -295,7 +285,7 @@ impl Publisher {
         }
     }
 
-    fn render_with(&self, scratch: &mut Scratch, write: &impl Fn(&mut Vec<u8>)) {
+    fn render_with(&self, scratch: &mut Rendered, write: &impl Fn(&mut Vec<u8>)) {
         let Inner { channel, template, route, .. } = &*self.inner;
         let (number, frame_max) = (channel.number, scratch.frame_max);
         let frames = &mut scratch.frames;
@@ -319,44 +309,6 @@ impl Publisher {
         if scratch.frames.len() - head > LARGE {
             scratch.detach(head);
         }
-    }
-}
-
-impl Scratch {
-    fn clear(&mut self, frame_max: u32) {
-        self.frames.clear();
-        self.parts.clear();
-        self.frame_max = frame_max;
-        self.fingerprint = 0;
-    }
-
-    fn rendered(&self) -> Rendered<'_> {
-        Rendered { frames: &self.frames, parts: &self.parts, frame_max: self.frame_max }
-    }
-
-    /// Appends the frames of a large body, without its bytes.
-    fn attach(&mut self, channel: u16, body: &Bytes) {
-        let room = body_frame_max(self.frame_max);
-        for start in (0..body.len()).step_by(room) {
-            let end = body.len().min(start + room);
-            crate::wire::frame::put_frame_header(
-                &mut self.frames,
-                FrameKind::Body,
-                channel,
-                (end - start) as u32,
-            );
-            self.parts.push((self.frames.len(), body.slice(start..end)));
-            self.frames.push(FRAME_END);
-        }
-    }
-
-    /// Makes the rendered body frames a part: all but the last octet, which stays behind it.
-    fn detach(&mut self, head: usize) {
-        let body = self.frames.len() - 1;
-        let rendered = Bytes::from(std::mem::take(&mut self.frames));
-        self.frames.extend_from_slice(&rendered[..head]);
-        self.frames.push(FRAME_END);
-        self.parts.push((head, rendered.slice(head..body)));
     }
 }
 

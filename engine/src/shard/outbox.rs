@@ -13,6 +13,8 @@ use bytes::Bytes;
 use super::doorbell::Doorbell;
 use super::ticket::{Ticket, Tickets, Token};
 use crate::proto::Record;
+use crate::wire::frame::put_frame_header;
+use crate::wire::{FRAME_END, FrameKind, body_frame_max};
 use crate::{Error, reactor};
 
 /// A body that rides along as a counted part instead of being copied.
@@ -78,10 +80,10 @@ impl Segment {
         self.records.push(Record { end, ..records[index] });
     }
 
-    fn push(&mut self, publication: &Rendered<'_>, record: Record) {
+    fn push(&mut self, publication: &Rendered, record: Record) {
         let base = self.bytes.len();
-        self.bytes.extend_from_slice(publication.frames);
-        for (at, body) in publication.parts {
+        self.bytes.extend_from_slice(&publication.frames);
+        for (at, body) in &publication.parts {
             self.part_bytes += body.len();
             self.parts.push(Part { at: base + at, body: body.clone() });
         }
@@ -104,14 +106,44 @@ fn end_of(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("an outbox is bounded far below 4 GiB")
 }
 
-/// One publication as its caller rendered it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rendered<'a> {
-    pub(crate) frames: &'a [u8],
+/// One publication as its caller rendered it, in a scratch that is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Rendered {
+    pub(crate) frames: Vec<u8>,
     /// Bodies that are not in `frames`, and where they belong.
-    pub(crate) parts: &'a [(usize, Bytes)],
+    pub(crate) parts: Vec<(usize, Bytes)>,
     /// The frame size it was cut for.
     pub(crate) frame_max: u32,
+    pub(crate) fingerprint: u32,
+}
+
+impl Rendered {
+    pub(crate) fn clear(&mut self, frame_max: u32) {
+        self.frames.clear();
+        self.parts.clear();
+        self.frame_max = frame_max;
+        self.fingerprint = 0;
+    }
+
+    /// Appends the frames of a large body, without its bytes.
+    pub(crate) fn attach(&mut self, channel: u16, body: &Bytes) {
+        let room = body_frame_max(self.frame_max);
+        for start in (0..body.len()).step_by(room) {
+            let end = body.len().min(start + room);
+            put_frame_header(&mut self.frames, FrameKind::Body, channel, (end - start) as u32);
+            self.parts.push((self.frames.len(), body.slice(start..end)));
+            self.frames.push(FRAME_END);
+        }
+    }
+
+    /// Makes the rendered body frames a part: all but the last octet, which stays behind it.
+    pub(crate) fn detach(&mut self, head: usize) {
+        let body = self.frames.len() - 1;
+        let rendered = Bytes::from(std::mem::take(&mut self.frames));
+        self.frames.extend_from_slice(&rendered[..head]);
+        self.frames.push(FRAME_END);
+        self.parts.push((head, rendered.slice(head..body)));
+    }
 }
 
 /// Why a publication was not taken.
@@ -162,7 +194,7 @@ impl Outbox {
     }
 
     /// Takes a publication in, or says why not.
-    pub(crate) fn push(&self, publication: &Rendered<'_>, record: Record) -> Result<(), Refused> {
+    pub(crate) fn push(&self, publication: &Rendered, record: Record) -> Result<(), Refused> {
         let mut inner = self.lock();
         if let Some(error) = &inner.closed {
             return Err(Refused::Closed(error.clone()));
@@ -290,8 +322,9 @@ mod tests {
         Record { end: 0, fingerprint: 0, token, mandatory: false, retain: false, settled: false }
     }
 
-    fn rendered<'a>(frames: &'a [u8], parts: &'a [(usize, Bytes)]) -> Rendered<'a> {
-        Rendered { frames, parts, frame_max: 4096 }
+    fn rendered(frames: &[u8], parts: &[(usize, Bytes)]) -> Rendered {
+        let (frames, parts) = (frames.to_vec(), parts.to_vec());
+        Rendered { frames, parts, frame_max: 4096, fingerprint: 0 }
     }
 
     #[test]
@@ -359,7 +392,7 @@ mod tests {
     #[test]
     fn a_body_cut_for_larger_frames_is_rendered_again() {
         let outbox = outbox(100);
-        let large = Rendered { frames: b"x", parts: &[], frame_max: 131_072 };
+        let large = Rendered { frame_max: 131_072, ..rendered(b"x", &[]) };
         assert!(matches!(outbox.push(&large, record(1)), Err(Refused::FrameMax)));
         outbox.open(131_072);
         outbox.push(&large, record(1)).unwrap();
