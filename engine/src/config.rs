@@ -174,7 +174,7 @@ pub struct ConnectionConfig {
     pub outbox_bytes: usize,
     /// Size of a receive block; default 64 KiB.
     pub block_bytes: usize,
-    /// Receive blocks a connection keeps; default 128. When slices of all of them are held, reading
+    /// Receive blocks a connection keeps; default 256 (16 MiB, made on demand). When slices of all of them are held, reading
     /// stops.
     pub blocks_max: usize,
     /// Reconnecting.
@@ -201,7 +201,7 @@ impl ConnectionConfig {
             user_timeout: Duration::from_secs(2),
             outbox_bytes: 1 << 20,
             block_bytes: 64 << 10,
-            blocks_max: 128,
+            blocks_max: 256,
             recovery: Recovery::default(),
         }
     }
