@@ -7,6 +7,8 @@ use std::fmt;
 use crate::error::{Error, ErrorKind};
 use crate::version::Version;
 
+pub(crate) mod entity;
+
 /// Destination of a request or identity of a server.
 ///
 /// A client needs a topic. A server needs a topic and a server name. Everything else is optional.

@@ -39,6 +39,11 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// How long it is until then; nothing if that has passed.
+pub(crate) fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(now())
+}
+
 impl Timer {
     /// Runs `action` once `delay` has passed, on the timer's thread. It must not block.
     pub(crate) fn after(&self, delay: Duration, action: impl FnOnce() + Send + 'static) -> Key {

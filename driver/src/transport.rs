@@ -17,11 +17,15 @@ use crate::config::{DriverConfig, DriverName, LoginMethod};
 use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
-use crate::rpc::answering::Answering;
-use crate::rpc::replies::{ReplyBook, ReplySink};
 use crate::target::Target;
 use crate::timer::Timer;
 use crate::url::{TransportHost, TransportUrl};
+
+pub(crate) mod answering;
+pub(crate) mod replies;
+
+use answering::Answering;
+use replies::{ReplyBook, ReplySink};
 
 /// A way to the brokers of a URL. Cheap to clone; clones share connections.
 ///

@@ -9,8 +9,8 @@ use leveret_engine::{
 };
 
 use super::{declare, failed};
-use crate::dialect::Subscription;
 use crate::error::Error;
+use crate::target::entity::Subscription;
 
 /// Consumers on a connection of their own.
 pub(crate) struct Listening {

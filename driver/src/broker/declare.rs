@@ -6,8 +6,8 @@
 use leveret_engine::{AMQPValue, Channel, ExchangeDeclare, FieldTable, QueueBind, QueueDeclare};
 
 use super::failed;
-use crate::dialect::{Argument, Exchange, Queue, Subscription};
 use crate::error::Error;
+use crate::target::entity::{Argument, Exchange, Queue, Subscription};
 
 /// Declares an exchange.
 pub(super) async fn exchange(channel: &Channel, exchange: &Exchange) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use leveret_engine::{
@@ -19,9 +19,8 @@ use leveret_engine::{
 use tokio::sync::OnceCell;
 
 use super::{declare, failed, on_refusal, refused};
-use crate::dialect::{Exchange, Route};
 use crate::error::{self, Error, ErrorKind};
-use crate::timer;
+use crate::target::entity::{Exchange, Route};
 
 /// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
 /// draws the line in the same place.
@@ -165,10 +164,10 @@ impl Road {
     /// Publishes and waits for what becomes of it.
     pub(crate) async fn publish_confirmed(
         &self,
-        deadline: Instant,
+        timeout: Duration,
         body: &Body,
     ) -> Result<(), Error> {
-        let outcome = self.send(&self.publisher, deadline, body).await?.await;
+        let outcome = self.send(&self.publisher, timeout, body).await?.await;
         if outcome.is_ok() {
             return Ok(());
         }
@@ -177,27 +176,27 @@ impl Road {
             return Err(refused(outcome));
         };
         publishing.declare_again(exchange).await?;
-        let outcome = self.send(&self.publisher, deadline, body).await?.await;
+        let outcome = self.send(&self.publisher, timeout, body).await?.await;
         if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
     }
 
     /// Publishes; the confirm tells what becomes of it. Waits while the outbox is full.
-    pub(crate) async fn publish(&self, deadline: Instant, body: &Body) -> Result<Confirm, Error> {
-        self.send(&self.publisher, deadline, body).await
+    pub(crate) async fn publish(&self, timeout: Duration, body: &Body) -> Result<Confirm, Error> {
+        self.send(&self.publisher, timeout, body).await
     }
 
     /// Publishes for a caller who does not want to know what becomes of it. Waits while the outbox
     /// is full.
     pub(crate) async fn publish_unwatched(
         &self,
-        deadline: Instant,
+        timeout: Duration,
         body: &Body,
     ) -> Result<(), Error> {
         let Some((publishing, exchange)) = &self.vanishing else {
-            return self.send(&self.unwatched, deadline, body).await.map(drop);
+            return self.send(&self.unwatched, timeout, body).await.map(drop);
         };
         publishing.declare(exchange).await?;
-        let confirm = self.send(&self.publisher, deadline, body).await?;
+        let confirm = self.send(&self.publisher, timeout, body).await?;
         let (publishing, name) = (Arc::clone(publishing), exchange.name.clone());
         on_refusal(confirm, move |outcome| {
             publishing.refused.fetch_add(1, Ordering::Relaxed);
@@ -216,10 +215,9 @@ impl Road {
     async fn send(
         &self,
         publisher: &Publisher,
-        deadline: Instant,
+        timeout: Duration,
         body: &Body,
     ) -> Result<Confirm, Error> {
-        let timeout = deadline.saturating_duration_since(timer::now());
         publisher.publish(body.payload(), timeout).await.map_err(not_taken)
     }
 }

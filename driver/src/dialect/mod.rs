@@ -19,48 +19,6 @@ pub(crate) enum Peek {
     Unsure,
 }
 
-/// Where a message is published to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Route {
-    /// The exchange to declare first; `None` for the default exchange.
-    pub(crate) exchange: Option<Exchange>,
-    pub(crate) routing_key: String,
-}
-
-/// An exchange to declare.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Exchange {
-    pub(crate) name: String,
-    pub(crate) kind: &'static str,
-    pub(crate) durable: bool,
-    pub(crate) auto_delete: bool,
-}
-
-/// A queue to declare.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Queue {
-    pub(crate) name: String,
-    pub(crate) durable: bool,
-    pub(crate) auto_delete: bool,
-    pub(crate) arguments: Vec<(&'static str, Argument)>,
-}
-
-/// The value of a queue's argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Argument {
-    Number(i64),
-    Text(&'static str),
-}
-
-/// A queue to consume from, with how messages get into it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Subscription {
-    pub(crate) queue: Queue,
-    /// The exchange to declare and bind to, with the binding's key; `None` for the default exchange
-    /// alone.
-    pub(crate) binding: Option<(Exchange, String)>,
-}
-
 /// Why a body is not the message it was taken for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DecodeError {

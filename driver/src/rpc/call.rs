@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 use leveret_engine::{Delivery, TicketError};
 
 use super::client::RpcClient;
-use super::replies::Arrived;
 use crate::broker::{self, Body};
 use crate::context::Context;
 use crate::dialect::{DecodeError, kombu};
@@ -19,6 +18,7 @@ use crate::ids::Hex32;
 use crate::json;
 use crate::message::{CallPart, Request};
 use crate::timer;
+use crate::transport::replies::Arrived;
 
 impl RpcClient {
     /// Calls `method` of one server and waits for its answer.
@@ -54,7 +54,7 @@ impl RpcClient {
             call: Some(call),
         };
         let body = Body::render(|body| kombu::encode_request(body, &request))?;
-        let confirm = road.publish(deadline, &body).await?;
+        let confirm = road.publish(timer::until(deadline), &body).await?;
         drop(body);
         pending.watch(confirm);
         loop {

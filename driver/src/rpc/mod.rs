@@ -3,7 +3,6 @@
 //! The client's half is `client`, `call`, `cast`, `replies`; the server's is `server`,
 //! `dispatcher`, `endpoint`, `dedup`, `monitor`, `answering`. The two halves meet only on the wire.
 
-pub(crate) mod answering;
 mod call;
 mod cast;
 pub(crate) mod client;
@@ -11,6 +10,5 @@ mod dedup;
 mod dispatcher;
 pub(crate) mod endpoint;
 mod monitor;
-pub(crate) mod replies;
 pub(crate) mod server;
 mod serving;

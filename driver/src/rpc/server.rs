@@ -11,10 +11,10 @@ use super::dispatcher::Dispatcher;
 use super::endpoint::Endpoint;
 use super::serving::{RequestSink, Serving};
 use crate::broker::Listening;
-use crate::dialect::Subscription;
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::target::Target;
+use crate::target::entity::Subscription;
 use crate::transport::Transport;
 
 /// Requests the broker may leave with us unacknowledged where the options set no prefetch: enough

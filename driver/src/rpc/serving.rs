@@ -15,17 +15,18 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use leveret_engine::{Body, Delivery, DeliverySink, Disposition, block_on};
 use serde_json::value::RawValue;
 
-use super::answering::{Answering, CallRef};
 use super::dedup::Dedup;
 use super::dispatcher::Dispatcher;
-use super::endpoint::{Answered, Method};
+use super::endpoint::{Answerable, Answered, Method};
 use super::monitor::Heartbeat;
 use super::server::ServerStats;
 use crate::broker;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::{Executor, InFlight, Workers};
+use crate::ids::Hex32;
 use crate::message::IncomingRequest;
 use crate::timer::Timer;
+use crate::transport::answering::{Answering, CallRef};
 
 /// Requests acknowledged on receipt that may wait for a worker.
 const BACKLOG_MAX: usize = 1024;
@@ -162,7 +163,10 @@ impl Serving {
             tracing::debug!(%failure, "an endpoint raised");
         }
         if let Some(call) = call {
-            self.answering.answer(call, answered).await;
+            let encode = |value: Box<dyn Answerable>| {
+                move |body: &mut Vec<u8>, msg_id: &str, id: Hex32| value.encode(body, msg_id, id)
+            };
+            self.answering.answer(call, answered.map(encode)).await;
         }
     }
 

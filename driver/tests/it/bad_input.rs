@@ -68,8 +68,7 @@ async fn raw(port: u16, vhost: &str) -> (Engine, Channel) {
 }
 
 async fn send(channel: &Channel, queue: &str, content_type: Option<&str>, body: &str) {
-    let route =
-        Route { exchange: String::new(), routing_key: queue.to_owned(), mandatory: true };
+    let route = Route { exchange: String::new(), routing_key: queue.to_owned(), mandatory: true };
     let mut properties = Properties::new().with_headers(FieldTable::default());
     if let Some(content_type) = content_type {
         properties = properties.with_content_type(content_type);
@@ -154,10 +153,12 @@ fn replies_of_any_spelling_find_their_caller_and_strangers_are_dropped() {
         let queue = queues.into_iter().find(|queue| queue.name.starts_with("reply_")).unwrap().name;
         let (_engine, channel) = raw(Broker::shared().port(), &vhost).await;
         let stranger = "0123456789abcdef0123456789abcdef";
-        let usual = format!(
-            r#"{{"oslo.version": "2.0", "oslo.message": "{{\"result\": 1, \"failure\": null, \"ending\": true, \"_msg_id\": \"{stranger}\", \"_unique_id\": \"{stranger}\"}}"}}"#
+        let inside = format!(
+            "{{\"result\": 1, \"failure\": null, \"ending\": true, \"_msg_id\": \"{stranger}\", \
+             \"_unique_id\": \"{stranger}\"}}"
         );
-        for body in [usual.as_str(), "garbage", r#"{"_msg_id": "x", "result": 1}"#, "{}"] {
+        let compact = json!({"oslo.version": "2.0", "oslo.message": inside}).to_string();
+        for body in [compact.as_str(), "garbage", r#"{"_msg_id": "x", "result": 1}"#, "{}"] {
             send(&channel, &queue, JSON, body).await;
         }
         eventually(|| transport.stats().replies_late == 4);

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use crate::config::EntityOptions;
-use crate::dialect::{Argument, Exchange, Queue, Route, Subscription};
 use crate::error::Error;
 use crate::ids::Hex32;
 use crate::target::Target;
+use crate::target::entity::{Argument, Exchange, Queue, Route, Subscription};
 
 /// How every reply queue's name begins; a server sends replies nowhere else.
 pub(crate) const REPLY_PREFIX: &str = "reply_";

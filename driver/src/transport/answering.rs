@@ -14,11 +14,10 @@ use std::time::{Duration, Instant};
 
 use leveret_engine::{Confirm, Outcome, Returned};
 
-use super::endpoint::Answered;
 use crate::broker::{self, Body, Publishing, Road, Treatment};
 use crate::dialect::kombu;
 use crate::error::Error;
-use crate::ids::IdSource;
+use crate::ids::{Hex32, IdSource};
 use crate::json::WriteError;
 use crate::message::{Answer, Failure, Reply};
 use crate::timer::{self, Timer};
@@ -85,14 +84,18 @@ impl Answering {
         self.publishing.close().await
     }
 
-    /// Sends what a method came to. Waits while the outbox is full.
-    pub(crate) async fn answer(self: &Arc<Self>, call: CallRef, answered: Answered) {
+    /// Sends what a method came to: what `answered` renders, or a failure. Waits while the outbox
+    /// is full.
+    pub(crate) async fn answer<R>(self: &Arc<Self>, call: CallRef, answered: Result<R, Failure>)
+    where
+        R: FnOnce(&mut Vec<u8>, &str, Hex32) -> Result<(), WriteError>,
+    {
         let Some(body) = self.render(&call.msg_id, answered) else { return };
         let Some(road) = self.road(&call.queue) else {
             return self.drop_one(&call.queue, "its queue is gone");
         };
         let deadline = timer::now() + self.missing_timeout;
-        match road.publish(deadline, &body).await {
+        match road.publish(self.missing_timeout, &body).await {
             Ok(confirm) => self.watch(confirm, deadline),
             Err(error) => self.drop_one(&call.queue, &error.to_string()),
         }
@@ -100,10 +103,13 @@ impl Answering {
 
     /// The reply's body. A result that is no JSON becomes a failure; oslo sends nothing then, and
     /// its client waits in vain.
-    fn render(&self, msg_id: &str, answered: Answered) -> Option<Body> {
+    fn render<R>(&self, msg_id: &str, answered: Result<R, Failure>) -> Option<Body>
+    where
+        R: FnOnce(&mut Vec<u8>, &str, Hex32) -> Result<(), WriteError>,
+    {
         let unique_id = self.ids.unique_id();
         let failure = match answered {
-            Ok(value) => match Body::render(|body| value.encode(body, msg_id, unique_id)) {
+            Ok(encode) => match Body::render(|body| encode(body, msg_id, unique_id)) {
                 Ok(body) => return Some(body),
                 Err(error) => {
                     Failure::builtin("TypeError", format!("the result is no JSON: {error}"))
@@ -164,7 +170,7 @@ impl Answering {
         let (Ok(body), Some(road)) = (body, self.road(queue)) else {
             return self.drop_one(queue, "its queue is gone");
         };
-        match road.try_publish(deadline - timer::now(), &body) {
+        match road.try_publish(timer::until(deadline), &body) {
             Ok(confirm) => self.watch(confirm, deadline),
             Err(error) => self.drop_one(queue, &error.to_string()),
         }
