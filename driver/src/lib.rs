@@ -1,4 +1,73 @@
-//! RPC and notifications over RabbitMQ: the API and the wire of oslo.messaging, for Rust.
+//! RPC over RabbitMQ: the API and the wire of Python's oslo.messaging, for Rust.
+//!
+//! A Leveret client calls a Python server and a Leveret server answers a Python client, byte for
+//! byte as today's `rabbit` driver would. Underneath is [`engine`], which moves AMQP on io_uring
+//! (or epoll, where that is denied) from threads of its own.
+//!
+//! ```
+//! use leveret::{Context, Endpoint, Failure, RpcClient, RpcServer, Target, Transport};
+//!
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct Add {
+//!     value: i64,
+//!     increment: i64,
+//! }
+//!
+//! # fn main() -> Result<(), leveret::Error> {
+//! let transport = Transport::connect_blocking("fake://")?; // rabbit://user:password@host/vhost
+//! let endpoint = Endpoint::new()
+//!     .method("add", |_: Context, args: Add| Ok::<_, Failure>(args.value + args.increment));
+//! let target = Target::new("calculator").with_server("server1");
+//! let server = RpcServer::builder(&transport, target).endpoint(endpoint).start_blocking()?;
+//!
+//! let client = RpcClient::new(&transport, Target::new("calculator"));
+//! let sum: i64 = client.call_blocking((), "add", &Add { value: 2, increment: 3 })?;
+//! assert_eq!(sum, 5);
+//! server.wait_blocking()?;
+//! transport.close_blocking()
+//! # }
+//! ```
+//!
+//! Everything that waits comes twice: `async`, to be awaited on any runtime or none of note, and
+//! `…_blocking` for plain threads. Dropping a future gives up waiting and leaves nothing behind.
+//!
+//! # The words
+//!
+//! A [`Transport`] is what a URL stands for. A [`Target`] names a topic, perhaps one server of it,
+//! a namespace and a version. An [`RpcClient`] sends to a target: [`call`](RpcClient::call) waits
+//! for an answer, [`cast`](RpcClient::cast) for the broker alone,
+//! [`cast_buffered`](RpcClient::cast_buffered) for nobody. An [`RpcServer`] offers the methods of
+//! its [`Endpoint`]s. An [`Error`] answers questions; what an endpoint raised arrives in
+//! [`Error::remote`].
+//!
+//! # When bytes move
+//!
+//! The caller's thread renders a message once, JSON inside JSON without a buffer in between, and
+//! appends it to an outbox; the engine's thread sends whatever has gathered there as one write. A
+//! cast is confirmed before [`cast`](RpcClient::cast) returns. A reply is found its caller by the
+//! last bytes of its body, on the engine's thread, and decoded by the caller.
+//!
+//! # What is bounded
+//!
+//! - Messages waiting to leave: 4 MiB a channel; then senders wait, until their timeout.
+//! - Requests a server holds: 1024 acknowledged, beyond them what the prefetch allows (2048 unless set).
+//! - Threads of a server: `executor_threads`, 64; they start as they are needed.
+//! - Ids remembered to drop repeats: 8192 a server. Missing reply queues tried: for 60 s, 10,000 replies.
+//! - Nesting of JSON: 127 levels. Names: 255 bytes.
+//!
+//! # What is promised
+//!
+//! - A confirmed cast is with the broker. Whether anybody executes it is the broker's and the servers' affair.
+//! - A request is executed at most once by one server, unless its repeat comes later than 8192 others; with
+//!   [`Retry::Never`] it is published at most once, too.
+//! - A call ends by its timeout, never early, and its place is free then.
+//! - What is sent through one client and its clones arrives in one queue in that order.
+//! - A lost connection comes back by itself, to the next host of the URL, and what was declared with it.
+//!
+//! TLS is not there yet: a URL that asks for it is refused rather than connected to in the clear.
+//!
+//! `fake://` is a broker in the process that speaks AMQP over a socket (feature `loopback`, on by
+//! default): for tests, without disk or cluster.
 
 mod broker;
 mod config;

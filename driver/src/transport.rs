@@ -16,7 +16,7 @@ use crate::broker::{self, Listening, Publishing, Road, Treatment};
 use crate::config::{DriverConfig, DriverName, LoginMethod};
 use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
-use crate::ids::IdSource;
+use crate::ids::{Hex32, IdSource};
 use crate::target::Target;
 use crate::timer::Timer;
 use crate::url::{TransportHost, TransportUrl};
@@ -56,6 +56,8 @@ struct Shared {
     book: Arc<ReplyBook>,
     publishing: Arc<Publishing>,
     replies: Mutex<Option<Replies>>,
+    /// The same for the transport's life, as servers try for a while to reach it.
+    reply_id: Hex32,
     /// The reply queue, for those who find it open; emptied when its consumer is lost for good.
     reply_queue: Arc<std::sync::RwLock<Option<Arc<str>>>>,
     answering: OnceCell<Arc<Answering>>,
@@ -230,12 +232,12 @@ impl Transport {
         if let Some(name) = known {
             return Ok(name);
         }
-        let subscription = [shared.topology.replies(&shared.ids.unique_id())];
+        let subscription = [shared.topology.replies(&shared.reply_id)];
         let sink = || -> Box<dyn leveret_engine::DeliverySink> {
             let name = Arc::clone(&shared.reply_queue);
             Box::new(ReplySink::new(&shared.book, move |error| {
                 if let Some(error) = error {
-                    tracing::error!(%error, "the reply queue is lost; the next call makes another");
+                    tracing::error!(%error, "replies cannot be received; the next call tries again");
                 }
                 if let Ok(mut name) = name.write() {
                     *name = None;
@@ -317,10 +319,11 @@ impl TransportBuilder {
             owns_engine,
             connection,
             config,
-            ids,
+            ids: Arc::clone(&ids),
             timer: Arc::default(),
             publishing,
             replies: Mutex::default(),
+            reply_id: ids.unique_id(),
             reply_queue: Arc::default(),
             answering: OnceCell::new(),
             _broker: own_broker,

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use leveret::{
-    Context, Endpoint, ErrorKind, Executor, Failure, Outcome, RpcServer, Target, Version,
+    Context, DriverConfig, Endpoint, ErrorKind, Executor, Failure, Outcome, RpcServer, Target,
+    Transport, Version,
 };
 use leveret_support::Broker;
 use serde_json::{Value, json};
@@ -45,6 +46,7 @@ on_every_broker! {
     buffered_casts_arrive_in_order
     stopping_answers_what_was_taken
     a_version_cap_is_kept
+    a_backlog_is_worked_off_once_and_in_order
 }
 
 async fn a_call_returns_what_the_method_returns(url: String) {
@@ -339,4 +341,30 @@ async fn a_version_cap_is_kept(url: String) {
     let error = fanout.call::<()>((), "x", &()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidTarget);
     assert!(error.to_string().starts_with("A call cannot be used with fanout"));
+}
+
+async fn a_backlog_is_worked_off_once_and_in_order(url: String) {
+    let config = DriverConfig::default().with_executor_threads(1).with_prefetch(100);
+    let transport = Transport::builder(&url).config(config).connect().await.unwrap();
+    let notes = Notes::default();
+    let server = server(&transport, "t", "s", &notes).await;
+    let client = client(&transport, "t");
+    client.cast((), "slow", &json!({"seconds": 0.5})).await.unwrap();
+    for number in 0..3000 {
+        client.cast_buffered((), "note", &json!({ "arg": number })).await.unwrap();
+    }
+    let all = notes.wait_for(3000);
+    assert!(all.iter().enumerate().all(|(index, note)| *note == index));
+    server.wait().await.unwrap();
+    assert_eq!((all.len(), server.stats().duplicates), (3000, 0));
+}
+
+/// Calls may be spawned: their futures are `Send`.
+#[expect(dead_code, reason = "compiled, not run")]
+fn futures_are_send(client: &leveret::RpcClient, server: &RpcServer) {
+    fn send(_: impl Send) {}
+    send(client.call::<Value>((), "x", &json!({})));
+    send(client.cast((), "x", &json!({})));
+    send(client.cast_buffered((), "x", &json!({})));
+    send(server.wait());
 }
