@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use leveret::engine::{
-    Channel, ChannelOptions, ConnectionConfig, Engine, EngineConfig, FieldTable, Properties, Route,
+    Channel, ChannelOptions, ConnectionConfig, Consume, Engine, EngineConfig, FieldTable,
+    Properties, QueueDeclare, Route,
 };
 use leveret::{Error, ErrorKind, Transport};
 use leveret_support::Broker;
@@ -136,6 +137,49 @@ fn odd_requests_are_served_or_ignored() {
         all.sort_by_key(ToString::to_string);
         assert_eq!(all, [json!("plain"), json!("twice")]);
         assert_eq!(server.stats().undecodable, 0);
+        server.wait().await.unwrap();
+    });
+}
+
+#[test]
+fn a_reply_waits_for_its_queue() {
+    let url = Broker::shared().vhost("late-queue");
+    let vhost = url.rsplit('/').next().unwrap().to_owned();
+    run(async move {
+        let transport = connect(&url).await;
+        let server = server(&transport, "t", "s", &Notes::default()).await;
+        let (_engine, channel) = raw(Broker::shared().port(), &vhost).await;
+        let request = r#"{"method": "none", "_msg_id": "7", "_reply_q": "reply_late"}"#;
+        send(&channel, "t", JSON, request).await;
+        eventually(|| server.stats().dispatched == 1);
+        // Long enough for the first transmission to come back.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let queue = QueueDeclare { name: "reply_late".into(), ..QueueDeclare::default() };
+        channel.declare_queue(queue).await.unwrap();
+        let mut consumer = channel.consume(Consume::from_queue("reply_late")).await.unwrap();
+        let reply = consumer.next().await.unwrap().unwrap();
+        let body = String::from_utf8(reply.body().to_vec()).unwrap();
+        assert!(body.contains(r#"\"_msg_id\": \"7\""#), "{body}");
+        assert_eq!(reply.properties().delivery_mode, Some(2));
+        reply.ack();
+        assert_eq!(transport.stats().replies_dropped, 0);
+        server.wait().await.unwrap();
+    });
+}
+
+#[test]
+fn a_reply_queue_that_stays_away_is_given_up() {
+    let url = Broker::shared().vhost("no-queue");
+    let vhost = url.rsplit('/').next().unwrap().to_owned();
+    run(async move {
+        let transport = connect(&format!("{url}?kombu_missing_consumer_retry_timeout=0.6")).await;
+        let server = server(&transport, "t", "s", &Notes::default()).await;
+        let (_engine, channel) = raw(Broker::shared().port(), &vhost).await;
+        let request = r#"{"method": "none", "_msg_id": "7", "_reply_q": "reply_never"}"#;
+        send(&channel, "t", JSON, request).await;
+        eventually(|| transport.stats().replies_dropped == 1);
+        send(&channel, "t", JSON, request).await;
+        eventually(|| transport.stats().replies_dropped == 2);
         server.wait().await.unwrap();
     });
 }

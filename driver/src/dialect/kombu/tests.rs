@@ -284,6 +284,30 @@ fn content_is_checked_by_its_own_account() {
 }
 
 #[test]
+fn properties_are_those_python_sends() {
+    // The content header of a call with a timeout of 3 s, as captured from Python's driver.
+    let mut captured = vec![0x00, 0x3c, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x27, 0xf9, 0x00, 0x10];
+    captured.extend_from_slice(b"application/json\x05utf-8\0\0\0\0\x02\x00\x043000");
+    let mut frame = Vec::new();
+    let timeout = std::time::Duration::from_secs(3);
+    properties(Some(timeout)).encode_frame(1, 0x127, &mut frame);
+    assert_eq!(&frame[7..frame.len() - 1], captured, "between frame header and end octet");
+    let half = properties(Some(std::time::Duration::from_millis(500)));
+    assert_eq!(half.expiration(), Some("500"));
+    assert_eq!(properties(None).expiration(), None, "a cast waits for ever");
+}
+
+#[test]
+fn a_reply_is_renewed_for_another_transmission() {
+    let mut body = golden!("reply").as_bytes().to_vec();
+    renew_unique_id(&mut body, id("00000000000000000000000000000007"));
+    let old = "09152e1febe1469c944b9cb19faf688f";
+    let renewed = golden!("reply").replace(old, "00000000000000000000000000000007");
+    assert_eq!(String::from_utf8(body).unwrap(), renewed);
+    renew_unique_id(&mut [0; 5], id("00000000000000000000000000000007"));
+}
+
+#[test]
 fn arguments_are_named() {
     let context = Context::new();
     let mut out = Vec::new();
