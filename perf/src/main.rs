@@ -19,6 +19,7 @@ mod progress;
 mod report;
 mod runner;
 mod sample;
+mod simulator;
 mod stage;
 mod subject;
 mod suite;
@@ -30,6 +31,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
+use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Mode};
 use crate::subject::PeerName;
@@ -44,6 +46,7 @@ const FAILED: u8 = 1;
 #[expect(clippy::print_stderr, reason = "the last word of a failed program")]
 fn main() -> ExitCode {
     let cli = Cli::parse_from(cli::rewrite(std::env::args()));
+    log_to_stderr(cli.simulator.debug);
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -51,6 +54,13 @@ fn main() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Warnings, or more where `RUST_LOG` or `--debug` ask for it.
+fn log_to_stderr(debug: bool) {
+    let level = if debug { "debug" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 fn run(cli: &Cli) -> Result<()> {
@@ -63,6 +73,7 @@ fn run(cli: &Cli) -> Result<()> {
             let name = PeerName::from_str(&args.subject, true).ok().context("no such subject")?;
             child::answer_calls(args, subject::peer(name)?.as_ref())
         }
-        Some(_) => anyhow::bail!("not yet"),
+        Some(Mode::RpcServer(args)) => simulator::server::run(cli, args),
+        Some(Mode::RpcClient(args)) => simulator::client::run(cli, args),
     }
 }

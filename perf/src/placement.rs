@@ -31,6 +31,15 @@ impl FromStr for Cores {
     }
 }
 
+impl From<&Cores> for leveret_engine::Cores {
+    fn from(cores: &Cores) -> Self {
+        match cores {
+            Cores::Unpinned(count) => Self::Unpinned(*count),
+            Cores::Pinned(list) => Self::Pinned(list.clone()),
+        }
+    }
+}
+
 /// The reactor's backend, as far as the user minds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum BackendName {
@@ -40,6 +49,16 @@ pub(crate) enum BackendName {
     Epoll,
     /// io_uring where the kernel allows it.
     Auto,
+}
+
+impl From<BackendName> for leveret_engine::BackendChoice {
+    fn from(name: BackendName) -> Self {
+        match name {
+            BackendName::Uring => Self::Uring,
+            BackendName::Epoll => Self::Epoll,
+            BackendName::Auto => Self::Auto,
+        }
+    }
 }
 
 impl fmt::Display for BackendName {

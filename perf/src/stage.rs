@@ -1,10 +1,8 @@
 //! What the runner and the worker threads of a subject share: the phase of the run and the tallies.
 //!
 //! Workers push work through as fast as they can and count; the runner moves the phase on and reads the
-//! counts. Invariant: a tally has one writer, so counting costs a plain store. A subject keeps what its
-//! workers need (connections, child processes) in the crew, and it is dropped after the last worker ended.
+//! counts. Invariant: a tally has one writer, so counting costs a plain store.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -86,7 +84,6 @@ pub(crate) struct Crew {
     endings: Receiver<Ending>,
     report: Sender<Ending>,
     ended: usize,
-    held: Vec<Box<dyn Any + Send>>,
 }
 
 impl Crew {
@@ -94,7 +91,7 @@ impl Crew {
     pub(crate) fn new() -> Self {
         let (report, endings) = channel();
         let phase = Arc::new(AtomicU8::new(Phase::Warmup as u8));
-        Self { phase, tallies: Vec::new(), endings, report, ended: 0, held: Vec::new() }
+        Self { phase, tallies: Vec::new(), endings, report, ended: 0 }
     }
 
     /// Starts a worker. It should do its work until [`Probe::running`] says no.
@@ -117,11 +114,6 @@ impl Crew {
             })
             .context("a worker thread does not start")?;
         Ok(())
-    }
-
-    /// Keeps `thing` until after the last worker has ended.
-    pub(crate) fn hold(&mut self, thing: impl Any + Send) {
-        self.held.push(Box::new(thing));
     }
 
     /// Moves the run on.
@@ -237,15 +229,5 @@ mod tests {
         crew.spawn("worker", |_| Err(anyhow!("the broker is gone"))).expect("threads start");
         let error = crew.watch(GRACE).expect_err("the worker failed");
         assert_eq!(error.to_string(), "the broker is gone");
-    }
-
-    #[test]
-    fn what_is_held_goes_last() {
-        let flag = Arc::new(());
-        let mut crew = Crew::new();
-        crew.hold(Arc::clone(&flag));
-        assert_eq!(Arc::strong_count(&flag), 2);
-        crew.finish(GRACE).expect("nobody works");
-        assert_eq!(Arc::strong_count(&flag), 1);
     }
 }

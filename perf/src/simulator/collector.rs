@@ -84,13 +84,8 @@ impl Collector {
             min: tally.min,
             max: tally.max,
         });
-        let point = Point {
-            seq: series.len(),
-            timestamp,
-            count: tally.count,
-            size: tally.size,
-            latencies,
-        };
+        let point =
+            Point { seq: series.len(), timestamp, count: tally.count, size: tally.size, latencies };
         series.push(point);
         point
     }
@@ -123,9 +118,6 @@ mod tests {
         let collector = Collector::new("error_0".to_owned());
         collector.note(&Message::outgoing(0, "abc", 1.0));
         let json = serde_json::to_value(collector.point(2.0)).expect("plain data");
-        assert_eq!(
-            json,
-            serde_json::json!({"seq": 0, "timestamp": 2.0, "count": 1, "size": 3})
-        );
+        assert_eq!(json, serde_json::json!({"seq": 0, "timestamp": 2.0, "count": 1, "size": 3}));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Keys and words are the ones scripts around oslo.messaging's simulator look for.
 #![expect(clippy::print_stdout, reason = "the lines are this program's output")]
+#![expect(clippy::print_stderr, reason = "complaints are not part of it")]
 
 use std::fmt::Write;
 use std::path::Path;
@@ -97,6 +98,11 @@ fn append_latencies(line: &mut String, latencies: Option<Latencies>) {
     }
 }
 
+/// Says on standard error that something that is no message went wrong.
+pub(crate) fn complain(what: &str, error: &dyn std::fmt::Display) {
+    eprintln!("{what}: {error}");
+}
+
 /// Writes series and summary to `path`.
 pub(crate) fn write_json(path: &Path, collectors: &[&Collector], summary: &Value) -> Result<()> {
     let mut series = Map::new();
@@ -146,7 +152,8 @@ mod tests {
     #[test]
     fn lines_carry_the_words_scripts_look_for() {
         let line = point_line("client_0", &point(1.0, 7, Some(0.25)));
-        for word in ["client_0", "seq: 0", "count: 7", "bytes: 70", "latency: 0.250", "max: 0.500"] {
+        for word in ["client_0", "seq: 0", "count: 7", "bytes: 70", "latency: 0.250", "max: 0.500"]
+        {
             assert!(line.contains(word), "{line}");
         }
         let line = summary_line("round-trip", &sum_up(&[point(1.0, 7, None)]));

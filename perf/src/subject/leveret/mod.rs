@@ -2,10 +2,11 @@
 //!
 //! Everything goes through public doors, as a user's program would. Not here: internals, shortcuts for benchmarks.
 
+mod driver;
 mod engine;
 
 use anyhow::{Context, Result};
-use leveret_engine::{BackendChoice, Engine, EngineConfig};
+use leveret_engine::{Engine, EngineConfig};
 
 use super::{Job, Subject};
 use crate::place::Place;
@@ -24,16 +25,7 @@ impl Leveret {
 
     /// Starts an engine, which all runs of this subject share.
     pub(crate) fn start(backend: BackendName, cores: &Cores) -> Result<Self> {
-        let backend = match backend {
-            BackendName::Uring => BackendChoice::Uring,
-            BackendName::Epoll => BackendChoice::Epoll,
-            BackendName::Auto => BackendChoice::Auto,
-        };
-        let cores = match cores {
-            Cores::Unpinned(count) => leveret_engine::Cores::Unpinned(*count),
-            Cores::Pinned(list) => leveret_engine::Cores::Pinned(list.clone()),
-        };
-        let config = EngineConfig::default().with_backend(backend).with_cores(cores);
+        let config = EngineConfig::default().with_backend(backend.into()).with_cores(cores.into());
         Ok(Self { engine: Engine::start(config).context("the engine does not start")? })
     }
 }
@@ -43,12 +35,20 @@ impl Subject for Leveret {
         Self::NAME
     }
 
-    fn measures(&self, workload: &Workload) -> bool {
-        !workload.through_driver()
+    fn measures(&self, _workload: &Workload) -> bool {
+        true
     }
 
     fn dialect(&self, workload: &Workload) -> Option<&'static str> {
         workload.through_driver().then_some("kombu")
+    }
+
+    fn exchange(&self, workload: &Workload, topic: &str) -> Option<String> {
+        workload.through_driver().then(|| driver::exchange(topic))
+    }
+
+    fn routing_key(&self, workload: &Workload, topic: &str) -> String {
+        driver::routing_key(workload.operation, topic)
     }
 
     fn backend(&self) -> Option<String> {
@@ -56,10 +56,14 @@ impl Subject for Leveret {
     }
 
     fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
-        engine::start(&self.engine, job, crew)
+        if job.workload.through_driver() {
+            driver::start(&self.engine, job, crew)
+        } else {
+            engine::start(&self.engine, job, crew)
+        }
     }
 
-    fn serve(&self, _place: &Place, _queue: &str, _ready: Box<dyn FnOnce()>) -> Result<()> {
-        anyhow::bail!("the driver is not there yet")
+    fn serve(&self, place: &Place, queue: &str, ready: Box<dyn FnOnce()>) -> Result<()> {
+        driver::serve(&self.engine, place, queue, ready)
     }
 }

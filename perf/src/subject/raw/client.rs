@@ -108,13 +108,13 @@ impl Client {
         Ok(())
     }
 
-    /// Declares a topic exchange as oslo.messaging's `rabbit` driver does: transient, kept.
+    /// Declares a topic exchange that goes with its last binding.
     pub(crate) fn declare_topic_exchange(&mut self, name: &str) -> Result<()> {
         self.call(CHANNEL, frames::EXCHANGE_DECLARE, frames::EXCHANGE_DECLARE_OK, |out| {
             out.extend_from_slice(&[0, 0]);
             frames::short(out, name);
             frames::short(out, "topic");
-            out.push(0);
+            out.push(0b100); // auto_delete
             frames::long(out, b"");
         })?;
         Ok(())

@@ -1,0 +1,142 @@
+//! The driver's calls and casts, as a service would make them: typed arguments, an empty context.
+//!
+//! The client is one plain thread that keeps as many operations in flight as the workload says. Names belong to
+//! the run: a topic and an exchange of its own, which go with their last user.
+
+use std::pin::pin;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Result;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use leveret::{Context, Endpoint, Failure, RpcClient, RpcServer, Target, Transport};
+use leveret_engine::{Engine, block_on};
+use serde::{Deserialize, Serialize};
+
+use super::engine::PATIENCE;
+use crate::clock;
+use crate::place::Place;
+use crate::stage::{Crew, Probe};
+use crate::subject::Job;
+use crate::workload::Operation;
+
+/// The method of every request.
+const METHOD: &str = "info";
+/// Casts between two looks at whether the run is over.
+const BURST: u64 = 64;
+/// How often a serving process looks at nothing, while its server works on other threads.
+const NAP: Duration = Duration::from_secs(3600);
+
+/// What a request carries.
+#[derive(Serialize)]
+struct Arguments<'a> {
+    message: &'a str,
+}
+
+/// What the server makes of it.
+#[derive(Deserialize)]
+struct Received {
+    message: String,
+}
+
+/// The exchange of a run's topic.
+pub(super) fn exchange(topic: &str) -> String {
+    format!("{topic}-exchange")
+}
+
+/// The routing key of an operation.
+pub(super) fn routing_key(operation: Operation, topic: &str) -> String {
+    if operation == Operation::Notify { format!("{topic}.info") } else { topic.to_owned() }
+}
+
+/// Connects and starts the worker.
+pub(super) fn start(engine: &Engine, job: &Job, crew: &mut Crew) -> Result<()> {
+    let operation = job.workload.operation;
+    let transport = transport(engine, &job.place)?;
+    let target = Target::new(routing_key(operation, &job.queue))
+        .with_exchange(exchange(&job.queue))
+        .with_fanout(operation == Operation::Fanout);
+    let client = RpcClient::new(&transport, target).with_timeout(PATIENCE);
+    let message = String::from_utf8(job.body.to_vec())?;
+    let window = job.workload.outstanding.unwrap_or(1);
+    crew.spawn("leveret-client", move |probe| {
+        let arguments = Arguments { message: &message };
+        let done = match operation {
+            Operation::Cast => buffered(&client, &arguments, probe),
+            Operation::Call => in_flight(window, probe, async || {
+                let back: String = client.call(&Context::new(), METHOD, &arguments).await?;
+                std::hint::black_box(back);
+                Ok(())
+            }),
+            _ => in_flight(window, probe, async || {
+                client.cast(&Context::new(), METHOD, &arguments).await
+            }),
+        };
+        let closed = transport.close_blocking();
+        done?;
+        Ok(closed?)
+    })
+}
+
+/// Casts that are done when the outbox has them.
+fn buffered(client: &RpcClient, arguments: &Arguments<'_>, probe: &mut Probe) -> Result<()> {
+    let context = Context::new();
+    while probe.running() {
+        for _ in 0..BURST {
+            client.cast_buffered_blocking(&context, METHOD, arguments)?;
+        }
+        probe.done(BURST);
+    }
+    Ok(())
+}
+
+/// Keeps `window` operations in flight, each begun when a former one has ended. A failed one is counted, and the
+/// run goes on.
+fn in_flight<F>(window: usize, probe: &mut Probe, operation: F) -> Result<()>
+where
+    F: AsyncFn() -> Result<(), leveret::Error>,
+{
+    let probe = Mutex::new(probe);
+    let lock = || probe.lock().expect("nothing panics under this lock");
+    let one_after_the_other = async || {
+        while lock().running() {
+            let start = clock::now();
+            let outcome = operation().await;
+            let end = clock::now();
+            let mut probe = lock();
+            probe.latency(start, end);
+            if outcome.is_ok() { probe.done(1) } else { probe.failed(1) }
+        }
+    };
+    let mut all: FuturesUnordered<_> = (0..window).map(|_| one_after_the_other()).collect();
+    let mut all = pin!(async move { while all.next().await.is_some() {} });
+    block_on(all.as_mut());
+    Ok(())
+}
+
+/// Answers requests with their own message until the process ends.
+pub(super) fn serve(
+    engine: &Engine,
+    place: &Place,
+    topic: &str,
+    ready: Box<dyn FnOnce()>,
+) -> Result<()> {
+    let transport = transport(engine, place)?;
+    let target = Target::new(topic)
+        .with_exchange(exchange(topic))
+        .with_server(format!("server-{:08x}", fastrand::u32(..)));
+    let endpoint = Endpoint::new()
+        .method(METHOD, |_: Context, received: Received| Ok::<_, Failure>(received.message));
+    let _server = RpcServer::builder(&transport, target).endpoint(endpoint).start_blocking()?;
+    ready();
+    loop {
+        std::thread::sleep(NAP);
+    }
+}
+
+/// A transport on the engine under measurement. What it declares goes with its last user.
+fn transport(engine: &Engine, place: &Place) -> Result<Transport> {
+    let url = format!("{}?amqp_auto_delete=true&rabbit_transient_queues_ttl=10", place.url());
+    Ok(Transport::builder(&url).engine(engine).connect_blocking()?)
+}

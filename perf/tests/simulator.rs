@@ -1,0 +1,88 @@
+//! Both sides of the simulator against each other, on the embedded broker.
+
+use std::process::{Child, Command, Output, Stdio};
+
+use leveret_engine::loopback::{Loopback, LoopbackConfig};
+use serde_json::Value;
+
+fn side(broker: &Loopback, arguments: &[&str]) -> Child {
+    let url = format!("rabbit://guest:guest@{}/", broker.addr());
+    Command::new(env!("CARGO_BIN_EXE_leveret-perf"))
+        .args(["--url", &url])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program was built for this test")
+}
+
+fn ended(side: Child) -> Output {
+    let output = side.wait_with_output().expect("the program ends");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    output
+}
+
+struct Report(std::path::PathBuf);
+
+impl Report {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("leveret-perf-{}-{name}", std::process::id())))
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a path in UTF-8")
+    }
+
+    fn read(&self) -> Value {
+        let text = std::fs::read_to_string(&self.0).expect("the report was written");
+        serde_json::from_str(&text).expect("the report is JSON")
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_server_answers_a_client_and_ends_with_it() {
+    let broker = Loopback::start(LoopbackConfig::default()).expect("a free port");
+    let (served, called) = (Report::new("served"), Report::new("called"));
+    // The server's time limit only bounds a broken test: it ends once the client is done.
+    let server = side(
+        &broker,
+        &["-tp", "topic", "-s", "one", "-l", "60", "-j", served.path(), "rpc-server"],
+    );
+    let client = side(
+        &broker,
+        &["-tg", "topic.one", "-j", called.path(), "rpc-client"]
+            .into_iter()
+            .chain("-p 2 -m 30 --timeout 20 --sync call".split(' '))
+            .collect::<Vec<_>>(),
+    );
+    let output = String::from_utf8(ended(client).stdout).expect("text");
+    assert!(output.contains("round-trip: duration: "), "{output}");
+    ended(server);
+
+    let called = called.read();
+    assert_eq!(called["summary"]["client"]["count"], 60);
+    assert_eq!(called["summary"]["error"]["count"], 0);
+    assert!(called["summary"]["round_trip"]["latency"].as_f64().expect("a number") > 0.0);
+    assert_eq!(called["series"].as_object().expect("series by label").len(), 6);
+    assert_eq!(served.read()["summary"]["count"], 60);
+}
+
+#[test]
+fn what_nobody_answers_is_counted_as_an_error() {
+    let broker = Loopback::start(LoopbackConfig::default()).expect("a free port");
+    let report = Report::new("nobody");
+    let client = side(
+        &broker,
+        &["-tg", "nobody.", "-j", report.path(), "rpc-client", "-m", "2", "--timeout", "0.2"],
+    );
+    ended(client);
+    let summary = &report.read()["summary"];
+    assert_eq!((&summary["client"]["count"], &summary["error"]["count"]), (&0.into(), &2.into()));
+}
