@@ -1,7 +1,8 @@
 //! The counting allocator: mimalloc, with one counter for each thread.
 //!
-//! A thread counts into the slot its kernel id selects, so that the meter can leave out the threads of
-//! in-process peers. Invariant: counting never allocates and never blocks. Two threads whose ids are
+//! A thread counts into the slot its kernel id selects, so that the meter can leave out the threads
+//! of in-process peers. Invariant: counting never allocates and never blocks. Two threads whose ids
+//! are
 //! `SLOTS` apart share a slot. Not here: bytes, frees, call sites.
 #![expect(unsafe_code, reason = "a global allocator is an unsafe trait by definition")]
 
@@ -51,8 +52,8 @@ pub(crate) fn of_thread(tid: i32) -> u64 {
     COUNTS[slot_of(tid)].0.load(Relaxed)
 }
 
-// SAFETY: every method passes its arguments on to mimalloc unchanged, and mimalloc keeps the contract;
-// counting touches no memory the allocator hands out.
+// SAFETY: every method passes its arguments on to mimalloc unchanged, and mimalloc keeps the
+// contract; counting touches no memory the allocator hands out.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();

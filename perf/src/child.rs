@@ -1,9 +1,9 @@
-//! Servers of call and fanout workloads, each in a process of its own, so that a run's CPU time, allocations and
-//! system calls are the client's alone.
+//! Servers of call and fanout workloads, each in a process of its own, so that a run's CPU time,
+//! allocations and system calls are the client's alone.
 //!
-//! The child is this same program in a hidden mode. It gets the URL on standard input, never in its arguments where
-//! others could read the password, says `ready` on standard output, and ends when its standard input is closed:
-//! so it never outlives the suite, however that ends.
+//! The child is this same program in a hidden mode. It gets the URL on standard input, never in its
+//! arguments where others could read the password, says `ready` on standard output, and ends when
+//! its standard input is closed: so it never outlives the suite, however that ends.
 #![expect(clippy::print_stdout, reason = "the parent waits for one line on standard output")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -28,17 +28,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server of `subject` for `queue` and waits until it is ready.
+    /// Starts the `n`-th server of `subject` for `queue` and waits until it is ready.
     pub(crate) fn start(
         subject: &str,
         backend: BackendName,
         queue: &str,
+        n: usize,
         place: &Place,
     ) -> Result<Self> {
         let program = std::env::current_exe().context("this program has no path")?;
         let child = Command::new(program)
             .args(["--backend", &backend.to_string(), "answer-calls"])
-            .args(["--subject", subject, "--queue", queue])
+            .args(["--subject", subject, "--queue", queue, "--number", &n.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -85,5 +86,5 @@ pub(crate) fn answer_calls(args: &AnswerCallsArgs, subject: &dyn Subject) -> Res
         println!("{READY}");
         let _ = std::io::stdout().flush();
     };
-    subject.serve(&place, &args.queue, Box::new(ready))
+    subject.serve(&place, &args.queue, args.number, Box::new(ready))
 }

@@ -1,6 +1,7 @@
 //! The command line.
 //!
-//! Without a mode it is the suite; with one it is a side of oslo.messaging's simulator, whose spellings `-tp` and
+//! Without a mode it is the suite; with one it is a side of oslo.messaging's simulator, whose
+//! spellings `-tp` and
 //! `-tg` clap cannot express and [`rewrite`] turns into long options first.
 
 use std::path::PathBuf;
@@ -11,8 +12,8 @@ use crate::placement::{BackendName, Cores};
 use crate::subject::PeerName;
 use crate::workload::Workload;
 
-/// Leveret's perf suite: casts, calls and fanout, side by side with their peers. Without arguments it takes less
-/// than 40 seconds, on a broker inside this process.
+/// Leveret's perf suite: casts, calls and fanout, side by side with their peers. Without arguments
+/// it takes less than 40 seconds, on a broker inside this process.
 #[derive(Debug, Parser)]
 #[command(name = "leveret-perf", version, args_conflicts_with_subcommands = false)]
 pub(crate) struct Cli {
@@ -20,7 +21,8 @@ pub(crate) struct Cli {
     pub(crate) suite: Suite,
     #[command(flatten)]
     pub(crate) simulator: Simulator,
-    /// Broker, as rabbit://user:password@host:port/vhost; without it the suite runs on an embedded one
+    /// Broker, as rabbit://user:password@host:port/vhost; without it the suite runs on an embedded
+    /// one
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// Write the outcome as JSON, too
@@ -89,7 +91,8 @@ pub(crate) enum Mode {
     RpcServer(RpcServerArgs),
     /// Call or cast as oslo.messaging's simulator does
     RpcClient(RpcClientArgs),
-    /// Answer calls of a measured subject; started by the suite itself, which gives the URL on standard input
+    /// Answer calls of a measured subject; started by the suite itself, which gives the URL on
+    /// standard input
     #[command(hide = true)]
     AnswerCalls(AnswerCallsArgs),
 }
@@ -150,6 +153,9 @@ pub(crate) struct AnswerCallsArgs {
     pub(crate) subject: String,
     #[arg(long)]
     pub(crate) queue: String,
+    /// Which of the queue's servers it is
+    #[arg(long)]
+    pub(crate) number: usize,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -1,6 +1,7 @@
 //! The one place of the perf tool that asks the clock.
 //!
-//! Measuring needs a monotonic clock, simulator messages carry wall time. Not here: sleeping, deadlines.
+//! Measuring needs a monotonic clock, simulator messages carry wall time. Not here: sleeping,
+//! deadlines.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,7 +1,7 @@
 //! What a run needs around it: the peer it talks to, its private queue, its servers.
 //!
-//! Names are `leveret-perf-<random>`, queues are exclusive to a connection the fixture holds, and exchanges are
-//! deleted when it is dropped: nothing is left on a broker. Not here: measuring.
+//! Names are `leveret-perf-<random>`; what does not go with the connection that declared it is
+//! deleted when the fixture is dropped: nothing is left on a broker. Not here: measuring.
 
 use std::any::Any;
 
@@ -13,7 +13,7 @@ use crate::place::Place;
 use crate::placement::BackendName;
 use crate::subject::Subject;
 use crate::subject::raw::client::{Client, QueueShape};
-use crate::workload::{Operation, Peer, Workload};
+use crate::workload::{Peer, Workload};
 
 /// Messages a flooded queue keeps: the broker's work stays the same however long the flood is.
 const MAX_LENGTH: u32 = 1000;
@@ -24,10 +24,12 @@ pub(crate) struct Fixture {
     pub(crate) place: Place,
     /// The queue, or topic, made for it.
     pub(crate) queue: String,
-    _servers: Vec<Server>,
+    servers: Vec<Server>,
     _peer: Option<Box<dyn Any>>,
     owner: Option<Client>,
     exchange: Option<String>,
+    /// Queues that servers leave behind.
+    queues: Vec<String>,
 }
 
 impl Fixture {
@@ -43,10 +45,11 @@ impl Fixture {
         let mut fixture = Self {
             place: broker.clone(),
             queue,
-            _servers: Vec::new(),
+            servers: Vec::new(),
             _peer: None,
             owner: None,
             exchange: None,
+            queues: Vec::new(),
         };
         match workload.peer {
             Peer::Sink => {
@@ -68,36 +71,44 @@ impl Fixture {
         subject: &dyn Subject,
         backend: BackendName,
     ) -> Result<()> {
-        for _ in 0..workload.servers {
-            let server = Server::start(subject.name(), backend, &self.queue, &self.place)?;
-            self._servers.push(server);
-        }
-        if matches!(workload.operation, Operation::Call | Operation::Fanout) {
-            return Ok(());
-        }
         let mut owner = Client::connect(&self.place)?;
-        let shape = QueueShape { max_length: Some(MAX_LENGTH) };
-        owner.declare_private_queue(&self.queue, shape)?;
-        if let Some(exchange) = subject.exchange(workload, &self.queue) {
-            let key = subject.routing_key(workload, &self.queue);
-            owner.declare_topic_exchange(&exchange)?;
-            owner.bind_queue(&self.queue, &exchange, &key)?;
-            self.exchange = Some(exchange);
+        self.exchange = subject.exchange(workload, &self.queue);
+        if workload.servers == 0 {
+            let shape = QueueShape { max_length: Some(MAX_LENGTH) };
+            owner.declare_private_queue(&self.queue, shape)?;
+            if let Some(exchange) = &self.exchange {
+                let key = subject.routing_key(workload, &self.queue);
+                owner.declare_topic_exchange(exchange)?;
+                owner.bind_queue(&self.queue, exchange, &key)?;
+            }
         }
         self.owner = Some(owner);
+        for n in 0..workload.servers {
+            self.queues.extend(subject.queues_of_server(&self.queue, n));
+            let server = Server::start(subject.name(), backend, &self.queue, n, &self.place)?;
+            self.servers.push(server);
+        }
         Ok(())
+    }
+
+    /// Deletes what would stay.
+    fn tidy(&self, mut owner: Client) -> Result<()> {
+        for queue in &self.queues {
+            owner.delete_queue(queue)?;
+        }
+        if let Some(exchange) = &self.exchange {
+            owner.delete_exchange(exchange)?;
+        }
+        owner.close()
     }
 }
 
 impl Drop for Fixture {
     fn drop(&mut self) {
-        self._servers.clear();
-        if let Some(mut owner) = self.owner.take() {
+        self.servers.clear();
+        if let Some(owner) = self.owner.take() {
             // A broker that is gone has nothing left to delete.
-            if let Some(exchange) = &self.exchange {
-                let _ = owner.delete_exchange(exchange);
-            }
-            let _ = owner.close();
+            let _ = self.tidy(owner);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the runs run on: kernel, processor, broker, build.
 //!
-//! Everything is read once; what cannot be read is `None`. Not here: anything that identifies the host.
+//! Everything is read once; what cannot be read is `None`. Not here: anything that identifies the
+//! host.
 
 use std::fs;
 

@@ -1,9 +1,9 @@
 //! `leveret-perf`: how fast Leveret is, beside its peers, on this machine.
 //!
-//! Map: `cli` says what is wanted, `suite` makes a plan of it, `runner` runs the plan, `report` shows the outcome.
-//! `workload` names what is done, `subject` who does it, `fixture` what it needs around it; `stage`, `usage` and
-//! `metrics` measure; `sample` is the record between measuring and reporting. `simulator` is the other program in
-//! here: both sides of oslo.messaging's load tool.
+//! Map: `cli` says what is wanted, `suite` makes a plan of it, `runner` runs the plan, `report`
+//! shows the outcome. `workload` names what is done, `subject` who does it, `fixture` what it needs
+//! around it; `stage`, `usage` and `metrics` measure; `sample` is the record between measuring and
+//! reporting. `simulator` is the other program in here: both sides of oslo.messaging's load tool.
 
 mod alloc;
 mod child;

@@ -1,6 +1,7 @@
 //! Percentiles, medians and ratios: pure functions over records.
 //!
-//! Invariant: a ratio compares runs of the same pair only, and a figure that either side lacks has no ratio.
+//! Invariant: a ratio compares runs of the same pair only, and a figure that either side lacks has
+//! no ratio.
 
 use hdrhistogram::Histogram;
 

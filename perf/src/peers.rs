@@ -1,6 +1,7 @@
 //! Peers inside this process: the embedded broker, the sink and the source.
 //!
-//! Their threads are named so that the meter leaves them out. Each lives until what is returned is dropped.
+//! Their threads are named so that the meter leaves them out. Each lives until what is returned is
+//! dropped.
 
 use std::any::Any;
 

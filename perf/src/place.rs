@@ -1,7 +1,8 @@
 //! Where a peer listens and how to log in to it.
 //!
-//! Read from a `rabbit://user:password@host:port/vhost` URL; the first host of several is taken, because a
-//! measurement is about one broker. Invariant: the password is in no `Debug` and no error. Not here: TLS.
+//! Read from a `rabbit://user:password@host:port/vhost` URL; the first host of several is taken,
+//! because a measurement is about one broker. Invariant: the password is in no `Debug` and no
+//! error. Not here: TLS.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! Progress of a suite, on standard error so that standard output stays a report.
 //!
-//! Drawn a few times a second by the thread that waits anyway, which the meter leaves out. Not drawn at all where
-//! standard error is no terminal; then each run is one plain line.
+//! Drawn a few times a second by the thread that waits anyway, which the meter leaves out. Not
+//! drawn at all where standard error is no terminal; then each run is one plain line.
 #![expect(clippy::print_stderr, reason = "progress for people goes to standard error")]
 
 use std::io::IsTerminal;

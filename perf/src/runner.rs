@@ -1,8 +1,9 @@
 //! Runs a plan: each workload by each subject, interleaved in pairs, in windows.
 //!
-//! A run is warm-up, the measured window, and a short window that counts system calls, because counting slows
-//! them. Invariant: a run ends, whatever the broker does: without progress for `STALL` it is an error. Not here:
-//! what figures mean (`metrics.rs`) and how they look (`report/`).
+//! A run is warm-up, the measured window, and a short window that counts system calls, because
+//! counting slows them. Invariant: a run ends, whatever the broker does: without progress for
+//! `STALL` it is an error. Not here: what figures mean (`metrics.rs`) and how they look
+//! (`report/`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,8 @@ use crate::workload::Workload;
 
 /// Without a single message for so long, the broker counts as dead.
 const STALL: Duration = Duration::from_secs(10);
-/// How long workers get to notice the end of a run; they may wait in a call of their own for `STALL`.
+/// How long workers get to notice the end of a run; they may wait in a call of their own for
+/// `STALL`.
 const GRACE: Duration = Duration::from_secs(15);
 /// How often progress is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -41,7 +43,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Runs everything, and hands each finished run to `keep` at once, so that a failure loses only what follows.
+    /// Runs everything, and hands each finished run to `keep` at once, so that a failure loses only
+    /// what follows.
     pub(crate) fn run(&self, mut keep: impl FnMut(Run)) -> Result<()> {
         let order = self.order();
         let progress = Progress::new(order.len());
@@ -190,7 +193,7 @@ mod tests {
         fn start(&self, _job: &Job, _crew: &mut Crew) -> Result<()> {
             Ok(())
         }
-        fn serve(&self, _place: &Place, _queue: &str, _ready: Box<dyn FnOnce()>) -> Result<()> {
+        fn serve(&self, _: &Place, _: &str, _: usize, _: Box<dyn FnOnce()>) -> Result<()> {
             Ok(())
         }
     }

@@ -1,12 +1,12 @@
 //! One record per run, one per comparison: the border between what measures and what reports.
 //!
-//! Field names and their meaning are the tool's output format. `None` means that the figure has no meaning for
-//! the workload, or that the machine does not tell. Not here: how the figures are made.
+//! Field names and their meaning are the tool's output format. `None` means that the figure has no
+//! meaning for the workload, or that the machine does not tell. Not here: how the figures are made.
 
 use serde::Serialize;
 
-/// Percentiles of a run's latencies, in microseconds. Closed loop: an operation starts when a former one ends,
-/// so a stall delays later starts instead of showing in their latencies.
+/// Percentiles of a run's latencies, in microseconds. Closed loop: an operation starts when a
+/// former one ends, so a stall delays later starts instead of showing in their latencies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Latency {
     pub(crate) p50: Option<f64>,
@@ -43,7 +43,8 @@ pub(crate) struct Run {
     pub(crate) latency_us: Latency,
 }
 
-/// Leveret against one peer in one workload: medians over interleaved pairs, ours divided by theirs.
+/// Leveret against one peer in one workload: medians over interleaved pairs, ours divided by
+/// theirs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Ratio {
     pub(crate) workload: String,

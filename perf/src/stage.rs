@@ -1,7 +1,7 @@
 //! What the runner and the worker threads of a subject share: the phase of the run and the tallies.
 //!
-//! Workers push work through as fast as they can and count; the runner moves the phase on and reads the
-//! counts. Invariant: a tally has one writer, so counting costs a plain store.
+//! Workers push work through as fast as they can and count; the runner moves the phase on and reads
+//! the counts. Invariant: a tally has one writer, so counting costs a plain store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};

@@ -1,7 +1,8 @@
-//! The system calls std and rustix have no safe form of: CPU clocks of threads, syscall counters, signals.
+//! The system calls std and rustix have no safe form of: CPU clocks of threads, syscall counters,
+//! signals.
 //!
-//! Every function answers with a value or an error, never with undefined state. Not here: what is counted
-//! for whom (`usage.rs`).
+//! Every function answers with a value or an error, never with undefined state. Not here: what is
+//! counted for whom (`usage.rs`).
 #![expect(
     unsafe_code,
     reason = "perf_event_open, thread clocks and signals exist only as raw calls"
@@ -15,7 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Where tracefs is mounted, on systems that mount it.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
-/// `struct perf_event_attr`, first published size (64 bytes); the kernel fills the rest with zeroes.
+/// `struct perf_event_attr`, first published size (64 bytes); the kernel fills the rest with
+/// zeroes.
 #[repr(C)]
 #[derive(Default)]
 struct PerfEventAttr {
@@ -68,8 +70,8 @@ impl SyscallCounter {
             flags: FLAG_INHERIT,
             ..PerfEventAttr::default()
         };
-        // SAFETY: `attr` is valid for the call and its `size` is the structure's own; -1 means any CPU,
-        // and no group leader.
+        // SAFETY: `attr` is valid for the call and its `size` is the structure's own; -1 means any
+        // CPU, and no group leader.
         let fd =
             unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const attr, tid, -1, -1, 0) };
         if fd < 0 {

@@ -1,8 +1,8 @@
 //! What the client side of this process has used: CPU time, allocations, system calls.
 //!
 //! Threads of in-process peers, and the thread that measures, are left out by their names and ids.
-//! Invariant: a left-out thread that ends keeps its last known figures, so a difference of two readings
-//! never contains it. Not here: windows and phases (`runner.rs`).
+//! Invariant: a left-out thread that ends keeps its last known figures, so a difference of two
+//! readings never contains it. Not here: windows and phases (`runner.rs`).
 
 use std::collections::HashMap;
 use std::fs;
@@ -57,8 +57,8 @@ impl Meter {
         Usage { cpu_ns: sys::process_cpu_ns(), allocations: alloc::total() }.since(out)
     }
 
-    /// Starts counting the system calls of every client thread that runs now; `None` where the kernel
-    /// does not let us.
+    /// Starts counting the system calls of every client thread that runs now; `None` where the
+    /// kernel does not let us.
     pub(crate) fn count_syscalls(&self) -> Option<SyscallCount> {
         let tracepoint = sys::syscall_tracepoint()?;
         let mut counters = Vec::new();

@@ -1,7 +1,7 @@
 //! The catalogue of workloads: their names, what they do, and against which kind of peer.
 //!
-//! Names are part of the tool's output format and never change their meaning. Not here: how a subject does
-//! the work (`subject/`), or how it is measured (`runner.rs`).
+//! Names are part of the tool's output format and never change their meaning. Not here: how a
+//! subject does the work (`subject/`), or how it is measured (`runner.rs`).
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
 //! The outcome as tables for people.
 //!
-//! One line per subject and workload, medians where a workload ran more than once; then the ratios with their
-//! extremes. A figure without meaning is a dash.
+//! One line per subject and workload, medians where a workload ran more than once; then the ratios
+//! with their extremes. A figure without meaning is a dash.
 #![expect(clippy::print_stdout, reason = "the report is this program's output")]
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;

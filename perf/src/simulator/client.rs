@@ -1,7 +1,8 @@
 //! `rpc-client`: threads that call or cast, each its own count of messages, to the targets in turn.
 //!
-//! A message that fails is noted under `error` and the thread goes on, so a broker's restart shows as a number, not
-//! as an end. It ends when all messages are sent, at its time limit, or at a signal.
+//! A message that fails is noted under `error` and the thread goes on, so a broker's restart shows
+//! as a number, not as an end. It ends when all messages are sent, at its time limit, or at a
+//! signal.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -145,7 +146,8 @@ fn sync_id(n: usize) -> SyncMessage {
     SyncMessage { id: format!("client_{n} {:016x}@{}", fastrand::u64(..), host.trim()) }
 }
 
-/// Tells the servers that this client starts or is done. A server that does not hear it ends by other means.
+/// Tells the servers that this client starts or is done. A server that does not hear it ends by
+/// other means.
 fn tell(sync: &Option<(Sync, SyncMessage)>, clients: &[RpcClient], method: &str) {
     let Some((how, message)) = sync else { return };
     let context = Context::default();

@@ -1,7 +1,7 @@
 //! What passed, second by second.
 //!
-//! A collector belongs to one client thread or to the server; its points are made once a second. Invariant: every
-//! noted message is in exactly one point. Not here: printing.
+//! A collector belongs to one client thread or to the server; its points are made once a second.
+//! Invariant: every noted message is in exactly one point. Not here: printing.
 
 use std::sync::Mutex;
 

@@ -1,8 +1,8 @@
 //! Lengths of messages as a real control plane sends them.
 //!
-//! The lengths of 4,077 messages that OpenStack Nova sent while servers were booted and deleted, as published with
-//! oslo.messaging's load simulator, counted in buckets of 500 characters. A length is drawn as the simulator draws
-//! it: a bucket by its weight, then a length evenly inside it.
+//! The lengths of 4,077 messages that OpenStack Nova sent while servers were booted and deleted, as
+//! published with oslo.messaging's load simulator, counted in buckets of 500 characters. A length
+//! is drawn as the simulator draws it: a bucket by its weight, then a length evenly inside it.
 
 /// Characters a bucket spans.
 const BUCKET: usize = 500;

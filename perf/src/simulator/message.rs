@@ -1,7 +1,8 @@
 //! The simulator's message: `[seq, cargo, client_ts, server_ts, return_ts]`.
 //!
-//! Times are seconds since the epoch as floats, 0 while unknown, so that any two programs of the simulator
-//! understand each other. One-way latencies compare two clocks and mean something on one host only.
+//! Times are seconds since the epoch as floats, 0 while unknown, so that any two programs of the
+//! simulator understand each other. One-way latencies compare two clocks and mean something on one
+//! host only.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! Both sides of oslo.messaging's load simulator, so that either may be Python's.
 //!
-//! `message`, `lengths` and `collector` know no driver; `client` and `server` are the sides; `summary` speaks.
+//! `message`, `lengths` and `collector` know no driver; `client` and `server` are the sides;
+//! `summary` speaks.
 
 pub(crate) mod client;
 mod collector;

@@ -1,7 +1,7 @@
 //! Prints a line per collector once a second, at whole seconds.
 //!
-//! Seconds are counted from a schedule, so a late line does not make all later ones late. The last point is made
-//! when the monitor stops, so nothing noted is left out.
+//! Seconds are counted from a schedule, so a late line does not make all later ones late. The last
+//! point is made when the monitor stops, so nothing noted is left out.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

@@ -1,7 +1,7 @@
 //! `rpc-server`: notes every message, stamps it, waits if told to, and sends it back.
 //!
-//! It ends at its time limit, at a signal, or one second after the last client that said it started has said it is
-//! done.
+//! It ends at its time limit, at a signal, or one second after the last client that said it started
+//! has said it is done.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,9 @@
-//! The `amqprs` crate, used as its own examples use it: on tokio, publications queued to its writer task.
+//! The `amqprs` crate, used as its own examples use it: on tokio, publications queued to its writer
+//! task.
 //!
-//! It reports confirms to a callback and leaves the window to the user; ours is a semaphore and a ring of start
-//! times. Its consumer queue has no bound. Not here: its default callbacks, which only log.
+//! It reports confirms to a callback and leaves the window to the user; ours is a semaphore and a
+//! ring of start times. Its consumer queue has no bound. Not here: its default callbacks, which
+//! only log.
 
 use std::collections::VecDeque;
 use std::future::{Future, ready};
@@ -62,7 +64,7 @@ impl Subject for Amqprs {
         })
     }
 
-    fn serve(&self, place: &Place, queue: &str, ready: Box<dyn FnOnce()>) -> Result<()> {
+    fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
         runtime()?.block_on(serve(place, queue, ready))
     }
 }

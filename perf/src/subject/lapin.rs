@@ -1,6 +1,7 @@
 //! The `lapin` crate, used as its own examples use it: on tokio, each publication awaited.
 //!
-//! Invariant: the same queues, bodies and windows as the other subjects. Not here: its recovery, its delegates.
+//! Invariant: the same queues, bodies and windows as the other subjects. Not here: its recovery,
+//! its delegates.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ impl Subject for Lapin {
         })
     }
 
-    fn serve(&self, place: &Place, queue: &str, ready: Box<dyn FnOnce()>) -> Result<()> {
+    fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
         runtime("lapin")?.block_on(serve(place, queue, ready))
     }
 }

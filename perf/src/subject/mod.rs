@@ -1,6 +1,7 @@
 //! Who is measured, behind one trait.
 //!
-//! A subject starts workers that do a job as fast as they can; it neither measures nor reports. Invariant: when
+//! A subject starts workers that do a job as fast as they can; it neither measures nor reports.
+//! Invariant: when
 //! `start` returns, everything is connected and declared, so the run begins at full speed.
 
 #[cfg(feature = "peers")]
@@ -93,8 +94,14 @@ pub(crate) trait Subject: Sync {
     /// Connects and starts the workers.
     fn start(&self, job: &Job, crew: &mut Crew) -> Result<()>;
 
-    /// Answers calls to `queue` until the process ends; says `ready` when it can take the first one.
-    fn serve(&self, place: &Place, queue: &str, ready: Box<dyn FnOnce()>) -> Result<()>;
+    /// Queues its `n`-th server leaves behind, to be deleted after the run.
+    fn queues_of_server(&self, _topic: &str, _n: usize) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Answers calls to `queue`, as its `n`-th server, until the process ends; says `ready` when it
+    /// can take the first one.
+    fn serve(&self, place: &Place, queue: &str, n: usize, ready: Box<dyn FnOnce()>) -> Result<()>;
 }
 
 /// The peers `--against` can name.

@@ -1,8 +1,9 @@
 //! The driver's calls and casts, as a service would make them: typed arguments, an empty context.
 //!
-//! The client is one plain thread that keeps as many operations in flight as the workload says. Names belong to
-//! the run: a topic and an exchange of its own, which go with their last user.
+//! The client is one plain thread that keeps as many operations in flight as the workload says.
+//! Names belong to the run: a topic and an exchange of its own.
 
+use std::fmt;
 use std::pin::pin;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use leveret::{Context, Endpoint, Failure, RpcClient, RpcServer, Target, Transport};
 use leveret_engine::{Engine, block_on};
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::engine::PATIENCE;
 use crate::clock;
@@ -40,9 +42,33 @@ struct Received {
     message: String,
 }
 
+/// The answer's length: what a user keeps of it is the user's own cost, so nothing is kept.
+struct Echo(usize);
+
+impl<'de> Deserialize<'de> for Echo {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Length;
+        impl Visitor<'_> for Length {
+            type Value = Echo;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Echo, E> {
+                Ok(Echo(text.len()))
+            }
+        }
+        deserializer.deserialize_str(Length)
+    }
+}
+
 /// The exchange of a run's topic.
 pub(super) fn exchange(topic: &str) -> String {
     format!("{topic}-exchange")
+}
+
+/// The name of a topic's `n`-th server.
+pub(super) fn server(n: usize) -> String {
+    format!("server-{n}")
 }
 
 /// The routing key of an operation.
@@ -65,8 +91,8 @@ pub(super) fn start(engine: &Engine, job: &Job, crew: &mut Crew) -> Result<()> {
         let done = match operation {
             Operation::Cast => buffered(&client, &arguments, probe),
             Operation::Call => in_flight(window, probe, async || {
-                let back: String = client.call(&Context::new(), METHOD, &arguments).await?;
-                std::hint::black_box(back);
+                let Echo(length) = client.call(&Context::new(), METHOD, &arguments).await?;
+                std::hint::black_box(length);
                 Ok(())
             }),
             _ => in_flight(window, probe, async || {
@@ -91,8 +117,8 @@ fn buffered(client: &RpcClient, arguments: &Arguments<'_>, probe: &mut Probe) ->
     Ok(())
 }
 
-/// Keeps `window` operations in flight, each begun when a former one has ended. A failed one is counted, and the
-/// run goes on.
+/// Keeps `window` operations in flight, each begun when a former one has ended. A failed one is
+/// counted, and the run goes on.
 fn in_flight<F>(window: usize, probe: &mut Probe, operation: F) -> Result<()>
 where
     F: AsyncFn() -> Result<(), leveret::Error>,
@@ -120,12 +146,11 @@ pub(super) fn serve(
     engine: &Engine,
     place: &Place,
     topic: &str,
+    n: usize,
     ready: Box<dyn FnOnce()>,
 ) -> Result<()> {
     let transport = transport(engine, place)?;
-    let target = Target::new(topic)
-        .with_exchange(exchange(topic))
-        .with_server(format!("server-{:08x}", fastrand::u32(..)));
+    let target = Target::new(topic).with_exchange(exchange(topic)).with_server(server(n));
     let endpoint = Endpoint::new()
         .method(METHOD, |_: Context, received: Received| Ok::<_, Failure>(received.message));
     let _server = RpcServer::builder(&transport, target).endpoint(endpoint).start_blocking()?;
@@ -135,8 +160,9 @@ pub(super) fn serve(
     }
 }
 
-/// A transport on the engine under measurement. What it declares goes with its last user.
+/// A transport on the engine under measurement, with the driver's own defaults but for the life of
+/// the reply and fanout queues nobody uses any more: the broker drops them soon after the run.
 fn transport(engine: &Engine, place: &Place) -> Result<Transport> {
-    let url = format!("{}?amqp_auto_delete=true&rabbit_transient_queues_ttl=10", place.url());
+    let url = format!("{}?rabbit_transient_queues_ttl=10", place.url());
     Ok(Transport::builder(&url).engine(engine).connect_blocking()?)
 }

@@ -1,6 +1,7 @@
 //! Leveret itself: its engine in the `engine-*` workloads, its driver in all others.
 //!
-//! Everything goes through public doors, as a user's program would. Not here: internals, shortcuts for benchmarks.
+//! Everything goes through public doors, as a user's program would. Not here: internals, shortcuts
+//! for benchmarks.
 
 mod driver;
 mod engine;
@@ -63,7 +64,11 @@ impl Subject for Leveret {
         }
     }
 
-    fn serve(&self, place: &Place, queue: &str, ready: Box<dyn FnOnce()>) -> Result<()> {
-        driver::serve(&self.engine, place, queue, ready)
+    fn queues_of_server(&self, topic: &str, n: usize) -> Vec<String> {
+        vec![topic.to_owned(), format!("{topic}.{}", driver::server(n))]
+    }
+
+    fn serve(&self, place: &Place, queue: &str, n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
+        driver::serve(&self.engine, place, queue, n, ready)
     }
 }

@@ -1,7 +1,9 @@
-//! A blocking AMQP connection with one channel: handshake, declarations, and whole frames in and out.
+//! A blocking AMQP connection with one channel: handshake, declarations, and whole frames in and
+//! out.
 //!
-//! Every wait has the socket's deadline, so a dead broker is an error after `PATIENCE`. Invariant: the broker's
-//! own closes end every wait with their code and text. Not here: the loops that are measured.
+//! Every wait has the socket's deadline, so a dead broker is an error after `PATIENCE`. Invariant:
+//! the broker's own closes end every wait with their code and text. Not here: the loops that are
+//! measured.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -108,13 +110,13 @@ impl Client {
         Ok(())
     }
 
-    /// Declares a topic exchange that goes with its last binding.
+    /// Declares a topic exchange as oslo.messaging's `rabbit` driver does: transient, kept.
     pub(crate) fn declare_topic_exchange(&mut self, name: &str) -> Result<()> {
         self.call(CHANNEL, frames::EXCHANGE_DECLARE, frames::EXCHANGE_DECLARE_OK, |out| {
             out.extend_from_slice(&[0, 0]);
             frames::short(out, name);
             frames::short(out, "topic");
-            out.push(0b100); // auto_delete
+            out.push(0);
             frames::long(out, b"");
         })?;
         Ok(())
@@ -123,6 +125,16 @@ impl Client {
     /// Deletes an exchange, whether it exists or not.
     pub(crate) fn delete_exchange(&mut self, name: &str) -> Result<()> {
         self.call(CHANNEL, frames::EXCHANGE_DELETE, frames::EXCHANGE_DELETE_OK, |out| {
+            out.extend_from_slice(&[0, 0]);
+            frames::short(out, name);
+            out.push(0);
+        })?;
+        Ok(())
+    }
+
+    /// Deletes a queue with all its messages, whether it exists or not.
+    pub(crate) fn delete_queue(&mut self, name: &str) -> Result<()> {
+        self.call(CHANNEL, frames::QUEUE_DELETE, frames::QUEUE_DELETE_OK, |out| {
             out.extend_from_slice(&[0, 0]);
             frames::short(out, name);
             out.push(0);

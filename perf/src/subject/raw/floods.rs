@@ -1,7 +1,7 @@
 //! The floors of publishing and consuming: nothing but frames and blocking system calls.
 //!
-//! Messages are rendered once and written 64 KiB at a time; confirms are read when the window is full; the
-//! consumer counts content headers and looks at nothing else.
+//! Messages are rendered once and written 64 KiB at a time; confirms are read when the window is
+//! full; the consumer counts content headers and looks at nothing else.
 
 use std::collections::VecDeque;
 use std::time::Instant;

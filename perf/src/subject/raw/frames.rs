@@ -1,7 +1,7 @@
 //! AMQP 0-9-1 frames rendered and read by hand, as little as a floor needs.
 //!
-//! Independent of Leveret's own codec on purpose: the floor must not inherit a mistake of what it is the
-//! floor of. Invariant: every frame ends with the end octet (AMQP 4.2.3). Not here: sockets.
+//! Independent of Leveret's own codec on purpose: the floor must not inherit a mistake of what it
+//! is the floor of. Invariant: every frame ends with the end octet (AMQP 4.2.3). Not here: sockets.
 
 /// Frame types (AMQP 4.2.3).
 pub(crate) const METHOD: u8 = 1;
@@ -33,6 +33,8 @@ pub(crate) const QUEUE_DECLARE: MethodId = (50, 10);
 pub(crate) const QUEUE_DECLARE_OK: MethodId = (50, 11);
 pub(crate) const QUEUE_BIND: MethodId = (50, 20);
 pub(crate) const QUEUE_BIND_OK: MethodId = (50, 21);
+pub(crate) const QUEUE_DELETE: MethodId = (50, 40);
+pub(crate) const QUEUE_DELETE_OK: MethodId = (50, 41);
 pub(crate) const BASIC_CONSUME: MethodId = (60, 20);
 pub(crate) const BASIC_CONSUME_OK: MethodId = (60, 21);
 pub(crate) const BASIC_PUBLISH: MethodId = (60, 40);

@@ -1,7 +1,8 @@
-//! The floor: hand-rendered frames over blocking sockets, which nothing that does more can beat by much.
+//! The floor: hand-rendered frames over blocking sockets, which nothing that does more can beat by
+//! much.
 //!
-//! For a workload of the driver the floor is the same work without an oslo message: a plain body to the same
-//! kind of queue, or a request answered with its own body.
+//! For a workload of the driver the floor is the same work without an oslo message: a plain body to
+//! the same kind of queue, or a request answered with its own body.
 
 pub(crate) mod client;
 mod floods;
@@ -36,7 +37,7 @@ impl Subject for Raw {
         })
     }
 
-    fn serve(&self, place: &Place, queue: &str, ready: Box<dyn FnOnce()>) -> Result<()> {
+    fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
         rpc::serve(Client::connect(place)?, queue, ready)
     }
 }

@@ -1,7 +1,8 @@
-//! The floor of calls: a client that keeps a number of requests in flight, and a server that sends them back.
+//! The floor of calls: a client that keeps a number of requests in flight, and a server that sends
+//! them back.
 //!
-//! Both handle everything one read brought before they write once. The correlation id is the slot of the
-//! request in hexadecimal.
+//! Both handle everything one read brought before they write once. The correlation id is the slot
+//! of the request in hexadecimal.
 
 use std::time::Instant;
 
