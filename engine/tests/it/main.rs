@@ -1,5 +1,9 @@
-//! The engine against a real broker: one binary, one module per concern.
+//! The engine against a real broker and scripted peers: one binary, one module per concern.
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(clippy::disallowed_methods, reason = "tests may ask the clock")]
 
+mod badinput;
+mod log;
+mod peer;
 mod publish;
 mod setup;

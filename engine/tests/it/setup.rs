@@ -1,10 +1,11 @@
-//! A connection to a virtual host of its own on the shared broker.
+//! A connection to a virtual host of its own on the shared broker, or to a broker in the process.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use leveret_engine::loopback::{Loopback, LoopbackConfig};
 use leveret_engine::{
-    BackendChoice, Channel, ChannelOptions, Connection, ConnectionConfig, Engine, EngineConfig,
-    QueueDeclare, block_on,
+    BackendChoice, Channel, ChannelOptions, Confirm, Connection, ConnectionConfig, Engine,
+    EngineConfig, Properties, QueueDeclare, Route, block_on,
 };
 use leveret_support::Broker;
 
@@ -31,6 +32,20 @@ pub(crate) fn connect(vhost: &str) -> Connection {
     engine().connect_blocking(config(vhost)).unwrap()
 }
 
+pub(crate) fn loopback() -> Loopback {
+    Loopback::start(LoopbackConfig::default()).unwrap()
+}
+
+pub(crate) fn config_of(loopback: &Loopback) -> ConnectionConfig {
+    ConnectionConfig::to("127.0.0.1", loopback.addr().port())
+}
+
+/// A connection that is not made again when it is lost.
+pub(crate) fn once(mut config: ConnectionConfig) -> ConnectionConfig {
+    config.recovery.enabled = false;
+    config
+}
+
 pub(crate) fn channel(connection: &Connection) -> Channel {
     block_on(connection.open_channel(ChannelOptions::default())).unwrap()
 }
@@ -38,4 +53,20 @@ pub(crate) fn channel(connection: &Connection) -> Channel {
 pub(crate) fn queue(channel: &Channel, name: &str) {
     let declare = QueueDeclare { name: name.into(), ..QueueDeclare::default() };
     block_on(channel.declare_queue(declare)).unwrap();
+}
+
+/// Publishes to a queue by its name.
+pub(crate) fn publish(channel: &Channel, queue: &str, body: &str) -> Confirm {
+    let route = Route { exchange: String::new(), routing_key: queue.into(), mandatory: true };
+    let publisher = channel.publisher(route, &Properties::default()).unwrap();
+    publisher.publish_blocking(body.as_bytes(), WAIT).unwrap()
+}
+
+/// Waits until `test` holds, which nothing but a failing test waits for in vain.
+pub(crate) fn until(what: &str, test: impl Fn() -> bool) {
+    let deadline = Instant::now() + WAIT;
+    while !test() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

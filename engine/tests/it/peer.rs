@@ -1,0 +1,126 @@
+//! A peer whose every byte is written by the test: blocking, one frame after the other.
+//!
+//! It panics on its own thread when something unexpected comes; the test then sees its connection end.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use amq_protocol::protocol::{AMQPClass, channel, confirm, connection};
+use amq_protocol::types::FieldTable;
+use leveret_engine::ConnectionConfig;
+use leveret_engine::wire::{FrameView, Parsed, encode_method_frame, parse_method};
+
+use crate::setup::WAIT;
+
+pub(crate) struct Peer {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// Listens on a free port and lets `act` play to every client, one after another. The stream is closed when
+/// `act` returns.
+pub(crate) fn peer(act: impl Fn(&mut Peer) + Send + 'static) -> ConnectionConfig {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            stream.set_nodelay(true).unwrap();
+            stream.set_read_timeout(Some(WAIT)).unwrap();
+            act(&mut Peer { stream, buffer: Vec::new() });
+        }
+    });
+    ConnectionConfig::to("127.0.0.1", port)
+}
+
+/// A method as a frame.
+pub(crate) fn frame(channel: u16, method: AMQPClass) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_method_frame(&mut out, channel, &method);
+    out
+}
+
+pub(crate) fn on_connection(method: connection::AMQPMethod) -> Vec<u8> {
+    frame(0, AMQPClass::Connection(method))
+}
+
+/// `connection.start` as a broker begins.
+pub(crate) fn start() -> Vec<u8> {
+    on_connection(connection::AMQPMethod::Start(connection::Start {
+        version_major: 0,
+        version_minor: 9,
+        server_properties: FieldTable::default(),
+        mechanisms: "PLAIN".into(),
+        locales: "en_US".into(),
+    }))
+}
+
+pub(crate) fn tune() -> Vec<u8> {
+    let tune = connection::Tune { channel_max: 2047, frame_max: 131_072, heartbeat: 0 };
+    on_connection(connection::AMQPMethod::Tune(tune))
+}
+
+pub(crate) fn open_ok() -> Vec<u8> {
+    on_connection(connection::AMQPMethod::OpenOk(connection::OpenOk {}))
+}
+
+impl Peer {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        // A client that has already turned away is a client that has seen enough.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Reads the protocol header.
+    pub(crate) fn hear_header(&mut self) {
+        let mut header = [0; 8];
+        self.stream.read_exact(&mut header).unwrap();
+        assert_eq!(header, *b"AMQP\0\0\x09\x01");
+    }
+
+    /// The next method and its channel; `None` at the end of the stream. Skips heartbeats.
+    pub(crate) fn hear(&mut self) -> Option<(u16, AMQPClass)> {
+        loop {
+            let parsed = FrameView::parse(&self.buffer, 131_072).unwrap();
+            if let Parsed::Complete { frame, used } = parsed {
+                let heard = (!frame.payload.is_empty())
+                    .then(|| (frame.channel, parse_method(frame.payload).unwrap()));
+                self.buffer.drain(..used);
+                if heard.is_some() {
+                    return heard;
+                }
+                continue;
+            }
+            let mut piece = [0; 4096];
+            match self.stream.read(&mut piece) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.buffer.extend_from_slice(&piece[..count]),
+            }
+        }
+    }
+
+    /// From the header to an open connection.
+    pub(crate) fn welcome(&mut self) {
+        self.hear_header();
+        self.send(&start());
+        self.hear();
+        self.send(&tune());
+        self.hear();
+        self.hear();
+        self.send(&open_ok());
+    }
+
+    /// Answers the opening of a channel with confirms.
+    pub(crate) fn welcome_channel(&mut self) {
+        self.hear();
+        let ok = channel::AMQPMethod::OpenOk(channel::OpenOk {});
+        self.send(&frame(1, AMQPClass::Channel(ok)));
+        self.hear();
+        let ok = confirm::AMQPMethod::SelectOk(confirm::SelectOk {});
+        self.send(&frame(1, AMQPClass::Confirm(ok)));
+    }
+
+    /// Keeps the stream open until the client closes it.
+    pub(crate) fn stay(&mut self) {
+        let mut piece = [0; 4096];
+        while self.stream.read(&mut piece).is_ok_and(|count| count > 0) {}
+    }
+}
