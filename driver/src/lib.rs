@@ -50,19 +50,23 @@
 //! # What is bounded
 //!
 //! - Messages waiting to leave: 4 MiB a channel; then senders wait, until their timeout.
-//! - Requests a server holds: 1024 acknowledged, beyond them what the prefetch allows (2048 unless set).
+//! - Requests a server holds: 1024 acknowledged, beyond them what the prefetch allows (2048 unless
+//!   set).
 //! - Threads of a server: `executor_threads`, 64; they start as they are needed.
-//! - Ids remembered to drop repeats: 8192 a server. Missing reply queues tried: for 60 s, 10,000 replies.
+//! - Ids remembered to drop repeats: 8192 a server. Missing reply queues tried: for 60 s, 10,000
+//!   replies.
 //! - Nesting of JSON: 127 levels. Names: 255 bytes.
 //!
 //! # What is promised
 //!
-//! - A confirmed cast is with the broker. Whether anybody executes it is the broker's and the servers' affair.
-//! - A request is executed at most once by one server, unless its repeat comes later than 8192 others; with
-//!   [`Retry::Never`] it is published at most once, too.
+//! - A confirmed cast is with the broker. Whether anybody executes it is the broker's and the
+//!   servers' affair.
+//! - A request is executed at most once by one server, unless its repeat comes later than 8192
+//!   others; with [`Retry::Never`] it is published at most once, too.
 //! - A call ends by its timeout, never early, and its place is free then.
 //! - What is sent through one client and its clones arrives in one queue in that order.
-//! - A lost connection comes back by itself, to the next host of the URL, and what was declared with it.
+//! - A lost connection comes back by itself, to the next host of the URL, and what was declared
+//!   with it.
 //!
 //! TLS is not there yet: a URL that asks for it is refused rather than connected to in the clear.
 //!

@@ -174,8 +174,8 @@ pub struct ConnectionConfig {
     pub outbox_bytes: usize,
     /// Size of a receive block; default 64 KiB.
     pub block_bytes: usize,
-    /// Receive blocks a connection keeps; default 256 (16 MiB, made on demand). When slices of all of them are held, reading
-    /// stops.
+    /// Receive blocks a connection keeps; default 256 (16 MiB, made on demand). When slices of all
+    /// of them are held, reading stops.
     pub blocks_max: usize,
     /// Reconnecting.
     pub recovery: Recovery,

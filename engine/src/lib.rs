@@ -50,14 +50,15 @@
 //!
 //! # What is bounded
 //!
-//! | what | bound | when it is reached |
-//! |---|---|---|
-//! | a channel's publications: waiting, or sent and unconfirmed | [`ConnectionConfig::outbox_bytes`] | [`PublishError::Full`], or waiting until a deadline |
-//! | a consumer's inbox | [`Consume::inbox_messages`], [`Consume::inbox_bytes`] | its connection is not read; heartbeats go on |
-//! | receive blocks | [`ConnectionConfig::blocks_max`] | reading pauses until slices are dropped |
-//! | one message from the broker | [`ConnectionConfig::body_max`] | the connection is closed |
-//! | requests waiting for a connection | 1024 | refused with `TimedOut` |
-//! | an operation | [`ConnectionConfig::operation_timeout`] | `TimedOut` |
+//! - A channel's publications, waiting or sent and unconfirmed:
+//!   [`ConnectionConfig::outbox_bytes`]; then [`PublishError::Full`], or waiting until a deadline.
+//! - A consumer's inbox: [`Consume::inbox_messages`] and [`Consume::inbox_bytes`]; then its
+//!   connection is not read, while heartbeats go on.
+//! - Receive blocks: [`ConnectionConfig::blocks_max`]; then reading pauses until slices are dropped.
+//! - One message from the broker: [`ConnectionConfig::body_max`]; beyond it the connection is
+//!   closed.
+//! - Requests that wait for a connection: 1024; more are refused with `TimedOut`.
+//! - An operation: [`ConnectionConfig::operation_timeout`], then `TimedOut`.
 //!
 //! Memory for a message is never taken from a claimed length, only from bytes that arrived.
 //!

@@ -277,7 +277,8 @@ fn channel_ok() -> channel::AMQPMethod {
 
 // ---- open connections that break
 
-/// A connection with a publication unconfirmed and a consumer on `q`; then `break_it` happens to it.
+/// A connection with a publication unconfirmed and a consumer on `q`; then `break_it` happens to
+/// it.
 fn broken(
     change: impl FnOnce(&mut ConnectionConfig),
     break_it: impl FnOnce(&Loopback),

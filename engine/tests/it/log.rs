@@ -1,6 +1,7 @@
 //! What the engine logs, kept for tests that look for something in it.
 //!
-//! One subscriber for the whole test binary: tests run side by side, so a test looks for words of its own.
+//! One subscriber for the whole test binary: tests run side by side, so a test looks for words of
+//! its own.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Mutex, Once, PoisonError};

@@ -1,6 +1,7 @@
 //! A peer whose every byte is written by the test: blocking, one frame after the other.
 //!
-//! It panics on its own thread when something unexpected comes; the test then sees its connection end.
+//! It panics on its own thread when something unexpected comes; the test then sees its connection
+//! end.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -17,8 +18,8 @@ pub(crate) struct Peer {
     buffer: Vec<u8>,
 }
 
-/// Listens on a free port and lets `act` play to every client, one after another. The stream is closed when
-/// `act` returns.
+/// Listens on a free port and lets `act` play to every client, one after another. The stream is
+/// closed when `act` returns.
 pub(crate) fn peer(act: impl Fn(&mut Peer) + Send + 'static) -> ConnectionConfig {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
