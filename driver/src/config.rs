@@ -28,8 +28,8 @@ pub struct DriverConfig {
     pub response_timeout: Duration,
     /// `executor_thread_pool_size`: most threads a server runs endpoints on. Default 64.
     pub executor_threads: usize,
-    /// `heartbeat_timeout_threshold`: silence after which the broker counts as dead; zero for no
-    /// heartbeats. Default 10 s (oslo: 60 s).
+    /// `heartbeat_timeout_threshold`: the heartbeat asked for, in whole seconds; zero for none. A
+    /// broker silent for twice as long counts as dead. Default 10 s (oslo: 60 s).
     pub heartbeat: Duration,
     /// `rabbit_login_method`. Default AMQPLAIN.
     pub login_method: LoginMethod,

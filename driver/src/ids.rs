@@ -18,6 +18,11 @@ impl Hex32 {
         std::str::from_utf8(&self.0).expect("hex digits are ASCII")
     }
 
+    /// The digits as bytes of ASCII.
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The id that these digits spell, if they are 32 lower-case hex digits.
     pub(crate) fn from_digits(digits: &[u8]) -> Option<Self> {
         let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');

@@ -53,8 +53,8 @@
 //! - Requests a server holds: 1024 acknowledged, beyond them what the prefetch allows (2048 unless
 //!   set).
 //! - Threads of a server: `executor_threads`, 64; they start as they are needed.
-//! - Ids remembered to drop repeats: 8192 a server. Missing reply queues tried: for 60 s, 10,000
-//!   replies.
+//! - Ids remembered to drop repeats: 8192 a server. Replies to a missing queue: tried for 60 s,
+//!   10,000 at a time.
 //! - Nesting of JSON: 127 levels. Names: 255 bytes.
 //!
 //! # What is promised

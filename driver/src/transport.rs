@@ -237,7 +237,7 @@ impl Transport {
             let name = Arc::clone(&shared.reply_queue);
             Box::new(ReplySink::new(&shared.book, move |error| {
                 if let Some(error) = error {
-                    tracing::error!(%error, "replies cannot be received; the next call tries again");
+                    tracing::error!(%error, "no reply can be received; the next call tries again");
                 }
                 if let Ok(mut name) = name.write() {
                     *name = None;

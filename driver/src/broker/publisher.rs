@@ -218,7 +218,12 @@ impl Road {
         timeout: Duration,
         body: &Body,
     ) -> Result<Confirm, Error> {
-        publisher.publish(body.payload(), timeout).await.map_err(not_taken)
+        // Nearly always there is room, and then no deadline is needed to wait for it.
+        let taken = match publisher.try_publish(body.payload(), timeout) {
+            Err(PublishError::Full) => publisher.publish(body.payload(), timeout).await,
+            taken => taken,
+        };
+        taken.map_err(not_taken)
     }
 }
 

@@ -4,7 +4,7 @@
 //! in form: Python switches to an exponent below 1e-4 and from 1e16 on, signs it and gives it two
 //! digits at least.
 
-use std::io::Write as _;
+use serde::Serialize;
 
 /// Appends an unsigned integer in decimal.
 pub(crate) fn push_unsigned(out: &mut Vec<u8>, mut value: u64) {
@@ -31,63 +31,75 @@ pub(crate) fn push_signed(out: &mut Vec<u8>, value: i64) {
 
 /// Appends a float as Python's `repr`, with `NaN`, `Infinity` and `-Infinity` for what JSON lacks.
 pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
-    if value.is_nan() {
-        return out.extend_from_slice(b"NaN");
+    if value.is_finite() {
+        return push_finite(out, value, value.abs());
     }
-    if value.is_sign_negative() {
-        out.push(b'-');
-    }
-    let value = value.abs();
-    if value.is_infinite() {
-        return out.extend_from_slice(b"Infinity");
-    }
-    if value < 1e15 && value.fract() == 0.0 {
-        push_unsigned(out, value as u64);
-        return out.extend_from_slice(b".0");
-    }
-    push_shortest(out, Shortest::of(value));
+    let sign = if value == f64::NEG_INFINITY { "-" } else { "" };
+    out.extend_from_slice(sign.as_bytes());
+    out.extend_from_slice(if value.is_nan() { b"NaN" } else { b"Infinity" });
 }
 
 /// Appends a single-precision float in its own shortest digits, so that `0.1f32` goes out as `0.1`.
 pub(crate) fn push_float32(out: &mut Vec<u8>, value: f32) {
-    if !value.is_finite() || value.fract() == 0.0 {
-        return push_float(out, value.into());
+    if value.is_finite() {
+        return push_finite(out, value, value.abs().into());
     }
-    if value.is_sign_negative() {
+    push_float(out, value.into());
+}
+
+/// Appends a finite float of either width; `size` is its magnitude.
+fn push_finite(out: &mut Vec<u8>, value: impl Serialize, size: f64) {
+    let mut text = [0; 32];
+    let mut rest = &mut text[..];
+    serde_json::to_writer(&mut rest, &value).expect("17 digits and an exponent fit 32 bytes");
+    let written = 32 - rest.len();
+    let text = &text[..written];
+    if size == 0.0 || (1e-4..1e16).contains(&size) && !text.contains(&b'e') {
+        return out.extend_from_slice(text);
+    }
+    let text = text.strip_prefix(b"-").map_or(text, |text| {
         out.push(b'-');
-    }
-    push_shortest(out, Shortest::of(value.abs()));
+        text
+    });
+    push_shortest(out, &Shortest::of(text));
 }
 
 /// A finite positive float as `0.d1d2d3… × 10^point`, in the shortest digits.
 struct Shortest {
-    digits: [u8; 17],
+    digits: [u8; 32],
     length: usize,
     point: i32,
 }
 
 impl Shortest {
-    fn of(value: impl std::fmt::LowerExp) -> Self {
-        let mut text = [0; 32];
-        let mut rest = &mut text[..];
-        write!(rest, "{value:e}").expect("17 digits, a point and an exponent fit into 32 bytes");
-        let written = 32 - rest.len();
-        let text = &text[..written];
-        let mark = text.iter().position(|&byte| byte == b'e').expect("`{:e}` prints an exponent");
-        let exponent = std::str::from_utf8(&text[mark + 1..])
+    /// Takes the digits out of the float's text, whatever its form.
+    fn of(text: &[u8]) -> Self {
+        let mark = text.iter().position(|&byte| byte == b'e').unwrap_or(text.len());
+        let exponent = std::str::from_utf8(&text[mark..])
             .ok()
-            .and_then(|text| text.parse::<i32>().ok())
-            .expect("`{:e}` prints a decimal exponent");
-        let (mut digits, mut length) = ([0; 17], 0);
-        for &byte in text[..mark].iter().filter(|byte| byte.is_ascii_digit()) {
-            digits[length] = byte;
-            length += 1;
+            .and_then(|text| text.strip_prefix('e'))
+            .map_or(0, |text| text.parse::<i32>().expect("an exponent is a number"));
+        let mut number = Self { digits: [0; 32], length: 0, point: exponent };
+        let mut is_fraction = false;
+        for &byte in &text[..mark] {
+            match byte {
+                b'.' => is_fraction = true,
+                b'0' if number.length == 0 => number.point -= i32::from(is_fraction),
+                digit => {
+                    number.digits[number.length] = digit;
+                    number.length += 1;
+                    number.point += i32::from(!is_fraction);
+                }
+            }
         }
-        Self { digits, length, point: exponent + 1 }
+        while number.length > 1 && number.digits[number.length - 1] == b'0' {
+            number.length -= 1;
+        }
+        number
     }
 }
 
-fn push_shortest(out: &mut Vec<u8>, number: Shortest) {
+fn push_shortest(out: &mut Vec<u8>, number: &Shortest) {
     let digits = &number.digits[..number.length];
     let zeros = |out: &mut Vec<u8>, count: i32| (0..count).for_each(|_| out.push(b'0'));
     match number.point {

@@ -178,6 +178,8 @@ async fn at_least_once_fails_at_once(url: String) {
         assert!(error.is_undeliverable(), "{error}");
         assert_eq!(error.outcome(), Some(Outcome::Returned));
     }
+    client.cast_buffered((), "x", &()).await.unwrap();
+    eventually(|| transport.stats().casts_refused == 1);
     let _server = server(&transport, "nobody", "s", &Notes::default()).await;
     assert_eq!(echo(&client, json!("somebody")).await, "somebody");
 }

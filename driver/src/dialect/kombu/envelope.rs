@@ -66,7 +66,7 @@ fn write_request<A: Serialize + ?Sized>(
         write_call(out, call)?;
     }
     out.extend_from_slice(br#", \"_unique_id\": \""#);
-    out.extend_from_slice(request.unique_id.as_str().as_bytes());
+    out.extend_from_slice(request.unique_id.as_bytes());
     out.extend_from_slice(br#"\""#);
     for (key, value) in request.context.iter() {
         out.extend_from_slice(br#", \""#);
@@ -97,7 +97,7 @@ fn write_args<A: Serialize + ?Sized>(out: &mut Vec<u8>, args: &A) -> Result<(), 
 
 fn write_call(out: &mut Vec<u8>, call: &CallPart<'_>) -> Result<(), WriteError> {
     out.extend_from_slice(br#", \"_msg_id\": \""#);
-    out.extend_from_slice(call.msg_id.as_str().as_bytes());
+    out.extend_from_slice(call.msg_id.as_bytes());
     out.extend_from_slice(br#"\", \"_reply_q\": \""#);
     json::push_text::<1>(out, call.reply_queue);
     out.extend_from_slice(br#"\", \"_timeout\": "#);
@@ -141,7 +141,7 @@ fn write_reply<R: Serialize + ?Sized>(
     });
     json::push_text::<1>(out, reply.msg_id);
     out.extend_from_slice(br#"\", \"_unique_id\": \""#);
-    out.extend_from_slice(reply.unique_id.as_str().as_bytes());
+    out.extend_from_slice(reply.unique_id.as_bytes());
     out.extend_from_slice(br#"\"}"#);
     out.extend_from_slice(ENVELOPE_CLOSE);
     Ok(())
@@ -167,6 +167,6 @@ pub(crate) fn properties(call_timeout: Option<Duration>) -> Properties {
 pub(crate) fn renew_unique_id(body: &mut [u8], unique_id: Hex32) {
     let end = body.len().saturating_sub(br#"\"}"}"#.len());
     if let Some(place) = end.checked_sub(32).and_then(|start| body.get_mut(start..end)) {
-        place.copy_from_slice(unique_id.as_str().as_bytes());
+        place.copy_from_slice(unique_id.as_bytes());
     }
 }
