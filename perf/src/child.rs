@@ -40,6 +40,8 @@ impl Server {
         let child = Command::new(program)
             .args(["--backend", &backend.to_string(), "answer-calls"])
             .args(["--subject", subject, "--queue", queue, "--number", &n.to_string()])
+            // What there is to warn of, the parent has said.
+            .env("RUST_LOG", "error")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
