@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use amq_protocol::protocol::{AMQPClass, basic, exchange, queue};
 
+use crate::connection::Lease;
 use crate::consumer::Inbox;
 use crate::declare::{
     Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared, name,
 };
 use crate::shard::{Answered, ChannelShared, ConsumeRequest, DeliverySink, Operation};
-use crate::{Consumer, ConsumerHandle, Engine, Error, Properties, Publisher, Route};
+use crate::{Consumer, ConsumerHandle, Error, Properties, Publisher, Route};
 
 /// An open channel. Cloning is cheap.
 ///
@@ -19,12 +20,12 @@ use crate::{Consumer, ConsumerHandle, Engine, Error, Properties, Publisher, Rout
 #[derive(Clone)]
 pub struct Channel {
     shared: Arc<ChannelShared>,
-    engine: Engine,
+    lease: Arc<Lease>,
 }
 
 impl Channel {
-    pub(crate) fn new(shared: Arc<ChannelShared>, engine: Engine) -> Self {
-        Self { shared, engine }
+    pub(crate) fn new(shared: Arc<ChannelShared>, lease: Arc<Lease>) -> Self {
+        Self { shared, lease }
     }
 
     /// Its number on the connection.
@@ -146,7 +147,7 @@ impl Channel {
     /// # Errors
     /// `Config` when a name is longer than 255 bytes or the properties do not fit one frame.
     pub fn publisher(&self, route: Route, properties: &Properties) -> Result<Publisher, Error> {
-        Publisher::new(Arc::clone(&self.shared), self.engine.clone(), route, properties)
+        Publisher::new(Arc::clone(&self.shared), Arc::clone(&self.lease), route, properties)
     }
 
     /// Consumes into a bounded inbox, from which any thread or task takes deliveries.
@@ -185,7 +186,7 @@ impl Channel {
         };
         let channel = self.shared.number;
         self.shared.connection.ask(Operation::Consume { channel, consume, sink }).await?;
-        Ok(ConsumerHandle::new(Arc::clone(&self.shared), consumer_tag, self.engine.clone()))
+        Ok(ConsumerHandle::new(Arc::clone(&self.shared), consumer_tag, Arc::clone(&self.lease)))
     }
 
     /// Flushes and closes the channel; publications still unconfirmed end as `MaybeSent`.

@@ -15,13 +15,32 @@ use crate::{Channel, ChannelOptions, Engine, Error, ErrorKind};
 pub struct Connection {
     shared: Arc<ConnectionShared>,
     channel_max: u16,
+    lease: Arc<Lease>,
+}
+
+/// What every handle of a connection and of its channels, publishers and consumers holds: the last one
+/// dropped lets the connection end, and with it perhaps the engine.
+pub(crate) struct Lease {
+    connection: Arc<ConnectionShared>,
     /// Shards live as long as their connections have handles.
-    engine: Engine,
+    _engine: Engine,
+}
+
+impl Lease {
+    pub(crate) fn new(connection: Arc<ConnectionShared>, engine: Engine) -> Arc<Self> {
+        Arc::new(Self { connection, _engine: engine })
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.connection.end_requests();
+    }
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<ConnectionShared>, channel_max: u16, engine: Engine) -> Self {
-        Self { shared, channel_max, engine }
+    pub(crate) fn new(shared: Arc<ConnectionShared>, channel_max: u16, lease: Arc<Lease>) -> Self {
+        Self { shared, channel_max, lease }
     }
 
     /// Where the connection stands.
@@ -53,7 +72,7 @@ impl Connection {
         })?;
         let channel = Arc::new(ChannelShared::new(number, options, Arc::clone(&self.shared)));
         self.shared.ask(Operation::OpenChannel(Arc::clone(&channel))).await?;
-        Ok(Channel::new(channel, self.engine.clone()))
+        Ok(Channel::new(channel, Arc::clone(&self.lease)))
     }
 
     /// Flushes every channel and closes. Other handles then fail with `Stopped`.

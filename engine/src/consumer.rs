@@ -9,21 +9,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use crate::connection::Lease;
 use crate::declare::Consume;
 use crate::shard::{ChannelShared, DeliverySink, Disposition, Doorbell, Operation, block_on};
-use crate::{Delivery, Engine, Error};
+use crate::{Delivery, Error};
 
 /// Stops a consumer, and keeps its connection alive.
 #[derive(Clone)]
 pub struct ConsumerHandle {
     channel: Arc<ChannelShared>,
     consumer_tag: String,
-    _engine: Engine,
+    _lease: Arc<Lease>,
 }
 
 impl ConsumerHandle {
-    pub(crate) fn new(channel: Arc<ChannelShared>, consumer_tag: String, engine: Engine) -> Self {
-        Self { channel, consumer_tag, _engine: engine }
+    pub(crate) fn new(
+        channel: Arc<ChannelShared>,
+        consumer_tag: String,
+        lease: Arc<Lease>,
+    ) -> Self {
+        Self { channel, consumer_tag, _lease: lease }
     }
 
     /// The consumer's tag.

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use crate::connection::Lease;
 use crate::shard::{Command, ConnectionShared, Shard, ShardHandle, ShardStats, Tickets, block_on};
 use crate::{
     BackendKind, Connection, ConnectionConfig, Cores, EngineConfig, Error, ErrorKind, reactor,
@@ -81,12 +82,13 @@ impl Engine {
         let shard = &self.inner.shards[index];
         let channel_max = config.channel_max;
         let (shared, requests) = ConnectionShared::new(&config, &shard.clock);
+        let lease = Lease::new(Arc::clone(&shared), self.clone());
         let (first, opened) = oneshot::channel();
         let config = Box::new(config);
         let command = Command::Connect { config, shared: Arc::clone(&shared), requests, first };
         shard.commands.try_send(command).map_err(|_| Error::stopped())?;
         opened.await.unwrap_or_else(|_| Err(Error::stopped()))?;
-        Ok(Connection::new(shared, channel_max, self.clone()))
+        Ok(Connection::new(shared, channel_max, lease))
     }
 
     /// [`Engine::connect`], for threads without a runtime.

@@ -54,7 +54,8 @@
 //!   [`ConnectionConfig::outbox_bytes`]; then [`PublishError::Full`], or waiting until a deadline.
 //! - A consumer's inbox: [`Consume::inbox_messages`] and [`Consume::inbox_bytes`]; then its
 //!   connection is not read, while heartbeats go on.
-//! - Receive blocks: [`ConnectionConfig::blocks_max`]; then reading pauses until slices are dropped.
+//! - Receive blocks: [`ConnectionConfig::blocks_max`]; then reading pauses until slices are
+//!   dropped.
 //! - One message from the broker: [`ConnectionConfig::body_max`]; beyond it the connection is
 //!   closed.
 //! - Requests that wait for a connection: 1024; more are refused with `TimedOut`.

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::connection::Lease;
 use crate::proto::Record;
 use crate::shard::{
     ChannelShared, Refused, Rendered, Ticket, TicketError, block_on, deadline_in, fingerprint,
 };
 use crate::wire::{Ids, Properties, Publish, Template, open_body, seal_body};
-use crate::{Engine, Error, ErrorKind, Outcome};
+use crate::{Error, ErrorKind, Outcome};
 
 /// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy
 /// against a reference count and a further send lies between 4 and 16 KiB.
@@ -74,8 +75,7 @@ struct Inner {
     channel: Arc<ChannelShared>,
     template: Template,
     route: Route,
-    /// Shards live as long as their connections have handles.
-    _engine: Engine,
+    _lease: Arc<Lease>,
 }
 
 thread_local! {
@@ -86,7 +86,7 @@ thread_local! {
 impl Publisher {
     pub(crate) fn new(
         channel: Arc<ChannelShared>,
-        engine: Engine,
+        lease: Arc<Lease>,
         route: Route,
         properties: &Properties,
     ) -> Result<Self, Error> {
@@ -102,7 +102,7 @@ impl Publisher {
         if template.frame_len_max() > crate::proto::FRAME_MAX_MIN as usize {
             return Err(config("the properties do not fit one frame of 8192 bytes".into()));
         }
-        let inner = Inner { channel, template, route, _engine: engine };
+        let inner = Inner { channel, template, route, _lease: lease };
         Ok(Self { inner: Arc::new(inner), watched: true, retain: false })
     }
 

@@ -41,7 +41,8 @@ pub(crate) struct Request {
 /// One connection, as its handles see it.
 pub(crate) struct ConnectionShared {
     state: Mutex<ConnectionState>,
-    pub(crate) requests: mpsc::Sender<Request>,
+    /// `None` once the last handle is gone: the shard then sees the end of its requests.
+    requests: Mutex<Option<mpsc::Sender<Request>>>,
     pub(crate) outcomes: Arc<Tickets<Outcome>>,
     pub(crate) room: Arc<Tickets<()>>,
     pub(crate) write_bell: Arc<Doorbell>,
@@ -62,7 +63,7 @@ impl ConnectionShared {
         let (requests, posted) = mpsc::channel(REQUESTS_MAX);
         let shared = Self {
             state: Mutex::new(ConnectionState::Connecting),
-            requests,
+            requests: Mutex::new(Some(requests)),
             outcomes: Tickets::new(clock),
             room: Tickets::new(clock),
             write_bell: Arc::new(Doorbell::new()),
@@ -97,7 +98,24 @@ impl ConnectionShared {
     /// answer.
     pub(crate) fn post(&self, operation: Operation) {
         let request = Request { operation, timeout: self.operation_timeout, reply: None };
-        let _ = self.requests.try_send(request);
+        let _ = self.send(request);
+    }
+
+    /// No handle is left that could ask; the shard shares this too, so its count says nothing.
+    pub(crate) fn end_requests(&self) {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn send(&self, request: Request) -> Result<(), Error> {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = requests.as_ref().ok_or_else(Error::stopped)?;
+        requests.try_send(request).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::new(
+                ErrorKind::TimedOut,
+                format!("{REQUESTS_MAX} requests already wait for this connection"),
+            ),
+            mpsc::error::TrySendError::Closed(_) => Error::stopped(),
+        })
     }
 
     /// Asks the shard and waits for its answer; the shard keeps the deadline.
@@ -107,13 +125,7 @@ impl ConnectionShared {
     ) -> Result<super::operation::Answered, Error> {
         let (reply, answer) = oneshot::channel();
         let request = Request { operation, timeout: self.operation_timeout, reply: Some(reply) };
-        self.requests.try_send(request).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::new(
-                ErrorKind::TimedOut,
-                format!("{REQUESTS_MAX} requests already wait for this connection"),
-            ),
-            mpsc::error::TrySendError::Closed(_) => Error::stopped(),
-        })?;
+        self.send(request)?;
         answer.await.unwrap_or_else(|_| Err(Error::stopped()))
     }
 }
