@@ -79,7 +79,7 @@ pub(crate) struct Simulator {
     /// Stop after this many seconds
     #[arg(short = 'l', long = "time", value_name = "S")]
     pub(crate) limit_seconds: Option<f64>,
-    /// File whose [DEFAULT] transport_url is used where --url is not given
+    /// File whose transport_url, in the section DEFAULT, is used where --url is not given
     #[arg(long, value_name = "FILE")]
     pub(crate) config_file: Option<PathBuf>,
 }
