@@ -18,8 +18,8 @@ pub struct Connection {
     lease: Arc<Lease>,
 }
 
-/// What every handle of a connection and of its channels, publishers and consumers holds: the last one
-/// dropped lets the connection end, and with it perhaps the engine.
+/// What every handle of a connection and of its channels, publishers and consumers holds: the last
+/// one dropped lets the connection end, and with it perhaps the engine.
 pub(crate) struct Lease {
     connection: Arc<ConnectionShared>,
     /// Shards live as long as their connections have handles.
