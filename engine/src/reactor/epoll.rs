@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::{Done, Reactor, SocketOptions, Stream, connect};
@@ -27,15 +28,10 @@ impl Reactor for Epoll {
 
 impl Stream for TcpStream {
     async fn read(&self, mut block: Vec<u8>) -> Done<Vec<u8>> {
-        loop {
-            match self.try_read(&mut block) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return (done, block),
-            }
-            if let Err(error) = self.readable().await {
-                return (Err(error), block);
-            }
-        }
+        // Through `async_io`, which counts against tokio's budget: a socket that always has data must
+        // not starve the other tasks of its shard.
+        let done = self.async_io(Interest::READABLE, || self.try_read(&mut block)).await;
+        (done, block)
     }
 
     async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Done<Vec<u8>> {
@@ -53,11 +49,5 @@ impl Stream for TcpStream {
 }
 
 async fn write(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    loop {
-        match stream.try_write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            done => return done,
-        }
-        stream.writable().await?;
-    }
+    stream.async_io(Interest::WRITABLE, || stream.try_write(bytes)).await
 }
