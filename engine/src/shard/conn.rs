@@ -1,13 +1,12 @@
-//! One connection on its shard: its channels, who waits for what, and what each event means.
+//! One connection on its shard: its channels, and who waits for what.
 //!
-//! Owned by the shard's thread; the cells are never borrowed across an await or a sink. Not here:
-//! sockets (`socket`), reconnecting (`redial`).
+//! Owned by the shard's thread; the cells are never borrowed across an await or a sink. Not here: what
+//! events mean (`events`), sockets (`socket`), reconnecting (`redial`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use amq_protocol::protocol::AMQPClass;
 use tokio::sync::{Notify, oneshot};
@@ -19,16 +18,20 @@ use super::sink::DeliverySink;
 use super::stats::Stats;
 use super::ticket::Token;
 use super::topology::Topology;
-use crate::proto::{self, Event};
-use crate::{ConnectionConfig, Error, ErrorKind, Outcome, Returned, reactor};
+use crate::proto;
+use crate::{ConnectionConfig, Error, ErrorKind, Outcome, reactor};
 
 /// A consumer of a channel.
 pub(super) struct ConsumerSeat {
     pub(super) request: ConsumeRequest,
     pub(super) sink: Box<dyn DeliverySink>,
+    /// Somebody is about to make it consume; two at once would use its tag twice (530).
+    pub(super) starting: bool,
+    /// Asked to end: it takes nothing more and is not made again.
+    pub(super) leaving: bool,
 }
 
-type Waiting = oneshot::Sender<Result<AMQPClass, Error>>;
+pub(super) type Waiting = oneshot::Sender<Result<AMQPClass, Error>>;
 
 pub(super) struct Conn {
     pub(super) config: ConnectionConfig,
@@ -38,16 +41,20 @@ pub(super) struct Conn {
     pub(super) channels: RefCell<BTreeMap<u16, Seat>>,
     pub(super) topology: RefCell<Topology>,
     /// Requests on the wire: the channel they were asked on, and who waits.
-    waiting: RefCell<HashMap<u64, (u16, Waiting)>>,
+    pub(super) waiting: RefCell<HashMap<u64, (u16, Waiting)>>,
     next_token: Cell<u64>,
     /// Outcomes of the batch that is being read, told under one lock at its end.
-    outcomes: RefCell<Vec<(Token, Outcome)>>,
+    pub(super) outcomes: RefCell<Vec<(Token, Outcome)>>,
     /// Consumers and channels to be made again, found while reading.
     pub(super) repairs: RefCell<Vec<Repair>>,
     /// Why the present socket is down; set once per socket.
     down: RefCell<Option<Error>>,
     pub(super) opened: Cell<bool>,
-    pub(super) blocked: Cell<bool>,
+    /// Why the broker takes no publications now.
+    pub(super) blocked: RefCell<Option<String>>,
+    /// Asked to end: what is still delivered goes back with the connection.
+    pub(super) leaving: Cell<bool>,
+    /// Not to be made again.
     pub(super) stopping: Cell<bool>,
     pub(super) frame_max: Cell<u32>,
     /// Something that tasks of this shard wait for has changed.
@@ -79,7 +86,8 @@ impl Conn {
             repairs: RefCell::default(),
             down: RefCell::default(),
             opened: Cell::new(false),
-            blocked: Cell::new(false),
+            blocked: RefCell::default(),
+            leaving: Cell::new(false),
             stopping: Cell::new(false),
             frame_max: Cell::new(0),
             changed: Notify::new(),
@@ -93,7 +101,7 @@ impl Conn {
         self.proto.replace(Some(proto));
         self.down.replace(None);
         self.opened.set(false);
-        self.blocked.set(false);
+        self.blocked.replace(None);
     }
 
     /// The socket is of no use any more; the first reason counts.
@@ -135,10 +143,38 @@ impl Conn {
         Ok(())
     }
 
+    /// Waits until a channel that the broker closed is open again.
+    pub(super) async fn flowing(&self, channel: u16) -> Result<(), Error> {
+        let settled = |conn: &Self| {
+            conn.is_down() || conn.with_channel(channel, |seat| seat.is_flowing()).unwrap_or(true)
+        };
+        self.until(settled).await;
+        if self.is_down() { Err(self.reason()) } else { self.with_channel(channel, |_| ()) }
+    }
+
     /// Ends every request that waits for the socket that is gone.
     pub(super) fn fail_requests(&self, error: &Error) {
         for (_, (_, reply)) in self.waiting.borrow_mut().drain() {
             let _ = reply.send(Err(error.clone()));
+        }
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.borrow().is_some()
+    }
+
+    /// The connection is usable: whoever waits for that is told.
+    pub(super) fn ready(&self) {
+        self.shared.set_state(ConnectionState::Open);
+        self.tell_state();
+        self.changed.notify_waiters();
+    }
+
+    /// Open or blocked; neither while the connection is still being made again.
+    pub(super) fn tell_state(&self) {
+        if matches!(self.shared.state(), ConnectionState::Open | ConnectionState::Blocked(_)) {
+            let blocked = self.blocked.borrow().clone();
+            self.shared.set_state(blocked.map_or(ConnectionState::Open, ConnectionState::Blocked));
         }
     }
 
@@ -206,6 +242,7 @@ impl Conn {
     pub(super) fn let_flow(&self, number: u16) -> Result<(), Error> {
         let frame_max = self.frame_max.get();
         self.with_channel(number, |seat| seat.open(frame_max))?;
+        self.changed.notify_waiters();
         self.shared.write_bell.ring();
         Ok(())
     }
@@ -221,7 +258,19 @@ impl Conn {
                 consumer.sink.ended(ended.then(|| error.clone()));
             }
         }
+        self.changed.notify_waiters();
         self.tell_outcomes();
+    }
+
+    pub(super) fn with_consumer<T>(
+        &self,
+        channel: u16,
+        tag: &str,
+        act: impl FnOnce(&mut ConsumerSeat) -> T,
+    ) -> Option<T> {
+        let mut channels = self.channels.borrow_mut();
+        let consumers = &mut channels.get_mut(&channel)?.consumers;
+        consumers.iter_mut().find(|seat| seat.request.consumer_tag == tag).map(act)
     }
 
     pub(super) fn remove_consumer(&self, channel: u16, tag: &str) -> Option<ConsumerSeat> {
@@ -231,126 +280,19 @@ impl Conn {
         Some(consumers.remove(index))
     }
 
+    /// An auto-delete queue went with the last consumer we had on it; it is not to be brought back.
+    pub(super) fn forget_unused(&self, queue: &str) {
+        let channels = self.channels.borrow();
+        let mut consumers = channels.values().flat_map(|seat| &seat.consumers);
+        if consumers.all(|consumer| consumer.request.queue != queue) {
+            self.topology.borrow_mut().forget_auto_delete(queue);
+        }
+    }
+
     /// True while a consumer has no room: its connection is then not read.
     pub(super) fn is_full(&self) -> bool {
         let channels = self.channels.borrow();
-        channels.values().any(|seat| seat.consumers.iter().any(|consumer| consumer.sink.is_full()))
-    }
-
-    // ---- events
-
-    pub(super) fn handle_event(&self, event: Event) {
-        match event {
-            Event::Opened { frame_max } => {
-                self.frame_max.set(frame_max);
-                self.opened.set(true);
-                self.changed.notify_waiters();
-            }
-            Event::Reply { token, method } => {
-                if let Some((_, reply)) = self.waiting.borrow_mut().remove(&token) {
-                    // A caller that timed out meanwhile misses nothing.
-                    let _ = reply.send(Ok(method));
-                }
-            }
-            Event::Delivery { channel, content } => {
-                if let Some(seat) = self.channels.borrow_mut().get_mut(&channel) {
-                    seat.deliver(content);
-                }
-            }
-            Event::Returned { channel, content } => self.returned(channel, Returned::new(content)),
-            Event::Confirmed { channel, tag, multiple, ack } => {
-                let mut channels = self.channels.borrow_mut();
-                let mut outcomes = self.outcomes.borrow_mut();
-                let known = channels
-                    .get_mut(&channel)
-                    .is_none_or(|seat| seat.settle(tag, multiple, ack, &mut outcomes));
-                drop((channels, outcomes));
-                if !known {
-                    self.fail(proto::ProtoError::UnknownTag { tag }.into());
-                }
-            }
-            Event::ConsumerCancelled { channel, consumer_tag } => {
-                tracing::warn!(channel, consumer_tag, "the broker cancelled a consumer");
-                self.repairs.borrow_mut().push(Repair::Consumer(channel, consumer_tag));
-            }
-            Event::ChannelClosed { channel, code, text } => {
-                self.channel_closed(channel, code, &text)
-            }
-            Event::Blocked { reason } => {
-                tracing::warn!(reason, "the broker blocks publishers");
-                self.blocked.set(true);
-                self.shared.set_state(ConnectionState::Blocked(reason));
-            }
-            Event::Unblocked => {
-                tracing::info!("the broker accepts publications again");
-                self.blocked.set(false);
-                self.shared.set_state(ConnectionState::Open);
-            }
-            Event::Closed { code, text } => self.fail(Error::closed_by_broker(code, &text)),
-        }
-    }
-
-    fn returned(&self, channel: u16, returned: Returned) {
-        let mut channels = self.channels.borrow_mut();
-        let Some(seat) = channels.get_mut(&channel) else { return };
-        match seat.returned(&returned) {
-            Some(token) if token != 0 => {
-                let outcome = Outcome::Returned(Box::new(returned));
-                self.outcomes.borrow_mut().push((token, outcome));
-            }
-            _ => {
-                self.shared.unwatched_failures.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(?returned, "a publication was returned and nobody waits for it");
-            }
-        }
-    }
-
-    /// The broker ended a channel: whatever is unanswered on it has failed; the number is opened
-    /// again.
-    fn channel_closed(&self, channel: u16, code: u16, text: &str) {
-        let words = format!("the broker closed channel {channel}: {code} {text}");
-        let error = Error::with_code(ErrorKind::ChannelClosed, code, words);
-        let mut waiting = self.waiting.borrow_mut();
-        let failed: Vec<u64> = waiting
-            .iter()
-            .filter(|(_, (asked_on, _))| *asked_on == channel)
-            .map(|(token, _)| *token)
-            .collect();
-        if failed.is_empty() {
-            tracing::warn!(channel, code, text, "the broker closed a channel");
-        }
-        for token in failed {
-            if let Some((_, reply)) = waiting.remove(&token) {
-                let _ = reply.send(Err(error.clone()));
-            }
-        }
-        if let Some(seat) = self.channels.borrow_mut().get_mut(&channel) {
-            seat.interrupt(&error, &mut self.outcomes.borrow_mut());
-            self.repairs.borrow_mut().push(Repair::Channel(channel));
-        }
-    }
-
-    /// The batch one read brought is over.
-    pub(super) fn end_batch(&self) {
-        for seat in self.channels.borrow_mut().values_mut() {
-            seat.consumers.iter_mut().for_each(|consumer| consumer.sink.flush());
-        }
-        self.tell_outcomes();
-    }
-
-    pub(super) fn tell_outcomes(&self) {
-        let mut outcomes = self.outcomes.borrow_mut();
-        if !outcomes.is_empty() {
-            self.shared.outcomes.complete_all(outcomes.drain(..));
-        }
-    }
-
-    /// Outcomes of publications that a lost socket decides.
-    pub(super) fn interrupt_all(&self, error: &Error) {
-        for seat in self.channels.borrow_mut().values_mut() {
-            seat.connection_lost(error, &mut self.outcomes.borrow_mut());
-        }
-        self.tell_outcomes();
+        !self.leaving.get() && channels.values().any(Seat::is_full)
     }
 
     // ---- leaving
@@ -362,20 +304,47 @@ impl Conn {
         }
     }
 
+    /// While the connection is being made again there is nobody to flush to.
     pub(super) async fn flushed_all(&self) {
-        while self.channels.borrow().values().any(Seat::is_busy) && !self.is_down() {
+        while self.channels.borrow().values().any(Seat::is_busy)
+            && !self.is_down()
+            && self.shared.state() != ConnectionState::Connecting
+        {
             reactor::sleep(std::time::Duration::from_millis(1)).await;
         }
+    }
+
+    /// Nothing new is published, and nobody takes deliveries any more: none of them stops the reading.
+    pub(super) fn leave(&self) {
+        self.leaving.set(true);
+        for seat in self.channels.borrow().values() {
+            seat.shared.outbox.refuse(Error::stopped());
+        }
+        self.shared.read_bell.ring();
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.get()
     }
 
     /// Closes politely; the supervisor ends when the socket is down.
     pub(super) async fn close(&self) {
         self.stopping.set(true);
-        if let Some(proto) = self.proto.borrow_mut().as_mut() {
+        if let Some(proto) = self.proto.borrow_mut().as_mut().filter(|_| self.opened.get()) {
             proto.close(200, "closed on request");
         }
         self.shared.write_bell.ring();
         self.changed.notify_waiters();
+        self.closed().await;
+    }
+
+    /// Ends the socket without another word.
+    pub(super) fn abandon(&self) {
+        self.stopping.set(true);
+        self.fail(Error::stopped());
+    }
+
+    pub(super) async fn closed(&self) {
         self.until(|conn| conn.shared.state() == ConnectionState::Closed).await;
     }
 }

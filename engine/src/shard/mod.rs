@@ -10,12 +10,14 @@ mod acks;
 mod clock;
 mod conn;
 mod doorbell;
+mod events;
 mod fingerprint;
 mod operation;
 mod outbox;
 mod park;
 mod placement;
 mod redial;
+mod reframe;
 mod repair;
 mod seat;
 mod shared;
@@ -132,12 +134,14 @@ impl Shard {
             conns.push(Rc::downgrade(&conn));
             reactor::spawn(redial::supervise(conn, reactor.clone(), requests, first));
         }
-        for conn in conns.iter().filter_map(Weak::upgrade) {
-            let _ = reactor::within(GOODBYE, async {
-                conn.flushed_all().await;
-                conn.close().await;
+        let closing = |conn: Rc<Conn>| {
+            reactor::spawn(async move {
+                let _ = operation::close(&conn, GOODBYE).await;
             })
-            .await;
+        };
+        let closing: Vec<_> = conns.iter().filter_map(Weak::upgrade).map(closing).collect();
+        for closing in closing {
+            let _ = closing.await;
         }
         drop(abort);
     }

@@ -5,16 +5,21 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm};
 use amq_protocol::types::FieldTable;
 use tokio::sync::oneshot;
 
 use super::conn::{Conn, ConsumerSeat};
+use super::seat::Seat;
 use super::shared::{ChannelShared, Request};
 use super::sink::DeliverySink;
 use crate::proto::short;
-use crate::{Error, reactor};
+use crate::{Error, ErrorKind, reactor};
+
+/// How long the tasks of an abandoned socket may take to end.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// What can be asked.
 pub(crate) enum Operation {
@@ -38,6 +43,18 @@ pub(crate) enum Operation {
         channel: u16,
     },
     CloseConnection,
+}
+
+impl Operation {
+    /// The channel that must be open for it.
+    fn channel(&self) -> Option<u16> {
+        match self {
+            Self::Method { channel, .. }
+            | Self::Consume { channel, .. }
+            | Self::Cancel { channel, .. } => Some(*channel),
+            Self::OpenChannel(_) | Self::CloseChannel { .. } | Self::CloseConnection => None,
+        }
+    }
 }
 
 /// `basic.consume`, without what the connection fills in.
@@ -106,9 +123,17 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
     if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
         return;
     }
+    if let Operation::CloseConnection = operation {
+        let closed = close(&conn, timeout).await;
+        let _ = reply.map(|reply| reply.send(closed.map(|()| Answered::Done)));
+        return;
+    }
     let undo = Undo::of(&operation);
     let work = async {
         conn.opened().await?;
+        if let Some(channel) = operation.channel() {
+            conn.flowing(channel).await?;
+        }
         run(&conn, operation).await
     };
     let answer = reactor::within(timeout, work).await;
@@ -123,6 +148,21 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
     }
 }
 
+/// Flushes and closes a connection; after `timeout` it ends without the broker's consent.
+pub(super) async fn close(conn: &Rc<Conn>, timeout: Duration) -> Result<(), Error> {
+    conn.leave();
+    let orderly = async {
+        conn.flushed_all().await;
+        conn.close().await;
+    };
+    if reactor::within(timeout, orderly).await.is_some() {
+        return Ok(());
+    }
+    conn.abandon();
+    let _ = reactor::within(LAST_MOMENT, conn.closed()).await;
+    Err(Error::timed_out("closing"))
+}
+
 async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {
     match operation {
         Operation::OpenChannel(shared) => {
@@ -134,6 +174,9 @@ async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {
         }
         Operation::Method { channel, method, keep } => {
             let reply = conn.request(channel, method.clone()).await?;
+            if let AMQPClass::Basic(basic::AMQPMethod::Qos(qos)) = &method {
+                conn.with_channel(channel, |seat| seat.prefetch = qos.prefetch_count)?;
+            }
             if keep {
                 conn.topology.borrow_mut().remember(channel, method);
             } else {
@@ -145,38 +188,51 @@ async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {
             let method = consume.method();
             let tag = consume.consumer_tag.clone();
             conn.with_channel(channel, |seat| {
-                seat.consumers.push(ConsumerSeat { request: consume, sink });
+                let (starting, leaving) = (true, false);
+                seat.consumers.push(ConsumerSeat { request: consume, sink, starting, leaving });
             })?;
             let begun = conn.request(channel, method).await;
             begun.inspect_err(|_| drop(conn.remove_consumer(channel, &tag)))?;
+            conn.with_consumer(channel, &tag, |consumer| consumer.starting = false);
             Ok(Answered::Done)
         }
         Operation::Cancel { channel, consumer_tag } => {
             let cancel = basic::Cancel { consumer_tag: short(&consumer_tag), nowait: false };
             let method = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
-            conn.request(channel, method).await?;
+            // The answer comes behind deliveries that its full inbox must not hold up.
+            conn.with_consumer(channel, &consumer_tag, |consumer| consumer.leaving = true);
+            conn.shared.read_bell.ring();
+            let cancelled = conn.request(channel, method).await;
             if let Some(mut seat) = conn.remove_consumer(channel, &consumer_tag) {
                 seat.sink.ended(None);
+                conn.forget_unused(&seat.request.queue);
             }
-            Ok(Answered::Done)
+            cancelled.map(|_| Answered::Done)
         }
         Operation::CloseChannel { channel } => {
-            let close = channel::Close {
-                reply_code: 200,
-                reply_text: "closed on request".into(),
-                class_id: 0,
-                method_id: 0,
-            };
-            conn.flushed(channel).await;
-            conn.request(channel, AMQPClass::Channel(channel::AMQPMethod::Close(close))).await?;
-            conn.remove_channel(channel, &Error::stopped());
-            Ok(Answered::Done)
+            close_channel(conn, channel).await.map(|()| Answered::Done)
         }
-        Operation::CloseConnection => {
-            conn.flushed_all().await;
-            conn.close().await;
-            Ok(Answered::Done)
-        }
+        Operation::CloseConnection => unreachable!("performed on its own"),
+    }
+}
+
+/// Nothing may follow `channel.close` on the wire (504), so the channel's seat goes before it.
+async fn close_channel(conn: &Rc<Conn>, channel: u16) -> Result<(), Error> {
+    conn.with_channel(channel, |seat| seat.shared.outbox.refuse(Error::stopped()))?;
+    let _ = reactor::within(conn.config.operation_timeout / 2, conn.flushed(channel)).await;
+    conn.remove_channel(channel, &Error::stopped());
+    conn.shared.read_bell.ring();
+    let close = channel::Close {
+        reply_code: 200,
+        reply_text: "closed on request".into(),
+        class_id: 0,
+        method_id: 0,
+    };
+    let close = AMQPClass::Channel(channel::AMQPMethod::Close(close));
+    match conn.request(channel, close).await {
+        // The broker had closed it, or it was never open.
+        Err(error) if error.kind() == ErrorKind::ChannelClosed => Ok(()),
+        closed => closed.map(drop),
     }
 }
 
@@ -184,13 +240,14 @@ async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {
 /// declarations come first.
 pub(super) async fn open_channel(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
     conn.open_channel(number).await?;
-    let options = conn.with_channel(number, |seat| seat.shared.options)?;
-    if options.confirms {
+    let seat = |seat: &mut Seat| (seat.shared.options.confirms, seat.prefetch);
+    let (confirms, prefetch_count) = conn.with_channel(number, seat)?;
+    if confirms {
         let select = confirm::AMQPMethod::Select(confirm::Select { nowait: false });
         conn.request(number, AMQPClass::Confirm(select)).await?;
     }
-    if options.prefetch > 0 {
-        let qos = basic::Qos { prefetch_count: options.prefetch, global: false };
+    if prefetch_count > 0 {
+        let qos = basic::Qos { prefetch_count, global: false };
         conn.request(number, AMQPClass::Basic(basic::AMQPMethod::Qos(qos))).await?;
     }
     Ok(())

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::doorbell::Doorbell;
+use super::reframe::reframe;
 use super::ticket::{Ticket, Tickets, Token};
 use crate::proto::Record;
 use crate::wire::frame::put_frame_header;
@@ -80,7 +81,7 @@ impl Segment {
         self.records.push(Record { end, ..records[index] });
     }
 
-    fn push(&mut self, publication: &Rendered, record: Record) {
+    pub(super) fn push(&mut self, publication: &Rendered, record: Record) {
         let base = self.bytes.len();
         self.bytes.extend_from_slice(&publication.frames);
         for (at, body) in &publication.parts {
@@ -281,11 +282,20 @@ impl Outbox {
         }
     }
 
-    /// The channel is open, under these limits.
-    pub(crate) fn open(&self, frame_max: u32) {
-        let inner = self.lock();
+    /// The channel is open, under these limits; what waits is cut to fit them.
+    pub(crate) fn open(&self, channel: u16, frame_max: u32) {
+        let mut inner = self.lock();
+        if frame_max < self.frame_max() {
+            inner.segment = reframe(&inner.segment, channel, frame_max);
+        }
         self.frame_max.store(frame_max, Ordering::Release);
         drop(inner);
+    }
+
+    /// Nothing is taken any more; what waits may still leave.
+    pub(crate) fn refuse(&self, error: Error) {
+        self.lock().closed.get_or_insert(error);
+        self.announce_room();
     }
 
     /// Nothing is taken any more; what still waits is given back.
@@ -388,6 +398,8 @@ mod tests {
     fn a_closed_outbox_says_why() {
         let outbox = outbox(100);
         outbox.push(&rendered(b"left", &[]), record(1)).unwrap();
+        outbox.refuse(Error::stopped());
+        assert!(matches!(outbox.push(&rendered(b"x", &[]), record(2)), Err(Refused::Closed(_))));
         assert_eq!(outbox.close(Error::stopped()).bytes, b"left");
         let refused = outbox.push(&rendered(b"x", &[]), record(2));
         assert!(matches!(refused, Err(Refused::Closed(_))));
@@ -398,7 +410,7 @@ mod tests {
         let outbox = outbox(100);
         let large = Rendered { frame_max: 131_072, ..rendered(b"x", &[]) };
         assert!(matches!(outbox.push(&large, record(1)), Err(Refused::FrameMax)));
-        outbox.open(131_072);
+        outbox.open(1, 131_072);
         outbox.push(&large, record(1)).unwrap();
     }
 }

@@ -4,13 +4,14 @@
 //! that doubles each round. Invariant: one recovery at a time; one entity that cannot be replayed
 //! is reported and skipped.
 
+use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::conn::Conn;
-use super::operation::{open_channel, perform};
+use super::conn::{Conn, Repair};
+use super::operation::{close, open_channel, perform};
 use super::shared::{ConnectionState, Request};
 use super::stats::Stats;
 use super::{repair, socket};
@@ -77,8 +78,8 @@ async fn serve(conn: Rc<Conn>, mut requests: mpsc::Receiver<Request>) {
     while let Some(request) = requests.recv().await {
         reactor::spawn(perform(Rc::clone(&conn), request));
     }
-    conn.flushed_all().await;
-    conn.close().await;
+    // What the broker does not take in time is given up: nobody is left to be told.
+    let _ = close(&conn, conn.config.operation_timeout).await;
 }
 
 struct Dial {
@@ -149,19 +150,16 @@ async fn attempt<R: Reactor>(
         .map_err(|error| unreachable(error.to_string()))?;
     conn.begin(proto::Connection::new(settings(&conn.config, host), reactor::now()));
     let running = reactor::spawn(socket::run(Rc::clone(conn), stream));
-    let opening = async {
-        conn.until(|conn| conn.opened.get() || conn.is_down()).await;
-        if conn.is_down() { Err(conn.reason()) } else { restore(conn).await }
-    };
     let limit = conn.config.handshake_timeout;
-    let opened = reactor::within(limit, opening).await.unwrap_or_else(|| {
-        let text = format!("{name}: the AMQP handshake took longer than {limit:?}");
-        Err(Error::new(ErrorKind::Unreachable, text))
-    });
+    let opening = conn.until(|conn| conn.opened.get() || conn.is_down() || conn.stopping.get());
+    let opened = match reactor::within(limit, opening).await {
+        Some(()) if conn.opened.get() && !conn.is_down() => restore(conn).await,
+        Some(()) => Err(conn.reason()),
+        None => Err(unreachable(format!("the AMQP handshake took longer than {limit:?}"))),
+    };
     match opened {
         Ok(()) if !conn.is_down() => {
-            conn.shared.set_state(ConnectionState::Open);
-            conn.changed.notify_waiters();
+            conn.ready();
             Ok(running)
         }
         result => {
@@ -175,24 +173,49 @@ async fn attempt<R: Reactor>(
 
 /// Opens the channels again, declares again, consumes again.
 async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
+    conn.repairs.borrow_mut().clear();
     let numbers: Vec<u16> = conn.channels.borrow().keys().copied().collect();
-    for &number in &numbers {
-        open_channel(conn, number).await?;
+    for number in numbers {
+        reopen(conn, number).await?;
     }
     let intents = conn.topology.borrow().intents();
     for intent in intents {
-        if let Err(error) = repair::replay(conn, vec![intent]).await {
-            if conn.is_down() {
-                return Err(error);
-            }
+        if let Err(error) = in_time(conn, repair::replay(conn, vec![intent])).await? {
             tracing::warn!(%error, "a declaration could not be replayed");
         }
+        // A refusal closed the channel it was asked on, and others need it.
+        let repairs = std::mem::take(&mut *conn.repairs.borrow_mut());
+        for repair in repairs {
+            if let Repair::Channel(number) = repair {
+                reopen(conn, number).await?;
+            }
+        }
     }
+    let numbers: Vec<u16> = conn.channels.borrow().keys().copied().collect();
     for number in numbers {
         conn.let_flow(number)?;
         repair::consumers(conn, number);
     }
     if conn.is_down() { Err(conn.reason()) } else { Ok(()) }
+}
+
+/// Opens one channel again; what the broker does not allow any more is given up.
+async fn reopen(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
+    if let Err(error) = in_time(conn, open_channel(conn, number)).await? {
+        tracing::error!(channel = number, %error, "a channel is lost");
+        conn.remove_channel(number, &error);
+    }
+    Ok(())
+}
+
+/// The broker's answer; the outer error is the end of the socket, or of our patience with it.
+async fn in_time(
+    conn: &Conn,
+    request: impl Future<Output = Result<(), Error>>,
+) -> Result<Result<(), Error>, Error> {
+    let answer = reactor::within(conn.config.operation_timeout, request).await;
+    let answer = answer.ok_or_else(|| Error::timed_out("recovery"))?;
+    if conn.is_down() { Err(conn.reason()) } else { Ok(answer) }
 }
 
 fn settings(config: &ConnectionConfig, host: &Host) -> Settings {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use amq_protocol::protocol::AMQPClass;
 
-use super::conn::{Conn, Repair};
+use super::conn::{Conn, ConsumerSeat, Repair};
 use super::operation::open_channel;
+use super::shared::ConnectionState;
 use crate::{Error, reactor};
 
 /// Attempts for one consumer, with pauses that double from `PAUSE`: about 13 s in all, longer than
@@ -17,8 +18,12 @@ use crate::{Error, reactor};
 const ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Starts the repairs the last batch asked for.
+/// Starts the repairs the last batch asked for; while the connection is being made again, `redial`
+/// sees to them.
 pub(super) fn start(conn: &Rc<Conn>) {
+    if conn.shared.state() == ConnectionState::Connecting {
+        return;
+    }
     let repairs = std::mem::take(&mut *conn.repairs.borrow_mut());
     for repair in repairs {
         let conn = Rc::clone(conn);
@@ -39,6 +44,8 @@ pub(super) fn start(conn: &Rc<Conn>) {
 
 /// Opens a channel again and brings its consumers back.
 async fn channel(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
+    // Closed by its owner meanwhile.
+    conn.with_channel(number, |_| ())?;
     open_channel(conn, number).await?;
     conn.let_flow(number)?;
     consumers(conn, number);
@@ -56,8 +63,19 @@ pub(super) fn consumers(conn: &Rc<Conn>, number: u16) {
     }
 }
 
-/// Consumes again; its queue is declared again where this connection had declared it.
+/// Consumes again, unless somebody is at it already.
 async fn consumer(conn: &Rc<Conn>, number: u16, tag: &str) {
+    let claim = |consumer: &mut ConsumerSeat| {
+        !consumer.leaving && !std::mem::replace(&mut consumer.starting, true)
+    };
+    if conn.with_consumer(number, tag, claim) == Some(true) {
+        restart(conn, number, tag).await;
+        conn.with_consumer(number, tag, |consumer| consumer.starting = false);
+    }
+}
+
+/// Tries for a while; the queue is declared again where this connection had declared it.
+async fn restart(conn: &Rc<Conn>, number: u16, tag: &str) {
     let mut last = Error::stopped();
     for attempt in 0..ATTEMPTS {
         if conn.is_down() || conn.stopping.get() {
@@ -76,12 +94,12 @@ async fn consumer(conn: &Rc<Conn>, number: u16, tag: &str) {
 }
 
 async fn consume(conn: &Rc<Conn>, number: u16, tag: &str) -> Result<(), Error> {
-    let request = conn.with_channel(number, |seat| {
-        let found = seat.consumers.iter().find(|c| c.request.consumer_tag == tag);
-        found.map(|consumer| consumer.request.clone())
-    })?;
+    let request = conn.with_consumer(number, tag, |consumer| {
+        (!consumer.leaving).then(|| consumer.request.clone())
+    });
     // Cancelled by its owner meanwhile.
-    let Some(request) = request else { return Ok(()) };
+    let Some(Some(request)) = request else { return Ok(()) };
+    conn.flowing(number).await?;
     let intents = conn.topology.borrow().of_queue(&request.queue);
     replay(conn, intents).await?;
     conn.request(number, request.method()).await.map(drop)

@@ -12,6 +12,7 @@ use super::acks::Given;
 use super::conn::ConsumerSeat;
 use super::fingerprint::fingerprint;
 use super::outbox::Segment;
+use super::reframe::reframe;
 use super::shared::ChannelShared;
 use super::sink::Disposition;
 use super::ticket::Token;
@@ -35,12 +36,15 @@ pub(super) type Shelf = Rc<RefCell<Kept>>;
 pub(super) struct Seat {
     pub(super) shared: Arc<ChannelShared>,
     pub(super) consumers: Vec<ConsumerSeat>,
+    pub(super) prefetch: u16,
     ledger: Ledger<Shelf>,
     unacked: Unacked,
     given: Vec<Given>,
     epoch: u32,
     /// Open on the wire: its outbox may flow.
     flowing: bool,
+    /// A segment is with the writer.
+    sending: bool,
     /// Publications of an older epoch that leave before newer ones.
     resend: Segment,
     spares: Vec<Segment>,
@@ -58,14 +62,17 @@ const SPARE_BYTES: usize = 8 << 20;
 
 impl Seat {
     pub(super) fn new(shared: Arc<ChannelShared>) -> Self {
+        let prefetch = shared.options.prefetch;
         Self {
             shared,
             consumers: Vec::new(),
+            prefetch,
             ledger: Ledger::new(),
             unacked: Unacked::default(),
             given: Vec::new(),
             epoch: 0,
             flowing: false,
+            sending: false,
             resend: Segment::default(),
             spares: Vec::new(),
             shelves: Vec::new(),
@@ -74,13 +81,30 @@ impl Seat {
     }
 
     pub(super) fn open(&mut self, frame_max: u32) {
-        self.shared.outbox.open(frame_max);
+        if frame_max < self.shared.outbox.frame_max() {
+            self.resend = reframe(&self.resend, self.shared.number, frame_max);
+        }
+        self.shared.outbox.open(self.shared.number, frame_max);
         self.flowing = true;
+    }
+
+    /// Open on the wire, with its options.
+    pub(super) fn is_flowing(&self) -> bool {
+        self.flowing
     }
 
     /// True while something is waiting to leave or to be confirmed.
     pub(super) fn is_busy(&self) -> bool {
-        self.shared.outbox.is_filled() || !self.resend.is_empty() || self.ledger.outstanding() > 0
+        self.shared.outbox.is_filled()
+            || !self.resend.is_empty()
+            || self.sending
+            || self.ledger.outstanding() > 0
+            || (self.flowing && self.has_answers())
+    }
+
+    /// True while a consumer has no room.
+    pub(super) fn is_full(&self) -> bool {
+        self.consumers.iter().any(|consumer| !consumer.leaving && consumer.sink.is_full())
     }
 
     // ---- the road down
@@ -99,6 +123,7 @@ impl Seat {
             std::mem::take(&mut self.resend)
         };
         segment.cut(TURN);
+        self.sending = true;
         if !self.shared.options.confirms {
             // Callers fill the next buffer while this one is being sent.
             self.shared.outbox.announce_room();
@@ -114,6 +139,7 @@ impl Seat {
 
     /// A segment has left, up to `written` (all of it unless the connection was lost).
     pub(super) fn sent(&mut self, segment: Segment, shelf: Option<Shelf>, written: usize) {
+        self.sending = false;
         match shelf {
             // The ledger let go of it: confirmed while its write was still ending.
             Some(shelf) if Rc::strong_count(&shelf) == 1 => {
@@ -198,6 +224,10 @@ impl Seat {
         if !no_ack {
             self.unacked.delivered(tag);
         }
+        if consumer.leaving {
+            self.unacked.answer(tag, Answer::Reject { requeue: true });
+            return;
+        }
         let delivery = Delivery::new(content, acker).expect("it was a basic.deliver above");
         let answer = match consumer.sink.deliver(delivery) {
             Disposition::Ack => Answer::Ack,
@@ -210,7 +240,7 @@ impl Seat {
     }
 
     pub(super) fn has_answers(&self) -> bool {
-        self.unacked.owes() || self.shared.acks.is_filled()
+        (self.flowing && self.unacked.owes()) || self.shared.acks.is_filled()
     }
 
     /// Writes the acknowledgements owed.
@@ -271,6 +301,11 @@ impl Seat {
             self.resend.push_from(&newer, &newer.records, index);
         }
         self.shared.outbox.release(freed);
+    }
+
+    /// Changes when the channel is closed on the wire, and with it whatever is under way on it.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     fn new_epoch(&mut self) {

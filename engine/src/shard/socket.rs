@@ -100,7 +100,7 @@ async fn next_block(conn: &Conn, pool: &mut BufferPool) -> Option<Vec<u8>> {
     let mut paused = false;
     loop {
         let mid_body = conn.proto.borrow().as_ref()?.is_mid_body();
-        if let Some(block) = pool.take(mid_body) {
+        if let Some(block) = pool.take(mid_body || conn.is_leaving()) {
             if paused {
                 listen(conn, true);
             }
@@ -128,7 +128,7 @@ fn has_work(conn: &Conn) -> bool {
     if conn.proto.borrow().as_ref().is_some_and(|proto| proto.has_output()) {
         return true;
     }
-    let blocked = conn.blocked.get();
+    let blocked = conn.is_blocked();
     let channels = conn.channels.borrow();
     channels.values().any(|seat| seat.has_answers() || (!blocked && seat.has_publications()))
 }
@@ -158,8 +158,8 @@ async fn write_turn<S: Stream>(
         return send_control(conn, stream, control).await;
     };
     *turn = number;
-    let taken = conn.with_channel(number, |seat| seat.take());
-    let Ok((segment, shelf)) = taken else { return Ok(()) };
+    let taken = conn.with_channel(number, |seat| (seat.epoch(), seat.take()));
+    let Ok((epoch, (segment, shelf))) = taken else { return Ok(()) };
     let (segment, written, result) =
         if segment.parts.is_empty() && segment.bytes.len() <= COALESCE && !control.is_empty() {
             control.extend_from_slice(&segment.bytes);
@@ -167,7 +167,11 @@ async fn write_turn<S: Stream>(
             (segment, end, send_control(conn, stream, control).await)
         } else {
             match send_control(conn, stream, control).await {
-                Ok(()) => send_segment(conn, stream, control, segment).await,
+                Ok(()) => {
+                    let alive =
+                        || conn.with_channel(number, |seat| seat.epoch()).ok() == Some(epoch);
+                    send_segment(conn, stream, control, segment, alive).await
+                }
                 failed => (segment, 0, failed),
             }
         };
@@ -178,7 +182,7 @@ async fn write_turn<S: Stream>(
 
 /// The channel after `last` that has something to publish, in a circle.
 fn next_channel(conn: &Conn, last: u16) -> Option<u16> {
-    if conn.blocked.get() {
+    if conn.is_blocked() {
         return None;
     }
     let channels = conn.channels.borrow();
@@ -223,12 +227,14 @@ async fn send_control<S: Stream>(
     result
 }
 
-/// Sends a segment, whole; says how far it came.
+/// Sends a segment, whole while its channel is `alive`; says how far it came. What follows the
+/// answer to a `channel.close` would end the connection (504).
 async fn send_segment<S: Stream>(
     conn: &Rc<Conn>,
     stream: &S,
     control: &mut Vec<u8>,
     mut segment: Segment,
+    alive: impl Fn() -> bool,
 ) -> (Segment, usize, std::io::Result<()>) {
     let mut at = 0;
     let mut result = Ok(());
@@ -236,6 +242,9 @@ async fn send_segment<S: Stream>(
     for cut in 0..segment.cuts.len() {
         let end = segment.cuts[cut];
         if cut > 0 {
+            if !alive() {
+                break;
+            }
             gather_control(conn, control);
             result = send_control(conn, stream, control).await;
         }

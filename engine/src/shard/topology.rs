@@ -48,6 +48,24 @@ impl Topology {
         }
     }
 
+    /// Follows the end of an auto-delete queue's last consumer.
+    pub(crate) fn forget_auto_delete(&mut self, name: &str) {
+        use queue::AMQPMethod as Queue;
+        let auto_delete = |(_, kept): &(u16, AMQPClass)| match kept {
+            AMQPClass::Queue(Queue::Declare(kept)) => {
+                kept.queue.as_str() == name && kept.auto_delete
+            }
+            _ => false,
+        };
+        if self.intents.iter().any(auto_delete) {
+            self.intents.retain(|(_, kept)| match kept {
+                AMQPClass::Queue(Queue::Declare(kept)) => kept.queue.as_str() != name,
+                AMQPClass::Queue(Queue::Bind(kept)) => kept.queue.as_str() != name,
+                _ => true,
+            });
+        }
+    }
+
     /// All intents, in order.
     pub(crate) fn intents(&self) -> Vec<(u16, AMQPClass)> {
         self.intents.clone()

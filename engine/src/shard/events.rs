@@ -1,0 +1,127 @@
+//! What each event of the state machine means for a connection's channels and for whoever waits.
+//!
+//! Invariant: outcomes are gathered while a batch is read and told at its end, under one lock. Nothing here
+//! waits; what takes time is noted as a repair (`repair`).
+
+use std::sync::atomic::Ordering;
+
+use super::conn::{Conn, Repair};
+use crate::proto::{self, Event};
+use crate::{Error, ErrorKind, Outcome, Returned};
+
+impl Conn {
+    pub(super) fn handle_event(&self, event: Event) {
+        match event {
+            Event::Opened { frame_max } => {
+                self.frame_max.set(frame_max);
+                self.opened.set(true);
+                self.changed.notify_waiters();
+            }
+            Event::Reply { token, method } => {
+                if let Some((_, reply)) = self.waiting.borrow_mut().remove(&token) {
+                    // A caller that timed out meanwhile misses nothing.
+                    let _ = reply.send(Ok(method));
+                }
+            }
+            Event::Delivery { .. } if self.leaving.get() => {}
+            Event::Delivery { channel, content } => {
+                if let Some(seat) = self.channels.borrow_mut().get_mut(&channel) {
+                    seat.deliver(content);
+                }
+            }
+            Event::Returned { channel, content } => self.returned(channel, Returned::new(content)),
+            Event::Confirmed { channel, tag, multiple, ack } => {
+                let mut channels = self.channels.borrow_mut();
+                let mut outcomes = self.outcomes.borrow_mut();
+                let known = channels
+                    .get_mut(&channel)
+                    .is_none_or(|seat| seat.settle(tag, multiple, ack, &mut outcomes));
+                drop((channels, outcomes));
+                if !known {
+                    self.fail(proto::ProtoError::UnknownTag { tag }.into());
+                }
+            }
+            Event::ConsumerCancelled { channel, consumer_tag } => {
+                tracing::warn!(channel, consumer_tag, "the broker cancelled a consumer");
+                self.repairs.borrow_mut().push(Repair::Consumer(channel, consumer_tag));
+            }
+            Event::ChannelClosed { channel, code, text } => {
+                self.channel_closed(channel, code, &text)
+            }
+            Event::Blocked { reason } => {
+                tracing::warn!(reason, "the broker blocks publishers");
+                self.blocked.replace(Some(reason));
+                self.tell_state();
+            }
+            Event::Unblocked => {
+                tracing::info!("the broker accepts publications again");
+                self.blocked.replace(None);
+                self.tell_state();
+            }
+            Event::Closed { code, text } => self.fail(Error::closed_by_broker(code, &text)),
+        }
+    }
+
+    fn returned(&self, channel: u16, returned: Returned) {
+        let mut channels = self.channels.borrow_mut();
+        let Some(seat) = channels.get_mut(&channel) else { return };
+        match seat.returned(&returned) {
+            Some(token) if token != 0 => {
+                let outcome = Outcome::Returned(Box::new(returned));
+                self.outcomes.borrow_mut().push((token, outcome));
+            }
+            _ => {
+                self.shared.unwatched_failures.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(?returned, "a publication was returned and nobody waits for it");
+            }
+        }
+    }
+
+    /// The broker ended a channel: whatever is unanswered on it has failed; the number is opened
+    /// again.
+    fn channel_closed(&self, channel: u16, code: u16, text: &str) {
+        let words = format!("the broker closed channel {channel}: {code} {text}");
+        let error = Error::with_code(ErrorKind::ChannelClosed, code, words);
+        let mut waiting = self.waiting.borrow_mut();
+        let failed: Vec<u64> = waiting
+            .iter()
+            .filter(|(_, (asked_on, _))| *asked_on == channel)
+            .map(|(token, _)| *token)
+            .collect();
+        if failed.is_empty() {
+            tracing::warn!(channel, code, text, "the broker closed a channel");
+        }
+        for token in failed {
+            if let Some((_, reply)) = waiting.remove(&token) {
+                let _ = reply.send(Err(error.clone()));
+            }
+        }
+        if let Some(seat) = self.channels.borrow_mut().get_mut(&channel) {
+            seat.interrupt(&error, &mut self.outcomes.borrow_mut());
+            self.repairs.borrow_mut().push(Repair::Channel(channel));
+        }
+    }
+
+    /// The batch one read brought is over.
+    pub(super) fn end_batch(&self) {
+        for seat in self.channels.borrow_mut().values_mut() {
+            seat.consumers.iter_mut().for_each(|consumer| consumer.sink.flush());
+        }
+        self.tell_outcomes();
+    }
+
+    pub(super) fn tell_outcomes(&self) {
+        let mut outcomes = self.outcomes.borrow_mut();
+        if !outcomes.is_empty() {
+            self.shared.outcomes.complete_all(outcomes.drain(..));
+        }
+    }
+
+    /// Outcomes of publications that a lost socket decides.
+    pub(super) fn interrupt_all(&self, error: &Error) {
+        for seat in self.channels.borrow_mut().values_mut() {
+            seat.connection_lost(error, &mut self.outcomes.borrow_mut());
+        }
+        self.tell_outcomes();
+    }
+}
