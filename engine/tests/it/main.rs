@@ -3,7 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests may ask the clock")]
 
 mod badinput;
+mod closing;
 mod log;
 mod peer;
 mod publish;
+mod recovery;
 mod setup;

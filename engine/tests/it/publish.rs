@@ -1,13 +1,9 @@
 //! Publishing: confirms, returns, order, large bodies, back-pressure.
 
 use bytes::Bytes;
-use leveret_engine::{Consume, Outcome, Properties, Route, block_on};
+use leveret_engine::{Consume, Outcome, Properties, block_on};
 
-use crate::setup::{WAIT, channel, connect, queue};
-
-fn to(queue: &str) -> Route {
-    Route { exchange: String::new(), routing_key: queue.into(), mandatory: true }
-}
+use crate::setup::{WAIT, channel, connect, queue, to};
 
 #[test]
 fn a_confirmed_publication_arrives_with_its_properties() {

@@ -55,10 +55,14 @@ pub(crate) fn queue(channel: &Channel, name: &str) {
     block_on(channel.declare_queue(declare)).unwrap();
 }
 
+/// To a queue by its name; returned where there is none.
+pub(crate) fn to(queue: &str) -> Route {
+    Route { exchange: String::new(), routing_key: queue.into(), mandatory: true }
+}
+
 /// Publishes to a queue by its name.
 pub(crate) fn publish(channel: &Channel, queue: &str, body: &str) -> Confirm {
-    let route = Route { exchange: String::new(), routing_key: queue.into(), mandatory: true };
-    let publisher = channel.publisher(route, &Properties::default()).unwrap();
+    let publisher = channel.publisher(to(queue), &Properties::default()).unwrap();
     publisher.publish_blocking(body.as_bytes(), WAIT).unwrap()
 }
 
@@ -69,4 +73,13 @@ pub(crate) fn until(what: &str, test: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// True when slow tests are to be left out; says which.
+pub(crate) fn quick(what: &str) -> bool {
+    let quick = std::env::var("LEVERET_QUICK").is_ok_and(|value| value == "1");
+    if quick {
+        eprintln!("left out because LEVERET_QUICK=1: {what}");
+    }
+    quick
 }

@@ -1,0 +1,245 @@
+//! How connections, channels and consumers end when they are asked to: flushed, in time, without leaks.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use leveret_engine::loopback::Loopback;
+use leveret_engine::{
+    ConnectionConfig, ConnectionState, Consume, ErrorKind, Outcome, Properties, PublishError,
+    block_on,
+};
+
+use crate::setup::{
+    WAIT, channel, config, config_of, connect, engine, loopback, publish, queue, to, until,
+};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+fn hasty(loopback: &Loopback) -> ConnectionConfig {
+    let mut config = config_of(loopback);
+    config.operation_timeout = SHORT;
+    config
+}
+
+#[test]
+fn the_last_handle_dropped_closes_the_connection() {
+    let (engine, peer) = (engine(), loopback());
+    let connection = engine.connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    queue(&channel, "q");
+    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap().unwatched();
+    let consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
+    drop(connection);
+    drop(channel);
+    drop(consumer);
+    for _ in 0..1000 {
+        drop(publisher.publish_blocking("x".as_bytes(), WAIT).unwrap());
+    }
+    assert_eq!(peer.stats().connections, 1, "the publisher holds it");
+    drop(publisher);
+    until("it is closed", || peer.stats().connections == 0);
+    assert_eq!(peer.stats().published, 1000, "flushed before");
+    assert_eq!(engine.stats()[0].losses, 0);
+}
+
+#[test]
+fn a_connect_that_is_given_up_leaves_no_connection() {
+    let (engine, peer) = (engine(), loopback());
+    {
+        let mut connecting = pin!(engine.connect(config_of(&peer)));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(connecting.as_mut().poll(&mut cx), Poll::Pending));
+    }
+    until("it has gone as far as it goes", || {
+        let stats = engine.stats()[0];
+        stats.connects + stats.connects_failed == 1
+    });
+    until("it is closed", || peer.stats().connections == 0);
+}
+
+#[test]
+fn close_flushes_what_was_published() {
+    let peer = loopback();
+    for to_broker in [config_of(&peer), config("closing-flush")] {
+        let engine = engine();
+        let connection = engine.connect_blocking(to_broker.clone()).unwrap();
+        let publishing = channel(&connection);
+        queue(&publishing, "q");
+        let publisher = publishing.publisher(to("q"), &Properties::default()).unwrap();
+        let body = vec![7; 1000];
+        for _ in 0..2000 {
+            drop(publisher.publish_blocking(&body, WAIT).unwrap());
+        }
+        block_on(connection.close()).unwrap();
+        assert_eq!(connection.state(), ConnectionState::Closed);
+        let refused = publisher.try_publish(&body, WAIT).unwrap_err();
+        assert!(
+            matches!(refused, PublishError::Closed(error) if error.kind() == ErrorKind::Stopped)
+        );
+        let error = block_on(publishing.purge_queue("q")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Stopped);
+        let again = engine.connect_blocking(to_broker).unwrap();
+        assert_eq!(block_on(channel(&again).purge_queue("q")).unwrap(), 2000);
+    }
+}
+
+#[test]
+fn close_ends_in_time_when_the_broker_says_nothing() {
+    let (engine, peer) = (engine(), loopback());
+    let connection = engine.connect_blocking(hasty(&peer)).unwrap();
+    peer.script(|script| script.silent_after_frames = Some(0));
+    let begun = Instant::now();
+    assert_eq!(block_on(connection.close()).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(begun.elapsed() < SHORT * 10);
+    until("it is gone all the same", || connection.state() == ConnectionState::Closed);
+    until("the socket too", || peer.stats().connections == 0);
+    assert!(block_on(connection.close()).is_ok(), "twice does no harm");
+}
+
+#[test]
+fn close_ends_in_time_while_publishers_are_blocked() {
+    let (engine, peer) = (engine(), loopback());
+    let connection = engine.connect_blocking(hasty(&peer)).unwrap();
+    let channel = channel(&connection);
+    queue(&channel, "q");
+    peer.blocked("memory");
+    until("it is blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
+    let confirm = publish(&channel, "q", "never leaves");
+    assert_eq!(block_on(connection.close()).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(matches!(confirm.wait(), Outcome::NotSent(_)));
+    until("it is closed", || connection.state() == ConnectionState::Closed);
+    until("the socket too", || peer.stats().connections == 0);
+}
+
+#[test]
+fn handles_dropped_while_blocked_do_not_keep_the_connection() {
+    let (engine, peer) = (engine(), loopback());
+    let connection = engine.connect_blocking(hasty(&peer)).unwrap();
+    let channel = channel(&connection);
+    peer.blocked("disk");
+    until("it is blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
+    drop(publish(&channel, "q", "never leaves"));
+    drop((connection, channel));
+    until("it is closed", || peer.stats().connections == 0);
+}
+
+#[test]
+fn close_does_not_wait_for_a_broker_that_is_away() {
+    let (engine, peer) = (engine(), loopback());
+    let connection = engine.connect_blocking(config_of(&peer)).unwrap();
+    peer.stop();
+    until("it is lost", || connection.state() == ConnectionState::Connecting);
+    let begun = Instant::now();
+    block_on(connection.close()).unwrap();
+    assert!(begun.elapsed() < WAIT / 2);
+    assert_eq!(connection.state(), ConnectionState::Closed);
+}
+
+#[test]
+fn a_full_inbox_stops_neither_cancel_nor_close() {
+    let (engine, peer) = (engine(), loopback());
+    let connection = engine.connect_blocking(config_of(&peer)).unwrap();
+    let consuming = channel(&connection);
+    queue(&consuming, "q");
+    let other = engine.connect_blocking(config_of(&peer)).unwrap();
+    let publishing = channel(&other);
+    for end in 0..3 {
+        let mut consume = Consume::from_queue("q");
+        consume.inbox_messages = 1;
+        let pauses = engine.stats()[0].pauses;
+        let mut consumer = block_on(consuming.consume(consume)).unwrap();
+        until("reading pauses", || {
+            assert!(matches!(publish(&publishing, "q", "more").wait(), Outcome::Confirmed));
+            engine.stats()[0].pauses > pauses
+        });
+        match end {
+            0 => {
+                block_on(consumer.cancel()).unwrap();
+                assert!(consumer.next_within(WAIT).unwrap().is_some(), "what it had can be taken");
+            }
+            1 => drop(consumer),
+            _ => {
+                block_on(connection.close()).unwrap();
+                return;
+            }
+        }
+        until("it goes on", || block_on(consuming.purge_queue("q")).is_ok());
+    }
+}
+
+#[test]
+fn a_channel_may_be_closed_while_others_publish_on_it() {
+    let peer = loopback();
+    for to_broker in [config_of(&peer), config("closing-channel")] {
+        let connection = engine().connect_blocking(to_broker).unwrap();
+        for _ in 0..20 {
+            let closing = channel(&connection);
+            queue(&closing, "q");
+            let publisher = closing.publisher(to("q"), &Properties::default()).unwrap();
+            let thread = std::thread::spawn(move || {
+                let mut confirms = Vec::new();
+                while let Ok(confirm) = publisher.publish_blocking("x".as_bytes(), WAIT) {
+                    confirms.push(confirm);
+                }
+                confirms.into_iter().map(leveret_engine::Confirm::wait).collect::<Vec<_>>()
+            });
+            std::thread::yield_now();
+            block_on(closing.close()).unwrap();
+            for outcome in thread.join().unwrap() {
+                assert!(matches!(outcome, Outcome::Confirmed | Outcome::NotSent(_)), "{outcome:?}");
+            }
+        }
+        assert_eq!((connection.state(), connection.reconnects()), (ConnectionState::Open, 0));
+    }
+}
+
+#[test]
+fn answers_given_before_a_channel_is_closed_arrive() {
+    let connection = connect("closing-acks");
+    let consuming = channel(&connection);
+    queue(&consuming, "q");
+    for _ in 0..100 {
+        drop(publish(&consuming, "q", "x"));
+    }
+    let mut consumer = block_on(consuming.consume(Consume::from_queue("q"))).unwrap();
+    for _ in 0..100 {
+        consumer.next_within(WAIT).unwrap().expect("a delivery").ack();
+    }
+    block_on(consuming.close()).unwrap();
+    assert_eq!(block_on(channel(&connection).purge_queue("q")).unwrap(), 0);
+    assert_eq!(connection.reconnects(), 0);
+}
+
+#[test]
+fn a_stopped_engine_ends_every_wait() {
+    let (engine, peer) = (engine(), loopback());
+    peer.script(|script| script.withhold_confirms = true);
+    let connection = engine.connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    queue(&channel, "q");
+    let mut consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
+    let confirm = publish(&channel, "q", "unconfirmed");
+    let waiting = std::thread::spawn(move || confirm.wait());
+    assert!(consumer.next_within(WAIT).unwrap().is_some());
+    let taking = std::thread::spawn(move || consumer.next_blocking().map(drop));
+    engine.stop();
+    assert!(matches!(waiting.join().unwrap(), Outcome::MaybeSent(_)));
+    let _ = taking.join().unwrap();
+    let error = engine.connect_blocking(config_of(&peer)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stopped);
+    until("nothing is left", || peer.stats().connections == 0);
+}
+
+#[test]
+fn stopping_takes_no_longer_for_many_connections() {
+    let (engine, peer) = (engine(), loopback());
+    let connections: Vec<_> =
+        (0..10).map(|_| engine.connect_blocking(config_of(&peer)).unwrap()).collect();
+    peer.script(|script| script.silent_after_frames = Some(0));
+    let begun = Instant::now();
+    engine.stop();
+    assert!(begun.elapsed() < Duration::from_secs(6), "2 s are promised, for all of them");
+    drop(connections);
+}
