@@ -1,7 +1,7 @@
 //! One connection on its shard: its channels, and who waits for what.
 //!
-//! Owned by the shard's thread; the cells are never borrowed across an await or a sink. Not here: what
-//! events mean (`events`), sockets (`socket`), reconnecting (`redial`).
+//! Owned by the shard's thread; the cells are never borrowed across an await or a sink. Not here:
+//! what events mean (`events`), sockets (`socket`), reconnecting (`redial`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -314,7 +314,8 @@ impl Conn {
         }
     }
 
-    /// Nothing new is published, and nobody takes deliveries any more: none of them stops the reading.
+    /// Nothing new is published, and nobody takes deliveries any more: none of them stops the
+    /// reading.
     pub(super) fn leave(&self) {
         self.leaving.set(true);
         for seat in self.channels.borrow().values() {

@@ -1,7 +1,7 @@
 //! What each event of the state machine means for a connection's channels and for whoever waits.
 //!
-//! Invariant: outcomes are gathered while a batch is read and told at its end, under one lock. Nothing here
-//! waits; what takes time is noted as a repair (`repair`).
+//! Invariant: outcomes are gathered while a batch is read and told at its end, under one lock.
+//! Nothing here waits; what takes time is noted as a repair (`repair`).
 
 use std::sync::atomic::Ordering;
 

@@ -1,8 +1,8 @@
-//! Publications cut anew: a broker that was found again may allow smaller frames than the one they were
-//! rendered for.
+//! Publications cut anew: a broker that was found again may allow smaller frames than the one they
+//! were rendered for.
 //!
-//! Off the hot path, so everything is copied. Invariant: heads and bodies stay byte for byte what they
-//! were; only the borders between body frames move.
+//! Off the hot path, so everything is copied. Invariant: heads and bodies stay byte for byte what
+//! they were; only the borders between body frames move.
 
 use super::outbox::{Rendered, Segment};
 use crate::proto::Record;

@@ -1,4 +1,5 @@
-//! How connections, channels and consumers end when they are asked to: flushed, in time, without leaks.
+//! How connections, channels and consumers end when they are asked to: flushed, in time, without
+//! leaks.
 
 use std::future::Future;
 use std::pin::pin;
