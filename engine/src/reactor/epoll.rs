@@ -28,8 +28,8 @@ impl Reactor for Epoll {
 
 impl Stream for TcpStream {
     async fn read(&self, mut block: Vec<u8>) -> Done<Vec<u8>> {
-        // Through `async_io`, which counts against tokio's budget: a socket that always has data must
-        // not starve the other tasks of its shard.
+        // Through `async_io`, which counts against tokio's budget: a socket that always has data
+        // must not starve the other tasks of its shard.
         let done = self.async_io(Interest::READABLE, || self.try_read(&mut block)).await;
         (done, block)
     }

@@ -265,8 +265,8 @@ impl Outbox {
         self.held.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Those who wait are woken once half of the budget is free: waking them for every confirm would
-    /// make each of them publish, and sleep, one publication at a time.
+    /// Those who wait are woken once half of the budget is free: waking them for every confirm
+    /// would make each of them publish, and sleep, one publication at a time.
     pub(crate) fn release(&self, bytes: usize) {
         let held = self.held.fetch_sub(bytes, Ordering::Relaxed) - bytes;
         if held <= self.bytes_max / 2 {

@@ -5,20 +5,18 @@
 //! they were; only the borders between body frames move.
 
 use super::outbox::{Rendered, Segment};
-use crate::proto::Record;
 use crate::wire::{FrameHeader, FrameKind, FrameView, Parsed, write_body_frames};
 
 /// The same publications, in body frames of at most `frame_max` bytes.
 pub(super) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segment {
     let mut anew = Segment::default();
-    let mut frames = Vec::new();
+    let mut whole = Rendered { frame_max, ..Rendered::default() };
     let mut start = 0;
     for record in &segment.records {
         let end = record.end as usize;
-        frames.clear();
-        cut(&flat(segment, start, end), channel, frame_max, &mut frames);
-        let parts = &[];
-        anew.push(&Rendered { frames: &frames, parts, frame_max }, Record { ..*record });
+        whole.frames.clear();
+        cut(&flat(segment, start, end), channel, frame_max, &mut whole.frames);
+        anew.push(&whole, *record);
         start = end;
     }
     anew
@@ -59,6 +57,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::proto::Record;
     use crate::wire::{Properties, Publish, Template};
 
     fn published(body: &[u8], frame_max: u32) -> Vec<u8> {
@@ -79,15 +78,15 @@ mod tests {
         let body: Vec<u8> = (0..=255).cycle().take(20_000).collect();
         let large = published(&body, 131_072);
         let mut segment = Segment::default();
-        let parts = &[];
-        segment.push(&Rendered { frames: &large, parts, frame_max: 131_072 }, record(1));
+        let rendered = |frames: &[u8]| Rendered { frames: frames.to_vec(), ..Rendered::default() };
+        segment.push(&rendered(&large), record(1));
         // As a publisher counts a large body: all but the end octet of its frame rides along.
         let (head, tail) = (large.len() - 20_001, large.len() - 1);
         let rest = [&large[..head], &large[tail..]].concat();
-        let parts = &[(head, Bytes::copy_from_slice(&large[head..tail]))];
-        segment.push(&Rendered { frames: &rest, parts, frame_max: 131_072 }, record(2));
+        let parts = vec![(head, Bytes::copy_from_slice(&large[head..tail]))];
+        segment.push(&Rendered { parts, ..rendered(&rest) }, record(2));
         let empty = published(b"", 131_072);
-        segment.push(&Rendered { frames: &empty, parts: &[], frame_max: 131_072 }, record(3));
+        segment.push(&rendered(&empty), record(3));
 
         let anew = reframe(&segment, 9, 8192);
         let small = published(&body, 8192);

@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
-use amq_protocol::protocol::{AMQPClass, channel, confirm, connection};
+use amq_protocol::protocol::{AMQPClass, connection};
 use amq_protocol::types::FieldTable;
 use leveret_engine::ConnectionConfig;
 use leveret_engine::wire::{FrameView, Parsed, encode_method_frame, parse_method};
@@ -96,27 +96,6 @@ impl Peer {
                 Ok(count) => self.buffer.extend_from_slice(&piece[..count]),
             }
         }
-    }
-
-    /// From the header to an open connection.
-    pub(crate) fn welcome(&mut self) {
-        self.hear_header();
-        self.send(&start());
-        self.hear();
-        self.send(&tune());
-        self.hear();
-        self.hear();
-        self.send(&open_ok());
-    }
-
-    /// Answers the opening of a channel with confirms.
-    pub(crate) fn welcome_channel(&mut self) {
-        self.hear();
-        let ok = channel::AMQPMethod::OpenOk(channel::OpenOk {});
-        self.send(&frame(1, AMQPClass::Channel(ok)));
-        self.hear();
-        let ok = confirm::AMQPMethod::SelectOk(confirm::SelectOk {});
-        self.send(&frame(1, AMQPClass::Confirm(ok)));
     }
 
     /// Keeps the stream open until the client closes it.
