@@ -35,7 +35,8 @@ pub struct DriverConfig {
     pub login_method: LoginMethod,
     /// `rabbit_retry_interval`: first wait between attempts to connect. Default 0.1 s (oslo: 1 s).
     pub retry_interval: Duration,
-    /// `rabbit_interval_max`: longest wait between attempts to connect. Default 30 s.
+    /// `rabbit_interval_max`: longest wait between attempts to connect. Default 2 s, where oslo has
+    /// 30 s: waits are drawn at random here, so short ones do no harm to a broker that comes back.
     pub retry_interval_max: Duration,
     /// `rabbit_qos_prefetch_count`: most unacknowledged requests a server holds, 0 for no limit.
     /// Default 0.
@@ -99,7 +100,7 @@ impl Default for DriverConfig {
             heartbeat: Duration::from_secs(10),
             login_method: LoginMethod::AmqPlain,
             retry_interval: Duration::from_millis(100),
-            retry_interval_max: Duration::from_secs(30),
+            retry_interval_max: Duration::from_secs(2),
             prefetch: 0,
             missing_queue_timeout: Duration::from_secs(60),
             entities: EntityOptions::default(),
