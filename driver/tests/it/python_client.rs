@@ -4,7 +4,7 @@ use leveret::Executor;
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
-use crate::world::{Notes, connect, run, server, server_on};
+use crate::world::{Notes, connect, eventually, run, server, server_on};
 
 /// Asks the peer to do something at topic `tópic`.
 fn ask(python: &mut Peer, op: &str, method: &str, more: Value) -> Value {
@@ -114,8 +114,7 @@ fn ten_thousand_python_calls_leave_nothing_behind() {
         assert_eq!(server.stats().dispatched, 10_000);
         assert_eq!((server.stats().duplicates, server.stats().undecodable), (0, 0));
         assert_eq!(transport.stats().replies_dropped, 0);
-        let waiting = Broker::shared().queues_of(&url).into_iter().map(|queue| queue.messages);
-        assert_eq!(waiting.sum::<u64>(), 0);
+        eventually(|| Broker::shared().queues_of(&url).iter().all(|queue| queue.messages == 0));
         server.wait().await.unwrap();
         transport.close().await.unwrap();
     });

@@ -128,11 +128,14 @@ fn ten_thousand_calls_leave_nothing_behind() {
         let transport = connect(&url).await;
         let client = client(&transport, "t").with_timeout(Duration::from_secs(60));
         echo(&client, json!("warm")).await;
-        let before = Broker::shared().queues_of(&url);
+        let names = || Broker::shared().queues_of(&url).into_iter().map(|queue| queue.name);
+        let before: Vec<String> = names().collect();
         many(&transport, &client, 10_000).await;
         assert_eq!(transport.stats().calls_outstanding, 0);
         assert_eq!(transport.stats().replies_late, 0);
-        assert_eq!(Broker::shared().queues_of(&url), before, "same queues, all empty");
+        assert!(names().eq(before), "no queue was added");
+        // The last acknowledgement may still be on its way.
+        eventually(|| Broker::shared().queues_of(&url).iter().all(|queue| queue.messages == 0));
         // Ours: publish and replies. Python's: the listener and at most a pool of senders.
         assert!(Broker::shared().connections_of(&url) <= 2 + 1 + 30);
         transport.close().await.unwrap();

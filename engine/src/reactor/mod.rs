@@ -10,6 +10,8 @@ mod connect;
 mod epoll;
 mod kick;
 mod probe;
+#[cfg(test)]
+mod probes;
 mod uring;
 
 use std::future::Future;

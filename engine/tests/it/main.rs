@@ -4,6 +4,7 @@
 
 mod badinput;
 mod closing;
+mod denied;
 mod log;
 mod peer;
 mod publish;
