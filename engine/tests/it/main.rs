@@ -5,6 +5,7 @@
 mod badinput;
 mod closing;
 mod denied;
+mod flow;
 mod log;
 mod peer;
 mod publish;

@@ -98,6 +98,17 @@ impl Peer {
         }
     }
 
+    /// From the header to an open connection.
+    pub(crate) fn welcome(&mut self) {
+        self.hear_header();
+        self.send(&start());
+        self.hear();
+        self.send(&tune());
+        self.hear();
+        self.hear();
+        self.send(&open_ok());
+    }
+
     /// Keeps the stream open until the client closes it.
     pub(crate) fn stay(&mut self) {
         let mut piece = [0; 4096];
