@@ -10,6 +10,9 @@ use amq_protocol::protocol::{AMQPClass, channel};
 use super::content::Assembly;
 use super::replies::{MethodId, answers, id_of};
 
+/// `channel.close`.
+const CLOSE: MethodId = (20, 40);
+
 #[derive(Debug, Default)]
 pub(super) struct Channel {
     pub(super) assembly: Assembly,
@@ -43,6 +46,11 @@ impl Channel {
             self.unanswered = None;
             token
         })
+    }
+
+    /// True when our close is on the wire and its answer is still to come.
+    pub(super) fn awaits_close_ok(&self) -> bool {
+        self.unanswered.is_some_and(|(_, request)| request == CLOSE)
     }
 
     /// True once we asked to close: whatever else still arrives is stale.

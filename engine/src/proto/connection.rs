@@ -284,9 +284,13 @@ impl Frames {
         }
         match method {
             AMQPClass::Channel(channel::AMQPMethod::Close(close)) => {
+                // Both closed at once: RabbitMQ answers ours all the same, and the number is taken
+                // until then.
+                if !channel.awaits_close_ok() {
+                    self.channels.remove(&number);
+                }
                 let reply = channel::AMQPMethod::CloseOk(channel::CloseOk {});
                 self.put(number, &AMQPClass::Channel(reply));
-                self.channels.remove(&number);
                 let (code, text) = (close.reply_code, close.reply_text.to_string());
                 on(Event::ChannelClosed { channel: number, code, text });
             }

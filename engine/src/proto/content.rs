@@ -134,6 +134,9 @@ impl Assembly {
         let Some(rest) = left.checked_sub(len as u64) else {
             return Err(ProtoError::BodyOverrun { channel });
         };
+        if len == 0 {
+            return Ok(None);
+        }
         *left = rest;
         if *small {
             self.head.extend_from_slice(&block[start..start + len]);

@@ -133,7 +133,9 @@ impl Inbound {
         let start = *at;
         *at += len;
         self.body = Some(OpenBody { channel: header.channel, left: size - len });
-        Ok((len > 0).then_some(Item::Piece { channel: header.channel, start, len }))
+        // An empty frame is a piece as well, or what follows it in this block would be forgotten.
+        let more = len > 0 || size == 0;
+        Ok(more.then_some(Item::Piece { channel: header.channel, start, len }))
     }
 
     /// Moves bytes into `carry` until it holds `wanted`.
