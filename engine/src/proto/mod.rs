@@ -25,6 +25,9 @@ mod inbound;
 mod replies;
 mod unacked;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use confirms::{Ledger, Record};
 pub(crate) use connection::Connection;
 pub(crate) use content::Content;

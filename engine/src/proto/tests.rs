@@ -1,0 +1,7 @@
+//! The state machine as a story: bytes and time in, bytes and events out.
+
+mod channels;
+mod contents;
+mod handshakes;
+mod lifetimes;
+mod scenario;
