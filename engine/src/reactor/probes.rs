@@ -1,5 +1,5 @@
-//! What the reactor relies on of tokio-uring and the kernel, kept as tests: a new version that behaves
-//! otherwise fails here, not in production.
+//! What the reactor relies on of tokio-uring and the kernel, kept as tests: a new version that
+//! behaves otherwise fails here, not in production.
 
 use std::cell::Cell;
 use std::io::{Read, Write};

@@ -190,7 +190,10 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_do_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in 0..400_usize) {
+    fn no_bytes_do_harm(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        at in 0..400_usize,
+    ) {
         let _ = Scenario::with_channels().try_receive(&bytes);
         // And so in the middle of something sensible.
         let mut sensible = delivery(1, 1, &bytes_of(300));
@@ -201,7 +204,8 @@ proptest! {
 
     #[test]
     fn a_flipped_bit_does_no_harm(at in 0..350_usize, bit in 0..8) {
-        let mut bytes = [delivery(1, 1, &bytes_of(200)), channel_close(2, 404, "NOT_FOUND")].concat();
+        let closing = channel_close(2, 404, "NOT_FOUND");
+        let mut bytes = [delivery(1, 1, &bytes_of(200)), closing].concat();
         let at = at % bytes.len();
         bytes[at] ^= 1_u8 << bit;
         let _ = Scenario::with_channels().try_receive(&bytes);
