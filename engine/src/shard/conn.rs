@@ -104,9 +104,13 @@ impl Conn {
         self.blocked.replace(None);
     }
 
-    /// The socket is of no use any more; the first reason counts.
+    /// The socket is of no use any more, and whoever waits for an answer on it is told; the first
+    /// reason counts.
     pub(super) fn fail(&self, error: Error) {
-        self.down.borrow_mut().get_or_insert(error);
+        let error = self.down.borrow_mut().get_or_insert(error).clone();
+        for (_, (_, reply)) in self.waiting.borrow_mut().drain() {
+            let _ = reply.send(Err(error.clone()));
+        }
         self.changed.notify_waiters();
         self.shared.write_bell.ring();
         self.shared.read_bell.ring();
@@ -134,7 +138,8 @@ impl Conn {
     /// Waits until requests may be made.
     pub(super) async fn opened(&self) -> Result<(), Error> {
         self.until(|conn| {
-            conn.stopping.get() || conn.shared.state() != ConnectionState::Connecting
+            let open = conn.shared.state() != ConnectionState::Connecting && !conn.is_down();
+            conn.stopping.get() || open
         })
         .await;
         if self.stopping.get() || self.shared.state() == ConnectionState::Closed {
@@ -150,13 +155,6 @@ impl Conn {
         };
         self.until(settled).await;
         if self.is_down() { Err(self.reason()) } else { self.with_channel(channel, |_| ()) }
-    }
-
-    /// Ends every request that waits for the socket that is gone.
-    pub(super) fn fail_requests(&self, error: &Error) {
-        for (_, (_, reply)) in self.waiting.borrow_mut().drain() {
-            let _ = reply.send(Err(error.clone()));
-        }
     }
 
     pub(super) fn is_blocked(&self) -> bool {

@@ -44,7 +44,6 @@ pub(super) async fn supervise<R: Reactor>(
             }
             Err(error) => error,
         };
-        conn.fail_requests(&error);
         conn.interrupt_all(&error);
         if let Some(first) = first.take() {
             let _ = first.send(Err(error.clone()));
