@@ -514,9 +514,12 @@ fn a_memory_alarm_blocks_and_its_end_unblocks() {
     let channel = channel(&connection);
     queue(&channel, "q");
     broker.set_memory_alarm(true);
-    // RabbitMQ tells a connection that it is blocked once it publishes.
-    drop(publish(&channel, "q", "one too many"));
-    until("it is blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
+    // RabbitMQ tells a connection that it is blocked once it publishes under the alarm, which it
+    // raises in its own time.
+    until("it is blocked", || {
+        drop(publish(&channel, "q", "one too many"));
+        matches!(connection.state(), ConnectionState::Blocked(_))
+    });
     let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
     let confirm = publisher.try_publish("waits".as_bytes(), Duration::from_millis(50)).unwrap();
     assert!(matches!(confirm.wait(), Outcome::NotSent(_)));
