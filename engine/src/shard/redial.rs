@@ -19,6 +19,9 @@ use crate::proto::{self, Credentials, Settings};
 use crate::reactor::{self, Reactor, SocketOptions};
 use crate::{ConnectionConfig, Error, ErrorKind, Host, Login};
 
+/// How long a connection must have lived for its host to count as well.
+const STEADY: Duration = Duration::from_secs(10);
+
 /// Runs a connection until it is closed for good. `first` is told how the first attempt ended.
 pub(super) async fn supervise<R: Reactor>(
     conn: Rc<Conn>,
@@ -28,7 +31,7 @@ pub(super) async fn supervise<R: Reactor>(
 ) {
     let mut hosts = conn.config.hosts.clone();
     fastrand::shuffle(&mut hosts);
-    let mut dial = Dial { hosts, next: 0, failures: 0, until: None };
+    let mut dial = Dial { hosts, next: 0, failures: 0, since: None, until: None };
     dial.until = Some(reactor::now() + conn.config.connect_deadline);
     let mut first = Some(first);
     let serving = reactor::spawn(serve(Rc::clone(&conn), requests));
@@ -85,6 +88,8 @@ struct Dial {
     hosts: Vec<Host>,
     next: usize,
     failures: u32,
+    /// When the last connection was opened.
+    since: Option<Instant>,
     /// The first connect gives up at this instant, after one round at least.
     until: Option<Instant>,
 }
@@ -96,13 +101,14 @@ impl Dial {
         conn: &Rc<Conn>,
         reactor: &R,
     ) -> Result<tokio::task::JoinHandle<()>, Error> {
+        self.judge(conn).await;
         loop {
             let host = self.hosts[self.next % self.hosts.len()].clone();
             self.next += 1;
             let error = match attempt(conn, reactor, &host).await {
                 Ok(running) => {
                     Stats::count(&conn.stats.connects, 1);
-                    self.failures = 0;
+                    self.since = Some(reactor::now());
                     // The next loss tries this host's successor first.
                     return Ok(running);
                 }
@@ -119,6 +125,20 @@ impl Dial {
             if round {
                 self.pause(conn).await;
             }
+        }
+    }
+
+    /// A connection that did not live for a while is one more failure: a broker that ends each one
+    /// at once is not to be asked without a pause.
+    async fn judge(&mut self, conn: &Rc<Conn>) {
+        let Some(since) = self.since.take() else { return };
+        if reactor::now() >= since + STEADY {
+            self.failures = 0;
+            return;
+        }
+        self.failures += 1;
+        if self.failures as usize >= self.hosts.len() {
+            self.pause(conn).await;
         }
     }
 
