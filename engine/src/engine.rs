@@ -63,6 +63,14 @@ impl Engine {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// An engine whose one shard is run by the test.
+    #[cfg(test)]
+    pub(crate) fn around(shard: ShardHandle) -> Self {
+        let (shards, threads) = (vec![shard], Mutex::default());
+        let backend = BackendKind::Epoll;
+        Self { inner: Arc::new(Inner { shards, threads, backend, next: AtomicUsize::new(0) }) }
+    }
+
     /// What the shards run on.
     #[must_use]
     pub fn backend(&self) -> BackendKind {

@@ -12,6 +12,8 @@ mod kick;
 mod probe;
 #[cfg(test)]
 mod probes;
+#[cfg(test)]
+pub(crate) mod sim;
 mod uring;
 
 use std::future::Future;

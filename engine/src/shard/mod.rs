@@ -24,6 +24,8 @@ mod shared;
 mod sink;
 mod socket;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod topology;
 mod wheel;

@@ -1,0 +1,356 @@
+//! The reactor in memory: no kernel, a virtual clock, and weather that a seed decides.
+//!
+//! Runs on tokio's current-thread runtime with its clock paused, so that a stall of seconds costs
+//! nothing and a run is repeated by its seed. Reads and writes are short, stall, and are cut off in
+//! the middle. Invariant, checked: one read and one write in flight per socket, none dropped
+//! unfinished.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+
+use super::{Done, Reactor, SocketOptions, Stream};
+
+/// What a peer's kernel takes before writes wait.
+const WINDOW: usize = 64 << 10;
+
+/// What happens to connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weather {
+    /// Attempts to connect that fail, of 100.
+    pub(crate) refused: u8,
+    /// Operations that stall first, of 100.
+    pub(crate) stalls: u8,
+    /// The longest stall.
+    pub(crate) stall_max: Duration,
+    /// Cuts a connection after fewer than this many bytes, both directions counted.
+    pub(crate) cut_below: Option<usize>,
+}
+
+impl Weather {
+    pub(crate) const FAIR: Self =
+        Self { refused: 0, stalls: 0, stall_max: Duration::ZERO, cut_below: None };
+}
+
+#[derive(Clone)]
+pub(crate) struct Sim(Rc<World>);
+
+struct World {
+    rng: RefCell<fastrand::Rng>,
+    weather: Cell<Weather>,
+    listener: mpsc::UnboundedSender<Far>,
+}
+
+impl Sim {
+    /// A world, and where the peer's ends of its connections come out.
+    pub(crate) fn new(seed: u64, weather: Weather) -> (Self, mpsc::UnboundedReceiver<Far>) {
+        let (listener, accepted) = mpsc::unbounded_channel();
+        let rng = RefCell::new(fastrand::Rng::with_seed(seed));
+        (Self(Rc::new(World { rng, weather: Cell::new(weather), listener })), accepted)
+    }
+
+    /// Changes the weather for connections to come.
+    pub(crate) fn set_weather(&self, weather: Weather) {
+        self.0.weather.set(weather);
+    }
+}
+
+impl World {
+    fn below(&self, end: usize) -> usize {
+        self.rng.borrow_mut().usize(..end.max(1))
+    }
+
+    fn happens(&self, percent: u8) -> bool {
+        self.below(100) < percent.into()
+    }
+
+    async fn stall(&self, weather: Weather) {
+        if self.happens(weather.stalls) {
+            let part = self.below(1000) as u32;
+            tokio::time::sleep(weather.stall_max * part / 1000).await;
+        }
+    }
+}
+
+impl Reactor for Sim {
+    type Stream = Near;
+
+    async fn connect(&self, _: &str, _: u16, _: SocketOptions) -> io::Result<Near> {
+        let weather = self.0.weather.get();
+        self.0.stall(weather).await;
+        if self.0.happens(weather.refused) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let line = Rc::new(Line {
+            world: Rc::clone(&self.0),
+            weather,
+            left: Cell::new(weather.cut_below.map_or(usize::MAX, |below| self.0.below(below))),
+            up: RefCell::default(),
+            down: RefCell::default(),
+            state: Cell::new(State::Whole),
+            changed: Notify::new(),
+        });
+        // A peer that is gone accepts nothing.
+        let far = Far(Rc::clone(&line));
+        self.0.listener.send(far).map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        Ok(Near { line, reading: Cell::new(false), writing: Cell::new(false) })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Whole,
+    /// Shut down by us, or closed by the peer.
+    Ended,
+    /// Reset by the weather.
+    Cut,
+}
+
+/// One connection, seen by both ends.
+struct Line {
+    world: Rc<World>,
+    weather: Weather,
+    /// Bytes until it is cut.
+    left: Cell<usize>,
+    up: RefCell<VecDeque<u8>>,
+    down: RefCell<VecDeque<u8>>,
+    state: Cell<State>,
+    changed: Notify,
+}
+
+impl Line {
+    fn end(&self, state: State) {
+        if self.state.get() == State::Whole {
+            self.state.set(state);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// How many of `wanted` bytes pass now: at least one, unless this is where the line is cut.
+    fn pass(&self, wanted: usize) -> usize {
+        let short = if self.world.happens(50) { 1 + self.world.below(wanted) } else { wanted };
+        let passed = short.min(self.left.get());
+        self.left.set(self.left.get() - passed);
+        if self.left.get() == 0 {
+            // What was under way to us is lost in part.
+            let kept = self.world.below(self.down.borrow().len() + 1);
+            self.down.borrow_mut().truncate(kept);
+            self.end(State::Cut);
+        }
+        passed
+    }
+
+    /// The answer of `attempt`, once it has one.
+    async fn until<T>(&self, attempt: impl Fn() -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            if let Some(answer) = attempt() {
+                return answer;
+            }
+            changed.await;
+        }
+    }
+
+    fn read(&self, block: &mut [u8]) -> Option<io::Result<usize>> {
+        if self.state.get() == State::Cut {
+            return Some(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let waiting = self.down.borrow().len();
+        if waiting == 0 {
+            return (self.state.get() == State::Ended).then_some(Ok(0));
+        }
+        let count = self.pass(waiting.min(block.len()));
+        let mut down = self.down.borrow_mut();
+        let count = count.min(down.len());
+        for (to, byte) in block.iter_mut().zip(down.drain(..count)) {
+            *to = byte;
+        }
+        match count {
+            0 => Some(Err(io::ErrorKind::ConnectionReset.into())),
+            _ => Some(Ok(count)),
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        if self.state.get() != State::Whole {
+            return Some(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let room = WINDOW - self.up.borrow().len().min(WINDOW);
+        if room == 0 {
+            return None;
+        }
+        let count = self.pass(bytes.len().min(room));
+        self.up.borrow_mut().extend(&bytes[..count]);
+        self.changed.notify_waiters();
+        // The last bytes before a cut leave without anybody being told.
+        let cut = self.state.get() == State::Cut;
+        Some(if cut { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(count) })
+    }
+}
+
+/// Our end.
+pub(crate) struct Near {
+    line: Rc<Line>,
+    reading: Cell<bool>,
+    writing: Cell<bool>,
+}
+
+/// Marks an operation in flight. Dropped unfinished it leaves its mark, and the next one panics.
+struct Flight<'a>(&'a Cell<bool>);
+
+impl<'a> Flight<'a> {
+    fn begin(flag: &'a Cell<bool>) -> Self {
+        assert!(!flag.replace(true), "one operation of a kind is in flight per socket");
+        Self(flag)
+    }
+
+    fn land(self) {
+        self.0.set(false);
+    }
+}
+
+impl Near {
+    async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flight = Flight::begin(&self.writing);
+        self.line.world.stall(self.line.weather).await;
+        let done = self.line.until(|| self.line.write(bytes)).await;
+        flight.land();
+        done
+    }
+}
+
+impl Stream for Near {
+    async fn read(&self, mut block: Vec<u8>) -> Done<Vec<u8>> {
+        let flight = Flight::begin(&self.reading);
+        self.line.world.stall(self.line.weather).await;
+        let filled = RefCell::new(&mut block);
+        let done = self.line.until(|| self.line.read(&mut filled.borrow_mut())).await;
+        flight.land();
+        (done, block)
+    }
+
+    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Done<Vec<u8>> {
+        (self.send(&buffer[range]).await, buffer)
+    }
+
+    fn write_shared(&self, body: Bytes, range: Range<usize>) -> impl Future<Output = Done<Bytes>> {
+        async move { (self.send(&body[range]).await, body) }
+    }
+
+    fn shutdown(&self) {
+        self.line.end(State::Ended);
+    }
+}
+
+/// The peer's end: a socket that does as it is told.
+pub(crate) struct Far(Rc<Line>);
+
+impl Far {
+    /// What has arrived; `None` when nothing more will. Dropping the future loses nothing.
+    pub(crate) async fn read(&self) -> Option<Vec<u8>> {
+        self.0
+            .until(|| {
+                let mut up = self.0.up.borrow_mut();
+                if up.is_empty() {
+                    return (self.0.state.get() != State::Whole).then_some(None);
+                }
+                let taken = up.drain(..).collect();
+                self.0.changed.notify_waiters();
+                Some(Some(taken))
+            })
+            .await
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) {
+        if self.0.state.get() == State::Whole {
+            self.0.down.borrow_mut().extend(bytes);
+            self.0.changed.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        self.0.end(State::Ended);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: SocketOptions = SocketOptions { user_timeout: Duration::ZERO };
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap().block_on(future)
+    }
+
+    /// Writes and reads back until the line is cut; what arrived on either side.
+    async fn echo(seed: u64, weather: Weather) -> (Vec<u8>, Vec<u8>) {
+        let (sim, mut accepted) = Sim::new(seed, weather);
+        let near = sim.connect("peer", 1, OPTIONS).await.unwrap();
+        let far = accepted.recv().await.unwrap();
+        let (mut there, mut back) = (Vec::new(), Vec::new());
+        let data: Vec<u8> = (0..100).collect();
+        let mut sent = 0;
+        while sent < data.len() {
+            let (done, _) = near.write(data.clone(), sent..data.len()).await;
+            let Ok(count) = done else { break };
+            sent += count;
+            let heard = far.read().await.unwrap();
+            there.extend(&heard);
+            far.write(&heard);
+        }
+        while back.len() < there.len() {
+            let (done, block) = near.read(vec![0; 64]).await;
+            let Ok(count @ 1..) = done else { break };
+            back.extend(&block[..count]);
+        }
+        (there, back)
+    }
+
+    #[test]
+    fn in_fair_weather_everything_arrives() {
+        let (there, back) = run(echo(1, Weather::FAIR));
+        assert_eq!((there.len(), back), (100, there));
+    }
+
+    #[test]
+    fn a_seed_decides_the_weather() {
+        let stall_max = Duration::from_secs(100);
+        let rough = Weather { refused: 0, stalls: 50, stall_max, cut_below: Some(200) };
+        let once: Vec<_> = (0..50).map(|seed| run(echo(seed, rough))).collect();
+        let again: Vec<_> = (0..50).map(|seed| run(echo(seed, rough))).collect();
+        assert!(once == again);
+        assert!(once.iter().any(|(there, _)| there.len() < 100), "some were cut");
+        assert!(once.iter().any(|(there, _)| there.len() == 100), "some were not");
+        for (there, back) in &once {
+            assert!(there.starts_with(back), "whatever arrives is in order");
+        }
+    }
+
+    #[test]
+    fn a_shutdown_completes_a_pending_read() {
+        run(async {
+            let (sim, mut accepted) = Sim::new(1, Weather::FAIR);
+            let near = sim.connect("peer", 1, OPTIONS).await.unwrap();
+            let far = accepted.recv().await.unwrap();
+            let ending = async {
+                tokio::time::sleep(Duration::from_secs(1000)).await;
+                near.shutdown();
+            };
+            let ((done, _), ()) = tokio::join!(near.read(vec![0; 9]), ending);
+            assert_eq!(done.unwrap(), 0);
+            assert_eq!(far.read().await, None);
+            assert!(near.write(vec![1], 0..1).await.0.is_err());
+        });
+    }
+}
