@@ -240,8 +240,8 @@ impl Stream for Near {
         (self.send(&buffer[range]).await, buffer)
     }
 
-    fn write_shared(&self, body: Bytes, range: Range<usize>) -> impl Future<Output = Done<Bytes>> {
-        async move { (self.send(&body[range]).await, body) }
+    async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Done<Bytes> {
+        (self.send(&body[range]).await, body)
     }
 
     fn shutdown(&self) {
