@@ -1,17 +1,22 @@
 //! The reactor on plain tokio, for machines where io_uring is denied.
 
+use std::cell::OnceCell;
 use std::io;
 use std::ops::Range;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::kick::Kick;
 use super::{Done, Reactor, SocketOptions, Stream, connect};
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Epoll;
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Epoll {
+    kick: Rc<OnceCell<Kick>>,
+}
 
 impl Reactor for Epoll {
     type Stream = TcpStream;
@@ -23,6 +28,17 @@ impl Reactor for Epoll {
         options: SocketOptions,
     ) -> io::Result<TcpStream> {
         connect::connect(host, port, options).await
+    }
+
+    async fn turn(&self) -> io::Result<()> {
+        let kick = match self.kick.get() {
+            Some(kick) => kick,
+            None => {
+                let kick = Kick::new()?;
+                self.kick.get_or_init(|| kick)
+            }
+        };
+        kick.turn().await
     }
 }
 

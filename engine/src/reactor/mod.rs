@@ -1,10 +1,10 @@
 //! Sockets, timers and the runtime of a shard. The word AMQP does not occur here.
 //!
 //! One small trait: owned buffers in, owned buffers out, nothing borrowed across an await. Three
-//! implementations: `uring` (tokio-uring), `epoll` (plain tokio) and `sim` (memory and a virtual
-//! clock). Rules that all of them keep: one read and one write in flight per socket; a read is
-//! never raced or dropped (a cancelled read loses its data), so deadlines are timers that shut the
-//! socket down; whoever holds a stream waits for its operations before dropping it.
+//! implementations: `uring` (a ring of our own), `epoll` (plain tokio) and `sim` (memory and a
+//! virtual clock). Rules that all of them keep: one read and one write in flight per socket; a read
+//! is never raced or dropped (a cancelled read loses its data), so deadlines are timers that shut
+//! the socket down; whoever holds a stream waits for its operations before dropping it.
 
 mod connect;
 mod epoll;
@@ -25,9 +25,9 @@ use bytes::Bytes;
 
 pub(crate) use connect::SocketOptions;
 pub(crate) use epoll::Epoll;
-pub(crate) use kick::Kick;
 pub use probe::{BackendChoice, BackendKind};
 pub(crate) use probe::{Program, block_on, choose};
+#[cfg(test)]
 pub(crate) use uring::Uring;
 
 /// What an operation on an owned buffer answers: the result, and the buffer back.
@@ -45,6 +45,9 @@ pub(crate) trait Reactor: Clone + 'static {
         port: u16,
         options: SocketOptions,
     ) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// Lets the thread look for I/O once without sleeping.
+    fn turn(&self) -> impl Future<Output = io::Result<()>>;
 }
 
 /// One connected socket.

@@ -1,12 +1,15 @@
 //! Which backend runs here: asked once per shard, with a real ring and a real operation, because
-//! some filters refuse only `io_uring_enter`.
+//! some filters refuse only `io_uring_enter` or `io_uring_register`.
 
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::str::FromStr;
 
-use super::{Epoll, Uring, uring};
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::{Epoll, uring};
 
 /// What the user wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub enum BackendChoice {
 /// What runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendKind {
-    /// io_uring, through tokio-uring.
+    /// io_uring, on tokio-uring's runtime.
     Uring,
     /// epoll, through plain tokio.
     Epoll,
@@ -100,6 +103,8 @@ pub(crate) fn choose(choice: BackendChoice) -> Result<BackendKind, Unavailable> 
 fn available() -> Result<(), Unavailable> {
     let probe = || -> io::Result<()> {
         let mut ring = io_uring::IoUring::new(4)?;
+        let notice = eventfd(0, EventfdFlags::CLOEXEC)?;
+        ring.submitter().register_eventfd(notice.as_raw_fd())?;
         let nop = io_uring::opcode::Nop::new().build();
         // SAFETY: a no-op entry refers to no memory, so nothing must outlive it.
         unsafe { ring.submission().push(&nop) }.map_err(io::Error::other)?;
@@ -127,10 +132,12 @@ pub(crate) fn block_on(
     program: impl Program,
 ) {
     match kind {
-        BackendKind::Uring => match uring::runtime() {
+        BackendKind::Uring => match uring::Runtime::new() {
             Ok(runtime) => {
                 ready(Ok(()));
-                runtime.block_on(program.run(Uring));
+                if let Err(error) = runtime.block_on(|reactor| program.run(reactor)) {
+                    tracing::error!(%error, "the shard cannot watch its ring");
+                }
             }
             Err(error) => ready(Err(error)),
         },
@@ -138,7 +145,7 @@ pub(crate) fn block_on(
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => {
                     ready(Ok(()));
-                    tokio::task::LocalSet::new().block_on(&runtime, program.run(Epoll));
+                    tokio::task::LocalSet::new().block_on(&runtime, program.run(Epoll::default()));
                 }
                 Err(error) => ready(Err(error)),
             }

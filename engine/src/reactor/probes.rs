@@ -1,13 +1,18 @@
-//! What the reactor relies on of tokio-uring and the kernel, kept as tests: a new version that
-//! behaves otherwise fails here, not in production.
+//! What the reactor relies on of tokio, tokio-uring and the kernel, kept as tests: a new version
+//! that behaves otherwise fails here, not in production.
 
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream as Peer};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use super::{Epoll, Kick, Reactor, SocketOptions, Stream, Uring, uring};
+use bytes::Bytes;
+
+use super::{Epoll, Reactor, SocketOptions, Stream, Uring, uring};
 
 /// A connected pair: the reactor's end, and a plain one on this thread.
 async fn pair<R: Reactor>(reactor: R) -> (R::Stream, Peer) {
@@ -19,15 +24,18 @@ async fn pair<R: Reactor>(reactor: R) -> (R::Stream, Peer) {
 }
 
 fn on_both<F: AsyncFn(Backend)>(probe: F) {
-    uring::runtime().unwrap().block_on(probe(Backend::Uring));
+    // Kernels before 6.1 have a ring without flags.
+    for ring in [uring::Ring::new(), uring::Ring::plain()] {
+        let uring = uring::Runtime::on(ring.unwrap()).unwrap();
+        uring.block_on(|reactor| probe(Backend::Uring(reactor))).unwrap();
+    }
     let epoll = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    tokio::task::LocalSet::new().block_on(&epoll, probe(Backend::Epoll));
+    tokio::task::LocalSet::new().block_on(&epoll, probe(Backend::Epoll(Epoll::default())));
 }
 
-#[derive(Clone, Copy, Debug)]
 enum Backend {
-    Uring,
-    Epoll,
+    Uring(Uring),
+    Epoll(Epoll),
 }
 
 async fn bytes_pass<R: Reactor>(reactor: R) {
@@ -53,8 +61,8 @@ async fn bytes_pass<R: Reactor>(reactor: R) {
 #[test]
 fn bytes_pass_both_ways_in_owned_buffers() {
     on_both(async |backend| match backend {
-        Backend::Uring => bytes_pass(Uring).await,
-        Backend::Epoll => bytes_pass(Epoll).await,
+        Backend::Uring(reactor) => bytes_pass(reactor).await,
+        Backend::Epoll(reactor) => bytes_pass(reactor).await,
     });
 }
 
@@ -82,20 +90,19 @@ async fn shutdown_ends_a_read<R: Reactor>(reactor: R) {
 #[test]
 fn shutdown_completes_a_pending_read() {
     on_both(async |backend| match backend {
-        Backend::Uring => shutdown_ends_a_read(Uring).await,
-        Backend::Epoll => shutdown_ends_a_read(Epoll).await,
+        Backend::Uring(reactor) => shutdown_ends_a_read(reactor).await,
+        Backend::Epoll(reactor) => shutdown_ends_a_read(reactor).await,
     });
 }
 
-async fn kicking_moves_io<R: Reactor>(reactor: R) {
-    let (stream, mut peer) = pair(reactor).await;
+async fn turning_moves_io<R: Reactor>(reactor: R) {
+    let (stream, mut peer) = pair(reactor.clone()).await;
     let turns = Rc::new(Cell::new(0_u64));
     let kicking = super::spawn({
         let turns = Rc::clone(&turns);
         async move {
-            let kick = Kick::new().unwrap();
             loop {
-                kick.turn().await.unwrap();
+                reactor.turn().await.unwrap();
                 turns.set(turns.get() + 1);
             }
         }
@@ -112,10 +119,10 @@ async fn kicking_moves_io<R: Reactor>(reactor: R) {
 }
 
 #[test]
-fn busy_polling_through_the_eventfd_lets_io_move() {
+fn busy_polling_lets_io_move() {
     on_both(async |backend| match backend {
-        Backend::Uring => kicking_moves_io(Uring).await,
-        Backend::Epoll => kicking_moves_io(Epoll).await,
+        Backend::Uring(reactor) => turning_moves_io(reactor).await,
+        Backend::Epoll(reactor) => turning_moves_io(reactor).await,
     });
 }
 
@@ -151,7 +158,125 @@ async fn a_flood_yields<R: Reactor>(reactor: R) {
 #[test]
 fn a_socket_that_always_has_data_starves_nobody() {
     on_both(async |backend| match backend {
-        Backend::Uring => a_flood_yields(Uring).await,
-        Backend::Epoll => a_flood_yields(Epoll).await,
+        Backend::Uring(reactor) => a_flood_yields(reactor).await,
+        Backend::Epoll(reactor) => a_flood_yields(reactor).await,
+    });
+}
+
+async fn a_dropped_read_keeps_its_bytes(reactor: Uring) {
+    let (stream, mut peer) = pair(reactor).await;
+    {
+        let mut read = std::pin::pin!(stream.read(vec![0; 64]));
+        let polled = std::future::poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await;
+        assert!(polled.is_pending());
+    }
+    peer.write_all(b"lost").unwrap();
+    super::sleep(Duration::from_millis(20)).await;
+    peer.write_all(b"found").unwrap();
+    let (done, block) = stream.read(vec![0; 64]).await;
+    assert_eq!(&block[..done.unwrap()], b"found", "why no read is ever raced or dropped");
+}
+
+#[test]
+fn a_dropped_read_loses_its_data() {
+    let uring = uring::Runtime::new().unwrap();
+    uring.block_on(a_dropped_read_keeps_its_bytes).unwrap();
+}
+
+/// Bytes that tell when they are freed.
+struct Traced(Vec<u8>, Arc<AtomicBool>);
+
+impl AsRef<[u8]> for Traced {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        self.1.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A send that waits for a peer who does not read; its future is dropped.
+async fn orphan(stream: &impl Stream, freed: &Arc<AtomicBool>) {
+    let body = Bytes::from_owner(Traced(vec![7; 16 << 20], Arc::clone(freed)));
+    let mut at = 0;
+    loop {
+        let mut send = std::pin::pin!(stream.write_shared(body.clone(), at..body.len()));
+        let sent = super::within(Duration::from_millis(100), &mut send).await;
+        match sent {
+            Some((done, _)) => at += done.unwrap(),
+            None => return,
+        }
+    }
+}
+
+#[test]
+fn the_kernel_keeps_a_buffer_whose_future_is_dropped() {
+    let uring = uring::Runtime::new().unwrap();
+    let freed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&freed);
+    let probe = async move |reactor: Uring| {
+        let (stream, _peer) = pair(reactor.clone()).await;
+        orphan(&stream, &freed).await;
+        super::sleep(Duration::from_millis(20)).await;
+        assert!(!freed.load(Ordering::SeqCst), "still to be sent");
+        stream.shutdown();
+        super::sleep(Duration::from_millis(50)).await;
+        assert!(freed.load(Ordering::SeqCst), "its completion was seen");
+        freed.store(false, Ordering::SeqCst);
+        let (stream, peer) = pair(reactor).await;
+        orphan(&stream, &freed).await;
+        peer
+    };
+    let peer = uring.block_on(probe).unwrap();
+    drop(uring);
+    assert!(seen.load(Ordering::SeqCst), "a ring ends its operations before it goes");
+    drop(peer);
+}
+
+async fn wakes_come_through(reactor: impl Reactor) {
+    const ROUNDS: u64 = 20_000;
+    let (stream, mut peer) = pair(reactor).await;
+    let (bell, count) = (Arc::new(tokio::sync::Notify::new()), Arc::new(AtomicU64::new(0)));
+    let ringing = std::thread::spawn({
+        let (bell, count) = (Arc::clone(&bell), Arc::clone(&count));
+        move || {
+            for round in 1..=ROUNDS {
+                bell.notify_one();
+                while count.load(Ordering::SeqCst) < round {
+                    std::hint::spin_loop();
+                    std::thread::yield_now();
+                }
+                match round % 1000 {
+                    // The shard has gone to sleep in tokio meanwhile, and has traffic again.
+                    0 => std::thread::sleep(Duration::from_millis(4)),
+                    500 => peer.write_all(b"x").unwrap(),
+                    _ => {}
+                }
+            }
+            peer
+        }
+    });
+    let stream = Rc::new(stream);
+    let reading = super::spawn({
+        let stream = Rc::clone(&stream);
+        async move { while matches!(stream.read(vec![0; 8]).await.0, Ok(1..)) {} }
+    });
+    for _ in 0..ROUNDS {
+        let woken = super::within(Duration::from_secs(20), bell.notified()).await;
+        woken.expect("no wake-up is lost");
+        count.fetch_add(1, Ordering::SeqCst);
+    }
+    drop(ringing.join().unwrap());
+    reading.await.unwrap();
+}
+
+#[test]
+fn no_wake_up_of_another_thread_is_lost() {
+    on_both(async |backend| match backend {
+        Backend::Uring(reactor) => wakes_come_through(reactor).await,
+        Backend::Epoll(reactor) => wakes_come_through(reactor).await,
     });
 }

@@ -102,6 +102,11 @@ impl Reactor for Sim {
         self.0.listener.send(far).map_err(|_| io::ErrorKind::ConnectionRefused)?;
         Ok(Near { line, reading: Cell::new(false), writing: Cell::new(false) })
     }
+
+    async fn turn(&self) -> io::Result<()> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

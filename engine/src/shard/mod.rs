@@ -50,7 +50,7 @@ pub use stats::ShardStats;
 pub(crate) use stats::Stats;
 pub use ticket::{Ticket, TicketError, Tickets, Token};
 
-use crate::reactor::{self, BackendKind, Kick, Program, Reactor};
+use crate::reactor::{self, BackendKind, Program, Reactor};
 use crate::{ConnectionConfig, Error, ErrorKind};
 use conn::Conn;
 
@@ -125,7 +125,7 @@ impl Shard {
         let clock = Arc::clone(&self.clock);
         reactor::spawn(async move { clock.run().await });
         if !self.busy_poll.is_zero() {
-            reactor::spawn(busy_poll(Arc::clone(&self.stats), self.busy_poll));
+            reactor::spawn(busy_poll(reactor.clone(), Arc::clone(&self.stats), self.busy_poll));
         }
         let mut conns: Vec<Weak<Conn>> = Vec::new();
         while let Some(Command::Connect { config, shared, requests, first }) =
@@ -164,14 +164,7 @@ impl Drop for Abort {
 }
 
 /// Keeps the thread awake for `span` after every operation.
-async fn busy_poll(stats: Arc<Stats>, span: Duration) {
-    let kick = match Kick::new() {
-        Ok(kick) => kick,
-        Err(error) => {
-            tracing::warn!(%error, "busy polling is not to be had");
-            return;
-        }
-    };
+async fn busy_poll(reactor: impl Reactor, stats: Arc<Stats>, span: Duration) {
     let operations = || {
         let now = stats.read();
         now.reads + now.writes
@@ -181,7 +174,8 @@ async fn busy_poll(stats: Arc<Stats>, span: Duration) {
         let mut seen = operations();
         let mut until = reactor::now() + span;
         while reactor::now() < until {
-            if kick.turn().await.is_err() {
+            if let Err(error) = reactor.turn().await {
+                tracing::warn!(%error, "busy polling is not to be had");
                 return;
             }
             let count = operations();

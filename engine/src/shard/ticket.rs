@@ -71,7 +71,8 @@ impl<T: Send + 'static> Tickets<T> {
         tickets
     }
 
-    /// Takes a ticket that times out at `deadline` (met within 8 ms, never early), if one is given.
+    /// Takes a ticket that times out at `deadline` (met within 10 ms, never early), if one is
+    /// given.
     pub fn open(self: &Arc<Self>, deadline: Option<Instant>) -> Ticket<T> {
         let mut slab = self.lock();
         let slot = slab.free.pop().unwrap_or_else(|| {

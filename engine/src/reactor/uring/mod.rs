@@ -1,0 +1,123 @@
+//! The reactor on io_uring: sockets on a ring of our own, the rest on tokio-uring's runtime.
+//!
+//! tokio-uring's own operations cost a sleeping shard four system calls a completion, this ring
+//! one: it is entered to submit and to wait at once, and its completions are posted only then
+//! (`DEFER_TASKRUN`, which tokio-uring cannot use: it would hang). Rules found by measuring, kept
+//! as tests beside (`probes`): both are built on the thread that runs them; never SQPOLL; a dropped
+//! stream leaves its descriptor open while a receive is pending, so: shut down, wait for the
+//! operations, then drop.
+
+mod drive;
+mod ring;
+mod wakeup;
+
+use std::future::Future;
+use std::io;
+use std::net::TcpStream;
+use std::ops::Range;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use self::drive::Driver;
+pub(super) use self::ring::Ring;
+use self::ring::{Buffer, File};
+use super::{Done, Reactor, SocketOptions, Stream, connect};
+
+#[derive(Clone)]
+pub(crate) struct Uring(Rc<Driver>);
+
+impl Reactor for Uring {
+    type Stream = Socket;
+
+    async fn connect(&self, host: &str, port: u16, options: SocketOptions) -> io::Result<Socket> {
+        let stream = connect::connect(host, port, options).await?.into_std()?;
+        // A non-blocking socket would answer EAGAIN through the ring instead of waiting.
+        stream.set_nonblocking(false)?;
+        Ok(Socket { ring: Rc::clone(self.0.ring()), stream: Rc::new(stream) })
+    }
+
+    async fn turn(&self) -> io::Result<()> {
+        self.0.turn().await;
+        Ok(())
+    }
+}
+
+/// A connected socket whose operations go through the ring of its shard.
+pub(crate) struct Socket {
+    ring: Rc<Ring>,
+    stream: Rc<TcpStream>,
+}
+
+impl Socket {
+    fn file(&self) -> File {
+        File::Socket(Rc::clone(&self.stream))
+    }
+
+    async fn send(&self, mut buffer: Buffer, range: Range<usize>) -> Done<Buffer> {
+        loop {
+            let (done, back) = self.ring.send(self.file(), buffer, range.clone()).await;
+            if !is_interrupted(&done) {
+                return (done, back);
+            }
+            buffer = back;
+        }
+    }
+}
+
+impl Stream for Socket {
+    async fn read(&self, mut block: Vec<u8>) -> Done<Vec<u8>> {
+        loop {
+            let (done, back) = self.ring.receive(self.file(), block).await;
+            block = back.owned();
+            if !is_interrupted(&done) {
+                return (done, block);
+            }
+        }
+    }
+
+    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Done<Vec<u8>> {
+        let (done, back) = self.send(Buffer::Owned(buffer), range).await;
+        (done, back.owned())
+    }
+
+    async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Done<Bytes> {
+        let (done, back) = self.send(Buffer::Shared(body), range).await;
+        (done, back.shared())
+    }
+
+    fn shutdown(&self) {
+        // An error means the peer was faster.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+fn is_interrupted(done: &io::Result<usize>) -> bool {
+    done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
+}
+
+/// The runtime of a shard on io_uring; to be built on the thread that will run it.
+pub(super) struct Runtime {
+    tokio: tokio_uring::Runtime,
+    driver: Rc<Driver>,
+}
+
+impl Runtime {
+    pub(super) fn new() -> io::Result<Self> {
+        Self::on(Ring::new()?)
+    }
+
+    pub(super) fn on(ring: Ring) -> io::Result<Self> {
+        let tokio = tokio_uring::Runtime::new(tokio_uring::builder().entries(8))?;
+        Ok(Self { tokio, driver: Rc::new(Driver::new(ring)?) })
+    }
+
+    /// Runs what `program` makes to its end.
+    pub(super) fn block_on<F: Future>(
+        &self,
+        program: impl FnOnce(Uring) -> F,
+    ) -> io::Result<F::Output> {
+        let program = program(Uring(Rc::clone(&self.driver)));
+        self.tokio.block_on(self.driver.drive(program))
+    }
+}

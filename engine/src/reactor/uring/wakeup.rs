@@ -1,0 +1,89 @@
+//! Waking a shard that sleeps in its ring or in tokio, and only one that sleeps.
+//!
+//! One word says what the shard does: it runs its tasks, somebody has woken it meanwhile, or it
+//! sleeps in one of the two places. Whoever wakes swaps the word, so of many one pays for the
+//! wake-up. Invariant: a shard that was woken since it began its last run does not go to sleep.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Wake, Waker};
+
+use atomic_waker::AtomicWaker;
+use rustix::event::{EventfdFlags, eventfd};
+
+const RUNNING: u8 = 0;
+const WOKEN: u8 = 1;
+const IN_RING: u8 = 2;
+const IN_TOKIO: u8 = 3;
+
+/// Wakes the tasks of a shard; the waker they are polled with.
+pub(super) struct Wakeup {
+    state: AtomicU8,
+    /// Wakes the root future out of tokio.
+    outer: AtomicWaker,
+    /// Read through the ring; written to end a wait there.
+    event: OwnedFd,
+}
+
+impl Wakeup {
+    pub(super) fn new() -> io::Result<Self> {
+        let event = eventfd(0, EventfdFlags::CLOEXEC)?;
+        Ok(Self { state: AtomicU8::new(RUNNING), outer: AtomicWaker::new(), event })
+    }
+
+    pub(super) fn event(&self) -> &OwnedFd {
+        &self.event
+    }
+
+    /// The root future is polled: by this waker it is to be polled again.
+    pub(super) fn entered(&self, outer: &Waker) {
+        self.outer.register(outer);
+    }
+
+    /// The tasks are about to run.
+    pub(super) fn run(&self) {
+        self.state.store(RUNNING, Ordering::SeqCst);
+    }
+
+    /// Sleeps in the ring no longer: what wakes it now costs nothing.
+    pub(super) fn awake(&self) {
+        let _ = self.state.compare_exchange(IN_RING, RUNNING, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// True when the shard may sleep in its ring: nothing was woken since `run`.
+    pub(super) fn sleep_in_ring(&self) -> bool {
+        self.sleep(IN_RING)
+    }
+
+    /// True when the root future may wait to be polled again: nothing was woken since `run`.
+    pub(super) fn sleep_in_tokio(&self) -> bool {
+        self.sleep(IN_TOKIO)
+    }
+
+    fn sleep(&self, place: u8) -> bool {
+        let unless_woken = |state| (state != WOKEN).then_some(place);
+        self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, unless_woken).is_ok()
+    }
+
+    /// Ends a wait in the ring.
+    pub(super) fn ring(&self) {
+        // It fails only when the counter is full, and then it is readable already.
+        let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
+    }
+}
+
+impl Wake for Wakeup {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        match self.state.swap(WOKEN, Ordering::SeqCst) {
+            IN_RING => self.ring(),
+            IN_TOKIO => self.outer.wake(),
+            _ => {}
+        }
+    }
+}
