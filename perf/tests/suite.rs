@@ -71,13 +71,16 @@ fn the_floor_is_measured_beside_us_on_the_embedded_broker() {
 }
 
 #[test]
-fn the_floor_makes_calls_through_a_server_process() {
-    let arguments = ["--only", "call-5", "--against", "raw", "--pairs", "1", "--seconds", "0.2"];
+fn the_floors_make_calls_through_a_server_process() {
+    let both = "raw,raw-kombu";
+    let arguments = ["--only", "call-5", "--against", both, "--pairs", "1", "--seconds", "0.2"];
     let outcome = outcome_of("calls", &arguments);
     let runs = outcome["runs"].as_array().expect("a list");
-    let raw = runs.iter().find(|run| run["subject"] == "raw").expect("raw can call");
-    assert_eq!((&raw["outstanding"], &raw["errors"]), (&5.into(), &0.into()));
-    assert!(raw["latency_us"]["p999"].as_f64().expect("a number") > 0.0);
+    for name in ["raw", "raw-kombu"] {
+        let raw = runs.iter().find(|run| run["subject"] == name).expect("both can call");
+        assert_eq!((&raw["outstanding"], &raw["errors"]), (&5.into(), &0.into()), "{name}");
+        assert!(raw["latency_us"]["p999"].as_f64().expect("a number") > 0.0, "{name}");
+    }
 }
 
 #[test]

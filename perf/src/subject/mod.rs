@@ -61,6 +61,16 @@ impl PlainWork {
     }
 }
 
+/// The topic exchange that oslo messages to `topic` go through, in workloads of the driver.
+pub(crate) fn oslo_exchange(topic: &str) -> String {
+    format!("{topic}-exchange")
+}
+
+/// The routing key they carry.
+pub(crate) fn oslo_routing_key(operation: Operation, topic: &str) -> String {
+    if operation == Operation::Notify { format!("{topic}.info") } else { topic.to_owned() }
+}
+
 /// A client library.
 pub(crate) trait Subject: Sync {
     /// Its name, on the command line and in reports.
@@ -109,6 +119,8 @@ pub(crate) trait Subject: Sync {
 pub(crate) enum PeerName {
     /// Hand-rendered frames over blocking sockets: the floor.
     Raw,
+    /// The same frames with all that oslo.messaging makes the broker do: the floor at equal work.
+    RawKombu,
     /// The `lapin` crate.
     Lapin,
     /// The `amqprs` crate.
@@ -132,6 +144,7 @@ impl std::error::Error for PeerMissing {}
 pub(crate) fn peer(name: PeerName) -> Result<Box<dyn Subject>, PeerMissing> {
     match name {
         PeerName::Raw => Ok(Box::new(raw::Raw)),
+        PeerName::RawKombu => Ok(Box::new(raw::RawKombu)),
         #[cfg(feature = "peers")]
         PeerName::Lapin => Ok(Box::new(lapin::Lapin)),
         #[cfg(feature = "peers")]
@@ -146,8 +159,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_floor_is_always_there() {
+    fn the_floors_are_always_there() {
         assert_eq!(peer(PeerName::Raw).map(|peer| peer.name()), Ok("raw"));
+        assert_eq!(peer(PeerName::RawKombu).map(|peer| peer.name()), Ok("raw-kombu"));
     }
 
     #[cfg(not(feature = "peers"))]

@@ -20,7 +20,7 @@ use super::engine::PATIENCE;
 use crate::clock;
 use crate::place::Place;
 use crate::stage::{Crew, Probe};
-use crate::subject::Job;
+use crate::subject::{Job, oslo_exchange, oslo_routing_key};
 use crate::workload::Operation;
 
 /// The method of every request.
@@ -61,27 +61,17 @@ impl<'de> Deserialize<'de> for Echo {
     }
 }
 
-/// The exchange of a run's topic.
-pub(super) fn exchange(topic: &str) -> String {
-    format!("{topic}-exchange")
-}
-
 /// The name of a topic's `n`-th server.
 pub(super) fn server(n: usize) -> String {
     format!("server-{n}")
-}
-
-/// The routing key of an operation.
-pub(super) fn routing_key(operation: Operation, topic: &str) -> String {
-    if operation == Operation::Notify { format!("{topic}.info") } else { topic.to_owned() }
 }
 
 /// Connects and starts the worker.
 pub(super) fn start(engine: &Engine, job: &Job, crew: &mut Crew) -> Result<()> {
     let operation = job.workload.operation;
     let transport = transport(engine, &job.place)?;
-    let target = Target::new(routing_key(operation, &job.queue))
-        .with_exchange(exchange(&job.queue))
+    let target = Target::new(oslo_routing_key(operation, &job.queue))
+        .with_exchange(oslo_exchange(&job.queue))
         .with_fanout(operation == Operation::Fanout);
     let client = RpcClient::new(&transport, target).with_timeout(PATIENCE);
     let message = String::from_utf8(job.body.to_vec())?;
@@ -150,7 +140,7 @@ pub(super) fn serve(
     ready: Box<dyn FnOnce()>,
 ) -> Result<()> {
     let transport = transport(engine, place)?;
-    let target = Target::new(topic).with_exchange(exchange(topic)).with_server(server(n));
+    let target = Target::new(topic).with_exchange(oslo_exchange(topic)).with_server(server(n));
     let endpoint = Endpoint::new()
         .method(METHOD, |_: Context, received: Received| Ok::<_, Failure>(received.message));
     let _server = RpcServer::builder(&transport, target).endpoint(endpoint).start_blocking()?;

@@ -9,7 +9,7 @@ mod engine;
 use anyhow::{Context, Result};
 use leveret_engine::{Engine, EngineConfig};
 
-use super::{Job, Subject};
+use super::{Job, Subject, oslo_exchange, oslo_routing_key};
 use crate::place::Place;
 use crate::placement::{BackendName, Cores};
 use crate::stage::Crew;
@@ -45,11 +45,11 @@ impl Subject for Leveret {
     }
 
     fn exchange(&self, workload: &Workload, topic: &str) -> Option<String> {
-        workload.through_driver().then(|| driver::exchange(topic))
+        workload.through_driver().then(|| oslo_exchange(topic))
     }
 
     fn routing_key(&self, workload: &Workload, topic: &str) -> String {
-        driver::routing_key(workload.operation, topic)
+        oslo_routing_key(workload.operation, topic)
     }
 
     fn backend(&self) -> Option<String> {

@@ -10,6 +10,8 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
 use super::frames::{self, Fields, Frame, MethodId, Scan};
 use crate::place::Place;
@@ -155,13 +157,13 @@ impl Client {
         Ok(())
     }
 
-    /// Consumes without acknowledgements.
-    pub(crate) fn consume(&mut self, queue: &str) -> Result<()> {
+    /// Consumes; `acks` says whether deliveries are acknowledged.
+    pub(crate) fn consume(&mut self, queue: &str, acks: bool) -> Result<()> {
         self.call(CHANNEL, frames::BASIC_CONSUME, frames::BASIC_CONSUME_OK, |out| {
             out.extend_from_slice(&[0, 0]);
             frames::short(out, queue);
             frames::short(out, "raw");
-            out.push(0b10); // no_ack
+            out.push(if acks { 0 } else { 0b10 }); // no_ack
             frames::long(out, b"");
         })?;
         Ok(())
@@ -205,14 +207,32 @@ impl Client {
         }
     }
 
-    /// Waits for bytes.
-    pub(crate) fn fill(&mut self) -> Result<()> {
+    /// Makes room behind what is pending.
+    fn make_room(&mut self) {
         if self.head == self.tail {
             (self.head, self.tail) = (0, 0);
         } else if self.tail == self.buffer.len() {
             self.buffer.copy_within(self.head..self.tail, 0);
             (self.head, self.tail) = (0, self.tail - self.head);
         }
+    }
+
+    /// Takes the bytes that have come, without waiting for any.
+    pub(crate) fn fill_with_what_is_here(&mut self) -> Result<()> {
+        self.make_room();
+        let free = &mut self.buffer[self.tail..];
+        match rustix::net::recv(&self.stream, free, RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => bail!("the broker closed the connection"),
+            Ok((_, n)) => self.tail += n,
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(error) => return Err(error).context("the connection broke"),
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes.
+    pub(crate) fn fill(&mut self) -> Result<()> {
+        self.make_room();
         let read = loop {
             match self.stream.read(&mut self.buffer[self.tail..]) {
                 // The kernel interrupts a read with a time limit for io_uring's completions.
@@ -284,6 +304,20 @@ pub(crate) fn refuse_close(frame: &Frame<'_>) -> Result<()> {
     Ok(())
 }
 
+/// An error, if this frame says that a message of ours got nowhere: sent back, or not taken.
+pub(crate) fn refuse_undelivered(frame: &Frame<'_>) -> Result<()> {
+    match frame.method_id() {
+        Some(frames::BASIC_RETURN) => {
+            let mut fields = Fields(&frame.payload[4..]);
+            let code = fields.u16().unwrap_or(0);
+            let text = String::from_utf8_lossy(fields.short().unwrap_or(b"")).into_owned();
+            bail!("the broker sent a message back: {code} {text}")
+        }
+        Some(frames::BASIC_NACK) => bail!("the broker did not take a message (basic.nack)"),
+        _ => Ok(()),
+    }
+}
+
 /// We want a reason, not a closed socket, when the password is wrong.
 fn client_properties() -> Vec<u8> {
     let mut capabilities = Vec::new();
@@ -347,5 +381,21 @@ mod tests {
         let Scan::Frame(frame) = frames::scan(&out) else { panic!("a frame") };
         let error = refuse_close(&frame).expect_err("a close").to_string();
         assert_eq!(error, "the broker closed the channel or connection: 403 ACCESS_REFUSED");
+    }
+
+    #[test]
+    fn what_gets_nowhere_is_an_error() {
+        let refused = |id, payload: &[u8]| {
+            let mut out = Vec::new();
+            frames::method(&mut out, CHANNEL, id, |out| out.extend_from_slice(payload));
+            let Scan::Frame(frame) = frames::scan(&out) else { panic!("a frame") };
+            refuse_undelivered(&frame).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            refused(frames::BASIC_RETURN, b"\x01\x38\x08NO_ROUTE\0\0"),
+            Err("the broker sent a message back: 312 NO_ROUTE".to_owned())
+        );
+        assert!(refused(frames::BASIC_NACK, &[0; 9]).is_err());
+        assert_eq!(refused(frames::BASIC_ACK, &[0; 9]), Ok(()));
     }
 }

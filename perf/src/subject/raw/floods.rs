@@ -1,15 +1,16 @@
 //! The floors of publishing and consuming: nothing but frames and blocking system calls.
 //!
-//! Messages are rendered once and written 64 KiB at a time; confirms are read when the window is
-//! full; the consumer counts content headers and looks at nothing else.
+//! Messages are rendered once and written 64 KiB at a time; confirms that are waited for are read
+//! when the window is full; the consumer counts content headers and looks at nothing else.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::client::{CHANNEL, Client, refuse_close};
-use super::frames::{self, Fields, Publishing};
+use super::client::{Client, refuse_close, refuse_undelivered};
+use super::frames::{self, Fields};
+use super::manner::Manner;
 use crate::clock;
 use crate::stage::Probe;
 
@@ -17,38 +18,66 @@ use crate::stage::Probe;
 const WRITE_BYTES: usize = 64 * 1024;
 
 /// As many whole messages as fit into one write, rendered, and how many they are.
-fn block_of_messages(client: &Client, key: &str, body: &[u8], limit: usize) -> (Vec<u8>, usize) {
+fn block_of_messages(
+    client: &Client,
+    manner: &Manner,
+    key: &str,
+    payload: &[u8],
+    limit: usize,
+) -> (Vec<u8>, usize) {
     let mut block = Vec::with_capacity(WRITE_BYTES * 2);
-    let to = Publishing { key, ..Publishing::default() };
     let mut messages = 0;
     while messages < limit && (messages == 0 || block.len() + block.len() / messages <= WRITE_BYTES)
     {
-        frames::publish(&mut block, CHANNEL, to, body, client.frame_max);
+        manner.cast(&mut block, key, payload, client.frame_max);
         messages += 1;
     }
     (block, messages)
 }
 
-/// Publishes without confirms until told to stop.
-pub(crate) fn publish(mut client: Client, key: &str, body: &[u8], probe: &mut Probe) -> Result<()> {
-    let (block, messages) = block_of_messages(&client, key, body, usize::MAX);
+/// Publishes until told to stop, and waits for nothing: confirms, where the manner has them, are
+/// read away as they come.
+pub(crate) fn publish(
+    mut client: Client,
+    manner: &Manner,
+    key: &str,
+    payload: &[u8],
+    probe: &mut Probe,
+) -> Result<()> {
+    if manner.confirms {
+        client.confirm_select()?;
+    }
+    let (block, messages) = block_of_messages(&client, manner, key, payload, usize::MAX);
     while probe.running() {
         client.write(&block)?;
         probe.done(messages as u64);
+        if manner.confirms {
+            read_confirms_away(&mut client)?;
+        }
     }
     client.close()
+}
+
+fn read_confirms_away(client: &mut Client) -> Result<()> {
+    client.fill_with_what_is_here()?;
+    while let Some(frame) = client.take_frame()? {
+        refuse_close(&frame)?;
+        refuse_undelivered(&frame)?;
+    }
+    Ok(())
 }
 
 /// Publishes with at most `window` unconfirmed messages; latency is from write to confirm.
 pub(crate) fn publish_confirmed(
     mut client: Client,
+    manner: &Manner,
     key: &str,
-    body: &[u8],
+    payload: &[u8],
     window: usize,
     probe: &mut Probe,
 ) -> Result<()> {
     client.confirm_select()?;
-    let (block, per_block) = block_of_messages(&client, key, body, window);
+    let (block, per_block) = block_of_messages(&client, manner, key, payload, window);
     let mut unconfirmed = Unconfirmed::default();
     while probe.running() {
         while unconfirmed.len() + per_block as u64 <= window as u64 {
@@ -75,7 +104,7 @@ pub(crate) fn publish_confirmed(
 
 /// Counts deliveries until told to stop.
 pub(crate) fn consume(mut client: Client, queue: &str, probe: &mut Probe) -> Result<()> {
-    client.consume(queue)?;
+    client.consume(queue, false)?;
     while probe.running() {
         client.fill()?;
         let (messages, used) = count_messages(client.pending())?;
@@ -157,6 +186,7 @@ impl Unconfirmed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::subject::raw::frames::Publishing;
 
     #[test]
     fn acks_settle_each_tag_once_in_any_order() {

@@ -38,6 +38,8 @@ pub(crate) const QUEUE_DELETE_OK: MethodId = (50, 41);
 pub(crate) const BASIC_CONSUME: MethodId = (60, 20);
 pub(crate) const BASIC_CONSUME_OK: MethodId = (60, 21);
 pub(crate) const BASIC_PUBLISH: MethodId = (60, 40);
+pub(crate) const BASIC_RETURN: MethodId = (60, 50);
+pub(crate) const BASIC_DELIVER: MethodId = (60, 60);
 pub(crate) const BASIC_ACK: MethodId = (60, 80);
 pub(crate) const BASIC_NACK: MethodId = (60, 120);
 pub(crate) const CONFIRM_SELECT: MethodId = (85, 10);
@@ -46,6 +48,11 @@ pub(crate) const CONFIRM_SELECT_OK: MethodId = (85, 11);
 /// Property flags of the content header (AMQP 4.2.6.1).
 const CORRELATION_ID: u16 = 1 << 10;
 const REPLY_TO: u16 = 1 << 9;
+const EXPIRATION: u16 = 1 << 8;
+/// Content type and encoding, headers, delivery mode and priority, which come before the others.
+const DESCRIPTION: u16 = 0b1_1111 << 11;
+/// Values of the delivery mode and the priority in a description: persistent, and none.
+const PERSISTENT_UNURGENT: [u8; 2] = [2, 0];
 
 /// Appends one frame; `payload` writes what is inside.
 pub(crate) fn frame(out: &mut Vec<u8>, kind: u8, channel: u16, payload: impl FnOnce(&mut Vec<u8>)) {
@@ -90,8 +97,15 @@ pub(crate) fn long(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(crate) struct Publishing<'a> {
     pub(crate) exchange: &'a str,
     pub(crate) key: &'a str,
-    pub(crate) reply_to: Option<&'a str>,
+    /// Sent back if no queue gets it.
+    pub(crate) is_mandatory: bool,
+    /// Says of its content what oslo.messaging's messages say: JSON in UTF-8, no headers,
+    /// persistent, no priority.
+    pub(crate) is_described: bool,
     pub(crate) correlation_id: Option<&'a str>,
+    pub(crate) reply_to: Option<&'a str>,
+    /// Milliseconds after which the broker drops it.
+    pub(crate) expiration: Option<&'a str>,
 }
 
 /// Appends the frames of one message: method, content header, and as many body frames as it takes.
@@ -106,20 +120,41 @@ pub(crate) fn publish(
         out.extend_from_slice(&[0, 0]);
         short(out, to.exchange);
         short(out, to.key);
-        out.push(0);
+        out.push(u8::from(to.is_mandatory));
     });
     frame(out, HEADER, channel, |out| {
         out.extend_from_slice(&[0, 60, 0, 0]);
         out.extend_from_slice(&(body.len() as u64).to_be_bytes());
-        let correlation_flag = if to.correlation_id.is_some() { CORRELATION_ID } else { 0 };
-        let reply_flag = if to.reply_to.is_some() { REPLY_TO } else { 0 };
-        out.extend_from_slice(&(correlation_flag | reply_flag).to_be_bytes());
-        // Properties follow in the order of their flags.
-        to.correlation_id.into_iter().chain(to.reply_to).for_each(|text| short(out, text));
+        properties(out, to);
     });
     for part in body.chunks(frame_max - FRAME_OVERHEAD) {
         frame(out, BODY, channel, |out| out.extend_from_slice(part));
     }
+}
+
+/// Appends the flags of the properties, and their values in the order of the flags.
+fn properties(out: &mut Vec<u8>, to: Publishing<'_>) {
+    let texts =
+        [(CORRELATION_ID, to.correlation_id), (REPLY_TO, to.reply_to), (EXPIRATION, to.expiration)];
+    let described = if to.is_described { DESCRIPTION } else { 0 };
+    let flag = |(flag, text): &(u16, Option<&str>)| if text.is_some() { *flag } else { 0 };
+    let flags = texts.iter().map(flag).fold(described, |all, one| all | one);
+    out.extend_from_slice(&flags.to_be_bytes());
+    if to.is_described {
+        short(out, "application/json");
+        short(out, "utf-8");
+        long(out, b"");
+        out.extend_from_slice(&PERSISTENT_UNURGENT);
+    }
+    texts.into_iter().filter_map(|(_, text)| text).for_each(|text| short(out, text));
+}
+
+/// Appends an acknowledgement of the delivery `tag` and all before it.
+pub(crate) fn ack(out: &mut Vec<u8>, channel: u16, tag: u64) {
+    method(out, channel, BASIC_ACK, |out| {
+        out.extend_from_slice(&tag.to_be_bytes());
+        out.push(1); // multiple
+    });
 }
 
 /// A frame in a receive buffer.
@@ -217,7 +252,7 @@ pub(crate) fn addresses(header: &[u8]) -> Option<(&[u8], &[u8])> {
     fields.bytes(12)?;
     let flags = fields.u16()?;
     let only = flags & !(CORRELATION_ID | REPLY_TO) == 0;
-    // The floor talks to its own kind, which sends no other property.
+    // The floor talks to its own kind, which sends no other property with these two.
     let correlation_id =
         if only && flags & CORRELATION_ID != 0 { fields.short()? } else { b"" as &[u8] };
     let reply_to = if only && flags & REPLY_TO != 0 { fields.short()? } else { b"" as &[u8] };
@@ -238,6 +273,33 @@ mod tests {
             3, 0, 1, 0, 0, 0, 2, b'h', b'i', 0xCE,
         ];
         assert_eq!(out, expected);
+    }
+
+    /// A call of oslo.messaging's, and what its content header is on the wire.
+    #[test]
+    fn a_described_message_has_oslo_s_content_header() {
+        let mut out = Vec::new();
+        let to = Publishing {
+            is_mandatory: true,
+            is_described: true,
+            expiration: Some("3000"),
+            ..Publishing::default()
+        };
+        publish(&mut out, 1, to, &[b'x'; 0x127], 4096);
+        let Scan::Frame(method) = scan(&out) else { panic!("a frame") };
+        assert_eq!(method.payload.last(), Some(&1), "the bit of mandatory");
+        let Scan::Frame(header) = scan(&out[method.wire_bytes()..]) else { panic!("a frame") };
+        let mut expected = vec![0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x27, 0xF9, 0x00];
+        expected.extend_from_slice(b"\x10application/json\x05utf-8\0\0\0\0\x02\0\x043000");
+        assert_eq!(header.payload, expected);
+    }
+
+    #[test]
+    fn an_ack_covers_all_up_to_its_tag() {
+        let mut out = Vec::new();
+        ack(&mut out, 1, 7);
+        let Scan::Frame(frame) = scan(&out) else { panic!("a frame") };
+        assert_eq!(frame.payload, [0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 7, 1]);
     }
 
     #[test]

@@ -1,22 +1,29 @@
-//! The floor: hand-rendered frames over blocking sockets, which nothing that does more can beat by
+//! The floors: hand-rendered frames over blocking sockets, which nothing that does more can beat by
 //! much.
 //!
-//! For a workload of the driver the floor is the same work without an oslo message: a plain body to
-//! the same kind of queue, or a request answered with its own body.
+//! `raw` does a workload of the driver without an oslo message: a plain body to the same kind of
+//! queue, or a request answered with its own body. `raw-kombu` does it with everything
+//! oslo.messaging's `rabbit` driver makes the broker do for a message, so that a ratio to it says
+//! what a client costs and not what the dialect costs.
 
 pub(crate) mod client;
+mod envelope;
 mod floods;
 mod frames;
+mod incoming;
+mod manner;
 mod rpc;
 
 use anyhow::{Context, Result};
 
 use self::client::Client;
-use super::{Job, PlainWork, Subject};
+use self::manner::Manner;
+use super::{Job, PlainWork, Subject, oslo_exchange, oslo_routing_key};
 use crate::place::Place;
 use crate::stage::Crew;
+use crate::workload::Workload;
 
-/// The subject `raw`.
+/// The subject `raw`: the floor of what any client can get.
 pub(crate) struct Raw;
 
 impl Subject for Raw {
@@ -25,19 +32,64 @@ impl Subject for Raw {
     }
 
     fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
-        let client = Client::connect(&job.place)?;
-        let (queue, body) = (job.queue.clone(), job.body.clone());
-        let window = job.workload.outstanding.unwrap_or(1);
-        let work = PlainWork::nearest_to(job.workload.operation).context("no floor for this")?;
-        crew.spawn("raw-0", move |probe| match work {
-            PlainWork::Publish => floods::publish(client, &queue, &body, probe),
-            PlainWork::Confirmed => floods::publish_confirmed(client, &queue, &body, window, probe),
-            PlainWork::Consume => floods::consume(client, &queue, probe),
-            PlainWork::Call => rpc::call(client, &queue, &body, window, probe),
-        })
+        start(job, crew, Manner::bare(), job.queue.clone())
     }
 
     fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
-        rpc::serve(Client::connect(place)?, queue, ready)
+        rpc::serve(Client::connect(place)?, &Manner::bare(), queue, ready)
     }
 }
+
+/// The subject `raw-kombu`: the floor at equal work, with the exchange, properties, envelope,
+/// confirms and acknowledgements of oslo.messaging's `rabbit` driver.
+pub(crate) struct RawKombu;
+
+impl Subject for RawKombu {
+    fn name(&self) -> &'static str {
+        "raw-kombu"
+    }
+
+    fn measures(&self, workload: &Workload) -> bool {
+        workload.through_driver() && PlainWork::nearest_to(workload.operation).is_some()
+    }
+
+    fn dialect(&self, _workload: &Workload) -> Option<&'static str> {
+        Some("kombu")
+    }
+
+    fn exchange(&self, _workload: &Workload, topic: &str) -> Option<String> {
+        Some(oslo_exchange(topic))
+    }
+
+    fn routing_key(&self, workload: &Workload, topic: &str) -> String {
+        oslo_routing_key(workload.operation, topic)
+    }
+
+    fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
+        let key = oslo_routing_key(job.workload.operation, &job.queue);
+        start(job, crew, Manner::kombu(oslo_exchange(&job.queue)), key)
+    }
+
+    fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
+        rpc::serve(Client::connect(place)?, &Manner::kombu(oslo_exchange(queue)), queue, ready)
+    }
+}
+
+/// Starts a floor's worker; `key` leads to the job's queue in the manner's exchange.
+fn start(job: &Job, crew: &mut Crew, manner: Manner, key: String) -> Result<()> {
+    let client = Client::connect(&job.place)?;
+    let body = job.body.clone();
+    let window = job.workload.outstanding.unwrap_or(1);
+    let work = PlainWork::nearest_to(job.workload.operation).context("no floor for this")?;
+    crew.spawn("raw-0", move |probe| match work {
+        PlainWork::Publish => floods::publish(client, &manner, &key, &body, probe),
+        PlainWork::Confirmed => {
+            floods::publish_confirmed(client, &manner, &key, &body, window, probe)
+        }
+        PlainWork::Consume => floods::consume(client, &key, probe),
+        PlainWork::Call => rpc::call(client, &manner, &key, &body, window, probe),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! What the floor's messages have beside their payload: plainly nothing, or all that
+//! oslo.messaging's `rabbit` driver gives them.
+//!
+//! Both manners go through the same loops, so what differs between the two floors is the broker's
+//! work and not ours. Not here: when what is sent.
+
+use anyhow::{Context, Result};
+
+use super::client::{CHANNEL, PATIENCE};
+use super::envelope;
+use super::frames::{self, Publishing};
+use super::incoming::Incoming;
+
+/// Where the ids and the reply queue of a message are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// In its properties; its body is the payload.
+    Bare,
+    /// In its body, an envelope around the payload.
+    Enveloped,
+}
+
+/// How messages are sent and taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// Where requests and casts go; answers go through the default exchange.
+    pub(crate) exchange: String,
+    /// The broker confirms every message.
+    pub(crate) confirms: bool,
+    /// Deliveries are acknowledged, all of one read at once.
+    pub(crate) acks: bool,
+    form: Form,
+}
+
+impl Manner {
+    /// As little as AMQP allows.
+    pub(crate) fn bare() -> Self {
+        Self { exchange: String::new(), confirms: false, acks: false, form: Form::Bare }
+    }
+
+    /// As oslo.messaging's `rabbit` driver has it.
+    pub(crate) fn kombu(exchange: String) -> Self {
+        Self { exchange, confirms: true, acks: true, form: Form::Enveloped }
+    }
+
+    /// The name of the queue that answers to requests to `queue` come back through.
+    pub(crate) fn reply_queue(&self, queue: &str) -> String {
+        match self.form {
+            Form::Bare => format!("{queue}-reply"),
+            Form::Enveloped => envelope::reply_queue(),
+        }
+    }
+
+    /// The frames of a request to `queue` whose answer [`slot`](Self::slot) will know as `slot`.
+    pub(crate) fn request(
+        &self,
+        queue: &str,
+        reply_queue: &str,
+        slot: usize,
+        payload: &[u8],
+        frame_max: usize,
+    ) -> Vec<u8> {
+        let mut out = Vec::new();
+        let to = Publishing { exchange: &self.exchange, key: queue, ..Publishing::default() };
+        match self.form {
+            Form::Bare => {
+                let id = format!("{slot:x}");
+                let (reply_to, correlation_id) = (Some(reply_queue), Some(id.as_str()));
+                let to = Publishing { reply_to, correlation_id, ..to };
+                frames::publish(&mut out, CHANNEL, to, payload, frame_max);
+            }
+            Form::Enveloped => {
+                let expiration = PATIENCE.as_millis().to_string();
+                let to = Publishing { is_described: true, expiration: Some(&expiration), ..to };
+                let body = envelope::call(payload, &envelope::id(slot), reply_queue);
+                frames::publish(&mut out, CHANNEL, to, &body, frame_max);
+            }
+        }
+        out
+    }
+
+    /// Appends the frames of a message that nobody answers.
+    pub(crate) fn cast(&self, out: &mut Vec<u8>, key: &str, payload: &[u8], frame_max: usize) {
+        let to = Publishing { exchange: &self.exchange, key, ..Publishing::default() };
+        match self.form {
+            Form::Bare => frames::publish(out, CHANNEL, to, payload, frame_max),
+            Form::Enveloped => {
+                let to = Publishing { is_described: true, ..to };
+                let body = envelope::cast(payload, &envelope::id(0));
+                frames::publish(out, CHANNEL, to, &body, frame_max);
+            }
+        }
+    }
+
+    /// Appends the frames of the answer to `request`: its own payload. `body` is room to work in.
+    pub(crate) fn answer(
+        &self,
+        out: &mut Vec<u8>,
+        request: &Incoming,
+        body: &mut Vec<u8>,
+        frame_max: usize,
+    ) -> Result<()> {
+        let name = |bytes| std::str::from_utf8(bytes).context("a reply queue in UTF-8");
+        match self.form {
+            Form::Bare => {
+                let correlation_id = std::str::from_utf8(&request.correlation_id).ok();
+                let key = name(&request.reply_to)?;
+                let to = Publishing { key, correlation_id, ..Publishing::default() };
+                frames::publish(out, CHANNEL, to, &request.body, frame_max);
+            }
+            Form::Enveloped => {
+                let call = envelope::open_call(&request.body).context("a short request")?;
+                let to = Publishing {
+                    key: name(call.reply_queue)?,
+                    is_mandatory: true,
+                    is_described: true,
+                    ..Publishing::default()
+                };
+                body.clear();
+                envelope::write_reply(body, &call);
+                frames::publish(out, CHANNEL, to, body, frame_max);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which request `answer` answers.
+    pub(crate) fn slot(&self, answer: &Incoming) -> Option<usize> {
+        let id = match self.form {
+            Form::Bare => &answer.correlation_id,
+            Form::Enveloped => envelope::answered(&answer.body)?,
+        };
+        usize::from_str_radix(std::str::from_utf8(id).ok()?, 16).ok()
+    }
+}
