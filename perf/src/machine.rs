@@ -8,6 +8,7 @@ use std::fs;
 use crate::place::Place;
 use crate::sample::Machine;
 use crate::subject::raw::client::Client;
+use crate::sys;
 
 /// Commit of the build, where whoever builds says so.
 const COMMIT: Option<&str> = option_env!("LEVERET_COMMIT");
@@ -23,6 +24,7 @@ pub(crate) fn describe() -> Machine {
         broker: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: COMMIT.map(str::to_owned),
+        hint: sys::how_to_count_syscalls(),
     }
 }
 

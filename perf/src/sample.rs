@@ -86,6 +86,9 @@ pub(crate) struct Machine {
     pub(crate) version: String,
     /// Commit it was built from, where the build was told.
     pub(crate) commit: Option<String>,
+    /// What would let the tool tell more, for the table.
+    #[serde(skip)]
+    pub(crate) hint: Option<String>,
 }
 
 /// A suite's whole outcome.

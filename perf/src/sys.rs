@@ -11,6 +11,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::FromRawFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where tracefs is mounted, on systems that mount it.
@@ -97,6 +98,18 @@ pub(crate) fn syscall_tracepoint() -> Option<u64> {
     })
 }
 
+/// What would make system calls countable: a line for root, who can do something about it, where
+/// tracefs is missing.
+pub(crate) fn how_to_count_syscalls() -> Option<String> {
+    let is_mounted = TRACEFS.iter().any(|root| Path::new(root).join("events").is_dir());
+    tracefs_hint(rustix::process::geteuid().is_root(), is_mounted)
+}
+
+fn tracefs_hint(is_root: bool, is_mounted: bool) -> Option<String> {
+    let mount = format!("mount -t tracefs nodev {}", TRACEFS[0]);
+    (is_root && !is_mounted).then(|| format!("sys/msg is counted where tracefs is: {mount}"))
+}
+
 static ASKED_TO_STOP: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn note_signal(_signal: libc::c_int) {
@@ -131,6 +144,13 @@ mod tests {
         std::hint::black_box(sum);
         let mine = thread_cpu_ns(tid).expect("this thread runs");
         assert!(mine > 0 && mine <= process_cpu_ns());
+    }
+
+    #[test]
+    fn only_root_is_told_to_mount_what_is_missing() {
+        let hint = tracefs_hint(true, false).expect("root can do something");
+        assert!(hint.ends_with("mount -t tracefs nodev /sys/kernel/tracing"), "{hint}");
+        assert_eq!((tracefs_hint(true, true), tracefs_hint(false, false)), (None, None));
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub(crate) fn print(outcome: &Outcome) {
     println!("{}", machine_line(outcome));
     println!("{}", runs_table(&outcome.runs));
     println!("closed loop: an operation starts when a former one ends; latencies in microseconds");
+    if let Some(hint) = &outcome.machine.hint {
+        println!("{hint}");
+    }
     if !outcome.ratios.is_empty() {
         println!("\nratios, leveret / peer: median of the interleaved pairs (smallest-largest)");
         println!("{}", ratios_table(&outcome.ratios));
