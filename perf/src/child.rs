@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::AnswerCallsArgs;
 use crate::place::Place;
-use crate::placement::BackendName;
+use crate::placement::Serving;
 use crate::subject::Subject;
 
 /// How long a server may take to be ready.
@@ -31,14 +31,15 @@ impl Server {
     /// Starts the `n`-th server of `subject` for `queue` and waits until it is ready.
     pub(crate) fn start(
         subject: &str,
-        backend: BackendName,
+        serving: Serving,
         queue: &str,
         n: usize,
         place: &Place,
     ) -> Result<Self> {
         let program = std::env::current_exe().context("this program has no path")?;
         let child = Command::new(program)
-            .args(["--backend", &backend.to_string(), "answer-calls"])
+            .args(["--backend", &serving.backend.to_string()])
+            .args(["--executor", &serving.executor.to_string(), "answer-calls"])
             .args(["--subject", subject, "--queue", queue, "--number", &n.to_string()])
             // What there is to warn of, the parent has said.
             .env("RUST_LOG", "error")

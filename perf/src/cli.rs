@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::placement::{BackendName, Cores};
+use crate::placement::{BackendName, Cores, ExecutorName, Serving};
 use crate::subject::PeerName;
 use crate::workload::Workload;
 
@@ -34,8 +34,18 @@ pub(crate) struct Cli {
     /// Shards: a count (unpinned), or CPUs to pin one shard each to, as @0,1
     #[arg(long, value_name = "N|@LIST", default_value = "1")]
     pub(crate) cores: Cores,
+    /// Where the suite's Leveret servers answer calls
+    #[arg(long, value_name = "NAME", default_value = "threads")]
+    pub(crate) executor: ExecutorName,
     #[command(subcommand)]
     pub(crate) mode: Option<Mode>,
+}
+
+impl Cli {
+    /// How the suite's Leveret servers run.
+    pub(crate) fn serving(&self) -> Serving {
+        Serving { backend: self.backend, executor: self.executor }
+    }
 }
 
 /// What only the suite takes.
@@ -234,6 +244,17 @@ mod tests {
         assert!(Cli::try_parse_from(["x", "--only", "nothing"]).is_err());
         assert!(Cli::try_parse_from(["x", "--seconds", "0"]).is_err());
         assert!(Cli::try_parse_from(["x", "--pairs", "0"]).is_err());
+        assert!(Cli::try_parse_from(["x", "--executor", "eventlet"]).is_err());
+    }
+
+    #[test]
+    fn a_server_of_the_suite_is_told_how_to_run() {
+        let cli = parsed(
+            "x --backend epoll --executor inline answer-calls --subject a --queue q --number 0",
+        );
+        let expected = Serving { backend: BackendName::Epoll, executor: ExecutorName::Inline };
+        assert_eq!(cli.serving(), expected);
+        assert_eq!(parsed("x").executor, ExecutorName::Threads);
     }
 
     #[test]

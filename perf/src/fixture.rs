@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::child::Server;
 use crate::peers;
 use crate::place::Place;
-use crate::placement::BackendName;
+use crate::placement::Serving;
 use crate::subject::Subject;
 use crate::subject::raw::client::{Client, QueueShape};
 use crate::workload::{Peer, Workload};
@@ -37,7 +37,7 @@ impl Fixture {
     pub(crate) fn prepare(
         workload: &Workload,
         subject: &dyn Subject,
-        backend: BackendName,
+        serving: Serving,
         broker: &Place,
         payload_bytes: usize,
     ) -> Result<Self> {
@@ -60,7 +60,7 @@ impl Fixture {
                 let (place, peer) = peers::source(payload_bytes)?;
                 (fixture.place, fixture._peer) = (place, Some(peer));
             }
-            Peer::Broker => fixture.prepare_broker(workload, subject, backend)?,
+            Peer::Broker => fixture.prepare_broker(workload, subject, serving)?,
         }
         Ok(fixture)
     }
@@ -69,7 +69,7 @@ impl Fixture {
         &mut self,
         workload: &Workload,
         subject: &dyn Subject,
-        backend: BackendName,
+        serving: Serving,
     ) -> Result<()> {
         let mut owner = Client::connect(&self.place)?;
         self.exchange = subject.exchange(workload, &self.queue);
@@ -85,7 +85,7 @@ impl Fixture {
         self.owner = Some(owner);
         for n in 0..workload.servers {
             self.queues.extend(subject.queues_of_server(&self.queue, n));
-            let server = Server::start(subject.name(), backend, &self.queue, n, &self.place)?;
+            let server = Server::start(subject.name(), serving, &self.queue, n, &self.place)?;
             self.servers.push(server);
         }
         Ok(())

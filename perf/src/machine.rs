@@ -21,6 +21,7 @@ pub(crate) fn describe() -> Machine {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         memory_mib: field("/proc/meminfo", "MemTotal").and_then(|text| mib(&text)),
         backend: None,
+        executor: None,
         broker: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: COMMIT.map(str::to_owned),

@@ -67,7 +67,7 @@ fn run(cli: &Cli) -> Result<()> {
     match &cli.mode {
         None => suite::run(cli),
         Some(Mode::AnswerCalls(args)) if args.subject == Leveret::NAME => {
-            child::answer_calls(args, &Leveret::start(cli.backend, &cli.cores)?)
+            child::answer_calls(args, &Leveret::start(cli.serving(), &cli.cores)?)
         }
         Some(Mode::AnswerCalls(args)) => {
             let name = PeerName::from_str(&args.subject, true).ok().context("no such subject")?;

@@ -1,4 +1,5 @@
-//! Where Leveret's shards run and on what: the values of `--cores` and `--backend`.
+//! Where Leveret's shards and servers run and on what: the values of `--cores`, `--backend` and
+//! `--executor`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -71,8 +72,44 @@ impl fmt::Display for BackendName {
     }
 }
 
+/// Where the methods of Leveret's servers run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ExecutorName {
+    /// Worker threads of the server, as is the driver's default.
+    Threads,
+    /// The shard itself, between two reads.
+    Inline,
+}
+
+impl From<ExecutorName> for leveret::Executor {
+    fn from(name: ExecutorName) -> Self {
+        match name {
+            ExecutorName::Threads => Self::Threads,
+            ExecutorName::Inline => Self::Inline,
+        }
+    }
+}
+
+impl fmt::Display for ExecutorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Threads => "threads",
+            Self::Inline => "inline",
+        })
+    }
+}
+
+/// How Leveret's servers run, in the processes the suite starts for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Serving {
+    pub(crate) backend: BackendName,
+    pub(crate) executor: ExecutorName,
+}
+
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
     #[test]
@@ -80,6 +117,16 @@ mod tests {
         assert_eq!("2".parse(), Ok(Cores::Unpinned(2)));
         assert_eq!("@1".parse(), Ok(Cores::Pinned(vec![1])));
         assert_eq!("0, 3".parse(), Ok(Cores::Pinned(vec![0, 3])));
+    }
+
+    #[test]
+    fn a_child_reads_the_names_its_parent_writes() {
+        for name in ExecutorName::value_variants() {
+            assert_eq!(ExecutorName::from_str(&name.to_string(), false), Ok(*name));
+        }
+        for name in BackendName::value_variants() {
+            assert_eq!(BackendName::from_str(&name.to_string(), false), Ok(*name));
+        }
     }
 
     #[test]

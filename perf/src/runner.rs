@@ -14,7 +14,7 @@ use crate::clock;
 use crate::fixture::Fixture;
 use crate::metrics;
 use crate::place::Place;
-use crate::placement::BackendName;
+use crate::placement::Serving;
 use crate::progress::Progress;
 use crate::sample::Run;
 use crate::stage::{Crew, Phase};
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     pub(crate) pairs: usize,
     pub(crate) seconds: f64,
     pub(crate) payload_bytes: usize,
-    pub(crate) backend: BackendName,
+    pub(crate) serving: Serving,
     pub(crate) broker: Place,
 }
 
@@ -73,7 +73,7 @@ impl Plan {
 
     fn run_once(&self, workload: &Workload, subject: &dyn Subject) -> Result<Run> {
         let fixture =
-            Fixture::prepare(workload, subject, self.backend, &self.broker, self.payload_bytes)?;
+            Fixture::prepare(workload, subject, self.serving, &self.broker, self.payload_bytes)?;
         let job = Job {
             workload: *workload,
             place: fixture.place.clone(),
@@ -182,6 +182,7 @@ fn until_first(crew: &mut Crew) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placement::{BackendName, ExecutorName};
     use crate::workload::CATALOGUE;
 
     struct Fake(&'static str);
@@ -205,7 +206,7 @@ mod tests {
             pairs,
             seconds,
             payload_bytes: 20,
-            backend: BackendName::Auto,
+            serving: Serving { backend: BackendName::Auto, executor: ExecutorName::Threads },
             broker: Place::local(([127, 0, 0, 1], 1).into()),
         }
     }

@@ -80,6 +80,8 @@ pub(crate) struct Machine {
     pub(crate) memory_mib: Option<u64>,
     /// What Leveret's reactor ran on.
     pub(crate) backend: Option<String>,
+    /// Where its servers answered calls.
+    pub(crate) executor: Option<String>,
     /// Product and version of the broker.
     pub(crate) broker: Option<String>,
     /// Version of this tool.

@@ -25,6 +25,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     let subjects = subjects(cli)?;
     let mut outcome = Outcome { machine: machine::describe(), ..Outcome::default() };
     outcome.machine.backend = subjects.first().and_then(|subject| subject.backend());
+    outcome.machine.executor = Some(cli.executor.to_string());
 
     let needs_broker = workloads.iter().any(|workload| workload.peer == Peer::Broker);
     let (broker, _embedded) = match &cli.url {
@@ -44,7 +45,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
         pairs: usize::from(cli.suite.pairs.unwrap_or(default_pairs(cli))),
         seconds: cli.suite.seconds,
         payload_bytes: cli.suite.size,
-        backend: cli.backend,
+        serving: cli.serving(),
         broker,
     };
     let ended = plan.run(|run| outcome.runs.push(run));
@@ -64,7 +65,7 @@ fn default_pairs(cli: &Cli) -> u16 {
 }
 
 fn subjects(cli: &Cli) -> Result<Vec<Box<dyn Subject>>> {
-    let leveret = Leveret::start(cli.backend, &cli.cores)?;
+    let leveret = Leveret::start(cli.serving(), &cli.cores)?;
     let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(leveret)];
     for name in &cli.suite.against {
         subjects.push(subject::peer(*name)?);

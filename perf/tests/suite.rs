@@ -41,6 +41,7 @@ fn a_run_into_the_sink_is_measured_and_written() {
     assert_eq!(run["latency_us"]["p50"], Value::Null);
     assert_eq!(outcome["ratios"], Value::Array(Vec::new()));
     assert!(outcome["machine"]["kernel"].is_string());
+    assert_eq!(outcome["machine"]["executor"], "threads");
 }
 
 #[test]
@@ -81,6 +82,14 @@ fn the_floors_make_calls_through_a_server_process() {
         assert_eq!((&raw["outstanding"], &raw["errors"]), (&5.into(), &0.into()), "{name}");
         assert!(raw["latency_us"]["p999"].as_f64().expect("a number") > 0.0, "{name}");
     }
+}
+
+#[test]
+fn servers_answer_where_they_are_told_to() {
+    let arguments = ["--only", "call-5", "--executor", "inline", "--seconds", "0.2"];
+    let outcome = outcome_of("inline", &arguments);
+    assert_eq!(outcome["machine"]["executor"], "inline");
+    assert_eq!(outcome["runs"][0]["errors"], 0);
 }
 
 #[test]

@@ -36,11 +36,12 @@ fn machine_line(outcome: &Outcome) -> String {
     let machine = &outcome.machine;
     let dash = || "-".to_owned();
     format!(
-        "{}, {} core(s), Linux {}, backend {}, broker {}",
+        "{}, {} core(s), Linux {}, backend {}, executor {}, broker {}",
         machine.cpu.clone().unwrap_or_else(dash),
         machine.cores,
         machine.kernel.clone().unwrap_or_else(dash),
         machine.backend.clone().unwrap_or_else(dash),
+        machine.executor.clone().unwrap_or_else(dash),
         machine.broker.clone().unwrap_or_else(dash),
     )
 }

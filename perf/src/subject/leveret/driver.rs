@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::engine::PATIENCE;
 use crate::clock;
 use crate::place::Place;
+use crate::placement::ExecutorName;
 use crate::stage::{Crew, Probe};
 use crate::subject::{Job, oslo_exchange, oslo_routing_key};
 use crate::workload::Operation;
@@ -134,6 +135,7 @@ where
 /// Answers requests with their own message until the process ends.
 pub(super) fn serve(
     engine: &Engine,
+    executor: ExecutorName,
     place: &Place,
     topic: &str,
     n: usize,
@@ -143,7 +145,8 @@ pub(super) fn serve(
     let target = Target::new(topic).with_exchange(oslo_exchange(topic)).with_server(server(n));
     let endpoint = Endpoint::new()
         .method(METHOD, |_: Context, received: Received| Ok::<_, Failure>(received.message));
-    let _server = RpcServer::builder(&transport, target).endpoint(endpoint).start_blocking()?;
+    let server = RpcServer::builder(&transport, target).endpoint(endpoint);
+    let _server = server.executor(executor.into()).start_blocking()?;
     ready();
     loop {
         std::thread::sleep(NAP);

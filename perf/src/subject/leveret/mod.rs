@@ -11,13 +11,14 @@ use leveret_engine::{Engine, EngineConfig};
 
 use super::{Job, Subject, oslo_exchange, oslo_routing_key};
 use crate::place::Place;
-use crate::placement::{BackendName, Cores};
+use crate::placement::{Cores, ExecutorName, Serving};
 use crate::stage::Crew;
 use crate::workload::Workload;
 
 /// The subject `leveret`.
 pub(crate) struct Leveret {
     engine: Engine,
+    executor: ExecutorName,
 }
 
 impl Leveret {
@@ -25,9 +26,11 @@ impl Leveret {
     pub(crate) const NAME: &'static str = "leveret";
 
     /// Starts an engine, which all runs of this subject share.
-    pub(crate) fn start(backend: BackendName, cores: &Cores) -> Result<Self> {
-        let config = EngineConfig::default().with_backend(backend.into()).with_cores(cores.into());
-        Ok(Self { engine: Engine::start(config).context("the engine does not start")? })
+    pub(crate) fn start(serving: Serving, cores: &Cores) -> Result<Self> {
+        let config =
+            EngineConfig::default().with_backend(serving.backend.into()).with_cores(cores.into());
+        let engine = Engine::start(config).context("the engine does not start")?;
+        Ok(Self { engine, executor: serving.executor })
     }
 }
 
@@ -69,6 +72,6 @@ impl Subject for Leveret {
     }
 
     fn serve(&self, place: &Place, queue: &str, n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
-        driver::serve(&self.engine, place, queue, n, ready)
+        driver::serve(&self.engine, self.executor, place, queue, n, ready)
     }
 }
