@@ -96,6 +96,7 @@ mod outcome;
 mod proto;
 mod publisher;
 mod reactor;
+mod reporting;
 mod shard;
 
 pub use amq_protocol::types::{AMQPValue, FieldArray, FieldTable};
@@ -113,6 +114,7 @@ pub use error::{Error, ErrorKind};
 pub use outcome::Outcome;
 pub use publisher::{Confirm, Payload, PublishError, Publisher, Route};
 pub use reactor::{BackendChoice, BackendKind};
+pub use reporting::{RefusalSink, Reporting};
 pub use shard::{
     ConnectionState, DeliverySink, Disposition, ShardStats, Ticket, TicketError, Tickets, Token,
     block_on,

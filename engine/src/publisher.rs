@@ -12,10 +12,11 @@ use bytes::Bytes;
 use crate::connection::Lease;
 use crate::proto::Record;
 use crate::shard::{
-    ChannelShared, Refused, Rendered, Ticket, TicketError, block_on, deadline_in, fingerprint,
+    ChannelShared, Refused, Rendered, Ticket, TicketError, Token, block_on, deadline_in,
+    fingerprint,
 };
 use crate::wire::{Ids, Properties, Publish, Template, open_body, seal_body};
-use crate::{Error, ErrorKind, Outcome};
+use crate::{Error, ErrorKind, Outcome, RefusalSink, Reporting};
 
 /// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy
 /// against a reference count and a further send lies between 4 and 16 KiB.
@@ -111,6 +112,13 @@ impl Publisher {
     #[must_use]
     pub fn unwatched(&self) -> Self {
         Self { watched: false, ..self.clone() }
+    }
+
+    /// A publisher that tells `sink` what was returned, refused or lost, and nobody what was
+    /// confirmed: for publications that no task or thread waits for.
+    #[must_use]
+    pub fn reporting(&self, sink: Arc<dyn RefusalSink>) -> Reporting {
+        Reporting::new(self.clone(), sink)
     }
 
     /// A publisher whose unconfirmed publications are sent again after a reconnect, in order and
@@ -209,12 +217,16 @@ impl Publisher {
     }
 
     /// Waits until there may be room.
-    async fn room(&self, deadline: Instant) -> Result<(), PublishError> {
+    pub(crate) async fn room(&self, deadline: Instant) -> Result<(), PublishError> {
         match self.inner.channel.outbox.wait_for_room(deadline).await {
             Ok(()) => Ok(()),
             Err(TicketError::TimedOut) => Err(PublishError::TimedOut),
             Err(TicketError::Aborted) => Err(PublishError::Closed(Error::stopped())),
         }
+    }
+
+    pub(crate) fn channel(&self) -> &Arc<ChannelShared> {
+        &self.inner.channel
     }
 
     /// The clock is asked only where somebody will wait.
@@ -226,23 +238,35 @@ impl Publisher {
         self.watched && self.inner.channel.options.confirms
     }
 
-    /// Renders into the thread's scratch and appends it to the outbox.
+    /// Publishes with a ticket of its own.
     fn attempt(
         &self,
         deadline: Option<Instant>,
         render: impl Fn(&mut Rendered),
     ) -> Result<Confirm, PublishError> {
         let channel = &self.inner.channel;
+        let ticket = self.has_ticket().then(|| channel.connection.outcomes.open(deadline));
+        self.append(ticket.as_ref().map_or(0, Ticket::token), render)?;
+        Ok(Confirm { pending: ticket.map(|ticket| (ticket, Arc::clone(channel))) })
+    }
+
+    /// Renders into the thread's scratch and appends it to the outbox; `token` is told what becomes
+    /// of it.
+    pub(crate) fn append(
+        &self,
+        token: Token,
+        render: impl Fn(&mut Rendered),
+    ) -> Result<(), PublishError> {
+        let channel = &self.inner.channel;
         // Taken out, so that a body writer may itself publish elsewhere.
         let mut scratch = SCRATCH.with(Cell::take).unwrap_or_default();
-        let ticket = self.has_ticket().then(|| channel.connection.outcomes.open(deadline));
         let pushed = loop {
             scratch.clear(channel.outbox.frame_max());
             render(&mut scratch);
             let record = Record {
                 end: 0,
                 fingerprint: scratch.fingerprint,
-                token: ticket.as_ref().map_or(0, Ticket::token),
+                token,
                 mandatory: self.inner.route.mandatory,
                 retain: self.retain,
                 settled: false,
@@ -258,10 +282,10 @@ impl Publisher {
         if scratch.frames.capacity() <= SCRATCH_BYTES {
             SCRATCH.with(|cell| cell.set(Some(scratch)));
         }
-        pushed.map(|()| Confirm { pending: ticket.map(|ticket| (ticket, Arc::clone(channel))) })
+        pushed
     }
 
-    fn render(&self, scratch: &mut Rendered, payload: &Payload<'_>) {
+    pub(crate) fn render(&self, scratch: &mut Rendered, payload: &Payload<'_>) {
         let Inner { channel, template, route, .. } = &*self.inner;
         let bytes = payload.as_slice();
         if route.mandatory {
@@ -373,15 +397,18 @@ impl Future for Confirm {
         };
         let token = ticket.token();
         let Poll::Ready(answer) = Pin::new(ticket).poll(cx) else { return Poll::Pending };
-        Poll::Ready(answer.unwrap_or_else(|error| {
-            let withdrawn = channel.outbox.withdraw(token);
-            let error = match error {
-                TicketError::TimedOut => Error::timed_out("the broker's confirm"),
-                TicketError::Aborted => Error::stopped(),
-            };
-            if withdrawn { Outcome::NotSent(error) } else { Outcome::MaybeSent(error) }
-        }))
+        Poll::Ready(answer.unwrap_or_else(|error| unanswered(channel, token, error)))
     }
+}
+
+/// What became of a publication that was waited for in vain; if it has not left yet, it never will.
+pub(crate) fn unanswered(channel: &ChannelShared, token: Token, error: TicketError) -> Outcome {
+    let withdrawn = channel.outbox.withdraw(token);
+    let error = match error {
+        TicketError::TimedOut => Error::timed_out("the broker's confirm"),
+        TicketError::Aborted => Error::stopped(),
+    };
+    if withdrawn { Outcome::NotSent(error) } else { Outcome::MaybeSent(error) }
 }
 
 impl std::fmt::Debug for Publisher {

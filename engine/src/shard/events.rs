@@ -111,10 +111,11 @@ impl Conn {
     }
 
     pub(super) fn tell_outcomes(&self) {
-        let mut outcomes = self.outcomes.borrow_mut();
+        let mut outcomes = self.outcomes.take();
         if !outcomes.is_empty() {
             self.shared.outcomes.complete_all(outcomes.drain(..));
         }
+        self.outcomes.replace(outcomes);
     }
 
     /// Outcomes of publications that a lost socket decides.

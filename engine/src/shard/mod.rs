@@ -4,7 +4,7 @@
 //! `socket` joins `proto` and the reactor; `conn` and `seat` hold the state of a connection and its
 //! channels; `redial`, `repair` and `topology` bring things back; `outbox`, `acks`, `ticket` and
 //! `doorbell` are the border to other threads. Invariant: user code runs here only as a
-//! `DeliverySink`, which may store and wake.
+//! `DeliverySink` or a `RefusalSink`, which may store and wake.
 
 mod acks;
 mod clock;
@@ -48,6 +48,7 @@ pub(crate) use shared::{ChannelShared, ConnectionShared, Request};
 pub use sink::{DeliverySink, Disposition};
 pub use stats::ShardStats;
 pub(crate) use stats::Stats;
+pub(crate) use ticket::Listener;
 pub use ticket::{Ticket, TicketError, Tickets, Token};
 
 use crate::reactor::{self, BackendKind, Program, Reactor};

@@ -1,4 +1,5 @@
-//! One pending answer per ticket: `.await` it in a task, `wait()` for it on a thread.
+//! One pending answer per ticket: `.await` it in a task, `wait()` for it on a thread, or let a
+//! [`Listener`] hear of it.
 //!
 //! Tickets are slots of a slab, so taking one allocates nothing in steady state. A token is a slot
 //! and its generation: an answer that comes after its ticket was dropped or timed out finds another
@@ -25,31 +26,41 @@ pub enum TicketError {
     Aborted,
 }
 
+/// Hears of answers that no task or thread waits for.
+pub(crate) trait Listener<T>: Send + Sync {
+    /// The answer, or why there is none. Called once, under no lock, mostly on the shard.
+    fn hear(&self, token: Token, cookie: u64, answer: Result<T, TicketError>);
+}
+
 /// The slab of tickets of one kind of answer.
-#[derive(Debug)]
 pub struct Tickets<T> {
     slab: Mutex<Slab<T>>,
     clock: Arc<Clock>,
+    /// The list of the last batch, to be used again.
+    spare: Mutex<Vec<Notice<T>>>,
 }
 
-#[derive(Debug)]
 struct Slab<T> {
-    slots: Vec<Slot<T>>,
-    free: Vec<u32>,
+    places: Places<T>,
     wheel: Wheel,
     aborted: bool,
 }
 
-#[derive(Debug)]
+struct Places<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+}
+
 struct Slot<T> {
     generation: u32,
     state: State<T>,
 }
 
-#[derive(Debug)]
 enum State<T> {
     Free,
     Waiting(Option<Waker>),
+    /// Free as soon as it is answered.
+    Heard(Arc<dyn Listener<T>>, u64),
     Done(Result<T, TicketError>),
 }
 
@@ -60,12 +71,19 @@ fn token(slot: u32, generation: u32) -> Token {
     u64::from(generation) << 32 | u64::from(slot + 1)
 }
 
+/// The slot of a token that was given out.
+fn index(token: Token) -> u32 {
+    (token as u32) - 1
+}
+
 impl<T: Send + 'static> Tickets<T> {
     /// An empty slab whose deadlines are watched by `clock`.
     pub(crate) fn new(clock: &Arc<Clock>) -> Arc<Self> {
         let wheel = Wheel::new(clock.start());
-        let slab = Slab { slots: Vec::new(), free: Vec::new(), wheel, aborted: false };
-        let tickets = Arc::new(Self { slab: Mutex::new(slab), clock: Arc::clone(clock) });
+        let places = Places { slots: Vec::new(), free: Vec::new() };
+        let slab = Slab { places, wheel, aborted: false };
+        let (slab, spare) = (Mutex::new(slab), Mutex::default());
+        let tickets = Arc::new(Self { slab, clock: Arc::clone(clock), spare });
         let weak = Arc::downgrade(&tickets);
         clock.watch(weak);
         tickets
@@ -75,56 +93,93 @@ impl<T: Send + 'static> Tickets<T> {
     /// given.
     pub fn open(self: &Arc<Self>, deadline: Option<Instant>) -> Ticket<T> {
         let mut slab = self.lock();
-        let slot = slab.free.pop().unwrap_or_else(|| {
-            slab.slots.push(Slot { generation: 0, state: State::Free });
-            (slab.slots.len() - 1) as u32
-        });
         let aborted = slab.aborted;
-        let entry = &mut slab.slots[slot as usize];
-        entry.state =
-            if aborted { State::Done(Err(TicketError::Aborted)) } else { State::Waiting(None) };
-        let token = token(slot, entry.generation);
-        if let Some(deadline) = deadline.filter(|_| !aborted) {
-            let first = slab.wheel.is_empty();
-            slab.wheel.set(slot, deadline);
-            drop(slab);
-            if first {
-                self.clock.start_ticking();
-            }
-        }
+        let token = slab.places.occupy(if aborted {
+            State::Done(Err(TicketError::Aborted))
+        } else {
+            State::Waiting(None)
+        });
+        self.set_deadline(slab, token, deadline.filter(|_| !aborted));
         Ticket { tickets: Arc::clone(self), token }
+    }
+
+    /// Takes a ticket that `listener` hears the end of, with this `cookie`.
+    pub(crate) fn open_heard(
+        &self,
+        deadline: Option<Instant>,
+        listener: Arc<dyn Listener<T>>,
+        cookie: u64,
+    ) -> Result<Token, TicketError> {
+        let mut slab = self.lock();
+        if slab.aborted {
+            return Err(TicketError::Aborted);
+        }
+        let token = slab.places.occupy(State::Heard(listener, cookie));
+        self.set_deadline(slab, token, deadline);
+        Ok(token)
+    }
+
+    fn set_deadline(
+        &self,
+        mut slab: MutexGuard<'_, Slab<T>>,
+        token: Token,
+        deadline: Option<Instant>,
+    ) {
+        let Some(deadline) = deadline else { return };
+        let first = slab.wheel.is_empty();
+        slab.wheel.set(index(token), deadline);
+        drop(slab);
+        if first {
+            self.clock.start_ticking();
+        }
+    }
+
+    /// Gives up a heard ticket; false when its listener has heard already, or is about to.
+    pub(crate) fn forget(&self, token: Token) -> bool {
+        let mut slab = self.lock();
+        if !matches!(slab.places.slot(token), Some(Slot { state: State::Heard(..), .. })) {
+            return false;
+        }
+        let state = slab.release(token);
+        drop(slab);
+        drop(state);
+        true
     }
 
     /// Answers a ticket. The answer comes back when nobody waits for it any more.
     pub fn complete(&self, token: Token, answer: T) -> Result<(), T> {
-        let mut slab = self.lock();
-        let waker = slab.finish(token, answer)?;
-        drop(slab);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        let notice = self.lock().finish(token, answer)?;
+        notice.into_iter().for_each(Notice::give);
         Ok(())
     }
 
     /// Answers many tickets under one lock; tokens nobody waits for are skipped.
     pub(crate) fn complete_all(&self, answers: impl Iterator<Item = (Token, T)>) {
-        let mut wakers = Wakers::default();
-        let mut slab = self.lock();
-        for (token, answer) in answers {
-            wakers.extend(slab.finish(token, answer).ok().flatten());
-        }
-        drop(slab);
-        wakers.wake();
+        self.notify(|slab, notices| {
+            for (token, answer) in answers {
+                notices.extend(slab.finish(token, answer).ok().flatten());
+            }
+        });
+    }
+
+    /// Gathers notices under the lock and gives them after it.
+    fn notify<R>(&self, gather: impl FnOnce(&mut Slab<T>, &mut Vec<Notice<T>>) -> R) -> R {
+        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notices = std::mem::take(&mut *spare());
+        let result = gather(&mut self.lock(), &mut notices);
+        notices.drain(..).for_each(Notice::give);
+        *spare() = notices;
+        result
     }
 
     /// Gives a waiting ticket a new deadline; false when nobody waits for it any more.
     pub fn extend(&self, token: Token, deadline: Instant) -> bool {
         let mut slab = self.lock();
-        let waiting = matches!(slab.slot(token), Some(Slot { state: State::Waiting(_), .. }));
+        let waiting =
+            matches!(slab.places.slot(token), Some(Slot { state: State::Waiting(_), .. }));
         if waiting {
-            let slot = (token as u32) - 1;
-            slab.wheel.clear(slot);
-            slab.wheel.set(slot, deadline);
+            slab.wheel.clear(index(token));
+            slab.wheel.set(index(token), deadline);
         }
         waiting
     }
@@ -132,8 +187,8 @@ impl<T: Send + 'static> Tickets<T> {
     /// Tickets that wait or hold an answer not yet taken.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        let slab = self.lock();
-        slab.slots.len() - slab.free.len()
+        let Places { slots, free } = &self.lock().places;
+        slots.len() - free.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Slab<T>> {
@@ -143,7 +198,7 @@ impl<T: Send + 'static> Tickets<T> {
 
     fn poll(&self, token: Token, waker: &Waker) -> Poll<Result<T, TicketError>> {
         let mut slab = self.lock();
-        let slot = slab.slot(token).expect("a live ticket owns its slot");
+        let slot = slab.places.slot(token).expect("a live ticket owns its slot");
         match &mut slot.state {
             State::Waiting(current) => {
                 if !current.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -157,86 +212,119 @@ impl<T: Send + 'static> Tickets<T> {
                 };
                 Poll::Ready(answer)
             }
-            State::Free => panic!("a ticket was polled after its answer"),
+            State::Free | State::Heard(..) => panic!("a ticket was polled after its answer"),
         }
     }
 }
 
 impl<T> Slab<T> {
+    fn finish(&mut self, token: Token, answer: T) -> Result<Option<Notice<T>>, T> {
+        match self.places.slot(token) {
+            Some(Slot { state: State::Waiting(_) | State::Heard(..), .. }) => {
+                self.wheel.clear(index(token));
+                Ok(self.places.end(index(token), Ok(answer)))
+            }
+            _ => Err(answer),
+        }
+    }
+
+    fn release(&mut self, token: Token) -> State<T> {
+        self.wheel.clear(index(token));
+        self.places.release(index(token))
+    }
+}
+
+impl<T> Places<T> {
     fn slot(&mut self, token: Token) -> Option<&mut Slot<T>> {
         let index = (token as u32).checked_sub(1)?;
         let slot = self.slots.get_mut(index as usize)?;
         (slot.generation == (token >> 32) as u32).then_some(slot)
     }
 
-    fn finish(&mut self, token: Token, answer: T) -> Result<Option<Waker>, T> {
-        match self.slot(token) {
-            Some(slot) if matches!(slot.state, State::Waiting(_)) => {
-                let before = std::mem::replace(&mut slot.state, State::Done(Ok(answer)));
-                self.wheel.clear((token as u32) - 1);
-                let State::Waiting(waker) = before else { unreachable!("just matched") };
-                Ok(waker)
+    fn occupy(&mut self, state: State<T>) -> Token {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, state: State::Free });
+            (self.slots.len() - 1) as u32
+        });
+        let entry = &mut self.slots[slot as usize];
+        entry.state = state;
+        token(slot, entry.generation)
+    }
+
+    /// Ends a wait; says who is to be told.
+    fn end(&mut self, index: u32, answer: Result<T, TicketError>) -> Option<Notice<T>> {
+        let slot = &mut self.slots[index as usize];
+        let token = token(index, slot.generation);
+        match &mut slot.state {
+            State::Free | State::Done(_) => None,
+            State::Waiting(waker) => {
+                let waker = waker.take();
+                slot.state = State::Done(answer);
+                waker.map(Notice::Wake)
             }
-            _ => Err(answer),
+            State::Heard(..) => {
+                let State::Heard(listener, cookie) = self.release(index) else {
+                    unreachable!("just matched");
+                };
+                Some(Notice::Tell { listener, token, cookie, answer })
+            }
         }
     }
 
-    fn release(&mut self, token: Token) {
-        let index = (token as u32) - 1;
-        self.wheel.clear(index);
+    fn release(&mut self, index: u32) -> State<T> {
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        slot.state = State::Free;
         self.free.push(index);
-    }
-}
-
-impl<T> Slot<T> {
-    /// Ends a wait in `error`.
-    fn fail(&mut self, error: TicketError) -> Option<Waker> {
-        let State::Waiting(waker) = &mut self.state else { return None };
-        let waker = waker.take();
-        self.state = State::Done(Err(error));
-        waker
+        std::mem::replace(&mut slot.state, State::Free)
     }
 }
 
 impl<T: Send + 'static> Expires for Tickets<T> {
     fn expire(&self, now: Instant) -> bool {
-        let mut wakers = Wakers::default();
-        let mut slab = self.lock();
-        let Slab { slots, wheel, .. } = &mut *slab;
-        wheel.advance(now, |slot| wakers.extend(slots[slot as usize].fail(TicketError::TimedOut)));
-        let idle = slab.wheel.is_empty();
-        drop(slab);
-        wakers.wake();
-        !idle
+        self.notify(|Slab { places, wheel, .. }, notices| {
+            wheel.advance(now, |slot| {
+                notices.extend(places.end(slot, Err(TicketError::TimedOut)));
+            });
+            !wheel.is_empty()
+        })
     }
 
     fn abort(&self) {
-        let mut wakers = Wakers::default();
-        let mut slab = self.lock();
-        slab.aborted = true;
-        for index in 0..slab.slots.len() as u32 {
-            slab.wheel.clear(index);
-            wakers.extend(slab.slots[index as usize].fail(TicketError::Aborted));
-        }
-        drop(slab);
-        wakers.wake();
+        self.notify(|Slab { places, wheel, aborted }, notices| {
+            *aborted = true;
+            for index in 0..places.slots.len() as u32 {
+                wheel.clear(index);
+                notices.extend(places.end(index, Err(TicketError::Aborted)));
+            }
+        });
     }
 }
 
-/// Wakers collected under a lock and woken after it.
-#[derive(Default)]
-struct Wakers(Vec<Waker>);
-
-impl Wakers {
-    fn extend(&mut self, waker: Option<Waker>) {
-        self.0.extend(waker);
+impl<T> std::fmt::Debug for Tickets<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tickets").finish_non_exhaustive()
     }
+}
 
-    fn wake(self) {
-        self.0.into_iter().for_each(Waker::wake);
+/// Who is to be told of an answer, gathered under a lock and told after it.
+enum Notice<T> {
+    Wake(Waker),
+    Tell {
+        listener: Arc<dyn Listener<T>>,
+        token: Token,
+        cookie: u64,
+        answer: Result<T, TicketError>,
+    },
+}
+
+impl<T> Notice<T> {
+    fn give(self) {
+        match self {
+            Self::Wake(waker) => waker.wake(),
+            Self::Tell { listener, token, cookie, answer } => {
+                listener.hear(token, cookie, answer);
+            }
+        }
     }
 }
 
@@ -274,7 +362,8 @@ impl<T: Send + 'static> Future for Ticket<T> {
 
 impl<T: Send + 'static> Drop for Ticket<T> {
     fn drop(&mut self) {
-        self.tickets.lock().release(self.token);
+        let left = self.tickets.lock().release(self.token);
+        drop(left);
     }
 }
 
@@ -333,6 +422,37 @@ mod tests {
         let ticket = tickets.open(Some(deadline));
         assert!(tickets.extend(ticket.token(), deadline + Duration::from_secs(1)));
         assert!(tickets.expire(deadline + Duration::from_millis(8)), "still watched");
+    }
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<(u64, Result<u32, TicketError>)>>);
+
+    impl Listener<u32> for Heard {
+        fn hear(&self, _token: Token, cookie: u64, answer: Result<u32, TicketError>) {
+            self.0.lock().unwrap().push((cookie, answer));
+        }
+    }
+
+    #[test]
+    fn a_listener_hears_each_end_once_and_holds_no_place_then() {
+        let (clock, tickets) = tickets();
+        let heard = Arc::new(Heard::default());
+        let deadline = clock.start() + Duration::from_millis(10);
+        let open = |deadline, cookie| tickets.open_heard(deadline, heard.clone(), cookie).unwrap();
+        let (answered, late) = (open(None, 1), open(Some(deadline), 2));
+        let (aborted, forgotten) = (open(None, 3), open(Some(deadline), 4));
+        assert!(tickets.forget(forgotten));
+        assert!(!tickets.forget(forgotten), "once");
+        tickets.complete_all([(answered, 7), (forgotten, 8), (answered, 9)].into_iter());
+        assert!(!tickets.expire(deadline + Duration::from_millis(8)));
+        assert_eq!(tickets.complete(late, 1), Err(1));
+        tickets.abort();
+        assert_eq!(tickets.complete(aborted, 1), Err(1));
+        let (timed_out, stopped) = (TicketError::TimedOut, TicketError::Aborted);
+        assert_eq!(*heard.0.lock().unwrap(), [(1, Ok(7)), (2, Err(timed_out)), (3, Err(stopped))]);
+        assert_eq!(tickets.outstanding(), 0);
+        assert_eq!(Arc::strong_count(&heard), 1, "nobody is held longer than needed");
+        assert!(tickets.open_heard(None, heard.clone(), 5).is_err(), "no engine, no answer");
     }
 
     #[test]

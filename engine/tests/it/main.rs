@@ -10,4 +10,5 @@ mod log;
 mod peer;
 mod publish;
 mod recovery;
+mod reporting;
 mod setup;

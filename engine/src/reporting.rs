@@ -1,0 +1,112 @@
+//! Publications that nobody waits for, and whose refusals somebody wants to hear of.
+//!
+//! A refusal carries a number the publisher chose, so a publication costs no allocation and wakes
+//! nobody. Invariant: what was taken ends once: silently when it was confirmed, in the sink
+//! otherwise.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::publisher::unanswered;
+use crate::shard::{ChannelShared, Listener, TicketError, Token, deadline_in};
+use crate::{Error, Outcome, Payload, PublishError, Publisher};
+
+/// Hears of publications that ended in anything but a confirm.
+pub trait RefusalSink: Send + Sync + 'static {
+    /// The publication made with `cookie` was returned, refused or lost.
+    ///
+    /// Called under no lock, on the shard, whose every connection pays for what it costs: it may
+    /// store, wake and publish what is taken at once, and must not block.
+    fn refused(&self, cookie: u64, outcome: Outcome);
+}
+
+/// A publisher that reports refusals to a sink; see [`Publisher::reporting`]. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Reporting {
+    publisher: Publisher,
+    report: Arc<Report>,
+}
+
+struct Report {
+    channel: Arc<ChannelShared>,
+    sink: Arc<dyn RefusalSink>,
+}
+
+impl Reporting {
+    pub(crate) fn new(publisher: Publisher, sink: Arc<dyn RefusalSink>) -> Self {
+        let report = Report { channel: Arc::clone(publisher.channel()), sink };
+        Self { publisher, report: Arc::new(report) }
+    }
+
+    /// Takes `body` into the outbox at once or not at all. What is not confirmed within `timeout`
+    /// is withdrawn if it still waits, and reported. On a channel without confirms nothing is.
+    ///
+    /// # Errors
+    /// `Full`, `Closed`; the sink does not hear of them.
+    pub fn try_publish<'a>(
+        &self,
+        body: impl Into<Payload<'a>>,
+        timeout: Duration,
+        cookie: u64,
+    ) -> Result<(), PublishError> {
+        self.attempt(&body.into(), deadline_in(timeout), cookie)
+    }
+
+    /// Takes `body` into the outbox, waiting for room for `timeout` at most. Dropping the future
+    /// before it resolves publishes nothing.
+    ///
+    /// # Errors
+    /// `TimedOut`, `Closed`; the sink does not hear of them.
+    pub async fn publish<'a>(
+        &self,
+        body: impl Into<Payload<'a>>,
+        timeout: Duration,
+        cookie: u64,
+    ) -> Result<(), PublishError> {
+        let payload = body.into();
+        let deadline = deadline_in(timeout);
+        loop {
+            match self.attempt(&payload, deadline, cookie) {
+                Err(PublishError::Full) => self.publisher.room(deadline).await?,
+                done => return done,
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        payload: &Payload<'_>,
+        deadline: Instant,
+        cookie: u64,
+    ) -> Result<(), PublishError> {
+        let channel = &self.report.channel;
+        let render = |scratch: &mut _| self.publisher.render(scratch, payload);
+        if !channel.options.confirms {
+            return self.publisher.append(0, render);
+        }
+        let outcomes = &channel.connection.outcomes;
+        let token = outcomes
+            .open_heard(Some(deadline), Arc::clone(&self.report) as _, cookie)
+            .map_err(|_| PublishError::Closed(Error::stopped()))?;
+        match self.publisher.append(token, render) {
+            // Where the deadline was faster, the sink has been told.
+            Err(error) if outcomes.forget(token) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Listener<Outcome> for Report {
+    fn hear(&self, token: Token, cookie: u64, answer: Result<Outcome, TicketError>) {
+        let outcome = answer.unwrap_or_else(|error| unanswered(&self.channel, token, error));
+        if !outcome.is_ok() {
+            self.sink.refused(cookie, outcome);
+        }
+    }
+}
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Report").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,103 @@
+//! Refusals without a waiting caller: what a sink hears, and what it does not.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel as pipe};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use leveret_engine::{
+    Connection, ConnectionState, Outcome, Properties, PublishError, RefusalSink, Reporting, Route,
+};
+
+use crate::setup::{WAIT, channel, config_of, connect, engine, loopback, queue, to, until};
+
+/// Hands on what it hears.
+struct Told(Mutex<Sender<(u64, Outcome)>>);
+
+impl RefusalSink for Told {
+    fn refused(&self, cookie: u64, outcome: Outcome) {
+        self.0.lock().unwrap().send((cookie, outcome)).unwrap();
+    }
+}
+
+type Refusals = Receiver<(u64, Outcome)>;
+
+fn reporting(connection: &Connection, route: Route) -> (Reporting, Refusals) {
+    let channel = channel(connection);
+    queue(&channel, "q");
+    let publisher = channel.publisher(route, &Properties::default()).unwrap();
+    let (sender, refusals) = pipe();
+    (publisher.reporting(Arc::new(Told(Mutex::new(sender)))), refusals)
+}
+
+#[test]
+fn a_returned_publication_is_told_with_its_cookie_and_its_body() {
+    let connection = connect("reporting-returned");
+    let (lost, refusals) = reporting(&connection, to("nobody"));
+    let (routed, silence) = reporting(&connection, to("q"));
+    for cookie in 0..100 {
+        lost.try_publish(cookie.to_string().as_bytes(), WAIT, cookie).unwrap();
+        routed.try_publish("x".as_bytes(), WAIT, cookie).unwrap();
+    }
+    for expected in 0..100 {
+        let (cookie, outcome) = refusals.recv_timeout(WAIT).unwrap();
+        let Outcome::Returned(returned) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(cookie, expected);
+        assert_eq!(returned.body().contiguous(), cookie.to_string().as_bytes());
+    }
+    drop(routed);
+    let heard = silence.recv_timeout(WAIT).map(|(cookie, _)| cookie);
+    assert_eq!(heard, Err(RecvTimeoutError::Disconnected), "confirmed, and the sink let go of");
+    assert_eq!(connection.unwatched_failures(), 0, "somebody was told");
+}
+
+#[test]
+fn what_a_blocked_broker_does_not_take_in_time_is_withdrawn_and_told() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let (publisher, refusals) = reporting(&connection, to("q"));
+    peer.blocked("test");
+    until("blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
+    let begun = std::time::Instant::now();
+    let short = Duration::from_millis(30);
+    publisher.try_publish("x".as_bytes(), short, 7).unwrap();
+    let (cookie, outcome) = refusals.recv_timeout(WAIT).unwrap();
+    assert!(begun.elapsed() >= short);
+    assert_eq!(cookie, 7);
+    assert!(matches!(outcome, Outcome::NotSent(_)), "{outcome:?}");
+    peer.unblocked();
+}
+
+#[test]
+fn a_lost_connection_is_told_as_maybe_sent() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let (publisher, refusals) = reporting(&connection, to("q"));
+    peer.script(|script| script.withhold_confirms = true);
+    publisher.try_publish("x".as_bytes(), WAIT, 1).unwrap();
+    until("it has arrived", || peer.queue_len("/", "q") == Some(1));
+    peer.drop_connections();
+    let (cookie, outcome) = refusals.recv_timeout(WAIT).unwrap();
+    assert_eq!(cookie, 1);
+    assert!(matches!(outcome, Outcome::MaybeSent(_)), "{outcome:?}");
+}
+
+#[test]
+fn what_was_not_taken_is_not_told() {
+    let peer = loopback();
+    let mut config = config_of(&peer);
+    config.outbox_bytes = 2000;
+    let connection = engine().connect_blocking(config).unwrap();
+    let (publisher, refusals) = reporting(&connection, to("q"));
+    peer.script(|script| script.withhold_confirms = true);
+    let body = vec![7; 1500];
+    publisher.try_publish(&body, WAIT, 1).unwrap();
+    assert!(matches!(publisher.try_publish(&body, WAIT, 2), Err(PublishError::Full)));
+    let short = Duration::from_millis(30);
+    let refused = leveret_engine::block_on(publisher.publish(&body, short, 3));
+    assert!(matches!(refused, Err(PublishError::TimedOut)));
+    leveret_engine::block_on(connection.close()).ok();
+    let told: Vec<u64> = refusals.try_iter().map(|(cookie, _)| cookie).collect();
+    assert_eq!(told, [1], "only what was taken");
+    let refused = publisher.try_publish(&body, WAIT, 4);
+    assert!(matches!(refused, Err(PublishError::Closed(_))));
+}
