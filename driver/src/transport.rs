@@ -213,7 +213,8 @@ impl Transport {
     ) -> Result<Road, Error> {
         let route = self.shared.topology.request(target)?;
         let properties = kombu::properties(call_timeout);
-        self.shared.publishing.road(&route, &properties, treatment).await
+        let refusals = call_timeout.map(|_| Arc::clone(&self.shared.book) as _);
+        self.shared.publishing.road(&route, &properties, treatment, refusals).await
     }
 
     /// The queue replies come back through, consumed from.
@@ -260,13 +261,13 @@ impl Transport {
         let open = || async {
             let config = self.connection_config("answers");
             let publishing = Publishing::open(&shared.engine, config).await?;
-            Ok::<_, Error>(Arc::new(Answering::new(
+            Ok::<_, Error>(Answering::new(
                 publishing,
                 Arc::clone(&shared.ids),
                 Arc::clone(&shared.timer),
                 shared.config.entities.direct_mandatory,
                 shared.config.missing_queue_timeout,
-            )))
+            ))
         };
         shared.answering.get_or_try_init(open).await.cloned()
     }

@@ -8,13 +8,11 @@ mod declare;
 #[cfg(feature = "loopback")]
 pub(crate) mod loopback;
 mod publisher;
-mod refusal;
 
 use leveret_engine::{Outcome, wire::PropertiesView};
 
 pub(crate) use consumer::Listening;
 pub(crate) use publisher::{Body, Publishing, Road, Treatment};
-pub(crate) use refusal::on_refusal;
 
 use crate::error::{self, Error, ErrorKind};
 

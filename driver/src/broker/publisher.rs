@@ -14,11 +14,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use leveret_engine::{
     Channel, ChannelOptions, Confirm, Connection, ConnectionConfig, Engine, Outcome, Payload,
-    Properties, PublishError, Publisher, Route as EngineRoute,
+    Properties, PublishError, Publisher, RefusalSink, Reporting, Route as EngineRoute,
 };
 use tokio::sync::OnceCell;
 
-use super::{declare, failed, on_refusal, refused};
+use super::{declare, failed, refused};
 use crate::error::{self, Error, ErrorKind};
 use crate::target::entity::{Exchange, Route};
 
@@ -42,9 +42,21 @@ pub(crate) struct Publishing {
 /// A rendered way to one exchange and routing key, with fixed properties.
 pub(crate) struct Road {
     publisher: Publisher,
-    unwatched: Publisher,
-    /// The exchange, if it may vanish: declared again when it has.
-    vanishing: Option<(Arc<Publishing>, Exchange)>,
+    unwatched: Unwatched,
+    vanishing: Option<Arc<Vanishing>>,
+}
+
+/// Who hears of refused messages that nobody waits for.
+enum Unwatched {
+    /// The connection's counter.
+    Counted(Publisher),
+    Reported(Reporting),
+}
+
+/// An exchange that is declared again when it has gone.
+struct Vanishing {
+    publishing: Arc<Publishing>,
+    exchange: Exchange,
 }
 
 /// How messages of a road are to be treated.
@@ -80,15 +92,17 @@ impl Publishing {
         }))
     }
 
-    /// The road to `route`, its exchange declared.
+    /// The road to `route`, its exchange declared. `refusals` hears of unwatched messages that were
+    /// refused; without it they are counted.
     pub(crate) async fn road(
         self: &Arc<Self>,
         route: &Route,
         properties: &Properties,
         treatment: Treatment,
+        refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Road, Error> {
         let Some(exchange) = &route.exchange else {
-            return self.default_road(&route.routing_key, properties, treatment);
+            return self.default_road(&route.routing_key, properties, treatment, refusals);
         };
         self.declare(exchange).await?;
         let channel = if exchange.auto_delete {
@@ -97,9 +111,12 @@ impl Publishing {
         } else {
             &self.permanent
         };
-        let vanishing = exchange.auto_delete.then(|| (Arc::clone(self), exchange.clone()));
+        let vanishing = exchange.auto_delete.then(|| {
+            Arc::new(Vanishing { publishing: Arc::clone(self), exchange: exchange.clone() })
+        });
+        let refusals = refusals.or_else(|| vanishing.clone().map(|vanishing| vanishing as _));
         let names = (exchange.name.as_str(), route.routing_key.as_str());
-        Road::new(channel, names, properties, treatment, vanishing)
+        Ok(Road { vanishing, ..Road::new(channel, names, properties, treatment, refusals)? })
     }
 
     /// The road to a queue by its name, through the default exchange.
@@ -108,8 +125,9 @@ impl Publishing {
         queue: &str,
         properties: &Properties,
         treatment: Treatment,
+        refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Road, Error> {
-        Road::new(&self.permanent, ("", queue), properties, treatment, None)
+        Road::new(&self.permanent, ("", queue), properties, treatment, refusals)
     }
 
     async fn declare(&self, exchange: &Exchange) -> Result<(), Error> {
@@ -152,13 +170,17 @@ impl Road {
         (exchange, routing_key): (&str, &str),
         properties: &Properties,
         Treatment { mandatory, retain }: Treatment,
-        vanishing: Option<(Arc<Publishing>, Exchange)>,
+        refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Self, Error> {
         let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());
         let route = EngineRoute { exchange, routing_key, mandatory };
         let publisher = channel.publisher(route, properties).map_err(failed)?;
         let publisher = if retain { publisher.retained() } else { publisher };
-        Ok(Self { unwatched: publisher.unwatched(), publisher, vanishing })
+        let unwatched = match refusals {
+            Some(sink) => Unwatched::Reported(publisher.reporting(sink)),
+            None => Unwatched::Counted(publisher.unwatched()),
+        };
+        Ok(Self { publisher, unwatched, vanishing: None })
     }
 
     /// Publishes and waits for what becomes of it.
@@ -171,45 +193,60 @@ impl Road {
         if outcome.is_ok() {
             return Ok(());
         }
-        let Some((publishing, exchange)) = self.vanishing.as_ref().filter(|_| is_gone(&outcome))
-        else {
+        let Some(vanishing) = self.vanishing.as_ref().filter(|_| is_gone(&outcome)) else {
             return Err(refused(outcome));
         };
-        publishing.declare_again(exchange).await?;
+        vanishing.publishing.declare_again(&vanishing.exchange).await?;
         let outcome = self.send(&self.publisher, timeout, body).await?.await;
         if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
     }
 
-    /// Publishes; the confirm tells what becomes of it. Waits while the outbox is full.
-    pub(crate) async fn publish(&self, timeout: Duration, body: &Body) -> Result<Confirm, Error> {
-        self.send(&self.publisher, timeout, body).await
-    }
-
-    /// Publishes for a caller who does not want to know what becomes of it. Waits while the outbox
-    /// is full.
+    /// Publishes for a caller who does not wait for what becomes of it; a refusal is told with
+    /// `cookie`. Waits while the outbox is full.
     pub(crate) async fn publish_unwatched(
         &self,
         timeout: Duration,
         body: &Body,
+        cookie: u64,
     ) -> Result<(), Error> {
-        let Some((publishing, exchange)) = &self.vanishing else {
-            return self.send(&self.unwatched, timeout, body).await.map(drop);
-        };
-        publishing.declare(exchange).await?;
-        let confirm = self.send(&self.publisher, timeout, body).await?;
-        let (publishing, name) = (Arc::clone(publishing), exchange.name.clone());
-        on_refusal(confirm, move |outcome| {
-            publishing.refused.fetch_add(1, Ordering::Relaxed);
-            if is_gone(&outcome) {
-                publishing.declared().remove(&name);
+        if let Some(vanishing) = &self.vanishing {
+            vanishing.publishing.declare(&vanishing.exchange).await?;
+        }
+        let reporting = match &self.unwatched {
+            Unwatched::Counted(publisher) => {
+                return self.send(publisher, timeout, body).await.map(drop);
             }
-        });
-        Ok(())
+            Unwatched::Reported(reporting) => reporting,
+        };
+        match reporting.try_publish(body.payload(), timeout, cookie) {
+            Err(PublishError::Full) => reporting.publish(body.payload(), timeout, cookie).await,
+            taken => taken,
+        }
+        .map_err(not_taken)
     }
 
-    /// Publishes at once or not at all: for the shard and the timer, which must not wait.
-    pub(crate) fn try_publish(&self, timeout: Duration, body: &Body) -> Result<Confirm, Error> {
-        self.publisher.try_publish(body.payload(), timeout).map_err(not_taken)
+    /// Publishes at once or not at all: for the shard and the timer, which must not wait. Nobody
+    /// hears what becomes of it.
+    pub(crate) fn try_publish(&self, timeout: Duration, body: &Body) -> Result<(), Error> {
+        self.publisher.try_publish(body.payload(), timeout).map(drop).map_err(not_taken)
+    }
+
+    /// [`Self::try_publish`]; a refusal is told as by [`Self::publish_unwatched`].
+    pub(crate) fn try_publish_unwatched(
+        &self,
+        timeout: Duration,
+        body: &Body,
+        cookie: u64,
+    ) -> Result<(), Error> {
+        match &self.unwatched {
+            Unwatched::Counted(publisher) => {
+                publisher.try_publish(body.payload(), timeout).map(drop)
+            }
+            Unwatched::Reported(reporting) => {
+                reporting.try_publish(body.payload(), timeout, cookie)
+            }
+        }
+        .map_err(not_taken)
     }
 
     async fn send(
@@ -224,6 +261,16 @@ impl Road {
             taken => taken,
         };
         taken.map_err(not_taken)
+    }
+}
+
+/// Counts, and forgets the exchange if it is gone, so that the next message declares it again.
+impl RefusalSink for Vanishing {
+    fn refused(&self, _cookie: u64, outcome: Outcome) {
+        self.publishing.refused.fetch_add(1, Ordering::Relaxed);
+        if is_gone(&outcome) {
+            self.publishing.declared().remove(&self.exchange.name);
+        }
     }
 }
 

@@ -54,9 +54,8 @@ impl RpcClient {
             call: Some(call),
         };
         let body = Body::render(|body| kombu::encode_request(body, &request))?;
-        let confirm = road.publish(timer::until(deadline), &body).await?;
+        road.publish_unwatched(timer::until(deadline), &body, pending.place()).await?;
         drop(body);
-        pending.watch(confirm);
         loop {
             match pending.arrived().await {
                 Ok(Arrived::Reply(delivery)) => match read(&delivery, &msg_id) {

@@ -66,7 +66,7 @@ impl RpcClient {
         let road = self.cast_road().await?;
         let request = self.cast_request(context.as_ref(), method, args);
         let body = Body::render(|body| kombu::encode_request(body, &request))?;
-        road.publish_unwatched(self.timeout(), &body).await
+        road.publish_unwatched(self.timeout(), &body, 0).await
     }
 
     /// [`cast_buffered`](Self::cast_buffered) for a plain thread, which is parked while the outbox

@@ -9,10 +9,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use leveret_engine::{Confirm, Outcome, Returned};
+use leveret_engine::{Outcome, RefusalSink, Returned};
 
 use crate::broker::{self, Body, Publishing, Road, Treatment};
 use crate::dialect::kombu;
@@ -48,6 +48,8 @@ pub(crate) struct Answering {
     missing_timeout: Duration,
     roads: Mutex<HashMap<Box<str>, Arc<Road>>>,
     gone: Mutex<HashMap<Box<str>, Instant>>,
+    refusals: Arc<dyn RefusalSink>,
+    start: Instant,
     retrying: AtomicUsize,
     dropped: AtomicU64,
 }
@@ -60,8 +62,8 @@ impl Answering {
         timer: Arc<Timer>,
         mandatory: bool,
         missing_timeout: Duration,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|answering: &Weak<Self>| Self {
             publishing,
             ids,
             timer,
@@ -69,9 +71,11 @@ impl Answering {
             missing_timeout,
             roads: Mutex::default(),
             gone: Mutex::default(),
+            refusals: Arc::new(Refusals(answering.clone())),
+            start: timer::now(),
             retrying: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
-        }
+        })
     }
 
     /// Replies given up: nobody will ever get them.
@@ -95,9 +99,9 @@ impl Answering {
             return self.drop_one(&call.queue, "its queue is gone");
         };
         let deadline = timer::now() + self.missing_timeout;
-        match road.publish(self.missing_timeout, &body).await {
-            Ok(confirm) => self.watch(confirm, deadline),
-            Err(error) => self.drop_one(&call.queue, &error.to_string()),
+        let cookie = self.cookie(deadline);
+        if let Err(error) = road.publish_unwatched(self.missing_timeout, &body, cookie).await {
+            self.drop_one(&call.queue, &error.to_string());
         }
     }
 
@@ -132,9 +136,13 @@ impl Answering {
         sent.is_some_and(|sent| sent.is_ok())
     }
 
-    fn watch(self: &Arc<Self>, confirm: Confirm, deadline: Instant) {
-        let this = Arc::clone(self);
-        broker::on_refusal(confirm, move |outcome| this.refused(outcome, deadline));
+    /// What a refused reply brings back: until when it is tried again, in microseconds.
+    fn cookie(&self, deadline: Instant) -> u64 {
+        deadline.saturating_duration_since(self.start).as_micros() as u64
+    }
+
+    fn deadline(&self, cookie: u64) -> Instant {
+        self.start + Duration::from_micros(cookie)
     }
 
     /// A reply was refused: sent again if its queue was missing and there is time left. Runs on the
@@ -170,9 +178,9 @@ impl Answering {
         let (Ok(body), Some(road)) = (body, self.road(queue)) else {
             return self.drop_one(queue, "its queue is gone");
         };
-        match road.try_publish(timer::until(deadline), &body) {
-            Ok(confirm) => self.watch(confirm, deadline),
-            Err(error) => self.drop_one(queue, &error.to_string()),
+        let (left, cookie) = (timer::until(deadline), self.cookie(deadline));
+        if let Err(error) = road.try_publish_unwatched(left, &body, cookie) {
+            self.drop_one(queue, &error.to_string());
         }
     }
 
@@ -209,7 +217,8 @@ impl Answering {
             roads.clear();
         }
         let treatment = Treatment { mandatory: self.mandatory, retain: true };
-        let road = self.publishing.default_road(queue, &kombu::properties(None), treatment).ok()?;
+        let (properties, refusals) = (kombu::properties(None), Some(Arc::clone(&self.refusals)));
+        let road = self.publishing.default_road(queue, &properties, treatment, refusals).ok()?;
         let road = Arc::new(road);
         roads.insert(queue.into(), Arc::clone(&road));
         Some(road)
@@ -218,5 +227,16 @@ impl Answering {
     fn is_gone(&self, queue: &str) -> bool {
         let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         !gone.is_empty() && gone.get(queue).is_some_and(|since| timer::now() < *since + GONE_TTL)
+    }
+}
+
+/// Hears of refused replies while there is somebody to send them again.
+struct Refusals(Weak<Answering>);
+
+impl RefusalSink for Refusals {
+    fn refused(&self, cookie: u64, outcome: Outcome) {
+        if let Some(answering) = self.0.upgrade() {
+            answering.refused(outcome, answering.deadline(cookie));
+        }
     }
 }

@@ -12,10 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
-    Body, Confirm, Delivery, DeliverySink, Disposition, Outcome, Ticket, TicketError, Tickets,
+    Body, Delivery, DeliverySink, Disposition, Outcome, RefusalSink, Ticket, TicketError, Tickets,
 };
 
-use crate::broker;
 use crate::dialect::{Peek, kombu};
 use crate::executor::Workers;
 use crate::ids::{Hex32, IdSource};
@@ -148,6 +147,13 @@ impl ReplyBook {
     }
 }
 
+/// A refused request ends the wait in its place at once.
+impl RefusalSink for ReplyBook {
+    fn refused(&self, place: u64, outcome: Outcome) {
+        self.complete(place, Arrived::Refused(outcome));
+    }
+}
+
 /// A call under way. Dropping it gives its place back; a reply that comes later is dropped and
 /// counted.
 pub(crate) struct Pending {
@@ -158,12 +164,9 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Ends the wait at once if the broker refuses the request.
-    pub(crate) fn watch(&self, confirm: Confirm) {
-        let (book, place) = (Arc::clone(&self.book), self.place);
-        broker::on_refusal(confirm, move |outcome| {
-            book.complete(place, Arrived::Refused(outcome));
-        });
+    /// Where a refusal of the request is to be left.
+    pub(crate) fn place(&self) -> u64 {
+        self.place
     }
 
     /// The id that leads a reply here.
