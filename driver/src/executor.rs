@@ -2,13 +2,16 @@
 //! itself.
 //!
 //! Threads are started as they are needed, never more than the bound, and wait for work once
-//! started. What is handed over comes in batches, with one wake-up per idle thread and batch.
-//! Invariant: after `finish` every item that was taken in has been worked off and no thread is
-//! left. Not here: what an item is.
+//! started. One thread is called at a time, the one that worked last: it calls the next if it finds
+//! more than its own item, so that few short items cost one wake-up and many long ones get all
+//! threads. Invariants: while items wait and a thread idles or could be started, one is on its way
+//! to them; after `finish` every item that was taken in has been worked off and no thread is left.
+//! Not here: what an item is.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 
 use tokio::sync::Notify;
 
@@ -34,8 +37,6 @@ pub(crate) struct Workers<T> {
 
 struct Shared<T> {
     inbox: Mutex<Inbox<T>>,
-    /// Signalled for work and for the end.
-    changed: Condvar,
     /// Signalled when a thread has ended.
     ended: Notify,
     waiting: AtomicUsize,
@@ -45,18 +46,51 @@ struct Shared<T> {
 
 struct Inbox<T> {
     items: VecDeque<T>,
-    idle: usize,
+    /// Threads that wait to be called, the hottest last.
+    idle: Vec<Thread>,
     threads: usize,
+    /// A thread was called or started, and has not looked for an item yet.
+    is_called: bool,
     is_closed: bool,
+}
+
+/// Who is to come for the items.
+enum Call {
+    Wake(Thread),
+    Start,
+}
+
+impl<T> Inbox<T> {
+    /// Calls a thread if items wait, none is on its way, and one is to be had.
+    fn call(&mut self, threads_max: usize) -> Option<Call> {
+        if self.items.is_empty() || self.is_called {
+            return None;
+        }
+        let call = match self.idle.pop() {
+            Some(thread) => Call::Wake(thread),
+            None if self.threads < threads_max => {
+                self.threads += 1;
+                Call::Start
+            }
+            None => return None,
+        };
+        self.is_called = true;
+        Some(call)
+    }
 }
 
 impl<T: Send + 'static> Workers<T> {
     /// Workers for `work`, which must not panic; at most `threads_max` (at least one) at a time.
     pub(crate) fn new(threads_max: usize, work: impl Fn(T) + Send + Sync + 'static) -> Self {
-        let inbox = Inbox { items: VecDeque::new(), idle: 0, threads: 0, is_closed: false };
+        let inbox = Inbox {
+            items: VecDeque::new(),
+            idle: Vec::new(),
+            threads: 0,
+            is_called: false,
+            is_closed: false,
+        };
         let shared = Shared {
             inbox: Mutex::new(inbox),
-            changed: Condvar::new(),
             ended: Notify::new(),
             waiting: AtomicUsize::new(0),
             threads_max: threads_max.max(1),
@@ -68,34 +102,17 @@ impl<T: Send + 'static> Workers<T> {
     /// Takes in all of `items`, whatever the bound; the caller stops bringing more when told it is
     /// full.
     pub(crate) fn hand_over(&self, items: &mut Vec<T>) {
-        let count = items.len();
         let mut inbox = self.shared.lock();
         inbox.items.extend(items.drain(..));
         self.shared.waiting.store(inbox.items.len(), Ordering::Release);
-        let wanted = inbox.items.len().saturating_sub(inbox.idle);
-        let started = wanted.min(self.shared.threads_max - inbox.threads);
-        inbox.threads += started;
-        let woken = inbox.idle.min(count);
+        let call = inbox.call(self.shared.threads_max);
         drop(inbox);
-        (0..woken).for_each(|_| self.shared.changed.notify_one());
-        (0..started).for_each(|_| self.start());
+        self.shared.obey(call);
     }
 
     /// Items that no thread has taken up yet.
     pub(crate) fn waiting(&self) -> usize {
         self.shared.waiting.load(Ordering::Acquire)
-    }
-
-    fn start(&self) {
-        let shared = Arc::clone(&self.shared);
-        let started = std::thread::Builder::new()
-            .name("leveret-endpoint".into())
-            .spawn(move || shared.work_off());
-        if let Err(error) = started {
-            tracing::warn!(%error, "no further endpoint thread can be started");
-            self.shared.lock().threads -= 1;
-            self.shared.ended.notify_waiters();
-        }
     }
 
     /// Works off what is there, ends the threads, waits for them.
@@ -111,13 +128,41 @@ impl<T: Send + 'static> Workers<T> {
     }
 }
 
-impl<T> Shared<T> {
-    fn work_off(&self) {
+impl<T: Send + 'static> Shared<T> {
+    fn obey(self: &Arc<Self>, call: Option<Call>) {
+        match call {
+            None => {}
+            Some(Call::Wake(thread)) => thread.unpark(),
+            Some(Call::Start) => self.start(),
+        }
+    }
+
+    fn start(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
+        let started =
+            thread::Builder::new().name("leveret-endpoint".into()).spawn(move || shared.work_off());
+        if let Err(error) = started {
+            tracing::warn!(%error, "no further endpoint thread can be started");
+            let mut inbox = self.lock();
+            inbox.threads -= 1;
+            inbox.is_called = false;
+            // Others may have run out of work meanwhile, and new work relied on this one.
+            let call = inbox.call(0);
+            drop(inbox);
+            self.obey(call);
+            self.ended.notify_waiters();
+        }
+    }
+
+    fn work_off(self: &Arc<Self>) {
         let mut inbox = self.lock();
+        inbox.is_called = false;
         loop {
             if let Some(item) = inbox.items.pop_front() {
                 self.waiting.store(inbox.items.len(), Ordering::Release);
+                let call = inbox.call(self.threads_max);
                 drop(inbox);
+                self.obey(call);
                 (self.work)(item);
                 inbox = self.lock();
             } else if inbox.is_closed {
@@ -126,21 +171,41 @@ impl<T> Shared<T> {
                 self.ended.notify_waiters();
                 return;
             } else {
-                inbox.idle += 1;
-                inbox = self.changed.wait(inbox).unwrap_or_else(PoisonError::into_inner);
-                inbox.idle -= 1;
+                inbox = self.idle(inbox);
             }
         }
     }
 
+    /// Waits to be called, or for the end.
+    fn idle<'a>(&'a self, mut inbox: MutexGuard<'a, Inbox<T>>) -> MutexGuard<'a, Inbox<T>> {
+        let own = thread::current();
+        let id = own.id();
+        inbox.idle.push(own);
+        loop {
+            drop(inbox);
+            thread::park();
+            inbox = self.lock();
+            // Work may have left an unpark behind: who is still listed was not called.
+            if !inbox.idle.iter().any(|thread| thread.id() == id) {
+                inbox.is_called = false;
+                return inbox;
+            }
+        }
+    }
+}
+
+impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, Inbox<T>> {
         // No user code runs under this lock, so a poisoned one is whole.
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn close(&self) {
-        self.lock().is_closed = true;
-        self.changed.notify_all();
+        let mut inbox = self.lock();
+        inbox.is_closed = true;
+        let idle = std::mem::take(&mut inbox.idle);
+        drop(inbox);
+        idle.iter().for_each(Thread::unpark);
     }
 }
 
@@ -234,5 +299,56 @@ mod tests {
             assert_eq!(results.recv().unwrap(), item);
         }
         assert!(workers.shared.lock().threads <= 5);
+    }
+
+    #[test]
+    fn a_blocked_thread_holds_up_nobody() {
+        let (release, blocked) = channel::<()>();
+        let (sender, results) = channel();
+        let blocked = Mutex::new(blocked);
+        let workers = Workers::new(2, move |item: u8| {
+            if item == 0 {
+                let _ = blocked.lock().unwrap().recv();
+            }
+            sender.send(item).unwrap();
+        });
+        workers.hand_over(&mut vec![0, 1, 2]);
+        assert_eq!([results.recv().unwrap(), results.recv().unwrap()], [1, 2]);
+        for item in 3..100 {
+            workers.hand_over(&mut vec![item]);
+            assert_eq!(results.recv().unwrap(), item);
+        }
+        drop(release);
+        assert_eq!(results.recv().unwrap(), 0);
+        leveret_engine::block_on(workers.finish());
+    }
+
+    #[test]
+    fn no_item_waits_while_a_thread_idles() {
+        const MEETING: usize = 3;
+        let barrier = Barrier::new(MEETING);
+        let (sender, met) = channel();
+        let workers = Workers::new(MEETING, move |item: usize| {
+            // Each item needs all threads at once; some of them leave an unpark behind.
+            barrier.wait();
+            if item.is_multiple_of(2) {
+                thread::current().unpark();
+            }
+            sender.send(item).unwrap();
+        });
+        let workers = &workers;
+        thread::scope(|scope| {
+            for round in 0..2000 {
+                for item in 0..MEETING - 1 {
+                    scope.spawn(move || workers.hand_over(&mut vec![round + item]));
+                }
+                workers.hand_over(&mut vec![round]);
+                for _ in 0..MEETING {
+                    let patience = std::time::Duration::from_secs(20);
+                    met.recv_timeout(patience).expect("all threads come");
+                }
+            }
+        });
+        leveret_engine::block_on(workers.finish());
     }
 }
