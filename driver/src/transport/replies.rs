@@ -230,7 +230,8 @@ impl DeliverySink for ReplySink {
             }
             Peek::Unsure => drop(self.book.late.fetch_add(1, Ordering::Relaxed)),
         }
-        Disposition::Ack
+        // One that comes again finds nobody who waits for it.
+        Disposition::AckSoon
     }
 
     fn ended(&mut self, error: Option<leveret_engine::Error>) {

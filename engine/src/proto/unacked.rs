@@ -22,7 +22,12 @@ pub(crate) struct Unacked {
     window: VecDeque<Slot>,
     /// Tags answered and not yet written, in the order of their answers.
     owed: Vec<u64>,
+    /// Not to be kept back.
+    pressing: bool,
 }
+
+/// Acknowledgements kept back for company at most.
+const KEPT_MAX: usize = 64;
 
 #[derive(Clone, Copy, Debug)]
 enum Slot {
@@ -50,8 +55,30 @@ impl Unacked {
         !self.owed.is_empty()
     }
 
+    /// True when one waits that is not to be kept back.
+    pub(crate) fn is_pressing(&self) -> bool {
+        self.pressing
+    }
+
+    /// Keeps nothing back any more.
+    pub(crate) fn press(&mut self) {
+        self.pressing = self.owes();
+    }
+
     /// Notes an answer; false when the tag is not open (answered before, or of an older epoch).
     pub(crate) fn answer(&mut self, tag: u64, answer: Answer) -> bool {
+        let is_open = self.note(tag, answer);
+        self.pressing |= is_open;
+        is_open
+    }
+
+    /// Acknowledges in company of others: until [`KEPT_MAX`] are owed, or something presses.
+    pub(crate) fn ack_soon(&mut self, tag: u64) {
+        self.note(tag, Answer::Ack);
+        self.pressing |= self.owed.len() >= KEPT_MAX;
+    }
+
+    fn note(&mut self, tag: u64, answer: Answer) -> bool {
         let Some(index) = tag.checked_sub(self.first) else { return false };
         match self.window.get_mut(index as usize) {
             Some(slot @ Slot::Open) => {
@@ -66,6 +93,7 @@ impl Unacked {
     /// Writes the answers owed: one `multiple` for a run of acks at the front, single ones behind a
     /// delivery that is still open.
     pub(crate) fn write(&mut self, channel: u16, out: &mut Vec<u8>) {
+        self.pressing = false;
         if self.owed.is_empty() {
             return;
         }
@@ -143,6 +171,30 @@ mod tests {
         assert!(!unacked.owes());
         assert!(!unacked.answer(5, Answer::Ack));
         assert!(written(&mut unacked).is_empty());
+    }
+
+    #[test]
+    fn acks_that_may_wait_leave_together() {
+        let mut unacked = Unacked::default();
+        (1..=200).for_each(|tag| unacked.delivered(tag));
+        unacked.ack_soon(1);
+        unacked.ack_soon(2);
+        assert!(unacked.owes() && !unacked.is_pressing());
+        unacked.answer(3, Answer::Reject { requeue: true });
+        assert!(unacked.is_pressing());
+        assert_eq!(written(&mut unacked), ["ack..2", "reject 3"]);
+        assert!(!unacked.owes() && !unacked.is_pressing());
+        unacked.ack_soon(4);
+        unacked.press();
+        assert_eq!((unacked.is_pressing(), written(&mut unacked)), (true, vec!["ack..4".into()]));
+        unacked.press();
+        assert!(!unacked.is_pressing(), "nothing is owed");
+        let kept = KEPT_MAX as u64;
+        (5..4 + kept).for_each(|tag| unacked.ack_soon(tag));
+        unacked.ack_soon(5);
+        assert!(!unacked.is_pressing(), "one is missing, and no tag counts twice");
+        unacked.ack_soon(4 + kept);
+        assert!(unacked.is_pressing(), "enough for a packet");
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub(super) struct Conn {
     pub(super) frame_max: Cell<u32>,
     /// Something that tasks of this shard wait for has changed.
     pub(super) changed: Notify,
+    /// Acknowledgements are kept back for company.
+    pub(super) kept_back: Notify,
 }
 
 /// What the broker took away without being asked.
@@ -91,6 +93,7 @@ impl Conn {
             stopping: Cell::new(false),
             frame_max: Cell::new(0),
             changed: Notify::new(),
+            kept_back: Notify::new(),
         })
     }
 

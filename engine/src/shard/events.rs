@@ -104,8 +104,13 @@ impl Conn {
 
     /// The batch one read brought is over.
     pub(super) fn end_batch(&self) {
+        let mut keeps_back = false;
         for seat in self.channels.borrow_mut().values_mut() {
             seat.consumers.iter_mut().for_each(|consumer| consumer.sink.flush());
+            keeps_back |= seat.owes_answers() && !seat.has_answers();
+        }
+        if keeps_back {
+            self.kept_back.notify_one();
         }
         self.tell_outcomes();
     }

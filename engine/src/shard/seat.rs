@@ -99,7 +99,7 @@ impl Seat {
             || !self.resend.is_empty()
             || self.sending
             || self.ledger.outstanding() > 0
-            || (self.flowing && self.has_answers())
+            || (self.flowing && self.owes_answers())
     }
 
     /// True while a consumer has no room.
@@ -230,7 +230,10 @@ impl Seat {
         }
         let delivery = Delivery::new(content, acker).expect("it was a basic.deliver above");
         let answer = match consumer.sink.deliver(delivery) {
-            Disposition::Ack => Answer::Ack,
+            Disposition::AckSoon if !no_ack && self.prefetch == 0 => {
+                return self.unacked.ack_soon(tag);
+            }
+            Disposition::Ack | Disposition::AckSoon => Answer::Ack,
             Disposition::Reject { requeue } => Answer::Reject { requeue },
             Disposition::Later => return,
         };
@@ -239,8 +242,19 @@ impl Seat {
         }
     }
 
+    /// True when acknowledgements are to leave now.
     pub(super) fn has_answers(&self) -> bool {
+        (self.flowing && self.unacked.is_pressing()) || self.shared.acks.is_filled()
+    }
+
+    /// True when there are some, also such as may wait.
+    pub(super) fn owes_answers(&self) -> bool {
         (self.flowing && self.unacked.owes()) || self.shared.acks.is_filled()
+    }
+
+    /// What may wait has waited.
+    pub(super) fn press(&mut self) {
+        self.unacked.press();
     }
 
     /// Writes the acknowledgements owed.

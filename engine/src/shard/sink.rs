@@ -10,6 +10,10 @@ use crate::{Delivery, Error};
 pub enum Disposition {
     /// Acknowledge it now.
     Ack,
+    /// Acknowledge it with others, a few milliseconds later at most (at once on a channel with
+    /// prefetch): for deliveries whose repetition after a lost connection does no harm. Saves the
+    /// broker and us a packet each.
+    AckSoon,
     /// Reject it now: back to the queue, or dropped or dead-lettered.
     Reject {
         /// Back to the queue.

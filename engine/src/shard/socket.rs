@@ -1,7 +1,7 @@
 //! The joiner: one live socket between `proto` and the reactor. Bytes up, bytes down, and the two
 //! clocks.
 //!
-//! Three tasks share a stream: one reads, one writes, one keeps the heartbeat. Invariants: one read
+//! The tasks of a socket share a stream: one reads, one writes, two keep the time. Invariants: one read
 //! and one write in flight; a read is never raced, so whoever wants it to end shuts the socket
 //! down; a turn of the writer sends control frames and acknowledgements before publications, and
 //! cuts only between publications.
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::conn::Conn;
 use super::outbox::Segment;
+use super::seat::Seat;
 use super::stats::Stats;
 use crate::buffer::BufferPool;
 use crate::reactor::{self, Stream};
@@ -20,6 +21,8 @@ use crate::{Error, ErrorKind};
 const COALESCE: usize = 16 << 10;
 /// How often a reader without a free block looks for one.
 const POOL_RETRY: Duration = Duration::from_millis(1);
+/// How long acknowledgements that may wait do.
+const KEPT_BACK: Duration = Duration::from_millis(5);
 /// How long a socket that is down may take for its last words, twice.
 const GOODBYE: Duration = Duration::from_millis(100);
 
@@ -29,8 +32,10 @@ pub(super) async fn run<S: Stream>(conn: Rc<Conn>, stream: S) {
     let reader = reactor::spawn(read(Rc::clone(&conn), Rc::clone(&stream)));
     let mut writer = reactor::spawn(write(Rc::clone(&conn), Rc::clone(&stream)));
     let heart = reactor::spawn(beat(Rc::clone(&conn)));
+    let patience = reactor::spawn(press(Rc::clone(&conn)));
     conn.until(|conn| conn.is_down()).await;
     heart.abort();
+    patience.abort();
     // The answer to a close may still be waiting to leave, behind what the writer is at.
     let written = reactor::within(GOODBYE, &mut writer).await.is_some();
     if written {
@@ -198,7 +203,7 @@ fn gather_control(conn: &Conn, control: &mut Vec<u8>) {
         proto.take_output(control);
     }
     for seat in conn.channels.borrow_mut().values_mut() {
-        if seat.has_answers() {
+        if seat.owes_answers() {
             seat.write_answers(control);
         }
     }
@@ -311,6 +316,16 @@ fn count(conn: &Conn, done: std::io::Result<usize>) -> std::io::Result<usize> {
         proto.sent(reactor::now());
     }
     Ok(written)
+}
+
+/// Lets acknowledgements that were kept back leave in time.
+async fn press(conn: Rc<Conn>) {
+    loop {
+        conn.kept_back.notified().await;
+        reactor::sleep(KEPT_BACK).await;
+        conn.channels.borrow_mut().values_mut().for_each(Seat::press);
+        conn.shared.write_bell.ring();
+    }
 }
 
 /// Keeps both heartbeat deadlines.
