@@ -86,6 +86,7 @@ pub mod wire;
 mod buffer;
 mod channel;
 mod config;
+mod confirm;
 mod connection;
 mod consumer;
 mod declare;
@@ -105,6 +106,7 @@ pub use channel::Channel;
 pub use config::{
     ChannelOptions, ConnectionConfig, Cores, EngineConfig, Host, Login, Recovery, Secret,
 };
+pub use confirm::Confirm;
 pub use connection::Connection;
 pub use consumer::{Consumer, ConsumerHandle};
 pub use declare::{Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared};
@@ -112,7 +114,7 @@ pub use delivery::{Delivery, Returned};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind};
 pub use outcome::Outcome;
-pub use publisher::{Confirm, Payload, PublishError, Publisher, Route};
+pub use publisher::{Payload, PublishError, Publisher, Route};
 pub use reactor::{BackendChoice, BackendKind};
 pub use reporting::{RefusalSink, Reporting};
 pub use shard::{

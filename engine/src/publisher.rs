@@ -1,10 +1,7 @@
 //! The road down, as callers see it: render in the caller's thread, append to the channel's outbox.
 
 use std::cell::Cell;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,7 +13,7 @@ use crate::shard::{
     fingerprint,
 };
 use crate::wire::{Ids, Properties, Publish, Template, open_body, seal_body};
-use crate::{Error, ErrorKind, Outcome, RefusalSink, Reporting};
+use crate::{Confirm, Error, ErrorKind, RefusalSink, Reporting};
 
 /// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy
 /// against a reference count and a further send lies between 4 and 16 KiB.
@@ -247,7 +244,7 @@ impl Publisher {
         let channel = &self.inner.channel;
         let ticket = self.has_ticket().then(|| channel.connection.outcomes.open(deadline));
         self.append(ticket.as_ref().map_or(0, Ticket::token), render)?;
-        Ok(Confirm { pending: ticket.map(|ticket| (ticket, Arc::clone(channel))) })
+        Ok(Confirm::new(ticket.map(|ticket| (ticket, Arc::clone(channel)))))
     }
 
     /// Renders into the thread's scratch and appends it to the outbox; `token` is told what becomes
@@ -372,53 +369,8 @@ impl<'a> From<&'a Bytes> for Payload<'a> {
     }
 }
 
-/// The outcome of a publication, to be awaited or waited for. Dropping it waits no longer; the
-/// publication goes its way.
-#[must_use = "a dropped confirm waits for nothing"]
-pub struct Confirm {
-    /// `None` where nothing more will be known.
-    pending: Option<(Ticket<Outcome>, Arc<ChannelShared>)>,
-}
-
-impl Confirm {
-    /// Parks this thread until the outcome is known.
-    #[must_use]
-    pub fn wait(self) -> Outcome {
-        block_on(self)
-    }
-}
-
-impl Future for Confirm {
-    type Output = Outcome;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let Some((ticket, channel)) = &mut self.pending else {
-            return Poll::Ready(Outcome::Sent);
-        };
-        let token = ticket.token();
-        let Poll::Ready(answer) = Pin::new(ticket).poll(cx) else { return Poll::Pending };
-        Poll::Ready(answer.unwrap_or_else(|error| unanswered(channel, token, error)))
-    }
-}
-
-/// What became of a publication that was waited for in vain; if it has not left yet, it never will.
-pub(crate) fn unanswered(channel: &ChannelShared, token: Token, error: TicketError) -> Outcome {
-    let withdrawn = channel.outbox.withdraw(token);
-    let error = match error {
-        TicketError::TimedOut => Error::timed_out("the broker's confirm"),
-        TicketError::Aborted => Error::stopped(),
-    };
-    if withdrawn { Outcome::NotSent(error) } else { Outcome::MaybeSent(error) }
-}
-
 impl std::fmt::Debug for Publisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Publisher").field("route", &self.inner.route).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Confirm {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Confirm").finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::publisher::unanswered;
+use crate::confirm::unanswered;
 use crate::shard::{ChannelShared, Listener, TicketError, Token, deadline_in};
 use crate::{Error, Outcome, Payload, PublishError, Publisher};
 

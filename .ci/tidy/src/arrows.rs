@@ -46,6 +46,8 @@ const HOUSES: &[House] = &[
             Room("shard", SPOKEN),
             // the doors
             Room("publisher", ALL),
+            Room("confirm", ALL),
+            Room("reporting", ALL),
             Room("consumer", ALL),
             Room("channel", ALL),
             Room("connection", ALL),

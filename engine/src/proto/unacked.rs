@@ -112,7 +112,7 @@ impl Unacked {
             self.first += 1;
         }
         ack_through(run, channel, out);
-        for tag in std::mem::take(&mut self.owed) {
+        for tag in self.owed.drain(..) {
             let Some(index) = tag.checked_sub(self.first) else { continue };
             let slot = &mut self.window[index as usize];
             if let Slot::Owed(answer) = *slot {

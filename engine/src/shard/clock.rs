@@ -4,7 +4,7 @@
 //! sleeps.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use super::doorbell::Doorbell;
@@ -68,6 +68,7 @@ impl Clock {
 
     /// Ticks for ever; runs on the shard.
     pub(crate) async fn run(&self) {
+        let mut slabs = Vec::new();
         loop {
             std::future::poll_fn(|cx| {
                 self.bell.poll_sleep(cx, || self.armed.load(Ordering::Acquire))
@@ -75,15 +76,18 @@ impl Clock {
             .await;
             reactor::sleep(TICK).await;
             self.armed.store(false, Ordering::Release);
-            if self.expire(reactor::now()) {
+            if self.expire(reactor::now(), &mut slabs) {
                 self.armed.store(true, Ordering::Release);
             }
         }
     }
 
-    fn expire(&self, now: Instant) -> bool {
+    /// `slabs` is a scratch: whoever is told of a deadline may bring a further slab, so none is
+    /// told under the lock.
+    fn expire(&self, now: Instant, slabs: &mut Vec<Arc<dyn Expires>>) -> bool {
+        self.gather(slabs);
         let mut left = false;
-        for slab in self.slabs() {
+        for slab in slabs.drain(..) {
             left |= slab.expire(now);
         }
         left
@@ -92,11 +96,13 @@ impl Clock {
     /// The shard is gone: nobody will answer any more.
     pub(crate) fn abort(&self) {
         self.stopped.store(true, Ordering::Release);
-        self.slabs().iter().for_each(|slab| slab.abort());
+        let mut slabs = Vec::new();
+        self.gather(&mut slabs);
+        slabs.iter().for_each(|slab| slab.abort());
     }
 
-    fn slabs(&self) -> Vec<std::sync::Arc<dyn Expires>> {
+    fn gather(&self, slabs: &mut Vec<Arc<dyn Expires>>) {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.iter().filter_map(Weak::upgrade).collect()
+        slabs.extend(watched.iter().filter_map(Weak::upgrade));
     }
 }

@@ -59,6 +59,18 @@ impl Segment {
         self.bytes.len() + self.part_bytes
     }
 
+    /// An empty one with memory for as much as `other` holds.
+    pub(crate) fn sized_as(other: &Self) -> Self {
+        let bytes = Vec::with_capacity(other.bytes.len());
+        let records = Vec::with_capacity(other.records.len());
+        Self { bytes, records, ..Self::default() }
+    }
+
+    /// Memory it takes when it is empty.
+    pub(crate) fn footprint(&self) -> usize {
+        self.bytes.capacity() + self.records.capacity() * size_of::<Record>()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.parts.clear();
@@ -276,9 +288,16 @@ impl Outbox {
 
     /// Wakes everyone who waits for room; those who lose the race wait again.
     pub(crate) fn announce_room(&self) {
-        let waiting = std::mem::take(&mut self.lock().waiting);
-        if !waiting.is_empty() {
-            self.room.complete_all(waiting.into_iter().map(|token| (token, ())));
+        let mut inner = self.lock();
+        if inner.waiting.is_empty() {
+            return;
+        }
+        let mut waiting = std::mem::take(&mut inner.waiting);
+        drop(inner);
+        self.room.complete_all(waiting.drain(..).map(|token| (token, ())));
+        let mut inner = self.lock();
+        if inner.waiting.is_empty() {
+            inner.waiting = waiting;
         }
     }
 

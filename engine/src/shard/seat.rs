@@ -25,6 +25,8 @@ use crate::{Delivery, Error, Outcome, Returned};
 pub(super) struct Kept {
     /// The segment without its records; back from the socket when `Some`.
     segment: Option<Segment>,
+    /// Its records, confirmed before it came back.
+    records: Vec<Record>,
     /// What it counts in the channel's send budget.
     size: usize,
     /// How far its bytes were handed to the kernel.
@@ -47,7 +49,10 @@ pub(super) struct Seat {
     sending: bool,
     /// Publications of an older epoch that leave before newer ones.
     resend: Segment,
+    /// By their size, the largest last.
     spares: Vec<Segment>,
+    /// Memory of the spares.
+    spare_bytes: usize,
     shelves: Vec<Shelf>,
     /// Scratch of `settle`.
     done: Vec<(Vec<Record>, Shelf)>,
@@ -55,10 +60,12 @@ pub(super) struct Seat {
 
 /// How much of one channel leaves before others, acknowledgements and heartbeats get their turn.
 const TURN: usize = 256 << 10;
-/// Empty segments kept for the next swap: one being filled, one being sent, one being confirmed.
-const SPARES: usize = 4;
-/// A spare that grew beyond this is given back to the allocator.
-const SPARE_BYTES: usize = 8 << 20;
+/// Empty segments kept for the next swap: as many as may be under way to a broker that confirms
+/// late.
+const SPARES: usize = 1024;
+/// Memory of all of them: a few as large as the default outbox, which is what a fast broker is
+/// given. The largest are given back to the allocator first.
+const SPARE_BYTES: usize = 32 << 20;
 
 impl Seat {
     pub(super) fn new(shared: Arc<ChannelShared>) -> Self {
@@ -75,6 +82,7 @@ impl Seat {
             sending: false,
             resend: Segment::default(),
             spares: Vec::new(),
+            spare_bytes: 0,
             shelves: Vec::new(),
             done: Vec::new(),
         }
@@ -118,7 +126,13 @@ impl Seat {
     pub(super) fn take(&mut self) -> (Segment, Option<Shelf>) {
         let mut segment = if self.resend.is_empty() {
             let spare = self.spares.pop().unwrap_or_default();
-            self.shared.outbox.take(spare)
+            self.spare_bytes -= spare.footprint();
+            let segment = self.shared.outbox.take(spare);
+            if self.spares.is_empty() {
+                // The next one will hold about as much; grown at once, not by doubling.
+                self.recycle(Segment::sized_as(&segment));
+            }
+            segment
         } else {
             std::mem::take(&mut self.resend)
         };
@@ -132,17 +146,18 @@ impl Seat {
         let size = segment.size();
         self.shared.outbox.hold(size);
         let shelf = self.shelves.pop().unwrap_or_default();
-        shelf.replace(Kept { segment: None, size, written: 0 });
+        shelf.replace(Kept { size, ..Kept::default() });
         self.ledger.absorb(std::mem::take(&mut segment.records), Shelf::clone(&shelf));
         (segment, Some(shelf))
     }
 
     /// A segment has left, up to `written` (all of it unless the connection was lost).
-    pub(super) fn sent(&mut self, segment: Segment, shelf: Option<Shelf>, written: usize) {
+    pub(super) fn sent(&mut self, mut segment: Segment, shelf: Option<Shelf>, written: usize) {
         self.sending = false;
         match shelf {
             // The ledger let go of it: confirmed while its write was still ending.
             Some(shelf) if Rc::strong_count(&shelf) == 1 => {
+                segment.records = shelf.take().records;
                 self.shelves.push(shelf);
                 self.recycle(segment);
             }
@@ -155,10 +170,16 @@ impl Seat {
         }
     }
 
+    /// Keeps a segment for the next swap. The largest is used first: the small ones would grow one
+    /// after another.
     fn recycle(&mut self, mut segment: Segment) {
-        if self.spares.len() < SPARES && segment.bytes.capacity() <= SPARE_BYTES {
-            segment.clear();
-            self.spares.push(segment);
+        segment.clear();
+        let footprint = segment.footprint();
+        let place = self.spares.partition_point(|spare| spare.footprint() <= footprint);
+        self.spares.insert(place, segment);
+        self.spare_bytes += footprint;
+        while self.spares.len() > SPARES || self.spare_bytes > SPARE_BYTES {
+            self.spare_bytes -= self.spares.pop().map_or(0, |spare| spare.footprint());
         }
     }
 
@@ -190,6 +211,8 @@ impl Seat {
                 segment.records = records;
                 self.recycle(segment);
                 self.shelves.push(shelf);
+            } else {
+                shelf.borrow_mut().records = records;
             }
         }
         self.done = done;
@@ -292,7 +315,7 @@ impl Seat {
         let mut survivors = Segment::default();
         let mut freed = 0;
         self.ledger.reset(|records, shelf| {
-            let Kept { segment, size, written } = shelf.take();
+            let Kept { segment, size, written, .. } = shelf.take();
             freed += size;
             let mut start = 0;
             for (index, record) in records.iter().enumerate() {

@@ -1,0 +1,60 @@
+//! Waiting for what becomes of a publication.
+//!
+//! Invariant: a publication that is waited for in vain and has not left yet never leaves.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::shard::{ChannelShared, Ticket, TicketError, Token, block_on};
+use crate::{Error, Outcome};
+
+/// The outcome of a publication, to be awaited or waited for. Dropping it waits no longer; the
+/// publication goes its way.
+#[must_use = "a dropped confirm waits for nothing"]
+pub struct Confirm {
+    /// `None` where nothing more will be known.
+    pending: Option<(Ticket<Outcome>, Arc<ChannelShared>)>,
+}
+
+impl Confirm {
+    pub(crate) fn new(pending: Option<(Ticket<Outcome>, Arc<ChannelShared>)>) -> Self {
+        Self { pending }
+    }
+
+    /// Parks this thread until the outcome is known.
+    #[must_use]
+    pub fn wait(self) -> Outcome {
+        block_on(self)
+    }
+}
+
+impl Future for Confirm {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let Some((ticket, channel)) = &mut self.pending else {
+            return Poll::Ready(Outcome::Sent);
+        };
+        let token = ticket.token();
+        let Poll::Ready(answer) = Pin::new(ticket).poll(cx) else { return Poll::Pending };
+        Poll::Ready(answer.unwrap_or_else(|error| unanswered(channel, token, error)))
+    }
+}
+
+/// What became of a publication that was waited for in vain; if it has not left yet, it never will.
+pub(crate) fn unanswered(channel: &ChannelShared, token: Token, error: TicketError) -> Outcome {
+    let withdrawn = channel.outbox.withdraw(token);
+    let error = match error {
+        TicketError::TimedOut => Error::timed_out("the broker's confirm"),
+        TicketError::Aborted => Error::stopped(),
+    };
+    if withdrawn { Outcome::NotSent(error) } else { Outcome::MaybeSent(error) }
+}
+
+impl std::fmt::Debug for Confirm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Confirm").finish_non_exhaustive()
+    }
+}
