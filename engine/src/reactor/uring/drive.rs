@@ -13,7 +13,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -21,12 +21,11 @@ use tokio::task::LocalSet;
 
 use super::ring::{File, Ring};
 use super::wakeup::Wakeup;
-use crate::reactor;
 
-/// How long a ring that has become silent is waited for.
-const SILENCE: Duration = Duration::from_millis(1);
-/// How long tokio may be without a turn, and so how late its timers may be.
+/// How long tokio may be without a turn while there is traffic, and so how late its timers may be.
 const SPELL: Duration = Duration::from_millis(2);
+/// The same in turns without traffic.
+const TURNS: usize = 64;
 
 /// What a shard and its sockets share.
 pub(super) struct Driver {
@@ -34,14 +33,14 @@ pub(super) struct Driver {
     wakeup: Arc<Wakeup>,
     /// Wants the next turn not to sleep.
     restless: RefCell<Option<Waker>>,
-    /// When the ring brought something last.
-    active: Cell<Option<Instant>>,
+    /// The ring has brought something since the last alarm.
+    is_lively: Cell<bool>,
 }
 
 impl Driver {
     pub(super) fn new(ring: Ring) -> io::Result<Self> {
         let (ring, wakeup) = (Rc::new(ring), Arc::new(Wakeup::new()?));
-        Ok(Self { ring, wakeup, restless: RefCell::default(), active: Cell::default() })
+        Ok(Self { ring, wakeup, restless: RefCell::default(), is_lively: Cell::default() })
     }
 
     pub(super) fn ring(&self) -> &Rc<Ring> {
@@ -83,33 +82,39 @@ impl Driver {
         self.wakeup.entered(outer.waker());
         self.wakeup.run();
         self.ring.tell(false);
-        self.take_turn(Duration::ZERO);
-        let mut now = reactor::now();
-        let until = now + SPELL;
-        loop {
+        self.take_turn(false);
+        let mut must = false;
+        for turns in 1.. {
             self.wakeup.run();
             if let Poll::Ready(result) = tasks.as_mut().poll(&mut Context::from_waker(waker)) {
                 return Poll::Ready(result);
             }
             let restless = self.restless.take();
-            let sleeps = restless.is_none() && self.is_active(now) && self.wakeup.sleep_in_ring();
-            let wait = if sleeps { SILENCE.min(until - now) } else { Duration::ZERO };
-            self.take_turn(wait);
-            now = reactor::now();
+            let is_lively = self.is_lively.get();
+            if is_lively {
+                self.ring.set_alarm(SPELL);
+            }
+            self.take_turn(is_lively && restless.is_none() && self.wakeup.sleep_in_ring());
             if let Some(waker) = restless {
                 waker.wake();
             }
-            if now >= until || !self.is_active(now) {
-                ready!(self.rest(outer, notice, now >= until));
+            must |= turns % TURNS == 0 && !is_lively;
+            if self.ring.is_over() {
+                must = true;
+                self.is_lively.set(false);
+            }
+            if must || !self.is_lively.get() {
+                ready!(self.rest(outer, notice, must));
             }
         }
+        unreachable!("the turns are endless")
     }
 
     /// Leaves the thread to tokio, because nothing happens or because it must have its turn;
     /// `Ready` if something has happened meanwhile.
     fn rest(&self, outer: &mut Context<'_>, notice: &AsyncFd<OwnedFd>, must: bool) -> Poll<()> {
         self.ring.tell(true);
-        let is_quiet = self.take_turn(Duration::ZERO) == 0 && self.wakeup.sleep_in_tokio();
+        let is_quiet = self.take_turn(false) == 0 && self.wakeup.sleep_in_tokio();
         if is_quiet {
             while let Poll::Ready(Ok(mut told)) = notice.poll_read_ready(outer) {
                 told.clear_ready();
@@ -124,19 +129,14 @@ impl Driver {
         Poll::Ready(())
     }
 
-    fn take_turn(&self, wait: Duration) -> usize {
-        self.ring.enter(wait);
+    fn take_turn(&self, waits: bool) -> usize {
+        self.ring.enter(waits);
         self.wakeup.awake();
         let count = self.ring.reap();
         if count > 0 {
-            self.active.set(Some(reactor::now()));
+            self.is_lively.set(true);
         }
         count
-    }
-
-    /// Whether the ring brought something of late.
-    fn is_active(&self, now: Instant) -> bool {
-        self.ring.can_wait() && self.active.get().is_some_and(|active| now < active + SILENCE)
     }
 }
 
@@ -144,6 +144,6 @@ impl Driver {
 async fn listen(ring: Rc<Ring>, wakeup: Arc<Wakeup>) {
     let mut count = vec![0; 8];
     loop {
-        count = ring.read(File::Alarm(Arc::clone(&wakeup)), count).await.1.owned();
+        count = ring.read(File::Event(Arc::clone(&wakeup)), count).await.1.owned();
     }
 }

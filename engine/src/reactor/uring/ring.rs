@@ -18,7 +18,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::types::{Fd, Timespec};
 use io_uring::{IoUring, opcode, squeue};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
@@ -37,7 +37,6 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(in crate::reactor) struct Ring {
     inner: RefCell<Inner>,
     notice: OwnedFd,
-    can_wait: bool,
 }
 
 struct Inner {
@@ -46,7 +45,21 @@ struct Inner {
     free: Vec<u32>,
     pending: usize,
     woken: Vec<Waker>,
+    alarm: Alarm,
+    /// What the entry of an alarm refers to, until it is submitted.
+    span: Box<Timespec>,
 }
+
+/// A timer that ends a wait; one for many waits, because setting one costs more than a wait.
+#[derive(Clone, Copy, PartialEq)]
+enum Alarm {
+    Off,
+    Set,
+    Over,
+}
+
+/// Not the number of a slot.
+const ALARM: u64 = u64::MAX;
 
 enum Slot {
     Free,
@@ -88,14 +101,14 @@ impl Buffer {
 #[derive(Clone)]
 pub(super) enum File {
     Socket(Rc<TcpStream>),
-    Alarm(Arc<Wakeup>),
+    Event(Arc<Wakeup>),
 }
 
 impl File {
     fn fd(&self) -> Fd {
         Fd(match self {
             Self::Socket(socket) => socket.as_raw_fd(),
-            Self::Alarm(wakeup) => wakeup.event().as_raw_fd(),
+            Self::Event(wakeup) => wakeup.event().as_raw_fd(),
         })
     }
 
@@ -104,7 +117,7 @@ impl File {
         match self {
             // An error means the peer was faster.
             Self::Socket(socket) => drop(socket.shutdown(std::net::Shutdown::Both)),
-            Self::Alarm(wakeup) => wakeup.ring(),
+            Self::Event(wakeup) => wakeup.ring(),
         }
     }
 }
@@ -131,17 +144,18 @@ impl Ring {
     fn of(uring: IoUring) -> io::Result<Self> {
         let notice = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         uring.submitter().register_eventfd(notice.as_raw_fd())?;
-        let can_wait = uring.params().is_feature_ext_arg();
-        let (slots, free, woken) = (Vec::new(), Vec::new(), Vec::new());
-        let inner = RefCell::new(Inner { uring, slots, free, pending: 0, woken });
-        let ring = Self { inner, notice, can_wait };
+        let inner = Inner {
+            uring,
+            slots: Vec::new(),
+            free: Vec::new(),
+            pending: 0,
+            woken: Vec::new(),
+            alarm: Alarm::Off,
+            span: Box::default(),
+        };
+        let ring = Self { inner: RefCell::new(inner), notice };
         ring.tell(false);
         Ok(ring)
-    }
-
-    /// Waiting for a while needs Linux 5.11.
-    pub(super) fn can_wait(&self) -> bool {
-        self.can_wait
     }
 
     /// Written by the kernel when there is something to reap, while [`tell`](Self::tell) asks for
@@ -202,27 +216,43 @@ impl Ring {
         });
         inner.slots[slot as usize] = Slot::Pending { buffer, file, waiting: Waiting::NotYet };
         inner.pending += 1;
-        let entry = entry.user_data(slot.into());
-        while !inner.push(&entry) {
-            inner.submit(|uring| uring.submit());
-        }
+        inner.queue(&entry.user_data(slot.into()));
         Operation { ring: Rc::clone(self), slot: Some(slot) }
     }
 
-    /// Submits what is queued, and waits at most `wait` for a completion.
-    pub(super) fn enter(&self, wait: Duration) {
+    /// Sets the alarm that ends a wait after `span`, unless it is set already.
+    pub(super) fn set_alarm(&self, span: Duration) {
         let mut inner = self.inner.borrow_mut();
-        if wait.is_zero() {
-            let queue = inner.uring.submission();
-            let is_idle = queue.is_empty() && !queue.taskrun() && !queue.cq_overflow();
-            drop(queue);
-            if !is_idle {
-                inner.submit(|uring| uring.submit());
-            }
-        } else {
-            let wait = Timespec::from(wait);
-            let wait = SubmitArgs::new().timespec(&wait);
-            inner.submit(|uring| uring.submitter().submit_with_args(1, &wait));
+        if inner.alarm == Alarm::Set {
+            return;
+        }
+        inner.alarm = Alarm::Set;
+        *inner.span = Timespec::from(span);
+        let entry = opcode::Timeout::new(&raw const *inner.span).build().user_data(ALARM);
+        inner.queue(&entry);
+    }
+
+    /// Whether the alarm went off since it was asked last.
+    pub(super) fn is_over(&self) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        let is_over = inner.alarm == Alarm::Over;
+        if is_over {
+            inner.alarm = Alarm::Off;
+        }
+        is_over
+    }
+
+    /// Submits what is queued; waits for a completion or the alarm, if asked to.
+    pub(super) fn enter(&self, waits: bool) {
+        let mut inner = self.inner.borrow_mut();
+        if waits {
+            return inner.submit(1);
+        }
+        let queue = inner.uring.submission();
+        let is_idle = queue.is_empty() && !queue.taskrun() && !queue.cq_overflow();
+        drop(queue);
+        if !is_idle {
+            inner.submit(0);
         }
     }
 
@@ -240,20 +270,27 @@ impl Ring {
 }
 
 impl Inner {
+    fn queue(&mut self, entry: &squeue::Entry) {
+        while !self.push(entry) {
+            self.submit(0);
+        }
+    }
+
     #[expect(unsafe_code, reason = "an entry refers to memory that the kernel will use")]
     fn push(&mut self, entry: &squeue::Entry) -> bool {
         // SAFETY: the entry refers to a descriptor and to bytes that its slot keeps, unmoved, until
         // its completion was seen: `Vec` and `Bytes` keep their bytes in place when they move, a
         // pending slot gives its buffer to nobody, and a ring that is dropped with pending slots
-        // leaks them.
+        // leaks them. An alarm's entry refers to `span`, which is boxed and changes only while no
+        // alarm is set; the kernel reads it when it is submitted.
         unsafe { self.uring.submission().push(entry) }.is_ok()
     }
 
-    fn submit(&mut self, enter: impl FnOnce(&IoUring) -> io::Result<usize>) {
-        let Err(error) = enter(&self.uring) else { return };
+    fn submit(&mut self, want: usize) {
+        let Err(error) = self.uring.submit_and_wait(want) else { return };
         let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-        // Time is up, a signal came, or completions must be reaped first: all mean the next turn.
-        if !matches!(errno, Some(Errno::TIME | Errno::INTR | Errno::BUSY)) {
+        // A signal came, or completions must be reaped first: both mean the next turn.
+        if !matches!(errno, Some(Errno::INTR | Errno::BUSY)) {
             tracing::warn!(%error, "io_uring_enter failed; it is tried again");
             std::thread::sleep(PAUSE);
         }
@@ -262,6 +299,10 @@ impl Inner {
     fn reap(&mut self) -> usize {
         let mut count = 0;
         for done in self.uring.completion() {
+            if done.user_data() == ALARM {
+                self.alarm = Alarm::Over;
+                continue;
+            }
             count += 1;
             let slot = done.user_data() as u32;
             let ended = std::mem::replace(&mut self.slots[slot as usize], Slot::Free);
@@ -295,10 +336,11 @@ impl Drop for Ring {
             }
         }
         for _ in 0..GOODBYE_TURNS {
-            if self.inner.get_mut().pending == 0 || !self.can_wait {
+            if self.inner.get_mut().pending == 0 {
                 break;
             }
-            self.enter(GOODBYE);
+            self.set_alarm(GOODBYE);
+            self.enter(true);
             self.reap();
         }
         let inner = self.inner.get_mut();
