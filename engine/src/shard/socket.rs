@@ -1,8 +1,8 @@
 //! The joiner: one live socket between `proto` and the reactor. Bytes up, bytes down, and the two
 //! clocks.
 //!
-//! The tasks of a socket share a stream: one reads, one writes, two keep the time. Invariants: one read
-//! and one write in flight; a read is never raced, so whoever wants it to end shuts the socket
+//! The tasks of a socket share a stream: one reads, one writes, two keep the time. Invariants: one
+//! read and one write in flight; a read is never raced, so whoever wants it to end shuts the socket
 //! down; a turn of the writer sends control frames and acknowledgements before publications, and
 //! cuts only between publications.
 
