@@ -48,6 +48,8 @@ struct Inner {
     alarm: Alarm,
     /// What the entry of an alarm refers to, until it is submitted.
     span: Box<Timespec>,
+    /// The kernel refused the last turn, and that was logged.
+    is_refused: bool,
 }
 
 /// A timer that ends a wait; one for many waits, because setting one costs more than a wait.
@@ -152,6 +154,7 @@ impl Ring {
             woken: Vec::new(),
             alarm: Alarm::Off,
             span: Box::default(),
+            is_refused: false,
         };
         let ring = Self { inner: RefCell::new(inner), notice };
         ring.tell(false);
@@ -287,11 +290,16 @@ impl Inner {
     }
 
     fn submit(&mut self, want: usize) {
-        let Err(error) = self.uring.submit_and_wait(want) else { return };
+        let Err(error) = self.uring.submit_and_wait(want) else {
+            self.is_refused = false;
+            return;
+        };
         let errno = error.raw_os_error().map(Errno::from_raw_os_error);
         // A signal came, or completions must be reaped first: both mean the next turn.
         if !matches!(errno, Some(Errno::INTR | Errno::BUSY)) {
-            tracing::warn!(%error, "io_uring_enter failed; it is tried again");
+            if !std::mem::replace(&mut self.is_refused, true) {
+                tracing::warn!(%error, "io_uring_enter failed; it is tried again");
+            }
             std::thread::sleep(PAUSE);
         }
     }
