@@ -151,12 +151,8 @@ impl Publisher {
     ) -> Result<Confirm, PublishError> {
         let payload = body.into();
         let deadline = deadline_in(timeout);
-        loop {
-            match self.attempt(Some(deadline), |scratch| self.render(scratch, &payload)) {
-                Err(PublishError::Full) => self.room(deadline).await?,
-                done => return done,
-            }
-        }
+        let render = |scratch: &mut _| self.render(scratch, &payload);
+        self.until_taken(deadline, || self.attempt(Some(deadline), render)).await
     }
 
     /// [`Publisher::publish`], for threads without a runtime.
@@ -205,8 +201,18 @@ impl Publisher {
         write: impl Fn(&mut Vec<u8>),
     ) -> Result<Confirm, PublishError> {
         let deadline = deadline_in(timeout);
+        let render = |scratch: &mut _| self.render_with(scratch, &write);
+        self.until_taken(deadline, || self.attempt(Some(deadline), render)).await
+    }
+
+    /// Attempts until there is room, or no hope of it before the deadline.
+    pub(crate) async fn until_taken<T>(
+        &self,
+        deadline: Instant,
+        attempt: impl Fn() -> Result<T, PublishError>,
+    ) -> Result<T, PublishError> {
         loop {
-            match self.attempt(Some(deadline), |scratch| self.render_with(scratch, &write)) {
+            match attempt() {
                 Err(PublishError::Full) => self.room(deadline).await?,
                 done => return done,
             }
@@ -214,7 +220,7 @@ impl Publisher {
     }
 
     /// Waits until there may be room.
-    pub(crate) async fn room(&self, deadline: Instant) -> Result<(), PublishError> {
+    async fn room(&self, deadline: Instant) -> Result<(), PublishError> {
         match self.inner.channel.outbox.wait_for_room(deadline).await {
             Ok(()) => Ok(()),
             Err(TicketError::TimedOut) => Err(PublishError::TimedOut),

@@ -65,12 +65,8 @@ impl Reporting {
     ) -> Result<(), PublishError> {
         let payload = body.into();
         let deadline = deadline_in(timeout);
-        loop {
-            match self.attempt(&payload, deadline, cookie) {
-                Err(PublishError::Full) => self.publisher.room(deadline).await?,
-                done => return done,
-            }
-        }
+        let attempt = || self.attempt(&payload, deadline, cookie);
+        self.publisher.until_taken(deadline, attempt).await
     }
 
     fn attempt(

@@ -212,17 +212,12 @@ impl Road {
         if let Some(vanishing) = &self.vanishing {
             vanishing.publishing.declare(&vanishing.exchange).await?;
         }
-        let reporting = match &self.unwatched {
-            Unwatched::Counted(publisher) => {
-                return self.send(publisher, timeout, body).await.map(drop);
+        match &self.unwatched {
+            Unwatched::Counted(publisher) => self.send(publisher, timeout, body).await.map(drop),
+            Unwatched::Reported(reporting) => {
+                reporting.publish(body.payload(), timeout, cookie).await.map_err(not_taken)
             }
-            Unwatched::Reported(reporting) => reporting,
-        };
-        match reporting.try_publish(body.payload(), timeout, cookie) {
-            Err(PublishError::Full) => reporting.publish(body.payload(), timeout, cookie).await,
-            taken => taken,
         }
-        .map_err(not_taken)
     }
 
     /// Publishes at once or not at all: for the shard and the timer, which must not wait. Nobody

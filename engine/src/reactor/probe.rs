@@ -4,10 +4,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::str::FromStr;
-
-use rustix::event::{EventfdFlags, eventfd};
 
 use super::{Epoll, uring};
 
@@ -98,26 +95,9 @@ pub(crate) fn choose(choice: BackendChoice) -> Result<BackendKind, Unavailable> 
     }
 }
 
-/// Sets up a ring and completes one operation on it.
-#[expect(unsafe_code, reason = "pushing an entry by hand is unsafe in io-uring")]
+/// Sets up the ring a shard would have and completes one operation on it.
 fn available() -> Result<(), Unavailable> {
-    let probe = || -> io::Result<()> {
-        let mut ring = io_uring::IoUring::new(4)?;
-        let notice = eventfd(0, EventfdFlags::CLOEXEC)?;
-        ring.submitter().register_eventfd(notice.as_raw_fd())?;
-        let nop = io_uring::opcode::Nop::new().build();
-        // SAFETY: a no-op entry refers to no memory, so nothing must outlive it.
-        unsafe { ring.submission().push(&nop) }.map_err(io::Error::other)?;
-        ring.submit_and_wait(1)?;
-        ring.completion().next().map_or_else(
-            || Err(io::Error::other("no completion arrived")),
-            |done| match done.result() {
-                0.. => Ok(()),
-                errno => Err(io::Error::from_raw_os_error(-errno)),
-            },
-        )
-    };
-    probe().map_err(|error| Unavailable { error })
+    uring::Ring::new().and_then(|ring| ring.probe()).map_err(|error| Unavailable { error })
 }
 
 /// What can be run on either backend.

@@ -36,14 +36,14 @@ pub(crate) trait Listener<T>: Send + Sync {
 pub struct Tickets<T> {
     slab: Mutex<Slab<T>>,
     clock: Arc<Clock>,
-    /// The list of the last batch, to be used again.
-    spare: Mutex<Vec<Notice<T>>>,
 }
 
 struct Slab<T> {
     places: Places<T>,
     wheel: Wheel,
     aborted: bool,
+    /// The list of the last batch, to be used again.
+    spare: Vec<Notice<T>>,
 }
 
 struct Places<T> {
@@ -81,9 +81,8 @@ impl<T: Send + 'static> Tickets<T> {
     pub(crate) fn new(clock: &Arc<Clock>) -> Arc<Self> {
         let wheel = Wheel::new(clock.start());
         let places = Places { slots: Vec::new(), free: Vec::new() };
-        let slab = Slab { places, wheel, aborted: false };
-        let (slab, spare) = (Mutex::new(slab), Mutex::default());
-        let tickets = Arc::new(Self { slab, clock: Arc::clone(clock), spare });
+        let slab = Mutex::new(Slab { places, wheel, aborted: false, spare: Vec::new() });
+        let tickets = Arc::new(Self { slab, clock: Arc::clone(clock) });
         let weak = Arc::downgrade(&tickets);
         clock.watch(weak);
         tickets
@@ -164,11 +163,12 @@ impl<T: Send + 'static> Tickets<T> {
 
     /// Gathers notices under the lock and gives them after it.
     fn notify<R>(&self, gather: impl FnOnce(&mut Slab<T>, &mut Vec<Notice<T>>) -> R) -> R {
-        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut notices = std::mem::take(&mut *spare());
-        let result = gather(&mut self.lock(), &mut notices);
+        let mut slab = self.lock();
+        let mut notices = std::mem::take(&mut slab.spare);
+        let result = gather(&mut slab, &mut notices);
+        drop(slab);
         notices.drain(..).for_each(Notice::give);
-        *spare() = notices;
+        self.lock().spare = notices;
         result
     }
 
@@ -290,7 +290,7 @@ impl<T: Send + 'static> Expires for Tickets<T> {
     }
 
     fn abort(&self) {
-        self.notify(|Slab { places, wheel, aborted }, notices| {
+        self.notify(|Slab { places, wheel, aborted, .. }, notices| {
             *aborted = true;
             for index in 0..places.slots.len() as u32 {
                 wheel.clear(index);

@@ -161,6 +161,16 @@ impl Ring {
         Ok(ring)
     }
 
+    /// Completes one operation, for whoever asks whether the kernel and its filters allow it.
+    pub(in crate::reactor) fn probe(&self) -> io::Result<()> {
+        let mut inner = self.inner.borrow_mut();
+        inner.queue(&opcode::Nop::new().build());
+        inner.uring.submit_and_wait(1)?;
+        let done = inner.uring.completion().next();
+        let done = done.ok_or_else(|| io::Error::other("no completion arrived"))?;
+        answered(done.result()).map(drop)
+    }
+
     /// Written by the kernel when there is something to reap, while [`tell`](Self::tell) asks for
     /// it.
     pub(super) fn notice(&self) -> BorrowedFd<'_> {
@@ -318,8 +328,7 @@ impl Inner {
             let Slot::Pending { buffer, waiting, .. } = ended else {
                 unreachable!("a completion belongs to a pending slot")
             };
-            let result = usize::try_from(done.result())
-                .map_err(|_| io::Error::from_raw_os_error(-done.result()));
+            let result = answered(done.result());
             self.slots[slot as usize] = match waiting {
                 Waiting::Nobody => {
                     self.free.push(slot);
@@ -334,6 +343,11 @@ impl Inner {
         }
         count
     }
+}
+
+/// What a completion says: a length, or a negated errno.
+fn answered(result: i32) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
 
 impl Drop for Ring {

@@ -296,23 +296,22 @@ impl Client {
 /// An error with code and text, if this frame is the broker's close of channel or connection.
 pub(crate) fn refuse_close(frame: &Frame<'_>) -> Result<()> {
     if let Some(frames::CONNECTION_CLOSE | frames::CHANNEL_CLOSE) = frame.method_id() {
-        let mut fields = Fields(&frame.payload[4..]);
-        let code = fields.u16().unwrap_or(0);
-        let text = String::from_utf8_lossy(fields.short().unwrap_or(b"")).into_owned();
-        bail!("the broker closed the channel or connection: {code} {text}");
+        bail!("the broker closed the channel or connection: {}", reason(frame));
     }
     Ok(())
+}
+
+/// Code and text, which closes and returns begin with.
+fn reason(frame: &Frame<'_>) -> String {
+    let mut fields = Fields(&frame.payload[4..]);
+    let code = fields.u16().unwrap_or(0);
+    format!("{code} {}", String::from_utf8_lossy(fields.short().unwrap_or(b"")))
 }
 
 /// An error, if this frame says that a message of ours got nowhere: sent back, or not taken.
 pub(crate) fn refuse_undelivered(frame: &Frame<'_>) -> Result<()> {
     match frame.method_id() {
-        Some(frames::BASIC_RETURN) => {
-            let mut fields = Fields(&frame.payload[4..]);
-            let code = fields.u16().unwrap_or(0);
-            let text = String::from_utf8_lossy(fields.short().unwrap_or(b"")).into_owned();
-            bail!("the broker sent a message back: {code} {text}")
-        }
+        Some(frames::BASIC_RETURN) => bail!("the broker sent a message back: {}", reason(frame)),
         Some(frames::BASIC_NACK) => bail!("the broker did not take a message (basic.nack)"),
         _ => Ok(()),
     }
