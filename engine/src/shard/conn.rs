@@ -12,11 +12,11 @@ use amq_protocol::protocol::AMQPClass;
 use tokio::sync::{Notify, oneshot};
 
 use super::operation::ConsumeRequest;
+use super::places::Token;
 use super::seat::Seat;
 use super::shared::{ChannelShared, ConnectionShared, ConnectionState};
 use super::sink::DeliverySink;
 use super::stats::Stats;
-use super::ticket::Token;
 use super::topology::Topology;
 use crate::proto;
 use crate::{ConnectionConfig, Error, ErrorKind, Outcome, reactor};

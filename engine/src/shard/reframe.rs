@@ -4,7 +4,7 @@
 //! Off the hot path, so everything is copied. Invariant: heads and bodies stay byte for byte what
 //! they were; only the borders between body frames move.
 
-use super::outbox::{Rendered, Segment};
+use super::segment::{Rendered, Segment};
 use crate::wire::{FrameHeader, FrameKind, FrameView, Parsed, write_body_frames};
 
 /// The same publications, in body frames of at most `frame_max` bytes.

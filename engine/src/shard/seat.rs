@@ -11,11 +11,11 @@ use std::sync::Arc;
 use super::acks::Given;
 use super::conn::ConsumerSeat;
 use super::fingerprint::fingerprint;
-use super::outbox::Segment;
+use super::places::Token;
 use super::reframe::reframe;
+use super::segment::Segment;
 use super::shared::ChannelShared;
 use super::sink::Disposition;
-use super::ticket::Token;
 use crate::delivery::Acker;
 use crate::proto::{Answer, Content, Ledger, Record, Unacked};
 use crate::{Delivery, Error, Outcome, Returned};
@@ -124,27 +124,30 @@ impl Seat {
     /// The next segment to send. Its records are in the ledger already if the channel has confirms;
     /// the shelf takes the buffers back when they are sent.
     pub(super) fn take(&mut self) -> (Segment, Option<Shelf>) {
+        let confirms = self.shared.options.confirms;
         let mut segment = if self.resend.is_empty() {
             let spare = self.spares.pop().unwrap_or_default();
             self.spare_bytes -= spare.footprint();
-            let segment = self.shared.outbox.take(spare);
+            let segment = self.shared.outbox.take(spare, confirms);
             if self.spares.is_empty() {
                 // The next one will hold about as much; grown at once, not by doubling.
                 self.recycle(Segment::sized_as(&segment));
             }
             segment
         } else {
+            if confirms {
+                self.shared.outbox.hold(self.resend.size());
+            }
             std::mem::take(&mut self.resend)
         };
         segment.cut(TURN);
         self.sending = true;
-        if !self.shared.options.confirms {
+        if !confirms {
             // Callers fill the next buffer while this one is being sent.
             self.shared.outbox.announce_room();
             return (segment, None);
         }
         let size = segment.size();
-        self.shared.outbox.hold(size);
         let shelf = self.shelves.pop().unwrap_or_default();
         shelf.replace(Kept { size, ..Kept::default() });
         self.ledger.absorb(std::mem::take(&mut segment.records), Shelf::clone(&shelf));

@@ -10,8 +10,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::conn::Conn;
-use super::outbox::Segment;
 use super::seat::Seat;
+use super::segment::Segment;
 use super::stats::Stats;
 use crate::buffer::BufferPool;
 use crate::reactor::{self, Stream};

@@ -1,10 +1,9 @@
 //! One pending answer per ticket: `.await` it in a task, `wait()` for it on a thread, or let a
 //! [`Listener`] hear of it.
 //!
-//! Tickets are slots of a slab, so taking one allocates nothing in steady state. A token is a slot
-//! and its generation: an answer that comes after its ticket was dropped or timed out finds another
-//! generation and is ignored. Invariant: a ticket ends once: answered, timed out, or aborted with
-//! the engine.
+//! Tickets are places of a slab, so taking one allocates nothing in steady state. Invariant: a
+//! ticket ends once: answered, timed out, or aborted with the engine; nobody is told under the
+//! lock.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,24 +12,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::clock::{Clock, Expires};
+use super::places::{Listener, Notice, Places, Slot, State, TicketError, Token, index};
 use super::wheel::Wheel;
-
-/// Why a ticket ended without an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TicketError {
-    /// The deadline passed.
-    #[error("no answer before the deadline")]
-    TimedOut,
-    /// The engine stopped or died; no answer can come.
-    #[error("the engine stopped")]
-    Aborted,
-}
-
-/// Hears of answers that no task or thread waits for.
-pub(crate) trait Listener<T>: Send + Sync {
-    /// The answer, or why there is none. Called once, under no lock, mostly on the shard.
-    fn hear(&self, token: Token, cookie: u64, answer: Result<T, TicketError>);
-}
 
 /// The slab of tickets of one kind of answer.
 pub struct Tickets<T> {
@@ -46,41 +29,11 @@ struct Slab<T> {
     spare: Vec<Notice<T>>,
 }
 
-struct Places<T> {
-    slots: Vec<Slot<T>>,
-    free: Vec<u32>,
-}
-
-struct Slot<T> {
-    generation: u32,
-    state: State<T>,
-}
-
-enum State<T> {
-    Free,
-    Waiting(Option<Waker>),
-    /// Free as soon as it is answered.
-    Heard(Arc<dyn Listener<T>>, u64),
-    Done(Result<T, TicketError>),
-}
-
-/// A place in the slab; the number that comes back with the answer.
-pub type Token = u64;
-
-fn token(slot: u32, generation: u32) -> Token {
-    u64::from(generation) << 32 | u64::from(slot + 1)
-}
-
-/// The slot of a token that was given out.
-fn index(token: Token) -> u32 {
-    (token as u32) - 1
-}
-
 impl<T: Send + 'static> Tickets<T> {
     /// An empty slab whose deadlines are watched by `clock`.
     pub(crate) fn new(clock: &Arc<Clock>) -> Arc<Self> {
         let wheel = Wheel::new(clock.start());
-        let places = Places { slots: Vec::new(), free: Vec::new() };
+        let places = Places::new();
         let slab = Mutex::new(Slab { places, wheel, aborted: false, spare: Vec::new() });
         let tickets = Arc::new(Self { slab, clock: Arc::clone(clock) });
         let weak = Arc::downgrade(&tickets);
@@ -234,51 +187,6 @@ impl<T> Slab<T> {
     }
 }
 
-impl<T> Places<T> {
-    fn slot(&mut self, token: Token) -> Option<&mut Slot<T>> {
-        let index = (token as u32).checked_sub(1)?;
-        let slot = self.slots.get_mut(index as usize)?;
-        (slot.generation == (token >> 32) as u32).then_some(slot)
-    }
-
-    fn occupy(&mut self, state: State<T>) -> Token {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, state: State::Free });
-            (self.slots.len() - 1) as u32
-        });
-        let entry = &mut self.slots[slot as usize];
-        entry.state = state;
-        token(slot, entry.generation)
-    }
-
-    /// Ends a wait; says who is to be told.
-    fn end(&mut self, index: u32, answer: Result<T, TicketError>) -> Option<Notice<T>> {
-        let slot = &mut self.slots[index as usize];
-        let token = token(index, slot.generation);
-        match &mut slot.state {
-            State::Free | State::Done(_) => None,
-            State::Waiting(waker) => {
-                let waker = waker.take();
-                slot.state = State::Done(answer);
-                waker.map(Notice::Wake)
-            }
-            State::Heard(..) => {
-                let State::Heard(listener, cookie) = self.release(index) else {
-                    unreachable!("just matched");
-                };
-                Some(Notice::Tell { listener, token, cookie, answer })
-            }
-        }
-    }
-
-    fn release(&mut self, index: u32) -> State<T> {
-        let slot = &mut self.slots[index as usize];
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(index);
-        std::mem::replace(&mut slot.state, State::Free)
-    }
-}
-
 impl<T: Send + 'static> Expires for Tickets<T> {
     fn expire(&self, now: Instant) -> bool {
         self.notify(|Slab { places, wheel, .. }, notices| {
@@ -303,28 +211,6 @@ impl<T: Send + 'static> Expires for Tickets<T> {
 impl<T> std::fmt::Debug for Tickets<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tickets").finish_non_exhaustive()
-    }
-}
-
-/// Who is to be told of an answer, gathered under a lock and told after it.
-enum Notice<T> {
-    Wake(Waker),
-    Tell {
-        listener: Arc<dyn Listener<T>>,
-        token: Token,
-        cookie: u64,
-        answer: Result<T, TicketError>,
-    },
-}
-
-impl<T> Notice<T> {
-    fn give(self) {
-        match self {
-            Self::Wake(waker) => waker.wake(),
-            Self::Tell { listener, token, cookie, answer } => {
-                listener.hear(token, cookie, answer);
-            }
-        }
     }
 }
 

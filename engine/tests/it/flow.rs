@@ -1,13 +1,13 @@
 //! Who waits for whom: full outboxes, full inboxes, prefetch, acknowledgements, heartbeats, leaks.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leveret_engine::loopback::{Loopback, LoopbackConfig};
 use leveret_engine::{
-    Channel, ChannelOptions, Connection, ConnectionState, Consume, Consumer, Delivery, ErrorKind,
-    Outcome, Properties, PublishError, block_on,
+    Channel, ChannelOptions, Connection, ConnectionState, Consume, Consumer, Delivery,
+    DeliverySink, Disposition, ErrorKind, Outcome, Properties, PublishError, block_on,
 };
 
 use crate::peer::{Peer, peer};
@@ -151,6 +151,45 @@ fn dropped_confirms_and_consumers_leave_nothing_behind() {
 }
 
 // ---- the road up
+
+/// Counts deliveries and lets the shard acknowledge them when it likes.
+struct Patient(Arc<AtomicUsize>);
+
+impl DeliverySink for Patient {
+    fn deliver(&mut self, _: Delivery) -> Disposition {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Disposition::AckSoon
+    }
+
+    fn ended(&mut self, _: Option<leveret_engine::Error>) {}
+}
+
+#[test]
+fn acknowledgements_that_may_wait_arrive_with_and_without_company() {
+    let (engine, peer) = (engine(), loopback());
+    // No heartbeat takes them along.
+    let mut config = config_of(&peer);
+    config.heartbeat = Duration::ZERO;
+    let connection = engine.connect_blocking(config).unwrap();
+    let other = engine.connect_blocking(config_of(&peer)).unwrap();
+    let publishing = channel(&other);
+    queue(&publishing, "q");
+    let mut sent = 0;
+    // With prefetch the next delivery waits for the acknowledgement, so nothing is kept back.
+    for consuming in [channel(&connection), prefetching(&connection, 1)] {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let sink = Box::new(Patient(Arc::clone(&seen)));
+        let consumer = block_on(consuming.consume_with(Consume::from_queue("q"), sink)).unwrap();
+        for count in [1, 3, 200] {
+            fill(&publishing, "q", count);
+            sent += count;
+            until("all are acknowledged", || peer.stats().acked == sent as u64);
+        }
+        assert_eq!(seen.load(Ordering::SeqCst), 204);
+        drop(consumer);
+        block_on(consuming.close()).unwrap();
+    }
+}
 
 #[test]
 fn a_slow_consumer_stops_the_reading_while_heartbeats_go_on() {

@@ -126,6 +126,7 @@ fn prefetch_holds_deliveries_back_until_they_are_acknowledged() {
     }
     assert_eq!(client.delivery().body, [0]);
     assert_eq!(client.delivery().body, [1]);
+    client.sync();
     assert_eq!(loopback.queue_len("/", "q"), Some(3));
     ack(&mut client, 1, false);
     assert_eq!(client.delivery().body, [2]);

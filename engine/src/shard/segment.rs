@@ -1,0 +1,170 @@
+//! Publications in the form they are sent in: the bytes of many, and a record of each.
+//!
+//! Invariant: bytes and records describe the same publications in the same order. Not here: locks,
+//! room and wake-ups (`outbox`).
+
+use bytes::Bytes;
+
+use crate::proto::Record;
+use crate::wire::frame::put_frame_header;
+use crate::wire::{FRAME_END, FrameKind, body_frame_max};
+
+/// A body that rides along as a counted part instead of being copied.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Where in the segment's bytes it belongs.
+    pub(crate) at: usize,
+    pub(crate) body: Bytes,
+}
+
+/// Publications in the form they are sent in.
+#[derive(Debug, Default)]
+pub(crate) struct Segment {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) records: Vec<Record>,
+    /// Ends of publications at which the writer may turn to something else; see `cut`.
+    pub(crate) cuts: Vec<usize>,
+    part_bytes: usize,
+}
+
+impl Segment {
+    /// Marks where sending may be interrupted: at publication ends, about every `step` bytes.
+    pub(crate) fn cut(&mut self, step: usize) {
+        let mut from = 0;
+        while let Some(last) = self.records.last().filter(|last| from < last.end as usize) {
+            let near = self.records.partition_point(|record| record.end as usize <= from + step);
+            let fits = near.checked_sub(1).map_or(0, |index| self.records[index].end as usize);
+            let whole = self.records.get(near).unwrap_or(last).end as usize;
+            from = if fits > from { fits } else { whole };
+            self.cuts.push(from);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Bytes it keeps in memory.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len() + self.part_bytes
+    }
+
+    /// An empty one with memory for as much as `other` holds.
+    pub(crate) fn sized_as(other: &Self) -> Self {
+        let bytes = Vec::with_capacity(other.bytes.len());
+        let records = Vec::with_capacity(other.records.len());
+        Self { bytes, records, ..Self::default() }
+    }
+
+    /// Memory it takes when it is empty.
+    pub(crate) fn footprint(&self) -> usize {
+        self.bytes.capacity() + self.records.capacity() * size_of::<Record>()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.parts.clear();
+        self.records.clear();
+        self.cuts.clear();
+        self.part_bytes = 0;
+    }
+
+    /// Appends publication `index` of `other`.
+    pub(crate) fn push_from(&mut self, other: &Self, records: &[Record], index: usize) {
+        let start = index.checked_sub(1).map_or(0, |before| records[before].end as usize);
+        let end = records[index].end as usize;
+        let base = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes[start..end]);
+        for part in other.parts.iter().filter(|part| (start..end).contains(&part.at)) {
+            self.part_bytes += part.body.len();
+            self.parts.push(Part { at: base + part.at - start, body: part.body.clone() });
+        }
+        let end = end_of(&self.bytes);
+        self.records.push(Record { end, ..records[index] });
+    }
+
+    pub(super) fn push(&mut self, publication: &Rendered, record: Record) {
+        let base = self.bytes.len();
+        self.bytes.extend_from_slice(&publication.frames);
+        for (at, body) in &publication.parts {
+            self.part_bytes += body.len();
+            self.parts.push(Part { at: base + at, body: body.clone() });
+        }
+        self.records.push(Record { end: end_of(&self.bytes), ..record });
+    }
+
+    /// Drops what was withdrawn while it waited.
+    pub(super) fn without_settled(&self) -> Self {
+        let mut kept = Self::default();
+        for (index, record) in self.records.iter().enumerate() {
+            if !record.settled {
+                kept.push_from(self, &self.records, index);
+            }
+        }
+        kept
+    }
+}
+
+fn end_of(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).expect("an outbox is bounded far below 4 GiB")
+}
+
+/// One publication as its caller rendered it, in a scratch that is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Rendered {
+    pub(crate) frames: Vec<u8>,
+    /// Bodies that are not in `frames`, and where they belong.
+    pub(crate) parts: Vec<(usize, Bytes)>,
+    /// The frame size it was cut for.
+    pub(crate) frame_max: u32,
+    pub(crate) fingerprint: u32,
+}
+
+impl Rendered {
+    pub(crate) fn clear(&mut self, frame_max: u32) {
+        self.frames.clear();
+        self.parts.clear();
+        self.frame_max = frame_max;
+        self.fingerprint = 0;
+    }
+
+    /// Appends the frames of a large body, without its bytes.
+    pub(crate) fn attach(&mut self, channel: u16, body: &Bytes) {
+        let room = body_frame_max(self.frame_max);
+        for start in (0..body.len()).step_by(room) {
+            let end = body.len().min(start + room);
+            put_frame_header(&mut self.frames, FrameKind::Body, channel, (end - start) as u32);
+            self.parts.push((self.frames.len(), body.slice(start..end)));
+            self.frames.push(FRAME_END);
+        }
+    }
+
+    /// Makes the rendered body frames a part: all but the last octet, which stays behind it.
+    pub(crate) fn detach(&mut self, head: usize) {
+        let body = self.frames.len() - 1;
+        let rendered = Bytes::from(std::mem::take(&mut self.frames));
+        self.frames.extend_from_slice(&rendered[..head]);
+        self.frames.push(FRAME_END);
+        self.parts.push((head, rendered.slice(head..body)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_are_at_publication_ends() {
+        let mut segment = Segment::default();
+        for size in [3, 3, 3, 20, 1] {
+            let publication = Rendered { frames: vec![0; size], ..Rendered::default() };
+            let (end, fingerprint, token) = (0, 0, 0);
+            let (mandatory, retain, settled) = (false, false, false);
+            let record = Record { end, fingerprint, token, mandatory, retain, settled };
+            segment.push(&publication, record);
+        }
+        segment.cut(7);
+        assert_eq!(segment.cuts, [6, 9, 29, 30], "a publication larger than a step stays whole");
+    }
+}
