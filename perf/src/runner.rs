@@ -1,9 +1,11 @@
 //! Runs a plan: each workload by each subject, interleaved in pairs, in windows.
 //!
 //! A run is warm-up, the measured window, and a short window that counts system calls, because
-//! counting slows them. Invariant: a run ends, whatever the broker does: without progress for
-//! `STALL` it is an error. Not here: what figures mean (`metrics.rs`) and how they look
-//! (`report/`).
+//! counting slows them. Where nothing is waited for, buffers of the kernel and of the client may
+//! hold a second's worth of messages; the rate is then of the whole run, from its first message
+//! until the receiver has worked through the last one and answered the close behind it. Invariant:
+//! a run ends, whatever the broker does: without progress for `STALL` it is an error. Not here:
+//! what figures mean (`metrics.rs`) and how they look (`report/`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,13 +105,19 @@ impl Plan {
         let seconds = (clock::now() - start).as_secs_f64();
         let used = meter.read().since(used_before);
         let (done, errors) = crew.counts();
-        let (messages, errors) = (done - done_before, errors - errors_before);
-        if messages == 0 {
+        let in_window = (done - done_before, errors - errors_before);
+        if in_window.0 == 0 {
             bail!("no message got through in {seconds:.1} s");
         }
+        let per_msg = |used: u64| used as f64 / in_window.0 as f64;
 
         let syscalls_per_msg = syscalls(&meter, &mut crew, apart)?;
-        let latency = crew.finish(GRACE)?;
+        let finished = crew.finish(GRACE)?;
+        let ((messages, errors), seconds) = if workload.is_handed_over() {
+            (finished.counts, finished.took.as_secs_f64())
+        } else {
+            (in_window, seconds)
+        };
         Ok(Run {
             workload: workload.name.to_owned(),
             subject: subject.name().to_owned(),
@@ -122,10 +130,10 @@ impl Plan {
             errors,
             seconds,
             rate_per_s: messages as f64 / seconds,
-            client_cpu_us_per_msg: Some(used.cpu_ns as f64 / 1000.0 / messages as f64),
-            allocations_per_msg: Some(used.allocations as f64 / messages as f64),
+            client_cpu_us_per_msg: Some(per_msg(used.cpu_ns) / 1000.0),
+            allocations_per_msg: Some(per_msg(used.allocations)),
             syscalls_per_msg,
-            latency_us: metrics::latency(&latency),
+            latency_us: metrics::latency(&finished.latency),
         })
     }
 }

@@ -30,11 +30,12 @@ pub(crate) struct Run {
     pub(crate) threads: usize,
     /// Operations in flight at once.
     pub(crate) outstanding: Option<usize>,
-    /// Messages finished in the measured window.
+    /// Messages finished in the measured window; in the whole run where nothing is waited for.
     pub(crate) messages: u64,
-    /// Messages refused, returned or timed out in the measured window.
+    /// Messages refused, returned or timed out meanwhile.
     pub(crate) errors: u64,
-    /// Length of the measured window.
+    /// Length of the measured window; where nothing is waited for, from the first message until the
+    /// receiver has worked through the last one.
     pub(crate) seconds: f64,
     pub(crate) rate_per_s: f64,
     pub(crate) client_cpu_us_per_msg: Option<f64>,

@@ -75,7 +75,22 @@ impl Probe {
 }
 
 /// How a worker ended.
-type Ending = (Result<()>, Histogram<u64>);
+struct Ending {
+    result: Result<()>,
+    latency: Histogram<u64>,
+    began: Instant,
+    ended: Instant,
+}
+
+/// What a run came to.
+pub(crate) struct Finished {
+    /// Latencies of all workers.
+    pub(crate) latency: Histogram<u64>,
+    /// Messages finished and failed, from the first one.
+    pub(crate) counts: (u64, u64),
+    /// From the first worker's start until the last one returned.
+    pub(crate) took: Duration,
+}
 
 /// The worker threads of one run.
 pub(crate) struct Crew {
@@ -108,9 +123,11 @@ impl Crew {
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
+                let began = clock::now();
                 let result = work(&mut probe);
+                let (latency, ended) = (probe.latency, clock::now());
                 // The runner may have given up on us; then nobody wants the figures.
-                let _ = report.send((result, probe.latency));
+                let _ = report.send(Ending { result, latency, began, ended });
             })
             .context("a worker thread does not start")?;
         Ok(())
@@ -132,31 +149,35 @@ impl Crew {
     pub(crate) fn watch(&mut self, pause: Duration) -> Result<()> {
         match self.endings.recv_timeout(pause) {
             Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok((result, _)) => {
+            Ok(ending) => {
                 self.ended += 1;
-                result?;
+                ending.result?;
                 Err(anyhow!("a worker stopped before its time"))
             }
             Err(RecvTimeoutError::Disconnected) => Err(anyhow!("all workers are gone")),
         }
     }
 
-    /// Ends the run: workers get until `grace` to return; their latencies are merged.
-    pub(crate) fn finish(mut self, grace: Duration) -> Result<Histogram<u64>> {
+    /// Ends the run: workers get until `grace` to return; what they did is merged.
+    pub(crate) fn finish(mut self, grace: Duration) -> Result<Finished> {
         self.enter(Phase::Done);
         let deadline = clock::now() + grace;
-        let mut all = empty_histogram();
+        let mut latency = empty_histogram();
+        let mut span: Option<(Instant, Instant)> = None;
         while self.ended < self.tallies.len() {
             let left = deadline.saturating_duration_since(clock::now());
-            let (result, latency) = self
+            let ending = self
                 .endings
                 .recv_timeout(left)
                 .map_err(|_| anyhow!("a worker did not stop within {grace:?}"))?;
             self.ended += 1;
-            result?;
-            all.add(&latency).context("histograms have one shape")?;
+            ending.result?;
+            latency.add(&ending.latency).context("histograms have one shape")?;
+            let (began, ended) = span.unwrap_or((ending.began, ending.ended));
+            span = Some((began.min(ending.began), ended.max(ending.ended)));
         }
-        Ok(all)
+        let took = span.map_or(Duration::ZERO, |(began, ended)| ended - began);
+        Ok(Finished { latency, counts: self.counts(), took })
     }
 }
 
@@ -193,7 +214,9 @@ mod tests {
         while crew.counts() != (15, 3) {
             crew.watch(Duration::from_millis(1)).expect("nobody ends early");
         }
-        assert!(crew.finish(GRACE).expect("all return").is_empty());
+        let finished = crew.finish(GRACE).expect("all return");
+        assert!(finished.latency.is_empty());
+        assert_eq!(finished.counts, (15, 3));
     }
 
     #[test]
@@ -218,9 +241,27 @@ mod tests {
         while crew.counts().0 < 2 {
             std::thread::yield_now();
         }
-        let latency = crew.finish(GRACE).expect("returns");
+        let latency = crew.finish(GRACE).expect("returns").latency;
         assert_eq!(latency.len(), 1);
         assert!((latency.max() as f64 / 250_000.0 - 1.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_run_takes_until_its_last_worker_returned() {
+        let mut crew = Crew::new();
+        let farewell = Duration::from_millis(30);
+        for wait in [farewell, Duration::ZERO] {
+            let work = move |probe: &mut Probe| {
+                probe.done(1);
+                while probe.running() {
+                    std::thread::yield_now();
+                }
+                std::thread::sleep(wait);
+                Ok(())
+            };
+            crew.spawn("worker", work).expect("threads start");
+        }
+        assert!(crew.finish(GRACE).expect("all return").took >= farewell);
     }
 
     #[test]

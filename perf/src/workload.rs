@@ -61,6 +61,11 @@ impl Workload {
         use Operation::{Call, Cast, CastConfirmed, Fanout, Notify};
         matches!(self.operation, Cast | CastConfirmed | Fanout | Call | Notify)
     }
+
+    /// Whether a message is done when it is handed over, long before its receiver has taken it.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        matches!(self.operation, Operation::Publish | Operation::Cast)
+    }
 }
 
 impl fmt::Display for Workload {

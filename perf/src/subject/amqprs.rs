@@ -48,7 +48,11 @@ impl Subject for Amqprs {
         crew.spawn("amqprs-0", move |probe| {
             let done = runtime.block_on(async {
                 match work {
-                    PlainWork::Publish => publish(&channel, &queue, &body, probe).await,
+                    PlainWork::Publish => {
+                        publish(&channel, &queue, &body, probe).await?;
+                        // Answered behind everything that was published.
+                        Ok(connection.clone().close().await?)
+                    }
                     PlainWork::Confirmed => confirmed(&channel, &queue, &body, window, probe).await,
                     PlainWork::Consume => consume(&channel, &queue, probe).await,
                     PlainWork::Call => call(&channel, &queue, &body, window, probe).await,

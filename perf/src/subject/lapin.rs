@@ -42,7 +42,11 @@ impl Subject for Lapin {
         crew.spawn("lapin-0", move |probe| {
             let done = runtime.block_on(async {
                 match work {
-                    PlainWork::Publish => publish(&channel, &queue, &body, probe).await,
+                    PlainWork::Publish => {
+                        publish(&channel, &queue, &body, probe).await?;
+                        // Answered behind everything that was published.
+                        Ok(connection.close(200, "done".into()).await?)
+                    }
                     PlainWork::Confirmed => confirmed(&channel, &queue, &body, window, probe).await,
                     PlainWork::Consume => consume(&channel, &queue, probe).await,
                     PlainWork::Call => call(&channel, &queue, &body, window, probe).await,
