@@ -12,7 +12,9 @@ use crate::shard::{
     ChannelShared, Refused, Rendered, Ticket, TicketError, Token, block_on, deadline_in,
     fingerprint,
 };
-use crate::wire::{Ids, Properties, Publish, Template, open_body, seal_body};
+use crate::wire::{
+    FrameHeader, Ids, Properties, Publish, Template, open_body, seal_body, write_body_frames,
+};
 use crate::{Confirm, Error, ErrorKind, RefusalSink, Reporting};
 
 /// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy
@@ -46,6 +48,16 @@ pub enum PublishError {
     /// The channel or the connection was closed.
     #[error(transparent)]
     Closed(Error),
+}
+
+impl From<Refused> for PublishError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full => Self::Full,
+            Refused::FrameMax => unreachable!("rendered again"),
+            Refused::Closed(error) => Self::Closed(error),
+        }
+    }
 }
 
 /// Publishes to one route with one set of properties. Clones share a channel, and with it the order
@@ -136,7 +148,7 @@ impl Publisher {
         timeout: Duration,
     ) -> Result<Confirm, PublishError> {
         let payload = body.into();
-        self.attempt(self.deadline(timeout), |scratch| self.render(scratch, &payload))
+        self.attempt(self.deadline(timeout), |token| self.append(token, &payload))
     }
 
     /// Takes `body` into the outbox, waiting for room; the confirm ends at `timeout` at the latest
@@ -151,8 +163,8 @@ impl Publisher {
     ) -> Result<Confirm, PublishError> {
         let payload = body.into();
         let deadline = deadline_in(timeout);
-        let render = |scratch: &mut _| self.render(scratch, &payload);
-        self.until_taken(deadline, || self.attempt(Some(deadline), render)).await
+        let append = |token| self.append(token, &payload);
+        self.until_taken(deadline, || self.attempt(Some(deadline), append)).await
     }
 
     /// [`Publisher::publish`], for threads without a runtime.
@@ -165,7 +177,7 @@ impl Publisher {
         timeout: Duration,
     ) -> Result<Confirm, PublishError> {
         let payload = body.into();
-        match self.attempt(self.deadline(timeout), |scratch| self.render(scratch, &payload)) {
+        match self.attempt(self.deadline(timeout), |token| self.append(token, &payload)) {
             Err(PublishError::Full) => block_on(self.publish(payload, timeout)),
             done => done,
         }
@@ -185,7 +197,7 @@ impl Publisher {
         timeout: Duration,
         write: impl Fn(&mut Vec<u8>),
     ) -> Result<Confirm, PublishError> {
-        self.attempt(self.deadline(timeout), |scratch| self.render_with(scratch, &write))
+        self.attempt(self.deadline(timeout), |token| self.append_with(token, &write))
     }
 
     /// [`Publisher::publish`] of a body that `write` appends.
@@ -201,8 +213,8 @@ impl Publisher {
         write: impl Fn(&mut Vec<u8>),
     ) -> Result<Confirm, PublishError> {
         let deadline = deadline_in(timeout);
-        let render = |scratch: &mut _| self.render_with(scratch, &write);
-        self.until_taken(deadline, || self.attempt(Some(deadline), render)).await
+        let append = |token| self.append_with(token, &write);
+        self.until_taken(deadline, || self.attempt(Some(deadline), append)).await
     }
 
     /// Attempts until there is room, or no hope of it before the deadline.
@@ -245,17 +257,46 @@ impl Publisher {
     fn attempt(
         &self,
         deadline: Option<Instant>,
-        render: impl Fn(&mut Rendered),
+        append: impl Fn(Token) -> Result<(), PublishError>,
     ) -> Result<Confirm, PublishError> {
         let channel = &self.inner.channel;
         let ticket = self.has_ticket().then(|| channel.connection.outcomes.open(deadline));
-        self.append(ticket.as_ref().map_or(0, Ticket::token), render)?;
+        append(ticket.as_ref().map_or(0, Ticket::token))?;
         Ok(Confirm::new(ticket.map(|ticket| (ticket, Arc::clone(channel)))))
     }
 
-    /// Renders into the thread's scratch and appends it to the outbox; `token` is told what becomes
-    /// of it.
-    pub(crate) fn append(
+    /// Appends a body that exists to the outbox; `token` is told what becomes of it.
+    pub(crate) fn append(&self, token: Token, payload: &Payload<'_>) -> Result<(), PublishError> {
+        let Inner { channel, template, route, .. } = &*self.inner;
+        let body = payload.as_slice();
+        let fingerprint = if route.mandatory {
+            fingerprint(&route.exchange, &route.routing_key, std::iter::once(body))
+        } else {
+            0
+        };
+        if body.len() <= LARGE {
+            let record = self.record(token, fingerprint);
+            return Ok(channel.outbox.push_body(template, body, record)?);
+        }
+        self.append_rendered(token, |scratch| {
+            scratch.fingerprint = fingerprint;
+            template.render(body.len() as u64, &mut scratch.frames);
+            if let Payload::Shared(body) = payload {
+                scratch.attach(channel.number, body);
+            } else {
+                let frame_max = scratch.frame_max;
+                write_body_frames(&mut scratch.frames, channel.number, body, frame_max);
+            }
+        })
+    }
+
+    /// Appends a body that `write` writes.
+    fn append_with(&self, token: Token, write: &impl Fn(&mut Vec<u8>)) -> Result<(), PublishError> {
+        self.append_rendered(token, |scratch| self.render_with(scratch, write))
+    }
+
+    /// Renders into the thread's scratch and appends it to the outbox.
+    fn append_rendered(
         &self,
         token: Token,
         render: impl Fn(&mut Rendered),
@@ -266,50 +307,21 @@ impl Publisher {
         let pushed = loop {
             scratch.clear(channel.outbox.frame_max());
             render(&mut scratch);
-            let record = Record {
-                end: 0,
-                fingerprint: scratch.fingerprint,
-                token,
-                mandatory: self.inner.route.mandatory,
-                retain: self.retain,
-                settled: false,
-            };
-            match channel.outbox.push(&scratch, record) {
+            match channel.outbox.push(&scratch, self.record(token, scratch.fingerprint)) {
                 Err(Refused::FrameMax) => {}
-                Err(Refused::Full) => break Err(PublishError::Full),
-                Err(Refused::Closed(error)) => break Err(PublishError::Closed(error)),
-                Ok(()) => break Ok(()),
+                pushed => break pushed,
             }
         };
         scratch.clear(0);
         if scratch.frames.capacity() <= SCRATCH_BYTES {
             SCRATCH.with(|cell| cell.set(Some(scratch)));
         }
-        pushed
+        Ok(pushed?)
     }
 
-    pub(crate) fn render(&self, scratch: &mut Rendered, payload: &Payload<'_>) {
-        let Inner { channel, template, route, .. } = &*self.inner;
-        let bytes = payload.as_slice();
-        if route.mandatory {
-            let pieces = std::iter::once(bytes);
-            scratch.fingerprint = fingerprint(&route.exchange, &route.routing_key, pieces);
-        }
-        template.render(bytes.len() as u64, &mut scratch.frames);
-        match payload {
-            Payload::Shared(body) if body.len() > LARGE => {
-                scratch.attach(channel.number, body);
-            }
-            _ => {
-                let frame_max = scratch.frame_max;
-                crate::wire::write_body_frames(
-                    &mut scratch.frames,
-                    channel.number,
-                    bytes,
-                    frame_max,
-                );
-            }
-        }
+    fn record(&self, token: Token, fingerprint: u32) -> Record {
+        let (mandatory, retain) = (self.inner.route.mandatory, self.retain);
+        Record { end: 0, fingerprint, token, mandatory, retain, settled: false }
     }
 
     fn render_with(&self, scratch: &mut Rendered, write: &impl Fn(&mut Vec<u8>)) {
@@ -323,7 +335,7 @@ impl Publisher {
             template.render(0, frames);
             let start = open_body(frames);
             write(frames);
-            let body = frames[head + crate::wire::FrameHeader::LEN..].iter().as_slice();
+            let body = frames[head + FrameHeader::LEN..].iter().as_slice();
             let pieces = std::iter::once(body);
             scratch.fingerprint = fingerprint(&route.exchange, &route.routing_key, pieces);
             let len = seal_body(frames, start, number, frame_max);

@@ -76,15 +76,14 @@ impl Reporting {
         cookie: u64,
     ) -> Result<(), PublishError> {
         let channel = &self.report.channel;
-        let render = |scratch: &mut _| self.publisher.render(scratch, payload);
         if !channel.options.confirms {
-            return self.publisher.append(0, render);
+            return self.publisher.append(0, payload);
         }
         let outcomes = &channel.connection.outcomes;
         let token = outcomes
             .open_heard(Some(deadline), Arc::clone(&self.report) as _, cookie)
             .map_err(|_| PublishError::Closed(Error::stopped()))?;
-        match self.publisher.append(token, render) {
+        match self.publisher.append(token, payload) {
             // Where the deadline was faster, the sink has been told.
             Err(error) if outcomes.forget(token) => Err(error),
             _ => Ok(()),

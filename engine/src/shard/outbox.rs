@@ -1,9 +1,9 @@
 //! The road down: one outbox per channel, filled by callers and swapped out whole by the shard.
 //!
-//! Callers render outside the lock; the lock covers room, one copy, one record. Invariants: bytes
-//! and records describe the same publications in the same order; no user code runs under the lock;
-//! whoever makes an outbox non-empty rings the bell. Not here: delivery tags, counted when a
-//! segment is sent.
+//! The lock covers room, one copy, one record: a body that exists is framed in place, what user
+//! code writes is rendered by its caller before. Invariants: bytes and records describe the same
+//! publications in the same order; no user code runs under the lock; whoever makes an outbox
+//! non-empty rings the bell. Not here: delivery tags, counted when a segment is sent.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use super::reframe::reframe;
 use super::segment::{Rendered, Segment};
 use super::ticket::{Ticket, Tickets};
 use crate::proto::Record;
+use crate::wire::{FRAME_OVERHEAD, Template};
 use crate::{Error, reactor};
 
 /// Why a publication was not taken.
@@ -63,24 +64,48 @@ impl Outbox {
         self.frame_max.load(Ordering::Acquire)
     }
 
-    /// Takes a publication in, or says why not.
+    /// Takes in a publication its caller has rendered, or says why not.
     pub(crate) fn push(&self, publication: &Rendered, record: Record) -> Result<(), Refused> {
-        let mut inner = self.lock();
-        if let Some(error) = &inner.closed {
-            return Err(Refused::Closed(error.clone()));
-        }
+        let body: usize = publication.parts.iter().map(|(_, body)| body.len()).sum();
+        let mut inner = self.admit(publication.frames.len() + body)?;
         if publication.frame_max > self.frame_max() {
             return Err(Refused::FrameMax);
         }
-        let body: usize = publication.parts.iter().map(|(_, body)| body.len()).sum();
-        let size = publication.frames.len() + body;
+        inner.segment.push(publication, record);
+        self.taken(inner);
+        Ok(())
+    }
+
+    /// Takes in a small body that exists, framed on the spot, or says why not.
+    pub(crate) fn push_body(
+        &self,
+        template: &Template,
+        body: &[u8],
+        record: Record,
+    ) -> Result<(), Refused> {
+        let mut inner = self.admit(template.len() + body.len() + FRAME_OVERHEAD as usize)?;
+        inner.segment.push_body(template, body, self.frame_max(), record);
+        self.taken(inner);
+        Ok(())
+    }
+
+    /// The lock, if there is room for `size` bytes.
+    fn admit(&self, size: usize) -> Result<MutexGuard<'_, Inner>, Refused> {
+        let inner = self.lock();
+        if let Some(error) = &inner.closed {
+            return Err(Refused::Closed(error.clone()));
+        }
         let used = inner.segment.size() + self.held.load(Ordering::Relaxed);
         // A publication larger than the bound passes alone, or it could never pass.
         if used > 0 && used + size > self.bytes_max {
             return Err(Refused::Full);
         }
-        let first = inner.segment.is_empty();
-        inner.segment.push(publication, record);
+        Ok(inner)
+    }
+
+    /// A publication was added.
+    fn taken(&self, inner: MutexGuard<'_, Inner>) {
+        let first = inner.segment.records.len() == 1;
         if first {
             self.filled.store(true, Ordering::Release);
         }
@@ -88,7 +113,6 @@ impl Outbox {
         if first {
             self.bell.ring();
         }
-        Ok(())
     }
 
     /// A ticket that is answered when there may be room again.

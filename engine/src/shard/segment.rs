@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::proto::Record;
 use crate::wire::frame::put_frame_header;
-use crate::wire::{FRAME_END, FrameKind, body_frame_max};
+use crate::wire::{FRAME_END, FrameKind, Template, body_frame_max, write_body_frames};
 
 /// A body that rides along as a counted part instead of being copied.
 #[derive(Debug)]
@@ -91,6 +91,19 @@ impl Segment {
             self.part_bytes += body.len();
             self.parts.push(Part { at: base + at, body: body.clone() });
         }
+        self.records.push(Record { end: end_of(&self.bytes), ..record });
+    }
+
+    /// Appends a body that exists, in frames of `frame_max` at most.
+    pub(super) fn push_body(
+        &mut self,
+        template: &Template,
+        body: &[u8],
+        frame_max: u32,
+        record: Record,
+    ) {
+        template.render(body.len() as u64, &mut self.bytes);
+        write_body_frames(&mut self.bytes, template.channel(), body, frame_max);
         self.records.push(Record { end: end_of(&self.bytes), ..record });
     }
 

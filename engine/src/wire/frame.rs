@@ -10,7 +10,7 @@
 //! are not looked at here; a heartbeat may carry one, and it is the reader's to ignore.
 
 use super::WireError;
-use super::cursor::{len_u32, put_u16, put_u32};
+use super::cursor::len_u32;
 
 /// The octet behind every payload.
 pub const FRAME_END: u8 = 0xCE;
@@ -204,9 +204,8 @@ pub fn write_frame(
 /// Appends the seven bytes of a header whose size is known.
 #[inline]
 pub fn put_frame_header(out: &mut Vec<u8>, kind: FrameKind, channel: u16, size: u32) {
-    out.push(kind as u8);
-    put_u16(out, channel);
-    put_u32(out, size);
+    let ([c0, c1], [s0, s1, s2, s3]) = (channel.to_be_bytes(), size.to_be_bytes());
+    out.extend_from_slice(&[kind as u8, c0, c1, s0, s1, s2, s3]);
 }
 
 #[cfg(test)]
