@@ -9,8 +9,7 @@ use bytes::Bytes;
 use crate::connection::Lease;
 use crate::proto::Record;
 use crate::shard::{
-    ChannelShared, Refused, Rendered, Ticket, TicketError, Token, block_on, deadline_in,
-    fingerprint,
+    ChannelShared, Refused, Rendered, TicketError, Token, block_on, deadline_in, fingerprint,
 };
 use crate::wire::{
     FrameHeader, Ids, Properties, Publish, Template, open_body, seal_body, write_body_frames,
@@ -253,16 +252,20 @@ impl Publisher {
         self.watched && self.inner.channel.options.confirms
     }
 
-    /// Publishes with a ticket of its own.
+    /// Publishes, with a ticket of its own where somebody may wait for it.
+    #[inline]
     fn attempt(
         &self,
         deadline: Option<Instant>,
         append: impl Fn(Token) -> Result<(), PublishError>,
     ) -> Result<Confirm, PublishError> {
+        if !self.has_ticket() {
+            return append(0).map(|()| Confirm::new(None));
+        }
         let channel = &self.inner.channel;
-        let ticket = self.has_ticket().then(|| channel.connection.outcomes.open(deadline));
-        append(ticket.as_ref().map_or(0, Ticket::token))?;
-        Ok(Confirm::new(ticket.map(|ticket| (ticket, Arc::clone(channel)))))
+        let ticket = channel.connection.outcomes.open(deadline);
+        append(ticket.token())?;
+        Ok(Confirm::new(Some((ticket, Arc::clone(channel)))))
     }
 
     /// Appends a body that exists to the outbox; `token` is told what becomes of it.
@@ -276,7 +279,7 @@ impl Publisher {
         };
         if body.len() <= LARGE {
             let record = self.record(token, fingerprint);
-            return Ok(channel.outbox.push_body(template, body, record)?);
+            return channel.outbox.push_body(template, body, record).map_err(PublishError::from);
         }
         self.append_rendered(token, |scratch| {
             scratch.fingerprint = fingerprint;

@@ -46,6 +46,14 @@ struct Inner {
     closed: Option<Error>,
 }
 
+impl Inner {
+    /// Why there is no room.
+    #[cold]
+    fn refusal(&self) -> Refused {
+        self.closed.as_ref().map_or(Refused::Full, |error| Refused::Closed(error.clone()))
+    }
+}
+
 impl Outbox {
     pub(crate) fn new(bell: Arc<Doorbell>, room: Arc<Tickets<()>>, bytes_max: usize) -> Self {
         Self {
@@ -67,7 +75,10 @@ impl Outbox {
     /// Takes in a publication its caller has rendered, or says why not.
     pub(crate) fn push(&self, publication: &Rendered, record: Record) -> Result<(), Refused> {
         let body: usize = publication.parts.iter().map(|(_, body)| body.len()).sum();
-        let mut inner = self.admit(publication.frames.len() + body)?;
+        let mut inner = self.lock();
+        if !self.has_room(&inner, publication.frames.len() + body) {
+            return Err(inner.refusal());
+        }
         if publication.frame_max > self.frame_max() {
             return Err(Refused::FrameMax);
         }
@@ -83,27 +94,24 @@ impl Outbox {
         body: &[u8],
         record: Record,
     ) -> Result<(), Refused> {
-        let mut inner = self.admit(template.len() + body.len() + FRAME_OVERHEAD as usize)?;
+        let mut inner = self.lock();
+        if !self.has_room(&inner, template.len() + body.len() + FRAME_OVERHEAD as usize) {
+            return Err(inner.refusal());
+        }
         inner.segment.push_body(template, body, self.frame_max(), record);
         self.taken(inner);
         Ok(())
     }
 
-    /// The lock, if there is room for `size` bytes.
-    fn admit(&self, size: usize) -> Result<MutexGuard<'_, Inner>, Refused> {
-        let inner = self.lock();
-        if let Some(error) = &inner.closed {
-            return Err(Refused::Closed(error.clone()));
-        }
+    #[inline]
+    fn has_room(&self, inner: &Inner, size: usize) -> bool {
         let used = inner.segment.size() + self.held.load(Ordering::Relaxed);
         // A publication larger than the bound passes alone, or it could never pass.
-        if used > 0 && used + size > self.bytes_max {
-            return Err(Refused::Full);
-        }
-        Ok(inner)
+        inner.closed.is_none() && (used == 0 || used + size <= self.bytes_max)
     }
 
     /// A publication was added.
+    #[inline]
     fn taken(&self, inner: MutexGuard<'_, Inner>) {
         let first = inner.segment.records.len() == 1;
         if first {

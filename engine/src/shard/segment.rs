@@ -95,6 +95,7 @@ impl Segment {
     }
 
     /// Appends a body that exists, in frames of `frame_max` at most.
+    #[inline]
     pub(super) fn push_body(
         &mut self,
         template: &Template,

@@ -19,12 +19,22 @@ pub fn body_frame_max(frame_max: u32) -> usize {
 }
 
 /// Appends `body` as body frames on `channel`.
+#[inline]
 pub fn write_body_frames(out: &mut Vec<u8>, channel: u16, body: &[u8], frame_max: u32) {
-    for chunk in body.chunks(body_frame_max(frame_max)) {
-        put_frame_header(out, FrameKind::Body, channel, len_u32(chunk.len()));
-        out.extend_from_slice(chunk);
-        out.push(FRAME_END);
+    let room = body_frame_max(frame_max);
+    if body.len() > room {
+        body.chunks(room).for_each(|piece| write_body_frame(out, channel, piece));
+    } else if !body.is_empty() {
+        write_body_frame(out, channel, body);
     }
+}
+
+#[inline]
+fn write_body_frame(out: &mut Vec<u8>, channel: u16, piece: &[u8]) {
+    out.reserve(piece.len() + FRAME_OVERHEAD as usize);
+    put_frame_header(out, FrameKind::Body, channel, len_u32(piece.len()));
+    out.extend_from_slice(piece);
+    out.push(FRAME_END);
 }
 
 /// Makes room for the header of the first body frame; the caller then appends the body and calls
