@@ -39,7 +39,8 @@ impl Server {
         let program = std::env::current_exe().context("this program has no path")?;
         let child = Command::new(program)
             .args(["--backend", &serving.backend.to_string()])
-            .args(["--executor", &serving.executor.to_string(), "answer-calls"])
+            .args(["--executor", &serving.executor.to_string()])
+            .args(["--busy-poll", &serving.busy_poll.to_string(), "answer-calls"])
             .args(["--subject", subject, "--queue", queue, "--number", &n.to_string()])
             // What there is to warn of, the parent has said.
             .env("RUST_LOG", "error")

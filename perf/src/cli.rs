@@ -37,6 +37,9 @@ pub(crate) struct Cli {
     /// Where the suite's Leveret servers answer calls
     #[arg(long, value_name = "NAME", default_value = "threads")]
     pub(crate) executor: ExecutorName,
+    /// Microseconds Leveret's shards look for work before they sleep
+    #[arg(long, value_name = "US", default_value_t = 0)]
+    pub(crate) busy_poll: u64,
     #[command(subcommand)]
     pub(crate) mode: Option<Mode>,
 }
@@ -44,7 +47,8 @@ pub(crate) struct Cli {
 impl Cli {
     /// How the suite's Leveret servers run.
     pub(crate) fn serving(&self) -> Serving {
-        Serving { backend: self.backend, executor: self.executor }
+        let (backend, executor, busy_poll) = (self.backend, self.executor, self.busy_poll);
+        Serving { backend, executor, busy_poll }
     }
 }
 
@@ -250,10 +254,11 @@ mod tests {
     #[test]
     fn a_server_of_the_suite_is_told_how_to_run() {
         let cli = parsed(
-            "x --backend epoll --executor inline answer-calls --subject a --queue q --number 0",
+            "x --backend epoll --executor inline --busy-poll 5 \
+             answer-calls --subject a --queue q --number 0",
         );
-        let expected = Serving { backend: BackendName::Epoll, executor: ExecutorName::Inline };
-        assert_eq!(cli.serving(), expected);
+        let (backend, executor) = (BackendName::Epoll, ExecutorName::Inline);
+        assert_eq!(cli.serving(), Serving { backend, executor, busy_poll: 5 });
         assert_eq!(parsed("x").executor, ExecutorName::Threads);
     }
 

@@ -104,6 +104,8 @@ impl fmt::Display for ExecutorName {
 pub(crate) struct Serving {
     pub(crate) backend: BackendName,
     pub(crate) executor: ExecutorName,
+    /// Microseconds a shard looks for work before it sleeps.
+    pub(crate) busy_poll: u64,
 }
 
 #[cfg(test)]

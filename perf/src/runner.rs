@@ -214,7 +214,11 @@ mod tests {
             pairs,
             seconds,
             payload_bytes: 20,
-            serving: Serving { backend: BackendName::Auto, executor: ExecutorName::Threads },
+            serving: Serving {
+                backend: BackendName::Auto,
+                executor: ExecutorName::Threads,
+                busy_poll: 0,
+            },
             broker: Place::local(([127, 0, 0, 1], 1).into()),
         }
     }
