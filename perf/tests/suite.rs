@@ -45,6 +45,22 @@ fn a_run_into_the_sink_is_measured_and_written() {
 }
 
 #[test]
+fn where_io_uring_is_denied_one_line_says_why_epoll_runs() {
+    let output = Command::new("python3")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../.ci/support/no_uring.py"))
+        .args(["EPERM", env!("CARGO_BIN_EXE_leveret-perf")])
+        .args(["--only", "engine-publish-sink", "--seconds", "0.1"])
+        .output()
+        .expect("python3 starts");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("backend epoll"));
+    let log = text(&output.stderr);
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    let [warning] = warnings[..] else { panic!("one line, not {}: {log}", warnings.len()) };
+    assert!(warning.contains("epoll") && warning.contains("Operation not permitted"), "{warning}");
+}
+
+#[test]
 fn the_floor_is_measured_beside_us_on_the_embedded_broker() {
     let arguments = [
         "--only",
