@@ -11,9 +11,7 @@ use crate::proto::Record;
 use crate::shard::{
     ChannelShared, Refused, Rendered, TicketError, Token, block_on, deadline_in, fingerprint,
 };
-use crate::wire::{
-    FrameHeader, Ids, Properties, Publish, Template, open_body, seal_body, write_body_frames,
-};
+use crate::wire::{FrameHeader, Ids, Properties, Publish, Template, open_body, seal_body};
 use crate::{Confirm, Error, ErrorKind, RefusalSink, Reporting};
 
 /// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy
@@ -47,6 +45,17 @@ pub enum PublishError {
     /// The channel or the connection was closed.
     #[error(transparent)]
     Closed(Error),
+}
+
+#[cold]
+fn head_too_large(needs: usize, agreed: u32) -> PublishError {
+    PublishError::Closed(Error::new(
+        ErrorKind::Config,
+        format!(
+            "the properties need a frame of {needs} bytes and the broker agreed to {agreed}; \
+             shorten the headers or raise the broker's frame_max"
+        ),
+    ))
 }
 
 impl From<Refused> for PublishError {
@@ -190,7 +199,7 @@ impl Publisher {
     /// `Full`, `Closed`.
     ///
     /// # Panics
-    /// If `write` shortens the buffer it is given, or publishes through this method itself.
+    /// If `write` shortens the buffer it is given.
     pub fn try_publish_with(
         &self,
         timeout: Duration,
@@ -199,7 +208,7 @@ impl Publisher {
         self.attempt(self.deadline(timeout), |token| self.append_with(token, &write))
     }
 
-    /// [`Publisher::publish`] of a body that `write` appends.
+    /// [`Publisher::publish`] of a body that `write` appends, anew after every wait for room.
     ///
     /// # Errors
     /// `TimedOut`, `Closed`.
@@ -277,20 +286,28 @@ impl Publisher {
         } else {
             0
         };
-        if body.len() <= LARGE {
-            let record = self.record(token, fingerprint);
-            return channel.outbox.push_body(template, body, record).map_err(PublishError::from);
-        }
-        self.append_rendered(token, |scratch| {
-            scratch.fingerprint = fingerprint;
-            template.render(body.len() as u64, &mut scratch.frames);
-            if let Payload::Shared(body) = payload {
-                scratch.attach(channel.number, body);
-            } else {
-                let frame_max = scratch.frame_max;
-                write_body_frames(&mut scratch.frames, channel.number, body, frame_max);
+        match payload {
+            Payload::Shared(shared) if body.len() > LARGE => {
+                self.append_rendered(token, |scratch| {
+                    scratch.fingerprint = fingerprint;
+                    template.render(body.len() as u64, &mut scratch.frames);
+                    scratch.attach(channel.number, shared);
+                })
             }
-        })
+            _ => {
+                self.check_head()?;
+                let record = self.record(token, fingerprint);
+                channel.outbox.push_body(template, body, record).map_err(PublishError::from)
+            }
+        }
+    }
+
+    /// A broker may agree to smaller frames than the properties need.
+    #[inline]
+    fn check_head(&self) -> Result<(), PublishError> {
+        let (needs, agreed) =
+            (self.inner.template.frame_len_max(), self.inner.channel.outbox.frame_max());
+        if needs > agreed as usize { Err(head_too_large(needs, agreed)) } else { Ok(()) }
     }
 
     /// Appends a body that `write` writes.
@@ -304,6 +321,7 @@ impl Publisher {
         token: Token,
         render: impl Fn(&mut Rendered),
     ) -> Result<(), PublishError> {
+        self.check_head()?;
         let channel = &self.inner.channel;
         // Taken out, so that a body writer may itself publish elsewhere.
         let mut scratch = SCRATCH.with(Cell::take).unwrap_or_default();

@@ -22,6 +22,7 @@ pub(crate) fn describe() -> Machine {
         memory_mib: field("/proc/meminfo", "MemTotal").and_then(|text| mib(&text)),
         backend: None,
         executor: None,
+        busy_poll_us: 0,
         broker: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: COMMIT.map(str::to_owned),

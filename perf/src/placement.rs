@@ -3,6 +3,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
+
+use leveret_engine::EngineConfig;
 
 /// Shards and their CPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +109,15 @@ pub(crate) struct Serving {
     pub(crate) executor: ExecutorName,
     /// Microseconds a shard looks for work before it sleeps.
     pub(crate) busy_poll: u64,
+}
+
+impl Serving {
+    /// The engine's configuration, apart from its cores.
+    pub(crate) fn engine(self) -> EngineConfig {
+        EngineConfig::default()
+            .with_backend(self.backend.into())
+            .with_busy_poll(Duration::from_micros(self.busy_poll))
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //! A run is warm-up, the measured window, and a short window that counts system calls, because
 //! counting slows them. Where nothing is waited for, buffers of the kernel and of the client may
 //! hold a second's worth of messages; the rate is then of the whole run, from its first message
-//! until the receiver has worked through the last one and answered the close behind it. Invariant:
-//! a run ends, whatever the broker does: without progress for `STALL` it is an error. Not here:
-//! what figures mean (`metrics.rs`) and how they look (`report/`).
+//! until the receiver has worked through the last one and answered the close behind it, the other
+//! two windows included. Invariant: a run ends, whatever the broker does: without progress for
+//! `STALL` it is an error. Not here: what figures mean (`metrics.rs`) and how they look
+//! (`report/`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,15 +21,16 @@ use crate::placement::Serving;
 use crate::progress::Progress;
 use crate::sample::Run;
 use crate::stage::{Crew, Phase};
+use crate::subject::DRAIN;
 use crate::subject::{Job, Subject};
 use crate::usage::Meter;
 use crate::workload::Workload;
 
 /// Without a single message for so long, the broker counts as dead.
 const STALL: Duration = Duration::from_secs(10);
-/// How long workers get to notice the end of a run; they may wait in a call of their own for
-/// `STALL`.
-const GRACE: Duration = Duration::from_secs(15);
+/// How long workers get to end: they may wait in a call of their own for `STALL`, and then for the
+/// receiver to work through what they have handed over.
+const GRACE: Duration = Duration::from_secs(15).saturating_add(DRAIN);
 /// How often progress is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 

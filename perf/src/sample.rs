@@ -83,6 +83,8 @@ pub(crate) struct Machine {
     pub(crate) backend: Option<String>,
     /// Where its servers answered calls.
     pub(crate) executor: Option<String>,
+    /// Microseconds its shards looked for work before they slept.
+    pub(crate) busy_poll_us: u64,
     /// Product and version of the broker.
     pub(crate) broker: Option<String>,
     /// Version of this tool.

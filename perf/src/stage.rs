@@ -20,7 +20,7 @@ const LATENCY_MAX_NS: u64 = 60_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Phase {
-    /// Caches, pools and the broker get warm; nothing is kept.
+    /// Caches, pools and the broker get warm; only what is handed over is counted from here on.
     Warmup,
     /// Rates, CPU and latencies are taken.
     Measured,

@@ -26,6 +26,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     let mut outcome = Outcome { machine: machine::describe(), ..Outcome::default() };
     outcome.machine.backend = subjects.first().and_then(|subject| subject.backend());
     outcome.machine.executor = Some(cli.executor.to_string());
+    outcome.machine.busy_poll_us = cli.busy_poll;
 
     let needs_broker = workloads.iter().any(|workload| workload.peer == Peer::Broker);
     let (broker, _embedded) = match &cli.url {

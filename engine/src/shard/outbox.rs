@@ -32,7 +32,7 @@ pub(crate) struct Outbox {
     bell: Arc<Doorbell>,
     filled: AtomicBool,
     frame_max: AtomicU32,
-    /// Bytes that were sent and are kept until confirmed.
+    /// Bytes that were taken and are kept until confirmed.
     held: AtomicUsize,
     bytes_max: usize,
     room: Arc<Tickets<()>>,
@@ -42,11 +42,18 @@ pub(crate) struct Outbox {
 struct Inner {
     segment: Segment,
     withdrawn: usize,
+    /// Publications of a lost connection, which leave before newer ones.
+    resend: Segment,
+    resend_withdrawn: usize,
     waiting: Vec<Token>,
     closed: Option<Error>,
 }
 
 impl Inner {
+    fn size(&self) -> usize {
+        self.segment.size() + self.resend.size()
+    }
+
     /// Why there is no room.
     #[cold]
     fn refusal(&self) -> Refused {
@@ -105,7 +112,7 @@ impl Outbox {
 
     #[inline]
     fn has_room(&self, inner: &Inner, size: usize) -> bool {
-        let used = inner.segment.size() + self.held.load(Ordering::Relaxed);
+        let used = inner.size() + self.held.load(Ordering::Relaxed);
         // A publication larger than the bound passes alone, or it could never pass.
         inner.closed.is_none() && (used == 0 || used + size <= self.bytes_max)
     }
@@ -113,7 +120,7 @@ impl Outbox {
     /// A publication was added.
     #[inline]
     fn taken(&self, inner: MutexGuard<'_, Inner>) {
-        let first = inner.segment.records.len() == 1;
+        let first = inner.segment.records.len() == 1 && inner.resend.is_empty();
         if first {
             self.filled.store(true, Ordering::Release);
         }
@@ -127,7 +134,7 @@ impl Outbox {
     pub(crate) fn wait_for_room(&self, deadline: std::time::Instant) -> Ticket<()> {
         let ticket = self.room.open(Some(deadline));
         let mut inner = self.lock();
-        let used = inner.segment.size() + self.held.load(Ordering::Relaxed);
+        let used = inner.size() + self.held.load(Ordering::Relaxed);
         if used == 0 || inner.closed.is_some() {
             drop(inner);
             self.room.complete_all(std::iter::once((ticket.token(), ())));
@@ -137,31 +144,50 @@ impl Outbox {
         ticket
     }
 
-    /// Takes back a publication that has not left yet; true when it surely was not sent.
+    /// Takes back a publication that has not left yet; true when it surely was not sent. One that
+    /// may have been, on a connection that was lost, is not sent again.
     pub(crate) fn withdraw(&self, token: Token) -> bool {
         let mut inner = self.lock();
-        let found = inner.segment.records.iter_mut().find(|r| r.token == token && !r.settled);
-        let Some(record) = found else { return false };
-        record.settled = true;
-        inner.withdrawn += 1;
-        true
+        if inner.segment.settle(token) {
+            inner.withdrawn += 1;
+            return true;
+        }
+        if inner.resend.settle(token) {
+            inner.resend_withdrawn += 1;
+        }
+        false
+    }
+
+    /// Publications of a lost connection: they leave again, before all that wait.
+    pub(crate) fn send_again(&self, mut survivors: Segment) {
+        if survivors.is_empty() {
+            return;
+        }
+        let mut inner = self.lock();
+        survivors.append(&inner.resend);
+        inner.resend = survivors;
+        self.filled.store(true, Ordering::Release);
     }
 
     pub(crate) fn is_filled(&self) -> bool {
         self.filled.load(Ordering::Acquire)
     }
 
-    /// Swaps the waiting publications for an empty segment. With `hold` they count until they are
-    /// released. The shard's half.
+    /// Swaps the publications that leave next for an empty segment. With `hold` they count until
+    /// they are released. The shard's half.
     pub(crate) fn take(&self, spare: Segment, hold: bool) -> Segment {
         let mut inner = self.lock();
-        let segment = std::mem::replace(&mut inner.segment, spare);
-        let withdrawn = std::mem::take(&mut inner.withdrawn);
+        let (segment, withdrawn) = if inner.resend.is_empty() {
+            (std::mem::replace(&mut inner.segment, spare), std::mem::take(&mut inner.withdrawn))
+        } else {
+            let withdrawn = std::mem::take(&mut inner.resend_withdrawn);
+            (std::mem::replace(&mut inner.resend, spare), withdrawn)
+        };
         if hold {
             // Under the lock, or there would seem to be room meanwhile.
-            self.hold(segment.size());
+            self.held.fetch_add(segment.size(), Ordering::Relaxed);
         }
-        self.filled.store(false, Ordering::Release);
+        self.filled.store(!inner.segment.is_empty(), Ordering::Release);
         drop(inner);
         if withdrawn == 0 {
             return segment;
@@ -173,11 +199,8 @@ impl Outbox {
         left
     }
 
-    /// Bytes are kept until their confirms come.
-    pub(crate) fn hold(&self, bytes: usize) {
-        self.held.fetch_add(bytes, Ordering::Relaxed);
-    }
-
+    /// Bytes are kept no longer.
+    ///
     /// Those who wait are woken once half of the budget is free: waking them for every confirm
     /// would make each of them publish, and sleep, one publication at a time.
     pub(crate) fn release(&self, bytes: usize) {
@@ -207,6 +230,7 @@ impl Outbox {
         let mut inner = self.lock();
         if frame_max < self.frame_max() {
             inner.segment = reframe(&inner.segment, channel, frame_max);
+            inner.resend = reframe(&inner.resend, channel, frame_max);
         }
         self.frame_max.store(frame_max, Ordering::Release);
         drop(inner);
@@ -218,11 +242,12 @@ impl Outbox {
         self.announce_room();
     }
 
-    /// Nothing is taken any more; what still waits is given back.
-    pub(crate) fn close(&self, error: Error) -> Segment {
+    /// Nothing is taken any more; what still waits is given back: what never left, and what was to
+    /// leave again.
+    pub(crate) fn close(&self, error: Error) -> (Segment, Segment) {
         let mut inner = self.lock();
         inner.closed.get_or_insert(error);
-        let left = std::mem::take(&mut inner.segment);
+        let left = (std::mem::take(&mut inner.segment), std::mem::take(&mut inner.resend));
         self.filled.store(false, Ordering::Release);
         drop(inner);
         self.announce_room();
@@ -309,12 +334,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_again_leaves_first_and_counts() {
+        let outbox = outbox(10);
+        outbox.push(&rendered(b"first", &[]), record(1)).unwrap();
+        let lost = outbox.take(Segment::default(), true);
+        outbox.push(&rendered(b"new", &[]), record(2)).unwrap();
+        outbox.send_again(lost);
+        outbox.release(5);
+        let full = outbox.push(&rendered(b"xyz", &[]), record(3));
+        assert!(matches!(full, Err(Refused::Full)), "8 of 10 bytes");
+        let segment = outbox.take(Segment::default(), true);
+        assert_eq!(segment.bytes, b"first");
+        // Lost once more: older than what waits, and withdrawn meanwhile.
+        outbox.send_again(segment);
+        outbox.release(5);
+        assert!(!outbox.withdraw(1), "it may have been sent");
+        assert!(outbox.is_filled());
+        assert!(outbox.take(Segment::default(), true).is_empty());
+        assert!(outbox.is_filled());
+        assert_eq!(outbox.take(Segment::default(), true).bytes, b"new");
+        assert!(!outbox.is_filled());
+        outbox.push(&rendered(b"7 bytes", &[]), record(4)).unwrap();
+    }
+
+    #[test]
     fn a_closed_outbox_says_why() {
         let outbox = outbox(100);
         outbox.push(&rendered(b"left", &[]), record(1)).unwrap();
         outbox.refuse(Error::stopped());
         assert!(matches!(outbox.push(&rendered(b"x", &[]), record(2)), Err(Refused::Closed(_))));
-        assert_eq!(outbox.close(Error::stopped()).bytes, b"left");
+        assert_eq!(outbox.close(Error::stopped()).0.bytes, b"left");
         let refused = outbox.push(&rendered(b"x", &[]), record(2));
         assert!(matches!(refused, Err(Refused::Closed(_))));
     }

@@ -1,8 +1,7 @@
 //! One channel on its shard: its outbox, the ledger of what it published, what it owes the broker.
 //!
-//! Invariant: a publication is in one place at a time: the outbox, `resend`, or the ledger. Epochs:
-//! a channel that was opened again counts tags anew, and answers to deliveries of an older epoch
-//! are dropped.
+//! Invariant: a publication is in one place at a time: the outbox or the ledger. Epochs: a channel
+//! that was opened again counts tags anew, and answers to deliveries of an older epoch are dropped.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,7 +11,6 @@ use super::acks::Given;
 use super::conn::ConsumerSeat;
 use super::fingerprint::fingerprint;
 use super::places::Token;
-use super::reframe::reframe;
 use super::segment::Segment;
 use super::shared::ChannelShared;
 use super::sink::Disposition;
@@ -47,8 +45,6 @@ pub(super) struct Seat {
     flowing: bool,
     /// A segment is with the writer.
     sending: bool,
-    /// Publications of an older epoch that leave before newer ones.
-    resend: Segment,
     /// By their size, the largest last.
     spares: Vec<Segment>,
     /// Memory of the spares.
@@ -80,7 +76,6 @@ impl Seat {
             epoch: 0,
             flowing: false,
             sending: false,
-            resend: Segment::default(),
             spares: Vec::new(),
             spare_bytes: 0,
             shelves: Vec::new(),
@@ -89,9 +84,6 @@ impl Seat {
     }
 
     pub(super) fn open(&mut self, frame_max: u32) {
-        if frame_max < self.shared.outbox.frame_max() {
-            self.resend = reframe(&self.resend, self.shared.number, frame_max);
-        }
         self.shared.outbox.open(self.shared.number, frame_max);
         self.flowing = true;
     }
@@ -104,7 +96,6 @@ impl Seat {
     /// True while something is waiting to leave or to be confirmed.
     pub(super) fn is_busy(&self) -> bool {
         self.shared.outbox.is_filled()
-            || !self.resend.is_empty()
             || self.sending
             || self.ledger.outstanding() > 0
             || (self.flowing && self.owes_answers())
@@ -118,28 +109,20 @@ impl Seat {
     // ---- the road down
 
     pub(super) fn has_publications(&self) -> bool {
-        self.flowing && (!self.resend.is_empty() || self.shared.outbox.is_filled())
+        self.flowing && self.shared.outbox.is_filled()
     }
 
     /// The next segment to send. Its records are in the ledger already if the channel has confirms;
     /// the shelf takes the buffers back when they are sent.
     pub(super) fn take(&mut self) -> (Segment, Option<Shelf>) {
         let confirms = self.shared.options.confirms;
-        let mut segment = if self.resend.is_empty() {
-            let spare = self.spares.pop().unwrap_or_default();
-            self.spare_bytes -= spare.footprint();
-            let segment = self.shared.outbox.take(spare, confirms);
-            if self.spares.is_empty() {
-                // The next one will hold about as much; grown at once, not by doubling.
-                self.recycle(Segment::sized_as(&segment));
-            }
-            segment
-        } else {
-            if confirms {
-                self.shared.outbox.hold(self.resend.size());
-            }
-            std::mem::take(&mut self.resend)
-        };
+        let spare = self.spares.pop().unwrap_or_default();
+        self.spare_bytes -= spare.footprint();
+        let mut segment = self.shared.outbox.take(spare, confirms);
+        if self.spares.is_empty() {
+            // The next one will hold about as much; grown at once, not by doubling.
+            self.recycle(Segment::sized_as(&segment));
+        }
         segment.cut(TURN);
         self.sending = true;
         if !confirms {
@@ -336,10 +319,7 @@ impl Seat {
                 }
             }
         });
-        let newer = std::mem::replace(&mut self.resend, survivors);
-        for index in 0..newer.records.len() {
-            self.resend.push_from(&newer, &newer.records, index);
-        }
+        self.shared.outbox.send_again(survivors);
         self.shared.outbox.release(freed);
     }
 
@@ -357,13 +337,12 @@ impl Seat {
     /// Closed for good: what never left was not sent, what left may have been.
     pub(super) fn close(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
         self.interrupt(error, outcomes);
-        let waiting = self.shared.outbox.close(error.clone());
+        let (waiting, resend) = self.shared.outbox.close(error.clone());
         let unsent = |record: &Record| {
             (record.token != 0 && !record.settled)
                 .then(|| (record.token, Outcome::NotSent(error.clone())))
         };
         outcomes.extend(waiting.records.iter().filter_map(unsent));
-        let resend = std::mem::take(&mut self.resend);
         let unknown = resend.records.iter().filter(|record| record.token != 0 && !record.settled);
         outcomes.extend(unknown.map(|r| (r.token, Outcome::MaybeSent(error.clone()))));
     }

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::places::Token;
 use crate::proto::Record;
 use crate::wire::frame::put_frame_header;
 use crate::wire::{FRAME_END, FrameKind, Template, body_frame_max, write_body_frames};
@@ -82,6 +83,19 @@ impl Segment {
         }
         let end = end_of(&self.bytes);
         self.records.push(Record { end, ..records[index] });
+    }
+
+    /// Appends all of `other`.
+    pub(super) fn append(&mut self, other: &Self) {
+        for index in 0..other.records.len() {
+            self.push_from(other, &other.records, index);
+        }
+    }
+
+    /// Marks a publication as one that is not to leave; false if it is not here.
+    pub(super) fn settle(&mut self, token: Token) -> bool {
+        let found = self.records.iter_mut().find(|r| r.token == token && !r.settled);
+        found.map(|record| record.settled = true).is_some()
     }
 
     pub(super) fn push(&mut self, publication: &Rendered, record: Record) {

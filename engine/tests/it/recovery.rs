@@ -205,6 +205,48 @@ fn publications_wait_for_the_broker_and_time_out_as_not_sent() {
 }
 
 #[test]
+fn what_is_sent_again_is_not_sent_after_its_deadline() {
+    let peer = loopback();
+    let port = peer.addr().port();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    declare(&channel, "q", |queue| queue.durable = true);
+    peer.script(|script| script.withhold_confirms = true);
+    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap().retained();
+    let short = publisher.publish_blocking("short".as_bytes(), Duration::from_secs(1)).unwrap();
+    let long = publisher.publish_blocking("long".as_bytes(), WAIT).unwrap();
+    until("the broker has them", || peer.stats().published == 2);
+    peer.stop();
+    until("it is lost", || connection.state() == ConnectionState::Connecting);
+    let Outcome::MaybeSent(error) = short.wait() else { panic!("it was sent once") };
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    let peer = Loopback::start(LoopbackConfig { port, ..LoopbackConfig::default() }).unwrap();
+    assert!(matches!(long.wait(), Outcome::Confirmed));
+    assert_eq!(peer.stats().published, 1, "nobody waits for the other one");
+}
+
+#[test]
+fn headers_a_broker_has_no_frames_for_are_refused() {
+    let peer = loopback();
+    peer.set_frame_max(4096);
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    declare(&channel, "q", |queue| queue.durable = true);
+    let mut headers = leveret_engine::FieldTable::default();
+    headers.insert("long".into(), leveret_engine::AMQPValue::LongString("y".repeat(5000).into()));
+    let properties = Properties::default().with_headers(headers);
+    let publisher = channel.publisher(to("q"), &properties).unwrap();
+    let shared = bytes::Bytes::from(vec![7; 10_000]);
+    for body in [leveret_engine::Payload::from(&b"small"[..]), (&shared).into()] {
+        let refused = publisher.publish_blocking(body, WAIT).unwrap_err();
+        let PublishError::Closed(error) = refused else { panic!("{refused:?}") };
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("frame_max"), "{error}");
+    }
+    assert!(matches!(publish(&channel, "q", "bare").wait(), Outcome::Confirmed));
+}
+
+#[test]
 fn bodies_are_cut_anew_for_a_broker_with_smaller_frames() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();

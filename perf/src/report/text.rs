@@ -36,12 +36,13 @@ fn machine_line(outcome: &Outcome) -> String {
     let machine = &outcome.machine;
     let dash = || "-".to_owned();
     format!(
-        "{}, {} core(s), Linux {}, backend {}, executor {}, broker {}",
+        "{}, {} core(s), Linux {}, backend {}, executor {}, busy poll {} µs, broker {}",
         machine.cpu.clone().unwrap_or_else(dash),
         machine.cores,
         machine.kernel.clone().unwrap_or_else(dash),
         machine.backend.clone().unwrap_or_else(dash),
         machine.executor.clone().unwrap_or_else(dash),
+        machine.busy_poll_us,
         machine.broker.clone().unwrap_or_else(dash),
     )
 }

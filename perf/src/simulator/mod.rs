@@ -15,7 +15,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use leveret::Transport;
-use leveret_engine::EngineConfig;
 
 use crate::cli::Cli;
 
@@ -38,8 +37,7 @@ fn url(cli: &Cli) -> Result<String> {
 
 /// A transport to the broker that is asked for.
 fn transport(cli: &Cli) -> Result<Transport> {
-    let config =
-        EngineConfig::default().with_backend(cli.backend.into()).with_cores((&cli.cores).into());
+    let config = cli.serving().engine().with_cores((&cli.cores).into());
     Ok(Transport::builder(&url(cli)?).engine_config(config).connect_blocking()?)
 }
 

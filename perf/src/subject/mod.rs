@@ -13,12 +13,17 @@ pub(crate) mod raw;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::place::Place;
 use crate::stage::Crew;
 use crate::workload::{Operation, Workload};
+
+/// How long a receiver may take to work through what a subject has handed over: what the buffers of
+/// the kernel and of the client hold.
+pub(crate) const DRAIN: Duration = Duration::from_secs(60);
 
 /// One run's work.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use leveret::{Context, Endpoint, Failure, RpcClient, RpcServer, Target, Transport};
@@ -92,7 +92,14 @@ pub(super) fn start(engine: &Engine, job: &Job, crew: &mut Crew) -> Result<()> {
         };
         let closed = transport.close_blocking();
         done?;
-        Ok(closed?)
+        closed?;
+        let stats = transport.stats();
+        probe.failed(stats.casts_refused);
+        // What was lost with a connection was not worked through.
+        match stats.reconnects {
+            0 => Ok(()),
+            times => bail!("the connection was lost {times} times"),
+        }
     })
 }
 

@@ -15,7 +15,7 @@ use leveret_engine::{
 use crate::clock;
 use crate::place::Place;
 use crate::stage::{Crew, Probe};
-use crate::subject::{Job, PlainWork};
+use crate::subject::{DRAIN, Job, PlainWork};
 
 /// How long an operation may wait for the broker.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,7 +39,12 @@ pub(super) fn start(engine: &Engine, job: &Job, crew: &mut Crew) -> Result<()> {
         };
         let closed = block_on(connection.close());
         done?;
-        Ok(closed?)
+        closed?;
+        // What was lost with a connection was not worked through.
+        match connection.reconnects() {
+            0 => Ok(()),
+            times => bail!("the connection was lost {times} times"),
+        }
     })
 }
 
@@ -49,6 +54,7 @@ fn config(place: &Place) -> ConnectionConfig {
         .with_login(place.user.as_str(), Secret::new(place.password.as_str()));
     let mut config = ConnectionConfig::new(vec![host]);
     config.vhost.clone_from(&place.vhost);
+    config.operation_timeout = DRAIN;
     config
 }
 

@@ -6,10 +6,8 @@
 mod driver;
 mod engine;
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
-use leveret_engine::{Engine, EngineConfig};
+use leveret_engine::Engine;
 
 use super::{Job, Subject, oslo_exchange, oslo_routing_key};
 use crate::place::Place;
@@ -29,10 +27,7 @@ impl Leveret {
 
     /// Starts an engine, which all runs of this subject share.
     pub(crate) fn start(serving: Serving, cores: &Cores) -> Result<Self> {
-        let config = EngineConfig::default()
-            .with_backend(serving.backend.into())
-            .with_cores(cores.into())
-            .with_busy_poll(Duration::from_micros(serving.busy_poll));
+        let config = serving.engine().with_cores(cores.into());
         let engine = Engine::start(config).context("the engine does not start")?;
         Ok(Self { engine, executor: serving.executor })
     }

@@ -15,6 +15,7 @@ use rustix::net::RecvFlags;
 
 use super::frames::{self, Fields, Frame, MethodId, Scan};
 use crate::place::Place;
+use crate::subject::DRAIN;
 
 /// How long a silent broker is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -182,6 +183,8 @@ impl Client {
 
     /// Says goodbye and waits until the broker has worked through everything sent before.
     pub(crate) fn close(mut self) -> Result<()> {
+        self.stream.set_read_timeout(Some(DRAIN))?;
+        self.stream.set_write_timeout(Some(DRAIN))?;
         self.call(0, frames::CONNECTION_CLOSE, frames::CONNECTION_CLOSE_OK, |out| {
             out.extend_from_slice(&200_u16.to_be_bytes());
             frames::short(out, "done");

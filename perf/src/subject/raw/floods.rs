@@ -77,7 +77,9 @@ pub(crate) fn publish_confirmed(
     probe: &mut Probe,
 ) -> Result<()> {
     client.confirm_select()?;
-    let (block, per_block) = block_of_messages(&client, manner, key, payload, window);
+    // Small enough that the rest of the window is on its way while a block is made.
+    let limit = (window / 4).max(1);
+    let (block, per_block) = block_of_messages(&client, manner, key, payload, limit);
     let mut unconfirmed = Unconfirmed::default();
     while probe.running() {
         while unconfirmed.len() + per_block as u64 <= window as u64 {
