@@ -134,8 +134,8 @@ impl Transport {
     /// afterwards.
     ///
     /// # Errors
-    /// `MessagingTimeout` when a broker does not take its leave; the connections are gone all the
-    /// same.
+    /// `MessagingTimeout` when a broker does not take its leave, `TransportDriverError` when one
+    /// was lost before everything sent was confirmed; the connections are gone all the same.
     pub async fn close(&self) -> Result<(), Error> {
         let shared = &self.shared;
         let published = shared.publishing.close().await;

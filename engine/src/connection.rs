@@ -78,7 +78,8 @@ impl Connection {
     /// Flushes every channel and closes. Other handles then fail with `Stopped`.
     ///
     /// # Errors
-    /// `TimedOut` when the broker does not answer; the connection is gone all the same.
+    /// `TimedOut` when the broker does not answer, `ConnectionClosed` when the connection was lost
+    /// before everything published had left and was confirmed; it is gone all the same.
     pub async fn close(&self) -> Result<(), Error> {
         if self.shared.state() == ConnectionState::Closed {
             return Ok(());

@@ -315,6 +315,11 @@ impl Conn {
         }
     }
 
+    /// True while publications are waiting to leave or to be confirmed.
+    pub(super) fn has_unsettled(&self) -> bool {
+        self.channels.borrow().values().any(Seat::has_unsettled)
+    }
+
     /// Nothing new is published, and nobody takes deliveries any more: none of them stops the
     /// reading.
     pub(super) fn leave(&self) {

@@ -153,14 +153,22 @@ pub(super) async fn close(conn: &Rc<Conn>, timeout: Duration) -> Result<(), Erro
     conn.leave();
     let orderly = async {
         conn.flushed_all().await;
+        let is_flushed = !conn.has_unsettled();
         conn.close().await;
+        is_flushed
     };
-    if reactor::within(timeout, orderly).await.is_some() {
-        return Ok(());
+    match reactor::within(timeout, orderly).await {
+        Some(true) => Ok(()),
+        Some(false) => Err(Error::new(
+            ErrorKind::ConnectionClosed,
+            "the connection was lost before all that was published had left and was confirmed",
+        )),
+        None => {
+            conn.abandon();
+            let _ = reactor::within(LAST_MOMENT, conn.closed()).await;
+            Err(Error::timed_out("closing"))
+        }
     }
-    conn.abandon();
-    let _ = reactor::within(LAST_MOMENT, conn.closed()).await;
-    Err(Error::timed_out("closing"))
 }
 
 async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {

@@ -93,12 +93,14 @@ impl Seat {
         self.flowing
     }
 
-    /// True while something is waiting to leave or to be confirmed.
+    /// True while publications are waiting to leave or to be confirmed.
+    pub(super) fn has_unsettled(&self) -> bool {
+        self.shared.outbox.is_filled() || self.sending || self.ledger.outstanding() > 0
+    }
+
+    /// True while anything is waiting to leave or to be confirmed.
     pub(super) fn is_busy(&self) -> bool {
-        self.shared.outbox.is_filled()
-            || self.sending
-            || self.ledger.outstanding() > 0
-            || (self.flowing && self.owes_answers())
+        self.has_unsettled() || (self.flowing && self.owes_answers())
     }
 
     /// True while a consumer has no room.

@@ -46,6 +46,23 @@ fn the_last_handle_dropped_closes_the_connection() {
 }
 
 #[test]
+fn a_close_says_that_not_all_has_left() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    queue(&channel, "q");
+    peer.stop();
+    until("it is lost", || connection.state() == ConnectionState::Connecting);
+    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
+    drop(publisher.unwatched().publish_blocking("x".as_bytes(), WAIT).unwrap());
+    let waiting = publisher.publish_blocking("y".as_bytes(), WAIT).unwrap();
+    let error = block_on(connection.close()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionClosed);
+    assert!(matches!(waiting.wait(), Outcome::NotSent(_)));
+    assert_eq!(connection.state(), ConnectionState::Closed);
+}
+
+#[test]
 fn a_connect_that_is_given_up_leaves_no_connection() {
     let (engine, peer) = (engine(), loopback());
     {
