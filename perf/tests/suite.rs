@@ -81,7 +81,8 @@ fn the_floor_is_measured_beside_us_on_the_embedded_broker() {
         .iter()
         .map(|run| run["subject"].as_str().expect("a name"))
         .collect();
-    assert_eq!(subjects, ["leveret", "raw", "leveret", "raw"]);
+    let in_turn = ["leveret", "raw", "raw", "leveret"];
+    assert_eq!(subjects, in_turn, "what drifts weighs on both alike");
     let ratio = &outcome["ratios"][0];
     assert_eq!((&ratio["against"], &ratio["pairs"]), (&"raw".into(), &2.into()));
     assert!(ratio["p50"].as_f64().expect("both have latencies") > 0.0);
