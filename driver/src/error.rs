@@ -48,6 +48,8 @@ pub enum ErrorKind {
     ClientSendError,
     /// The server cannot listen: the broker refused what it declares.
     ServerListenError,
+    /// A server did not stop, or not end, in the time it was given; it goes on with it.
+    TaskTimeout,
     /// A reply that cannot be read as the expected type.
     InvalidReply,
     /// Something this version does not do, such as TLS.
@@ -110,7 +112,7 @@ impl Error {
 
     /// Whether a deadline passed.
     pub fn is_timeout(&self) -> bool {
-        self.kind() == ErrorKind::MessagingTimeout
+        matches!(self.kind(), ErrorKind::MessagingTimeout | ErrorKind::TaskTimeout)
     }
 
     /// Whether nobody could get the message.

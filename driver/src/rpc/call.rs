@@ -38,7 +38,7 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
-        let deadline = timer::now() + self.timeout();
+        let deadline = timer::deadline_in(self.timeout());
         let road = self.call_road().await?;
         let reply_queue = self.transport.reply_queue().await?;
         let mut pending = self.transport.book().open(deadline, self.options.monitor);

@@ -29,7 +29,7 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
-        let deadline = timer::now() + self.timeout();
+        let deadline = timer::deadline_in(self.timeout());
         let road = self.cast_road().await?;
         let request = self.cast_request(context.as_ref(), method, args);
         let body = Body::render(|body| kombu::encode_request(body, &request))?;

@@ -4,11 +4,13 @@
 //! requests wait, the shard acknowledges on receipt, as oslo does; beyond [`BACKLOG_MAX`] a worker
 //! does when it takes the request up, and the prefetch stops the broker. What is no request is
 //! rejected and not requeued. One that is an envelope from outside and broken within was
-//! acknowledged already, and is dropped.
+//! acknowledged already, and is dropped. A server that stops returns what is not acknowledged, so
+//! nobody's request is lost in its backlog.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -99,9 +101,12 @@ pub(super) struct Serving {
     answering: Arc<Answering>,
     timer: Arc<Timer>,
     runner: Runner,
+    /// What was not begun goes back to its queue.
+    is_returning: AtomicBool,
     dispatched: AtomicU64,
     duplicates: AtomicU64,
     undecodable: AtomicU64,
+    returned: AtomicU64,
 }
 
 /// A request whose method was chosen, and has run if it is a plain one.
@@ -130,10 +135,25 @@ impl Serving {
             answering,
             timer,
             runner: Runner::new(executor, threads, serving.clone()),
+            is_returning: AtomicBool::new(false),
             dispatched: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             undecodable: AtomicU64::new(0),
+            returned: AtomicU64::new(0),
         })
+    }
+
+    /// Returns what nobody has begun or acknowledged to its queue, from now on.
+    pub(super) fn give_back(&self) {
+        self.is_returning.store(true, Ordering::Release);
+        for incoming in self.runner.withdraw(|incoming| !incoming.is_acknowledged) {
+            self.return_one(&incoming);
+        }
+    }
+
+    fn return_one(&self, incoming: &Incoming) {
+        incoming.delivery.reject(true);
+        self.returned.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Waits until every request taken is answered.
@@ -147,6 +167,7 @@ impl Serving {
             dispatched: read(&self.dispatched),
             duplicates: read(&self.duplicates),
             undecodable: read(&self.undecodable),
+            returned: read(&self.returned),
             reconnects: 0,
         }
     }
@@ -171,7 +192,12 @@ impl Serving {
     }
 
     /// Decodes, acknowledges, looks for repeats, chooses the method and begins it.
-    fn begin(&self, Incoming { delivery, is_acknowledged }: &Incoming) -> Option<Begun> {
+    fn begin(&self, incoming: &Incoming) -> Option<Begun> {
+        let Incoming { delivery, is_acknowledged } = incoming;
+        if !is_acknowledged && self.is_returning.load(Ordering::Acquire) {
+            self.return_one(incoming);
+            return None;
+        }
         let body = delivery.body().contiguous();
         kombu::Scratch::with(|scratch| {
             let decoded =
@@ -281,6 +307,15 @@ impl Runner {
                     }
                 }
             }
+        }
+    }
+
+    /// What waits for a thread and is `wanted` back. Tasks of a runtime look themselves before they
+    /// begin.
+    fn withdraw(&self, wanted: impl Fn(&Incoming) -> bool) -> VecDeque<Incoming> {
+        match self {
+            Self::Threads(workers) => workers.withdraw(wanted),
+            Self::Runtime { .. } | Self::Inline { .. } => VecDeque::new(),
         }
     }
 

@@ -63,7 +63,7 @@ impl ReplyBook {
 
     /// Opens a place for a call that ends at `deadline`, or earlier for want of signs of life.
     pub(crate) fn open(self: &Arc<Self>, deadline: Instant, monitor: Option<Duration>) -> Pending {
-        let first = monitor.map_or(deadline, |interval| deadline.min(timer::now() + interval));
+        let first = monitor.map_or(deadline, |interval| deadline.min(timer::deadline_in(interval)));
         let ticket = self.places.open(Some(first));
         let place = ticket.token();
         if let Some(interval) = monitor {
@@ -102,7 +102,7 @@ impl ReplyBook {
             self.odd(|odd| odd.monitors.get(&place).copied())
         {
             let place = self.odd(|odd| odd.moved.get(&place).copied()).unwrap_or(place);
-            self.places.extend(place, deadline.min(timer::now() + interval));
+            self.places.extend(place, deadline.min(timer::deadline_in(interval)));
         }
     }
 

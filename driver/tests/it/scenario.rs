@@ -6,7 +6,6 @@ use leveret::{
     Context, DriverConfig, Endpoint, ErrorKind, Executor, Failure, Outcome, RpcServer, Target,
     Transport, Version,
 };
-use leveret_support::Broker;
 use serde_json::{Value, json};
 
 use crate::world::{Notes, client, connect, echo, eventually, server, server_on};
@@ -22,12 +21,14 @@ macro_rules! on_every_broker {
         }
         mod rabbit {
             $(#[test] fn $name() {
-                let url = super::Broker::shared().vhost(stringify!($name));
+                let url = leveret_support::Broker::shared().vhost(stringify!($name));
                 crate::world::run(super::$name(url));
             })*
         }
     };
 }
+
+pub(crate) use on_every_broker;
 
 on_every_broker! {
     a_call_returns_what_the_method_returns
