@@ -95,6 +95,7 @@ pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;
 pub use leveret_engine as engine;
 pub use message::Failure;
+pub use rpc::access::{AccessPolicy, Allows};
 pub use rpc::client::{Retry, RpcClient};
 pub use rpc::endpoint::Endpoint;
 pub use rpc::server::{RpcServer, RpcServerBuilder, ServerStats};

@@ -198,18 +198,23 @@ impl Failure {
     /// What oslo raises for a method that no compatible endpoint has.
     pub(crate) fn no_such_method(method: &str) -> Self {
         let text = format!("Endpoint does not support RPC method {method}");
-        Self::new("NoSuchMethod", DISPATCHER, text)
+        Self::new(NO_SUCH_METHOD, DISPATCHER, text)
     }
 
     /// What oslo raises for a version (or namespace) that no endpoint serves.
     pub(crate) fn unsupported_version(version: &str, method: &str) -> Self {
         let text =
             format!("Endpoint does not support RPC version {version}. Attempted method: {method}");
-        Self::new("UnsupportedVersion", DISPATCHER, text)
+        Self::new(UNSUPPORTED_VERSION, DISPATCHER, text)
     }
 }
 
-const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
+/// The class of what oslo raises for a method that no compatible endpoint has.
+pub(crate) const NO_SUCH_METHOD: &str = "NoSuchMethod";
+/// The class of what oslo raises for a version or namespace that no endpoint serves.
+pub(crate) const UNSUPPORTED_VERSION: &str = "UnsupportedVersion";
+/// The module of both.
+pub(crate) const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 const EXCEPTIONS: &str = "oslo_messaging.exceptions";
 
 impl fmt::Display for Failure {

@@ -1,8 +1,9 @@
 //! Calls, casts and servers: joins a dialect with the broker's side and with user code.
 //!
-//! The client's half is `client`, `call`, `cast`, `replies`; the server's is `server`,
-//! `dispatcher`, `endpoint`, `dedup`, `monitor`, `answering`. The two halves meet only on the wire.
+//! The client's half is `client`, `call`, `cast`; the server's is `server`, `serving`,
+//! `dispatcher`, `endpoint`, `access`, `ping`, `dedup`, `monitor`. The two meet only on the wire.
 
+pub(crate) mod access;
 mod call;
 mod cast;
 pub(crate) mod client;
@@ -10,5 +11,6 @@ mod dedup;
 mod dispatcher;
 pub(crate) mod endpoint;
 mod monitor;
+mod ping;
 pub(crate) mod server;
 mod serving;

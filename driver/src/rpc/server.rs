@@ -10,8 +10,10 @@ use std::time::Duration;
 use leveret_engine::{DeliverySink, block_on};
 use tokio::sync::OnceCell;
 
+use super::access::AccessPolicy;
 use super::dispatcher::Dispatcher;
 use super::endpoint::Endpoint;
+use super::ping;
 use super::serving::{RequestSink, Serving};
 use crate::broker::Listening;
 use crate::error::{Error, ErrorKind};
@@ -65,6 +67,7 @@ pub struct RpcServerBuilder {
     target: Target,
     endpoints: Vec<Endpoint>,
     executor: Executor,
+    policy: AccessPolicy,
     log_after: Duration,
 }
 
@@ -93,6 +96,7 @@ impl RpcServer {
             target,
             endpoints: Vec::new(),
             executor: Executor::default(),
+            policy: AccessPolicy::default(),
             log_after: LOG_AFTER,
         }
     }
@@ -221,6 +225,13 @@ impl RpcServerBuilder {
         self
     }
 
+    /// The same server, letting callers reach what this policy allows. Default: every method whose
+    /// name does not begin with an underscore.
+    pub fn access_policy(mut self, policy: AccessPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// The same server, saying in the log after this time that stopping or waiting may hang; zero
     /// for never. Default 30 s, as oslo's `log_after`.
     pub fn log_after(mut self, time: Duration) -> Self {
@@ -235,8 +246,11 @@ impl RpcServerBuilder {
     /// exists with other options (406), or when async methods are to run inline;
     /// `TransportDriverError` when no broker is reached.
     pub async fn start(self) -> Result<RpcServer, Error> {
-        let Self { transport, target, endpoints, executor, log_after } = self;
-        let dispatcher = Dispatcher::new(endpoints);
+        let Self { transport, target, mut endpoints, executor, policy, log_after } = self;
+        if transport.config().rpc_ping {
+            ping::append(&mut endpoints);
+        }
+        let dispatcher = Dispatcher::new(endpoints, policy);
         if matches!(executor, Executor::Inline) && dispatcher.has_async_methods() {
             return Err(Error::new(
                 ErrorKind::ServerListenError,

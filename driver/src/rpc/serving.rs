@@ -19,14 +19,14 @@ use serde_json::value::RawValue;
 
 use super::dedup::Dedup;
 use super::dispatcher::Dispatcher;
-use super::endpoint::{Answerable, Answered, Method};
+use super::endpoint::{Answerable, Answered, Method, Offer};
 use super::monitor::Heartbeat;
 use super::server::ServerStats;
 use crate::broker;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::{Executor, InFlight, Workers};
 use crate::ids::Hex32;
-use crate::message::IncomingRequest;
+use crate::message::{Failure, IncomingRequest, NO_SUCH_METHOD};
 use crate::timer::Timer;
 use crate::transport::answering::{Answering, CallRef};
 
@@ -110,11 +110,23 @@ pub(super) struct Serving {
 }
 
 /// A request whose method was chosen, and has run if it is a plain one.
-struct Begun {
+struct Begun<'a> {
     answered: Running,
+    raising: Raising<'a>,
     call: Option<CallRef>,
     heartbeat: Option<Heartbeat>,
 }
+
+/// What is known beforehand about an exception.
+enum Raising<'a> {
+    /// It is the method's.
+    By(&'a Offer),
+    /// There is no method to serve the request, and its caller foresaw that or not.
+    Unserved { is_foreseen: bool },
+}
+
+/// As oslo: who calls a method of such a name knows that servers may lack it.
+const IGNORE_ERRORS: &str = "_ignore_errors";
 
 enum Running {
     Done(Answered),
@@ -173,7 +185,8 @@ impl Serving {
     }
 
     async fn serve(self: Arc<Self>, incoming: Incoming) {
-        let Some(Begun { answered, call, heartbeat }) = self.begin(&incoming) else { return };
+        let Some(begun) = self.begin(&incoming) else { return };
+        let Begun { answered, raising, call, heartbeat } = begun;
         drop(incoming);
         let answered = match answered {
             Running::Done(answered) => answered,
@@ -181,7 +194,7 @@ impl Serving {
         };
         drop(heartbeat);
         if let Err(failure) = &answered {
-            tracing::debug!(%failure, "an endpoint raised");
+            raising.log(failure);
         }
         if let Some(call) = call {
             let encode = |value: Box<dyn Answerable>| {
@@ -192,7 +205,7 @@ impl Serving {
     }
 
     /// Decodes, acknowledges, looks for repeats, chooses the method and begins it.
-    fn begin(&self, incoming: &Incoming) -> Option<Begun> {
+    fn begin(&self, incoming: &Incoming) -> Option<Begun<'_>> {
         let Incoming { delivery, is_acknowledged } = incoming;
         if !is_acknowledged && self.is_returning.load(Ordering::Acquire) {
             self.return_one(incoming);
@@ -225,7 +238,7 @@ impl Serving {
         })
     }
 
-    fn run(&self, mut request: IncomingRequest<'_>) -> Begun {
+    fn run(&self, mut request: IncomingRequest<'_>) -> Begun<'_> {
         self.dispatched.fetch_add(1, Ordering::Relaxed);
         let call = match (&request.msg_id, &request.reply_queue) {
             (Some(msg_id), Some(queue)) => {
@@ -241,12 +254,42 @@ impl Serving {
         }
         let context = std::mem::take(&mut request.context);
         let args = request.args.map_or("{}", RawValue::get).as_bytes();
-        let answered = match method {
-            Err(failure) => Running::Done(Err(failure)),
-            Ok(Method::Plain(function)) => Running::Done(function(context, args)),
-            Ok(Method::Async(function)) => Running::Awaited(function(context, args)),
+        let (answered, raising) = match method {
+            Err(failure) => {
+                let name = request.method.as_deref().unwrap_or_default();
+                let is_foreseen =
+                    failure.class() == NO_SUCH_METHOD && name.ends_with(IGNORE_ERRORS);
+                (Running::Done(Err(failure)), Raising::Unserved { is_foreseen })
+            }
+            Ok(offer) => {
+                let answered = match &offer.method {
+                    Method::Plain(function) => Running::Done(function(context, args)),
+                    Method::Async(function) => Running::Awaited(function(context, args)),
+                };
+                (answered, Raising::By(offer))
+            }
         };
-        Begun { answered, call, heartbeat }
+        Begun { answered, raising, call, heartbeat }
+    }
+}
+
+impl Raising<'_> {
+    /// Says what was raised: loudly, with its traceback, unless it was to be expected.
+    fn log(&self, failure: &Failure) {
+        let traceback = || failure.traceback().concat();
+        match self {
+            Self::By(offer) if offer.expects(failure) => {
+                tracing::debug!(method = %offer.name, %failure, "an expected exception");
+            }
+            Self::By(offer) => tracing::error!(
+                method = %offer.name, %failure, traceback = traceback(),
+                "Exception during message handling"
+            ),
+            Self::Unserved { is_foreseen: true } => tracing::debug!(%failure, "nobody serves it"),
+            Self::Unserved { is_foreseen: false } => {
+                tracing::error!(%failure, "nobody serves a request");
+            }
+        }
     }
 }
 
@@ -325,5 +368,57 @@ impl Runner {
             Self::Runtime { in_flight, .. } => in_flight.finished().await,
             Self::Inline { rest } => rest.finish().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    use super::super::endpoint::Endpoint;
+    use super::*;
+    use crate::context::Context;
+
+    /// Keeps the level of each event.
+    #[derive(Default)]
+    struct Levels(Mutex<Vec<Level>>);
+
+    struct Shared(Arc<Levels>);
+
+    impl Subscriber for Shared {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, event: &Event<'_>) {
+            self.0.0.lock().unwrap().push(*event.metadata().level());
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn what_was_to_be_expected_is_said_quietly() {
+        let endpoint = Endpoint::new()
+            .method("find", |_: Context, (): ()| Ok::<_, Failure>(()))
+            .expecting(["KeyError"]);
+        let levels = Arc::new(Levels::default());
+        tracing::subscriber::with_default(Shared(Arc::clone(&levels)), || {
+            let raising = Raising::By(endpoint.find("find").unwrap());
+            raising.log(&Failure::builtin("KeyError", "k"));
+            raising.log(&Failure::builtin("ValueError", "v"));
+            let missing = Failure::no_such_method("x");
+            Raising::Unserved { is_foreseen: true }.log(&missing);
+            Raising::Unserved { is_foreseen: false }.log(&missing);
+        });
+        let levels = levels.0.lock().unwrap();
+        assert_eq!(*levels, [Level::DEBUG, Level::ERROR, Level::DEBUG, Level::ERROR]);
     }
 }

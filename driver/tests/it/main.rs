@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests of the world outside need its clock")]
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
+mod access;
 mod bad_input;
 mod life;
 mod python_client;
