@@ -100,6 +100,12 @@ impl Error {
         self
     }
 
+    pub(crate) fn after_attempts(mut self, attempts: u32) -> Self {
+        let noun = if attempts == 1 { "attempt" } else { "attempts" };
+        self.0.text.push_str(&format!("; given up after {attempts} {noun}"));
+        self
+    }
+
     pub(crate) fn with_cause(mut self, cause: impl Into<Cause>) -> Self {
         self.0.cause = Some(cause.into());
         self

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use leveret_engine::{Delivery, TicketError};
 
 use super::client::RpcClient;
+use super::retry::Attempts;
 use crate::broker::{self, Body};
 use crate::context::Context;
 use crate::dialect::{DecodeError, kombu};
@@ -55,7 +56,9 @@ impl RpcClient {
         };
         let body = Body::render(|body| kombu::encode_request(body, &request))?;
         road.publish_unwatched(timer::until(deadline), &body, pending.place()).await?;
-        drop(body);
+        let mut attempts = Attempts::first(self.options.retry);
+        // Most bodies go back to their thread now.
+        let body = attempts.may_repeat().then_some(body);
         loop {
             match pending.arrived().await {
                 Ok(Arrived::Reply(delivery)) => match read(&delivery, &msg_id) {
@@ -66,7 +69,13 @@ impl RpcClient {
                         pending.wait_on();
                     }
                 },
-                Ok(Arrived::Refused(outcome)) => return Err(broker::refused(outcome)),
+                Ok(Arrived::Refused(outcome)) => {
+                    attempts.again(broker::refused(outcome))?;
+                    pending.reopen();
+                    let body = body.as_ref().expect("kept, as it may be repeated");
+                    let (timeout, place) = (timer::until(deadline), pending.place());
+                    road.publish_unwatched(timeout, body, place).await?;
+                }
                 Err(TicketError::TimedOut) => return Err(timed_out(&msg_id)),
                 Err(TicketError::Aborted) => return Err(broker::stopped()),
             }

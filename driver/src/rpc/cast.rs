@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::client::RpcClient;
+use super::retry::Attempts;
 use crate::broker::Body;
 use crate::context::Context;
 use crate::dialect::kombu;
@@ -33,7 +34,13 @@ impl RpcClient {
         let road = self.cast_road().await?;
         let request = self.cast_request(context.as_ref(), method, args);
         let body = Body::render(|body| kombu::encode_request(body, &request))?;
-        road.publish_confirmed(timer::until(deadline), &body).await
+        let mut attempts = Attempts::first(self.options.retry);
+        loop {
+            match road.publish_confirmed(timer::until(deadline), &body).await {
+                Ok(()) => return Ok(()),
+                Err(error) => attempts.again(error)?,
+            }
+        }
     }
 
     /// [`cast`](Self::cast) for a plain thread, which is parked meanwhile.
@@ -53,7 +60,9 @@ impl RpcClient {
     /// with thousands of others. Waits only while the outbox is full, until the timeout at most.
     ///
     /// What the broker refuses later is only counted, in
-    /// [`TransportStats::casts_refused`](crate::TransportStats::casts_refused).
+    /// [`TransportStats::casts_refused`](crate::TransportStats::casts_refused). Nobody waits who
+    /// could publish it again, so [`Retry::Times`](crate::Retry::Times) is
+    /// [`Retry::Never`](crate::Retry::Never) here.
     ///
     /// # Errors
     /// As [`cast`](Self::cast), for what is known before it leaves.

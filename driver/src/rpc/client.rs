@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
+use super::retry::Retry;
 use crate::broker::{Road, Treatment};
 use crate::error::{Error, ErrorKind};
 use crate::target::Target;
@@ -52,17 +53,6 @@ pub(super) struct Options {
 pub(super) struct Roads {
     call: OnceCell<Road>,
     cast: OnceCell<Road>,
-}
-
-/// What happens to a message whose publication was cut off (oslo's `retry`, 0 or not).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Retry {
-    /// It is published again until the broker confirms it or the deadline passes. The broker may
-    /// have it twice then; servers drop repeats they recognise.
-    #[default]
-    UntilDeadline,
-    /// It is published at most once.
-    Never,
 }
 
 impl RpcClient {
@@ -227,7 +217,7 @@ impl RpcClient {
             ));
         }
         let mandatory = options.at_least_once && !options.target.is_fanout();
-        let retain = options.retry == Retry::UntilDeadline;
+        let retain = options.retry.is_unbounded();
         self.transport.road(&options.target, Treatment { mandatory, retain }, expiration).await
     }
 }

@@ -1,6 +1,6 @@
 //! Calls, casts and servers: joins a dialect with the broker's side and with user code.
 //!
-//! The client's half is `client`, `call`, `cast`; the server's is `server`, `serving`,
+//! The client's half is `client`, `call`, `cast`, `retry`; the server's is `server`, `serving`,
 //! `dispatcher`, `endpoint`, `access`, `ping`, `dedup`, `monitor`. The two meet only on the wire.
 
 pub(crate) mod access;
@@ -12,5 +12,6 @@ mod dispatcher;
 pub(crate) mod endpoint;
 mod monitor;
 mod ping;
+pub(crate) mod retry;
 pub(crate) mod server;
 mod serving;

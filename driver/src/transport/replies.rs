@@ -182,6 +182,11 @@ impl Pending {
     /// The reply that arrived was somebody else's: waits on.
     pub(crate) fn wait_on(&mut self) {
         self.book.late.fetch_add(1, Ordering::Relaxed);
+        self.reopen();
+    }
+
+    /// What arrived did not end the call: waits on in a new place that the old id leads to.
+    pub(crate) fn reopen(&mut self) {
         self.ticket = self.book.places.open(Some(self.deadline));
         let (from, to) = (self.place, self.ticket.token());
         self.book.change_odd(|odd| {

@@ -11,5 +11,6 @@ mod life;
 mod python_client;
 mod python_server;
 mod recovery;
+mod retry;
 mod scenario;
 mod world;
