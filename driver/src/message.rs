@@ -249,6 +249,9 @@ fn of_messaging(error: &Error) -> Failure {
         ErrorKind::MessageDeliveryFailure => "MessageDeliveryFailure",
         ErrorKind::MessageUndeliverable => "MessageUndeliverable",
         ErrorKind::InvalidTarget => "InvalidTarget",
+        ErrorKind::InvalidTransportUrl => "InvalidTransportURL",
+        ErrorKind::DriverLoadFailure => "DriverLoadFailure",
+        ErrorKind::ClientSendError => "ClientSendError",
         _ => "MessagingException",
     };
     Failure::new(class, EXCEPTIONS, error.to_string())
@@ -271,7 +274,7 @@ mod tests {
     fn a_rust_error_is_named_after_its_type() {
         let failure = Failure::from(std::fmt::Error);
         assert_eq!((failure.class(), failure.module()), ("Error", "core.fmt"));
-        let remote = Error::from_remote(Failure::builtin("KeyError", "k"));
+        let remote = Error::from_remote(Failure::builtin("KeyError", "k"), true);
         assert_eq!(Failure::from(remote).class(), "KeyError", "passed on as it came");
     }
 }

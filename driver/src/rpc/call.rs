@@ -14,7 +14,7 @@ use super::retry::Attempts;
 use crate::broker::{self, Body};
 use crate::context::Context;
 use crate::dialect::{DecodeError, kombu};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Outcome};
 use crate::ids::Hex32;
 use crate::json;
 use crate::message::{CallPart, Request};
@@ -32,7 +32,8 @@ impl RpcClient {
     /// `MessagingTimeout` when no reply came in time; `RemoteError` with what the endpoint raised;
     /// `MessageDeliveryFailure` and `MessageUndeliverable` when the broker refused the request;
     /// `InvalidTarget`, `RpcVersionCapError` and `ClientSendError` for what cannot be sent;
-    /// `InvalidReply` when the result is not of type `R`.
+    /// `InvalidReply` when the result is not of type `R`. [`Error::outcome`] says what became of
+    /// the request.
     pub async fn call<R: DeserializeOwned>(
         &self,
         context: impl AsRef<Context>,
@@ -40,8 +41,8 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let road = self.call_road().await?;
-        let reply_queue = self.transport.reply_queue().await?;
+        let road = self.call_road().await.map_err(Error::unsent)?;
+        let reply_queue = self.transport.reply_queue().await.map_err(Error::unsent)?;
         let mut pending = self.transport.book().open(deadline, self.options.monitor);
         let msg_id = pending.msg_id();
         let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
@@ -61,7 +62,7 @@ impl RpcClient {
         let body = attempts.may_repeat().then_some(body);
         loop {
             match pending.arrived().await {
-                Ok(Arrived::Reply(delivery)) => match read(&delivery, &msg_id) {
+                Ok(Arrived::Reply(delivery)) => match self.read(&delivery, &msg_id) {
                     Ok(Some(result)) => return result,
                     Ok(None) => pending.wait_on(),
                     Err(error) => {
@@ -74,10 +75,13 @@ impl RpcClient {
                     pending.reopen();
                     let body = body.as_ref().expect("kept, as it may be repeated");
                     let (timeout, place) = (timer::until(deadline), pending.place());
-                    road.publish_unwatched(timeout, body, place).await?;
+                    let taken = road.publish_unwatched(timeout, body, place).await;
+                    taken.map_err(|error| attempts.of_all(error))?;
                 }
                 Err(TicketError::TimedOut) => return Err(timed_out(&msg_id)),
-                Err(TicketError::Aborted) => return Err(broker::stopped()),
+                Err(TicketError::Aborted) => {
+                    return Err(broker::stopped().with_outcome(Outcome::MaybeSent));
+                }
             }
         }
     }
@@ -94,6 +98,35 @@ impl RpcClient {
     ) -> Result<R, Error> {
         leveret_engine::block_on(self.call(context, method, args))
     }
+
+    /// What a reply says; `None` if it is a reply to somebody else.
+    fn read<R: DeserializeOwned>(
+        &self,
+        delivery: &Delivery,
+        msg_id: &Hex32,
+    ) -> Result<Option<Result<R, Error>>, DecodeError> {
+        let properties = delivery.properties();
+        kombu::check_content(properties.content_type, broker::compression(&properties))?;
+        let body = delivery.body().contiguous();
+        kombu::Scratch::with(|scratch| {
+            let reply = kombu::decode_reply(&body, scratch)?;
+            if reply.msg_id.as_deref() != Some(msg_id.as_str()) {
+                return Ok(None);
+            }
+            if let Some(failure) = reply.failure {
+                let is_allowed = self.transport.allows_remote(failure.module());
+                return Ok(Some(Err(Error::from_remote(failure, is_allowed))));
+            }
+            let text = reply.result.map_or("null", |result| result.get());
+            Ok(Some(json::from_slice(text.as_bytes()).map_err(|error| {
+                Error::new(
+                    ErrorKind::InvalidReply,
+                    format!("the result is not of the expected type: {error}"),
+                )
+                .with_outcome(Outcome::Answered)
+            })))
+        })
+    }
 }
 
 fn timed_out(msg_id: &Hex32) -> Error {
@@ -101,30 +134,5 @@ fn timed_out(msg_id: &Hex32) -> Error {
         ErrorKind::MessagingTimeout,
         format!("Timed out waiting for a reply to message ID {}", msg_id.as_str()),
     )
-}
-
-/// What a reply says; `None` if it is a reply to somebody else.
-fn read<R: DeserializeOwned>(
-    delivery: &Delivery,
-    msg_id: &Hex32,
-) -> Result<Option<Result<R, Error>>, DecodeError> {
-    let properties = delivery.properties();
-    kombu::check_content(properties.content_type, broker::compression(&properties))?;
-    let body = delivery.body().contiguous();
-    kombu::Scratch::with(|scratch| {
-        let reply = kombu::decode_reply(&body, scratch)?;
-        if reply.msg_id.as_deref() != Some(msg_id.as_str()) {
-            return Ok(None);
-        }
-        if let Some(failure) = reply.failure {
-            return Ok(Some(Err(Error::from_remote(failure))));
-        }
-        let text = reply.result.map_or("null", |result| result.get());
-        Ok(Some(json::from_slice(text.as_bytes()).map_err(|error| {
-            Error::new(
-                ErrorKind::InvalidReply,
-                format!("the result is not of the expected type: {error}"),
-            )
-        })))
-    })
+    .with_outcome(Outcome::MaybeSent)
 }

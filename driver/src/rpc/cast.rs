@@ -31,7 +31,7 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let road = self.cast_road().await?;
+        let road = self.cast_road().await.map_err(Error::unsent)?;
         let request = self.cast_request(context.as_ref(), method, args);
         let body = Body::render(|body| kombu::encode_request(body, &request))?;
         let mut attempts = Attempts::first(self.options.retry);
@@ -72,7 +72,7 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
-        let road = self.cast_road().await?;
+        let road = self.cast_road().await.map_err(Error::unsent)?;
         let request = self.cast_request(context.as_ref(), method, args);
         let body = Body::render(|body| kombu::encode_request(body, &request))?;
         road.publish_unwatched(self.timeout(), &body, 0).await

@@ -54,13 +54,15 @@ pub(super) struct Attempts {
     made: u32,
     more: u32,
     is_counted: bool,
+    /// An earlier attempt may have reached the broker.
+    may_be_sent: bool,
 }
 
 impl Attempts {
     /// One attempt, about to be made.
     pub(super) const fn first(retry: Retry) -> Self {
         let more = if let Retry::Times(times) = retry { times } else { 0 };
-        Self { made: 1, more, is_counted: !retry.is_unbounded() }
+        Self { made: 1, more, is_counted: !retry.is_unbounded(), may_be_sent: false }
     }
 
     /// Whether the body may be needed again.
@@ -71,15 +73,25 @@ impl Attempts {
     /// Allows another attempt after `error`, or hands the error on.
     pub(super) fn again(&mut self, error: Error) -> Result<(), Error> {
         if !was_cut_off(&error) {
-            return Err(error);
+            return Err(self.of_all(error));
         }
         if self.more == 0 {
+            let error = self.of_all(error);
             return Err(if self.is_counted { error.after_attempts(self.made) } else { error });
         }
         tracing::debug!(%error, attempts = self.made, "a message is published again");
+        self.may_be_sent |= error.outcome() == Some(Outcome::MaybeSent);
         self.more -= 1;
         self.made += 1;
         Ok(())
+    }
+
+    /// The error of the last attempt, saying what became of the message in all of them.
+    pub(super) fn of_all(&self, error: Error) -> Error {
+        if self.may_be_sent && error.outcome() == Some(Outcome::NotSent) {
+            return error.with_outcome(Outcome::MaybeSent);
+        }
+        error
     }
 }
 
@@ -103,6 +115,23 @@ mod tests {
         let refused = crate::broker::refused(leveret_engine::Outcome::Nacked);
         let error = Attempts::first(Retry::Times(5)).again(refused).unwrap_err();
         assert_eq!(error.outcome(), Some(Outcome::Nacked));
+    }
+
+    #[test]
+    fn what_may_have_been_sent_once_stays_so() {
+        let lost = |sent: bool| {
+            let cause = leveret_engine::Error::from(leveret_engine::TicketError::TimedOut);
+            let outcome = if sent { Outcome::MaybeSent } else { Outcome::NotSent };
+            let error = Error::new(ErrorKind::MessageDeliveryFailure, "lost");
+            error.with_outcome(outcome).with_cause(cause)
+        };
+        let mut attempts = Attempts::first(Retry::Times(2));
+        assert!(attempts.may_repeat());
+        attempts.again(lost(true)).unwrap();
+        attempts.again(lost(false)).unwrap();
+        let error = attempts.again(lost(false)).unwrap_err();
+        assert_eq!(error.outcome(), Some(Outcome::MaybeSent));
+        assert_eq!(error.to_string(), "lost; given up after 3 attempts");
     }
 
     #[test]

@@ -243,7 +243,7 @@ impl RpcServerBuilder {
     ///
     /// # Errors
     /// `InvalidTarget` without topic or server name; `ServerListenError` when a queue or exchange
-    /// exists with other options (406), or when async methods are to run inline;
+    /// exists with other options (406); `ExecutorLoadFailure` when async methods are to run inline;
     /// `TransportDriverError` when no broker is reached.
     pub async fn start(self) -> Result<RpcServer, Error> {
         let Self { transport, target, mut endpoints, executor, policy, log_after } = self;
@@ -253,7 +253,7 @@ impl RpcServerBuilder {
         let dispatcher = Dispatcher::new(endpoints, policy);
         if matches!(executor, Executor::Inline) && dispatcher.has_async_methods() {
             return Err(Error::new(
-                ErrorKind::ServerListenError,
+                ErrorKind::ExecutorLoadFailure,
                 "async methods need threads or a runtime; the inline executor runs plain ones only",
             ));
         }

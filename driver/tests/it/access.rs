@@ -13,6 +13,7 @@ use crate::world::{client, connect};
 on_every_broker! {
     a_policy_hides_methods
     pings_are_answered_where_enabled
+    classes_match_in_allowed_modules_alone
 }
 
 fn endpoint() -> Endpoint {
@@ -76,4 +77,22 @@ async fn pings_are_answered_where_enabled(url: String) {
     let client = client(&transport, "off").with_timeout(Duration::from_secs(20));
     assert!(client.call::<String>((), PING, &()).await.unwrap_err().remote().is_some());
     off.wait().await.unwrap();
+}
+
+async fn classes_match_in_allowed_modules_alone(url: String) {
+    let transport = connect(&url).await;
+    let raising = Endpoint::new().method("find", |_: Context, (): ()| -> Result<(), Failure> {
+        Err(Failure::new("NotFound", "nova.exception", "no such server"))
+    });
+    let target = Target::new("t").with_server("s");
+    let server = RpcServer::builder(&transport, target).endpoint(raising).start().await.unwrap();
+    let knowing = Transport::builder(&url).allowed_remote_exmods(["nova.exception"]);
+    let knowing = knowing.connect().await.unwrap();
+    for (transport, is_known) in [(&transport, false), (&knowing, true)] {
+        let error = client(transport, "t").call::<()>((), "find", &()).await.unwrap_err();
+        assert_eq!(error.is_remote_class("NotFound"), is_known);
+        assert_eq!(error.remote_as("nova.exception", "NotFound").is_some(), is_known);
+        assert_eq!(error.remote().unwrap().message(), "no such server", "known or not");
+    }
+    server.wait().await.unwrap();
 }
