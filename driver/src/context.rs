@@ -13,6 +13,9 @@ use serde_json::Value;
 /// let context = Context::new().with("user", "alice").with("depth", 3);
 /// assert_eq!(context.get("user").unwrap(), "alice");
 /// assert_eq!(Context::from(()), Context::new());
+/// let mut shorter = context;
+/// shorter.remove("depth");
+/// assert_eq!(shorter, Context::new().with("user", "alice"));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Context {
@@ -40,6 +43,12 @@ impl Context {
             Some((_, old)) => *old = value,
             None => self.entries.push((key, value)),
         }
+    }
+
+    /// Takes `key` out, and returns what it was set to.
+    pub fn remove(&mut self, key: &str) -> Option<Value> {
+        let place = self.entries.iter().position(|(known, _)| known == key)?;
+        Some(self.entries.remove(place).1)
     }
 
     /// The value of `key`.

@@ -11,13 +11,14 @@ use leveret_engine::{Delivery, TicketError};
 
 use super::client::RpcClient;
 use super::retry::Attempts;
-use crate::broker::{self, Body};
+use super::serialized;
+use crate::broker;
 use crate::context::Context;
 use crate::dialect::{DecodeError, kombu};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::ids::Hex32;
 use crate::json;
-use crate::message::{CallPart, Request};
+use crate::message::CallPart;
 use crate::timer;
 use crate::transport::replies::Arrived;
 
@@ -46,23 +47,15 @@ impl RpcClient {
         let mut pending = self.transport.book().open(deadline, self.options.monitor);
         let msg_id = pending.msg_id();
         let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
-        let request = Request {
-            method,
-            args,
-            namespace: self.options.target.namespace(),
-            version: self.options.version.as_deref(),
-            context: context.as_ref(),
-            unique_id: self.transport.ids().unique_id(),
-            call: Some(call),
-        };
-        let body = Body::render(|body| kombu::encode_request(body, &request))?;
+        let context = context.as_ref();
+        let body = self.render(context, method, args, Some(call))?;
         road.publish_unwatched(timer::until(deadline), &body, pending.place()).await?;
         let mut attempts = Attempts::first(self.options.retry);
         // Most bodies go back to their thread now.
         let body = attempts.may_repeat().then_some(body);
         loop {
             match pending.arrived().await {
-                Ok(Arrived::Reply(delivery)) => match self.read(&delivery, &msg_id) {
+                Ok(Arrived::Reply(delivery)) => match self.read(&delivery, &msg_id, context) {
                     Ok(Some(result)) => return result,
                     Ok(None) => pending.wait_on(),
                     Err(error) => {
@@ -104,6 +97,7 @@ impl RpcClient {
         &self,
         delivery: &Delivery,
         msg_id: &Hex32,
+        context: &Context,
     ) -> Result<Option<Result<R, Error>>, DecodeError> {
         let properties = delivery.properties();
         kombu::check_content(properties.content_type, broker::compression(&properties))?;
@@ -118,6 +112,10 @@ impl RpcClient {
                 return Ok(Some(Err(Error::from_remote(failure, is_allowed))));
             }
             let text = reply.result.map_or("null", |result| result.get());
+            if let Some(serializer) = &self.options.serializer {
+                let text = text.as_bytes();
+                return Ok(Some(serialized::result(serializer.as_ref(), context, text)));
+            }
             Ok(Some(json::from_slice(text.as_bytes()).map_err(|error| {
                 Error::new(
                     ErrorKind::InvalidReply,

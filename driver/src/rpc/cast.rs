@@ -7,11 +7,8 @@ use serde::Serialize;
 
 use super::client::RpcClient;
 use super::retry::Attempts;
-use crate::broker::Body;
 use crate::context::Context;
-use crate::dialect::kombu;
 use crate::error::Error;
-use crate::message::Request;
 use crate::timer;
 
 impl RpcClient {
@@ -32,8 +29,7 @@ impl RpcClient {
     ) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
         let road = self.cast_road().await.map_err(Error::unsent)?;
-        let request = self.cast_request(context.as_ref(), method, args);
-        let body = Body::render(|body| kombu::encode_request(body, &request))?;
+        let body = self.render(context.as_ref(), method, args, None)?;
         let mut attempts = Attempts::first(self.options.retry);
         loop {
             match road.publish_confirmed(timer::until(deadline), &body).await {
@@ -73,8 +69,7 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let road = self.cast_road().await.map_err(Error::unsent)?;
-        let request = self.cast_request(context.as_ref(), method, args);
-        let body = Body::render(|body| kombu::encode_request(body, &request))?;
+        let body = self.render(context.as_ref(), method, args, None)?;
         road.publish_unwatched(self.timeout(), &body, 0).await
     }
 
@@ -90,22 +85,5 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         leveret_engine::block_on(self.cast_buffered(context, method, args))
-    }
-
-    fn cast_request<'a, A: ?Sized>(
-        &'a self,
-        context: &'a Context,
-        method: &'a str,
-        args: &'a A,
-    ) -> Request<'a, A> {
-        Request {
-            method,
-            args,
-            namespace: self.options.target.namespace(),
-            version: self.options.version.as_deref(),
-            context,
-            unique_id: self.transport.ids().unique_id(),
-            call: None,
-        }
     }
 }

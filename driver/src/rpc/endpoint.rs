@@ -15,6 +15,7 @@ use std::task::Poll;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::context::Context;
 use crate::dialect::kombu;
@@ -89,12 +90,19 @@ type AnswerFuture = Pin<Box<dyn Future<Output = Answered> + Send>>;
 pub(crate) trait Answerable: Send {
     /// Appends the reply's body to `out`.
     fn encode(&self, out: &mut Vec<u8>, msg_id: &str, unique_id: Hex32) -> Result<(), WriteError>;
+
+    /// The result itself, for a serializer.
+    fn to_value(&self) -> Result<Value, serde_json::Error>;
 }
 
 impl<T: Serialize + Send> Answerable for T {
     fn encode(&self, out: &mut Vec<u8>, msg_id: &str, unique_id: Hex32) -> Result<(), WriteError> {
         let reply = Reply { msg_id, unique_id, answer: Answer::Result(self) };
         kombu::encode_reply(out, &reply)
+    }
+
+    fn to_value(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(self)
     }
 }
 

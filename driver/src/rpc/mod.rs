@@ -1,7 +1,8 @@
 //! Calls, casts and servers: joins a dialect with the broker's side and with user code.
 //!
 //! The client's half is `client`, `call`, `cast`, `retry`; the server's is `server`, `serving`,
-//! `dispatcher`, `endpoint`, `access`, `ping`, `dedup`, `monitor`. The two meet only on the wire.
+//! `dispatcher`, `endpoint`, `access`, `ping`, `dedup`, `monitor`. The two meet only on the wire,
+//! and in `serialized`.
 
 pub(crate) mod access;
 mod call;
@@ -13,5 +14,6 @@ pub(crate) mod endpoint;
 mod monitor;
 mod ping;
 pub(crate) mod retry;
+mod serialized;
 pub(crate) mod server;
 mod serving;

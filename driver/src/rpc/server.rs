@@ -18,6 +18,7 @@ use super::serving::{RequestSink, Serving};
 use crate::broker::Listening;
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
+use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::target::entity::Subscription;
 use crate::timer::{Alarm, Timer};
@@ -68,6 +69,7 @@ pub struct RpcServerBuilder {
     endpoints: Vec<Endpoint>,
     executor: Executor,
     policy: AccessPolicy,
+    serializer: Option<Arc<dyn Serializer>>,
     log_after: Duration,
 }
 
@@ -97,6 +99,7 @@ impl RpcServer {
             endpoints: Vec::new(),
             executor: Executor::default(),
             policy: AccessPolicy::default(),
+            serializer: None,
             log_after: LOG_AFTER,
         }
     }
@@ -232,6 +235,13 @@ impl RpcServerBuilder {
         self
     }
 
+    /// The same server, passing contexts, arguments and results through this serializer: first the
+    /// context, then each argument under it, last the result. Default: none.
+    pub fn serializer(mut self, serializer: impl Serializer) -> Self {
+        self.serializer = Some(Arc::new(serializer));
+        self
+    }
+
     /// The same server, saying in the log after this time that stopping or waiting may hang; zero
     /// for never. Default 30 s, as oslo's `log_after`.
     pub fn log_after(mut self, time: Duration) -> Self {
@@ -246,7 +256,8 @@ impl RpcServerBuilder {
     /// exists with other options (406); `ExecutorLoadFailure` when async methods are to run inline;
     /// `TransportDriverError` when no broker is reached.
     pub async fn start(self) -> Result<RpcServer, Error> {
-        let Self { transport, target, mut endpoints, executor, policy, log_after } = self;
+        let Self { transport, target, mut endpoints, executor, policy, serializer, log_after } =
+            self;
         if transport.config().rpc_ping {
             ping::append(&mut endpoints);
         }
@@ -263,6 +274,7 @@ impl RpcServerBuilder {
         let answering = transport.answering().await?;
         let serving = Serving::new(
             dispatcher,
+            serializer,
             answering,
             Arc::clone(transport.timer()),
             executor,

@@ -21,12 +21,15 @@ use super::dedup::Dedup;
 use super::dispatcher::Dispatcher;
 use super::endpoint::{Answerable, Answered, Method, Offer};
 use super::monitor::Heartbeat;
+use super::serialized;
 use super::server::ServerStats;
 use crate::broker;
+use crate::context::Context;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::{Executor, InFlight, Workers};
 use crate::ids::Hex32;
 use crate::message::{Failure, IncomingRequest, NO_SUCH_METHOD};
+use crate::serializer::Serializer;
 use crate::timer::Timer;
 use crate::transport::answering::{Answering, CallRef};
 
@@ -97,6 +100,7 @@ fn check_content(delivery: &Delivery) -> Result<(), DecodeError> {
 /// What serves requests, wherever it runs.
 pub(super) struct Serving {
     dispatcher: Dispatcher,
+    serializer: Option<Arc<dyn Serializer>>,
     dedup: Dedup,
     answering: Arc<Answering>,
     timer: Arc<Timer>,
@@ -113,6 +117,8 @@ pub(super) struct Serving {
 struct Begun<'a> {
     answered: Running,
     raising: Raising<'a>,
+    /// Under which the result is to be serialised.
+    context: Option<Context>,
     call: Option<CallRef>,
     heartbeat: Option<Heartbeat>,
 }
@@ -136,6 +142,7 @@ enum Running {
 impl Serving {
     pub(super) fn new(
         dispatcher: Dispatcher,
+        serializer: Option<Arc<dyn Serializer>>,
         answering: Arc<Answering>,
         timer: Arc<Timer>,
         executor: Executor,
@@ -143,6 +150,7 @@ impl Serving {
     ) -> Arc<Self> {
         Arc::new_cyclic(|serving| Self {
             dispatcher,
+            serializer,
             dedup: Dedup::new(),
             answering,
             timer,
@@ -186,12 +194,18 @@ impl Serving {
 
     async fn serve(self: Arc<Self>, incoming: Incoming) {
         let Some(begun) = self.begin(&incoming) else { return };
-        let Begun { answered, raising, call, heartbeat } = begun;
+        let Begun { answered, raising, context, call, heartbeat } = begun;
         drop(incoming);
-        let answered = match answered {
+        let mut answered = match answered {
             Running::Done(answered) => answered,
             Running::Awaited(future) => future.await,
         };
+        if let (Some(serializer), Some(context)) = (&self.serializer, context) {
+            let given = |answer: Box<dyn Answerable>| {
+                serialized::given(serializer.as_ref(), &context, answer.as_ref())
+            };
+            answered = answered.and_then(given);
+        }
         drop(heartbeat);
         if let Err(failure) = &answered {
             raising.log(failure);
@@ -252,8 +266,9 @@ impl Serving {
         if let (Ok(_), Some(call), Some(timeout)) = (&method, &call, timeout) {
             heartbeat = Heartbeat::start(&self.timer, &self.answering, call, timeout);
         }
-        let context = std::mem::take(&mut request.context);
+        let request_context = std::mem::take(&mut request.context);
         let args = request.args.map_or("{}", RawValue::get).as_bytes();
+        let mut context = None;
         let (answered, raising) = match method {
             Err(failure) => {
                 let name = request.method.as_deref().unwrap_or_default();
@@ -262,14 +277,29 @@ impl Serving {
                 (Running::Done(Err(failure)), Raising::Unserved { is_foreseen })
             }
             Ok(offer) => {
-                let answered = match &offer.method {
-                    Method::Plain(function) => Running::Done(function(context, args)),
-                    Method::Async(function) => Running::Awaited(function(context, args)),
+                let running = match &self.serializer {
+                    None => start(offer, request_context, args),
+                    Some(serializer) => {
+                        match serialized::taken(serializer.as_ref(), request_context, args) {
+                            Err(failure) => Running::Done(Err(failure)),
+                            Ok((own, args)) => {
+                                context = Some(own.clone());
+                                start(offer, own, &args)
+                            }
+                        }
+                    }
                 };
-                (answered, Raising::By(offer))
+                (running, Raising::By(offer))
             }
         };
-        Begun { answered, raising, call, heartbeat }
+        Begun { answered, raising, context, call, heartbeat }
+    }
+}
+
+fn start(offer: &Offer, context: Context, args: &[u8]) -> Running {
+    match &offer.method {
+        Method::Plain(function) => Running::Done(function(context, args)),
+        Method::Async(function) => Running::Awaited(function(context, args)),
     }
 }
 
@@ -380,7 +410,6 @@ mod tests {
 
     use super::super::endpoint::Endpoint;
     use super::*;
-    use crate::context::Context;
 
     /// Keeps the level of each event.
     #[derive(Default)]

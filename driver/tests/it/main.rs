@@ -13,4 +13,5 @@ mod python_server;
 mod recovery;
 mod retry;
 mod scenario;
+mod serialized;
 mod world;
