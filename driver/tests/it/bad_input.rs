@@ -59,7 +59,7 @@ fn a_peer_that_is_no_broker_is_recognised() {
 }
 
 /// A channel beside the driver, to send what no driver sends.
-async fn raw(port: u16, vhost: &str) -> (Engine, Channel) {
+pub(crate) async fn raw(port: u16, vhost: &str) -> (Engine, Channel) {
     let engine = Engine::start(EngineConfig::default()).unwrap();
     let mut config = ConnectionConfig::to("127.0.0.1", port);
     config.vhost = vhost.into();
@@ -68,7 +68,7 @@ async fn raw(port: u16, vhost: &str) -> (Engine, Channel) {
     (engine, channel)
 }
 
-async fn send(channel: &Channel, queue: &str, content_type: Option<&str>, body: &str) {
+pub(crate) async fn send(channel: &Channel, queue: &str, content_type: Option<&str>, body: &str) {
     let route = Route { exchange: String::new(), routing_key: queue.to_owned(), mandatory: true };
     let mut properties = Properties::new().with_headers(FieldTable::default());
     if let Some(content_type) = content_type {
@@ -79,7 +79,7 @@ async fn send(channel: &Channel, queue: &str, content_type: Option<&str>, body: 
     assert!(confirm.await.is_ok(), "{body}");
 }
 
-const JSON: Option<&str> = Some("application/json");
+pub(crate) const JSON: Option<&str> = Some("application/json");
 
 #[test]
 fn poison_is_dropped_and_the_server_goes_on() {

@@ -7,6 +7,7 @@
 
 mod access;
 mod bad_input;
+mod bad_peer;
 mod life;
 mod python_client;
 mod python_server;
