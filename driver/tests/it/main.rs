@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
 mod bad_input;
+mod functional;
 mod notify;
 mod notify_python;
 mod python_client;
