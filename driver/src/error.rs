@@ -52,6 +52,8 @@ pub enum ErrorKind {
     ServerListenError,
     /// A server did not stop, or not end, in the time it was given; it goes on with it.
     TaskTimeout,
+    /// An option, a file of options or a rule in one that makes no sense.
+    ConfigurationError,
     /// A reply that cannot be read as the expected type.
     InvalidReply,
     /// Something this version does not do, such as TLS.

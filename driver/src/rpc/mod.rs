@@ -1,14 +1,13 @@
 //! Calls, casts and servers: joins a dialect with the broker's side and with user code.
 //!
 //! The client's half is `client`, `call`, `cast`, `retry`; the server's is `server`, `serving`,
-//! `dispatcher`, `endpoint`, `access`, `ping`, `dedup`, `monitor`. The two meet only on the wire,
+//! `dispatcher`, `endpoint`, `access`, `ping`, `monitor`. The two meet only on the wire,
 //! and in `serialized`.
 
 pub(crate) mod access;
 mod call;
 mod cast;
 pub(crate) mod client;
-mod dedup;
 mod dispatcher;
 pub(crate) mod endpoint;
 mod monitor;

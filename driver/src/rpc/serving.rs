@@ -17,7 +17,6 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use leveret_engine::{Body, Delivery, DeliverySink, Disposition, block_on};
 use serde_json::value::RawValue;
 
-use super::dedup::Dedup;
 use super::dispatcher::Dispatcher;
 use super::endpoint::{Answerable, Answered, Method, Offer};
 use super::monitor::Heartbeat;
@@ -25,6 +24,7 @@ use super::serialized;
 use super::server::ServerStats;
 use crate::broker;
 use crate::context::Context;
+use crate::dedup::Dedup;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::{Executor, InFlight, Workers};
 use crate::ids::Hex32;

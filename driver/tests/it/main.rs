@@ -8,7 +8,10 @@
 mod access;
 mod bad_input;
 mod bad_peer;
+mod functional;
 mod life;
+mod notify;
+mod notify_python;
 mod python_client;
 mod python_server;
 mod recovery;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::config::EntityOptions;
 use crate::error::Error;
 use crate::ids::Hex32;
+use crate::message::priority::Priority;
 use crate::target::Target;
 use crate::target::entity::{Argument, Exchange, Queue, Route, Subscription};
 
@@ -66,6 +67,41 @@ impl Topology {
         let exchange = std::iter::once(target.exchange().unwrap_or_default());
         check_names(target, exchange.chain(all.iter().map(|one| one.queue.name.as_str())))?;
         Ok(all)
+    }
+
+    /// The queue of a topic's notifications of one priority, as its notifiers and its listeners
+    /// declare it: so that a notification is kept while nobody listens.
+    pub(crate) fn notifications(
+        &self,
+        target: &Target,
+        priority: Priority,
+    ) -> Result<Subscription, Error> {
+        let name = format!("{}.{priority}", target.sendable()?);
+        self.listened(target, name.clone(), name)
+    }
+
+    /// What one of a pool's listeners listens to: the pool's own queue, which gets a copy of the
+    /// topic's notifications of this priority.
+    pub(crate) fn pooled_notifications(
+        &self,
+        target: &Target,
+        priority: Priority,
+        pool: &str,
+    ) -> Result<Subscription, Error> {
+        let routing_key = format!("{}.{priority}", target.sendable()?);
+        self.listened(target, pool.to_owned(), routing_key)
+    }
+
+    fn listened(
+        &self,
+        target: &Target,
+        queue: String,
+        routing_key: String,
+    ) -> Result<Subscription, Error> {
+        let exchange = self.exchange(target);
+        check_names(target, [exchange.name.as_str(), &queue, &routing_key].into_iter())?;
+        let binding = Some((exchange, routing_key));
+        Ok(Subscription { queue: self.permanent_queue(queue), binding })
     }
 
     /// The queue that replies come back through; it is reached through the default exchange.
@@ -207,6 +243,23 @@ mod tests {
         .unwrap();
         assert!(topic.queue.durable && topic.queue.auto_delete);
         assert!(!fanout.queue.durable && !fanout.queue.auto_delete);
+    }
+
+    #[test]
+    fn notifications_wait_in_a_queue_of_topic_and_priority() {
+        let topology = with(|entities| entities.durable = true);
+        let target = Target::new("notifications");
+        let stored = topology.notifications(&target, Priority::Info).unwrap();
+        let (exchange, key) = stored.binding.unwrap();
+        assert_eq!((exchange.name.as_str(), exchange.kind), ("openstack", "topic"));
+        assert_eq!(stored.queue.name, "notifications.info");
+        assert_eq!(key, "notifications.info");
+        assert!(exchange.durable && stored.queue.durable && stored.queue.arguments.is_empty());
+        let nova = target.with_exchange("nova");
+        let pooled = topology.pooled_notifications(&nova, Priority::Error, "pool").unwrap();
+        let (exchange, key) = pooled.binding.unwrap();
+        assert_eq!((exchange.name.as_str(), key.as_str()), ("nova", "notifications.error"));
+        assert_eq!(pooled.queue.name, "pool", "the pool's name, verbatim");
     }
 
     #[test]
