@@ -101,6 +101,8 @@ pub use context::Context;
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;
 pub use leveret_engine as engine;
+#[cfg(feature = "macros")]
+pub use leveret_macros::endpoint;
 pub use message::Failure;
 pub use message::priority::{InvalidPriority, Priority};
 pub use notify::driver::{NotificationDriver, Notify, TestNotifications};
@@ -120,3 +122,10 @@ pub use target::Target;
 pub use transport::{Transport, TransportBuilder, TransportStats};
 pub use url::{AMQP_PORT, Secrets, TransportHost, TransportUrl};
 pub use version::{InvalidVersion, Version};
+
+/// What generated code names.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+}

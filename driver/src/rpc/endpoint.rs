@@ -39,6 +39,27 @@ use crate::version::Version;
 ///     .method("add", |_: Context, args: Add| Ok::<_, Failure>(args.value + args.increment));
 /// ```
 ///
+/// With the feature `macros` (on by default) an `impl` block says the same:
+///
+/// ```
+/// use leveret::{Context, Endpoint, Failure};
+///
+/// struct Calculator;
+///
+/// #[leveret::endpoint(namespace = "math", version = "1.2")]
+/// impl Calculator {
+///     #[expose]
+///     #[expected_exceptions("OverflowError")]
+///     fn add(&self, _: &Context, value: i64, increment: i64) -> Result<i64, Failure> {
+///         let overflow = || Failure::builtin("OverflowError", "the sum is too large");
+///         value.checked_add(increment).ok_or_else(overflow)
+///     }
+/// }
+///
+/// let endpoint = Endpoint::from(Calculator);
+/// assert!(endpoint.is_exposed("add"));
+/// ```
+///
 /// Arguments arrive by name: the argument type is a struct, a map, `serde_json::Value`, or `()` for
 /// none. What does not fit is answered with a `TypeError`, as a Python server would.
 ///

@@ -217,8 +217,8 @@ impl RpcServer {
 
 impl RpcServerBuilder {
     /// The same server with one more endpoint; the first that has a method serves it.
-    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
-        self.endpoints.push(endpoint);
+    pub fn endpoint(mut self, endpoint: impl Into<Endpoint>) -> Self {
+        self.endpoints.push(endpoint.into());
         self
     }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
 mod access;
+mod attribute;
 mod bad_input;
 mod bad_peer;
 mod functional;
