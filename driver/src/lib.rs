@@ -37,9 +37,12 @@
 //! a namespace and a version. An [`RpcClient`] sends to a target: [`call`](RpcClient::call) waits
 //! for an answer, [`cast`](RpcClient::cast) for the broker alone,
 //! [`cast_buffered`](RpcClient::cast_buffered) for nobody. An [`RpcServer`] offers the methods of
-//! its [`Endpoint`]s. An [`Error`] answers questions; what an endpoint raised arrives in
-//! [`Error::remote`]. A [`Notifier`] tells what happened to whom it may concern; a
-//! [`NotificationListener`] hears it, whether it was there at the time or came later.
+//! its [`Endpoint`]s, by code or as an `impl` block under [`endpoint`](macro@endpoint); an
+//! [`AccessPolicy`] says which of them callers reach. An [`Error`] answers questions: what became
+//! of the message ([`Error::outcome`]), what an endpoint raised ([`Error::remote`]). A
+//! [`Serializer`] changes values and contexts on their way. A [`Notifier`] tells what happened to
+//! whom it may concern; a [`NotificationListener`] hears it, whether it was there at the time or
+//! came later.
 //!
 //! # When bytes move
 //!
@@ -64,7 +67,9 @@
 //! - A confirmed cast is with the broker. Whether anybody executes it is the broker's and the
 //!   servers' affair.
 //! - A request is executed at most once by one server, unless its repeat comes later than 8192
-//!   others; with [`Retry::Never`] it is published at most once, too.
+//!   others; with [`Retry::Never`] it is published at most once, too, with [`Retry::Times`] so many
+//!   times more.
+//! - A server that stops executes what it has acknowledged and returns the rest to its queue.
 //! - A call ends by its timeout, never early, and its place is free then.
 //! - A notification is acknowledged when it was handled: what a crash interrupts comes again. One
 //!   that fails time and again is given up after ten attempts, and stops nobody else.
