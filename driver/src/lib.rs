@@ -55,6 +55,7 @@
 //! - Threads of a server: `executor_threads`, 64; they start as they are needed.
 //! - Ids remembered to drop repeats: 8192 a server. Replies to a missing queue: tried for 60 s,
 //!   10,000 at a time.
+//! - Text of a compressed message: 64 MiB.
 //! - Nesting of JSON: 127 levels. Names: 255 bytes.
 //!
 //! # What is promised
@@ -89,7 +90,7 @@ mod transport;
 mod url;
 mod version;
 
-pub use config::{DriverConfig, EntityOptions, LoginMethod};
+pub use config::{Compression, DriverConfig, EntityOptions, LoginMethod};
 pub use context::Context;
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;

@@ -260,7 +260,8 @@ impl Transport {
         let shared = &self.shared;
         let open = || async {
             let config = self.connection_config("answers");
-            let publishing = Publishing::open(&shared.engine, config).await?;
+            let packing = shared.config.compression.map(kombu::packing);
+            let publishing = Publishing::open(&shared.engine, config, packing).await?;
             Ok::<_, Error>(Answering::new(
                 publishing,
                 Arc::clone(&shared.ids),
@@ -312,7 +313,8 @@ impl TransportBuilder {
             Error::new(ErrorKind::TransportDriverError, error.to_string()).with_cause(error)
         })?;
         let ids = Arc::new(ids);
-        let publishing = Publishing::open(&engine, named(&connection, "publish")).await?;
+        let packing = config.compression.map(kombu::packing);
+        let publishing = Publishing::open(&engine, named(&connection, "publish"), packing).await?;
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
             book: Arc::new(ReplyBook::new(Arc::clone(&ids), engine.tickets())),

@@ -1,4 +1,5 @@
-//! What a target comes to on a broker: exchanges, queues and bindings, as plain data.
+//! What a target comes to on a broker: exchanges, queues, bindings and packing, as plain
+//! data.
 //!
 //! A dialect names them, the broker's side declares them; neither knows the other.
 
@@ -33,6 +34,13 @@ pub(crate) struct Queue {
 pub(crate) enum Argument {
     Number(i64),
     Text(&'static str),
+}
+
+/// How bodies are packed before they leave, and the header that tells receivers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Packing {
+    pub(crate) header: (&'static str, &'static str),
+    pub(crate) pack: fn(&[u8]) -> Vec<u8>,
 }
 
 /// A queue to consume from, with how messages get into it.

@@ -1,0 +1,89 @@
+//! Options of the wire, each with a Python peer that has set the same one.
+
+use leveret::engine::Consume;
+use leveret::{RpcServer, Transport};
+use leveret_support::{Broker, Peer};
+use serde_json::{Value, json};
+
+use crate::bad_input::raw;
+use crate::world::{Notes, client, connect, echo, run, server};
+
+/// A Python client and a Python server with these options, each `NAME=VALUE`.
+fn python(script: &str, url: &str, options: &[&str], more: &[&str]) -> Peer {
+    let mut arguments = vec!["--url", url];
+    for option in options {
+        arguments.extend(["--option", option]);
+    }
+    arguments.extend(more);
+    Peer::spawn(script, &arguments)
+}
+
+fn ask(python: &mut Peer, command: &Value) -> Value {
+    serde_json::from_str(&python.ask(&command.to_string())).unwrap()
+}
+
+/// A server of ours at topic `ours`, and a transport with these options in its URL.
+async fn ours(url: &str, options: &str, notes: &Notes) -> (Transport, RpcServer) {
+    let transport = connect(&format!("{url}?{options}")).await;
+    let server = server(&transport, "ours", "s", notes).await;
+    (transport, server)
+}
+
+#[test]
+fn what_is_sent_is_compressed() {
+    let url = Broker::shared().vhost("packed");
+    let vhost = url.rsplit('/').next().unwrap().to_owned();
+    run(async {
+        let (transport, server) = ours(&url, "kombu_compression=gzip", &Notes::default()).await;
+        server.wait().await.unwrap();
+        client(&transport, "ours").cast((), "note", &json!({"arg": 1})).await.unwrap();
+        let (_engine, channel) = raw(Broker::shared().port(), &vhost).await;
+        let mut consumer = channel.consume(Consume::from_queue("ours")).await.unwrap();
+        let delivery = consumer.next().await.unwrap().unwrap();
+        assert!(delivery.body().contiguous().starts_with(b"\x78\x9c"), "{delivery:?}");
+        let headers = delivery.properties().headers.unwrap();
+        assert_eq!(headers.get("compression").unwrap().as_str(), Some("application/x-gzip"));
+    });
+}
+
+#[test]
+fn compressed_messages_pass_both_ways() {
+    let url = Broker::shared().vhost("compressed");
+    let large = "é\"".repeat(20_000);
+    let compression = "kombu_compression=gzip";
+    run(async {
+        let notes = Notes::default();
+        let (transport, server) = ours(&url, compression, &notes).await;
+        let (url, large) = (url.clone(), large.clone());
+        let seen = notes.clone();
+        let theirs = tokio::task::spawn_blocking(move || {
+            let mut client = python("rpc_client.py", &url, &[compression], &[]);
+            let args = json!({"arg": large});
+            let call = json!({"op": "call", "topic": "ours", "method": "echo", "args": args});
+            assert_eq!(ask(&mut client, &call)["result"], large);
+            let args = json!({"arg": "noted"});
+            for op in ["cast", "fanout"] {
+                let cast = json!({"op": op, "topic": "ours", "method": "note", "args": args});
+                assert_eq!(ask(&mut client, &cast)["result"], Value::Null);
+            }
+            seen.wait_for(2);
+            client.stop();
+            let names = ["--topic", "theirs", "--server", "s"];
+            python("rpc_server.py", &url, &[compression], &names)
+        });
+        let theirs = theirs.await.unwrap();
+        let large = "é\"".repeat(20_000);
+        for topic in ["theirs", "ours"] {
+            let client = client(&transport, topic);
+            assert_eq!(echo(&client, json!(large)).await, json!(large), "{topic}");
+            let error = client.call::<()>((), "boom", &()).await.unwrap_err();
+            assert_eq!(error.remote().unwrap().class(), "ValueError", "{topic}");
+            client.cast((), "note", &json!({"arg": "cast"})).await.unwrap();
+            client.cast_buffered((), "note", &json!({"arg": "cast"})).await.unwrap();
+        }
+        server.wait().await.unwrap();
+        assert_eq!(server.stats().undecodable, 0);
+        transport.close().await.unwrap();
+        drop(theirs);
+    });
+}
