@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::url::TransportUrl;
 
+mod check;
 mod table;
 
 /// Options of a transport.
@@ -102,9 +103,21 @@ pub struct EntityOptions {
     /// `rabbit_transient_quorum_queue`: reply and fanout queues are durable quorum queues. Default
     /// false.
     pub transient_quorum: bool,
-    /// `rabbit_transient_queues_ttl`: life of an unused reply or fanout queue, zero for ever.
-    /// Default 30 minutes.
+    /// `rabbit_transient_queues_ttl`: life of an unused reply or fanout queue, and of messages in
+    /// a fanout stream; zero for ever. Default 30 minutes.
     pub transient_ttl: Duration,
+    /// `rabbit_stream_fanout`: all fanouts of a topic go through one stream, `<topic>_fanout`,
+    /// which every server reads. Needs `transient_quorum` and a prefetch above zero. A server that
+    /// starts reads the last chunk of the stream again, so it may see fanouts that were sent
+    /// before it was there, and miss those that came while it was not; one that lost its
+    /// connection goes on where it was. Default false.
+    pub stream_fanout: bool,
+    /// `rabbit_ha_queues`: queues carry `x-ha-policy: all`, which brokers since RabbitMQ 3.0
+    /// ignore; peers that set it must agree, as in all. Excludes quorum queues. Default false.
+    pub ha: bool,
+    /// `enable_cancel_on_failover`: the broker is asked (`x-cancel-on-ha-failover`) to cancel
+    /// consumers whose mirrored queue moves; they consume again at once. Default false.
+    pub cancel_on_failover: bool,
     /// `direct_mandatory_flag`: a reply to a missing queue is noticed and tried again. Default
     /// true.
     pub direct_mandatory: bool,
@@ -139,6 +152,9 @@ impl Default for EntityOptions {
             quorum_max_memory_bytes: 0,
             transient_quorum: false,
             transient_ttl: Duration::from_secs(1800),
+            stream_fanout: false,
+            ha: false,
+            cancel_on_failover: false,
             direct_mandatory: true,
         }
     }
@@ -201,11 +217,12 @@ impl DriverConfig {
         self
     }
 
-    /// These options overridden by the query of `url`.
+    /// These options overridden by the query of `url`, as a whole found to make sense.
     pub(crate) fn overridden_by(mut self, url: &TransportUrl) -> Result<Self, Error> {
         for (key, value) in url.query() {
             table::apply(&mut self, key, value)?;
         }
+        check::check(&self)?;
         Ok(self)
     }
 }
@@ -299,6 +316,26 @@ mod tests {
         ] {
             let error = with_query(query).unwrap_err();
             assert_eq!(error.kind(), kind, "{query}");
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_is_refused() {
+        for (query, text) in [
+            ("rabbit_ha_queues=1&rabbit_quorum_queue=1", "rabbit_ha_queues excludes"),
+            ("rabbit_ha_queues=1&rabbit_transient_quorum_queue=1", "rabbit_ha_queues excludes"),
+            (
+                "rabbit_stream_fanout=1&rabbit_qos_prefetch_count=1",
+                "rabbit_stream_fanout needs rabbit_transient_quorum_queue",
+            ),
+            (
+                "rabbit_stream_fanout=1&rabbit_transient_quorum_queue=1",
+                "rabbit_stream_fanout needs rabbit_qos_prefetch_count",
+            ),
+        ] {
+            let error = with_query(query).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidOptions, "{query}");
             assert!(error.to_string().contains(text), "{error}");
         }
     }

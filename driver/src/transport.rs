@@ -106,7 +106,8 @@ impl Transport {
     /// its own.
     ///
     /// # Errors
-    /// `InvalidTransportUrl`, `DriverLoadFailure` and `Unsupported` for the URL;
+    /// `InvalidTransportUrl`, `DriverLoadFailure` and `Unsupported` for the URL; `InvalidOptions`
+    /// for options that contradict each other;
     /// `TransportDriverError` when no broker is reached or it refuses us, saying why.
     pub async fn connect(url: &str) -> Result<Self, Error> {
         Self::builder(url).connect().await
@@ -204,6 +205,11 @@ impl Transport {
         named(&self.shared.connection, purpose)
     }
 
+    /// A name for a queue that no other process has.
+    pub(crate) fn queue_id(&self) -> Result<String, Error> {
+        Ok(self.shared.ids.unique_id().as_str().to_owned())
+    }
+
     /// The road to a target, its exchange declared.
     pub(crate) async fn road(
         &self,
@@ -233,7 +239,7 @@ impl Transport {
         if let Some(name) = known {
             return Ok(name);
         }
-        let subscription = [shared.topology.replies(&shared.reply_id)];
+        let subscription = [shared.topology.replies(shared.reply_id.as_str())];
         let sink = || -> Box<dyn leveret_engine::DeliverySink> {
             let name = Arc::clone(&shared.reply_queue);
             Box::new(ReplySink::new(&shared.book, move |error| {

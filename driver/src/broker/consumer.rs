@@ -8,6 +8,7 @@ use leveret_engine::{
     Engine,
 };
 
+use super::stream::StreamSink;
 use super::{declare, failed};
 use crate::error::Error;
 use crate::target::entity::Subscription;
@@ -51,7 +52,12 @@ impl Listening {
         for subscription in subscriptions {
             let mut consume = Consume::from_queue(subscription.queue.name.clone());
             consume.consumer_tag = tags.next();
-            consumers.push(channel.consume_with(consume, sink()).await.map_err(failed)?);
+            consume.arguments = declare::table(&subscription.queue.consuming);
+            let sink = match subscription.queue.is_stream() {
+                true => Box::new(StreamSink::new(sink())),
+                false => sink(),
+            };
+            consumers.push(channel.consume_with(consume, sink).await.map_err(failed)?);
         }
         Ok(Self { connection, channel, consumers })
     }

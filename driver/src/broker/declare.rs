@@ -29,7 +29,7 @@ pub(super) async fn subscription(
     if let Some((from, _)) = &subscription.binding {
         exchange(channel, from).await?;
     }
-    let Queue { name, durable, auto_delete, arguments } = &subscription.queue;
+    let Queue { name, durable, auto_delete, arguments, .. } = &subscription.queue;
     let declare = QueueDeclare {
         name: name.clone(),
         durable: *durable,
@@ -50,10 +50,12 @@ pub(super) async fn subscription(
     Ok(())
 }
 
-fn table(arguments: &[(&'static str, Argument)]) -> FieldTable {
+pub(super) fn table(arguments: &[(&'static str, Argument)]) -> FieldTable {
     let mut table = FieldTable::default();
     for (name, argument) in arguments {
         let value = match argument {
+            Argument::Flag(flag) => AMQPValue::Boolean(*flag),
+            Argument::Seconds(seconds) => AMQPValue::LongString(format!("{seconds}s").into()),
             Argument::Text(text) => AMQPValue::LongString((*text).into()),
             // As py-amqp writes them: 32 bits where they suffice. RabbitMQ compares values, not
             // widths.

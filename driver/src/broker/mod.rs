@@ -8,6 +8,7 @@ mod declare;
 #[cfg(feature = "loopback")]
 pub(crate) mod loopback;
 mod publisher;
+mod stream;
 
 use leveret_engine::{Outcome, wire::PropertiesView};
 

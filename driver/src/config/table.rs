@@ -27,6 +27,7 @@ const OPTIONS: &[(&str, Setter)] = &[
     ("amqp_durable_queues", Flag(|config, on| config.entities.durable = on)),
     ("control_exchange", Name(|config, name| config.control_exchange = name.into())),
     ("direct_mandatory_flag", Flag(|config, on| config.entities.direct_mandatory = on)),
+    ("enable_cancel_on_failover", Flag(|config, on| config.entities.cancel_on_failover = on)),
     (
         "executor_thread_pool_size",
         Count(|config, count| config.executor_threads = count as usize, 65_535),
@@ -37,6 +38,7 @@ const OPTIONS: &[(&str, Setter)] = &[
         Seconds(|config, time| config.missing_queue_timeout = time),
     ),
     ("kombu_compression", Compression),
+    ("rabbit_ha_queues", Flag(|config, on| config.entities.ha = on)),
     ("rabbit_interval_max", Seconds(|config, time| config.retry_interval_max = time)),
     ("rabbit_login_method", Login),
     ("rabbit_qos_prefetch_count", Count(|config, count| config.prefetch = count as u16, 65_535)),
@@ -54,6 +56,7 @@ const OPTIONS: &[(&str, Setter)] = &[
     ),
     ("rabbit_quorum_queue", Flag(|config, on| config.entities.quorum = on)),
     ("rabbit_retry_interval", Seconds(|config, time| config.retry_interval = time)),
+    ("rabbit_stream_fanout", Flag(|config, on| config.entities.stream_fanout = on)),
     ("rabbit_transient_queues_ttl", Seconds(|config, time| config.entities.transient_ttl = time)),
     ("rabbit_transient_quorum_queue", Flag(|config, on| config.entities.transient_quorum = on)),
     ("rpc_response_timeout", Seconds(|config, time| config.response_timeout = time)),

@@ -25,7 +25,8 @@ const PREFETCH: u16 = 2048;
 pub struct RpcServer {
     listening: Listening,
     serving: Arc<Serving>,
-    fanout_queue: String,
+    /// To be deleted in the end; none where servers share it.
+    fanout_queue: Option<String>,
     is_stopped: Mutex<bool>,
 }
 
@@ -82,7 +83,10 @@ impl RpcServer {
         let stopped = self.stop().await;
         self.serving.finish().await;
         // As oslo: other queues stay for the next server, this one nobody will ever use again.
-        let deleted = self.listening.delete_queue(&self.fanout_queue).await;
+        let deleted = match &self.fanout_queue {
+            Some(queue) => self.listening.delete_queue(queue).await,
+            None => Ok(()),
+        };
         let closed = self.listening.close().await;
         stopped.and(deleted).and(closed)
     }
@@ -137,9 +141,9 @@ impl RpcServerBuilder {
                 "async methods need threads or a runtime; the inline executor runs plain ones only",
             ));
         }
-        let subscriptions = transport.topology().server(&target, &transport.ids().unique_id())?;
+        let subscriptions = transport.topology().server(&target, || transport.queue_id())?;
         let [.., Subscription { queue: fanout, .. }] = &subscriptions;
-        let fanout_queue = fanout.name.clone();
+        let fanout_queue = (!fanout.is_stream()).then(|| fanout.name.clone());
         let answering = transport.answering().await?;
         let serving = Serving::new(
             dispatcher,

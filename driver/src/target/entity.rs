@@ -20,20 +20,36 @@ pub(crate) struct Exchange {
     pub(crate) auto_delete: bool,
 }
 
-/// A queue to declare.
+/// A queue to declare, and how to consume from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Queue {
     pub(crate) name: String,
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) arguments: Vec<(&'static str, Argument)>,
+    pub(crate) consuming: Vec<(&'static str, Argument)>,
 }
 
-/// The value of a queue's argument.
+/// Where in a stream a consumer begins: an argument of it, and a header of each message.
+pub(crate) const STREAM_OFFSET: &str = "x-stream-offset";
+/// The last chunk that the stream has: one message or some, whether or not somebody had them.
+pub(crate) const STREAM_LAST: &str = "last";
+
+/// The value of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Argument {
+    Flag(bool),
     Number(i64),
     Text(&'static str),
+    /// An age as RabbitMQ writes it, `1800s`.
+    Seconds(u64),
+}
+
+impl Queue {
+    /// Whether its consumers begin at an offset.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.consuming.iter().any(|(name, _)| *name == STREAM_OFFSET)
+    }
 }
 
 /// How bodies are packed before they leave, and the header that tells receivers.

@@ -6,7 +6,7 @@ use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
 use crate::bad_input::raw;
-use crate::world::{Notes, client, connect, echo, run, server};
+use crate::world::{Notes, client, connect, echo, eventually, run, server};
 
 /// A Python client and a Python server with these options, each `NAME=VALUE`.
 fn python(script: &str, url: &str, options: &[&str], more: &[&str]) -> Peer {
@@ -86,4 +86,47 @@ fn compressed_messages_pass_both_ways() {
         transport.close().await.unwrap();
         drop(theirs);
     });
+}
+
+#[test]
+fn fanouts_go_through_one_stream() {
+    let url = Broker::shared().vhost("stream");
+    let options = [
+        "rabbit_stream_fanout=true",
+        "rabbit_transient_quorum_queue=true",
+        "rabbit_qos_prefetch_count=10",
+    ];
+    let names = ["--topic", "ours", "--server", "theirs"];
+    let theirs = python("rpc_server.py", &url, &options, &names);
+    let mut python = python("rpc_client.py", &url, &options, &[]);
+    run(async {
+        let notes = Notes::default();
+        let (transport, server) = ours(&url, &options.join("&"), &notes).await;
+        let fanout = client(&transport, "ours").with_fanout(true);
+        tokio::task::block_in_place(|| {
+            let args = json!({"arg": 1});
+            let cast = json!({"op": "fanout", "topic": "ours", "method": "note", "args": args});
+            assert_eq!(ask(&mut python, &cast)["result"], Value::Null);
+            notes.wait_for(1);
+        });
+        fanout.cast((), "note", &json!({"arg": 2})).await.unwrap();
+        tokio::task::block_in_place(|| notes.wait_for(2));
+        let vhost = url.rsplit('/').next().unwrap();
+        tokio::task::block_in_place(|| {
+            Broker::shared().ctl(&["close_all_connections", "--vhost", vhost, "on purpose"]);
+            eventually(|| server.stats().reconnects == 1);
+        });
+        for arg in [3, 4] {
+            fanout.cast((), "note", &json!({ "arg": arg })).await.unwrap();
+        }
+        let all = tokio::task::block_in_place(|| notes.wait_for(4));
+        assert_eq!(all, [1, 2, 3, 4], "each once, although the stream still has them all");
+        server.wait().await.unwrap();
+        transport.close().await.unwrap();
+    });
+    let noted = json!({"op": "call", "topic": "ours", "server": "theirs", "method": "noted"});
+    eventually(|| ask(&mut python, &noted)["result"] == json!([1, 2, 3, 4]));
+    let stream = Broker::shared().queues_of(&url).into_iter().find(|it| it.name == "ours_fanout");
+    assert!(stream.is_some(), "it stays for the others");
+    drop(theirs);
 }

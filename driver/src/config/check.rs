@@ -1,0 +1,33 @@
+//! Options that contradict each other, found when a transport is made and not by a broker later.
+//!
+//! The rules are oslo's, which raises at the same places. Not here: values that are wrong by
+//! themselves (`table`).
+
+use super::DriverConfig;
+use crate::error::{Error, ErrorKind};
+
+/// Refuses what cannot work together.
+pub(super) fn check(config: &DriverConfig) -> Result<(), Error> {
+    let entities = &config.entities;
+    let rules = [
+        (
+            entities.ha && (entities.quorum || entities.transient_quorum),
+            "rabbit_ha_queues excludes rabbit_quorum_queue and rabbit_transient_quorum_queue: a \
+             queue is mirrored or a quorum queue, not both",
+        ),
+        (
+            entities.stream_fanout && !entities.transient_quorum,
+            "rabbit_stream_fanout needs rabbit_transient_quorum_queue: the fanout exchange of a \
+             stream is durable",
+        ),
+        (
+            entities.stream_fanout && config.prefetch == 0,
+            "rabbit_stream_fanout needs rabbit_qos_prefetch_count above 0: streams are read with \
+             a prefetch",
+        ),
+    ];
+    match rules.into_iter().find(|(broken, _)| *broken) {
+        Some((_, text)) => Err(Error::new(ErrorKind::InvalidOptions, text)),
+        None => Ok(()),
+    }
+}
