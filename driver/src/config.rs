@@ -8,7 +8,10 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::url::TransportUrl;
 
+pub use names::StableNames;
+
 mod check;
+mod names;
 mod table;
 
 /// Options of a transport.
@@ -52,6 +55,8 @@ pub struct DriverConfig {
     pub compression: Option<Compression>,
     /// What exchanges and queues are declared like.
     pub entities: EntityOptions,
+    /// Names of reply and fanout queues that survive a restart.
+    pub stable_names: StableNames,
 }
 
 /// How messages are compressed, as kombu does it.
@@ -137,6 +142,7 @@ impl Default for DriverConfig {
             missing_queue_timeout: Duration::from_secs(60),
             compression: None,
             entities: EntityOptions::default(),
+            stable_names: StableNames::default(),
         }
     }
 }
@@ -214,6 +220,13 @@ impl DriverConfig {
     #[must_use]
     pub const fn with_entities(mut self, entities: EntityOptions) -> Self {
         self.entities = entities;
+        self
+    }
+
+    /// The same options with reply and fanout queues named this way.
+    #[must_use]
+    pub fn with_stable_names(mut self, names: StableNames) -> Self {
+        self.stable_names = names;
         self
     }
 
@@ -323,6 +336,7 @@ mod tests {
     #[test]
     fn what_contradicts_is_refused() {
         for (query, text) in [
+            ("use_queue_manager=1&lock_path=/l&hostname=a/b", "neither slashes nor more"),
             ("rabbit_ha_queues=1&rabbit_quorum_queue=1", "rabbit_ha_queues excludes"),
             ("rabbit_ha_queues=1&rabbit_transient_quorum_queue=1", "rabbit_ha_queues excludes"),
             (

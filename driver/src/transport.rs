@@ -16,12 +16,13 @@ use crate::broker::{self, Listening, Publishing, Road, Treatment};
 use crate::config::{DriverConfig, DriverName, LoginMethod};
 use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{Hex32, IdSource};
+use crate::ids::IdSource;
 use crate::target::Target;
 use crate::timer::Timer;
 use crate::url::{TransportHost, TransportUrl};
 
 pub(crate) mod answering;
+mod naming;
 pub(crate) mod replies;
 
 use answering::Answering;
@@ -57,7 +58,7 @@ struct Shared {
     publishing: Arc<Publishing>,
     replies: Mutex<Option<Replies>>,
     /// The same for the transport's life, as servers try for a while to reach it.
-    reply_id: Hex32,
+    reply_id: OnceCell<String>,
     /// The reply queue, for those who find it open; emptied when its consumer is lost for good.
     reply_queue: Arc<std::sync::RwLock<Option<Arc<str>>>>,
     answering: OnceCell<Arc<Answering>>,
@@ -205,11 +206,6 @@ impl Transport {
         named(&self.shared.connection, purpose)
     }
 
-    /// A name for a queue that no other process has.
-    pub(crate) fn queue_id(&self) -> Result<String, Error> {
-        Ok(self.shared.ids.unique_id().as_str().to_owned())
-    }
-
     /// The road to a target, its exchange declared.
     pub(crate) async fn road(
         &self,
@@ -239,7 +235,8 @@ impl Transport {
         if let Some(name) = known {
             return Ok(name);
         }
-        let subscription = [shared.topology.replies(shared.reply_id.as_str())];
+        let id = shared.reply_id.get_or_try_init(|| self.queue_id()).await?;
+        let subscription = [shared.topology.replies(id)];
         let sink = || -> Box<dyn leveret_engine::DeliverySink> {
             let name = Arc::clone(&shared.reply_queue);
             Box::new(ReplySink::new(&shared.book, move |error| {
@@ -332,7 +329,7 @@ impl TransportBuilder {
             timer: Arc::default(),
             publishing,
             replies: Mutex::default(),
-            reply_id: ids.unique_id(),
+            reply_id: OnceCell::new(),
             reply_queue: Arc::default(),
             answering: OnceCell::new(),
             _broker: own_broker,

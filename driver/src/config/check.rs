@@ -25,9 +25,15 @@ pub(super) fn check(config: &DriverConfig) -> Result<(), Error> {
             "rabbit_stream_fanout needs rabbit_qos_prefetch_count above 0: streams are read with \
              a prefetch",
         ),
+        (
+            !config.stable_names.are_fit(),
+            "hostname and processname become parts of names: neither slashes nor more than 100 \
+             bytes fit",
+        ),
     ];
     match rules.into_iter().find(|(broken, _)| *broken) {
         Some((_, text)) => Err(Error::new(ErrorKind::InvalidOptions, text)),
+        None if config.stable_names.enabled => config.stable_names.lock_folder().map(drop),
         None => Ok(()),
     }
 }

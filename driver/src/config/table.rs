@@ -37,7 +37,10 @@ const OPTIONS: &[(&str, Setter)] = &[
         "kombu_missing_consumer_retry_timeout",
         Seconds(|config, time| config.missing_queue_timeout = time),
     ),
+    ("hostname", Name(|config, name| config.stable_names.hostname = Some(name.into()))),
     ("kombu_compression", Compression),
+    ("lock_path", Name(|config, path| config.stable_names.lock_path = Some(path.into()))),
+    ("processname", Name(|config, name| config.stable_names.process_name = Some(name.into()))),
     ("rabbit_ha_queues", Flag(|config, on| config.entities.ha = on)),
     ("rabbit_interval_max", Seconds(|config, time| config.retry_interval_max = time)),
     ("rabbit_login_method", Login),
@@ -61,6 +64,7 @@ const OPTIONS: &[(&str, Setter)] = &[
     ("rabbit_transient_quorum_queue", Flag(|config, on| config.entities.transient_quorum = on)),
     ("rpc_response_timeout", Seconds(|config, time| config.response_timeout = time)),
     ("ssl", Tls),
+    ("use_queue_manager", Flag(|config, on| config.stable_names.enabled = on)),
 ];
 
 /// Obeys one `key=value` of a query.

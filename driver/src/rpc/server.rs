@@ -25,7 +25,7 @@ const PREFETCH: u16 = 2048;
 pub struct RpcServer {
     listening: Listening,
     serving: Arc<Serving>,
-    /// To be deleted in the end; none where servers share it.
+    /// To be deleted in the end; none where another server will use it.
     fanout_queue: Option<String>,
     is_stopped: Mutex<bool>,
 }
@@ -141,9 +141,10 @@ impl RpcServerBuilder {
                 "async methods need threads or a runtime; the inline executor runs plain ones only",
             ));
         }
-        let subscriptions = transport.topology().server(&target, || transport.queue_id())?;
+        let subscriptions = transport.topology().server(&target, &transport.fanout_id().await?)?;
         let [.., Subscription { queue: fanout, .. }] = &subscriptions;
-        let fanout_queue = (!fanout.is_stream()).then(|| fanout.name.clone());
+        let fanout_queue = (!fanout.is_stream() && !transport.config().stable_names.enabled)
+            .then(|| fanout.name.clone());
         let answering = transport.answering().await?;
         let serving = Serving::new(
             dispatcher,

@@ -130,3 +130,34 @@ fn fanouts_go_through_one_stream() {
     assert!(stream.is_some(), "it stays for the others");
     drop(theirs);
 }
+
+#[test]
+fn queues_are_numbered_together_with_python() {
+    let url = Broker::shared().vhost("named");
+    let folder = tempfile::tempdir().unwrap();
+    let locks = folder.path().to_str().unwrap().to_owned();
+    // The counter's file is named after both; no other test may have it.
+    let host = format!("host{}", std::process::id());
+    let options = ["use_queue_manager=true", &format!("hostname={host}"), "processname=it"];
+    let lock = ["--lock-path", &locks];
+    let names = ["--topic", "theirs", "--server", "s", "--lock-path", &locks];
+    let server = python("rpc_server.py", &url, &options, &names); // draws 1
+    let mut client = python("rpc_client.py", &url, &options, &lock);
+    run(async {
+        let options = format!("{}&lock_path={locks}", options.join("&"));
+        let (transport, server) = ours(&url, &options, &Notes::default()).await; // draws 2
+        let call = json!({"op": "call", "topic": "ours", "method": "none"});
+        assert_eq!(ask(&mut client, &call)["result"], Value::Null); // draws 3
+        let ours = crate::world::client(&transport, "theirs");
+        assert_eq!(echo(&ours, json!(1)).await, 1); // draws 4
+        server.wait().await.unwrap();
+        let expected = ["theirs_fanout_@:1", "ours_fanout_@:2", "reply_@:3", "reply_@:4"];
+        let queues = Broker::shared().queues_of(&url);
+        for name in expected.map(|name| name.replace('@', &format!("{host}:it"))) {
+            assert!(queues.iter().any(|queue| queue.name == name), "{name}: {queues:?}");
+        }
+        transport.close().await.unwrap();
+    });
+    drop(server);
+    std::fs::remove_file(format!("/dev/shm/{host}_it_qmanager")).unwrap();
+}

@@ -48,12 +48,12 @@ impl Topology {
         Ok(route)
     }
 
-    /// What a server listens to: its topic, its own name, and everybody's fanouts. `unique` names
-    /// a queue that is not shared with other servers.
+    /// What a server listens to: its topic, its own name, and everybody's fanouts. `fanout_id`
+    /// tells its fanout queue from those of other servers; where they share one it is not asked.
     pub(crate) fn server(
         &self,
         target: &Target,
-        unique: impl FnOnce() -> Result<String, Error>,
+        fanout_id: &str,
     ) -> Result<[Subscription; 3], Error> {
         let (topic, server) = target.servable()?;
         let permanent = |name: String| Subscription {
@@ -63,7 +63,7 @@ impl Topology {
         let fanout = Subscription {
             queue: match self.entities.stream_fanout {
                 true => self.stream(format!("{topic}_fanout")),
-                false => self.transient_queue(format!("{topic}_fanout_{}", unique()?)),
+                false => self.transient_queue(format!("{topic}_fanout_{fanout_id}")),
             },
             binding: Some((self.fanout_exchange(topic), topic.to_owned())),
         };

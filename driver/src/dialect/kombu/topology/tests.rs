@@ -4,10 +4,6 @@ use super::*;
 
 const ID: &str = "00000000000000000000000000000001";
 
-fn id() -> Result<String, Error> {
-    Ok(ID.to_owned())
-}
-
 fn with(change: impl FnOnce(&mut EntityOptions)) -> Topology {
     let mut entities = EntityOptions::default();
     change(&mut entities);
@@ -35,7 +31,7 @@ fn requests_are_routed_as_by_oslo() {
 #[test]
 fn a_server_listens_to_three_queues() {
     let target = Target::new("t").with_server("s");
-    let [topic, server, fanout] = with(|_| {}).server(&target, id).unwrap();
+    let [topic, server, fanout] = with(|_| {}).server(&target, ID).unwrap();
     let facts = |one: &Subscription| {
         let (exchange, key) = one.binding.clone().unwrap();
         (one.queue.name.clone(), exchange.name, key, one.queue.arguments.clone())
@@ -53,7 +49,7 @@ fn options_change_flags_and_arguments() {
     let [topic, _, fanout] = with(|entities| {
         (entities.quorum, entities.quorum_delivery_limit) = (true, 7);
     })
-    .server(&target, id)
+    .server(&target, ID)
     .unwrap();
     assert!(topic.queue.durable && topic.binding.unwrap().0.durable);
     let quorum = ("x-queue-type", Argument::Text("quorum"));
@@ -69,7 +65,7 @@ fn options_change_flags_and_arguments() {
     let [topic, _, fanout] = with(|entities| {
         (entities.durable, entities.auto_delete) = (true, true);
     })
-    .server(&target, id)
+    .server(&target, ID)
     .unwrap();
     assert!(topic.queue.durable && topic.queue.auto_delete);
     assert!(!fanout.queue.durable && !fanout.queue.auto_delete);
@@ -81,7 +77,7 @@ fn names_that_amqp_cannot_carry_are_refused() {
     let long = Target::new("t".repeat(200)).with_server("s".repeat(55));
     assert!(topology.request(&long).is_err());
     let long = Target::new("t".repeat(220)).with_server("s");
-    assert!(topology.server(&long, id).is_err());
+    assert!(topology.server(&long, ID).is_err());
 }
 
 #[test]
@@ -99,8 +95,7 @@ fn fanouts_share_a_stream() {
     let topology = with(|entities| {
         (entities.transient_quorum, entities.stream_fanout) = (true, true);
     });
-    let unused = || unreachable!("the name is the topic's alone");
-    let [topic, _, fanout] = topology.server(&target, unused).unwrap();
+    let [topic, _, fanout] = topology.server(&target, "").unwrap();
     assert!(!topic.queue.is_stream() && fanout.queue.is_stream());
     let (exchange, key) = fanout.binding.unwrap();
     assert_eq!((exchange.name.as_str(), key.as_str()), ("t_fanout", "t"));
@@ -116,7 +111,7 @@ fn fanouts_share_a_stream() {
 fn mirrored_queues_and_their_consumers_are_marked() {
     let target = Target::new("t").with_server("s");
     let topology = with(|entities| (entities.ha, entities.cancel_on_failover) = (true, true));
-    let mut all = topology.server(&target, id).unwrap().to_vec();
+    let mut all = topology.server(&target, ID).unwrap().to_vec();
     all.push(topology.replies(ID));
     for Subscription { queue, .. } in all {
         assert_eq!(queue.arguments[0], ("x-ha-policy", Argument::Text("all")), "{queue:?}");
