@@ -9,9 +9,11 @@ use crate::error::{Error, ErrorKind};
 use crate::url::TransportUrl;
 
 pub use names::StableNames;
+pub use recovery::{Failover, PoolOptions};
 
 mod check;
 mod names;
+mod recovery;
 mod table;
 
 /// Options of a transport.
@@ -39,9 +41,19 @@ pub struct DriverConfig {
     pub login_method: LoginMethod,
     /// `rabbit_retry_interval`: first wait between attempts to connect. Default 0.1 s (oslo: 1 s).
     pub retry_interval: Duration,
+    /// `rabbit_retry_backoff`: what the wait grows by each time. Default none: it is doubled each
+    /// time (oslo: 2 s are added).
+    pub retry_backoff: Option<Duration>,
     /// `rabbit_interval_max`: longest wait between attempts to connect. Default 2 s, where oslo has
     /// 30 s: waits are drawn at random here, so short ones do no harm to a broker that comes back.
     pub retry_interval_max: Duration,
+    /// `kombu_reconnect_delay`: the wait before the first attempt after a loss, 0 to 4.5 s.
+    /// Default 0 (oslo: 1 s): nothing here needs it.
+    pub reconnect_delay: Duration,
+    /// `kombu_reconnect_splay`: a random part of this is added to that wait. Default 0.
+    pub reconnect_splay: Duration,
+    /// `kombu_failover_strategy`: the order hosts are tried in. Default round-robin.
+    pub failover: Failover,
     /// `rabbit_qos_prefetch_count`: most unacknowledged requests a server holds, 0 for no limit.
     /// Default 0.
     pub prefetch: u16,
@@ -57,6 +69,8 @@ pub struct DriverConfig {
     pub entities: EntityOptions,
     /// Names of reply and fanout queues that survive a restart.
     pub stable_names: StableNames,
+    /// The connection pool of oslo's driver, which is not needed here.
+    pub pool: PoolOptions,
 }
 
 /// How messages are compressed, as kombu does it.
@@ -137,12 +151,17 @@ impl Default for DriverConfig {
             heartbeat: Duration::from_secs(10),
             login_method: LoginMethod::AmqPlain,
             retry_interval: Duration::from_millis(100),
+            retry_backoff: None,
             retry_interval_max: Duration::from_secs(2),
+            reconnect_delay: Duration::ZERO,
+            reconnect_splay: Duration::ZERO,
+            failover: Failover::RoundRobin,
             prefetch: 0,
             missing_queue_timeout: Duration::from_secs(60),
             compression: None,
             entities: EntityOptions::default(),
             stable_names: StableNames::default(),
+            pool: PoolOptions::default(),
         }
     }
 }
@@ -298,6 +317,17 @@ mod tests {
         assert!(config.entities.durable && !config.entities.auto_delete);
         assert_eq!(config.entities.transient_ttl, Duration::from_secs(60));
         assert_eq!(config.login_method, LoginMethod::Plain);
+        let config = with_query(
+            "kombu_reconnect_delay=4.5&kombu_reconnect_splay=1&rabbit_retry_backoff=2\
+             &kombu_failover_strategy=shuffle&conn_pool_ttl=60&heartbeat_rate=2\
+             &ssl_ca_file=/ca.pem&ssl_enforce_fips_mode=false",
+        )
+        .unwrap();
+        assert_eq!(config.reconnect_delay, Duration::from_millis(4500));
+        assert_eq!(config.reconnect_splay, Duration::from_secs(1));
+        assert_eq!(config.retry_backoff, Some(Duration::from_secs(2)));
+        assert_eq!(config.failover, Failover::Shuffle);
+        assert_eq!(config.pool.ttl, Duration::from_secs(60));
     }
 
     #[test]
@@ -325,6 +355,23 @@ mod tests {
                 "takes gzip; `bz2`, as oslo documents it, fails with every peer",
             ),
             ("kombu_compression=lzma", ErrorKind::InvalidTransportUrl, "takes gzip"),
+            (
+                "kombu_reconnect_delay=5",
+                ErrorKind::InvalidTransportUrl,
+                "option kombu_reconnect_delay takes seconds, from 0 to 4.5",
+            ),
+            (
+                "kombu_failover_strategy=random",
+                ErrorKind::InvalidTransportUrl,
+                "takes round-robin or shuffle",
+            ),
+            (
+                "rabbit_login_method=RABBIT-CR-DEMO",
+                ErrorKind::InvalidTransportUrl,
+                "RABBIT-CR-DEMO, which oslo lists, never worked there",
+            ),
+            ("heartbeat_rate=x", ErrorKind::InvalidTransportUrl, "takes a whole number"),
+            ("rpc_conn_pool_size=0", ErrorKind::InvalidTransportUrl, "number from 1 to"),
             ("ssl=true", ErrorKind::Unsupported, "TLS, asked for by `ssl`"),
         ] {
             let error = with_query(query).unwrap_err();
@@ -336,6 +383,7 @@ mod tests {
     #[test]
     fn what_contradicts_is_refused() {
         for (query, text) in [
+            ("rpc_conn_pool_size=1", "rpc_conn_pool_size: 1 must be greater than"),
             ("use_queue_manager=1&lock_path=/l&hostname=a/b", "neither slashes nor more"),
             ("rabbit_ha_queues=1&rabbit_quorum_queue=1", "rabbit_ha_queues excludes"),
             ("rabbit_ha_queues=1&rabbit_transient_quorum_queue=1", "rabbit_ha_queues excludes"),

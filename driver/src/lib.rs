@@ -90,7 +90,9 @@ mod transport;
 mod url;
 mod version;
 
-pub use config::{Compression, DriverConfig, EntityOptions, LoginMethod, StableNames};
+pub use config::{
+    Compression, DriverConfig, EntityOptions, Failover, LoginMethod, PoolOptions, StableNames,
+};
 pub use context::Context;
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;

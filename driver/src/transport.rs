@@ -13,7 +13,7 @@ use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::broker::{self, Listening, Publishing, Road, Treatment};
-use crate::config::{DriverConfig, DriverName, LoginMethod};
+use crate::config::{DriverConfig, DriverName, Failover, LoginMethod};
 use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
@@ -378,7 +378,11 @@ fn connection_config(
     };
     config.heartbeat = options.heartbeat;
     config.recovery.backoff = options.retry_interval;
+    config.recovery.backoff_step = options.retry_backoff;
     config.recovery.backoff_max = options.retry_interval_max;
+    config.recovery.delay = options.reconnect_delay;
+    config.recovery.splay = options.reconnect_splay;
+    config.recovery.shuffle = options.failover == Failover::Shuffle;
     config
 }
 

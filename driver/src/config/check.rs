@@ -33,6 +33,13 @@ pub(super) fn check(config: &DriverConfig) -> Result<(), Error> {
     ];
     match rules.into_iter().find(|(broken, _)| *broken) {
         Some((_, text)) => Err(Error::new(ErrorKind::InvalidOptions, text)),
+        None if config.pool.size < config.pool.size_min => Err(Error::new(
+            ErrorKind::InvalidOptions,
+            format!(
+                "rpc_conn_pool_size: {} must be greater than or equal to conn_pool_min_size: {}",
+                config.pool.size, config.pool.size_min
+            ),
+        )),
         None if config.stable_names.enabled => config.stable_names.lock_folder().map(drop),
         None => Ok(()),
     }

@@ -17,7 +17,7 @@ use super::stats::Stats;
 use super::{repair, socket};
 use crate::proto::{self, Credentials, Settings};
 use crate::reactor::{self, Reactor, SocketOptions};
-use crate::{ConnectionConfig, Error, ErrorKind, Host, Login};
+use crate::{ConnectionConfig, Error, ErrorKind, Host, Login, Recovery};
 
 /// How long a connection must have lived for its host to count as well.
 const STEADY: Duration = Duration::from_secs(10);
@@ -103,7 +103,13 @@ impl Dial {
     ) -> Result<tokio::task::JoinHandle<()>, Error> {
         self.judge(conn).await;
         loop {
-            let host = self.hosts[self.next % self.hosts.len()].clone();
+            if self.next >= self.hosts.len() {
+                self.next = 0;
+                if conn.config.recovery.shuffle {
+                    fastrand::shuffle(&mut self.hosts);
+                }
+            }
+            let host = self.hosts[self.next].clone();
             self.next += 1;
             let error = match attempt(conn, reactor, &host).await {
                 Ok(running) => {
@@ -132,6 +138,8 @@ impl Dial {
     /// at once is not to be asked without a pause.
     async fn judge(&mut self, conn: &Rc<Conn>) {
         let Some(since) = self.since.take() else { return };
+        let Recovery { delay, splay, .. } = conn.config.recovery;
+        wait(conn, delay + splay.mul_f64(fastrand::f64())).await;
         if reactor::now() >= since + STEADY {
             self.failures = 0;
             return;
@@ -144,12 +152,26 @@ impl Dial {
 
     /// Full jitter: a random part of a span that doubles each round (so that clients spread).
     async fn pause(&self, conn: &Rc<Conn>) {
-        let recovery = &conn.config.recovery;
-        let round = (self.failures as usize / self.hosts.len()).saturating_sub(1).min(16) as u32;
-        let span = recovery.backoff.saturating_mul(1 << round).min(recovery.backoff_max);
-        let pause = span.mul_f64(fastrand::f64());
+        let round = (self.failures as usize / self.hosts.len()).saturating_sub(1).min(1 << 16);
+        let pause = span(&conn.config.recovery, round as u32).mul_f64(fastrand::f64());
+        wait(conn, pause.max(Duration::from_millis(1))).await;
+    }
+}
+
+/// What a pause is drawn from after this many rounds.
+fn span(recovery: &Recovery, round: u32) -> Duration {
+    let grown = match recovery.backoff_step {
+        None => recovery.backoff.saturating_mul(1 << round.min(16)),
+        Some(step) => recovery.backoff.saturating_add(step.saturating_mul(round)),
+    };
+    grown.min(recovery.backoff_max)
+}
+
+/// Waits, unless the connection is told to stop meanwhile.
+async fn wait(conn: &Rc<Conn>, pause: Duration) {
+    if pause > Duration::ZERO {
         let stop = conn.until(|conn| conn.stopping.get());
-        let _ = reactor::within(pause.max(Duration::from_millis(1)), stop).await;
+        let _ = reactor::within(pause, stop).await;
     }
 }
 
@@ -251,5 +273,22 @@ fn settings(config: &ConnectionConfig, host: &Host) -> Settings {
         channel_max: config.channel_max,
         heartbeat: config.heartbeat,
         body_max: config.body_max,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_grow_by_doubling_or_in_steps_to_their_end() {
+        let mut recovery = Recovery::default();
+        let spans =
+            |recovery: &Recovery| [0, 1, 3, 70_000].map(|round| span(recovery, round).as_millis());
+        assert_eq!(spans(&recovery), [100, 200, 800, 2000]);
+        recovery.backoff_step = Some(Duration::from_millis(250));
+        assert_eq!(spans(&recovery), [100, 350, 850, 2000]);
+        recovery.backoff_step = Some(Duration::ZERO);
+        assert_eq!(spans(&recovery), [100; 4]);
     }
 }
