@@ -9,10 +9,13 @@ use crate::error::{Error, ErrorKind};
 use crate::url::TransportUrl;
 
 pub use names::StableNames;
+pub use profile::QueueProfile;
 pub use recovery::{Failover, PoolOptions};
 
 mod check;
+mod choices;
 mod names;
+mod profile;
 mod recovery;
 mod table;
 
@@ -103,6 +106,8 @@ pub enum LoginMethod {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EntityOptions {
+    /// `queue_profile` (not oslo's): how queues adapt to the broker. Default auto.
+    pub profile: QueueProfile,
     /// `amqp_durable_queues`: permanent exchanges and queues survive the broker. Default false.
     pub durable: bool,
     /// `amqp_auto_delete`: permanent exchanges and queues go with their last user. Default false.
@@ -169,6 +174,7 @@ impl Default for DriverConfig {
 impl Default for EntityOptions {
     fn default() -> Self {
         Self {
+            profile: QueueProfile::Auto,
             durable: false,
             auto_delete: false,
             quorum: false,
@@ -254,6 +260,7 @@ impl DriverConfig {
         for (key, value) in url.query() {
             table::apply(&mut self, key, value)?;
         }
+        self.entities.profile.apply(&mut self.entities);
         check::check(&self)?;
         Ok(self)
     }
@@ -378,6 +385,19 @@ mod tests {
             assert_eq!(error.kind(), kind, "{query}");
             assert!(error.to_string().contains(text), "{error}");
         }
+    }
+
+    #[test]
+    fn a_profile_stands_for_options() {
+        let entities = |query| with_query(query).unwrap().entities;
+        assert_eq!(entities("").profile, QueueProfile::Auto);
+        let quorum = entities("queue_profile=quorum");
+        assert!(quorum.quorum && quorum.transient_quorum);
+        let classic = entities("queue_profile=classic");
+        assert!(!classic.quorum && !classic.transient_quorum);
+        assert_eq!(classic.profile, QueueProfile::Classic);
+        let error = with_query("queue_profile=fast").unwrap_err();
+        assert!(error.to_string().contains("takes auto, classic or quorum"), "{error}");
     }
 
     #[test]

@@ -91,7 +91,8 @@ mod url;
 mod version;
 
 pub use config::{
-    Compression, DriverConfig, EntityOptions, Failover, LoginMethod, PoolOptions, StableNames,
+    Compression, DriverConfig, EntityOptions, Failover, LoginMethod, PoolOptions, QueueProfile,
+    StableNames,
 };
 pub use context::Context;
 pub use error::{Error, ErrorKind, Outcome, RemoteError};

@@ -3,6 +3,7 @@
 //! It speaks of queues and exchanges as a dialect describes them and knows no format. Reconnecting,
 //! declaring again and consuming again are the engine's work.
 
+mod conflict;
 mod consumer;
 mod declare;
 #[cfg(feature = "loopback")]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{DriverConfig, LoginMethod, tls_unsupported};
+use super::{DriverConfig, choices, tls_unsupported};
 use crate::error::{Error, ErrorKind};
 
 /// Puts a parsed value of the right type into its place; the text is what the type accepts.
@@ -16,18 +16,15 @@ enum Setter {
     Positive(fn(&mut DriverConfig, u32), u32),
     /// Up to a bound of its own.
     ShortSeconds(fn(&mut DriverConfig, Duration), f64),
-    Login,
-    Failover,
-    Compression,
+    /// One of some words; the error is what the option takes.
+    Choice(fn(&mut DriverConfig, &str) -> Result<(), &'static str>),
     Name(fn(&mut DriverConfig, &str)),
     Tls,
     /// One of TLS, without effect as long as that is off.
     OfTls,
 }
 
-use Setter::{
-    Compression, Count, Failover, Flag, Login, Name, OfTls, Positive, Seconds, ShortSeconds, Tls,
-};
+use Setter::{Choice, Count, Flag, Name, OfTls, Positive, Seconds, ShortSeconds, Tls};
 
 const MAX: u32 = i32::MAX as u32;
 
@@ -51,15 +48,16 @@ const OPTIONS: &[(&str, Setter)] = &[
         Seconds(|config, time| config.missing_queue_timeout = time),
     ),
     ("hostname", Name(|config, name| config.stable_names.hostname = Some(name.into()))),
-    ("kombu_compression", Compression),
-    ("kombu_failover_strategy", Failover),
+    ("kombu_compression", Choice(choices::compression)),
+    ("kombu_failover_strategy", Choice(choices::failover)),
     ("kombu_reconnect_delay", ShortSeconds(|config, time| config.reconnect_delay = time, 4.5)),
     ("kombu_reconnect_splay", Seconds(|config, time| config.reconnect_splay = time)),
     ("lock_path", Name(|config, path| config.stable_names.lock_path = Some(path.into()))),
     ("processname", Name(|config, name| config.stable_names.process_name = Some(name.into()))),
+    ("queue_profile", Choice(choices::queue_profile)),
     ("rabbit_ha_queues", Flag(|config, on| config.entities.ha = on)),
     ("rabbit_interval_max", Seconds(|config, time| config.retry_interval_max = time)),
-    ("rabbit_login_method", Login),
+    ("rabbit_login_method", Choice(choices::login_method)),
     ("rabbit_qos_prefetch_count", Count(|config, count| config.prefetch = count as u16, 65_535)),
     (
         "rabbit_quorum_delivery_limit",
@@ -112,29 +110,8 @@ pub(super) fn apply(config: &mut DriverConfig, key: &str, value: &str) -> Result
         ShortSeconds(set, most) => {
             set(config, seconds(value, *most).map_err(|text| wrong(&text))?);
         }
-        Failover => {
-            config.failover = match value {
-                "round-robin" => super::Failover::RoundRobin,
-                "shuffle" => super::Failover::Shuffle,
-                _ => return Err(wrong("round-robin or shuffle")),
-            }
-        }
         OfTls => {}
-        Login => {
-            config.login_method = match value.to_ascii_uppercase().as_str() {
-                "PLAIN" => LoginMethod::Plain,
-                "AMQPLAIN" => LoginMethod::AmqPlain,
-                "EXTERNAL" => LoginMethod::External,
-                "RABBIT-CR-DEMO" => {
-                    return Err(wrong(
-                        "PLAIN, AMQPLAIN or EXTERNAL; RABBIT-CR-DEMO, which oslo lists, never \
-                         worked there and is a demonstration of RabbitMQ's",
-                    ));
-                }
-                _ => return Err(wrong("PLAIN, AMQPLAIN or EXTERNAL")),
-            }
-        }
-        Compression => config.compression = compression(value).map_err(wrong)?,
+        Choice(set) => set(config, value).map_err(wrong)?,
         Name(set) => set(config, value),
         Tls => match flag(value) {
             Some(false) => {}
@@ -155,17 +132,6 @@ fn seconds(text: &str, most: f64) -> Result<Duration, String> {
         format!("seconds, from 0 to {}", if most < 1e9 { most.to_string() } else { "1e9".into() })
     };
     seconds.map(Duration::from_secs_f64).ok_or_else(text)
-}
-
-/// Of the names kombu knows the one that is of use. oslo documents `bz2`, which kombu does not
-/// know: every message fails there.
-fn compression(text: &str) -> Result<Option<super::Compression>, &'static str> {
-    match text {
-        "" => Ok(None),
-        "gzip" | "zlib" => Ok(Some(super::Compression::Gzip)),
-        "bz2" => Err("gzip; `bz2`, as oslo documents it, fails with every peer"),
-        _ => Err("gzip"),
-    }
 }
 
 /// A boolean as oslo.config reads it.

@@ -179,7 +179,7 @@ fn refused(error: Error, target: &Target) -> Error {
     let is_refusal = std::error::Error::source(&error)
         .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>())
         .is_some_and(|cause| cause.kind() == leveret_engine::ErrorKind::ChannelClosed);
-    if !is_refusal {
+    if !is_refusal && error.kind() != ErrorKind::MessageDeliveryFailure {
         return error;
     }
     Error::new(ErrorKind::ServerListenError, format!("cannot listen at {target}: {error}"))

@@ -26,6 +26,10 @@ pub(crate) struct Queue {
     pub(crate) name: String,
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
+    /// Of its connection alone, and gone with it.
+    pub(crate) exclusive: bool,
+    /// Nobody else consumes from it, so that it may be exclusive where the broker insists.
+    pub(crate) may_be_exclusive: bool,
     pub(crate) arguments: Vec<(&'static str, Argument)>,
     pub(crate) consuming: Vec<(&'static str, Argument)>,
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::config::EntityOptions;
+use crate::config::{EntityOptions, QueueProfile};
 use crate::error::Error;
 use crate::target::Target;
 use crate::target::entity::{
@@ -103,7 +103,9 @@ impl Topology {
         let arguments = self.queue_type(entities.quorum);
         let durable = entities.durable || entities.quorum;
         let consuming = self.consuming();
-        Queue { name, durable, auto_delete: entities.auto_delete, arguments, consuming }
+        let (exclusive, may_be_exclusive) = (false, false);
+        let auto_delete = entities.auto_delete;
+        Queue { name, durable, auto_delete, exclusive, may_be_exclusive, arguments, consuming }
     }
 
     /// What makes a queue a quorum queue, or a mirrored one.
@@ -139,7 +141,8 @@ impl Topology {
             arguments.push(("x-max-age", Argument::Seconds(age)));
         }
         let consuming = vec![(STREAM_OFFSET, Argument::Text(STREAM_LAST))];
-        Queue { name, durable: true, auto_delete: false, arguments, consuming }
+        let (durable, auto_delete, exclusive, may_be_exclusive) = (true, false, false, false);
+        Queue { name, durable, auto_delete, exclusive, may_be_exclusive, arguments, consuming }
     }
 
     fn transient_queue(&self, name: String) -> Queue {
@@ -149,7 +152,9 @@ impl Topology {
             arguments.push(("x-expires", Argument::Number(ttl_ms.unwrap_or(i64::MAX))));
         }
         let (durable, consuming) = (self.entities.transient_quorum, self.consuming());
-        Queue { name, durable, auto_delete: false, arguments, consuming }
+        let (auto_delete, exclusive) = (false, false);
+        let may_be_exclusive = !durable && self.entities.profile == QueueProfile::Auto;
+        Queue { name, durable, auto_delete, exclusive, may_be_exclusive, arguments, consuming }
     }
 }
 
