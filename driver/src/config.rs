@@ -38,7 +38,9 @@ pub struct DriverConfig {
     /// `executor_thread_pool_size`: most threads a server runs endpoints on. Default 64.
     pub executor_threads: usize,
     /// `heartbeat_timeout_threshold`: the heartbeat asked for, in whole seconds; zero for none. A
-    /// broker silent for twice as long counts as dead. Default 10 s (oslo: 60 s).
+    /// broker silent for twice as long counts as dead. Default 10 s (oslo: 60 s). `heartbeat_rate`
+    /// is accepted and does nothing: a sign of life leaves whenever nothing else did for half the
+    /// interval, whatever threads do.
     pub heartbeat: Duration,
     /// `rabbit_login_method`. Default AMQPLAIN.
     pub login_method: LoginMethod,

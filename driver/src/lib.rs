@@ -69,6 +69,15 @@
 //! - A lost connection comes back by itself, to the next host of the URL, and what was declared
 //!   with it.
 //!
+//! # Options
+//!
+//! They are oslo's, by oslo's names: fields of [`DriverConfig`], whose documentation says for each
+//! what it does here, and keys of a URL's query. All of `[oslo_messaging_rabbit]` are known. What
+//! does nothing here is accepted and says so ([`PoolOptions`], `heartbeat_rate`); options that
+//! contradict each other are an error when the transport is made. Leveret's own is
+//! [`QueueProfile`]: how queues adapt to what a broker allows. All who share an exchange or a queue
+//! must agree on its options; where they do not, the error says which option decides.
+//!
 //! TLS is not there yet: a URL that asks for it is refused rather than connected to in the clear.
 //!
 //! `fake://` is a broker in the process that speaks AMQP over a socket (feature `loopback`, on by

@@ -1,8 +1,8 @@
 //! The life of a connection: dial, handshake, replay, run, and again.
 //!
-//! Hosts are shuffled once and tried in turn: the next one at once, then with a full-jitter pause
-//! that doubles each round. Invariant: one recovery at a time; one entity that cannot be replayed
-//! is reported and skipped.
+//! Hosts are shuffled once (or each round) and tried in turn: the next one at once, then with a
+//! full-jitter pause that grows each round. Invariant: one recovery at a time; one entity that
+//! cannot be replayed is reported and skipped.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -103,14 +103,7 @@ impl Dial {
     ) -> Result<tokio::task::JoinHandle<()>, Error> {
         self.judge(conn).await;
         loop {
-            if self.next >= self.hosts.len() {
-                self.next = 0;
-                if conn.config.recovery.shuffle {
-                    fastrand::shuffle(&mut self.hosts);
-                }
-            }
-            let host = self.hosts[self.next].clone();
-            self.next += 1;
+            let host = self.next_host(conn.config.recovery.shuffle);
             let error = match attempt(conn, reactor, &host).await {
                 Ok(running) => {
                     Stats::count(&conn.stats.connects, 1);
@@ -132,6 +125,18 @@ impl Dial {
                 self.pause(conn).await;
             }
         }
+    }
+
+    /// Each host once a round.
+    fn next_host(&mut self, shuffle: bool) -> Host {
+        if self.next >= self.hosts.len() {
+            self.next = 0;
+            if shuffle {
+                fastrand::shuffle(&mut self.hosts);
+            }
+        }
+        self.next += 1;
+        self.hosts[self.next - 1].clone()
     }
 
     /// A connection that did not live for a while is one more failure: a broker that ends each one
@@ -279,6 +284,23 @@ fn settings(config: &ConnectionConfig, host: &Host) -> Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_round_tries_each_host_once() {
+        for shuffle in [false, true] {
+            let hosts = (0..5).map(|port| Host::new("h", port)).collect();
+            let mut dial = Dial { hosts, next: 0, failures: 0, since: None, until: None };
+            let mut orders = std::collections::HashSet::new();
+            for _ in 0..50 {
+                let round: Vec<u16> = (0..5).map(|_| dial.next_host(shuffle).port).collect();
+                let mut sorted = round.clone();
+                sorted.sort_unstable();
+                assert_eq!(sorted, [0, 1, 2, 3, 4]);
+                orders.insert(round);
+            }
+            assert_eq!(orders.len() > 1, shuffle, "{orders:?}");
+        }
+    }
 
     #[test]
     fn spans_grow_by_doubling_or_in_steps_to_their_end() {
