@@ -10,6 +10,7 @@ use leveret_engine::{
     Engine,
 };
 
+use super::stream::StreamSink;
 use super::{declare, failed};
 use crate::error::Error;
 use crate::target::entity::Subscription;
@@ -57,7 +58,12 @@ impl Listening {
             }
             let mut consume = Consume::from_queue(subscription.queue.name.clone());
             consume.consumer_tag = tags.next();
-            consumers.push(channel.consume_with(consume, sink()).await.map_err(failed)?);
+            consume.arguments = declare::table(&subscription.queue.consuming);
+            let sink = match subscription.queue.is_stream() {
+                true => Box::new(StreamSink::new(sink())),
+                false => sink(),
+            };
+            consumers.push(channel.consume_with(consume, sink).await.map_err(failed)?);
         }
         Ok(Self { connection, channel, consumers })
     }

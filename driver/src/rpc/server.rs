@@ -10,7 +10,7 @@ use leveret_engine::{DeliverySink, block_on};
 use super::dispatcher::Dispatcher;
 use super::endpoint::Endpoint;
 use super::serving::{RequestSink, Serving};
-use crate::broker::Listening;
+use crate::broker::{self, Listening};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::target::Target;
@@ -25,7 +25,8 @@ const PREFETCH: u16 = 2048;
 pub struct RpcServer {
     listening: Listening,
     serving: Arc<Serving>,
-    fanout_queue: String,
+    /// To be deleted in the end; none where another server will use it.
+    fanout_queue: Option<String>,
     is_stopped: Mutex<bool>,
 }
 
@@ -82,7 +83,10 @@ impl RpcServer {
         let stopped = self.stop().await;
         self.serving.finish().await;
         // As oslo: other queues stay for the next server, this one nobody will ever use again.
-        let deleted = self.listening.delete_queue(&self.fanout_queue).await;
+        let deleted = match &self.fanout_queue {
+            Some(queue) => self.listening.delete_queue(queue).await,
+            None => Ok(()),
+        };
         let closed = self.listening.close().await;
         stopped.and(deleted).and(closed)
     }
@@ -137,9 +141,10 @@ impl RpcServerBuilder {
                 "async methods need threads or a runtime; the inline executor runs plain ones only",
             ));
         }
-        let subscriptions = transport.topology().server(&target, &transport.ids().unique_id())?;
+        let subscriptions = transport.topology().server(&target, &transport.fanout_id().await?)?;
         let [.., Subscription { queue: fanout, .. }] = &subscriptions;
-        let fanout_queue = fanout.name.clone();
+        let fanout_queue = (!fanout.is_stream() && !transport.config().stable_names.enabled)
+            .then(|| fanout.name.clone());
         let answering = transport.answering().await?;
         let serving = Serving::new(
             dispatcher,
@@ -156,7 +161,7 @@ impl RpcServerBuilder {
         let engine = transport.engine();
         let config = transport.connection_config("server");
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
-        let listening = listening.map_err(|error| refused(error, &target))?;
+        let listening = listening.map_err(|error| broker::unservable(error, &target))?;
         Ok(RpcServer { listening, serving, fanout_queue, is_stopped: Mutex::new(false) })
     }
 
@@ -167,18 +172,6 @@ impl RpcServerBuilder {
     pub fn start_blocking(self) -> Result<RpcServer, Error> {
         block_on(self.start())
     }
-}
-
-/// A refusal of what was declared is the server's own error.
-fn refused(error: Error, target: &Target) -> Error {
-    let is_refusal = std::error::Error::source(&error)
-        .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>())
-        .is_some_and(|cause| cause.kind() == leveret_engine::ErrorKind::ChannelClosed);
-    if !is_refusal {
-        return error;
-    }
-    Error::new(ErrorKind::ServerListenError, format!("cannot listen at {target}: {error}"))
-        .with_cause(error)
 }
 
 impl std::fmt::Debug for RpcServer {

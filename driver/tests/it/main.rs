@@ -6,9 +6,11 @@
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
 mod bad_input;
+mod conflicts;
 mod functional;
 mod notify;
 mod notify_python;
+mod options;
 mod python_client;
 mod python_server;
 mod recovery;
