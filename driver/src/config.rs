@@ -399,7 +399,7 @@ mod tests {
         assert!(!classic.quorum && !classic.transient_quorum);
         assert_eq!(classic.profile, QueueProfile::Classic);
         let error = with_query("queue_profile=fast").unwrap_err();
-        assert!(error.to_string().contains("takes auto, classic or quorum"), "{error}");
+        assert!(error.to_string().contains("takes auto, classic, quorum or"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use leveret_engine::{
     Channel, ChannelOptions, Connection, ConnectionConfig, Consume, ConsumerHandle, DeliverySink,
-    Engine,
+    Engine, QueueBind,
 };
 
 use super::stream::StreamSink;
@@ -66,6 +66,18 @@ impl Listening {
             consumers.push(channel.consume_with(consume, sink).await.map_err(failed)?);
         }
         Ok(Self { connection, channel, consumers })
+    }
+
+    /// Asks the broker to send nothing more to this queue; what is there still comes.
+    pub(crate) async fn unbind(&self, subscription: &Subscription) -> Result<(), Error> {
+        let Some((exchange, routing_key)) = &subscription.binding else { return Ok(()) };
+        let unbind = QueueBind {
+            queue: subscription.queue.name.clone(),
+            exchange: exchange.name.clone(),
+            routing_key: routing_key.clone(),
+            ..QueueBind::default()
+        };
+        self.channel.unbind_queue(unbind).await.map_err(failed)
     }
 
     /// Asks the broker to deliver no more.

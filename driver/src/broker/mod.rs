@@ -81,8 +81,7 @@ pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::Closed, "the transport was closed")
 }
 
-/// What a body says it is compressed with (kombu's header). Most messages have no headers, and
-/// nothing is looked for then.
+/// What a body says it is compressed with (kombu's header).
 pub(crate) fn compression<'a>(properties: &PropertiesView<'a>) -> Option<&'a str> {
     let table = properties.headers.as_ref()?;
     table.get("compression").and_then(|value| value.as_str())

@@ -44,7 +44,8 @@ pub(super) fn queue_profile(config: &mut DriverConfig, word: &str) -> Chosen {
         "auto" => QueueProfile::Auto,
         "classic" => QueueProfile::Classic,
         "quorum" => QueueProfile::Quorum,
-        _ => return Err("auto, classic or quorum"),
+        "local-random" => QueueProfile::LocalRandom,
+        _ => return Err("auto, classic, quorum or local-random"),
     };
     Ok(())
 }

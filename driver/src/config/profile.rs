@@ -28,6 +28,17 @@ pub enum QueueProfile {
     /// replicated and survive the loss of a node, at the price of a disk write on most nodes for
     /// each message and of more memory for each queue.
     Quorum,
+    /// `local-random`, for calls that stay on one node of a cluster (RabbitMQ 4.0 or later, else
+    /// nothing can be sent or served: 503). Each server has an exclusive queue besides its others,
+    /// and requests to a topic go to any one server that is connected to the client's node,
+    /// through the exchange `<exchange>_<topic>_local` of type `x-local-random`: no queue is
+    /// shared, replicated, or read across the network. In exchange, clients of this profile reach
+    /// only servers of this profile, and only those on their own node: with none there, a call
+    /// times out and a cast is lost, unless at-least-once is asked for. There is no backlog that
+    /// servers share, and what waits in a server's queue is lost with its connection. Servers go
+    /// on to serve clients of other profiles and Python's. Requests to one server, fanouts and
+    /// other queues are as with auto.
+    LocalRandom,
 }
 
 impl QueueProfile {

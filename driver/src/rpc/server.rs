@@ -27,6 +27,8 @@ pub struct RpcServer {
     serving: Arc<Serving>,
     /// To be deleted in the end; none where another server will use it.
     fanout_queue: Option<String>,
+    /// Gone with the connection: nothing more may go there once the end is near.
+    local: Option<Subscription>,
     is_stopped: Mutex<bool>,
 }
 
@@ -70,6 +72,9 @@ impl RpcServer {
             true,
         ) {
             return Ok(());
+        }
+        if let Some(local) = &self.local {
+            self.listening.unbind(local).await?;
         }
         self.listening.cancel().await
     }
@@ -142,6 +147,8 @@ impl RpcServerBuilder {
             ));
         }
         let subscriptions = transport.topology().server(&target, &transport.fanout_id().await?)?;
+        let local_id = transport.ids().unique_id();
+        let local = transport.topology().local(&target, local_id.as_str())?;
         let [.., Subscription { queue: fanout, .. }] = &subscriptions;
         let fanout_queue = (!fanout.is_stream() && !transport.config().stable_names.enabled)
             .then(|| fanout.name.clone());
@@ -157,12 +164,14 @@ impl RpcServerBuilder {
             0 => PREFETCH,
             prefetch => prefetch,
         };
+        let mut subscriptions = subscriptions.to_vec();
+        subscriptions.extend(local.clone());
         let sink = || -> Box<dyn DeliverySink> { Box::new(RequestSink::new(&serving)) };
         let engine = transport.engine();
         let config = transport.connection_config("server");
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &target))?;
-        Ok(RpcServer { listening, serving, fanout_queue, is_stopped: Mutex::new(false) })
+        Ok(RpcServer { listening, serving, fanout_queue, local, is_stopped: Mutex::new(false) })
     }
 
     /// [`start`](Self::start) for a plain thread.

@@ -41,6 +41,12 @@ fn whoever_finds_an_exchange_that_is_not_durable_follows() {
         let other = server(&first, "second", "s", &Notes::default()).await;
         assert_eq!(echo(&client(&first, "second"), json!(1)).await, 1);
         other.wait().await.unwrap();
+        // A queue that differs while its exchange does not is no such case.
+        let elsewhere = first.config().clone().with_control_exchange("elsewhere");
+        let elsewhere = Transport::builder(&url).config(elsewhere).connect().await.unwrap();
+        start(&elsewhere, "t").await.unwrap();
+        let options = "amqp_durable_queues=true&control_exchange=new";
+        refused(&url, options, &["`durable` differs", "for queue 't'"]).await;
         let quorum = "rabbit_quorum_queue=true";
         refused(&url, quorum, &["`durable` differs", "rabbit_quorum_queue"]).await;
     });
@@ -110,5 +116,53 @@ fn shared_queues_do_not_adapt() {
         let transport = connect(&format!("{url}?queue_profile=classic")).await;
         let error = client(&transport, "t").call::<()>((), "none", &()).await.unwrap_err();
         assert!(error.to_string().contains("transient_nonexcl_queues"), "{error}");
+    });
+}
+
+#[test]
+fn local_requests_need_a_broker_that_knows_them() {
+    let url = Broker::shared().vhost("local");
+    let version = Broker::shared().eval("rabbit_misc:version().");
+    let is_old = version.trim().trim_matches('"').starts_with('3');
+    run(async {
+        let transport = connect(&format!("{url}?queue_profile=local-random")).await;
+        match start(&transport, "t").await {
+            Ok(server) => {
+                assert!(!is_old, "{version}");
+                assert_eq!(echo(&client(&transport, "t"), json!(1)).await, 1);
+                server.wait().await.unwrap();
+            }
+            Err(error) => {
+                assert!(is_old, "{version}: {error}");
+                assert!(error.to_string().contains("x-local-random"), "{error}");
+            }
+        }
+    });
+}
+
+#[test]
+fn local_requests_go_to_one_server_each() {
+    let url = "fake:///local-random";
+    run(async {
+        let transport = connect(&format!("{url}?queue_profile=local-random")).await;
+        let notes = [Notes::default(), Notes::default()];
+        let first = server(&transport, "t", "first", &notes[0]).await;
+        let second = server(&transport, "t", "second", &notes[1]).await;
+        let local = client(&transport, "t");
+        for number in 0..100 {
+            local.cast((), "note", &json!({ "arg": number })).await.unwrap();
+        }
+        tokio::task::block_in_place(|| {
+            eventually(|| notes.iter().map(|notes| notes.all().len()).sum::<usize>() == 100);
+        });
+        assert!(notes.iter().all(|notes| !notes.all().is_empty()), "by chance to both");
+        let other = connect(url).await;
+        assert_eq!(echo(&client(&other, "t"), json!(1)).await, 1, "other profiles are served");
+        first.stop().await.unwrap();
+        for number in 0..20 {
+            assert_eq!(echo(&local, json!(number)).await, number, "by the other one");
+        }
+        first.wait().await.unwrap();
+        second.wait().await.unwrap();
     });
 }

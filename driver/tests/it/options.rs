@@ -161,3 +161,35 @@ fn queues_are_numbered_together_with_python() {
     drop(server);
     std::fs::remove_file(format!("/dev/shm/{host}_it_qmanager")).unwrap();
 }
+
+/// Our server beside Python's on the same queues: a flag or argument that differs is refused (406).
+#[test]
+fn python_declares_the_same() {
+    let quorum = [
+        "rabbit_quorum_queue=true",
+        "rabbit_transient_quorum_queue=true",
+        "rabbit_quorum_delivery_limit=5",
+        "rabbit_quorum_max_memory_length=1000",
+        "rabbit_quorum_max_memory_bytes=1000000",
+        "rabbit_transient_queues_ttl=60",
+    ];
+    let mirrored = ["rabbit_ha_queues=true", "enable_cancel_on_failover=true"];
+    let short_lived = ["amqp_durable_queues=true", "amqp_auto_delete=true"];
+    let sets: [(&str, &[&str]); 3] =
+        [("quorum", &quorum), ("mirrored", &mirrored), ("short-lived", &short_lived)];
+    for (name, options) in sets {
+        let url = Broker::shared().vhost(name);
+        let names = ["--topic", "ours", "--server", "theirs"];
+        let theirs = python("rpc_server.py", &url, options, &names);
+        run(async {
+            let (transport, server) = ours(&url, &options.join("&"), &Notes::default()).await;
+            for name in ["s", "theirs"] {
+                let one = client(&transport, "ours").with_server(name);
+                assert_eq!(echo(&one, json!(name)).await, name, "{options:?}");
+            }
+            server.wait().await.unwrap();
+            transport.close().await.unwrap();
+        });
+        drop(theirs);
+    }
+}

@@ -38,11 +38,19 @@ impl Topology {
         let route = if target.is_fanout() {
             Route { exchange: Some(self.fanout_exchange(topic)), routing_key: String::new() }
         } else {
-            let routing_key = match target.server().filter(|server| !server.is_empty()) {
-                Some(server) => format!("{topic}.{server}"),
-                None => topic.to_owned(),
-            };
-            Route { exchange: Some(self.exchange(target)), routing_key }
+            match target.server().filter(|server| !server.is_empty()) {
+                Some(server) => Route {
+                    exchange: Some(self.exchange(target)),
+                    routing_key: format!("{topic}.{server}"),
+                },
+                None if self.is_local() => Route {
+                    exchange: Some(self.local_exchange(target, topic)),
+                    routing_key: String::new(),
+                },
+                None => {
+                    Route { exchange: Some(self.exchange(target)), routing_key: topic.to_owned() }
+                }
+            }
         };
         let exchange = route.exchange.iter().map(|exchange| exchange.name.as_str());
         check_names(target, exchange.chain([route.routing_key.as_str()]))?;
@@ -107,6 +115,38 @@ impl Topology {
         check_names(target, [exchange.name.as_str(), &queue, &routing_key].into_iter())?;
         let binding = Some((exchange, routing_key));
         Ok(Subscription { queue: self.permanent_queue(queue), binding })
+    }
+
+    /// What a server listens to besides, under [`QueueProfile::LocalRandom`]: requests to its topic
+    /// from clients on its node. The broker wants an empty binding key, so each topic has an
+    /// exchange.
+    pub(crate) fn local(&self, target: &Target, id: &str) -> Result<Option<Subscription>, Error> {
+        let (topic, _) = target.servable()?;
+        if !self.is_local() {
+            return Ok(None);
+        }
+        let queue = Queue {
+            name: format!("{topic}_local_{id}"),
+            durable: false,
+            auto_delete: false,
+            exclusive: true,
+            may_be_exclusive: true,
+            arguments: Vec::new(),
+            consuming: Vec::new(),
+        };
+        let exchange = self.local_exchange(target, topic);
+        check_names(target, [queue.name.as_str(), exchange.name.as_str()].into_iter())?;
+        Ok(Some(Subscription { queue, binding: Some((exchange, String::new())) }))
+    }
+
+    fn is_local(&self) -> bool {
+        self.entities.profile == QueueProfile::LocalRandom
+    }
+
+    fn local_exchange(&self, target: &Target, topic: &str) -> Exchange {
+        let exchange = self.exchange(target);
+        let name = format!("{}_{topic}_local", exchange.name);
+        Exchange { name, kind: "x-local-random", ..exchange }
     }
 
     /// The queue that replies come back through; it is reached through the default exchange.
@@ -189,7 +229,7 @@ impl Topology {
         }
         let (durable, consuming) = (self.entities.transient_quorum, self.consuming());
         let (auto_delete, exclusive) = (false, false);
-        let may_be_exclusive = !durable && self.entities.profile == QueueProfile::Auto;
+        let may_be_exclusive = !durable && self.entities.profile != QueueProfile::Classic;
         Queue { name, durable, auto_delete, exclusive, may_be_exclusive, arguments, consuming }
     }
 }

@@ -135,3 +135,24 @@ fn notifications_wait_in_a_queue_of_topic_and_priority() {
     assert_eq!((exchange.name.as_str(), key.as_str()), ("nova", "notifications.error"));
     assert_eq!(pooled.queue.name, "pool", "the pool's name, verbatim");
 }
+
+#[test]
+fn local_requests_have_an_exchange_for_each_topic() {
+    let topology = with(|entities| entities.profile = QueueProfile::LocalRandom);
+    let target = Target::new("t").with_server("s");
+    let route = topology.request(&Target::new("t")).unwrap();
+    let exchange = route.exchange.unwrap();
+    assert_eq!((exchange.name.as_str(), exchange.kind), ("openstack_t_local", "x-local-random"));
+    assert_eq!(route.routing_key, "");
+    let local = topology.local(&target, ID).unwrap().unwrap();
+    assert_eq!(local.binding, Some((exchange, String::new())));
+    assert_eq!(local.queue.name, format!("t_local_{ID}"));
+    assert!(local.queue.exclusive && !local.queue.durable);
+    // Everything else is as ever, for clients of other profiles.
+    assert_eq!(topology.request(&target).unwrap().exchange.unwrap().name, "openstack");
+    let fanout = topology.request(&Target::new("t").with_fanout(true)).unwrap();
+    assert_eq!(fanout.exchange.unwrap().name, "t_fanout");
+    let [topic, ..] = topology.server(&target, ID).unwrap();
+    assert_eq!(topic, with(|_| {}).server(&target, ID).unwrap()[0]);
+    assert_eq!(with(|_| {}).local(&target, ID).unwrap(), None);
+}
