@@ -60,6 +60,7 @@
 //! - Notifications a listener holds: what the prefetch allows (2048 unless set, or two batches).
 //! - Ids remembered to drop repeats: 8192 a server or listener. Replies to a missing queue: tried
 //!   for 60 s, 10,000 at a time.
+//! - Text of a compressed message: 64 MiB.
 //! - Nesting of JSON: 127 levels. Names: 255 bytes.
 //!
 //! # What is promised
@@ -76,6 +77,15 @@
 //! - What is sent through one client and its clones arrives in one queue in that order.
 //! - A lost connection comes back by itself, to the next host of the URL, and what was declared
 //!   with it.
+//!
+//! # Options
+//!
+//! They are oslo's, by oslo's names: fields of [`DriverConfig`], whose documentation says for each
+//! what it does here, and keys of a URL's query. All of `[oslo_messaging_rabbit]` are known. What
+//! does nothing here is accepted and says so ([`PoolOptions`], `heartbeat_rate`); options that
+//! contradict each other are an error when the transport is made. Leveret's own is
+//! [`QueueProfile`]: how queues adapt to what a broker allows. All who share an exchange or a queue
+//! must agree on its options; where they do not, the error says which option decides.
 //!
 //! TLS is not there yet: a URL that asks for it is refused rather than connected to in the clear.
 //!
@@ -101,7 +111,10 @@ mod transport;
 mod url;
 mod version;
 
-pub use config::{DriverConfig, EntityOptions, LoginMethod};
+pub use config::{
+    Compression, DriverConfig, EntityOptions, Failover, LoginMethod, PoolOptions, QueueProfile,
+    StableNames,
+};
 pub use context::Context;
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;

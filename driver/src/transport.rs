@@ -14,16 +14,17 @@ use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::broker::{self, Listening, Publishing, Road, Treatment};
-use crate::config::{DriverConfig, DriverName, LoginMethod};
+use crate::config::{DriverConfig, DriverName, Failover, LoginMethod};
 use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{Hex32, IdSource};
+use crate::ids::IdSource;
 use crate::message::priority::Priority;
 use crate::target::Target;
 use crate::timer::Timer;
 use crate::url::{TransportHost, TransportUrl};
 
 pub(crate) mod answering;
+mod naming;
 pub(crate) mod replies;
 
 use answering::Answering;
@@ -61,7 +62,7 @@ struct Shared {
     notifying: OnceCell<Arc<Publishing>>,
     replies: Mutex<Option<Replies>>,
     /// The same for the transport's life, as servers try for a while to reach it.
-    reply_id: Hex32,
+    reply_id: OnceCell<String>,
     /// The reply queue, for those who find it open; emptied when its consumer is lost for good.
     reply_queue: Arc<std::sync::RwLock<Option<Arc<str>>>>,
     answering: OnceCell<Arc<Answering>>,
@@ -115,7 +116,8 @@ impl Transport {
     /// its own.
     ///
     /// # Errors
-    /// `InvalidTransportUrl`, `DriverLoadFailure` and `Unsupported` for the URL;
+    /// `InvalidTransportUrl`, `DriverLoadFailure` and `Unsupported` for the URL; `InvalidOptions`
+    /// for options that contradict each other;
     /// `TransportDriverError` when no broker is reached or it refuses us, saying why.
     pub async fn connect(url: &str) -> Result<Self, Error> {
         Self::builder(url).connect().await
@@ -247,7 +249,8 @@ impl Transport {
         let stored = self.shared.topology.notifications(target, priority)?;
         let open = || async {
             let config = self.connection_config("notify");
-            Publishing::open(&self.shared.engine, config).await
+            let packing = self.shared.config.compression.map(kombu::packing);
+            Publishing::open(&self.shared.engine, config, packing).await
         };
         let publishing = self.shared.notifying.get_or_try_init(open).await?;
         publishing.stored_road(stored, &kombu::properties(None), treatment).await
@@ -269,7 +272,8 @@ impl Transport {
         if let Some(name) = known {
             return Ok(name);
         }
-        let subscription = [shared.topology.replies(&shared.reply_id)];
+        let id = shared.reply_id.get_or_try_init(|| self.queue_id()).await?;
+        let subscription = [shared.topology.replies(id)];
         let sink = || -> Box<dyn leveret_engine::DeliverySink> {
             let name = Arc::clone(&shared.reply_queue);
             Box::new(ReplySink::new(&shared.book, move |error| {
@@ -296,7 +300,8 @@ impl Transport {
         let shared = &self.shared;
         let open = || async {
             let config = self.connection_config("answers");
-            let publishing = Publishing::open(&shared.engine, config).await?;
+            let packing = shared.config.compression.map(kombu::packing);
+            let publishing = Publishing::open(&shared.engine, config, packing).await?;
             Ok::<_, Error>(Answering::new(
                 publishing,
                 Arc::clone(&shared.ids),
@@ -367,7 +372,8 @@ impl TransportBuilder {
             Error::new(ErrorKind::TransportDriverError, error.to_string()).with_cause(error)
         })?;
         let ids = Arc::new(ids);
-        let publishing = Publishing::open(&engine, named(&connection, "publish")).await?;
+        let packing = config.compression.map(kombu::packing);
+        let publishing = Publishing::open(&engine, named(&connection, "publish"), packing).await?;
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
             book: Arc::new(ReplyBook::new(Arc::clone(&ids), engine.tickets())),
@@ -380,7 +386,7 @@ impl TransportBuilder {
             publishing,
             notifying: OnceCell::new(),
             replies: Mutex::default(),
-            reply_id: ids.unique_id(),
+            reply_id: OnceCell::new(),
             reply_queue: Arc::default(),
             answering: OnceCell::new(),
             allowed_remote_exmods: self.allowed_remote_exmods,
@@ -430,7 +436,11 @@ fn connection_config(
     };
     config.heartbeat = options.heartbeat;
     config.recovery.backoff = options.retry_interval;
+    config.recovery.backoff_step = options.retry_backoff;
     config.recovery.backoff_max = options.retry_interval_max;
+    config.recovery.delay = options.reconnect_delay;
+    config.recovery.splay = options.reconnect_splay;
+    config.recovery.shuffle = options.failover == Failover::Shuffle;
     config
 }
 

@@ -3,11 +3,13 @@
 //! It speaks of queues and exchanges as a dialect describes them and knows no format. Reconnecting,
 //! declaring again and consuming again are the engine's work.
 
+mod conflict;
 mod consumer;
 mod declare;
 #[cfg(feature = "loopback")]
 pub(crate) mod loopback;
 mod publisher;
+mod stream;
 
 use leveret_engine::{Outcome, wire::PropertiesView};
 
@@ -67,7 +69,7 @@ pub(crate) fn unservable(error: Error, what: impl std::fmt::Display) -> Error {
     let is_refusal = std::error::Error::source(&error)
         .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>())
         .is_some_and(|cause| cause.kind() == leveret_engine::ErrorKind::ChannelClosed);
-    if !is_refusal {
+    if !is_refusal && error.kind() != ErrorKind::MessageDeliveryFailure {
         return error;
     }
     Error::new(ErrorKind::ServerListenError, format!("cannot listen at {what}: {error}"))

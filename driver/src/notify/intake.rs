@@ -238,7 +238,7 @@ fn count(counter: &AtomicU64) {
 
 fn decode(delivery: &Delivery) -> Result<Option<Received>, DecodeError> {
     let properties = delivery.properties();
-    kombu::check_content(properties.content_type, broker::compression(&properties))?;
-    let body = delivery.body().contiguous();
+    kombu::check_content(properties.content_type)?;
+    let body = kombu::unpack(broker::compression(&properties), delivery.body().contiguous())?;
     kombu::Scratch::with(|scratch| Ok(Received::new(kombu::decode_notification(&body, scratch)?)))
 }

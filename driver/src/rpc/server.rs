@@ -15,7 +15,7 @@ use super::dispatcher::Dispatcher;
 use super::endpoint::Endpoint;
 use super::ping;
 use super::serving::{RequestSink, Serving};
-use crate::broker::Listening;
+use crate::broker::{self, Listening};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::serializer::Serializer;
@@ -55,7 +55,10 @@ pub struct RpcServer {
     listening: Listening,
     serving: Arc<Serving>,
     timer: Arc<Timer>,
-    fanout_queue: String,
+    /// To be deleted in the end; none where another server will use it.
+    fanout_queue: Option<String>,
+    /// Gone with the connection: nothing more may go there once the end is near.
+    local: Option<Subscription>,
     log_after: Duration,
     stopped: OnceCell<()>,
     ended: OnceCell<()>,
@@ -182,17 +185,24 @@ impl RpcServer {
     }
 
     async fn end_intake(&self) -> Result<(), Error> {
+        let unbound = match &self.local {
+            Some(local) => self.listening.unbind(local).await,
+            None => Ok(()),
+        };
         let cancelled = self.listening.cancel().await;
         // Only now: what is returned to a queue we still listen to comes straight back.
         self.serving.give_back();
-        cancelled
+        unbound.and(cancelled)
     }
 
     async fn end(&self) -> Result<(), Error> {
         let stopped = once(&self.stopped, self.end_intake()).await;
         self.serving.finish().await;
         // As oslo: other queues stay for the next server, this one nobody will ever use again.
-        let deleted = self.listening.delete_queue(&self.fanout_queue).await;
+        let deleted = match &self.fanout_queue {
+            Some(queue) => self.listening.delete_queue(queue).await,
+            None => Ok(()),
+        };
         let closed = self.listening.close().await;
         stopped.and(deleted).and(closed)
     }
@@ -268,9 +278,12 @@ impl RpcServerBuilder {
                 "async methods need threads or a runtime; the inline executor runs plain ones only",
             ));
         }
-        let subscriptions = transport.topology().server(&target, &transport.ids().unique_id())?;
+        let subscriptions = transport.topology().server(&target, &transport.fanout_id().await?)?;
+        let local_id = transport.ids().unique_id();
+        let local = transport.topology().local(&target, local_id.as_str())?;
         let [.., Subscription { queue: fanout, .. }] = &subscriptions;
-        let fanout_queue = fanout.name.clone();
+        let fanout_queue = (!fanout.is_stream() && !transport.config().stable_names.enabled)
+            .then(|| fanout.name.clone());
         let answering = transport.answering().await?;
         let serving = Serving::new(
             dispatcher,
@@ -284,14 +297,23 @@ impl RpcServerBuilder {
             0 => PREFETCH,
             prefetch => prefetch,
         };
+        let mut subscriptions = subscriptions.to_vec();
+        subscriptions.extend(local.clone());
         let sink = || -> Box<dyn DeliverySink> { Box::new(RequestSink::new(&serving)) };
         let engine = transport.engine();
         let config = transport.connection_config("server");
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
-        let listening = listening.map_err(|error| refused(error, &target))?;
-        let (stopped, ended) = (OnceCell::new(), OnceCell::new());
-        let timer = Arc::clone(transport.timer());
-        Ok(RpcServer { listening, serving, timer, fanout_queue, log_after, stopped, ended })
+        let listening = listening.map_err(|error| broker::unservable(error, &target))?;
+        Ok(RpcServer {
+            listening,
+            serving,
+            timer: Arc::clone(transport.timer()),
+            fanout_queue,
+            local,
+            log_after,
+            stopped: OnceCell::new(),
+            ended: OnceCell::new(),
+        })
     }
 
     /// [`start`](Self::start) for a plain thread.
@@ -317,18 +339,6 @@ async fn once(
 fn too_long(what: &str, timeout: Duration) -> Error {
     let text = format!("the server did not {what} within {timeout:?}; requests are still executed");
     Error::new(ErrorKind::TaskTimeout, text)
-}
-
-/// A refusal of what was declared is the server's own error.
-fn refused(error: Error, target: &Target) -> Error {
-    let is_refusal = std::error::Error::source(&error)
-        .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>())
-        .is_some_and(|cause| cause.kind() == leveret_engine::ErrorKind::ChannelClosed);
-    if !is_refusal {
-        return error;
-    }
-    Error::new(ErrorKind::ServerListenError, format!("cannot listen at {target}: {error}"))
-        .with_cause(error)
 }
 
 impl std::fmt::Debug for RpcServer {

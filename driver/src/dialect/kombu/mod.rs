@@ -2,9 +2,11 @@
 //! exchanges.
 //!
 //! `envelope` writes requests and replies, `notification` notifications, `decode` reads bodies,
-//! `peek` finds the id of a reply without reading it, `failure` holds exceptions, `topology` names
-//! exchanges and queues. The `pika` dialect is to have the same rooms.
+//! `peek` finds the id of a reply without reading it, `failure` holds exceptions, `compression`
+//! packs bodies, `topology` names exchanges and queues. The `pika` dialect is to have the same
+//! rooms.
 
+mod compression;
 mod decode;
 mod envelope;
 mod failure;
@@ -12,6 +14,7 @@ mod notification;
 mod peek;
 mod topology;
 
+pub(crate) use compression::{packing, unpack};
 pub(crate) use decode::{Scratch, check_content, decode_reply, decode_request};
 pub(crate) use envelope::{encode_reply, encode_request, properties, renew_unique_id};
 pub(crate) use notification::{decode_notification, encode_notification};
