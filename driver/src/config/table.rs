@@ -78,6 +78,7 @@ const OPTIONS: &[(&str, Setter)] = &[
     ("rabbit_transient_queues_ttl", Seconds(|config, time| config.entities.transient_ttl = time)),
     ("rabbit_transient_quorum_queue", Flag(|config, on| config.entities.transient_quorum = on)),
     ("rpc_conn_pool_size", Positive(|config, count| config.pool.size = count, MAX)),
+    ("rpc_ping_enabled", Flag(|config, on| config.rpc_ping = on)),
     ("rpc_response_timeout", Seconds(|config, time| config.response_timeout = time)),
     ("ssl", Tls),
     ("ssl_ca_file", OfTls),

@@ -5,14 +5,19 @@
 #![expect(clippy::disallowed_methods, reason = "tests of the world outside need its clock")]
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
+mod access;
 mod bad_input;
+mod bad_peer;
 mod conflicts;
 mod functional;
+mod life;
 mod notify;
 mod notify_python;
 mod options;
 mod python_client;
 mod python_server;
 mod recovery;
+mod retry;
 mod scenario;
+mod serialized;
 mod world;
