@@ -54,11 +54,11 @@ const LOG_AFTER: Duration = Duration::from_secs(30);
 pub struct RpcServer {
     listening: Listening,
     serving: Arc<Serving>,
-    timer: Arc<Timer>,
     /// To be deleted in the end; none where another server will use it.
     fanout_queue: Option<String>,
     /// Gone with the connection: nothing more may go there once the end is near.
     local: Option<Subscription>,
+    timer: Arc<Timer>,
     log_after: Duration,
     stopped: OnceCell<()>,
     ended: OnceCell<()>,
@@ -304,16 +304,9 @@ impl RpcServerBuilder {
         let config = transport.connection_config("server");
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &target))?;
-        Ok(RpcServer {
-            listening,
-            serving,
-            timer: Arc::clone(transport.timer()),
-            fanout_queue,
-            local,
-            log_after,
-            stopped: OnceCell::new(),
-            ended: OnceCell::new(),
-        })
+        let (stopped, ended) = (OnceCell::new(), OnceCell::new());
+        let timer = Arc::clone(transport.timer());
+        Ok(RpcServer { listening, serving, fanout_queue, local, timer, log_after, stopped, ended })
     }
 
     /// [`start`](Self::start) for a plain thread.
