@@ -8,7 +8,10 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::url::TransportUrl;
 
+mod notifications;
 mod table;
+
+pub use notifications::NotificationConfig;
 
 /// Options of a transport.
 ///

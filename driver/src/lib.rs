@@ -89,7 +89,7 @@ mod transport;
 mod url;
 mod version;
 
-pub use config::{DriverConfig, EntityOptions, LoginMethod};
+pub use config::{DriverConfig, EntityOptions, LoginMethod, NotificationConfig};
 pub use context::Context;
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;
