@@ -1,17 +1,34 @@
 //! Options of a transport, under their oslo names and with oslo's defaults where it has them.
 //!
-//! Set in code with `with_*`, or in the query of the URL, which wins. Every option listed here does
-//! something; a key that is not listed is an error that names the nearest one that is.
+//! Set in code with `with_*`, in files and the environment through [`Config`], or in the query of
+//! the URL, which wins. `options` is the registry of names, `value` reads and writes what they
+//! take, `layers` gathers and `resolve` decides. Every option listed does something; a key that is
+//! not listed is an error that names the nearest one that is.
 
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::url::TransportUrl;
 
+mod connection;
+mod ini;
+mod layers;
+mod names;
 mod notifications;
-mod table;
+mod options;
+mod resolve;
+mod settings;
+mod source;
+mod substitute;
+mod toml;
+mod value;
 
+pub use connection::ConnectionOptions;
+pub use layers::Config;
 pub use notifications::NotificationConfig;
+pub use resolve::{Ignored, Setting};
+use settings::Settings;
+pub use source::Source;
 
 /// Options of a transport.
 ///
@@ -49,6 +66,8 @@ pub struct DriverConfig {
     pub missing_queue_timeout: Duration,
     /// What exchanges and queues are declared like.
     pub entities: EntityOptions,
+    /// Memory and patience of each connection.
+    pub connection: ConnectionOptions,
 }
 
 /// How a client proves who it is.
@@ -107,6 +126,7 @@ impl Default for DriverConfig {
             prefetch: 0,
             missing_queue_timeout: Duration::from_secs(60),
             entities: EntityOptions::default(),
+            connection: ConnectionOptions::default(),
         }
     }
 }
@@ -177,12 +197,20 @@ impl DriverConfig {
         self
     }
 
+    /// The same options with connections of these bounds.
+    #[must_use]
+    pub const fn with_connection(mut self, connection: ConnectionOptions) -> Self {
+        self.connection = connection;
+        self
+    }
+
     /// These options overridden by the query of `url`.
-    pub(crate) fn overridden_by(mut self, url: &TransportUrl) -> Result<Self, Error> {
+    pub(crate) fn overridden_by(self, url: &TransportUrl) -> Result<Self, Error> {
+        let mut settings = Settings { driver: self, ..Settings::default() };
         for (key, value) in url.query() {
-            table::apply(&mut self, key, value)?;
+            resolve::apply(&mut settings, key, value)?;
         }
-        Ok(self)
+        Ok(settings.driver)
     }
 }
 

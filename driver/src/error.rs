@@ -38,6 +38,8 @@ pub enum ErrorKind {
     InvalidTarget,
     /// A transport URL that cannot be understood.
     InvalidTransportUrl,
+    /// A configuration that cannot be read or obeyed; the text says where and what is accepted.
+    InvalidConfig,
     /// No driver has the name in the URL's scheme.
     DriverLoadFailure,
     /// The request's version is above the client's version cap.

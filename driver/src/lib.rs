@@ -79,6 +79,7 @@ mod context;
 mod dialect;
 mod error;
 mod executor;
+pub mod guide;
 mod ids;
 mod json;
 mod message;
@@ -89,7 +90,10 @@ mod transport;
 mod url;
 mod version;
 
-pub use config::{DriverConfig, EntityOptions, LoginMethod, NotificationConfig};
+pub use config::{
+    Config, ConnectionOptions, DriverConfig, EntityOptions, Ignored, LoginMethod,
+    NotificationConfig, Setting, Source,
+};
 pub use context::Context;
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;

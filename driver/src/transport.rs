@@ -13,7 +13,7 @@ use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::broker::{self, Listening, Publishing, Road, Treatment};
-use crate::config::{DriverConfig, DriverName, LoginMethod};
+use crate::config::{Config, DriverConfig, DriverName, LoginMethod};
 use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Hex32, IdSource};
@@ -274,6 +274,33 @@ impl Transport {
 }
 
 impl TransportBuilder {
+    /// The transport a configuration describes: its `transport_url`, options and engine. Its
+    /// [warnings](Config::warnings) are logged.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// use leveret::{Config, TransportBuilder};
+    ///
+    /// let config = Config::new().ini_str("[DEFAULT]\ntransport_url = fake://\n")?;
+    /// let transport = TransportBuilder::from_config(&config)?.connect_blocking()?;
+    /// transport.close_blocking()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Config::transport_url`].
+    pub fn from_config(config: &Config) -> Result<Self, Error> {
+        for warning in config.warnings()? {
+            tracing::warn!("configuration: {warning}");
+        }
+        Ok(Self {
+            url: config.transport_url()?,
+            config: config.driver_config()?,
+            engine: None,
+            engine_config: config.engine_config()?,
+        })
+    }
+
     /// The same transport with these options; the URL's query overrides them.
     pub fn config(mut self, config: DriverConfig) -> Self {
         self.config = config;
@@ -374,6 +401,7 @@ fn connection_config(
     config.heartbeat = options.heartbeat;
     config.recovery.backoff = options.retry_interval;
     config.recovery.backoff_max = options.retry_interval_max;
+    options.connection.apply_to(&mut config);
     config
 }
 
