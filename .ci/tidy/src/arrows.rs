@@ -82,6 +82,7 @@ const HOUSES: &[House] = &[
             Room("rpc", &["transport", "executor", "timer", "dialect", "broker", "+"]),
             Room("notify", &["transport", "executor", "timer", "dialect", "broker", "+"]),
             Room("guide", ALL),
+            Room("bin", ALL),
             Room("lib", ALL),
         ],
     },
