@@ -163,7 +163,7 @@ pub(super) fn flag(text: &str) -> Option<bool> {
 
 /// What stands between commas; blanks around do not count, and nothing at all is no item.
 pub(super) fn list(text: &str) -> Vec<String> {
-    let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
     items.map(str::to_owned).collect()
 }
 

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod python_client;
+mod python_config;
 mod python_server;
 mod recovery;
 mod scenario;
