@@ -13,7 +13,7 @@ use crate::url::TransportUrl;
 mod connection;
 mod ini;
 mod layers;
-mod names;
+mod meaning;
 mod notifications;
 mod options;
 mod resolve;

@@ -38,8 +38,9 @@ pub enum ErrorKind {
     InvalidTarget,
     /// A transport URL that cannot be understood.
     InvalidTransportUrl,
-    /// A configuration that cannot be read or obeyed; the text says where and what is accepted.
-    InvalidConfig,
+    /// Options that cannot be read or obeyed, or contradict each other; the text says where they
+    /// stand and what is accepted.
+    InvalidOptions,
     /// No driver has the name in the URL's scheme.
     DriverLoadFailure,
     /// The request's version is above the client's version cap.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use leveret_engine::EngineConfig;
 
 use super::ini::{self, Assignment, SyntaxError};
-use super::names::{group_name, shouted_group_name};
+use super::meaning::{group_name, shouted_group_name};
 use super::resolve::{Ignored, Setting, resolve};
 use super::source::{self, Entry, Rank, Source};
 use super::{DriverConfig, NotificationConfig, toml};
@@ -65,7 +65,7 @@ impl Config {
     /// Adds oslo's INI file at `path`, which overrides the files before it. At most 4 MiB of UTF-8.
     ///
     /// # Errors
-    /// `InvalidConfig` for a file that cannot be read, naming it, or that is no INI file, naming
+    /// `InvalidOptions` for a file that cannot be read, naming it, or that is no INI file, naming
     /// the line. What its options say is looked at when they are asked for.
     pub fn ini_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
         self.file(path.as_ref(), ini::parse)
@@ -119,7 +119,7 @@ impl Config {
     /// `OS_GROUP__OPTION`, as oslo.config reads them: `OS_OSLO_MESSAGING_RABBIT__SSL`.
     ///
     /// # Errors
-    /// `InvalidConfig` for such a variable that is not Unicode.
+    /// `InvalidOptions` for such a variable that is not Unicode.
     pub fn environment(self) -> Result<Self, Error> {
         let mut variables = Vec::new();
         for (name, value) in std::env::vars_os() {
@@ -165,7 +165,7 @@ impl Config {
     /// `[DEFAULT] transport_url`, passwords and query included; `rabbit://` unless it is set.
     ///
     /// # Errors
-    /// `InvalidConfig` for an option or value that is wrong anywhere in the configuration, saying
+    /// `InvalidOptions` for an option or value that is wrong anywhere in the configuration, saying
     /// where it stands and what is accepted; `InvalidTransportUrl` for the URL and its query.
     pub fn transport_url(&self) -> Result<String, Error> {
         Ok(resolve(&self.entries)?.settings.transport_url().to_owned())
@@ -264,5 +264,5 @@ fn option_of(variable: &str) -> Option<(String, String)> {
 }
 
 pub(super) fn invalid(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidConfig, text)
+    Error::new(ErrorKind::InvalidOptions, text)
 }

@@ -2,7 +2,7 @@
 //!
 //! A line is the name, the kind of value with the place it goes to, and what it is for; the default
 //! is what stands in that place untouched. Invariant: an option that is listed does something.
-//! Not here: names of the past (`names`).
+//! Not here: names of the past (`meaning`).
 
 use leveret_engine::BackendChoice;
 
@@ -37,6 +37,8 @@ pub(super) static GROUPS: &[(&str, &[Row])] = &[
 pub(super) const OF_URLS: &[&str] = &[RABBIT, DEFAULT];
 
 const MAX: u64 = i32::MAX as u64;
+/// Seconds without a bound of their own.
+const LONG: f64 = 1e9;
 
 static GENERAL_ROWS: &[Row] = &[
     ("transport_url", Url(|all| &mut all.transport_url), "the brokers, and the driver to use"),
@@ -52,7 +54,7 @@ static GENERAL_ROWS: &[Row] = &[
     ),
     (
         "rpc_response_timeout",
-        Seconds(|all| &mut all.driver.response_timeout),
+        Seconds(|all| &mut all.driver.response_timeout, LONG),
         "how long a call waits unless it says otherwise",
     ),
 ];
@@ -75,17 +77,17 @@ static RABBIT_ROWS: &[Row] = &[
     ),
     (
         "heartbeat_timeout_threshold",
-        Seconds(|all| &mut all.driver.heartbeat),
+        Seconds(|all| &mut all.driver.heartbeat, LONG),
         "the heartbeat asked for, in whole seconds; 0 for none",
     ),
     (
         "kombu_missing_consumer_retry_timeout",
-        Seconds(|all| &mut all.driver.missing_queue_timeout),
+        Seconds(|all| &mut all.driver.missing_queue_timeout, LONG),
         "how long a reply is tried on a queue that is missing",
     ),
     (
         "rabbit_interval_max",
-        Seconds(|all| &mut all.driver.retry_interval_max),
+        Seconds(|all| &mut all.driver.retry_interval_max, LONG),
         "longest wait between attempts to connect",
     ),
     ("rabbit_login_method", Choice(LOGIN_METHOD), "how a client proves who it is"),
@@ -116,12 +118,12 @@ static RABBIT_ROWS: &[Row] = &[
     ),
     (
         "rabbit_retry_interval",
-        Seconds(|all| &mut all.driver.retry_interval),
+        Seconds(|all| &mut all.driver.retry_interval, LONG),
         "first wait between attempts to connect",
     ),
     (
         "rabbit_transient_queues_ttl",
-        Seconds(|all| &mut all.driver.entities.transient_ttl),
+        Seconds(|all| &mut all.driver.entities.transient_ttl, LONG),
         "life of an unused reply or fanout queue; 0 for ever",
     ),
     (
@@ -172,18 +174,18 @@ static LEVERET_ROWS: &[Row] = &[
     ("busy_poll_us", Micros(|all| &mut all.engine.busy_poll), "polling before a shard sleeps"),
     (
         "connect_timeout",
-        Seconds(|all| &mut all.driver.connection.connect_timeout),
+        Seconds(|all| &mut all.driver.connection.connect_timeout, LONG),
         "how long a TCP connect may take, per host",
     ),
     ("cores", Choice(CORES), "a shard on each of these cores, as in 0,2-4; empty: not pinned"),
     (
         "handshake_timeout",
-        Seconds(|all| &mut all.driver.connection.handshake_timeout),
+        Seconds(|all| &mut all.driver.connection.handshake_timeout, LONG),
         "how long the AMQP handshake may take",
     ),
     (
         "operation_timeout",
-        Seconds(|all| &mut all.driver.connection.operation_timeout),
+        Seconds(|all| &mut all.driver.connection.operation_timeout, LONG),
         "how long a declaration may take",
     ),
     (
@@ -198,21 +200,20 @@ static LEVERET_ROWS: &[Row] = &[
     ),
     (
         "user_timeout",
-        Seconds(|all| &mut all.driver.connection.user_timeout),
+        Seconds(|all| &mut all.driver.connection.user_timeout, LONG),
         "TCP_USER_TIMEOUT: sent bytes the peer's kernel leaves unacknowledged; 0: the system's",
     ),
 ];
 
 const LOGIN_METHOD: value::Choice = value::Choice {
-    accepts: "PLAIN, AMQPLAIN or EXTERNAL",
     set: |all, text| {
         all.driver.login_method = match text.to_ascii_uppercase().as_str() {
             "PLAIN" => LoginMethod::Plain,
             "AMQPLAIN" => LoginMethod::AmqPlain,
             "EXTERNAL" => LoginMethod::External,
-            _ => return None,
+            _ => return Err("PLAIN, AMQPLAIN or EXTERNAL"),
         };
-        Some(())
+        Ok(())
     },
     get: |all| {
         let name = match all.driver.login_method {
@@ -225,27 +226,29 @@ const LOGIN_METHOD: value::Choice = value::Choice {
 };
 
 const RETRY: value::Choice = value::Choice {
-    accepts: "a whole number from 0, or -1 for attempts without end",
     set: |all, text| {
         all.notifications.retry = match text.trim() {
             "-1" => None,
-            number => Some(number.parse().ok()?),
+            number => Some(
+                number
+                    .parse()
+                    .map_err(|_| "a whole number from 0, or -1 for attempts without end")?,
+            ),
         };
-        Some(())
+        Ok(())
     },
     get: |all| all.notifications.retry.map_or_else(|| "-1".to_owned(), |retry| retry.to_string()),
 };
 
 const BACKEND: value::Choice = value::Choice {
-    accepts: "auto, uring or epoll",
     set: |all, text| {
         all.engine.backend = match text.to_ascii_lowercase().as_str() {
             "auto" => BackendChoice::Auto,
             "uring" => BackendChoice::Uring,
             "epoll" => BackendChoice::Epoll,
-            _ => return None,
+            _ => return Err("auto, uring or epoll"),
         };
-        Some(())
+        Ok(())
     },
     get: |all| {
         let name = match all.engine.backend {
@@ -258,10 +261,10 @@ const BACKEND: value::Choice = value::Choice {
 };
 
 const CORES: value::Choice = value::Choice {
-    accepts: "cores from 0 to 1023, each once, as in 0,2-4",
     set: |all, text| {
-        all.engine.cores = parse_cores(text)?;
-        Some(())
+        all.engine.cores =
+            parse_cores(text).ok_or("cores from 0 to 1023, each once, as in 0,2-4")?;
+        Ok(())
     },
     get: |all| {
         let cores: Vec<_> = all.engine.cores.iter().map(ToString::to_string).collect();

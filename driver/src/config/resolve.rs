@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::layers::invalid;
-use super::names::{self, Meaning};
+use super::meaning::{self, Meaning};
 use super::options::{self, DEFAULT, GROUPS, LEVERET, Row};
 use super::settings::Settings;
 use super::source::{Entry, Source};
@@ -108,7 +108,7 @@ impl Findings {
         let mut groups_warned = BTreeSet::new();
         for entry in entries {
             let Entry { group, name, source, .. } = entry;
-            match names::meaning(group, name) {
+            match meaning::meaning(group, name) {
                 Meaning::Option { group: today, row, renamed } => {
                     if renamed {
                         let text = format!(
@@ -132,7 +132,7 @@ impl Findings {
                     return Err(invalid(text));
                 }
                 Meaning::Foreign => {
-                    let meant = names::nearest_group(group);
+                    let meant = meaning::nearest_group(group);
                     if let Some(meant) = meant.filter(|_| groups_warned.insert(group)) {
                         let text =
                             format!("{source}: nobody reads [{group}]; did you mean [{meant}]?");
@@ -225,7 +225,7 @@ impl<'a> Chosen<'a> {
 
 /// A value as its source wrote it, for those that refer to it: one of ours, or anybody's.
 fn written(chosen: &[Chosen<'_>], all: &[Entry], group: &str, name: &str) -> Option<String> {
-    let group = names::group_name(group);
+    let group = meaning::group_name(group);
     if let Some(one) = chosen.iter().find(|one| one.group == group && one.row.0 == name) {
         return Some(one.text());
     }
@@ -266,18 +266,18 @@ pub(super) fn apply(
     };
     let candidates = || options::OF_URLS.iter().copied().flat_map(of_url);
     // An older name will do, too, as with oslo.
-    let named = options::OF_URLS.iter().find_map(|group| match names::meaning(group, key) {
+    let named = options::OF_URLS.iter().find_map(|group| match meaning::meaning(group, key) {
         Meaning::Option { group, row, .. } => {
             candidates().find(|one| std::ptr::eq(one.1, row)).map(|_| (group, row))
         }
         _ => None,
     });
     let Some((group, row)) = named else {
-        let gone = options::OF_URLS.iter().find_map(|group| match names::meaning(group, key) {
+        let gone = options::OF_URLS.iter().find_map(|group| match meaning::meaning(group, key) {
             Meaning::Gone { why, .. } => Some(format!("option {key} has no effect: {why}")),
             _ => None,
         });
-        let hint = hint(names::nearest(key, candidates().map(|(_, row)| row.0)));
+        let hint = hint(meaning::nearest(key, candidates().map(|(_, row)| row.0)));
         return Err(invalid(gone.unwrap_or_else(|| format!("there is no option {key}{hint}"))));
     };
     row.1.set(settings, value).map_err(|refusal| match refusal {

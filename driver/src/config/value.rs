@@ -17,8 +17,8 @@ pub(super) enum Kind {
     Flag(fn(&mut Settings) -> &mut bool),
     /// A whole number within bounds.
     Count(fn(&mut Settings) -> Number<'_>, u64, u64),
-    /// Seconds, also fractions.
-    Seconds(fn(&mut Settings) -> &mut Duration),
+    /// Seconds, also fractions, up to a bound.
+    Seconds(fn(&mut Settings) -> &mut Duration, f64),
     /// Microseconds, whole.
     Micros(fn(&mut Settings) -> &mut Duration),
     /// Any text.
@@ -37,10 +37,9 @@ pub(super) enum Kind {
     Tls,
 }
 
-/// A form of its own: what it accepts, how it is taken (`None`: not accepted) and shown.
+/// A form of its own: how it is taken (the error is what is accepted) and shown.
 pub(super) struct Choice {
-    pub(super) accepts: &'static str,
-    pub(super) set: fn(&mut Settings, &str) -> Option<()>,
+    pub(super) set: fn(&mut Settings, &str) -> Result<(), &'static str>,
     pub(super) get: fn(&Settings) -> String,
 }
 
@@ -77,11 +76,7 @@ impl Kind {
                     Refusal::Accepts(format!("a whole number from {least} to {most}"))
                 })?;
             }
-            Self::Seconds(place) => {
-                let seconds = text.trim().parse::<f64>().ok().filter(|s| (0.0..=1e9).contains(s));
-                let seconds = seconds.ok_or_else(|| accepts("seconds, from 0 to 1e9"))?;
-                *place(settings) = Duration::from_secs_f64(seconds);
-            }
+            Self::Seconds(place, most) => *place(settings) = seconds(text, *most)?,
             Self::Micros(place) => {
                 let micros = text.trim().parse::<u32>().ok().filter(|us| *us <= 1_000_000);
                 let micros = micros.ok_or_else(|| accepts("microseconds, from 0 to 1000000"))?;
@@ -100,7 +95,7 @@ impl Kind {
             }
             Self::List(place) | Self::Multi(place) => *place(settings) = list(text),
             Self::Choice(choice) => {
-                (choice.set)(settings, text).ok_or_else(|| accepts(choice.accepts))?;
+                (choice.set)(settings, text).map_err(accepts)?;
             }
             Self::Tls => match flag(text) {
                 Some(false) => {}
@@ -116,7 +111,7 @@ impl Kind {
         match self {
             Self::Flag(place) => place(settings).to_string(),
             Self::Count(place, ..) => place(settings).get().to_string(),
-            Self::Seconds(place) => place(settings).as_secs_f64().to_string(),
+            Self::Seconds(place, _) => place(settings).as_secs_f64().to_string(),
             Self::Micros(place) => place(settings).as_micros().to_string(),
             Self::Name(place) => place(settings).clone(),
             Self::Path(place) => {
@@ -150,6 +145,13 @@ impl Number<'_> {
             Self::Usize(place) => *place as u64,
         }
     }
+}
+
+/// Seconds with fractions, from 0 to a bound.
+fn seconds(text: &str, most: f64) -> Result<Duration, Refusal> {
+    let seconds = text.trim().parse::<f64>().ok().filter(|s| (0.0..=most).contains(s));
+    let refusal = || Refusal::Accepts(format!("seconds, from 0 to {most}"));
+    seconds.map(Duration::from_secs_f64).ok_or_else(refusal)
 }
 
 /// A boolean as oslo.config reads it.

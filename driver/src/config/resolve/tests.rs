@@ -166,7 +166,7 @@ fn what_cannot_be_obeyed_names_its_place_and_what_is_accepted() {
         ),
     ] {
         let error = ini(text).driver_config().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidOptions, "{error}");
         assert!(error.to_string().contains(expected), "{error}");
     }
     let error = ini("[oslo_messaging_rabbit]\nrabbit_use_ssl = 1\n").driver_config().unwrap_err();
