@@ -10,12 +10,17 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::url::TransportUrl;
 
+mod check;
+mod choices;
 mod connection;
 mod ini;
 mod layers;
 mod meaning;
+mod names;
 mod notifications;
 mod options;
+mod profile;
+mod recovery;
 mod resolve;
 mod settings;
 mod source;
@@ -25,7 +30,10 @@ mod value;
 
 pub use connection::ConnectionOptions;
 pub use layers::Config;
+pub use names::StableNames;
 pub use notifications::NotificationConfig;
+pub use profile::QueueProfile;
+pub use recovery::{Failover, PoolOptions};
 pub use resolve::{Ignored, Setting};
 use settings::Settings;
 pub use source::Source;
@@ -49,25 +57,60 @@ pub struct DriverConfig {
     /// `executor_thread_pool_size`: most threads a server runs endpoints on. Default 64.
     pub executor_threads: usize,
     /// `heartbeat_timeout_threshold`: the heartbeat asked for, in whole seconds; zero for none. A
-    /// broker silent for twice as long counts as dead. Default 10 s (oslo: 60 s).
+    /// broker silent for twice as long counts as dead. Default 10 s (oslo: 60 s). `heartbeat_rate`
+    /// is accepted and does nothing: a sign of life leaves whenever nothing else did for half the
+    /// interval, whatever threads do.
     pub heartbeat: Duration,
     /// `rabbit_login_method`. Default AMQPLAIN.
     pub login_method: LoginMethod,
     /// `rabbit_retry_interval`: first wait between attempts to connect. Default 0.1 s (oslo: 1 s).
     pub retry_interval: Duration,
+    /// `rabbit_retry_backoff`: what the wait grows by each time. Default none: it is doubled each
+    /// time (oslo: 2 s are added).
+    pub retry_backoff: Option<Duration>,
     /// `rabbit_interval_max`: longest wait between attempts to connect. Default 2 s, where oslo has
     /// 30 s: waits are drawn at random here, so short ones do no harm to a broker that comes back.
     pub retry_interval_max: Duration,
+    /// `kombu_reconnect_delay`: the wait before the first attempt after a loss, 0 to 4.5 s.
+    /// Default 0 (oslo: 1 s): nothing here needs it.
+    pub reconnect_delay: Duration,
+    /// `kombu_reconnect_splay`: a random part of this is added to that wait. Default 0.
+    pub reconnect_splay: Duration,
+    /// `kombu_failover_strategy`: the order hosts are tried in. Default round-robin.
+    pub failover: Failover,
     /// `rabbit_qos_prefetch_count`: most unacknowledged requests a server holds, 0 for no limit.
     /// Default 0.
     pub prefetch: u16,
     /// `kombu_missing_consumer_retry_timeout`: how long a reply is tried on a queue that is
     /// missing. Default 60 s.
     pub missing_queue_timeout: Duration,
+    /// `kombu_compression`: every message sent is compressed. Default none. What comes compressed
+    /// like that is read in any case, up to 64 MiB of text; kombu's other ways (`bzip2`, `lzma`)
+    /// are not. A compressed reply costs its caller a detour through one thread of the transport
+    /// and a second decompression.
+    pub compression: Option<Compression>,
     /// What exchanges and queues are declared like.
     pub entities: EntityOptions,
     /// Memory and patience of each connection.
     pub connection: ConnectionOptions,
+    /// Names of reply and fanout queues that survive a restart.
+    pub stable_names: StableNames,
+    /// The connection pool of oslo's driver, which is not needed here.
+    pub pool: PoolOptions,
+}
+
+/// How messages are compressed, as kombu does it.
+///
+/// ```
+/// use leveret::{Compression, DriverConfig};
+///
+/// let config = DriverConfig::default().with_compression(Some(Compression::Gzip));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// `gzip` (or `zlib`): a zlib stream, whatever its label `application/x-gzip` says.
+    Gzip,
 }
 
 /// How a client proves who it is.
@@ -86,6 +129,8 @@ pub enum LoginMethod {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EntityOptions {
+    /// `queue_profile` (not oslo's): how queues adapt to the broker. Default auto.
+    pub profile: QueueProfile,
     /// `amqp_durable_queues`: permanent exchanges and queues survive the broker. Default false.
     pub durable: bool,
     /// `amqp_auto_delete`: permanent exchanges and queues go with their last user. Default false.
@@ -105,9 +150,21 @@ pub struct EntityOptions {
     /// `rabbit_transient_quorum_queue`: reply and fanout queues are durable quorum queues. Default
     /// false.
     pub transient_quorum: bool,
-    /// `rabbit_transient_queues_ttl`: life of an unused reply or fanout queue, zero for ever.
-    /// Default 30 minutes.
+    /// `rabbit_transient_queues_ttl`: life of an unused reply or fanout queue, and of messages in
+    /// a fanout stream; zero for ever. Default 30 minutes.
     pub transient_ttl: Duration,
+    /// `rabbit_stream_fanout`: all fanouts of a topic go through one stream, `<topic>_fanout`,
+    /// which every server reads. Needs `transient_quorum` and a prefetch above zero. A server that
+    /// starts reads the last chunk of the stream again, so it may see fanouts that were sent
+    /// before it was there, and miss those that came while it was not; one that lost its
+    /// connection goes on where it was. Default false.
+    pub stream_fanout: bool,
+    /// `rabbit_ha_queues`: queues carry `x-ha-policy: all`, which brokers since RabbitMQ 3.0
+    /// ignore; peers that set it must agree, as in all. Excludes quorum queues. Default false.
+    pub ha: bool,
+    /// `enable_cancel_on_failover`: the broker is asked (`x-cancel-on-ha-failover`) to cancel
+    /// consumers whose mirrored queue moves; they consume again at once. Default false.
+    pub cancel_on_failover: bool,
     /// `direct_mandatory_flag`: a reply to a missing queue is noticed and tried again. Default
     /// true.
     pub direct_mandatory: bool,
@@ -122,11 +179,18 @@ impl Default for DriverConfig {
             heartbeat: Duration::from_secs(10),
             login_method: LoginMethod::AmqPlain,
             retry_interval: Duration::from_millis(100),
+            retry_backoff: None,
             retry_interval_max: Duration::from_secs(2),
+            reconnect_delay: Duration::ZERO,
+            reconnect_splay: Duration::ZERO,
+            failover: Failover::RoundRobin,
             prefetch: 0,
             missing_queue_timeout: Duration::from_secs(60),
+            compression: None,
             entities: EntityOptions::default(),
             connection: ConnectionOptions::default(),
+            stable_names: StableNames::default(),
+            pool: PoolOptions::default(),
         }
     }
 }
@@ -134,6 +198,7 @@ impl Default for DriverConfig {
 impl Default for EntityOptions {
     fn default() -> Self {
         Self {
+            profile: QueueProfile::Auto,
             durable: false,
             auto_delete: false,
             quorum: false,
@@ -142,6 +207,9 @@ impl Default for EntityOptions {
             quorum_max_memory_bytes: 0,
             transient_quorum: false,
             transient_ttl: Duration::from_secs(1800),
+            stream_fanout: false,
+            ha: false,
+            cancel_on_failover: false,
             direct_mandatory: true,
         }
     }
@@ -190,6 +258,13 @@ impl DriverConfig {
         self
     }
 
+    /// The same options with messages compressed this way.
+    #[must_use]
+    pub const fn with_compression(mut self, compression: Option<Compression>) -> Self {
+        self.compression = compression;
+        self
+    }
+
     /// The same options with exchanges and queues declared this way.
     #[must_use]
     pub const fn with_entities(mut self, entities: EntityOptions) -> Self {
@@ -204,13 +279,27 @@ impl DriverConfig {
         self
     }
 
-    /// These options overridden by the query of `url`.
+    /// The same options with reply and fanout queues named this way.
+    #[must_use]
+    pub fn with_stable_names(mut self, names: StableNames) -> Self {
+        self.stable_names = names;
+        self
+    }
+
+    /// These options overridden by the query of `url`, as a whole found to make sense.
     pub(crate) fn overridden_by(self, url: &TransportUrl) -> Result<Self, Error> {
         let mut settings = Settings { driver: self, ..Settings::default() };
         for (key, value) in url.query() {
             resolve::apply(&mut settings, key, value)?;
         }
-        Ok(settings.driver)
+        settings.driver.settled()
+    }
+
+    /// What profiles stand for put in, and the whole found to make sense.
+    fn settled(mut self) -> Result<Self, Error> {
+        self.entities.profile.apply(&mut self.entities);
+        check::check(&self)?;
+        Ok(self)
     }
 }
 
@@ -272,6 +361,17 @@ mod tests {
         assert!(config.entities.durable && !config.entities.auto_delete);
         assert_eq!(config.entities.transient_ttl, Duration::from_secs(60));
         assert_eq!(config.login_method, LoginMethod::Plain);
+        let config = with_query(
+            "kombu_reconnect_delay=4.5&kombu_reconnect_splay=1&rabbit_retry_backoff=2\
+             &kombu_failover_strategy=shuffle&conn_pool_ttl=60&heartbeat_rate=2\
+             &ssl_ca_file=/ca.pem&ssl_enforce_fips_mode=false",
+        )
+        .unwrap();
+        assert_eq!(config.reconnect_delay, Duration::from_millis(4500));
+        assert_eq!(config.reconnect_splay, Duration::from_secs(1));
+        assert_eq!(config.retry_backoff, Some(Duration::from_secs(2)));
+        assert_eq!(config.failover, Failover::Shuffle);
+        assert_eq!(config.pool.ttl, Duration::from_secs(60));
     }
 
     #[test]
@@ -293,10 +393,68 @@ mod tests {
                 ErrorKind::InvalidTransportUrl,
                 "option rabbit_qos_prefetch_count takes a whole number from 0 to 65535",
             ),
+            (
+                "kombu_compression=bz2",
+                ErrorKind::InvalidTransportUrl,
+                "takes gzip; `bz2`, as oslo documents it, fails with every peer",
+            ),
+            ("kombu_compression=lzma", ErrorKind::InvalidTransportUrl, "takes gzip"),
+            (
+                "kombu_reconnect_delay=5",
+                ErrorKind::InvalidTransportUrl,
+                "option kombu_reconnect_delay takes seconds, from 0 to 4.5",
+            ),
+            (
+                "kombu_failover_strategy=random",
+                ErrorKind::InvalidTransportUrl,
+                "takes round-robin or shuffle",
+            ),
+            (
+                "rabbit_login_method=RABBIT-CR-DEMO",
+                ErrorKind::InvalidTransportUrl,
+                "RABBIT-CR-DEMO, which oslo lists, never worked there",
+            ),
+            ("heartbeat_rate=x", ErrorKind::InvalidTransportUrl, "takes a whole number"),
+            ("rpc_conn_pool_size=0", ErrorKind::InvalidTransportUrl, "number from 1 to"),
             ("ssl=true", ErrorKind::Unsupported, "TLS, asked for by `ssl`"),
         ] {
             let error = with_query(query).unwrap_err();
             assert_eq!(error.kind(), kind, "{query}");
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_profile_stands_for_options() {
+        let entities = |query| with_query(query).unwrap().entities;
+        assert_eq!(entities("").profile, QueueProfile::Auto);
+        let quorum = entities("queue_profile=quorum");
+        assert!(quorum.quorum && quorum.transient_quorum);
+        let classic = entities("queue_profile=classic");
+        assert!(!classic.quorum && !classic.transient_quorum);
+        assert_eq!(classic.profile, QueueProfile::Classic);
+        let error = with_query("queue_profile=fast").unwrap_err();
+        assert!(error.to_string().contains("takes auto, classic, quorum or"), "{error}");
+    }
+
+    #[test]
+    fn what_contradicts_is_refused() {
+        for (query, text) in [
+            ("rpc_conn_pool_size=1", "rpc_conn_pool_size: 1 must be greater than"),
+            ("use_queue_manager=1&lock_path=/l&hostname=a/b", "neither slashes nor more"),
+            ("rabbit_ha_queues=1&rabbit_quorum_queue=1", "rabbit_ha_queues excludes"),
+            ("rabbit_ha_queues=1&rabbit_transient_quorum_queue=1", "rabbit_ha_queues excludes"),
+            (
+                "rabbit_stream_fanout=1&rabbit_qos_prefetch_count=1",
+                "rabbit_stream_fanout needs rabbit_transient_quorum_queue",
+            ),
+            (
+                "rabbit_stream_fanout=1&rabbit_transient_quorum_queue=1",
+                "rabbit_stream_fanout needs rabbit_qos_prefetch_count",
+            ),
+        ] {
+            let error = with_query(query).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidOptions, "{query}");
             assert!(error.to_string().contains(text), "{error}");
         }
     }

@@ -55,6 +55,7 @@
 //! - Threads of a server: `executor_threads`, 64; they start as they are needed.
 //! - Ids remembered to drop repeats: 8192 a server. Replies to a missing queue: tried for 60 s,
 //!   10,000 at a time.
+//! - Text of a compressed message: 64 MiB.
 //! - Nesting of JSON: 127 levels. Names: 255 bytes.
 //!
 //! # What is promised
@@ -67,6 +68,15 @@
 //! - What is sent through one client and its clones arrives in one queue in that order.
 //! - A lost connection comes back by itself, to the next host of the URL, and what was declared
 //!   with it.
+//!
+//! # Options
+//!
+//! They are oslo's, by oslo's names: fields of [`DriverConfig`], whose documentation says for each
+//! what it does here, and keys of a URL's query. All of `[oslo_messaging_rabbit]` are known. What
+//! does nothing here is accepted and says so ([`PoolOptions`], `heartbeat_rate`); options that
+//! contradict each other are an error when the transport is made. Leveret's own is
+//! [`QueueProfile`]: how queues adapt to what a broker allows. All who share an exchange or a queue
+//! must agree on its options; where they do not, the error says which option decides.
 //!
 //! TLS is not there yet: a URL that asks for it is refused rather than connected to in the clear.
 //!
@@ -91,8 +101,8 @@ mod url;
 mod version;
 
 pub use config::{
-    Config, ConnectionOptions, DriverConfig, EntityOptions, Ignored, LoginMethod,
-    NotificationConfig, Setting, Source,
+    Compression, Config, ConnectionOptions, DriverConfig, EntityOptions, Failover, Ignored,
+    LoginMethod, NotificationConfig, PoolOptions, QueueProfile, Setting, Source, StableNames,
 };
 pub use context::Context;
 pub use error::{Error, ErrorKind, Outcome, RemoteError};

@@ -13,15 +13,16 @@ use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::broker::{self, Listening, Publishing, Road, Treatment};
-use crate::config::{Config, DriverConfig, DriverName, LoginMethod};
+use crate::config::{Config, DriverConfig, DriverName, Failover, LoginMethod};
 use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{Hex32, IdSource};
+use crate::ids::IdSource;
 use crate::target::Target;
 use crate::timer::Timer;
 use crate::url::{TransportHost, TransportUrl};
 
 pub(crate) mod answering;
+mod naming;
 pub(crate) mod replies;
 
 use answering::Answering;
@@ -57,7 +58,7 @@ struct Shared {
     publishing: Arc<Publishing>,
     replies: Mutex<Option<Replies>>,
     /// The same for the transport's life, as servers try for a while to reach it.
-    reply_id: Hex32,
+    reply_id: OnceCell<String>,
     /// The reply queue, for those who find it open; emptied when its consumer is lost for good.
     reply_queue: Arc<std::sync::RwLock<Option<Arc<str>>>>,
     answering: OnceCell<Arc<Answering>>,
@@ -106,7 +107,8 @@ impl Transport {
     /// its own.
     ///
     /// # Errors
-    /// `InvalidTransportUrl`, `DriverLoadFailure` and `Unsupported` for the URL;
+    /// `InvalidTransportUrl`, `DriverLoadFailure` and `Unsupported` for the URL; `InvalidOptions`
+    /// for options that contradict each other;
     /// `TransportDriverError` when no broker is reached or it refuses us, saying why.
     pub async fn connect(url: &str) -> Result<Self, Error> {
         Self::builder(url).connect().await
@@ -233,7 +235,8 @@ impl Transport {
         if let Some(name) = known {
             return Ok(name);
         }
-        let subscription = [shared.topology.replies(&shared.reply_id)];
+        let id = shared.reply_id.get_or_try_init(|| self.queue_id()).await?;
+        let subscription = [shared.topology.replies(id)];
         let sink = || -> Box<dyn leveret_engine::DeliverySink> {
             let name = Arc::clone(&shared.reply_queue);
             Box::new(ReplySink::new(&shared.book, move |error| {
@@ -260,7 +263,8 @@ impl Transport {
         let shared = &self.shared;
         let open = || async {
             let config = self.connection_config("answers");
-            let publishing = Publishing::open(&shared.engine, config).await?;
+            let packing = shared.config.compression.map(kombu::packing);
+            let publishing = Publishing::open(&shared.engine, config, packing).await?;
             Ok::<_, Error>(Answering::new(
                 publishing,
                 Arc::clone(&shared.ids),
@@ -339,7 +343,8 @@ impl TransportBuilder {
             Error::new(ErrorKind::TransportDriverError, error.to_string()).with_cause(error)
         })?;
         let ids = Arc::new(ids);
-        let publishing = Publishing::open(&engine, named(&connection, "publish")).await?;
+        let packing = config.compression.map(kombu::packing);
+        let publishing = Publishing::open(&engine, named(&connection, "publish"), packing).await?;
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
             book: Arc::new(ReplyBook::new(Arc::clone(&ids), engine.tickets())),
@@ -351,7 +356,7 @@ impl TransportBuilder {
             timer: Arc::default(),
             publishing,
             replies: Mutex::default(),
-            reply_id: ids.unique_id(),
+            reply_id: OnceCell::new(),
             reply_queue: Arc::default(),
             answering: OnceCell::new(),
             _broker: own_broker,
@@ -400,8 +405,12 @@ fn connection_config(
     };
     config.heartbeat = options.heartbeat;
     config.recovery.backoff = options.retry_interval;
+    config.recovery.backoff_step = options.retry_backoff;
     config.recovery.backoff_max = options.retry_interval_max;
     options.connection.apply_to(&mut config);
+    config.recovery.delay = options.reconnect_delay;
+    config.recovery.splay = options.reconnect_splay;
+    config.recovery.shuffle = options.failover == Failover::Shuffle;
     config
 }
 

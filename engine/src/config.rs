@@ -123,9 +123,17 @@ pub struct Recovery {
     /// First wait after every host failed once; default 100 ms. Doubled each round, and a random
     /// part of it is taken (full jitter), so that clients do not come back together.
     pub backoff: Duration,
+    /// What a span grows by each round instead of being doubled; default none: doubled.
+    pub backoff_step: Option<Duration>,
     /// Longest span a wait is drawn from; default 2 s: a broker that is back is in use a second
     /// later on average, and a thousand clients make at most a thousand attempts a second.
     pub backoff_max: Duration,
+    /// Wait before the first attempt after a connection was lost; default 0.
+    pub delay: Duration,
+    /// A random part of this is added to that wait; default 0.
+    pub splay: Duration,
+    /// Hosts are tried in a new random order each round, not in the order drawn first; default no.
+    pub shuffle: bool,
 }
 
 impl Default for Recovery {
@@ -133,7 +141,11 @@ impl Default for Recovery {
         Self {
             enabled: true,
             backoff: Duration::from_millis(100),
+            backoff_step: None,
             backoff_max: Duration::from_secs(2),
+            delay: Duration::ZERO,
+            splay: Duration::ZERO,
+            shuffle: false,
         }
     }
 }

@@ -11,6 +11,7 @@ import sys
 import threading
 
 import oslo_messaging
+from oslo_concurrency import lockutils
 from oslo_config import cfg
 from oslo_messaging._drivers import amqp, impl_rabbit
 from oslo_messaging._metrics import client as metrics
@@ -27,6 +28,7 @@ def arguments(description):
     parser.add_argument('--url', required=True)
     parser.add_argument('--exchange', help="control exchange, oslo's default: openstack")
     parser.add_argument('--option', action='append', default=[], metavar='NAME=VALUE')
+    parser.add_argument('--lock-path', help='where oslo.concurrency keeps lock files')
     parser.add_argument('--verbose', action='store_true', help='log everything to stderr')
     return parser
 
@@ -44,6 +46,8 @@ def transport(args, **more):
     for option in args.option:
         name, value = option.split('=', 1)
         conf.set_override(name, literal(value), group='oslo_messaging_rabbit')
+    if args.lock_path:
+        lockutils.set_defaults(args.lock_path)
     if args.exchange:
         oslo_messaging.set_transport_defaults(args.exchange)
     return oslo_messaging.get_rpc_transport(conf, args.url, **more)

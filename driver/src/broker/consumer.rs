@@ -5,9 +5,10 @@
 
 use leveret_engine::{
     Channel, ChannelOptions, Connection, ConnectionConfig, Consume, ConsumerHandle, DeliverySink,
-    Engine,
+    Engine, QueueBind,
 };
 
+use super::stream::StreamSink;
 use super::{declare, failed};
 use crate::error::Error;
 use crate::target::entity::Subscription;
@@ -51,9 +52,26 @@ impl Listening {
         for subscription in subscriptions {
             let mut consume = Consume::from_queue(subscription.queue.name.clone());
             consume.consumer_tag = tags.next();
-            consumers.push(channel.consume_with(consume, sink()).await.map_err(failed)?);
+            consume.arguments = declare::table(&subscription.queue.consuming);
+            let sink = match subscription.queue.is_stream() {
+                true => Box::new(StreamSink::new(sink())),
+                false => sink(),
+            };
+            consumers.push(channel.consume_with(consume, sink).await.map_err(failed)?);
         }
         Ok(Self { connection, channel, consumers })
+    }
+
+    /// Asks the broker to send nothing more to this queue; what is there still comes.
+    pub(crate) async fn unbind(&self, subscription: &Subscription) -> Result<(), Error> {
+        let Some((exchange, routing_key)) = &subscription.binding else { return Ok(()) };
+        let unbind = QueueBind {
+            queue: subscription.queue.name.clone(),
+            exchange: exchange.name.clone(),
+            routing_key: routing_key.clone(),
+            ..QueueBind::default()
+        };
+        self.channel.unbind_queue(unbind).await.map_err(failed)
     }
 
     /// Asks the broker to deliver no more.

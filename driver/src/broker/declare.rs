@@ -3,14 +3,40 @@
 //! Declarations run on channels without publications: a refused one (406: it exists and is
 //! different) ends its channel, and with it whatever was unconfirmed there.
 
-use leveret_engine::{AMQPValue, Channel, ExchangeDeclare, FieldTable, QueueBind, QueueDeclare};
+use leveret_engine::{
+    self as engine, AMQPValue, Channel, ExchangeDeclare, FieldTable, QueueBind, QueueDeclare,
+};
 
-use super::failed;
+use super::conflict;
 use crate::error::Error;
 use crate::target::entity::{Argument, Exchange, Queue, Subscription};
 
-/// Declares an exchange.
+/// Declares an exchange, or the one that a peer was first with.
 pub(super) async fn exchange(channel: &Channel, exchange: &Exchange) -> Result<(), Error> {
+    let Err(error) = exchange_once(channel, exchange).await else { return Ok(()) };
+    let Some(other) = conflict::other_exchange(&error, exchange) else {
+        return Err(conflict::explained(error));
+    };
+    tracing::warn!(%error, exchange = exchange.name, "declared as not durable instead");
+    exchange_once(channel, &other).await.map_err(conflict::explained)
+}
+
+/// Declares a queue, the exchange it is fed from, and the binding between them; or what the broker
+/// accepts in their place.
+pub(super) async fn subscription(
+    channel: &Channel,
+    subscription: &Subscription,
+) -> Result<(), Error> {
+    let Err(error) = subscription_once(channel, subscription).await else { return Ok(()) };
+    let Some(other) = conflict::other(&error, subscription) else {
+        return Err(conflict::explained(error));
+    };
+    let Queue { name, durable, exclusive, .. } = &other.queue;
+    tracing::warn!(%error, queue = name, durable, exclusive, "declared like this instead");
+    subscription_once(channel, &other).await.map_err(conflict::explained)
+}
+
+async fn exchange_once(channel: &Channel, exchange: &Exchange) -> Result<(), engine::Error> {
     let declare = ExchangeDeclare {
         name: exchange.name.clone(),
         kind: exchange.kind.to_owned(),
@@ -18,42 +44,44 @@ pub(super) async fn exchange(channel: &Channel, exchange: &Exchange) -> Result<(
         auto_delete: exchange.auto_delete,
         ..ExchangeDeclare::default()
     };
-    channel.declare_exchange(declare).await.map_err(failed)
+    channel.declare_exchange(declare).await
 }
 
-/// Declares a queue, the exchange it is fed from, and the binding between them.
-pub(super) async fn subscription(
+async fn subscription_once(
     channel: &Channel,
     subscription: &Subscription,
-) -> Result<(), Error> {
+) -> Result<(), engine::Error> {
     if let Some((from, _)) = &subscription.binding {
-        exchange(channel, from).await?;
+        exchange_once(channel, from).await?;
     }
-    let Queue { name, durable, auto_delete, arguments } = &subscription.queue;
+    let queue = &subscription.queue;
     let declare = QueueDeclare {
-        name: name.clone(),
-        durable: *durable,
-        auto_delete: *auto_delete,
-        arguments: table(arguments),
+        name: queue.name.clone(),
+        durable: queue.durable,
+        exclusive: queue.exclusive,
+        auto_delete: queue.auto_delete,
+        arguments: table(&queue.arguments),
         ..QueueDeclare::default()
     };
-    channel.declare_queue(declare).await.map_err(failed)?;
+    channel.declare_queue(declare).await?;
     if let Some((from, routing_key)) = &subscription.binding {
         let bind = QueueBind {
-            queue: name.clone(),
+            queue: queue.name.clone(),
             exchange: from.name.clone(),
             routing_key: routing_key.clone(),
             ..QueueBind::default()
         };
-        channel.bind_queue(bind).await.map_err(failed)?;
+        channel.bind_queue(bind).await?;
     }
     Ok(())
 }
 
-fn table(arguments: &[(&'static str, Argument)]) -> FieldTable {
+pub(super) fn table(arguments: &[(&'static str, Argument)]) -> FieldTable {
     let mut table = FieldTable::default();
     for (name, argument) in arguments {
         let value = match argument {
+            Argument::Flag(flag) => AMQPValue::Boolean(*flag),
+            Argument::Seconds(seconds) => AMQPValue::LongString(format!("{seconds}s").into()),
             Argument::Text(text) => AMQPValue::LongString((*text).into()),
             // As py-amqp writes them: 32 bits where they suffice. RabbitMQ compares values, not
             // widths.

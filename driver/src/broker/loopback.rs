@@ -2,7 +2,7 @@
 //!
 //! Transports of one process with the same URL meet at the same broker, as with oslo's fake driver;
 //! unlike there, messages are real AMQP on a real socket and exceptions arrive as data, not as the
-//! objects raised. A broker lives as long as a transport uses it. This list is the only thing the
+//! objects raised. A broker lives as long as a transport uses it. This list is the only state the
 //! driver shares by process.
 
 use std::collections::HashMap;

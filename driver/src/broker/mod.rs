@@ -3,11 +3,13 @@
 //! It speaks of queues and exchanges as a dialect describes them and knows no format. Reconnecting,
 //! declaring again and consuming again are the engine's work.
 
+mod conflict;
 mod consumer;
 mod declare;
 #[cfg(feature = "loopback")]
 pub(crate) mod loopback;
 mod publisher;
+mod stream;
 
 use leveret_engine::{Outcome, wire::PropertiesView};
 
@@ -67,7 +69,8 @@ pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::Closed, "the transport was closed")
 }
 
-/// What a body says it is compressed with (kombu's header).
+/// What a body says it is compressed with (kombu's header). Most messages have no headers, and
+/// nothing is looked for then.
 pub(crate) fn compression<'a>(properties: &PropertiesView<'a>) -> Option<&'a str> {
     let table = properties.headers.as_ref()?;
     table.get("compression").and_then(|value| value.as_str())

@@ -3,7 +3,8 @@
 //! Exchanges that come and go (fanouts, deleted with their last queue) have a channel of their own,
 //! because publishing to one that is gone ends the channel (404) with everything unconfirmed on it.
 //! Bodies are rendered into a scratch of the thread before they are offered: a serializer that
-//! fails sends nothing.
+//! fails sends nothing. Where bodies are packed (compressed), every one is, on its way through
+//! here.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -13,14 +14,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use leveret_engine::{
-    Channel, ChannelOptions, Confirm, Connection, ConnectionConfig, Engine, Outcome, Payload,
-    Properties, PublishError, Publisher, RefusalSink, Reporting, Route as EngineRoute,
+    AMQPValue, Channel, ChannelOptions, Confirm, Connection, ConnectionConfig, Engine, Outcome,
+    Payload, Properties, PublishError, Publisher, RefusalSink, Reporting, Route as EngineRoute,
 };
 use tokio::sync::OnceCell;
 
 use super::{declare, failed, refused};
 use crate::error::{self, Error, ErrorKind};
-use crate::target::entity::{Exchange, Route};
+use crate::target::entity::{Exchange, Packing, Route};
 
 /// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
 /// draws the line in the same place.
@@ -37,6 +38,7 @@ pub(crate) struct Publishing {
     transient: OnceCell<Channel>,
     declared: Mutex<HashSet<String>>,
     refused: AtomicU64,
+    packing: Option<Packing>,
 }
 
 /// A rendered way to one exchange and routing key, with fixed properties.
@@ -44,6 +46,7 @@ pub(crate) struct Road {
     publisher: Publisher,
     unwatched: Unwatched,
     vanishing: Option<Arc<Vanishing>>,
+    packing: Option<Packing>,
 }
 
 /// Who hears of refused messages that nobody waits for.
@@ -73,10 +76,11 @@ thread_local! {
 }
 
 impl Publishing {
-    /// Connects.
+    /// Connects. With `packing` every body is packed before it is sent.
     pub(crate) async fn open(
         engine: &Engine,
         config: ConnectionConfig,
+        packing: Option<Packing>,
     ) -> Result<Arc<Self>, Error> {
         let connection = engine.connect(config).await.map_err(failed)?;
         let permanent = connection.open_channel(ChannelOptions::default()).await.map_err(failed)?;
@@ -89,6 +93,7 @@ impl Publishing {
             transient: OnceCell::new(),
             declared: Mutex::default(),
             refused: AtomicU64::new(0),
+            packing,
         }))
     }
 
@@ -116,7 +121,8 @@ impl Publishing {
         });
         let refusals = refusals.or_else(|| vanishing.clone().map(|vanishing| vanishing as _));
         let names = (exchange.name.as_str(), route.routing_key.as_str());
-        Ok(Road { vanishing, ..Road::new(channel, names, properties, treatment, refusals)? })
+        let road = self.render(channel, names, properties, treatment, refusals)?;
+        Ok(Road { vanishing, ..road })
     }
 
     /// The road to a queue by its name, through the default exchange.
@@ -127,7 +133,28 @@ impl Publishing {
         treatment: Treatment,
         refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Road, Error> {
-        Road::new(&self.permanent, ("", queue), properties, treatment, refusals)
+        self.render(&self.permanent, ("", queue), properties, treatment, refusals)
+    }
+
+    /// How bodies leave here.
+    pub(crate) fn packing(&self) -> Option<Packing> {
+        self.packing
+    }
+
+    fn render(
+        &self,
+        channel: &Channel,
+        names: (&str, &str),
+        properties: &Properties,
+        treatment: Treatment,
+        refusals: Option<Arc<dyn RefusalSink>>,
+    ) -> Result<Road, Error> {
+        let Some(packing) = self.packing else {
+            return Road::new(channel, names, properties, treatment, refusals);
+        };
+        let properties = labelled(properties, packing);
+        let road = Road::new(channel, names, &properties, treatment, refusals)?;
+        Ok(Road { packing: self.packing, ..road })
     }
 
     async fn declare(&self, exchange: &Exchange) -> Result<(), Error> {
@@ -180,7 +207,11 @@ impl Road {
             Some(sink) => Unwatched::Reported(publisher.reporting(sink)),
             None => Unwatched::Counted(publisher.unwatched()),
         };
-        Ok(Self { publisher, unwatched, vanishing: None })
+        Ok(Self { publisher, unwatched, vanishing: None, packing: None })
+    }
+
+    fn packed(&self, body: &Body) -> Option<Body> {
+        self.packing.map(|packing| body.packed(packing))
     }
 
     /// Publishes and waits for what becomes of it.
@@ -189,6 +220,8 @@ impl Road {
         timeout: Duration,
         body: &Body,
     ) -> Result<(), Error> {
+        let packed = self.packed(body);
+        let body = packed.as_ref().unwrap_or(body);
         let outcome = self.send(&self.publisher, timeout, body).await?.await;
         if outcome.is_ok() {
             return Ok(());
@@ -209,6 +242,8 @@ impl Road {
         body: &Body,
         cookie: u64,
     ) -> Result<(), Error> {
+        let packed = self.packed(body);
+        let body = packed.as_ref().unwrap_or(body);
         if let Some(vanishing) = &self.vanishing {
             vanishing.publishing.declare(&vanishing.exchange).await?;
         }
@@ -223,6 +258,8 @@ impl Road {
     /// Publishes at once or not at all: for the shard and the timer, which must not wait. Nobody
     /// hears what becomes of it.
     pub(crate) fn try_publish(&self, timeout: Duration, body: &Body) -> Result<(), Error> {
+        let packed = self.packed(body);
+        let body = packed.as_ref().unwrap_or(body);
         self.publisher.try_publish(body.payload(), timeout).map(drop).map_err(not_taken)
     }
 
@@ -233,6 +270,8 @@ impl Road {
         body: &Body,
         cookie: u64,
     ) -> Result<(), Error> {
+        let packed = self.packed(body);
+        let body = packed.as_ref().unwrap_or(body);
         match &self.unwatched {
             Unwatched::Counted(publisher) => {
                 publisher.try_publish(body.payload(), timeout).map(drop)
@@ -267,6 +306,13 @@ impl RefusalSink for Vanishing {
             self.publishing.declared().remove(&self.exchange.name);
         }
     }
+}
+
+/// The same properties, saying how the body is packed.
+fn labelled(properties: &Properties, Packing { header: (name, label), .. }: Packing) -> Properties {
+    let mut headers = properties.headers().cloned().unwrap_or_default();
+    headers.insert(name.into(), AMQPValue::LongString(label.into()));
+    properties.clone().with_headers(headers)
 }
 
 /// The message went to an exchange that is gone.
@@ -311,6 +357,18 @@ impl Body {
         Ok(Self::Small(buffer))
     }
 
+    fn packed(&self, packing: Packing) -> Self {
+        let packed = match self {
+            Self::Small(body) => (packing.pack)(body),
+            Self::Large(body) => (packing.pack)(body),
+        };
+        if packed.len() > SHARED_BYTES_MIN {
+            Self::Large(packed.into())
+        } else {
+            Self::Small(packed)
+        }
+    }
+
     fn payload(&self) -> Payload<'_> {
         match self {
             Self::Small(body) => Payload::Slice(body),
@@ -324,5 +382,25 @@ impl Drop for Body {
         if let Self::Small(buffer) = self {
             BODY.set(std::mem::take(buffer));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Compression;
+    use crate::dialect::kombu;
+
+    #[test]
+    fn a_packed_body_is_labelled_as_by_kombu() {
+        // What py-amqp writes for the properties of a compressed cast, from the flags on.
+        let mut captured = b"\xf8\x00\x10application/json\x05utf-8\x00\x00\x00#".to_vec();
+        captured.extend_from_slice(b"\x0bcompressionS\x00\x00\x00\x12application/x-gzip\x02\x00");
+        let properties = kombu::properties(None);
+        let mut frame = Vec::new();
+        let packing = kombu::packing(Compression::Gzip);
+        labelled(&properties, packing).encode_frame(1, 0, &mut frame);
+        // After the frame's header (7), class, weight and body size (12); before the end octet.
+        assert_eq!(&frame[19..frame.len() - 1], captured);
     }
 }

@@ -8,6 +8,9 @@ use super::options::{self, DEFAULT, LEVERET, NOTIFICATIONS, RABBIT};
 /// Older group and name, today's group and name.
 const RENAMED: &[(&str, &str, &str, &str)] = &[
     (DEFAULT, "rpc_thread_pool_size", DEFAULT, "executor_thread_pool_size"),
+    (DEFAULT, "rpc_conn_pool_size", RABBIT, "rpc_conn_pool_size"),
+    (DEFAULT, "conn_pool_min_size", RABBIT, "conn_pool_min_size"),
+    (DEFAULT, "conn_pool_ttl", RABBIT, "conn_pool_ttl"),
     (DEFAULT, "notification_driver", NOTIFICATIONS, "driver"),
     (DEFAULT, "notification_topics", NOTIFICATIONS, "topics"),
     (DEFAULT, "notification_transport_url", NOTIFICATIONS, "transport_url"),
@@ -15,6 +18,10 @@ const RENAMED: &[(&str, &str, &str, &str)] = &[
     (RABBIT, "kombu_reconnect_timeout", RABBIT, "kombu_missing_consumer_retry_timeout"),
     (RABBIT, "rabbit_durable_queues", RABBIT, "amqp_durable_queues"),
     (RABBIT, "rabbit_use_ssl", RABBIT, "ssl"),
+    (RABBIT, "kombu_ssl_ca_certs", RABBIT, "ssl_ca_file"),
+    (RABBIT, "kombu_ssl_certfile", RABBIT, "ssl_cert_file"),
+    (RABBIT, "kombu_ssl_keyfile", RABBIT, "ssl_key_file"),
+    (RABBIT, "kombu_ssl_version", RABBIT, "ssl_version"),
 ];
 
 /// Group, name and why it has no effect. An empty name stands for the whole group.
@@ -28,7 +35,6 @@ const GONE: &[(&str, &str, &str)] = &[
     (RABBIT, "rabbit_virtual_host", IN_URL),
     (RABBIT, "fake_rabbit", "write transport_url = fake:// for a broker in the process"),
     (RABBIT, "rabbit_max_retries", "connections are tried until whoever waits gives up"),
-    (RABBIT, "ssl_enforce_fips_mode", "OpenSSL has no such switch any more, as oslo says too"),
     ("oslo_messaging_metrics", "", "this version sends no metrics"),
     ("oslo_messaging_tracing", "", "spans are those of the `tracing` crate; subscribe to them"),
     ("oslo_messaging_pika", "", "the pika driver is gone; its peers speak `rabbit` as well"),

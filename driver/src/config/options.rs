@@ -4,14 +4,11 @@
 //! is what stands in that place untouched. Invariant: an option that is listed does something.
 //! Not here: names of the past (`meaning`).
 
-use leveret_engine::BackendChoice;
-
-use super::LoginMethod;
-use super::settings::parse_cores;
+use super::choices;
 use super::value::Kind::{
-    self, Choice, Count, Flag, List, Micros, Multi, Name, Path, Seconds, Tls, Url,
+    self, Choice, Count, Flag, List, Maybe, Micros, Multi, Name, Path, Seconds, Tls, Url,
 };
-use super::value::{self, Number};
+use super::value::Number;
 
 /// Name, kind, and what it is for.
 pub(super) type Row = (&'static str, Kind, &'static str);
@@ -71,9 +68,25 @@ static RABBIT_ROWS: &[Row] = &[
         "permanent exchanges and queues survive the broker",
     ),
     (
+        "conn_pool_min_size",
+        Count(|all| Number::U32(&mut all.driver.pool.size_min), 0, MAX),
+        "read for oslo's sake: one connection publishes for all threads",
+    ),
+    ("conn_pool_ttl", Seconds(|all| &mut all.driver.pool.ttl, LONG), "the same"),
+    (
         "direct_mandatory_flag",
         Flag(|all| &mut all.driver.entities.direct_mandatory),
         "a reply to a missing queue is noticed and tried again",
+    ),
+    (
+        "enable_cancel_on_failover",
+        Flag(|all| &mut all.driver.entities.cancel_on_failover),
+        "consumers whose mirrored queue moves are cancelled, and consume again at once",
+    ),
+    (
+        "heartbeat_rate",
+        Count(|all| Number::U32(&mut all.unused.heartbeat_rate), 1, MAX),
+        "no effect: heartbeats are timers of a shard, sent twice an interval",
     ),
     (
         "heartbeat_timeout_threshold",
@@ -81,16 +94,53 @@ static RABBIT_ROWS: &[Row] = &[
         "the heartbeat asked for, in whole seconds; 0 for none",
     ),
     (
+        "hostname",
+        Maybe(|all| &mut all.driver.stable_names.hostname),
+        "first part of stable names; empty: the host's",
+    ),
+    (
+        "kombu_compression",
+        Choice(choices::COMPRESSION),
+        "how messages are compressed: gzip, or empty",
+    ),
+    ("kombu_failover_strategy", Choice(choices::FAILOVER), "the order hosts are tried in"),
+    (
         "kombu_missing_consumer_retry_timeout",
         Seconds(|all| &mut all.driver.missing_queue_timeout, LONG),
         "how long a reply is tried on a queue that is missing",
+    ),
+    (
+        "kombu_reconnect_delay",
+        Seconds(|all| &mut all.driver.reconnect_delay, 4.5),
+        "wait before the first attempt after a loss",
+    ),
+    (
+        "kombu_reconnect_splay",
+        Seconds(|all| &mut all.driver.reconnect_splay, LONG),
+        "a random part of this is added to that wait",
+    ),
+    (
+        "lock_path",
+        Path(|all| &mut all.driver.stable_names.lock_path),
+        "folder of the lock file of stable names; empty: OSLO_LOCK_PATH",
+    ),
+    (
+        "processname",
+        Maybe(|all| &mut all.driver.stable_names.process_name),
+        "second part of stable names; empty: the program's",
+    ),
+    ("queue_profile", Choice(choices::QUEUE_PROFILE), "how queues adapt to the broker"),
+    (
+        "rabbit_ha_queues",
+        Flag(|all| &mut all.driver.entities.ha),
+        "queues carry x-ha-policy: all, for brokers before RabbitMQ 3.0",
     ),
     (
         "rabbit_interval_max",
         Seconds(|all| &mut all.driver.retry_interval_max, LONG),
         "longest wait between attempts to connect",
     ),
-    ("rabbit_login_method", Choice(LOGIN_METHOD), "how a client proves who it is"),
+    ("rabbit_login_method", Choice(choices::LOGIN_METHOD), "how a client proves who it is"),
     (
         "rabbit_qos_prefetch_count",
         Count(|all| Number::U16(&mut all.driver.prefetch), 0, 65_535),
@@ -117,9 +167,19 @@ static RABBIT_ROWS: &[Row] = &[
         "permanent queues are quorum queues",
     ),
     (
+        "rabbit_retry_backoff",
+        Choice(choices::RETRY_BACKOFF),
+        "what the wait between attempts grows by; empty: it is doubled",
+    ),
+    (
         "rabbit_retry_interval",
         Seconds(|all| &mut all.driver.retry_interval, LONG),
         "first wait between attempts to connect",
+    ),
+    (
+        "rabbit_stream_fanout",
+        Flag(|all| &mut all.driver.entities.stream_fanout),
+        "all fanouts of a topic go through one stream",
     ),
     (
         "rabbit_transient_queues_ttl",
@@ -131,7 +191,47 @@ static RABBIT_ROWS: &[Row] = &[
         Flag(|all| &mut all.driver.entities.transient_quorum),
         "reply and fanout queues are durable quorum queues",
     ),
+    (
+        "rpc_conn_pool_size",
+        Count(|all| Number::U32(&mut all.driver.pool.size), 1, MAX),
+        "the same; not below conn_pool_min_size",
+    ),
     ("ssl", Tls, "TLS, which is not supported yet: true is refused"),
+    (
+        "ssl_ca_file",
+        Name(|all| &mut all.unused.ssl_ca_file),
+        "of TLS, no effect as long as that is off",
+    ),
+    (
+        "ssl_cert_file",
+        Name(|all| &mut all.unused.ssl_cert_file),
+        "of TLS, no effect as long as that is off",
+    ),
+    (
+        "ssl_enforce_fips_mode",
+        Flag(|all| &mut all.unused.ssl_enforce_fips_mode),
+        "no effect, as with oslo",
+    ),
+    (
+        "ssl_enforce_hostname_verification",
+        Flag(|all| &mut all.unused.ssl_enforce_hostname_verification),
+        "of TLS, no effect as long as that is off",
+    ),
+    (
+        "ssl_key_file",
+        Name(|all| &mut all.unused.ssl_key_file),
+        "of TLS, no effect as long as that is off",
+    ),
+    (
+        "ssl_version",
+        Name(|all| &mut all.unused.ssl_version),
+        "of TLS, no effect as long as that is off",
+    ),
+    (
+        "use_queue_manager",
+        Flag(|all| &mut all.driver.stable_names.enabled),
+        "reply and fanout queues keep their names over restarts",
+    ),
 ];
 
 static NOTIFICATION_ROWS: &[Row] = &[
@@ -140,7 +240,7 @@ static NOTIFICATION_ROWS: &[Row] = &[
         Multi(|all| &mut all.notifications.drivers),
         "who gets every notification; may stand several times",
     ),
-    ("retry", Choice(RETRY), "further attempts after one that failed; -1 without end"),
+    ("retry", Choice(choices::RETRY), "further attempts after one that failed; -1 without end"),
     (
         "routing_config",
         Path(|all| &mut all.notifications.routing_config),
@@ -155,7 +255,7 @@ static NOTIFICATION_ROWS: &[Row] = &[
 ];
 
 static LEVERET_ROWS: &[Row] = &[
-    ("backend", Choice(BACKEND), "how sockets are driven: auto, uring or epoll"),
+    ("backend", Choice(choices::BACKEND), "how sockets are driven: auto, uring or epoll"),
     (
         "block_bytes",
         Count(|all| Number::Usize(&mut all.driver.connection.block_bytes), 4096, 16 << 20),
@@ -177,7 +277,11 @@ static LEVERET_ROWS: &[Row] = &[
         Seconds(|all| &mut all.driver.connection.connect_timeout, LONG),
         "how long a TCP connect may take, per host",
     ),
-    ("cores", Choice(CORES), "a shard on each of these cores, as in 0,2-4; empty: not pinned"),
+    (
+        "cores",
+        Choice(choices::CORES),
+        "a shard on each of these cores, as in 0,2-4; empty: not pinned",
+    ),
     (
         "handshake_timeout",
         Seconds(|all| &mut all.driver.connection.handshake_timeout, LONG),
@@ -204,73 +308,6 @@ static LEVERET_ROWS: &[Row] = &[
         "TCP_USER_TIMEOUT: sent bytes the peer's kernel leaves unacknowledged; 0: the system's",
     ),
 ];
-
-const LOGIN_METHOD: value::Choice = value::Choice {
-    set: |all, text| {
-        all.driver.login_method = match text.to_ascii_uppercase().as_str() {
-            "PLAIN" => LoginMethod::Plain,
-            "AMQPLAIN" => LoginMethod::AmqPlain,
-            "EXTERNAL" => LoginMethod::External,
-            _ => return Err("PLAIN, AMQPLAIN or EXTERNAL"),
-        };
-        Ok(())
-    },
-    get: |all| {
-        let name = match all.driver.login_method {
-            LoginMethod::Plain => "PLAIN",
-            LoginMethod::AmqPlain => "AMQPLAIN",
-            LoginMethod::External => "EXTERNAL",
-        };
-        name.to_owned()
-    },
-};
-
-const RETRY: value::Choice = value::Choice {
-    set: |all, text| {
-        all.notifications.retry = match text.trim() {
-            "-1" => None,
-            number => Some(
-                number
-                    .parse()
-                    .map_err(|_| "a whole number from 0, or -1 for attempts without end")?,
-            ),
-        };
-        Ok(())
-    },
-    get: |all| all.notifications.retry.map_or_else(|| "-1".to_owned(), |retry| retry.to_string()),
-};
-
-const BACKEND: value::Choice = value::Choice {
-    set: |all, text| {
-        all.engine.backend = match text.to_ascii_lowercase().as_str() {
-            "auto" => BackendChoice::Auto,
-            "uring" => BackendChoice::Uring,
-            "epoll" => BackendChoice::Epoll,
-            _ => return Err("auto, uring or epoll"),
-        };
-        Ok(())
-    },
-    get: |all| {
-        let name = match all.engine.backend {
-            BackendChoice::Auto => "auto",
-            BackendChoice::Uring => "uring",
-            BackendChoice::Epoll => "epoll",
-        };
-        name.to_owned()
-    },
-};
-
-const CORES: value::Choice = value::Choice {
-    set: |all, text| {
-        all.engine.cores =
-            parse_cores(text).ok_or("cores from 0 to 1023, each once, as in 0,2-4")?;
-        Ok(())
-    },
-    get: |all| {
-        let cores: Vec<_> = all.engine.cores.iter().map(ToString::to_string).collect();
-        cores.join(",")
-    },
-};
 
 /// The options of a group, if it is one of ours.
 pub(super) fn rows(group: &str) -> Option<&'static [Row]> {

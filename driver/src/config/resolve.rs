@@ -248,6 +248,7 @@ fn with_query(
     for (key, value) in url.query() {
         named.insert(apply(&mut settings, key, value)?);
     }
+    settings.driver.clone().settled()?;
     Ok((settings, named))
 }
 

@@ -19,6 +19,34 @@ pub(super) struct Settings {
     pub(super) driver: DriverConfig,
     pub(super) notifications: NotificationConfig,
     pub(super) engine: EngineOptions,
+    pub(super) unused: Unused,
+}
+
+/// Options that are read as oslo reads them and have no effect: heartbeats are timers of a shard,
+/// and there is no TLS yet.
+#[derive(Clone)]
+pub(super) struct Unused {
+    pub(super) heartbeat_rate: u32,
+    pub(super) ssl_ca_file: String,
+    pub(super) ssl_cert_file: String,
+    pub(super) ssl_enforce_fips_mode: bool,
+    pub(super) ssl_enforce_hostname_verification: bool,
+    pub(super) ssl_key_file: String,
+    pub(super) ssl_version: String,
+}
+
+impl Default for Unused {
+    fn default() -> Self {
+        Self {
+            heartbeat_rate: 3,
+            ssl_ca_file: String::new(),
+            ssl_cert_file: String::new(),
+            ssl_enforce_fips_mode: false,
+            ssl_enforce_hostname_verification: true,
+            ssl_key_file: String::new(),
+            ssl_version: String::new(),
+        }
+    }
 }
 
 /// The engine's options as they are written; `cores` and `shards` are one thing to the engine.
@@ -43,6 +71,7 @@ impl Default for Settings {
                 backend: engine.backend,
                 busy_poll: engine.busy_poll,
             },
+            unused: Unused::default(),
         }
     }
 }

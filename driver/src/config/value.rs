@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Micros(fn(&mut Settings) -> &mut Duration),
     /// Any text.
     Name(fn(&mut Settings) -> &mut String),
+    /// Any text; empty for none.
+    Maybe(fn(&mut Settings) -> &mut Option<String>),
     /// A path; empty for none.
     Path(fn(&mut Settings) -> &mut Option<PathBuf>),
     /// A transport URL, which is shown without its passwords; empty for none.
@@ -83,6 +85,9 @@ impl Kind {
                 *place(settings) = Duration::from_micros(micros.into());
             }
             Self::Name(place) => text.clone_into(place(settings)),
+            Self::Maybe(place) => {
+                *place(settings) = Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
+            }
             Self::Path(place) => {
                 *place(settings) = Some(text).filter(|t| !t.is_empty()).map(PathBuf::from)
             }
@@ -114,6 +119,7 @@ impl Kind {
             Self::Seconds(place, _) => place(settings).as_secs_f64().to_string(),
             Self::Micros(place) => place(settings).as_micros().to_string(),
             Self::Name(place) => place(settings).clone(),
+            Self::Maybe(place) => place(settings).clone().unwrap_or_default(),
             Self::Path(place) => {
                 let path = place(settings).as_ref();
                 path.map(|path| path.display().to_string()).unwrap_or_default()
@@ -148,7 +154,7 @@ impl Number<'_> {
 }
 
 /// Seconds with fractions, from 0 to a bound.
-fn seconds(text: &str, most: f64) -> Result<Duration, Refusal> {
+pub(super) fn seconds(text: &str, most: f64) -> Result<Duration, Refusal> {
     let seconds = text.trim().parse::<f64>().ok().filter(|s| (0.0..=most).contains(s));
     let refusal = || Refusal::Accepts(format!("seconds, from 0 to {most}"));
     seconds.map(Duration::from_secs_f64).ok_or_else(refusal)

@@ -24,8 +24,10 @@ pub(crate) enum Peek {
 pub(crate) enum DecodeError {
     #[error("the content type is {0:?}, not application/json")]
     ContentType(String),
-    #[error("the body is compressed ({0}), which is not supported")]
+    #[error("the body is compressed in a way that is not supported ({0})")]
     Compressed(String),
+    #[error("the body cannot be decompressed: {0}")]
+    Inflate(String),
     #[error("the envelope's version is {0}; only 2.0 is understood")]
     EnvelopeVersion(String),
     #[error("oslo.message is not a string of JSON text")]

@@ -100,8 +100,8 @@ fn read<R: DeserializeOwned>(
     msg_id: &Hex32,
 ) -> Result<Option<Result<R, Error>>, DecodeError> {
     let properties = delivery.properties();
-    kombu::check_content(properties.content_type, broker::compression(&properties))?;
-    let body = delivery.body().contiguous();
+    kombu::check_content(properties.content_type)?;
+    let body = kombu::unpack(broker::compression(&properties), delivery.body().contiguous())?;
     kombu::Scratch::with(|scratch| {
         let reply = kombu::decode_reply(&body, scratch)?;
         if reply.msg_id.as_deref() != Some(msg_id.as_str()) {

@@ -25,7 +25,10 @@ const PREFETCH: u16 = 2048;
 pub struct RpcServer {
     listening: Listening,
     serving: Arc<Serving>,
-    fanout_queue: String,
+    /// To be deleted in the end; none where another server will use it.
+    fanout_queue: Option<String>,
+    /// Gone with the connection: nothing more may go there once the end is near.
+    local: Option<Subscription>,
     is_stopped: Mutex<bool>,
 }
 
@@ -70,6 +73,9 @@ impl RpcServer {
         ) {
             return Ok(());
         }
+        if let Some(local) = &self.local {
+            self.listening.unbind(local).await?;
+        }
         self.listening.cancel().await
     }
 
@@ -82,7 +88,10 @@ impl RpcServer {
         let stopped = self.stop().await;
         self.serving.finish().await;
         // As oslo: other queues stay for the next server, this one nobody will ever use again.
-        let deleted = self.listening.delete_queue(&self.fanout_queue).await;
+        let deleted = match &self.fanout_queue {
+            Some(queue) => self.listening.delete_queue(queue).await,
+            None => Ok(()),
+        };
         let closed = self.listening.close().await;
         stopped.and(deleted).and(closed)
     }
@@ -137,9 +146,12 @@ impl RpcServerBuilder {
                 "async methods need threads or a runtime; the inline executor runs plain ones only",
             ));
         }
-        let subscriptions = transport.topology().server(&target, &transport.ids().unique_id())?;
+        let subscriptions = transport.topology().server(&target, &transport.fanout_id().await?)?;
+        let local_id = transport.ids().unique_id();
+        let local = transport.topology().local(&target, local_id.as_str())?;
         let [.., Subscription { queue: fanout, .. }] = &subscriptions;
-        let fanout_queue = fanout.name.clone();
+        let fanout_queue = (!fanout.is_stream() && !transport.config().stable_names.enabled)
+            .then(|| fanout.name.clone());
         let answering = transport.answering().await?;
         let serving = Serving::new(
             dispatcher,
@@ -152,12 +164,14 @@ impl RpcServerBuilder {
             0 => PREFETCH,
             prefetch => prefetch,
         };
+        let mut subscriptions = subscriptions.to_vec();
+        subscriptions.extend(local.clone());
         let sink = || -> Box<dyn DeliverySink> { Box::new(RequestSink::new(&serving)) };
         let engine = transport.engine();
         let config = transport.connection_config("server");
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| refused(error, &target))?;
-        Ok(RpcServer { listening, serving, fanout_queue, is_stopped: Mutex::new(false) })
+        Ok(RpcServer { listening, serving, fanout_queue, local, is_stopped: Mutex::new(false) })
     }
 
     /// [`start`](Self::start) for a plain thread.
@@ -174,7 +188,7 @@ fn refused(error: Error, target: &Target) -> Error {
     let is_refusal = std::error::Error::source(&error)
         .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>())
         .is_some_and(|cause| cause.kind() == leveret_engine::ErrorKind::ChannelClosed);
-    if !is_refusal {
+    if !is_refusal && error.kind() != ErrorKind::MessageDeliveryFailure {
         return error;
     }
     Error::new(ErrorKind::ServerListenError, format!("cannot listen at {target}: {error}"))

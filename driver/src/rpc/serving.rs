@@ -6,6 +6,7 @@
 //! rejected and not requeued. One that is an envelope from outside and broken within was
 //! acknowledged already, and is dropped.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,7 +76,8 @@ impl DeliverySink for RequestSink {
 /// Whether a message is an ordinary envelope, judged by its outside alone; a worker decides about
 /// others.
 fn looks_usual(delivery: &Delivery) -> bool {
-    let is_text = check_content(delivery).is_ok();
+    let properties = delivery.properties();
+    let is_text = kombu::check_content(properties.content_type).is_ok();
     is_text && kombu::is_enveloped(first(delivery.body()), last(delivery.body()))
 }
 
@@ -87,9 +89,11 @@ fn last(body: &Body) -> &[u8] {
     body.pieces().last().unwrap_or_default()
 }
 
-fn check_content(delivery: &Delivery) -> Result<(), DecodeError> {
+/// A message's text, if it is text by its own account.
+fn text_of(delivery: &Delivery) -> Result<Cow<'_, [u8]>, DecodeError> {
     let properties = delivery.properties();
-    kombu::check_content(properties.content_type, broker::compression(&properties))
+    kombu::check_content(properties.content_type)?;
+    kombu::unpack(broker::compression(&properties), delivery.body().contiguous())
 }
 
 /// What serves requests, wherever it runs.
@@ -172,10 +176,10 @@ impl Serving {
 
     /// Decodes, acknowledges, looks for repeats, chooses the method and begins it.
     fn begin(&self, Incoming { delivery, is_acknowledged }: &Incoming) -> Option<Begun> {
-        let body = delivery.body().contiguous();
+        let text = text_of(delivery);
         kombu::Scratch::with(|scratch| {
-            let decoded =
-                check_content(delivery).and_then(|()| kombu::decode_request(&body, scratch));
+            let text = text.as_deref().map_err(Clone::clone);
+            let decoded = text.and_then(|text| kombu::decode_request(text, scratch));
             let request = match decoded {
                 Ok(request) => request,
                 Err(error) => {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use leveret_engine::{Outcome, RefusalSink, Returned};
 
 use crate::broker::{self, Body, Publishing, Road, Treatment};
-use crate::dialect::kombu;
+use crate::dialect::{DecodeError, kombu};
 use crate::error::Error;
 use crate::ids::{Hex32, IdSource};
 use crate::json::WriteError;
@@ -170,9 +170,10 @@ impl Answering {
     fn send_again(self: &Arc<Self>, returned: &Returned, deadline: Instant) {
         let unique_id = self.ids.unique_id();
         let body = Body::render(|body| {
-            body.extend_from_slice(&returned.body().contiguous());
+            let packed = self.publishing.packing().map(|packing| packing.header.1);
+            body.extend_from_slice(&kombu::unpack(packed, returned.body().contiguous())?);
             kombu::renew_unique_id(body, unique_id);
-            Ok::<_, WriteError>(())
+            Ok::<_, DecodeError>(())
         });
         let queue = returned.routing_key();
         let (Ok(body), Some(road)) = (body, self.road(queue)) else {

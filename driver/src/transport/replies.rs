@@ -15,6 +15,7 @@ use leveret_engine::{
     Body, Delivery, DeliverySink, Disposition, Outcome, RefusalSink, Ticket, TicketError, Tickets,
 };
 
+use crate::broker;
 use crate::dialect::{Peek, kombu};
 use crate::executor::Workers;
 use crate::ids::{Hex32, IdSource};
@@ -253,11 +254,13 @@ fn peek(body: &Body) -> Peek {
     kombu::peek_reply(&tail[..length])
 }
 
-/// Learns the same as [`peek`] by reading the whole reply.
+/// Learns the same as [`peek`] by reading the whole reply, which may be compressed.
 fn read_id(delivery: &Delivery) -> Option<Peek> {
     let mut scratch = kombu::Scratch::default();
-    let body = delivery.body().contiguous();
-    let reply = match kombu::decode_reply(&body, &mut scratch) {
+    let compression = broker::compression(&delivery.properties());
+    let text = kombu::unpack(compression, delivery.body().contiguous());
+    let text = text.as_deref().map_err(Clone::clone);
+    let reply = match text.and_then(|text| kombu::decode_reply(text, &mut scratch)) {
         Ok(reply) => reply,
         Err(error) => {
             tracing::warn!(%error, "a reply cannot be read and is dropped");

@@ -59,7 +59,7 @@ fn a_peer_that_is_no_broker_is_recognised() {
 }
 
 /// A channel beside the driver, to send what no driver sends.
-async fn raw(port: u16, vhost: &str) -> (Engine, Channel) {
+pub(crate) async fn raw(port: u16, vhost: &str) -> (Engine, Channel) {
     let engine = Engine::start(EngineConfig::default()).unwrap();
     let mut config = ConnectionConfig::to("127.0.0.1", port);
     config.vhost = vhost.into();

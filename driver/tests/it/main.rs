@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
 mod bad_input;
+mod conflicts;
+mod options;
 mod python_client;
 mod python_config;
 mod python_server;

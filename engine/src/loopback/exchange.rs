@@ -18,6 +18,8 @@ pub(super) enum ExchangeKind {
     Direct,
     Fanout,
     Topic,
+    /// RabbitMQ 4: to any one of the queues on the publisher's node; this broker is one node.
+    LocalRandom,
 }
 
 impl ExchangeKind {
@@ -26,6 +28,7 @@ impl ExchangeKind {
             "direct" => Some(Self::Direct),
             "fanout" => Some(Self::Fanout),
             "topic" => Some(Self::Topic),
+            "x-local-random" => Some(Self::LocalRandom),
             _ => None,
         }
     }
@@ -35,6 +38,7 @@ impl ExchangeKind {
             Self::Direct => "direct",
             Self::Fanout => "fanout",
             Self::Topic => "topic",
+            Self::LocalRandom => "x-local-random",
         }
     }
 }
@@ -111,11 +115,15 @@ impl Exchange {
 
     /// The queues a key leads to, each once.
     pub(super) fn route(&mut self, key: &str, targets: &mut Vec<QueueId>) {
+        let kind = self.settings.kind;
+        if kind == ExchangeKind::LocalRandom {
+            let any = fastrand::choice(&self.bindings);
+            return targets.extend(any.map(|binding| binding.queue));
+        }
         if let Some(known) = self.routes.get(key) {
             targets.extend_from_slice(known);
             return;
         }
-        let kind = self.settings.kind;
         let mut found: Vec<QueueId> = Vec::new();
         for binding in self.bindings.iter().filter(|binding| matches(kind, &binding.key, key)) {
             if !found.contains(&binding.queue) {
@@ -133,7 +141,7 @@ impl Exchange {
 fn matches(kind: ExchangeKind, binding: &str, key: &str) -> bool {
     match kind {
         ExchangeKind::Direct => binding == key,
-        ExchangeKind::Fanout => true,
+        ExchangeKind::Fanout | ExchangeKind::LocalRandom => true,
         ExchangeKind::Topic => topic_matches(binding, key),
     }
 }

@@ -43,6 +43,7 @@ impl Conn {
             }
             Event::ConsumerCancelled { channel, consumer_tag } => {
                 tracing::warn!(channel, consumer_tag, "the broker cancelled a consumer");
+                self.with_consumer(channel, &consumer_tag, |consumer| consumer.sink.cancelled());
                 self.repairs.borrow_mut().push(Repair::Consumer(channel, consumer_tag));
             }
             Event::ChannelClosed { channel, code, text } => {

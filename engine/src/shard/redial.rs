@@ -1,8 +1,8 @@
 //! The life of a connection: dial, handshake, replay, run, and again.
 //!
-//! Hosts are shuffled once and tried in turn: the next one at once, then with a full-jitter pause
-//! that doubles each round. Invariant: one recovery at a time; one entity that cannot be replayed
-//! is reported and skipped.
+//! Hosts are shuffled once (or each round) and tried in turn: the next one at once, then with a
+//! full-jitter pause that grows each round. Invariant: one recovery at a time; one entity that
+//! cannot be replayed is reported and skipped.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use super::stats::Stats;
 use super::{repair, socket};
 use crate::proto::{self, Credentials, Settings};
 use crate::reactor::{self, Reactor, SocketOptions};
-use crate::{ConnectionConfig, Error, ErrorKind, Host, Login};
+use crate::{ConnectionConfig, Error, ErrorKind, Host, Login, Recovery};
 
 /// How long a connection must have lived for its host to count as well.
 const STEADY: Duration = Duration::from_secs(10);
@@ -103,8 +103,7 @@ impl Dial {
     ) -> Result<tokio::task::JoinHandle<()>, Error> {
         self.judge(conn).await;
         loop {
-            let host = self.hosts[self.next % self.hosts.len()].clone();
-            self.next += 1;
+            let host = self.next_host(conn.config.recovery.shuffle);
             let error = match attempt(conn, reactor, &host).await {
                 Ok(running) => {
                     Stats::count(&conn.stats.connects, 1);
@@ -128,10 +127,24 @@ impl Dial {
         }
     }
 
+    /// Each host once a round.
+    fn next_host(&mut self, shuffle: bool) -> Host {
+        if self.next >= self.hosts.len() {
+            self.next = 0;
+            if shuffle {
+                fastrand::shuffle(&mut self.hosts);
+            }
+        }
+        self.next += 1;
+        self.hosts[self.next - 1].clone()
+    }
+
     /// A connection that did not live for a while is one more failure: a broker that ends each one
     /// at once is not to be asked without a pause.
     async fn judge(&mut self, conn: &Rc<Conn>) {
         let Some(since) = self.since.take() else { return };
+        let Recovery { delay, splay, .. } = conn.config.recovery;
+        wait(conn, delay + splay.mul_f64(fastrand::f64())).await;
         if reactor::now() >= since + STEADY {
             self.failures = 0;
             return;
@@ -144,12 +157,26 @@ impl Dial {
 
     /// Full jitter: a random part of a span that doubles each round (so that clients spread).
     async fn pause(&self, conn: &Rc<Conn>) {
-        let recovery = &conn.config.recovery;
-        let round = (self.failures as usize / self.hosts.len()).saturating_sub(1).min(16) as u32;
-        let span = recovery.backoff.saturating_mul(1 << round).min(recovery.backoff_max);
-        let pause = span.mul_f64(fastrand::f64());
+        let round = (self.failures as usize / self.hosts.len()).saturating_sub(1).min(1 << 16);
+        let pause = span(&conn.config.recovery, round as u32).mul_f64(fastrand::f64());
+        wait(conn, pause.max(Duration::from_millis(1))).await;
+    }
+}
+
+/// What a pause is drawn from after this many rounds.
+fn span(recovery: &Recovery, round: u32) -> Duration {
+    let grown = match recovery.backoff_step {
+        None => recovery.backoff.saturating_mul(1 << round.min(16)),
+        Some(step) => recovery.backoff.saturating_add(step.saturating_mul(round)),
+    };
+    grown.min(recovery.backoff_max)
+}
+
+/// Waits, unless the connection is told to stop meanwhile.
+async fn wait(conn: &Rc<Conn>, pause: Duration) {
+    if pause > Duration::ZERO {
         let stop = conn.until(|conn| conn.stopping.get());
-        let _ = reactor::within(pause.max(Duration::from_millis(1)), stop).await;
+        let _ = reactor::within(pause, stop).await;
     }
 }
 
@@ -251,5 +278,39 @@ fn settings(config: &ConnectionConfig, host: &Host) -> Settings {
         channel_max: config.channel_max,
         heartbeat: config.heartbeat,
         body_max: config.body_max,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_tries_each_host_once() {
+        for shuffle in [false, true] {
+            let hosts = (0..5).map(|port| Host::new("h", port)).collect();
+            let mut dial = Dial { hosts, next: 0, failures: 0, since: None, until: None };
+            let mut orders = std::collections::HashSet::new();
+            for _ in 0..50 {
+                let round: Vec<u16> = (0..5).map(|_| dial.next_host(shuffle).port).collect();
+                let mut sorted = round.clone();
+                sorted.sort_unstable();
+                assert_eq!(sorted, [0, 1, 2, 3, 4]);
+                orders.insert(round);
+            }
+            assert_eq!(orders.len() > 1, shuffle, "{orders:?}");
+        }
+    }
+
+    #[test]
+    fn spans_grow_by_doubling_or_in_steps_to_their_end() {
+        let mut recovery = Recovery::default();
+        let spans =
+            |recovery: &Recovery| [0, 1, 3, 70_000].map(|round| span(recovery, round).as_millis());
+        assert_eq!(spans(&recovery), [100, 200, 800, 2000]);
+        recovery.backoff_step = Some(Duration::from_millis(250));
+        assert_eq!(spans(&recovery), [100, 350, 850, 2000]);
+        recovery.backoff_step = Some(Duration::ZERO);
+        assert_eq!(spans(&recovery), [100; 4]);
     }
 }

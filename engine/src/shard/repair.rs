@@ -95,7 +95,10 @@ async fn restart(conn: &Rc<Conn>, number: u16, tag: &str) {
 
 async fn consume(conn: &Rc<Conn>, number: u16, tag: &str) -> Result<(), Error> {
     let request = conn.with_consumer(number, tag, |consumer| {
-        (!consumer.leaving).then(|| consumer.request.clone())
+        (!consumer.leaving).then(|| {
+            consumer.sink.resuming(&mut consumer.request.arguments);
+            consumer.request.clone()
+        })
     });
     // Cancelled by its owner meanwhile.
     let Some(Some(request)) = request else { return Ok(()) };

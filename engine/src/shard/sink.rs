@@ -3,6 +3,8 @@
 //! Invariant of every sink: it may store, wake and append to outboxes; it must not block, and what
 //! it costs is paid by every connection of its shard.
 
+use amq_protocol::types::FieldTable;
+
 use crate::{Delivery, Error};
 
 /// What the shard does about a delivery after the sink has seen it.
@@ -35,6 +37,16 @@ pub trait DeliverySink: Send {
     /// is called, while heartbeats go on.
     fn is_full(&self) -> bool {
         false
+    }
+
+    /// The broker cancelled the consumer: its queue was deleted, or moved. It begins again, unless
+    /// that fails.
+    fn cancelled(&mut self) {}
+
+    /// The consumer is about to begin again, after a loss or a cancellation, with these arguments:
+    /// a stream's consumer puts the offset here that it wants to go on from.
+    fn resuming(&mut self, arguments: &mut FieldTable) {
+        let _ = arguments;
     }
 
     /// No delivery will follow: the consumer was cancelled (`None`), or it failed and could not be

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use leveret_engine::loopback::{Loopback, LoopbackConfig};
 use leveret_engine::{
-    Channel, Connection, ConnectionConfig, ConnectionState, Consume, Consumer, ErrorKind,
-    ExchangeDeclare, Host, Outcome, Properties, PublishError, QueueBind, QueueDeclare, Route,
-    block_on,
+    AMQPValue, Channel, Connection, ConnectionConfig, ConnectionState, Consume, Consumer, Delivery,
+    DeliverySink, Disposition, ErrorKind, ExchangeDeclare, FieldTable, Host, Outcome, Properties,
+    PublishError, QueueBind, QueueDeclare, Route, block_on,
 };
 use leveret_support::Broker;
 
@@ -183,6 +183,77 @@ fn retained_ones_are_sent_again_and_others_are_maybe_sent() {
     let twice = ["0", "2", "4", "6", "8", "newer"];
     assert_eq!(seen[..10], (0..10).map(|i| i.to_string()).collect::<Vec<_>>());
     assert_eq!(seen[10..], twice, "sent again in order, and before newer ones");
+}
+
+#[test]
+fn a_delay_is_kept_before_the_first_attempt() {
+    let peer = loopback();
+    let mut config = config_of(&peer);
+    config.recovery.delay = Duration::from_millis(300);
+    config.recovery.splay = Duration::from_millis(10);
+    let connection = engine().connect_blocking(config).unwrap();
+    let start = Instant::now();
+    peer.drop_connections();
+    lost(&connection, 1);
+    assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
+}
+
+/// Remembers what it was asked.
+struct Resumed(std::sync::mpsc::Sender<&'static str>);
+
+impl DeliverySink for Resumed {
+    fn deliver(&mut self, _delivery: Delivery) -> Disposition {
+        let _ = self.0.send("delivered");
+        Disposition::Ack
+    }
+
+    fn cancelled(&mut self) {
+        let _ = self.0.send("cancelled");
+    }
+
+    fn resuming(&mut self, arguments: &mut FieldTable) {
+        arguments.insert("x-priority".into(), AMQPValue::LongInt(1));
+        let _ = self.0.send("resuming");
+    }
+
+    fn ended(&mut self, _error: Option<leveret_engine::Error>) {}
+}
+
+#[test]
+fn a_sink_is_asked_before_its_consumer_begins_again() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    declare(&channel, "q", |queue| queue.durable = true);
+    let (sender, events) = std::sync::mpsc::channel();
+    let sink = Box::new(Resumed(sender));
+    let handle = block_on(channel.consume_with(Consume::from_queue("q"), sink)).unwrap();
+    assert!(events.try_recv().is_err(), "the first time it begins as it was asked to");
+    peer.drop_connections();
+    heard(&events, "resuming");
+    until_delivered(&channel, &events);
+    // Deleted by somebody else: the broker cancels, and the queue is declared again.
+    let other = engine().connect_blocking(config_of(&peer)).unwrap();
+    block_on(self::channel(&other).delete_queue("q", false, false)).unwrap();
+    heard(&events, "cancelled");
+    heard(&events, "resuming");
+    until_delivered(&channel, &events);
+    drop(handle);
+}
+
+/// Waits for this event, past others.
+fn heard(events: &std::sync::mpsc::Receiver<&'static str>, event: &str) {
+    while events.recv_timeout(WAIT).expect("an event") != event {}
+}
+
+/// Publishes one message after the other until one is delivered.
+fn until_delivered(channel: &Channel, events: &std::sync::mpsc::Receiver<&'static str>) {
+    let deadline = Instant::now() + WAIT;
+    while !matches!(publish(channel, "q", "again").wait(), Outcome::Confirmed)
+        || events.recv_timeout(WAIT) != Ok("delivered")
+    {
+        assert!(Instant::now() < deadline, "it never consumed again");
+    }
 }
 
 #[test]

@@ -46,14 +46,11 @@ impl Scratch {
 }
 
 /// Refuses what cannot be JSON text by its own account.
-pub(crate) fn check_content(
-    content_type: Option<&str>,
-    compression: Option<&str>,
-) -> Result<(), DecodeError> {
+pub(crate) fn check_content(content_type: Option<&str>) -> Result<(), DecodeError> {
     if content_type != Some(CONTENT_TYPE) {
         return Err(DecodeError::ContentType(content_type.unwrap_or_default().to_owned()));
     }
-    compression.map_or(Ok(()), |name| Err(DecodeError::Compressed(name.to_owned())))
+    Ok(())
 }
 
 /// Reads the body of a request.

@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use crate::config::EntityOptions;
+use crate::config::{EntityOptions, QueueProfile};
 use crate::error::Error;
-use crate::ids::Hex32;
 use crate::target::Target;
-use crate::target::entity::{Argument, Exchange, Queue, Route, Subscription};
+use crate::target::entity::{
+    Argument, Exchange, Queue, Route, STREAM_LAST, STREAM_OFFSET, Subscription,
+};
 
 /// How every reply queue's name begins; a server sends replies nowhere else.
 pub(crate) const REPLY_PREFIX: &str = "reply_";
@@ -36,22 +37,31 @@ impl Topology {
         let route = if target.is_fanout() {
             Route { exchange: Some(self.fanout_exchange(topic)), routing_key: String::new() }
         } else {
-            let routing_key = match target.server().filter(|server| !server.is_empty()) {
-                Some(server) => format!("{topic}.{server}"),
-                None => topic.to_owned(),
-            };
-            Route { exchange: Some(self.exchange(target)), routing_key }
+            match target.server().filter(|server| !server.is_empty()) {
+                Some(server) => Route {
+                    exchange: Some(self.exchange(target)),
+                    routing_key: format!("{topic}.{server}"),
+                },
+                None if self.is_local() => Route {
+                    exchange: Some(self.local_exchange(target, topic)),
+                    routing_key: String::new(),
+                },
+                None => {
+                    Route { exchange: Some(self.exchange(target)), routing_key: topic.to_owned() }
+                }
+            }
         };
         let exchange = route.exchange.iter().map(|exchange| exchange.name.as_str());
         check_names(target, exchange.chain([route.routing_key.as_str()]))?;
         Ok(route)
     }
 
-    /// What a server listens to: its topic, its own name, and everybody's fanouts.
+    /// What a server listens to: its topic, its own name, and everybody's fanouts. `fanout_id`
+    /// tells its fanout queue from those of other servers; where they share one it is not asked.
     pub(crate) fn server(
         &self,
         target: &Target,
-        fanout_id: &Hex32,
+        fanout_id: &str,
     ) -> Result<[Subscription; 3], Error> {
         let (topic, server) = target.servable()?;
         let permanent = |name: String| Subscription {
@@ -59,7 +69,10 @@ impl Topology {
             queue: self.permanent_queue(name),
         };
         let fanout = Subscription {
-            queue: self.transient_queue(format!("{topic}_fanout_{}", fanout_id.as_str())),
+            queue: match self.entities.stream_fanout {
+                true => self.stream(format!("{topic}_fanout")),
+                false => self.transient_queue(format!("{topic}_fanout_{fanout_id}")),
+            },
             binding: Some((self.fanout_exchange(topic), topic.to_owned())),
         };
         let all = [permanent(topic.to_owned()), permanent(format!("{topic}.{server}")), fanout];
@@ -68,9 +81,41 @@ impl Topology {
         Ok(all)
     }
 
+    /// What a server listens to besides, under [`QueueProfile::LocalRandom`]: requests to its topic
+    /// from clients on its node. The broker wants an empty binding key, so each topic has an
+    /// exchange.
+    pub(crate) fn local(&self, target: &Target, id: &str) -> Result<Option<Subscription>, Error> {
+        let (topic, _) = target.servable()?;
+        if !self.is_local() {
+            return Ok(None);
+        }
+        let queue = Queue {
+            name: format!("{topic}_local_{id}"),
+            durable: false,
+            auto_delete: false,
+            exclusive: true,
+            may_be_exclusive: true,
+            arguments: Vec::new(),
+            consuming: Vec::new(),
+        };
+        let exchange = self.local_exchange(target, topic);
+        check_names(target, [queue.name.as_str(), exchange.name.as_str()].into_iter())?;
+        Ok(Some(Subscription { queue, binding: Some((exchange, String::new())) }))
+    }
+
+    fn is_local(&self) -> bool {
+        self.entities.profile == QueueProfile::LocalRandom
+    }
+
+    fn local_exchange(&self, target: &Target, topic: &str) -> Exchange {
+        let exchange = self.exchange(target);
+        let name = format!("{}_{topic}_local", exchange.name);
+        Exchange { name, kind: "x-local-random", ..exchange }
+    }
+
     /// The queue that replies come back through; it is reached through the default exchange.
-    pub(crate) fn replies(&self, id: &Hex32) -> Subscription {
-        let queue = self.transient_queue(format!("{REPLY_PREFIX}{}", id.as_str()));
+    pub(crate) fn replies(&self, unique: &str) -> Subscription {
+        let queue = self.transient_queue(format!("{REPLY_PREFIX}{unique}"));
         Subscription { queue, binding: None }
     }
 
@@ -95,8 +140,22 @@ impl Topology {
 
     fn permanent_queue(&self, name: String) -> Queue {
         let entities = &self.entities;
+        let arguments = self.queue_type(entities.quorum);
+        let durable = entities.durable || entities.quorum;
+        let consuming = self.consuming();
+        let (exclusive, may_be_exclusive) = (false, false);
+        let auto_delete = entities.auto_delete;
+        Queue { name, durable, auto_delete, exclusive, may_be_exclusive, arguments, consuming }
+    }
+
+    /// What makes a queue a quorum queue, or a mirrored one.
+    fn queue_type(&self, quorum: bool) -> Vec<(&'static str, Argument)> {
+        let entities = &self.entities;
         let mut arguments = Vec::new();
-        if entities.quorum {
+        if entities.ha {
+            arguments.push(("x-ha-policy", Argument::Text("all")));
+        }
+        if quorum {
             arguments.push(("x-queue-type", Argument::Text("quorum")));
             let limits = [
                 ("x-delivery-limit", entities.quorum_delivery_limit),
@@ -106,20 +165,36 @@ impl Topology {
             let set = limits.into_iter().filter(|(_, limit)| *limit > 0);
             arguments.extend(set.map(|(name, limit)| (name, Argument::Number(limit.into()))));
         }
-        let durable = entities.durable || entities.quorum;
-        Queue { name, durable, auto_delete: entities.auto_delete, arguments }
+        arguments
+    }
+
+    fn consuming(&self) -> Vec<(&'static str, Argument)> {
+        let on = self.entities.cancel_on_failover;
+        on.then_some(("x-cancel-on-ha-failover", Argument::Flag(true))).into_iter().collect()
+    }
+
+    /// The one queue of a topic's fanouts. It is read, not emptied, so all servers share it.
+    fn stream(&self, name: String) -> Queue {
+        let mut arguments = vec![("x-queue-type", Argument::Text("stream"))];
+        let age = self.entities.transient_ttl.as_secs();
+        if age > 0 {
+            arguments.push(("x-max-age", Argument::Seconds(age)));
+        }
+        let consuming = vec![(STREAM_OFFSET, Argument::Text(STREAM_LAST))];
+        let (durable, auto_delete, exclusive, may_be_exclusive) = (true, false, false, false);
+        Queue { name, durable, auto_delete, exclusive, may_be_exclusive, arguments, consuming }
     }
 
     fn transient_queue(&self, name: String) -> Queue {
-        let mut arguments = Vec::new();
-        if self.entities.transient_quorum {
-            arguments.push(("x-queue-type", Argument::Text("quorum")));
-        }
+        let mut arguments = self.queue_type(self.entities.transient_quorum);
         if self.entities.transient_ttl > Duration::ZERO {
             let ttl_ms = i64::try_from(self.entities.transient_ttl.as_millis());
             arguments.push(("x-expires", Argument::Number(ttl_ms.unwrap_or(i64::MAX))));
         }
-        Queue { name, durable: self.entities.transient_quorum, auto_delete: false, arguments }
+        let (durable, consuming) = (self.entities.transient_quorum, self.consuming());
+        let (auto_delete, exclusive) = (false, false);
+        let may_be_exclusive = !durable && self.entities.profile != QueueProfile::Classic;
+        Queue { name, durable, auto_delete, exclusive, may_be_exclusive, arguments, consuming }
     }
 }
 
@@ -134,87 +209,4 @@ fn check_names<'a>(target: &Target, mut names: impl Iterator<Item = &'a str>) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::IdSource;
-
-    fn id() -> Hex32 {
-        Hex32::from_digits(b"00000000000000000000000000000001").unwrap()
-    }
-
-    fn with(change: impl FnOnce(&mut EntityOptions)) -> Topology {
-        let mut entities = EntityOptions::default();
-        change(&mut entities);
-        Topology::new("openstack", entities)
-    }
-
-    #[test]
-    fn requests_are_routed_as_by_oslo() {
-        let topology = with(|_| {});
-        let target = Target::new("t").with_server("s");
-        let route = topology.request(&target).unwrap();
-        assert_eq!(route.routing_key, "t.s");
-        let exchange = route.exchange.unwrap();
-        assert_eq!((exchange.name.as_str(), exchange.kind), ("openstack", "topic"));
-        assert!(!exchange.durable && !exchange.auto_delete);
-        let route = topology.request(&target.with_fanout(true)).unwrap();
-        assert_eq!(route.routing_key, "", "fanout wins over the server's name");
-        let exchange = route.exchange.unwrap();
-        assert_eq!((exchange.name.as_str(), exchange.kind), ("t_fanout", "fanout"));
-        assert!(!exchange.durable && exchange.auto_delete);
-        let route = topology.request(&Target::new("t").with_exchange("nova")).unwrap();
-        assert_eq!(route.exchange.unwrap().name, "nova");
-    }
-
-    #[test]
-    fn a_server_listens_to_three_queues() {
-        let target = Target::new("t").with_server("s");
-        let [topic, server, fanout] = with(|_| {}).server(&target, &id()).unwrap();
-        let facts = |one: &Subscription| {
-            let (exchange, key) = one.binding.clone().unwrap();
-            (one.queue.name.clone(), exchange.name, key, one.queue.arguments.clone())
-        };
-        assert_eq!(facts(&topic), ("t".into(), "openstack".into(), "t".into(), vec![]));
-        assert_eq!(facts(&server), ("t.s".into(), "openstack".into(), "t.s".into(), vec![]));
-        let name = format!("t_fanout_{}", id().as_str());
-        let expires = vec![("x-expires", Argument::Number(1_800_000))];
-        assert_eq!(facts(&fanout), (name, "t_fanout".into(), "t".into(), expires));
-    }
-
-    #[test]
-    fn options_change_flags_and_arguments() {
-        let target = Target::new("t").with_server("s");
-        let [topic, _, fanout] = with(|entities| {
-            (entities.quorum, entities.quorum_delivery_limit) = (true, 7);
-        })
-        .server(&target, &id())
-        .unwrap();
-        assert!(topic.queue.durable && topic.binding.unwrap().0.durable);
-        let quorum = ("x-queue-type", Argument::Text("quorum"));
-        let limit = ("x-delivery-limit", Argument::Number(7));
-        assert_eq!(topic.queue.arguments, [quorum, limit]);
-        assert!(!fanout.queue.durable, "permanent options leave transient queues alone");
-        let topology = with(|entities| {
-            (entities.transient_quorum, entities.transient_ttl) = (true, Duration::ZERO);
-        });
-        let replies = topology.replies(&id());
-        assert_eq!(replies.queue.arguments, [quorum], "no ttl, no x-expires");
-        assert!(replies.queue.durable && replies.binding.is_none());
-        let [topic, _, fanout] = with(|entities| {
-            (entities.durable, entities.auto_delete) = (true, true);
-        })
-        .server(&target, &id())
-        .unwrap();
-        assert!(topic.queue.durable && topic.queue.auto_delete);
-        assert!(!fanout.queue.durable && !fanout.queue.auto_delete);
-    }
-
-    #[test]
-    fn names_that_amqp_cannot_carry_are_refused() {
-        let topology = with(|_| {});
-        let long = Target::new("t".repeat(200)).with_server("s".repeat(55));
-        assert!(topology.request(&long).is_err());
-        let long = Target::new("t".repeat(220)).with_server("s");
-        assert!(topology.server(&long, &IdSource::new().unwrap().unique_id()).is_err());
-    }
-}
+mod tests;

@@ -1,0 +1,46 @@
+//! Options that contradict each other, found when a transport is made and not by a broker later.
+//!
+//! The rules are oslo's, which raises at the same places. Not here: values that are wrong by
+//! themselves (`table`).
+
+use super::DriverConfig;
+use crate::error::{Error, ErrorKind};
+
+/// Refuses what cannot work together.
+pub(super) fn check(config: &DriverConfig) -> Result<(), Error> {
+    let entities = &config.entities;
+    let rules = [
+        (
+            entities.ha && (entities.quorum || entities.transient_quorum),
+            "rabbit_ha_queues excludes rabbit_quorum_queue and rabbit_transient_quorum_queue: a \
+             queue is mirrored or a quorum queue, not both",
+        ),
+        (
+            entities.stream_fanout && !entities.transient_quorum,
+            "rabbit_stream_fanout needs rabbit_transient_quorum_queue: the fanout exchange of a \
+             stream is durable",
+        ),
+        (
+            entities.stream_fanout && config.prefetch == 0,
+            "rabbit_stream_fanout needs rabbit_qos_prefetch_count above 0: streams are read with \
+             a prefetch",
+        ),
+        (
+            !config.stable_names.are_fit(),
+            "hostname and processname become parts of names: neither slashes nor more than 100 \
+             bytes fit",
+        ),
+    ];
+    match rules.into_iter().find(|(broken, _)| *broken) {
+        Some((_, text)) => Err(Error::new(ErrorKind::InvalidOptions, text)),
+        None if config.pool.size < config.pool.size_min => Err(Error::new(
+            ErrorKind::InvalidOptions,
+            format!(
+                "rpc_conn_pool_size: {} must be greater than or equal to conn_pool_min_size: {}",
+                config.pool.size, config.pool.size_min
+            ),
+        )),
+        None if config.stable_names.enabled => config.stable_names.lock_folder().map(drop),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,108 @@
+//! Compressed bodies, as kombu labels and packs them.
+//!
+//! kombu's `gzip` is a zlib stream in truth, labelled `application/x-gzip` in the header
+//! `compression`. It is read whatever the options say. Invariant: nothing inflates beyond
+//! [`INFLATED_BYTES_MAX`], whatever a peer sends. Not here: when bodies are packed (`broker`),
+//! kombu's other algorithms.
+
+use std::borrow::Cow;
+use std::io::{Read, Write};
+
+use crate::config::Compression;
+use crate::dialect::DecodeError;
+use crate::target::entity::Packing;
+
+/// The header that says how a body is packed.
+const HEADER: &str = "compression";
+const GZIP: &str = "application/x-gzip";
+
+/// As much as an uncompressed message may have (the engine's `body_max`): a bomb is no better than
+/// a flood.
+const INFLATED_BYTES_MAX: u64 = 64 << 20;
+
+/// How bodies leave under this option.
+pub(crate) fn packing(compression: Compression) -> Packing {
+    match compression {
+        Compression::Gzip => Packing { header: (HEADER, GZIP), pack: deflate },
+    }
+}
+
+fn deflate(body: &[u8]) -> Vec<u8> {
+    let mut out = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    out.write_all(body).and_then(|()| out.finish()).expect("memory takes what is written")
+}
+
+/// The text of a body that says it is packed like this; the body itself where it says nothing.
+pub(crate) fn unpack<'a>(
+    label: Option<&str>,
+    body: Cow<'a, [u8]>,
+) -> Result<Cow<'a, [u8]>, DecodeError> {
+    match label {
+        None => Ok(body),
+        Some(GZIP) => inflate(flate2::read::ZlibDecoder::new(&*body)).map(Cow::Owned),
+        Some(other) => Err(DecodeError::Compressed(other.to_owned())),
+    }
+}
+
+fn inflate(packed: impl Read) -> Result<Vec<u8>, DecodeError> {
+    let mut text = Vec::new();
+    let read = packed.take(INFLATED_BYTES_MAX + 1).read_to_end(&mut text);
+    read.map_err(|error| DecodeError::Inflate(error.to_string()))?;
+    if text.len() as u64 > INFLATED_BYTES_MAX {
+        return Err(DecodeError::Inflate(format!(
+            "it is a message of more than {INFLATED_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pack(compression: Compression, body: &[u8]) -> (&'static str, Vec<u8>) {
+        let Packing { header: (_, label), pack } = packing(compression);
+        (label, pack(body))
+    }
+
+    #[test]
+    fn what_python_packed_is_read() {
+        // zlib.compress(b"{}" * 20)
+        let zlib = b"\x78\x9c\xab\xae\xad\x26\x0a\x02\x00\x8d\x53\x13\x61";
+        let text = unpack(Some(GZIP), Cow::Borrowed(zlib)).unwrap();
+        assert_eq!(&*text, "{}".repeat(20).as_bytes());
+        assert_eq!(&pack(Compression::Gzip, &text).1[..2], b"\x78\x9c", "zlib, not gzip");
+    }
+
+    #[test]
+    fn what_cannot_be_unpacked_is_an_error() {
+        let packed = pack(Compression::Gzip, b"some text").1;
+        let cut = unpack(Some(GZIP), Cow::Borrowed(&packed[..packed.len() - 5]));
+        assert!(matches!(cut, Err(DecodeError::Inflate(_))), "{cut:?}");
+        let other = unpack(Some("application/x-lzma"), Cow::Borrowed(b""));
+        assert_eq!(other, Err(DecodeError::Compressed("application/x-lzma".into())));
+    }
+
+    #[test]
+    fn a_bomb_is_an_error() {
+        let (label, bomb) = pack(Compression::Gzip, &vec![b' '; (64 << 20) + 1]);
+        assert!(bomb.len() < 1 << 20, "it is one");
+        let refused = unpack(Some(label), Cow::Owned(bomb));
+        assert!(matches!(refused, Err(DecodeError::Inflate(_))), "{refused:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_packed_is_unpacked(body in prop::collection::vec(any::<u8>(), 0..3000)) {
+            let (label, packed) = pack(Compression::Gzip, &body);
+            prop_assert_eq!(&*unpack(Some(label), packed.into()).unwrap(), &body[..]);
+        }
+
+        #[test]
+        fn garbage_is_an_error_not_a_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = unpack(Some(GZIP), Cow::Borrowed(&body));
+        }
+    }
+}
