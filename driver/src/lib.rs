@@ -40,6 +40,9 @@
 //! its [`Endpoint`]s. An [`Error`] answers questions; what an endpoint raised arrives in
 //! [`Error::remote`].
 //!
+//! A service's files, environment and code say the rest, under oslo's names: [`Config`] reads them
+//! and [`guide::configuration`] lists every option.
+//!
 //! # When bytes move
 //!
 //! The caller's thread renders a message once, JSON inside JSON without a buffer in between, and

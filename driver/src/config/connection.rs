@@ -65,3 +65,33 @@ impl ConnectionOptions {
         config.user_timeout = self.user_timeout;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_reaches_the_engine() {
+        let options = ConnectionOptions {
+            outbox_bytes: 1,
+            block_bytes: 2,
+            blocks_max: 3,
+            body_max: 4,
+            connect_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(6),
+            operation_timeout: Duration::from_secs(7),
+            user_timeout: Duration::from_secs(8),
+        };
+        let mut config = ConnectionConfig::new(Vec::new());
+        options.apply_to(&mut config);
+        let sizes = (config.outbox_bytes, config.block_bytes, config.blocks_max, config.body_max);
+        assert_eq!(sizes, (1, 2, 3, 4));
+        let times = [
+            config.connect_timeout,
+            config.handshake_timeout,
+            config.operation_timeout,
+            config.user_timeout,
+        ];
+        assert_eq!(times.map(|time| time.as_secs()), [5, 6, 7, 8]);
+    }
+}

@@ -13,6 +13,7 @@ use leveret_engine::EngineConfig;
 
 use super::ini::{self, Assignment, SyntaxError};
 use super::meaning::{group_name, shouted_group_name};
+use super::options::rows;
 use super::resolve::{Ignored, Setting, resolve};
 use super::source::{self, Entry, Rank, Source};
 use super::{DriverConfig, NotificationConfig, toml};
@@ -119,16 +120,17 @@ impl Config {
     /// `OS_GROUP__OPTION`, as oslo.config reads them: `OS_OSLO_MESSAGING_RABBIT__SSL`.
     ///
     /// # Errors
-    /// `InvalidOptions` for such a variable that is not Unicode.
+    /// `InvalidOptions` for such a variable of a group of ours that is not Unicode.
     pub fn environment(self) -> Result<Self, Error> {
         let mut variables = Vec::new();
         for (name, value) in std::env::vars_os() {
-            let Some(name) = name.to_str().filter(|name| option_of(name).is_some()) else {
-                continue;
-            };
-            let value = value.into_string();
-            let value = value.map_err(|_| invalid(format!("{name} is not Unicode")))?;
-            variables.push((name.to_owned(), value));
+            let Some(name) = name.to_str() else { continue };
+            let Some((group, _)) = option_of(name) else { continue };
+            match value.into_string() {
+                Ok(value) => variables.push((name.to_owned(), value)),
+                Err(_) if rows(&group).is_none() => {}
+                Err(_) => return Err(invalid(format!("{name} is not Unicode"))),
+            }
         }
         Ok(self.environment_from(variables))
     }
