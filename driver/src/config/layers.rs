@@ -199,7 +199,7 @@ impl Config {
     }
 
     /// Every option with the value in force, the URL's query included, and where it comes from;
-    /// by group, then by name. Passwords are masked.
+    /// by group, `DEFAULT` first, then by name. Passwords are masked.
     ///
     /// # Errors
     /// As [`transport_url`](Self::transport_url).

@@ -22,7 +22,8 @@ pub(super) const NOTIFICATIONS: &str = "oslo_messaging_notifications";
 /// The group of what oslo does not have.
 pub(super) const LEVERET: &str = "leveret";
 
-/// All groups and their options. Each row is in one place only, so that rows compare by address.
+/// All groups and their options, by name. Each row is in one place only, so that rows compare by
+/// address.
 pub(super) static GROUPS: &[(&str, &[Row])] = &[
     (DEFAULT, GENERAL_ROWS),
     (RABBIT, RABBIT_ROWS),
@@ -38,7 +39,6 @@ const MAX: u64 = i32::MAX as u64;
 const LONG: f64 = 1e9;
 
 static GENERAL_ROWS: &[Row] = &[
-    ("transport_url", Url(|all| &mut all.transport_url), "the brokers, and the driver to use"),
     (
         "control_exchange",
         Name(|all| &mut all.driver.control_exchange),
@@ -54,6 +54,7 @@ static GENERAL_ROWS: &[Row] = &[
         Seconds(|all| &mut all.driver.response_timeout, LONG),
         "how long a call waits unless it says otherwise",
     ),
+    ("transport_url", Url(|all| &mut all.transport_url), "the brokers, and the driver to use"),
 ];
 
 static RABBIT_ROWS: &[Row] = &[
@@ -350,6 +351,9 @@ mod tests {
                 assert!(!help.is_empty() && !help.ends_with('.'), "{name}");
                 rows.push((group.to_string(), name.to_string(), kind.get(&mut settings)));
             }
+        }
+        for (group, options) in GROUPS {
+            assert!(options.is_sorted_by_key(|row| row.0), "{group}");
         }
         rows.sort();
         let mut guide = guide();
