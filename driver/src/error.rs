@@ -51,6 +51,8 @@ pub enum ErrorKind {
     ClientSendError,
     /// The server cannot listen: the broker refused what it declares.
     ServerListenError,
+    /// An option, a file of options or a rule in one that makes no sense.
+    ConfigurationError,
     /// A reply that cannot be read as the expected type.
     InvalidReply,
     /// Something this version does not do, such as TLS.

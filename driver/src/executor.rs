@@ -15,6 +15,9 @@ use std::thread::{self, Thread};
 
 use tokio::sync::Notify;
 
+pub(crate) mod runner;
+pub(crate) mod unwinding;
+
 /// Where the methods of a server's endpoints run.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]

@@ -38,7 +38,8 @@
 //! for an answer, [`cast`](RpcClient::cast) for the broker alone,
 //! [`cast_buffered`](RpcClient::cast_buffered) for nobody. An [`RpcServer`] offers the methods of
 //! its [`Endpoint`]s. An [`Error`] answers questions; what an endpoint raised arrives in
-//! [`Error::remote`].
+//! [`Error::remote`]. A [`Notifier`] tells what happened to whom it may concern; a
+//! [`NotificationListener`] hears it, whether it was there at the time or came later.
 //!
 //! A service's files, environment and code say the rest, under oslo's names: [`Config`] reads them
 //! and [`guide::configuration`] lists every option.
@@ -56,8 +57,9 @@
 //! - Requests a server holds: 1024 acknowledged, beyond them what the prefetch allows (2048 unless
 //!   set).
 //! - Threads of a server: `executor_threads`, 64; they start as they are needed.
-//! - Ids remembered to drop repeats: 8192 a server. Replies to a missing queue: tried for 60 s,
-//!   10,000 at a time.
+//! - Notifications a listener holds: what the prefetch allows (2048 unless set, or two batches).
+//! - Ids remembered to drop repeats: 8192 a server or listener. Replies to a missing queue: tried
+//!   for 60 s, 10,000 at a time.
 //! - Text of a compressed message: 64 MiB.
 //! - Nesting of JSON: 127 levels. Names: 255 bytes.
 //!
@@ -68,6 +70,8 @@
 //! - A request is executed at most once by one server, unless its repeat comes later than 8192
 //!   others; with [`Retry::Never`] it is published at most once, too.
 //! - A call ends by its timeout, never early, and its place is free then.
+//! - A notification is acknowledged when it was handled: what a crash interrupts comes again. One
+//!   that fails time and again is given up after ten attempts, and stops nobody else.
 //! - What is sent through one client and its clones arrives in one queue in that order.
 //! - A lost connection comes back by itself, to the next host of the URL, and what was declared
 //!   with it.
@@ -89,6 +93,7 @@
 mod broker;
 mod config;
 mod context;
+mod dedup;
 mod dialect;
 mod error;
 mod executor;
@@ -96,6 +101,7 @@ pub mod guide;
 mod ids;
 mod json;
 mod message;
+mod notify;
 mod rpc;
 mod target;
 mod timer;
@@ -112,6 +118,14 @@ pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;
 pub use leveret_engine as engine;
 pub use message::Failure;
+pub use message::priority::{InvalidPriority, Priority};
+pub use notify::driver::{NotificationDriver, Notify, TestNotifications};
+pub use notify::endpoint::{Answer, NotificationEndpoint, NotificationResult};
+pub use notify::filter::NotificationFilter;
+pub use notify::listener::{ListenerStats, NotificationListener, NotificationListenerBuilder};
+pub use notify::notification::Notification;
+pub use notify::notifier::{Notifier, NotifierBuilder};
+pub use notify::routing::Routing as NotificationRouting;
 pub use rpc::client::{Retry, RpcClient};
 pub use rpc::endpoint::Endpoint;
 pub use rpc::server::{RpcServer, RpcServerBuilder, ServerStats};

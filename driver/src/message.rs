@@ -17,6 +17,9 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind, RemoteError};
 use crate::ids::Hex32;
 
+pub(crate) mod notification;
+pub(crate) mod priority;
+
 /// A request about to be sent.
 #[derive(Debug)]
 pub(crate) struct Request<'a, A: ?Sized> {

@@ -1,9 +1,10 @@
 //! A transport: what a URL stands for. Joins engine, dialect and options, and owns what clients and
 //! servers share.
 //!
-//! One connection publishes, opened at once so that mistakes show early; one receives replies,
-//! opened by the first call; one sends replies, opened by the first server; each server listens on
-//! its own. Clones share all of them. Not here: what is sent over them (`rpc`).
+//! One connection publishes, opened at once so that mistakes show early; one sends notifications,
+//! opened by the first of them; one receives replies, opened by the first call; one sends replies,
+//! opened by the first server; each server and listener listens on its own. Clones share all of
+//! them. Not here: what is sent over them (`rpc`, `notify`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::config::{Config, DriverConfig, DriverName, Failover, LoginMethod};
 use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
+use crate::message::priority::Priority;
 use crate::target::Target;
 use crate::timer::Timer;
 use crate::url::{TransportHost, TransportUrl};
@@ -56,6 +58,8 @@ struct Shared {
     timer: Arc<Timer>,
     book: Arc<ReplyBook>,
     publishing: Arc<Publishing>,
+    /// Notifications leave on a connection of their own, so that a flood of them holds up no call.
+    notifying: OnceCell<Arc<Publishing>>,
     replies: Mutex<Option<Replies>>,
     /// The same for the transport's life, as servers try for a while to reach it.
     reply_id: OnceCell<String>,
@@ -141,6 +145,10 @@ impl Transport {
     pub async fn close(&self) -> Result<(), Error> {
         let shared = &self.shared;
         let published = shared.publishing.close().await;
+        let notified = match shared.notifying.get() {
+            Some(notifying) => notifying.close().await,
+            None => Ok(()),
+        };
         let answered = match shared.answering.get() {
             Some(answering) => answering.close().await,
             None => Ok(()),
@@ -152,7 +160,7 @@ impl Transport {
         if shared.owns_engine {
             shared.engine.stop();
         }
-        published.and(answered).and(replied)
+        published.and(notified).and(answered).and(replied)
     }
 
     /// [`close`](Self::close) for a plain thread.
@@ -217,6 +225,23 @@ impl Transport {
         let properties = kombu::properties(call_timeout);
         let refusals = call_timeout.map(|_| Arc::clone(&self.shared.book) as _);
         self.shared.publishing.road(&route, &properties, treatment, refusals).await
+    }
+
+    /// The road of a topic's notifications of one priority, its queue declared.
+    pub(crate) async fn notification_road(
+        &self,
+        target: &Target,
+        priority: Priority,
+        treatment: Treatment,
+    ) -> Result<Road, Error> {
+        let stored = self.shared.topology.notifications(target, priority)?;
+        let open = || async {
+            let config = self.connection_config("notify");
+            let packing = self.shared.config.compression.map(kombu::packing);
+            Publishing::open(&self.shared.engine, config, packing).await
+        };
+        let publishing = self.shared.notifying.get_or_try_init(open).await?;
+        publishing.stored_road(stored, &kombu::properties(None), treatment).await
     }
 
     /// The queue replies come back through, consumed from.
@@ -355,6 +380,7 @@ impl TransportBuilder {
             ids: Arc::clone(&ids),
             timer: Arc::default(),
             publishing,
+            notifying: OnceCell::new(),
             replies: Mutex::default(),
             reply_id: OnceCell::new(),
             reply_queue: Arc::default(),

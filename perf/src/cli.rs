@@ -105,6 +105,12 @@ pub(crate) enum Mode {
     RpcServer(RpcServerArgs),
     /// Call or cast as oslo.messaging's simulator does
     RpcClient(RpcClientArgs),
+    /// Hear notifications as oslo.messaging's simulator does
+    NotifyServer(NotifyServerArgs),
+    /// Hear notifications in batches of 1000, or of 5 seconds
+    BatchNotifyServer(NotifyServerArgs),
+    /// Notify as oslo.messaging's simulator does
+    NotifyClient(NotifyClientArgs),
     /// Answer calls of a measured subject; started by the suite itself, which gives the URL on
     /// standard input
     #[command(hide = true)]
@@ -149,6 +155,34 @@ pub(crate) struct RpcClientArgs {
     /// Tell the servers when this client starts and ends
     #[arg(long, value_name = "HOW")]
     pub(crate) sync: Option<Sync>,
+}
+
+/// Flags of `notify-server` and `batch-notify-server`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NotifyServerArgs {
+    /// Seconds to wait after a notification or batch; -1 goes on at once
+    #[arg(short, long, default_value_t = -1.0, allow_negative_numbers = true)]
+    pub(crate) wait_before_answer: f64,
+    /// Send every notification back once
+    #[arg(long)]
+    pub(crate) requeue: bool,
+}
+
+/// Flags of `notify-client`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NotifyClientArgs {
+    /// Client threads
+    #[arg(short = 'p', long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// Notifications each thread sends
+    #[arg(short = 'm', long, default_value_t = 1)]
+    pub(crate) messages: u64,
+    /// Seconds to wait after each; -1 goes on at once
+    #[arg(short = 'w', long, default_value_t = -1.0, allow_negative_numbers = true)]
+    pub(crate) wait_after_msg: f64,
+    /// Seconds a notification waits for the broker
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) timeout: f64,
 }
 
 /// How a client tells its servers that it starts and ends.
@@ -238,6 +272,12 @@ mod tests {
         let Some(Mode::RpcClient(client)) = cli.mode else { panic!("a client") };
         assert_eq!((client.threads, client.messages, client.wait_after_msg), (5, 100, 0.1));
         assert_eq!((client.is_cast, client.sync), (true, Some(Sync::Fanout)));
+
+        let cli = parsed("x -tp t -l 3 batch-notify-server -w -1 --requeue");
+        assert!(matches!(cli.mode, Some(Mode::BatchNotifyServer(args)) if args.requeue));
+        let cli = parsed("x -tp t notify-client -p 2 -m 10 -w 0.5 --timeout 9");
+        let Some(Mode::NotifyClient(client)) = cli.mode else { panic!("a client") };
+        assert_eq!((client.threads, client.messages, client.timeout), (2, 10, 9.0));
     }
 
     #[test]

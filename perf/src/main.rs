@@ -75,5 +75,8 @@ fn run(cli: &Cli) -> Result<()> {
         }
         Some(Mode::RpcServer(args)) => simulator::server::run(cli, args),
         Some(Mode::RpcClient(args)) => simulator::client::run(cli, args),
+        Some(Mode::NotifyServer(args)) => simulator::notify_server::run(cli, args, false),
+        Some(Mode::BatchNotifyServer(args)) => simulator::notify_server::run(cli, args, true),
+        Some(Mode::NotifyClient(args)) => simulator::notify_client::run(cli, args),
     }
 }

@@ -86,3 +86,34 @@ fn what_nobody_answers_is_counted_as_an_error() {
     let summary = &report.read()["summary"];
     assert_eq!((&summary["client"]["count"], &summary["error"]["count"]), (&0.into(), &2.into()));
 }
+
+#[test]
+fn notifications_are_heard_one_by_one_in_batches_and_again() {
+    std::thread::scope(|scope| {
+        for mode in ["notify-server", "batch-notify-server"] {
+            for more in [None, Some("--requeue")] {
+                scope.spawn(move || notifications_are_heard(mode, more));
+            }
+        }
+    });
+}
+
+fn notifications_are_heard(mode: &str, more: Option<&str>) {
+    let broker = Loopback::start(LoopbackConfig::default()).expect("a free port");
+    let name = |side: &str| format!("{side}-{mode}{}", more.unwrap_or_default());
+    let (heard, sent) = (Report::new(&name("heard")), Report::new(&name("sent")));
+    let client =
+        ["-tp", "events", "-j", sent.path(), "notify-client", "-m", "40", "--timeout", "20"];
+    ended(side(&broker, &client));
+    // Notifications wait for their listener; a batch of 40 is complete by its time alone, five
+    // seconds, and twice if all of it is sent back.
+    let arguments = ["-tp", "events", "-l", "18", "-j", heard.path(), mode];
+    let arguments: Vec<&str> = arguments.into_iter().chain(more).collect();
+    ended(side(&broker, &arguments));
+    let sent = sent.read();
+    assert_eq!(sent["summary"]["client"]["count"], 40, "{mode} {more:?}");
+    assert_eq!(sent["summary"]["error"]["count"], 0);
+    let heard = heard.read();
+    assert_eq!(heard["summary"]["count"], 40, "{mode} {more:?}");
+    assert!(heard["summary"]["latency"].as_f64().expect("a number") > 0.0);
+}

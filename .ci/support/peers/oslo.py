@@ -35,6 +35,16 @@ def arguments(description):
 
 def transport(args, **more):
     """An RPC transport as the arguments ask for it."""
+    return oslo_messaging.get_rpc_transport(configuration(args), args.url, **more)
+
+
+def notification_transport(args):
+    """A notification transport as the arguments ask for it."""
+    return oslo_messaging.get_notification_transport(configuration(args), args.url)
+
+
+def configuration(args):
+    """The options the arguments set, and nothing else."""
     logging.basicConfig(level=logging.DEBUG if args.verbose else logging.WARNING)
     conf = cfg.ConfigOpts()
     conf([], project='peer', prog='peer', default_config_files=[])
@@ -50,7 +60,7 @@ def transport(args, **more):
         lockutils.set_defaults(args.lock_path)
     if args.exchange:
         oslo_messaging.set_transport_defaults(args.exchange)
-    return oslo_messaging.get_rpc_transport(conf, args.url, **more)
+    return conf
 
 
 def literal(text):

@@ -115,6 +115,11 @@ impl Peer {
         let _ = self.python.wait();
     }
 
+    /// Closes the peer's input: it finishes, and may print last lines.
+    pub fn close_input(&mut self) {
+        drop(self.stdin.take());
+    }
+
     /// Ends the peer the orderly way, by closing its input, and waits for it.
     pub fn stop(mut self) {
         drop(self.stdin.take());

@@ -76,11 +76,12 @@ const HOUSES: &[House] = &[
             Room("dialect", PLAIN),
             Room("broker", PLAIN),
             // what both joiners stand on
+            Room("dedup", PLAIN),
             Room("executor", PLAIN),
             Room("transport", &["dialect", "broker", "executor", "timer", "+"]),
             // joiners, which do not meet either
-            Room("rpc", &["transport", "executor", "timer", "dialect", "broker", "+"]),
-            Room("notify", &["transport", "executor", "timer", "dialect", "broker", "+"]),
+            Room("rpc", &["transport", "executor", "dedup", "timer", "dialect", "broker", "+"]),
+            Room("notify", &["transport", "executor", "dedup", "timer", "dialect", "broker", "+"]),
             Room("guide", ALL),
             Room("bin", ALL),
             Room("lib", ALL),

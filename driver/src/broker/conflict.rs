@@ -47,7 +47,8 @@ fn refuses_transient(error: &engine::Error) -> bool {
 
 /// The exchange to declare instead, if there is one.
 pub(super) fn other_exchange(error: &engine::Error, exchange: &Exchange) -> Option<Exchange> {
-    let is_milder = exchange.durable && differing(error) == Some("durable");
+    let is_exchange = error.to_string().contains("for exchange");
+    let is_milder = exchange.durable && is_exchange && differing(error) == Some("durable");
     is_milder.then(|| Exchange { durable: false, ..exchange.clone() })
 }
 

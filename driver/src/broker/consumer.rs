@@ -3,6 +3,8 @@
 //! Listeners share no connection with each other or with publishers, so that one that is slow or a
 //! broker that blocks publishers holds up nobody else.
 
+use std::collections::HashSet;
+
 use leveret_engine::{
     Channel, ChannelOptions, Connection, ConnectionConfig, Consume, ConsumerHandle, DeliverySink,
     Engine, QueueBind,
@@ -33,7 +35,7 @@ impl Tags {
 
 impl Listening {
     /// Connects, declares everything, then consumes, each queue into the sink that `sink` makes for
-    /// it.
+    /// it; a queue with several bindings is named by several subscriptions and consumed once.
     pub(crate) async fn open(
         engine: &Engine,
         config: ConnectionConfig,
@@ -49,7 +51,11 @@ impl Listening {
         }
         let mut tags = Tags::default();
         let mut consumers = Vec::new();
+        let mut consumed = HashSet::new();
         for subscription in subscriptions {
+            if !consumed.insert(&subscription.queue.name) {
+                continue;
+            }
             let mut consume = Consume::from_queue(subscription.queue.name.clone());
             consume.consumer_tag = tags.next();
             consume.arguments = declare::table(&subscription.queue.consuming);

@@ -64,13 +64,24 @@ pub(crate) fn refused(outcome: Outcome) -> Error {
     }
 }
 
+/// A refusal of what a server or listener declares is an error of its own.
+pub(crate) fn unservable(error: Error, what: impl std::fmt::Display) -> Error {
+    let is_refusal = std::error::Error::source(&error)
+        .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>())
+        .is_some_and(|cause| cause.kind() == leveret_engine::ErrorKind::ChannelClosed);
+    if !is_refusal && error.kind() != ErrorKind::MessageDeliveryFailure {
+        return error;
+    }
+    Error::new(ErrorKind::ServerListenError, format!("cannot listen at {what}: {error}"))
+        .with_cause(error)
+}
+
 /// The error of everything that goes on after the end.
 pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::Closed, "the transport was closed")
 }
 
-/// What a body says it is compressed with (kombu's header). Most messages have no headers, and
-/// nothing is looked for then.
+/// What a body says it is compressed with (kombu's header).
 pub(crate) fn compression<'a>(properties: &PropertiesView<'a>) -> Option<&'a str> {
     let table = properties.headers.as_ref()?;
     table.get("compression").and_then(|value| value.as_str())

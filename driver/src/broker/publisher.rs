@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use super::{declare, failed, refused};
 use crate::error::{self, Error, ErrorKind};
-use crate::target::entity::{Exchange, Packing, Route};
+use crate::target::entity::{Exchange, Packing, Route, Subscription};
 
 /// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
 /// draws the line in the same place.
@@ -36,9 +36,24 @@ pub(crate) struct Publishing {
     declaring: Channel,
     /// For exchanges that may vanish.
     transient: OnceCell<Channel>,
-    declared: Mutex<HashSet<String>>,
+    declared: Mutex<Declared>,
     refused: AtomicU64,
     packing: Option<Packing>,
+}
+
+/// What this connection has declared, by name.
+#[derive(Default)]
+struct Declared {
+    exchanges: HashSet<String>,
+    queues: HashSet<String>,
+}
+
+/// What has to be there before a message is published.
+#[derive(Clone)]
+enum Needed {
+    Exchange(Exchange),
+    /// A queue too, so that the message is kept though nobody consumes yet.
+    Queue(Box<Subscription>),
 }
 
 /// A rendered way to one exchange and routing key, with fixed properties.
@@ -56,10 +71,10 @@ enum Unwatched {
     Reported(Reporting),
 }
 
-/// An exchange that is declared again when it has gone.
+/// What is declared again when it has gone.
 struct Vanishing {
     publishing: Arc<Publishing>,
-    exchange: Exchange,
+    needed: Needed,
 }
 
 /// How messages of a road are to be treated.
@@ -109,18 +124,46 @@ impl Publishing {
         let Some(exchange) = &route.exchange else {
             return self.default_road(&route.routing_key, properties, treatment, refusals);
         };
-        self.declare(exchange).await?;
+        let needed = Needed::Exchange(exchange.clone());
+        self.declared_road(needed, &route.routing_key, properties, treatment, refusals).await
+    }
+
+    /// The road into the queue of a subscription, which is declared with its binding.
+    pub(crate) async fn stored_road(
+        self: &Arc<Self>,
+        subscription: Subscription,
+        properties: &Properties,
+        treatment: Treatment,
+    ) -> Result<Road, Error> {
+        let Some((_, routing_key)) = &subscription.binding else {
+            return self.default_road(&subscription.queue.name, properties, treatment, None);
+        };
+        let routing_key = routing_key.clone();
+        let needed = Needed::Queue(Box::new(subscription));
+        self.declared_road(needed, &routing_key, properties, treatment, None).await
+    }
+
+    async fn declared_road(
+        self: &Arc<Self>,
+        needed: Needed,
+        routing_key: &str,
+        properties: &Properties,
+        treatment: Treatment,
+        refusals: Option<Arc<dyn RefusalSink>>,
+    ) -> Result<Road, Error> {
+        self.declare(&needed).await?;
+        let exchange = needed.exchange();
         let channel = if exchange.auto_delete {
             let open = || self.connection.open_channel(ChannelOptions::default());
             self.transient.get_or_try_init(open).await.map_err(failed)?
         } else {
             &self.permanent
         };
-        let vanishing = exchange.auto_delete.then(|| {
-            Arc::new(Vanishing { publishing: Arc::clone(self), exchange: exchange.clone() })
-        });
+        let vanishing = exchange
+            .auto_delete
+            .then(|| Arc::new(Vanishing { publishing: Arc::clone(self), needed: needed.clone() }));
         let refusals = refusals.or_else(|| vanishing.clone().map(|vanishing| vanishing as _));
-        let names = (exchange.name.as_str(), route.routing_key.as_str());
+        let names = (exchange.name.as_str(), routing_key);
         let road = self.render(channel, names, properties, treatment, refusals)?;
         Ok(Road { vanishing, ..road })
     }
@@ -157,21 +200,24 @@ impl Publishing {
         Ok(Road { packing: self.packing, ..road })
     }
 
-    async fn declare(&self, exchange: &Exchange) -> Result<(), Error> {
-        if self.declared().contains(&exchange.name) {
+    async fn declare(&self, needed: &Needed) -> Result<(), Error> {
+        if self.declared().holds(needed) {
             return Ok(());
         }
-        declare::exchange(&self.declaring, exchange).await?;
-        self.declared().insert(exchange.name.clone());
+        match needed {
+            Needed::Exchange(exchange) => declare::exchange(&self.declaring, exchange).await?,
+            Needed::Queue(stored) => declare::subscription(&self.declaring, stored).await?,
+        }
+        self.declared().insert(needed);
         Ok(())
     }
 
-    async fn declare_again(&self, exchange: &Exchange) -> Result<(), Error> {
-        self.declared().remove(&exchange.name);
-        self.declare(exchange).await
+    async fn declare_again(&self, needed: &Needed) -> Result<(), Error> {
+        self.declared().remove(needed);
+        self.declare(needed).await
     }
 
-    fn declared(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+    fn declared(&self) -> std::sync::MutexGuard<'_, Declared> {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -188,6 +234,43 @@ impl Publishing {
     /// How often the connection was lost.
     pub(crate) fn reconnects(&self) -> u64 {
         self.connection.reconnects()
+    }
+}
+
+impl Needed {
+    fn exchange(&self) -> &Exchange {
+        match self {
+            Self::Exchange(exchange) => exchange,
+            Self::Queue(stored) => {
+                &stored.binding.as_ref().expect("only a bound queue is needed").0
+            }
+        }
+    }
+}
+
+impl Declared {
+    /// An exchange that went took its bindings along, so a queue counts only with its exchange.
+    fn holds(&self, needed: &Needed) -> bool {
+        self.exchanges.contains(&needed.exchange().name)
+            && match needed {
+                Needed::Exchange(_) => true,
+                Needed::Queue(stored) => self.queues.contains(&stored.queue.name),
+            }
+    }
+
+    fn insert(&mut self, needed: &Needed) {
+        let exchange = &needed.exchange().name;
+        self.exchanges.insert(exchange.clone());
+        if let Needed::Queue(stored) = needed {
+            self.queues.insert(stored.queue.name.clone());
+        }
+    }
+
+    fn remove(&mut self, needed: &Needed) {
+        self.exchanges.remove(&needed.exchange().name);
+        if let Needed::Queue(stored) = needed {
+            self.queues.remove(&stored.queue.name);
+        }
     }
 }
 
@@ -229,7 +312,7 @@ impl Road {
         let Some(vanishing) = self.vanishing.as_ref().filter(|_| is_gone(&outcome)) else {
             return Err(refused(outcome));
         };
-        vanishing.publishing.declare_again(&vanishing.exchange).await?;
+        vanishing.publishing.declare_again(&vanishing.needed).await?;
         let outcome = self.send(&self.publisher, timeout, body).await?.await;
         if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
     }
@@ -245,7 +328,7 @@ impl Road {
         let packed = self.packed(body);
         let body = packed.as_ref().unwrap_or(body);
         if let Some(vanishing) = &self.vanishing {
-            vanishing.publishing.declare(&vanishing.exchange).await?;
+            vanishing.publishing.declare(&vanishing.needed).await?;
         }
         match &self.unwatched {
             Unwatched::Counted(publisher) => self.send(publisher, timeout, body).await.map(drop),
@@ -303,7 +386,7 @@ impl RefusalSink for Vanishing {
     fn refused(&self, _cookie: u64, outcome: Outcome) {
         self.publishing.refused.fetch_add(1, Ordering::Relaxed);
         if is_gone(&outcome) {
-            self.publishing.declared().remove(&self.exchange.name);
+            self.publishing.declared().remove(&self.needed);
         }
     }
 }

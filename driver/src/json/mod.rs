@@ -12,7 +12,7 @@ mod number;
 mod read;
 mod writer;
 
-pub(crate) use escape::push_text;
+pub(crate) use escape::{push_text, quote};
 pub(crate) use number::push_unsigned;
 pub(crate) use read::{ReadError, from_slice, read, unescape_into};
 pub(crate) use writer::{WriteError, write};

@@ -1,12 +1,11 @@
 //! Calls, casts and servers: joins a dialect with the broker's side and with user code.
 //!
 //! The client's half is `client`, `call`, `cast`, `replies`; the server's is `server`,
-//! `dispatcher`, `endpoint`, `dedup`, `monitor`, `answering`. The two halves meet only on the wire.
+//! `dispatcher`, `endpoint`, `monitor`, `serving`. The two halves meet only on the wire.
 
 mod call;
 mod cast;
 pub(crate) mod client;
-mod dedup;
 mod dispatcher;
 pub(crate) mod endpoint;
 mod monitor;

@@ -10,7 +10,7 @@ use leveret_engine::{DeliverySink, block_on};
 use super::dispatcher::Dispatcher;
 use super::endpoint::Endpoint;
 use super::serving::{RequestSink, Serving};
-use crate::broker::Listening;
+use crate::broker::{self, Listening};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::target::Target;
@@ -170,7 +170,7 @@ impl RpcServerBuilder {
         let engine = transport.engine();
         let config = transport.connection_config("server");
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
-        let listening = listening.map_err(|error| refused(error, &target))?;
+        let listening = listening.map_err(|error| broker::unservable(error, &target))?;
         Ok(RpcServer { listening, serving, fanout_queue, local, is_stopped: Mutex::new(false) })
     }
 
@@ -181,18 +181,6 @@ impl RpcServerBuilder {
     pub fn start_blocking(self) -> Result<RpcServer, Error> {
         block_on(self.start())
     }
-}
-
-/// A refusal of what was declared is the server's own error.
-fn refused(error: Error, target: &Target) -> Error {
-    let is_refusal = std::error::Error::source(&error)
-        .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>())
-        .is_some_and(|cause| cause.kind() == leveret_engine::ErrorKind::ChannelClosed);
-    if !is_refusal && error.kind() != ErrorKind::MessageDeliveryFailure {
-        return error;
-    }
-    Error::new(ErrorKind::ServerListenError, format!("cannot listen at {target}: {error}"))
-        .with_cause(error)
 }
 
 impl std::fmt::Debug for RpcServer {

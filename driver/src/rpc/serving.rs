@@ -16,12 +16,12 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use leveret_engine::{Body, Delivery, DeliverySink, Disposition, block_on};
 use serde_json::value::RawValue;
 
-use super::dedup::Dedup;
 use super::dispatcher::Dispatcher;
 use super::endpoint::{Answerable, Answered, Method};
 use super::monitor::Heartbeat;
 use super::server::ServerStats;
 use crate::broker;
+use crate::dedup::Dedup;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::{Executor, InFlight, Workers};
 use crate::ids::Hex32;

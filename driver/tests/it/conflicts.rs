@@ -41,6 +41,12 @@ fn whoever_finds_an_exchange_that_is_not_durable_follows() {
         let other = server(&first, "second", "s", &Notes::default()).await;
         assert_eq!(echo(&client(&first, "second"), json!(1)).await, 1);
         other.wait().await.unwrap();
+        // A queue that differs while its exchange does not is no such case.
+        let elsewhere = first.config().clone().with_control_exchange("elsewhere");
+        let elsewhere = Transport::builder(&url).config(elsewhere).connect().await.unwrap();
+        start(&elsewhere, "t").await.unwrap();
+        let options = "amqp_durable_queues=true&control_exchange=new";
+        refused(&url, options, &["`durable` differs", "for queue 't'"]).await;
         let quorum = "rabbit_quorum_queue=true";
         refused(&url, quorum, &["`durable` differs", "rabbit_quorum_queue"]).await;
     });

@@ -7,6 +7,9 @@
 
 mod bad_input;
 mod conflicts;
+mod functional;
+mod notify;
+mod notify_python;
 mod options;
 mod python_client;
 mod python_config;

@@ -29,6 +29,8 @@ macro_rules! on_every_broker {
     };
 }
 
+pub(crate) use on_every_broker;
+
 on_every_broker! {
     a_call_returns_what_the_method_returns
     casts_reach_one_server_and_fanouts_all

@@ -32,19 +32,19 @@ struct SyncArgs<'a> {
 }
 
 /// What one thread notes.
-struct Collectors {
-    sent: Arc<Collector>,
-    failed: Arc<Collector>,
+pub(super) struct Collectors {
+    pub(super) sent: Arc<Collector>,
+    pub(super) failed: Arc<Collector>,
     returned: Arc<Collector>,
 }
 
 impl Collectors {
-    fn of_thread(n: usize) -> Self {
+    pub(super) fn of_thread(n: usize) -> Self {
         let new = |label: &str| Arc::new(Collector::new(format!("{label}_{n}")));
         Self { sent: new("client"), failed: new("error"), returned: new("round_trip") }
     }
 
-    fn all(&self) -> [Arc<Collector>; 3] {
+    pub(super) fn all(&self) -> [Arc<Collector>; 3] {
         [&self.sent, &self.failed, &self.returned].map(Arc::clone)
     }
 }
@@ -78,7 +78,7 @@ pub(crate) fn run(cli: &Cli, args: &RpcClientArgs) -> Result<()> {
     });
     std::thread::sleep(Duration::try_from_secs_f64(args.exit_wait).unwrap_or_default());
     monitor.stop();
-    report(cli, args, &collectors)
+    report(cli, !(args.is_cast || args.is_fanout), &collectors)
 }
 
 /// A client of one `topic.server` target.
@@ -166,7 +166,7 @@ fn tell(sync: &Option<(Sync, SyncMessage)>, clients: &[RpcClient], method: &str)
 }
 
 /// Prints the summaries and writes the JSON.
-fn report(cli: &Cli, args: &RpcClientArgs, collectors: &[Collectors]) -> Result<()> {
+pub(super) fn report(cli: &Cli, calls: bool, collectors: &[Collectors]) -> Result<()> {
     let sum = |which: fn(&Collectors) -> &Arc<Collector>| {
         let points: Vec<_> = collectors.iter().flat_map(|one| which(one).series()).collect();
         summary::sum_up(&points)
@@ -176,7 +176,6 @@ fn report(cli: &Cli, args: &RpcClientArgs, collectors: &[Collectors]) -> Result<
     let round_trip = sum(|one| &one.returned);
     summary::print_summary("client", &client);
     summary::print_summary("error", &error);
-    let calls = !(args.is_cast || args.is_fanout);
     if calls {
         summary::print_summary("round-trip", &round_trip);
     }

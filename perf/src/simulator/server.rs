@@ -7,19 +7,16 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use leveret::{Context, Endpoint, Failure, RpcServer, Target};
 use serde::Deserialize;
 
 use super::collector::Collector;
 use super::message::{Message, SyncMessage};
-use super::monitor::Monitor;
-use super::summary;
+use super::serving;
 use crate::cli::{Cli, RpcServerArgs};
 use crate::{clock, sys};
 
-/// How often the end is looked for.
-const LOOK: Duration = Duration::from_millis(100);
 /// How long a server stays after its last client is done.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -67,22 +64,14 @@ pub(crate) fn run(cli: &Cli, args: &RpcServerArgs) -> Result<()> {
     let pause = Duration::try_from_secs_f64(args.wait_before_answer).ok();
     let endpoint = endpoint(Arc::clone(&collector), Arc::clone(&clients), pause);
     let server = RpcServer::builder(&transport, target).endpoint(endpoint).start_blocking()?;
-    let monitor = Monitor::start(vec![Arc::clone(&collector)])?;
-    wait_for_the_end(cli.simulator.limit_seconds, &clients);
-    // A broker that is gone cannot agree to our leaving; what was counted is reported all the same.
-    let stopped = server.wait_blocking();
-    monitor.stop();
-    if let Err(error) = stopped {
-        summary::complain("the server did not take its leave", &error);
-    }
-
-    let summary = summary::sum_up(&collector.series());
-    summary::print_summary("server", &summary);
-    if let Some(path) = &cli.json {
-        let value = serde_json::to_value(summary).context("figures are plain data")?;
-        summary::write_json(path, &[&collector], &value)?;
-    }
-    Ok(())
+    let is_done = || {
+        let all_done = clients.lock().expect("nothing panics under it").all_done();
+        if all_done {
+            std::thread::sleep(LINGER);
+        }
+        all_done
+    };
+    serving::last(cli, &collector, is_done, || server.wait_blocking())
 }
 
 fn endpoint(
@@ -109,18 +98,6 @@ fn endpoint(
             clients.lock().expect("nothing panics under it").done(&args.message.id);
             Ok::<_, Failure>(())
         })
-}
-
-fn wait_for_the_end(limit_seconds: Option<f64>, clients: &Mutex<Clients>) {
-    let start = clock::now();
-    let limit = limit_seconds.and_then(|limit| Duration::try_from_secs_f64(limit).ok());
-    while !sys::asked_to_stop() && limit.is_none_or(|limit| start.elapsed() < limit) {
-        if clients.lock().expect("nothing panics under it").all_done() {
-            std::thread::sleep(LINGER);
-            return;
-        }
-        std::thread::sleep(LOOK);
-    }
 }
 
 #[cfg(test)]

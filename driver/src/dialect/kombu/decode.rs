@@ -13,17 +13,19 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::notification::notification_key;
 use super::{CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, failure};
 use crate::dialect::DecodeError;
 use crate::json::{self, ReadError};
+use crate::message::notification::IncomingNotification;
 use crate::message::{IncomingReply, IncomingRequest};
 use crate::version::Version;
 
 /// Buffers that decoding unescapes and repairs into.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    payload: Vec<u8>,
-    repaired: Vec<u8>,
+    pub(super) payload: Vec<u8>,
+    pub(super) repaired: Vec<u8>,
 }
 
 thread_local! {
@@ -78,7 +80,10 @@ pub(crate) fn decode_reply<'a>(
 }
 
 /// The payload's text: what is in the envelope, or the whole body of a message without one.
-fn open_envelope<'a>(body: &'a [u8], payload: &'a mut Vec<u8>) -> Result<&'a [u8], DecodeError> {
+pub(super) fn open_envelope<'a>(
+    body: &'a [u8],
+    payload: &'a mut Vec<u8>,
+) -> Result<&'a [u8], DecodeError> {
     payload.clear();
     let content =
         body.strip_prefix(ENVELOPE_OPEN).and_then(|rest| rest.strip_suffix(ENVELOPE_CLOSE));
@@ -139,6 +144,7 @@ macro_rules! by_key {
 
 by_key!(Envelope, "an object", Envelope::default(), envelope_key);
 by_key!(IncomingRequest<'de>, "an object", IncomingRequest::default(), request_key);
+by_key!(IncomingNotification<'de>, "an object", IncomingNotification::default(), notification_key);
 by_key!(
     ReplyParts<'de>,
     "an object",
@@ -216,7 +222,7 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A string or null where that is the rule; anything else as its JSON text, to be refused where it
 /// is used.
-struct Lenient<'a>(Option<Cow<'a, str>>);
+pub(super) struct Lenient<'a>(pub(super) Option<Cow<'a, str>>);
 
 impl<'de> Deserialize<'de> for Lenient<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

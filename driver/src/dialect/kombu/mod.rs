@@ -1,20 +1,23 @@
 //! The wire of oslo.messaging's `rabbit` driver: JSON in a JSON string, ids inside, plain topic
 //! exchanges.
 //!
-//! `envelope` writes bodies, `decode` reads them, `peek` finds the id of a reply without reading
-//! it, `failure` holds exceptions, `compression` packs bodies, `topology` names exchanges and
-//! queues. The `pika` dialect is to have the same rooms.
+//! `envelope` writes requests and replies, `notification` notifications, `decode` reads bodies,
+//! `peek` finds the id of a reply without reading it, `failure` holds exceptions, `compression`
+//! packs bodies, `topology` names exchanges and queues. The `pika` dialect is to have the same
+//! rooms.
 
 mod compression;
 mod decode;
 mod envelope;
 mod failure;
+mod notification;
 mod peek;
 mod topology;
 
 pub(crate) use compression::{packing, unpack};
 pub(crate) use decode::{Scratch, check_content, decode_reply, decode_request};
 pub(crate) use envelope::{encode_reply, encode_request, properties, renew_unique_id};
+pub(crate) use notification::{decode_notification, encode_notification};
 pub(crate) use peek::{TAIL_BYTES, is_enveloped, peek_reply};
 pub(crate) use topology::{REPLY_PREFIX, Topology};
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::config::{EntityOptions, QueueProfile};
 use crate::error::Error;
+use crate::message::priority::Priority;
 use crate::target::Target;
 use crate::target::entity::{
     Argument, Exchange, Queue, Route, STREAM_LAST, STREAM_OFFSET, Subscription,
@@ -79,6 +80,41 @@ impl Topology {
         let exchange = std::iter::once(target.exchange().unwrap_or_default());
         check_names(target, exchange.chain(all.iter().map(|one| one.queue.name.as_str())))?;
         Ok(all)
+    }
+
+    /// The queue of a topic's notifications of one priority, as its notifiers and its listeners
+    /// declare it: so that a notification is kept while nobody listens.
+    pub(crate) fn notifications(
+        &self,
+        target: &Target,
+        priority: Priority,
+    ) -> Result<Subscription, Error> {
+        let name = format!("{}.{priority}", target.sendable()?);
+        self.listened(target, name.clone(), name)
+    }
+
+    /// What one of a pool's listeners listens to: the pool's own queue, which gets a copy of the
+    /// topic's notifications of this priority.
+    pub(crate) fn pooled_notifications(
+        &self,
+        target: &Target,
+        priority: Priority,
+        pool: &str,
+    ) -> Result<Subscription, Error> {
+        let routing_key = format!("{}.{priority}", target.sendable()?);
+        self.listened(target, pool.to_owned(), routing_key)
+    }
+
+    fn listened(
+        &self,
+        target: &Target,
+        queue: String,
+        routing_key: String,
+    ) -> Result<Subscription, Error> {
+        let exchange = self.exchange(target);
+        check_names(target, [exchange.name.as_str(), &queue, &routing_key].into_iter())?;
+        let binding = Some((exchange, routing_key));
+        Ok(Subscription { queue: self.permanent_queue(queue), binding })
     }
 
     /// What a server listens to besides, under [`QueueProfile::LocalRandom`]: requests to its topic

@@ -120,6 +120,23 @@ fn mirrored_queues_and_their_consumers_are_marked() {
 }
 
 #[test]
+fn notifications_wait_in_a_queue_of_topic_and_priority() {
+    let topology = with(|entities| entities.durable = true);
+    let target = Target::new("notifications");
+    let stored = topology.notifications(&target, Priority::Info).unwrap();
+    let (exchange, key) = stored.binding.unwrap();
+    assert_eq!((exchange.name.as_str(), exchange.kind), ("openstack", "topic"));
+    assert_eq!(stored.queue.name, "notifications.info");
+    assert_eq!(key, "notifications.info");
+    assert!(exchange.durable && stored.queue.durable && stored.queue.arguments.is_empty());
+    let nova = target.with_exchange("nova");
+    let pooled = topology.pooled_notifications(&nova, Priority::Error, "pool").unwrap();
+    let (exchange, key) = pooled.binding.unwrap();
+    assert_eq!((exchange.name.as_str(), key.as_str()), ("nova", "notifications.error"));
+    assert_eq!(pooled.queue.name, "pool", "the pool's name, verbatim");
+}
+
+#[test]
 fn local_requests_have_an_exchange_for_each_topic() {
     let topology = with(|entities| entities.profile = QueueProfile::LocalRandom);
     let target = Target::new("t").with_server("s");

@@ -1,4 +1,4 @@
-//! Remembers the requests a server has seen, so that a repeated one is not executed twice.
+//! Remembers what a server or listener has seen, so that a repeat is not executed twice.
 //!
 //! A sender that lost its connection before the confirm sends the same `_unique_id` again. Bounded:
 //! the last [`WINDOW`] ids; a repeat that comes later than that is executed. oslo keeps 16, which
@@ -13,7 +13,7 @@ use crate::ids::Hex32;
 /// Ids remembered: at 16 bytes, twice, about 300 KiB with the tables around them.
 const WINDOW: usize = 8192;
 
-/// The last ids a server has seen.
+/// The last ids seen.
 #[derive(Debug)]
 pub(crate) struct Dedup {
     seen: Mutex<Seen>,
@@ -46,6 +46,12 @@ impl Dedup {
         true
     }
 
+    /// Whether this id was remembered, and not pushed out since.
+    pub(crate) fn knows(&self, unique_id: &str) -> bool {
+        let id = self.condensed(unique_id);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).ids.contains(&id)
+    }
+
     /// 128 bits of an id: its own digits as oslo makes them, a keyed hash of anything else.
     fn condensed(&self, unique_id: &str) -> u128 {
         if Hex32::from_digits(unique_id.as_bytes()).is_some() {
@@ -65,6 +71,7 @@ mod tests {
         let dedup = Dedup::new();
         let id = |number: usize| format!("{number:032x}");
         assert!((0..WINDOW).all(|number| dedup.is_first(&id(number))));
+        assert!(dedup.knows(&id(0)) && !dedup.knows(&id(WINDOW)));
         assert!(!dedup.is_first(&id(0)) && !dedup.is_first(&id(WINDOW - 1)));
         assert!(dedup.is_first(&id(WINDOW)), "a new one pushes the oldest out");
         assert!(dedup.is_first(&id(0)), "forgotten");

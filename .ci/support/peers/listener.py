@@ -1,0 +1,87 @@
+"""An oslo.messaging notification listener that tells what it heard.
+
+Prints `ready` once it consumes. A line with a number asks for what was heard, once that many were;
+the answer is a list of {"priority", "ctxt", "publisher_id", "event_type", "payload", "metadata"},
+or of lists of them with --batch-size. --requeue N sends the first N back.
+"""
+import json
+import sys
+import threading
+
+import oslo_messaging
+
+import oslo
+
+PRIORITIES = ('audit', 'debug', 'info', 'warn', 'error', 'critical', 'sample')
+
+
+class Heard:
+    """What endpoints were given, and how many more of it they refuse."""
+
+    def __init__(self, requeue):
+        self._changed = threading.Condition()
+        self._all = []
+        self._requeue = requeue
+
+    def add(self, what):
+        with self._changed:
+            if self._requeue > 0:
+                self._requeue -= 1
+                return oslo_messaging.NotificationResult.REQUEUE
+            self._all.append(what)
+            self._changed.notify_all()
+            return oslo_messaging.NotificationResult.HANDLED
+
+    def take(self, count):
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._all) >= count, timeout=30)
+            heard, self._all = self._all, []
+            return heard
+
+
+def endpoint(heard, batches):
+    """An object with a method for each priority."""
+    class Endpoint:
+        pass
+
+    def single(priority):
+        def method(self, ctxt, publisher_id, event_type, payload, metadata):
+            return heard.add({'priority': priority, 'ctxt': ctxt, 'publisher_id': publisher_id,
+                              'event_type': event_type, 'payload': payload, 'metadata': metadata})
+        return method
+
+    def batch(priority):
+        return lambda self, messages: heard.add([dict(one, priority=priority) for one in messages])
+
+    for priority in PRIORITIES:
+        setattr(Endpoint, priority, (batch if batches else single)(priority))
+    return Endpoint()
+
+
+def main():
+    parser = oslo.arguments(__doc__)
+    parser.add_argument('--topic', action='append', required=True)
+    parser.add_argument('--pool')
+    parser.add_argument('--requeue', type=int, default=0)
+    parser.add_argument('--batch-size', type=int)
+    args = parser.parse_args()
+    transport = oslo.notification_transport(args)
+    targets = [oslo_messaging.Target(topic=topic) for topic in args.topic]
+    heard = Heard(args.requeue)
+    offered = [endpoint(heard, args.batch_size is not None)]
+    common = {'executor': 'threading', 'allow_requeue': args.requeue > 0, 'pool': args.pool}
+    if args.batch_size is None:
+        listener = oslo_messaging.get_notification_listener(
+            transport, targets, offered, **common)
+    else:
+        listener = oslo_messaging.get_batch_notification_listener(
+            transport, targets, offered, batch_size=args.batch_size, batch_timeout=1, **common)
+    listener.start()
+    oslo.say('ready')
+    for line in sys.stdin:
+        oslo.say(json.dumps(heard.take(int(line))))
+    oslo.leave()
+
+
+if __name__ == '__main__':
+    main()

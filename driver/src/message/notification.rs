@@ -1,0 +1,35 @@
+//! Notifications as such, whatever their bytes.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::priority::Priority;
+use crate::context::Context;
+use crate::ids::Hex32;
+
+/// A notification about to be sent.
+#[derive(Debug)]
+pub(crate) struct OutgoingNotification<'a, P: ?Sized> {
+    pub(crate) message_id: &'a str,
+    pub(crate) publisher_id: &'a str,
+    pub(crate) event_type: &'a str,
+    pub(crate) priority: Priority,
+    pub(crate) payload: &'a P,
+    pub(crate) timestamp: &'a str,
+    pub(crate) unique_id: Hex32,
+    pub(crate) context: &'a Context,
+}
+
+/// A notification as received.
+#[derive(Debug, Default)]
+pub(crate) struct IncomingNotification<'a> {
+    pub(crate) message_id: Option<Cow<'a, str>>,
+    pub(crate) publisher_id: Option<Cow<'a, str>>,
+    pub(crate) event_type: Option<Cow<'a, str>>,
+    pub(crate) priority: Option<Cow<'a, str>>,
+    pub(crate) payload: Option<&'a RawValue>,
+    pub(crate) timestamp: Option<Cow<'a, str>>,
+    pub(crate) unique_id: Option<Cow<'a, str>>,
+    pub(crate) context: Context,
+}

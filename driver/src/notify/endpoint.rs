@@ -1,0 +1,258 @@
+//! What a listener's user provides: functions for priorities, for one notification or a batch at a
+//! time.
+//!
+//! Types are erased here once. A payload that does not fit, an error and a panic are failures; a
+//! failure asks for the notification again, as in oslo. Not here: who is asked in which order
+//! (`intake`).
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::de::DeserializeOwned;
+
+use super::filter::NotificationFilter;
+use super::notification::{Notification, Received};
+use crate::executor::unwinding::{caught, caught_async};
+use crate::message::priority::Priority;
+
+/// What became of a notification, as an endpoint sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotificationResult {
+    /// It is done with.
+    Handled,
+    /// It goes back to its queue, if the listener allows that; else it counts as handled.
+    Requeue,
+}
+
+/// What an endpoint may return: nothing, a [`NotificationResult`], or a `Result` of either, whose
+/// error counts as a failure.
+pub trait Answer: private::Sealed {
+    #[doc(hidden)]
+    fn verdict(self) -> Verdict;
+}
+
+/// What an endpoint came to.
+#[doc(hidden)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Handled,
+    Requeue,
+    Failed(String),
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl Sealed for super::NotificationResult {}
+    impl<T: super::Answer, E> Sealed for Result<T, E> {}
+}
+
+impl Answer for () {
+    fn verdict(self) -> Verdict {
+        Verdict::Handled
+    }
+}
+
+impl Answer for NotificationResult {
+    fn verdict(self) -> Verdict {
+        match self {
+            Self::Handled => Verdict::Handled,
+            Self::Requeue => Verdict::Requeue,
+        }
+    }
+}
+
+impl<T: Answer, E: fmt::Display> Answer for Result<T, E> {
+    fn verdict(self) -> Verdict {
+        self.map_or_else(|error| Verdict::Failed(error.to_string()), Answer::verdict)
+    }
+}
+
+/// Functions that a [`NotificationListener`](crate::NotificationListener) calls with what comes.
+///
+/// A listener subscribes to the priorities that some endpoint has a function for.
+///
+/// ```
+/// use leveret::{Notification, NotificationEndpoint, NotificationResult, Priority};
+/// use serde_json::Value;
+///
+/// let endpoint = NotificationEndpoint::new()
+///     .info(|notification: Notification| println!("{}", notification.event_type))
+///     .error(|notification: Notification<Value>| match notification.payload["retry"].as_bool() {
+///         Some(true) => NotificationResult::Requeue,
+///         _ => NotificationResult::Handled,
+///     })
+///     .on_batch(Priority::Sample, |samples: Vec<Notification<f64>>| {
+///         println!("{} samples", samples.len());
+///     });
+/// ```
+///
+/// The payload is whatever type serde can read, `serde_json::Value` for whatever comes.
+#[derive(Default)]
+pub struct NotificationEndpoint {
+    filter: Option<NotificationFilter>,
+    functions: Vec<(Priority, Function)>,
+}
+
+/// One function, its types erased.
+pub(super) struct Function {
+    /// Gets all notifications of a batch at once.
+    pub(super) takes_batch: bool,
+    pub(super) run: Run,
+}
+
+type Run = Box<dyn Fn(&[&Received]) -> Running + Send + Sync>;
+
+/// A function that has returned, or its future.
+pub(super) enum Running {
+    Done(Verdict),
+    Awaited(Pin<Box<dyn Future<Output = Verdict> + Send>>),
+}
+
+/// One `on` for each priority, named as in oslo.
+macro_rules! priorities {
+    ($($name:ident $priority:ident)*) => {$(
+        #[doc = concat!("[`on`](Self::on) for [`Priority::", stringify!($priority), "`].")]
+        #[must_use]
+        pub fn $name<T, A, F>(self, function: F) -> Self
+        where
+            T: DeserializeOwned,
+            A: Answer,
+            F: Fn(Notification<T>) -> A + Send + Sync + 'static,
+        {
+            self.on(Priority::$priority, function)
+        }
+    )*};
+}
+
+impl NotificationEndpoint {
+    /// An endpoint without functions.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same endpoint, seeing only what passes `filter`. What does not is handled as far as this
+    /// endpoint is concerned.
+    #[must_use]
+    pub fn with_filter(mut self, filter: NotificationFilter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// The same endpoint with a function for one priority, called with each notification.
+    #[must_use]
+    pub fn on<T, A, F>(self, priority: Priority, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        A: Answer,
+        F: Fn(Notification<T>) -> A + Send + Sync + 'static,
+    {
+        self.with(priority, false, move |received| {
+            Running::Done(judged(one(received).and_then(|read| caught(|| function(read)))))
+        })
+    }
+
+    /// The same endpoint with an async function for one priority, called with each notification.
+    #[must_use]
+    pub fn async_on<T, A, F, R>(self, priority: Priority, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        A: Answer,
+        F: Fn(Notification<T>) -> R + Send + Sync + 'static,
+        R: Future<Output = A> + Send + 'static,
+    {
+        self.with(priority, false, move |received| {
+            begun(one(received).and_then(|read| caught(|| function(read))))
+        })
+    }
+
+    /// The same endpoint with a function for one priority, called with all notifications of a
+    /// batch; one requeue or failure is that of all.
+    #[must_use]
+    pub fn on_batch<T, A, F>(self, priority: Priority, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        A: Answer,
+        F: Fn(Vec<Notification<T>>) -> A + Send + Sync + 'static,
+    {
+        self.with(priority, true, move |received| {
+            Running::Done(judged(many(received).and_then(|read| caught(|| function(read)))))
+        })
+    }
+
+    /// [`on_batch`](Self::on_batch) with an async function.
+    #[must_use]
+    pub fn async_on_batch<T, A, F, R>(self, priority: Priority, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        A: Answer,
+        F: Fn(Vec<Notification<T>>) -> R + Send + Sync + 'static,
+        R: Future<Output = A> + Send + 'static,
+    {
+        self.with(priority, true, move |received| {
+            begun(many(received).and_then(|read| caught(|| function(read))))
+        })
+    }
+
+    priorities! {
+        audit Audit
+        debug Debug
+        info Info
+        warn Warn
+        error Error
+        critical Critical
+        sample Sample
+    }
+
+    fn with(
+        mut self,
+        priority: Priority,
+        takes_batch: bool,
+        run: impl Fn(&[&Received]) -> Running + Send + Sync + 'static,
+    ) -> Self {
+        self.functions.retain(|(other, _)| *other != priority);
+        self.functions.push((priority, Function { takes_batch, run: Box::new(run) }));
+        self
+    }
+
+    pub(super) fn function(&self, priority: Priority) -> Option<&Function> {
+        self.functions.iter().find(|(own, _)| *own == priority).map(|(_, function)| function)
+    }
+
+    pub(super) fn wants(&self, received: &Received) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.passes(received))
+    }
+}
+
+fn one<T: DeserializeOwned>(received: &[&Received]) -> Result<Notification<T>, String> {
+    received.first().expect("a function is called with something").read()
+}
+
+fn many<T: DeserializeOwned>(received: &[&Received]) -> Result<Vec<Notification<T>>, String> {
+    received.iter().map(|one| one.read()).collect()
+}
+
+fn judged<A: Answer>(answer: Result<A, String>) -> Verdict {
+    answer.map_or_else(Verdict::Failed, Answer::verdict)
+}
+
+fn begun<A: Answer, R>(future: Result<R, String>) -> Running
+where
+    R: Future<Output = A> + Send + 'static,
+{
+    match future {
+        Err(error) => Running::Done(Verdict::Failed(error)),
+        Ok(future) => Running::Awaited(Box::pin(async { judged(caught_async(future).await) })),
+    }
+}
+
+impl fmt::Debug for NotificationEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let priorities: Vec<_> = self.functions.iter().map(|(priority, _)| priority).collect();
+        f.debug_struct("NotificationEndpoint")
+            .field("priorities", &priorities)
+            .field("filter", &self.filter)
+            .finish()
+    }
+}

@@ -1,0 +1,244 @@
+//! What happens to a notification that was delivered: decoded, given to the endpoints, settled.
+//!
+//! Unlike a request it is acknowledged once it is handled, so what a crash interrupts comes again.
+//! Endpoints are asked in their order, until one wants the notification requeued or fails. A batch
+//! is served by priority. Invariant: every delivery is settled once, whatever the endpoints do.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use leveret_engine::{Delivery, DeliverySink, Disposition};
+
+use super::attempts::Attempts;
+use super::endpoint::{NotificationEndpoint, Running, Verdict};
+use super::gather::{Batching, Gather};
+use super::listener::ListenerStats;
+use super::notification::Received;
+use crate::broker;
+use crate::dedup::Dedup;
+use crate::dialect::{DecodeError, kombu};
+use crate::executor::Executor;
+use crate::executor::runner::{Runner, Serve};
+use crate::timer::Timer;
+
+/// The sink of each of a listener's queues.
+pub(super) struct NotificationSink {
+    intake: Arc<Intake>,
+    batch: Vec<Vec<Delivery>>,
+}
+
+/// What serves notifications, wherever it runs.
+pub(super) struct Intake {
+    endpoints: Vec<NotificationEndpoint>,
+    allow_requeue: bool,
+    attempts: Attempts,
+    handled: Dedup,
+    runner: Runner<Self>,
+    gather: OnceLock<Arc<Gather<Delivery>>>,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    handled: AtomicU64,
+    requeued: AtomicU64,
+    dropped: AtomicU64,
+    duplicates: AtomicU64,
+    undecodable: AtomicU64,
+}
+
+/// A notification on its way through the endpoints.
+struct Letter {
+    delivery: Delivery,
+    received: Received,
+    verdict: Verdict,
+}
+
+impl NotificationSink {
+    pub(super) fn new(intake: &Arc<Intake>) -> Self {
+        Self { intake: Arc::clone(intake), batch: Vec::new() }
+    }
+}
+
+impl DeliverySink for NotificationSink {
+    fn deliver(&mut self, delivery: Delivery) -> Disposition {
+        match self.intake.gather.get() {
+            Some(gather) => gather.push(delivery),
+            None => self.batch.push(vec![delivery]),
+        }
+        Disposition::Later
+    }
+
+    fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            self.intake.runner.take(&self.intake, &mut self.batch);
+        }
+    }
+
+    fn ended(&mut self, error: Option<leveret_engine::Error>) {
+        self.flush();
+        if let Some(error) = error {
+            tracing::error!(%error, "a listener no longer listens to one of its queues");
+        }
+    }
+}
+
+impl Serve for Intake {
+    type Item = Vec<Delivery>;
+
+    async fn serve(self: Arc<Self>, deliveries: Vec<Delivery>) {
+        let opened = deliveries.into_iter().filter_map(|delivery| self.open(delivery));
+        let mut letters: Vec<Letter> = opened.collect();
+        letters.sort_by_key(|letter| letter.received.priority);
+        for group in
+            letters.chunk_by_mut(|one, next| one.received.priority == next.received.priority)
+        {
+            self.dispatch(group).await;
+        }
+        letters.into_iter().for_each(|letter| self.settle(letter));
+    }
+}
+
+impl Intake {
+    pub(super) fn new(
+        endpoints: Vec<NotificationEndpoint>,
+        (allow_requeue, attempts_max): (bool, u32),
+        executor: Executor,
+        threads: usize,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|intake| Self {
+            endpoints,
+            allow_requeue,
+            attempts: Attempts::new(attempts_max),
+            handled: Dedup::new(),
+            runner: Runner::new(executor, threads, intake.clone()),
+            gather: OnceLock::new(),
+            counts: Counts::default(),
+        })
+    }
+
+    /// From now on notifications come in batches.
+    pub(super) fn gather(self: &Arc<Self>, batching: Batching, timer: &Arc<Timer>) {
+        let this = Arc::downgrade(self);
+        let gather = Gather::new(batching, Arc::clone(timer), move |batch| {
+            if let Some(this) = this.upgrade() {
+                this.runner.take(&this, &mut vec![batch]);
+            }
+        });
+        let is_first = self.gather.set(gather).is_ok();
+        debug_assert!(is_first, "batching is set once, before anything is delivered");
+    }
+
+    /// Waits until everything delivered is settled; an unfinished batch is served as it is.
+    pub(super) async fn finish(&self) {
+        if let Some(gather) = self.gather.get() {
+            gather.close();
+        }
+        self.runner.finish().await;
+    }
+
+    pub(super) fn stats(&self) -> ListenerStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ListenerStats {
+            handled: read(&self.counts.handled),
+            requeued: read(&self.counts.requeued),
+            dropped: read(&self.counts.dropped),
+            duplicates: read(&self.counts.duplicates),
+            undecodable: read(&self.counts.undecodable),
+            reconnects: 0,
+        }
+    }
+
+    /// Decodes a delivery; what needs no endpoint is settled here.
+    fn open(&self, delivery: Delivery) -> Option<Letter> {
+        let received = match decode(&delivery) {
+            Ok(Some(received)) => received,
+            Ok(None) => {
+                tracing::warn!("a notification of no known priority is dropped");
+                count(&self.counts.undecodable);
+                delivery.ack();
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a message is no notification and is dropped");
+                count(&self.counts.undecodable);
+                delivery.reject(false);
+                return None;
+            }
+        };
+        if received.unique_id.as_deref().is_some_and(|id| self.handled.knows(id)) {
+            count(&self.counts.duplicates);
+            tracing::info!(unique_id = ?received.unique_id, "a repeated notification is dropped");
+            delivery.ack();
+            return None;
+        }
+        Some(Letter { delivery, received, verdict: Verdict::Handled })
+    }
+
+    /// Gives letters of one priority to the endpoints.
+    async fn dispatch(&self, letters: &mut [Letter]) {
+        let Some(priority) = letters.first().map(|letter| letter.received.priority) else { return };
+        for endpoint in &self.endpoints {
+            let Some(function) = endpoint.function(priority) else { continue };
+            let mut wanted: Vec<&mut Letter> = letters
+                .iter_mut()
+                .filter(|one| one.verdict == Verdict::Handled && endpoint.wants(&one.received))
+                .collect();
+            let at_once = if function.takes_batch { wanted.len().max(1) } else { 1 };
+            for letters in wanted.chunks_mut(at_once) {
+                let running = {
+                    let received: Vec<_> = letters.iter().map(|one| &one.received).collect();
+                    (function.run)(&received)
+                };
+                let verdict = match running {
+                    Running::Done(verdict) => verdict,
+                    Running::Awaited(future) => future.await,
+                };
+                letters.iter_mut().for_each(|letter| letter.verdict = verdict.clone());
+            }
+        }
+    }
+
+    fn settle(&self, Letter { delivery, received, verdict }: Letter) {
+        let id = received.unique_id.as_deref().unwrap_or(&received.message_id);
+        let (event_type, message_id) = (&received.event_type, &received.message_id);
+        let again = match &verdict {
+            Verdict::Handled => false,
+            Verdict::Requeue => self.allow_requeue,
+            Verdict::Failed(error) => {
+                let again = self.allow_requeue && self.attempts.may_try_again(id);
+                tracing::error!(error, event_type, message_id, again, "a notification failed");
+                again
+            }
+        };
+        if again {
+            count(&self.counts.requeued);
+            delivery.reject(true);
+        } else if self.allow_requeue && matches!(verdict, Verdict::Failed(_)) {
+            // Not acknowledged but rejected: a dead letter exchange, if there is one, gets it.
+            count(&self.counts.dropped);
+            delivery.reject(false);
+        } else {
+            count(if verdict == Verdict::Handled {
+                &self.counts.handled
+            } else {
+                &self.counts.dropped
+            });
+            if let Some(id) = &received.unique_id {
+                self.handled.is_first(id);
+            }
+            delivery.ack();
+        }
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+fn decode(delivery: &Delivery) -> Result<Option<Received>, DecodeError> {
+    let properties = delivery.properties();
+    kombu::check_content(properties.content_type)?;
+    let body = kombu::unpack(broker::compression(&properties), delivery.body().contiguous())?;
+    kombu::Scratch::with(|scratch| Ok(Received::new(kombu::decode_notification(&body, scratch)?)))
+}

@@ -1,0 +1,294 @@
+//! The listener as its user sees it: built, started, stopped.
+//!
+//! It consumes one queue for each topic and priority (or one for its pool) on a connection of its
+//! own. Not here: what happens to a notification (`intake`).
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use leveret_engine::{DeliverySink, block_on};
+
+use super::endpoint::NotificationEndpoint;
+use super::gather::Batching;
+use super::intake::{Intake, NotificationSink};
+use crate::broker::{self, Listening};
+use crate::error::{Error, ErrorKind};
+use crate::executor::Executor;
+use crate::message::priority::Priority;
+use crate::target::Target;
+use crate::target::entity::Subscription;
+use crate::transport::Transport;
+
+/// Notifications the broker may leave with us unacknowledged where the options set no prefetch;
+/// twice a batch, if that is more, so that one gathers while another is served.
+const PREFETCH: u16 = 2048;
+
+/// A running listener. Stop it before dropping it, or what it was doing comes again elsewhere.
+pub struct NotificationListener {
+    listening: Listening,
+    intake: Arc<Intake>,
+    is_stopped: Mutex<bool>,
+}
+
+/// Describes a listener before it starts.
+#[must_use = "a listener listens once it is started"]
+pub struct NotificationListenerBuilder {
+    transport: Transport,
+    targets: Vec<Target>,
+    endpoints: Vec<NotificationEndpoint>,
+    executor: Executor,
+    pool: Option<String>,
+    allow_requeue: bool,
+    attempts_max: u32,
+    batch_size: Option<usize>,
+    batch_timeout: Option<Duration>,
+}
+
+/// What a listener has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ListenerStats {
+    /// Notifications handled, those that no endpoint wanted included.
+    pub handled: u64,
+    /// Notifications sent back to their queue.
+    pub requeued: u64,
+    /// Notifications that failed, or were to be requeued where that is not allowed, and were given
+    /// up.
+    pub dropped: u64,
+    /// Notifications seen before and not handled again.
+    pub duplicates: u64,
+    /// Messages that were no notifications.
+    pub undecodable: u64,
+    /// Times the connection was lost.
+    pub reconnects: u64,
+}
+
+impl NotificationListener {
+    /// A listener on `target`, which needs a topic; its exchange is the transport's unless it says
+    /// otherwise.
+    ///
+    /// ```
+    /// use leveret::{Notification, NotificationEndpoint, NotificationListener, Target, Transport};
+    ///
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// let transport = Transport::connect_blocking("fake://")?;
+    /// let endpoint = NotificationEndpoint::new()
+    ///     .info(|notification: Notification| println!("{}", notification.event_type));
+    /// let listener = NotificationListener::builder(&transport, Target::new("notifications"))
+    ///     .endpoint(endpoint)
+    ///     .start_blocking()?;
+    /// listener.wait_blocking()?;
+    /// transport.close_blocking()
+    /// # }
+    /// ```
+    pub fn builder(transport: &Transport, target: Target) -> NotificationListenerBuilder {
+        NotificationListenerBuilder {
+            transport: transport.clone(),
+            targets: vec![target],
+            endpoints: Vec::new(),
+            executor: Executor::default(),
+            pool: None,
+            allow_requeue: false,
+            attempts_max: 10,
+            batch_size: None,
+            batch_timeout: None,
+        }
+    }
+
+    /// Takes no further notifications. Those already taken go on.
+    ///
+    /// # Errors
+    /// `MessagingTimeout` or `TransportDriverError` when the broker does not agree.
+    pub async fn stop(&self) -> Result<(), Error> {
+        if std::mem::replace(
+            &mut *self.is_stopped.lock().unwrap_or_else(PoisonError::into_inner),
+            true,
+        ) {
+            return Ok(());
+        }
+        self.listening.cancel().await
+    }
+
+    /// Waits until everything taken is handled, then ends the connection. Stops first, if need be.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub async fn wait(&self) -> Result<(), Error> {
+        let stopped = self.stop().await;
+        self.intake.finish().await;
+        let closed = self.listening.close().await;
+        stopped.and(closed)
+    }
+
+    /// [`stop`](Self::stop) for a plain thread.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub fn stop_blocking(&self) -> Result<(), Error> {
+        block_on(self.stop())
+    }
+
+    /// [`wait`](Self::wait) for a plain thread.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub fn wait_blocking(&self) -> Result<(), Error> {
+        block_on(self.wait())
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> ListenerStats {
+        ListenerStats { reconnects: self.listening.reconnects(), ..self.intake.stats() }
+    }
+}
+
+impl NotificationListenerBuilder {
+    /// The same listener on one more topic.
+    pub fn target(mut self, target: Target) -> Self {
+        self.targets.push(target);
+        self
+    }
+
+    /// The same listener with one more endpoint. All of them get a notification, in their order,
+    /// until one wants it requeued or fails.
+    pub fn endpoint(mut self, endpoint: NotificationEndpoint) -> Self {
+        self.endpoints.push(endpoint);
+        self
+    }
+
+    /// The same listener, running its endpoints there.
+    pub fn executor(mut self, executor: Executor) -> Self {
+        self.executor = executor;
+        self
+    }
+
+    /// The same listener in a pool: every pool gets each notification once, and so do those that
+    /// are in none. The queue of the latter exists regardless, so somebody has to consume it.
+    pub fn pool(mut self, pool: impl Into<String>) -> Self {
+        self.pool = Some(pool.into());
+        self
+    }
+
+    /// The same listener, sending back to the queue what endpoints requeue or fail at. Default:
+    /// false, everything is acknowledged, as in oslo.
+    ///
+    /// What is requeued comes again at once, to any listener of the queue, as often as an endpoint
+    /// asks for it.
+    pub fn allow_requeue(mut self, allowed: bool) -> Self {
+        self.allow_requeue = allowed;
+        self
+    }
+
+    /// The same listener, giving up what failed (by error or panic, not by a requeue) this many
+    /// times here; then it is rejected, which drops it or hands it to the queue's dead letter
+    /// exchange. Default: 10, at least 1. oslo never gives up.
+    pub fn attempts_max(mut self, attempts: u32) -> Self {
+        self.attempts_max = attempts.max(1);
+        self
+    }
+
+    /// The same listener, serving batches of `size`; of the prefetch (`rabbit_qos_prefetch_count`),
+    /// if that is set and less, since no more would ever be there.
+    pub fn batch_size(mut self, size: usize) -> Self {
+        self.batch_size = Some(size.max(1));
+        self
+    }
+
+    /// The same listener, serving a batch that is not full when `timeout` has passed since the last
+    /// one, unless it is empty.
+    pub fn batch_timeout(mut self, timeout: Duration) -> Self {
+        self.batch_timeout = Some(timeout);
+        self
+    }
+
+    /// Connects, declares the queues and begins to listen.
+    ///
+    /// # Errors
+    /// `InvalidTarget` without a topic; `ServerListenError` without an endpoint, with a batch that
+    /// nothing ever completes, or when a queue or exchange exists with other options (406);
+    /// `TransportDriverError` when no broker is reached.
+    pub async fn start(self) -> Result<NotificationListener, Error> {
+        let subscriptions = self.subscriptions()?;
+        let prefetch = self.transport.config().prefetch;
+        let batching = self.batching(prefetch)?;
+        let twice = batching.map_or(0, |batching| batching.size.saturating_mul(2));
+        let prefetch = match prefetch {
+            0 => PREFETCH.max(u16::try_from(twice).unwrap_or(u16::MAX)),
+            prefetch => prefetch,
+        };
+        let Self { transport, targets, endpoints, executor, allow_requeue, attempts_max, .. } =
+            self;
+        let threads = transport.config().executor_threads;
+        let intake = Intake::new(endpoints, (allow_requeue, attempts_max), executor, threads);
+        if let Some(batching) = batching {
+            intake.gather(batching, transport.timer());
+        }
+        let sink = || -> Box<dyn DeliverySink> { Box::new(NotificationSink::new(&intake)) };
+        let engine = transport.engine();
+        let config = transport.connection_config("listener");
+        let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
+        let listening = listening.map_err(|error| broker::unservable(error, &targets[0]))?;
+        Ok(NotificationListener { listening, intake, is_stopped: Mutex::new(false) })
+    }
+
+    /// [`start`](Self::start) for a plain thread.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_blocking(self) -> Result<NotificationListener, Error> {
+        block_on(self.start())
+    }
+
+    /// The queues of all targets and of those priorities that some endpoint takes.
+    fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
+        let topology = self.transport.topology();
+        let is_taken = |priority: &Priority| {
+            self.endpoints.iter().any(|endpoint| endpoint.function(*priority).is_some())
+        };
+        let mut all = Vec::new();
+        for target in &self.targets {
+            for priority in Priority::ALL.into_iter().filter(is_taken) {
+                all.push(match &self.pool {
+                    Some(pool) => topology.pooled_notifications(target, priority, pool)?,
+                    None => topology.notifications(target, priority)?,
+                });
+            }
+        }
+        if all.is_empty() {
+            return Err(unservable("no endpoint has a function for any priority"));
+        }
+        Ok(all)
+    }
+
+    fn batching(&self, prefetch: u16) -> Result<Option<Batching>, Error> {
+        let timeout = self.batch_timeout;
+        let size = match (self.batch_size, timeout) {
+            (None, None) => return Ok(None),
+            (size, _) if matches!(self.executor, Executor::Inline) => {
+                let _ = size;
+                return Err(unservable(
+                    "batches need threads or a runtime, not the inline executor",
+                ));
+            }
+            (Some(size), _) => size,
+            (None, Some(_)) => usize::from(PREFETCH),
+        };
+        let size = if prefetch > 0 { size.min(prefetch.into()) } else { size };
+        if size > usize::from(u16::MAX) {
+            return Err(unservable(
+                "a batch holds 65,535 notifications at most, as AMQP's prefetch",
+            ));
+        }
+        Ok(Some(Batching { size, timeout }))
+    }
+}
+
+fn unservable(reason: &str) -> Error {
+    Error::new(ErrorKind::ServerListenError, format!("cannot listen: {reason}"))
+}
+
+impl std::fmt::Debug for NotificationListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NotificationListener").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,20 @@
+//! Notifications: sent by a notifier, received by listeners, in queues named after topic and
+//! priority.
+//!
+//! `notifier` sends through its `driver`s, `routing` chooses among them, `log` writes instead of
+//! sending, `mask` hides secrets. `listener` is what a user starts, `intake` what happens to a
+//! delivery (`gather` makes batches, `attempts` counts failures), `endpoint` what the user's code
+//! looks like, `filter` what it wants to see. Nothing here knows `rpc`.
+
+mod attempts;
+pub(crate) mod driver;
+pub(crate) mod endpoint;
+pub(crate) mod filter;
+mod gather;
+mod intake;
+pub(crate) mod listener;
+mod log;
+mod mask;
+pub(crate) mod notification;
+pub(crate) mod notifier;
+pub(crate) mod routing;

@@ -1,0 +1,143 @@
+//! A notification as users see it, and the facts a notifier adds to one.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+
+use crate::context::Context;
+use crate::ids::Hex32;
+use crate::json;
+use crate::message::notification::IncomingNotification;
+use crate::message::priority::Priority;
+
+/// A notification: what happened, who says so, and what there is to say about it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Notification<T = Value> {
+    /// Who sent it, such as `compute.host1`.
+    pub publisher_id: String,
+    /// What happened, such as `compute.instance.create.end`.
+    pub event_type: String,
+    /// How much it matters.
+    pub priority: Priority,
+    /// What there is to say about it.
+    pub payload: T,
+    /// The context it was sent in, without what looks secret.
+    pub context: Context,
+    /// Which notification it is; a UUID where oslo or we sent it. Part of oslo's `metadata`.
+    pub message_id: String,
+    /// When it was sent, as `2026-11-22 22:32:27.290698` in UTC. Part of oslo's `metadata`.
+    pub timestamp: String,
+}
+
+/// A notification received, its payload not yet read.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) publisher_id: String,
+    pub(crate) event_type: String,
+    pub(crate) priority: Priority,
+    pub(crate) payload: Option<Box<RawValue>>,
+    pub(crate) context: Context,
+    pub(crate) message_id: String,
+    pub(crate) timestamp: String,
+    pub(crate) unique_id: Option<Box<str>>,
+}
+
+impl Received {
+    /// What was decoded, on its own feet; `None` if its priority is none.
+    pub(crate) fn new(incoming: IncomingNotification<'_>) -> Option<Self> {
+        let text = |text: Option<Cow<'_, str>>| text.map_or_else(String::new, Cow::into_owned);
+        Some(Self {
+            priority: incoming.priority.as_deref()?.parse().ok()?,
+            publisher_id: text(incoming.publisher_id),
+            event_type: text(incoming.event_type),
+            payload: incoming.payload.map(ToOwned::to_owned),
+            context: incoming.context,
+            message_id: text(incoming.message_id),
+            timestamp: text(incoming.timestamp),
+            unique_id: incoming.unique_id.map(|id| id.into_owned().into()),
+        })
+    }
+
+    /// The notification with its payload as a `T`, or why it is none.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<Notification<T>, String> {
+        let text = self.payload.as_ref().map_or("null", |payload| payload.get());
+        let payload = json::from_slice(text.as_bytes())
+            .map_err(|error| format!("the payload is not what the endpoint takes: {error}"))?;
+        Ok(Notification {
+            publisher_id: self.publisher_id.clone(),
+            event_type: self.event_type.clone(),
+            priority: self.priority,
+            payload,
+            context: self.context.clone(),
+            message_id: self.message_id.clone(),
+            timestamp: self.timestamp.clone(),
+        })
+    }
+}
+
+/// As Python prints a naive UTC time: microseconds only if there are any.
+pub(crate) fn timestamp(at: OffsetDateTime) -> String {
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second, micros) = at.to_hms_micro();
+    let month = u8::from(month);
+    let seconds = format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
+    if micros == 0 { seconds } else { format!("{seconds}.{micros:06}") }
+}
+
+/// An id in the form of a random UUID (version 4), made from one of ours. The digits that give way
+/// to version and variant move to where the id's digits are the same for the whole transport, so
+/// that ids still differ.
+pub(crate) fn uuid(id: Hex32) -> String {
+    let mut digits = *id.as_bytes();
+    (digits[10], digits[11]) = (digits[12], digits[16]);
+    (digits[12], digits[16]) = (b'4', b"89ab"[usize::from(digits[17] & 3)]);
+    let text = std::str::from_utf8(&digits).expect("hex digits are ASCII");
+    [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
+}
+
+impl<T: Serialize> Notification<T> {
+    /// The same with its payload as JSON, for drivers that do not send.
+    pub(crate) fn to_value(&self) -> Value {
+        serde_json::json!({
+            "message_id": self.message_id,
+            "publisher_id": self.publisher_id,
+            "event_type": self.event_type,
+            "priority": self.priority.as_upper_str(),
+            "payload": serde_json::to_value(&self.payload).unwrap_or_default(),
+            "timestamp": self.timestamp,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::IdSource;
+
+    #[test]
+    fn times_are_printed_as_by_python() {
+        let at = |nanos| OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap();
+        let text = timestamp(at(1_795_386_747_290_698_999));
+        assert_eq!(text, "2026-11-22 22:32:27.290698");
+        assert_eq!(timestamp(at(1_795_386_747_000_000_999)), "2026-11-22 22:32:27");
+    }
+
+    #[test]
+    fn ids_look_like_random_uuids_and_differ() {
+        let source = IdSource::new().unwrap();
+        let mut all = std::collections::HashSet::new();
+        for _ in 0..1000 {
+            let text = uuid(source.unique_id());
+            let bytes = text.as_bytes();
+            assert_eq!((text.len(), bytes[14]), (36, b'4'), "{text}");
+            assert!(b"89ab".contains(&bytes[19]), "{text}");
+            assert!([8, 13, 18, 23].iter().all(|&at| bytes[at] == b'-'), "{text}");
+            assert!(all.insert(text));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `notify-server` and `batch-notify-server`: note every notification of priority info, stamped
+//! with its arrival.
+//!
+//! It ends at its time limit or at a signal; a notifier tells nobody when it is done.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Result;
+use leveret::{
+    Notification, NotificationEndpoint, NotificationListener, NotificationResult, Priority, Target,
+};
+
+use super::collector::Collector;
+use super::message::Message;
+use super::serving;
+use crate::cli::{Cli, NotifyServerArgs};
+use crate::{clock, sys};
+
+/// The simulator's batches.
+const BATCH_SIZE: usize = 1000;
+const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where notifications are noted, and which were sent back already.
+struct Desk {
+    collector: Arc<Collector>,
+    pause: Option<Duration>,
+    /// `None` if nothing is sent back.
+    sent_back: Option<Mutex<HashSet<u64>>>,
+}
+
+impl Desk {
+    /// Takes a notification, or sends it back if that is wanted and it is the first time.
+    fn take(&self, mut message: Message) -> NotificationResult {
+        if let Some(sent_back) = &self.sent_back
+            && sent_back.lock().expect("nothing panics under it").insert(message.0)
+        {
+            return NotificationResult::Requeue;
+        }
+        message.3 = clock::wall_seconds();
+        self.collector.note(&message);
+        if let Some(pause) = self.pause {
+            std::thread::sleep(pause);
+        }
+        NotificationResult::Handled
+    }
+
+    /// Takes a batch; what is to be sent back takes the whole batch along, as oslo's listener has
+    /// one answer for it.
+    fn take_batch(&self, batch: Vec<Notification<Message>>) -> NotificationResult {
+        if let Some(sent_back) = &self.sent_back {
+            let mut sent_back = sent_back.lock().expect("nothing panics under it");
+            let fresh = batch.iter().filter(|one| sent_back.insert(one.payload.0)).count();
+            if fresh > 0 {
+                return NotificationResult::Requeue;
+            }
+        }
+        let now = clock::wall_seconds();
+        for Notification { payload: mut message, .. } in batch {
+            message.3 = now;
+            self.collector.note(&message);
+        }
+        if let Some(pause) = self.pause {
+            std::thread::sleep(pause);
+        }
+        NotificationResult::Handled
+    }
+}
+
+/// Runs the listener until its end and reports.
+pub(crate) fn run(cli: &Cli, args: &NotifyServerArgs, in_batches: bool) -> Result<()> {
+    sys::note_signals();
+    let collector = Arc::new(Collector::new("server".to_owned()));
+    let desk = Desk {
+        collector: Arc::clone(&collector),
+        pause: Duration::try_from_secs_f64(args.wait_before_answer).ok(),
+        sent_back: args.requeue.then(Mutex::default),
+    };
+    let transport = super::transport(cli)?;
+    let target = Target::new(cli.simulator.topic.as_str());
+    let listener = NotificationListener::builder(&transport, target).allow_requeue(args.requeue);
+    let listener = if in_batches {
+        let endpoint = NotificationEndpoint::new()
+            .on_batch(Priority::Info, move |batch| desk.take_batch(batch));
+        listener.endpoint(endpoint).batch_size(BATCH_SIZE).batch_timeout(BATCH_TIMEOUT)
+    } else {
+        let take = move |one: Notification<Message>| desk.take(one.payload);
+        listener.endpoint(NotificationEndpoint::new().info(take))
+    };
+    let listener = listener.start_blocking()?;
+    serving::last(cli, &collector, || false, || listener.wait_blocking())
+}
