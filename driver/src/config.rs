@@ -56,6 +56,9 @@ pub struct DriverConfig {
     pub response_timeout: Duration,
     /// `executor_thread_pool_size`: most threads a server runs endpoints on. Default 64.
     pub executor_threads: usize,
+    /// `rpc_ping_enabled`: servers answer `oslo_rpc_server_ping` with `pong`, in no namespace and
+    /// version 1.0, unless an endpoint has that method. Default false.
+    pub rpc_ping: bool,
     /// `heartbeat_timeout_threshold`: the heartbeat asked for, in whole seconds; zero for none. A
     /// broker silent for twice as long counts as dead. Default 10 s (oslo: 60 s). `heartbeat_rate`
     /// is accepted and does nothing: a sign of life leaves whenever nothing else did for half the
@@ -176,6 +179,7 @@ impl Default for DriverConfig {
             control_exchange: "openstack".into(),
             response_timeout: Duration::from_secs(60),
             executor_threads: 64,
+            rpc_ping: false,
             heartbeat: Duration::from_secs(10),
             login_method: LoginMethod::AmqPlain,
             retry_interval: Duration::from_millis(100),
@@ -234,6 +238,13 @@ impl DriverConfig {
     #[must_use]
     pub const fn with_executor_threads(mut self, threads: usize) -> Self {
         self.executor_threads = threads;
+        self
+    }
+
+    /// The same options, servers answering `oslo_rpc_server_ping` or not.
+    #[must_use]
+    pub const fn with_rpc_ping(mut self, enabled: bool) -> Self {
+        self.rpc_ping = enabled;
         self
     }
 

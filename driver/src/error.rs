@@ -7,7 +7,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use crate::message::Failure;
+use crate::message::{DISPATCHER, Failure, NO_SUCH_METHOD, UNSUPPORTED_VERSION};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -49,8 +49,12 @@ pub enum ErrorKind {
     RemoteError,
     /// Arguments that cannot be written as JSON, or options that make no sense together.
     ClientSendError,
+    /// The executor cannot run what the endpoints offer.
+    ExecutorLoadFailure,
     /// The server cannot listen: the broker refused what it declares.
     ServerListenError,
+    /// A server did not stop, or not end, in the time it was given; it goes on with it.
+    TaskTimeout,
     /// An option, a file of options or a rule in one that makes no sense.
     ConfigurationError,
     /// A reply that cannot be read as the expected type.
@@ -77,11 +81,17 @@ pub enum Outcome {
     Nacked,
     /// The broker has it.
     Confirmed,
+    /// A server took it up: its answer came.
+    Answered,
 }
 
-/// The exception that a remote endpoint raised, as its server described it.
+/// The exception that a remote endpoint raised, as its server described it. Data only: nothing is
+/// ever made of what it names.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RemoteError(Failure);
+pub struct RemoteError {
+    failure: Failure,
+    is_allowed: bool,
+}
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
@@ -89,17 +99,30 @@ impl Error {
         Self(Box::new(Parts { kind, text, outcome: None, remote: None, cause: None }))
     }
 
-    pub(crate) fn from_remote(failure: Failure) -> Self {
+    /// What a server answered; `is_allowed` says whether its class may be matched by name.
+    pub(crate) fn from_remote(failure: Failure, is_allowed: bool) -> Self {
         let mut error = Self::new(
             ErrorKind::RemoteError,
             format!("Remote error: {} {}", failure.class(), failure.message()),
         );
-        error.0.remote = Some(RemoteError(failure));
-        error
+        error.0.remote = Some(RemoteError { failure, is_allowed });
+        error.with_outcome(Outcome::Answered)
+    }
+
+    /// The same error of a message that never left, unless more is known.
+    pub(crate) fn unsent(mut self) -> Self {
+        self.0.outcome.get_or_insert(Outcome::NotSent);
+        self
     }
 
     pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
         self.0.outcome = Some(outcome);
+        self
+    }
+
+    pub(crate) fn after_attempts(mut self, attempts: u32) -> Self {
+        let noun = if attempts == 1 { "attempt" } else { "attempts" };
+        self.0.text.push_str(&format!("; given up after {attempts} {noun}"));
         self
     }
 
@@ -115,7 +138,7 @@ impl Error {
 
     /// Whether a deadline passed.
     pub fn is_timeout(&self) -> bool {
-        self.kind() == ErrorKind::MessagingTimeout
+        matches!(self.kind(), ErrorKind::MessagingTimeout | ErrorKind::TaskTimeout)
     }
 
     /// Whether nobody could get the message.
@@ -123,7 +146,8 @@ impl Error {
         self.kind() == ErrorKind::MessageUndeliverable
     }
 
-    /// What became of the message, where there was one and it is known.
+    /// What became of the message, where there was one: for every error of a call or a cast it
+    /// says whether it surely was not sent, surely was, or may have been.
     pub fn outcome(&self) -> Option<Outcome> {
         self.0.outcome
     }
@@ -131,6 +155,51 @@ impl Error {
     /// The exception raised by the remote endpoint.
     pub fn remote(&self) -> Option<&RemoteError> {
         self.0.remote.as_ref()
+    }
+
+    /// The exception raised by the remote endpoint, if it is of this module and class and the
+    /// module is allowed: what a Python client would catch as `module.class`.
+    pub fn remote_as(&self, module: &str, class: &str) -> Option<&RemoteError> {
+        self.remote().filter(|remote| {
+            remote.is_allowed() && (remote.module(), remote.class()) == (module, class)
+        })
+    }
+
+    /// Whether the remote endpoint raised an exception of this class, in whichever allowed module;
+    /// for Python's built-in exceptions.
+    ///
+    /// ```
+    /// # use leveret::{Context, Endpoint, Error, Failure, RpcClient, RpcServer, Target, Transport};
+    /// # fn main() -> Result<(), Error> {
+    /// # let transport = Transport::connect_blocking("fake:///remote-class")?;
+    /// let raises = |_: Context, (): ()| Err::<(), _>(Failure::builtin("ValueError", "too small"));
+    /// let endpoint = Endpoint::new().method("check", raises);
+    /// # let target = Target::new("compute").with_server("host1");
+    /// # let server = RpcServer::builder(&transport, target).endpoint(endpoint).start_blocking()?;
+    /// # let client = RpcClient::new(&transport, Target::new("compute"));
+    /// let error = client.call_blocking::<()>((), "check", &()).unwrap_err();
+    /// assert!(error.is_remote_class("ValueError"));
+    /// assert!(error.remote_as("builtins", "ValueError").is_some());
+    /// # server.wait_blocking()
+    /// # }
+    /// ```
+    pub fn is_remote_class(&self, class: &str) -> bool {
+        self.remote().is_some_and(|remote| remote.is_allowed() && remote.class() == class)
+    }
+
+    /// Whether the server answered that no endpoint has the method (oslo's `NoSuchMethod`).
+    pub fn is_no_such_method(&self) -> bool {
+        self.is_of_dispatcher(NO_SUCH_METHOD)
+    }
+
+    /// Whether the server answered that no endpoint serves the version, or the namespace (oslo's
+    /// `UnsupportedVersion`).
+    pub fn is_unsupported_version(&self) -> bool {
+        self.is_of_dispatcher(UNSUPPORTED_VERSION)
+    }
+
+    fn is_of_dispatcher(&self, class: &str) -> bool {
+        self.remote().is_some_and(|remote| (remote.module(), remote.class()) == (DISPATCHER, class))
     }
 }
 
@@ -153,7 +222,13 @@ impl std::error::Error for Error {
 impl RemoteError {
     /// The exception itself, to raise it again from an endpoint under its original type.
     pub fn into_failure(self) -> Failure {
-        self.0
+        self.failure
+    }
+
+    /// Whether its module is among those whose classes may be matched by name; see
+    /// [`TransportBuilder::allowed_remote_exmods`](crate::TransportBuilder::allowed_remote_exmods).
+    pub const fn is_allowed(&self) -> bool {
+        self.is_allowed
     }
 }
 
@@ -161,7 +236,7 @@ impl Deref for RemoteError {
     type Target = Failure;
 
     fn deref(&self) -> &Failure {
-        &self.0
+        &self.failure
     }
 }
 
@@ -181,9 +256,32 @@ mod tests {
 
     #[test]
     fn a_remote_error_names_class_and_message() {
-        let error = Error::from_remote(Failure::builtin("ValueError", "bad value"));
+        let error = Error::from_remote(Failure::builtin("ValueError", "bad value"), true);
         assert_eq!(error.to_string(), "Remote error: ValueError bad value");
         assert_eq!(error.remote().map(|remote| remote.module()), Some("builtins"));
-        assert!(!error.is_timeout() && error.outcome().is_none());
+        assert!(!error.is_timeout());
+        assert_eq!(error.outcome(), Some(Outcome::Answered));
+    }
+
+    #[test]
+    fn a_class_is_matched_only_where_its_module_is_allowed() {
+        let failure = Failure::new("NotFound", "nova.exception", "n");
+        let error = Error::from_remote(failure.clone(), false);
+        assert!(!error.is_remote_class("NotFound") && !error.remote().unwrap().is_allowed());
+        assert!(error.remote_as("nova.exception", "NotFound").is_none());
+        let error = Error::from_remote(failure, true);
+        assert!(error.is_remote_class("NotFound"));
+        assert!(error.remote_as("nova.exception", "NotFound").is_some());
+        assert!(error.remote_as("cinder.exception", "NotFound").is_none());
+    }
+
+    #[test]
+    fn the_dispatchers_own_answers_are_known_by_name() {
+        let error = Error::from_remote(Failure::no_such_method("x"), false);
+        assert!(error.is_no_such_method() && !error.is_unsupported_version());
+        let error = Error::from_remote(Failure::unsupported_version("2.0", "x"), false);
+        assert!(error.is_unsupported_version() && !error.is_no_such_method());
+        let forged = Failure::new("NoSuchMethod", "elsewhere", "x");
+        assert!(!Error::from_remote(forged, true).is_no_such_method());
     }
 }

@@ -118,6 +118,15 @@ impl<T: Send + 'static> Workers<T> {
         self.shared.waiting.load(Ordering::Acquire)
     }
 
+    /// Takes back the items that are `wanted` and that no thread has taken up yet.
+    pub(crate) fn withdraw(&self, wanted: impl Fn(&T) -> bool) -> VecDeque<T> {
+        let mut inbox = self.shared.lock();
+        let (back, rest) = std::mem::take(&mut inbox.items).into_iter().partition(wanted);
+        inbox.items = rest;
+        self.shared.waiting.store(inbox.items.len(), Ordering::Release);
+        back
+    }
+
     /// Works off what is there, ends the threads, waits for them.
     pub(crate) async fn finish(&self) {
         self.shared.close();
@@ -291,6 +300,25 @@ mod tests {
         let mut all: Vec<i32> = results.try_iter().collect();
         all.sort_unstable();
         assert_eq!(all, (0..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_nobody_took_up_can_be_taken_back() {
+        let (release, blocked) = channel::<()>();
+        let (sender, results) = channel();
+        let blocked = Mutex::new(blocked);
+        let workers = Workers::new(1, move |item: u8| {
+            sender.send(item).unwrap();
+            let _ = blocked.lock().unwrap().recv();
+        });
+        workers.hand_over(&mut vec![0]);
+        assert_eq!(results.recv().unwrap(), 0, "taken up, and held there");
+        workers.hand_over(&mut vec![1, 2, 3, 4]);
+        assert_eq!(workers.withdraw(|item| item.is_multiple_of(2)), [2, 4]);
+        assert_eq!(workers.waiting(), 2);
+        drop(release);
+        leveret_engine::block_on(workers.finish());
+        assert_eq!(results.try_iter().collect::<Vec<_>>(), [1, 3]);
     }
 
     #[test]

@@ -201,18 +201,23 @@ impl Failure {
     /// What oslo raises for a method that no compatible endpoint has.
     pub(crate) fn no_such_method(method: &str) -> Self {
         let text = format!("Endpoint does not support RPC method {method}");
-        Self::new("NoSuchMethod", DISPATCHER, text)
+        Self::new(NO_SUCH_METHOD, DISPATCHER, text)
     }
 
     /// What oslo raises for a version (or namespace) that no endpoint serves.
     pub(crate) fn unsupported_version(version: &str, method: &str) -> Self {
         let text =
             format!("Endpoint does not support RPC version {version}. Attempted method: {method}");
-        Self::new("UnsupportedVersion", DISPATCHER, text)
+        Self::new(UNSUPPORTED_VERSION, DISPATCHER, text)
     }
 }
 
-const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
+/// The class of what oslo raises for a method that no compatible endpoint has.
+pub(crate) const NO_SUCH_METHOD: &str = "NoSuchMethod";
+/// The class of what oslo raises for a version or namespace that no endpoint serves.
+pub(crate) const UNSUPPORTED_VERSION: &str = "UnsupportedVersion";
+/// The module of both.
+pub(crate) const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 const EXCEPTIONS: &str = "oslo_messaging.exceptions";
 
 impl fmt::Display for Failure {
@@ -247,6 +252,9 @@ fn of_messaging(error: &Error) -> Failure {
         ErrorKind::MessageDeliveryFailure => "MessageDeliveryFailure",
         ErrorKind::MessageUndeliverable => "MessageUndeliverable",
         ErrorKind::InvalidTarget => "InvalidTarget",
+        ErrorKind::InvalidTransportUrl => "InvalidTransportURL",
+        ErrorKind::DriverLoadFailure => "DriverLoadFailure",
+        ErrorKind::ClientSendError => "ClientSendError",
         _ => "MessagingException",
     };
     Failure::new(class, EXCEPTIONS, error.to_string())
@@ -269,7 +277,7 @@ mod tests {
     fn a_rust_error_is_named_after_its_type() {
         let failure = Failure::from(std::fmt::Error);
         assert_eq!((failure.class(), failure.module()), ("Error", "core.fmt"));
-        let remote = Error::from_remote(Failure::builtin("KeyError", "k"));
+        let remote = Error::from_remote(Failure::builtin("KeyError", "k"), true);
         assert_eq!(Failure::from(remote).class(), "KeyError", "passed on as it came");
     }
 }

@@ -5,8 +5,13 @@
 //! a cancelled one never begins after `cancel` has returned true.
 
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 type Action = Box<dyn FnOnce() + Send>;
 
@@ -44,12 +49,31 @@ pub(crate) fn until(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(now())
 }
 
+/// When something ends that may take as long as `timeout`. Whoever says "for ever" gets a time that
+/// no process sees.
+pub(crate) fn deadline_in(timeout: Duration) -> Instant {
+    const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+    now() + timeout.min(FOR_EVER)
+}
+
+/// An action that is forgotten when this is dropped first.
+pub(crate) struct Alarm<'a> {
+    timer: &'a Timer,
+    key: Key,
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        self.timer.cancel(self.key);
+    }
+}
+
 impl Timer {
     /// Runs `action` once `delay` has passed, on the timer's thread. It must not block.
     pub(crate) fn after(&self, delay: Duration, action: impl FnOnce() + Send + 'static) -> Key {
         let mut agenda = self.shared.lock();
         agenda.next += 1;
-        let key = (now() + delay, agenda.next);
+        let key = (deadline_in(delay), agenda.next);
         agenda.actions.insert(key, Box::new(action));
         if !std::mem::replace(&mut agenda.is_running, true) {
             let shared = Arc::clone(&self.shared);
@@ -67,6 +91,28 @@ impl Timer {
     /// Forgets an action; false if it has begun.
     pub(crate) fn cancel(&self, key: Key) -> bool {
         self.shared.lock().actions.remove(&key).is_some()
+    }
+
+    /// [`after`](Self::after), unless what is returned is dropped before.
+    pub(crate) fn alarm(
+        &self,
+        delay: Duration,
+        action: impl FnOnce() + Send + 'static,
+    ) -> Alarm<'_> {
+        Alarm { timer: self, key: self.after(delay, action) }
+    }
+
+    /// Awaits `work` for as long as `limit`; then gives it up and returns `None`.
+    pub(crate) async fn within<F: Future>(&self, limit: Duration, work: F) -> Option<F::Output> {
+        let expired = Arc::new(Notify::new());
+        let ring = Arc::clone(&expired);
+        let _alarm = self.alarm(limit, move || ring.notify_one());
+        let (mut work, mut expired) = (pin!(work), pin!(expired.notified()));
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => expired.as_mut().poll(cx).map(|()| None),
+        })
+        .await
     }
 }
 
@@ -139,5 +185,15 @@ mod tests {
         assert!(timer.cancel(key));
         assert!(!timer.cancel(key));
         assert!(ran.recv().is_err(), "the action and its sender are gone");
+    }
+
+    #[test]
+    fn work_is_awaited_within_its_limit() {
+        let timer = Timer::default();
+        let done = timer.within(Duration::MAX, async { 5 });
+        assert_eq!(leveret_engine::block_on(done), Some(5));
+        let never = timer.within(Duration::from_millis(5), std::future::pending::<()>());
+        assert_eq!(leveret_engine::block_on(never), None);
+        assert!(timer.shared.lock().actions.is_empty(), "alarms go with what they guard");
     }
 }

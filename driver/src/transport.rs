@@ -66,6 +66,7 @@ struct Shared {
     /// The reply queue, for those who find it open; emptied when its consumer is lost for good.
     reply_queue: Arc<std::sync::RwLock<Option<Arc<str>>>>,
     answering: OnceCell<Arc<Answering>>,
+    allowed_remote_exmods: Vec<String>,
     _broker: OwnBroker,
 }
 
@@ -88,7 +89,11 @@ pub struct TransportBuilder {
     config: DriverConfig,
     engine: Option<Engine>,
     engine_config: EngineConfig,
+    allowed_remote_exmods: Vec<String>,
 }
+
+/// Modules of Python's own exceptions, version 3 and 2; always allowed, as by oslo.
+const BUILTIN_EXMODS: [&str; 2] = ["builtins", "exceptions"];
 
 /// What a transport counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -133,6 +138,7 @@ impl Transport {
             config: DriverConfig::default(),
             engine: None,
             engine_config: EngineConfig::default(),
+            allowed_remote_exmods: Vec::new(),
         }
     }
 
@@ -207,6 +213,12 @@ impl Transport {
 
     pub(crate) fn book(&self) -> &Arc<ReplyBook> {
         &self.shared.book
+    }
+
+    /// Whether exceptions of this module may be matched by their class.
+    pub(crate) fn allows_remote(&self, module: &str) -> bool {
+        BUILTIN_EXMODS.contains(&module)
+            || self.shared.allowed_remote_exmods.iter().any(|allowed| allowed == module)
     }
 
     /// How to make one more connection, and what management tools shall call it.
@@ -322,12 +334,8 @@ impl TransportBuilder {
         for warning in config.warnings()? {
             tracing::warn!("configuration: {warning}");
         }
-        Ok(Self {
-            url: config.transport_url()?,
-            config: config.driver_config()?,
-            engine: None,
-            engine_config: config.engine_config()?,
-        })
+        let transport = Transport::builder(&config.transport_url()?);
+        Ok(transport.config(config.driver_config()?).engine_config(config.engine_config()?))
     }
 
     /// The same transport with these options; the URL's query overrides them.
@@ -346,6 +354,25 @@ impl TransportBuilder {
     /// The same transport on an engine of its own with these settings.
     pub fn engine_config(mut self, config: EngineConfig) -> Self {
         self.engine_config = config;
+        self
+    }
+
+    /// The same transport, callers also matching exceptions of these Python modules by class
+    /// ([`Error::is_remote_class`], [`Error::remote_as`]); Python's own always are allowed. Others
+    /// arrive as data all the same, in [`Error::remote`].
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// let transport = leveret::Transport::builder("rabbit://localhost/")
+    ///     .allowed_remote_exmods(["nova.exception"])
+    ///     .connect_blocking()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn allowed_remote_exmods<M: Into<String>>(
+        mut self,
+        modules: impl IntoIterator<Item = M>,
+    ) -> Self {
+        self.allowed_remote_exmods.extend(modules.into_iter().map(Into::into));
         self
     }
 
@@ -385,6 +412,7 @@ impl TransportBuilder {
             reply_id: OnceCell::new(),
             reply_queue: Arc::default(),
             answering: OnceCell::new(),
+            allowed_remote_exmods: self.allowed_remote_exmods,
             _broker: own_broker,
         };
         Ok(Transport { shared: Arc::new(shared) })

@@ -50,6 +50,11 @@ static GENERAL_ROWS: &[Row] = &[
         "most threads a server runs endpoints on",
     ),
     (
+        "rpc_ping_enabled",
+        Flag(|all| &mut all.driver.rpc_ping),
+        "servers answer oslo_rpc_server_ping",
+    ),
+    (
         "rpc_response_timeout",
         Seconds(|all| &mut all.driver.response_timeout, LONG),
         "how long a call waits unless it says otherwise",

@@ -10,13 +10,15 @@ use serde::de::DeserializeOwned;
 use leveret_engine::{Delivery, TicketError};
 
 use super::client::RpcClient;
-use crate::broker::{self, Body};
+use super::retry::Attempts;
+use super::serialized;
+use crate::broker;
 use crate::context::Context;
 use crate::dialect::{DecodeError, kombu};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Outcome};
 use crate::ids::Hex32;
 use crate::json;
-use crate::message::{CallPart, Request};
+use crate::message::CallPart;
 use crate::timer;
 use crate::transport::replies::Arrived;
 
@@ -31,34 +33,29 @@ impl RpcClient {
     /// `MessagingTimeout` when no reply came in time; `RemoteError` with what the endpoint raised;
     /// `MessageDeliveryFailure` and `MessageUndeliverable` when the broker refused the request;
     /// `InvalidTarget`, `RpcVersionCapError` and `ClientSendError` for what cannot be sent;
-    /// `InvalidReply` when the result is not of type `R`.
+    /// `InvalidReply` when the result is not of type `R`. [`Error::outcome`] says what became of
+    /// the request.
     pub async fn call<R: DeserializeOwned>(
         &self,
         context: impl AsRef<Context>,
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
-        let deadline = timer::now() + self.timeout();
-        let road = self.call_road().await?;
-        let reply_queue = self.transport.reply_queue().await?;
+        let deadline = timer::deadline_in(self.timeout());
+        let road = self.call_road().await.map_err(Error::unsent)?;
+        let reply_queue = self.transport.reply_queue().await.map_err(Error::unsent)?;
         let mut pending = self.transport.book().open(deadline, self.options.monitor);
         let msg_id = pending.msg_id();
         let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
-        let request = Request {
-            method,
-            args,
-            namespace: self.options.target.namespace(),
-            version: self.options.version.as_deref(),
-            context: context.as_ref(),
-            unique_id: self.transport.ids().unique_id(),
-            call: Some(call),
-        };
-        let body = Body::render(|body| kombu::encode_request(body, &request))?;
+        let context = context.as_ref();
+        let body = self.render(context, method, args, Some(call))?;
         road.publish_unwatched(timer::until(deadline), &body, pending.place()).await?;
-        drop(body);
+        let mut attempts = Attempts::first(self.options.retry);
+        // Most bodies go back to their thread now.
+        let body = attempts.may_repeat().then_some(body);
         loop {
             match pending.arrived().await {
-                Ok(Arrived::Reply(delivery)) => match read(&delivery, &msg_id) {
+                Ok(Arrived::Reply(delivery)) => match self.read(&delivery, &msg_id, context) {
                     Ok(Some(result)) => return result,
                     Ok(None) => pending.wait_on(),
                     Err(error) => {
@@ -66,9 +63,18 @@ impl RpcClient {
                         pending.wait_on();
                     }
                 },
-                Ok(Arrived::Refused(outcome)) => return Err(broker::refused(outcome)),
+                Ok(Arrived::Refused(outcome)) => {
+                    attempts.again(broker::refused(outcome))?;
+                    pending.reopen();
+                    let body = body.as_ref().expect("kept, as it may be repeated");
+                    let (timeout, place) = (timer::until(deadline), pending.place());
+                    let taken = road.publish_unwatched(timeout, body, place).await;
+                    taken.map_err(|error| attempts.of_all(error))?;
+                }
                 Err(TicketError::TimedOut) => return Err(timed_out(&msg_id)),
-                Err(TicketError::Aborted) => return Err(broker::stopped()),
+                Err(TicketError::Aborted) => {
+                    return Err(broker::stopped().with_outcome(Outcome::MaybeSent));
+                }
             }
         }
     }
@@ -85,6 +91,40 @@ impl RpcClient {
     ) -> Result<R, Error> {
         leveret_engine::block_on(self.call(context, method, args))
     }
+
+    /// What a reply says; `None` if it is a reply to somebody else.
+    fn read<R: DeserializeOwned>(
+        &self,
+        delivery: &Delivery,
+        msg_id: &Hex32,
+        context: &Context,
+    ) -> Result<Option<Result<R, Error>>, DecodeError> {
+        let properties = delivery.properties();
+        kombu::check_content(properties.content_type)?;
+        let body = kombu::unpack(broker::compression(&properties), delivery.body().contiguous())?;
+        kombu::Scratch::with(|scratch| {
+            let reply = kombu::decode_reply(&body, scratch)?;
+            if reply.msg_id.as_deref() != Some(msg_id.as_str()) {
+                return Ok(None);
+            }
+            if let Some(failure) = reply.failure {
+                let is_allowed = self.transport.allows_remote(failure.module());
+                return Ok(Some(Err(Error::from_remote(failure, is_allowed))));
+            }
+            let text = reply.result.map_or("null", |result| result.get());
+            if let Some(serializer) = &self.options.serializer {
+                let text = text.as_bytes();
+                return Ok(Some(serialized::result(serializer.as_ref(), context, text)));
+            }
+            Ok(Some(json::from_slice(text.as_bytes()).map_err(|error| {
+                Error::new(
+                    ErrorKind::InvalidReply,
+                    format!("the result is not of the expected type: {error}"),
+                )
+                .with_outcome(Outcome::Answered)
+            })))
+        })
+    }
 }
 
 fn timed_out(msg_id: &Hex32) -> Error {
@@ -92,30 +132,5 @@ fn timed_out(msg_id: &Hex32) -> Error {
         ErrorKind::MessagingTimeout,
         format!("Timed out waiting for a reply to message ID {}", msg_id.as_str()),
     )
-}
-
-/// What a reply says; `None` if it is a reply to somebody else.
-fn read<R: DeserializeOwned>(
-    delivery: &Delivery,
-    msg_id: &Hex32,
-) -> Result<Option<Result<R, Error>>, DecodeError> {
-    let properties = delivery.properties();
-    kombu::check_content(properties.content_type)?;
-    let body = kombu::unpack(broker::compression(&properties), delivery.body().contiguous())?;
-    kombu::Scratch::with(|scratch| {
-        let reply = kombu::decode_reply(&body, scratch)?;
-        if reply.msg_id.as_deref() != Some(msg_id.as_str()) {
-            return Ok(None);
-        }
-        if let Some(failure) = reply.failure {
-            return Ok(Some(Err(Error::from_remote(failure))));
-        }
-        let text = reply.result.map_or("null", |result| result.get());
-        Ok(Some(json::from_slice(text.as_bytes()).map_err(|error| {
-            Error::new(
-                ErrorKind::InvalidReply,
-                format!("the result is not of the expected type: {error}"),
-            )
-        })))
-    })
+    .with_outcome(Outcome::MaybeSent)
 }

@@ -6,11 +6,9 @@
 use serde::Serialize;
 
 use super::client::RpcClient;
-use crate::broker::Body;
+use super::retry::Attempts;
 use crate::context::Context;
-use crate::dialect::kombu;
 use crate::error::Error;
-use crate::message::Request;
 use crate::timer;
 
 impl RpcClient {
@@ -29,11 +27,16 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
-        let deadline = timer::now() + self.timeout();
-        let road = self.cast_road().await?;
-        let request = self.cast_request(context.as_ref(), method, args);
-        let body = Body::render(|body| kombu::encode_request(body, &request))?;
-        road.publish_confirmed(timer::until(deadline), &body).await
+        let deadline = timer::deadline_in(self.timeout());
+        let road = self.cast_road().await.map_err(Error::unsent)?;
+        let body = self.render(context.as_ref(), method, args, None)?;
+        let mut attempts = Attempts::first(self.options.retry);
+        loop {
+            match road.publish_confirmed(timer::until(deadline), &body).await {
+                Ok(()) => return Ok(()),
+                Err(error) => attempts.again(error)?,
+            }
+        }
     }
 
     /// [`cast`](Self::cast) for a plain thread, which is parked meanwhile.
@@ -53,7 +56,9 @@ impl RpcClient {
     /// with thousands of others. Waits only while the outbox is full, until the timeout at most.
     ///
     /// What the broker refuses later is only counted, in
-    /// [`TransportStats::casts_refused`](crate::TransportStats::casts_refused).
+    /// [`TransportStats::casts_refused`](crate::TransportStats::casts_refused). Nobody waits who
+    /// could publish it again, so [`Retry::Times`](crate::Retry::Times) is
+    /// [`Retry::Never`](crate::Retry::Never) here.
     ///
     /// # Errors
     /// As [`cast`](Self::cast), for what is known before it leaves.
@@ -63,9 +68,8 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
-        let road = self.cast_road().await?;
-        let request = self.cast_request(context.as_ref(), method, args);
-        let body = Body::render(|body| kombu::encode_request(body, &request))?;
+        let road = self.cast_road().await.map_err(Error::unsent)?;
+        let body = self.render(context.as_ref(), method, args, None)?;
         road.publish_unwatched(self.timeout(), &body, 0).await
     }
 
@@ -81,22 +85,5 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         leveret_engine::block_on(self.cast_buffered(context, method, args))
-    }
-
-    fn cast_request<'a, A: ?Sized>(
-        &'a self,
-        context: &'a Context,
-        method: &'a str,
-        args: &'a A,
-    ) -> Request<'a, A> {
-        Request {
-            method,
-            args,
-            namespace: self.options.target.namespace(),
-            version: self.options.version.as_deref(),
-            context,
-            unique_id: self.transport.ids().unique_id(),
-            call: None,
-        }
     }
 }

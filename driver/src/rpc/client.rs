@@ -7,10 +7,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::OnceCell;
 
-use crate::broker::{Road, Treatment};
+use super::retry::Retry;
+use super::serialized;
+use crate::broker::{Body, Road, Treatment};
+use crate::context::Context;
+use crate::dialect::kombu;
 use crate::error::{Error, ErrorKind};
+use crate::message::{CallPart, Request};
+use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::transport::Transport;
 use crate::version::{Version, is_compatible};
@@ -43,6 +50,7 @@ pub(super) struct Options {
     pub(super) timeout: Option<Duration>,
     pub(super) monitor: Option<Duration>,
     pub(super) retry: Retry,
+    pub(super) serializer: Option<Arc<dyn Serializer>>,
     version_cap: Option<Version>,
     at_least_once: bool,
 }
@@ -52,17 +60,6 @@ pub(super) struct Options {
 pub(super) struct Roads {
     call: OnceCell<Road>,
     cast: OnceCell<Road>,
-}
-
-/// What happens to a message whose publication was cut off (oslo's `retry`, 0 or not).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Retry {
-    /// It is published again until the broker confirms it or the deadline passes. The broker may
-    /// have it twice then; servers drop repeats they recognise.
-    #[default]
-    UntilDeadline,
-    /// It is published at most once.
-    Never,
 }
 
 impl RpcClient {
@@ -76,6 +73,7 @@ impl RpcClient {
             timeout: None,
             monitor: None,
             retry: Retry::default(),
+            serializer: None,
             version_cap: None,
             at_least_once: false,
         };
@@ -107,6 +105,13 @@ impl RpcClient {
     #[must_use]
     pub fn with_retry(self, retry: Retry) -> Self {
         self.with(|options| options.retry = retry)
+    }
+
+    /// The same client, passing arguments, contexts and results through this serializer. The
+    /// servers need its counterpart. Default: none.
+    #[must_use]
+    pub fn with_serializer(self, serializer: impl Serializer) -> Self {
+        self.with(|options| options.serializer = Some(Arc::new(serializer)))
     }
 
     /// The same client, refusing to send what this version does not serve.
@@ -187,6 +192,40 @@ impl RpcClient {
         self.options.timeout.unwrap_or(self.transport.config().response_timeout)
     }
 
+    /// The body of a request.
+    pub(super) fn render<A: Serialize + ?Sized>(
+        &self,
+        context: &Context,
+        method: &str,
+        args: &A,
+        call: Option<CallPart<'_>>,
+    ) -> Result<Body, Error> {
+        if let Some(serializer) = &self.options.serializer {
+            let (context, args) = serialized::request(serializer.as_ref(), context, args)?;
+            return self.render_as_it_is(&context, method, &args, call);
+        }
+        self.render_as_it_is(context, method, args, call)
+    }
+
+    fn render_as_it_is<A: Serialize + ?Sized>(
+        &self,
+        context: &Context,
+        method: &str,
+        args: &A,
+        call: Option<CallPart<'_>>,
+    ) -> Result<Body, Error> {
+        let request = Request {
+            method,
+            args,
+            namespace: self.options.target.namespace(),
+            version: self.options.version.as_deref(),
+            context,
+            unique_id: self.transport.ids().unique_id(),
+            call,
+        };
+        Ok(Body::render(|body| kombu::encode_request(body, &request))?)
+    }
+
     pub(super) async fn call_road(&self) -> Result<&Road, Error> {
         if let Some(road) = self.roads.call.get() {
             return Ok(road);
@@ -227,7 +266,7 @@ impl RpcClient {
             ));
         }
         let mandatory = options.at_least_once && !options.target.is_fanout();
-        let retain = options.retry == Retry::UntilDeadline;
+        let retain = options.retry.is_unbounded();
         self.transport.road(&options.target, Treatment { mandatory, retain }, expiration).await
     }
 }

@@ -6,18 +6,20 @@
 //! (`server`).
 
 use crate::message::{Failure, IncomingRequest};
-use crate::rpc::endpoint::{Endpoint, Method};
+use crate::rpc::access::AccessPolicy;
+use crate::rpc::endpoint::{Endpoint, Offer};
 use crate::version::Version;
 
-/// The endpoints of a server.
+/// The endpoints of a server, and which of their methods may be reached.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     endpoints: Vec<Endpoint>,
+    policy: AccessPolicy,
 }
 
 impl Dispatcher {
-    pub(crate) const fn new(endpoints: Vec<Endpoint>) -> Self {
-        Self { endpoints }
+    pub(crate) const fn new(endpoints: Vec<Endpoint>, policy: AccessPolicy) -> Self {
+        Self { endpoints, policy }
     }
 
     pub(crate) fn has_async_methods(&self) -> bool {
@@ -25,7 +27,7 @@ impl Dispatcher {
     }
 
     /// The method that serves this request, or what its caller is to be told instead.
-    pub(crate) fn find(&self, request: &IncomingRequest<'_>) -> Result<&Method, Failure> {
+    pub(crate) fn find(&self, request: &IncomingRequest<'_>) -> Result<&Offer, Failure> {
         let name = request.method.as_deref().unwrap_or("None");
         let asked = request.version.as_deref();
         let version = match asked.map(str::parse::<Version>) {
@@ -40,8 +42,10 @@ impl Dispatcher {
                 continue;
             }
             is_compatible = true;
-            if let Some(method) = endpoint.find(name) {
-                return Ok(method);
+            if let Some(offer) = endpoint.find(name)
+                && self.policy.allows(endpoint, name)
+            {
+                return Ok(offer);
             }
         }
         Err(if is_compatible {
@@ -59,18 +63,20 @@ mod tests {
     use super::*;
     use crate::context::Context;
     use crate::ids::Hex32;
+    use crate::rpc::endpoint::Method;
 
     fn named(name: &'static str) -> Endpoint {
         Endpoint::new().method("who", move |_: Context, (): ()| Ok::<_, Failure>(name))
     }
 
     fn dispatcher() -> Dispatcher {
-        Dispatcher::new(vec![
+        let endpoints = vec![
             named("first").with_version(Version::new(1, 2)),
             named("second").method("only", |_, (): ()| Ok::<_, Failure>(2)),
             named("third").with_namespace("ns").with_version(Version::new(2, 0)),
             named("fourth").with_namespace("new").with_legacy_namespace(Some("old")),
-        ])
+        ];
+        Dispatcher::new(endpoints, AccessPolicy::Default)
     }
 
     fn ask(method: &str, namespace: Option<&str>, version: Option<&str>) -> Result<Value, Failure> {
@@ -80,7 +86,7 @@ mod tests {
             version: version.map(|text| text.to_owned().into()),
             ..IncomingRequest::default()
         };
-        run(dispatcher().find(&request)?, "{}")
+        run(&dispatcher().find(&request)?.method, "{}")
     }
 
     fn run(method: &Method, args: &str) -> Result<Value, Failure> {
@@ -123,6 +129,45 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_forbidden_method_is_none() {
+        let found = |policy: AccessPolicy, method: &'static str| {
+            let hidden = Endpoint::new()
+                .method("_hidden", |_, (): ()| Ok::<_, Failure>(1))
+                .method("open", |_, (): ()| Ok::<_, Failure>(2))
+                .exposed()
+                .method("shut", |_, (): ()| Ok::<_, Failure>(3));
+            let method = Some(method.into());
+            let request = IncomingRequest { method, ..IncomingRequest::default() };
+            let dispatcher = Dispatcher::new(vec![hidden], policy);
+            let class = dispatcher.find(&request).err().map(|failure| failure.class().to_owned());
+            assert!(matches!(class.as_deref(), None | Some("NoSuchMethod")), "{class:?}");
+            class.is_none()
+        };
+        assert!(!found(AccessPolicy::default(), "_hidden"));
+        assert!(found(AccessPolicy::default(), "shut"));
+        assert!(found(AccessPolicy::Legacy, "_hidden"));
+        assert!(found(AccessPolicy::Explicit, "open") && !found(AccessPolicy::Explicit, "shut"));
+        let by_name = AccessPolicy::by(|endpoint, method| {
+            endpoint.namespace().is_none() && *endpoint.version() == Version::new(1, 0) && {
+                method == "shut"
+            }
+        });
+        assert!(found(by_name.clone(), "shut") && !found(by_name, "open"));
+    }
+
+    #[test]
+    fn expected_exceptions_are_known_by_class_or_path() {
+        let endpoint = Endpoint::new()
+            .method("find", |_, (): ()| Ok::<_, Failure>(()))
+            .expecting(["KeyError", "nova.exception.NotFound"]);
+        let offer = endpoint.find("find").unwrap();
+        assert!(offer.expects(&Failure::builtin("KeyError", "k")));
+        assert!(offer.expects(&Failure::new("NotFound", "nova.exception", "n")));
+        assert!(!offer.expects(&Failure::new("NotFound", "cinder.exception", "n")));
+        assert!(!offer.expects(&Failure::builtin("ValueError", "v")));
+    }
+
     #[derive(serde::Deserialize)]
     struct Add {
         value: i64,
@@ -147,7 +192,7 @@ mod tests {
     }
 
     fn call(method: &str, args: &str) -> Result<Value, Failure> {
-        run(endpoint().find(method).unwrap(), args)
+        run(&endpoint().find(method).unwrap().method, args)
     }
 
     #[test]

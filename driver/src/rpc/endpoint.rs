@@ -15,6 +15,7 @@ use std::task::Poll;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::context::Context;
 use crate::dialect::kombu;
@@ -40,11 +41,34 @@ use crate::version::Version;
 ///
 /// Arguments arrive by name: the argument type is a struct, a map, `serde_json::Value`, or `()` for
 /// none. What does not fit is answered with a `TypeError`, as a Python server would.
+///
+/// [`exposed`](Self::exposed) and [`expecting`](Self::expecting) say more about the method added
+/// last.
 #[derive(Default)]
 pub struct Endpoint {
     namespaces: Vec<Option<String>>,
     version: Version,
-    methods: HashMap<Box<str>, Method>,
+    methods: HashMap<Box<str>, Offer>,
+    last: Box<str>,
+}
+
+/// A method and what is said about it.
+pub(crate) struct Offer {
+    pub(crate) name: Box<str>,
+    pub(crate) method: Method,
+    is_exposed: bool,
+    /// Classes of exceptions that are no surprise, with their module or without.
+    expected: Vec<Box<str>>,
+}
+
+impl Offer {
+    /// Whether this exception is part of the method's contract.
+    pub(crate) fn expects(&self, failure: &Failure) -> bool {
+        self.expected.iter().any(|expected| match expected.rsplit_once('.') {
+            Some((module, class)) => (module, class) == (failure.module(), failure.class()),
+            None => **expected == *failure.class(),
+        })
+    }
 }
 
 /// One method, its types erased.
@@ -66,12 +90,19 @@ type AnswerFuture = Pin<Box<dyn Future<Output = Answered> + Send>>;
 pub(crate) trait Answerable: Send {
     /// Appends the reply's body to `out`.
     fn encode(&self, out: &mut Vec<u8>, msg_id: &str, unique_id: Hex32) -> Result<(), WriteError>;
+
+    /// The result itself, for a serializer.
+    fn to_value(&self) -> Result<Value, serde_json::Error>;
 }
 
 impl<T: Serialize + Send> Answerable for T {
     fn encode(&self, out: &mut Vec<u8>, msg_id: &str, unique_id: Hex32) -> Result<(), WriteError> {
         let reply = Reply { msg_id, unique_id, answer: Answer::Result(self) };
         kombu::encode_reply(out, &reply)
+    }
+
+    fn to_value(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(self)
     }
 }
 
@@ -107,7 +138,7 @@ impl Endpoint {
     /// An error the function returns is raised in the caller; see [`Failure`] for how it looks
     /// there.
     #[must_use]
-    pub fn method<T, R, E, F>(mut self, name: impl Into<String>, function: F) -> Self
+    pub fn method<T, R, E, F>(self, name: impl Into<String>, function: F) -> Self
     where
         T: DeserializeOwned,
         R: Serialize + Send + 'static,
@@ -119,13 +150,12 @@ impl Endpoint {
             let result = catch_unwind(AssertUnwindSafe(|| function(context, args)));
             finished(result.map_err(|panic| panicked(panic.as_ref()))?)
         };
-        self.methods.insert(name.into().into(), Method::Plain(Box::new(erased)));
-        self
+        self.add(name.into(), Method::Plain(Box::new(erased)))
     }
 
     /// The same endpoint with one more method, an async function.
     #[must_use]
-    pub fn async_method<T, R, E, F, A>(mut self, name: impl Into<String>, function: F) -> Self
+    pub fn async_method<T, R, E, F, A>(self, name: impl Into<String>, function: F) -> Self
     where
         T: DeserializeOwned,
         R: Serialize + Send + 'static,
@@ -144,24 +174,71 @@ impl Endpoint {
                 Err(panic) => Box::pin(std::future::ready(Err(panicked(panic.as_ref())))),
             }
         };
-        self.methods.insert(name.into().into(), Method::Async(Box::new(erased)));
+        self.add(name.into(), Method::Async(Box::new(erased)))
+    }
+
+    /// The same endpoint, the method added last being exposed: callers may reach it under
+    /// [`AccessPolicy::Explicit`](crate::AccessPolicy::Explicit) (oslo's `@expose`).
+    #[must_use]
+    pub fn exposed(mut self) -> Self {
+        if let Some(offer) = self.methods.get_mut(&self.last) {
+            offer.is_exposed = true;
+        }
         self
     }
 
-    pub(crate) const fn version(&self) -> &Version {
+    /// The same endpoint, the method added last being expected to raise these: they reach the
+    /// caller like any other, but are logged for debugging only (oslo's `@expected_exceptions`).
+    /// Each is named by its class, or by module and class (`nova.exception.NotFound`).
+    ///
+    /// ```
+    /// use leveret::{Context, Endpoint, Failure};
+    ///
+    /// let endpoint = Endpoint::new()
+    ///     .method("find", |_: Context, (): ()| Err::<(), _>(Failure::builtin("KeyError", "no")))
+    ///     .expecting(["KeyError"]);
+    /// ```
+    #[must_use]
+    pub fn expecting<C: Into<String>>(mut self, classes: impl IntoIterator<Item = C>) -> Self {
+        if let Some(offer) = self.methods.get_mut(&self.last) {
+            offer.expected.extend(classes.into_iter().map(|class| class.into().into()));
+        }
+        self
+    }
+
+    fn add(mut self, name: String, method: Method) -> Self {
+        let name: Box<str> = name.into();
+        self.last.clone_from(&name);
+        let offer = Offer { name: name.clone(), method, is_exposed: false, expected: Vec::new() };
+        self.methods.insert(name, offer);
+        self
+    }
+
+    /// The version it implements.
+    pub const fn version(&self) -> &Version {
         &self.version
+    }
+
+    /// The namespace of its methods.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespaces.first()?.as_deref()
+    }
+
+    /// Whether it has this method, and it is [exposed](Self::exposed).
+    pub fn is_exposed(&self, method: &str) -> bool {
+        self.methods.get(method).is_some_and(|offer| offer.is_exposed)
     }
 
     pub(crate) fn is_of_namespace(&self, namespace: Option<&str>) -> bool {
         self.namespaces.iter().any(|own| own.as_deref() == namespace)
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<&Method> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Offer> {
         self.methods.get(name)
     }
 
     pub(crate) fn has_async_methods(&self) -> bool {
-        self.methods.values().any(|method| matches!(method, Method::Async(_)))
+        self.methods.values().any(|offer| matches!(offer.method, Method::Async(_)))
     }
 }
 

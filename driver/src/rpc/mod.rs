@@ -1,13 +1,18 @@
 //! Calls, casts and servers: joins a dialect with the broker's side and with user code.
 //!
-//! The client's half is `client`, `call`, `cast`, `replies`; the server's is `server`,
-//! `dispatcher`, `endpoint`, `monitor`, `serving`. The two halves meet only on the wire.
+//! The client's half is `client`, `call`, `cast`, `retry`; the server's is `server`, `serving`,
+//! `dispatcher`, `endpoint`, `access`, `ping`, `monitor`. The two meet only on the wire,
+//! and in `serialized`.
 
+pub(crate) mod access;
 mod call;
 mod cast;
 pub(crate) mod client;
 mod dispatcher;
 pub(crate) mod endpoint;
 mod monitor;
+mod ping;
+pub(crate) mod retry;
+mod serialized;
 pub(crate) mod server;
 mod serving;

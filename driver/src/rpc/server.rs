@@ -3,25 +3,54 @@
 //! It listens to the three queues of its target on a connection of its own. Not here: what happens
 //! to a request (`serving`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
 use leveret_engine::{DeliverySink, block_on};
+use tokio::sync::OnceCell;
 
+use super::access::AccessPolicy;
 use super::dispatcher::Dispatcher;
 use super::endpoint::Endpoint;
+use super::ping;
 use super::serving::{RequestSink, Serving};
 use crate::broker::{self, Listening};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
+use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::target::entity::Subscription;
+use crate::timer::{Alarm, Timer};
 use crate::transport::Transport;
 
 /// Requests the broker may leave with us unacknowledged where the options set no prefetch: enough
 /// to keep any number of workers busy across a slow link. oslo sets none, and holds whatever comes.
 const PREFETCH: u16 = 2048;
+/// As oslo: what takes longer to stop or to end is said to hang.
+const LOG_AFTER: Duration = Duration::from_secs(30);
 
 /// A running server. Stop it before dropping it, or what it was doing is cut off.
+///
+/// ```
+/// # use leveret::{Context, Endpoint, Error, Failure, RpcServer, Target, Transport};
+/// # use std::time::Duration;
+/// # fn main() -> Result<(), Error> {
+/// # let transport = Transport::connect_blocking("fake:///life-of-a-server")?;
+/// let target = Target::new("compute").with_server("host1");
+/// let endpoint = Endpoint::new().method("ping", |_: Context, (): ()| Ok::<_, Failure>("pong"));
+/// let server = RpcServer::builder(&transport, target).endpoint(endpoint).start_blocking()?;
+/// // On SIGTERM: nothing new, what was not begun back to the queue, the rest to its end.
+/// server.stop_blocking()?;
+/// if let Err(error) = server.wait_within_blocking(Duration::from_secs(20)) {
+///     eprintln!("an endpoint still runs: {error}");
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// The life cycle is oslo's: [`stop`](Self::stop) ends the intake, [`wait`](Self::wait) waits for
+/// what was taken. Each happens once, whoever calls it how often; callers that come meanwhile wait
+/// for the one under way. To begin again, build and start another server.
 pub struct RpcServer {
     listening: Listening,
     serving: Arc<Serving>,
@@ -29,7 +58,10 @@ pub struct RpcServer {
     fanout_queue: Option<String>,
     /// Gone with the connection: nothing more may go there once the end is near.
     local: Option<Subscription>,
-    is_stopped: Mutex<bool>,
+    timer: Arc<Timer>,
+    log_after: Duration,
+    stopped: OnceCell<()>,
+    ended: OnceCell<()>,
 }
 
 /// Describes a server before it starts.
@@ -39,6 +71,9 @@ pub struct RpcServerBuilder {
     target: Target,
     endpoints: Vec<Endpoint>,
     executor: Executor,
+    policy: AccessPolicy,
+    serializer: Option<Arc<dyn Serializer>>,
+    log_after: Duration,
 }
 
 /// What a server has done so far.
@@ -51,6 +86,8 @@ pub struct ServerStats {
     pub duplicates: u64,
     /// Messages that were no requests.
     pub undecodable: u64,
+    /// Requests that went back to their queue because the server stopped before it began them.
+    pub returned: u64,
     /// Times the connection was lost.
     pub reconnects: u64,
 }
@@ -59,42 +96,61 @@ impl RpcServer {
     /// A server of `target`, which needs a topic and a server name.
     pub fn builder(transport: &Transport, target: Target) -> RpcServerBuilder {
         let transport = transport.clone();
-        RpcServerBuilder { transport, target, endpoints: Vec::new(), executor: Executor::default() }
+        RpcServerBuilder {
+            transport,
+            target,
+            endpoints: Vec::new(),
+            executor: Executor::default(),
+            policy: AccessPolicy::default(),
+            serializer: None,
+            log_after: LOG_AFTER,
+        }
     }
 
-    /// Takes no further requests. Those already taken go on.
+    /// Takes no further requests, and returns those that were not begun: what the broker had left
+    /// here unacknowledged goes back to its queue, for another server of the topic. Requests that
+    /// were acknowledged are executed; this does not wait for them.
     ///
     /// # Errors
-    /// `MessagingTimeout` or `TransportDriverError` when the broker does not agree.
+    /// `MessagingTimeout` or `TransportDriverError` when the broker does not agree; nothing is
+    /// taken any more all the same. One caller is told, later ones get `Ok`.
     pub async fn stop(&self) -> Result<(), Error> {
-        if std::mem::replace(
-            &mut *self.is_stopped.lock().unwrap_or_else(PoisonError::into_inner),
-            true,
-        ) {
-            return Ok(());
-        }
-        if let Some(local) = &self.local {
-            self.listening.unbind(local).await?;
-        }
-        self.listening.cancel().await
+        let _alarm = self.warn_of_hanging("stop");
+        once(&self.stopped, self.end_intake()).await
     }
 
     /// Waits until every request taken is answered, then ends the connection. Stops first, if need
-    /// be.
+    /// be. Must not be called by an endpoint, which would wait for itself.
     ///
     /// # Errors
     /// As [`stop`](Self::stop).
     pub async fn wait(&self) -> Result<(), Error> {
-        let stopped = self.stop().await;
-        self.serving.finish().await;
-        // As oslo: other queues stay for the next server, this one nobody will ever use again.
-        let deleted = match &self.fanout_queue {
-            Some(queue) => self.listening.delete_queue(queue).await,
-            None => Ok(()),
-        };
-        let closed = self.listening.close().await;
-        stopped.and(deleted).and(closed)
+        let _alarm = self.warn_of_hanging("wait");
+        once(&self.ended, self.end()).await
     }
+
+    /// [`stop`](Self::stop), for as long as `timeout` at most.
+    ///
+    /// # Errors
+    /// `TaskTimeout` when it takes longer; whoever stops or waits next goes on with it. Else as
+    /// [`stop`](Self::stop).
+    pub async fn stop_within(&self, timeout: Duration) -> Result<(), Error> {
+        let stopped = self.timer.within(timeout, self.stop()).await;
+        stopped.unwrap_or_else(|| Err(too_long("stop", timeout)))
+    }
+
+    /// [`wait`](Self::wait), for as long as `timeout` at most.
+    ///
+    /// # Errors
+    /// `TaskTimeout` when endpoints work longer than that; they go on, and so does whoever waits
+    /// next. Else as [`stop`](Self::stop).
+    pub async fn wait_within(&self, timeout: Duration) -> Result<(), Error> {
+        let ended = self.timer.within(timeout, self.wait()).await;
+        ended.unwrap_or_else(|| Err(too_long("end", timeout)))
+    }
+
+    /// Does nothing, as in oslo: a server keeps no state that a changed configuration could renew.
+    pub const fn reset(&self) {}
 
     /// [`stop`](Self::stop) for a plain thread.
     ///
@@ -110,6 +166,57 @@ impl RpcServer {
     /// As [`stop`](Self::stop).
     pub fn wait_blocking(&self) -> Result<(), Error> {
         block_on(self.wait())
+    }
+
+    /// [`stop_within`](Self::stop_within) for a plain thread.
+    ///
+    /// # Errors
+    /// As [`stop_within`](Self::stop_within).
+    pub fn stop_within_blocking(&self, timeout: Duration) -> Result<(), Error> {
+        block_on(self.stop_within(timeout))
+    }
+
+    /// [`wait_within`](Self::wait_within) for a plain thread.
+    ///
+    /// # Errors
+    /// As [`wait_within`](Self::wait_within).
+    pub fn wait_within_blocking(&self, timeout: Duration) -> Result<(), Error> {
+        block_on(self.wait_within(timeout))
+    }
+
+    async fn end_intake(&self) -> Result<(), Error> {
+        let unbound = match &self.local {
+            Some(local) => self.listening.unbind(local).await,
+            None => Ok(()),
+        };
+        let cancelled = self.listening.cancel().await;
+        // Only now: what is returned to a queue we still listen to comes straight back.
+        self.serving.give_back();
+        unbound.and(cancelled)
+    }
+
+    async fn end(&self) -> Result<(), Error> {
+        let stopped = once(&self.stopped, self.end_intake()).await;
+        self.serving.finish().await;
+        // As oslo: other queues stay for the next server, this one nobody will ever use again.
+        let deleted = match &self.fanout_queue {
+            Some(queue) => self.listening.delete_queue(queue).await,
+            None => Ok(()),
+        };
+        let closed = self.listening.close().await;
+        stopped.and(deleted).and(closed)
+    }
+
+    fn warn_of_hanging(&self, what: &'static str) -> Option<Alarm<'_>> {
+        let seconds = self.log_after.as_secs_f64();
+        (!self.log_after.is_zero()).then(|| {
+            self.timer.alarm(self.log_after, move || {
+                tracing::warn!(
+                    seconds,
+                    "Possible hang: {what} of a server has not finished; an endpoint may block"
+                );
+            })
+        })
     }
 
     /// What it has done so far.
@@ -131,18 +238,43 @@ impl RpcServerBuilder {
         self
     }
 
+    /// The same server, letting callers reach what this policy allows. Default: every method whose
+    /// name does not begin with an underscore.
+    pub fn access_policy(mut self, policy: AccessPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The same server, passing contexts, arguments and results through this serializer: first the
+    /// context, then each argument under it, last the result. Default: none.
+    pub fn serializer(mut self, serializer: impl Serializer) -> Self {
+        self.serializer = Some(Arc::new(serializer));
+        self
+    }
+
+    /// The same server, saying in the log after this time that stopping or waiting may hang; zero
+    /// for never. Default 30 s, as oslo's `log_after`.
+    pub fn log_after(mut self, time: Duration) -> Self {
+        self.log_after = time;
+        self
+    }
+
     /// Connects, declares the queues and begins to serve.
     ///
     /// # Errors
     /// `InvalidTarget` without topic or server name; `ServerListenError` when a queue or exchange
-    /// exists with other options (406), or when async methods are to run inline;
+    /// exists with other options (406); `ExecutorLoadFailure` when async methods are to run inline;
     /// `TransportDriverError` when no broker is reached.
     pub async fn start(self) -> Result<RpcServer, Error> {
-        let Self { transport, target, endpoints, executor } = self;
-        let dispatcher = Dispatcher::new(endpoints);
+        let Self { transport, target, mut endpoints, executor, policy, serializer, log_after } =
+            self;
+        if transport.config().rpc_ping {
+            ping::append(&mut endpoints);
+        }
+        let dispatcher = Dispatcher::new(endpoints, policy);
         if matches!(executor, Executor::Inline) && dispatcher.has_async_methods() {
             return Err(Error::new(
-                ErrorKind::ServerListenError,
+                ErrorKind::ExecutorLoadFailure,
                 "async methods need threads or a runtime; the inline executor runs plain ones only",
             ));
         }
@@ -155,6 +287,7 @@ impl RpcServerBuilder {
         let answering = transport.answering().await?;
         let serving = Serving::new(
             dispatcher,
+            serializer,
             answering,
             Arc::clone(transport.timer()),
             executor,
@@ -171,7 +304,9 @@ impl RpcServerBuilder {
         let config = transport.connection_config("server");
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &target))?;
-        Ok(RpcServer { listening, serving, fanout_queue, local, is_stopped: Mutex::new(false) })
+        let (stopped, ended) = (OnceCell::new(), OnceCell::new());
+        let timer = Arc::clone(transport.timer());
+        Ok(RpcServer { listening, serving, fanout_queue, local, timer, log_after, stopped, ended })
     }
 
     /// [`start`](Self::start) for a plain thread.
@@ -181,6 +316,22 @@ impl RpcServerBuilder {
     pub fn start_blocking(self) -> Result<RpcServer, Error> {
         block_on(self.start())
     }
+}
+
+/// Runs `step` unless it has run; whoever comes meanwhile waits. If whoever runs it gives up, the
+/// next begins it again. One caller, who ran it, is told how it ended.
+async fn once(
+    done: &OnceCell<()>,
+    step: impl Future<Output = Result<(), Error>>,
+) -> Result<(), Error> {
+    let mut result = Ok(());
+    done.get_or_init(|| async { result = step.await }).await;
+    result
+}
+
+fn too_long(what: &str, timeout: Duration) -> Error {
+    let text = format!("the server did not {what} within {timeout:?}; requests are still executed");
+    Error::new(ErrorKind::TaskTimeout, text)
 }
 
 impl std::fmt::Debug for RpcServer {

@@ -4,12 +4,14 @@
 //! requests wait, the shard acknowledges on receipt, as oslo does; beyond [`BACKLOG_MAX`] a worker
 //! does when it takes the request up, and the prefetch stops the broker. What is no request is
 //! rejected and not requeued. One that is an envelope from outside and broken within was
-//! acknowledged already, and is dropped.
+//! acknowledged already, and is dropped. A server that stops returns what is not acknowledged, so
+//! nobody's request is lost in its backlog.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -17,15 +19,18 @@ use leveret_engine::{Body, Delivery, DeliverySink, Disposition, block_on};
 use serde_json::value::RawValue;
 
 use super::dispatcher::Dispatcher;
-use super::endpoint::{Answerable, Answered, Method};
+use super::endpoint::{Answerable, Answered, Method, Offer};
 use super::monitor::Heartbeat;
+use super::serialized;
 use super::server::ServerStats;
 use crate::broker;
+use crate::context::Context;
 use crate::dedup::Dedup;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::{Executor, InFlight, Workers};
 use crate::ids::Hex32;
-use crate::message::IncomingRequest;
+use crate::message::{Failure, IncomingRequest, NO_SUCH_METHOD};
+use crate::serializer::Serializer;
 use crate::timer::Timer;
 use crate::transport::answering::{Answering, CallRef};
 
@@ -99,21 +104,39 @@ fn text_of(delivery: &Delivery) -> Result<Cow<'_, [u8]>, DecodeError> {
 /// What serves requests, wherever it runs.
 pub(super) struct Serving {
     dispatcher: Dispatcher,
+    serializer: Option<Arc<dyn Serializer>>,
     dedup: Dedup,
     answering: Arc<Answering>,
     timer: Arc<Timer>,
     runner: Runner,
+    /// What was not begun goes back to its queue.
+    is_returning: AtomicBool,
     dispatched: AtomicU64,
     duplicates: AtomicU64,
     undecodable: AtomicU64,
+    returned: AtomicU64,
 }
 
 /// A request whose method was chosen, and has run if it is a plain one.
-struct Begun {
+struct Begun<'a> {
     answered: Running,
+    raising: Raising<'a>,
+    /// Under which the result is to be serialised.
+    context: Option<Context>,
     call: Option<CallRef>,
     heartbeat: Option<Heartbeat>,
 }
+
+/// What is known beforehand about an exception.
+enum Raising<'a> {
+    /// It is the method's.
+    By(&'a Offer),
+    /// There is no method to serve the request, and its caller foresaw that or not.
+    Unserved { is_foreseen: bool },
+}
+
+/// As oslo: who calls a method of such a name knows that servers may lack it.
+const IGNORE_ERRORS: &str = "_ignore_errors";
 
 enum Running {
     Done(Answered),
@@ -123,6 +146,7 @@ enum Running {
 impl Serving {
     pub(super) fn new(
         dispatcher: Dispatcher,
+        serializer: Option<Arc<dyn Serializer>>,
         answering: Arc<Answering>,
         timer: Arc<Timer>,
         executor: Executor,
@@ -130,14 +154,30 @@ impl Serving {
     ) -> Arc<Self> {
         Arc::new_cyclic(|serving| Self {
             dispatcher,
+            serializer,
             dedup: Dedup::new(),
             answering,
             timer,
             runner: Runner::new(executor, threads, serving.clone()),
+            is_returning: AtomicBool::new(false),
             dispatched: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             undecodable: AtomicU64::new(0),
+            returned: AtomicU64::new(0),
         })
+    }
+
+    /// Returns what nobody has begun or acknowledged to its queue, from now on.
+    pub(super) fn give_back(&self) {
+        self.is_returning.store(true, Ordering::Release);
+        for incoming in self.runner.withdraw(|incoming| !incoming.is_acknowledged) {
+            self.return_one(&incoming);
+        }
+    }
+
+    fn return_one(&self, incoming: &Incoming) {
+        incoming.delivery.reject(true);
+        self.returned.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Waits until every request taken is answered.
@@ -151,20 +191,28 @@ impl Serving {
             dispatched: read(&self.dispatched),
             duplicates: read(&self.duplicates),
             undecodable: read(&self.undecodable),
+            returned: read(&self.returned),
             reconnects: 0,
         }
     }
 
     async fn serve(self: Arc<Self>, incoming: Incoming) {
-        let Some(Begun { answered, call, heartbeat }) = self.begin(&incoming) else { return };
+        let Some(begun) = self.begin(&incoming) else { return };
+        let Begun { answered, raising, context, call, heartbeat } = begun;
         drop(incoming);
-        let answered = match answered {
+        let mut answered = match answered {
             Running::Done(answered) => answered,
             Running::Awaited(future) => future.await,
         };
+        if let (Some(serializer), Some(context)) = (&self.serializer, context) {
+            let given = |answer: Box<dyn Answerable>| {
+                serialized::given(serializer.as_ref(), &context, answer.as_ref())
+            };
+            answered = answered.and_then(given);
+        }
         drop(heartbeat);
         if let Err(failure) = &answered {
-            tracing::debug!(%failure, "an endpoint raised");
+            raising.log(failure);
         }
         if let Some(call) = call {
             let encode = |value: Box<dyn Answerable>| {
@@ -175,7 +223,12 @@ impl Serving {
     }
 
     /// Decodes, acknowledges, looks for repeats, chooses the method and begins it.
-    fn begin(&self, Incoming { delivery, is_acknowledged }: &Incoming) -> Option<Begun> {
+    fn begin(&self, incoming: &Incoming) -> Option<Begun<'_>> {
+        let Incoming { delivery, is_acknowledged } = incoming;
+        if !is_acknowledged && self.is_returning.load(Ordering::Acquire) {
+            self.return_one(incoming);
+            return None;
+        }
         let text = text_of(delivery);
         kombu::Scratch::with(|scratch| {
             let text = text.as_deref().map_err(Clone::clone);
@@ -203,7 +256,7 @@ impl Serving {
         })
     }
 
-    fn run(&self, mut request: IncomingRequest<'_>) -> Begun {
+    fn run(&self, mut request: IncomingRequest<'_>) -> Begun<'_> {
         self.dispatched.fetch_add(1, Ordering::Relaxed);
         let call = match (&request.msg_id, &request.reply_queue) {
             (Some(msg_id), Some(queue)) => {
@@ -217,14 +270,60 @@ impl Serving {
         if let (Ok(_), Some(call), Some(timeout)) = (&method, &call, timeout) {
             heartbeat = Heartbeat::start(&self.timer, &self.answering, call, timeout);
         }
-        let context = std::mem::take(&mut request.context);
+        let request_context = std::mem::take(&mut request.context);
         let args = request.args.map_or("{}", RawValue::get).as_bytes();
-        let answered = match method {
-            Err(failure) => Running::Done(Err(failure)),
-            Ok(Method::Plain(function)) => Running::Done(function(context, args)),
-            Ok(Method::Async(function)) => Running::Awaited(function(context, args)),
+        let mut context = None;
+        let (answered, raising) = match method {
+            Err(failure) => {
+                let name = request.method.as_deref().unwrap_or_default();
+                let is_foreseen =
+                    failure.class() == NO_SUCH_METHOD && name.ends_with(IGNORE_ERRORS);
+                (Running::Done(Err(failure)), Raising::Unserved { is_foreseen })
+            }
+            Ok(offer) => {
+                let running = match &self.serializer {
+                    None => start(offer, request_context, args),
+                    Some(serializer) => {
+                        match serialized::taken(serializer.as_ref(), request_context, args) {
+                            Err(failure) => Running::Done(Err(failure)),
+                            Ok((own, args)) => {
+                                context = Some(own.clone());
+                                start(offer, own, &args)
+                            }
+                        }
+                    }
+                };
+                (running, Raising::By(offer))
+            }
         };
-        Begun { answered, call, heartbeat }
+        Begun { answered, raising, context, call, heartbeat }
+    }
+}
+
+fn start(offer: &Offer, context: Context, args: &[u8]) -> Running {
+    match &offer.method {
+        Method::Plain(function) => Running::Done(function(context, args)),
+        Method::Async(function) => Running::Awaited(function(context, args)),
+    }
+}
+
+impl Raising<'_> {
+    /// Says what was raised: loudly, with its traceback, unless it was to be expected.
+    fn log(&self, failure: &Failure) {
+        let traceback = || failure.traceback().concat();
+        match self {
+            Self::By(offer) if offer.expects(failure) => {
+                tracing::debug!(method = %offer.name, %failure, "an expected exception");
+            }
+            Self::By(offer) => tracing::error!(
+                method = %offer.name, %failure, traceback = traceback(),
+                "Exception during message handling"
+            ),
+            Self::Unserved { is_foreseen: true } => tracing::debug!(%failure, "nobody serves it"),
+            Self::Unserved { is_foreseen: false } => {
+                tracing::error!(%failure, "nobody serves a request");
+            }
+        }
     }
 }
 
@@ -288,11 +387,71 @@ impl Runner {
         }
     }
 
+    /// What waits for a thread and is `wanted` back. Tasks of a runtime look themselves before they
+    /// begin.
+    fn withdraw(&self, wanted: impl Fn(&Incoming) -> bool) -> VecDeque<Incoming> {
+        match self {
+            Self::Threads(workers) => workers.withdraw(wanted),
+            Self::Runtime { .. } | Self::Inline { .. } => VecDeque::new(),
+        }
+    }
+
     async fn finish(&self) {
         match self {
             Self::Threads(workers) => workers.finish().await,
             Self::Runtime { in_flight, .. } => in_flight.finished().await,
             Self::Inline { rest } => rest.finish().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    use super::super::endpoint::Endpoint;
+    use super::*;
+
+    /// Keeps the level of each event.
+    #[derive(Default)]
+    struct Levels(Mutex<Vec<Level>>);
+
+    struct Shared(Arc<Levels>);
+
+    impl Subscriber for Shared {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, event: &Event<'_>) {
+            self.0.0.lock().unwrap().push(*event.metadata().level());
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn what_was_to_be_expected_is_said_quietly() {
+        let endpoint = Endpoint::new()
+            .method("find", |_: Context, (): ()| Ok::<_, Failure>(()))
+            .expecting(["KeyError"]);
+        let levels = Arc::new(Levels::default());
+        tracing::subscriber::with_default(Shared(Arc::clone(&levels)), || {
+            let raising = Raising::By(endpoint.find("find").unwrap());
+            raising.log(&Failure::builtin("KeyError", "k"));
+            raising.log(&Failure::builtin("ValueError", "v"));
+            let missing = Failure::no_such_method("x");
+            Raising::Unserved { is_foreseen: true }.log(&missing);
+            Raising::Unserved { is_foreseen: false }.log(&missing);
+        });
+        let levels = levels.0.lock().unwrap();
+        assert_eq!(*levels, [Level::DEBUG, Level::ERROR, Level::DEBUG, Level::ERROR]);
     }
 }

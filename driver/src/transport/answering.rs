@@ -98,7 +98,7 @@ impl Answering {
         let Some(road) = self.road(&call.queue) else {
             return self.drop_one(&call.queue, "its queue is gone");
         };
-        let deadline = timer::now() + self.missing_timeout;
+        let deadline = timer::deadline_in(self.missing_timeout);
         let cookie = self.cookie(deadline);
         if let Err(error) = road.publish_unwatched(self.missing_timeout, &body, cookie).await {
             self.drop_one(&call.queue, &error.to_string());

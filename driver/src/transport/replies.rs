@@ -64,7 +64,7 @@ impl ReplyBook {
 
     /// Opens a place for a call that ends at `deadline`, or earlier for want of signs of life.
     pub(crate) fn open(self: &Arc<Self>, deadline: Instant, monitor: Option<Duration>) -> Pending {
-        let first = monitor.map_or(deadline, |interval| deadline.min(timer::now() + interval));
+        let first = monitor.map_or(deadline, |interval| deadline.min(timer::deadline_in(interval)));
         let ticket = self.places.open(Some(first));
         let place = ticket.token();
         if let Some(interval) = monitor {
@@ -103,7 +103,7 @@ impl ReplyBook {
             self.odd(|odd| odd.monitors.get(&place).copied())
         {
             let place = self.odd(|odd| odd.moved.get(&place).copied()).unwrap_or(place);
-            self.places.extend(place, deadline.min(timer::now() + interval));
+            self.places.extend(place, deadline.min(timer::deadline_in(interval)));
         }
     }
 
@@ -183,6 +183,11 @@ impl Pending {
     /// The reply that arrived was somebody else's: waits on.
     pub(crate) fn wait_on(&mut self) {
         self.book.late.fetch_add(1, Ordering::Relaxed);
+        self.reopen();
+    }
+
+    /// What arrived did not end the call: waits on in a new place that the old id leads to.
+    pub(crate) fn reopen(&mut self) {
         self.ticket = self.book.places.open(Some(self.deadline));
         let (from, to) = (self.place, self.ticket.token());
         self.book.change_odd(|odd| {

@@ -68,7 +68,7 @@ pub(crate) async fn raw(port: u16, vhost: &str) -> (Engine, Channel) {
     (engine, channel)
 }
 
-async fn send(channel: &Channel, queue: &str, content_type: Option<&str>, body: &str) {
+pub(crate) async fn send(channel: &Channel, queue: &str, content_type: Option<&str>, body: &str) {
     let route = Route { exchange: String::new(), routing_key: queue.to_owned(), mandatory: true };
     let mut properties = Properties::new().with_headers(FieldTable::default());
     if let Some(content_type) = content_type {
@@ -79,7 +79,7 @@ async fn send(channel: &Channel, queue: &str, content_type: Option<&str>, body: 
     assert!(confirm.await.is_ok(), "{body}");
 }
 
-const JSON: Option<&str> = Some("application/json");
+pub(crate) const JSON: Option<&str> = Some("application/json");
 
 #[test]
 fn poison_is_dropped_and_the_server_goes_on() {

@@ -5,9 +5,12 @@
 #![expect(clippy::disallowed_methods, reason = "tests of the world outside need its clock")]
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
+mod access;
 mod bad_input;
+mod bad_peer;
 mod conflicts;
 mod functional;
+mod life;
 mod notify;
 mod notify_python;
 mod options;
@@ -15,5 +18,7 @@ mod python_client;
 mod python_config;
 mod python_server;
 mod recovery;
+mod retry;
 mod scenario;
+mod serialized;
 mod world;

@@ -9,7 +9,6 @@ use leveret::{
     NotificationFilter, NotificationListener, NotificationListenerBuilder, NotificationResult,
     Notifier, Priority, Target, Transport,
 };
-use leveret_support::Broker;
 use serde_json::{Value, json};
 
 use crate::scenario::on_every_broker;

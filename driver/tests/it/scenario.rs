@@ -6,7 +6,6 @@ use leveret::{
     Context, DriverConfig, Endpoint, ErrorKind, Executor, Failure, Outcome, RpcServer, Target,
     Transport, Version,
 };
-use leveret_support::Broker;
 use serde_json::{Value, json};
 
 use crate::world::{Notes, client, connect, echo, eventually, server, server_on};
@@ -22,7 +21,7 @@ macro_rules! on_every_broker {
         }
         mod rabbit {
             $(#[test] fn $name() {
-                let url = super::Broker::shared().vhost(stringify!($name));
+                let url = leveret_support::Broker::shared().vhost(stringify!($name));
                 crate::world::run(super::$name(url));
             })*
         }
@@ -129,6 +128,10 @@ async fn an_exception_arrives_with_class_and_message(url: String) {
     assert_eq!((remote.class(), remote.module()), ("ValueError", "builtins"));
     assert_eq!(remote.args(), [json!("bad value"), json!(42)]);
     assert_eq!(error.to_string(), "Remote error: ValueError ('bad value', 42)");
+    assert!(error.is_remote_class("ValueError") && !error.is_remote_class("KeyError"));
+    assert_eq!(error.outcome(), Some(Outcome::Answered));
+    let error = client.call::<()>((), "absent", &()).await.unwrap_err();
+    assert!(error.is_no_such_method() && !error.is_remote_class("NoSuchMethod"), "not allowed");
     let error = client.call::<()>((), "panic", &()).await.unwrap_err();
     assert_eq!(error.remote().unwrap().class(), "RuntimeError");
     let error = client.call::<()>((), "add", &json!({"a": 1})).await.unwrap_err();
@@ -165,6 +168,7 @@ async fn a_call_nobody_answers_times_out(url: String) {
     assert!(error.is_timeout(), "{error}");
     assert!(start.elapsed() >= Duration::from_millis(300), "never early");
     assert!(error.to_string().starts_with("Timed out waiting for a reply to message ID "));
+    assert_eq!(error.outcome(), Some(Outcome::MaybeSent));
     assert_eq!(transport.stats().calls_outstanding, 0);
     client
         .cast((), "x", &())
@@ -224,6 +228,12 @@ async fn every_executor_serves(url: String) {
     });
     let target = Target::new("later").with_server("s");
     let server = RpcServer::builder(&transport, target).endpoint(later).start().await.unwrap();
+    let target = Target::new("later").with_server("inline");
+    let inline = Endpoint::new()
+        .async_method("later", |_: Context, (): ()| async { Ok::<_, Failure>("never") });
+    let inline = RpcServer::builder(&transport, target).endpoint(inline).executor(Executor::Inline);
+    let error = inline.start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ExecutorLoadFailure);
     let answer: String = client(&transport, "later").call((), "later", &()).await.unwrap();
     assert_eq!(answer, "later", "an async method on plain threads");
     server.wait().await.unwrap();
@@ -339,6 +349,7 @@ async fn a_version_cap_is_kept(url: String) {
     assert!(!newer.can_send_version());
     let error = newer.cast((), "x", &()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RpcVersionCapError);
+    assert_eq!(error.outcome(), Some(Outcome::NotSent));
     assert!(!capped.can_send_version(), "no version under a cap");
     capped.prepare().with_version(Version::new(1, 3)).cast((), "x", &()).await.unwrap();
     let fanout = client(&transport, "t").with_fanout(true);

@@ -61,7 +61,9 @@ pub(crate) fn decode_request<'a>(
     scratch: &'a mut Scratch,
 ) -> Result<IncomingRequest<'a>, DecodeError> {
     let Scratch { payload, repaired } = scratch;
-    Ok(json::read(open_envelope(body, payload)?, repaired)?)
+    let mut request: IncomingRequest<'a> = json::read(open_envelope(body, payload)?, repaired)?;
+    request.context.settle();
+    Ok(request)
 }
 
 /// Reads the body of a reply.
@@ -185,7 +187,7 @@ fn request_key<'de, M: MapAccess<'de>>(
             request.context.set_client_timeout(seconds);
         }
         _ => match key.strip_prefix(CONTEXT_PREFIX) {
-            Some(name) => request.context.insert(name, map.next_value::<Value>()?),
+            Some(name) => request.context.append(name, map.next_value::<Value>()?),
             None => drop(map.next_value::<IgnoredAny>()?),
         },
     }

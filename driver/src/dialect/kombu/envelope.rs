@@ -31,6 +31,7 @@ impl From<EncodeError> for Error {
     fn from(error: EncodeError) -> Self {
         Self::new(ErrorKind::ClientSendError, format!("the request cannot be written: {error}"))
             .with_cause(error)
+            .unsent()
     }
 }
 
@@ -156,9 +157,12 @@ pub(crate) fn properties(call_timeout: Option<Duration>) -> Properties {
         .with_headers(FieldTable::default())
         .with_delivery_mode(PERSISTENT)
         .with_priority(0);
-    match call_timeout {
-        Some(timeout) => properties.with_expiration(timeout.as_millis().to_string()),
-        None => properties,
+    match call_timeout.map(|timeout| timeout.as_millis()) {
+        // The broker knows no longer time, and closes the channel on whoever names one.
+        Some(timeout_ms) if timeout_ms <= u32::MAX.into() => {
+            properties.with_expiration(timeout_ms.to_string())
+        }
+        _ => properties,
     }
 }
 

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use leveret::{Endpoint, ErrorKind, Failure, RpcServer, Target, Version};
-use leveret_support::Broker;
 use serde_json::json;
 
 use super::{Group, add, append, context};

@@ -1,6 +1,5 @@
 //! `test_functional.CastTestCase`.
 
-use leveret_support::Broker;
 use serde_json::json;
 
 use super::{Group, context};

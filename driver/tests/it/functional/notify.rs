@@ -7,7 +7,6 @@ use leveret::{
     Notification, NotificationDriver, NotificationEndpoint, NotificationListener, Notifier,
     Priority, Target, Transport,
 };
-use leveret_support::Broker;
 use serde_json::{Value, json};
 
 use crate::scenario::on_every_broker;

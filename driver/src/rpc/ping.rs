@@ -1,0 +1,20 @@
+//! The method by which monitoring asks whether a server lives (`rpc_ping_enabled`).
+//!
+//! It is served after the user's endpoints, so one that has a method of that name answers itself.
+
+use serde::de::IgnoredAny;
+
+use super::endpoint::Endpoint;
+use crate::context::Context;
+use crate::message::Failure;
+
+const METHOD: &str = "oslo_rpc_server_ping";
+
+/// Appends the endpoint that answers with `pong`, in no namespace and version 1.0.
+pub(super) fn append(endpoints: &mut Vec<Endpoint>) {
+    if endpoints.iter().any(|endpoint| endpoint.find(METHOD).is_some()) {
+        tracing::warn!(method = METHOD, "an endpoint has this method and answers pings itself");
+    }
+    let pong = |_: Context, _: IgnoredAny| Ok::<_, Failure>("pong");
+    endpoints.push(Endpoint::new().method(METHOD, pong).exposed());
+}

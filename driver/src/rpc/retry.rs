@@ -1,0 +1,143 @@
+//! What happens to a message whose publication was cut off: oslo's `retry`.
+//!
+//! Without a bound the engine sends it again by itself. With one it is published unretained, and
+//! whoever waits for it publishes the same body again; servers drop the repeat by its id. Only an
+//! interrupted publication is repeated: what the broker refused or returned would be again.
+
+use crate::error::{Error, ErrorKind, Outcome};
+
+/// What happens to a message whose publication was cut off by a lost connection. It governs
+/// publishing only: never the wait for a reply, never whether a request is executed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Retry {
+    /// It is published again until the broker confirms it or the deadline passes (oslo's `None`
+    /// and -1, which know no deadline). The broker may have it twice then; servers drop repeats
+    /// they recognise.
+    #[default]
+    UntilDeadline,
+    /// It is published at most once (oslo's 0).
+    Never,
+    /// It is published at most as many times more, until the deadline passes. Then the error is
+    /// `MessageDeliveryFailure` and tells the number of attempts. Waiting for the broker to come
+    /// back is no attempt.
+    Times(u32),
+}
+
+impl Retry {
+    /// Whether the engine is to send it again by itself.
+    pub(super) const fn is_unbounded(self) -> bool {
+        matches!(self, Self::UntilDeadline)
+    }
+}
+
+/// oslo's number: none and negative ones for ever, 0 never.
+///
+/// ```
+/// use leveret::Retry;
+///
+/// assert_eq!(Retry::from(Some(-1)), Retry::UntilDeadline);
+/// assert_eq!(Retry::from(Some(3)), Retry::Times(3));
+/// ```
+impl From<Option<i64>> for Retry {
+    fn from(retry: Option<i64>) -> Self {
+        match retry {
+            None | Some(i64::MIN..=-1) => Self::UntilDeadline,
+            Some(0) => Self::Never,
+            Some(times) => Self::Times(u32::try_from(times).unwrap_or(u32::MAX)),
+        }
+    }
+}
+
+/// Counts the attempts to publish one message.
+pub(super) struct Attempts {
+    made: u32,
+    more: u32,
+    is_counted: bool,
+    /// An earlier attempt may have reached the broker.
+    may_be_sent: bool,
+}
+
+impl Attempts {
+    /// One attempt, about to be made.
+    pub(super) const fn first(retry: Retry) -> Self {
+        let more = if let Retry::Times(times) = retry { times } else { 0 };
+        Self { made: 1, more, is_counted: !retry.is_unbounded(), may_be_sent: false }
+    }
+
+    /// Whether the body may be needed again.
+    pub(super) const fn may_repeat(&self) -> bool {
+        self.more > 0
+    }
+
+    /// Allows another attempt after `error`, or hands the error on.
+    pub(super) fn again(&mut self, error: Error) -> Result<(), Error> {
+        if !was_cut_off(&error) {
+            return Err(self.of_all(error));
+        }
+        if self.more == 0 {
+            let error = self.of_all(error);
+            return Err(if self.is_counted { error.after_attempts(self.made) } else { error });
+        }
+        tracing::debug!(%error, attempts = self.made, "a message is published again");
+        self.may_be_sent |= error.outcome() == Some(Outcome::MaybeSent);
+        self.more -= 1;
+        self.made += 1;
+        Ok(())
+    }
+
+    /// The error of the last attempt, saying what became of the message in all of them.
+    pub(super) fn of_all(&self, error: Error) -> Error {
+        if self.may_be_sent && error.outcome() == Some(Outcome::NotSent) {
+            return error.with_outcome(Outcome::MaybeSent);
+        }
+        error
+    }
+}
+
+/// The connection or channel ended under the message.
+fn was_cut_off(error: &Error) -> bool {
+    let cause = std::error::Error::source(error)
+        .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>());
+    error.kind() == ErrorKind::MessageDeliveryFailure
+        && matches!(error.outcome(), Some(Outcome::NotSent | Outcome::MaybeSent))
+        && cause.is_some_and(|cause| {
+            cause.is_transient() || cause.kind() == leveret_engine::ErrorKind::ChannelClosed
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_broker_refused_is_not_repeated() {
+        let refused = crate::broker::refused(leveret_engine::Outcome::Nacked);
+        let error = Attempts::first(Retry::Times(5)).again(refused).unwrap_err();
+        assert_eq!(error.outcome(), Some(Outcome::Nacked));
+    }
+
+    #[test]
+    fn what_may_have_been_sent_once_stays_so() {
+        let lost = |sent: bool| {
+            let cause = leveret_engine::Error::from(leveret_engine::TicketError::TimedOut);
+            let outcome = if sent { Outcome::MaybeSent } else { Outcome::NotSent };
+            let error = Error::new(ErrorKind::MessageDeliveryFailure, "lost");
+            error.with_outcome(outcome).with_cause(cause)
+        };
+        let mut attempts = Attempts::first(Retry::Times(2));
+        assert!(attempts.may_repeat());
+        attempts.again(lost(true)).unwrap();
+        attempts.again(lost(false)).unwrap();
+        let error = attempts.again(lost(false)).unwrap_err();
+        assert_eq!(error.outcome(), Some(Outcome::MaybeSent));
+        assert_eq!(error.to_string(), "lost; given up after 3 attempts");
+    }
+
+    #[test]
+    fn oslos_numbers_are_understood() {
+        assert_eq!(Retry::from(None), Retry::UntilDeadline);
+        assert_eq!(Retry::from(Some(0)), Retry::Never);
+        assert_eq!(Retry::from(Some(i64::MAX)), Retry::Times(u32::MAX));
+    }
+}

@@ -1,0 +1,79 @@
+//! Requests and answers that pass through a user's serializer, on both sides.
+//!
+//! As in oslo: every argument by itself, the context before the arguments on a server, the result
+//! under the context the request came with. Not here: what a serializer does (`serializer`).
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::endpoint::{Answerable, Answered};
+use crate::context::Context;
+use crate::error::{Error, ErrorKind, Outcome};
+use crate::json;
+use crate::message::Failure;
+use crate::serializer::Serializer;
+
+/// A client's context and arguments as they travel.
+pub(super) fn request<A: Serialize + ?Sized>(
+    serializer: &dyn Serializer,
+    context: &Context,
+    args: &A,
+) -> Result<(Context, Value), Error> {
+    let refused = |failure: Failure| {
+        let text = format!("the serializer refuses the request: {failure}");
+        Error::new(ErrorKind::ClientSendError, text).unsent()
+    };
+    let args = serde_json::to_value(args).map_err(|error| refused(error.into()))?;
+    let args = each(args, |value| serializer.serialize_entity(context, value)).map_err(refused)?;
+    Ok((serializer.serialize_context(context).map_err(refused)?, args))
+}
+
+/// What the client makes of the text of a result.
+pub(super) fn result<R: DeserializeOwned>(
+    serializer: &dyn Serializer,
+    context: &Context,
+    text: &[u8],
+) -> Result<R, Error> {
+    let read = || -> Result<R, Failure> {
+        let value = json::from_slice(text)?;
+        Ok(serde_json::from_value(serializer.deserialize_entity(context, value)?)?)
+    };
+    read().map_err(|failure| {
+        let text = format!("the result is not of the expected type: {failure}");
+        Error::new(ErrorKind::InvalidReply, text).with_outcome(Outcome::Answered)
+    })
+}
+
+/// A server's context and the text of its arguments, from what came.
+pub(super) fn taken(
+    serializer: &dyn Serializer,
+    context: Context,
+    args: &[u8],
+) -> Result<(Context, Vec<u8>), Failure> {
+    let client_timeout = context.client_timeout();
+    let mut context = serializer.deserialize_context(context)?;
+    context.set_client_timeout(client_timeout);
+    let args = json::from_slice(args)?;
+    let args = each(args, |value| serializer.deserialize_entity(&context, value))?;
+    Ok((context, serde_json::to_vec(&args)?))
+}
+
+/// An answer as it travels.
+pub(super) fn given(
+    serializer: &dyn Serializer,
+    context: &Context,
+    answer: &dyn Answerable,
+) -> Answered {
+    Ok(Box::new(serializer.serialize_entity(context, answer.to_value()?)?))
+}
+
+/// The arguments of an object, one by one; anything else is no arguments and is left alone.
+fn each(
+    args: Value,
+    mut change: impl FnMut(Value) -> Result<Value, Failure>,
+) -> Result<Value, Failure> {
+    let Value::Object(args) = args else { return Ok(args) };
+    let changed = args.into_iter().map(|(name, value)| Ok((name, change(value)?)));
+    changed.collect::<Result<_, Failure>>().map(Value::Object)
+}

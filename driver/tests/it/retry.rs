@@ -1,0 +1,132 @@
+//! Publications that a lost connection cuts off, and how often they are made again.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use leveret::{ErrorKind, Outcome, Retry};
+use leveret_support::Broker;
+use serde_json::json;
+
+use crate::world::{Notes, client, connect, echo, run, server};
+
+/// What a body holds that is to be cut off.
+const FRAGILE: &str = "fragile";
+
+/// A way to the broker that breaks whenever a fragile message passes, as often as is left.
+struct Way {
+    port: u16,
+    breaks: Arc<AtomicUsize>,
+    /// Whether the message still reaches the broker; its confirm never comes back.
+    lets_through: bool,
+}
+
+impl Way {
+    fn to(broker: u16, lets_through: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let breaks = Arc::new(AtomicUsize::new(0));
+        let left = Arc::clone(&breaks);
+        std::thread::spawn(move || {
+            for near in listener.incoming().map_while(Result::ok) {
+                let far = TcpStream::connect(("127.0.0.1", broker)).unwrap();
+                let back = (far.try_clone().unwrap(), near.try_clone().unwrap());
+                let left = Arc::clone(&left);
+                std::thread::spawn(move || pass(near, far, &left, lets_through));
+                std::thread::spawn(move || pass(back.0, back.1, &AtomicUsize::new(0), false));
+            }
+        });
+        Self { port, breaks, lets_through }
+    }
+}
+
+/// Carries bytes until either side ends or a fragile message breaks the way.
+fn pass(mut from: TcpStream, mut to: TcpStream, breaks: &AtomicUsize, lets_through: bool) {
+    let mut block = vec![0; 1 << 20];
+    while let Ok(length @ 1..) = from.read(&mut block) {
+        let bytes = &block[..length];
+        let is_fragile = bytes.windows(FRAGILE.len()).any(|window| window == FRAGILE.as_bytes());
+        let take = |left: usize| left.checked_sub(1);
+        if is_fragile && breaks.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok() {
+            if lets_through {
+                // No confirm gets back: that way ends first.
+                let _ = from.shutdown(Shutdown::Write);
+                let _ = to.write_all(bytes);
+            }
+            break;
+        }
+        if to.write_all(bytes).is_err() {
+            break;
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+async fn attempts(vhost: &str, way: &Way, breaks: usize, retry: Retry) -> [Option<String>; 2] {
+    let broker = Broker::shared();
+    let url = broker.vhost(vhost);
+    let transport = connect(&url).await;
+    let notes = Notes::default();
+    let server = server(&transport, "t", "s", &notes).await;
+    let vhost = url.rsplit('/').next().unwrap();
+    let through = format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", way.port);
+    let breaking = connect(&through).await;
+    let client = client(&breaking, "t").with_timeout(Duration::from_secs(30)).with_retry(retry);
+    assert_eq!(echo(&client, json!("warm")).await, "warm");
+    let mut ends = [None, None];
+    for (end, is_call) in ends.iter_mut().zip([false, true]) {
+        way.breaks.store(breaks, Ordering::Release);
+        let args = json!({ "arg": FRAGILE });
+        let result = if is_call {
+            client.call::<()>((), "note", &args).await
+        } else {
+            client.cast((), "note", &args).await
+        };
+        way.breaks.store(0, Ordering::Release);
+        if let Err(error) = result {
+            assert_eq!(error.kind(), ErrorKind::MessageDeliveryFailure, "{error}");
+            assert_eq!(error.outcome(), Some(Outcome::MaybeSent), "{error}");
+            *end = Some(error.to_string());
+        } else {
+            notes.wait_for(1 + usize::from(is_call));
+        }
+    }
+    assert_eq!(echo(&client, json!("after")).await, "after", "the way is open again");
+    let executed = if ends[0].is_none() || way.lets_through { 2 } else { 0 };
+    assert_eq!(notes.wait_for(executed).len(), executed, "each once, if at all");
+    server.wait().await.unwrap();
+    ends
+}
+
+#[test]
+fn as_many_attempts_are_made_as_are_allowed() {
+    run(async {
+        let way = Way::to(Broker::shared().port(), false);
+        for (vhost, retry, breaks, said) in [
+            ("retry-1", Retry::Times(2), 2, None),
+            ("retry-2", Retry::Times(2), 3, Some("given up after 3 attempts")),
+            ("retry-3", Retry::Never, 1, Some("given up after 1 attempt")),
+            ("retry-4", Retry::UntilDeadline, 4, None),
+        ] {
+            for end in attempts(vhost, &way, breaks, retry).await {
+                match (end, said) {
+                    (None, None) => {}
+                    (Some(end), Some(said)) => assert!(end.ends_with(said), "{end}"),
+                    (end, _) => panic!("{vhost}: {end:?}"),
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_repeat_of_what_arrived_is_executed_once() {
+    run(async {
+        let way = Way::to(Broker::shared().port(), true);
+        let ends = attempts("retry-5", &way, 1, Retry::Times(1)).await;
+        assert_eq!(ends, [None, None]);
+    });
+}
