@@ -1,23 +1,42 @@
 //! Options of a transport, under their oslo names and with oslo's defaults where it has them.
 //!
-//! Set in code with `with_*`, or in the query of the URL, which wins. Every option listed here does
-//! something; a key that is not listed is an error that names the nearest one that is.
+//! Set in code with `with_*`, in files and the environment through [`Config`], or in the query of
+//! the URL, which wins. `options` is the registry of names, `value` reads and writes what they
+//! take, `layers` gathers and `resolve` decides. Every option listed does something; a key that is
+//! not listed is an error that names the nearest one that is.
 
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::url::TransportUrl;
 
-pub use names::StableNames;
-pub use profile::QueueProfile;
-pub use recovery::{Failover, PoolOptions};
-
 mod check;
 mod choices;
+mod connection;
+mod ini;
+mod layers;
+mod meaning;
 mod names;
+mod notifications;
+mod options;
 mod profile;
 mod recovery;
-mod table;
+mod resolve;
+mod settings;
+mod source;
+mod substitute;
+mod toml;
+mod value;
+
+pub use connection::ConnectionOptions;
+pub use layers::Config;
+pub use names::StableNames;
+pub use notifications::NotificationConfig;
+pub use profile::QueueProfile;
+pub use recovery::{Failover, PoolOptions};
+pub use resolve::{Ignored, Setting};
+use settings::Settings;
+pub use source::Source;
 
 /// Options of a transport.
 ///
@@ -75,6 +94,8 @@ pub struct DriverConfig {
     pub compression: Option<Compression>,
     /// What exchanges and queues are declared like.
     pub entities: EntityOptions,
+    /// Memory and patience of each connection.
+    pub connection: ConnectionOptions,
     /// Names of reply and fanout queues that survive a restart.
     pub stable_names: StableNames,
     /// The connection pool of oslo's driver, which is not needed here.
@@ -171,6 +192,7 @@ impl Default for DriverConfig {
             missing_queue_timeout: Duration::from_secs(60),
             compression: None,
             entities: EntityOptions::default(),
+            connection: ConnectionOptions::default(),
             stable_names: StableNames::default(),
             pool: PoolOptions::default(),
         }
@@ -261,6 +283,13 @@ impl DriverConfig {
         self
     }
 
+    /// The same options with connections of these bounds.
+    #[must_use]
+    pub const fn with_connection(mut self, connection: ConnectionOptions) -> Self {
+        self.connection = connection;
+        self
+    }
+
     /// The same options with reply and fanout queues named this way.
     #[must_use]
     pub fn with_stable_names(mut self, names: StableNames) -> Self {
@@ -269,10 +298,16 @@ impl DriverConfig {
     }
 
     /// These options overridden by the query of `url`, as a whole found to make sense.
-    pub(crate) fn overridden_by(mut self, url: &TransportUrl) -> Result<Self, Error> {
+    pub(crate) fn overridden_by(self, url: &TransportUrl) -> Result<Self, Error> {
+        let mut settings = Settings { driver: self, ..Settings::default() };
         for (key, value) in url.query() {
-            table::apply(&mut self, key, value)?;
+            resolve::apply(&mut settings, key, value)?;
         }
+        settings.driver.settled()
+    }
+
+    /// What profiles stand for put in, and the whole found to make sense.
+    fn settled(mut self) -> Result<Self, Error> {
         self.entities.profile.apply(&mut self.entities);
         check::check(&self)?;
         Ok(self)

@@ -38,7 +38,8 @@ pub enum ErrorKind {
     InvalidTarget,
     /// A transport URL that cannot be understood.
     InvalidTransportUrl,
-    /// Options that contradict each other.
+    /// Options that cannot be read or obeyed, or contradict each other; the text says where they
+    /// stand and what is accepted.
     InvalidOptions,
     /// No driver has the name in the URL's scheme.
     DriverLoadFailure,

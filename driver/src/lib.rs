@@ -44,6 +44,9 @@
 //! whom it may concern; a [`NotificationListener`] hears it, whether it was there at the time or
 //! came later.
 //!
+//! A service's files, environment and code say the rest, under oslo's names: [`Config`] reads them
+//! and [`guide::configuration`] lists every option.
+//!
 //! # When bytes move
 //!
 //! The caller's thread renders a message once, JSON inside JSON without a buffer in between, and
@@ -99,6 +102,7 @@ mod dedup;
 mod dialect;
 mod error;
 mod executor;
+pub mod guide;
 mod ids;
 mod json;
 mod message;
@@ -112,8 +116,8 @@ mod url;
 mod version;
 
 pub use config::{
-    Compression, DriverConfig, EntityOptions, Failover, LoginMethod, PoolOptions, QueueProfile,
-    StableNames,
+    Compression, Config, ConnectionOptions, DriverConfig, EntityOptions, Failover, Ignored,
+    LoginMethod, NotificationConfig, PoolOptions, QueueProfile, Setting, Source, StableNames,
 };
 pub use context::Context;
 pub use error::{Error, ErrorKind, Outcome, RemoteError};

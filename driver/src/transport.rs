@@ -14,7 +14,7 @@ use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::broker::{self, Listening, Publishing, Road, Treatment};
-use crate::config::{DriverConfig, DriverName, Failover, LoginMethod};
+use crate::config::{Config, DriverConfig, DriverName, Failover, LoginMethod};
 use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
@@ -315,6 +315,29 @@ impl Transport {
 }
 
 impl TransportBuilder {
+    /// The transport a configuration describes: its `transport_url`, options and engine. Its
+    /// [warnings](Config::warnings) are logged.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// use leveret::{Config, TransportBuilder};
+    ///
+    /// let config = Config::new().ini_str("[DEFAULT]\ntransport_url = fake://\n")?;
+    /// let transport = TransportBuilder::from_config(&config)?.connect_blocking()?;
+    /// transport.close_blocking()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Config::transport_url`].
+    pub fn from_config(config: &Config) -> Result<Self, Error> {
+        for warning in config.warnings()? {
+            tracing::warn!("configuration: {warning}");
+        }
+        let transport = Transport::builder(&config.transport_url()?);
+        Ok(transport.config(config.driver_config()?).engine_config(config.engine_config()?))
+    }
+
     /// The same transport with these options; the URL's query overrides them.
     pub fn config(mut self, config: DriverConfig) -> Self {
         self.config = config;
@@ -438,6 +461,7 @@ fn connection_config(
     config.recovery.backoff = options.retry_interval;
     config.recovery.backoff_step = options.retry_backoff;
     config.recovery.backoff_max = options.retry_interval_max;
+    options.connection.apply_to(&mut config);
     config.recovery.delay = options.reconnect_delay;
     config.recovery.splay = options.reconnect_splay;
     config.recovery.shuffle = options.failover == Failover::Shuffle;

@@ -83,6 +83,7 @@ const HOUSES: &[House] = &[
             Room("rpc", &["transport", "executor", "dedup", "timer", "dialect", "broker", "+"]),
             Room("notify", &["transport", "executor", "dedup", "timer", "dialect", "broker", "+"]),
             Room("guide", ALL),
+            Room("bin", ALL),
             Room("lib", ALL),
         ],
     },

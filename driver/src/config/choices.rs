@@ -1,12 +1,123 @@
-//! Options that take one of some words; an error is the list of these words.
+//! Options that take one of some words or have a form of their own: how each is read and shown.
+//!
+//! What is refused is answered with what is accepted, and why where the reason is not plain.
 
+use leveret_engine::BackendChoice;
+
+use super::settings::{Settings, parse_cores};
+use super::value::{Choice, seconds};
 use super::{Compression, DriverConfig, Failover, LoginMethod, QueueProfile};
 
 type Chosen = Result<(), &'static str>;
 
+pub(super) const COMPRESSION: Choice = Choice {
+    set: |all, word| compression(&mut all.driver, word),
+    get: |all| match all.driver.compression {
+        None => String::new(),
+        Some(Compression::Gzip) => "gzip".to_owned(),
+    },
+};
+
+pub(super) const FAILOVER: Choice = Choice {
+    set: |all, word| failover(&mut all.driver, word),
+    get: |all| {
+        let word = match all.driver.failover {
+            Failover::RoundRobin => "round-robin",
+            Failover::Shuffle => "shuffle",
+        };
+        word.to_owned()
+    },
+};
+
+pub(super) const LOGIN_METHOD: Choice = Choice {
+    set: |all, word| login_method(&mut all.driver, word),
+    get: |all| {
+        let word = match all.driver.login_method {
+            LoginMethod::Plain => "PLAIN",
+            LoginMethod::AmqPlain => "AMQPLAIN",
+            LoginMethod::External => "EXTERNAL",
+        };
+        word.to_owned()
+    },
+};
+
+pub(super) const QUEUE_PROFILE: Choice = Choice {
+    set: |all, word| queue_profile(&mut all.driver, word),
+    get: |all| {
+        let word = match all.driver.entities.profile {
+            QueueProfile::Auto => "auto",
+            QueueProfile::Classic => "classic",
+            QueueProfile::Quorum => "quorum",
+            QueueProfile::LocalRandom => "local-random",
+        };
+        word.to_owned()
+    },
+};
+
+pub(super) const RETRY_BACKOFF: Choice = Choice { set: retry_backoff, get: shown_backoff };
+
+fn retry_backoff(all: &mut Settings, text: &str) -> Chosen {
+    all.driver.retry_backoff = match text {
+        "" => None,
+        text => Some(seconds(text, 1e9).map_err(|_| "seconds, from 0 to 1e9, or nothing")?),
+    };
+    Ok(())
+}
+
+fn shown_backoff(all: &Settings) -> String {
+    all.driver.retry_backoff.map_or_else(String::new, |time| time.as_secs_f64().to_string())
+}
+
+pub(super) const RETRY: Choice = Choice {
+    set: |all, text| {
+        all.notifications.retry = match text.trim() {
+            "-1" => None,
+            number => Some(
+                number
+                    .parse()
+                    .map_err(|_| "a whole number from 0, or -1 for attempts without end")?,
+            ),
+        };
+        Ok(())
+    },
+    get: |all| all.notifications.retry.map_or_else(|| "-1".to_owned(), |retry| retry.to_string()),
+};
+
+pub(super) const BACKEND: Choice = Choice {
+    set: |all, text| {
+        all.engine.backend = match text.to_ascii_lowercase().as_str() {
+            "auto" => BackendChoice::Auto,
+            "uring" => BackendChoice::Uring,
+            "epoll" => BackendChoice::Epoll,
+            _ => return Err("auto, uring or epoll"),
+        };
+        Ok(())
+    },
+    get: |all| {
+        let name = match all.engine.backend {
+            BackendChoice::Auto => "auto",
+            BackendChoice::Uring => "uring",
+            BackendChoice::Epoll => "epoll",
+        };
+        name.to_owned()
+    },
+};
+
+pub(super) const CORES: Choice = Choice {
+    set: |all, text| {
+        all.engine.cores =
+            parse_cores(text).ok_or("cores from 0 to 1023, each once, as in 0,2-4")?;
+        Ok(())
+    },
+    get: |all| {
+        let cores: Vec<_> = all.engine.cores.iter().map(ToString::to_string).collect();
+        cores.join(",")
+    },
+};
+
 /// Of the names kombu knows the one that is of use. oslo documents `bz2`, which kombu does not
 /// know: every message fails there.
-pub(super) fn compression(config: &mut DriverConfig, word: &str) -> Chosen {
+fn compression(config: &mut DriverConfig, word: &str) -> Chosen {
     config.compression = match word {
         "" => None,
         "gzip" | "zlib" => Some(Compression::Gzip),
@@ -16,7 +127,7 @@ pub(super) fn compression(config: &mut DriverConfig, word: &str) -> Chosen {
     Ok(())
 }
 
-pub(super) fn failover(config: &mut DriverConfig, word: &str) -> Chosen {
+fn failover(config: &mut DriverConfig, word: &str) -> Chosen {
     config.failover = match word {
         "round-robin" => Failover::RoundRobin,
         "shuffle" => Failover::Shuffle,
@@ -25,7 +136,7 @@ pub(super) fn failover(config: &mut DriverConfig, word: &str) -> Chosen {
     Ok(())
 }
 
-pub(super) fn login_method(config: &mut DriverConfig, word: &str) -> Chosen {
+fn login_method(config: &mut DriverConfig, word: &str) -> Chosen {
     config.login_method = match word.to_ascii_uppercase().as_str() {
         "PLAIN" => LoginMethod::Plain,
         "AMQPLAIN" => LoginMethod::AmqPlain,
@@ -39,7 +150,7 @@ pub(super) fn login_method(config: &mut DriverConfig, word: &str) -> Chosen {
     Ok(())
 }
 
-pub(super) fn queue_profile(config: &mut DriverConfig, word: &str) -> Chosen {
+fn queue_profile(config: &mut DriverConfig, word: &str) -> Chosen {
     config.entities.profile = match word {
         "auto" => QueueProfile::Auto,
         "classic" => QueueProfile::Classic,

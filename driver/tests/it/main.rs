@@ -16,6 +16,7 @@ mod notify;
 mod notify_python;
 mod options;
 mod python_client;
+mod python_config;
 mod python_server;
 mod recovery;
 mod retry;

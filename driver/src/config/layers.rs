@@ -1,0 +1,270 @@
+//! The configuration of a service: values by group and name, gathered from files, environment and
+//! code.
+//!
+//! Gathering reads and cuts text and knows no option, so it may happen in any order; what overrides
+//! what is fixed ([`Config`] says how). Invariant: nothing is looked at that was not asked for, the
+//! environment included. Not here: what the values mean (`resolve`).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use leveret_engine::EngineConfig;
+
+use super::ini::{self, Assignment, SyntaxError};
+use super::meaning::{group_name, shouted_group_name};
+use super::options::rows;
+use super::resolve::{Ignored, Setting, resolve};
+use super::source::{self, Entry, Rank, Source};
+use super::{DriverConfig, NotificationConfig, toml};
+use crate::error::{Error, ErrorKind};
+
+/// What variables begin with, as oslo.config reads them.
+const VARIABLE_PREFIX: &str = "OS_";
+
+/// Options by oslo's groups and names, from files, environment and code.
+///
+/// What overrides what, the strongest first, whatever the order of the calls:
+///
+/// 1. the query of the transport URL (for options of the driver),
+/// 2. [`set`](Self::set),
+/// 3. [`environment`](Self::environment),
+/// 4. files, later ones first,
+/// 5. [`set_default`](Self::set_default),
+/// 6. the defaults, listed in [`guide::configuration`](crate::guide::configuration).
+///
+/// ```
+/// use leveret::Config;
+///
+/// # fn main() -> Result<(), leveret::Error> {
+/// let config = Config::new()
+///     .set_default("DEFAULT", "control_exchange", "nova")
+///     .ini_str("[oslo_messaging_rabbit]\namqp_durable_queues = true\n")?
+///     .set("DEFAULT", "transport_url", "rabbit://me:s3cret@h1/?heartbeat_timeout_threshold=5");
+/// assert!(config.driver_config()?.entities.durable);
+/// for setting in config.effective()? {
+///     println!("{setting}"); // DEFAULT.control_exchange = nova  (the program's default)
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// Values may refer to others, `$name` or `${group.name}`, as in oslo's files; `$$` writes a dollar
+/// sign. Names of the past are understood with a [warning](Self::warnings). `Debug` shows no value.
+#[derive(Clone, Default)]
+#[must_use]
+pub struct Config {
+    entries: Vec<Entry>,
+    files: usize,
+}
+
+impl Config {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds oslo's INI file at `path`, which overrides the files before it. At most 4 MiB of UTF-8.
+    ///
+    /// # Errors
+    /// `InvalidOptions` for a file that cannot be read, naming it, or that is no INI file, naming
+    /// the line. What its options say is looked at when they are asked for.
+    pub fn ini_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.file(path.as_ref(), ini::parse)
+    }
+
+    /// Adds several, each overriding those before it, as `--config-file` does when it is given
+    /// several times.
+    ///
+    /// # Errors
+    /// As [`ini_file`](Self::ini_file).
+    pub fn ini_files<P: AsRef<Path>>(
+        self,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Result<Self, Error> {
+        paths.into_iter().try_fold(self, |config, path| config.ini_file(path))
+    }
+
+    /// Adds text in the form of an INI file.
+    ///
+    /// # Errors
+    /// As [`ini_file`](Self::ini_file).
+    pub fn ini_str(self, text: &str) -> Result<Self, Error> {
+        self.text(&source::no_path(), text, ini::parse)
+    }
+
+    /// Adds the TOML file at `path`: tables are groups, and what stands before the first is
+    /// `DEFAULT`. It overrides the files before it, of either form.
+    ///
+    /// # Errors
+    /// As [`ini_file`](Self::ini_file).
+    pub fn toml_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.file(path.as_ref(), toml::parse)
+    }
+
+    /// Adds text in the form of a TOML file.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// let config = leveret::Config::new().toml_str("[leveret]\ncores = '0,2'\n")?;
+    /// assert_eq!(config.engine_config()?.cores, leveret::engine::Cores::Pinned(vec![0, 2]));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ini_file`](Self::ini_file).
+    pub fn toml_str(self, text: &str) -> Result<Self, Error> {
+        self.text(&source::no_path(), text, toml::parse)
+    }
+
+    /// Adds what the environment of this process says now, in variables called
+    /// `OS_GROUP__OPTION`, as oslo.config reads them: `OS_OSLO_MESSAGING_RABBIT__SSL`.
+    ///
+    /// # Errors
+    /// `InvalidOptions` for such a variable of a group of ours that is not Unicode.
+    pub fn environment(self) -> Result<Self, Error> {
+        let mut variables = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str() else { continue };
+            let Some((group, _)) = option_of(name) else { continue };
+            match value.into_string() {
+                Ok(value) => variables.push((name.to_owned(), value)),
+                Err(_) if rows(&group).is_none() => {}
+                Err(_) => return Err(invalid(format!("{name} is not Unicode"))),
+            }
+        }
+        Ok(self.environment_from(variables))
+    }
+
+    /// The same with these variables instead of those of the process. Names of another form are
+    /// passed over.
+    pub fn environment_from<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: AsRef<str>,
+        V: Into<String>,
+    {
+        for (variable, value) in variables {
+            if let Some((group, name)) = option_of(variable.as_ref()) {
+                let source = Source::Environment(variable.as_ref().to_owned());
+                let (rank, value) = (Rank::Environment, value.into());
+                self.entries.push(Entry { rank, group, name, value, source });
+            }
+        }
+        self
+    }
+
+    /// Says what an option is, over files and environment; what is said last counts. Lists are
+    /// written with commas.
+    pub fn set(self, group: &str, option: &str, value: impl Into<String>) -> Self {
+        self.say(Rank::Set, Source::Set, group, option, value.into())
+    }
+
+    /// Says what an option is unless a file or the environment says otherwise (oslo's
+    /// `set_defaults`).
+    pub fn set_default(self, group: &str, option: &str, value: impl Into<String>) -> Self {
+        self.say(Rank::SetDefault, Source::SetDefault, group, option, value.into())
+    }
+
+    /// `[DEFAULT] transport_url`, passwords and query included; `rabbit://` unless it is set.
+    ///
+    /// # Errors
+    /// `InvalidOptions` for an option or value that is wrong anywhere in the configuration, saying
+    /// where it stands and what is accepted; `InvalidTransportUrl` for the URL and its query.
+    pub fn transport_url(&self) -> Result<String, Error> {
+        Ok(resolve(&self.entries)?.settings.transport_url().to_owned())
+    }
+
+    /// The options of a transport, without those in the URL's query, which the transport of that
+    /// URL adds itself.
+    ///
+    /// # Errors
+    /// As [`transport_url`](Self::transport_url).
+    pub fn driver_config(&self) -> Result<DriverConfig, Error> {
+        Ok(resolve(&self.entries)?.settings.driver)
+    }
+
+    /// The options of notifications.
+    ///
+    /// # Errors
+    /// As [`transport_url`](Self::transport_url).
+    pub fn notification_config(&self) -> Result<NotificationConfig, Error> {
+        Ok(resolve(&self.entries)?.settings.notifications)
+    }
+
+    /// The options of the engine.
+    ///
+    /// # Errors
+    /// As [`transport_url`](Self::transport_url).
+    pub fn engine_config(&self) -> Result<EngineConfig, Error> {
+        Ok(resolve(&self.entries)?.settings.engine_config())
+    }
+
+    /// Every option with the value in force, the URL's query included, and where it comes from;
+    /// by group, `DEFAULT` first, then by name. Passwords are masked.
+    ///
+    /// # Errors
+    /// As [`transport_url`](Self::transport_url).
+    pub fn effective(&self) -> Result<Vec<Setting>, Error> {
+        Ok(resolve(&self.entries)?.effective)
+    }
+
+    /// What is understood but should be said otherwise: old names, options that have no effect any
+    /// more, and groups whose names are nearly one of ours.
+    ///
+    /// # Errors
+    /// As [`transport_url`](Self::transport_url).
+    pub fn warnings(&self) -> Result<Vec<String>, Error> {
+        Ok(resolve(&self.entries)?.warnings)
+    }
+
+    /// What was found and belongs to somebody else: all of foreign groups, and unknown names in
+    /// `DEFAULT`, where services keep options of their own. Nothing is read of these values unless
+    /// one of ours refers to them.
+    ///
+    /// # Errors
+    /// As [`transport_url`](Self::transport_url).
+    pub fn ignored(&self) -> Result<Vec<Ignored>, Error> {
+        Ok(resolve(&self.entries)?.ignored)
+    }
+
+    fn say(mut self, rank: Rank, source: Source, group: &str, name: &str, value: String) -> Self {
+        let (group, name) = (group_name(group), name.to_owned());
+        self.entries.push(Entry { rank, group, name, value, source });
+        self
+    }
+
+    fn file(self, path: &Path, parse: Parse) -> Result<Self, Error> {
+        let text = source::read(path).map_err(invalid)?;
+        self.text(path, &text, parse)
+    }
+
+    fn text(mut self, path: &Path, text: &str, parse: Parse) -> Result<Self, Error> {
+        let path: Arc<Path> = PathBuf::from(path).into();
+        let found = parse(text)
+            .map_err(|error| invalid(format!("{}, {error}", path.display())).with_cause(error))?;
+        let rank = Rank::File(self.files);
+        self.files += 1;
+        self.entries.extend(found.into_iter().map(|Assignment { group, name, value, line }| {
+            let source = Source::File { path: Arc::clone(&path), line };
+            Entry { rank, group: group_name(&group), name, value, source }
+        }));
+        Ok(self)
+    }
+}
+
+type Parse = fn(&str) -> Result<Vec<Assignment>, SyntaxError>;
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("values", &self.entries.len()).finish_non_exhaustive()
+    }
+}
+
+/// Group and option that a variable's name stands for.
+fn option_of(variable: &str) -> Option<(String, String)> {
+    let (group, name) = variable.strip_prefix(VARIABLE_PREFIX)?.split_once("__")?;
+    Some((shouted_group_name(group), name.to_lowercase()))
+}
+
+pub(super) fn invalid(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOptions, text)
+}

@@ -1,0 +1,125 @@
+//! The values of all options together: what a configuration comes to.
+//!
+//! Plain data with the defaults; the parts that users build by hand are their public types. Not
+//! here: the options' names (`options`).
+
+use std::time::Duration;
+
+use leveret_engine::{BackendChoice, Cores, EngineConfig};
+
+use super::{DriverConfig, NotificationConfig};
+
+/// oslo's default: the local broker.
+const TRANSPORT_URL: &str = "rabbit://";
+
+/// The values of all options.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) transport_url: Option<String>,
+    pub(super) driver: DriverConfig,
+    pub(super) notifications: NotificationConfig,
+    pub(super) engine: EngineOptions,
+    pub(super) unused: Unused,
+}
+
+/// Options that are read as oslo reads them and have no effect: heartbeats are timers of a shard,
+/// and there is no TLS yet.
+#[derive(Clone)]
+pub(super) struct Unused {
+    pub(super) heartbeat_rate: u32,
+    pub(super) ssl_ca_file: String,
+    pub(super) ssl_cert_file: String,
+    pub(super) ssl_enforce_fips_mode: bool,
+    pub(super) ssl_enforce_hostname_verification: bool,
+    pub(super) ssl_key_file: String,
+    pub(super) ssl_version: String,
+}
+
+impl Default for Unused {
+    fn default() -> Self {
+        Self {
+            heartbeat_rate: 3,
+            ssl_ca_file: String::new(),
+            ssl_cert_file: String::new(),
+            ssl_enforce_fips_mode: false,
+            ssl_enforce_hostname_verification: true,
+            ssl_key_file: String::new(),
+            ssl_version: String::new(),
+        }
+    }
+}
+
+/// The engine's options as they are written; `cores` and `shards` are one thing to the engine.
+#[derive(Clone)]
+pub(super) struct EngineOptions {
+    pub(super) shards: usize,
+    pub(super) cores: Vec<usize>,
+    pub(super) backend: BackendChoice,
+    pub(super) busy_poll: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let engine = EngineConfig::default();
+        Self {
+            transport_url: Some(TRANSPORT_URL.to_owned()),
+            driver: DriverConfig::default(),
+            notifications: NotificationConfig::default(),
+            engine: EngineOptions {
+                shards: 1,
+                cores: Vec::new(),
+                backend: engine.backend,
+                busy_poll: engine.busy_poll,
+            },
+            unused: Unused::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// The URL in force; an empty one is oslo's default.
+    pub(super) fn transport_url(&self) -> &str {
+        self.transport_url.as_deref().unwrap_or(TRANSPORT_URL)
+    }
+
+    /// What the engine is to be started with.
+    pub(super) fn engine_config(&self) -> EngineConfig {
+        let EngineOptions { shards, cores, backend, busy_poll } = self.engine.clone();
+        let cores = match cores.is_empty() {
+            true => Cores::Unpinned(shards),
+            false => Cores::Pinned(cores),
+        };
+        EngineConfig::default().with_cores(cores).with_backend(backend).with_busy_poll(busy_poll)
+    }
+}
+
+/// Cores as `taskset` writes them (`0,2-4`), empty for none; at most 1024, each once.
+pub(super) fn parse_cores(text: &str) -> Option<Vec<usize>> {
+    let mut cores = Vec::new();
+    for item in super::value::list(text) {
+        let (first, last) = item.split_once('-').unwrap_or((&item, &item));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        if first > last || last >= 1024 {
+            return None;
+        }
+        cores.extend(first..=last);
+    }
+    let mut once = cores.clone();
+    once.sort_unstable();
+    once.dedup();
+    (once.len() == cores.len()).then_some(cores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_numbers_and_spans() {
+        assert_eq!(parse_cores("0, 2-4"), Some(vec![0, 2, 3, 4]));
+        assert_eq!(parse_cores(""), Some(vec![]));
+        for wrong in ["a", "3-1", "0,0", "0-1,1", "1024", "-1", "1-"] {
+            assert_eq!(parse_cores(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Where a value comes from, and the values as they were found.
+//!
+//! Invariant: values are not shown by `Debug`; any of them may be a secret.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where the value of an option comes from. `Display` writes it as people say it:
+/// `nova.conf:12`, `OS_DEFAULT__CONTROL_EXCHANGE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// Nobody said anything.
+    Default,
+    /// [`Config::set_default`](crate::Config::set_default).
+    SetDefault,
+    /// A file; the line is that of the option's name, from 1.
+    File {
+        /// The path as it was given; `(text)` for text that came from no file.
+        path: Arc<Path>,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// The environment variable of this name.
+    Environment(String),
+    /// [`Config::set`](crate::Config::set).
+    Set,
+    /// The query of `[DEFAULT] transport_url`.
+    Url,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::SetDefault => f.write_str("the program's default"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Environment(name) => f.write_str(name),
+            Self::Set => f.write_str("set by the program"),
+            Self::Url => f.write_str("query of transport_url"),
+        }
+    }
+}
+
+/// A value as it was found.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) rank: Rank,
+    pub(super) group: String,
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) source: Source,
+}
+
+/// Who overrides whom: later ones do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    SetDefault,
+    /// Files by the order in which they were given.
+    File(usize),
+    Environment,
+    Set,
+}
+
+impl Rank {
+    /// Whether values of a multi-valued option add up, as they do over all files.
+    pub(super) fn adds_to(self, before: Self) -> bool {
+        matches!((before, self), (Self::File(_), Self::File(_)))
+    }
+}
+
+/// Largest file that is read, in bytes; those of large services have a tenth of it.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// A file's text, or why it cannot be read, path included.
+pub(super) fn read(path: &Path) -> Result<String, String> {
+    use std::io::Read;
+
+    let reason = |why: &dyn fmt::Display| format!("cannot read {}: {why}", path.display());
+    let file = std::fs::File::open(path).map_err(|error| reason(&error))?;
+    let mut bytes = Vec::new();
+    let mut limited = file.take(FILE_BYTES_MAX + 1);
+    limited.read_to_end(&mut bytes).map_err(|error| reason(&error))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(reason(&format_args!("larger than {FILE_BYTES_MAX} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| reason(&"not UTF-8"))
+}
+
+/// What stands for a path where text came from none.
+pub(super) fn no_path() -> PathBuf {
+    PathBuf::from("(text)")
+}

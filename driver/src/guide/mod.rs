@@ -1,0 +1,6 @@
+//! Guides: what belongs to no single item, with examples that compile.
+//!
+//! Each page is a Markdown file beside this one.
+
+#[doc = include_str!("configuration.md")]
+pub mod configuration {}
