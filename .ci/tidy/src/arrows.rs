@@ -77,11 +77,12 @@ const HOUSES: &[House] = &[
             Room("broker", PLAIN),
             // what both joiners stand on
             Room("dedup", PLAIN),
+            Room("retry", PLAIN),
             Room("executor", PLAIN),
             Room("transport", &["dialect", "broker", "executor", "timer", "+"]),
             // joiners, which do not meet either
-            Room("rpc", &["transport", "executor", "dedup", "timer", "dialect", "broker", "+"]),
-            Room("notify", &["transport", "executor", "dedup", "timer", "dialect", "broker", "+"]),
+            Room("rpc", JOINED),
+            Room("notify", JOINED),
             Room("guide", ALL),
             Room("bin", ALL),
             Room("lib", ALL),
@@ -144,6 +145,10 @@ const PLAIN: &[&str] = &[
     "url",
     "version",
 ];
+
+/// What the driver's joiners may import, on top of its plain data.
+const JOINED: &[&str] =
+    &["transport", "executor", "dedup", "retry", "timer", "dialect", "broker", "+"];
 
 /// What the measuring half of perf may import: all but `report` and `plot`.
 const MEASURING: &[&str] = &[

@@ -4,6 +4,7 @@
 //! after `finish` every item taken has been served. Not here: how many threads there are
 //! (`executor`).
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -45,6 +46,24 @@ impl<S: Serve> Runner<S> {
             })),
             Executor::Runtime(handle) => Self::Runtime { handle, in_flight: Arc::default() },
             Executor::Inline => Self::Inline { rest: Workers::new(1, block_on) },
+        }
+    }
+
+    /// Items taken and not begun (on a runtime: not ended).
+    pub(crate) fn backlog(&self) -> usize {
+        match self {
+            Self::Threads(workers) => workers.waiting(),
+            Self::Runtime { in_flight, .. } => in_flight.count(),
+            Self::Inline { rest } => rest.waiting(),
+        }
+    }
+
+    /// What waits for a thread and is `wanted` back. Tasks of a runtime look themselves before they
+    /// begin.
+    pub(crate) fn withdraw(&self, wanted: impl Fn(&S::Item) -> bool) -> VecDeque<S::Item> {
+        match self {
+            Self::Threads(workers) => workers.withdraw(wanted),
+            Self::Runtime { .. } | Self::Inline { .. } => VecDeque::new(),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::dedup::Dedup;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::Executor;
 use crate::executor::runner::{Runner, Serve};
+use crate::serializer::Serializer;
 use crate::timer::Timer;
 
 /// The sink of each of a listener's queues.
@@ -30,6 +31,7 @@ pub(super) struct NotificationSink {
 /// What serves notifications, wherever it runs.
 pub(super) struct Intake {
     endpoints: Vec<NotificationEndpoint>,
+    serializer: Option<Arc<dyn Serializer>>,
     allow_requeue: bool,
     attempts: Attempts,
     handled: Dedup,
@@ -102,12 +104,14 @@ impl Serve for Intake {
 impl Intake {
     pub(super) fn new(
         endpoints: Vec<NotificationEndpoint>,
+        serializer: Option<Arc<dyn Serializer>>,
         (allow_requeue, attempts_max): (bool, u32),
         executor: Executor,
         threads: usize,
     ) -> Arc<Self> {
         Arc::new_cyclic(|intake| Self {
             endpoints,
+            serializer,
             allow_requeue,
             attempts: Attempts::new(attempts_max),
             handled: Dedup::new(),
@@ -172,7 +176,11 @@ impl Intake {
             delivery.ack();
             return None;
         }
-        Some(Letter { delivery, received, verdict: Verdict::Handled })
+        let (received, verdict) = match &self.serializer {
+            None => (received, Verdict::Handled),
+            Some(serializer) => received.through(serializer.as_ref()),
+        };
+        Some(Letter { delivery, received, verdict })
     }
 
     /// Gives letters of one priority to the endpoints.

@@ -15,8 +15,10 @@ use crate::broker::{self, Listening};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::message::priority::Priority;
+use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::target::entity::Subscription;
+use crate::timer::Timer;
 use crate::transport::Transport;
 
 /// Notifications the broker may leave with us unacknowledged where the options set no prefetch;
@@ -27,6 +29,7 @@ const PREFETCH: u16 = 2048;
 pub struct NotificationListener {
     listening: Listening,
     intake: Arc<Intake>,
+    timer: Arc<Timer>,
     is_stopped: Mutex<bool>,
 }
 
@@ -37,6 +40,7 @@ pub struct NotificationListenerBuilder {
     targets: Vec<Target>,
     endpoints: Vec<NotificationEndpoint>,
     executor: Executor,
+    serializer: Option<Arc<dyn Serializer>>,
     pool: Option<String>,
     allow_requeue: bool,
     attempts_max: u32,
@@ -87,6 +91,7 @@ impl NotificationListener {
             targets: vec![target],
             endpoints: Vec::new(),
             executor: Executor::default(),
+            serializer: None,
             pool: None,
             allow_requeue: false,
             attempts_max: 10,
@@ -118,6 +123,28 @@ impl NotificationListener {
         self.intake.finish().await;
         let closed = self.listening.close().await;
         stopped.and(closed)
+    }
+
+    /// [`wait`](Self::wait), for as long as `timeout` at most.
+    ///
+    /// # Errors
+    /// `TaskTimeout` when endpoints work longer than that; they go on, and so does whoever waits
+    /// next. Else as [`stop`](Self::stop).
+    pub async fn wait_within(&self, timeout: Duration) -> Result<(), Error> {
+        let ended = self.timer.within(timeout, self.wait()).await;
+        ended.unwrap_or_else(|| {
+            let text =
+                format!("the listener did not end within {timeout:?}; its endpoints work on");
+            Err(Error::new(ErrorKind::TaskTimeout, text))
+        })
+    }
+
+    /// [`wait_within`](Self::wait_within) for a plain thread.
+    ///
+    /// # Errors
+    /// As [`wait_within`](Self::wait_within).
+    pub fn wait_within_blocking(&self, timeout: Duration) -> Result<(), Error> {
+        block_on(self.wait_within(timeout))
     }
 
     /// [`stop`](Self::stop) for a plain thread.
@@ -159,6 +186,13 @@ impl NotificationListenerBuilder {
     /// The same listener, running its endpoints there.
     pub fn executor(mut self, executor: Executor) -> Self {
         self.executor = executor;
+        self
+    }
+
+    /// The same listener, contexts and payloads passing through `serializer` before they are read.
+    /// What it refuses has failed.
+    pub fn serializer(mut self, serializer: impl Serializer) -> Self {
+        self.serializer = Some(Arc::new(serializer));
         self
     }
 
@@ -216,10 +250,19 @@ impl NotificationListenerBuilder {
             0 => PREFETCH.max(u16::try_from(twice).unwrap_or(u16::MAX)),
             prefetch => prefetch,
         };
-        let Self { transport, targets, endpoints, executor, allow_requeue, attempts_max, .. } =
-            self;
+        let Self {
+            transport,
+            targets,
+            endpoints,
+            executor,
+            serializer,
+            allow_requeue,
+            attempts_max,
+            ..
+        } = self;
         let threads = transport.config().executor_threads;
-        let intake = Intake::new(endpoints, (allow_requeue, attempts_max), executor, threads);
+        let again = (allow_requeue, attempts_max);
+        let intake = Intake::new(endpoints, serializer, again, executor, threads);
         if let Some(batching) = batching {
             intake.gather(batching, transport.timer());
         }
@@ -228,7 +271,8 @@ impl NotificationListenerBuilder {
         let config = transport.connection_config("listener");
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &targets[0]))?;
-        Ok(NotificationListener { listening, intake, is_stopped: Mutex::new(false) })
+        let timer = Arc::clone(transport.timer());
+        Ok(NotificationListener { listening, intake, timer, is_stopped: Mutex::new(false) })
     }
 
     /// [`start`](Self::start) for a plain thread.

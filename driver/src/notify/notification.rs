@@ -8,11 +8,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
+use super::endpoint::Verdict;
 use crate::context::Context;
 use crate::ids::Hex32;
 use crate::json;
 use crate::message::notification::IncomingNotification;
 use crate::message::priority::Priority;
+use crate::serializer::Serializer;
 
 /// A notification: what happened, who says so, and what there is to say about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +63,26 @@ impl Received {
             timestamp: text(incoming.timestamp),
             unique_id: incoming.unique_id.map(|id| id.into_owned().into()),
         })
+    }
+
+    /// What a serializer makes of it: the context first, the payload under that context. A refusal
+    /// is a failure.
+    pub(crate) fn through(mut self, serializer: &dyn Serializer) -> (Self, Verdict) {
+        let context = std::mem::take(&mut self.context);
+        let read = serializer.deserialize_context(context).and_then(|context| {
+            let text = self.payload.as_ref().map_or("null", |payload| payload.get());
+            let payload = json::from_slice(text.as_bytes())?;
+            let payload = serializer.deserialize_entity(&context, payload)?;
+            Ok((context, serde_json::value::to_raw_value(&payload)?))
+        });
+        match read {
+            Ok((context, payload)) => {
+                (Self { context, payload: Some(payload), ..self }, Verdict::Handled)
+            }
+            Err(failure) => {
+                (self, Verdict::Failed(format!("the serializer refuses it: {failure}")))
+            }
+        }
     }
 
     /// The notification with its payload as a `T`, or why it is none.

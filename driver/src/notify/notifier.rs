@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leveret_engine::block_on;
 use serde::Serialize;
@@ -20,11 +20,18 @@ use crate::broker::{Body, Road, Treatment};
 use crate::context::Context;
 use crate::dialect::kombu;
 use crate::error::{Error, ErrorKind};
+use crate::message::Failure;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
+use crate::retry::{Attempts, Retry};
+use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::timer;
 use crate::transport::Transport;
+
+mod builder;
+
+pub use builder::NotifierBuilder;
 
 /// Sends notifications on behalf of a publisher. Cheap to clone.
 ///
@@ -50,18 +57,18 @@ struct Options {
     publisher_id: String,
     drivers: Vec<NotificationDriver>,
     topics: Vec<String>,
-    retain: bool,
+    retry: Retry,
     timeout: Option<Duration>,
+    serializer: Option<Arc<dyn Serializer>>,
 }
 
 /// The roads to the queues of each topic, in the topics' order, each opened when first used.
 struct Roads(Vec<[OnceCell<Road>; Priority::ALL.len()]>);
 
-/// Describes a notifier.
-#[must_use = "a notifier is made by `build`"]
-pub struct NotifierBuilder {
-    transport: Transport,
-    options: Options,
+impl Roads {
+    fn of(options: &Options) -> Arc<Self> {
+        Arc::new(Self(options.topics.iter().map(|_| Default::default()).collect()))
+    }
 }
 
 /// Two methods for each priority, named as in oslo.
@@ -103,8 +110,9 @@ impl Notifier {
             publisher_id: String::new(),
             drivers: Vec::new(),
             topics: Vec::new(),
-            retain: true,
+            retry: Retry::default(),
             timeout: None,
+            serializer: None,
         };
         NotifierBuilder { transport: transport.clone(), options }
     }
@@ -113,6 +121,15 @@ impl Notifier {
     #[must_use]
     pub fn with_publisher_id(mut self, publisher_id: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.options).publisher_id = publisher_id.into();
+        self
+    }
+
+    /// The same notifier with this way to deal with interrupted publications, as oslo's `prepare`.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        Arc::make_mut(&mut self.options).retry = retry;
+        // Roads are rendered for one way.
+        self.roads = Roads::of(&self.options);
         self
     }
 
@@ -141,11 +158,28 @@ impl Notifier {
         payload: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let context = mask::redacted(context.as_ref());
+        let Some(serializer) = &self.options.serializer else {
+            return self.distribute(priority, &context, event_type, payload).await;
+        };
+        let (context, payload) = serialized(serializer.as_ref(), &context, payload).inspect_err(
+            |error| tracing::error!(%error, event_type, "a notification is not sent"),
+        )?;
+        self.distribute(priority, &context, event_type, &payload).await
+    }
+
+    /// Gives a notification to every driver.
+    async fn distribute<P: Serialize + Sync + ?Sized>(
+        &self,
+        priority: Priority,
+        context: &Context,
+        event_type: &str,
+        payload: &P,
+    ) -> Result<(), Error> {
         let draft = Draft {
             priority,
             event_type,
             payload,
-            context: &context,
+            context,
             message_id: uuid(self.transport.ids().unique_id()),
             timestamp: timestamp(OffsetDateTime::now_utc()),
         };
@@ -210,7 +244,7 @@ impl Notifier {
     ) -> Result<(), Error> {
         let options = &self.options;
         let timeout = options.timeout.unwrap_or(self.transport.config().response_timeout);
-        let deadline = timer::now() + timeout;
+        let deadline = timer::deadline_in(timeout);
         let mut result = Ok(());
         for (topic, roads) in options.topics.iter().zip(&self.roads.0) {
             let notification = OutgoingNotification {
@@ -227,8 +261,8 @@ impl Notifier {
                 Body::render(|out| kombu::encode_notification(out, &notification, is_enveloped))
                     .map_err(unwritable)?;
             let sent = match self.road(topic, roads, draft.priority).await {
-                Ok(road) => road.publish_confirmed(timer::until(deadline), &body).await,
-                Err(error) => Err(error),
+                Ok(road) => publish(road, &body, deadline, options.retry).await,
+                Err(error) => Err(error.unsent()),
             };
             result = result.and(sent);
         }
@@ -241,7 +275,8 @@ impl Notifier {
         roads: &'a [OnceCell<Road>; Priority::ALL.len()],
         priority: Priority,
     ) -> Result<&'a Road, Error> {
-        let treatment = Treatment { mandatory: false, retain: self.options.retain };
+        let retain = self.options.retry.is_unbounded();
+        let treatment = Treatment { mandatory: false, retain };
         let target = Target::new(topic);
         let open = || self.transport.notification_road(&target, priority, treatment);
         roads[priority as usize].get_or_try_init(open).await
@@ -275,6 +310,17 @@ impl Notifier {
     }
 }
 
+/// Publishes, and again as often as is allowed.
+async fn publish(road: &Road, body: &Body, deadline: Instant, retry: Retry) -> Result<(), Error> {
+    let mut attempts = Attempts::first(retry);
+    loop {
+        match road.publish_confirmed(timer::until(deadline), body).await {
+            Ok(()) => return Ok(()),
+            Err(error) => attempts.again(error)?,
+        }
+    }
+}
+
 /// A notification as the caller and the clock gave it.
 struct Draft<'a, P: ?Sized> {
     priority: Priority,
@@ -285,49 +331,24 @@ struct Draft<'a, P: ?Sized> {
     timestamp: String,
 }
 
+/// Context and payload as they travel.
+fn serialized<P: Serialize + ?Sized>(
+    serializer: &dyn Serializer,
+    context: &Context,
+    payload: &P,
+) -> Result<(Context, serde_json::Value), Error> {
+    let refused = |failure: Failure| {
+        let text = format!("the serializer refuses the notification: {failure}");
+        Error::new(ErrorKind::ClientSendError, text).unsent()
+    };
+    let payload = serde_json::to_value(payload).map_err(unwritable)?;
+    let payload = serializer.serialize_entity(context, payload).map_err(refused)?;
+    Ok((serializer.serialize_context(context).map_err(refused)?, payload))
+}
+
 fn unwritable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     let text = format!("the payload cannot be written: {error}");
     Error::new(ErrorKind::ClientSendError, text).with_cause(error)
-}
-
-impl NotifierBuilder {
-    /// The same notifier in the name of this publisher, by custom `service.host`. Default: empty.
-    pub fn publisher_id(mut self, publisher_id: impl Into<String>) -> Self {
-        self.options.publisher_id = publisher_id.into();
-        self
-    }
-
-    /// The same notifier with one more driver. Default, if none is named: `messagingv2`.
-    pub fn driver(mut self, driver: NotificationDriver) -> Self {
-        self.options.drivers.push(driver);
-        self
-    }
-
-    /// The same notifier sending to one more topic. Default, if none is named: `notifications`.
-    pub fn topic(mut self, topic: impl Into<String>) -> Self {
-        self.options.topics.push(topic.into());
-        self
-    }
-
-    /// The same notifier, waiting this long for the broker's confirm. Default: the transport's
-    /// `response_timeout`. oslo waits for ever.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = Some(timeout);
-        self
-    }
-
-    /// The notifier. Nothing is declared or sent yet.
-    pub fn build(self) -> Notifier {
-        let Self { transport, mut options } = self;
-        if options.drivers.is_empty() {
-            options.drivers.push(NotificationDriver::MessagingV2);
-        }
-        if options.topics.is_empty() {
-            options.topics.push("notifications".into());
-        }
-        let roads = options.topics.iter().map(|_| Default::default()).collect();
-        Notifier { transport, options: Arc::new(options), roads: Arc::new(Roads(roads)) }
-    }
 }
 
 impl fmt::Debug for Notifier {

@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 use leveret_engine::{Delivery, TicketError};
 
 use super::client::RpcClient;
-use super::retry::Attempts;
 use super::serialized;
 use crate::broker;
 use crate::context::Context;
@@ -19,6 +18,7 @@ use crate::error::{Error, ErrorKind, Outcome};
 use crate::ids::Hex32;
 use crate::json;
 use crate::message::CallPart;
+use crate::retry::Attempts;
 use crate::timer;
 use crate::transport::replies::Arrived;
 

@@ -6,9 +6,9 @@
 use serde::Serialize;
 
 use super::client::RpcClient;
-use super::retry::Attempts;
 use crate::context::Context;
 use crate::error::Error;
+use crate::retry::Attempts;
 use crate::timer;
 
 impl RpcClient {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
-use super::retry::Retry;
 use super::serialized;
 use crate::broker::{Body, Road, Treatment};
 use crate::context::Context;
 use crate::dialect::kombu;
 use crate::error::{Error, ErrorKind};
 use crate::message::{CallPart, Request};
+use crate::retry::Retry;
 use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::transport::Transport;

@@ -5,13 +5,10 @@
 //! themselves. A panicking method costs its own request only. Not here: choosing a method
 //! (`dispatcher`).
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::Poll;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +16,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::dialect::kombu;
+use crate::executor::unwinding::{caught, caught_async};
 use crate::ids::Hex32;
 use crate::json::{self, WriteError};
 use crate::message::{Answer, Failure, Reply};
@@ -168,8 +166,7 @@ impl Endpoint {
     {
         let erased = move |context: Context, args: &[u8]| {
             let args = read_args(args)?;
-            let result = catch_unwind(AssertUnwindSafe(|| function(context, args)));
-            finished(result.map_err(|panic| panicked(panic.as_ref()))?)
+            finished(caught(|| function(context, args)).map_err(panicked)?)
         };
         self.add(name.into(), Method::Plain(Box::new(erased)))
     }
@@ -189,10 +186,11 @@ impl Endpoint {
                 Ok(args) => args,
                 Err(failure) => return Box::pin(std::future::ready(Err(failure))),
             };
-            let future = catch_unwind(AssertUnwindSafe(|| function(context, args)));
-            match future {
-                Ok(future) => Box::pin(async { finished(unwinding(future).await?) }),
-                Err(panic) => Box::pin(std::future::ready(Err(panicked(panic.as_ref())))),
+            match caught(|| function(context, args)) {
+                Ok(future) => {
+                    Box::pin(async { finished(caught_async(future).await.map_err(panicked)?) })
+                }
+                Err(panic) => Box::pin(std::future::ready(Err(panicked(panic)))),
             }
         };
         self.add(name.into(), Method::Async(Box::new(erased)))
@@ -287,23 +285,6 @@ fn finished<R: Serialize + Send + 'static, E: Into<Failure>>(result: Result<R, E
     }
 }
 
-/// Awaits a future, turning a panic into a failure.
-async fn unwinding<F: Future>(future: F) -> Result<F::Output, Failure> {
-    let mut future = Box::pin(future);
-    std::future::poll_fn(move |cx| {
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(panicked(panic.as_ref()))),
-        }
-    })
-    .await
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Failure {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no text");
-    Failure::builtin("RuntimeError", format!("the endpoint panicked: {text}"))
+fn panicked(text: String) -> Failure {
+    Failure::builtin("RuntimeError", text)
 }

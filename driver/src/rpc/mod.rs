@@ -12,7 +12,6 @@ mod dispatcher;
 pub(crate) mod endpoint;
 mod monitor;
 mod ping;
-pub(crate) mod retry;
-mod serialized;
+pub(crate) mod serialized;
 pub(crate) mod server;
 mod serving;

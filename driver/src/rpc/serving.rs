@@ -8,14 +8,12 @@
 //! nobody's request is lost in its backlog.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
-use std::task::{Context as TaskContext, Poll, Waker};
 
-use leveret_engine::{Body, Delivery, DeliverySink, Disposition, block_on};
+use leveret_engine::{Body, Delivery, DeliverySink, Disposition};
 use serde_json::value::RawValue;
 
 use super::dispatcher::Dispatcher;
@@ -27,7 +25,8 @@ use crate::broker;
 use crate::context::Context;
 use crate::dedup::Dedup;
 use crate::dialect::{DecodeError, kombu};
-use crate::executor::{Executor, InFlight, Workers};
+use crate::executor::Executor;
+use crate::executor::runner::{Runner, Serve};
 use crate::ids::Hex32;
 use crate::message::{Failure, IncomingRequest, NO_SUCH_METHOD};
 use crate::serializer::Serializer;
@@ -38,7 +37,7 @@ use crate::transport::answering::{Answering, CallRef};
 const BACKLOG_MAX: usize = 1024;
 
 /// A request on its way to a worker.
-struct Incoming {
+pub(super) struct Incoming {
     delivery: Delivery,
     is_acknowledged: bool,
 }
@@ -108,7 +107,7 @@ pub(super) struct Serving {
     dedup: Dedup,
     answering: Arc<Answering>,
     timer: Arc<Timer>,
-    runner: Runner,
+    runner: Runner<Self>,
     /// What was not begun goes back to its queue.
     is_returning: AtomicBool,
     dispatched: AtomicU64,
@@ -141,6 +140,36 @@ const IGNORE_ERRORS: &str = "_ignore_errors";
 enum Running {
     Done(Answered),
     Awaited(Pin<Box<dyn Future<Output = Answered> + Send>>),
+}
+
+impl Serve for Serving {
+    type Item = Incoming;
+
+    async fn serve(self: Arc<Self>, incoming: Incoming) {
+        let Some(begun) = self.begin(&incoming) else { return };
+        let Begun { answered, raising, context, call, heartbeat } = begun;
+        drop(incoming);
+        let mut answered = match answered {
+            Running::Done(answered) => answered,
+            Running::Awaited(future) => future.await,
+        };
+        if let (Some(serializer), Some(context)) = (&self.serializer, context) {
+            let given = |answer: Box<dyn Answerable>| {
+                serialized::given(serializer.as_ref(), &context, answer.as_ref())
+            };
+            answered = answered.and_then(given);
+        }
+        drop(heartbeat);
+        if let Err(failure) = &answered {
+            raising.log(failure);
+        }
+        if let Some(call) = call {
+            let encode = |value: Box<dyn Answerable>| {
+                move |body: &mut Vec<u8>, msg_id: &str, id: Hex32| value.encode(body, msg_id, id)
+            };
+            self.answering.answer(call, answered.map(encode)).await;
+        }
+    }
 }
 
 impl Serving {
@@ -193,32 +222,6 @@ impl Serving {
             undecodable: read(&self.undecodable),
             returned: read(&self.returned),
             reconnects: 0,
-        }
-    }
-
-    async fn serve(self: Arc<Self>, incoming: Incoming) {
-        let Some(begun) = self.begin(&incoming) else { return };
-        let Begun { answered, raising, context, call, heartbeat } = begun;
-        drop(incoming);
-        let mut answered = match answered {
-            Running::Done(answered) => answered,
-            Running::Awaited(future) => future.await,
-        };
-        if let (Some(serializer), Some(context)) = (&self.serializer, context) {
-            let given = |answer: Box<dyn Answerable>| {
-                serialized::given(serializer.as_ref(), &context, answer.as_ref())
-            };
-            answered = answered.and_then(given);
-        }
-        drop(heartbeat);
-        if let Err(failure) = &answered {
-            raising.log(failure);
-        }
-        if let Some(call) = call {
-            let encode = |value: Box<dyn Answerable>| {
-                move |body: &mut Vec<u8>, msg_id: &str, id: Hex32| value.encode(body, msg_id, id)
-            };
-            self.answering.answer(call, answered.map(encode)).await;
         }
     }
 
@@ -323,84 +326,6 @@ impl Raising<'_> {
             Self::Unserved { is_foreseen: false } => {
                 tracing::error!(%failure, "nobody serves a request");
             }
-        }
-    }
-}
-
-type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Puts requests where the executor wants them.
-enum Runner {
-    Threads(Workers<Incoming>),
-    Runtime {
-        handle: tokio::runtime::Handle,
-        in_flight: Arc<InFlight>,
-    },
-    /// The rest of what could not be finished on the shard (a full outbox) goes to a thread.
-    Inline {
-        rest: Workers<Rest>,
-    },
-}
-
-impl Runner {
-    fn new(executor: Executor, threads: usize, serving: Weak<Serving>) -> Self {
-        match executor {
-            Executor::Threads => Self::Threads(Workers::new(threads, move |incoming| {
-                if let Some(serving) = serving.upgrade() {
-                    block_on(serving.serve(incoming));
-                }
-            })),
-            Executor::Runtime(handle) => Self::Runtime { handle, in_flight: Arc::default() },
-            Executor::Inline => Self::Inline { rest: Workers::new(1, block_on) },
-        }
-    }
-
-    fn backlog(&self) -> usize {
-        match self {
-            Self::Threads(workers) => workers.waiting(),
-            Self::Runtime { in_flight, .. } => in_flight.count(),
-            Self::Inline { rest } => rest.waiting(),
-        }
-    }
-
-    fn take(&self, serving: &Arc<Serving>, batch: &mut Vec<Incoming>) {
-        match self {
-            Self::Threads(workers) => workers.hand_over(batch),
-            Self::Runtime { handle, in_flight } => {
-                for incoming in batch.drain(..) {
-                    let (serving, guard) = (Arc::clone(serving), in_flight.enter());
-                    handle.spawn(async move {
-                        serving.serve(incoming).await;
-                        drop(guard);
-                    });
-                }
-            }
-            Self::Inline { rest } => {
-                for incoming in batch.drain(..) {
-                    let mut future = Box::pin(Arc::clone(serving).serve(incoming));
-                    let mut cx = TaskContext::from_waker(Waker::noop());
-                    if future.as_mut().poll(&mut cx) == Poll::Pending {
-                        rest.hand_over(&mut vec![future as _]);
-                    }
-                }
-            }
-        }
-    }
-
-    /// What waits for a thread and is `wanted` back. Tasks of a runtime look themselves before they
-    /// begin.
-    fn withdraw(&self, wanted: impl Fn(&Incoming) -> bool) -> VecDeque<Incoming> {
-        match self {
-            Self::Threads(workers) => workers.withdraw(wanted),
-            Self::Runtime { .. } | Self::Inline { .. } => VecDeque::new(),
-        }
-    }
-
-    async fn finish(&self) {
-        match self {
-            Self::Threads(workers) => workers.finish().await,
-            Self::Runtime { in_flight, .. } => in_flight.finished().await,
-            Self::Inline { rest } => rest.finish().await,
         }
     }
 }

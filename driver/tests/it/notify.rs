@@ -1,13 +1,14 @@
 //! Notifications on every broker: what is sent arrives, as often as it should and no oftener.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leveret::{
-    Context, ErrorKind, Executor, Notification, NotificationDriver, NotificationEndpoint,
-    NotificationFilter, NotificationListener, NotificationListenerBuilder, NotificationResult,
-    Notifier, Priority, Target, Transport,
+    Context, ErrorKind, Executor, Failure, Notification, NotificationConfig, NotificationDriver,
+    NotificationEndpoint, NotificationFilter, NotificationListener, NotificationListenerBuilder,
+    NotificationResult, Notifier, Outcome, Priority, Retry, Serializer, Target, Transport,
 };
 use serde_json::{Value, json};
 
@@ -30,6 +31,9 @@ on_every_broker! {
     every_executor_listens
     stopping_handles_what_was_taken
     nothing_to_listen_to_is_an_error
+    serializers_work_on_both_sides
+    options_make_a_notifier
+    waiting_has_a_limit
 }
 
 /// What listeners heard.
@@ -420,5 +424,98 @@ async fn nothing_to_listen_to_is_an_error(url: String) {
     let bad = Notifier::builder(&transport).topic("t".repeat(300)).build();
     let error = bad.info((), "ev", &Value::Null).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidTarget, "{error}");
+    transport.close().await.unwrap();
+}
+
+/// Texts travel backwards; a context says that it travelled.
+struct Mirror;
+
+impl Serializer for Mirror {
+    fn serialize_entity(&self, _: &Context, entity: Value) -> Result<Value, Failure> {
+        self.deserialize_entity(&Context::new(), entity)
+    }
+
+    fn deserialize_entity(&self, _: &Context, entity: Value) -> Result<Value, Failure> {
+        let text = entity.as_str().ok_or_else(|| Failure::builtin("ValueError", "no text"))?;
+        Ok(text.chars().rev().collect::<String>().into())
+    }
+
+    fn serialize_context(&self, context: &Context) -> Result<Context, Failure> {
+        Ok(context.clone().with("travelled", true))
+    }
+}
+
+async fn serializers_work_on_both_sides(url: String) {
+    let transport = connect(&url).await;
+    let (plain, mirrored) = (Heard::default(), Heard::default());
+    let direct = listener(&transport, "t").endpoint(plain.endpoint()).pool("plain");
+    let direct = direct.start().await.unwrap();
+    let through = listener(&transport, "t").endpoint(mirrored.endpoint()).serializer(Mirror);
+    let through = through.start().await.unwrap();
+    let notifier = Notifier::builder(&transport).topic("t").serializer(Mirror).build();
+    notifier.info(Context::new().with("user", "alice"), "ev", "abc").await.unwrap();
+    let sent = plain.take(1).remove(0);
+    assert_eq!(sent.payload, "cba", "what travels");
+    assert_eq!(sent.context, Context::new().with("user", "alice").with("travelled", true));
+    assert_eq!(mirrored.take(1)[0].payload, "abc", "what is heard");
+    let error = notifier.info((), "ev", &5).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::ClientSendError, Some(Outcome::NotSent))
+    );
+    // A payload the listener's serializer refuses has failed, and stops nobody else.
+    let other = self::notifier(&transport, "t");
+    other.info((), "ev", &5).await.unwrap();
+    other.info((), "ev", "abc").await.unwrap();
+    assert_eq!(mirrored.take(1)[0].payload, "cba");
+    eventually(|| through.stats().dropped == 1);
+    direct.wait().await.unwrap();
+    through.wait().await.unwrap();
+    transport.close().await.unwrap();
+}
+
+async fn options_make_a_notifier(url: String) {
+    let transport = connect(&url).await;
+    let heard = Heard::default();
+    let listening = listener(&transport, "a").target(Target::new("b")).endpoint(heard.endpoint());
+    let listening = listening.start().await.unwrap();
+    let built = |config: &NotificationConfig| Notifier::builder(&transport).config(config);
+    let config = NotificationConfig::default().with_drivers(["messagingv2", "log"]);
+    let notifier = built(&config.with_topics(["a", "b"]).with_retry(Some(2))).unwrap().build();
+    notifier.info((), "ev", &1).await.unwrap();
+    assert_eq!(heard.take(2).len(), 2, "one for each topic");
+    let nothing = built(&NotificationConfig::default()).unwrap().build();
+    assert!(!nothing.is_enabled(), "no driver, no notification, as in oslo");
+    nothing.info((), "ev", &1).await.unwrap();
+    for (driver, kind) in
+        [("pigeon", ErrorKind::DriverLoadFailure), ("routing", ErrorKind::ConfigurationError)]
+    {
+        let error = built(&NotificationConfig::default().with_drivers([driver])).err().unwrap();
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+    let once = notifier.with_retry(Retry::Never).with_publisher_id("other");
+    once.warn((), "ev", &1).await.unwrap();
+    assert!(heard.take(2).iter().all(|one| one.publisher_id == "other"));
+    listening.wait().await.unwrap();
+    transport.close().await.unwrap();
+}
+
+async fn waiting_has_a_limit(url: String) {
+    let transport = connect(&url).await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let is_begun = Arc::new(AtomicBool::new(false));
+    let begun = Arc::clone(&is_begun);
+    let endpoint = NotificationEndpoint::new().info(move |_: Notification| {
+        begun.store(true, Ordering::Release);
+        let _ = held.lock().unwrap().recv();
+    });
+    let listening = listener(&transport, "t").endpoint(endpoint).start().await.unwrap();
+    notifier(&transport, "t").info((), "ev", &1).await.unwrap();
+    eventually(|| is_begun.load(Ordering::Acquire));
+    let error = listening.wait_within(Duration::from_millis(50)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TaskTimeout, "{error}");
+    drop(release);
+    listening.wait().await.unwrap();
     transport.close().await.unwrap();
 }

@@ -26,7 +26,7 @@ pub enum Retry {
 
 impl Retry {
     /// Whether the engine is to send it again by itself.
-    pub(super) const fn is_unbounded(self) -> bool {
+    pub(crate) const fn is_unbounded(self) -> bool {
         matches!(self, Self::UntilDeadline)
     }
 }
@@ -50,7 +50,7 @@ impl From<Option<i64>> for Retry {
 }
 
 /// Counts the attempts to publish one message.
-pub(super) struct Attempts {
+pub(crate) struct Attempts {
     made: u32,
     more: u32,
     is_counted: bool,
@@ -60,18 +60,18 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// One attempt, about to be made.
-    pub(super) const fn first(retry: Retry) -> Self {
+    pub(crate) const fn first(retry: Retry) -> Self {
         let more = if let Retry::Times(times) = retry { times } else { 0 };
         Self { made: 1, more, is_counted: !retry.is_unbounded(), may_be_sent: false }
     }
 
     /// Whether the body may be needed again.
-    pub(super) const fn may_repeat(&self) -> bool {
+    pub(crate) const fn may_repeat(&self) -> bool {
         self.more > 0
     }
 
     /// Allows another attempt after `error`, or hands the error on.
-    pub(super) fn again(&mut self, error: Error) -> Result<(), Error> {
+    pub(crate) fn again(&mut self, error: Error) -> Result<(), Error> {
         if !was_cut_off(&error) {
             return Err(self.of_all(error));
         }
@@ -87,7 +87,7 @@ impl Attempts {
     }
 
     /// The error of the last attempt, saying what became of the message in all of them.
-    pub(super) fn of_all(&self, error: Error) -> Error {
+    pub(crate) fn of_all(&self, error: Error) -> Error {
         if self.may_be_sent && error.outcome() == Some(Outcome::NotSent) {
             return error.with_outcome(Outcome::MaybeSent);
         }
