@@ -131,6 +131,8 @@ pub use message::priority::{InvalidPriority, Priority};
 pub use notify::driver::{NotificationDriver, Notify, TestNotifications};
 pub use notify::endpoint::{Answer, NotificationEndpoint, NotificationResult};
 pub use notify::filter::NotificationFilter;
+#[cfg(feature = "log-handler")]
+pub use notify::layer::{NotificationLayer, NotificationLayerGuard};
 pub use notify::listener::{ListenerStats, NotificationListener, NotificationListenerBuilder};
 pub use notify::notification::Notification;
 pub use notify::notifier::{Notifier, NotifierBuilder};

@@ -2,9 +2,10 @@
 //! priority.
 //!
 //! `notifier` sends through its `driver`s, `routing` chooses among them, `log` writes instead of
-//! sending, `mask` hides secrets. `listener` is what a user starts, `intake` what happens to a
-//! delivery (`gather` makes batches, `attempts` counts failures), `endpoint` what the user's code
-//! looks like, `filter` what it wants to see. Nothing here knows `rpc`.
+//! sending, `mask` hides secrets, `layer` makes notifications of log events. `listener` is what a
+//! user starts, `intake` what happens to a delivery (`gather` makes batches, `attempts` counts
+//! failures), `endpoint` what the user's code looks like, `filter` what it wants to see. Nothing
+//! here knows `rpc`.
 
 mod attempts;
 pub(crate) mod driver;
@@ -12,6 +13,8 @@ pub(crate) mod endpoint;
 pub(crate) mod filter;
 mod gather;
 mod intake;
+#[cfg(feature = "log-handler")]
+pub(crate) mod layer;
 pub(crate) mod listener;
 mod log;
 mod mask;

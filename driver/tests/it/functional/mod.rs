@@ -6,6 +6,8 @@
 
 mod call;
 mod cast;
+#[cfg(feature = "log-handler")]
+mod logger;
 mod notify;
 
 use std::sync::{Arc, Mutex};
