@@ -22,4 +22,5 @@ mod recovery;
 mod retry;
 mod scenario;
 mod serialized;
+mod service;
 mod world;
