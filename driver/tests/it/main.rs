@@ -23,4 +23,5 @@ mod retry;
 mod scenario;
 mod serialized;
 mod service;
+mod tokio_service;
 mod world;
