@@ -76,7 +76,8 @@
 //! - A server that stops executes what it has acknowledged and returns the rest to its queue.
 //! - A call ends by its timeout, never early, and its place is free then.
 //! - A notification is acknowledged when it was handled: what a crash interrupts comes again. One
-//!   that fails time and again is given up after ten attempts, and stops nobody else.
+//!   that fails time and again is given up after ten attempts, half a minute later, and stops
+//!   nobody else.
 //! - What is sent through one client and its clones arrives in one queue in that order.
 //! - A lost connection comes back by itself, to the next host of the URL, and what was declared
 //!   with it.
@@ -100,6 +101,7 @@ mod config;
 mod context;
 mod dedup;
 mod dialect;
+mod ending;
 mod error;
 mod executor;
 pub mod guide;
