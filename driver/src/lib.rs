@@ -45,7 +45,9 @@
 //! came later.
 //!
 //! A service's files, environment and code say the rest, under oslo's names: [`Config`] reads them
-//! and [`guide::configuration`] lists every option.
+//! and [`guide::configuration`] lists every option. The [`guide`] has a page for each subject, one
+//! for those who come [from Python](guide::from_python), and [`guide::api`] names, for all that
+//! oslo.messaging has, what takes its place here and which test shows it.
 //!
 //! # When bytes move
 //!
@@ -56,7 +58,7 @@
 //!
 //! # What is bounded
 //!
-//! - Messages waiting to leave: 4 MiB a channel; then senders wait, until their timeout.
+//! - Messages waiting to leave: 1 MiB a channel; then senders wait, until their timeout.
 //! - Requests a server holds: 1024 acknowledged, beyond them what the prefetch allows (2048 unless
 //!   set).
 //! - Threads of a server: `executor_threads`, 64; they start as they are needed.

@@ -355,7 +355,7 @@ fn serialized<P: Serialize + ?Sized>(
 
 fn unwritable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     let text = format!("the payload cannot be written: {error}");
-    Error::new(ErrorKind::ClientSendError, text).with_cause(error)
+    Error::new(ErrorKind::ClientSendError, text).with_cause(error).unsent()
 }
 
 impl fmt::Debug for Notifier {

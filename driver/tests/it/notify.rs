@@ -439,6 +439,12 @@ async fn serializers_work_on_both_sides(url: String) {
         (error.kind(), error.outcome()),
         (ErrorKind::ClientSendError, Some(Outcome::NotSent))
     );
+    let unwritable = std::collections::BTreeMap::from([(vec![1], 1)]);
+    let error = self::notifier(&transport, "t").info((), "ev", &unwritable).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::ClientSendError, Some(Outcome::NotSent))
+    );
     // A payload the listener's serializer refuses has failed, and stops nobody else.
     let other = self::notifier(&transport, "t");
     other.info((), "ev", &5).await.unwrap();
