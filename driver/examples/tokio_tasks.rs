@@ -1,4 +1,4 @@
-//! A server and its callers on a tokio runtime of several threads: `cargo run --example tokio_tasks`.
+//! A server and its callers on a tokio of several threads: `cargo run --example tokio_tasks URL`.
 
 use std::time::Duration;
 
