@@ -63,11 +63,9 @@ impl Engine {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// An engine whose one shard is run by the test.
-    #[cfg(test)]
-    pub(crate) fn around(shard: ShardHandle) -> Self {
+    /// An engine whose one shard is run by the caller.
+    pub(crate) fn around(shard: ShardHandle, backend: BackendKind) -> Self {
         let (shards, threads) = (vec![shard], Mutex::default());
-        let backend = BackendKind::Epoll;
         Self { inner: Arc::new(Inner { shards, threads, backend, next: AtomicUsize::new(0) }) }
     }
 
@@ -120,7 +118,7 @@ impl Engine {
     }
 
     /// Flushes and closes every connection, for 2 s at most, and ends the shards. Every wait ends
-    /// with `Stopped`.
+    /// with `Stopped`. A shard that is [attached](crate::Shard::attach) is told to, not waited for.
     pub fn stop(&self) {
         self.inner.tell_stop();
         let mut threads = self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner);

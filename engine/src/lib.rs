@@ -32,6 +32,7 @@
 //! - **Handles**: [`Engine`], [`Connection`], [`Channel`], [`Publisher`], [`Consumer`]. They may be
 //!   used from any thread and any async runtime; every future of theirs is woken by a waker alone.
 //! - **Shard**: one thread, one runtime, its connections: joins the two below, and owns recovery.
+//!   The thread may be one that a service has already: [`Shard::attach`].
 //! - **Protocol** and **reactor**, which do not know each other: AMQP without sockets or clocks,
 //!   and sockets (io_uring, or epoll where it is denied) without AMQP.
 //! - **[`wire`]** and the receive blocks: bytes.
@@ -83,6 +84,7 @@
 pub mod loopback;
 pub mod wire;
 
+mod attach;
 mod buffer;
 mod channel;
 mod config;
@@ -118,7 +120,7 @@ pub use publisher::{Payload, PublishError, Publisher, Route};
 pub use reactor::{BackendChoice, BackendKind};
 pub use reporting::{RefusalSink, Reporting};
 pub use shard::{
-    ConnectionState, DeliverySink, Disposition, ShardStats, Ticket, TicketError, Tickets, Token,
-    block_on,
+    ConnectionState, DeliverySink, Disposition, Shard, ShardStats, Ticket, TicketError, Tickets,
+    Token, block_on,
 };
 pub use wire::Properties;

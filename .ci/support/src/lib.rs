@@ -1,9 +1,10 @@
 //! Private RabbitMQ nodes and Python oslo.messaging peers for tests.
 //!
 //! [`Broker`] is a RabbitMQ node of our own (own name, ports, data folder, cookie), so that any
-//! number of suites run side by side; [`Peer`] is a Python process that speaks oslo.messaging.
-//! Invariant: nothing started here outlives the test process, however that ends (a watchdog
-//! process sees to it). Neither ever skips: what is missing is a panic that says how to get it.
+//! number of suites run side by side; [`Peer`] is a process beside the test, most often Python that
+//! speaks oslo.messaging. Invariant: nothing started here outlives the test process, however that
+//! ends (a watchdog process sees to it). Neither ever skips: what is missing is a panic that says
+//! how to get it.
 //! Not here: assertions, AMQP, anything of Leveret itself.
 //!
 //! ```no_run

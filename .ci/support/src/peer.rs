@@ -1,6 +1,7 @@
-//! Python processes that speak oslo.messaging, one line of JSON at a time.
+//! Processes beside the test, one line of JSON at a time: Python that speaks oslo.messaging, or
+//! the test binary once more.
 //!
-//! The scripts lie in `.ci/support/peers`. Each prints `ready` when it is, and ends when its
+//! The scripts lie in `.ci/support/peers`. Each peer prints `ready` when it is, and ends when its
 //! standard input does, so that it never outlives us. Invariant: a `Peer` that was returned has
 //! said `ready`. Not here: JSON; tests bring their own.
 
@@ -21,11 +22,11 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 /// Default patience of [`Peer::ask`]; above any timeout a test gives the peer itself.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-/// A running Python peer. Killed when dropped; its tracebacks are shown if the test failed.
+/// A running peer. Killed when dropped; its tracebacks are shown if the test failed.
 #[derive(Debug)]
 pub struct Peer {
-    script: String,
-    python: Child,
+    name: String,
+    process: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     errors: NamedTempFile,
@@ -37,26 +38,49 @@ impl Peer {
     /// # Panics
     /// When the Python environment is missing (saying how to get it) or the script fails.
     pub fn spawn(script: &str, arguments: &[&str]) -> Self {
-        let errors = NamedTempFile::new().expect("the temporary folder is writable");
-        let mut python = Command::new(python())
+        let mut python = Command::new(python());
+        python
             .arg("-u")
             .arg(root().join(SCRIPTS).join(script))
             .args(arguments)
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("PYTHONWARNINGS", "ignore")
+            .env("PYTHONWARNINGS", "ignore");
+        let peer = Self::launch(script, python);
+        let first = peer.read_within(READY_WITHIN);
+        assert_eq!(first, "ready", "{script} must say so first\n{}", peer.errors());
+        peer
+    }
+
+    /// Runs one test of the running test binary in a process of its own and waits until it says
+    /// `ready`. The test is named as libtest does, `module::test`; from the environment it learns
+    /// that it is to be a peer, and as what. What libtest prints before is passed over; lines of
+    /// the peer itself must be written to `std::io::stdout()`, which nobody captures.
+    ///
+    /// # Panics
+    /// When there is no such test or it fails.
+    pub fn spawn_test(test: &str, environment: &[(&str, &str)]) -> Self {
+        let binary = std::env::current_exe().expect("a test runs from a file");
+        let mut again = Command::new(binary);
+        again.args([test, "--exact", "--quiet", "--nocapture", "--test-threads=1"]);
+        again.envs(environment.iter().copied());
+        let peer = Self::launch(test, again);
+        while peer.read_within(READY_WITHIN) != "ready" {}
+        peer
+    }
+
+    fn launch(name: &str, mut command: Command) -> Self {
+        let errors = NamedTempFile::new().expect("the temporary folder is writable");
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors.reopen().expect("a file just made can be opened"))
             .spawn()
-            .expect("the Python of the environment can be run");
-        let stdin = python.stdin.take();
-        let stdout = python.stdout.take().expect("stdout is piped");
+            .unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
+        let stdin = process.stdin.take();
+        let stdout = process.stdout.take().expect("stdout is piped");
         let (sender, lines) = channel();
         std::thread::spawn(move || forward(stdout, &sender));
-        let peer = Self { script: script.to_owned(), python, stdin, lines, errors };
-        let first = peer.read_within(READY_WITHIN);
-        assert_eq!(first, "ready", "{script} must say so first\n{}", peer.errors());
-        peer
+        Self { name: name.to_owned(), process, stdin, lines, errors }
     }
 
     /// Sends one line and returns the next line the peer prints.
@@ -73,7 +97,7 @@ impl Peer {
         let stdin = self.stdin.as_mut().expect("the peer was not told to end");
         let sent = stdin.write_all(format!("{line}\n").as_bytes());
         if let Err(error) = sent {
-            panic!("{} has ended ({error})\n{}", self.script, self.errors());
+            panic!("{} has ended ({error})\n{}", self.name, self.errors());
         }
     }
 
@@ -90,10 +114,10 @@ impl Peer {
         match self.lines.recv_timeout(timeout) {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => {
-                panic!("{} said nothing for {timeout:?}\n{}", self.script, self.errors())
+                panic!("{} said nothing for {timeout:?}\n{}", self.name, self.errors())
             }
             Err(RecvTimeoutError::Disconnected) => {
-                panic!("{} has ended\n{}", self.script, self.errors())
+                panic!("{} has ended\n{}", self.name, self.errors())
             }
         }
     }
@@ -106,13 +130,13 @@ impl Peer {
 
     /// Process id, for those who count what a peer consumes.
     pub fn pid(&self) -> u32 {
-        self.python.id()
+        self.process.id()
     }
 
     /// Kills the process (signal 9): a server that dies in the middle of its work.
     pub fn kill(&mut self) {
-        let _ = self.python.kill();
-        let _ = self.python.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 
     /// Closes the peer's input: it finishes, and may print last lines.
@@ -123,12 +147,12 @@ impl Peer {
     /// Ends the peer the orderly way, by closing its input, and waits for it.
     pub fn stop(mut self) {
         drop(self.stdin.take());
-        let _ = self.python.wait();
+        let _ = self.process.wait();
     }
 
     /// The end of what the peer wrote to its standard error: tracebacks, log lines.
     pub fn errors(&self) -> String {
-        format!("---- {} stderr ----\n{}", self.script, crate::tail(self.errors.path(), 60))
+        format!("---- {} stderr ----\n{}", self.name, crate::tail(self.errors.path(), 60))
     }
 }
 

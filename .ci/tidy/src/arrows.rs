@@ -52,6 +52,7 @@ const HOUSES: &[House] = &[
             Room("channel", ALL),
             Room("connection", ALL),
             Room("engine", ALL),
+            Room("attach", ALL),
             Room("lib", ALL),
         ],
     },

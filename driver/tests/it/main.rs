@@ -24,4 +24,6 @@ mod recovery;
 mod retry;
 mod scenario;
 mod serialized;
+mod service;
+mod tokio_service;
 mod world;

@@ -26,7 +26,7 @@ use bytes::Bytes;
 pub(crate) use connect::SocketOptions;
 pub(crate) use epoll::Epoll;
 pub use probe::{BackendChoice, BackendKind};
-pub(crate) use probe::{Program, block_on, choose};
+pub(crate) use probe::{Program, block_on, choose, run_as_guest};
 #[cfg(test)]
 pub(crate) use uring::Uring;
 

@@ -132,3 +132,15 @@ pub(crate) fn block_on(
         }
     }
 }
+
+/// Runs `program` to its end on the runtime this is polled on, beside its other tasks.
+pub(crate) async fn run_as_guest(kind: BackendKind, program: impl Program) -> io::Result<()> {
+    match kind {
+        BackendKind::Uring => uring::run_as_guest(|reactor| program.run(reactor)).await,
+        BackendKind::Epoll => {
+            let tasks = tokio::task::LocalSet::new();
+            tasks.run_until(program.run(Epoll::default())).await;
+            Ok(())
+        }
+    }
+}

@@ -82,8 +82,9 @@ pub(crate) struct ShardHandle {
     pub(crate) stats: Arc<Stats>,
 }
 
-/// A shard that does not run yet.
-pub(crate) struct Shard {
+/// A thread's share of an engine: a runtime and the connections on it. An engine starts its shards
+/// itself, each on a thread of its own; [`Shard::attach`] makes one for a thread that is there.
+pub struct Shard {
     commands: mpsc::Receiver<Command>,
     clock: Arc<Clock>,
     stats: Arc<Stats>,

@@ -78,7 +78,7 @@ async fn story(seed: u64) -> Run {
     tokio::task::spawn_local(Rc::clone(&broker).accept(accepted));
     let (shard, handle) = Shard::new(Duration::ZERO);
     let running = tokio::task::spawn_local(shard.run(sim.clone()));
-    let engine = Engine::around(handle);
+    let engine = Engine::around(handle, crate::BackendKind::Epoll);
 
     let (publishing, consuming) = tokio::join!(open(&engine), open(&engine));
     let consumed = tokio::task::spawn_local(consume(consuming.1, rng.fork()));

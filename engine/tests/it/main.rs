@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 #![allow(clippy::disallowed_methods, reason = "tests may ask the clock")]
 
+mod attach;
 mod badinput;
 mod closing;
 mod denied;

@@ -3,7 +3,8 @@
 //!
 //! One system call a turn submits what the tasks queued, waits, and brings completions. tokio,
 //! which runs timers, connects and name resolution, gets its turn when the ring is silent, and at
-//! the latest [`SPELL`] after its last one. Not here: operations (`ring`).
+//! the latest [`SPELL`] after its last one. A guest, on a runtime that has other tasks as well,
+//! never sleeps in the ring. Not here: operations (`ring`).
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -33,14 +34,21 @@ pub(super) struct Driver {
     wakeup: Arc<Wakeup>,
     /// Wants the next turn not to sleep.
     restless: RefCell<Option<Waker>>,
-    /// The ring has brought something since the last alarm.
+    /// The ring has brought something since the last alarm; never said of a guest's.
     is_lively: Cell<bool>,
+    is_guest: bool,
 }
 
 impl Driver {
     pub(super) fn new(ring: Ring) -> io::Result<Self> {
         let (ring, wakeup) = (Rc::new(ring), Arc::new(Wakeup::new()?));
-        Ok(Self { ring, wakeup, restless: RefCell::default(), is_lively: Cell::default() })
+        let (restless, is_lively) = (RefCell::default(), Cell::default());
+        Ok(Self { ring, wakeup, restless, is_lively, is_guest: false })
+    }
+
+    /// Where the thread is not ours alone.
+    pub(super) fn guest(ring: Ring) -> io::Result<Self> {
+        Ok(Self { is_guest: true, ..Self::new(ring)? })
     }
 
     pub(super) fn ring(&self) -> &Rc<Ring> {
@@ -134,7 +142,7 @@ impl Driver {
         self.wakeup.awake();
         let count = self.ring.reap();
         if count > 0 {
-            self.is_lively.set(true);
+            self.is_lively.set(!self.is_guest);
         }
         count
     }

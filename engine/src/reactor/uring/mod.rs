@@ -121,3 +121,12 @@ impl Runtime {
         self.tokio.block_on(self.driver.drive(program))
     }
 }
+
+/// Runs what `program` makes to its end on the runtime this is polled on, beside its other tasks.
+pub(super) async fn run_as_guest<F: Future>(
+    program: impl FnOnce(Uring) -> F,
+) -> io::Result<F::Output> {
+    let driver = Rc::new(Driver::guest(Ring::new()?)?);
+    let program = program(Uring(Rc::clone(&driver)));
+    driver.drive(program).await
+}
