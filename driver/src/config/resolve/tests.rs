@@ -169,6 +169,13 @@ fn what_cannot_be_obeyed_names_its_place_and_what_is_accepted() {
         assert_eq!(error.kind(), ErrorKind::InvalidOptions, "{error}");
         assert!(error.to_string().contains(expected), "{error}");
     }
+    for url in ["rabbit://me:hunter$hunter2@h/", "me:hunter$hunter2@h"] {
+        let error =
+            ini(&format!("[DEFAULT]\ntransport_url = {url}\n")).driver_config().unwrap_err();
+        let expected = "(text):2: option transport_url in [DEFAULT] asks by a `$` for what is set";
+        assert!(error.to_string().starts_with(expected), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter"), "{error:?}");
+    }
     let error = ini("[oslo_messaging_rabbit]\nrabbit_use_ssl = 1\n").driver_config().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let error = Config::new().ini_file("/nowhere/nova.conf").unwrap_err().to_string();
