@@ -10,6 +10,7 @@ use leveret::{ErrorKind, Outcome, Retry};
 use leveret_support::Broker;
 use serde_json::json;
 
+use crate::bad_input::raw;
 use crate::world::{Notes, client, connect, echo, run, server};
 
 /// What a body holds that is to be cut off.
@@ -128,5 +129,24 @@ fn a_repeat_of_what_arrived_is_executed_once() {
         let way = Way::to(Broker::shared().port(), true);
         let ends = attempts("retry-5", &way, 1, Retry::Times(1)).await;
         assert_eq!(ends, [None, None]);
+    });
+}
+
+#[test]
+fn what_ends_its_channel_is_repeated_once() {
+    run(async {
+        let url = Broker::shared().vhost("retry-6");
+        let transport = connect(&url).await;
+        let client = client(&transport, "t").with_retry(Retry::Times(5));
+        client.cast((), "note", &json!({"arg": 1})).await.unwrap();
+        let (_engine, channel) =
+            raw(Broker::shared().port(), url.rsplit('/').next().unwrap()).await;
+        channel.delete_exchange("openstack", false).await.unwrap();
+        let error = client.cast((), "note", &json!({"arg": 2})).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MessageDeliveryFailure);
+        assert!(error.to_string().contains("404"), "{error}");
+        assert!(error.to_string().ends_with("given up after 2 attempts"), "{error}");
+        let error = client.call::<()>((), "note", &json!({"arg": 3})).await.unwrap_err();
+        assert!(error.to_string().ends_with("given up after 2 attempts"), "{error}");
     });
 }
