@@ -226,16 +226,18 @@ impl Transport {
         named(&self.shared.connection, purpose)
     }
 
-    /// The road to a target, its exchange declared.
+    /// The road to a target, its exchange declared; that of calls has their timeout, and tells
+    /// refusals to the book in the way that fits calls that `may_repeat`.
     pub(crate) async fn road(
         &self,
         target: &Target,
         treatment: Treatment,
         call_timeout: Option<Duration>,
+        may_repeat: bool,
     ) -> Result<Road, Error> {
         let route = self.shared.topology.request(target)?;
         let properties = kombu::properties(call_timeout);
-        let refusals = call_timeout.map(|_| Arc::clone(&self.shared.book) as _);
+        let refusals = call_timeout.map(|_| self.shared.book.refusals(may_repeat));
         self.shared.publishing.road(&route, &properties, treatment, refusals).await
     }
 
@@ -399,7 +401,7 @@ impl TransportBuilder {
         let publishing = Publishing::open(&engine, named(&connection, "publish"), packing).await?;
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
-            book: Arc::new(ReplyBook::new(Arc::clone(&ids), engine.tickets())),
+            book: Arc::new(ReplyBook::new(Arc::clone(&ids), &engine)),
             engine,
             owns_engine,
             connection,

@@ -266,8 +266,9 @@ impl RpcClient {
             ));
         }
         let mandatory = options.at_least_once && !options.target.is_fanout();
-        let retain = options.retry.is_unbounded();
-        self.transport.road(&options.target, Treatment { mandatory, retain }, expiration).await
+        let treatment = Treatment { mandatory, retain: options.retry.is_unbounded() };
+        let may_repeat = options.retry.may_repeat();
+        self.transport.road(&options.target, treatment, expiration, may_repeat).await
     }
 }
 
