@@ -285,20 +285,20 @@ impl RpcServerBuilder {
         let fanout_queue = (!fanout.is_stream() && !transport.config().stable_names.enabled)
             .then(|| fanout.name.clone());
         let answering = transport.answering().await?;
-        let serving = Serving::new(
-            dispatcher,
-            serializer,
-            answering,
-            Arc::clone(transport.timer()),
-            executor,
-            transport.config().executor_threads,
-        );
         let prefetch = match transport.config().prefetch {
             0 => PREFETCH,
             prefetch => prefetch,
         };
         let mut subscriptions = subscriptions.to_vec();
         subscriptions.extend(local.clone());
+        let serving = Serving::new(
+            dispatcher,
+            serializer,
+            answering,
+            Arc::clone(transport.timer()),
+            (executor, transport.config().executor_threads),
+            subscriptions.len() * usize::from(prefetch),
+        );
         let sink = || -> Box<dyn DeliverySink> { Box::new(RequestSink::new(&serving)) };
         let engine = transport.engine();
         let config = transport.connection_config("server");

@@ -173,18 +173,19 @@ impl Serve for Serving {
 }
 
 impl Serving {
+    /// What serves with at most so many threads; so many requests may be `unacknowledged` here.
     pub(super) fn new(
         dispatcher: Dispatcher,
         serializer: Option<Arc<dyn Serializer>>,
         answering: Arc<Answering>,
         timer: Arc<Timer>,
-        executor: Executor,
-        threads: usize,
+        (executor, threads): (Executor, usize),
+        unacknowledged: usize,
     ) -> Arc<Self> {
         Arc::new_cyclic(|serving| Self {
             dispatcher,
             serializer,
-            dedup: Dedup::new(),
+            dedup: Dedup::holding(unacknowledged),
             answering,
             timer,
             runner: Runner::new(executor, threads, serving.clone()),
