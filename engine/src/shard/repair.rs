@@ -6,11 +6,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::{AMQPClass, basic};
 
 use super::conn::{Conn, ConsumerSeat, Repair};
 use super::operation::open_channel;
 use super::shared::ConnectionState;
+use crate::proto::short;
 use crate::{Error, reactor};
 
 /// Attempts for one consumer, with pauses that double from `PAUSE`: about 13 s in all, longer than
@@ -105,7 +106,16 @@ async fn consume(conn: &Rc<Conn>, number: u16, tag: &str) -> Result<(), Error> {
     conn.flowing(number).await?;
     let intents = conn.topology.borrow().of_queue(&request.queue);
     replay(conn, intents).await?;
-    conn.request(number, request.method()).await.map(drop)
+    if conn.with_consumer(number, tag, |consumer| consumer.leaving) != Some(false) {
+        return Ok(());
+    }
+    conn.request(number, request.method()).await?;
+    if conn.with_consumer(number, tag, |_| ()).is_none() {
+        // Its owner gave up waiting for the end of it.
+        let cancel = basic::Cancel { consumer_tag: short(tag), nowait: false };
+        conn.request(number, AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel))).await?;
+    }
+    Ok(())
 }
 
 /// Declares again, in order. The first failure ends it.

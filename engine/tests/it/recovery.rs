@@ -216,7 +216,9 @@ impl DeliverySink for Resumed {
         let _ = self.0.send("resuming");
     }
 
-    fn ended(&mut self, _error: Option<leveret_engine::Error>) {}
+    fn ended(&mut self, _error: Option<leveret_engine::Error>) {
+        let _ = self.0.send("ended");
+    }
 }
 
 #[test]
@@ -239,6 +241,39 @@ fn a_sink_is_asked_before_its_consumer_begins_again() {
     heard(&events, "resuming");
     until_delivered(&channel, &events);
     drop(handle);
+}
+
+#[test]
+fn a_consumer_cancelled_while_the_broker_is_away_does_not_come_back() {
+    let peer = loopback();
+    let port = peer.addr().port();
+    let mut config = config_of(&peer);
+    config.operation_timeout = Duration::from_secs(2);
+    let connection = engine().connect_blocking(config).unwrap();
+    let channel = channel(&connection);
+    declare(&channel, "q", |queue| queue.durable = true);
+    let (sender, left) = std::sync::mpsc::channel();
+    let sink = Box::new(Resumed(sender));
+    let handle = block_on(channel.consume_with(Consume::from_queue("q"), sink)).unwrap();
+    declare(&channel, "stays", |queue| queue.durable = true);
+    let (sender, stays) = std::sync::mpsc::channel();
+    let sink = Box::new(Resumed(sender));
+    block_on(channel.consume_with(Consume::from_queue("stays"), sink)).unwrap();
+    peer.stop();
+    until("it is lost", || connection.state() == ConnectionState::Connecting);
+    assert_eq!(block_on(handle.cancel()).unwrap_err().kind(), ErrorKind::TimedOut);
+    heard(&left, "ended");
+    let peer = Loopback::start(LoopbackConfig { port, ..LoopbackConfig::default() }).unwrap();
+    // Consumers are made again in their order.
+    heard(&stays, "resuming");
+    assert!(left.try_recv().is_err(), "nobody is asked, and nobody consumes");
+    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
+    assert!(matches!(
+        publisher.publish_blocking(&b"kept"[..], WAIT).unwrap().wait(),
+        Outcome::Confirmed
+    ));
+    assert_eq!(peer.queue_len("/", "q"), Some(1));
+    block_on(handle.cancel()).expect("there is nothing left to cancel");
 }
 
 /// Waits for this event, past others.
