@@ -102,6 +102,11 @@ impl Timer {
         Alarm { timer: self, key: self.after(delay, action) }
     }
 
+    /// Waits for this long.
+    pub(crate) async fn pause(&self, delay: Duration) {
+        let _ = self.within(delay, std::future::pending::<()>()).await;
+    }
+
     /// Awaits `work` for as long as `limit`; then gives it up and returns `None`.
     pub(crate) async fn within<F: Future>(&self, limit: Duration, work: F) -> Option<F::Output> {
         let expired = Arc::new(Notify::new());

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use leveret_engine::{
@@ -19,9 +19,10 @@ use leveret_engine::{
 };
 use tokio::sync::OnceCell;
 
-use super::{declare, failed, refused};
+use super::{declare, failed, opened, refused};
 use crate::error::{self, Error, ErrorKind};
 use crate::target::entity::{Exchange, Packing, Route, Subscription};
+use crate::timer::{self, Timer};
 
 /// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
 /// draws the line in the same place.
@@ -39,6 +40,7 @@ pub(crate) struct Publishing {
     declared: Mutex<Declared>,
     refused: AtomicU64,
     packing: Option<Packing>,
+    timer: Arc<Timer>,
 }
 
 /// What this connection has declared, by name.
@@ -96,6 +98,7 @@ impl Publishing {
         engine: &Engine,
         config: ConnectionConfig,
         packing: Option<Packing>,
+        timer: &Arc<Timer>,
     ) -> Result<Arc<Self>, Error> {
         let connection = engine.connect(config).await.map_err(failed)?;
         let permanent = connection.open_channel(ChannelOptions::default()).await.map_err(failed)?;
@@ -109,6 +112,7 @@ impl Publishing {
             declared: Mutex::default(),
             refused: AtomicU64::new(0),
             packing,
+            timer: Arc::clone(timer),
         }))
     }
 
@@ -212,9 +216,10 @@ impl Publishing {
         Ok(())
     }
 
-    async fn declare_again(&self, needed: &Needed) -> Result<(), Error> {
-        self.declared().remove(needed);
-        self.declare(needed).await
+    /// Declares unless that was done, within a deadline.
+    async fn declare_until(&self, needed: &Needed, deadline: Instant) -> Result<(), Error> {
+        let declared = opened(&self.timer, deadline, || self.declare(needed)).await;
+        declared.map_err(Error::unsent)
     }
 
     fn declared(&self) -> std::sync::MutexGuard<'_, Declared> {
@@ -305,14 +310,21 @@ impl Road {
     ) -> Result<(), Error> {
         let packed = self.packed(body);
         let body = packed.as_ref().unwrap_or(body);
+        // Most roads are here to stay, and need not know the time.
+        let deadline = self.vanishing.as_ref().map(|_| timer::deadline_in(timeout));
         let outcome = self.send(&self.publisher, timeout, body).await?.await;
         if outcome.is_ok() {
             return Ok(());
         }
-        let Some(vanishing) = self.vanishing.as_ref().filter(|_| is_gone(&outcome)) else {
+        let again = self.vanishing.as_ref().zip(deadline).filter(|_| is_gone(&outcome));
+        let Some((Vanishing { publishing, needed }, deadline)) =
+            again.map(|(vanishing, deadline)| (&**vanishing, deadline))
+        else {
             return Err(refused(outcome));
         };
-        vanishing.publishing.declare_again(&vanishing.needed).await?;
+        publishing.declared().remove(needed);
+        publishing.declare_until(needed, deadline).await?;
+        let timeout = timer::until(deadline);
         let outcome = self.send(&self.publisher, timeout, body).await?.await;
         if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
     }
@@ -327,8 +339,13 @@ impl Road {
     ) -> Result<(), Error> {
         let packed = self.packed(body);
         let body = packed.as_ref().unwrap_or(body);
-        if let Some(vanishing) = &self.vanishing {
-            vanishing.publishing.declare(&vanishing.needed).await?;
+        let mut timeout = timeout;
+        if let Some(vanishing) = &self.vanishing
+            && !vanishing.publishing.declared().holds(&vanishing.needed)
+        {
+            let deadline = timer::deadline_in(timeout);
+            vanishing.publishing.declare_until(&vanishing.needed, deadline).await?;
+            timeout = timer::until(deadline);
         }
         match &self.unwatched {
             Unwatched::Counted(publisher) => self.send(publisher, timeout, body).await.map(drop),

@@ -3,8 +3,8 @@
 //! `$$` and `\$` stand for a dollar sign; a `$` that begins no name stays as it is. A name without
 //! a group is looked for in the group of the value, then in `DEFAULT`. Invariant: a chain of
 //! references has an end, and neither their number nor the length of the result grows without
-//! bound, whatever the files say. A refusal repeats nothing of a URL, whose password may hold a `$`,
-//! nor of a value that was only referred to, whose secrets nobody here knows. Not here: where
+//! bound, whatever the files say. A refusal repeats nothing of a URL, whose password may hold a
+//! `$`, nor of a value that was only referred to, whose secrets nobody here knows. Not here: where
 //! values are found.
 
 /// References one value may lead to, those in referenced values included.

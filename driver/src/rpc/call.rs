@@ -42,8 +42,8 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let road = self.call_road().await.map_err(Error::unsent)?;
-        let reply_queue = self.transport.reply_queue().await.map_err(Error::unsent)?;
+        let road = self.call_road(deadline).await?;
+        let reply_queue = self.transport.reply_queue(deadline).await.map_err(Error::unsent)?;
         let mut attempts = Attempts::first(self.options.retry);
         let may_repeat = attempts.may_repeat();
         let mut pending = self.transport.book().open(deadline, self.options.monitor, may_repeat);
