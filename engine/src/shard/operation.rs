@@ -257,18 +257,21 @@ async fn close_channel(conn: &Rc<Conn>, channel: u16) -> Result<(), Error> {
     let _ = reactor::within(conn.config.operation_timeout / 2, conn.flushed(channel)).await;
     conn.remove_channel(channel, &Error::stopped());
     conn.shared.read_bell.ring();
-    let close = channel::Close {
-        reply_code: 200,
-        reply_text: "closed on request".into(),
-        class_id: 0,
-        method_id: 0,
-    };
-    let close = AMQPClass::Channel(channel::AMQPMethod::Close(close));
-    match conn.request(channel, close).await {
+    match conn.request(channel, closing()).await {
         // The broker had closed it, or it was never open.
         Err(error) if error.kind() == ErrorKind::ChannelClosed => Ok(()),
         closed => closed.map(drop),
     }
+}
+
+/// `channel.close`, of one that is not needed any more.
+pub(super) fn closing() -> AMQPClass {
+    AMQPClass::Channel(channel::AMQPMethod::Close(channel::Close {
+        reply_code: 200,
+        reply_text: "closed on request".into(),
+        class_id: 0,
+        method_id: 0,
+    }))
 }
 
 /// Opens a channel on the wire with its options. Its outbox does not flow yet: after a reconnect,

@@ -505,6 +505,38 @@ fn a_consumer_that_cannot_come_back_ends_with_the_reason() {
     assert_eq!(connection.reconnects(), 0);
 }
 
+/// As after the end of a connection that the broker has not noticed yet.
+#[test]
+fn an_exclusive_queue_is_waited_for_beside_others() {
+    if quick("an exclusive queue that stays locked") {
+        return;
+    }
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    declare(&channel, "q", |queue| queue.exclusive = true);
+    let (sender, events) = std::sync::mpsc::channel();
+    let sink = Box::new(Resumed(sender));
+    let locked = block_on(channel.consume_with(Consume::from_queue("q"), sink)).unwrap();
+    declare(&channel, "other", |queue| queue.durable = true);
+    let mut other = block_on(channel.consume(Consume::from_queue("other"))).unwrap();
+    peer.refuse_declare("q", 405, "RESOURCE_LOCKED - of another connection");
+    peer.drop_connections();
+    lost(&connection, 1);
+    assert!(matches!(publish(&channel, "other", "held").wait(), Outcome::Confirmed));
+    let held = other.next_within(WAIT).unwrap().expect("a delivery");
+    // More than are made for a queue that is missing.
+    for _ in 0..10 {
+        heard(&events, "resuming");
+    }
+    held.ack();
+    assert!(matches!(publish(&channel, "other", "next").wait(), Outcome::Confirmed));
+    assert_eq!(next(&mut other), "next", "nothing was taken back, so nothing came again");
+    peer.script(|script| script.refused_declares.clear());
+    until_delivered(&channel, &events);
+    drop(locked);
+}
+
 #[test]
 fn a_channel_exception_is_reported_and_the_channel_opens_again() {
     let peer = loopback();
