@@ -2,6 +2,8 @@
 //!
 //! Exchanges that come and go (fanouts, deleted with their last queue) have a channel of their own,
 //! because publishing to one that is gone ends the channel (404) with everything unconfirmed on it.
+//! Where queues come and go as well, what is published into one is mandatory, because a broker
+//! drops what it cannot route without a word.
 //! Bodies are rendered into a scratch of the thread before they are offered: a serializer that
 //! fails sends nothing. Where bodies are packed (compressed), every one is, on its way through
 //! here.
@@ -156,6 +158,10 @@ impl Publishing {
         refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Road, Error> {
         self.declare(&needed).await?;
+        let treatment = Treatment {
+            mandatory: treatment.mandatory || needed.may_lose_its_queue(),
+            ..treatment
+        };
         let exchange = needed.exchange();
         let channel = if exchange.auto_delete {
             let open = || self.connection.open_channel(ChannelOptions::default());
@@ -251,6 +257,22 @@ impl Needed {
             }
         }
     }
+
+    /// Its queue goes with its last consumer, while the exchange may have other bindings.
+    fn may_lose_its_queue(&self) -> bool {
+        matches!(self, Self::Queue(stored) if stored.queue.auto_delete)
+    }
+
+    /// The message found its exchange gone, or its queue.
+    fn is_gone(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::MaybeSent(error) | Outcome::NotSent(error) => {
+                error.reply_code() == Some(NOT_FOUND)
+            }
+            Outcome::Returned(_) => self.may_lose_its_queue(),
+            _ => false,
+        }
+    }
 }
 
 impl Declared {
@@ -316,12 +338,11 @@ impl Road {
         if outcome.is_ok() {
             return Ok(());
         }
-        let again = self.vanishing.as_ref().zip(deadline).filter(|_| is_gone(&outcome));
-        let Some((Vanishing { publishing, needed }, deadline)) =
-            again.map(|(vanishing, deadline)| (&**vanishing, deadline))
-        else {
+        let vanished = self.vanishing.as_ref().filter(|one| one.needed.is_gone(&outcome));
+        let Some((vanished, deadline)) = vanished.zip(deadline) else {
             return Err(refused(outcome));
         };
+        let Vanishing { publishing, needed } = &**vanished;
         publishing.declared().remove(needed);
         publishing.declare_until(needed, deadline).await?;
         let timeout = timer::until(deadline);
@@ -398,11 +419,11 @@ impl Road {
     }
 }
 
-/// Counts, and forgets the exchange if it is gone, so that the next message declares it again.
+/// Counts, and forgets what is gone, so that the next message declares it again.
 impl RefusalSink for Vanishing {
     fn refused(&self, _cookie: u64, outcome: Outcome) {
         self.publishing.refused.fetch_add(1, Ordering::Relaxed);
-        if is_gone(&outcome) {
+        if self.needed.is_gone(&outcome) {
             self.publishing.declared().remove(&self.needed);
         }
     }
@@ -413,16 +434,6 @@ fn labelled(properties: &Properties, Packing { header: (name, label), .. }: Pack
     let mut headers = properties.headers().cloned().unwrap_or_default();
     headers.insert(name.into(), AMQPValue::LongString(label.into()));
     properties.clone().with_headers(headers)
-}
-
-/// The message went to an exchange that is gone.
-fn is_gone(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::MaybeSent(error) | Outcome::NotSent(error) => {
-            error.reply_code() == Some(NOT_FOUND)
-        }
-        _ => false,
-    }
 }
 
 fn not_taken(error: PublishError) -> Error {
