@@ -77,6 +77,7 @@ const HOUSES: &[House] = &[
             Room("broker", &["timer", "+"]),
             // what both joiners stand on
             Room("dedup", PLAIN),
+            Room("ending", &["timer", "+"]),
             Room("retry", PLAIN),
             Room("executor", PLAIN),
             Room("transport", &["dialect", "broker", "executor", "timer", "+"]),
@@ -148,7 +149,7 @@ const PLAIN: &[&str] = &[
 
 /// What the driver's joiners may import, on top of its plain data.
 const JOINED: &[&str] =
-    &["transport", "executor", "dedup", "retry", "timer", "dialect", "broker", "+"];
+    &["transport", "executor", "dedup", "ending", "retry", "timer", "dialect", "broker", "+"];
 
 /// What the measuring half of perf may import: all but `report` and `plot`.
 const MEASURING: &[&str] = &[

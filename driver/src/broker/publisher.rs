@@ -342,6 +342,7 @@ impl Road {
         let Some((vanished, deadline)) = vanished.zip(deadline) else {
             return Err(refused(outcome));
         };
+        // What is gone gave the message to nobody.
         let Vanishing { publishing, needed } = &**vanished;
         publishing.declared().remove(needed);
         publishing.declare_until(needed, deadline).await?;
