@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use leveret_engine::{
     Channel, ChannelOptions, Connection, ConnectionConfig, Consume, ConsumerHandle, DeliverySink,
-    Engine, QueueBind,
+    Engine, QueueBind, QueueDeclare,
 };
 
 use super::stream::StreamSink;
@@ -37,7 +37,8 @@ impl Tags {
 
 impl Listening {
     /// Connects, declares everything, then consumes, each queue into the sink that `sink` makes for
-    /// it; a queue with several bindings is named by several subscriptions and consumed once.
+    /// it, in their order; a queue with several bindings is named by several subscriptions and
+    /// consumed once.
     pub(crate) async fn open(
         engine: &Engine,
         config: ConnectionConfig,
@@ -80,6 +81,14 @@ impl Listening {
             ..QueueBind::default()
         };
         self.channel.unbind_queue(unbind).await.map_err(failed)
+    }
+
+    /// Messages of a queue that the broker has not delivered yet; what it has delivered came
+    /// before the answer.
+    pub(crate) async fn ready(&self, queue: &str) -> Result<u32, Error> {
+        let name = queue.to_owned();
+        let ask = QueueDeclare { name, passive: true, ..QueueDeclare::default() };
+        self.channel.declare_queue(ask).await.map(|queue| queue.messages).map_err(failed)
     }
 
     /// Asks the broker to deliver no more, to any of the consumers; nothing is taken any more even

@@ -130,6 +130,30 @@ async fn an_endpoint_that_never_returns_holds_up_the_end_alone(url: String) {
     eventually(|| transport.stats().replies_late == 1);
 }
 
+/// Nobody else listens to a queue that is one server's own, and it goes with the connection.
+#[test]
+fn what_waits_in_a_queue_of_its_own_is_executed_all_the_same() {
+    run(async {
+        let url = "fake:///own-queue?queue_profile=local-random";
+        let config = DriverConfig::default().with_executor_threads(1);
+        let transport = Transport::builder(url).config(config).connect().await.unwrap();
+        let Held { release, begun, endpoint } = held();
+        let target = Target::new("t").with_server("s");
+        let server = RpcServer::builder(&transport, target).endpoint(endpoint);
+        let server = server.start().await.unwrap();
+        let client = client(&transport, "t");
+        client.cast((), "hold", &()).await.unwrap();
+        begun.recv().unwrap();
+        for number in 0..FLOOD {
+            client.cast((), "note", &json!({ "arg": number })).await.unwrap();
+        }
+        server.stop().await.unwrap();
+        release.send(()).unwrap();
+        server.wait().await.unwrap();
+        assert_eq!((server.stats().dispatched, server.stats().returned), (1 + FLOOD as u64, 0));
+    });
+}
+
 /// The broker is away, so no consumer can be cancelled; none of them comes back with it.
 #[test]
 fn a_server_that_stopped_without_its_broker_stays_stopped() {

@@ -156,7 +156,7 @@ fn a_delivery_knows_that_the_broker_has_it_back() {
     let channel = channel(&connection);
     declare(&channel, "q", |queue| queue.durable = true);
     let mut consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
-    publish(&channel, "q", "twice").wait();
+    drop(publish(&channel, "q", "twice").wait());
     let first = consumer.next_within(WAIT).unwrap().expect("a delivery");
     assert!(first.is_answerable());
     peer.drop_connections();
