@@ -1,8 +1,10 @@
 //! Remembers what a server or listener has seen, so that a repeat is not executed twice.
 //!
-//! A sender that lost its connection before the confirm sends the same `_unique_id` again. Bounded:
-//! the last [`WINDOW`] ids; a repeat that comes later than that is executed. oslo keeps 16, which
-//! one reconnect under load overruns. Not here: repeats to other servers, which nobody can see.
+//! A sender that lost its connection before the confirm sends the same `_unique_id` again, and a
+//! broker that lost a connection delivers again what was not acknowledged on it. Bounded: the last
+//! [`WINDOW`] ids, or as many as may be unacknowledged at a time if that is more; a repeat that
+//! comes later than that is executed. oslo keeps 16, which one reconnect under load overruns. Not
+//! here: repeats to other servers, which nobody can see.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -10,13 +12,15 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::ids::Hex32;
 
-/// Ids remembered: at 16 bytes, twice, about 300 KiB with the tables around them.
-const WINDOW: usize = 8192;
+/// Ids remembered at least: at 16 bytes, twice, about 600 KiB with the tables around them. More
+/// than what a listener to all priorities of a topic holds (7 queues, 2048 each).
+const WINDOW: usize = 16_384;
 
 /// The last ids seen.
 #[derive(Debug)]
 pub(crate) struct Dedup {
     seen: Mutex<Seen>,
+    window: usize,
     hashers: [RandomState; 2],
 }
 
@@ -28,7 +32,14 @@ struct Seen {
 
 impl Dedup {
     pub(crate) fn new() -> Self {
-        Self { seen: Mutex::default(), hashers: [RandomState::new(), RandomState::new()] }
+        Self::holding(WINDOW)
+    }
+
+    /// One for whom `unacknowledged` deliveries may come again at once.
+    pub(crate) fn holding(unacknowledged: usize) -> Self {
+        let window = unacknowledged.max(WINDOW);
+        let hashers = [RandomState::new(), RandomState::new()];
+        Self { seen: Mutex::default(), window, hashers }
     }
 
     /// Whether this id comes for the first time; it is remembered.
@@ -39,7 +50,7 @@ impl Dedup {
             return false;
         }
         seen.order.push_back(id);
-        if seen.order.len() > WINDOW {
+        if seen.order.len() > self.window {
             let oldest = seen.order.pop_front().expect("longer than the window");
             seen.ids.remove(&oldest);
         }
@@ -66,10 +77,20 @@ impl Dedup {
 mod tests {
     use super::*;
 
+    fn id(number: usize) -> String {
+        format!("{number:032x}")
+    }
+
+    #[test]
+    fn whatever_may_come_again_is_remembered() {
+        let dedup = Dedup::holding(3 * WINDOW);
+        assert!((0..3 * WINDOW).all(|number| dedup.is_first(&id(number))));
+        assert!((0..3 * WINDOW).all(|number| !dedup.is_first(&id(number))));
+    }
+
     #[test]
     fn a_repeat_is_noticed_within_the_window() {
         let dedup = Dedup::new();
-        let id = |number: usize| format!("{number:032x}");
         assert!((0..WINDOW).all(|number| dedup.is_first(&id(number))));
         assert!(dedup.knows(&id(0)) && !dedup.knows(&id(WINDOW)));
         assert!(!dedup.is_first(&id(0)) && !dedup.is_first(&id(WINDOW - 1)));

@@ -63,8 +63,8 @@
 //!   set).
 //! - Threads of a server: `executor_threads`, 64; they start as they are needed.
 //! - Notifications a listener holds: what the prefetch allows (2048 unless set, or two batches).
-//! - Ids remembered to drop repeats: 8192 a server or listener. Replies to a missing queue: tried
-//!   for 60 s, 10,000 at a time.
+//! - Ids remembered to drop repeats: 16,384 a server or listener, or what the prefetch of a server
+//!   allows. Replies to a missing queue: tried for 60 s, 10,000 at a time.
 //! - Text of a compressed message: 64 MiB.
 //! - Nesting of JSON: 127 levels. Names: 255 bytes.
 //!
@@ -72,7 +72,7 @@
 //!
 //! - A confirmed cast is with the broker. Whether anybody executes it is the broker's and the
 //!   servers' affair.
-//! - A request is executed at most once by one server, unless its repeat comes later than 8192
+//! - A request is executed at most once by one server, unless its repeat comes later than 16,384
 //!   others; with [`Retry::Never`] it is published at most once, too, with [`Retry::Times`] so many
 //!   times more.
 //! - A server that stops executes what it has acknowledged and returns the rest to its queue.

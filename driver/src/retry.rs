@@ -2,7 +2,9 @@
 //!
 //! Without a bound the engine sends it again by itself. With one it is published unretained, and
 //! whoever waits for it publishes the same body again; servers drop the repeat by its id. Only an
-//! interrupted publication is repeated: what the broker refused or returned would be again.
+//! interrupted publication is repeated: what the broker refused or returned would be again. A
+//! refusal that ended the whole channel may have been meant for a neighbour there, so one such is
+//! forgiven.
 
 use crate::error::{Error, ErrorKind, Outcome};
 
@@ -20,7 +22,8 @@ pub enum Retry {
     Never,
     /// It is published at most as many times more, until the deadline passes. Then the error is
     /// `MessageDeliveryFailure` and tells the number of attempts. Waiting for the broker to come
-    /// back is no attempt.
+    /// back is no attempt. What ends its channel twice is given up: such as a message that is too
+    /// large for the broker (406), or whose exchange was deleted (404).
     Times(u32),
 }
 
@@ -28,6 +31,11 @@ impl Retry {
     /// Whether the engine is to send it again by itself.
     pub(crate) const fn is_unbounded(self) -> bool {
         matches!(self, Self::UntilDeadline)
+    }
+
+    /// Whether whoever waits for a message may publish it again.
+    pub(crate) const fn may_repeat(self) -> bool {
+        matches!(self, Self::Times(1..))
     }
 }
 
@@ -54,6 +62,8 @@ pub(crate) struct Attempts {
     made: u32,
     more: u32,
     is_counted: bool,
+    /// An earlier attempt ended with its channel.
+    lost_its_channel: bool,
     /// An earlier attempt may have reached the broker.
     may_be_sent: bool,
 }
@@ -62,7 +72,8 @@ impl Attempts {
     /// One attempt, about to be made.
     pub(crate) const fn first(retry: Retry) -> Self {
         let more = if let Retry::Times(times) = retry { times } else { 0 };
-        Self { made: 1, more, is_counted: !retry.is_unbounded(), may_be_sent: false }
+        let is_counted = !retry.is_unbounded();
+        Self { made: 1, more, is_counted, lost_its_channel: false, may_be_sent: false }
     }
 
     /// Whether the body may be needed again.
@@ -75,11 +86,13 @@ impl Attempts {
         if !was_cut_off(&error) {
             return Err(self.of_all(error));
         }
-        if self.more == 0 {
+        let has_ended_channel = ended_its_channel(&error);
+        if self.more == 0 || (has_ended_channel && self.lost_its_channel) {
             let error = self.of_all(error);
             return Err(if self.is_counted { error.after_attempts(self.made) } else { error });
         }
         tracing::debug!(%error, attempts = self.made, "a message is published again");
+        self.lost_its_channel |= has_ended_channel;
         self.may_be_sent |= error.outcome() == Some(Outcome::MaybeSent);
         self.more -= 1;
         self.made += 1;
@@ -97,13 +110,20 @@ impl Attempts {
 
 /// The connection or channel ended under the message.
 fn was_cut_off(error: &Error) -> bool {
-    let cause = std::error::Error::source(error)
-        .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>());
     error.kind() == ErrorKind::MessageDeliveryFailure
         && matches!(error.outcome(), Some(Outcome::NotSent | Outcome::MaybeSent))
-        && cause.is_some_and(|cause| {
-            cause.is_transient() || cause.kind() == leveret_engine::ErrorKind::ChannelClosed
-        })
+        && (cause(error).is_some_and(leveret_engine::Error::is_transient)
+            || ended_its_channel(error))
+}
+
+/// The broker closed the channel: over this message (404 no such exchange, 406 too large) or over
+/// another one.
+fn ended_its_channel(error: &Error) -> bool {
+    cause(error).is_some_and(|cause| cause.kind() == leveret_engine::ErrorKind::ChannelClosed)
+}
+
+fn cause(error: &Error) -> Option<&leveret_engine::Error> {
+    std::error::Error::source(error)?.downcast_ref()
 }
 
 #[cfg(test)]

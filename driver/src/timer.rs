@@ -102,6 +102,11 @@ impl Timer {
         Alarm { timer: self, key: self.after(delay, action) }
     }
 
+    /// Waits for this long.
+    pub(crate) async fn pause(&self, delay: Duration) {
+        let _ = self.within(delay, std::future::pending::<()>()).await;
+    }
+
     /// Awaits `work` for as long as `limit`; then gives it up and returns `None`.
     pub(crate) async fn within<F: Future>(&self, limit: Duration, work: F) -> Option<F::Output> {
         let expired = Arc::new(Notify::new());
@@ -165,15 +170,24 @@ mod tests {
     fn actions_run_in_the_order_of_their_time_and_never_early() {
         let timer = Timer::default();
         let (sender, order) = channel();
-        let start = now();
-        for (name, delay_ms) in [("late", 30), ("early", 10), ("middle", 20)] {
+        // Holds the timer's thread, so that none runs before all are there.
+        let (gate, opened) = channel::<()>();
+        timer.after(Duration::ZERO, move || assert!(opened.recv().is_err()));
+        let mut expected = Vec::new();
+        for delay_ms in [30, 10, 20] {
             let sender = sender.clone();
-            let delay = Duration::from_millis(delay_ms);
-            timer.after(delay, move || sender.send((name, now() >= start + delay)).unwrap());
+            let tell = move || sender.send((delay_ms, now())).unwrap();
+            expected.push((timer.after(Duration::from_millis(delay_ms), tell), delay_ms));
         }
-        drop(sender);
-        let all: Vec<_> = order.iter().collect();
-        assert_eq!(all, [("early", true), ("middle", true), ("late", true)]);
+        drop((gate, sender));
+        // However long it took to say so, the keys tell when each is due.
+        expected.sort_unstable();
+        for ((due, _), name) in expected {
+            let (ran, time) = order.recv().unwrap();
+            assert_eq!(ran, name);
+            assert!(time >= due, "never early");
+        }
+        assert!(order.recv().is_err(), "each once");
         assert!(timer.shared.lock().actions.is_empty());
     }
 

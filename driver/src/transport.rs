@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret, block_on};
 use tokio::sync::{Mutex, OnceCell};
@@ -226,16 +226,18 @@ impl Transport {
         named(&self.shared.connection, purpose)
     }
 
-    /// The road to a target, its exchange declared.
+    /// The road to a target, its exchange declared; that of calls has their timeout, and tells
+    /// refusals to the book in the way that fits calls that `may_repeat`.
     pub(crate) async fn road(
         &self,
         target: &Target,
         treatment: Treatment,
         call_timeout: Option<Duration>,
+        may_repeat: bool,
     ) -> Result<Road, Error> {
         let route = self.shared.topology.request(target)?;
         let properties = kombu::properties(call_timeout);
-        let refusals = call_timeout.map(|_| Arc::clone(&self.shared.book) as _);
+        let refusals = call_timeout.map(|_| self.shared.book.refusals(may_repeat));
         self.shared.publishing.road(&route, &properties, treatment, refusals).await
     }
 
@@ -250,19 +252,19 @@ impl Transport {
         let open = || async {
             let config = self.connection_config("notify");
             let packing = self.shared.config.compression.map(kombu::packing);
-            Publishing::open(&self.shared.engine, config, packing).await
+            Publishing::open(&self.shared.engine, config, packing, self.timer()).await
         };
         let publishing = self.shared.notifying.get_or_try_init(open).await?;
         publishing.stored_road(stored, &kombu::properties(None), treatment).await
     }
 
-    /// The queue replies come back through, consumed from.
-    pub(crate) async fn reply_queue(&self) -> Result<Arc<str>, Error> {
+    /// The queue replies come back through, consumed from before `deadline`.
+    pub(crate) async fn reply_queue(&self, deadline: Instant) -> Result<Arc<str>, Error> {
         let known = self.shared.reply_queue.read().map(|name| name.clone()).unwrap_or_default();
         if let Some(name) = known {
             return Ok(name);
         }
-        self.open_reply_queue().await
+        broker::opened(self.timer(), deadline, || self.open_reply_queue()).await
     }
 
     async fn open_reply_queue(&self) -> Result<Arc<str>, Error> {
@@ -301,7 +303,8 @@ impl Transport {
         let open = || async {
             let config = self.connection_config("answers");
             let packing = shared.config.compression.map(kombu::packing);
-            let publishing = Publishing::open(&shared.engine, config, packing).await?;
+            let publishing =
+                Publishing::open(&shared.engine, config, packing, &shared.timer).await?;
             Ok::<_, Error>(Answering::new(
                 publishing,
                 Arc::clone(&shared.ids),
@@ -429,16 +432,18 @@ impl TransportBuilder {
         })?;
         let ids = Arc::new(ids);
         let packing = config.compression.map(kombu::packing);
-        let publishing = Publishing::open(&engine, named(&connection, "publish"), packing).await?;
+        let timer = Arc::default();
+        let publishing = named(&connection, "publish");
+        let publishing = Publishing::open(&engine, publishing, packing, &timer).await?;
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
-            book: Arc::new(ReplyBook::new(Arc::clone(&ids), engine.tickets())),
+            book: Arc::new(ReplyBook::new(Arc::clone(&ids), &engine)),
             engine,
             owns_engine,
             connection,
             config,
             ids: Arc::clone(&ids),
-            timer: Arc::default(),
+            timer,
             publishing,
             notifying: OnceCell::new(),
             replies: Mutex::default(),

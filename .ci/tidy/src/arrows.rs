@@ -75,7 +75,7 @@ const HOUSES: &[House] = &[
             Room("error", PLAIN),
             // two siblings
             Room("dialect", PLAIN),
-            Room("broker", PLAIN),
+            Room("broker", &["timer", "+"]),
             // what both joiners stand on
             Room("dedup", PLAIN),
             Room("ending", &["timer", "+"]),

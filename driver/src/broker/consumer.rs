@@ -4,10 +4,12 @@
 //! broker that blocks publishers holds up nobody else.
 
 use std::collections::HashSet;
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 
 use leveret_engine::{
     Channel, ChannelOptions, Connection, ConnectionConfig, Consume, ConsumerHandle, DeliverySink,
-    Engine, QueueBind,
+    Engine, QueueBind, QueueDeclare,
 };
 
 use super::stream::StreamSink;
@@ -35,7 +37,8 @@ impl Tags {
 
 impl Listening {
     /// Connects, declares everything, then consumes, each queue into the sink that `sink` makes for
-    /// it; a queue with several bindings is named by several subscriptions and consumed once.
+    /// it, in their order; a queue with several bindings is named by several subscriptions and
+    /// consumed once.
     pub(crate) async fn open(
         engine: &Engine,
         config: ConnectionConfig,
@@ -80,12 +83,19 @@ impl Listening {
         self.channel.unbind_queue(unbind).await.map_err(failed)
     }
 
-    /// Asks the broker to deliver no more.
+    /// Messages of a queue that the broker has not delivered yet; what it has delivered came
+    /// before the answer.
+    pub(crate) async fn ready(&self, queue: &str) -> Result<u32, Error> {
+        let name = queue.to_owned();
+        let ask = QueueDeclare { name, passive: true, ..QueueDeclare::default() };
+        self.channel.declare_queue(ask).await.map(|queue| queue.messages).map_err(failed)
+    }
+
+    /// Asks the broker to deliver no more, to any of the consumers; nothing is taken any more even
+    /// where it does not agree. Tells the first error.
     pub(crate) async fn cancel(&self) -> Result<(), Error> {
-        for consumer in &self.consumers {
-            consumer.cancel().await.map_err(failed)?;
-        }
-        Ok(())
+        let cancelled = side_by_side(self.consumers.iter().map(ConsumerHandle::cancel)).await;
+        cancelled.into_iter().collect::<Result<(), _>>().map_err(failed)
     }
 
     /// Deletes a queue that only this listener used.
@@ -102,4 +112,22 @@ impl Listening {
     pub(crate) fn reconnects(&self) -> u64 {
         self.connection.reconnects()
     }
+}
+
+/// Awaits all of them, each from the beginning: a broker that does not answer costs one deadline.
+async fn side_by_side<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = all.map(|one| (Box::pin(one), None)).collect();
+    poll_fn(|cx| {
+        for (one, output) in running.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let Poll::Ready(ready) = one.as_mut().poll(cx) {
+                *output = Some(ready);
+            }
+        }
+        match running.iter().all(|(_, output)| output.is_some()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, output)| output).collect()
 }

@@ -8,12 +8,14 @@ mod consumer;
 mod declare;
 #[cfg(feature = "loopback")]
 pub(crate) mod loopback;
+mod opening;
 mod publisher;
 mod stream;
 
 use leveret_engine::{Outcome, wire::PropertiesView};
 
 pub(crate) use consumer::Listening;
+pub(crate) use opening::opened;
 pub(crate) use publisher::{Body, Publishing, Road, Treatment};
 
 use crate::error::{self, Error, ErrorKind};

@@ -2,6 +2,8 @@
 //!
 //! Exchanges that come and go (fanouts, deleted with their last queue) have a channel of their own,
 //! because publishing to one that is gone ends the channel (404) with everything unconfirmed on it.
+//! Where queues come and go as well, what is published into one is mandatory, because a broker
+//! drops what it cannot route without a word.
 //! Bodies are rendered into a scratch of the thread before they are offered: a serializer that
 //! fails sends nothing. Where bodies are packed (compressed), every one is, on its way through
 //! here.
@@ -10,7 +12,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use leveret_engine::{
@@ -19,9 +21,10 @@ use leveret_engine::{
 };
 use tokio::sync::OnceCell;
 
-use super::{declare, failed, refused};
+use super::{declare, failed, opened, refused};
 use crate::error::{self, Error, ErrorKind};
 use crate::target::entity::{Exchange, Packing, Route, Subscription};
+use crate::timer::{self, Timer};
 
 /// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
 /// draws the line in the same place.
@@ -39,6 +42,7 @@ pub(crate) struct Publishing {
     declared: Mutex<Declared>,
     refused: AtomicU64,
     packing: Option<Packing>,
+    timer: Arc<Timer>,
 }
 
 /// What this connection has declared, by name.
@@ -96,6 +100,7 @@ impl Publishing {
         engine: &Engine,
         config: ConnectionConfig,
         packing: Option<Packing>,
+        timer: &Arc<Timer>,
     ) -> Result<Arc<Self>, Error> {
         let connection = engine.connect(config).await.map_err(failed)?;
         let permanent = connection.open_channel(ChannelOptions::default()).await.map_err(failed)?;
@@ -109,6 +114,7 @@ impl Publishing {
             declared: Mutex::default(),
             refused: AtomicU64::new(0),
             packing,
+            timer: Arc::clone(timer),
         }))
     }
 
@@ -152,6 +158,10 @@ impl Publishing {
         refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Road, Error> {
         self.declare(&needed).await?;
+        let treatment = Treatment {
+            mandatory: treatment.mandatory || needed.may_lose_its_queue(),
+            ..treatment
+        };
         let exchange = needed.exchange();
         let channel = if exchange.auto_delete {
             let open = || self.connection.open_channel(ChannelOptions::default());
@@ -212,9 +222,10 @@ impl Publishing {
         Ok(())
     }
 
-    async fn declare_again(&self, needed: &Needed) -> Result<(), Error> {
-        self.declared().remove(needed);
-        self.declare(needed).await
+    /// Declares unless that was done, within a deadline.
+    async fn declare_until(&self, needed: &Needed, deadline: Instant) -> Result<(), Error> {
+        let declared = opened(&self.timer, deadline, || self.declare(needed)).await;
+        declared.map_err(Error::unsent)
     }
 
     fn declared(&self) -> std::sync::MutexGuard<'_, Declared> {
@@ -244,6 +255,22 @@ impl Needed {
             Self::Queue(stored) => {
                 &stored.binding.as_ref().expect("only a bound queue is needed").0
             }
+        }
+    }
+
+    /// Its queue goes with its last consumer, while the exchange may have other bindings.
+    fn may_lose_its_queue(&self) -> bool {
+        matches!(self, Self::Queue(stored) if stored.queue.auto_delete)
+    }
+
+    /// The message found its exchange gone, or its queue.
+    fn is_gone(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::MaybeSent(error) | Outcome::NotSent(error) => {
+                error.reply_code() == Some(NOT_FOUND)
+            }
+            Outcome::Returned(_) => self.may_lose_its_queue(),
+            _ => false,
         }
     }
 }
@@ -305,15 +332,21 @@ impl Road {
     ) -> Result<(), Error> {
         let packed = self.packed(body);
         let body = packed.as_ref().unwrap_or(body);
+        // Most roads are here to stay, and need not know the time.
+        let deadline = self.vanishing.as_ref().map(|_| timer::deadline_in(timeout));
         let outcome = self.send(&self.publisher, timeout, body).await?.await;
         if outcome.is_ok() {
             return Ok(());
         }
-        let Some(vanishing) = self.vanishing.as_ref().filter(|_| is_gone(&outcome)) else {
+        let vanished = self.vanishing.as_ref().filter(|one| one.needed.is_gone(&outcome));
+        let Some((vanished, deadline)) = vanished.zip(deadline) else {
             return Err(refused(outcome));
         };
-        // An exchange that is gone gave the message to nobody.
-        vanishing.publishing.declare_again(&vanishing.needed).await.map_err(Error::unsent)?;
+        // What is gone gave the message to nobody.
+        let Vanishing { publishing, needed } = &**vanished;
+        publishing.declared().remove(needed);
+        publishing.declare_until(needed, deadline).await?;
+        let timeout = timer::until(deadline);
         let outcome = self.send(&self.publisher, timeout, body).await?.await;
         if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
     }
@@ -328,8 +361,13 @@ impl Road {
     ) -> Result<(), Error> {
         let packed = self.packed(body);
         let body = packed.as_ref().unwrap_or(body);
-        if let Some(vanishing) = &self.vanishing {
-            vanishing.publishing.declare(&vanishing.needed).await.map_err(Error::unsent)?;
+        let mut timeout = timeout;
+        if let Some(vanishing) = &self.vanishing
+            && !vanishing.publishing.declared().holds(&vanishing.needed)
+        {
+            let deadline = timer::deadline_in(timeout);
+            vanishing.publishing.declare_until(&vanishing.needed, deadline).await?;
+            timeout = timer::until(deadline);
         }
         match &self.unwatched {
             Unwatched::Counted(publisher) => self.send(publisher, timeout, body).await.map(drop),
@@ -382,11 +420,11 @@ impl Road {
     }
 }
 
-/// Counts, and forgets the exchange if it is gone, so that the next message declares it again.
+/// Counts, and forgets what is gone, so that the next message declares it again.
 impl RefusalSink for Vanishing {
     fn refused(&self, _cookie: u64, outcome: Outcome) {
         self.publishing.refused.fetch_add(1, Ordering::Relaxed);
-        if is_gone(&outcome) {
+        if self.needed.is_gone(&outcome) {
             self.publishing.declared().remove(&self.needed);
         }
     }
@@ -397,16 +435,6 @@ fn labelled(properties: &Properties, Packing { header: (name, label), .. }: Pack
     let mut headers = properties.headers().cloned().unwrap_or_default();
     headers.insert(name.into(), AMQPValue::LongString(label.into()));
     properties.clone().with_headers(headers)
-}
-
-/// The message went to an exchange that is gone.
-fn is_gone(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::MaybeSent(error) | Outcome::NotSent(error) => {
-            error.reply_code() == Some(NOT_FOUND)
-        }
-        _ => false,
-    }
 }
 
 fn not_taken(error: PublishError) -> Error {

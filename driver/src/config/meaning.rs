@@ -3,7 +3,7 @@
 //!
 //! Not here: what the options do.
 
-use super::options::{self, DEFAULT, LEVERET, NOTIFICATIONS, RABBIT};
+use super::options::{self, CONCURRENCY, DEFAULT, LEVERET, NOTIFICATIONS, RABBIT};
 
 /// Older group and name, today's group and name.
 const RENAMED: &[(&str, &str, &str, &str)] = &[
@@ -16,6 +16,7 @@ const RENAMED: &[(&str, &str, &str, &str)] = &[
     (DEFAULT, "notification_transport_url", NOTIFICATIONS, "transport_url"),
     ("rpc_notifier2", "topics", NOTIFICATIONS, "topics"),
     (RABBIT, "kombu_reconnect_timeout", RABBIT, "kombu_missing_consumer_retry_timeout"),
+    (RABBIT, "lock_path", CONCURRENCY, "lock_path"),
     (RABBIT, "rabbit_durable_queues", RABBIT, "amqp_durable_queues"),
     (RABBIT, "rabbit_use_ssl", RABBIT, "ssl"),
     (RABBIT, "kombu_ssl_ca_certs", RABBIT, "ssl_ca_file"),
@@ -77,9 +78,9 @@ pub(super) fn meaning(group: &str, name: &str) -> Meaning {
         let why = format!("it belongs in [{RABBIT}]");
         return Meaning::Gone { why, names_broker: false };
     }
-    // Services keep options of their own in [DEFAULT].
+    // Services keep options of their own in [DEFAULT], and their locks are none of ours.
     match known {
-        Some((_, rows)) if group != DEFAULT => {
+        Some((_, rows)) if ![DEFAULT, CONCURRENCY].contains(&group) => {
             Meaning::Unknown { nearest: nearest(name, rows.iter().map(|row| row.0)) }
         }
         _ => Meaning::Foreign,

@@ -38,7 +38,7 @@ pub struct StableNames {
     pub hostname: Option<String>,
     /// `processname`. Default: the file name of the program. No slashes; a hundred bytes at most.
     pub process_name: Option<String>,
-    /// `lock_path` (oslo: of group `oslo_concurrency`): the folder of the lock file
+    /// `lock_path` of group `oslo_concurrency`: the folder of the lock file
     /// `oslo_read_shm_<hostname>_<processname>`, made if it is not there. Default: the environment
     /// variable `OSLO_LOCK_PATH`. All processes of a service must agree. Without either nothing
     /// can be named.

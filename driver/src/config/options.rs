@@ -19,6 +19,8 @@ pub(super) const DEFAULT: &str = "DEFAULT";
 pub(super) const RABBIT: &str = "oslo_messaging_rabbit";
 /// The group of notifications.
 pub(super) const NOTIFICATIONS: &str = "oslo_messaging_notifications";
+/// The group of `oslo_concurrency`, whose one option of ours says where lock files are.
+pub(super) const CONCURRENCY: &str = "oslo_concurrency";
 /// The group of what oslo does not have.
 pub(super) const LEVERET: &str = "leveret";
 
@@ -28,11 +30,12 @@ pub(super) static GROUPS: &[(&str, &[Row])] = &[
     (DEFAULT, GENERAL_ROWS),
     (RABBIT, RABBIT_ROWS),
     (NOTIFICATIONS, NOTIFICATION_ROWS),
+    (CONCURRENCY, CONCURRENCY_ROWS),
     (LEVERET, LEVERET_ROWS),
 ];
 
 /// The groups whose options the query of a transport URL may carry.
-pub(super) const OF_URLS: &[&str] = &[RABBIT, DEFAULT];
+pub(super) const OF_URLS: &[&str] = &[RABBIT, DEFAULT, CONCURRENCY];
 
 const MAX: u64 = i32::MAX as u64;
 /// Seconds without a bound of their own.
@@ -124,11 +127,6 @@ static RABBIT_ROWS: &[Row] = &[
         "kombu_reconnect_splay",
         Seconds(|all| &mut all.driver.reconnect_splay, LONG),
         "a random part of this is added to that wait",
-    ),
-    (
-        "lock_path",
-        Path(|all| &mut all.driver.stable_names.lock_path),
-        "folder of the lock file of stable names; empty: OSLO_LOCK_PATH",
     ),
     (
         "processname",
@@ -259,6 +257,12 @@ static NOTIFICATION_ROWS: &[Row] = &[
         "brokers for notifications alone; empty: those of the RPCs",
     ),
 ];
+
+static CONCURRENCY_ROWS: &[Row] = &[(
+    "lock_path",
+    Path(|all| &mut all.driver.stable_names.lock_path),
+    "folder of the lock file of stable names; empty: OSLO_LOCK_PATH",
+)];
 
 static LEVERET_ROWS: &[Row] = &[
     ("backend", Choice(choices::BACKEND), "how sockets are driven: auto, uring or epoll"),

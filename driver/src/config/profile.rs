@@ -35,9 +35,9 @@ pub enum QueueProfile {
     /// shared, replicated, or read across the network. In exchange, clients of this profile reach
     /// only servers of this profile, and only those on their own node: with none there, a call
     /// times out and a cast is lost, unless at-least-once is asked for. There is no backlog that
-    /// servers share, and what waits in a server's queue is lost with its connection. Servers go
-    /// on to serve clients of other profiles and Python's. Requests to one server, fanouts and
-    /// other queues are as with auto.
+    /// servers share, and what waits in a server's queue is lost with its connection, unless the
+    /// server is [stopped](crate::RpcServer::stop) before. Servers go on to serve clients of other
+    /// profiles and Python's. Requests to one server, fanouts and other queues are as with auto.
     LocalRandom,
 }
 

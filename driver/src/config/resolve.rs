@@ -208,7 +208,8 @@ impl<'a> Chosen<'a> {
         lookup: &dyn Fn(&str, &str) -> Option<String>,
     ) -> Result<(), Error> {
         let (place, group, name) = (self.place(), self.group, self.row.0);
-        let text = substitute(&self.text(), group, lookup)
+        let is_secret = matches!(self.row.1, Kind::Url(_));
+        let text = substitute(&self.text(), group, is_secret, lookup)
             .map_err(|why| invalid(format!("{place}: option {name} in [{group}] {why}")))?;
         self.row.1.set(settings, &text).map_err(|refusal| match refusal {
             Refusal::Accepts(what) => {

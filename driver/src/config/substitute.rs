@@ -3,7 +3,9 @@
 //! `$$` and `\$` stand for a dollar sign; a `$` that begins no name stays as it is. A name without
 //! a group is looked for in the group of the value, then in `DEFAULT`. Invariant: a chain of
 //! references has an end, and neither their number nor the length of the result grows without
-//! bound, whatever the files say. Not here: where values are found.
+//! bound, whatever the files say. A refusal repeats nothing of a URL, whose password may hold a
+//! `$`, nor of a value that was only referred to, whose secrets nobody here knows. Not here: where
+//! values are found.
 
 /// References one value may lead to, those in referenced values included.
 const REFERENCES_MAX: usize = 256;
@@ -15,14 +17,23 @@ const DEPTH_MAX: usize = 16;
 /// A value by group and name, as its source wrote it, with the group it was found in.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str, &str) -> Option<String>;
 
-/// The text with everything put in, or why it cannot be.
-pub(super) fn substitute(text: &str, group: &str, lookup: Lookup<'_>) -> Result<String, String> {
-    let mut expansion = Expansion { lookup, references: 0, chain: Vec::new() };
+/// The text with everything put in, or why it cannot be; that repeats nothing of a text that
+/// `is_secret`, or a URL.
+pub(super) fn substitute(
+    text: &str,
+    group: &str,
+    is_secret: bool,
+    lookup: Lookup<'_>,
+) -> Result<String, String> {
+    let is_plain = !is_secret && !text.contains("://");
+    let mut expansion = Expansion { lookup, is_plain, references: 0, chain: Vec::new() };
     expansion.expand(text, group)
 }
 
 struct Expansion<'a> {
     lookup: Lookup<'a>,
+    /// The text itself holds no secret: what it asks for may be said.
+    is_plain: bool,
     references: usize,
     /// The names whose values are being expanded, to find a circle.
     chain: Vec<(String, String)>,
@@ -69,19 +80,25 @@ impl Expansion<'_> {
             (self.lookup)(group, name).map(|value| (group.to_owned(), name.to_owned(), value))
         });
         let Some((group, option, value)) = found else {
-            return Err(format!(
-                "asks for ${name}, which is set nowhere ($$ writes a dollar sign)"
-            ));
+            return Err(match self.may_be_said() {
+                true => format!("asks for ${name}, which is set nowhere ($$ writes a dollar sign)"),
+                false => "asks by a `$` for what is set nowhere ($$ writes a dollar sign)".into(),
+            });
         };
         let link = (group, option);
         if self.chain.contains(&link) {
-            return Err(format!("asks for ${name}, which asks for itself in the end"));
+            return Err("asks by a `$` for what asks for itself in the end".to_owned());
         }
         let group = link.0.clone();
         self.chain.push(link);
         let value = self.expand(&value, &group);
         self.chain.pop();
         value
+    }
+
+    /// Whether names in the text that is being expanded may stand in a refusal.
+    fn may_be_said(&self) -> bool {
+        self.is_plain && self.chain.is_empty()
     }
 }
 
@@ -117,6 +134,7 @@ mod tests {
             ("DEFAULT", "b2") => "$b3$b3$b3$b3",
             ("DEFAULT", "b3") => "$b4$b4$b4$b4",
             ("DEFAULT", "b4") => "",
+            ("DEFAULT", "password") => "pa$sword",
             _ => return None,
         };
         Some(value.to_owned())
@@ -131,7 +149,7 @@ mod tests {
             ("${g.host}", "DEFAULT", "h2"),
             ("$$host \\$host $ $5 ${host $", "g", "$host $host $ $5 ${host $"),
         ] {
-            assert_eq!(substitute(text, group, &lookup).as_deref(), Ok(expected), "{text}");
+            assert_eq!(substitute(text, group, false, &lookup).as_deref(), Ok(expected), "{text}");
         }
     }
 
@@ -142,20 +160,33 @@ mod tests {
             ("$g.circle", "asks for itself"),
             ("$b0", "too many other values"),
         ] {
-            let error = substitute(text, "DEFAULT", &lookup).unwrap_err();
+            let error = substitute(text, "DEFAULT", false, &lookup).unwrap_err();
             assert!(error.contains(why), "{error}");
         }
         let long = |_: &str, name: &str| match name {
             "a" => Some("$b".repeat(100)),
             _ => Some("x".repeat(1024)),
         };
-        assert!(substitute("$a", "DEFAULT", &long).unwrap_err().contains("grows beyond"));
+        assert!(substitute("$a", "DEFAULT", false, &long).unwrap_err().contains("grows beyond"));
+    }
+
+    #[test]
+    fn nothing_that_may_be_a_secret_is_repeated() {
+        for text in ["rabbit://u:pa$sword@h/", "rabbit://u:$password@h/", "$password"] {
+            let error = substitute(text, "DEFAULT", false, &lookup).unwrap_err();
+            assert!(error.contains("set nowhere") && !error.contains("sword"), "{error}");
+        }
+        let error = substitute("u:pa$sword@h", "DEFAULT", true, &lookup).unwrap_err();
+        assert!(!error.contains("sword"), "{error}");
+        let circle = |_: &str, name: &str| (name == "sword").then(|| "$sword".to_owned());
+        let error = substitute("rabbit://u:pa$sword@h/", "DEFAULT", false, &circle).unwrap_err();
+        assert!(error.contains("asks for itself") && !error.contains("sword"), "{error}");
     }
 
     proptest! {
         #[test]
         fn any_text_ends(text in "(\\$|\\{|\\}|\\\\|\\.|host|circle|b0|g|é)*") {
-            drop(substitute(&text, "g", &lookup));
+            drop(substitute(&text, "g", false, &lookup));
         }
     }
 }

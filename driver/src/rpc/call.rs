@@ -42,17 +42,18 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let road = self.call_road().await.map_err(Error::unsent)?;
-        let reply_queue = self.transport.reply_queue().await.map_err(Error::unsent)?;
-        let mut pending = self.transport.book().open(deadline, self.options.monitor);
+        let road = self.call_road(deadline).await?;
+        let reply_queue = self.transport.reply_queue(deadline).await.map_err(Error::unsent)?;
+        let mut attempts = Attempts::first(self.options.retry);
+        let may_repeat = attempts.may_repeat();
+        let mut pending = self.transport.book().open(deadline, self.options.monitor, may_repeat);
         let msg_id = pending.msg_id();
         let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
         let context = context.as_ref();
         let body = self.render(context, method, args, Some(call))?;
-        road.publish_unwatched(timer::until(deadline), &body, pending.place()).await?;
-        let mut attempts = Attempts::first(self.options.retry);
+        road.publish_unwatched(timer::until(deadline), &body, pending.refusal_place()).await?;
         // Most bodies go back to their thread now.
-        let body = attempts.may_repeat().then_some(body);
+        let body = may_repeat.then_some(body);
         loop {
             match pending.arrived().await {
                 Ok(Arrived::Reply(delivery)) => match self.read(&delivery, &msg_id, context) {
@@ -65,9 +66,9 @@ impl RpcClient {
                 },
                 Ok(Arrived::Refused(outcome)) => {
                     attempts.again(broker::refused(outcome))?;
-                    pending.reopen();
+                    pending.repeat();
                     let body = body.as_ref().expect("kept, as it may be repeated");
-                    let (timeout, place) = (timer::until(deadline), pending.place());
+                    let (timeout, place) = (timer::until(deadline), pending.refusal_place());
                     let taken = road.publish_unwatched(timeout, body, place).await;
                     taken.map_err(|error| attempts.of_all(error))?;
                 }

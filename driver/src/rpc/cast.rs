@@ -29,7 +29,7 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let road = self.cast_road().await.map_err(Error::unsent)?;
+        let road = self.cast_road(deadline).await?;
         let body = self.render(context.as_ref(), method, args, None)?;
         let mut attempts = Attempts::first(self.options.retry);
         loop {
@@ -69,9 +69,18 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
-        let road = self.cast_road().await.map_err(Error::unsent)?;
+        let mut timeout = self.timeout();
+        let road = match self.open_cast_road() {
+            Some(road) => road,
+            None => {
+                let deadline = timer::deadline_in(timeout);
+                let road = self.cast_road(deadline).await?;
+                timeout = timer::until(deadline);
+                road
+            }
+        };
         let body = self.render(context.as_ref(), method, args, None)?;
-        road.publish_unwatched(self.timeout(), &body, 0).await
+        road.publish_unwatched(timeout, &body, 0).await
     }
 
     /// [`cast_buffered`](Self::cast_buffered) for a plain thread, which is parked while the outbox

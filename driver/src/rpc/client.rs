@@ -5,13 +5,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use super::serialized;
-use crate::broker::{Body, Road, Treatment};
+use crate::broker::{self, Body, Road, Treatment};
 use crate::context::Context;
 use crate::dialect::kombu;
 use crate::error::{Error, ErrorKind};
@@ -226,18 +226,35 @@ impl RpcClient {
         Ok(Body::render(|body| kombu::encode_request(body, &request))?)
     }
 
-    pub(super) async fn call_road(&self) -> Result<&Road, Error> {
+    /// The road of calls, opened before `deadline`.
+    pub(super) async fn call_road(&self, deadline: Instant) -> Result<&Road, Error> {
         if let Some(road) = self.roads.call.get() {
             return Ok(road);
         }
-        self.roads.call.get_or_try_init(|| self.road(Some(self.timeout()))).await
+        self.opened(&self.roads.call, Some(self.timeout()), deadline).await
     }
 
-    pub(super) async fn cast_road(&self) -> Result<&Road, Error> {
-        if let Some(road) = self.roads.cast.get() {
-            return Ok(road);
+    /// The road of casts, opened before `deadline`.
+    pub(super) async fn cast_road(&self, deadline: Instant) -> Result<&Road, Error> {
+        match self.open_cast_road() {
+            Some(road) => Ok(road),
+            None => self.opened(&self.roads.cast, None, deadline).await,
         }
-        self.roads.cast.get_or_try_init(|| self.road(None)).await
+    }
+
+    /// The road of casts, if it is open.
+    pub(super) fn open_cast_road(&self) -> Option<&Road> {
+        self.roads.cast.get()
+    }
+
+    async fn opened<'a>(
+        &self,
+        road: &'a OnceCell<Road>,
+        expiration: Option<Duration>,
+        deadline: Instant,
+    ) -> Result<&'a Road, Error> {
+        let open = || road.get_or_try_init(|| self.road(expiration));
+        broker::opened(self.transport.timer(), deadline, open).await.map_err(Error::unsent)
     }
 
     /// The way to the target, its exchange declared. All that is wrong with the options shows here.
@@ -266,8 +283,9 @@ impl RpcClient {
             ));
         }
         let mandatory = options.at_least_once && !options.target.is_fanout();
-        let retain = options.retry.is_unbounded();
-        self.transport.road(&options.target, Treatment { mandatory, retain }, expiration).await
+        let treatment = Treatment { mandatory, retain: options.retry.is_unbounded() };
+        let may_repeat = options.retry.may_repeat();
+        self.transport.road(&options.target, treatment, expiration, may_repeat).await
     }
 }
 

@@ -19,12 +19,17 @@ use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::serializer::Serializer;
 use crate::target::Target;
-use crate::target::entity::Subscription;
+use crate::target::entity::{Queue, Subscription};
+use crate::timer::{self, Timer};
 use crate::transport::Transport;
 
 /// Requests the broker may leave with us unacknowledged where the options set no prefetch: enough
 /// to keep any number of workers busy across a slow link. oslo sets none, and holds whatever comes.
 const PREFETCH: u16 = 2048;
+
+/// How long a server that stops waits for what is in its local queue, and between two looks.
+const DRAIN: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A running server. Stop it before dropping it, or what it was doing is cut off.
 ///
@@ -54,6 +59,7 @@ pub struct RpcServer {
     fanout_queue: Option<String>,
     /// Gone with the connection: nothing more may go there once the end is near.
     local: Option<Subscription>,
+    timer: Arc<Timer>,
     ending: Ending,
 }
 
@@ -102,7 +108,11 @@ impl RpcServer {
 
     /// Takes no further requests, and returns those that were not begun: what the broker had left
     /// here unacknowledged goes back to its queue, for another server of the topic. Requests that
-    /// were acknowledged are executed; this does not wait for them.
+    /// were acknowledged are executed; this does not wait for them. So are those from queues that
+    /// go with this server, which nobody else could execute: fanouts, and under
+    /// [`QueueProfile::LocalRandom`](crate::QueueProfile::LocalRandom) what clients on its node
+    /// sent. Of the latter, what the broker still holds because more wait here than the prefetch
+    /// allows has 10 s to come; what is left then is lost.
     ///
     /// # Errors
     /// `MessagingTimeout` or `TransportDriverError` when the broker does not agree; nothing is
@@ -175,13 +185,30 @@ impl RpcServer {
 
     async fn end_intake(&self) -> Result<(), Error> {
         let unbound = match &self.local {
-            Some(local) => self.listening.unbind(local).await,
+            Some(local) => self.drain(local).await,
             None => Ok(()),
         };
         let cancelled = self.listening.cancel().await;
         // Only now: what is returned to a queue we still listen to comes straight back.
         self.serving.give_back();
         unbound.and(cancelled)
+    }
+
+    /// Nothing more may go to the local queue, and what is there comes, unless the workers are
+    /// behind for long: it goes with the connection.
+    async fn drain(&self, local: &Subscription) -> Result<(), Error> {
+        self.listening.unbind(local).await?;
+        let deadline = timer::deadline_in(DRAIN);
+        loop {
+            match self.listening.ready(&local.queue.name).await? {
+                0 => return Ok(()),
+                requests if timer::now() >= deadline => {
+                    tracing::warn!(requests, "a server that stops leaves requests behind");
+                    return Ok(());
+                }
+                _ => self.timer.pause(PAUSE).await,
+            }
+        }
     }
 
     async fn finish(&self) -> Result<(), Error> {
@@ -261,27 +288,32 @@ impl RpcServerBuilder {
         let fanout_queue = (!fanout.is_stream() && !transport.config().stable_names.enabled)
             .then(|| fanout.name.clone());
         let answering = transport.answering().await?;
-        let serving = Serving::new(
-            dispatcher,
-            serializer,
-            answering,
-            Arc::clone(transport.timer()),
-            executor,
-            transport.config().executor_threads,
-        );
         let prefetch = match transport.config().prefetch {
             0 => PREFETCH,
             prefetch => prefetch,
         };
         let mut subscriptions = subscriptions.to_vec();
         subscriptions.extend(local.clone());
-        let sink = || -> Box<dyn DeliverySink> { Box::new(RequestSink::new(&serving)) };
+        let serving = Serving::new(
+            dispatcher,
+            serializer,
+            answering,
+            Arc::clone(transport.timer()),
+            (executor, transport.config().executor_threads),
+            subscriptions.len() * usize::from(prefetch),
+        );
+        let goes = |queue: &Queue| queue.exclusive || fanout_queue.as_ref() == Some(&queue.name);
+        let mut queues = subscriptions.iter().map(|subscription| goes(&subscription.queue));
+        let sink = || -> Box<dyn DeliverySink> {
+            Box::new(RequestSink::new(&serving, queues.next().unwrap_or_default()))
+        };
         let engine = transport.engine();
         let config = transport.connection_config("server");
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &target))?;
-        let ending = Ending::new("server", transport.timer(), log_after);
-        Ok(RpcServer { listening, serving, fanout_queue, local, ending })
+        let timer = Arc::clone(transport.timer());
+        let ending = Ending::new("server", &timer, log_after);
+        Ok(RpcServer { listening, serving, fanout_queue, local, timer, ending })
     }
 
     /// [`start`](Self::start) for a plain thread.

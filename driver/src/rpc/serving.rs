@@ -5,7 +5,8 @@
 //! does when it takes the request up, and the prefetch stops the broker. What is no request is
 //! rejected and not requeued. One that is an envelope from outside and broken within was
 //! acknowledged already, and is dropped. A server that stops returns what is not acknowledged, so
-//! nobody's request is lost in its backlog.
+//! nobody's request is lost in its backlog; what came from a queue that goes with the server is
+//! executed instead.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -41,17 +42,28 @@ const BACKLOG_MAX: usize = 1024;
 pub(super) struct Incoming {
     delivery: Delivery,
     is_acknowledged: bool,
+    /// Nobody else could execute it.
+    is_ours: bool,
+}
+
+impl Incoming {
+    /// Somebody else gets it if it goes back to its queue.
+    fn may_return(&self) -> bool {
+        !self.is_acknowledged && !self.is_ours
+    }
 }
 
 /// The sink of each of a server's queues.
 pub(super) struct RequestSink {
     serving: Arc<Serving>,
+    is_ours: bool,
     batch: Vec<Incoming>,
 }
 
 impl RequestSink {
-    pub(super) fn new(serving: &Arc<Serving>) -> Self {
-        Self { serving: Arc::clone(serving), batch: Vec::new() }
+    /// The sink of a queue, one that `is_ours` and goes with us or one that others share.
+    pub(super) fn new(serving: &Arc<Serving>, is_ours: bool) -> Self {
+        Self { serving: Arc::clone(serving), is_ours, batch: Vec::new() }
     }
 }
 
@@ -60,7 +72,7 @@ impl DeliverySink for RequestSink {
         let serving = &self.serving;
         let backlog = serving.runner.backlog() + self.batch.len();
         let is_acknowledged = backlog < BACKLOG_MAX && looks_usual(&delivery);
-        self.batch.push(Incoming { delivery, is_acknowledged });
+        self.batch.push(Incoming { delivery, is_acknowledged, is_ours: self.is_ours });
         if is_acknowledged { Disposition::Ack } else { Disposition::Later }
     }
 
@@ -174,18 +186,19 @@ impl Serve for Serving {
 }
 
 impl Serving {
+    /// What serves with at most so many threads; so many requests may be `unacknowledged` here.
     pub(super) fn new(
         dispatcher: Dispatcher,
         serializer: Option<Arc<dyn Serializer>>,
         answering: Arc<Answering>,
         timer: Arc<Timer>,
-        executor: Executor,
-        threads: usize,
+        (executor, threads): (Executor, usize),
+        unacknowledged: usize,
     ) -> Arc<Self> {
         Arc::new_cyclic(|serving| Self {
             dispatcher,
             serializer,
-            dedup: Dedup::new(),
+            dedup: Dedup::holding(unacknowledged),
             answering,
             timer,
             runner: Runner::new(executor, threads, serving.clone()),
@@ -200,7 +213,7 @@ impl Serving {
     /// Returns what nobody has begun or acknowledged to its queue, from now on.
     pub(super) fn give_back(&self) {
         self.is_returning.store(true, Ordering::Release);
-        for incoming in self.runner.withdraw(|incoming| !incoming.is_acknowledged) {
+        for incoming in self.runner.withdraw(Incoming::may_return) {
             self.return_one(&incoming);
         }
     }
@@ -228,12 +241,12 @@ impl Serving {
 
     /// Decodes, acknowledges, looks for repeats, chooses the method and begins it.
     fn begin(&self, incoming: &Incoming) -> Option<Begun<'_>> {
-        let Incoming { delivery, is_acknowledged } = incoming;
+        let Incoming { delivery, is_acknowledged, .. } = incoming;
         if !is_acknowledged && !delivery.is_answerable() {
             // The connection it came through is gone, and the broker gives it to somebody again.
             return None;
         }
-        if !is_acknowledged && self.is_returning.load(Ordering::Acquire) {
+        if incoming.may_return() && self.is_returning.load(Ordering::Acquire) {
             self.return_one(incoming);
             return None;
         }

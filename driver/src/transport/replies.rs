@@ -3,16 +3,21 @@
 //! The sink runs on the shard: it peeks the id at the end of a body, turns it back into a place and
 //! leaves the undecoded reply there. What it cannot read at a glance is decoded by one reply
 //! thread. The peek only selects; a caller whose own decode disagrees puts the reply aside and
-//! waits on, in a new place that the old id leads to. Invariant: a call that ended, however, holds
-//! no place. Not here: what a reply says (`call`).
+//! waits on, in a new place that the old id leads to. A request that may be repeated has a place of
+//! its own for its refusal, so that the reply to an earlier attempt always finds the caller.
+//! Invariant: a call that ended, however, holds no place. Not here: what a reply says (`call`).
 
 use std::collections::HashMap;
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
-    Body, Delivery, DeliverySink, Disposition, Outcome, RefusalSink, Ticket, TicketError, Tickets,
+    Body, Delivery, DeliverySink, Disposition, Engine, Outcome, RefusalSink, Ticket, TicketError,
+    Tickets,
 };
 
 use crate::broker;
@@ -37,6 +42,8 @@ pub(crate) enum Arrived {
 pub(crate) struct ReplyBook {
     ids: Arc<IdSource>,
     places: Arc<Tickets<Arrived>>,
+    /// Of the requests that their callers may repeat.
+    refusals: Arc<Tickets<Outcome>>,
     /// Calls that want signs of life, and calls that moved to another place: rare, so both share a
     /// lock.
     odd: Mutex<Odd>,
@@ -57,22 +64,37 @@ struct Monitor {
 }
 
 impl ReplyBook {
-    pub(crate) fn new(ids: Arc<IdSource>, places: Arc<Tickets<Arrived>>) -> Self {
+    pub(crate) fn new(ids: Arc<IdSource>, engine: &Engine) -> Self {
+        let (places, refusals) = (engine.tickets(), engine.tickets());
         let (odd_count, late) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Self { ids, places, odd: Mutex::default(), odd_count, late }
+        Self { ids, places, refusals, odd: Mutex::default(), odd_count, late }
     }
 
-    /// Opens a place for a call that ends at `deadline`, or earlier for want of signs of life.
-    pub(crate) fn open(self: &Arc<Self>, deadline: Instant, monitor: Option<Duration>) -> Pending {
-        let first = monitor.map_or(deadline, |interval| deadline.min(timer::deadline_in(interval)));
-        let ticket = self.places.open(Some(first));
+    /// Who hears of refused requests, those that `may_repeat` or the others.
+    pub(crate) fn refusals(self: &Arc<Self>, may_repeat: bool) -> Arc<dyn RefusalSink> {
+        match may_repeat {
+            true => Arc::new(Refusals(Arc::clone(&self.refusals))),
+            false => Arc::clone(self) as _,
+        }
+    }
+
+    /// Opens a place for a call that ends at `deadline`, or earlier for want of signs of life; and
+    /// another one for the refusal of a request that `may_repeat`.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        deadline: Instant,
+        monitor: Option<Duration>,
+        may_repeat: bool,
+    ) -> Pending {
+        let ticket = self.places.open(Some(first_sign(deadline, monitor)));
+        let refusal = may_repeat.then(|| self.refusals.open(None));
         let place = ticket.token();
         if let Some(interval) = monitor {
             self.change_odd(|odd| {
                 odd.monitors.insert(place, Monitor { interval, deadline });
             });
         }
-        Pending { book: Arc::clone(self), place, ticket, deadline }
+        Pending { book: Arc::clone(self), place, ticket, refusal, deadline, monitor }
     }
 
     /// Calls that wait, or hold an answer not yet taken.
@@ -148,10 +170,25 @@ impl ReplyBook {
     }
 }
 
-/// A refused request ends the wait in its place at once.
+/// When a call ends unless a sign of life comes first.
+fn first_sign(deadline: Instant, monitor: Option<Duration>) -> Instant {
+    monitor.map_or(deadline, |interval| deadline.min(timer::deadline_in(interval)))
+}
+
+/// A refused request that is not repeated ends the wait in its place at once.
 impl RefusalSink for ReplyBook {
     fn refused(&self, place: u64, outcome: Outcome) {
         self.complete(place, Arrived::Refused(outcome));
+    }
+}
+
+/// A refused request that may be repeated leaves the wait for a reply as it is.
+struct Refusals(Arc<Tickets<Outcome>>);
+
+impl RefusalSink for Refusals {
+    fn refused(&self, place: u64, outcome: Outcome) {
+        // Nobody waits for it any more once the call has ended.
+        let _ = self.0.complete(place, outcome);
     }
 }
 
@@ -161,13 +198,16 @@ pub(crate) struct Pending {
     book: Arc<ReplyBook>,
     place: u64,
     ticket: Ticket<Arrived>,
+    /// For a refusal of the request, where it may be repeated.
+    refusal: Option<Ticket<Outcome>>,
     deadline: Instant,
+    monitor: Option<Duration>,
 }
 
 impl Pending {
     /// Where a refusal of the request is to be left.
-    pub(crate) fn place(&self) -> u64 {
-        self.place
+    pub(crate) fn refusal_place(&self) -> u64 {
+        self.refusal.as_ref().map_or(self.place, Ticket::token)
     }
 
     /// The id that leads a reply here.
@@ -175,24 +215,37 @@ impl Pending {
         self.book.ids.call_id(self.place)
     }
 
-    /// Waits for what ends the call.
+    /// Waits for what ends the call or its present attempt; a reply goes first.
     pub(crate) async fn arrived(&mut self) -> Result<Arrived, TicketError> {
-        (&mut self.ticket).await
+        std::future::poll_fn(|cx| {
+            let reply = Pin::new(&mut self.ticket).poll(cx);
+            let Some(refusal) = self.refusal.as_mut().filter(|_| reply.is_pending()) else {
+                return reply;
+            };
+            let refused = std::task::ready!(Pin::new(refusal).poll(cx));
+            // It has been answered, and must not be asked again.
+            self.refusal = None;
+            Poll::Ready(refused.map(Arrived::Refused))
+        })
+        .await
     }
 
     /// The reply that arrived was somebody else's: waits on.
     pub(crate) fn wait_on(&mut self) {
         self.book.late.fetch_add(1, Ordering::Relaxed);
-        self.reopen();
-    }
-
-    /// What arrived did not end the call: waits on in a new place that the old id leads to.
-    pub(crate) fn reopen(&mut self) {
-        self.ticket = self.book.places.open(Some(self.deadline));
+        // In a new place that the old id leads to.
+        let first = first_sign(self.deadline, self.monitor);
+        self.ticket = self.book.places.open(Some(first));
         let (from, to) = (self.place, self.ticket.token());
         self.book.change_odd(|odd| {
             odd.moved.insert(from, to);
         });
+    }
+
+    /// The request is about to be made again: signs of life are waited for anew.
+    pub(crate) fn repeat(&mut self) {
+        self.refusal = Some(self.book.refusals.open(None));
+        self.book.renew(self.place);
     }
 }
 
@@ -275,4 +328,30 @@ fn read_id(delivery: &Delivery) -> Option<Peek> {
     let msg_id = Hex32::from_digits(reply.msg_id.as_deref()?.as_bytes())?;
     let says_nothing = reply.result.is_none() && reply.failure.is_none() && !reply.ending;
     Some(if says_nothing { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
+}
+
+#[cfg(test)]
+mod tests {
+    use leveret_engine::{EngineConfig, block_on};
+
+    use super::*;
+
+    #[test]
+    fn a_repeated_request_is_waited_for_by_its_monitor() {
+        let engine = Engine::start(EngineConfig::default()).unwrap();
+        let book = Arc::new(ReplyBook::new(Arc::new(IdSource::new().unwrap()), &engine));
+        let deadline = timer::deadline_in(Duration::from_secs(3600));
+        let mut pending = book.open(deadline, Some(Duration::from_millis(20)), true);
+        pending.repeat();
+        assert!(matches!(block_on(pending.arrived()), Err(TicketError::TimedOut)));
+        pending = book.open(deadline, None, true);
+        for _ in 0..2 {
+            book.refusals(true).refused(pending.refusal_place(), Outcome::Nacked);
+            let refused = block_on(pending.arrived());
+            assert!(matches!(refused, Ok(Arrived::Refused(Outcome::Nacked))), "{refused:?}");
+            pending.repeat();
+        }
+        drop(pending);
+        assert_eq!((book.outstanding(), book.refusals.outstanding()), (0, 0));
+    }
 }

@@ -4,13 +4,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use leveret::engine::loopback::{Loopback, LoopbackConfig};
 use leveret::{
     Context, DriverConfig, Endpoint, ErrorKind, Executor, Failure, RpcServer, Target, Transport,
 };
 use serde_json::json;
 
 use crate::scenario::on_every_broker;
-use crate::world::{Notes, client, connect, echo, eventually, server};
+use crate::world::{Notes, client, connect, echo, eventually, run, server};
 
 on_every_broker! {
     what_was_not_begun_goes_to_another_server
@@ -127,6 +128,64 @@ async fn an_endpoint_that_never_returns_holds_up_the_end_alone(url: String) {
     server.wait().await.unwrap();
     server.wait_within(Duration::ZERO).await.unwrap();
     eventually(|| transport.stats().replies_late == 1);
+}
+
+/// Nobody else listens to a queue that is one server's own, and it goes with the connection.
+#[test]
+fn what_waits_in_a_queue_of_its_own_is_executed_all_the_same() {
+    run(async {
+        let url = "fake:///own-queue?queue_profile=local-random";
+        let config = DriverConfig::default().with_executor_threads(1);
+        let transport = Transport::builder(url).config(config).connect().await.unwrap();
+        let Held { release, begun, endpoint } = held();
+        let target = Target::new("t").with_server("s");
+        let server = RpcServer::builder(&transport, target).endpoint(endpoint);
+        let server = server.start().await.unwrap();
+        let client = client(&transport, "t");
+        client.cast((), "hold", &()).await.unwrap();
+        begun.recv().unwrap();
+        for number in 0..FLOOD {
+            client.cast((), "note", &json!({ "arg": number })).await.unwrap();
+        }
+        server.stop().await.unwrap();
+        release.send(()).unwrap();
+        server.wait().await.unwrap();
+        assert_eq!((server.stats().dispatched, server.stats().returned), (1 + FLOOD as u64, 0));
+    });
+}
+
+/// The broker is away, so no consumer can be cancelled; none of them comes back with it.
+#[test]
+fn a_server_that_stopped_without_its_broker_stays_stopped() {
+    let peer = Loopback::start(LoopbackConfig::default()).unwrap();
+    let port = peer.addr().port();
+    run(async {
+        let mut config = DriverConfig::default();
+        config.connection.operation_timeout = Duration::from_secs(2);
+        let url = format!("rabbit://guest:guest@127.0.0.1:{port}/");
+        let transport = Transport::builder(&url).config(config).connect().await.unwrap();
+        let stopped = server(&transport, "t", "stopped", &Notes::default()).await;
+        peer.stop();
+        eventually(|| stopped.stats().reconnects == 1);
+        let error = stopped.stop().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MessagingTimeout, "{error}");
+        let peer = Loopback::start(LoopbackConfig { port, ..LoopbackConfig::default() }).unwrap();
+        // Requests, answers, and what the server listened on.
+        eventually(|| peer.stats().connections == 3);
+        let notes = Notes::default();
+        let other = connect(&url).await;
+        let second = server(&other, "t", "second", &notes).await;
+        // Each of its queues: everybody's, its own, and the fanouts'.
+        let client = client(&other, "t");
+        for number in 0..20 {
+            client.cast((), "note", &json!({ "arg": number })).await.unwrap();
+        }
+        let everybody = client.prepare().with_fanout(true);
+        everybody.cast((), "note", &json!({"arg": "all"})).await.unwrap();
+        notes.wait_for(21);
+        assert_eq!((stopped.stats().dispatched, stopped.stats().returned), (0, 0));
+        second.wait().await.unwrap();
+    });
 }
 
 async fn many_may_stop_and_wait(url: String) {

@@ -10,6 +10,7 @@ mod attribute;
 mod bad_input;
 mod bad_peer;
 mod conflicts;
+mod deadlines;
 mod functional;
 mod life;
 mod notify;

@@ -1,7 +1,7 @@
 //! Options of the wire, each with a Python peer that has set the same one.
 
 use leveret::engine::Consume;
-use leveret::{RpcServer, Transport};
+use leveret::{Notifier, RpcServer, Transport};
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
@@ -201,4 +201,29 @@ fn python_declares_the_same() {
         });
         drop(theirs);
     }
+}
+
+/// The last listener to one priority has left, and its queue with it; the exchange lives by others.
+#[test]
+fn an_auto_deleted_queue_is_made_again_for_what_is_sent_there() {
+    let url = Broker::shared().vhost("auto-deleted");
+    let vhost = url.rsplit('/').next().unwrap().to_owned();
+    run(async {
+        let transport = connect(&format!("{url}?amqp_auto_delete=true")).await;
+        let notifier = Notifier::builder(&transport).publisher_id("p").topic("t").build();
+        notifier.info((), "first", &1).await.unwrap();
+        notifier.error((), "other", &1).await.unwrap();
+        let (_engine, channel) = raw(Broker::shared().port(), &vhost).await;
+        let consumer = channel.consume(Consume::from_queue("t.info")).await.unwrap();
+        consumer.cancel().await.unwrap();
+        let kept = |name: &str| {
+            let queues = Broker::shared().queues_of(&url);
+            queues.iter().find(|queue| queue.name == name).map(|queue| queue.messages)
+        };
+        eventually(|| kept("t.info").is_none());
+        notifier.info((), "second", &2).await.unwrap();
+        eventually(|| kept("t.info") == Some(1));
+        assert_eq!(kept("t.error"), Some(1));
+        transport.close().await.unwrap();
+    });
 }

@@ -1,16 +1,21 @@
 //! Publications that a lost connection cuts off, and how often they are made again.
 
+use std::future::Future as _;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use leveret::{ErrorKind, Outcome, Retry};
+use leveret::{
+    Context, DriverConfig, Endpoint, ErrorKind, Failure, Outcome, Retry, RpcServer, Target,
+    Transport,
+};
 use leveret_support::Broker;
 use serde_json::json;
 
-use crate::world::{Notes, client, connect, echo, run, server};
+use crate::bad_input::raw;
+use crate::world::{Notes, client, connect, echo, eventually, run, server};
 
 /// What a body holds that is to be cut off.
 const FRAGILE: &str = "fragile";
@@ -128,5 +133,69 @@ fn a_repeat_of_what_arrived_is_executed_once() {
         let way = Way::to(Broker::shared().port(), true);
         let ends = attempts("retry-5", &way, 1, Retry::Times(1)).await;
         assert_eq!(ends, [None, None]);
+    });
+}
+
+#[test]
+fn what_ends_its_channel_is_repeated_once() {
+    run(async {
+        let url = Broker::shared().vhost("retry-6");
+        let transport = connect(&url).await;
+        let client = client(&transport, "t").with_retry(Retry::Times(5));
+        client.cast((), "note", &json!({"arg": 1})).await.unwrap();
+        let (_engine, channel) =
+            raw(Broker::shared().port(), url.rsplit('/').next().unwrap()).await;
+        channel.delete_exchange("openstack", false).await.unwrap();
+        let error = client.cast((), "note", &json!({"arg": 2})).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MessageDeliveryFailure);
+        assert!(error.to_string().contains("404"), "{error}");
+        assert!(error.to_string().ends_with("given up after 2 attempts"), "{error}");
+        let error = client.call::<()>((), "note", &json!({"arg": 3})).await.unwrap_err();
+        assert!(error.to_string().ends_with("given up after 2 attempts"), "{error}");
+    });
+}
+
+/// The reply comes while the caller has not yet learnt that its request was cut off.
+#[test]
+fn a_reply_between_two_attempts_is_not_lost() {
+    let url = Broker::shared().vhost("retry-7");
+    let way = Way::to(Broker::shared().port(), true);
+    run(async {
+        let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let released = std::sync::Mutex::new(released);
+        let endpoint = Endpoint::new()
+            .method("hold", move |_: Context, _: serde_json::Value| {
+                begin.send(()).unwrap();
+                let _ = released.lock().unwrap().recv();
+                Ok::<_, Failure>("held")
+            })
+            .method("next", |_, (): ()| Ok::<_, Failure>("next"));
+        // One thread: replies leave in the order of the requests.
+        let config = DriverConfig::default().with_executor_threads(1);
+        let direct = Transport::builder(&url).config(config).connect().await.unwrap();
+        let target = Target::new("t").with_server("s");
+        let server = RpcServer::builder(&direct, target).endpoint(endpoint);
+        let server = server.start().await.unwrap();
+        let vhost = url.rsplit('/').next().unwrap();
+        let through = format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", way.port);
+        let transport = connect(&through).await;
+        let client = client(&transport, "t").with_timeout(Duration::from_secs(30));
+        let again = client.prepare().with_retry(Retry::Times(1));
+        // Opens the roads, so that the next call leaves when it is looked at once.
+        assert_eq!(again.call::<String>((), "next", &()).await.unwrap(), "next");
+        way.breaks.store(1, Ordering::Release);
+        let args = json!({ "arg": FRAGILE });
+        let mut call = std::pin::pin!(again.call::<String>((), "hold", &args));
+        let once = std::future::poll_fn(|cx| std::task::Poll::Ready(call.as_mut().poll(cx)));
+        assert!(once.await.is_pending());
+        begun.recv().await.unwrap();
+        // Nobody looks after the call until its reply has come.
+        eventually(|| transport.stats().reconnects == 1);
+        drop(release);
+        assert_eq!(client.call::<String>((), "next", &()).await.unwrap(), "next");
+        assert_eq!(transport.stats().replies_late, 0);
+        assert_eq!(call.await.unwrap(), "held");
+        server.wait().await.unwrap();
     });
 }

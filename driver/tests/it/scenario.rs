@@ -1,5 +1,6 @@
 //! What must hold on every broker.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use leveret::{
@@ -287,15 +288,25 @@ async fn other_runtimes_may_await(url: String) {
 
 async fn a_dropped_call_leaves_nothing_behind(url: String) {
     let transport = connect(&url).await;
-    let server = server(&transport, "t", "s", &Notes::default()).await;
-    let client = client(&transport, "t");
-    echo(&client, json!("warm")).await;
+    let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let endpoint = Endpoint::new().method("hold", move |_: Context, (): ()| {
+        begin.send(()).unwrap();
+        let _ = released.lock().unwrap().recv();
+        Ok::<_, Failure>(())
+    });
+    let target = Target::new("t").with_server("s");
+    let server = RpcServer::builder(&transport, target).endpoint(endpoint).start().await.unwrap();
+    let client = client(&transport, "t").with_timeout(Duration::from_secs(60));
     for _ in 0..20 {
-        let slow = json!({"seconds": 0.2});
-        let call = client.call::<String>((), "slow", &slow);
-        assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err());
+        tokio::select! {
+            ended = client.call::<()>((), "hold", &()) => panic!("{ended:?}, though it is held"),
+            _ = begun.recv() => {}
+        }
     }
     assert_eq!(transport.stats().calls_outstanding, 0);
+    drop(release);
     server.wait().await.unwrap();
     eventually(|| transport.stats().replies_late == 20);
 }

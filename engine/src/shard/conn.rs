@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use amq_protocol::protocol::AMQPClass;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Mutex, Notify, oneshot};
 
 use super::operation::ConsumeRequest;
 use super::places::Token;
@@ -57,6 +57,8 @@ pub(super) struct Conn {
     /// Not to be made again.
     pub(super) stopping: Cell<bool>,
     pub(super) frame_max: Cell<u32>,
+    /// The number of the channel that repairs declare on, one at a time; drawn by the first.
+    pub(super) aside: Mutex<Option<u16>>,
     /// Something that tasks of this shard wait for has changed.
     pub(super) changed: Notify,
     /// Acknowledgements are kept back for company.
@@ -92,6 +94,7 @@ impl Conn {
             leaving: Cell::new(false),
             stopping: Cell::new(false),
             frame_max: Cell::new(0),
+            aside: Mutex::default(),
             changed: Notify::new(),
             kept_back: Notify::new(),
         })

@@ -55,6 +55,14 @@ impl Operation {
             Self::OpenChannel(_) | Self::CloseChannel { .. } | Self::CloseConnection => None,
         }
     }
+
+    /// The consumer that ends by it: its channel and tag.
+    fn ending(&self) -> Option<(u16, String)> {
+        match self {
+            Self::Cancel { channel, consumer_tag } => Some((*channel, consumer_tag.clone())),
+            _ => None,
+        }
+    }
 }
 
 /// `basic.consume`, without what the connection fills in.
@@ -129,6 +137,11 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
         return;
     }
     let undo = Undo::of(&operation);
+    let ending = operation.ending();
+    if let Some((channel, consumer_tag)) = &ending {
+        // At once, so that a connection that comes back does not bring it back.
+        leave_consumer(&conn, *channel, consumer_tag);
+    }
     let work = async {
         conn.opened().await?;
         if let Some(channel) = operation.channel() {
@@ -139,6 +152,10 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
     let answer = reactor::within(timeout, work).await;
     let answer = answer.unwrap_or_else(|| Err(Error::timed_out("the broker")));
     let failed = answer.is_err();
+    if let Some((channel, consumer_tag)) = ending {
+        // Also where the broker did not agree: what it still delivers goes back to the queue.
+        end_consumer(&conn, channel, &consumer_tag);
+    }
     let abandoned = reply.is_some_and(|reply| reply.send(answer).is_err());
     if (abandoned || failed)
         && let Some(operation) = undo.operation()
@@ -207,14 +224,9 @@ async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {
         Operation::Cancel { channel, consumer_tag } => {
             let cancel = basic::Cancel { consumer_tag: short(&consumer_tag), nowait: false };
             let method = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
-            // The answer comes behind deliveries that its full inbox must not hold up.
-            conn.with_consumer(channel, &consumer_tag, |consumer| consumer.leaving = true);
-            conn.shared.read_bell.ring();
+            leave_consumer(conn, channel, &consumer_tag);
             let cancelled = conn.request(channel, method).await;
-            if let Some(mut seat) = conn.remove_consumer(channel, &consumer_tag) {
-                seat.sink.ended(None);
-                conn.forget_unused(&seat.request.queue);
-            }
+            end_consumer(conn, channel, &consumer_tag);
             cancelled.map(|_| Answered::Done)
         }
         Operation::CloseChannel { channel } => {
@@ -224,24 +236,42 @@ async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {
     }
 }
 
+/// Nobody takes what it is still given. The answer to its end comes behind deliveries that its full
+/// inbox must not hold up.
+fn leave_consumer(conn: &Conn, channel: u16, tag: &str) {
+    conn.with_consumer(channel, tag, |consumer| consumer.leaving = true);
+    conn.shared.read_bell.ring();
+}
+
+/// Nobody listens any more, whatever the broker thinks.
+fn end_consumer(conn: &Conn, channel: u16, tag: &str) {
+    if let Some(mut seat) = conn.remove_consumer(channel, tag) {
+        seat.sink.ended(None);
+        conn.forget_unused(&seat.request.queue);
+    }
+}
+
 /// Nothing may follow `channel.close` on the wire (504), so the channel's seat goes before it.
 async fn close_channel(conn: &Rc<Conn>, channel: u16) -> Result<(), Error> {
     conn.with_channel(channel, |seat| seat.shared.outbox.refuse(Error::stopped()))?;
     let _ = reactor::within(conn.config.operation_timeout / 2, conn.flushed(channel)).await;
     conn.remove_channel(channel, &Error::stopped());
     conn.shared.read_bell.ring();
-    let close = channel::Close {
-        reply_code: 200,
-        reply_text: "closed on request".into(),
-        class_id: 0,
-        method_id: 0,
-    };
-    let close = AMQPClass::Channel(channel::AMQPMethod::Close(close));
-    match conn.request(channel, close).await {
+    match conn.request(channel, closing()).await {
         // The broker had closed it, or it was never open.
         Err(error) if error.kind() == ErrorKind::ChannelClosed => Ok(()),
         closed => closed.map(drop),
     }
+}
+
+/// `channel.close`, of one that is not needed any more.
+pub(super) fn closing() -> AMQPClass {
+    AMQPClass::Channel(channel::AMQPMethod::Close(channel::Close {
+        reply_code: 200,
+        reply_text: "closed on request".into(),
+        class_id: 0,
+        method_id: 0,
+    }))
 }
 
 /// Opens a channel on the wire with its options. Its outbox does not flow yet: after a reconnect,

@@ -1,22 +1,29 @@
 //! What the broker takes away without being asked is made again: a closed channel, a cancelled
 //! consumer.
 //!
-//! Invariant: never silently idle: a consumer that cannot be made again ends with a typed error.
+//! Queues are declared again on a channel of their own, because a refusal ends the channel it was
+//! asked on with all who consume there. Invariant: never silently idle: a consumer that cannot be
+//! made again ends with a typed error. An exclusive queue of ours that the broker still keeps for
+//! our last connection (405), whose end it has not noticed, is waited for as long as it takes.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::{AMQPClass, basic};
 
 use super::conn::{Conn, ConsumerSeat, Repair};
-use super::operation::open_channel;
+use super::operation::{closing, open_channel};
 use super::shared::ConnectionState;
+use crate::proto::short;
 use crate::{Error, reactor};
 
-/// Attempts for one consumer, with pauses that double from `PAUSE`: about 13 s in all, longer than
-/// RabbitMQ holds an exclusive queue for a connection whose end it has not noticed yet.
+/// Attempts for one consumer, with pauses that double from `PAUSE` to `PAUSE_MAX`: about 12 s in
+/// all.
 const ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// RESOURCE_LOCKED: exclusive to another connection.
+const LOCKED: u16 = 405;
 
 /// Starts the repairs the last batch asked for; while the connection is being made again, `redial`
 /// sees to them.
@@ -77,7 +84,8 @@ async fn consumer(conn: &Rc<Conn>, number: u16, tag: &str) {
 /// Tries for a while; the queue is declared again where this connection had declared it.
 async fn restart(conn: &Rc<Conn>, number: u16, tag: &str) {
     let mut last = Error::stopped();
-    for attempt in 0..ATTEMPTS {
+    let (mut attempts, mut pause) = (0, PAUSE);
+    while attempts < ATTEMPTS {
         if conn.is_down() || conn.stopping.get() {
             return;
         }
@@ -85,12 +93,24 @@ async fn restart(conn: &Rc<Conn>, number: u16, tag: &str) {
             Ok(()) => return,
             Err(error) => last = error,
         }
-        reactor::sleep(PAUSE * (1 << attempt)).await;
+        if last.reply_code() == Some(LOCKED) && is_own(conn, number, tag) {
+            tracing::info!(channel = number, consumer_tag = tag, error = %last, "still waiting");
+        } else {
+            attempts += 1;
+        }
+        reactor::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
     }
     if let Some(mut seat) = conn.remove_consumer(number, tag).filter(|_| !conn.is_down()) {
         tracing::error!(channel = number, consumer_tag = tag, error = %last, "a consumer is lost");
         seat.sink.ended(Some(last));
     }
+}
+
+/// Whether this connection had declared the consumer's queue.
+fn is_own(conn: &Conn, number: u16, tag: &str) -> bool {
+    let declares = |seat: &mut ConsumerSeat| conn.topology.borrow().declares(&seat.request.queue);
+    conn.with_consumer(number, tag, declares) == Some(true)
 }
 
 async fn consume(conn: &Rc<Conn>, number: u16, tag: &str) -> Result<(), Error> {
@@ -104,8 +124,17 @@ async fn consume(conn: &Rc<Conn>, number: u16, tag: &str) -> Result<(), Error> {
     let Some(Some(request)) = request else { return Ok(()) };
     conn.flowing(number).await?;
     let intents = conn.topology.borrow().of_queue(&request.queue);
-    replay(conn, intents).await?;
-    conn.request(number, request.method()).await.map(drop)
+    replay_aside(conn, intents).await?;
+    if conn.with_consumer(number, tag, |consumer| consumer.leaving) != Some(false) {
+        return Ok(());
+    }
+    conn.request(number, request.method()).await?;
+    if conn.with_consumer(number, tag, |_| ()).is_none() {
+        // Its owner gave up waiting for the end of it.
+        let cancel = basic::Cancel { consumer_tag: short(tag), nowait: false };
+        conn.request(number, AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel))).await?;
+    }
+    Ok(())
 }
 
 /// Declares again, in order. The first failure ends it.
@@ -115,4 +144,24 @@ pub(super) async fn replay(conn: &Rc<Conn>, intents: Vec<(u16, AMQPClass)>) -> R
         conn.request(channel, method).await?;
     }
     Ok(())
+}
+
+/// Declares again on a channel that nobody else uses. Where the broker allows none, the channels of
+/// the declarations have to do.
+async fn replay_aside(conn: &Rc<Conn>, intents: Vec<(u16, AMQPClass)>) -> Result<(), Error> {
+    if intents.is_empty() {
+        return Ok(());
+    }
+    let mut aside = conn.aside.lock().await;
+    *aside = aside.or_else(|| conn.shared.next_channel(conn.config.channel_max));
+    let opened = match *aside {
+        Some(number) => conn.open_channel(number).await.ok().map(|_| number),
+        None => None,
+    };
+    let Some(number) = opened else { return replay(conn, intents).await };
+    for (_, method) in intents {
+        // A refusal has closed it.
+        conn.request(number, method).await?;
+    }
+    conn.request(number, closing()).await.map(drop)
 }

@@ -236,7 +236,9 @@ impl DeliverySink for Resumed {
         let _ = self.0.send("resuming");
     }
 
-    fn ended(&mut self, _error: Option<leveret_engine::Error>) {}
+    fn ended(&mut self, _error: Option<leveret_engine::Error>) {
+        let _ = self.0.send("ended");
+    }
 }
 
 #[test]
@@ -259,6 +261,39 @@ fn a_sink_is_asked_before_its_consumer_begins_again() {
     heard(&events, "resuming");
     until_delivered(&channel, &events);
     drop(handle);
+}
+
+#[test]
+fn a_consumer_cancelled_while_the_broker_is_away_does_not_come_back() {
+    let peer = loopback();
+    let port = peer.addr().port();
+    let mut config = config_of(&peer);
+    config.operation_timeout = Duration::from_secs(2);
+    let connection = engine().connect_blocking(config).unwrap();
+    let channel = channel(&connection);
+    declare(&channel, "q", |queue| queue.durable = true);
+    let (sender, left) = std::sync::mpsc::channel();
+    let sink = Box::new(Resumed(sender));
+    let handle = block_on(channel.consume_with(Consume::from_queue("q"), sink)).unwrap();
+    declare(&channel, "stays", |queue| queue.durable = true);
+    let (sender, stays) = std::sync::mpsc::channel();
+    let sink = Box::new(Resumed(sender));
+    block_on(channel.consume_with(Consume::from_queue("stays"), sink)).unwrap();
+    peer.stop();
+    until("it is lost", || connection.state() == ConnectionState::Connecting);
+    assert_eq!(block_on(handle.cancel()).unwrap_err().kind(), ErrorKind::TimedOut);
+    heard(&left, "ended");
+    let peer = Loopback::start(LoopbackConfig { port, ..LoopbackConfig::default() }).unwrap();
+    // Consumers are made again in their order.
+    heard(&stays, "resuming");
+    assert!(left.try_recv().is_err(), "nobody is asked, and nobody consumes");
+    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
+    assert!(matches!(
+        publisher.publish_blocking(&b"kept"[..], WAIT).unwrap().wait(),
+        Outcome::Confirmed
+    ));
+    assert_eq!(peer.queue_len("/", "q"), Some(1));
+    block_on(handle.cancel()).expect("there is nothing left to cancel");
 }
 
 /// Waits for this event, past others.
@@ -488,6 +523,38 @@ fn a_consumer_that_cannot_come_back_ends_with_the_reason() {
     assert!(consumer.next_within(WAIT).unwrap().is_none());
     queue(&consuming, "another");
     assert_eq!(connection.reconnects(), 0);
+}
+
+/// As after the end of a connection that the broker has not noticed yet.
+#[test]
+fn an_exclusive_queue_is_waited_for_beside_others() {
+    if quick("an exclusive queue that stays locked") {
+        return;
+    }
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    declare(&channel, "q", |queue| queue.exclusive = true);
+    let (sender, events) = std::sync::mpsc::channel();
+    let sink = Box::new(Resumed(sender));
+    let locked = block_on(channel.consume_with(Consume::from_queue("q"), sink)).unwrap();
+    declare(&channel, "other", |queue| queue.durable = true);
+    let mut other = block_on(channel.consume(Consume::from_queue("other"))).unwrap();
+    peer.refuse_declare("q", 405, "RESOURCE_LOCKED - of another connection");
+    peer.drop_connections();
+    lost(&connection, 1);
+    assert!(matches!(publish(&channel, "other", "held").wait(), Outcome::Confirmed));
+    let held = other.next_within(WAIT).unwrap().expect("a delivery");
+    // More than are made for a queue that is missing.
+    for _ in 0..10 {
+        heard(&events, "resuming");
+    }
+    held.ack();
+    assert!(matches!(publish(&channel, "other", "next").wait(), Outcome::Confirmed));
+    assert_eq!(next(&mut other), "next", "nothing was taken back, so nothing came again");
+    peer.script(|script| script.refused_declares.clear());
+    until_delivered(&channel, &events);
+    drop(locked);
 }
 
 #[test]

@@ -138,6 +138,24 @@ fn the_engine_s_options_reach_the_engine() {
 }
 
 #[test]
+fn locks_are_where_oslo_concurrency_has_them() {
+    let config = ini("[DEFAULT]\nstate_path = /var/lib/nova\n[oslo_concurrency]\n\
+         disable_process_locking = false\nlock_path = $state_path/tmp\n");
+    let names = config.driver_config().unwrap().stable_names;
+    assert_eq!(names.lock_path.as_deref(), Some(std::path::Path::new("/var/lib/nova/tmp")));
+    assert!(config.warnings().unwrap().is_empty());
+    let ignored = config.ignored().unwrap();
+    assert!(ignored.iter().any(|one| one.option == "disable_process_locking"), "{ignored:?}");
+    let older = ini("[oslo_messaging_rabbit]\nlock_path = /l\n");
+    assert!(older.driver_config().unwrap().stable_names.lock_path.is_some());
+    assert_eq!(
+        older.warnings().unwrap(),
+        ["(text):2: lock_path in [oslo_messaging_rabbit] is called lock_path in \
+          [oslo_concurrency] now"]
+    );
+}
+
+#[test]
 fn what_cannot_be_obeyed_names_its_place_and_what_is_accepted() {
     for (text, expected) in [
         (
@@ -168,6 +186,13 @@ fn what_cannot_be_obeyed_names_its_place_and_what_is_accepted() {
         let error = ini(text).driver_config().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOptions, "{error}");
         assert!(error.to_string().contains(expected), "{error}");
+    }
+    for url in ["rabbit://me:hunter$hunter2@h/", "me:hunter$hunter2@h"] {
+        let error =
+            ini(&format!("[DEFAULT]\ntransport_url = {url}\n")).driver_config().unwrap_err();
+        let expected = "(text):2: option transport_url in [DEFAULT] asks by a `$` for what is set";
+        assert!(error.to_string().starts_with(expected), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter"), "{error:?}");
     }
     let error = ini("[oslo_messaging_rabbit]\nrabbit_use_ssl = 1\n").driver_config().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);

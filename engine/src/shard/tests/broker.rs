@@ -293,6 +293,10 @@ impl Session {
                 }
                 AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {}))
             }
+            AMQPClass::Channel(channel::AMQPMethod::Close(_)) => {
+                self.channels.remove(&channel);
+                AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {}))
+            }
             AMQPClass::Confirm(confirm::AMQPMethod::Select(_)) => {
                 self.confirms.insert(channel, (0, 0));
                 AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(confirm::SelectOk {}))

@@ -1,0 +1,58 @@
+//! Opening what a message needs, within the deadline of whoever sends it.
+//!
+//! Connections, exchanges and queues are opened by the first who needs them. What fails because the
+//! broker is away is tried again, as often as there is time; a refusal is final. Invariant: nobody
+//! waits longer than until the deadline.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind};
+use crate::timer::{self, Timer};
+
+/// Between two attempts, at first; it doubles.
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// What `open` opens, tried until `deadline`.
+pub(crate) async fn opened<T, F: Future<Output = Result<T, Error>>>(
+    timer: &Timer,
+    deadline: Instant,
+    open: impl Fn() -> F,
+) -> Result<T, Error> {
+    let mut last = None;
+    let trying = async {
+        let mut pause = PAUSE;
+        loop {
+            match open().await {
+                Err(error) if is_transient(&error) => {
+                    tracing::debug!(%error, "opening is tried again");
+                    last = Some(error);
+                    timer.pause(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                settled => return settled,
+            }
+        }
+    };
+    match timer.within(timer::until(deadline), trying).await {
+        Some(settled) => settled,
+        None => Err(too_late(last)),
+    }
+}
+
+fn is_transient(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<leveret_engine::Error>());
+    cause.is_some_and(leveret_engine::Error::is_transient)
+}
+
+fn too_late(last: Option<Error>) -> Error {
+    let text = "the broker did not open what the message needs before the deadline";
+    match last {
+        Some(last) => {
+            Error::new(ErrorKind::MessagingTimeout, format!("{text}: {last}")).with_cause(last)
+        }
+        None => Error::new(ErrorKind::MessagingTimeout, text),
+    }
+}
