@@ -1,13 +1,14 @@
-//! A private RabbitMQ node as tests see it.
+//! A private RabbitMQ node, or a cluster of them, as tests see it.
 //!
 //! Invariant: a broker that was returned once answers AMQP until a test kills or freezes it,
 //! and is gone, with its folder, when dropped or when the test process ends. Not here: how a
 //! node is configured and started (`node`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -16,6 +17,8 @@ use crate::watchdog::Watchdog;
 
 /// Somebody may take a port between our draw and the node's start; three times is no accident.
 const ATTEMPTS: usize = 3;
+/// Nodes that are up know each other soon.
+const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a queue holds, as [`Broker::queues`] lists it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,31 +50,65 @@ impl Broker {
     /// # Panics
     /// When RabbitMQ is not installed (saying how to get it) or does not come up.
     pub fn start() -> Self {
+        Self::cluster(1).pop().expect("a cluster of one is one")
+    }
+
+    /// Starts a cluster of as many nodes and returns when each sees all others.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn cluster(nodes: usize) -> Vec<Self> {
         let scripts = node::scripts();
         let mut reason = String::new();
         for _ in 0..ATTEMPTS {
-            let folder = tempfile::Builder::new()
-                .prefix("leveret-broker-")
-                .tempdir()
-                .expect("the temporary folder is writable")
-                .keep();
-            let watchdog = Watchdog::start(&folder).expect("/bin/sh can be run");
-            let node = Node::create(folder.clone(), scripts.clone())
-                .expect("the temporary folder is writable");
-            match node.start() {
-                Ok(server) => {
-                    return Self {
-                        node,
-                        server: Mutex::new(Some(server)),
-                        vhosts: AtomicU32::new(0),
-                        folder,
-                        watchdog: Some(watchdog),
-                    };
-                }
+            let brokers = Self::create(nodes, &scripts);
+            let started: Vec<Result<(), String>> = std::thread::scope(|scope| {
+                let starts: Vec<_> =
+                    brokers.iter().map(|broker| scope.spawn(|| broker.bring_up(nodes))).collect();
+                starts.into_iter().map(|start| start.join().expect("no panic")).collect()
+            });
+            match started.into_iter().collect::<Result<(), String>>() {
+                Ok(()) => return brokers,
                 Err(error) => reason = error,
             }
         }
         panic!("RabbitMQ did not start: {reason}");
+    }
+
+    fn create(nodes: usize, scripts: &Path) -> Vec<Self> {
+        let folder = |_| {
+            let folder = tempfile::Builder::new().prefix("leveret-broker-").tempdir();
+            folder.expect("the temporary folder is writable").keep()
+        };
+        let folders: Vec<PathBuf> = (0..nodes).map(folder).collect();
+        let nodes = Node::create(&folders, scripts).expect("the temporary folder is writable");
+        let broker = |(node, folder): (Node, PathBuf)| Self {
+            node,
+            server: Mutex::default(),
+            vhosts: AtomicU32::new(0),
+            watchdog: Some(Watchdog::start(&folder).expect("/bin/sh can be run")),
+            folder,
+        };
+        nodes.into_iter().zip(folders).map(broker).collect()
+    }
+
+    fn bring_up(&self, nodes: usize) -> Result<(), String> {
+        *self.server() = Some(self.node.start()?);
+        let deadline = Instant::now() + WHOLE_WITHIN;
+        while self.nodes_running() < nodes {
+            if Instant::now() > deadline {
+                return Err(format!("no cluster of {nodes} within {WHOLE_WITHIN:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// How many nodes of its cluster this one sees running, itself included.
+    pub fn nodes_running(&self) -> usize {
+        self.number(
+            "length(try rabbit_nodes:list_running() catch _:_ -> rabbit_nodes:all_running() end).",
+        )
     }
 
     /// The node all tests of this process share, started when first asked for.
@@ -206,6 +243,11 @@ impl Broker {
     /// How many AMQP connections are open, in all virtual hosts.
     pub fn connections(&self) -> usize {
         self.number("length(rabbit_networking:connections()).")
+    }
+
+    /// How many AMQP connections this node of a cluster has.
+    pub fn connections_here(&self) -> usize {
+        self.number("length(rabbit_networking:local_connections()).")
     }
 
     /// How many AMQP connections a virtual host (its name, or a URL that ends with it) has.

@@ -1,8 +1,8 @@
 //! One RabbitMQ node as files and processes: configuration, start, signals.
 //!
 //! Everything a node reads or writes lies in its data folder; every port it opens is its own,
-//! epmd's included, so that nodes never meet. Invariant: after `start` returned `Ok`, AMQP and
-//! the control port both answer. Not here: what tests ask of a broker (`broker`), clean-up
+//! epmd's included, so that nodes never meet unless they are of one cluster. Invariant: after
+//! `start` returned `Ok`, AMQP and the control port both answer. Not here: what tests ask of a broker (`broker`), clean-up
 //! (`watchdog`).
 
 use std::fs;
@@ -31,6 +31,7 @@ pub(crate) struct Node {
     folder: PathBuf,
     scripts: PathBuf,
     name: String,
+    cookie: String,
     pub(crate) amqp_port: u16,
     distribution_port: u16,
     epmd_port: u16,
@@ -38,36 +39,58 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Writes the configuration of a new node into the empty `folder`.
-    pub(crate) fn create(folder: PathBuf, scripts: PathBuf) -> io::Result<Self> {
+    /// Writes the configuration of new nodes, one into each of the empty `folders`. Several are
+    /// one cluster, which forms when they start.
+    pub(crate) fn create(folders: &[PathBuf], scripts: &Path) -> io::Result<Vec<Self>> {
+        let mut nodes: Vec<Self> =
+            folders.iter().map(|folder| Self::draw(folder, scripts)).collect();
+        let first = nodes.first().map(|first| (first.cookie.clone(), first.epmd_port));
+        for (node, (cookie, epmd_port)) in nodes.iter_mut().zip(first.into_iter().cycle()) {
+            (node.cookie, node.epmd_port) = (cookie, epmd_port);
+        }
+        for node in &nodes {
+            node.configure(&nodes)?;
+        }
+        Ok(nodes)
+    }
+
+    fn draw(folder: &Path, scripts: &Path) -> Self {
         let [amqp_port, distribution_port, epmd_port, control_port] = crate::ports::draw();
-        let node = Self {
+        Self {
             name: format!("leveret{:08x}@localhost", crate::random() as u32),
+            cookie: format!("{:016x}", crate::random()),
             control: Control::new(control_port),
-            folder,
-            scripts,
+            folder: folder.to_owned(),
+            scripts: scripts.to_owned(),
             amqp_port,
             distribution_port,
             epmd_port,
-        };
-        let cookie = node.folder.join(".erlang.cookie");
-        fs::write(&cookie, format!("{:016x}", crate::random()))?;
+        }
+    }
+
+    fn configure(&self, cluster: &[Self]) -> io::Result<()> {
+        let cookie = self.folder.join(".erlang.cookie");
+        fs::write(&cookie, &self.cookie)?;
         fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
-        fs::write(
-            node.folder.join("rabbitmq.conf"),
-            format!(
-                "listeners.tcp.1 = 127.0.0.1:{amqp_port}\n\
-                 loopback_users = none\n\
-                 disk_free_limit.absolute = 50MB\n\
-                 log.console = false\n\
-                 log.file = rabbit.log\n\
-                 log.file.level = info\n"
-            ),
-        )?;
-        fs::write(node.folder.join("advanced.config"), "[].\n")?;
-        fs::write(node.folder.join("enabled_plugins"), "[].\n")?;
-        node.control.install(&node.folder.join("control.erl"))?;
-        Ok(node)
+        let mut config = format!(
+            "listeners.tcp.1 = 127.0.0.1:{}\n\
+             loopback_users = none\n\
+             disk_free_limit.absolute = 50MB\n\
+             log.console = false\n\
+             log.file = rabbit.log\n\
+             log.file.level = info\n",
+            self.amqp_port
+        );
+        if cluster.len() > 1 {
+            config += "cluster_formation.peer_discovery_backend = classic_config\n";
+            for (number, Self { name, .. }) in (1..).zip(cluster) {
+                config += &format!("cluster_formation.classic_config.nodes.{number} = {name}\n");
+            }
+        }
+        fs::write(self.folder.join("rabbitmq.conf"), config)?;
+        fs::write(self.folder.join("advanced.config"), "[].\n")?;
+        fs::write(self.folder.join("enabled_plugins"), "[].\n")?;
+        self.control.install(&self.folder.join("control.erl"))
     }
 
     /// Starts the node and waits until AMQP answers; an error holds the end of its logs.

@@ -1,11 +1,12 @@
 //! oslo.messaging's own functional tests, by their names, on every broker.
 //!
 //! Upstream's fixture is kept: groups of three servers on one topic whose endpoints add, subtract
-//! and append, a client that names the context it runs in. What upstream can only run against
-//! three brokers (failover) is in `recovery`; its metrics are in `metrics`.
+//! and append, a client that names the context it runs in. `faults` has upstream's failover tests,
+//! on a cluster.
 
 mod call;
 mod cast;
+mod faults;
 #[cfg(feature = "log-handler")]
 mod logger;
 mod notify;
