@@ -73,7 +73,7 @@ fn each_node_may_fail(options: &str) {
             tokio::task::block_in_place(|| {
                 dying.restart();
                 dying.stop_listening();
-                eventually(|| nodes.iter().all(|node| node.nodes_running() == nodes.len()));
+                nodes.iter().for_each(|node| node.await_whole(nodes.len()));
             });
         }
         assert!(server.stats().reconnects >= 3, "{:?}", server.stats());
