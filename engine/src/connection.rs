@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::shard::{ChannelShared, ConnectionShared, ConnectionState, Operation};
 use crate::{Channel, ChannelOptions, Engine, Error, ErrorKind};
@@ -53,6 +54,19 @@ impl Connection {
     #[must_use]
     pub fn reconnects(&self) -> u64 {
         self.shared.reconnects.load(Ordering::Relaxed)
+    }
+
+    /// How long the broker has blocked publishers on it, altogether, a block under way included.
+    #[must_use]
+    pub fn blocked_time(&self) -> Duration {
+        self.shared.blocked_time()
+    }
+
+    /// Publications whose outcome somebody waits for or wants to hear of. Those of an
+    /// [unwatched](crate::Publisher::unwatched) publisher do not count.
+    #[must_use]
+    pub fn confirms_outstanding(&self) -> usize {
+        self.shared.outcomes.outstanding()
     }
 
     /// Publications that were returned and that nobody waited for.

@@ -1,8 +1,8 @@
 //! What the handles of a connection and its shard share.
 
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -11,7 +11,7 @@ use super::doorbell::Doorbell;
 use super::operation::Operation;
 use super::outbox::Outbox;
 use super::ticket::Tickets;
-use crate::{ChannelOptions, Error, ErrorKind, Outcome};
+use crate::{ChannelOptions, Error, ErrorKind, Outcome, reactor};
 
 /// Requests a connection lets wait for its shard; more are refused.
 const REQUESTS_MAX: usize = 1024;
@@ -38,9 +38,17 @@ pub(crate) struct Request {
     pub(crate) reply: Option<oneshot::Sender<Result<super::operation::Answered, Error>>>,
 }
 
+/// The state of a connection, and how long it has been blocked.
+struct Standing {
+    state: ConnectionState,
+    blocked_since: Option<Instant>,
+    /// In blocks that are over.
+    blocked: Duration,
+}
+
 /// One connection, as its handles see it.
 pub(crate) struct ConnectionShared {
-    state: Mutex<ConnectionState>,
+    standing: Mutex<Standing>,
     /// `None` once the last handle is gone: the shard then sees the end of its requests.
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     pub(crate) outcomes: Arc<Tickets<Outcome>>,
@@ -62,7 +70,11 @@ impl ConnectionShared {
     ) -> (Arc<Self>, mpsc::Receiver<Request>) {
         let (requests, posted) = mpsc::channel(REQUESTS_MAX);
         let shared = Self {
-            state: Mutex::new(ConnectionState::Connecting),
+            standing: Mutex::new(Standing {
+                state: ConnectionState::Connecting,
+                blocked_since: None,
+                blocked: Duration::ZERO,
+            }),
             requests: Mutex::new(Some(requests)),
             outcomes: Tickets::new(clock),
             room: Tickets::new(clock),
@@ -78,11 +90,31 @@ impl ConnectionShared {
     }
 
     pub(crate) fn state(&self) -> ConnectionState {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.standing().state.clone()
     }
 
+    /// The state from now on.
     pub(crate) fn set_state(&self, state: ConnectionState) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        let mut standing = self.standing();
+        let is_blocked = matches!(state, ConnectionState::Blocked(_));
+        standing.state = state;
+        if is_blocked {
+            standing.blocked_since.get_or_insert_with(reactor::wall);
+        } else if let Some(since) = standing.blocked_since.take() {
+            standing.blocked += reactor::wall().saturating_duration_since(since);
+        }
+    }
+
+    /// How long publishers were blocked, a block under way included.
+    pub(crate) fn blocked_time(&self) -> Duration {
+        let standing = self.standing();
+        let now =
+            standing.blocked_since.map(|since| reactor::wall().saturating_duration_since(since));
+        standing.blocked + now.unwrap_or_default()
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Channel numbers are used once per connection; 65,535 of them outlast any sane program.
