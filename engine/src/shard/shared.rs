@@ -30,6 +30,20 @@ pub enum ConnectionState {
     Closed,
 }
 
+/// Where a connection stands, since when, and what happened to it last.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Standing {
+    /// Where it stands.
+    pub state: ConnectionState,
+    /// Since when. A block with another reason is the same block.
+    pub since: Instant,
+    /// The broker it is connected to, or was last: `host:port`. Empty before the first.
+    pub host: String,
+    /// Why it was lost last, or why the last attempt to connect failed; kept when it is open again.
+    pub last_error: Option<Error>,
+}
+
 /// Work for the shard, with the place its answer goes to.
 pub(crate) struct Request {
     pub(crate) operation: Operation,
@@ -38,9 +52,9 @@ pub(crate) struct Request {
     pub(crate) reply: Option<oneshot::Sender<Result<super::operation::Answered, Error>>>,
 }
 
-/// The state of a connection, and how long it has been blocked.
-struct Standing {
-    state: ConnectionState,
+/// Where a connection stands, and how long it has been blocked.
+struct Life {
+    standing: Standing,
     blocked_since: Option<Instant>,
     /// In blocks that are over.
     blocked: Duration,
@@ -48,7 +62,7 @@ struct Standing {
 
 /// One connection, as its handles see it.
 pub(crate) struct ConnectionShared {
-    standing: Mutex<Standing>,
+    life: Mutex<Life>,
     /// `None` once the last handle is gone: the shard then sees the end of its requests.
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     pub(crate) outcomes: Arc<Tickets<Outcome>>,
@@ -59,6 +73,8 @@ pub(crate) struct ConnectionShared {
     pub(crate) operation_timeout: Duration,
     next_channel: AtomicU16,
     pub(crate) reconnects: AtomicU64,
+    /// Publications of lost connections that were put back to leave again.
+    pub(crate) resends: AtomicU64,
     /// Publications refused or lost that nobody waited for.
     pub(crate) unwatched_failures: AtomicU64,
 }
@@ -70,8 +86,13 @@ impl ConnectionShared {
     ) -> (Arc<Self>, mpsc::Receiver<Request>) {
         let (requests, posted) = mpsc::channel(REQUESTS_MAX);
         let shared = Self {
-            standing: Mutex::new(Standing {
-                state: ConnectionState::Connecting,
+            life: Mutex::new(Life {
+                standing: Standing {
+                    state: ConnectionState::Connecting,
+                    since: reactor::wall(),
+                    host: String::new(),
+                    last_error: None,
+                },
                 blocked_since: None,
                 blocked: Duration::ZERO,
             }),
@@ -84,37 +105,55 @@ impl ConnectionShared {
             operation_timeout: config.operation_timeout,
             next_channel: AtomicU16::new(1),
             reconnects: AtomicU64::new(0),
+            resends: AtomicU64::new(0),
             unwatched_failures: AtomicU64::new(0),
         };
         (Arc::new(shared), posted)
     }
 
     pub(crate) fn state(&self) -> ConnectionState {
-        self.standing().state.clone()
+        self.life().standing.state.clone()
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        self.life().standing.clone()
+    }
+
+    /// It is open, at this broker.
+    pub(crate) fn reached(&self, host: &str) {
+        self.life().standing.host = host.to_owned();
+    }
+
+    /// It was lost, or could not be made.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.life().standing.last_error = Some(error.clone());
     }
 
     /// The state from now on.
     pub(crate) fn set_state(&self, state: ConnectionState) {
-        let mut standing = self.standing();
+        let mut life = self.life();
         let is_blocked = matches!(state, ConnectionState::Blocked(_));
-        standing.state = state;
+        let now = reactor::wall();
+        if std::mem::discriminant(&life.standing.state) != std::mem::discriminant(&state) {
+            life.standing.since = now;
+        }
+        life.standing.state = state;
         if is_blocked {
-            standing.blocked_since.get_or_insert_with(reactor::wall);
-        } else if let Some(since) = standing.blocked_since.take() {
-            standing.blocked += reactor::wall().saturating_duration_since(since);
+            life.blocked_since.get_or_insert(now);
+        } else if let Some(since) = life.blocked_since.take() {
+            life.blocked += now.saturating_duration_since(since);
         }
     }
 
     /// How long publishers were blocked, a block under way included.
     pub(crate) fn blocked_time(&self) -> Duration {
-        let standing = self.standing();
-        let now =
-            standing.blocked_since.map(|since| reactor::wall().saturating_duration_since(since));
-        standing.blocked + now.unwrap_or_default()
+        let life = self.life();
+        let now = life.blocked_since.map(|since| reactor::wall().saturating_duration_since(since));
+        life.blocked + now.unwrap_or_default()
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Channel numbers are used once per connection; 65,535 of them outlast any sane program.

@@ -183,6 +183,10 @@ fn retained_ones_are_sent_again_and_others_are_maybe_sent() {
     let twice = ["0", "2", "4", "6", "8", "newer"];
     assert_eq!(seen[..10], (0..10).map(|i| i.to_string()).collect::<Vec<_>>());
     assert_eq!(seen[10..], twice, "sent again in order, and before newer ones");
+    assert_eq!(connection.resends(), 5);
+    let standing = connection.standing();
+    assert_eq!(standing.host, peer.addr().to_string());
+    assert_eq!(standing.last_error.unwrap().kind(), ErrorKind::ConnectionClosed);
 }
 
 #[test]
