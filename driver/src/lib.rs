@@ -107,6 +107,7 @@ mod ids;
 mod json;
 mod message;
 mod notify;
+mod observe;
 mod retry;
 mod rpc;
 mod serializer;
@@ -124,6 +125,7 @@ pub use context::Context;
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;
 pub use leveret_engine as engine;
+pub use leveret_engine::ConnectionState;
 #[cfg(feature = "macros")]
 pub use leveret_macros::endpoint;
 pub use message::Failure;
@@ -137,6 +139,12 @@ pub use notify::listener::{ListenerStats, NotificationListener, NotificationList
 pub use notify::notification::Notification;
 pub use notify::notifier::{Notifier, NotifierBuilder};
 pub use notify::routing::Routing as NotificationRouting;
+pub use observe::health::{ConnectionHealth, ListeningHealth, ReplyPath, TransportHealth};
+pub use observe::histogram::LatencyHistogram;
+pub use observe::metrics::{
+    CallMetrics, CastMetrics, ConnectionMetrics, IntakeMetrics, NotificationMetrics,
+    TransportMetrics,
+};
 pub use retry::Retry;
 pub use rpc::access::{AccessPolicy, Allows};
 pub use rpc::client::RpcClient;

@@ -4,7 +4,6 @@
 //! Endpoints are asked in their order, until one wants the notification requeued or fails. A batch
 //! is served by priority. Invariant: every delivery is settled once, whatever the endpoints do.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use leveret_engine::{Delivery, DeliverySink, Disposition};
@@ -19,6 +18,7 @@ use crate::dedup::Dedup;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::Executor;
 use crate::executor::runner::{Runner, Serve};
+use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::timer::Timer;
 
@@ -37,16 +37,7 @@ pub(super) struct Intake {
     handled: Dedup,
     runner: Runner<Self>,
     gather: OnceLock<Arc<Gather<Delivery>>>,
-    counts: Counts,
-}
-
-#[derive(Default)]
-struct Counts {
-    handled: AtomicU64,
-    requeued: AtomicU64,
-    dropped: AtomicU64,
-    duplicates: AtomicU64,
-    undecodable: AtomicU64,
+    tally: Tally,
 }
 
 /// A notification on its way through the endpoints.
@@ -64,6 +55,7 @@ impl NotificationSink {
 
 impl DeliverySink for NotificationSink {
     fn deliver(&mut self, delivery: Delivery) -> Disposition {
+        self.intake.tally.took_in(1, delivery.body().len());
         match self.intake.gather.get() {
             Some(gather) => gather.push(delivery),
             None => self.batch.push(vec![delivery]),
@@ -106,8 +98,8 @@ impl Intake {
         endpoints: Vec<NotificationEndpoint>,
         serializer: Option<Arc<dyn Serializer>>,
         (allow_requeue, attempts_max): (bool, u32),
-        executor: Executor,
-        threads: usize,
+        (executor, threads): (Executor, usize),
+        tally: Tally,
     ) -> Arc<Self> {
         Arc::new_cyclic(|intake| Self {
             endpoints,
@@ -117,7 +109,7 @@ impl Intake {
             handled: Dedup::new(),
             runner: Runner::new(executor, threads, intake.clone()),
             gather: OnceLock::new(),
-            counts: Counts::default(),
+            tally,
         })
     }
 
@@ -142,36 +134,37 @@ impl Intake {
     }
 
     pub(super) fn stats(&self) -> ListenerStats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counts = self.tally.own();
         ListenerStats {
-            handled: read(&self.counts.handled),
-            requeued: read(&self.counts.requeued),
-            dropped: read(&self.counts.dropped),
-            duplicates: read(&self.counts.duplicates),
-            undecodable: read(&self.counts.undecodable),
+            handled: counts.done,
+            requeued: counts.returned,
+            dropped: counts.dropped,
+            duplicates: counts.duplicates,
+            undecodable: counts.undecodable,
             reconnects: 0,
         }
     }
 
     /// Decodes a delivery; what needs no endpoint is settled here.
     fn open(&self, delivery: Delivery) -> Option<Letter> {
+        self.tally.took_up(delivery.body().len());
         let received = match decode(&delivery) {
             Ok(Some(received)) => received,
             Ok(None) => {
                 tracing::warn!("a notification of no known priority is dropped");
-                count(&self.counts.undecodable);
+                self.tally.count(|taken| &taken.undecodable);
                 delivery.ack();
                 return None;
             }
             Err(error) => {
                 tracing::warn!(%error, "a message is no notification and is dropped");
-                count(&self.counts.undecodable);
+                self.tally.count(|taken| &taken.undecodable);
                 delivery.reject(false);
                 return None;
             }
         };
         if received.unique_id.as_deref().is_some_and(|id| self.handled.knows(id)) {
-            count(&self.counts.duplicates);
+            self.tally.count(|taken| &taken.duplicates);
             tracing::info!(unique_id = ?received.unique_id, "a repeated notification is dropped");
             delivery.ack();
             return None;
@@ -220,17 +213,16 @@ impl Intake {
             }
         };
         if again {
-            count(&self.counts.requeued);
+            self.tally.count(|taken| &taken.returned);
             delivery.reject(true);
         } else if self.allow_requeue && matches!(verdict, Verdict::Failed(_)) {
             // Not acknowledged but rejected: a dead letter exchange, if there is one, gets it.
-            count(&self.counts.dropped);
+            self.tally.count(|taken| &taken.dropped);
             delivery.reject(false);
         } else {
-            count(if verdict == Verdict::Handled {
-                &self.counts.handled
-            } else {
-                &self.counts.dropped
+            self.tally.count(match verdict {
+                Verdict::Handled => |taken| &taken.done,
+                _ => |taken| &taken.dropped,
             });
             if let Some(id) = &received.unique_id {
                 self.handled.is_first(id);
@@ -238,10 +230,6 @@ impl Intake {
             delivery.ack();
         }
     }
-}
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 fn decode(delivery: &Delivery) -> Result<Option<Received>, DecodeError> {

@@ -15,6 +15,8 @@ use crate::broker::{self, Listening};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::message::priority::Priority;
+use crate::observe::health::ListeningHealth;
+use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::target::entity::Subscription;
@@ -163,6 +165,12 @@ impl NotificationListener {
         block_on(self.wait())
     }
 
+    /// Whether it still hears: cheap, and nothing is sent.
+    pub fn health(&self) -> ListeningHealth {
+        let is_stopped = *self.is_stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        ListeningHealth { connection: self.listening.health("listener"), is_stopped }
+    }
+
     /// What it has done so far.
     pub fn stats(&self) -> ListenerStats {
         ListenerStats { reconnects: self.listening.reconnects(), ..self.intake.stats() }
@@ -262,7 +270,8 @@ impl NotificationListenerBuilder {
         } = self;
         let threads = transport.config().executor_threads;
         let again = (allow_requeue, attempts_max);
-        let intake = Intake::new(endpoints, serializer, again, executor, threads);
+        let tally = Tally::new(&transport.counters().heard);
+        let intake = Intake::new(endpoints, serializer, again, (executor, threads), tally);
         if let Some(batching) = batching {
             intake.gather(batching, transport.timer());
         }

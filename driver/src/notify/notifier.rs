@@ -237,6 +237,18 @@ impl Notifier {
         })
     }
 
+    /// Publishes, and again as often as is allowed.
+    async fn publish(&self, road: &Road, body: &Body, deadline: Instant) -> Result<(), Error> {
+        let mut attempts = Attempts::first(self.options.retry);
+        loop {
+            match road.publish_confirmed(timer::until(deadline), body).await {
+                Ok(()) => return Ok(()),
+                Err(error) => attempts.again(error)?,
+            }
+            self.transport.counters().retry();
+        }
+    }
+
     async fn send<P: Serialize + Sync + ?Sized>(
         &self,
         draft: &Draft<'_, P>,
@@ -261,9 +273,10 @@ impl Notifier {
                 Body::render(|out| kombu::encode_notification(out, &notification, is_enveloped))
                     .map_err(unwritable)?;
             let sent = match self.road(topic, roads, draft.priority).await {
-                Ok(road) => publish(road, &body, deadline, options.retry).await,
+                Ok(road) => self.publish(road, &body, deadline).await,
                 Err(error) => Err(error.unsent()),
             };
+            self.transport.counters().notification(&sent);
             result = result.and(sent);
         }
         result
@@ -307,17 +320,6 @@ impl Notifier {
             _ => {}
         }
         Ok(())
-    }
-}
-
-/// Publishes, and again as often as is allowed.
-async fn publish(road: &Road, body: &Body, deadline: Instant, retry: Retry) -> Result<(), Error> {
-    let mut attempts = Attempts::first(retry);
-    loop {
-        match road.publish_confirmed(timer::until(deadline), body).await {
-            Ok(()) => return Ok(()),
-            Err(error) => attempts.again(error)?,
-        }
     }
 }
 

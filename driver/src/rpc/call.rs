@@ -4,6 +4,8 @@
 //! confirm. The confirm itself wakes nobody; a refusal ends the call at once. The reply is decoded
 //! here, on the caller's own thread.
 
+use std::time::Instant;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -41,13 +43,26 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
-        let deadline = timer::deadline_in(self.timeout());
+        let begun = timer::now();
+        let underway = self.transport.counters().call(begun);
+        let deadline = timer::deadline_from(begun, self.timeout());
+        let result = self.call_until(deadline, context.as_ref(), method, args).await;
+        underway.ended(&result);
+        result
+    }
+
+    async fn call_until<R: DeserializeOwned>(
+        &self,
+        deadline: Instant,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<R, Error> {
         let road = self.call_road().await.map_err(Error::unsent)?;
         let reply_queue = self.transport.reply_queue().await.map_err(Error::unsent)?;
         let mut pending = self.transport.book().open(deadline, self.options.monitor);
         let msg_id = pending.msg_id();
         let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
-        let context = context.as_ref();
         let body = self.render(context, method, args, Some(call))?;
         road.publish_unwatched(timer::until(deadline), &body, pending.place()).await?;
         let mut attempts = Attempts::first(self.options.retry);
@@ -65,6 +80,7 @@ impl RpcClient {
                 },
                 Ok(Arrived::Refused(outcome)) => {
                     attempts.again(broker::refused(outcome))?;
+                    self.transport.counters().retry();
                     pending.reopen();
                     let body = body.as_ref().expect("kept, as it may be repeated");
                     let (timeout, place) = (timer::until(deadline), pending.place());

@@ -27,15 +27,27 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
+        let result = self.cast_confirmed(context.as_ref(), method, args).await;
+        self.transport.counters().cast(&result);
+        result
+    }
+
+    async fn cast_confirmed(
+        &self,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
         let road = self.cast_road().await.map_err(Error::unsent)?;
-        let body = self.render(context.as_ref(), method, args, None)?;
+        let body = self.render(context, method, args, None)?;
         let mut attempts = Attempts::first(self.options.retry);
         loop {
             match road.publish_confirmed(timer::until(deadline), &body).await {
                 Ok(()) => return Ok(()),
                 Err(error) => attempts.again(error)?,
             }
+            self.transport.counters().retry();
         }
     }
 
@@ -68,8 +80,19 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
+        let result = self.cast_into_outbox(context.as_ref(), method, args).await;
+        self.transport.counters().cast_buffered(&result);
+        result
+    }
+
+    async fn cast_into_outbox(
+        &self,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
         let road = self.cast_road().await.map_err(Error::unsent)?;
-        let body = self.render(context.as_ref(), method, args, None)?;
+        let body = self.render(context, method, args, None)?;
         road.publish_unwatched(self.timeout(), &body, 0).await
     }
 

@@ -18,6 +18,8 @@ use super::serving::{RequestSink, Serving};
 use crate::broker::{self, Listening};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
+use crate::observe::health::ListeningHealth;
+use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::target::entity::Subscription;
@@ -219,6 +221,12 @@ impl RpcServer {
         })
     }
 
+    /// Whether it still serves: cheap, and nothing is sent.
+    pub fn health(&self) -> ListeningHealth {
+        let is_stopped = self.stopped.initialized();
+        ListeningHealth { connection: self.listening.health("server"), is_stopped }
+    }
+
     /// What it has done so far.
     pub fn stats(&self) -> ServerStats {
         ServerStats { reconnects: self.listening.reconnects(), ..self.serving.stats() }
@@ -292,6 +300,7 @@ impl RpcServerBuilder {
             Arc::clone(transport.timer()),
             executor,
             transport.config().executor_threads,
+            Tally::new(&transport.counters().served),
         );
         let prefetch = match transport.config().prefetch {
             0 => PREFETCH,

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use leveret_engine::{Body, Delivery, DeliverySink, Disposition};
 use serde_json::value::RawValue;
@@ -29,6 +29,8 @@ use crate::executor::Executor;
 use crate::executor::runner::{Runner, Serve};
 use crate::ids::Hex32;
 use crate::message::{Failure, IncomingRequest, NO_SUCH_METHOD};
+use crate::observe::metrics::IntakeMetrics;
+use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::timer::Timer;
 use crate::transport::answering::{Answering, CallRef};
@@ -65,6 +67,8 @@ impl DeliverySink for RequestSink {
 
     fn flush(&mut self) {
         if !self.batch.is_empty() {
+            let bytes = self.batch.iter().map(|incoming| incoming.delivery.body().len()).sum();
+            self.serving.tally.took_in(self.batch.len(), bytes);
             self.serving.runner.take(&self.serving, &mut self.batch);
         }
     }
@@ -110,10 +114,7 @@ pub(super) struct Serving {
     runner: Runner<Self>,
     /// What was not begun goes back to its queue.
     is_returning: AtomicBool,
-    dispatched: AtomicU64,
-    duplicates: AtomicU64,
-    undecodable: AtomicU64,
-    returned: AtomicU64,
+    tally: Tally,
 }
 
 /// A request whose method was chosen, and has run if it is a plain one.
@@ -180,6 +181,7 @@ impl Serving {
         timer: Arc<Timer>,
         executor: Executor,
         threads: usize,
+        tally: Tally,
     ) -> Arc<Self> {
         Arc::new_cyclic(|serving| Self {
             dispatcher,
@@ -189,10 +191,7 @@ impl Serving {
             timer,
             runner: Runner::new(executor, threads, serving.clone()),
             is_returning: AtomicBool::new(false),
-            dispatched: AtomicU64::new(0),
-            duplicates: AtomicU64::new(0),
-            undecodable: AtomicU64::new(0),
-            returned: AtomicU64::new(0),
+            tally,
         })
     }
 
@@ -200,13 +199,14 @@ impl Serving {
     pub(super) fn give_back(&self) {
         self.is_returning.store(true, Ordering::Release);
         for incoming in self.runner.withdraw(|incoming| !incoming.is_acknowledged) {
+            self.tally.took_up(incoming.delivery.body().len());
             self.return_one(&incoming);
         }
     }
 
     fn return_one(&self, incoming: &Incoming) {
         incoming.delivery.reject(true);
-        self.returned.fetch_add(1, Ordering::Relaxed);
+        self.tally.count(|taken| &taken.returned);
     }
 
     /// Waits until every request taken is answered.
@@ -215,19 +215,15 @@ impl Serving {
     }
 
     pub(super) fn stats(&self) -> ServerStats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        ServerStats {
-            dispatched: read(&self.dispatched),
-            duplicates: read(&self.duplicates),
-            undecodable: read(&self.undecodable),
-            returned: read(&self.returned),
-            reconnects: 0,
-        }
+        let IntakeMetrics { done: dispatched, duplicates, undecodable, returned, .. } =
+            self.tally.own();
+        ServerStats { dispatched, duplicates, undecodable, returned, reconnects: 0 }
     }
 
     /// Decodes, acknowledges, looks for repeats, chooses the method and begins it.
     fn begin(&self, incoming: &Incoming) -> Option<Begun<'_>> {
         let Incoming { delivery, is_acknowledged } = incoming;
+        self.tally.took_up(delivery.body().len());
         if !is_acknowledged && self.is_returning.load(Ordering::Acquire) {
             self.return_one(incoming);
             return None;
@@ -242,7 +238,7 @@ impl Serving {
                     if !is_acknowledged {
                         delivery.reject(false);
                     }
-                    self.undecodable.fetch_add(1, Ordering::Relaxed);
+                    self.tally.count(|taken| &taken.undecodable);
                     tracing::warn!(%error, "a message is no request and is dropped");
                     return None;
                 }
@@ -251,7 +247,7 @@ impl Serving {
                 delivery.ack();
             }
             if request.unique_id.as_deref().is_some_and(|id| !self.dedup.is_first(id)) {
-                self.duplicates.fetch_add(1, Ordering::Relaxed);
+                self.tally.count(|taken| &taken.duplicates);
                 tracing::info!(unique_id = ?request.unique_id, "a repeated request is dropped");
                 return None;
             }
@@ -260,7 +256,7 @@ impl Serving {
     }
 
     fn run(&self, mut request: IncomingRequest<'_>) -> Begun<'_> {
-        self.dispatched.fetch_add(1, Ordering::Relaxed);
+        self.tally.count(|taken| &taken.done);
         let call = match (&request.msg_id, &request.reply_queue) {
             (Some(msg_id), Some(queue)) => {
                 Some(CallRef { msg_id: (**msg_id).into(), queue: (**queue).into() })

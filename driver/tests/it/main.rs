@@ -14,6 +14,7 @@ mod functional;
 mod life;
 mod notify;
 mod notify_python;
+mod observe;
 mod options;
 mod python_client;
 mod python_config;
