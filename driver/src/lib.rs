@@ -145,6 +145,8 @@ pub use observe::metrics::{
     CallMetrics, CastMetrics, ConnectionMetrics, IntakeMetrics, NotificationMetrics,
     TransportMetrics,
 };
+#[cfg(feature = "prometheus")]
+pub use observe::prometheus::PROMETHEUS_CONTENT_TYPE;
 pub use retry::Retry;
 pub use rpc::access::{AccessPolicy, Allows};
 pub use rpc::client::RpcClient;

@@ -8,4 +8,6 @@ pub(crate) mod counters;
 pub(crate) mod health;
 pub(crate) mod histogram;
 pub(crate) mod metrics;
+#[cfg(feature = "prometheus")]
+pub(crate) mod prometheus;
 pub(crate) mod taken;
