@@ -119,7 +119,8 @@ mod version;
 
 pub use config::{
     Compression, Config, ConnectionOptions, DriverConfig, EntityOptions, Failover, Ignored,
-    LoginMethod, NotificationConfig, PoolOptions, QueueProfile, Setting, Source, StableNames,
+    LoginMethod, MetricsOptions, NotificationConfig, PoolOptions, QueueProfile, Setting, Source,
+    StableNames,
 };
 pub use context::Context;
 pub use error::{Error, ErrorKind, Outcome, RemoteError};

@@ -19,6 +19,7 @@ use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
 use crate::message::priority::Priority;
+use crate::observe::collector::Collector;
 use crate::observe::counters::Counters;
 use crate::target::Target;
 use crate::timer::Timer;
@@ -60,6 +61,8 @@ struct Shared {
     timer: Arc<Timer>,
     book: Arc<ReplyBook>,
     counters: Counters,
+    /// Where calls and casts are reported, if the options say so.
+    collector: Option<Collector>,
     publishing: Arc<Publishing>,
     /// Notifications leave on a connection of their own, so that a flood of them holds up no call.
     notifying: OnceCell<Arc<Publishing>>,
@@ -220,6 +223,11 @@ impl Transport {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    /// Where calls and casts are reported.
+    pub(crate) fn collector(&self) -> Option<&Collector> {
+        self.shared.collector.as_ref()
     }
 
     /// Whether exceptions of this module may be matched by their class.
@@ -410,6 +418,7 @@ impl TransportBuilder {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
             book: Arc::new(ReplyBook::new(Arc::clone(&ids), engine.tickets())),
             counters: Counters::default(),
+            collector: Collector::new(&config.metrics),
             engine,
             owns_engine,
             connection,

@@ -19,6 +19,8 @@ pub(super) const DEFAULT: &str = "DEFAULT";
 pub(super) const RABBIT: &str = "oslo_messaging_rabbit";
 /// The group of notifications.
 pub(super) const NOTIFICATIONS: &str = "oslo_messaging_notifications";
+/// The group of reports to a collector of oslo.metrics.
+pub(super) const METRICS: &str = "oslo_messaging_metrics";
 /// The group of what oslo does not have.
 pub(super) const LEVERET: &str = "leveret";
 
@@ -28,6 +30,7 @@ pub(super) static GROUPS: &[(&str, &[Row])] = &[
     (DEFAULT, GENERAL_ROWS),
     (RABBIT, RABBIT_ROWS),
     (NOTIFICATIONS, NOTIFICATION_ROWS),
+    (METRICS, METRICS_ROWS),
     (LEVERET, LEVERET_ROWS),
 ];
 
@@ -257,6 +260,34 @@ static NOTIFICATION_ROWS: &[Row] = &[
         "transport_url",
         Url(|all| &mut all.notifications.transport_url),
         "brokers for notifications alone; empty: those of the RPCs",
+    ),
+];
+
+static METRICS_ROWS: &[Row] = &[
+    (
+        "metrics_buffer_size",
+        Count(|all| Number::Usize(&mut all.driver.metrics.buffer_size), 1, 1_000_000),
+        "reports that may wait; when there are more, the oldest are dropped",
+    ),
+    (
+        "metrics_enabled",
+        Flag(|all| &mut all.driver.metrics.enabled),
+        "calls and casts are reported to a collector of oslo.metrics",
+    ),
+    (
+        "metrics_process_name",
+        Name(|all| &mut all.driver.metrics.process_name),
+        "what the reports call this process",
+    ),
+    (
+        "metrics_socket_file",
+        Path(|all| &mut all.driver.metrics.socket_file),
+        "the collector's Unix datagram socket; empty: nothing is sent",
+    ),
+    (
+        "metrics_thread_stop_timeout",
+        Seconds(|all| &mut all.driver.metrics.thread_stop_timeout, LONG),
+        "the sending thread ends when it could send nothing for this long",
     ),
 ];
 

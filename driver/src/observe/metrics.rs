@@ -33,6 +33,9 @@ pub struct TransportMetrics {
     pub replies_resent: u64,
     /// Replies of its servers that nobody will ever get.
     pub replies_dropped: u64,
+    /// Reports to a collector of oslo.metrics that were dropped because too many waited; see
+    /// [`MetricsOptions`](crate::MetricsOptions).
+    pub reports_dropped: u64,
     /// Its connections, as in [`TransportHealth`](crate::TransportHealth).
     pub connections: Vec<ConnectionMetrics>,
     /// The shards of its engine, which other transports may share. Reading begins

@@ -79,6 +79,7 @@ impl TransportMetrics {
             ("replies_late_total", "Replies nobody waited for.", self.replies_late),
             ("replies_resent_total", "Replies that came back, sent again.", self.replies_resent),
             ("replies_dropped_total", "Replies nobody will get.", self.replies_dropped),
+            ("reports_dropped_total", "Reports to oslo.metrics dropped.", self.reports_dropped),
         ] {
             page.one(name, "counter", help, value);
         }
@@ -241,6 +242,7 @@ mod tests {
             replies_resent: 0,
             replies_late: 0,
             replies_dropped: 0,
+            reports_dropped: 0,
             connections: vec![connection],
             shards: vec![ShardStats::default(); 2],
         }

@@ -45,9 +45,13 @@ impl RpcClient {
     ) -> Result<R, Error> {
         let begun = timer::now();
         let underway = self.transport.counters().call(begun);
+        let reported = self.reported("call", method);
         let deadline = timer::deadline_from(begun, self.timeout());
         let result = self.call_until(deadline, context.as_ref(), method, args).await;
         underway.ended(&result);
+        if let Some(reported) = reported {
+            reported.ended(&result);
+        }
         result
     }
 

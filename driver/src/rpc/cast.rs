@@ -27,8 +27,12 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
+        let reported = self.reported("cast", method);
         let result = self.cast_confirmed(context.as_ref(), method, args).await;
         self.transport.counters().cast(&result);
+        if let Some(reported) = reported {
+            reported.ended(&result);
+        }
         result
     }
 
@@ -80,8 +84,12 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
+        let reported = self.reported("cast", method);
         let result = self.cast_into_outbox(context.as_ref(), method, args).await;
         self.transport.counters().cast_buffered(&result);
+        if let Some(reported) = reported {
+            reported.ended(&result);
+        }
         result
     }
 

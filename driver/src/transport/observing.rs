@@ -5,6 +5,7 @@
 use leveret_engine::ConnectionState;
 
 use super::Transport;
+use crate::observe::collector::Collector;
 use crate::observe::health::{ConnectionHealth, ReplyPath, TransportHealth};
 use crate::observe::metrics::{ConnectionMetrics, TransportMetrics};
 
@@ -57,6 +58,7 @@ impl Transport {
             replies_resent: shared.answering.get().map_or(0, |answering| answering.resent()),
             replies_late: stats.replies_late,
             replies_dropped: stats.replies_dropped,
+            reports_dropped: self.collector().map_or(0, Collector::dropped),
             connections,
             shards: shared.engine.stats(),
         }

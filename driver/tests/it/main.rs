@@ -16,6 +16,7 @@ mod notify;
 mod notify_python;
 mod observe;
 mod options;
+mod oslo_metrics;
 mod python_client;
 mod python_config;
 mod python_server;

@@ -8,6 +8,7 @@ mod call;
 mod cast;
 #[cfg(feature = "log-handler")]
 mod logger;
+mod metrics;
 mod notify;
 
 use std::sync::{Arc, Mutex};
