@@ -122,7 +122,7 @@ pub use config::{
     LoginMethod, MetricsOptions, NotificationConfig, PoolOptions, QueueProfile, Setting, Source,
     StableNames,
 };
-pub use context::Context;
+pub use context::{Context, InvalidTraceParent, TraceParent};
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;
 pub use leveret_engine as engine;

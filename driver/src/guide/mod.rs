@@ -4,3 +4,6 @@
 
 #[doc = include_str!("configuration.md")]
 pub mod configuration {}
+
+#[doc = include_str!("observing.md")]
+pub mod observing {}

@@ -7,6 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use leveret_engine::{Delivery, DeliverySink, Disposition};
+use tracing::Instrument;
 
 use super::attempts::Attempts;
 use super::endpoint::{NotificationEndpoint, Running, Verdict};
@@ -18,6 +19,7 @@ use crate::dedup::Dedup;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::Executor;
 use crate::executor::runner::{Runner, Serve};
+use crate::observe::spans;
 use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::timer::Timer;
@@ -187,13 +189,15 @@ impl Intake {
                 .collect();
             let at_once = if function.takes_batch { wanted.len().max(1) } else { 1 };
             for letters in wanted.chunks_mut(at_once) {
+                let first = &letters[0].received;
+                let span = spans::hear(&first.event_type, priority, letters.len(), &first.context);
                 let running = {
                     let received: Vec<_> = letters.iter().map(|one| &one.received).collect();
-                    (function.run)(&received)
+                    span.in_scope(|| (function.run)(&received))
                 };
                 let verdict = match running {
                     Running::Done(verdict) => verdict,
-                    Running::Awaited(future) => future.await,
+                    Running::Awaited(future) => future.instrument(span).await,
                 };
                 letters.iter_mut().for_each(|letter| letter.verdict = verdict.clone());
             }

@@ -12,6 +12,7 @@ use leveret_engine::block_on;
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
+use tracing::Instrument;
 
 use super::driver::NotificationDriver;
 use super::notification::{Notification, timestamp, uuid};
@@ -23,6 +24,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::Failure;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
+use crate::observe::spans;
 use crate::retry::{Attempts, Retry};
 use crate::serializer::Serializer;
 use crate::target::Target;
@@ -158,10 +160,24 @@ impl Notifier {
         payload: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let context = mask::redacted(context.as_ref());
+        let span = spans::notify(event_type, priority, &context);
+        let notifying = self.notify_redacted(priority, &context, event_type, payload);
+        let result = notifying.instrument(span.clone()).await;
+        spans::ended(&span, &result);
+        result
+    }
+
+    async fn notify_redacted(
+        &self,
+        priority: Priority,
+        context: &Context,
+        event_type: &str,
+        payload: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
         let Some(serializer) = &self.options.serializer else {
-            return self.distribute(priority, &context, event_type, payload).await;
+            return self.distribute(priority, context, event_type, payload).await;
         };
-        let (context, payload) = serialized(serializer.as_ref(), &context, payload).inspect_err(
+        let (context, payload) = serialized(serializer.as_ref(), context, payload).inspect_err(
             |error| tracing::error!(%error, event_type, "a notification is not sent"),
         )?;
         self.distribute(priority, &context, event_type, &payload).await

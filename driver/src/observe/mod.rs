@@ -12,4 +12,5 @@ pub(crate) mod metrics;
 #[cfg(feature = "prometheus")]
 pub(crate) mod prometheus;
 pub(crate) mod report;
+pub(crate) mod spans;
 pub(crate) mod taken;

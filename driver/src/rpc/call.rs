@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use leveret_engine::{Delivery, TicketError};
+use tracing::Instrument;
 
 use super::client::RpcClient;
 use super::serialized;
@@ -20,6 +21,7 @@ use crate::error::{Error, ErrorKind, Outcome};
 use crate::ids::Hex32;
 use crate::json;
 use crate::message::CallPart;
+use crate::observe::spans;
 use crate::retry::Attempts;
 use crate::timer;
 use crate::transport::replies::Arrived;
@@ -47,7 +49,11 @@ impl RpcClient {
         let underway = self.transport.counters().call(begun);
         let reported = self.reported("call", method);
         let deadline = timer::deadline_from(begun, self.timeout());
-        let result = self.call_until(deadline, context.as_ref(), method, args).await;
+        let context = context.as_ref();
+        let span = spans::call(self.target(), method, context);
+        let calling = self.call_until(deadline, context, method, args);
+        let result = calling.instrument(span.clone()).await;
+        spans::ended(&span, &result);
         underway.ended(&result);
         if let Some(reported) = reported {
             reported.ended(&result);

@@ -4,10 +4,12 @@
 //! has accepted it. Neither says that anybody executes it.
 
 use serde::Serialize;
+use tracing::Instrument;
 
 use super::client::RpcClient;
 use crate::context::Context;
 use crate::error::Error;
+use crate::observe::spans;
 use crate::retry::Attempts;
 use crate::timer;
 
@@ -28,7 +30,10 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let reported = self.reported("cast", method);
-        let result = self.cast_confirmed(context.as_ref(), method, args).await;
+        let context = context.as_ref();
+        let span = spans::cast(self.target(), method, context);
+        let result = self.cast_confirmed(context, method, args).instrument(span.clone()).await;
+        spans::ended(&span, &result);
         self.transport.counters().cast(&result);
         if let Some(reported) = reported {
             reported.ended(&result);
@@ -85,7 +90,10 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let reported = self.reported("cast", method);
-        let result = self.cast_into_outbox(context.as_ref(), method, args).await;
+        let context = context.as_ref();
+        let span = spans::cast(self.target(), method, context);
+        let result = self.cast_into_outbox(context, method, args).instrument(span.clone()).await;
+        spans::ended(&span, &result);
         self.transport.counters().cast_buffered(&result);
         if let Some(reported) = reported {
             reported.ended(&result);

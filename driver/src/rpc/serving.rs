@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use leveret_engine::{Body, Delivery, DeliverySink, Disposition};
 use serde_json::value::RawValue;
+use tracing::{Instrument, Span};
 
 use super::dispatcher::Dispatcher;
 use super::endpoint::{Answerable, Answered, Method, Offer};
@@ -30,6 +31,7 @@ use crate::executor::runner::{Runner, Serve};
 use crate::ids::Hex32;
 use crate::message::{Failure, IncomingRequest, NO_SUCH_METHOD};
 use crate::observe::metrics::IntakeMetrics;
+use crate::observe::spans;
 use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::timer::Timer;
@@ -125,6 +127,7 @@ struct Begun<'a> {
     context: Option<Context>,
     call: Option<CallRef>,
     heartbeat: Option<Heartbeat>,
+    span: Span,
 }
 
 /// What is known beforehand about an exception.
@@ -148,11 +151,11 @@ impl Serve for Serving {
 
     async fn serve(self: Arc<Self>, incoming: Incoming) {
         let Some(begun) = self.begin(&incoming) else { return };
-        let Begun { answered, raising, context, call, heartbeat } = begun;
+        let Begun { answered, raising, context, call, heartbeat, span } = begun;
         drop(incoming);
         let mut answered = match answered {
             Running::Done(answered) => answered,
-            Running::Awaited(future) => future.await,
+            Running::Awaited(future) => future.instrument(span.clone()).await,
         };
         if let (Some(serializer), Some(context)) = (&self.serializer, context) {
             let given = |answer: Box<dyn Answerable>| {
@@ -162,7 +165,8 @@ impl Serve for Serving {
         }
         drop(heartbeat);
         if let Err(failure) = &answered {
-            raising.log(failure);
+            spans::raised(&span, failure);
+            span.in_scope(|| raising.log(failure));
         }
         if let Some(call) = call {
             let encode = |value: Box<dyn Answerable>| {
@@ -263,6 +267,12 @@ impl Serving {
             }
             _ => None,
         };
+        let span = spans::serve(
+            request.method.as_deref(),
+            request.namespace.as_deref(),
+            request.msg_id.as_deref(),
+            &request.context,
+        );
         let timeout = request.context.client_timeout();
         let mut heartbeat = None;
         let method = self.dispatcher.find(&request);
@@ -280,7 +290,7 @@ impl Serving {
                 (Running::Done(Err(failure)), Raising::Unserved { is_foreseen })
             }
             Ok(offer) => {
-                let running = match &self.serializer {
+                let running = span.in_scope(|| match &self.serializer {
                     None => start(offer, request_context, args),
                     Some(serializer) => {
                         match serialized::taken(serializer.as_ref(), request_context, args) {
@@ -291,11 +301,11 @@ impl Serving {
                             }
                         }
                     }
-                };
+                });
                 (running, Raising::By(offer))
             }
         };
-        Begun { answered, raising, context, call, heartbeat }
+        Begun { answered, raising, context, call, heartbeat, span }
     }
 }
 
