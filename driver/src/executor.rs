@@ -15,6 +15,8 @@ use std::thread::{self, Thread};
 
 use tokio::sync::Notify;
 
+use self::unwinding::caught;
+
 pub(crate) mod runner;
 pub(crate) mod unwinding;
 
@@ -83,7 +85,8 @@ impl<T> Inbox<T> {
 }
 
 impl<T: Send + 'static> Workers<T> {
-    /// Workers for `work`, which must not panic; at most `threads_max` (at least one) at a time.
+    /// Workers for `work`, of which a panic ends the item and nothing else; at most `threads_max`
+    /// (at least one) at a time.
     pub(crate) fn new(threads_max: usize, work: impl Fn(T) + Send + Sync + 'static) -> Self {
         let inbox = Inbox {
             items: VecDeque::new(),
@@ -175,7 +178,9 @@ impl<T: Send + 'static> Shared<T> {
                 let call = inbox.call(self.threads_max);
                 drop(inbox);
                 self.obey(call);
-                (self.work)(item);
+                if let Err(panic) = caught(|| (self.work)(item)) {
+                    tracing::error!(panic, "what was being served is lost");
+                }
                 inbox = self.lock();
             } else if inbox.is_closed {
                 inbox.threads -= 1;

@@ -45,7 +45,9 @@
 //! came later.
 //!
 //! A service's files, environment and code say the rest, under oslo's names: [`Config`] reads them
-//! and [`guide::configuration`] lists every option.
+//! and [`guide::configuration`] lists every option. The [`guide`] has a page for each subject, one
+//! for those who come [from Python](guide::from_python), and [`guide::api`] names, for all that
+//! oslo.messaging has, what takes its place here and which test shows it.
 //!
 //! # When bytes move
 //!
@@ -56,7 +58,7 @@
 //!
 //! # What is bounded
 //!
-//! - Messages waiting to leave: 4 MiB a channel; then senders wait, until their timeout.
+//! - Messages waiting to leave: 1 MiB a channel; then senders wait, until their timeout.
 //! - Requests a server holds: 1024 acknowledged, beyond them what the prefetch allows (2048 unless
 //!   set).
 //! - Threads of a server: `executor_threads`, 64; they start as they are needed.
@@ -76,7 +78,8 @@
 //! - A server that stops executes what it has acknowledged and returns the rest to its queue.
 //! - A call ends by its timeout, never early, and its place is free then.
 //! - A notification is acknowledged when it was handled: what a crash interrupts comes again. One
-//!   that fails time and again is given up after ten attempts, and stops nobody else.
+//!   that fails time and again is given up after ten attempts, half a minute later, and stops
+//!   nobody else.
 //! - What is sent through one client and its clones arrives in one queue in that order.
 //! - A lost connection comes back by itself, to the next host of the URL, and what was declared
 //!   with it.
@@ -100,6 +103,7 @@ mod config;
 mod context;
 mod dedup;
 mod dialect;
+mod ending;
 mod error;
 mod executor;
 pub mod guide;

@@ -351,8 +351,41 @@ impl TransportBuilder {
         for warning in config.warnings()? {
             tracing::warn!("configuration: {warning}");
         }
-        let transport = Transport::builder(&config.transport_url()?);
-        Ok(transport.config(config.driver_config()?).engine_config(config.engine_config()?))
+        Self::to(config.transport_url()?, config)
+    }
+
+    /// The transport for notifications that a configuration describes, oslo's
+    /// `get_notification_transport`: to the broker of `[oslo_messaging_notifications]
+    /// transport_url` if there is one, else to that of the RPCs. With
+    /// [`NotifierBuilder::config`](crate::NotifierBuilder::config) a service's notifications are
+    /// set up as its Python counterpart's.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// use leveret::{Config, Notifier, TransportBuilder};
+    ///
+    /// let config = Config::new().ini_str(
+    ///     "[oslo_messaging_notifications]\n\
+    ///      transport_url = fake:///telemetry\n\
+    ///      driver = messagingv2\n",
+    /// )?;
+    /// let transport = TransportBuilder::notifications_from_config(&config)?.connect_blocking()?;
+    /// let options = config.notification_config()?;
+    /// let notifier = Notifier::builder(&transport).config(&options)?.build();
+    /// notifier.info_blocking((), "service.start", &())?;
+    /// transport.close_blocking()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Config::transport_url`].
+    pub fn notifications_from_config(config: &Config) -> Result<Self, Error> {
+        Self::to(config.notification_transport_url()?, config)
+    }
+
+    fn to(url: String, config: &Config) -> Result<Self, Error> {
+        let transport = Transport::builder(&url).config(config.driver_config()?);
+        Ok(transport.engine_config(config.engine_config()?))
     }
 
     /// The same transport with these options; the URL's query overrides them.

@@ -87,6 +87,14 @@ impl Delivery {
         self.answer(Answer::Reject { requeue });
     }
 
+    /// False once the channel or connection it came through has ended: the broker has it back, and
+    /// an answer does nothing. Whoever has not begun with it may as well drop it, since it comes
+    /// again. True for consumers that acknowledge nothing.
+    #[must_use]
+    pub fn is_answerable(&self) -> bool {
+        self.acker.as_ref().is_none_or(|Acker { acks, epoch }| acks.takes(*epoch))
+    }
+
     fn answer(&self, answer: Answer) {
         if let Some(Acker { acks, epoch }) = &self.acker {
             acks.push(Given { epoch: *epoch, tag: self.delivery_tag, answer });

@@ -13,7 +13,7 @@ use crate::place::Place;
 use crate::placement::Serving;
 use crate::subject::Subject;
 use crate::subject::raw::client::{Client, QueueShape};
-use crate::workload::{Peer, Workload};
+use crate::workload::{Operation, Peer, Workload};
 
 /// Messages a flooded queue keeps: the broker's work stays the same however long the flood is.
 const MAX_LENGTH: u32 = 1000;
@@ -74,12 +74,20 @@ impl Fixture {
         let mut owner = Client::connect(&self.place)?;
         self.exchange = subject.exchange(workload, &self.queue);
         if workload.servers == 0 {
-            let shape = QueueShape { max_length: Some(MAX_LENGTH) };
-            owner.declare_private_queue(&self.queue, shape)?;
+            let queue = subject.queue(workload, &self.queue);
+            let shape = match workload.operation {
+                // A notifier declares its queue as well, as every oslo peer does: without bound.
+                Operation::Notify => QueueShape { max_length: None, is_shared: true },
+                _ => QueueShape { max_length: Some(MAX_LENGTH), is_shared: false },
+            };
+            owner.declare_queue(&queue, shape)?;
             if let Some(exchange) = &self.exchange {
                 let key = subject.routing_key(workload, &self.queue);
                 owner.declare_topic_exchange(exchange)?;
-                owner.bind_queue(&self.queue, exchange, &key)?;
+                owner.bind_queue(&queue, exchange, &key)?;
+            }
+            if shape.is_shared {
+                self.queues.push(queue);
             }
         }
         self.owner = Some(owner);

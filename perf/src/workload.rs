@@ -182,7 +182,7 @@ pub(crate) const CATALOGUE: [Workload; 12] = {
             O::Notify,
             Broker,
             Some(85),
-            "notification-like publish to <topic>.info, confirmed, 85 in flight",
+            "notification of priority info, confirmed, 85 in flight",
         ),
     ]
 };

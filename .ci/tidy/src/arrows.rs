@@ -79,6 +79,7 @@ const HOUSES: &[House] = &[
             Room("observe", &["timer", "+"]),
             // what both joiners stand on
             Room("dedup", PLAIN),
+            Room("ending", &["timer", "+"]),
             Room("retry", PLAIN),
             Room("executor", PLAIN),
             Room("transport", &["dialect", "broker", "executor", "observe", "timer", "+"]),
@@ -149,8 +150,18 @@ const PLAIN: &[&str] = &[
 ];
 
 /// What the driver's joiners may import, on top of its plain data.
-const JOINED: &[&str] =
-    &["transport", "executor", "dedup", "retry", "observe", "timer", "dialect", "broker", "+"];
+const JOINED: &[&str] = &[
+    "transport",
+    "executor",
+    "dedup",
+    "ending",
+    "retry",
+    "observe",
+    "timer",
+    "dialect",
+    "broker",
+    "+",
+];
 
 /// What the measuring half of perf may import: all but `report` and `plot`.
 const MEASURING: &[&str] = &[

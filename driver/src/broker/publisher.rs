@@ -326,7 +326,8 @@ impl Road {
         let Some(vanishing) = self.vanishing.as_ref().filter(|_| is_gone(&outcome)) else {
             return Err(refused(outcome));
         };
-        vanishing.publishing.declare_again(&vanishing.needed).await?;
+        // An exchange that is gone gave the message to nobody.
+        vanishing.publishing.declare_again(&vanishing.needed).await.map_err(Error::unsent)?;
         let outcome = self.send(&self.publisher, timeout, body).await?.await;
         if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
     }
@@ -342,7 +343,7 @@ impl Road {
         let packed = self.packed(body);
         let body = packed.as_ref().unwrap_or(body);
         if let Some(vanishing) = &self.vanishing {
-            vanishing.publishing.declare(&vanishing.needed).await?;
+            vanishing.publishing.declare(&vanishing.needed).await.map_err(Error::unsent)?;
         }
         match &self.unwatched {
             Unwatched::Counted(publisher) => self.send(publisher, timeout, body).await.map(drop),

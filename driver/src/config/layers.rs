@@ -173,6 +173,16 @@ impl Config {
         Ok(resolve(&self.entries)?.settings.transport_url().to_owned())
     }
 
+    /// `[oslo_messaging_notifications] transport_url`, and the RPCs' URL where there is none.
+    ///
+    /// # Errors
+    /// As [`transport_url`](Self::transport_url).
+    pub fn notification_transport_url(&self) -> Result<String, Error> {
+        let settings = resolve(&self.entries)?.settings;
+        let own = settings.notifications.transport_url.as_deref();
+        Ok(own.unwrap_or(settings.transport_url()).to_owned())
+    }
+
     /// The options of a transport, without those in the URL's query, which the transport of that
     /// URL adds itself.
     ///

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use leveret_engine::block_on;
 
+use super::unwinding::caught;
 use super::{Executor, InFlight, Workers};
 
 /// Who serves items; a runner holds it weakly, its owner holds the runner.
@@ -85,8 +86,10 @@ impl<S: Serve> Runner<S> {
                 for item in items.drain(..) {
                     let mut future = Box::pin(Arc::clone(serving).serve(item));
                     let mut cx = Context::from_waker(Waker::noop());
-                    if future.as_mut().poll(&mut cx) == Poll::Pending {
-                        rest.hand_over(&mut vec![future as _]);
+                    match caught(|| future.as_mut().poll(&mut cx)) {
+                        Ok(Poll::Ready(())) => {}
+                        Ok(Poll::Pending) => rest.hand_over(&mut vec![future as _]),
+                        Err(panic) => tracing::error!(panic, "what was being served is lost"),
                     }
                 }
             }

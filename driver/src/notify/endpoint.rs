@@ -2,8 +2,9 @@
 //! time.
 //!
 //! Types are erased here once. A payload that does not fit, an error and a panic are failures; a
-//! failure asks for the notification again, as in oslo. Not here: who is asked in which order
-//! (`intake`).
+//! failure asks for the notification again, as in oslo. Whatever panics here, the payload's reading
+//! and the error's text included, fails what was given to it and nothing else. Not here: who is
+//! asked in which order (`intake`).
 
 use std::fmt;
 use std::future::Future;
@@ -99,10 +100,18 @@ pub struct NotificationEndpoint {
 pub(super) struct Function {
     /// Gets all notifications of a batch at once.
     pub(super) takes_batch: bool,
+    pub(super) is_async: bool,
     pub(super) run: Run,
 }
 
-type Run = Box<dyn Fn(&[&Received]) -> Running + Send + Sync>;
+type Run = Box<dyn Fn(&[&Received]) -> Begun + Send + Sync>;
+
+/// A function that was called with what could be read.
+pub(super) struct Begun {
+    pub(super) running: Running,
+    /// What it was not called with, by its place, and why.
+    pub(super) unreadable: Vec<(usize, String)>,
+}
 
 /// A function that has returned, or its future.
 pub(super) enum Running {
@@ -148,8 +157,8 @@ impl NotificationEndpoint {
         A: Answer,
         F: Fn(Notification<T>) -> A + Send + Sync + 'static,
     {
-        self.with(priority, false, move |received| {
-            Running::Done(judged(one(received).and_then(|read| caught(|| function(read)))))
+        self.with(priority, (false, false), move |received| {
+            Begun::with(received, |read| Running::Done(function(only(read)).verdict()))
         })
     }
 
@@ -162,13 +171,15 @@ impl NotificationEndpoint {
         F: Fn(Notification<T>) -> R + Send + Sync + 'static,
         R: Future<Output = A> + Send + 'static,
     {
-        self.with(priority, false, move |received| {
-            begun(one(received).and_then(|read| caught(|| function(read))))
+        self.with(priority, (false, true), move |received| {
+            Begun::with(received, |read| awaited(function(only(read))))
         })
     }
 
     /// The same endpoint with a function for one priority, called with all notifications of a
-    /// batch; one requeue or failure is that of all.
+    /// batch; one requeue or failure is that of all. What has failed in company comes again alone,
+    /// in a batch of one, so that a poisonous notification takes no other along. One whose payload
+    /// is none of this type fails by itself.
     #[must_use]
     pub fn on_batch<T, A, F>(self, priority: Priority, function: F) -> Self
     where
@@ -176,8 +187,8 @@ impl NotificationEndpoint {
         A: Answer,
         F: Fn(Vec<Notification<T>>) -> A + Send + Sync + 'static,
     {
-        self.with(priority, true, move |received| {
-            Running::Done(judged(many(received).and_then(|read| caught(|| function(read)))))
+        self.with(priority, (true, false), move |received| {
+            Begun::with(received, |read| Running::Done(function(read).verdict()))
         })
     }
 
@@ -190,8 +201,8 @@ impl NotificationEndpoint {
         F: Fn(Vec<Notification<T>>) -> R + Send + Sync + 'static,
         R: Future<Output = A> + Send + 'static,
     {
-        self.with(priority, true, move |received| {
-            begun(many(received).and_then(|read| caught(|| function(read))))
+        self.with(priority, (true, true), move |received| {
+            Begun::with(received, |read| awaited(function(read)))
         })
     }
 
@@ -208,12 +219,16 @@ impl NotificationEndpoint {
     fn with(
         mut self,
         priority: Priority,
-        takes_batch: bool,
-        run: impl Fn(&[&Received]) -> Running + Send + Sync + 'static,
+        (takes_batch, is_async): (bool, bool),
+        run: impl Fn(&[&Received]) -> Begun + Send + Sync + 'static,
     ) -> Self {
         self.functions.retain(|(other, _)| *other != priority);
-        self.functions.push((priority, Function { takes_batch, run: Box::new(run) }));
+        self.functions.push((priority, Function { takes_batch, is_async, run: Box::new(run) }));
         self
+    }
+
+    pub(super) fn has_async_functions(&self) -> bool {
+        self.functions.iter().any(|(_, function)| function.is_async)
     }
 
     pub(super) fn function(&self, priority: Priority) -> Option<&Function> {
@@ -225,26 +240,38 @@ impl NotificationEndpoint {
     }
 }
 
-fn one<T: DeserializeOwned>(received: &[&Received]) -> Result<Notification<T>, String> {
-    received.first().expect("a function is called with something").read()
-}
-
-fn many<T: DeserializeOwned>(received: &[&Received]) -> Result<Vec<Notification<T>>, String> {
-    received.iter().map(|one| one.read()).collect()
-}
-
-fn judged<A: Answer>(answer: Result<A, String>) -> Verdict {
-    answer.map_or_else(Verdict::Failed, Answer::verdict)
-}
-
-fn begun<A: Answer, R>(future: Result<R, String>) -> Running
-where
-    R: Future<Output = A> + Send + 'static,
-{
-    match future {
-        Err(error) => Running::Done(Verdict::Failed(error)),
-        Ok(future) => Running::Awaited(Box::pin(async { judged(caught_async(future).await) })),
+impl Begun {
+    /// Calls `function` with what can be read, if there is any.
+    fn with<T: DeserializeOwned>(
+        received: &[&Received],
+        function: impl FnOnce(Vec<Notification<T>>) -> Running,
+    ) -> Self {
+        let mut unreadable = Vec::new();
+        let mut all = Vec::with_capacity(received.len());
+        for (place, one) in received.iter().enumerate() {
+            match caught(|| one.read()).and_then(|read| read) {
+                Ok(read) => all.push(read),
+                Err(error) => unreadable.push((place, error)),
+            }
+        }
+        let running = match all.is_empty() {
+            true => Ok(Running::Done(Verdict::Handled)),
+            false => caught(|| function(all)),
+        };
+        Self {
+            running: running.unwrap_or_else(|panic| Running::Done(Verdict::Failed(panic))),
+            unreadable,
+        }
     }
+}
+
+fn only<T>(read: Vec<Notification<T>>) -> Notification<T> {
+    read.into_iter().next().expect("a function is called with something")
+}
+
+fn awaited<A: Answer>(future: impl Future<Output = A> + Send + 'static) -> Running {
+    let judged = async { future.await.verdict() };
+    Running::Awaited(Box::pin(async { caught_async(judged).await.unwrap_or_else(Verdict::Failed) }))
 }
 
 impl fmt::Debug for NotificationEndpoint {

@@ -2,7 +2,8 @@
 //!
 //! Unlike a request it is acknowledged once it is handled, so what a crash interrupts comes again.
 //! Endpoints are asked in their order, until one wants the notification requeued or fails. A batch
-//! is served by priority. Invariant: every delivery is settled once, whatever the endpoints do.
+//! is served by priority. What the broker has back already, after a lost connection, is not begun:
+//! it comes again. Invariant: every delivery is settled once, whatever the endpoints do.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +11,7 @@ use leveret_engine::{Delivery, DeliverySink, Disposition};
 use tracing::Instrument;
 
 use super::attempts::Attempts;
-use super::endpoint::{NotificationEndpoint, Running, Verdict};
+use super::endpoint::{Begun, NotificationEndpoint, Running, Verdict};
 use super::gather::{Batching, Gather};
 use super::listener::ListenerStats;
 use super::notification::Received;
@@ -36,6 +37,7 @@ pub(super) struct Intake {
     serializer: Option<Arc<dyn Serializer>>,
     allow_requeue: bool,
     attempts: Attempts,
+    timer: Arc<Timer>,
     handled: Dedup,
     runner: Runner<Self>,
     gather: OnceLock<Arc<Gather<Delivery>>>,
@@ -47,6 +49,10 @@ struct Letter {
     delivery: Delivery,
     received: Received,
     verdict: Verdict,
+    /// It has failed before and is served alone.
+    is_suspect: bool,
+    /// It failed together with others, and need not be what failed.
+    is_in_company: bool,
 }
 
 impl NotificationSink {
@@ -99,8 +105,9 @@ impl Intake {
     pub(super) fn new(
         endpoints: Vec<NotificationEndpoint>,
         serializer: Option<Arc<dyn Serializer>>,
-        (allow_requeue, attempts_max): (bool, u32),
+        (allow_requeue, attempts_max): (bool, Option<u32>),
         (executor, threads): (Executor, usize),
+        timer: &Arc<Timer>,
         tally: Tally,
     ) -> Arc<Self> {
         Arc::new_cyclic(|intake| Self {
@@ -108,6 +115,7 @@ impl Intake {
             serializer,
             allow_requeue,
             attempts: Attempts::new(attempts_max),
+            timer: Arc::clone(timer),
             handled: Dedup::new(),
             runner: Runner::new(executor, threads, intake.clone()),
             gather: OnceLock::new(),
@@ -116,9 +124,9 @@ impl Intake {
     }
 
     /// From now on notifications come in batches.
-    pub(super) fn gather(self: &Arc<Self>, batching: Batching, timer: &Arc<Timer>) {
+    pub(super) fn gather(self: &Arc<Self>, batching: Batching) {
         let this = Arc::downgrade(self);
-        let gather = Gather::new(batching, Arc::clone(timer), move |batch| {
+        let gather = Gather::new(batching, Arc::clone(&self.timer), move |batch| {
             if let Some(this) = this.upgrade() {
                 this.runner.take(&this, &mut vec![batch]);
             }
@@ -127,11 +135,17 @@ impl Intake {
         debug_assert!(is_first, "batching is set once, before anything is delivered");
     }
 
-    /// Waits until everything delivered is settled; an unfinished batch is served as it is.
-    pub(super) async fn finish(&self) {
+    /// Nothing more comes: an unfinished batch is served as it is.
+    pub(super) fn end_gathering(&self) {
         if let Some(gather) = self.gather.get() {
             gather.close();
         }
+    }
+
+    /// Waits until everything delivered is served. What waits for another attempt goes back with
+    /// the connection.
+    pub(super) async fn finish(&self) {
+        self.end_gathering();
         self.runner.finish().await;
     }
 
@@ -150,6 +164,9 @@ impl Intake {
     /// Decodes a delivery; what needs no endpoint is settled here.
     fn open(&self, delivery: Delivery) -> Option<Letter> {
         self.tally.took_up(delivery.body().len());
+        if !delivery.is_answerable() {
+            return None;
+        }
         let received = match decode(&delivery) {
             Ok(Some(received)) => received,
             Ok(None) => {
@@ -175,7 +192,8 @@ impl Intake {
             None => (received, Verdict::Handled),
             Some(serializer) => received.through(serializer.as_ref()),
         };
-        Some(Letter { delivery, received, verdict })
+        let is_suspect = self.attempts.suspects(&delivery.body().contiguous());
+        Some(Letter { delivery, received, verdict, is_suspect, is_in_company: false })
     }
 
     /// Gives letters of one priority to the endpoints.
@@ -187,11 +205,13 @@ impl Intake {
                 .iter_mut()
                 .filter(|one| one.verdict == Verdict::Handled && endpoint.wants(&one.received))
                 .collect();
-            let at_once = if function.takes_batch { wanted.len().max(1) } else { 1 };
-            for letters in wanted.chunks_mut(at_once) {
+            let belong = |one: &&mut Letter, next: &&mut Letter| {
+                function.takes_batch && !one.is_suspect && !next.is_suspect
+            };
+            for letters in wanted.chunk_by_mut(belong) {
                 let first = &letters[0].received;
                 let span = spans::hear(&first.event_type, priority, letters.len(), &first.context);
-                let running = {
+                let Begun { running, unreadable } = {
                     let received: Vec<_> = letters.iter().map(|one| &one.received).collect();
                     span.in_scope(|| (function.run)(&received))
                 };
@@ -199,39 +219,60 @@ impl Intake {
                     Running::Done(verdict) => verdict,
                     Running::Awaited(future) => future.instrument(span).await,
                 };
-                letters.iter_mut().for_each(|letter| letter.verdict = verdict.clone());
+                let is_in_company = letters.len() - unreadable.len() > 1;
+                for letter in letters.iter_mut() {
+                    letter.verdict = verdict.clone();
+                    letter.is_in_company = is_in_company;
+                }
+                for (place, error) in unreadable {
+                    letters[place].verdict = Verdict::Failed(error);
+                    letters[place].is_in_company = false;
+                }
             }
         }
     }
 
-    fn settle(&self, Letter { delivery, received, verdict }: Letter) {
-        let id = received.unique_id.as_deref().unwrap_or(&received.message_id);
+    fn settle(&self, letter: Letter) {
+        let Letter { delivery, received, verdict, is_in_company, .. } = letter;
         let (event_type, message_id) = (&received.event_type, &received.message_id);
-        let again = match &verdict {
-            Verdict::Handled => false,
-            Verdict::Requeue => self.allow_requeue,
-            Verdict::Failed(error) => {
-                let again = self.allow_requeue && self.attempts.may_try_again(id);
-                tracing::error!(error, event_type, message_id, again, "a notification failed");
-                again
+        match verdict {
+            Verdict::Requeue if self.allow_requeue => {
+                self.tally.count(|taken| &taken.returned);
+                delivery.reject(true);
             }
-        };
-        if again {
-            self.tally.count(|taken| &taken.returned);
-            delivery.reject(true);
-        } else if self.allow_requeue && matches!(verdict, Verdict::Failed(_)) {
-            // Not acknowledged but rejected: a dead letter exchange, if there is one, gets it.
-            self.tally.count(|taken| &taken.dropped);
-            delivery.reject(false);
-        } else {
-            self.tally.count(match verdict {
-                Verdict::Handled => |taken| &taken.done,
-                _ => |taken| &taken.dropped,
-            });
-            if let Some(id) = &received.unique_id {
-                self.handled.is_first(id);
+            Verdict::Failed(error) if self.allow_requeue => {
+                let again = self.attempts.failed(&delivery.body().contiguous(), is_in_company);
+                let is_dropped = again.is_none();
+                tracing::error!(error, event_type, message_id, is_dropped, "a notification failed");
+                match again {
+                    Some(delay) => {
+                        self.tally.count(|taken| &taken.returned);
+                        self.timer.after(delay, move || delivery.reject(true));
+                    }
+                    // Rejected, not acknowledged: a dead letter exchange, if there is one, gets it.
+                    None => {
+                        self.tally.count(|taken| &taken.dropped);
+                        delivery.reject(false);
+                    }
+                }
             }
-            delivery.ack();
+            done => {
+                if let Verdict::Failed(error) = &done {
+                    tracing::error!(error, event_type, message_id, "a notification failed");
+                }
+                let is_handled = done == Verdict::Handled;
+                self.tally.count(match is_handled {
+                    true => |taken| &taken.done,
+                    false => |taken| &taken.dropped,
+                });
+                if let Some(id) = &received.unique_id {
+                    self.handled.is_first(id);
+                }
+                if letter.is_suspect {
+                    self.attempts.forget(&delivery.body().contiguous());
+                }
+                delivery.ack();
+            }
         }
     }
 }

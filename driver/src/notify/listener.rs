@@ -3,7 +3,7 @@
 //! It consumes one queue for each topic and priority (or one for its pool) on a connection of its
 //! own. Not here: what happens to a notification (`intake`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use leveret_engine::{DeliverySink, block_on};
@@ -12,6 +12,7 @@ use super::endpoint::NotificationEndpoint;
 use super::gather::Batching;
 use super::intake::{Intake, NotificationSink};
 use crate::broker::{self, Listening};
+use crate::ending::{Ending, LOG_AFTER};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::message::priority::Priority;
@@ -20,7 +21,6 @@ use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::target::entity::Subscription;
-use crate::timer::Timer;
 use crate::transport::Transport;
 
 /// Notifications the broker may leave with us unacknowledged where the options set no prefetch;
@@ -31,8 +31,7 @@ const PREFETCH: u16 = 2048;
 pub struct NotificationListener {
     listening: Listening,
     intake: Arc<Intake>,
-    timer: Arc<Timer>,
-    is_stopped: Mutex<bool>,
+    ending: Ending,
 }
 
 /// Describes a listener before it starts.
@@ -45,7 +44,8 @@ pub struct NotificationListenerBuilder {
     serializer: Option<Arc<dyn Serializer>>,
     pool: Option<String>,
     allow_requeue: bool,
-    attempts_max: u32,
+    attempts_max: Option<u32>,
+    log_after: Duration,
     batch_size: Option<usize>,
     batch_timeout: Option<Duration>,
 }
@@ -96,35 +96,41 @@ impl NotificationListener {
             serializer: None,
             pool: None,
             allow_requeue: false,
-            attempts_max: 10,
+            attempts_max: Some(10),
+            log_after: LOG_AFTER,
             batch_size: None,
             batch_timeout: None,
         }
     }
 
-    /// Takes no further notifications. Those already taken go on.
+    /// Takes no further notifications. Those already taken go on, and so does a batch that is not
+    /// full.
     ///
     /// # Errors
-    /// `MessagingTimeout` or `TransportDriverError` when the broker does not agree.
+    /// `MessagingTimeout` or `TransportDriverError` when the broker does not agree; nothing is
+    /// taken any more all the same. One caller is told, later ones get `Ok`.
     pub async fn stop(&self) -> Result<(), Error> {
-        if std::mem::replace(
-            &mut *self.is_stopped.lock().unwrap_or_else(PoisonError::into_inner),
-            true,
-        ) {
-            return Ok(());
-        }
-        self.listening.cancel().await
+        self.ending.stop(self.end_intake()).await
     }
 
-    /// Waits until everything taken is handled, then ends the connection. Stops first, if need be.
+    /// Waits until everything taken is handled, then ends the connection; what waits for another
+    /// attempt goes back to its queue. Stops first, if need be. Must not be called by an endpoint,
+    /// which would wait for itself.
     ///
     /// # Errors
     /// As [`stop`](Self::stop).
     pub async fn wait(&self) -> Result<(), Error> {
-        let stopped = self.stop().await;
-        self.intake.finish().await;
-        let closed = self.listening.close().await;
-        stopped.and(closed)
+        let rest = async {
+            self.intake.finish().await;
+            self.listening.close().await
+        };
+        self.ending.end(self.end_intake(), rest).await
+    }
+
+    async fn end_intake(&self) -> Result<(), Error> {
+        let cancelled = self.listening.cancel().await;
+        self.intake.end_gathering();
+        cancelled
     }
 
     /// [`wait`](Self::wait), for as long as `timeout` at most.
@@ -133,12 +139,7 @@ impl NotificationListener {
     /// `TaskTimeout` when endpoints work longer than that; they go on, and so does whoever waits
     /// next. Else as [`stop`](Self::stop).
     pub async fn wait_within(&self, timeout: Duration) -> Result<(), Error> {
-        let ended = self.timer.within(timeout, self.wait()).await;
-        ended.unwrap_or_else(|| {
-            let text =
-                format!("the listener did not end within {timeout:?}; its endpoints work on");
-            Err(Error::new(ErrorKind::TaskTimeout, text))
-        })
+        self.ending.within(timeout, self.wait()).await
     }
 
     /// [`wait_within`](Self::wait_within) for a plain thread.
@@ -167,7 +168,7 @@ impl NotificationListener {
 
     /// Whether it still hears: cheap, and nothing is sent.
     pub fn health(&self) -> ListeningHealth {
-        let is_stopped = *self.is_stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_stopped = self.ending.has_stopped();
         ListeningHealth { connection: self.listening.health("listener"), is_stopped }
     }
 
@@ -223,9 +224,20 @@ impl NotificationListenerBuilder {
 
     /// The same listener, giving up what failed (by error or panic, not by a requeue) this many
     /// times here; then it is rejected, which drops it or hands it to the queue's dead letter
-    /// exchange. Default: 10, at least 1. oslo never gives up.
-    pub fn attempts_max(mut self, attempts: u32) -> Self {
-        self.attempts_max = attempts.max(1);
+    /// exchange. Default: 10, at least 1; `None` for never, as in oslo.
+    ///
+    /// Between two attempts it is kept here, unacknowledged: 100 ms at first, twice as long each
+    /// time, 10 s at most, so that ten attempts take half a minute. Meanwhile it counts against the
+    /// prefetch.
+    pub fn attempts_max(mut self, attempts: impl Into<Option<u32>>) -> Self {
+        self.attempts_max = attempts.into();
+        self
+    }
+
+    /// The same listener, saying in the log after this time that stopping or waiting may hang; zero
+    /// for never. Default 30 s, as oslo's `log_after`.
+    pub fn log_after(mut self, time: Duration) -> Self {
+        self.log_after = time;
         self
     }
 
@@ -248,8 +260,17 @@ impl NotificationListenerBuilder {
     /// # Errors
     /// `InvalidTarget` without a topic; `ServerListenError` without an endpoint, with a batch that
     /// nothing ever completes, or when a queue or exchange exists with other options (406);
-    /// `TransportDriverError` when no broker is reached.
+    /// `ExecutorLoadFailure` when async functions are to run inline; `TransportDriverError` when no
+    /// broker is reached.
     pub async fn start(self) -> Result<NotificationListener, Error> {
+        if matches!(self.executor, Executor::Inline)
+            && self.endpoints.iter().any(NotificationEndpoint::has_async_functions)
+        {
+            return Err(Error::new(
+                ErrorKind::ExecutorLoadFailure,
+                "async functions need threads or a runtime; the inline executor runs plain ones",
+            ));
+        }
         let subscriptions = self.subscriptions()?;
         let prefetch = self.transport.config().prefetch;
         let batching = self.batching(prefetch)?;
@@ -266,22 +287,24 @@ impl NotificationListenerBuilder {
             serializer,
             allow_requeue,
             attempts_max,
+            log_after,
             ..
         } = self;
         let threads = transport.config().executor_threads;
         let again = (allow_requeue, attempts_max);
+        let timer = transport.timer();
         let tally = Tally::new(&transport.counters().heard);
-        let intake = Intake::new(endpoints, serializer, again, (executor, threads), tally);
+        let intake = Intake::new(endpoints, serializer, again, (executor, threads), timer, tally);
         if let Some(batching) = batching {
-            intake.gather(batching, transport.timer());
+            intake.gather(batching);
         }
         let sink = || -> Box<dyn DeliverySink> { Box::new(NotificationSink::new(&intake)) };
         let engine = transport.engine();
         let config = transport.connection_config("listener");
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &targets[0]))?;
-        let timer = Arc::clone(transport.timer());
-        Ok(NotificationListener { listening, intake, timer, is_stopped: Mutex::new(false) })
+        let ending = Ending::new("listener", timer, log_after);
+        Ok(NotificationListener { listening, intake, ending })
     }
 
     /// [`start`](Self::start) for a plain thread.

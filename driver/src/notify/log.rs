@@ -7,6 +7,28 @@ use crate::message::priority::Priority;
 /// The target of such events, for subscribers to filter by.
 const TARGET: &str = "leveret::notification";
 
+/// Does `$then` with the level of a priority, a constant as `tracing` wants it.
+macro_rules! at_level_of {
+    ($priority:expr, $then:ident) => {
+        match $priority {
+            Priority::Debug => $then!(DEBUG),
+            Priority::Audit | Priority::Info | Priority::Sample => $then!(INFO),
+            Priority::Warn => $then!(WARN),
+            Priority::Error | Priority::Critical => $then!(ERROR),
+        }
+    };
+}
+
+/// Whether anybody reads what is written at this priority.
+pub(super) fn is_wanted(priority: Priority) -> bool {
+    macro_rules! enabled {
+        ($level:ident) => {
+            tracing::enabled!(target: TARGET, tracing::Level::$level)
+        };
+    }
+    at_level_of!(priority, enabled)
+}
+
 /// Writes a notification, its secrets masked.
 pub(super) fn write(notification: &Notification) {
     let mut value = notification.to_value();
@@ -19,10 +41,5 @@ pub(super) fn write(notification: &Notification) {
             )
         };
     }
-    match notification.priority {
-        Priority::Debug => event!(DEBUG),
-        Priority::Audit | Priority::Info | Priority::Sample => event!(INFO),
-        Priority::Warn => event!(WARN),
-        Priority::Error | Priority::Critical => event!(ERROR),
-    }
+    at_level_of!(notification.priority, event);
 }

@@ -10,8 +10,10 @@ use time::OffsetDateTime;
 
 use super::endpoint::Verdict;
 use crate::context::Context;
+use crate::executor::unwinding::caught;
 use crate::ids::Hex32;
 use crate::json;
+use crate::message::Failure;
 use crate::message::notification::IncomingNotification;
 use crate::message::priority::Priority;
 use crate::serializer::Serializer;
@@ -69,12 +71,15 @@ impl Received {
     /// is a failure.
     pub(crate) fn through(mut self, serializer: &dyn Serializer) -> (Self, Verdict) {
         let context = std::mem::take(&mut self.context);
-        let read = serializer.deserialize_context(context).and_then(|context| {
-            let text = self.payload.as_ref().map_or("null", |payload| payload.get());
-            let payload = json::from_slice(text.as_bytes())?;
+        let payload = self.payload.as_ref().map_or("null", |payload| payload.get());
+        let read = || {
+            let context = serializer.deserialize_context(context)?;
+            let payload = json::from_slice(payload.as_bytes())?;
             let payload = serializer.deserialize_entity(&context, payload)?;
             Ok((context, serde_json::value::to_raw_value(&payload)?))
-        });
+        };
+        let read =
+            caught(read).unwrap_or_else(|panic| Err(Failure::builtin("RuntimeError", panic)));
         match read {
             Ok((context, payload)) => {
                 (Self { context, payload: Some(payload), ..self }, Verdict::Handled)

@@ -137,7 +137,7 @@ impl Notifier {
 
     /// Whether anything is ever done with a notification: false if `noop` is the only driver.
     pub fn is_enabled(&self) -> bool {
-        !matches!(self.options.drivers[..], [NotificationDriver::Noop])
+        !self.options.drivers.iter().all(|driver| matches!(driver, NotificationDriver::Noop))
     }
 
     /// Sends a notification to every topic through every driver; returns when the broker has
@@ -159,6 +159,9 @@ impl Notifier {
         event_type: &str,
         payload: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
+        if !self.is_enabled() {
+            return Ok(());
+        }
         let context = mask::redacted(context.as_ref());
         let span = spans::notify(event_type, priority, &context);
         let notifying = self.notify_redacted(priority, &context, event_type, payload);
@@ -317,7 +320,11 @@ impl Notifier {
         driver: &NotificationDriver,
         draft: &Draft<'_, P>,
     ) -> Result<(), Error> {
-        if !driver.is_local() {
+        let is_idle = match driver {
+            NotificationDriver::Log => !log::is_wanted(draft.priority),
+            other => !other.is_local(),
+        };
+        if is_idle {
             return Ok(());
         }
         let notification = Notification {
@@ -366,7 +373,7 @@ fn serialized<P: Serialize + ?Sized>(
 
 fn unwritable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     let text = format!("the payload cannot be written: {error}");
-    Error::new(ErrorKind::ClientSendError, text).with_cause(error)
+    Error::new(ErrorKind::ClientSendError, text).with_cause(error).unsent()
 }
 
 impl fmt::Debug for Notifier {

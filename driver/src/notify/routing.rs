@@ -112,26 +112,22 @@ impl std::str::FromStr for Routing {
 
 /// A pattern of Python's `fnmatch` as an expression: `*`, `?`, `[seq]`, `[!seq]`.
 fn fnmatch(pattern: &str) -> Result<Regex, Error> {
+    let pattern_chars: Vec<char> = pattern.chars().collect();
     let mut expression = String::from("^(?s:");
-    let mut rest = pattern.chars();
-    while let Some(character) = rest.next() {
+    let mut rest = pattern_chars.as_slice();
+    while let [character, more @ ..] = rest {
+        rest = more;
         match character {
             '*' => expression.push_str(".*"),
             '?' => expression.push('.'),
-            // The bracket that ends a set may be its first member.
-            '[' => match rest.as_str().get(1..).and_then(|more| more.find(']')) {
+            '[' => match set_end(more) {
                 Some(end) => {
-                    let (set, after) = rest.as_str().split_at(end + 1);
-                    let (negated, members) = match set.strip_prefix('!') {
-                        Some(members) => ("^", members),
-                        None => ("", set),
-                    };
-                    expression.push_str(&format!("[{negated}{}]", set_members(members)));
-                    rest = after[1..].chars();
+                    expression.push_str(&set(&more[..end]));
+                    rest = &more[end + 1..];
                 }
                 None => expression.push_str("\\["),
             },
-            other => expression.push_str(&regex::escape(&other.to_string())),
+            other => expression.push_str(&literal(*other)),
         }
     }
     expression.push_str(")$");
@@ -139,13 +135,45 @@ fn fnmatch(pattern: &str) -> Result<Regex, Error> {
         .map_err(|error| invalid(format!("the pattern {pattern:?} cannot be used: {error}")))
 }
 
-/// Members of a set; only ranges mean more than themselves.
-fn set_members(members: &str) -> String {
-    let escaped = |member: char| match member {
-        '-' => "-".to_owned(),
-        other => regex::escape(&other.to_string()),
+/// Where a set ends. The bracket that would end it may be its first member.
+fn set_end(text: &[char]) -> Option<usize> {
+    let first = usize::from(text.first() == Some(&'!'));
+    let from = first + usize::from(text.get(first) == Some(&']'));
+    Some(from + text.get(from..)?.iter().position(|one| *one == ']')?)
+}
+
+/// A set between its brackets; a range that runs backwards holds nothing, as in Python.
+fn set(text: &[char]) -> String {
+    let (is_negated, mut rest) = match text {
+        ['!', members @ ..] => (true, members),
+        members => (false, members),
     };
-    members.chars().map(escaped).collect()
+    let mut members = String::new();
+    loop {
+        rest = match rest {
+            [first, '-', last, more @ ..] => {
+                if first <= last {
+                    members.push_str(&format!("{}-{}", literal(*first), literal(*last)));
+                }
+                more
+            }
+            [one, more @ ..] => {
+                members.push_str(&literal(*one));
+                more
+            }
+            [] => break,
+        };
+    }
+    match (is_negated, members.is_empty()) {
+        (false, true) => "[^\\s\\S]".to_owned(),
+        (true, true) => ".".to_owned(),
+        (false, false) => format!("[{members}]"),
+        (true, false) => format!("[^{members}]"),
+    }
+}
+
+fn literal(character: char) -> String {
+    regex::escape(character.encode_utf8(&mut [0; 4]))
 }
 
 fn invalid(text: String) -> Error {
@@ -172,6 +200,21 @@ mod tests {
             ("a.b", "aXb", false),
             ("[^]", "^", true),
             ("é*", "été", true),
+            ("[é]x", "éx", true),
+            ("[!é]x", "éx", false),
+            ("[!]x]y", "]y", false),
+            ("[!]x]y", "zy", true),
+            ("[a--b]", "b", true),
+            ("[a--b]", "a", false),
+            ("[b-a]", "b", false),
+            ("[!b-a]", "b", true),
+            ("[a-]", "-", true),
+            ("[-a]", "-", true),
+            ("[a-c-e]", "-", true),
+            ("[a-c-e]", "d", false),
+            ("[\\d]", "5", false),
+            ("[a&&b]", "&", true),
+            ("[[]", "[", true),
         ] {
             assert_eq!(fnmatch(pattern).unwrap().is_match(text), answer, "{pattern} {text}");
         }

@@ -19,10 +19,11 @@ impl RpcClient {
     /// With fanout it goes to every server of the topic, else to one of them or to the one named.
     ///
     /// # Errors
-    /// `MessageDeliveryFailure` when the broker refused it or was not there before the timeout;
-    /// `MessageUndeliverable` with at-least-once when no queue exists for it; `InvalidTarget`,
-    /// `RpcVersionCapError` and `ClientSendError` for what cannot be sent. [`Error::outcome`] says
-    /// what became of the message.
+    /// `MessagingTimeout` when the broker did not confirm it before the timeout;
+    /// `MessageDeliveryFailure` when it refused it, or was lost meanwhile and
+    /// [`Retry`](crate::Retry) allows no more; `MessageUndeliverable` with at-least-once when no
+    /// queue exists for it; `InvalidTarget`, `RpcVersionCapError` and `ClientSendError` for what
+    /// cannot be sent. [`Error::outcome`] says what became of the message.
     pub async fn cast(
         &self,
         context: impl AsRef<Context>,

@@ -117,7 +117,8 @@ pub(crate) trait Answerable: Send {
 impl<T: Serialize + Send> Answerable for T {
     fn encode(&self, out: &mut Vec<u8>, msg_id: &str, unique_id: Hex32) -> Result<(), WriteError> {
         let reply = Reply { msg_id, unique_id, answer: Answer::Result(self) };
-        kombu::encode_reply(out, &reply)
+        caught(|| kombu::encode_reply(out, &reply))
+            .unwrap_or_else(|panic| Err(serde::ser::Error::custom(panic)))
     }
 
     fn to_value(&self) -> Result<Value, serde_json::Error> {
@@ -165,8 +166,7 @@ impl Endpoint {
         F: Fn(Context, T) -> Result<R, E> + Send + Sync + 'static,
     {
         let erased = move |context: Context, args: &[u8]| {
-            let args = read_args(args)?;
-            finished(caught(|| function(context, args)).map_err(panicked)?)
+            caught(|| finished(function(context, read_args(args)?))).unwrap_or_else(panicked)
         };
         self.add(name.into(), Method::Plain(Box::new(erased)))
     }
@@ -182,15 +182,12 @@ impl Endpoint {
         A: Future<Output = Result<R, E>> + Send + 'static,
     {
         let erased = move |context: Context, args: &[u8]| -> AnswerFuture {
-            let args = match read_args(args) {
-                Ok(args) => args,
-                Err(failure) => return Box::pin(std::future::ready(Err(failure))),
-            };
-            match caught(|| function(context, args)) {
-                Ok(future) => {
-                    Box::pin(async { finished(caught_async(future).await.map_err(panicked)?) })
-                }
-                Err(panic) => Box::pin(std::future::ready(Err(panicked(panic)))),
+            match caught(|| Ok(function(context, read_args(args)?))).unwrap_or_else(panicked) {
+                Ok(future) => Box::pin(async {
+                    let answered = caught_async(async { finished(future.await) }).await;
+                    answered.unwrap_or_else(panicked)
+                }),
+                Err(failure) => Box::pin(std::future::ready(Err(failure))),
             }
         };
         self.add(name.into(), Method::Async(Box::new(erased)))
@@ -285,6 +282,6 @@ fn finished<R: Serialize + Send + 'static, E: Into<Failure>>(result: Result<R, E
     }
 }
 
-fn panicked(text: String) -> Failure {
-    Failure::builtin("RuntimeError", text)
+pub(super) fn panicked<T>(text: String) -> Result<T, Failure> {
+    Err(Failure::builtin("RuntimeError", text))
 }

@@ -3,12 +3,10 @@
 //! It listens to the three queues of its target on a connection of its own. Not here: what happens
 //! to a request (`serving`).
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use leveret_engine::{DeliverySink, block_on};
-use tokio::sync::OnceCell;
 
 use super::access::AccessPolicy;
 use super::dispatcher::Dispatcher;
@@ -16,6 +14,7 @@ use super::endpoint::Endpoint;
 use super::ping;
 use super::serving::{RequestSink, Serving};
 use crate::broker::{self, Listening};
+use crate::ending::{Ending, LOG_AFTER};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::observe::health::ListeningHealth;
@@ -23,14 +22,11 @@ use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::target::entity::Subscription;
-use crate::timer::{Alarm, Timer};
 use crate::transport::Transport;
 
 /// Requests the broker may leave with us unacknowledged where the options set no prefetch: enough
 /// to keep any number of workers busy across a slow link. oslo sets none, and holds whatever comes.
 const PREFETCH: u16 = 2048;
-/// As oslo: what takes longer to stop or to end is said to hang.
-const LOG_AFTER: Duration = Duration::from_secs(30);
 
 /// A running server. Stop it before dropping it, or what it was doing is cut off.
 ///
@@ -60,10 +56,7 @@ pub struct RpcServer {
     fanout_queue: Option<String>,
     /// Gone with the connection: nothing more may go there once the end is near.
     local: Option<Subscription>,
-    timer: Arc<Timer>,
-    log_after: Duration,
-    stopped: OnceCell<()>,
-    ended: OnceCell<()>,
+    ending: Ending,
 }
 
 /// Describes a server before it starts.
@@ -117,8 +110,7 @@ impl RpcServer {
     /// `MessagingTimeout` or `TransportDriverError` when the broker does not agree; nothing is
     /// taken any more all the same. One caller is told, later ones get `Ok`.
     pub async fn stop(&self) -> Result<(), Error> {
-        let _alarm = self.warn_of_hanging("stop");
-        once(&self.stopped, self.end_intake()).await
+        self.ending.stop(self.end_intake()).await
     }
 
     /// Waits until every request taken is answered, then ends the connection. Stops first, if need
@@ -127,8 +119,7 @@ impl RpcServer {
     /// # Errors
     /// As [`stop`](Self::stop).
     pub async fn wait(&self) -> Result<(), Error> {
-        let _alarm = self.warn_of_hanging("wait");
-        once(&self.ended, self.end()).await
+        self.ending.end(self.end_intake(), self.finish()).await
     }
 
     /// [`stop`](Self::stop), for as long as `timeout` at most.
@@ -137,8 +128,7 @@ impl RpcServer {
     /// `TaskTimeout` when it takes longer; whoever stops or waits next goes on with it. Else as
     /// [`stop`](Self::stop).
     pub async fn stop_within(&self, timeout: Duration) -> Result<(), Error> {
-        let stopped = self.timer.within(timeout, self.stop()).await;
-        stopped.unwrap_or_else(|| Err(too_long("stop", timeout)))
+        self.ending.within(timeout, self.stop()).await
     }
 
     /// [`wait`](Self::wait), for as long as `timeout` at most.
@@ -147,8 +137,7 @@ impl RpcServer {
     /// `TaskTimeout` when endpoints work longer than that; they go on, and so does whoever waits
     /// next. Else as [`stop`](Self::stop).
     pub async fn wait_within(&self, timeout: Duration) -> Result<(), Error> {
-        let ended = self.timer.within(timeout, self.wait()).await;
-        ended.unwrap_or_else(|| Err(too_long("end", timeout)))
+        self.ending.within(timeout, self.wait()).await
     }
 
     /// Does nothing, as in oslo: a server keeps no state that a changed configuration could renew.
@@ -197,8 +186,7 @@ impl RpcServer {
         unbound.and(cancelled)
     }
 
-    async fn end(&self) -> Result<(), Error> {
-        let stopped = once(&self.stopped, self.end_intake()).await;
+    async fn finish(&self) -> Result<(), Error> {
         self.serving.finish().await;
         // As oslo: other queues stay for the next server, this one nobody will ever use again.
         let deleted = match &self.fanout_queue {
@@ -206,24 +194,12 @@ impl RpcServer {
             None => Ok(()),
         };
         let closed = self.listening.close().await;
-        stopped.and(deleted).and(closed)
-    }
-
-    fn warn_of_hanging(&self, what: &'static str) -> Option<Alarm<'_>> {
-        let seconds = self.log_after.as_secs_f64();
-        (!self.log_after.is_zero()).then(|| {
-            self.timer.alarm(self.log_after, move || {
-                tracing::warn!(
-                    seconds,
-                    "Possible hang: {what} of a server has not finished; an endpoint may block"
-                );
-            })
-        })
+        deleted.and(closed)
     }
 
     /// Whether it still serves: cheap, and nothing is sent.
     pub fn health(&self) -> ListeningHealth {
-        let is_stopped = self.stopped.initialized();
+        let is_stopped = self.ending.has_stopped();
         ListeningHealth { connection: self.listening.health("server"), is_stopped }
     }
 
@@ -313,9 +289,8 @@ impl RpcServerBuilder {
         let config = transport.connection_config("server");
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &target))?;
-        let (stopped, ended) = (OnceCell::new(), OnceCell::new());
-        let timer = Arc::clone(transport.timer());
-        Ok(RpcServer { listening, serving, fanout_queue, local, timer, log_after, stopped, ended })
+        let ending = Ending::new("server", transport.timer(), log_after);
+        Ok(RpcServer { listening, serving, fanout_queue, local, ending })
     }
 
     /// [`start`](Self::start) for a plain thread.
@@ -325,22 +300,6 @@ impl RpcServerBuilder {
     pub fn start_blocking(self) -> Result<RpcServer, Error> {
         block_on(self.start())
     }
-}
-
-/// Runs `step` unless it has run; whoever comes meanwhile waits. If whoever runs it gives up, the
-/// next begins it again. One caller, who ran it, is told how it ended.
-async fn once(
-    done: &OnceCell<()>,
-    step: impl Future<Output = Result<(), Error>>,
-) -> Result<(), Error> {
-    let mut result = Ok(());
-    done.get_or_init(|| async { result = step.await }).await;
-    result
-}
-
-fn too_long(what: &str, timeout: Duration) -> Error {
-    let text = format!("the server did not {what} within {timeout:?}; requests are still executed");
-    Error::new(ErrorKind::TaskTimeout, text)
 }
 
 impl std::fmt::Debug for RpcServer {

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use tracing::{Instrument, Span};
 
 use super::dispatcher::Dispatcher;
-use super::endpoint::{Answerable, Answered, Method, Offer};
+use super::endpoint::{Answerable, Answered, Method, Offer, panicked};
 use super::monitor::Heartbeat;
 use super::serialized;
 use super::server::ServerStats;
@@ -28,6 +28,7 @@ use crate::dedup::Dedup;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::Executor;
 use crate::executor::runner::{Runner, Serve};
+use crate::executor::unwinding::caught;
 use crate::ids::Hex32;
 use crate::message::{Failure, IncomingRequest, NO_SUCH_METHOD};
 use crate::observe::metrics::IntakeMetrics;
@@ -161,7 +162,7 @@ impl Serve for Serving {
             let given = |answer: Box<dyn Answerable>| {
                 serialized::given(serializer.as_ref(), &context, answer.as_ref())
             };
-            answered = answered.and_then(given);
+            answered = caught(|| answered.and_then(given)).unwrap_or_else(panicked);
         }
         drop(heartbeat);
         if let Err(failure) = &answered {
@@ -228,6 +229,10 @@ impl Serving {
     fn begin(&self, incoming: &Incoming) -> Option<Begun<'_>> {
         let Incoming { delivery, is_acknowledged } = incoming;
         self.tally.took_up(delivery.body().len());
+        if !is_acknowledged && !delivery.is_answerable() {
+            // The connection it came through is gone, and the broker gives it to somebody again.
+            return None;
+        }
         if !is_acknowledged && self.is_returning.load(Ordering::Acquire) {
             self.return_one(incoming);
             return None;
@@ -275,7 +280,8 @@ impl Serving {
         );
         let timeout = request.context.client_timeout();
         let mut heartbeat = None;
-        let method = self.dispatcher.find(&request);
+        // The access policy may be the user's, as the serializer is.
+        let method = caught(|| self.dispatcher.find(&request)).unwrap_or_else(panicked);
         if let (Ok(_), Some(call), Some(timeout)) = (&method, &call, timeout) {
             heartbeat = Heartbeat::start(&self.timer, &self.answering, call, timeout);
         }
@@ -293,7 +299,9 @@ impl Serving {
                 let running = span.in_scope(|| match &self.serializer {
                     None => start(offer, request_context, args),
                     Some(serializer) => {
-                        match serialized::taken(serializer.as_ref(), request_context, args) {
+                        let serializer = serializer.as_ref();
+                        let taken = || serialized::taken(serializer, request_context, args);
+                        match caught(taken).unwrap_or_else(panicked) {
                             Err(failure) => Running::Done(Err(failure)),
                             Ok((own, args)) => {
                                 context = Some(own.clone());

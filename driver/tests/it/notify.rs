@@ -25,7 +25,6 @@ on_every_broker! {
     batches_are_full_or_late
     what_is_requeued_comes_again
     what_is_not_to_be_requeued_is_gone
-    a_poisoned_notification_is_given_up
     one_requeue_is_that_of_its_batch
     endpoints_see_what_their_filters_let_pass
     every_executor_listens
@@ -38,40 +37,40 @@ on_every_broker! {
 
 /// What listeners heard.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<Notification>>>);
+pub(crate) struct Heard(Arc<Mutex<Vec<Notification>>>);
 
 impl Heard {
-    fn hear(&self) -> impl Fn(Notification) + Send + Sync + use<> {
+    pub(crate) fn hear(&self) -> impl Fn(Notification) + Send + Sync + use<> {
         let heard = self.clone();
         move |notification| heard.0.lock().unwrap().push(notification)
     }
 
-    fn endpoint(&self) -> NotificationEndpoint {
+    pub(crate) fn endpoint(&self) -> NotificationEndpoint {
         Priority::ALL
             .into_iter()
             .fold(NotificationEndpoint::new(), |endpoint, one| endpoint.on(one, self.hear()))
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 
     /// Waits until as many were heard; takes them.
-    fn take(&self, count: usize) -> Vec<Notification> {
+    pub(crate) fn take(&self, count: usize) -> Vec<Notification> {
         eventually(|| self.len() >= count);
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    fn numbers(&self, count: usize) -> Vec<i64> {
+    pub(crate) fn numbers(&self, count: usize) -> Vec<i64> {
         self.take(count).iter().map(|one| one.payload.as_i64().unwrap()).collect()
     }
 }
 
-fn notifier(transport: &Transport, topic: &str) -> Notifier {
+pub(crate) fn notifier(transport: &Transport, topic: &str) -> Notifier {
     Notifier::builder(transport).publisher_id("pub.host1").topic(topic).build()
 }
 
-fn listener(transport: &Transport, topic: &str) -> NotificationListenerBuilder {
+pub(crate) fn listener(transport: &Transport, topic: &str) -> NotificationListenerBuilder {
     NotificationListener::builder(transport, Target::new(topic))
 }
 
@@ -287,29 +286,6 @@ async fn what_is_not_to_be_requeued_is_gone(url: String) {
     transport.close().await.unwrap();
 }
 
-async fn a_poisoned_notification_is_given_up(url: String) {
-    let transport = connect(&url).await;
-    let numbers = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&numbers);
-    let endpoint = NotificationEndpoint::new().info(move |notification: Notification<i64>| {
-        assert_ne!(notification.payload, 2, "on purpose");
-        seen.lock().unwrap().push(notification.payload);
-    });
-    let builder = listener(&transport, "t").endpoint(endpoint).allow_requeue(true);
-    let listening = builder.attempts_max(3).start().await.unwrap();
-    let notifier = notifier(&transport, "t");
-    for payload in [json!(1), json!(2), json!("no number"), json!(3)] {
-        notifier.info((), "ev", &payload).await.unwrap();
-    }
-    eventually(|| listening.stats().dropped == 2 && listening.stats().handled == 2);
-    listening.wait().await.unwrap();
-    assert_eq!(listening.stats().requeued, 4, "two of them, three attempts each");
-    let mut numbers = numbers.lock().unwrap().clone();
-    numbers.sort_unstable();
-    assert_eq!(numbers, [1, 3], "the others go on");
-    transport.close().await.unwrap();
-}
-
 async fn one_requeue_is_that_of_its_batch(url: String) {
     let transport = connect(&url).await;
     let batches = Arc::new(Mutex::new(Vec::new()));
@@ -459,6 +435,12 @@ async fn serializers_work_on_both_sides(url: String) {
     assert_eq!(sent.context, Context::new().with("user", "alice").with("travelled", true));
     assert_eq!(mirrored.take(1)[0].payload, "abc", "what is heard");
     let error = notifier.info((), "ev", &5).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::ClientSendError, Some(Outcome::NotSent))
+    );
+    let unwritable = std::collections::BTreeMap::from([(vec![1], 1)]);
+    let error = self::notifier(&transport, "t").info((), "ev", &unwritable).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
         (ErrorKind::ClientSendError, Some(Outcome::NotSent))

@@ -3,7 +3,7 @@
 //! Bounded by what is unacknowledged. Each carries the epoch of its channel: an answer to a
 //! delivery of an older epoch is dropped, because its tag would close the new channel (406).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::doorbell::Doorbell;
@@ -13,6 +13,8 @@ use crate::proto::Answer;
 pub(crate) struct AckBox {
     answers: Mutex<Vec<Given>>,
     filled: AtomicBool,
+    /// That of the channel now; the shard writes it.
+    epoch: AtomicU32,
     bell: Arc<Doorbell>,
 }
 
@@ -26,7 +28,12 @@ pub(crate) struct Given {
 
 impl AckBox {
     pub(crate) fn new(bell: Arc<Doorbell>) -> Self {
-        Self { answers: Mutex::default(), filled: AtomicBool::new(false), bell }
+        Self {
+            answers: Mutex::default(),
+            filled: AtomicBool::new(false),
+            epoch: AtomicU32::new(0),
+            bell,
+        }
     }
 
     pub(crate) fn push(&self, given: Given) {
@@ -44,6 +51,16 @@ impl AckBox {
 
     pub(crate) fn is_filled(&self) -> bool {
         self.filled.load(Ordering::Acquire)
+    }
+
+    /// Whether an answer to a delivery of this epoch still means anything.
+    pub(crate) fn takes(&self, epoch: u32) -> bool {
+        self.epoch.load(Ordering::Acquire) == epoch
+    }
+
+    /// Answers to deliveries of other epochs are dropped from now on. The shard's half.
+    pub(crate) fn begin(&self, epoch: u32) {
+        self.epoch.store(epoch, Ordering::Release);
     }
 
     /// Swaps the answers for an empty list. The shard's half.

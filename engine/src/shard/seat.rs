@@ -335,6 +335,7 @@ impl Seat {
 
     fn new_epoch(&mut self) {
         self.epoch += 1;
+        self.shared.acks.begin(self.epoch);
         self.flowing = false;
         self.unacked = Unacked::default();
     }

@@ -149,6 +149,26 @@ fn what_was_deleted_or_unbound_stays_away() {
     assert_eq!(peer.queue_len("/", "gone"), None);
 }
 
+#[test]
+fn a_delivery_knows_that_the_broker_has_it_back() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    declare(&channel, "q", |queue| queue.durable = true);
+    let mut consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
+    publish(&channel, "q", "twice").wait();
+    let first = consumer.next_within(WAIT).unwrap().expect("a delivery");
+    assert!(first.is_answerable());
+    peer.drop_connections();
+    let second = consumer.next_within(WAIT).unwrap().expect("the same again");
+    assert!(!first.is_answerable() && second.is_answerable());
+    first.ack();
+    second.ack();
+    until("only the second counts", || peer.stats().acked == 1);
+    block_on(connection.close()).unwrap();
+    assert!(!second.is_answerable());
+}
+
 // ---- publications under way
 
 #[test]

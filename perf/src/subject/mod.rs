@@ -101,6 +101,11 @@ pub(crate) trait Subject: Sync {
         None
     }
 
+    /// The queue its messages in this workload end in.
+    fn queue(&self, _workload: &Workload, topic: &str) -> String {
+        topic.to_owned()
+    }
+
     /// The routing key its casts in this workload carry.
     fn routing_key(&self, _workload: &Workload, topic: &str) -> String {
         topic.to_owned()

@@ -81,7 +81,10 @@ pub(crate) fn decode_notification<'a>(
     scratch: &'a mut Scratch,
 ) -> Result<IncomingNotification<'a>, DecodeError> {
     let Scratch { payload, repaired } = scratch;
-    Ok(json::read(open_envelope(body, payload)?, repaired)?)
+    let mut notification: IncomingNotification<'_> =
+        json::read(open_envelope(body, payload)?, repaired)?;
+    notification.context.settle();
+    Ok(notification)
 }
 
 /// Takes one key of a notification.
@@ -101,7 +104,7 @@ pub(super) fn notification_key<'de, M: MapAccess<'de>>(
         "_unique_id" => notification.unique_id = text(map)?,
         _ => match key.strip_prefix(CONTEXT_PREFIX) {
             Some(name) => {
-                notification.context.insert(name, map.next_value::<serde_json::Value>()?);
+                notification.context.append(name, map.next_value::<serde_json::Value>()?);
             }
             None => drop(map.next_value::<IgnoredAny>()?),
         },

@@ -1,4 +1,5 @@
-//! The driver's calls and casts, as a service would make them: typed arguments, an empty context.
+//! The driver's calls, casts and notifications, as a service would make them: typed arguments, an
+//! empty context.
 //!
 //! The client is one plain thread that keeps as many operations in flight as the workload says.
 //! Names belong to the run: a topic and an exchange of its own.
@@ -11,7 +12,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use leveret::{Context, Endpoint, Failure, RpcClient, RpcServer, Target, Transport};
+use leveret::{
+    Context, DriverConfig, Endpoint, Failure, Notifier, RpcClient, RpcServer, Target, Transport,
+};
 use leveret_engine::{Engine, block_on};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -21,7 +24,7 @@ use crate::clock;
 use crate::place::Place;
 use crate::placement::ExecutorName;
 use crate::stage::{Crew, Probe};
-use crate::subject::{Job, oslo_exchange, oslo_routing_key};
+use crate::subject::{Job, oslo_exchange};
 use crate::workload::Operation;
 
 /// The method of every request.
@@ -70,11 +73,13 @@ pub(super) fn server(n: usize) -> String {
 /// Connects and starts the worker.
 pub(super) fn start(engine: &Engine, job: &Job, crew: &mut Crew) -> Result<()> {
     let operation = job.workload.operation;
-    let transport = transport(engine, &job.place)?;
-    let target = Target::new(oslo_routing_key(operation, &job.queue))
+    let transport = transport(engine, &job.place, &job.queue)?;
+    let target = Target::new(&job.queue)
         .with_exchange(oslo_exchange(&job.queue))
         .with_fanout(operation == Operation::Fanout);
     let client = RpcClient::new(&transport, target).with_timeout(PATIENCE);
+    let notifier = Notifier::builder(&transport).topic(&job.queue).publisher_id("perf");
+    let notifier = notifier.timeout(PATIENCE).build();
     let message = String::from_utf8(job.body.to_vec())?;
     let window = job.workload.outstanding.unwrap_or(1);
     crew.spawn("leveret-client", move |probe| {
@@ -86,6 +91,9 @@ pub(super) fn start(engine: &Engine, job: &Job, crew: &mut Crew) -> Result<()> {
                 std::hint::black_box(length);
                 Ok(())
             }),
+            Operation::Notify => {
+                in_flight(window, probe, async || notifier.info((), METHOD, &arguments).await)
+            }
             _ => in_flight(window, probe, async || {
                 client.cast(&Context::new(), METHOD, &arguments).await
             }),
@@ -148,7 +156,7 @@ pub(super) fn serve(
     n: usize,
     ready: Box<dyn FnOnce()>,
 ) -> Result<()> {
-    let transport = transport(engine, place)?;
+    let transport = transport(engine, place, topic)?;
     let target = Target::new(topic).with_exchange(oslo_exchange(topic)).with_server(server(n));
     let endpoint = Endpoint::new()
         .method(METHOD, |_: Context, received: Received| Ok::<_, Failure>(received.message));
@@ -162,7 +170,8 @@ pub(super) fn serve(
 
 /// A transport on the engine under measurement, with the driver's own defaults but for the life of
 /// the reply and fanout queues nobody uses any more: the broker drops them soon after the run.
-fn transport(engine: &Engine, place: &Place) -> Result<Transport> {
+fn transport(engine: &Engine, place: &Place, topic: &str) -> Result<Transport> {
     let url = format!("{}?rabbit_transient_queues_ttl=10", place.url());
-    Ok(Transport::builder(&url).engine(engine).connect_blocking()?)
+    let config = DriverConfig::default().with_control_exchange(oslo_exchange(topic));
+    Ok(Transport::builder(&url).config(config).engine(engine).connect_blocking()?)
 }

@@ -50,6 +50,10 @@ impl Subject for Leveret {
         workload.through_driver().then(|| oslo_exchange(topic))
     }
 
+    fn queue(&self, workload: &Workload, topic: &str) -> String {
+        oslo_routing_key(workload.operation, topic)
+    }
+
     fn routing_key(&self, workload: &Workload, topic: &str) -> String {
         oslo_routing_key(workload.operation, topic)
     }

@@ -31,6 +31,8 @@ const FRAME_MAX: u32 = 131_072;
 pub(crate) struct QueueShape {
     /// Oldest messages go beyond this many.
     pub(crate) max_length: Option<u32>,
+    /// Others may declare it as well, and somebody has to delete it.
+    pub(crate) is_shared: bool,
 }
 
 /// An open connection with channel 1 open.
@@ -95,12 +97,12 @@ impl Client {
         Ok(())
     }
 
-    /// Declares a queue that lives as long as this connection.
-    pub(crate) fn declare_private_queue(&mut self, name: &str, shape: QueueShape) -> Result<()> {
+    /// Declares a queue, which lives as long as this connection unless it is shared.
+    pub(crate) fn declare_queue(&mut self, name: &str, shape: QueueShape) -> Result<()> {
         self.call(CHANNEL, frames::QUEUE_DECLARE, frames::QUEUE_DECLARE_OK, |out| {
             out.extend_from_slice(&[0, 0]);
             frames::short(out, name);
-            out.push(0b100); // exclusive
+            out.push(if shape.is_shared { 0 } else { 0b100 }); // exclusive
             let mut arguments = Vec::new();
             if let Some(length) = shape.max_length {
                 frames::short(&mut arguments, "x-max-length");

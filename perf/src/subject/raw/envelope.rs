@@ -19,6 +19,11 @@ const MSG_ID: &[u8] = br#", \"_msg_id\": \""#;
 const REPLY_Q: &[u8] = br#"\", \"_reply_q\": \""#;
 const TIMEOUT: &[u8] = br#"\", \"_timeout\": null"#;
 const UNIQUE_ID: &[u8] = br#", \"_unique_id\": \""#;
+const NOTICE: &[u8] = br#"{\"message_id\": \"00000000-0000-4000-8000-000000000000\", "#;
+const ABOUT: &[u8] =
+    br#"\"publisher_id\": \"perf\", \"event_type\": \"info\", \"priority\": \"INFO\", "#;
+const PAYLOAD: &[u8] = br#"\"payload\": {\"message\": \""#;
+const TIMESTAMP: &[u8] = br#", \"timestamp\": \"2026-11-22 22:32:27.290698\""#;
 const QUOTE: &[u8] = br#"\""#;
 const CLOSE: &[u8] = br#"\"}"}"#;
 
@@ -41,6 +46,12 @@ pub(crate) fn reply_queue() -> String {
 /// The body of a cast.
 pub(crate) fn cast(payload: &[u8], id: &str) -> Vec<u8> {
     [OPEN, METHOD, payload, ARGUMENTS_CLOSE, UNIQUE_ID, id.as_bytes(), CLOSE].concat()
+}
+
+/// The body of a notification.
+pub(crate) fn notification(payload: &[u8], id: &str) -> Vec<u8> {
+    let told = [PAYLOAD, payload, ARGUMENTS_CLOSE, TIMESTAMP].concat();
+    [OPEN, NOTICE, ABOUT, &told, UNIQUE_ID, id.as_bytes(), CLOSE].concat()
 }
 
 /// The body of a call whose answer goes to `reply_queue`.

@@ -29,18 +29,26 @@ pub(crate) struct Manner {
     pub(crate) confirms: bool,
     /// Deliveries are acknowledged, all of one read at once.
     pub(crate) acks: bool,
+    /// What nobody answers is a notification, not a cast.
+    notifies: bool,
     form: Form,
 }
 
 impl Manner {
     /// As little as AMQP allows.
     pub(crate) fn bare() -> Self {
-        Self { exchange: String::new(), confirms: false, acks: false, form: Form::Bare }
+        let form = Form::Bare;
+        Self { exchange: String::new(), confirms: false, acks: false, notifies: false, form }
     }
 
     /// As oslo.messaging's `rabbit` driver has it.
     pub(crate) fn kombu(exchange: String) -> Self {
-        Self { exchange, confirms: true, acks: true, form: Form::Enveloped }
+        Self { exchange, confirms: true, acks: true, notifies: false, form: Form::Enveloped }
+    }
+
+    /// The same, for notifications instead of casts.
+    pub(crate) fn notifying(self, notifies: bool) -> Self {
+        Self { notifies, ..self }
     }
 
     /// The name of the queue that answers to requests to `queue` come back through.
@@ -86,7 +94,11 @@ impl Manner {
             Form::Bare => frames::publish(out, CHANNEL, to, payload, frame_max),
             Form::Enveloped => {
                 let to = Publishing { is_described: true, ..to };
-                let body = envelope::cast(payload, &envelope::id(0));
+                let id = envelope::id(0);
+                let body = match self.notifies {
+                    true => envelope::notification(payload, &id),
+                    false => envelope::cast(payload, &id),
+                };
                 frames::publish(out, CHANNEL, to, &body, frame_max);
             }
         }

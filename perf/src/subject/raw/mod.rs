@@ -21,7 +21,7 @@ use self::manner::Manner;
 use super::{Job, PlainWork, Subject, oslo_exchange, oslo_routing_key};
 use crate::place::Place;
 use crate::stage::Crew;
-use crate::workload::Workload;
+use crate::workload::{Operation, Workload};
 
 /// The subject `raw`: the floor of what any client can get.
 pub(crate) struct Raw;
@@ -66,8 +66,10 @@ impl Subject for RawKombu {
     }
 
     fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
-        let key = oslo_routing_key(job.workload.operation, &job.queue);
-        start(job, crew, Manner::kombu(oslo_exchange(&job.queue)), key)
+        let operation = job.workload.operation;
+        let manner = Manner::kombu(oslo_exchange(&job.queue));
+        let key = oslo_routing_key(operation, &job.queue);
+        start(job, crew, manner.notifying(operation == Operation::Notify), key)
     }
 
     fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {

@@ -25,7 +25,7 @@ pub(crate) fn call(
     probe: &mut Probe,
 ) -> Result<()> {
     let reply_queue = manner.reply_queue(queue);
-    client.declare_private_queue(&reply_queue, QueueShape::default())?;
+    client.declare_queue(&reply_queue, QueueShape::default())?;
     client.consume(&reply_queue, manner.acks)?;
     if manner.confirms {
         client.confirm_select()?;
@@ -63,7 +63,7 @@ pub(crate) fn serve(
     queue: &str,
     ready: impl FnOnce(),
 ) -> Result<()> {
-    client.declare_private_queue(queue, QueueShape::default())?;
+    client.declare_queue(queue, QueueShape::default())?;
     if !manner.exchange.is_empty() {
         client.declare_topic_exchange(&manner.exchange)?;
         client.bind_queue(queue, &manner.exchange, queue)?;

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use leveret::{Context, RpcClient, Target, Transport};
+use leveret::{Context, DriverConfig, Notifier, RpcClient, Target, Transport};
+use serde_json::Value;
 
 use super::client::QueueShape;
 use super::frames::{self, Scan};
@@ -26,7 +27,7 @@ fn broker() -> (Place, Box<dyn std::any::Any>, Client) {
     let mut owner = Client::connect(&place).expect("the broker answers");
     let exchange = oslo_exchange(TOPIC);
     owner.declare_topic_exchange(&exchange).expect("a new exchange");
-    owner.declare_private_queue(TOPIC, QueueShape::default()).expect("a new queue");
+    owner.declare_queue(TOPIC, QueueShape::default()).expect("a new queue");
     owner.bind_queue(TOPIC, &exchange, TOPIC).expect("both are there");
     owner.consume(TOPIC, true).expect("it is there");
     (place, peer, owner)
@@ -100,6 +101,41 @@ fn a_cast_is_leveret_s_own_but_for_its_id() {
     let (our_header, our_body) = rendered(&out);
     assert_eq!(our_header, header);
     assert_eq!(without_ids(&our_body), without_ids(&body));
+}
+
+#[test]
+fn a_notification_is_leveret_s_own_but_for_ids_and_time() {
+    let (place, _peer) = peers::broker().expect("the broker starts");
+    let mut owner = Client::connect(&place).expect("the broker answers");
+    let shape = QueueShape { max_length: None, is_shared: true };
+    let key = format!("{TOPIC}.info");
+    owner.declare_queue(&key, shape).expect("a new queue");
+    owner.consume(&key, true).expect("it is there");
+    let config = DriverConfig::default().with_control_exchange(oslo_exchange(TOPIC));
+    let transport = Transport::builder(&place.url()).config(config).connect_blocking();
+    let transport = transport.expect("it answers");
+    let notifier = Notifier::builder(&transport).topic(TOPIC).publisher_id("perf").build();
+    notifier.info_blocking((), "info", &Arguments { message: PAYLOAD }).expect("sent");
+    let (header, body) = next(&mut owner);
+    transport.close_blocking().expect("the broker agrees");
+
+    let mut out = Vec::new();
+    manner().notifying(true).cast(&mut out, &key, PAYLOAD.as_bytes(), 4096);
+    let (our_header, our_body) = rendered(&out);
+    let after_size = 12;
+    assert_eq!(our_header[after_size..], header[after_size..]);
+    let parts = |body: &[u8]| {
+        let envelope: Value = serde_json::from_slice(body).expect("JSON");
+        let text = envelope["oslo.message"].as_str().expect("a text").to_owned();
+        let mut message: Value = serde_json::from_str(&text).expect("JSON in JSON");
+        for key in ["message_id", "timestamp", "_unique_id"] {
+            let text = message[key].as_str().expect("a text").len();
+            // Python, and we, print no microseconds where there are none.
+            message[key] = text.max(if key == "timestamp" { 26 } else { 0 }).into();
+        }
+        message.to_string()
+    };
+    assert_eq!(parts(&our_body), parts(&body));
 }
 
 #[test]
