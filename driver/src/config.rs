@@ -16,6 +16,7 @@ mod connection;
 mod ini;
 mod layers;
 mod meaning;
+mod metrics;
 mod names;
 mod notifications;
 mod options;
@@ -30,6 +31,7 @@ mod value;
 
 pub use connection::ConnectionOptions;
 pub use layers::Config;
+pub use metrics::MetricsOptions;
 pub use names::StableNames;
 pub use notifications::NotificationConfig;
 pub use profile::QueueProfile;
@@ -100,6 +102,8 @@ pub struct DriverConfig {
     pub stable_names: StableNames,
     /// The connection pool of oslo's driver, which is not needed here.
     pub pool: PoolOptions,
+    /// Reports to a collector of oslo.metrics.
+    pub metrics: MetricsOptions,
 }
 
 /// How messages are compressed, as kombu does it.
@@ -195,6 +199,7 @@ impl Default for DriverConfig {
             connection: ConnectionOptions::default(),
             stable_names: StableNames::default(),
             pool: PoolOptions::default(),
+            metrics: MetricsOptions::default(),
         }
     }
 }
@@ -294,6 +299,13 @@ impl DriverConfig {
     #[must_use]
     pub fn with_stable_names(mut self, names: StableNames) -> Self {
         self.stable_names = names;
+        self
+    }
+
+    /// The same options with calls and casts reported this way.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: MetricsOptions) -> Self {
+        self.metrics = metrics;
         self
     }
 

@@ -8,6 +8,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
+mod trace;
+
+pub use trace::{InvalidTraceParent, TraceParent};
+
 /// Entries up to which looking at each pair of keys is cheaper than hashing.
 const SHORT_MAX: usize = 64;
 

@@ -68,6 +68,11 @@ impl Ending {
         })
     }
 
+    /// Whether it takes nothing more.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.stopped.initialized()
+    }
+
     fn warn_of_hanging(&self, what: &'static str) -> Option<Alarm<'_>> {
         let (seconds, whose) = (self.log_after.as_secs_f64(), self.whose);
         (!self.log_after.is_zero()).then(|| {

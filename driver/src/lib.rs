@@ -111,6 +111,7 @@ mod ids;
 mod json;
 mod message;
 mod notify;
+mod observe;
 mod retry;
 mod rpc;
 mod serializer;
@@ -122,12 +123,14 @@ mod version;
 
 pub use config::{
     Compression, Config, ConnectionOptions, DriverConfig, EntityOptions, Failover, Ignored,
-    LoginMethod, NotificationConfig, PoolOptions, QueueProfile, Setting, Source, StableNames,
+    LoginMethod, MetricsOptions, NotificationConfig, PoolOptions, QueueProfile, Setting, Source,
+    StableNames,
 };
-pub use context::Context;
+pub use context::{Context, InvalidTraceParent, TraceParent};
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;
 pub use leveret_engine as engine;
+pub use leveret_engine::ConnectionState;
 #[cfg(feature = "macros")]
 pub use leveret_macros::endpoint;
 pub use message::Failure;
@@ -141,6 +144,14 @@ pub use notify::listener::{ListenerStats, NotificationListener, NotificationList
 pub use notify::notification::Notification;
 pub use notify::notifier::{Notifier, NotifierBuilder};
 pub use notify::routing::Routing as NotificationRouting;
+pub use observe::health::{ConnectionHealth, ListeningHealth, ReplyPath, TransportHealth};
+pub use observe::histogram::LatencyHistogram;
+pub use observe::metrics::{
+    CallMetrics, CastMetrics, ConnectionMetrics, IntakeMetrics, NotificationMetrics,
+    TransportMetrics,
+};
+#[cfg(feature = "prometheus")]
+pub use observe::prometheus::PROMETHEUS_CONTENT_TYPE;
 pub use retry::Retry;
 pub use rpc::access::{AccessPolicy, Allows};
 pub use rpc::client::RpcClient;

@@ -52,8 +52,13 @@ pub(crate) fn until(deadline: Instant) -> Duration {
 /// When something ends that may take as long as `timeout`. Whoever says "for ever" gets a time that
 /// no process sees.
 pub(crate) fn deadline_in(timeout: Duration) -> Instant {
+    deadline_from(now(), timeout)
+}
+
+/// [`deadline_in`] for what began then.
+pub(crate) fn deadline_from(begun: Instant, timeout: Duration) -> Instant {
     const FOR_EVER: Duration = Duration::from_secs(1 << 30);
-    now() + timeout.min(FOR_EVER)
+    begun + timeout.min(FOR_EVER)
 }
 
 /// An action that is forgotten when this is dropped first.

@@ -19,12 +19,15 @@ use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
 use crate::message::priority::Priority;
+use crate::observe::collector::Collector;
+use crate::observe::counters::Counters;
 use crate::target::Target;
 use crate::timer::Timer;
 use crate::url::{TransportHost, TransportUrl};
 
 pub(crate) mod answering;
 mod naming;
+mod observing;
 pub(crate) mod replies;
 
 use answering::Answering;
@@ -57,6 +60,9 @@ struct Shared {
     ids: Arc<IdSource>,
     timer: Arc<Timer>,
     book: Arc<ReplyBook>,
+    counters: Counters,
+    /// Where calls and casts are reported, if the options say so.
+    collector: Option<Collector>,
     publishing: Arc<Publishing>,
     /// Notifications leave on a connection of their own, so that a flood of them holds up no call.
     notifying: OnceCell<Arc<Publishing>>,
@@ -215,6 +221,15 @@ impl Transport {
         &self.shared.book
     }
 
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// Where calls and casts are reported.
+    pub(crate) fn collector(&self) -> Option<&Collector> {
+        self.shared.collector.as_ref()
+    }
+
     /// Whether exceptions of this module may be matched by their class.
     pub(crate) fn allows_remote(&self, module: &str) -> bool {
         BUILTIN_EXMODS.contains(&module)
@@ -260,18 +275,20 @@ impl Transport {
 
     /// The queue replies come back through, consumed from before `deadline`.
     pub(crate) async fn reply_queue(&self, deadline: Instant) -> Result<Arc<str>, Error> {
-        let known = self.shared.reply_queue.read().map(|name| name.clone()).unwrap_or_default();
-        if let Some(name) = known {
+        if let Some(name) = self.known_reply_queue() {
             return Ok(name);
         }
         broker::opened(self.timer(), deadline, || self.open_reply_queue()).await
     }
 
+    fn known_reply_queue(&self) -> Option<Arc<str>> {
+        self.shared.reply_queue.read().map(|name| name.clone()).unwrap_or_default()
+    }
+
     async fn open_reply_queue(&self) -> Result<Arc<str>, Error> {
         let shared = &self.shared;
         let mut replies = shared.replies.lock().await;
-        let known = shared.reply_queue.read().map(|name| name.clone()).unwrap_or_default();
-        if let Some(name) = known {
+        if let Some(name) = self.known_reply_queue() {
             return Ok(name);
         }
         let id = shared.reply_id.get_or_try_init(|| self.queue_id()).await?;
@@ -438,6 +455,8 @@ impl TransportBuilder {
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
             book: Arc::new(ReplyBook::new(Arc::clone(&ids), &engine)),
+            counters: Counters::default(),
+            collector: Collector::new(&config.metrics),
             engine,
             owns_engine,
             connection,

@@ -34,6 +34,13 @@ impl Channel {
         self.shared.number
     }
 
+    /// Bytes its outbox holds: waiting to leave, or sent and unconfirmed. See
+    /// [`ConnectionConfig::outbox_bytes`](crate::ConnectionConfig::outbox_bytes).
+    #[must_use]
+    pub fn outbox_bytes(&self) -> usize {
+        self.shared.outbox.bytes()
+    }
+
     async fn method(&self, method: AMQPClass, keep: bool) -> Result<AMQPClass, Error> {
         let channel = self.shared.number;
         match self.shared.connection.ask(Operation::Method { channel, method, keep }).await? {

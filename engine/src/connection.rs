@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crate::shard::{ChannelShared, ConnectionShared, ConnectionState, Operation};
+use crate::shard::{ChannelShared, ConnectionShared, ConnectionState, Operation, Standing};
 use crate::{Channel, ChannelOptions, Engine, Error, ErrorKind};
 
 /// An open connection. Cloning is cheap; when the last handle of it and of its channels, publishers
@@ -49,10 +50,43 @@ impl Connection {
         self.shared.state()
     }
 
+    /// Where it stands, since when, at which broker, and what happened to it last.
+    ///
+    /// ```no_run
+    /// # fn example(connection: &leveret_engine::Connection) {
+    /// let standing = connection.standing();
+    /// println!("{:?} for {:?} at {}", standing.state, standing.since.elapsed(), standing.host);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.shared.standing()
+    }
+
     /// How often it was lost and recovery began.
     #[must_use]
     pub fn reconnects(&self) -> u64 {
         self.shared.reconnects.load(Ordering::Relaxed)
+    }
+
+    /// Publications that were on their way when it was lost and were put back, to leave again. A
+    /// broker may see them twice.
+    #[must_use]
+    pub fn resends(&self) -> u64 {
+        self.shared.resends.load(Ordering::Relaxed)
+    }
+
+    /// How long the broker has blocked publishers on it, altogether, a block under way included.
+    #[must_use]
+    pub fn blocked_time(&self) -> Duration {
+        self.shared.blocked_time()
+    }
+
+    /// Publications whose outcome somebody waits for or wants to hear of. Those of an
+    /// [unwatched](crate::Publisher::unwatched) publisher do not count.
+    #[must_use]
+    pub fn confirms_outstanding(&self) -> usize {
+        self.shared.outcomes.outstanding()
     }
 
     /// Publications that were returned and that nobody waited for.

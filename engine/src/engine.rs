@@ -111,10 +111,15 @@ impl Engine {
         Tickets::new(&self.inner.shards[0].clock)
     }
 
-    /// The counters of each shard.
+    /// The counters of each shard. Reading begins [`ShardStats::tick_late_max`] anew, so let one
+    /// reader do it.
     #[must_use]
     pub fn stats(&self) -> Vec<ShardStats> {
-        self.inner.shards.iter().map(|shard| shard.stats.read()).collect()
+        let read = |shard: &ShardHandle| {
+            let tick_late_max = shard.clock.take_late_max();
+            ShardStats { tick_late_max, ..shard.stats.read() }
+        };
+        self.inner.shards.iter().map(read).collect()
     }
 
     /// Flushes and closes every connection, for 2 s at most, and ends the shards. Every wait ends

@@ -120,7 +120,7 @@ pub use publisher::{Payload, PublishError, Publisher, Route};
 pub use reactor::{BackendChoice, BackendKind};
 pub use reporting::{RefusalSink, Reporting};
 pub use shard::{
-    ConnectionState, DeliverySink, Disposition, Shard, ShardStats, Ticket, TicketError, Tickets,
-    Token, block_on,
+    ConnectionState, DeliverySink, Disposition, Shard, ShardStats, Standing, Ticket, TicketError,
+    Tickets, Token, block_on,
 };
 pub use wire::Properties;

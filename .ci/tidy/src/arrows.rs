@@ -75,13 +75,15 @@ const HOUSES: &[House] = &[
             Room("error", PLAIN),
             // two siblings
             Room("dialect", PLAIN),
-            Room("broker", &["timer", "+"]),
+            Room("broker", &["timer", "observe", "+"]),
+            // counters and readings, which name neither queues nor formats
+            Room("observe", &["timer", "+"]),
             // what both joiners stand on
             Room("dedup", PLAIN),
             Room("ending", &["timer", "+"]),
             Room("retry", PLAIN),
             Room("executor", PLAIN),
-            Room("transport", &["dialect", "broker", "executor", "timer", "+"]),
+            Room("transport", &["dialect", "broker", "executor", "observe", "timer", "+"]),
             // joiners, which do not meet either
             Room("rpc", JOINED),
             Room("notify", JOINED),
@@ -149,8 +151,18 @@ const PLAIN: &[&str] = &[
 ];
 
 /// What the driver's joiners may import, on top of its plain data.
-const JOINED: &[&str] =
-    &["transport", "executor", "dedup", "ending", "retry", "timer", "dialect", "broker", "+"];
+const JOINED: &[&str] = &[
+    "transport",
+    "executor",
+    "dedup",
+    "ending",
+    "retry",
+    "observe",
+    "timer",
+    "dialect",
+    "broker",
+    "+",
+];
 
 /// What the measuring half of perf may import: all but `report` and `plot`.
 const MEASURING: &[&str] = &[

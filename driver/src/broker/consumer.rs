@@ -13,8 +13,10 @@ use leveret_engine::{
 };
 
 use super::stream::StreamSink;
-use super::{declare, failed};
+use super::{declare, failed, health_of, metrics_of};
 use crate::error::Error;
+use crate::observe::health::ConnectionHealth;
+use crate::observe::metrics::ConnectionMetrics;
 use crate::target::entity::Subscription;
 
 /// Consumers on a connection of their own.
@@ -106,6 +108,16 @@ impl Listening {
     /// Ends the connection.
     pub(crate) async fn close(&self) -> Result<(), Error> {
         self.connection.close().await.map_err(failed)
+    }
+
+    /// Where the connection stands.
+    pub(crate) fn health(&self, purpose: &'static str) -> ConnectionHealth {
+        health_of(&self.connection, purpose)
+    }
+
+    /// What the connection has done and holds.
+    pub(crate) fn metrics(&self, purpose: &'static str) -> ConnectionMetrics {
+        metrics_of(&self.connection, purpose, [&self.channel])
     }
 
     /// How often the connection was lost.

@@ -12,13 +12,15 @@ mod opening;
 mod publisher;
 mod stream;
 
-use leveret_engine::{Outcome, wire::PropertiesView};
+use leveret_engine::{Channel, Connection, Outcome, Standing, wire::PropertiesView};
 
 pub(crate) use consumer::Listening;
 pub(crate) use opening::opened;
 pub(crate) use publisher::{Body, Publishing, Road, Treatment};
 
 use crate::error::{self, Error, ErrorKind};
+use crate::observe::health::ConnectionHealth;
+use crate::observe::metrics::ConnectionMetrics;
 
 /// An engine's error in oslo's terms.
 pub(crate) fn failed(error: leveret_engine::Error) -> Error {
@@ -63,6 +65,28 @@ pub(crate) fn refused(outcome: Outcome) -> Error {
             lost(error::Outcome::MaybeSent, "the message may not have reached the broker", cause)
         }
         _ => Error::new(ErrorKind::TransportDriverError, "the message was accepted after all"),
+    }
+}
+
+/// Where a connection stands.
+fn health_of(connection: &Connection, purpose: &'static str) -> ConnectionHealth {
+    let Standing { state, since, host, last_error, .. } = connection.standing();
+    let reconnects = connection.reconnects();
+    ConnectionHealth { purpose, state, since, host, last_error, reconnects }
+}
+
+/// What a connection with these channels has done and holds.
+fn metrics_of<'a>(
+    connection: &Connection,
+    purpose: &'static str,
+    channels: impl IntoIterator<Item = &'a Channel>,
+) -> ConnectionMetrics {
+    ConnectionMetrics {
+        health: health_of(connection, purpose),
+        confirms_outstanding: connection.confirms_outstanding(),
+        outbox_bytes: channels.into_iter().map(Channel::outbox_bytes).sum(),
+        resends: connection.resends(),
+        blocked: connection.blocked_time(),
     }
 }
 

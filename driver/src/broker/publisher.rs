@@ -21,8 +21,10 @@ use leveret_engine::{
 };
 use tokio::sync::OnceCell;
 
-use super::{declare, failed, opened, refused};
+use super::{declare, failed, health_of, metrics_of, opened, refused};
 use crate::error::{self, Error, ErrorKind};
+use crate::observe::health::ConnectionHealth;
+use crate::observe::metrics::ConnectionMetrics;
 use crate::target::entity::{Exchange, Packing, Route, Subscription};
 use crate::timer::{self, Timer};
 
@@ -240,6 +242,18 @@ impl Publishing {
     /// Messages that were refused and that nobody waited for.
     pub(crate) fn unwatched_failures(&self) -> u64 {
         self.connection.unwatched_failures() + self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Where the connection stands.
+    pub(crate) fn health(&self, purpose: &'static str) -> ConnectionHealth {
+        health_of(&self.connection, purpose)
+    }
+
+    /// What the connection has done and holds.
+    pub(crate) fn metrics(&self, purpose: &'static str) -> ConnectionMetrics {
+        let channels = [&self.permanent, &self.declaring];
+        let channels = channels.into_iter().chain(self.transient.get());
+        metrics_of(&self.connection, purpose, channels)
     }
 
     /// How often the connection was lost.

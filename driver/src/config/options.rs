@@ -21,6 +21,8 @@ pub(super) const RABBIT: &str = "oslo_messaging_rabbit";
 pub(super) const NOTIFICATIONS: &str = "oslo_messaging_notifications";
 /// The group of `oslo_concurrency`, whose one option of ours says where lock files are.
 pub(super) const CONCURRENCY: &str = "oslo_concurrency";
+/// The group of reports to a collector of oslo.metrics.
+pub(super) const METRICS: &str = "oslo_messaging_metrics";
 /// The group of what oslo does not have.
 pub(super) const LEVERET: &str = "leveret";
 
@@ -31,6 +33,7 @@ pub(super) static GROUPS: &[(&str, &[Row])] = &[
     (RABBIT, RABBIT_ROWS),
     (NOTIFICATIONS, NOTIFICATION_ROWS),
     (CONCURRENCY, CONCURRENCY_ROWS),
+    (METRICS, METRICS_ROWS),
     (LEVERET, LEVERET_ROWS),
 ];
 
@@ -263,6 +266,34 @@ static CONCURRENCY_ROWS: &[Row] = &[(
     Path(|all| &mut all.driver.stable_names.lock_path),
     "folder of the lock file of stable names; empty: OSLO_LOCK_PATH",
 )];
+
+static METRICS_ROWS: &[Row] = &[
+    (
+        "metrics_buffer_size",
+        Count(|all| Number::Usize(&mut all.driver.metrics.buffer_size), 1, 1_000_000),
+        "reports that may wait; when there are more, the oldest are dropped",
+    ),
+    (
+        "metrics_enabled",
+        Flag(|all| &mut all.driver.metrics.enabled),
+        "calls and casts are reported to a collector of oslo.metrics",
+    ),
+    (
+        "metrics_process_name",
+        Name(|all| &mut all.driver.metrics.process_name),
+        "what the reports call this process",
+    ),
+    (
+        "metrics_socket_file",
+        Path(|all| &mut all.driver.metrics.socket_file),
+        "the collector's Unix datagram socket; empty: nothing is sent",
+    ),
+    (
+        "metrics_thread_stop_timeout",
+        Seconds(|all| &mut all.driver.metrics.thread_stop_timeout, LONG),
+        "the sending thread ends when it could send nothing for this long",
+    ),
+];
 
 static LEVERET_ROWS: &[Row] = &[
     ("backend", Choice(choices::BACKEND), "how sockets are driven: auto, uring or epoll"),

@@ -2,7 +2,8 @@
 //!
 //! Begin with [`from_python`] if you know oslo.messaging, else with [`rpc`] or [`notifications`].
 //! [`queues`], [`delivery`] and [`errors`] say what goes on at the broker, what is promised and
-//! what may fail; [`configuration`] lists the options and [`api`] all of oslo's API.
+//! what may fail; [`observing`] says what can be seen of it all, [`configuration`] lists the
+//! options and [`api`] all of oslo's API.
 //!
 //! Each page is a Markdown file beside this one.
 
@@ -23,6 +24,9 @@ pub mod from_python {}
 
 #[doc = include_str!("notifications.md")]
 pub mod notifications {}
+
+#[doc = include_str!("observing.md")]
+pub mod observing {}
 
 #[doc = include_str!("queues.md")]
 pub mod queues {}

@@ -5,10 +5,10 @@
 //! is served by priority. What the broker has back already, after a lost connection, is not begun:
 //! it comes again. Invariant: every delivery is settled once, whatever the endpoints do.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use leveret_engine::{Delivery, DeliverySink, Disposition};
+use tracing::Instrument;
 
 use super::attempts::Attempts;
 use super::endpoint::{Begun, NotificationEndpoint, Running, Verdict};
@@ -20,6 +20,8 @@ use crate::dedup::Dedup;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::Executor;
 use crate::executor::runner::{Runner, Serve};
+use crate::observe::spans;
+use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::timer::Timer;
 
@@ -39,16 +41,7 @@ pub(super) struct Intake {
     handled: Dedup,
     runner: Runner<Self>,
     gather: OnceLock<Arc<Gather<Delivery>>>,
-    counts: Counts,
-}
-
-#[derive(Default)]
-struct Counts {
-    handled: AtomicU64,
-    requeued: AtomicU64,
-    dropped: AtomicU64,
-    duplicates: AtomicU64,
-    undecodable: AtomicU64,
+    tally: Tally,
 }
 
 /// A notification on its way through the endpoints.
@@ -70,6 +63,7 @@ impl NotificationSink {
 
 impl DeliverySink for NotificationSink {
     fn deliver(&mut self, delivery: Delivery) -> Disposition {
+        self.intake.tally.took_in(1, delivery.body().len());
         match self.intake.gather.get() {
             Some(gather) => gather.push(delivery),
             None => self.batch.push(vec![delivery]),
@@ -114,6 +108,7 @@ impl Intake {
         (allow_requeue, attempts_max): (bool, Option<u32>),
         (executor, threads): (Executor, usize),
         timer: &Arc<Timer>,
+        tally: Tally,
     ) -> Arc<Self> {
         Arc::new_cyclic(|intake| Self {
             endpoints,
@@ -124,7 +119,7 @@ impl Intake {
             handled: Dedup::new(),
             runner: Runner::new(executor, threads, intake.clone()),
             gather: OnceLock::new(),
-            counts: Counts::default(),
+            tally,
         })
     }
 
@@ -155,19 +150,20 @@ impl Intake {
     }
 
     pub(super) fn stats(&self) -> ListenerStats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counts = self.tally.own();
         ListenerStats {
-            handled: read(&self.counts.handled),
-            requeued: read(&self.counts.requeued),
-            dropped: read(&self.counts.dropped),
-            duplicates: read(&self.counts.duplicates),
-            undecodable: read(&self.counts.undecodable),
+            handled: counts.done,
+            requeued: counts.returned,
+            dropped: counts.dropped,
+            duplicates: counts.duplicates,
+            undecodable: counts.undecodable,
             reconnects: 0,
         }
     }
 
     /// Decodes a delivery; what needs no endpoint is settled here.
     fn open(&self, delivery: Delivery) -> Option<Letter> {
+        self.tally.took_up(delivery.body().len());
         if !delivery.is_answerable() {
             return None;
         }
@@ -175,19 +171,19 @@ impl Intake {
             Ok(Some(received)) => received,
             Ok(None) => {
                 tracing::warn!("a notification of no known priority is dropped");
-                count(&self.counts.undecodable);
+                self.tally.count(|taken| &taken.undecodable);
                 delivery.ack();
                 return None;
             }
             Err(error) => {
                 tracing::warn!(%error, "a message is no notification and is dropped");
-                count(&self.counts.undecodable);
+                self.tally.count(|taken| &taken.undecodable);
                 delivery.reject(false);
                 return None;
             }
         };
         if received.unique_id.as_deref().is_some_and(|id| self.handled.knows(id)) {
-            count(&self.counts.duplicates);
+            self.tally.count(|taken| &taken.duplicates);
             tracing::info!(unique_id = ?received.unique_id, "a repeated notification is dropped");
             delivery.ack();
             return None;
@@ -213,13 +209,15 @@ impl Intake {
                 function.takes_batch && !one.is_suspect && !next.is_suspect
             };
             for letters in wanted.chunk_by_mut(belong) {
+                let first = &letters[0].received;
+                let span = spans::hear(&first.event_type, priority, letters.len(), &first.context);
                 let Begun { running, unreadable } = {
                     let received: Vec<_> = letters.iter().map(|one| &one.received).collect();
-                    (function.run)(&received)
+                    span.in_scope(|| (function.run)(&received))
                 };
                 let verdict = match running {
                     Running::Done(verdict) => verdict,
-                    Running::Awaited(future) => future.await,
+                    Running::Awaited(future) => future.instrument(span).await,
                 };
                 let is_in_company = letters.len() - unreadable.len() > 1;
                 for letter in letters.iter_mut() {
@@ -239,7 +237,7 @@ impl Intake {
         let (event_type, message_id) = (&received.event_type, &received.message_id);
         match verdict {
             Verdict::Requeue if self.allow_requeue => {
-                count(&self.counts.requeued);
+                self.tally.count(|taken| &taken.returned);
                 delivery.reject(true);
             }
             Verdict::Failed(error) if self.allow_requeue => {
@@ -248,12 +246,12 @@ impl Intake {
                 tracing::error!(error, event_type, message_id, is_dropped, "a notification failed");
                 match again {
                     Some(delay) => {
-                        count(&self.counts.requeued);
+                        self.tally.count(|taken| &taken.returned);
                         self.timer.after(delay, move || delivery.reject(true));
                     }
                     // Rejected, not acknowledged: a dead letter exchange, if there is one, gets it.
                     None => {
-                        count(&self.counts.dropped);
+                        self.tally.count(|taken| &taken.dropped);
                         delivery.reject(false);
                     }
                 }
@@ -263,7 +261,10 @@ impl Intake {
                     tracing::error!(error, event_type, message_id, "a notification failed");
                 }
                 let is_handled = done == Verdict::Handled;
-                count(if is_handled { &self.counts.handled } else { &self.counts.dropped });
+                self.tally.count(match is_handled {
+                    true => |taken| &taken.done,
+                    false => |taken| &taken.dropped,
+                });
                 if let Some(id) = &received.unique_id {
                     self.handled.is_first(id);
                 }
@@ -274,10 +275,6 @@ impl Intake {
             }
         }
     }
-}
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 fn decode(delivery: &Delivery) -> Result<Option<Received>, DecodeError> {

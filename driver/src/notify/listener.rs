@@ -16,6 +16,8 @@ use crate::ending::{Ending, LOG_AFTER};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::message::priority::Priority;
+use crate::observe::health::ListeningHealth;
+use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::target::entity::Subscription;
@@ -164,6 +166,12 @@ impl NotificationListener {
         block_on(self.wait())
     }
 
+    /// Whether it still hears: cheap, and nothing is sent.
+    pub fn health(&self) -> ListeningHealth {
+        let is_stopped = self.ending.has_stopped();
+        ListeningHealth { connection: self.listening.health("listener"), is_stopped }
+    }
+
     /// What it has done so far.
     pub fn stats(&self) -> ListenerStats {
         ListenerStats { reconnects: self.listening.reconnects(), ..self.intake.stats() }
@@ -285,7 +293,8 @@ impl NotificationListenerBuilder {
         let threads = transport.config().executor_threads;
         let again = (allow_requeue, attempts_max);
         let timer = transport.timer();
-        let intake = Intake::new(endpoints, serializer, again, (executor, threads), timer);
+        let tally = Tally::new(&transport.counters().heard);
+        let intake = Intake::new(endpoints, serializer, again, (executor, threads), timer, tally);
         if let Some(batching) = batching {
             intake.gather(batching);
         }

@@ -12,6 +12,7 @@ use leveret_engine::block_on;
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
+use tracing::Instrument;
 
 use super::driver::NotificationDriver;
 use super::notification::{Notification, timestamp, uuid};
@@ -23,6 +24,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::Failure;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
+use crate::observe::spans;
 use crate::retry::{Attempts, Retry};
 use crate::serializer::Serializer;
 use crate::target::Target;
@@ -161,10 +163,24 @@ impl Notifier {
             return Ok(());
         }
         let context = mask::redacted(context.as_ref());
+        let span = spans::notify(event_type, priority, &context);
+        let notifying = self.notify_redacted(priority, &context, event_type, payload);
+        let result = notifying.instrument(span.clone()).await;
+        spans::ended(&span, &result);
+        result
+    }
+
+    async fn notify_redacted(
+        &self,
+        priority: Priority,
+        context: &Context,
+        event_type: &str,
+        payload: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
         let Some(serializer) = &self.options.serializer else {
-            return self.distribute(priority, &context, event_type, payload).await;
+            return self.distribute(priority, context, event_type, payload).await;
         };
-        let (context, payload) = serialized(serializer.as_ref(), &context, payload).inspect_err(
+        let (context, payload) = serialized(serializer.as_ref(), context, payload).inspect_err(
             |error| tracing::error!(%error, event_type, "a notification is not sent"),
         )?;
         self.distribute(priority, &context, event_type, &payload).await
@@ -240,6 +256,18 @@ impl Notifier {
         })
     }
 
+    /// Publishes, and again as often as is allowed.
+    async fn publish(&self, road: &Road, body: &Body, deadline: Instant) -> Result<(), Error> {
+        let mut attempts = Attempts::first(self.options.retry);
+        loop {
+            match road.publish_confirmed(timer::until(deadline), body).await {
+                Ok(()) => return Ok(()),
+                Err(error) => attempts.again(error)?,
+            }
+            self.transport.counters().retry();
+        }
+    }
+
     async fn send<P: Serialize + Sync + ?Sized>(
         &self,
         draft: &Draft<'_, P>,
@@ -264,9 +292,10 @@ impl Notifier {
                 Body::render(|out| kombu::encode_notification(out, &notification, is_enveloped))
                     .map_err(unwritable)?;
             let sent = match self.road(topic, roads, draft.priority).await {
-                Ok(road) => publish(road, &body, deadline, options.retry).await,
+                Ok(road) => self.publish(road, &body, deadline).await,
                 Err(error) => Err(error.unsent()),
             };
+            self.transport.counters().notification(&sent);
             result = result.and(sent);
         }
         result
@@ -314,17 +343,6 @@ impl Notifier {
             _ => {}
         }
         Ok(())
-    }
-}
-
-/// Publishes, and again as often as is allowed.
-async fn publish(road: &Road, body: &Body, deadline: Instant, retry: Retry) -> Result<(), Error> {
-    let mut attempts = Attempts::first(retry);
-    loop {
-        match road.publish_confirmed(timer::until(deadline), body).await {
-            Ok(()) => return Ok(()),
-            Err(error) => attempts.again(error)?,
-        }
     }
 }
 

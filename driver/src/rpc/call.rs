@@ -4,10 +4,13 @@
 //! confirm. The confirm itself wakes nobody; a refusal ends the call at once. The reply is decoded
 //! here, on the caller's own thread.
 
+use std::time::Instant;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use leveret_engine::{Delivery, TicketError};
+use tracing::Instrument;
 
 use super::client::RpcClient;
 use super::serialized;
@@ -18,6 +21,7 @@ use crate::error::{Error, ErrorKind, Outcome};
 use crate::ids::Hex32;
 use crate::json;
 use crate::message::CallPart;
+use crate::observe::spans;
 use crate::retry::Attempts;
 use crate::timer;
 use crate::transport::replies::Arrived;
@@ -41,7 +45,29 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
-        let deadline = timer::deadline_in(self.timeout());
+        let begun = timer::now();
+        let underway = self.transport.counters().call(begun);
+        let reported = self.reported("call", method);
+        let deadline = timer::deadline_from(begun, self.timeout());
+        let context = context.as_ref();
+        let span = spans::call(self.target(), method, context);
+        let calling = self.call_until(deadline, context, method, args);
+        let result = calling.instrument(span.clone()).await;
+        spans::ended(&span, &result);
+        underway.ended(&result);
+        if let Some(reported) = reported {
+            reported.ended(&result);
+        }
+        result
+    }
+
+    async fn call_until<R: DeserializeOwned>(
+        &self,
+        deadline: Instant,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<R, Error> {
         let road = self.call_road(deadline).await?;
         let reply_queue = self.transport.reply_queue(deadline).await.map_err(Error::unsent)?;
         let mut attempts = Attempts::first(self.options.retry);
@@ -49,7 +75,6 @@ impl RpcClient {
         let mut pending = self.transport.book().open(deadline, self.options.monitor, may_repeat);
         let msg_id = pending.msg_id();
         let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
-        let context = context.as_ref();
         let body = self.render(context, method, args, Some(call))?;
         road.publish_unwatched(timer::until(deadline), &body, pending.refusal_place()).await?;
         // Most bodies go back to their thread now.
@@ -66,6 +91,7 @@ impl RpcClient {
                 },
                 Ok(Arrived::Refused(outcome)) => {
                     attempts.again(broker::refused(outcome))?;
+                    self.transport.counters().retry();
                     pending.repeat();
                     let body = body.as_ref().expect("kept, as it may be repeated");
                     let (timeout, place) = (timer::until(deadline), pending.refusal_place());

@@ -4,10 +4,12 @@
 //! has accepted it. Neither says that anybody executes it.
 
 use serde::Serialize;
+use tracing::Instrument;
 
 use super::client::RpcClient;
 use crate::context::Context;
 use crate::error::Error;
+use crate::observe::spans;
 use crate::retry::Attempts;
 use crate::timer;
 
@@ -28,15 +30,34 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
+        let reported = self.reported("cast", method);
+        let context = context.as_ref();
+        let span = spans::cast(self.target(), method, context);
+        let result = self.cast_confirmed(context, method, args).instrument(span.clone()).await;
+        spans::ended(&span, &result);
+        self.transport.counters().cast(&result);
+        if let Some(reported) = reported {
+            reported.ended(&result);
+        }
+        result
+    }
+
+    async fn cast_confirmed(
+        &self,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
         let road = self.cast_road(deadline).await?;
-        let body = self.render(context.as_ref(), method, args, None)?;
+        let body = self.render(context, method, args, None)?;
         let mut attempts = Attempts::first(self.options.retry);
         loop {
             match road.publish_confirmed(timer::until(deadline), &body).await {
                 Ok(()) => return Ok(()),
                 Err(error) => attempts.again(error)?,
             }
+            self.transport.counters().retry();
         }
     }
 
@@ -69,6 +90,24 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
+        let reported = self.reported("cast", method);
+        let context = context.as_ref();
+        let span = spans::cast(self.target(), method, context);
+        let result = self.cast_into_outbox(context, method, args).instrument(span.clone()).await;
+        spans::ended(&span, &result);
+        self.transport.counters().cast_buffered(&result);
+        if let Some(reported) = reported {
+            reported.ended(&result);
+        }
+        result
+    }
+
+    async fn cast_into_outbox(
+        &self,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
         let mut timeout = self.timeout();
         let road = match self.open_cast_road() {
             Some(road) => road,
@@ -79,7 +118,7 @@ impl RpcClient {
                 road
             }
         };
-        let body = self.render(context.as_ref(), method, args, None)?;
+        let body = self.render(context, method, args, None)?;
         road.publish_unwatched(timeout, &body, 0).await
     }
 

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::dialect::kombu;
 use crate::error::{Error, ErrorKind};
 use crate::message::{CallPart, Request};
+use crate::observe::report::Reported;
 use crate::retry::Retry;
 use crate::serializer::Serializer;
 use crate::target::Target;
@@ -186,6 +187,17 @@ impl RpcClient {
 
     fn with_target(self, change: impl FnOnce(Target) -> Target) -> Self {
         self.with(|options| options.target = change(std::mem::take(&mut options.target)))
+    }
+
+    /// Reports the begin of a `call` or `cast` where the options say so.
+    pub(super) fn reported<'a>(
+        &'a self,
+        call_type: &'a str,
+        method: &'a str,
+    ) -> Option<Reported<'a>> {
+        let collector = self.transport.collector()?;
+        let Options { target, version, .. } = &*self.options;
+        Some(Reported::begin(collector, target, version.as_deref(), (call_type, method)))
     }
 
     pub(super) fn timeout(&self) -> Duration {

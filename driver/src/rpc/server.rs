@@ -17,6 +17,8 @@ use crate::broker::{self, Listening};
 use crate::ending::{Ending, LOG_AFTER};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
+use crate::observe::health::ListeningHealth;
+use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::target::entity::{Queue, Subscription};
@@ -222,6 +224,12 @@ impl RpcServer {
         deleted.and(closed)
     }
 
+    /// Whether it still serves: cheap, and nothing is sent.
+    pub fn health(&self) -> ListeningHealth {
+        let is_stopped = self.ending.has_stopped();
+        ListeningHealth { connection: self.listening.health("server"), is_stopped }
+    }
+
     /// What it has done so far.
     pub fn stats(&self) -> ServerStats {
         ServerStats { reconnects: self.listening.reconnects(), ..self.serving.stats() }
@@ -301,6 +309,7 @@ impl RpcServerBuilder {
             Arc::clone(transport.timer()),
             (executor, transport.config().executor_threads),
             subscriptions.len() * usize::from(prefetch),
+            Tally::new(&transport.counters().served),
         );
         let goes = |queue: &Queue| queue.exclusive || fanout_queue.as_ref() == Some(&queue.name);
         let mut queues = subscriptions.iter().map(|subscription| goes(&subscription.queue));

@@ -12,10 +12,11 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use leveret_engine::{Body, Delivery, DeliverySink, Disposition};
 use serde_json::value::RawValue;
+use tracing::{Instrument, Span};
 
 use super::dispatcher::Dispatcher;
 use super::endpoint::{Answerable, Answered, Method, Offer, panicked};
@@ -31,6 +32,9 @@ use crate::executor::runner::{Runner, Serve};
 use crate::executor::unwinding::caught;
 use crate::ids::Hex32;
 use crate::message::{Failure, IncomingRequest, NO_SUCH_METHOD};
+use crate::observe::metrics::IntakeMetrics;
+use crate::observe::spans;
+use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::timer::Timer;
 use crate::transport::answering::{Answering, CallRef};
@@ -78,6 +82,8 @@ impl DeliverySink for RequestSink {
 
     fn flush(&mut self) {
         if !self.batch.is_empty() {
+            let bytes = self.batch.iter().map(|incoming| incoming.delivery.body().len()).sum();
+            self.serving.tally.took_in(self.batch.len(), bytes);
             self.serving.runner.take(&self.serving, &mut self.batch);
         }
     }
@@ -123,10 +129,7 @@ pub(super) struct Serving {
     runner: Runner<Self>,
     /// What was not begun goes back to its queue.
     is_returning: AtomicBool,
-    dispatched: AtomicU64,
-    duplicates: AtomicU64,
-    undecodable: AtomicU64,
-    returned: AtomicU64,
+    tally: Tally,
 }
 
 /// A request whose method was chosen, and has run if it is a plain one.
@@ -137,6 +140,7 @@ struct Begun<'a> {
     context: Option<Context>,
     call: Option<CallRef>,
     heartbeat: Option<Heartbeat>,
+    span: Span,
 }
 
 /// What is known beforehand about an exception.
@@ -160,11 +164,11 @@ impl Serve for Serving {
 
     async fn serve(self: Arc<Self>, incoming: Incoming) {
         let Some(begun) = self.begin(&incoming) else { return };
-        let Begun { answered, raising, context, call, heartbeat } = begun;
+        let Begun { answered, raising, context, call, heartbeat, span } = begun;
         drop(incoming);
         let mut answered = match answered {
             Running::Done(answered) => answered,
-            Running::Awaited(future) => future.await,
+            Running::Awaited(future) => future.instrument(span.clone()).await,
         };
         if let (Some(serializer), Some(context)) = (&self.serializer, context) {
             let given = |answer: Box<dyn Answerable>| {
@@ -174,7 +178,8 @@ impl Serve for Serving {
         }
         drop(heartbeat);
         if let Err(failure) = &answered {
-            raising.log(failure);
+            spans::raised(&span, failure);
+            span.in_scope(|| raising.log(failure));
         }
         if let Some(call) = call {
             let encode = |value: Box<dyn Answerable>| {
@@ -194,6 +199,7 @@ impl Serving {
         timer: Arc<Timer>,
         (executor, threads): (Executor, usize),
         unacknowledged: usize,
+        tally: Tally,
     ) -> Arc<Self> {
         Arc::new_cyclic(|serving| Self {
             dispatcher,
@@ -203,10 +209,7 @@ impl Serving {
             timer,
             runner: Runner::new(executor, threads, serving.clone()),
             is_returning: AtomicBool::new(false),
-            dispatched: AtomicU64::new(0),
-            duplicates: AtomicU64::new(0),
-            undecodable: AtomicU64::new(0),
-            returned: AtomicU64::new(0),
+            tally,
         })
     }
 
@@ -214,13 +217,14 @@ impl Serving {
     pub(super) fn give_back(&self) {
         self.is_returning.store(true, Ordering::Release);
         for incoming in self.runner.withdraw(Incoming::may_return) {
+            self.tally.took_up(incoming.delivery.body().len());
             self.return_one(&incoming);
         }
     }
 
     fn return_one(&self, incoming: &Incoming) {
         incoming.delivery.reject(true);
-        self.returned.fetch_add(1, Ordering::Relaxed);
+        self.tally.count(|taken| &taken.returned);
     }
 
     /// Waits until every request taken is answered.
@@ -229,19 +233,15 @@ impl Serving {
     }
 
     pub(super) fn stats(&self) -> ServerStats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        ServerStats {
-            dispatched: read(&self.dispatched),
-            duplicates: read(&self.duplicates),
-            undecodable: read(&self.undecodable),
-            returned: read(&self.returned),
-            reconnects: 0,
-        }
+        let IntakeMetrics { done: dispatched, duplicates, undecodable, returned, .. } =
+            self.tally.own();
+        ServerStats { dispatched, duplicates, undecodable, returned, reconnects: 0 }
     }
 
     /// Decodes, acknowledges, looks for repeats, chooses the method and begins it.
     fn begin(&self, incoming: &Incoming) -> Option<Begun<'_>> {
         let Incoming { delivery, is_acknowledged, .. } = incoming;
+        self.tally.took_up(delivery.body().len());
         if !is_acknowledged && !delivery.is_answerable() {
             // The connection it came through is gone, and the broker gives it to somebody again.
             return None;
@@ -260,7 +260,7 @@ impl Serving {
                     if !is_acknowledged {
                         delivery.reject(false);
                     }
-                    self.undecodable.fetch_add(1, Ordering::Relaxed);
+                    self.tally.count(|taken| &taken.undecodable);
                     tracing::warn!(%error, "a message is no request and is dropped");
                     return None;
                 }
@@ -269,7 +269,7 @@ impl Serving {
                 delivery.ack();
             }
             if request.unique_id.as_deref().is_some_and(|id| !self.dedup.is_first(id)) {
-                self.duplicates.fetch_add(1, Ordering::Relaxed);
+                self.tally.count(|taken| &taken.duplicates);
                 tracing::info!(unique_id = ?request.unique_id, "a repeated request is dropped");
                 return None;
             }
@@ -278,13 +278,19 @@ impl Serving {
     }
 
     fn run(&self, mut request: IncomingRequest<'_>) -> Begun<'_> {
-        self.dispatched.fetch_add(1, Ordering::Relaxed);
+        self.tally.count(|taken| &taken.done);
         let call = match (&request.msg_id, &request.reply_queue) {
             (Some(msg_id), Some(queue)) => {
                 Some(CallRef { msg_id: (**msg_id).into(), queue: (**queue).into() })
             }
             _ => None,
         };
+        let span = spans::serve(
+            request.method.as_deref(),
+            request.namespace.as_deref(),
+            request.msg_id.as_deref(),
+            &request.context,
+        );
         let timeout = request.context.client_timeout();
         let mut heartbeat = None;
         // The access policy may be the user's, as the serializer is.
@@ -303,7 +309,7 @@ impl Serving {
                 (Running::Done(Err(failure)), Raising::Unserved { is_foreseen })
             }
             Ok(offer) => {
-                let running = match &self.serializer {
+                let running = span.in_scope(|| match &self.serializer {
                     None => start(offer, request_context, args),
                     Some(serializer) => {
                         let serializer = serializer.as_ref();
@@ -316,11 +322,11 @@ impl Serving {
                             }
                         }
                     }
-                };
+                });
                 (running, Raising::By(offer))
             }
         };
-        Begun { answered, raising, context, call, heartbeat }
+        Begun { answered, raising, context, call, heartbeat, span }
     }
 }
 

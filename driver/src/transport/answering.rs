@@ -52,6 +52,7 @@ pub(crate) struct Answering {
     start: Instant,
     retrying: AtomicUsize,
     dropped: AtomicU64,
+    resent: AtomicU64,
 }
 
 impl Answering {
@@ -75,12 +76,23 @@ impl Answering {
             start: timer::now(),
             retrying: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
+            resent: AtomicU64::new(0),
         })
     }
 
     /// Replies given up: nobody will ever get them.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Replies that came back and were sent again.
+    pub(crate) fn resent(&self) -> u64 {
+        self.resent.load(Ordering::Relaxed)
+    }
+
+    /// What replies are published on.
+    pub(crate) fn publishing(&self) -> &Publishing {
+        &self.publishing
     }
 
     /// Ends the connection.
@@ -180,8 +192,9 @@ impl Answering {
             return self.drop_one(queue, "its queue is gone");
         };
         let (left, cookie) = (timer::until(deadline), self.cookie(deadline));
-        if let Err(error) = road.try_publish_unwatched(left, &body, cookie) {
-            self.drop_one(queue, &error.to_string());
+        match road.try_publish_unwatched(left, &body, cookie) {
+            Ok(()) => drop(self.resent.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => self.drop_one(queue, &error.to_string()),
         }
     }
 

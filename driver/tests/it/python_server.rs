@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leveret::{Context, ErrorKind, RpcClient, Target, Transport, Version};
+use leveret::{Context, ErrorKind, RpcClient, Target, TraceParent, Transport, Version};
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
@@ -55,6 +55,13 @@ async fn calls(client: &RpcClient) {
     let seen: Value = client.call(&context, "ctxt", &()).await.unwrap();
     let expected = json!({"user": "álice", "nested": {"a": [1, null]}, "client_timeout": null});
     assert_eq!(seen, expected);
+    let parent = TraceParent::new(1, 2, true).unwrap();
+    let traced = Context::new().with_traceparent(parent).with_tracestate("v=1");
+    let seen: Value = client.call(&traced, "ctxt", &()).await.unwrap();
+    assert_eq!(
+        (&seen["traceparent"], &seen["tracestate"]),
+        (&json!(parent.to_string()), &json!("v=1"))
+    );
     let large = "é".repeat(2_500_000);
     let size: usize = client.call((), "size", &json!({ "arg": large })).await.unwrap();
     assert_eq!(size, 2_500_000);

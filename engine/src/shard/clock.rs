@@ -3,9 +3,9 @@
 //! Invariant: a slab that got its first deadline rings; the ticking task asks every slab before it
 //! sleeps.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::doorbell::Doorbell;
 use super::wheel::TICK;
@@ -27,6 +27,7 @@ pub(crate) struct Clock {
     armed: AtomicBool,
     bell: Doorbell,
     stopped: AtomicBool,
+    late_max_ns: AtomicU64,
 }
 
 impl std::fmt::Debug for Clock {
@@ -43,6 +44,7 @@ impl Clock {
             armed: AtomicBool::new(false),
             bell: Doorbell::new(),
             stopped: AtomicBool::new(false),
+            late_max_ns: AtomicU64::new(0),
         }
     }
 
@@ -74,12 +76,24 @@ impl Clock {
                 self.bell.poll_sleep(cx, || self.armed.load(Ordering::Acquire))
             })
             .await;
-            reactor::sleep(TICK).await;
+            let due = reactor::now() + TICK;
+            reactor::sleep_until(due).await;
             self.armed.store(false, Ordering::Release);
-            if self.expire(reactor::now(), &mut slabs) {
+            let now = reactor::now();
+            self.was_late(now.saturating_duration_since(due));
+            if self.expire(now, &mut slabs) {
                 self.armed.store(true, Ordering::Release);
             }
         }
+    }
+
+    fn was_late(&self, late: Duration) {
+        self.late_max_ns.fetch_max(late.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// The greatest lateness of a tick since this was asked last.
+    pub(crate) fn take_late_max(&self) -> Duration {
+        Duration::from_nanos(self.late_max_ns.swap(0, Ordering::Relaxed))
     }
 
     /// `slabs` is a scratch: whoever is told of a deadline may bring a further slab, so none is
@@ -104,5 +118,19 @@ impl Clock {
     fn gather(&self, slabs: &mut Vec<Arc<dyn Expires>>) {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         slabs.extend(watched.iter().filter_map(Weak::upgrade));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greatest_lateness_is_told_once() {
+        let clock = Clock::new(Instant::now());
+        clock.was_late(Duration::from_millis(7));
+        clock.was_late(Duration::from_millis(2));
+        assert_eq!(clock.take_late_max(), Duration::from_millis(7));
+        assert_eq!(clock.take_late_max(), Duration::ZERO);
     }
 }

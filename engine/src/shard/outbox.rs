@@ -169,6 +169,11 @@ impl Outbox {
         self.filled.store(true, Ordering::Release);
     }
 
+    /// What it holds, of publications waiting and of those sent and unconfirmed.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().size() + self.held.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_filled(&self) -> bool {
         self.filled.load(Ordering::Acquire)
     }
@@ -308,6 +313,7 @@ mod tests {
         assert!(matches!(outbox.push(&rendered(b"x", &[]), record(2)), Err(Refused::Full)));
         outbox.take(Segment::default(), true);
         assert!(matches!(outbox.push(&rendered(b"x", &[]), record(2)), Err(Refused::Full)));
+        assert_eq!(outbox.bytes(), 5, "what was sent and is unconfirmed");
         let ticket = outbox.wait_for_room(Instant::now() + std::time::Duration::from_secs(9));
         outbox.release(5);
         assert_eq!(ticket.wait(), Ok(()));

@@ -47,6 +47,9 @@ pub(super) async fn supervise<R: Reactor>(
             }
             Err(error) => error,
         };
+        if !conn.stopping.get() {
+            conn.shared.failed(&error);
+        }
         conn.interrupt_all(&error);
         if let Some(first) = first.take() {
             let _ = first.send(Err(error.clone()));
@@ -114,6 +117,7 @@ impl Dial {
                 Err(error) => error,
             };
             Stats::count(&conn.stats.connects_failed, 1);
+            conn.shared.failed(&error);
             self.failures += 1;
             let round = self.failures as usize >= self.hosts.len();
             let given_up = self.until.is_some_and(|until| round && reactor::now() >= until);
@@ -205,6 +209,7 @@ async fn attempt<R: Reactor>(
     };
     match opened {
         Ok(()) if !conn.is_down() => {
+            conn.shared.reached(&name);
             conn.ready();
             Ok(running)
         }

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::acks::Given;
 use super::conn::ConsumerSeat;
@@ -321,6 +322,8 @@ impl Seat {
                 }
             }
         });
+        let resends = survivors.records.len() as u64;
+        self.shared.connection.resends.fetch_add(resends, Ordering::Relaxed);
         self.shared.outbox.send_again(survivors);
         self.shared.outbox.release(freed);
     }

@@ -1,8 +1,8 @@
 //! What the handles of a connection and its shard share.
 
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -11,7 +11,7 @@ use super::doorbell::Doorbell;
 use super::operation::Operation;
 use super::outbox::Outbox;
 use super::ticket::Tickets;
-use crate::{ChannelOptions, Error, ErrorKind, Outcome};
+use crate::{ChannelOptions, Error, ErrorKind, Outcome, reactor};
 
 /// Requests a connection lets wait for its shard; more are refused.
 const REQUESTS_MAX: usize = 1024;
@@ -30,6 +30,20 @@ pub enum ConnectionState {
     Closed,
 }
 
+/// Where a connection stands, since when, and what happened to it last.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Standing {
+    /// Where it stands.
+    pub state: ConnectionState,
+    /// Since when. A block with another reason is the same block.
+    pub since: Instant,
+    /// The broker it is connected to, or was last: `host:port`. Empty before the first.
+    pub host: String,
+    /// Why it was lost last, or why the last attempt to connect failed; kept when it is open again.
+    pub last_error: Option<Error>,
+}
+
 /// Work for the shard, with the place its answer goes to.
 pub(crate) struct Request {
     pub(crate) operation: Operation,
@@ -38,9 +52,17 @@ pub(crate) struct Request {
     pub(crate) reply: Option<oneshot::Sender<Result<super::operation::Answered, Error>>>,
 }
 
+/// Where a connection stands, and how long it has been blocked.
+struct Life {
+    standing: Standing,
+    blocked_since: Option<Instant>,
+    /// In blocks that are over.
+    blocked: Duration,
+}
+
 /// One connection, as its handles see it.
 pub(crate) struct ConnectionShared {
-    state: Mutex<ConnectionState>,
+    life: Mutex<Life>,
     /// `None` once the last handle is gone: the shard then sees the end of its requests.
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     pub(crate) outcomes: Arc<Tickets<Outcome>>,
@@ -51,6 +73,8 @@ pub(crate) struct ConnectionShared {
     pub(crate) operation_timeout: Duration,
     next_channel: AtomicU16,
     pub(crate) reconnects: AtomicU64,
+    /// Publications of lost connections that were put back to leave again.
+    pub(crate) resends: AtomicU64,
     /// Publications refused or lost that nobody waited for.
     pub(crate) unwatched_failures: AtomicU64,
 }
@@ -62,7 +86,16 @@ impl ConnectionShared {
     ) -> (Arc<Self>, mpsc::Receiver<Request>) {
         let (requests, posted) = mpsc::channel(REQUESTS_MAX);
         let shared = Self {
-            state: Mutex::new(ConnectionState::Connecting),
+            life: Mutex::new(Life {
+                standing: Standing {
+                    state: ConnectionState::Connecting,
+                    since: reactor::wall(),
+                    host: String::new(),
+                    last_error: None,
+                },
+                blocked_since: None,
+                blocked: Duration::ZERO,
+            }),
             requests: Mutex::new(Some(requests)),
             outcomes: Tickets::new(clock),
             room: Tickets::new(clock),
@@ -72,17 +105,55 @@ impl ConnectionShared {
             operation_timeout: config.operation_timeout,
             next_channel: AtomicU16::new(1),
             reconnects: AtomicU64::new(0),
+            resends: AtomicU64::new(0),
             unwatched_failures: AtomicU64::new(0),
         };
         (Arc::new(shared), posted)
     }
 
     pub(crate) fn state(&self) -> ConnectionState {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.life().standing.state.clone()
     }
 
+    pub(crate) fn standing(&self) -> Standing {
+        self.life().standing.clone()
+    }
+
+    /// It is open, at this broker.
+    pub(crate) fn reached(&self, host: &str) {
+        self.life().standing.host = host.to_owned();
+    }
+
+    /// It was lost, or could not be made.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.life().standing.last_error = Some(error.clone());
+    }
+
+    /// The state from now on.
     pub(crate) fn set_state(&self, state: ConnectionState) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        let mut life = self.life();
+        let is_blocked = matches!(state, ConnectionState::Blocked(_));
+        let now = reactor::wall();
+        if std::mem::discriminant(&life.standing.state) != std::mem::discriminant(&state) {
+            life.standing.since = now;
+        }
+        life.standing.state = state;
+        if is_blocked {
+            life.blocked_since.get_or_insert(now);
+        } else if let Some(since) = life.blocked_since.take() {
+            life.blocked += now.saturating_duration_since(since);
+        }
+    }
+
+    /// How long publishers were blocked, a block under way included.
+    pub(crate) fn blocked_time(&self) -> Duration {
+        let life = self.life();
+        let now = life.blocked_since.map(|since| reactor::wall().saturating_duration_since(since));
+        life.blocked + now.unwrap_or_default()
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Channel numbers are used once per connection; 65,535 of them outlast any sane program.

@@ -1,6 +1,7 @@
 //! Counters of one shard, read by anyone at any time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The live counters; written by the shard alone.
 #[derive(Debug, Default)]
@@ -37,6 +38,9 @@ pub struct ShardStats {
     pub losses: u64,
     /// Times a connection was not read because a consumer or the block pool was full.
     pub pauses: u64,
+    /// The greatest lateness of a tick since the last reading: how long something held up the
+    /// shard's thread, a sink or the system. Only while deadlines are watched does it tick.
+    pub tick_late_max: Duration,
 }
 
 impl Stats {
@@ -56,6 +60,7 @@ impl Stats {
             connects_failed: get(&self.connects_failed),
             losses: get(&self.losses),
             pauses: get(&self.pauses),
+            tick_late_max: Duration::ZERO,
         }
     }
 }

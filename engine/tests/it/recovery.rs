@@ -203,6 +203,10 @@ fn retained_ones_are_sent_again_and_others_are_maybe_sent() {
     let twice = ["0", "2", "4", "6", "8", "newer"];
     assert_eq!(seen[..10], (0..10).map(|i| i.to_string()).collect::<Vec<_>>());
     assert_eq!(seen[10..], twice, "sent again in order, and before newer ones");
+    assert_eq!(connection.resends(), 5);
+    let standing = connection.standing();
+    assert_eq!(standing.host, peer.addr().to_string());
+    assert_eq!(standing.last_error.unwrap().kind(), ErrorKind::ConnectionClosed);
 }
 
 #[test]
@@ -621,12 +625,18 @@ fn blocked_publications_time_out_as_not_sent() {
     let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
     let confirm = publisher.try_publish("waits".as_bytes(), Duration::from_millis(50)).unwrap();
     let patient = publisher.try_publish("waits longer".as_bytes(), WAIT).unwrap();
+    assert_eq!(connection.confirms_outstanding(), 2);
+    assert!(channel.outbox_bytes() > "waits longer".len());
     let Outcome::NotSent(error) = confirm.wait() else { panic!("nothing is sent") };
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     peer.unblocked();
     assert!(matches!(patient.wait(), Outcome::Confirmed));
     until("it is open", || connection.state() == ConnectionState::Open);
     assert_eq!(peer.stats().published, 1);
+    let blocked = connection.blocked_time();
+    assert!(blocked > Duration::ZERO);
+    assert_eq!(connection.blocked_time(), blocked, "it is over");
+    assert_eq!(connection.confirms_outstanding(), 0);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod cast;
 mod faults;
 #[cfg(feature = "log-handler")]
 mod logger;
+mod metrics;
 mod notify;
 
 use std::sync::{Arc, Mutex};

@@ -1,0 +1,161 @@
+//! What a transport counts while it works.
+//!
+//! Written by whoever calls, casts or notifies, with one relaxed addition for each fact, and one
+//! reading of the clock at the end of a call. Invariant: a call is counted once, by its end; one
+//! whose future was dropped ends as abandoned.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::histogram::Latencies;
+use super::metrics::{CallMetrics, CastMetrics, NotificationMetrics};
+use super::taken::Taken;
+use crate::error::{Error, ErrorKind};
+use crate::timer;
+
+/// The live counters of a transport.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Requests of all its servers.
+    pub(crate) served: Arc<Taken>,
+    /// Notifications of all its listeners.
+    pub(crate) heard: Arc<Taken>,
+    latencies: Latencies,
+    retries: AtomicU64,
+    done: AtomicU64,
+    remote_errors: AtomicU64,
+    timed_out: AtomicU64,
+    undeliverable: AtomicU64,
+    delivery_failures: AtomicU64,
+    failed_otherwise: AtomicU64,
+    abandoned: AtomicU64,
+    casts_confirmed: AtomicU64,
+    casts_buffered: AtomicU64,
+    casts_failed: AtomicU64,
+    notifications_sent: AtomicU64,
+    notifications_failed: AtomicU64,
+}
+
+/// A call under way; counted when it ends, or when it is dropped before.
+pub(crate) struct CallUnderway<'a> {
+    counters: &'a Counters,
+    begun: Instant,
+    ends_as: &'a AtomicU64,
+}
+
+impl Counters {
+    /// A call that began then.
+    pub(crate) fn call(&self, begun: Instant) -> CallUnderway<'_> {
+        CallUnderway { counters: self, begun, ends_as: &self.abandoned }
+    }
+
+    /// A cast that was confirmed, or was not.
+    pub(crate) fn cast<T>(&self, result: &Result<T, Error>) {
+        add(if result.is_ok() { &self.casts_confirmed } else { &self.casts_failed });
+    }
+
+    /// A cast that was accepted into the outbox, or was not.
+    pub(crate) fn cast_buffered<T>(&self, result: &Result<T, Error>) {
+        add(if result.is_ok() { &self.casts_buffered } else { &self.casts_failed });
+    }
+
+    /// A notification to one topic.
+    pub(crate) fn notification<T>(&self, result: &Result<T, Error>) {
+        add(if result.is_ok() { &self.notifications_sent } else { &self.notifications_failed });
+    }
+
+    /// A request or notification that was cut off is published again.
+    pub(crate) fn retry(&self) {
+        add(&self.retries);
+    }
+
+    pub(crate) fn retries(&self) -> u64 {
+        read(&self.retries)
+    }
+
+    pub(crate) fn calls(&self, outstanding: usize) -> CallMetrics {
+        CallMetrics {
+            outstanding,
+            done: read(&self.done),
+            remote_errors: read(&self.remote_errors),
+            timed_out: read(&self.timed_out),
+            undeliverable: read(&self.undeliverable),
+            delivery_failures: read(&self.delivery_failures),
+            failed_otherwise: read(&self.failed_otherwise),
+            abandoned: read(&self.abandoned),
+            latency: self.latencies.read(),
+        }
+    }
+
+    pub(crate) fn casts(&self, refused: u64) -> CastMetrics {
+        CastMetrics {
+            confirmed: read(&self.casts_confirmed),
+            buffered: read(&self.casts_buffered),
+            failed: read(&self.casts_failed),
+            refused,
+        }
+    }
+
+    pub(crate) fn notifications(&self) -> NotificationMetrics {
+        NotificationMetrics {
+            sent: read(&self.notifications_sent),
+            failed: read(&self.notifications_failed),
+        }
+    }
+}
+
+impl CallUnderway<'_> {
+    /// How the call ended.
+    pub(crate) fn ended<T>(mut self, result: &Result<T, Error>) {
+        let counters = self.counters;
+        self.ends_as = match result.as_ref().map_err(Error::kind) {
+            Ok(_) => &counters.done,
+            Err(ErrorKind::RemoteError) => &counters.remote_errors,
+            Err(ErrorKind::MessagingTimeout) => &counters.timed_out,
+            Err(ErrorKind::MessageUndeliverable) => &counters.undeliverable,
+            Err(ErrorKind::MessageDeliveryFailure) => &counters.delivery_failures,
+            Err(_) => &counters.failed_otherwise,
+        };
+    }
+}
+
+impl Drop for CallUnderway<'_> {
+    fn drop(&mut self) {
+        add(self.ends_as);
+        let latency = timer::now().saturating_duration_since(self.begun);
+        self.counters.latencies.observe(latency);
+    }
+}
+
+fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_counted_once_by_its_end() {
+        let counters = Counters::default();
+        let call = |kind| {
+            let result: Result<(), Error> = Err(Error::new(kind, "no"));
+            counters.call(timer::now()).ended(&result);
+        };
+        counters.call(timer::now()).ended(&Ok(()));
+        call(ErrorKind::MessagingTimeout);
+        call(ErrorKind::MessagingTimeout);
+        call(ErrorKind::MessageUndeliverable);
+        call(ErrorKind::Closed);
+        drop(counters.call(timer::now()));
+        let calls = counters.calls(3);
+        assert_eq!((calls.outstanding, calls.done, calls.timed_out), (3, 1, 2));
+        assert_eq!((calls.undeliverable, calls.failed_otherwise, calls.abandoned), (1, 1, 1));
+        assert_eq!((calls.latency.count(), calls.ended()), (6, 6));
+    }
+}

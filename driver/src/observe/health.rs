@@ -1,0 +1,138 @@
+//! Health: whether connections are there, at a glance.
+//!
+//! Plain readings of what the engine knows already: no question is sent to a broker, so a broker
+//! that died a moment ago may still look well, for as long as the heartbeat allows.
+
+use std::time::Instant;
+
+use leveret_engine::ConnectionState;
+
+/// Where one connection of a transport, server or listener stands.
+///
+/// ```
+/// use leveret::{ConnectionState, Transport};
+///
+/// # fn main() -> Result<(), leveret::Error> {
+/// let transport = Transport::connect_blocking("fake://")?;
+/// let health = transport.health();
+/// assert!(health.is_ready());
+/// assert_eq!(health.connections[0].purpose, "publish");
+/// assert_eq!(health.connections[0].state, ConnectionState::Open);
+/// assert!(health.connections[0].last_error.is_none());
+/// transport.close_blocking()?;
+/// assert!(!transport.health().is_ready());
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ConnectionHealth {
+    /// What it is for, as in its name at the broker: `publish` (requests), `notify`, `replies` (to
+    /// our calls), `answers` (to calls of others), `server` or `listener`.
+    pub purpose: &'static str,
+    /// Where it stands; with the broker's reason where publishers are blocked.
+    pub state: ConnectionState,
+    /// Since when it stands there.
+    pub since: Instant,
+    /// The broker it is connected to, or was last: `host:port`, without user and password.
+    pub host: String,
+    /// Why it was lost last, or why the last attempt to connect failed. It stays when the
+    /// connection is open again.
+    pub last_error: Option<leveret_engine::Error>,
+    /// Times it was lost.
+    pub reconnects: u64,
+}
+
+impl ConnectionHealth {
+    /// It does its work: open, and if it publishes, not blocked.
+    pub fn is_ready(&self) -> bool {
+        match self.state {
+            ConnectionState::Open => true,
+            ConnectionState::Blocked(_) => {
+                matches!(self.purpose, "replies" | "server" | "listener")
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The way replies come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReplyPath {
+    /// No call was made yet.
+    Unused,
+    /// The first call is opening it, or the next one will open it again.
+    Opening,
+    /// The reply queue is there and consumed, or comes back with its connection.
+    Open,
+}
+
+/// How a transport is doing; see [`Transport::health`](crate::Transport::health).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TransportHealth {
+    /// The connections there are: `publish` always, the others from their first use on.
+    pub connections: Vec<ConnectionHealth>,
+    /// Whether replies can come back.
+    pub reply_path: ReplyPath,
+}
+
+impl TransportHealth {
+    /// Every connection there is does its work, and the way of replies, once used, is open.
+    pub fn is_ready(&self) -> bool {
+        self.reply_path != ReplyPath::Opening
+            && self.connections.iter().all(ConnectionHealth::is_ready)
+    }
+}
+
+/// How a server or listener is doing; see [`RpcServer::health`](crate::RpcServer::health) and
+/// [`NotificationListener::health`](crate::NotificationListener::health).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ListeningHealth {
+    /// The connection it listens on.
+    pub connection: ConnectionHealth,
+    /// It has stopped: it takes nothing new.
+    pub is_stopped: bool,
+}
+
+impl ListeningHealth {
+    /// Its connection is open and it takes what comes.
+    pub fn is_ready(&self) -> bool {
+        !self.is_stopped && self.connection.is_ready()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(purpose: &'static str, state: ConnectionState) -> ConnectionHealth {
+        let (since, host) = (crate::timer::now(), "h:5672".to_owned());
+        ConnectionHealth { purpose, state, since, host, last_error: None, reconnects: 0 }
+    }
+
+    #[test]
+    fn a_block_stops_publishers_alone() {
+        let blocked = || ConnectionState::Blocked("memory".into());
+        for purpose in ["publish", "notify", "answers"] {
+            assert!(!connection(purpose, blocked()).is_ready(), "{purpose}");
+        }
+        for purpose in ["replies", "server", "listener"] {
+            assert!(connection(purpose, blocked()).is_ready(), "{purpose}");
+            assert!(!connection(purpose, ConnectionState::Connecting).is_ready(), "{purpose}");
+        }
+    }
+
+    #[test]
+    fn readiness_needs_every_part() {
+        let open = || connection("publish", ConnectionState::Open);
+        let health = |reply_path, connections| TransportHealth { connections, reply_path };
+        assert!(health(ReplyPath::Unused, vec![open()]).is_ready());
+        assert!(!health(ReplyPath::Opening, vec![open()]).is_ready());
+        let lost = connection("replies", ConnectionState::Connecting);
+        assert!(!health(ReplyPath::Open, vec![open(), lost]).is_ready());
+        let listening = |is_stopped| ListeningHealth { connection: open(), is_stopped };
+        assert!(listening(false).is_ready() && !listening(true).is_ready());
+    }
+}

@@ -1,0 +1,314 @@
+//! Metrics as Prometheus scrapes them: its text format, version 0.0.4.
+//!
+//! Names and labels are stable: a change of one is a breaking change. Invariant: all samples of a
+//! family stand together, under its `HELP` and `TYPE`. Not here: who serves the text.
+
+use std::fmt::{Display, Write};
+
+use super::metrics::{ConnectionMetrics, IntakeMetrics, TransportMetrics};
+
+/// What the text calls itself: the `Content-Type` to serve it under.
+pub const PROMETHEUS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+impl TransportMetrics {
+    /// The metrics in Prometheus' text format (0.0.4). Serve it under [`PROMETHEUS_CONTENT_TYPE`].
+    ///
+    /// Every name begins with `leveret_`; times are in seconds, sizes in bytes. What belongs to a
+    /// connection has the label `purpose`, what belongs to a shard its number, `shard`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// let transport = leveret::Transport::connect_blocking("fake://")?;
+    /// let text = transport.metrics().render_prometheus();
+    /// assert!(text.contains("\nleveret_calls_total{end=\"done\"} 0\n"));
+    /// assert!(text.contains("\nleveret_connection_ready{purpose=\"publish\"} 1\n"));
+    /// transport.close_blocking()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn render_prometheus(&self) -> String {
+        let mut page = Page(String::with_capacity(8 << 10));
+        self.calls_on(&mut page);
+        self.sent_on(&mut page);
+        page.intake("requests", "Requests that came to servers", &self.served);
+        page.intake("heard", "Notifications that came to listeners", &self.heard);
+        self.connections_on(&mut page);
+        self.shards_on(&mut page);
+        page.0
+    }
+
+    fn calls_on(&self, page: &mut Page) {
+        let calls = &self.calls;
+        page.one("calls_outstanding", "gauge", "Calls under way.", calls.outstanding);
+        let ends = [
+            ("done", calls.done),
+            ("remote_error", calls.remote_errors),
+            ("timed_out", calls.timed_out),
+            ("undeliverable", calls.undeliverable),
+            ("delivery_failure", calls.delivery_failures),
+            ("failed_otherwise", calls.failed_otherwise),
+            ("abandoned", calls.abandoned),
+        ];
+        page.ends("calls_total", "Calls by their end.", &ends);
+        let name = "call_latency_seconds";
+        page.head(name, "histogram", "From a call to its end, whatever that was.");
+        let mut seen = 0;
+        for (bound, count) in calls.latency.buckets() {
+            seen += count;
+            let bound =
+                bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.as_secs_f64().to_string());
+            page.sample(&format!("{name}_bucket"), &[("le", &bound)], seen);
+        }
+        page.sample(&format!("{name}_sum"), &[], calls.latency.sum().as_secs_f64());
+        page.sample(&format!("{name}_count"), &[], seen);
+    }
+
+    fn sent_on(&self, page: &mut Page) {
+        let (casts, notifications) = (&self.casts, &self.notifications);
+        let ends = [
+            ("confirmed", casts.confirmed),
+            ("buffered", casts.buffered),
+            ("failed", casts.failed),
+        ];
+        page.ends("casts_total", "Casts by what their caller was told.", &ends);
+        let ends = [("sent", notifications.sent), ("failed", notifications.failed)];
+        page.ends("notifications_total", "Notifications sent, for each topic.", &ends);
+        for (name, help, value) in [
+            ("casts_refused_total", "Buffered casts refused later.", casts.refused),
+            ("retries_total", "Further attempts to publish a message.", self.retries),
+            ("replies_late_total", "Replies nobody waited for.", self.replies_late),
+            ("replies_resent_total", "Replies that came back, sent again.", self.replies_resent),
+            ("replies_dropped_total", "Replies nobody will get.", self.replies_dropped),
+            ("reports_dropped_total", "Reports to oslo.metrics dropped.", self.reports_dropped),
+        ] {
+            page.one(name, "counter", help, value);
+        }
+    }
+
+    fn connections_on(&self, page: &mut Page) {
+        let all = &self.connections;
+        page.head("connection_info", "gauge", "The broker a connection is at, or was last.");
+        for one in all {
+            let labels = [("purpose", one.health.purpose), ("host", one.health.host.as_str())];
+            page.sample("connection_info", &labels, 1);
+        }
+        type Value = fn(&ConnectionMetrics) -> f64;
+        let families: [(_, _, _, Value); 6] = [
+            ("ready", "gauge", "1 if it does its work, else 0.", |one| {
+                f64::from(u8::from(one.health.is_ready()))
+            }),
+            ("reconnects_total", "counter", "Times it was lost.", |one| {
+                one.health.reconnects as f64
+            }),
+            ("resends_total", "counter", "Publications put back to leave again.", |one| {
+                one.resends as f64
+            }),
+            ("confirms_outstanding", "gauge", "Publications without an outcome.", |one| {
+                one.confirms_outstanding as f64
+            }),
+            ("outbox_bytes", "gauge", "Bytes waiting or unconfirmed.", |one| {
+                one.outbox_bytes as f64
+            }),
+            ("blocked_seconds_total", "counter", "Time the broker blocked it.", |one| {
+                one.blocked.as_secs_f64()
+            }),
+        ];
+        for (name, kind, help, value) in families {
+            let name = format!("connection_{name}");
+            page.head(&name, kind, help);
+            for one in all {
+                page.sample(&name, &[("purpose", one.health.purpose)], value(one));
+            }
+        }
+    }
+
+    fn shards_on(&self, page: &mut Page) {
+        type Value = fn(&leveret_engine::ShardStats) -> f64;
+        let families: [(_, _, _, Value); 9] = [
+            ("reads_total", "counter", "Receive operations.", |one| one.reads as f64),
+            ("writes_total", "counter", "Send operations.", |one| one.writes as f64),
+            ("received_bytes_total", "counter", "Bytes received.", |one| one.bytes_in as f64),
+            ("sent_bytes_total", "counter", "Bytes sent.", |one| one.bytes_out as f64),
+            ("connects_total", "counter", "Connections opened.", |one| one.connects as f64),
+            ("connects_failed_total", "counter", "Attempts to connect that failed.", |one| {
+                one.connects_failed as f64
+            }),
+            ("losses_total", "counter", "Connections lost.", |one| one.losses as f64),
+            ("pauses_total", "counter", "Times reading stopped for want of room.", |one| {
+                one.pauses as f64
+            }),
+            ("tick_late_max_seconds", "gauge", "Longest hold-up since the last reading.", |one| {
+                one.tick_late_max.as_secs_f64()
+            }),
+        ];
+        for (name, kind, help, value) in families {
+            let name = format!("shard_{name}");
+            page.head(&name, kind, help);
+            for (number, one) in self.shards.iter().enumerate() {
+                page.sample(&name, &[("shard", &number.to_string())], value(one));
+            }
+        }
+    }
+}
+
+/// The text, growing.
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP leveret_{name} {help}\n# TYPE leveret_{name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let _ = write!(self.0, "leveret_{name}");
+        for (index, (label, text)) in labels.iter().enumerate() {
+            let open = if index == 0 { '{' } else { ',' };
+            let text = text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+            let _ = write!(self.0, "{open}{label}=\"{text}\"");
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{close} {value}");
+    }
+
+    /// A family of one sample.
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.head(name, kind, help);
+        self.sample(name, &[], value);
+    }
+
+    /// A family of counters by end.
+    fn ends(&mut self, name: &str, help: &str, ends: &[(&str, u64)]) {
+        self.head(name, "counter", help);
+        for (end, count) in ends {
+            self.sample(name, &[("end", end)], count);
+        }
+    }
+
+    fn intake(&mut self, name: &str, what: &str, intake: &IntakeMetrics) {
+        let ends = [
+            ("done", intake.done),
+            ("duplicate", intake.duplicates),
+            ("undecodable", intake.undecodable),
+            ("returned", intake.returned),
+            ("dropped", intake.dropped),
+        ];
+        self.ends(&format!("{name}_total"), &format!("{what}, by their end."), &ends);
+        let help = format!("{what} and wait for a thread.");
+        self.one(&format!("{name}_waiting"), "gauge", &help, intake.waiting);
+        let help = format!("{what} and wait for a thread: bytes of their bodies.");
+        self.one(&format!("{name}_waiting_bytes"), "gauge", &help, intake.waiting_bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    use leveret_engine::{ConnectionState, ShardStats};
+
+    use super::super::health::ConnectionHealth;
+    use super::super::histogram::Latencies;
+    use super::super::metrics::CallMetrics;
+    use super::*;
+
+    fn metrics() -> TransportMetrics {
+        let latencies = Latencies::default();
+        for ms in [1, 1, 7, 90_000] {
+            latencies.observe(Duration::from_millis(ms));
+        }
+        let health = ConnectionHealth {
+            purpose: "publish",
+            state: ConnectionState::Blocked("disk".into()),
+            since: crate::timer::now(),
+            host: "a\\b\"c\nd:5672".into(),
+            last_error: None,
+            reconnects: 2,
+        };
+        let connection = ConnectionMetrics {
+            health,
+            confirms_outstanding: 3,
+            outbox_bytes: 4096,
+            resends: 5,
+            blocked: Duration::from_millis(1500),
+        };
+        TransportMetrics {
+            calls: CallMetrics { done: 4, latency: latencies.read(), ..CallMetrics::default() },
+            casts: Default::default(),
+            notifications: Default::default(),
+            served: IntakeMetrics { done: 6, waiting_bytes: 77, ..IntakeMetrics::default() },
+            heard: IntakeMetrics::default(),
+            retries: 8,
+            replies_resent: 0,
+            replies_late: 0,
+            replies_dropped: 0,
+            reports_dropped: 0,
+            connections: vec![connection],
+            shards: vec![ShardStats::default(); 2],
+        }
+    }
+
+    /// Name, labels as they stand, and value of a sample.
+    fn sample(line: &str) -> (&str, &str, f64) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        (name, labels.strip_suffix('}').unwrap(), value.parse().unwrap())
+    }
+
+    #[test]
+    fn every_line_is_as_the_format_demands() {
+        let text = metrics().render_prometheus();
+        assert!(text.ends_with('\n'));
+        let (mut families, mut series, mut family) = (HashSet::new(), HashSet::new(), "");
+        let mut kind = "";
+        let mut helped = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                let (name, help) = rest.split_once(' ').unwrap();
+                assert!(help.ends_with('.') && !help.contains('\\'), "{line}");
+                assert!(families.insert(name), "a family comes once: {name}");
+                helped = name;
+            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+                (family, kind) = rest.split_once(' ').unwrap();
+                assert_eq!(family, helped);
+                assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+                assert_eq!(family.ends_with("_total"), kind == "counter", "{line}");
+            } else {
+                let (name, labels, value) = sample(line);
+                let is_plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                assert!(is_plain && name.starts_with("leveret_"), "{line}");
+                let suffix = name.strip_prefix(family).unwrap_or_else(|| panic!("{line}"));
+                match kind {
+                    "histogram" => assert!(["_bucket", "_sum", "_count"].contains(&suffix)),
+                    _ => assert_eq!(suffix, "", "{line}"),
+                }
+                assert!(value >= 0.0);
+                assert!(series.insert((name, labels)), "a series comes once: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_those_of_the_metrics() {
+        let text = metrics().render_prometheus();
+        for line in [
+            r#"leveret_calls_total{end="done"} 4"#,
+            r#"leveret_call_latency_seconds_bucket{le="0.001"} 2"#,
+            r#"leveret_call_latency_seconds_bucket{le="0.01"} 3"#,
+            r#"leveret_call_latency_seconds_bucket{le="60"} 3"#,
+            r#"leveret_call_latency_seconds_bucket{le="+Inf"} 4"#,
+            "leveret_call_latency_seconds_sum 90.009",
+            "leveret_call_latency_seconds_count 4",
+            r#"leveret_requests_total{end="done"} 6"#,
+            "leveret_requests_waiting_bytes 77",
+            "leveret_retries_total 8",
+            r#"leveret_connection_info{purpose="publish",host="a\\b\"c\nd:5672"} 1"#,
+            r#"leveret_connection_ready{purpose="publish"} 0"#,
+            r#"leveret_connection_reconnects_total{purpose="publish"} 2"#,
+            r#"leveret_connection_blocked_seconds_total{purpose="publish"} 1.5"#,
+            r#"leveret_shard_reads_total{shard="1"} 0"#,
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The spans of `tracing`: one for each call, cast and notification, on both ends.
+//!
+//! Names, target and fields are stable, and listed for users in `guide::observing`; fields are
+//! named as oslo's tracing names its attributes. Invariant: without a subscriber that wants them
+//! nothing is rendered, and a span never holds arguments, results or payloads. Not here: events.
+
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::message::Failure;
+use crate::message::priority::Priority;
+use crate::target::Target;
+
+/// A span with the fields all have, and its own.
+macro_rules! span {
+    ($name:literal, $kind:literal, $context:expr, $($field:tt)*) => {
+        tracing::debug_span!(
+            target: "leveret::trace",
+            $name,
+            otel.kind = $kind,
+            otel.status_code = Empty,
+            error.type = Empty,
+            messaging.system = "rabbitmq",
+            messaging.operation = $name,
+            openstack.request_id = $context.get("request_id").and_then(|id| id.as_str()),
+            traceparent = $context.traceparent_text(),
+            $($field)*
+        )
+    };
+}
+
+/// A call, from its begin to its end.
+pub(crate) fn call(target: &Target, method: &str, context: &Context) -> Span {
+    let (topic, service) = (target.topic().unwrap_or_default(), target.namespace());
+    span!(
+        "call",
+        "client",
+        context,
+        otel.name = format_args!("{topic}.{method}"),
+        messaging.destination.name = topic,
+        rpc.method = method,
+        rpc.service = service,
+    )
+}
+
+/// A cast, until it was confirmed or taken into the outbox.
+pub(crate) fn cast(target: &Target, method: &str, context: &Context) -> Span {
+    let (topic, service) = (target.topic().unwrap_or_default(), target.namespace());
+    span!(
+        "cast",
+        "producer",
+        context,
+        otel.name = format_args!("{topic}.{method}"),
+        messaging.destination.name = topic,
+        rpc.method = method,
+        rpc.service = service,
+    )
+}
+
+/// A request on its server, while its method runs.
+pub(crate) fn serve(
+    method: Option<&str>,
+    service: Option<&str>,
+    msg_id: Option<&str>,
+    context: &Context,
+) -> Span {
+    let name = method.unwrap_or("unknown");
+    span!(
+        "serve",
+        "server",
+        context,
+        otel.name = format_args!("{name} receive"),
+        rpc.method = method,
+        rpc.service = service,
+        messaging.message.id = msg_id,
+    )
+}
+
+/// A notification, until all drivers have it.
+pub(crate) fn notify(event_type: &str, priority: Priority, context: &Context) -> Span {
+    span!(
+        "notify",
+        "producer",
+        context,
+        otel.name = format_args!("{event_type} notify"),
+        event_type,
+        priority = priority.as_str(),
+    )
+}
+
+/// Notifications at an endpoint of a listener; of a batch the first one's.
+pub(crate) fn hear(event_type: &str, priority: Priority, count: usize, context: &Context) -> Span {
+    span!(
+        "hear",
+        "consumer",
+        context,
+        otel.name = format_args!("{event_type} receive"),
+        event_type,
+        priority = priority.as_str(),
+        messaging.batch.message_count = count as u64,
+    )
+}
+
+/// Notes how what a span stands for ended.
+pub(crate) fn ended<T>(span: &Span, result: &Result<T, Error>) {
+    if let Err(error) = result {
+        failed(span, format_args!("{:?}", error.kind()));
+    }
+}
+
+/// Notes the class of what a method raised.
+pub(crate) fn raised(span: &Span, failure: &Failure) {
+    failed(span, format_args!("{}", failure.class()));
+}
+
+fn failed(span: &Span, kind: std::fmt::Arguments<'_>) {
+    if !span.is_disabled() {
+        span.record("error.type", tracing::field::display(kind));
+        span.record("otel.status_code", "ERROR");
+    }
+}
