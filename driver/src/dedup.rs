@@ -31,10 +31,6 @@ struct Seen {
 }
 
 impl Dedup {
-    pub(crate) fn new() -> Self {
-        Self::holding(WINDOW)
-    }
-
     /// One for whom `unacknowledged` deliveries may come again at once.
     pub(crate) fn holding(unacknowledged: usize) -> Self {
         let window = unacknowledged.max(WINDOW);
@@ -90,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_repeat_is_noticed_within_the_window() {
-        let dedup = Dedup::new();
+        let dedup = Dedup::holding(0);
         assert!((0..WINDOW).all(|number| dedup.is_first(&id(number))));
         assert!(dedup.knows(&id(0)) && !dedup.knows(&id(WINDOW)));
         assert!(!dedup.is_first(&id(0)) && !dedup.is_first(&id(WINDOW - 1)));

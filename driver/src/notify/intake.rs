@@ -107,6 +107,7 @@ impl Intake {
         serializer: Option<Arc<dyn Serializer>>,
         (allow_requeue, attempts_max): (bool, Option<u32>),
         (executor, threads): (Executor, usize),
+        unacknowledged: usize,
         timer: &Arc<Timer>,
         tally: Tally,
     ) -> Arc<Self> {
@@ -116,7 +117,7 @@ impl Intake {
             allow_requeue,
             attempts: Attempts::new(attempts_max),
             timer: Arc::clone(timer),
-            handled: Dedup::new(),
+            handled: Dedup::holding(unacknowledged),
             runner: Runner::new(executor, threads, intake.clone()),
             gather: OnceLock::new(),
             tally,

@@ -294,7 +294,10 @@ impl NotificationListenerBuilder {
         let again = (allow_requeue, attempts_max);
         let timer = transport.timer();
         let tally = Tally::new(&transport.counters().heard);
-        let intake = Intake::new(endpoints, serializer, again, (executor, threads), timer, tally);
+        let unacknowledged = subscriptions.len() * usize::from(prefetch);
+        let executing = (executor, threads);
+        let intake =
+            Intake::new(endpoints, serializer, again, executing, unacknowledged, timer, tally);
         if let Some(batching) = batching {
             intake.gather(batching);
         }

@@ -17,7 +17,7 @@ use tracing::Instrument;
 use super::driver::NotificationDriver;
 use super::notification::{Notification, timestamp, uuid};
 use super::{log, mask};
-use crate::broker::{Body, Road, Treatment};
+use crate::broker::{self, Body, Road, Treatment};
 use crate::context::Context;
 use crate::dialect::kombu;
 use crate::error::{Error, ErrorKind};
@@ -291,7 +291,7 @@ impl Notifier {
             let body =
                 Body::render(|out| kombu::encode_notification(out, &notification, is_enveloped))
                     .map_err(unwritable)?;
-            let sent = match self.road(topic, roads, draft.priority).await {
+            let sent = match self.road(topic, roads, draft.priority, deadline).await {
                 Ok(road) => self.publish(road, &body, deadline).await,
                 Err(error) => Err(error.unsent()),
             };
@@ -306,12 +306,18 @@ impl Notifier {
         topic: &str,
         roads: &'a [OnceCell<Road>; Priority::ALL.len()],
         priority: Priority,
+        deadline: Instant,
     ) -> Result<&'a Road, Error> {
+        let road = &roads[priority as usize];
+        if let Some(road) = road.get() {
+            return Ok(road);
+        }
         let retain = self.options.retry.is_unbounded();
         let treatment = Treatment { mandatory: false, retain };
         let target = Target::new(topic);
-        let open = || self.transport.notification_road(&target, priority, treatment);
-        roads[priority as usize].get_or_try_init(open).await
+        let declare = || self.transport.notification_road(&target, priority, treatment);
+        let open = || road.get_or_try_init(declare);
+        broker::opened(self.transport.timer(), deadline, open).await
     }
 
     /// Hands a notification to a driver of this process.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::world::{Notes, client, echo, eventually, run, server};
 
 #[test]
-fn functional() {
+fn test_functional() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("collector.sock");
     let mut collector = Peer::spawn("collector.py", &[path.to_str().unwrap()]);
