@@ -135,8 +135,8 @@ fn every_road_has_its_span() {
     );
     let casts = spans.closed("cast", 2);
     assert_eq!((casts[0].get("otel.kind"), casts[1].get("rpc.method")), ("producer", "where"));
-    server.wait_blocking().unwrap();
     let served = spans.closed("serve", 5);
+    server.wait_blocking().unwrap();
     let boom = served.iter().find(|told| told.get("rpc.method") == "boom").unwrap();
     assert_eq!(boom.get("error.type"), "ValueError");
     assert_eq!(boom.get("messaging.message.id").len(), 32);

@@ -2,8 +2,8 @@
 //!
 //! Everything a node reads or writes lies in its data folder; every port it opens is its own,
 //! epmd's included, so that nodes never meet unless they are of one cluster. Invariant: after
-//! `start` returned `Ok`, AMQP and the control port both answer. Not here: what tests ask of a broker (`broker`), clean-up
-//! (`watchdog`).
+//! `start` returned `Ok`, AMQP and the control port both answer. Not here: what tests ask of a
+//! broker (`broker`), clean-up (`watchdog`).
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};

@@ -41,16 +41,12 @@ struct Expansion<'a> {
 
 impl Expansion<'_> {
     fn expand(&mut self, text: &str, group: &str) -> Result<String, String> {
+        // As oslo: `\$` becomes `$$` before anything is read.
+        let text = text.replace("\\$", "$$");
         let mut out = String::new();
-        let mut rest = text;
+        let mut rest = text.as_str();
         while let Some(at) = rest.find('$') {
             let (before, after) = (&rest[..at], &rest[at + 1..]);
-            if let Some(before) = before.strip_suffix('\\') {
-                out.push_str(before);
-                out.push('$');
-                rest = after;
-                continue;
-            }
             out.push_str(before);
             rest = if let Some(after) = after.strip_prefix('$') {
                 out.push('$');
@@ -148,6 +144,8 @@ mod tests {
             ("$where", "g", "at h1"),
             ("${g.host}", "DEFAULT", "h2"),
             ("$$host \\$host $ $5 ${host $", "g", "$host $host $ $5 ${host $"),
+            ("$\\$$", "g", "$$"),
+            ("$\\$host", "g", "$$host"),
         ] {
             assert_eq!(substitute(text, group, false, &lookup).as_deref(), Ok(expected), "{text}");
         }

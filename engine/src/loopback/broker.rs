@@ -317,7 +317,10 @@ impl Broker {
     pub(super) fn delete_queue(&mut self, id: QueueId) -> usize {
         let Some(queue) = self.queues.get_mut(id).and_then(Option::take) else { return 0 };
         let vhost = &mut self.vhosts[queue.vhost];
-        vhost.queues.remove(&queue.name);
+        // Another may have its name by now.
+        if vhost.queues.get(&queue.name) == Some(&id) {
+            vhost.queues.remove(&queue.name);
+        }
         vhost.exchanges.retain(|_, exchange| {
             let was_bound = exchange.is_bound() && exchange.unbind_all(id);
             !(was_bound && exchange.settings.auto_delete && !exchange.is_bound())

@@ -87,6 +87,16 @@ impl Loopback {
         self.with_broker(|broker| broker.config.frame_max = frame_max);
     }
 
+    /// Takes a queue away by its name and leaves it to its consumers, who are told nothing: what a
+    /// cluster does to a transient queue that was declared anew while it cleared up behind a dead
+    /// node. True if there was one.
+    pub fn lose_queue(&self, vhost: &str, queue: &str) -> bool {
+        self.with_broker(|broker| {
+            let vhost = broker.vhosts.iter_mut().find(|other| other.name == vhost);
+            vhost.is_some_and(|vhost| vhost.queues.remove(queue).is_some())
+        })
+    }
+
     /// Cuts every connection, whatever is still to be sent.
     pub fn drop_connections(&self) {
         self.with_broker(|broker| {

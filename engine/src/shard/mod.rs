@@ -17,6 +17,7 @@ mod outbox;
 mod park;
 mod placement;
 mod places;
+mod recheck;
 mod redial;
 mod reframe;
 mod repair;

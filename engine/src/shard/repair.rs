@@ -13,6 +13,7 @@ use amq_protocol::protocol::{AMQPClass, basic};
 
 use super::conn::{Conn, ConsumerSeat, Repair};
 use super::operation::{closing, open_channel};
+use super::recheck;
 use super::shared::ConnectionState;
 use crate::proto::short;
 use crate::{Error, reactor};
@@ -72,13 +73,29 @@ pub(super) fn consumers(conn: &Rc<Conn>, number: u16) {
 
 /// Consumes again, unless somebody is at it already.
 async fn consumer(conn: &Rc<Conn>, number: u16, tag: &str) {
-    let claim = |consumer: &mut ConsumerSeat| {
-        !consumer.leaving && !std::mem::replace(&mut consumer.starting, true)
-    };
-    if conn.with_consumer(number, tag, claim) == Some(true) {
+    if claim(conn, number, tag) {
         restart(conn, number, tag).await;
         conn.with_consumer(number, tag, |consumer| consumer.starting = false);
     }
+}
+
+/// Consumes anew from a queue that has gone without a word: the broker, which thinks the consumer
+/// alive, gets `cancel` first.
+pub(super) async fn anew(conn: &Rc<Conn>, number: u16, tag: &str, cancel: AMQPClass) {
+    if claim(conn, number, tag) {
+        if conn.request(number, cancel).await.is_ok() {
+            restart(conn, number, tag).await;
+        }
+        conn.with_consumer(number, tag, |consumer| consumer.starting = false);
+    }
+}
+
+/// Takes it on to make a consumer again, unless it leaves or somebody is at it already.
+fn claim(conn: &Conn, number: u16, tag: &str) -> bool {
+    let claim = |consumer: &mut ConsumerSeat| {
+        !consumer.leaving && !std::mem::replace(&mut consumer.starting, true)
+    };
+    conn.with_consumer(number, tag, claim) == Some(true)
 }
 
 /// Tries for a while; the queue is declared again where this connection had declared it.
@@ -90,7 +107,7 @@ async fn restart(conn: &Rc<Conn>, number: u16, tag: &str) {
             return;
         }
         match consume(conn, number, tag).await {
-            Ok(()) => return,
+            Ok(()) => return recheck::start(conn, number, tag),
             Err(error) => last = error,
         }
         if last.reply_code() == Some(LOCKED) && is_own(conn, number, tag) {
@@ -148,7 +165,10 @@ pub(super) async fn replay(conn: &Rc<Conn>, intents: Vec<(u16, AMQPClass)>) -> R
 
 /// Declares again on a channel that nobody else uses. Where the broker allows none, the channels of
 /// the declarations have to do.
-async fn replay_aside(conn: &Rc<Conn>, intents: Vec<(u16, AMQPClass)>) -> Result<(), Error> {
+pub(super) async fn replay_aside(
+    conn: &Rc<Conn>,
+    intents: Vec<(u16, AMQPClass)>,
+) -> Result<(), Error> {
     if intents.is_empty() {
         return Ok(());
     }

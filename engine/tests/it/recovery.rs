@@ -150,6 +150,26 @@ fn what_was_deleted_or_unbound_stays_away() {
 }
 
 #[test]
+fn a_queue_that_went_without_a_word_is_made_again() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    declare(&channel, "q", |queue| queue.auto_delete = true);
+    declare(&channel, "other", |queue| queue.durable = true);
+    let mut consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
+    let mut other = block_on(channel.consume(Consume::from_queue("other"))).unwrap();
+    peer.drop_connections();
+    lost(&connection, 1);
+    until_consumed(&channel, "q", &mut consumer);
+    assert!(peer.lose_queue("/", "q"));
+    assert!(matches!(publish(&channel, "q", "lost").wait(), Outcome::Returned(_)));
+    until_consumed(&channel, "q", &mut consumer);
+    assert!(publish(&channel, "other", "untouched").wait().is_ok());
+    assert_eq!(next(&mut other), "untouched");
+    assert_eq!(connection.reconnects(), 1);
+}
+
+#[test]
 fn a_delivery_knows_that_the_broker_has_it_back() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
