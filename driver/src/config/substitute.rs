@@ -145,7 +145,7 @@ mod tests {
             ("${g.host}", "DEFAULT", "h2"),
             ("$$host \\$host $ $5 ${host $", "g", "$host $host $ $5 ${host $"),
             ("$\\$$", "g", "$$"),
-            ("$\\$host", "g", "$$host"),
+            ("$\\$host", "g", "$h2"),
         ] {
             assert_eq!(substitute(text, group, false, &lookup).as_deref(), Ok(expected), "{text}");
         }
