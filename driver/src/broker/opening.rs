@@ -14,14 +14,15 @@ use crate::timer::{self, Timer};
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What `open` opens, tried until `deadline`.
+/// What `open` opens, tried until `deadline`. The way there is boxed: futures that contain this one
+/// are moved for every message, and nearly always find everything open.
 pub(crate) async fn opened<T, F: Future<Output = Result<T, Error>>>(
     timer: &Timer,
     deadline: Instant,
     open: impl Fn() -> F,
 ) -> Result<T, Error> {
     let mut last = None;
-    let trying = async {
+    let trying = Box::pin(async {
         let mut pause = PAUSE;
         loop {
             match open().await {
@@ -34,7 +35,7 @@ pub(crate) async fn opened<T, F: Future<Output = Result<T, Error>>>(
                 settled => return settled,
             }
         }
-    };
+    });
     match timer.within(timer::until(deadline), trying).await {
         Some(settled) => settled,
         None => Err(too_late(last)),

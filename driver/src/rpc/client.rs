@@ -309,3 +309,20 @@ impl fmt::Debug for RpcClient {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_moved_for_every_message_is_small() {
+        let transport = Transport::connect_blocking("fake:///sizes").unwrap();
+        let client = RpcClient::new(&transport, Target::new("t"));
+        let sizes = [
+            size_of_val(&client.cast_buffered((), "m", &())),
+            size_of_val(&client.cast((), "m", &())),
+            size_of_val(&client.call::<()>((), "m", &())),
+        ];
+        assert!(sizes.iter().all(|size| *size <= 1536), "{sizes:?}");
+    }
+}
