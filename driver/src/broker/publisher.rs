@@ -391,6 +391,24 @@ impl Road {
         }
     }
 
+    /// [`Self::publish_unwatched`] if that needs no waiting; false if it does.
+    pub(crate) fn publish_at_once(
+        &self,
+        timeout: Duration,
+        body: &Body,
+        cookie: u64,
+    ) -> Result<bool, Error> {
+        if self.vanishing.as_ref().is_some_and(|one| !one.publishing.declared().holds(&one.needed))
+        {
+            return Ok(false);
+        }
+        match self.offer(timeout, body, cookie) {
+            Ok(()) => Ok(true),
+            Err(PublishError::Full) => Ok(false),
+            Err(error) => Err(not_taken(error)),
+        }
+    }
+
     /// Publishes at once or not at all: for the shard and the timer, which must not wait. Nobody
     /// hears what becomes of it.
     pub(crate) fn try_publish(&self, timeout: Duration, body: &Body) -> Result<(), Error> {
@@ -406,6 +424,10 @@ impl Road {
         body: &Body,
         cookie: u64,
     ) -> Result<(), Error> {
+        self.offer(timeout, body, cookie).map_err(not_taken)
+    }
+
+    fn offer(&self, timeout: Duration, body: &Body, cookie: u64) -> Result<(), PublishError> {
         let packed = self.packed(body);
         let body = packed.as_ref().unwrap_or(body);
         match &self.unwatched {
@@ -416,7 +438,6 @@ impl Road {
                 reporting.try_publish(body.payload(), timeout, cookie)
             }
         }
-        .map_err(not_taken)
     }
 
     async fn send(

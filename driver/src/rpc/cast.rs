@@ -7,6 +7,7 @@ use serde::Serialize;
 use tracing::Instrument;
 
 use super::client::RpcClient;
+use crate::broker::Body;
 use crate::context::Context;
 use crate::error::Error;
 use crate::observe::spans;
@@ -93,7 +94,12 @@ impl RpcClient {
         let reported = self.reported("cast", method);
         let context = context.as_ref();
         let span = spans::cast(self.target(), method, context);
-        let result = self.cast_into_outbox(context, method, args).instrument(span.clone()).await;
+        // Nearly always there is room, and no future is needed to wait for it.
+        let result = match span.in_scope(|| self.cast_at_once(context, method, args)) {
+            Ok(None) => Ok(()),
+            Ok(Some(body)) => self.cast_later(body).instrument(span.clone()).await,
+            Err(error) => Err(error),
+        };
         spans::ended(&span, &result);
         self.transport.counters().cast_buffered(&result);
         if let Some(reported) = reported {
@@ -102,24 +108,25 @@ impl RpcClient {
         result
     }
 
-    async fn cast_into_outbox(
+    /// Renders the request, and hands it over if that is possible at once; else it comes back.
+    fn cast_at_once(
         &self,
         context: &Context,
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<(), Error> {
-        let mut timeout = self.timeout();
-        let road = match self.open_cast_road() {
-            Some(road) => road,
-            None => {
-                let deadline = timer::deadline_in(timeout);
-                let road = self.cast_road(deadline).await?;
-                timeout = timer::until(deadline);
-                road
-            }
-        };
+    ) -> Result<Option<Body>, Error> {
         let body = self.render(context, method, args, None)?;
-        road.publish_unwatched(timeout, &body, 0).await
+        let is_taken = match self.open_cast_road() {
+            Some(road) => road.publish_at_once(self.timeout(), &body, 0)?,
+            None => false,
+        };
+        Ok((!is_taken).then_some(body))
+    }
+
+    async fn cast_later(&self, body: Body) -> Result<(), Error> {
+        let deadline = timer::deadline_in(self.timeout());
+        let road = self.cast_road(deadline).await?;
+        road.publish_unwatched(timer::until(deadline), &body, 0).await
     }
 
     /// [`cast_buffered`](Self::cast_buffered) for a plain thread, which is parked while the outbox
