@@ -3,6 +3,7 @@
 //! It speaks of queues and exchanges as a dialect describes them and knows no format. Reconnecting,
 //! declaring again and consuming again are the engine's work.
 
+mod body;
 mod conflict;
 mod consumer;
 mod declare;
@@ -14,9 +15,10 @@ mod stream;
 
 use leveret_engine::{Channel, Connection, Outcome, Standing, wire::PropertiesView};
 
+pub(crate) use body::Body;
 pub(crate) use consumer::Listening;
 pub(crate) use opening::opened;
-pub(crate) use publisher::{Body, Publishing, Road, Treatment};
+pub(crate) use publisher::{Publishing, Road, Treatment};
 
 use crate::error::{self, Error, ErrorKind};
 use crate::observe::health::ConnectionHealth;

@@ -4,23 +4,20 @@
 //! because publishing to one that is gone ends the channel (404) with everything unconfirmed on it.
 //! Where queues come and go as well, what is published into one is mandatory, because a broker
 //! drops what it cannot route without a word.
-//! Bodies are rendered into a scratch of the thread before they are offered: a serializer that
-//! fails sends nothing. Where bodies are packed (compressed), every one is, on its way through
-//! here.
+//! Where bodies are packed (compressed), every one is, on its way through here.
 
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use leveret_engine::{
     AMQPValue, Channel, ChannelOptions, Confirm, Connection, ConnectionConfig, Engine, Outcome,
-    Payload, Properties, PublishError, Publisher, RefusalSink, Reporting, Route as EngineRoute,
+    Properties, PublishError, Publisher, RefusalSink, Reporting, Route as EngineRoute,
 };
 use tokio::sync::OnceCell;
 
+use super::body::Body;
 use super::{declare, failed, health_of, metrics_of, opened, refused};
 use crate::error::{self, Error, ErrorKind};
 use crate::observe::health::ConnectionHealth;
@@ -28,9 +25,6 @@ use crate::observe::metrics::ConnectionMetrics;
 use crate::target::entity::{Exchange, Packing, Route, Subscription};
 use crate::timer::{self, Timer};
 
-/// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
-/// draws the line in the same place.
-const SHARED_BYTES_MIN: usize = 8 << 10;
 /// A channel exception for an exchange that does not exist.
 const NOT_FOUND: u16 = 404;
 
@@ -90,10 +84,6 @@ pub(crate) struct Treatment {
     pub(crate) mandatory: bool,
     /// Sent again after a reconnect until confirmed.
     pub(crate) retain: bool,
-}
-
-thread_local! {
-    static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 impl Publishing {
@@ -484,52 +474,6 @@ fn not_taken(error: PublishError) -> Error {
         other => (ErrorKind::MessageDeliveryFailure, other.to_string()),
     };
     Error::new(kind, text).with_outcome(error::Outcome::NotSent).with_cause(error)
-}
-
-/// A rendered body, in a buffer that its thread uses again.
-pub(crate) enum Body {
-    Small(Vec<u8>),
-    Large(Bytes),
-}
-
-impl Body {
-    /// Lets `write` append the body.
-    pub(crate) fn render<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
-        let mut buffer = BODY.take();
-        buffer.clear();
-        write(&mut buffer)?;
-        if buffer.len() > SHARED_BYTES_MIN {
-            return Ok(Self::Large(buffer.into()));
-        }
-        Ok(Self::Small(buffer))
-    }
-
-    fn packed(&self, packing: Packing) -> Self {
-        let packed = match self {
-            Self::Small(body) => (packing.pack)(body),
-            Self::Large(body) => (packing.pack)(body),
-        };
-        if packed.len() > SHARED_BYTES_MIN {
-            Self::Large(packed.into())
-        } else {
-            Self::Small(packed)
-        }
-    }
-
-    fn payload(&self) -> Payload<'_> {
-        match self {
-            Self::Small(body) => Payload::Slice(body),
-            Self::Large(body) => Payload::Shared(body),
-        }
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        if let Self::Small(buffer) = self {
-            BODY.set(std::mem::take(buffer));
-        }
-    }
 }
 
 #[cfg(test)]
