@@ -222,10 +222,8 @@ async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {
             Ok(Answered::Done)
         }
         Operation::Cancel { channel, consumer_tag } => {
-            let cancel = basic::Cancel { consumer_tag: short(&consumer_tag), nowait: false };
-            let method = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
             leave_consumer(conn, channel, &consumer_tag);
-            let cancelled = conn.request(channel, method).await;
+            let cancelled = conn.request(channel, cancelling(&consumer_tag)).await;
             end_consumer(conn, channel, &consumer_tag);
             cancelled.map(|_| Answered::Done)
         }
@@ -272,6 +270,12 @@ pub(super) fn closing() -> AMQPClass {
         class_id: 0,
         method_id: 0,
     }))
+}
+
+/// `basic.cancel`, of a consumer that is to take nothing more.
+pub(super) fn cancelling(tag: &str) -> AMQPClass {
+    let cancel = basic::Cancel { consumer_tag: short(tag), nowait: false };
+    AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel))
 }
 
 /// Opens a channel on the wire with its options. Its outbox does not flow yet: after a reconnect,

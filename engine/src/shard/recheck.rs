@@ -8,7 +8,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use amq_protocol::protocol::{AMQPClass, basic, queue};
+use amq_protocol::protocol::{AMQPClass, queue};
 use amq_protocol::types::FieldTable;
 
 use super::conn::Conn;
@@ -38,7 +38,7 @@ pub(super) fn start(conn: &Rc<Conn>, number: u16, tag: &str) {
             let Some(Some(queue)) = queue else { return };
             if is_gone(&conn, number, &queue).await {
                 tracing::warn!(queue, consumer_tag = tag, "a queue is gone, and is made again");
-                repair::anew(&conn, number, &tag, cancel(&tag)).await;
+                repair::anew(&conn, number, &tag).await;
                 return;
             }
         }
@@ -61,9 +61,4 @@ async fn is_gone(conn: &Rc<Conn>, number: u16, name: &str) -> bool {
     }));
     let asked = repair::replay_aside(conn, vec![(number, passive)]).await;
     asked.is_err_and(|error| error.reply_code() == Some(NOT_FOUND))
-}
-
-fn cancel(tag: &str) -> AMQPClass {
-    let cancel = basic::Cancel { consumer_tag: short(tag), nowait: false };
-    AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel))
 }

@@ -9,13 +9,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use amq_protocol::protocol::{AMQPClass, basic};
+use amq_protocol::protocol::AMQPClass;
 
 use super::conn::{Conn, ConsumerSeat, Repair};
-use super::operation::{closing, open_channel};
+use super::operation::{cancelling, closing, open_channel};
 use super::recheck;
 use super::shared::ConnectionState;
-use crate::proto::short;
 use crate::{Error, reactor};
 
 /// Attempts for one consumer, with pauses that double from `PAUSE` to `PAUSE_MAX`: about 12 s in
@@ -79,11 +78,11 @@ async fn consumer(conn: &Rc<Conn>, number: u16, tag: &str) {
     }
 }
 
-/// Consumes anew from a queue that has gone without a word: the broker, which thinks the consumer
-/// alive, gets `cancel` first.
-pub(super) async fn anew(conn: &Rc<Conn>, number: u16, tag: &str, cancel: AMQPClass) {
+/// Consumes anew from a queue that has gone without a word: the broker thinks the consumer alive,
+/// so it is cancelled first.
+pub(super) async fn anew(conn: &Rc<Conn>, number: u16, tag: &str) {
     if claim(conn, number, tag) {
-        if conn.request(number, cancel).await.is_ok() {
+        if conn.request(number, cancelling(tag)).await.is_ok() {
             restart(conn, number, tag).await;
         }
         conn.with_consumer(number, tag, |consumer| consumer.starting = false);
@@ -148,8 +147,7 @@ async fn consume(conn: &Rc<Conn>, number: u16, tag: &str) -> Result<(), Error> {
     conn.request(number, request.method()).await?;
     if conn.with_consumer(number, tag, |_| ()).is_none() {
         // Its owner gave up waiting for the end of it.
-        let cancel = basic::Cancel { consumer_tag: short(tag), nowait: false };
-        conn.request(number, AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel))).await?;
+        conn.request(number, cancelling(tag)).await?;
     }
     Ok(())
 }
