@@ -16,6 +16,7 @@ use std::thread::{self, Thread};
 use tokio::sync::Notify;
 
 use self::unwinding::caught;
+use crate::error::{Error, ErrorKind};
 
 pub(crate) mod runner;
 pub(crate) mod unwinding;
@@ -33,6 +34,19 @@ pub enum Executor {
     /// On the shard, between two reads of the socket: the shortest way. A method that takes long
     /// holds up every connection of the shard, so plain methods only, and only short ones.
     Inline,
+}
+
+impl Executor {
+    /// Refuses what cannot run here; `what` are the user's functions, some of them async.
+    pub(crate) fn check(&self, what: &str, any_async: bool) -> Result<(), Error> {
+        if any_async && matches!(self, Self::Inline) {
+            let text = format!(
+                "async {what} need threads or a runtime; the inline executor runs plain ones only"
+            );
+            return Err(Error::new(ErrorKind::ExecutorLoadFailure, text));
+        }
+        Ok(())
+    }
 }
 
 /// Threads that work off items of one kind.

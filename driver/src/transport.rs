@@ -26,6 +26,7 @@ use crate::timer::Timer;
 use crate::url::{TransportHost, TransportUrl};
 
 pub(crate) mod answering;
+pub(crate) mod incoming;
 mod naming;
 mod observing;
 pub(crate) mod replies;

@@ -328,6 +328,13 @@ impl Road {
         self.packing.map(|packing| body.packed(packing))
     }
 
+    /// What has to be declared before anything is published.
+    fn undeclared(&self) -> Option<&Vanishing> {
+        let vanishing = self.vanishing.as_deref()?;
+        let is_there = vanishing.publishing.declared().holds(&vanishing.needed);
+        (!is_there).then_some(vanishing)
+    }
+
     /// Publishes and waits for what becomes of it.
     pub(crate) async fn publish_confirmed(
         &self,
@@ -366,9 +373,7 @@ impl Road {
         let packed = self.packed(body);
         let body = packed.as_ref().unwrap_or(body);
         let mut timeout = timeout;
-        if let Some(vanishing) = &self.vanishing
-            && !vanishing.publishing.declared().holds(&vanishing.needed)
-        {
+        if let Some(vanishing) = self.undeclared() {
             let deadline = timer::deadline_in(timeout);
             vanishing.publishing.declare_until(&vanishing.needed, deadline).await?;
             timeout = timer::until(deadline);
@@ -381,15 +386,15 @@ impl Road {
         }
     }
 
-    /// [`Self::publish_unwatched`] if that needs no waiting; false if it does.
+    /// [`Self::publish_unwatched`] if that needs no waiting; false if it does. Bodies that are
+    /// packed take their time anyway, and would be packed again where there is no room.
     pub(crate) fn publish_at_once(
         &self,
         timeout: Duration,
         body: &Body,
         cookie: u64,
     ) -> Result<bool, Error> {
-        if self.vanishing.as_ref().is_some_and(|one| !one.publishing.declared().holds(&one.needed))
-        {
+        if self.packing.is_some() || self.undeclared().is_some() {
             return Ok(false);
         }
         match self.offer(timeout, body, cookie) {

@@ -15,7 +15,6 @@ use super::endpoint::{Begun, NotificationEndpoint, Running, Verdict};
 use super::gather::{Batching, Gather};
 use super::listener::ListenerStats;
 use super::notification::Received;
-use crate::broker;
 use crate::dedup::Dedup;
 use crate::dialect::{DecodeError, kombu};
 use crate::executor::Executor;
@@ -24,6 +23,7 @@ use crate::observe::spans;
 use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::timer::Timer;
+use crate::transport::incoming::text_of;
 
 /// The sink of each of a listener's queues.
 pub(super) struct NotificationSink {
@@ -279,8 +279,6 @@ impl Intake {
 }
 
 fn decode(delivery: &Delivery) -> Result<Option<Received>, DecodeError> {
-    let properties = delivery.properties();
-    kombu::check_content(properties.content_type)?;
-    let body = kombu::unpack(broker::compression(&properties), delivery.body().contiguous())?;
+    let body = text_of(delivery)?;
     kombu::Scratch::with(|scratch| Ok(Received::new(kombu::decode_notification(&body, scratch)?)))
 }

@@ -263,14 +263,8 @@ impl NotificationListenerBuilder {
     /// `ExecutorLoadFailure` when async functions are to run inline; `TransportDriverError` when no
     /// broker is reached.
     pub async fn start(self) -> Result<NotificationListener, Error> {
-        if matches!(self.executor, Executor::Inline)
-            && self.endpoints.iter().any(NotificationEndpoint::has_async_functions)
-        {
-            return Err(Error::new(
-                ErrorKind::ExecutorLoadFailure,
-                "async functions need threads or a runtime; the inline executor runs plain ones",
-            ));
-        }
+        let any_async = self.endpoints.iter().any(NotificationEndpoint::has_async_functions);
+        self.executor.check("functions", any_async)?;
         let subscriptions = self.subscriptions()?;
         let prefetch = self.transport.config().prefetch;
         let batching = self.batching(prefetch)?;

@@ -31,32 +31,30 @@ macro_rules! span {
     };
 }
 
+/// The span of a request on its client's side.
+macro_rules! request_span {
+    ($name:literal, $kind:literal, $target:expr, $method:expr, $context:expr) => {{
+        let (topic, method) = ($target.topic().unwrap_or_default(), $method);
+        span!(
+            $name,
+            $kind,
+            $context,
+            otel.name = format_args!("{topic}.{method}"),
+            messaging.destination.name = topic,
+            rpc.method = method,
+            rpc.service = $target.namespace(),
+        )
+    }};
+}
+
 /// A call, from its begin to its end.
 pub(crate) fn call(target: &Target, method: &str, context: &Context) -> Span {
-    let (topic, service) = (target.topic().unwrap_or_default(), target.namespace());
-    span!(
-        "call",
-        "client",
-        context,
-        otel.name = format_args!("{topic}.{method}"),
-        messaging.destination.name = topic,
-        rpc.method = method,
-        rpc.service = service,
-    )
+    request_span!("call", "client", target, method, context)
 }
 
 /// A cast, until it was confirmed or taken into the outbox.
 pub(crate) fn cast(target: &Target, method: &str, context: &Context) -> Span {
-    let (topic, service) = (target.topic().unwrap_or_default(), target.namespace());
-    span!(
-        "cast",
-        "producer",
-        context,
-        otel.name = format_args!("{topic}.{method}"),
-        messaging.destination.name = topic,
-        rpc.method = method,
-        rpc.service = service,
-    )
+    request_span!("cast", "producer", target, method, context)
 }
 
 /// A request on its server, while its method runs.

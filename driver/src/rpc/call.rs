@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use super::client::RpcClient;
 use super::serialized;
+use super::underway::Underway;
 use crate::broker;
 use crate::context::Context;
 use crate::dialect::{DecodeError, kombu};
@@ -24,6 +25,7 @@ use crate::message::CallPart;
 use crate::observe::spans;
 use crate::retry::Attempts;
 use crate::timer;
+use crate::transport::incoming::text_of;
 use crate::transport::replies::Arrived;
 
 impl RpcClient {
@@ -46,18 +48,15 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
         let begun = timer::now();
-        let underway = self.transport.counters().call(begun);
-        let reported = self.reported("call", method);
+        let counted = self.transport.counters().call(begun);
         let deadline = timer::deadline_from(begun, self.timeout());
         let context = context.as_ref();
         let span = spans::call(self.target(), method, context);
+        let underway = Underway::new(span, self.reported("call", method));
         let calling = self.call_until(deadline, context, method, args);
-        let result = calling.instrument(span.clone()).await;
-        spans::ended(&span, &result);
+        let result = calling.instrument(underway.span().clone()).await;
+        counted.ended(&result);
         underway.ended(&result);
-        if let Some(reported) = reported {
-            reported.ended(&result);
-        }
         result
     }
 
@@ -126,9 +125,7 @@ impl RpcClient {
         msg_id: &Hex32,
         context: &Context,
     ) -> Result<Option<Result<R, Error>>, DecodeError> {
-        let properties = delivery.properties();
-        kombu::check_content(properties.content_type)?;
-        let body = kombu::unpack(broker::compression(&properties), delivery.body().contiguous())?;
+        let body = text_of(delivery)?;
         kombu::Scratch::with(|scratch| {
             let reply = kombu::decode_reply(&body, scratch)?;
             if reply.msg_id.as_deref() != Some(msg_id.as_str()) {

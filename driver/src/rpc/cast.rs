@@ -7,6 +7,7 @@ use serde::Serialize;
 use tracing::Instrument;
 
 use super::client::RpcClient;
+use super::underway::Underway;
 use crate::broker::Body;
 use crate::context::Context;
 use crate::error::Error;
@@ -31,15 +32,13 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
-        let reported = self.reported("cast", method);
         let context = context.as_ref();
         let span = spans::cast(self.target(), method, context);
-        let result = self.cast_confirmed(context, method, args).instrument(span.clone()).await;
-        spans::ended(&span, &result);
+        let underway = Underway::new(span, self.reported("cast", method));
+        let casting = self.cast_confirmed(context, method, args);
+        let result = casting.instrument(underway.span().clone()).await;
         self.transport.counters().cast(&result);
-        if let Some(reported) = reported {
-            reported.ended(&result);
-        }
+        underway.ended(&result);
         result
     }
 
@@ -91,20 +90,18 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
-        let reported = self.reported("cast", method);
         let context = context.as_ref();
         let span = spans::cast(self.target(), method, context);
+        let underway = Underway::new(span, self.reported("cast", method));
+        let span = underway.span();
         // Nearly always there is room, and no future is needed to wait for it.
         let result = match span.in_scope(|| self.cast_at_once(context, method, args)) {
             Ok(None) => Ok(()),
             Ok(Some(body)) => self.cast_later(body).instrument(span.clone()).await,
             Err(error) => Err(error),
         };
-        spans::ended(&span, &result);
         self.transport.counters().cast_buffered(&result);
-        if let Some(reported) = reported {
-            reported.ended(&result);
-        }
+        underway.ended(&result);
         result
     }
 

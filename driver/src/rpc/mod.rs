@@ -1,6 +1,6 @@
 //! Calls, casts and servers: joins a dialect with the broker's side and with user code.
 //!
-//! The client's half is `client`, `call`, `cast`, `retry`; the server's is `server`, `serving`,
+//! The client's half is `client`, `call`, `cast`, `underway`; the server's is `server`, `serving`,
 //! `dispatcher`, `endpoint`, `access`, `ping`, `monitor`. The two meet only on the wire,
 //! and in `serialized`.
 
@@ -15,3 +15,4 @@ mod ping;
 pub(crate) mod serialized;
 pub(crate) mod server;
 mod serving;
+mod underway;

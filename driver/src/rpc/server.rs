@@ -15,7 +15,7 @@ use super::ping;
 use super::serving::{RequestSink, Serving};
 use crate::broker::{self, Listening};
 use crate::ending::{Ending, LOG_AFTER};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::executor::Executor;
 use crate::observe::health::ListeningHealth;
 use crate::observe::taken::Tally;
@@ -283,12 +283,7 @@ impl RpcServerBuilder {
             ping::append(&mut endpoints);
         }
         let dispatcher = Dispatcher::new(endpoints, policy);
-        if matches!(executor, Executor::Inline) && dispatcher.has_async_methods() {
-            return Err(Error::new(
-                ErrorKind::ExecutorLoadFailure,
-                "async methods need threads or a runtime; the inline executor runs plain ones only",
-            ));
-        }
+        executor.check("methods", dispatcher.has_async_methods())?;
         let subscriptions = transport.topology().server(&target, &transport.fanout_id().await?)?;
         let local_id = transport.ids().unique_id();
         let local = transport.topology().local(&target, local_id.as_str())?;

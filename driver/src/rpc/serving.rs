@@ -8,7 +8,6 @@
 //! nobody's request is lost in its backlog; what came from a queue that goes with the server is
 //! executed instead.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,10 +22,9 @@ use super::endpoint::{Answerable, Answered, Method, Offer, panicked};
 use super::monitor::Heartbeat;
 use super::serialized;
 use super::server::ServerStats;
-use crate::broker;
 use crate::context::Context;
 use crate::dedup::Dedup;
-use crate::dialect::{DecodeError, kombu};
+use crate::dialect::kombu;
 use crate::executor::Executor;
 use crate::executor::runner::{Runner, Serve};
 use crate::executor::unwinding::caught;
@@ -38,6 +36,7 @@ use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::timer::Timer;
 use crate::transport::answering::{Answering, CallRef};
+use crate::transport::incoming::text_of;
 
 /// Requests acknowledged on receipt that may wait for a worker.
 const BACKLOG_MAX: usize = 1024;
@@ -110,13 +109,6 @@ fn first(body: &Body) -> &[u8] {
 
 fn last(body: &Body) -> &[u8] {
     body.pieces().last().unwrap_or_default()
-}
-
-/// A message's text, if it is text by its own account.
-fn text_of(delivery: &Delivery) -> Result<Cow<'_, [u8]>, DecodeError> {
-    let properties = delivery.properties();
-    kombu::check_content(properties.content_type)?;
-    kombu::unpack(broker::compression(&properties), delivery.body().contiguous())
 }
 
 /// What serves requests, wherever it runs.
