@@ -13,6 +13,7 @@ use crate::url::TransportUrl;
 mod check;
 mod choices;
 mod connection;
+mod dialects;
 mod ini;
 mod layers;
 mod meaning;
@@ -20,6 +21,7 @@ mod metrics;
 mod names;
 mod notifications;
 mod options;
+mod pika;
 mod profile;
 mod recovery;
 mod resolve;
@@ -30,10 +32,12 @@ mod toml;
 mod value;
 
 pub use connection::ConnectionOptions;
+pub use dialects::{Redelivered, SendingDialect, ServingDialect};
 pub use layers::Config;
 pub use metrics::MetricsOptions;
 pub use names::StableNames;
 pub use notifications::NotificationConfig;
+pub use pika::PikaOptions;
 pub use profile::QueueProfile;
 pub use recovery::{Failover, PoolOptions};
 pub use resolve::{Ignored, Setting};
@@ -94,8 +98,18 @@ pub struct DriverConfig {
     /// are not. A compressed reply costs its caller a detour through one thread of the transport
     /// and a second decompression.
     pub compression: Option<Compression>,
-    /// What exchanges and queues are declared like.
+    /// What exchanges and queues are declared like, those of the `pika` dialect apart.
     pub entities: EntityOptions,
+    /// `dialect_serving`: what servers and listeners understand. Default by the URL's scheme:
+    /// `kombu`, but `pika` for `pika://`.
+    pub serving: Option<ServingDialect>,
+    /// `dialect_sending`: what clients and notifiers send. Default by the URL's scheme, likewise.
+    pub sending: Option<SendingDialect>,
+    /// `redelivered`: what servers do with requests the broker has delivered before. Default
+    /// dispatch.
+    pub redelivered: Redelivered,
+    /// How the `pika` dialect is spoken.
+    pub pika: PikaOptions,
     /// Memory and patience of each connection.
     pub connection: ConnectionOptions,
     /// Names of reply and fanout queues that survive a restart.
@@ -196,6 +210,10 @@ impl Default for DriverConfig {
             missing_queue_timeout: Duration::from_secs(60),
             compression: None,
             entities: EntityOptions::default(),
+            serving: None,
+            sending: None,
+            redelivered: Redelivered::default(),
+            pika: PikaOptions::default(),
             connection: ConnectionOptions::default(),
             stable_names: StableNames::default(),
             pool: PoolOptions::default(),

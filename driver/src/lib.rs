@@ -114,6 +114,7 @@ mod notify;
 mod observe;
 mod retry;
 mod rpc;
+mod serialization;
 mod serializer;
 mod target;
 mod timer;
@@ -123,8 +124,8 @@ mod version;
 
 pub use config::{
     Compression, Config, ConnectionOptions, DriverConfig, EntityOptions, Failover, Ignored,
-    LoginMethod, MetricsOptions, NotificationConfig, PoolOptions, QueueProfile, Setting, Source,
-    StableNames,
+    LoginMethod, MetricsOptions, NotificationConfig, PikaOptions, PoolOptions, QueueProfile,
+    Redelivered, SendingDialect, ServingDialect, Setting, Source, StableNames,
 };
 pub use context::{Context, InvalidTraceParent, TraceParent};
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
@@ -157,6 +158,7 @@ pub use rpc::access::{AccessPolicy, Allows};
 pub use rpc::client::RpcClient;
 pub use rpc::endpoint::Endpoint;
 pub use rpc::server::{RpcServer, RpcServerBuilder, ServerStats};
+pub use serialization::{BodySerializer, Serialization};
 pub use serializer::{JsonPayloadSerializer, NoOpSerializer, RequestContextSerializer, Serializer};
 pub use target::Target;
 pub use transport::{Transport, TransportBuilder, TransportStats};

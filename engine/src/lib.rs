@@ -116,7 +116,7 @@ pub use delivery::{Delivery, Returned};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind};
 pub use outcome::Outcome;
-pub use publisher::{Payload, PublishError, Publisher, Route};
+pub use publisher::{Message, Payload, PublishError, Publisher, Route};
 pub use reactor::{BackendChoice, BackendKind};
 pub use reporting::{RefusalSink, Reporting};
 pub use shard::{

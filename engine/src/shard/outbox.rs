@@ -15,7 +15,7 @@ use super::segment::{Rendered, Segment};
 use super::ticket::{Ticket, Tickets};
 use crate::proto::Record;
 use crate::wire::{FRAME_OVERHEAD, Template};
-use crate::{Error, reactor};
+use crate::{Error, Message, reactor};
 
 /// Why a publication was not taken.
 #[derive(Debug)]
@@ -98,14 +98,15 @@ impl Outbox {
     pub(crate) fn push_body(
         &self,
         template: &Template,
-        body: &[u8],
+        message: &Message<'_>,
         record: Record,
     ) -> Result<(), Refused> {
+        let body = message.payload.as_slice();
         let mut inner = self.lock();
         if !self.has_room(&inner, template.len() + body.len() + FRAME_OVERHEAD as usize) {
             return Err(inner.refusal());
         }
-        inner.segment.push_body(template, body, self.frame_max(), record);
+        inner.segment.push_body(template, body, &message.ids, self.frame_max(), record);
         self.taken(inner);
         Ok(())
     }
