@@ -110,6 +110,7 @@ pub mod guide;
 mod ids;
 mod json;
 mod message;
+mod msgpack;
 mod notify;
 mod observe;
 mod retry;

@@ -2,9 +2,11 @@
 //!
 //! Without a bound the engine sends it again by itself. With one it is published unretained, and
 //! whoever waits for it publishes the same body again; servers drop the repeat by its id. Only an
-//! interrupted publication is repeated: what the broker refused or returned would be again. A
-//! refusal that ended the whole channel may have been meant for a neighbour there, so one such is
+//! interrupted publication is repeated: what the broker refused or returned would be again, unless
+//! the dialect has it that a receiver is waited for. A refusal that ended the whole channel may have been meant for a neighbour there, so one such is
 //! forgiven.
+
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Outcome};
 
@@ -62,6 +64,8 @@ pub(crate) struct Attempts {
     made: u32,
     more: u32,
     is_counted: bool,
+    /// After which time a message that nobody could get is published again.
+    unroutable_delay: Option<Duration>,
     /// An earlier attempt ended with its channel.
     lost_its_channel: bool,
     /// An earlier attempt may have reached the broker.
@@ -73,16 +77,35 @@ impl Attempts {
     pub(crate) const fn first(retry: Retry) -> Self {
         let more = if let Retry::Times(times) = retry { times } else { 0 };
         let is_counted = !retry.is_unbounded();
-        Self { made: 1, more, is_counted, lost_its_channel: false, may_be_sent: false }
+        Self {
+            made: 1,
+            more,
+            is_counted,
+            unroutable_delay: None,
+            lost_its_channel: false,
+            may_be_sent: false,
+        }
+    }
+
+    /// The same, a message that nobody could get being published again after `delay`, as by oslo's
+    /// `pika` driver.
+    pub(crate) const fn waiting_for_a_route(mut self, delay: Option<Duration>) -> Self {
+        self.unroutable_delay = delay;
+        self
     }
 
     /// Whether the body may be needed again.
     pub(crate) const fn may_repeat(&self) -> bool {
-        self.more > 0
+        self.more > 0 || self.unroutable_delay.is_some()
     }
 
-    /// Allows another attempt after `error`, or hands the error on.
-    pub(crate) fn again(&mut self, error: Error) -> Result<(), Error> {
+    /// Allows another attempt after `error`, and says how much later, or hands the error on.
+    pub(crate) fn again(&mut self, error: Error) -> Result<Duration, Error> {
+        if error.is_undeliverable()
+            && let Some(delay) = self.unroutable_delay
+        {
+            return self.when_routable(error, delay);
+        }
         if !was_cut_off(&error) {
             return Err(self.of_all(error));
         }
@@ -96,7 +119,18 @@ impl Attempts {
         self.may_be_sent |= error.outcome() == Some(Outcome::MaybeSent);
         self.more -= 1;
         self.made += 1;
-        Ok(())
+        Ok(Duration::ZERO)
+    }
+
+    fn when_routable(&mut self, error: Error, delay: Duration) -> Result<Duration, Error> {
+        if self.is_counted {
+            if self.more == 0 {
+                return Err(error.after_attempts(self.made));
+            }
+            self.more -= 1;
+        }
+        self.made += 1;
+        Ok(delay)
     }
 
     /// The error of the last attempt, saying what became of the message in all of them.

@@ -7,6 +7,7 @@ mod body;
 mod conflict;
 mod consumer;
 mod declare;
+mod kept;
 #[cfg(feature = "loopback")]
 pub(crate) mod loopback;
 mod opening;
@@ -68,6 +69,13 @@ pub(crate) fn refused(outcome: Outcome) -> Error {
         }
         _ => Error::new(ErrorKind::TransportDriverError, "the message was accepted after all"),
     }
+}
+
+/// Whether an exchange was not there: the message went nowhere, or another one of its channel did.
+pub(crate) fn found_no_exchange(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<leveret_engine::Error>());
+    cause.is_some_and(|cause| cause.reply_code() == Some(publisher::NOT_FOUND))
 }
 
 /// Where a connection stands.

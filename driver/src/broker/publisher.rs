@@ -18,6 +18,7 @@ use leveret_engine::{
 use tokio::sync::OnceCell;
 
 use super::body::Body;
+use super::kept::Kept;
 use super::{declare, failed, health_of, metrics_of, opened, refused};
 use crate::error::{self, Error, ErrorKind};
 use crate::observe::health::ConnectionHealth;
@@ -26,7 +27,7 @@ use crate::target::entity::{Exchange, Packing, Route, Subscription};
 use crate::timer::{self, Timer};
 
 /// A channel exception for an exchange that does not exist.
-const NOT_FOUND: u16 = 404;
+pub(super) const NOT_FOUND: u16 = 404;
 
 /// A connection to publish on.
 pub(crate) struct Publishing {
@@ -35,6 +36,7 @@ pub(crate) struct Publishing {
     declaring: Channel,
     /// For exchanges that may vanish.
     transient: OnceCell<Channel>,
+    kept: Kept,
     declared: Mutex<Declared>,
     refused: AtomicU64,
     packing: Option<Packing>,
@@ -103,6 +105,7 @@ impl Publishing {
             permanent,
             declaring,
             transient: OnceCell::new(),
+            kept: Kept::default(),
             declared: Mutex::default(),
             refused: AtomicU64::new(0),
             packing,
@@ -181,6 +184,22 @@ impl Publishing {
         self.render(&self.permanent, ("", queue), properties, treatment, refusals)
     }
 
+    pub(super) const fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    pub(super) const fn declaring(&self) -> &Channel {
+        &self.declaring
+    }
+
+    pub(super) async fn open_channel(&self, options: ChannelOptions) -> Result<Channel, Error> {
+        self.connection.open_channel(options).await.map_err(failed)
+    }
+
+    pub(super) async fn open_plain_channel(&self) -> Result<Channel, Error> {
+        self.open_channel(ChannelOptions::default().with_confirms(false)).await
+    }
+
     /// How bodies leave here.
     pub(crate) fn packing(&self) -> Option<Packing> {
         self.packing
@@ -242,7 +261,8 @@ impl Publishing {
     /// What the connection has done and holds.
     pub(crate) fn metrics(&self, purpose: &'static str) -> ConnectionMetrics {
         let channels = [&self.permanent, &self.declaring];
-        let channels = channels.into_iter().chain(self.transient.get());
+        let others = self.transient.get().into_iter().chain(self.kept.channel());
+        let channels = channels.into_iter().chain(others);
         metrics_of(&self.connection, purpose, channels)
     }
 
@@ -306,7 +326,7 @@ impl Declared {
 }
 
 impl Road {
-    fn new(
+    pub(super) fn new(
         channel: &Channel,
         (exchange, routing_key): (&str, &str),
         properties: &Properties,
@@ -381,7 +401,7 @@ impl Road {
         match &self.unwatched {
             Unwatched::Counted(publisher) => self.send(publisher, timeout, body).await.map(drop),
             Unwatched::Reported(reporting) => {
-                reporting.publish(body.payload(), timeout, cookie).await.map_err(not_taken)
+                reporting.publish(body.message(), timeout, cookie).await.map_err(not_taken)
             }
         }
     }
@@ -409,7 +429,7 @@ impl Road {
     pub(crate) fn try_publish(&self, timeout: Duration, body: &Body) -> Result<(), Error> {
         let packed = self.packed(body);
         let body = packed.as_ref().unwrap_or(body);
-        self.publisher.try_publish(body.payload(), timeout).map(drop).map_err(not_taken)
+        self.publisher.try_publish(body.message(), timeout).map(drop).map_err(not_taken)
     }
 
     /// [`Self::try_publish`]; a refusal is told as by [`Self::publish_unwatched`].
@@ -427,10 +447,10 @@ impl Road {
         let body = packed.as_ref().unwrap_or(body);
         match &self.unwatched {
             Unwatched::Counted(publisher) => {
-                publisher.try_publish(body.payload(), timeout).map(drop)
+                publisher.try_publish(body.message(), timeout).map(drop)
             }
             Unwatched::Reported(reporting) => {
-                reporting.try_publish(body.payload(), timeout, cookie)
+                reporting.try_publish(body.message(), timeout, cookie)
             }
         }
     }
@@ -442,8 +462,8 @@ impl Road {
         body: &Body,
     ) -> Result<Confirm, Error> {
         // Nearly always there is room, and then no deadline is needed to wait for it.
-        let taken = match publisher.try_publish(body.payload(), timeout) {
-            Err(PublishError::Full) => publisher.publish(body.payload(), timeout).await,
+        let taken = match publisher.try_publish(body.message(), timeout) {
+            Err(PublishError::Full) => publisher.publish(body.message(), timeout).await,
             taken => taken,
         };
         taken.map_err(not_taken)

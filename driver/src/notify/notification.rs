@@ -5,15 +5,14 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::endpoint::Verdict;
 use crate::context::Context;
 use crate::executor::unwinding::caught;
 use crate::ids::Hex32;
-use crate::json;
 use crate::message::Failure;
+use crate::message::encoded::{Encoded, NULL};
 use crate::message::notification::IncomingNotification;
 use crate::message::priority::Priority;
 use crate::serializer::Serializer;
@@ -44,7 +43,7 @@ pub(crate) struct Received {
     pub(crate) publisher_id: String,
     pub(crate) event_type: String,
     pub(crate) priority: Priority,
-    pub(crate) payload: Option<Box<RawValue>>,
+    pub(crate) payload: Option<Encoded<'static>>,
     pub(crate) context: Context,
     pub(crate) message_id: String,
     pub(crate) timestamp: String,
@@ -59,7 +58,7 @@ impl Received {
             priority: incoming.priority.as_deref()?.parse().ok()?,
             publisher_id: text(incoming.publisher_id),
             event_type: text(incoming.event_type),
-            payload: incoming.payload.map(ToOwned::to_owned),
+            payload: incoming.payload.map(Encoded::into_owned),
             context: incoming.context,
             message_id: text(incoming.message_id),
             timestamp: text(incoming.timestamp),
@@ -71,12 +70,12 @@ impl Received {
     /// is a failure.
     pub(crate) fn through(mut self, serializer: &dyn Serializer) -> (Self, Verdict) {
         let context = std::mem::take(&mut self.context);
-        let payload = self.payload.as_ref().map_or("null", |payload| payload.get());
         let read = || {
             let context = serializer.deserialize_context(context)?;
-            let payload = json::from_slice(payload.as_bytes())?;
+            let payload = self.payload().read();
+            let payload = payload.map_err(|error| Failure::builtin("ValueError", error))?;
             let payload = serializer.deserialize_entity(&context, payload)?;
-            Ok((context, serde_json::value::to_raw_value(&payload)?))
+            Ok((context, Encoded::Value(payload)))
         };
         let read =
             caught(read).unwrap_or_else(|panic| Err(Failure::builtin("RuntimeError", panic)));
@@ -90,10 +89,15 @@ impl Received {
         }
     }
 
+    fn payload(&self) -> &Encoded<'static> {
+        self.payload.as_ref().unwrap_or(&NULL)
+    }
+
     /// The notification with its payload as a `T`, or why it is none.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<Notification<T>, String> {
-        let text = self.payload.as_ref().map_or("null", |payload| payload.get());
-        let payload = json::from_slice(text.as_bytes())
+        let payload = self
+            .payload()
+            .read()
             .map_err(|error| format!("the payload is not what the endpoint takes: {error}"))?;
         Ok(Notification {
             publisher_id: self.publisher_id.clone(),

@@ -3,16 +3,18 @@
 //! Two promises: `cast` returns when the broker has the message, `cast_buffered` when this process
 //! has accepted it. Neither says that anybody executes it.
 
+use std::time::Instant;
+
 use serde::Serialize;
 use tracing::Instrument;
 
 use super::client::RpcClient;
 use super::underway::Underway;
+use super::way::{Leg, Next, Way};
 use crate::broker::Body;
 use crate::context::Context;
 use crate::error::Error;
 use crate::observe::spans;
-use crate::retry::Attempts;
 use crate::timer;
 
 impl RpcClient {
@@ -49,15 +51,47 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let road = self.cast_road(deadline).await?;
+        let way = self.cast_way(deadline).await?;
         let body = self.render(context, method, args, None)?;
-        let mut attempts = Attempts::first(self.options.retry);
+        self.send_confirmed(way, &body, deadline).await
+    }
+
+    /// Publishes until somebody has it, to whom that is left.
+    async fn send_confirmed(
+        &self,
+        way: &Way,
+        body: &Body,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let first = match way.only() {
+            Some(_) => Leg::Only,
+            None => Box::pin(way.first(&self.transport)).await.map_err(Error::unsent)?,
+        };
+        if matches!(way, Way::Both { .. }) && first == Leg::Pika {
+            let sent = self.send_along((way, Leg::Pika), body, deadline).await;
+            return sent.and(self.send_along((way, Leg::Kombu), body, deadline).await);
+        }
+        self.send_along((way, first), body, deadline).await
+    }
+
+    async fn send_along(
+        &self,
+        (way, mut leg): (&Way, Leg),
+        body: &Body,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let mut attempts = self.attempts();
         loop {
-            match road.publish_confirmed(timer::until(deadline), &body).await {
+            match way.road(leg).publish_confirmed(timer::until(deadline), body).await {
                 Ok(()) => return Ok(()),
-                Err(error) => attempts.again(error)?,
+                Err(error) => {
+                    let refused = self.refused((way, leg), error, &mut attempts, deadline);
+                    match Box::pin(refused).await? {
+                        Next::Again(next) => leg = next,
+                        Next::Wait => return Ok(()),
+                    }
+                }
             }
-            self.transport.counters().retry();
         }
     }
 
@@ -80,7 +114,9 @@ impl RpcClient {
     /// What the broker refuses later is only counted, in
     /// [`TransportStats::casts_refused`](crate::TransportStats::casts_refused). Nobody waits who
     /// could publish it again, so [`Retry::Times`](crate::Retry::Times) is
-    /// [`Retry::Never`](crate::Retry::Never) here.
+    /// [`Retry::Never`](crate::Retry::Never) here. Where requests go to either of two names
+    /// ([`SendingDialect::Auto`](crate::SendingDialect::Auto)) somebody has to wait for what the
+    /// broker says of the first, so this is [`cast`](Self::cast) there.
     ///
     /// # Errors
     /// As [`cast`](Self::cast), for what is known before it leaves.
@@ -113,7 +149,7 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<Option<Body>, Error> {
         let body = self.render(context, method, args, None)?;
-        let is_taken = match self.open_cast_road() {
+        let is_taken = match self.open_cast_way().and_then(Way::only) {
             Some(road) => road.publish_at_once(self.timeout(), &body, 0)?,
             None => false,
         };
@@ -122,8 +158,11 @@ impl RpcClient {
 
     async fn cast_later(&self, body: Body) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let road = self.cast_road(deadline).await?;
-        road.publish_unwatched(timer::until(deadline), &body, 0).await
+        let way = self.cast_way(deadline).await?;
+        match way.only() {
+            Some(road) => road.publish_unwatched(timer::until(deadline), &body, 0).await,
+            None => self.send_confirmed(way, &body, deadline).await,
+        }
     }
 
     /// [`cast_buffered`](Self::cast_buffered) for a plain thread, which is parked while the outbox

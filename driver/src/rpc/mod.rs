@@ -16,3 +16,4 @@ pub(crate) mod serialized;
 pub(crate) mod server;
 mod serving;
 mod underway;
+mod way;

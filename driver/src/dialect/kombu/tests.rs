@@ -5,10 +5,9 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::envelope::EncodeError;
 use super::*;
 use crate::context::Context;
-use crate::dialect::{DecodeError, Peek};
+use crate::dialect::{DecodeError, EncodeError, Peek};
 use crate::ids::Hex32;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
