@@ -63,6 +63,7 @@ const HOUSES: &[House] = &[
             // leaves
             Room("ids", &[]),
             Room("json", &[]),
+            Room("msgpack", &["json"]),
             Room("timer", &[]),
             // plain data
             Room("version", PLAIN),
@@ -144,6 +145,7 @@ const PLAIN: &[&str] = &[
     "ids",
     "json",
     "message",
+    "msgpack",
     "serializer",
     "target",
     "url",
