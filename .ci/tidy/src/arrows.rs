@@ -63,6 +63,7 @@ const HOUSES: &[House] = &[
             // leaves
             Room("ids", &[]),
             Room("json", &[]),
+            Room("msgpack", &["json"]),
             Room("timer", &[]),
             // plain data
             Room("version", PLAIN),
@@ -145,6 +146,7 @@ const PLAIN: &[&str] = &[
     "ids",
     "json",
     "message",
+    "msgpack",
     "serialization",
     "serializer",
     "target",
