@@ -439,6 +439,7 @@ mod tests {
                 ErrorKind::InvalidTransportUrl,
                 "takes gzip; `bz2`, as oslo documents it, fails with every peer",
             ),
+            ("kombu_compression=bzip2", ErrorKind::InvalidTransportUrl, "takes gzip"),
             ("kombu_compression=lzma", ErrorKind::InvalidTransportUrl, "takes gzip"),
             (
                 "kombu_reconnect_delay=5",

@@ -114,7 +114,10 @@ impl Attempts {
             let error = self.of_all(error);
             return Err(if self.is_counted { error.after_attempts(self.made) } else { error });
         }
-        tracing::debug!(%error, attempts = self.made, "a message is published again");
+        tracing::debug!(
+            name: "leveret.publication.retried",
+            %error, attempts = self.made, "a message is published again"
+        );
         self.lost_its_channel |= has_ended_channel;
         self.may_be_sent |= error.outcome() == Some(Outcome::MaybeSent);
         self.more -= 1;

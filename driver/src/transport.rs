@@ -298,7 +298,10 @@ impl Transport {
             let name = Arc::clone(&shared.reply_queue);
             Box::new(ReplySink::new(&shared.book, move |error| {
                 if let Some(error) = error {
-                    tracing::error!(%error, "no reply can be received; the next call tries again");
+                    tracing::error!(
+                        name: "leveret.replies.consumer_lost",
+                        %error, "no reply can be received; the next call tries again"
+                    );
                 }
                 if let Ok(mut name) = name.write() {
                     *name = None;
@@ -353,7 +356,7 @@ impl TransportBuilder {
     /// As [`Config::transport_url`].
     pub fn from_config(config: &Config) -> Result<Self, Error> {
         for warning in config.warnings()? {
-            tracing::warn!("configuration: {warning}");
+            tracing::warn!(name: "leveret.configuration.doubtful", "configuration: {warning}");
         }
         Self::to(config.transport_url()?, config)
     }

@@ -34,6 +34,10 @@ pub(crate) enum Operation {
     Fanout,
     /// Call and wait for the answer.
     Call,
+    /// Call, at least once, a topic nobody serves, beside a flood of casts to another.
+    CallNobody,
+    /// Cast likewise.
+    CastNobody,
     /// Notification-like publish: to a topic with a priority, confirmed.
     Notify,
 }
@@ -59,7 +63,13 @@ impl Workload {
     /// Whether an oslo message (rather than a plain body) is sent.
     pub(crate) fn through_driver(&self) -> bool {
         use Operation::{Call, Cast, CastConfirmed, Fanout, Notify};
-        matches!(self.operation, Cast | CastConfirmed | Fanout | Call | Notify)
+        let is_usual = matches!(self.operation, Cast | CastConfirmed | Fanout | Call | Notify);
+        is_usual || self.is_beside_flood()
+    }
+
+    /// Whether other threads flood the broker meanwhile: what the process uses is theirs.
+    pub(crate) fn is_beside_flood(&self) -> bool {
+        matches!(self.operation, Operation::CallNobody | Operation::CastNobody)
     }
 
     /// Whether a message is done when it is handed over, long before its receiver has taken it.
@@ -114,7 +124,7 @@ const fn workload(
 const WINDOW: usize = 1000;
 
 /// All workloads, in the order a suite runs them.
-pub(crate) const CATALOGUE: [Workload; 12] = {
+pub(crate) const CATALOGUE: [Workload; 14] = {
     use Operation as O;
     use Peer::{Broker, Sink, Source};
     [
@@ -183,6 +193,20 @@ pub(crate) const CATALOGUE: [Workload; 12] = {
             Broker,
             Some(85),
             "notification of priority info, confirmed, 85 in flight",
+        ),
+        workload(
+            "undeliverable",
+            O::CallNobody,
+            Broker,
+            Some(1),
+            "call nobody until MessageUndeliverable, while others flood the transport with casts",
+        ),
+        workload(
+            "undeliverable-cast",
+            O::CastNobody,
+            Broker,
+            Some(1),
+            "the same with a cast, at least once",
         ),
     ]
 };

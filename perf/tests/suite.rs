@@ -110,10 +110,23 @@ fn servers_answer_where_they_are_told_to() {
 }
 
 #[test]
+fn what_nobody_serves_is_told_beside_a_flood() {
+    let arguments = ["--only", "undeliverable,undeliverable-cast", "--seconds", "1"];
+    let outcome = outcome_of("undeliverable", &arguments);
+    let runs = outcome["runs"].as_array().expect("a list");
+    assert_eq!(runs.len(), 2);
+    for run in runs {
+        assert_eq!((&run["outstanding"], &run["errors"]), (&1.into(), &0.into()), "{run}");
+        assert!(run["latency_us"]["max"].as_f64().expect("a number") > 0.0, "{run}");
+        assert_eq!(run["client_cpu_us_per_msg"], Value::Null, "it is the flood's");
+    }
+}
+
+#[test]
 fn every_workload_is_listed() {
     let output = leveret_perf(&["--list"]);
     assert!(output.status.success());
-    assert_eq!(text(&output.stdout).lines().count(), 12);
+    assert_eq!(text(&output.stdout).lines().count(), 14);
 }
 
 #[test]

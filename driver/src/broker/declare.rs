@@ -17,7 +17,10 @@ pub(super) async fn exchange(channel: &Channel, exchange: &Exchange) -> Result<(
     let Some(other) = conflict::other_exchange(&error, exchange) else {
         return Err(conflict::explained(error));
     };
-    tracing::warn!(%error, exchange = exchange.name, "declared as not durable instead");
+    tracing::warn!(
+        name: "leveret.declaration.changed",
+        %error, exchange = exchange.name, "declared as not durable instead"
+    );
     exchange_once(channel, &other).await.map_err(conflict::explained)
 }
 
@@ -32,7 +35,10 @@ pub(super) async fn subscription(
         return Err(conflict::explained(error));
     };
     let Queue { name, durable, exclusive, .. } = &other.queue;
-    tracing::warn!(%error, queue = name, durable, exclusive, "declared like this instead");
+    tracing::warn!(
+        name: "leveret.declaration.changed",
+        %error, queue = name, durable, exclusive, "declared like this instead"
+    );
     subscription_once(channel, &other).await.map_err(conflict::explained)
 }
 

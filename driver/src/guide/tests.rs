@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod events;
+
 const API: &str = include_str!("api.md");
 
 /// The rows below a heading: oslo's item, ours, what shows it.

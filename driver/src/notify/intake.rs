@@ -80,7 +80,10 @@ impl DeliverySink for NotificationSink {
     fn ended(&mut self, error: Option<leveret_engine::Error>) {
         self.flush();
         if let Some(error) = error {
-            tracing::error!(%error, "a listener no longer listens to one of its queues");
+            tracing::error!(
+                name: "leveret.listener.consumer_lost",
+                %error, "a listener no longer listens to one of its queues"
+            );
         }
     }
 }
@@ -171,13 +174,19 @@ impl Intake {
         let received = match decode(&delivery) {
             Ok(Some(received)) => received,
             Ok(None) => {
-                tracing::warn!("a notification of no known priority is dropped");
+                tracing::warn!(
+                    name: "leveret.notification.unknown_priority",
+                    "a notification of no known priority is dropped"
+                );
                 self.tally.count(|taken| &taken.undecodable);
                 delivery.ack();
                 return None;
             }
             Err(error) => {
-                tracing::warn!(%error, "a message is no notification and is dropped");
+                tracing::warn!(
+                    name: "leveret.notification.undecodable",
+                    %error, "a message is no notification and is dropped"
+                );
                 self.tally.count(|taken| &taken.undecodable);
                 delivery.reject(false);
                 return None;
@@ -185,7 +194,10 @@ impl Intake {
         };
         if received.unique_id.as_deref().is_some_and(|id| self.handled.knows(id)) {
             self.tally.count(|taken| &taken.duplicates);
-            tracing::info!(unique_id = ?received.unique_id, "a repeated notification is dropped");
+            tracing::info!(
+                name: "leveret.notification.repeated",
+                unique_id = ?received.unique_id, "a repeated notification is dropped"
+            );
             delivery.ack();
             return None;
         }
@@ -244,7 +256,10 @@ impl Intake {
             Verdict::Failed(error) if self.allow_requeue => {
                 let again = self.attempts.failed(&delivery.body().contiguous(), is_in_company);
                 let is_dropped = again.is_none();
-                tracing::error!(error, event_type, message_id, is_dropped, "a notification failed");
+                tracing::error!(
+                    name: "leveret.notification.failed",
+                    error, event_type, message_id, is_dropped, "a notification failed"
+                );
                 match again {
                     Some(delay) => {
                         self.tally.count(|taken| &taken.returned);
@@ -259,7 +274,10 @@ impl Intake {
             }
             done => {
                 if let Verdict::Failed(error) = &done {
-                    tracing::error!(error, event_type, message_id, "a notification failed");
+                    tracing::error!(
+                        name: "leveret.notification.failed",
+                        error, event_type, message_id, "a notification failed"
+                    );
                 }
                 let is_handled = done == Verdict::Handled;
                 self.tally.count(match is_handled {

@@ -180,9 +180,13 @@ impl Notifier {
         let Some(serializer) = &self.options.serializer else {
             return self.distribute(priority, context, event_type, payload).await;
         };
-        let (context, payload) = serialized(serializer.as_ref(), context, payload).inspect_err(
-            |error| tracing::error!(%error, event_type, "a notification is not sent"),
-        )?;
+        let (context, payload) =
+            serialized(serializer.as_ref(), context, payload).inspect_err(|error| {
+                tracing::error!(
+                    name: "leveret.notification.not_sent",
+                    %error, event_type, "a notification is not sent"
+                );
+            })?;
         self.distribute(priority, &context, event_type, &payload).await
     }
 
@@ -252,7 +256,10 @@ impl Notifier {
         };
         given.inspect_err(|error| {
             let event_type = draft.event_type;
-            tracing::error!(%error, event_type, ?driver, "a notification could not be sent");
+            tracing::error!(
+                name: "leveret.notification.not_sent",
+                %error, event_type, ?driver, "a notification could not be sent"
+            );
         })
     }
 

@@ -90,7 +90,10 @@ impl RpcClient {
                     Ok(Some(result)) => return result,
                     Ok(None) => pending.wait_on(),
                     Err(error) => {
-                        tracing::warn!(%error, "a reply cannot be read and is dropped");
+                        tracing::warn!(
+                            name: "leveret.reply.undecodable",
+                            %error, "a reply cannot be read and is dropped"
+                        );
                         pending.wait_on();
                     }
                 },

@@ -205,7 +205,10 @@ impl RpcServer {
             match self.listening.ready(&local.queue.name).await? {
                 0 => return Ok(()),
                 requests if timer::now() >= deadline => {
-                    tracing::warn!(requests, "a server that stops leaves requests behind");
+                    tracing::warn!(
+                        name: "leveret.server.requests_left",
+                        requests, "a server that stops leaves requests behind"
+                    );
                     return Ok(());
                 }
                 _ => self.timer.pause(PAUSE).await,

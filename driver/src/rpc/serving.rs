@@ -90,7 +90,10 @@ impl DeliverySink for RequestSink {
     fn ended(&mut self, error: Option<leveret_engine::Error>) {
         self.flush();
         if let Some(error) = error {
-            tracing::error!(%error, "a server no longer listens to one of its queues");
+            tracing::error!(
+                name: "leveret.server.consumer_lost",
+                %error, "a server no longer listens to one of its queues"
+            );
         }
     }
 }
@@ -253,7 +256,10 @@ impl Serving {
                         delivery.reject(false);
                     }
                     self.tally.count(|taken| &taken.undecodable);
-                    tracing::warn!(%error, "a message is no request and is dropped");
+                    tracing::warn!(
+                        name: "leveret.request.undecodable",
+                        %error, "a message is no request and is dropped"
+                    );
                     return None;
                 }
             };
@@ -262,7 +268,10 @@ impl Serving {
             }
             if request.unique_id.as_deref().is_some_and(|id| !self.dedup.is_first(id)) {
                 self.tally.count(|taken| &taken.duplicates);
-                tracing::info!(unique_id = ?request.unique_id, "a repeated request is dropped");
+                tracing::info!(
+                    name: "leveret.request.repeated",
+                    unique_id = ?request.unique_id, "a repeated request is dropped"
+                );
                 return None;
             }
             Some(self.run(request))
@@ -335,15 +344,23 @@ impl Raising<'_> {
         let traceback = || failure.traceback().concat();
         match self {
             Self::By(offer) if offer.expects(failure) => {
-                tracing::debug!(method = %offer.name, %failure, "an expected exception");
+                tracing::debug!(
+                    name: "leveret.request.failed_as_expected",
+                    method = %offer.name, %failure, "an expected exception"
+                );
             }
             Self::By(offer) => tracing::error!(
+                name: "leveret.request.failed",
                 method = %offer.name, %failure, traceback = traceback(),
                 "Exception during message handling"
             ),
-            Self::Unserved { is_foreseen: true } => tracing::debug!(%failure, "nobody serves it"),
+            Self::Unserved { is_foreseen: true } => tracing::debug!(
+                name: "leveret.request.unserved", %failure, "nobody serves it"
+            ),
             Self::Unserved { is_foreseen: false } => {
-                tracing::error!(%failure, "nobody serves a request");
+                tracing::error!(
+                    name: "leveret.request.unserved", %failure, "nobody serves a request"
+                );
             }
         }
     }

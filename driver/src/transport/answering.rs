@@ -213,7 +213,7 @@ impl Answering {
     }
 
     fn drop_one(&self, queue: &str, reason: &str) {
-        tracing::warn!(queue, reason, "a reply is dropped");
+        tracing::warn!(name: "leveret.reply.dropped", queue, reason, "a reply is dropped");
         self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 

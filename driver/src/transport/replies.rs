@@ -321,7 +321,9 @@ fn read_id(delivery: &Delivery) -> Option<Peek> {
     let reply = match text.and_then(|text| kombu::decode_reply(text, &mut scratch)) {
         Ok(reply) => reply,
         Err(error) => {
-            tracing::warn!(%error, "a reply cannot be read and is dropped");
+            tracing::warn!(
+                name: "leveret.reply.undecodable", %error, "a reply cannot be read and is dropped"
+            );
             return None;
         }
     };

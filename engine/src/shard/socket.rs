@@ -79,7 +79,9 @@ async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
         conn.end_batch();
         pool.give(block);
         if let Err(error) = result {
-            tracing::error!(%error, "the peer broke the protocol");
+            tracing::error!(
+                name: "leveret.engine.protocol.broken", %error, "the peer broke the protocol"
+            );
             conn.fail(error.into());
         }
         super::repair::start(&conn);

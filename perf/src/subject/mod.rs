@@ -61,7 +61,7 @@ impl PlainWork {
             }
             Operation::Consume => Some(Self::Consume),
             Operation::Call => Some(Self::Call),
-            Operation::Fanout => None,
+            Operation::Fanout | Operation::CallNobody | Operation::CastNobody => None,
         }
     }
 }

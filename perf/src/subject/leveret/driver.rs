@@ -1,15 +1,17 @@
 //! The driver's calls, casts and notifications, as a service would make them: typed arguments, an
 //! empty context.
 //!
-//! The client is one plain thread that keeps as many operations in flight as the workload says.
+//! The client is one plain thread that keeps as many operations in flight as the workload says;
+//! where it calls nobody, others beside it flood the transport.
 //! Names belong to the run: a topic and an exchange of its own.
 
 use std::fmt;
 use std::pin::pin;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use leveret::{
@@ -31,6 +33,10 @@ use crate::workload::Operation;
 const METHOD: &str = "info";
 /// Casts between two looks at whether the run is over.
 const BURST: u64 = 64;
+/// Threads that flood the transport beside a request to nobody.
+const FLOODS: usize = 2;
+/// How long such a request may take: less than the runner waits for a sign of life.
+const NOBODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a serving process looks at nothing, while its server works on other threads.
 const NAP: Duration = Duration::from_secs(3600);
 
@@ -87,12 +93,14 @@ pub(super) fn start(engine: &Engine, job: &Job, crew: &mut Crew) -> Result<()> {
         let done = match operation {
             Operation::Cast => buffered(&client, &arguments, probe),
             Operation::Call => in_flight(window, probe, async || {
-                let Echo(length) = client.call(&Context::new(), METHOD, &arguments).await?;
-                std::hint::black_box(length);
-                Ok(())
+                let answered = client.call(&Context::new(), METHOD, &arguments).await;
+                answered.map(|Echo(length)| _ = std::hint::black_box(length))
             }),
             Operation::Notify => {
                 in_flight(window, probe, async || notifier.info((), METHOD, &arguments).await)
+            }
+            Operation::CallNobody | Operation::CastNobody => {
+                beside_flood(&client, operation, &arguments, probe)
             }
             _ => in_flight(window, probe, async || {
                 client.cast(&Context::new(), METHOD, &arguments).await
@@ -123,11 +131,52 @@ fn buffered(client: &RpcClient, arguments: &Arguments<'_>, probe: &mut Probe) ->
     Ok(())
 }
 
+/// Requests to a topic that nobody serves, one after the other, while other threads cast to ours as
+/// fast as the transport takes it. One is done when it is told to be undeliverable.
+fn beside_flood(
+    client: &RpcClient,
+    operation: Operation,
+    arguments: &Arguments<'_>,
+    probe: &mut Probe,
+) -> Result<()> {
+    let topic = format!("{}-nobody", client.target().topic().unwrap_or_default());
+    let nobody = client.prepare().with_topic(topic).with_at_least_once(true);
+    let nobody = nobody.with_timeout(NOBODY_TIMEOUT);
+    let context = Context::new();
+    let is_over = AtomicBool::new(false);
+    let flood = || -> Result<(), leveret::Error> {
+        while !is_over.load(Relaxed) {
+            for _ in 0..BURST {
+                client.cast_buffered_blocking(&context, METHOD, arguments)?;
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let floods: Vec<_> = (0..FLOODS).map(|_| scope.spawn(flood)).collect();
+        let done = in_flight(1, probe, async || {
+            let outcome = match operation {
+                Operation::CallNobody => {
+                    nobody.call::<Echo>(&context, METHOD, arguments).await.err()
+                }
+                _ => nobody.cast(&context, METHOD, arguments).await.err(),
+            };
+            // Anything else, success included, is a failure here.
+            outcome.filter(leveret::Error::is_undeliverable).map(drop).ok_or(())
+        });
+        is_over.store(true, Relaxed);
+        for flood in floods {
+            flood.join().map_err(|_| anyhow!("a flood panicked"))??;
+        }
+        done
+    })
+}
+
 /// Keeps `window` operations in flight, each begun when a former one has ended. A failed one is
 /// counted, and the run goes on.
-fn in_flight<F>(window: usize, probe: &mut Probe, operation: F) -> Result<()>
+fn in_flight<F, E>(window: usize, probe: &mut Probe, operation: F) -> Result<()>
 where
-    F: AsyncFn() -> Result<(), leveret::Error>,
+    F: AsyncFn() -> Result<(), E>,
 {
     let probe = Mutex::new(probe);
     let lock = || probe.lock().expect("nothing panics under this lock");
