@@ -34,11 +34,6 @@ impl Retry {
     pub(crate) const fn is_unbounded(self) -> bool {
         matches!(self, Self::UntilDeadline)
     }
-
-    /// Whether whoever waits for a message may publish it again.
-    pub(crate) const fn may_repeat(self) -> bool {
-        matches!(self, Self::Times(1..))
-    }
 }
 
 /// oslo's number: none and negative ones for ever, 0 never.

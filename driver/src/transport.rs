@@ -6,22 +6,30 @@
 //! opened by the first server; each server and listener listens on its own. Clones share all of
 //! them. Not here: what is sent over them (`rpc`, `notify`).
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret, block_on};
+use leveret_engine::{
+    ConnectionConfig, Engine, EngineConfig, Host, Login, RefusalSink, Secret, block_on,
+};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::broker::{self, Listening, Publishing, Road, Treatment};
-use crate::config::{Config, DriverConfig, DriverName, Failover, LoginMethod};
+use crate::config::{
+    Config, DriverConfig, DriverName, Failover, LoginMethod, SendingDialect, ServingDialect,
+};
 use crate::dialect::kombu::{self, Topology};
+use crate::dialect::pika;
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
+use crate::message::form::Form;
 use crate::message::priority::Priority;
 use crate::observe::collector::Collector;
 use crate::observe::counters::Counters;
 use crate::target::Target;
+use crate::target::entity::{Exchange, Route, Subscription};
 use crate::timer::Timer;
 use crate::url::{TransportHost, TransportUrl};
 
@@ -31,8 +39,8 @@ mod naming;
 mod observing;
 pub(crate) mod replies;
 
-use answering::Answering;
-use replies::{ReplyBook, ReplySink};
+use answering::{Answering, Persistence};
+use replies::{Monitoring, ReplyBook, ReplySink};
 
 /// A way to the brokers of a URL. Cheap to clone; clones share connections.
 ///
@@ -58,6 +66,7 @@ struct Shared {
     connection: ConnectionConfig,
     config: DriverConfig,
     topology: Topology,
+    pika: pika::Topology,
     ids: Arc<IdSource>,
     timer: Arc<Timer>,
     book: Arc<ReplyBook>,
@@ -87,6 +96,21 @@ type OwnBroker = ();
 /// The consumer of replies.
 struct Replies {
     listening: Listening,
+    /// Exchanges that servers of the `pika` dialect reply through, bound to its queue.
+    heard: HashSet<String>,
+}
+
+/// What a road of requests is to be like.
+pub(crate) struct Asked<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) form: &'a Form,
+    /// Of calls: their timeout, and where replies are to go.
+    pub(crate) call: Option<(Duration, &'a str)>,
+    /// Requests are never sent again.
+    pub(crate) once: bool,
+    pub(crate) treatment: Treatment,
+    /// Refusals are told to the book in the way that fits calls that may be repeated.
+    pub(crate) may_repeat: bool,
 }
 
 /// Describes a transport before it connects.
@@ -210,6 +234,27 @@ impl Transport {
         &self.shared.topology
     }
 
+    pub(crate) fn pika(&self) -> &pika::Topology {
+        &self.shared.pika
+    }
+
+    /// The dialects its servers and listeners understand.
+    pub(crate) fn serving(&self) -> ServingDialect {
+        self.shared.config.serving.unwrap_or_default()
+    }
+
+    /// The dialect of its clients and notifiers.
+    pub(crate) fn sending(&self) -> SendingDialect {
+        self.shared.config.sending.unwrap_or_default()
+    }
+
+    /// What comes of the wish for signs of life: servers of the `pika` dialect give none.
+    pub(crate) fn monitoring(&self, interval: Option<Duration>) -> Option<Monitoring> {
+        let is_expected = self.sending() == SendingDialect::Kombu;
+        let interval = interval.filter(|_| self.sending() != SendingDialect::Pika)?;
+        Some(Monitoring { interval, is_expected })
+    }
+
     pub(crate) fn ids(&self) -> &IdSource {
         &self.shared.ids
     }
@@ -242,19 +287,67 @@ impl Transport {
         named(&self.shared.connection, purpose)
     }
 
-    /// The road to a target, its exchange declared; that of calls has their timeout, and tells
-    /// refusals to the book in the way that fits calls that `may_repeat`.
-    pub(crate) async fn road(
+    /// The road to a target under its name of the `rabbit` driver, its exchange declared.
+    pub(crate) async fn kombu_road(&self, asked: &Asked<'_>) -> Result<Road, Error> {
+        let route = self.shared.topology.request(asked.target)?;
+        let properties = asked.form.request_properties(asked.call);
+        let refusals = self.refusals(asked);
+        self.shared.publishing.road(&route, &properties, asked.treatment, refusals).await
+    }
+
+    /// The road to a target under its `pika` name, its exchange declared unless it is there.
+    pub(crate) async fn pika_road(&self, asked: &Asked<'_>) -> Result<Road, Error> {
+        let (route, exchange) = self.pika_route(asked)?;
+        self.shared.publishing.keep(&exchange).await?;
+        self.kept_road(asked, &route, &exchange).await
+    }
+
+    /// The same for an exchange that only servers declare: it is asked for before each request
+    /// whether it [is there](Self::finds).
+    pub(crate) async fn pika_road_if_there(
         &self,
-        target: &Target,
-        treatment: Treatment,
-        call_timeout: Option<Duration>,
-        may_repeat: bool,
+        asked: &Asked<'_>,
+    ) -> Result<(Road, Exchange), Error> {
+        let (route, exchange) = self.pika_route(asked)?;
+        Ok((self.kept_road(asked, &route, &exchange).await?, exchange))
+    }
+
+    fn pika_route(&self, asked: &Asked<'_>) -> Result<(Route, Exchange), Error> {
+        let route = self.shared.pika.request(asked.target, asked.once)?;
+        let exchange = route.exchange.clone().expect("requests of this dialect have an exchange");
+        Ok((route, exchange))
+    }
+
+    async fn kept_road(
+        &self,
+        asked: &Asked<'_>,
+        route: &Route,
+        exchange: &Exchange,
     ) -> Result<Road, Error> {
-        let route = self.shared.topology.request(target)?;
-        let properties = kombu::properties(call_timeout);
-        let refusals = call_timeout.map(|_| self.shared.book.refusals(may_repeat));
-        self.shared.publishing.road(&route, &properties, treatment, refusals).await
+        let properties = asked.form.request_properties(asked.call);
+        let names = (exchange.name.as_str(), route.routing_key.as_str());
+        let treatment = Treatment { mandatory: !asked.target.is_fanout(), ..asked.treatment };
+        let refusals = self.refusals(asked);
+        self.shared.publishing.kept_road(names, &properties, treatment, refusals).await
+    }
+
+    fn refusals(&self, asked: &Asked<'_>) -> Option<Arc<dyn RefusalSink>> {
+        asked.call.map(|_| self.shared.book.refusals(asked.may_repeat))
+    }
+
+    /// Whether the exchange of servers that speak `pika` is there, as far as that is known.
+    pub(crate) fn has_found(&self, exchange: &Exchange) -> Option<bool> {
+        self.shared.publishing.has_found(exchange)
+    }
+
+    /// Looks whether it is.
+    pub(crate) async fn finds(&self, exchange: &Exchange) -> Result<bool, Error> {
+        self.shared.publishing.finds(exchange).await
+    }
+
+    /// It turned out to be gone.
+    pub(crate) fn lost(&self, exchange: &Exchange) {
+        self.shared.publishing.lost(&exchange.name);
     }
 
     /// The road of a topic's notifications of one priority, its queue declared.
@@ -263,15 +356,22 @@ impl Transport {
         target: &Target,
         priority: Priority,
         treatment: Treatment,
+        form: &Form,
     ) -> Result<Road, Error> {
-        let stored = self.shared.topology.notifications(target, priority)?;
+        let is_pika = matches!(form, Form::Pika(_));
+        let stored = match is_pika {
+            true => self.shared.pika.notifications(target, priority)?,
+            false => self.shared.topology.notifications(target, priority)?,
+        };
         let open = || async {
             let config = self.connection_config("notify");
-            let packing = self.shared.config.compression.map(kombu::packing);
+            let packing = self.shared.config.compression.filter(|_| !is_pika).map(kombu::packing);
             Publishing::open(&self.shared.engine, config, packing, self.timer()).await
         };
         let publishing = self.shared.notifying.get_or_try_init(open).await?;
-        publishing.stored_road(stored, &kombu::properties(None), treatment).await
+        let persistent = self.shared.config.pika.notification_persistence;
+        let properties = form.notification_properties(persistent);
+        publishing.stored_road(stored, &properties, treatment).await
     }
 
     /// The queue replies come back through, consumed from before `deadline`.
@@ -293,10 +393,11 @@ impl Transport {
             return Ok(name);
         }
         let id = shared.reply_id.get_or_try_init(|| self.queue_id()).await?;
-        let subscription = [shared.topology.replies(id)];
+        let subscriptions = self.reply_subscriptions(id);
+        let reads_pika = self.sending() != SendingDialect::Kombu;
         let sink = || -> Box<dyn leveret_engine::DeliverySink> {
             let name = Arc::clone(&shared.reply_queue);
-            Box::new(ReplySink::new(&shared.book, move |error| {
+            Box::new(ReplySink::new(&shared.book, reads_pika, move |error| {
                 if let Some(error) = error {
                     tracing::error!(
                         name: "leveret.replies.consumer_lost",
@@ -309,13 +410,49 @@ impl Transport {
             }))
         };
         let config = self.connection_config("replies");
-        let listening = Listening::open(&shared.engine, config, 0, &subscription, sink).await?;
-        *replies = Some(Replies { listening });
-        let name: Arc<str> = subscription[0].queue.name.as_str().into();
+        let listening = Listening::open(&shared.engine, config, 0, &subscriptions, sink).await?;
+        let bindings = subscriptions.iter().filter_map(|one| one.binding.as_ref());
+        let heard = bindings.map(|(exchange, _)| exchange.name.clone()).collect();
+        *replies = Some(Replies { listening, heard });
+        let name: Arc<str> = subscriptions[0].queue.name.as_str().into();
         if let Ok(mut known) = shared.reply_queue.write() {
             *known = Some(Arc::clone(&name));
         }
         Ok(name)
+    }
+
+    /// The queue of replies with its bindings. One queue hears servers of both dialects: those of
+    /// `rabbit` through the default exchange, those of `pika` through theirs.
+    fn reply_subscriptions(&self, id: &str) -> Vec<Subscription> {
+        let shared = &self.shared;
+        match self.sending() {
+            SendingDialect::Kombu => vec![shared.topology.replies(id)],
+            SendingDialect::Pika => vec![shared.pika.replies(&program(), id)],
+            SendingDialect::Auto => {
+                let plain = shared.topology.replies(id);
+                let (queue, key) = (plain.queue.clone(), plain.queue.name.clone());
+                let binding = Some((shared.pika.reply_exchange(), key));
+                vec![plain, Subscription { queue, binding }]
+            }
+        }
+    }
+
+    /// Makes sure that replies of the servers of `target` are heard, which reply through the
+    /// exchange of their own configuration.
+    pub(crate) async fn hear_servers_of(&self, target: &Target) -> Result<(), Error> {
+        if self.sending() == SendingDialect::Kombu || target.exchange().is_none() {
+            return Ok(());
+        }
+        let Some(queue) = self.known_reply_queue() else { return Ok(()) };
+        let mut replies = self.shared.replies.lock().await;
+        let Some(Replies { listening, heard }) = &mut *replies else { return Ok(()) };
+        for exchange in self.shared.pika.reply_exchanges(target) {
+            if !heard.contains(&exchange.name) {
+                listening.bind(&queue, &exchange).await?;
+                heard.insert(exchange.name);
+            }
+        }
+        Ok(())
     }
 
     /// The sender of replies, shared by the servers of this transport.
@@ -330,8 +467,13 @@ impl Transport {
                 publishing,
                 Arc::clone(&shared.ids),
                 Arc::clone(&shared.timer),
-                shared.config.entities.direct_mandatory,
-                shared.config.missing_queue_timeout,
+                Persistence {
+                    mandatory: shared.config.entities.direct_mandatory,
+                    missing_timeout: shared.config.missing_queue_timeout,
+                    pika_retry: shared.config.pika.reply_retry,
+                    pika_delay: shared.config.pika.reply_retry_delay,
+                },
+                shared.pika.reply_exchange(),
             ))
         };
         shared.answering.get_or_try_init(open).await.cloned()
@@ -458,6 +600,7 @@ impl TransportBuilder {
         let publishing = Publishing::open(&engine, publishing, packing, &timer).await?;
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
+            pika: pika::Topology::new(config.control_exchange.clone(), config.pika.clone()),
             book: Arc::new(ReplyBook::new(Arc::clone(&ids), &engine)),
             counters: Counters::default(),
             collector: Collector::new(&config.metrics),
@@ -542,12 +685,16 @@ fn hosts(url: &TransportUrl) -> Vec<Host> {
 
 /// `program:pid:purpose`, as management tools show it.
 fn named(config: &ConnectionConfig, purpose: &str) -> ConnectionConfig {
+    let mut config = config.clone();
+    config.connection_name = format!("{}:{}:{purpose}", program(), std::process::id());
+    config
+}
+
+/// What this program is called.
+fn program() -> String {
     let program = std::env::args_os().next().unwrap_or_default();
     let program = std::path::Path::new(&program).file_name().unwrap_or_default();
-    let mut config = config.clone();
-    let program = program.to_string_lossy();
-    config.connection_name = format!("{program}:{}:{purpose}", std::process::id());
-    config
+    program.to_string_lossy().into_owned()
 }
 
 impl fmt::Debug for Transport {

@@ -147,6 +147,12 @@ impl Returned {
         self.content.returned().map_or("", |returned| returned.routing_key)
     }
 
+    /// Its properties, as they were published.
+    #[must_use]
+    pub fn properties(&self) -> PropertiesView<'_> {
+        self.content.properties()
+    }
+
     /// The body, unchanged.
     #[must_use]
     pub fn body(&self) -> &Body {

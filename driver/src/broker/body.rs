@@ -25,7 +25,8 @@ thread_local! {
 /// among the properties.
 pub(crate) struct Body {
     bytes: Rendered,
-    ids: MessageIds,
+    /// Boxed, as bodies are moved for every message and most have none.
+    ids: Option<Box<MessageIds>>,
 }
 
 enum Rendered {
@@ -39,12 +40,12 @@ impl Body {
         let mut buffer = BODY.take();
         buffer.clear();
         write(&mut buffer)?;
-        Ok(Self { bytes: Rendered::of(buffer), ids: MessageIds::default() })
+        Ok(Self { bytes: Rendered::of(buffer), ids: None })
     }
 
     /// The same with these identifiers.
-    pub(crate) fn with_ids(mut self, ids: MessageIds) -> Self {
-        self.ids = ids;
+    pub(crate) fn with_ids(mut self, ids: Option<MessageIds>) -> Self {
+        self.ids = ids.map(Box::new);
         self
     }
 
@@ -53,7 +54,7 @@ impl Body {
             Rendered::Small(body) => (packing.pack)(body),
             Rendered::Large(body) => (packing.pack)(body),
         };
-        Self { bytes: Rendered::of(packed), ids: self.ids }
+        Self { bytes: Rendered::of(packed), ids: self.ids.clone() }
     }
 
     pub(super) fn message(&self) -> Message<'_> {
@@ -61,12 +62,11 @@ impl Body {
             Rendered::Small(body) => Payload::Slice(body),
             Rendered::Large(body) => Payload::Shared(body),
         };
-        let MessageIds { message_id, correlation_id } = &self.ids;
-        let ids = Ids {
-            message_id: message_id.as_ref().map(Hex32::as_str),
-            correlation_id: correlation_id.as_ref().map(Hex32::as_str),
-        };
-        Message { payload, ids }
+        let ids = self.ids.as_deref().map(|ids| Ids {
+            message_id: Some(ids.message_id.as_str()),
+            correlation_id: ids.correlation_id.as_ref().map(Hex32::as_str),
+        });
+        Message { payload, ids: ids.unwrap_or_default() }
     }
 }
 

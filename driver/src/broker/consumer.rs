@@ -11,18 +11,26 @@ use leveret_engine::{
     Channel, ChannelOptions, Connection, ConnectionConfig, Consume, ConsumerHandle, DeliverySink,
     Engine, QueueBind, QueueDeclare,
 };
+use tokio::sync::OnceCell;
 
 use super::stream::StreamSink;
 use super::{declare, failed, health_of, metrics_of};
 use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
 use crate::observe::metrics::ConnectionMetrics;
-use crate::target::entity::Subscription;
+use crate::target::entity::{Exchange, Subscription};
+
+/// A channel exception: the queue is used, or not empty.
+const PRECONDITION_FAILED: u16 = 406;
+/// How RabbitMQ says the latter.
+const NOT_EMPTY: &str = "not empty";
 
 /// Consumers on a connection of their own.
 pub(crate) struct Listening {
     connection: Connection,
     channel: Channel,
+    /// For what may be refused.
+    removing: OnceCell<Channel>,
     consumers: Vec<ConsumerHandle>,
 }
 
@@ -63,6 +71,7 @@ impl Listening {
             }
             let mut consume = Consume::from_queue(subscription.queue.name.clone());
             consume.consumer_tag = tags.next();
+            consume.no_ack = subscription.queue.no_ack;
             consume.arguments = declare::table(&subscription.queue.consuming);
             let sink = match subscription.queue.is_stream() {
                 true => Box::new(StreamSink::new(sink())),
@@ -70,7 +79,7 @@ impl Listening {
             };
             consumers.push(channel.consume_with(consume, sink).await.map_err(failed)?);
         }
-        Ok(Self { connection, channel, consumers })
+        Ok(Self { connection, channel, removing: OnceCell::new(), consumers })
     }
 
     /// Asks the broker to send nothing more to this queue; what is there still comes.
@@ -83,6 +92,18 @@ impl Listening {
             ..QueueBind::default()
         };
         self.channel.unbind_queue(unbind).await.map_err(failed)
+    }
+
+    /// Declares an exchange that gives a queue what is meant for its name.
+    pub(crate) async fn bind(&self, queue: &str, exchange: &Exchange) -> Result<(), Error> {
+        declare::exchange(&self.channel, exchange).await?;
+        let bind = QueueBind {
+            queue: queue.to_owned(),
+            exchange: exchange.name.clone(),
+            routing_key: queue.to_owned(),
+            ..QueueBind::default()
+        };
+        self.channel.bind_queue(bind).await.map_err(failed)
     }
 
     /// Messages of a queue that the broker has not delivered yet; what it has delivered came
@@ -98,6 +119,40 @@ impl Listening {
     pub(crate) async fn cancel(&self) -> Result<(), Error> {
         let cancelled = side_by_side(self.consumers.iter().map(ConsumerHandle::cancel)).await;
         cancelled.into_iter().collect::<Result<(), _>>().map_err(failed)
+    }
+
+    /// Removes a queue unless somebody consumes from it or there is something in it, and answers
+    /// whether that is all there is to do: false if it has to be emptied first.
+    pub(crate) async fn remove(&self, queue: &str) -> Result<bool, Error> {
+        // A refusal ends the channel, so deliveries of ours must not be on it.
+        let open = || {
+            let options = ChannelOptions::default().with_confirms(false);
+            self.connection.open_channel(options)
+        };
+        let channel = self.removing.get_or_try_init(open).await.map_err(failed)?;
+        match channel.delete_queue(queue, true, true).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
+                Ok(!error.to_string().contains(NOT_EMPTY))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Consumes from a queue once more.
+    pub(crate) async fn consume_again(
+        &self,
+        queue: &str,
+        no_ack: bool,
+        sink: Box<dyn DeliverySink>,
+    ) -> Result<ConsumerHandle, Error> {
+        let consume = Consume { no_ack, ..Consume::from_queue(queue) };
+        self.channel.consume_with(consume, sink).await.map_err(failed)
+    }
+
+    /// One of its consumers.
+    pub(crate) fn consumer(&self) -> Option<ConsumerHandle> {
+        self.consumers.first().cloned()
     }
 
     /// Deletes a queue that only this listener used.

@@ -282,9 +282,12 @@ impl Needed {
         }
     }
 
-    /// Its queue goes with its last consumer, while the exchange may have other bindings.
+    /// Its queue may go, or lose its binding, while the exchange has others.
     fn may_lose_its_queue(&self) -> bool {
-        matches!(self, Self::Queue(stored) if stored.queue.auto_delete)
+        match self {
+            Self::Exchange(_) => false,
+            Self::Queue(stored) => stored.queue.auto_delete || self.exchange().auto_delete,
+        }
     }
 
     /// The message found its exchange gone, or its queue.

@@ -27,11 +27,15 @@ impl Form {
     }
 
     /// The identifiers of a request among its properties.
-    pub(crate) fn request_ids(&self, unique_id: Hex32, msg_id: Option<Hex32>) -> MessageIds {
+    pub(crate) fn request_ids(
+        &self,
+        unique_id: Hex32,
+        msg_id: Option<Hex32>,
+    ) -> Option<MessageIds> {
         match self {
-            Self::Kombu => MessageIds::default(),
+            Self::Kombu => None,
             Self::Pika(_) | Self::Polyglot => {
-                MessageIds { message_id: Some(unique_id), correlation_id: msg_id }
+                Some(MessageIds { message_id: unique_id, correlation_id: msg_id })
             }
         }
     }

@@ -16,8 +16,8 @@ pub(crate) enum Form {
 }
 
 /// Identifiers among the properties of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageIds {
-    pub(crate) message_id: Option<Hex32>,
+    pub(crate) message_id: Hex32,
     pub(crate) correlation_id: Option<Hex32>,
 }

@@ -16,14 +16,14 @@ use super::gather::{Batching, Gather};
 use super::listener::ListenerStats;
 use super::notification::Received;
 use crate::dedup::Dedup;
-use crate::dialect::{DecodeError, kombu};
 use crate::executor::Executor;
 use crate::executor::runner::{Runner, Serve};
 use crate::observe::spans;
 use crate::observe::taken::Tally;
+use crate::serialization::BodySerializer;
 use crate::serializer::Serializer;
 use crate::timer::Timer;
-use crate::transport::incoming::text_of;
+use crate::transport::{Transport, incoming};
 
 /// The sink of each of a listener's queues.
 pub(super) struct NotificationSink {
@@ -35,6 +35,8 @@ pub(super) struct NotificationSink {
 pub(super) struct Intake {
     endpoints: Vec<NotificationEndpoint>,
     serializer: Option<Arc<dyn Serializer>>,
+    /// Serialisations that are understood besides JSON and msgpack.
+    serializers: Vec<Arc<dyn BodySerializer>>,
     allow_requeue: bool,
     attempts: Attempts,
     timer: Arc<Timer>,
@@ -109,21 +111,23 @@ impl Intake {
         endpoints: Vec<NotificationEndpoint>,
         serializer: Option<Arc<dyn Serializer>>,
         (allow_requeue, attempts_max): (bool, Option<u32>),
-        (executor, threads): (Executor, usize),
+        executor: Executor,
         unacknowledged: usize,
-        timer: &Arc<Timer>,
-        tally: Tally,
+        transport: &Transport,
     ) -> Arc<Self> {
+        let config = transport.config();
+        let threads = config.executor_threads;
         Arc::new_cyclic(|intake| Self {
             endpoints,
             serializer,
             allow_requeue,
             attempts: Attempts::new(attempts_max),
-            timer: Arc::clone(timer),
+            timer: Arc::clone(transport.timer()),
+            serializers: config.pika.serializers.clone(),
             handled: Dedup::holding(unacknowledged),
             runner: Runner::new(executor, threads, intake.clone()),
             gather: OnceLock::new(),
-            tally,
+            tally: Tally::new(&transport.counters().heard),
         })
     }
 
@@ -171,7 +175,8 @@ impl Intake {
         if !delivery.is_answerable() {
             return None;
         }
-        let received = match decode(&delivery) {
+        let received = incoming::with_notification(&delivery, &self.serializers, Received::new);
+        let received = match received {
             Ok(Some(received)) => received,
             Ok(None) => {
                 tracing::warn!(
@@ -294,9 +299,4 @@ impl Intake {
             }
         }
     }
-}
-
-fn decode(delivery: &Delivery) -> Result<Option<Received>, DecodeError> {
-    let body = text_of(delivery)?;
-    kombu::Scratch::with(|scratch| Ok(Received::new(kombu::decode_notification(&body, scratch)?)))
 }

@@ -78,6 +78,7 @@ impl TransportMetrics {
             ("retries_total", "Further attempts to publish a message.", self.retries),
             ("replies_late_total", "Replies nobody waited for.", self.replies_late),
             ("replies_resent_total", "Replies that came back, sent again.", self.replies_resent),
+            ("fallbacks_total", "Requests that went to the other name.", self.fallbacks),
             ("replies_dropped_total", "Replies nobody will get.", self.replies_dropped),
             ("reports_dropped_total", "Reports to oslo.metrics dropped.", self.reports_dropped),
         ] {
@@ -191,6 +192,8 @@ impl Page {
             ("undecodable", intake.undecodable),
             ("returned", intake.returned),
             ("dropped", intake.dropped),
+            ("refused", intake.refused),
+            ("expired", intake.expired),
         ];
         self.ends(&format!("{name}_total"), &format!("{what}, by their end."), &ends);
         let help = format!("{what} and wait for a thread.");
@@ -241,6 +244,7 @@ mod tests {
             retries: 8,
             replies_resent: 0,
             replies_late: 0,
+            fallbacks: 0,
             replies_dropped: 0,
             reports_dropped: 0,
             connections: vec![connection],

@@ -106,10 +106,12 @@ impl RpcClient {
                     }
                     pending.repeat();
                     let body = body.as_ref().expect("kept, as it may be repeated");
-                    let again = self.publish_again((way, leg), deadline, &reply_queue, |road| {
-                        let (timeout, place) = (timer::until(deadline), pending.refusal_place());
-                        road.publish_unwatched(timeout, body, place)
-                    });
+                    let place = pending.refusal_place();
+                    let again = async {
+                        let shorter = self.shorter_road(leg, deadline, &reply_queue).await?;
+                        let road = shorter.as_ref().unwrap_or_else(|| way.road(leg));
+                        road.publish_unwatched(timer::until(deadline), body, place).await
+                    };
                     Box::pin(again).await.map_err(|error| attempts.of_all(error))?;
                 }
                 Err(TicketError::TimedOut) => return Err(timed_out(&msg_id)),

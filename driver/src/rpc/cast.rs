@@ -53,27 +53,28 @@ impl RpcClient {
         let deadline = timer::deadline_in(self.timeout());
         let way = self.cast_way(deadline).await?;
         let body = self.render(context, method, args, None)?;
-        self.send_confirmed(way, &body, deadline).await
+        match way.only() {
+            Some(_) => self.send_along((way, Leg::Only), &body, deadline).await,
+            None => Box::pin(self.send_either_way(way, &body, deadline)).await,
+        }
     }
 
-    /// Publishes until somebody has it, to whom that is left.
-    async fn send_confirmed(
+    /// Publishes where there are two names.
+    async fn send_either_way(
         &self,
         way: &Way,
         body: &Body,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let first = match way.only() {
-            Some(_) => Leg::Only,
-            None => Box::pin(way.first(&self.transport)).await.map_err(Error::unsent)?,
-        };
-        if matches!(way, Way::Both { .. }) && first == Leg::Pika {
-            let sent = self.send_along((way, Leg::Pika), body, deadline).await;
-            return sent.and(self.send_along((way, Leg::Kombu), body, deadline).await);
+        let first = way.first(&self.transport).await.map_err(Error::unsent)?;
+        let sent = self.send_along((way, first), body, deadline).await;
+        if !matches!(way, Way::Both { .. }) || first == Leg::Kombu {
+            return sent;
         }
-        self.send_along((way, first), body, deadline).await
+        sent.and(self.send_along((way, Leg::Kombu), body, deadline).await)
     }
 
+    /// Publishes until somebody has it.
     async fn send_along(
         &self,
         (way, mut leg): (&Way, Leg),
@@ -161,7 +162,7 @@ impl RpcClient {
         let way = self.cast_way(deadline).await?;
         match way.only() {
             Some(road) => road.publish_unwatched(timer::until(deadline), &body, 0).await,
-            None => self.send_confirmed(way, &body, deadline).await,
+            None => Box::pin(self.send_either_way(way, &body, deadline)).await,
         }
     }
 

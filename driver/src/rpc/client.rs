@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use super::serialized;
-use super::way::Way;
+use super::way::{Leg, Way};
 use crate::broker::{self, Body, Road, Treatment};
 use crate::config::SendingDialect;
 use crate::context::Context;
@@ -398,16 +398,20 @@ impl RpcClient {
         }
     }
 
-    /// The road of calls that have less time left than their client gives them: requests expire
-    /// with it.
+    /// The road of a call that has less time left than its client gives to calls, if its request
+    /// has to say so: in the `pika` dialect servers go by it.
     pub(super) async fn shorter_road(
         &self,
+        leg: Leg,
         deadline: Instant,
         reply_queue: &str,
-    ) -> Result<Road, Error> {
+    ) -> Result<Option<Road>, Error> {
+        if leg != Leg::Only || self.transport.sending() != SendingDialect::Pika {
+            return Ok(None);
+        }
         let form = self.form();
         let asked = self.asked(&form, Some((timer::until(deadline), reply_queue)));
-        self.transport.pika_road(&asked).await
+        self.transport.pika_road(&asked).await.map(Some)
     }
 
     fn asked<'a>(&'a self, form: &'a Form, call: Option<(Duration, &'a str)>) -> Asked<'a> {

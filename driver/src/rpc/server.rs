@@ -12,22 +12,22 @@ use super::access::AccessPolicy;
 use super::dispatcher::Dispatcher;
 use super::endpoint::Endpoint;
 use super::ping;
-use super::serving::{RequestSink, Serving};
+use super::served::Served;
+use super::serving::{RequestSink, Serving, Source};
 use crate::broker::{self, Listening};
 use crate::ending::{Ending, LOG_AFTER};
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::observe::health::ListeningHealth;
-use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::target::Target;
-use crate::target::entity::{Queue, Subscription};
+use crate::target::entity::Subscription;
 use crate::timer::{self, Timer};
 use crate::transport::Transport;
 
 /// Requests the broker may leave with us unacknowledged where the options set no prefetch: enough
 /// to keep any number of workers busy across a slow link. oslo sets none, and holds whatever comes.
-const PREFETCH: u16 = 2048;
+pub(super) const PREFETCH: u16 = 2048;
 
 /// How long a server that stops waits for what is in its local queue, and between two looks.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -61,6 +61,8 @@ pub struct RpcServer {
     fanout_queue: Option<String>,
     /// Gone with the connection: nothing more may go there once the end is near.
     local: Option<Subscription>,
+    /// Queues that would take requests for a while after their last server has gone.
+    abandoned: Vec<(String, Source)>,
     timer: Arc<Timer>,
     ending: Ending,
 }
@@ -191,9 +193,32 @@ impl RpcServer {
             None => Ok(()),
         };
         let cancelled = self.listening.cancel().await;
+        let removed = self.remove_abandoned().await;
         // Only now: what is returned to a queue we still listen to comes straight back.
         self.serving.give_back();
-        unbound.and(cancelled)
+        unbound.and(cancelled).and(removed)
+    }
+
+    /// Removes the queues that nobody consumes from any more; requests that came late are taken.
+    async fn remove_abandoned(&self) -> Result<(), Error> {
+        let deadline = timer::deadline_in(DRAIN);
+        for (queue, source) in &self.abandoned {
+            while !self.listening.remove(queue).await? {
+                if timer::now() >= deadline {
+                    tracing::warn!(
+                        name: "leveret.server.requests_left",
+                        queue,
+                        "a server that stops leaves requests behind"
+                    );
+                    break;
+                }
+                let sink = Box::new(RequestSink::new(&self.serving, *source));
+                let rest = self.listening.consume_again(queue, source.no_ack, sink).await?;
+                self.timer.pause(PAUSE).await;
+                rest.cancel().await.map_err(broker::failed)?;
+            }
+        }
+        Ok(())
     }
 
     /// Nothing more may go to the local queue, and what is there comes, unless the workers are
@@ -287,40 +312,29 @@ impl RpcServerBuilder {
         }
         let dispatcher = Dispatcher::new(endpoints, policy);
         executor.check("methods", dispatcher.has_async_methods())?;
-        let subscriptions = transport.topology().server(&target, &transport.fanout_id().await?)?;
-        let local_id = transport.ids().unique_id();
-        let local = transport.topology().local(&target, local_id.as_str())?;
-        let [.., Subscription { queue: fanout, .. }] = &subscriptions;
-        let fanout_queue = (!fanout.is_stream() && !transport.config().stable_names.enabled)
-            .then(|| fanout.name.clone());
+        let served = Served::of(&transport, &target).await?;
         let answering = transport.answering().await?;
-        let prefetch = match transport.config().prefetch {
-            0 => PREFETCH,
-            prefetch => prefetch,
-        };
-        let mut subscriptions = subscriptions.to_vec();
-        subscriptions.extend(local.clone());
-        let serving = Serving::new(
-            dispatcher,
-            serializer,
-            answering,
-            Arc::clone(transport.timer()),
-            (executor, transport.config().executor_threads),
-            subscriptions.len() * usize::from(prefetch),
-            Tally::new(&transport.counters().served),
-        );
-        let goes = |queue: &Queue| queue.exclusive || fanout_queue.as_ref() == Some(&queue.name);
-        let mut queues = subscriptions.iter().map(|subscription| goes(&subscription.queue));
+        let prefetch = served.prefetch;
+        let unacknowledged = served.queues.len() * usize::from(prefetch);
+        let serving =
+            Serving::new(dispatcher, serializer, answering, &transport, executor, unacknowledged);
+        let mut sources = served.queues.iter().map(|(_, source)| *source);
         let sink = || -> Box<dyn DeliverySink> {
-            Box::new(RequestSink::new(&serving, queues.next().unwrap_or_default()))
+            let source = sources.next().expect("a sink is made for each queue");
+            Box::new(RequestSink::new(&serving, source))
         };
         let engine = transport.engine();
         let config = transport.connection_config("server");
+        let subscriptions: Vec<_> = served.queues.iter().map(|(one, _)| one.clone()).collect();
         let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &target))?;
+        if let Some(consumer) = listening.consumer() {
+            serving.reads_through(consumer);
+        }
         let timer = Arc::clone(transport.timer());
         let ending = Ending::new("server", &timer, log_after);
-        Ok(RpcServer { listening, serving, fanout_queue, local, timer, ending })
+        let Served { fanout_queue, local, abandoned, .. } = served;
+        Ok(RpcServer { listening, serving, fanout_queue, local, abandoned, timer, ending })
     }
 
     /// [`start`](Self::start) for a plain thread.

@@ -95,6 +95,11 @@ impl RpcClient {
     ) -> Result<Next, Error> {
         if let Some(other) = way.after(leg, &error, self.retry() != Retry::Never) {
             self.transport.counters().to_other_name();
+            if let Way::Either { exchange, .. } = way
+                && !error.is_undeliverable()
+            {
+                self.transport.lost(exchange);
+            }
             return Ok(Next::Again(other));
         }
         if error.is_undeliverable() && way.only().is_none() && !self.is_at_least_once() {

@@ -95,7 +95,10 @@ pub(crate) struct Subscription {
 }
 
 /// Refuses names that AMQP cannot carry.
-pub(crate) fn check_names<'a>(target: &Target, mut names: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+pub(crate) fn check_names<'a>(
+    target: &Target,
+    mut names: impl Iterator<Item = &'a str>,
+) -> Result<(), Error> {
     match names.find(|name| name.len() > NAME_BYTES_MAX) {
         None => Ok(()),
         Some(name) => Err(target.invalid(format_args!(

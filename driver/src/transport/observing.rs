@@ -55,6 +55,7 @@ impl Transport {
             served: shared.counters.served.read(),
             heard: shared.counters.heard.read(),
             retries: shared.counters.retries(),
+            fallbacks: shared.counters.fallbacks(),
             replies_resent: shared.answering.get().map_or(0, |answering| answering.resent()),
             replies_late: stats.replies_late,
             replies_dropped: stats.replies_dropped,

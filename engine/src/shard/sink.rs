@@ -33,8 +33,8 @@ pub trait DeliverySink: Send {
     /// The batch that one read brought is over: a good moment to wake somebody once.
     fn flush(&mut self) {}
 
-    /// True while no more can be taken: the connection is then not read until `Reading::resume`
-    /// is called, while heartbeats go on.
+    /// True while no more can be taken: the connection is then not read until
+    /// [`ConsumerHandle::resume`](crate::ConsumerHandle::resume) is called, while heartbeats go on.
     fn is_full(&self) -> bool {
         false
     }

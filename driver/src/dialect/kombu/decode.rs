@@ -38,6 +38,11 @@ thread_local! {
 const SCRATCH_BYTES_MAX: usize = 1 << 20;
 
 impl Scratch {
+    /// A buffer to repair text in.
+    pub(crate) const fn spare(&mut self) -> &mut Vec<u8> {
+        &mut self.repaired
+    }
+
     /// Lends this thread's scratch. Whoever borrows it inside gets another one.
     pub(crate) fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
         let mut scratch = SCRATCH.with(Cell::take).unwrap_or_default();

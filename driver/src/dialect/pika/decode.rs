@@ -99,13 +99,19 @@ pub(crate) fn decode_request<'a>(
         request.context.set_client_timeout(client_timeout);
     }
     request.context.settle();
+    let is_of_both = request.unique_id.is_some();
+    if is_of_both {
+        request.form = Form::Polyglot;
+    }
     if request.msg_id.is_none() || request.reply_queue.is_none() {
         if head.reply_to.is_some() && head.correlation_id.is_none() {
             return Err(DecodeError::NoCorrelationId);
         }
         request.msg_id = head.correlation_id.map(Into::into);
         request.reply_queue = head.reply_to.map(Into::into);
-        request.form = Form::Pika(serialization);
+        if !is_of_both {
+            request.form = Form::Pika(serialization);
+        }
     }
     request.unique_id = request.unique_id.take().or(head.message_id.map(Into::into));
     Ok(request)

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use leveret_engine::wire::PropertiesView;
 use leveret_engine::{AMQPValue, FieldTable, Properties};
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ use crate::dialect::EncodeError;
 use crate::dialect::object::Object;
 use crate::ids::Hex32;
 use crate::json::WriteError;
-use crate::message::{Answer, Reply, Request};
+use crate::message::{Answer, Request};
 use crate::serialization::Serialization;
 
 /// Messages that a restart of the broker may cost.
@@ -113,9 +114,28 @@ pub(crate) fn reply_properties(
     message_id: Hex32,
     left: Option<Duration>,
 ) -> Properties {
-    let properties = properties(serialization, false)
-        .with_correlation_id(correlation_id)
-        .with_message_id(message_id.as_str());
+    answering(properties(serialization, false), correlation_id, message_id, left)
+}
+
+/// The same for a reply with this head that is sent again.
+pub(crate) fn reply_properties_of(
+    head: &PropertiesView<'_>,
+    message_id: Hex32,
+    left: Option<Duration>,
+) -> Properties {
+    let properties = properties(&Serialization::Json, false)
+        .with_content_type(head.content_type.unwrap_or_default());
+    answering(properties, head.correlation_id.unwrap_or_default(), message_id, left)
+}
+
+fn answering(
+    properties: Properties,
+    correlation_id: &str,
+    message_id: Hex32,
+    left: Option<Duration>,
+) -> Properties {
+    let properties =
+        properties.with_correlation_id(correlation_id).with_message_id(message_id.as_str());
     expiring(properties, left)
 }
 

@@ -13,7 +13,8 @@ mod topology;
 pub(crate) use decode::{check_version, decode_reply, decode_request, is_versioned};
 pub(super) use envelope::{ID_PLACE, asking, version_header};
 pub(crate) use envelope::{
-    encode_reply, encode_request, properties, reply_properties, request_properties,
+    encode_reply, encode_request, properties, reply_properties, reply_properties_of,
+    request_properties,
 };
 pub(super) use notification::encode_polyglot;
 pub(crate) use notification::{decode_notification, encode_notification};

@@ -27,14 +27,6 @@ pub(crate) struct Topology {
     options: PikaOptions,
 }
 
-/// A queue of a server, and who else uses it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Served {
-    pub(crate) subscription: Subscription,
-    /// Only this server consumes from it.
-    pub(crate) is_own: bool,
-}
-
 impl Topology {
     pub(crate) fn new(control_exchange: impl Into<String>, options: PikaOptions) -> Self {
         Self { control_exchange: control_exchange.into(), options }
@@ -57,7 +49,11 @@ impl Topology {
 
     /// What a server listens to: its topic, its own name, and everybody's fanouts, each twice. The
     /// ids tell its two fanout queues from those of other servers.
-    pub(crate) fn server(&self, target: &Target, ids: [&str; 2]) -> Result<Vec<Served>, Error> {
+    pub(crate) fn server(
+        &self,
+        target: &Target,
+        ids: [&str; 2],
+    ) -> Result<Vec<Subscription>, Error> {
         let (topic, server) = target.servable()?;
         let exchange = self.rpc_exchange(target);
         let mut all = Vec::new();
@@ -66,16 +62,16 @@ impl Topology {
                 format!("{prefix}.{topic}.{server}.worker.{id}"),
                 format!("{prefix}.{topic}.all_workers"),
             );
-            let (topic, server) = (format!("{prefix}.{topic}"), format!("{prefix}.{topic}.{server}"));
+            let (topic, server) =
+                (format!("{prefix}.{topic}"), format!("{prefix}.{topic}.{server}"));
             for (name, key) in [(topic.clone(), topic), (server.clone(), server), fanout] {
-                let is_own = name != key;
                 let no_ack = prefix == NO_ACK;
                 let queue = Queue { no_ack, ..self.transient_queue(name) };
                 let binding = Some((exchange.clone(), key));
-                all.push(Served { subscription: Subscription { queue, binding }, is_own });
+                all.push(Subscription { queue, binding });
             }
         }
-        let names = all.iter().map(|served| served.subscription.queue.name.as_str());
+        let names = all.iter().map(|one| one.queue.name.as_str());
         check_names(target, names.chain([exchange.name.as_str()]))?;
         Ok(all)
     }
@@ -146,7 +142,8 @@ impl Topology {
 
     fn notification_exchange(&self, target: &Target) -> Exchange {
         let name = target.exchange().filter(|name| !name.is_empty()).map(str::to_owned);
-        let name = name.unwrap_or_else(|| self.options.notification_exchange(&self.control_exchange));
+        let name =
+            name.unwrap_or_else(|| self.options.notification_exchange(&self.control_exchange));
         Exchange { durable: self.options.notification_persistence, ..direct(name) }
     }
 
