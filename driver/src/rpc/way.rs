@@ -109,12 +109,12 @@ impl RpcClient {
         let delay = attempts.again(error)?;
         self.transport.counters().retry();
         if !delay.is_zero() {
-            if timer::until(deadline) <= delay {
+            self.transport.timer().pause(delay.min(timer::until(deadline))).await;
+            if timer::now() >= deadline {
                 let text = format!("nobody got the request before the deadline: {text}");
                 let error = Error::new(ErrorKind::MessagingTimeout, text);
                 return Err(error.with_outcome(Outcome::Returned));
             }
-            self.transport.timer().pause(delay).await;
         }
         Ok(Next::Again(leg))
     }

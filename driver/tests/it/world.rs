@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leveret::{
-    Context, Endpoint, Executor, Failure, RpcClient, RpcServer, Target, Transport, Version,
+    Context, DriverConfig, Endpoint, Executor, Failure, RpcClient, RpcServer, SendingDialect,
+    ServingDialect, Target, Transport, TransportBuilder, Version,
 };
 use serde_json::{Value, json};
 
@@ -117,8 +118,39 @@ pub(crate) async fn server_on(
         .unwrap()
 }
 
+/// What a scenario's URL asks a transport to speak: `pika+` and `dual+` before the scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Kombu,
+    Pika,
+    /// Serves both, and sends to whichever has a server.
+    Dual,
+}
+
+impl Speaks {
+    pub(crate) fn of(url: &str) -> Self {
+        match url.split_once('+') {
+            Some(("pika", _)) => Self::Pika,
+            Some(("dual", _)) => Self::Dual,
+            _ => Self::Kombu,
+        }
+    }
+}
+
+/// A transport to a scenario's URL, with options.
+pub(crate) fn builder(url: &str, mut config: DriverConfig) -> TransportBuilder {
+    let (serving, sending) = match Speaks::of(url) {
+        Speaks::Kombu => (ServingDialect::Kombu, SendingDialect::Kombu),
+        Speaks::Pika => (ServingDialect::Pika, SendingDialect::Pika),
+        Speaks::Dual => (ServingDialect::Both, SendingDialect::Auto),
+    };
+    (config.serving, config.sending) = (Some(serving), Some(sending));
+    Transport::builder(url.split_once('+').map_or(url, |(_, url)| url)).config(config)
+}
+
 pub(crate) async fn connect(url: &str) -> Transport {
-    Transport::connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"))
+    let transport = builder(url, DriverConfig::default()).connect().await;
+    transport.unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
 pub(crate) fn client(transport: &Transport, topic: &str) -> RpcClient {
