@@ -690,11 +690,11 @@ fn named(config: &ConnectionConfig, purpose: &str) -> ConnectionConfig {
     config
 }
 
-/// What this program is called.
+/// What this program is called, as far as that fits into names.
 fn program() -> String {
     let program = std::env::args_os().next().unwrap_or_default();
     let program = std::path::Path::new(&program).file_name().unwrap_or_default();
-    program.to_string_lossy().into_owned()
+    program.to_string_lossy().chars().take(32).collect()
 }
 
 impl fmt::Debug for Transport {
