@@ -1,18 +1,18 @@
 //! Sends replies: to the caller's queue, through the default exchange, on a connection of their
 //! own.
 //!
-//! A reply queue may be missing for a moment (its client reconnects), so a returned reply is sent
-//! again every quarter of a second, for a minute, under a fresh id; no worker waits meanwhile.
-//! Queues that stayed away are remembered for a while and get nothing. Only queues named like reply
-//! queues are ever written to: the name comes from the request, and a request must not make us
-//! write anywhere else.
+//! A reply queue may be missing for a moment (its client reconnects), or take nothing (its node
+//! dies, it is full), so a returned or refused reply is sent again every quarter of a second, for a
+//! minute, under a fresh id; no worker waits meanwhile. Queues that stayed away are remembered for
+//! a while and get nothing. Only queues named like reply queues are ever written to: the name
+//! comes from the request, and a request must not make us write anywhere else.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use leveret_engine::{Outcome, RefusalSink, Returned};
+use leveret_engine::{Outcome, RefusalSink};
 
 use crate::broker::{self, Body, Publishing, Road, Treatment};
 use crate::dialect::{DecodeError, kombu};
@@ -22,7 +22,7 @@ use crate::json::WriteError;
 use crate::message::{Answer, Failure, Reply};
 use crate::timer::{self, Timer};
 
-/// As oslo: how long to wait before a returned reply is sent again.
+/// As oslo: how long to wait before a reply that came back is sent again.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// Replies waiting to be sent again; more are dropped.
 const RETRIES_MAX: usize = 10_000;
@@ -37,6 +37,26 @@ const GONE_TTL: Duration = Duration::from_secs(60);
 pub(crate) struct CallRef {
     pub(crate) msg_id: Box<str>,
     pub(crate) queue: Box<str>,
+}
+
+/// A reply that came back.
+struct Back {
+    queue: Box<str>,
+    body: leveret_engine::Body,
+    /// Its queue was not there; otherwise it was, and did not take it.
+    is_missing: bool,
+}
+
+impl Back {
+    /// What came back, or how else a reply ended.
+    fn of(outcome: Outcome) -> Result<Self, Outcome> {
+        let (queue, body, is_missing) = match &outcome {
+            Outcome::Returned(returned) => (returned.routing_key(), returned.body(), true),
+            Outcome::Nacked(Some(nacked)) => (nacked.routing_key(), nacked.body(), false),
+            _ => return Err(outcome),
+        };
+        Ok(Self { queue: queue.into(), body: body.clone(), is_missing })
+    }
 }
 
 /// The sender of replies of one transport.
@@ -157,37 +177,36 @@ impl Answering {
         self.start + Duration::from_micros(cookie)
     }
 
-    /// A reply was refused: sent again if its queue was missing and there is time left. Runs on the
-    /// shard.
+    /// A reply was refused: sent again if it came back and there is time left. Runs on the shard.
     fn refused(self: &Arc<Self>, outcome: Outcome, deadline: Instant) {
-        let returned = match outcome {
-            Outcome::Returned(returned) => returned,
-            other => return self.drop_one("?", &broker::refused(other).to_string()),
+        let back = match Back::of(outcome) {
+            Ok(back) => back,
+            Err(other) => return self.drop_one("?", &broker::refused(other).to_string()),
         };
         if timer::now() + RETRY_DELAY > deadline {
-            return self.give_up(&returned);
+            return self.give_up(&back);
         }
         if self.retrying.fetch_add(1, Ordering::Relaxed) >= RETRIES_MAX {
             self.retrying.fetch_sub(1, Ordering::Relaxed);
-            return self.drop_one(returned.routing_key(), "too many replies wait already");
+            return self.drop_one(&back.queue, "too many replies wait already");
         }
         let this = Arc::downgrade(self);
         self.timer.after(RETRY_DELAY, move || {
             let Some(this) = this.upgrade() else { return };
             this.retrying.fetch_sub(1, Ordering::Relaxed);
-            this.send_again(&returned, deadline);
+            this.send_again(&back, deadline);
         });
     }
 
-    fn send_again(self: &Arc<Self>, returned: &Returned, deadline: Instant) {
+    fn send_again(self: &Arc<Self>, back: &Back, deadline: Instant) {
         let unique_id = self.ids.unique_id();
         let body = Body::render(|body| {
             let packed = self.publishing.packing().map(|packing| packing.header.1);
-            body.extend_from_slice(&kombu::unpack(packed, returned.body().contiguous())?);
+            body.extend_from_slice(&kombu::unpack(packed, back.body.contiguous())?);
             kombu::renew_unique_id(body, unique_id);
             Ok::<_, DecodeError>(())
         });
-        let queue = returned.routing_key();
+        let queue = &*back.queue;
         let (Ok(body), Some(road)) = (body, self.road(queue)) else {
             return self.drop_one(queue, "its queue is gone");
         };
@@ -198,8 +217,10 @@ impl Answering {
         }
     }
 
-    fn give_up(&self, returned: &Returned) {
-        let queue = returned.routing_key();
+    fn give_up(&self, Back { queue, is_missing, .. }: &Back) {
+        if !is_missing {
+            return self.drop_one(queue, "its queue took nothing: it is full or has failed");
+        }
         self.drop_one(
             queue,
             "its queue stayed away; further replies to it are dropped for a while",
@@ -208,7 +229,7 @@ impl Answering {
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         gone.retain(|_, since| now < *since + GONE_TTL);
         if gone.len() < GONE_MAX {
-            gone.insert(queue.into(), now);
+            gone.insert(queue.clone(), now);
         }
     }
 

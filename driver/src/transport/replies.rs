@@ -346,9 +346,9 @@ mod tests {
         assert!(matches!(block_on(pending.arrived()), Err(TicketError::TimedOut)));
         pending = book.open(deadline, None, true);
         for _ in 0..2 {
-            book.refusals(true).refused(pending.refusal_place(), Outcome::Nacked);
+            book.refusals(true).refused(pending.refusal_place(), Outcome::Nacked(None));
             let refused = block_on(pending.arrived());
-            assert!(matches!(refused, Ok(Arrived::Refused(Outcome::Nacked))), "{refused:?}");
+            assert!(matches!(refused, Ok(Arrived::Refused(Outcome::Nacked(None)))), "{refused:?}");
             pending.repeat();
         }
         drop(pending);
