@@ -19,6 +19,7 @@ use super::shared::ChannelShared;
 use super::sink::Disposition;
 use crate::delivery::Acker;
 use crate::proto::{Answer, Content, Ledger, Record, Settled, Unacked};
+use crate::wire::Deliver;
 use crate::{Delivery, Error, Outcome, Returned};
 
 /// What a run of the ledger keeps of its segment.
@@ -154,8 +155,10 @@ impl Seat {
         outcomes: &mut Vec<(Token, Outcome)>,
     ) {
         self.sending = false;
-        let refused = self.refused.drain(..);
-        outcomes.extend(refused.map(|(token, at)| (token, given_back(&segment, at))));
+        if !self.refused.is_empty() {
+            let refused = self.refused.drain(..);
+            outcomes.extend(refused.map(|(token, at)| (token, given_back(&segment, at))));
+        }
         match shelf {
             // The ledger let go of it: confirmed while its write was still ending.
             Some(shelf) if Rc::strong_count(&shelf) == 1 => {
@@ -241,7 +244,7 @@ impl Seat {
 
     pub(super) fn deliver(&mut self, content: Content) {
         let Some(deliver) = content.deliver() else { return };
-        let (tag, consumer_tag) = (deliver.delivery_tag, deliver.consumer_tag);
+        let Deliver { delivery_tag: tag, redelivered, consumer_tag, .. } = deliver;
         let found = self.consumers.iter_mut().find(|c| c.request.consumer_tag == consumer_tag);
         let Some(consumer) = found else {
             // Cancelled meanwhile: back to the queue it came from.
@@ -259,7 +262,7 @@ impl Seat {
             self.unacked.answer(tag, Answer::Reject { requeue: true });
             return;
         }
-        let delivery = Delivery::new(content, acker).expect("it was a basic.deliver above");
+        let delivery = Delivery::new(content, (tag, redelivered), acker);
         let answer = match consumer.sink.deliver(delivery) {
             Disposition::AckSoon if !no_ack && self.prefetch == 0 => {
                 return self.unacked.ack_soon(tag);
