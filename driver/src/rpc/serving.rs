@@ -246,7 +246,7 @@ impl Serving {
         kombu::Scratch::with(|scratch| {
             let text = text.as_deref().map_err(Clone::clone);
             let decoded = text.and_then(|text| kombu::decode_request(text, scratch));
-            let request = match decoded {
+            let mut request = match decoded {
                 Ok(request) => request,
                 Err(error) => {
                     if !is_acknowledged {
@@ -265,11 +265,11 @@ impl Serving {
                 tracing::info!(unique_id = ?request.unique_id, "a repeated request is dropped");
                 return None;
             }
-            Some(self.run(request))
+            Some(self.run(&mut request))
         })
     }
 
-    fn run(&self, mut request: IncomingRequest<'_>) -> Begun<'_> {
+    fn run(&self, request: &mut IncomingRequest<'_>) -> Begun<'_> {
         self.tally.count(|taken| &taken.done);
         let call = match (&request.msg_id, &request.reply_queue) {
             (Some(msg_id), Some(queue)) => {
@@ -286,7 +286,7 @@ impl Serving {
         let timeout = request.context.client_timeout();
         let mut heartbeat = None;
         // The access policy may be the user's, as the serializer is.
-        let method = caught(|| self.dispatcher.find(&request)).unwrap_or_else(panicked);
+        let method = caught(|| self.dispatcher.find(request)).unwrap_or_else(panicked);
         if let (Ok(_), Some(call), Some(timeout)) = (&method, &call, timeout) {
             heartbeat = Heartbeat::start(&self.timer, &self.answering, call, timeout);
         }

@@ -8,6 +8,7 @@ use crate::broker;
 use crate::dialect::{DecodeError, kombu};
 
 /// A message's text, unpacked, if it is text by its own account.
+#[inline]
 pub(crate) fn text_of(delivery: &Delivery) -> Result<Cow<'_, [u8]>, DecodeError> {
     let properties = delivery.properties();
     kombu::check_content(properties.content_type)?;
