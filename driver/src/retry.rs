@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_the_broker_refused_is_not_repeated() {
-        let refused = crate::broker::refused(leveret_engine::Outcome::Nacked);
+        let refused = crate::broker::refused(leveret_engine::Outcome::Nacked(None));
         let error = Attempts::first(Retry::Times(5)).again(refused).unwrap_err();
         assert_eq!(error.outcome(), Some(Outcome::Nacked));
     }

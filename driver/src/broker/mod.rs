@@ -58,7 +58,7 @@ pub(crate) fn refused(outcome: Outcome) -> Error {
             ),
         )
         .with_outcome(error::Outcome::Returned),
-        Outcome::Nacked => Error::new(
+        Outcome::Nacked(_) => Error::new(
             ErrorKind::MessageDeliveryFailure,
             "the broker refused the message: its queue is full or has failed",
         )

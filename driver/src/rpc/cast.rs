@@ -6,7 +6,6 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use tracing::Instrument;
 
 use super::client::RpcClient;
 use super::underway::Underway;
@@ -35,10 +34,10 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let context = context.as_ref();
-        let span = spans::cast(self.target(), method, context);
-        let underway = Underway::new(span, self.reported("cast", method));
-        let casting = self.cast_confirmed(context, method, args);
-        let result = casting.instrument(underway.span().clone()).await;
+        let span = || spans::cast(self.target(), method, context);
+        let underway = Underway::begin(self, "cast", method, span);
+        let casting = || self.cast_confirmed(context, method, args);
+        let result = spans::within!(underway.span(), casting());
         self.transport.counters().cast(&result);
         underway.ended(&result);
         result
@@ -128,13 +127,16 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let context = context.as_ref();
-        let span = spans::cast(self.target(), method, context);
-        let underway = Underway::new(span, self.reported("cast", method));
-        let span = underway.span();
+        let span = || spans::cast(self.target(), method, context);
+        let underway = Underway::begin(self, "cast", method, span);
         // Nearly always there is room, and no future is needed to wait for it.
-        let result = match span.in_scope(|| self.cast_at_once(context, method, args)) {
+        let attempt = {
+            let _entered = underway.enter();
+            self.cast_at_once(context, method, args)
+        };
+        let result = match attempt {
             Ok(None) => Ok(()),
-            Ok(Some(body)) => self.cast_later(body).instrument(span.clone()).await,
+            Ok(Some(body)) => spans::within!(underway.span(), self.cast_later(body)),
             Err(error) => Err(error),
         };
         self.transport.counters().cast_buffered(&result);

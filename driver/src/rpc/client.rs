@@ -219,6 +219,11 @@ impl RpcClient {
         self.with(|options| options.target = change(std::mem::take(&mut options.target)))
     }
 
+    /// Whether the options ask for reports.
+    pub(super) fn is_reported(&self) -> bool {
+        self.transport.collector().is_some()
+    }
+
     /// Reports the begin of a `call` or `cast` where the options say so.
     pub(super) fn reported<'a>(
         &'a self,

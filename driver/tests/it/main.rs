@@ -24,6 +24,7 @@ mod python_client;
 mod python_config;
 mod python_server;
 mod recovery;
+mod refused_replies;
 mod retry;
 mod scenario;
 mod serialized;
