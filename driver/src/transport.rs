@@ -444,7 +444,7 @@ impl TransportBuilder {
             None => Engine::start(self.engine_config).map_err(broker::failed)?,
         };
         let (hosts, own_broker) = brokers(&url, driver)?;
-        let connection = connection_config(&url, hosts, &config);
+        let connection = connection_config(&url, driver, hosts, &config);
         let ids = IdSource::new().map_err(|error| {
             Error::new(ErrorKind::TransportDriverError, error.to_string()).with_cause(error)
         })?;
@@ -488,7 +488,7 @@ impl TransportBuilder {
 /// The brokers a URL leads to.
 fn brokers(url: &TransportUrl, driver: DriverName) -> Result<(Vec<Host>, OwnBroker), Error> {
     match driver {
-        DriverName::Kombu => Ok((hosts(url), OwnBroker::default())),
+        DriverName::Kombu | DriverName::Pika => Ok((hosts(url), OwnBroker::default())),
         #[cfg(feature = "loopback")]
         DriverName::Loopback => {
             let broker = broker::loopback::broker(url.virtual_host())?;
@@ -505,6 +505,7 @@ fn brokers(url: &TransportUrl, driver: DriverName) -> Result<(Vec<Host>, OwnBrok
 /// What the engine is to know of URL and options.
 fn connection_config(
     url: &TransportUrl,
+    driver: DriverName,
     hosts: Vec<Host>,
     options: &DriverConfig,
 ) -> ConnectionConfig {
@@ -523,6 +524,9 @@ fn connection_config(
     config.recovery.delay = options.reconnect_delay;
     config.recovery.splay = options.reconnect_splay;
     config.recovery.shuffle = options.failover == Failover::Shuffle;
+    if driver == DriverName::Pika {
+        options.pika.apply_to(&mut config);
+    }
     config
 }
 
