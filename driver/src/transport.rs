@@ -1,19 +1,21 @@
 //! A transport: what a URL stands for. Joins engine, dialect and options, and owns what clients and
 //! servers share.
 //!
-//! One connection publishes, opened at once so that mistakes show early; one sends notifications,
-//! opened by the first of them; one receives replies, opened by the first call; one sends replies,
-//! opened by the first server; each server and listener listens on its own. Clones share all of
-//! them. Not here: what is sent over them (`rpc`, `notify`).
+//! Requests, notifications, replies to our calls, replies of ours, and each server and listener
+//! have channels of their own, on connections of their own unless options say otherwise. The first
+//! to publish on is opened at once, so that mistakes show early, the others by their first use.
+//! Clones share all of them. Not here: what is sent over them (`rpc`, `notify`), which connection
+//! is shared by whom (`broker`).
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret, block_on};
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::broker::{self, Listening, Publishing, Road, Treatment};
+use crate::broker::{self, Connections, Lanes, Listening, Publishing, Purpose, Road, Treatment};
 use crate::config::{Config, DriverConfig, DriverName, Failover, LoginMethod};
 use crate::dialect::kombu::{self, Topology};
 use crate::error::{Error, ErrorKind};
@@ -50,12 +52,17 @@ use replies::{ReplyBook, ReplySink};
 #[derive(Clone)]
 pub struct Transport {
     shared: Arc<Shared>,
+    /// Which of several connections to publish on this handle's messages leave on, so that they
+    /// stay in order.
+    lane: usize,
 }
 
 struct Shared {
     engine: Engine,
     owns_engine: bool,
-    connection: ConnectionConfig,
+    connections: Arc<Connections>,
+    /// The lane of the next client or notifier.
+    next_lane: AtomicUsize,
     config: DriverConfig,
     topology: Topology,
     ids: Arc<IdSource>,
@@ -64,9 +71,10 @@ struct Shared {
     counters: Counters,
     /// Where calls and casts are reported, if the options say so.
     collector: Option<Collector>,
-    publishing: Arc<Publishing>,
-    /// Notifications leave on a connection of their own, so that a flood of them holds up no call.
-    notifying: OnceCell<Arc<Publishing>>,
+    publishing: Lanes,
+    /// Notifications leave on channels of their own, by default on a connection of their own, so
+    /// that a flood of them holds up no call.
+    notifying: Lanes,
     replies: Mutex<Option<Replies>>,
     /// The same for the transport's life, as servers try for a while to reach it.
     reply_id: OnceCell<String>,
@@ -114,7 +122,7 @@ pub struct TransportStats {
     pub replies_dropped: u64,
     /// Buffered casts that the broker returned or refused.
     pub casts_refused: u64,
-    /// Times the publishing connection was lost.
+    /// Times the connection that requests leave on was lost, or all of them together.
     pub reconnects: u64,
 }
 
@@ -158,10 +166,7 @@ impl Transport {
     pub async fn close(&self) -> Result<(), Error> {
         let shared = &self.shared;
         let published = shared.publishing.close().await;
-        let notified = match shared.notifying.get() {
-            Some(notifying) => notifying.close().await,
-            None => Ok(()),
-        };
+        let notified = shared.notifying.close().await;
         let answered = match shared.answering.get() {
             Some(answering) => answering.close().await,
             None => Ok(()),
@@ -170,10 +175,11 @@ impl Transport {
             Some(replies) => replies.listening.close().await,
             None => Ok(()),
         };
+        let ended = shared.connections.close().await;
         if shared.owns_engine {
             shared.engine.stop();
         }
-        published.and(notified).and(answered).and(replied)
+        published.and(notified).and(answered).and(replied).and(ended)
     }
 
     /// [`close`](Self::close) for a plain thread.
@@ -197,12 +203,13 @@ impl Transport {
     /// What it counts.
     pub fn stats(&self) -> TransportStats {
         let shared = &self.shared;
+        let publishing = || shared.publishing.opened().map(AsRef::as_ref);
         TransportStats {
             calls_outstanding: shared.book.outstanding(),
             replies_late: shared.book.late(),
             replies_dropped: shared.answering.get().map_or(0, |answering| answering.dropped()),
-            casts_refused: shared.publishing.unwatched_failures(),
-            reconnects: shared.publishing.reconnects(),
+            casts_refused: publishing().map(Publishing::unwatched_failures).sum(),
+            reconnects: publishing().map(Publishing::reconnects).sum(),
         }
     }
 
@@ -237,9 +244,16 @@ impl Transport {
             || self.shared.allowed_remote_exmods.iter().any(|allowed| allowed == module)
     }
 
-    /// How to make one more connection, and what management tools shall call it.
-    pub(crate) fn connection_config(&self, purpose: &str) -> ConnectionConfig {
-        named(&self.shared.connection, purpose)
+    /// What lends connections to servers and listeners.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.shared.connections
+    }
+
+    /// The same transport for one more client or notifier: of several connections to publish on, it
+    /// uses the next, and so do its clones.
+    pub(crate) fn for_sender(&self) -> Self {
+        let lane = self.shared.next_lane.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(&self.shared), lane }
     }
 
     /// The road to a target, its exchange declared; that of calls has their timeout, and tells
@@ -254,7 +268,8 @@ impl Transport {
         let route = self.shared.topology.request(target)?;
         let properties = kombu::properties(call_timeout);
         let refusals = call_timeout.map(|_| self.shared.book.refusals(may_repeat));
-        self.shared.publishing.road(&route, &properties, treatment, refusals).await
+        let publishing = self.shared.publishing.lane(self.lane).await?;
+        publishing.road(&route, &properties, treatment, refusals).await
     }
 
     /// The road of a topic's notifications of one priority, its queue declared.
@@ -265,12 +280,7 @@ impl Transport {
         treatment: Treatment,
     ) -> Result<Road, Error> {
         let stored = self.shared.topology.notifications(target, priority)?;
-        let open = || async {
-            let config = self.connection_config("notify");
-            let packing = self.shared.config.compression.map(kombu::packing);
-            Publishing::open(&self.shared.engine, config, packing, self.timer()).await
-        };
-        let publishing = self.shared.notifying.get_or_try_init(open).await?;
+        let publishing = self.shared.notifying.lane(self.lane).await?;
         publishing.stored_road(stored, &kombu::properties(None), treatment).await
     }
 
@@ -305,8 +315,8 @@ impl Transport {
                 }
             }))
         };
-        let config = self.connection_config("replies");
-        let listening = Listening::open(&shared.engine, config, 0, &subscription, sink).await?;
+        let (connections, purpose) = (&shared.connections, Purpose::Replies);
+        let listening = Listening::open(connections, purpose, 0, &subscription, sink).await?;
         *replies = Some(Replies { listening });
         let name: Arc<str> = subscription[0].queue.name.as_str().into();
         if let Ok(mut known) = shared.reply_queue.write() {
@@ -319,12 +329,10 @@ impl Transport {
     pub(crate) async fn answering(&self) -> Result<Arc<Answering>, Error> {
         let shared = &self.shared;
         let open = || async {
-            let config = self.connection_config("answers");
             let packing = shared.config.compression.map(kombu::packing);
-            let publishing =
-                Publishing::open(&shared.engine, config, packing, &shared.timer).await?;
+            let lanes = Lanes::new(&shared.connections, Purpose::Answers, packing, &shared.timer);
             Ok::<_, Error>(Answering::new(
-                publishing,
+                lanes.all().await?,
                 Arc::clone(&shared.ids),
                 Arc::clone(&shared.timer),
                 shared.config.entities.direct_mandatory,
@@ -450,9 +458,12 @@ impl TransportBuilder {
         })?;
         let ids = Arc::new(ids);
         let packing = config.compression.map(kombu::packing);
-        let timer = Arc::default();
-        let publishing = named(&connection, "publish");
-        let publishing = Publishing::open(&engine, publishing, packing, &timer).await?;
+        let timer: Arc<Timer> = Arc::default();
+        let factory = config.connection_factory.unwrap_or_default();
+        let connections = Connections::new(&engine, connection, factory);
+        let lanes = |purpose| Lanes::new(&connections, purpose, packing, &timer);
+        let (publishing, notifying) = (lanes(Purpose::Publish), lanes(Purpose::Notify));
+        publishing.lane(0).await?;
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
             book: Arc::new(ReplyBook::new(Arc::clone(&ids), &engine)),
@@ -460,12 +471,13 @@ impl TransportBuilder {
             collector: Collector::new(&config.metrics),
             engine,
             owns_engine,
-            connection,
+            connections,
+            next_lane: AtomicUsize::new(0),
             config,
             ids: Arc::clone(&ids),
             timer,
             publishing,
-            notifying: OnceCell::new(),
+            notifying,
             replies: Mutex::default(),
             reply_id: OnceCell::new(),
             reply_queue: Arc::default(),
@@ -473,7 +485,7 @@ impl TransportBuilder {
             allowed_remote_exmods: self.allowed_remote_exmods,
             _broker: own_broker,
         };
-        Ok(Transport { shared: Arc::new(shared) })
+        Ok(Transport { shared: Arc::new(shared), lane: 0 })
     }
 
     /// [`connect`](Self::connect) for a plain thread.
@@ -539,16 +551,6 @@ fn hosts(url: &TransportUrl) -> Vec<Host> {
         [] => vec![Host::new("localhost", crate::url::AMQP_PORT)],
         hosts => hosts.iter().map(host).collect(),
     }
-}
-
-/// `program:pid:purpose`, as management tools show it.
-fn named(config: &ConnectionConfig, purpose: &str) -> ConnectionConfig {
-    let program = std::env::args_os().next().unwrap_or_default();
-    let program = std::path::Path::new(&program).file_name().unwrap_or_default();
-    let mut config = config.clone();
-    let program = program.to_string_lossy();
-    config.connection_name = format!("{program}:{}:{purpose}", std::process::id());
-    config
 }
 
 impl fmt::Debug for Transport {

@@ -1,6 +1,6 @@
 //! The server as its user sees it: built, started, stopped.
 //!
-//! It listens to the three queues of its target on a connection of its own. Not here: what happens
+//! It listens to the three queues of its target on a channel of its own. Not here: what happens
 //! to a request (`serving`).
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::dispatcher::Dispatcher;
 use super::endpoint::Endpoint;
 use super::ping;
 use super::serving::{RequestSink, Serving};
-use crate::broker::{self, Listening};
+use crate::broker::{self, Listening, Purpose};
 use crate::ending::{Ending, LOG_AFTER};
 use crate::error::Error;
 use crate::executor::Executor;
@@ -227,7 +227,7 @@ impl RpcServer {
     /// Whether it still serves: cheap, and nothing is sent.
     pub fn health(&self) -> ListeningHealth {
         let is_stopped = self.ending.has_stopped();
-        ListeningHealth { connection: self.listening.health("server"), is_stopped }
+        ListeningHealth { connection: self.listening.health(), is_stopped }
     }
 
     /// What it has done so far.
@@ -311,9 +311,8 @@ impl RpcServerBuilder {
         let sink = || -> Box<dyn DeliverySink> {
             Box::new(RequestSink::new(&serving, queues.next().unwrap_or_default()))
         };
-        let engine = transport.engine();
-        let config = transport.connection_config("server");
-        let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
+        let (connections, purpose) = (transport.connections(), Purpose::Server);
+        let listening = Listening::open(connections, purpose, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &target))?;
         let timer = Arc::clone(transport.timer());
         let ending = Ending::new("server", &timer, log_after);

@@ -1,5 +1,4 @@
-//! Sends replies: to the caller's queue, through the default exchange, on a connection of their
-//! own.
+//! Sends replies: to the caller's queue, through the default exchange, on channels of their own.
 //!
 //! A reply queue may be missing for a moment (its client reconnects), so a returned reply is sent
 //! again every quarter of a second, for a minute, under a fresh id; no worker waits meanwhile.
@@ -41,7 +40,8 @@ pub(crate) struct CallRef {
 
 /// The sender of replies of one transport.
 pub(crate) struct Answering {
-    publishing: Arc<Publishing>,
+    /// One or several connections, on which reply queues take turns.
+    publishing: Vec<Arc<Publishing>>,
     ids: Arc<IdSource>,
     timer: Arc<Timer>,
     mandatory: bool,
@@ -56,9 +56,10 @@ pub(crate) struct Answering {
 }
 
 impl Answering {
-    /// `mandatory` replies to a missing queue are tried again for `missing_timeout`.
+    /// On one connection at least. `mandatory` replies to a missing queue are tried again for
+    /// `missing_timeout`.
     pub(crate) fn new(
-        publishing: Arc<Publishing>,
+        publishing: Vec<Arc<Publishing>>,
         ids: Arc<IdSource>,
         timer: Arc<Timer>,
         mandatory: bool,
@@ -91,13 +92,17 @@ impl Answering {
     }
 
     /// What replies are published on.
-    pub(crate) fn publishing(&self) -> &Publishing {
+    pub(crate) fn publishing(&self) -> &[Arc<Publishing>] {
         &self.publishing
     }
 
-    /// Ends the connection.
+    /// Ends the connections that are nobody else's.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        self.publishing.close().await
+        let mut outcome = Ok(());
+        for publishing in &self.publishing {
+            outcome = outcome.and(publishing.close().await);
+        }
+        outcome
     }
 
     /// Sends what a method came to: what `answered` renders, or a failure. Waits while the outbox
@@ -182,7 +187,7 @@ impl Answering {
     fn send_again(self: &Arc<Self>, returned: &Returned, deadline: Instant) {
         let unique_id = self.ids.unique_id();
         let body = Body::render(|body| {
-            let packed = self.publishing.packing().map(|packing| packing.header.1);
+            let packed = self.publishing[0].packing().map(|packing| packing.header.1);
             body.extend_from_slice(&kombu::unpack(packed, returned.body().contiguous())?);
             kombu::renew_unique_id(body, unique_id);
             Ok::<_, DecodeError>(())
@@ -232,7 +237,8 @@ impl Answering {
         }
         let treatment = Treatment { mandatory: self.mandatory, retain: true };
         let (properties, refusals) = (kombu::properties(None), Some(Arc::clone(&self.refusals)));
-        let road = self.publishing.default_road(queue, &properties, treatment, refusals).ok()?;
+        let publishing = &self.publishing[roads.len() % self.publishing.len()];
+        let road = publishing.default_road(queue, &properties, treatment, refusals).ok()?;
         let road = Arc::new(road);
         roads.insert(queue.into(), Arc::clone(&road));
         Some(road)
