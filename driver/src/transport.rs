@@ -1,14 +1,16 @@
 //! A transport: what a URL stands for. Joins engine, dialect and options, and owns what clients and
 //! servers share.
 //!
-//! One connection publishes, opened at once so that mistakes show early; one sends notifications,
-//! opened by the first of them; one receives replies, opened by the first call; one sends replies,
-//! opened by the first server; each server and listener listens on its own. Clones share all of
-//! them. Not here: what is sent over them (`rpc`, `notify`).
+//! Requests, notifications, replies to our calls, replies of ours, and each server and listener
+//! have channels of their own, on connections of their own unless options say otherwise. The first
+//! to publish on is opened at once, so that mistakes show early, the others by their first use.
+//! Clones share all of them. Not here: what is sent over them (`rpc`, `notify`), which connection
+//! is shared by whom (`broker`).
 
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
@@ -16,7 +18,7 @@ use leveret_engine::{
 };
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::broker::{self, Listening, Publishing, Road, Treatment};
+use crate::broker::{self, Connections, Lanes, Listening, Publishing, Purpose, Road, Treatment};
 use crate::config::{
     Config, DriverConfig, DriverName, Failover, LoginMethod, SendingDialect, ServingDialect,
 };
@@ -58,12 +60,17 @@ use replies::{Monitoring, ReplyBook, ReplySink};
 #[derive(Clone)]
 pub struct Transport {
     shared: Arc<Shared>,
+    /// Which of several connections to publish on this handle's messages leave on, so that they
+    /// stay in order.
+    lane: usize,
 }
 
 struct Shared {
     engine: Engine,
     owns_engine: bool,
-    connection: ConnectionConfig,
+    connections: Arc<Connections>,
+    /// The lane of the next client or notifier.
+    next_lane: AtomicUsize,
     config: DriverConfig,
     topology: Topology,
     pika: pika::Topology,
@@ -73,9 +80,10 @@ struct Shared {
     counters: Counters,
     /// Where calls and casts are reported, if the options say so.
     collector: Option<Collector>,
-    publishing: Arc<Publishing>,
-    /// Notifications leave on a connection of their own, so that a flood of them holds up no call.
-    notifying: OnceCell<Arc<Publishing>>,
+    publishing: Lanes,
+    /// Notifications leave on channels of their own, by default on a connection of their own, so
+    /// that a flood of them holds up no call.
+    notifying: Lanes,
     replies: Mutex<Option<Replies>>,
     /// The same for the transport's life, as servers try for a while to reach it.
     reply_id: OnceCell<String>,
@@ -138,7 +146,7 @@ pub struct TransportStats {
     pub replies_dropped: u64,
     /// Buffered casts that the broker returned or refused.
     pub casts_refused: u64,
-    /// Times the publishing connection was lost.
+    /// Times the connection that requests leave on was lost, or all of them together.
     pub reconnects: u64,
 }
 
@@ -182,10 +190,7 @@ impl Transport {
     pub async fn close(&self) -> Result<(), Error> {
         let shared = &self.shared;
         let published = shared.publishing.close().await;
-        let notified = match shared.notifying.get() {
-            Some(notifying) => notifying.close().await,
-            None => Ok(()),
-        };
+        let notified = shared.notifying.close().await;
         let answered = match shared.answering.get() {
             Some(answering) => answering.close().await,
             None => Ok(()),
@@ -194,10 +199,11 @@ impl Transport {
             Some(replies) => replies.listening.close().await,
             None => Ok(()),
         };
+        let ended = shared.connections.close().await;
         if shared.owns_engine {
             shared.engine.stop();
         }
-        published.and(notified).and(answered).and(replied)
+        published.and(notified).and(answered).and(replied).and(ended)
     }
 
     /// [`close`](Self::close) for a plain thread.
@@ -221,12 +227,13 @@ impl Transport {
     /// What it counts.
     pub fn stats(&self) -> TransportStats {
         let shared = &self.shared;
+        let publishing = || shared.publishing.opened().map(AsRef::as_ref);
         TransportStats {
             calls_outstanding: shared.book.outstanding(),
             replies_late: shared.book.late(),
             replies_dropped: shared.answering.get().map_or(0, |answering| answering.dropped()),
-            casts_refused: shared.publishing.unwatched_failures(),
-            reconnects: shared.publishing.reconnects(),
+            casts_refused: publishing().map(Publishing::unwatched_failures).sum(),
+            reconnects: publishing().map(Publishing::reconnects).sum(),
         }
     }
 
@@ -282,9 +289,16 @@ impl Transport {
             || self.shared.allowed_remote_exmods.iter().any(|allowed| allowed == module)
     }
 
-    /// How to make one more connection, and what management tools shall call it.
-    pub(crate) fn connection_config(&self, purpose: &str) -> ConnectionConfig {
-        named(&self.shared.connection, purpose)
+    /// What lends connections to servers and listeners.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.shared.connections
+    }
+
+    /// The same transport for one more client or notifier: of several connections to publish on, it
+    /// uses the next, and so do its clones.
+    pub(crate) fn for_sender(&self) -> Self {
+        let lane = self.shared.next_lane.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(&self.shared), lane }
     }
 
     /// The road to a target under its name of the `rabbit` driver, its exchange declared.
@@ -292,13 +306,14 @@ impl Transport {
         let route = self.shared.topology.request(asked.target)?;
         let properties = asked.form.request_properties(asked.call);
         let refusals = self.refusals(asked);
-        self.shared.publishing.road(&route, &properties, asked.treatment, refusals).await
+        let publishing = self.own_lane().await?;
+        publishing.road(&route, &properties, asked.treatment, refusals).await
     }
 
     /// The road to a target under its `pika` name, its exchange declared unless it is there.
     pub(crate) async fn pika_road(&self, asked: &Asked<'_>) -> Result<Road, Error> {
         let (route, exchange) = self.pika_route(asked)?;
-        self.shared.publishing.keep(&exchange).await?;
+        self.own_lane().await?.keep(&exchange).await?;
         self.kept_road(asked, &route, &exchange).await
     }
 
@@ -328,7 +343,12 @@ impl Transport {
         let names = (exchange.name.as_str(), route.routing_key.as_str());
         let treatment = Treatment { mandatory: !asked.target.is_fanout(), ..asked.treatment };
         let refusals = self.refusals(asked);
-        self.shared.publishing.kept_road(names, &properties, treatment, refusals).await
+        self.own_lane().await?.kept_road(names, &properties, treatment, refusals).await
+    }
+
+    /// What this sender publishes requests on.
+    async fn own_lane(&self) -> Result<&Arc<Publishing>, Error> {
+        self.shared.publishing.lane(self.lane).await
     }
 
     fn refusals(&self, asked: &Asked<'_>) -> Option<Arc<dyn RefusalSink>> {
@@ -337,17 +357,19 @@ impl Transport {
 
     /// Whether the exchange of servers that speak `pika` is there, as far as that is known.
     pub(crate) fn has_found(&self, exchange: &Exchange) -> Option<bool> {
-        self.shared.publishing.has_found(exchange)
+        self.shared.publishing.opened_lane(self.lane)?.has_found(exchange)
     }
 
     /// Looks whether it is.
     pub(crate) async fn finds(&self, exchange: &Exchange) -> Result<bool, Error> {
-        self.shared.publishing.finds(exchange).await
+        self.own_lane().await?.finds(exchange).await
     }
 
     /// It turned out to be gone.
     pub(crate) fn lost(&self, exchange: &Exchange) {
-        self.shared.publishing.lost(&exchange.name);
+        if let Some(publishing) = self.shared.publishing.opened_lane(self.lane) {
+            publishing.lost(&exchange.name);
+        }
     }
 
     /// The road of a topic's notifications of one priority, its queue declared.
@@ -363,14 +385,9 @@ impl Transport {
             true => self.shared.pika.notifications(target, priority)?,
             false => self.shared.topology.notifications(target, priority)?,
         };
-        let open = || async {
-            let config = self.connection_config("notify");
-            let packing = self.shared.config.compression.filter(|_| !is_pika).map(kombu::packing);
-            Publishing::open(&self.shared.engine, config, packing, self.timer()).await
-        };
-        let publishing = self.shared.notifying.get_or_try_init(open).await?;
         let persistent = self.shared.config.pika.notification_persistence;
         let properties = form.notification_properties(persistent);
+        let publishing = self.shared.notifying.lane(self.lane).await?;
         publishing.stored_road(stored, &properties, treatment).await
     }
 
@@ -409,8 +426,8 @@ impl Transport {
                 }
             }))
         };
-        let config = self.connection_config("replies");
-        let listening = Listening::open(&shared.engine, config, 0, &subscriptions, sink).await?;
+        let (connections, purpose) = (&shared.connections, Purpose::Replies);
+        let listening = Listening::open(connections, purpose, 0, &subscriptions, sink).await?;
         let bindings = subscriptions.iter().filter_map(|one| one.binding.as_ref());
         let heard = bindings.map(|(exchange, _)| exchange.name.clone()).collect();
         *replies = Some(Replies { listening, heard });
@@ -427,7 +444,7 @@ impl Transport {
         let shared = &self.shared;
         match self.sending() {
             SendingDialect::Kombu => vec![shared.topology.replies(id)],
-            SendingDialect::Pika => vec![shared.pika.replies(&program(), id)],
+            SendingDialect::Pika => vec![shared.pika.replies(&broker::program(), id)],
             SendingDialect::Auto => {
                 let plain = shared.topology.replies(id);
                 let (queue, key) = (plain.queue.clone(), plain.queue.name.clone());
@@ -459,12 +476,10 @@ impl Transport {
     pub(crate) async fn answering(&self) -> Result<Arc<Answering>, Error> {
         let shared = &self.shared;
         let open = || async {
-            let config = self.connection_config("answers");
             let packing = shared.config.compression.map(kombu::packing);
-            let publishing =
-                Publishing::open(&shared.engine, config, packing, &shared.timer).await?;
+            let lanes = Lanes::new(&shared.connections, Purpose::Answers, packing, &shared.timer);
             Ok::<_, Error>(Answering::new(
-                publishing,
+                lanes.all().await?,
                 Arc::clone(&shared.ids),
                 Arc::clone(&shared.timer),
                 Persistence {
@@ -589,15 +604,20 @@ impl TransportBuilder {
             None => Engine::start(self.engine_config).map_err(broker::failed)?,
         };
         let (hosts, own_broker) = brokers(&url, driver)?;
-        let connection = connection_config(&url, hosts, &config);
+        let connection = connection_config(&url, driver, hosts, &config);
         let ids = IdSource::new().map_err(|error| {
             Error::new(ErrorKind::TransportDriverError, error.to_string()).with_cause(error)
         })?;
         let ids = Arc::new(ids);
-        let packing = config.compression.map(kombu::packing);
-        let timer = Arc::default();
-        let publishing = named(&connection, "publish");
-        let publishing = Publishing::open(&engine, publishing, packing, &timer).await?;
+        // The old driver's readers know no packing.
+        let is_pika = config.sending == Some(SendingDialect::Pika);
+        let packing = config.compression.filter(|_| !is_pika).map(kombu::packing);
+        let timer: Arc<Timer> = Arc::default();
+        let factory = config.connection_factory.unwrap_or_default();
+        let connections = Connections::new(&engine, connection, factory);
+        let lanes = |purpose| Lanes::new(&connections, purpose, packing, &timer);
+        let (publishing, notifying) = (lanes(Purpose::Publish), lanes(Purpose::Notify));
+        publishing.lane(0).await?;
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
             pika: pika::Topology::new(config.control_exchange.clone(), config.pika.clone()),
@@ -606,12 +626,13 @@ impl TransportBuilder {
             collector: Collector::new(&config.metrics),
             engine,
             owns_engine,
-            connection,
+            connections,
+            next_lane: AtomicUsize::new(0),
             config,
             ids: Arc::clone(&ids),
             timer,
             publishing,
-            notifying: OnceCell::new(),
+            notifying,
             replies: Mutex::default(),
             reply_id: OnceCell::new(),
             reply_queue: Arc::default(),
@@ -619,7 +640,7 @@ impl TransportBuilder {
             allowed_remote_exmods: self.allowed_remote_exmods,
             _broker: own_broker,
         };
-        Ok(Transport { shared: Arc::new(shared) })
+        Ok(Transport { shared: Arc::new(shared), lane: 0 })
     }
 
     /// [`connect`](Self::connect) for a plain thread.
@@ -634,7 +655,7 @@ impl TransportBuilder {
 /// The brokers a URL leads to.
 fn brokers(url: &TransportUrl, driver: DriverName) -> Result<(Vec<Host>, OwnBroker), Error> {
     match driver {
-        DriverName::Kombu => Ok((hosts(url), OwnBroker::default())),
+        DriverName::Kombu | DriverName::Pika => Ok((hosts(url), OwnBroker::default())),
         #[cfg(feature = "loopback")]
         DriverName::Loopback => {
             let broker = broker::loopback::broker(url.virtual_host())?;
@@ -651,6 +672,7 @@ fn brokers(url: &TransportUrl, driver: DriverName) -> Result<(Vec<Host>, OwnBrok
 /// What the engine is to know of URL and options.
 fn connection_config(
     url: &TransportUrl,
+    driver: DriverName,
     hosts: Vec<Host>,
     options: &DriverConfig,
 ) -> ConnectionConfig {
@@ -669,6 +691,9 @@ fn connection_config(
     config.recovery.delay = options.reconnect_delay;
     config.recovery.splay = options.reconnect_splay;
     config.recovery.shuffle = options.failover == Failover::Shuffle;
+    if driver == DriverName::Pika {
+        options.pika.apply_to(&mut config);
+    }
     config
 }
 
@@ -681,20 +706,6 @@ fn hosts(url: &TransportUrl) -> Vec<Host> {
         [] => vec![Host::new("localhost", crate::url::AMQP_PORT)],
         hosts => hosts.iter().map(host).collect(),
     }
-}
-
-/// `program:pid:purpose`, as management tools show it.
-fn named(config: &ConnectionConfig, purpose: &str) -> ConnectionConfig {
-    let mut config = config.clone();
-    config.connection_name = format!("{}:{}:{purpose}", program(), std::process::id());
-    config
-}
-
-/// What this program is called, as far as that fits into names.
-fn program() -> String {
-    let program = std::env::args_os().next().unwrap_or_default();
-    let program = std::path::Path::new(&program).file_name().unwrap_or_default();
-    program.to_string_lossy().chars().take(32).collect()
 }
 
 impl fmt::Debug for Transport {

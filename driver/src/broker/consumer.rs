@@ -1,18 +1,19 @@
-//! A connection that listens: its queues declared, a sink behind each.
+//! A channel that listens: its queues declared, a sink behind each.
 //!
-//! Listeners share no connection with each other or with publishers, so that one that is slow or a
-//! broker that blocks publishers holds up nobody else.
+//! Unless the factory says otherwise, listeners share no connection with each other or with
+//! publishers, so that one that is slow or a broker that blocks publishers holds up nobody else.
+//! Where a server's queue is exclusive they never do: it goes with its connection.
 
 use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
 use leveret_engine::{
-    Channel, ChannelOptions, Connection, ConnectionConfig, Consume, ConsumerHandle, DeliverySink,
-    Engine, QueueBind, QueueDeclare,
+    ChannelOptions, Consume, ConsumerHandle, DeliverySink, QueueBind, QueueDeclare,
 };
 use tokio::sync::OnceCell;
 
+use super::factory::{Connections, Lent, LentChannel, Purpose};
 use super::stream::StreamSink;
 use super::{declare, failed, health_of, metrics_of};
 use crate::error::Error;
@@ -25,12 +26,12 @@ const PRECONDITION_FAILED: u16 = 406;
 /// How RabbitMQ says the latter.
 const NOT_EMPTY: &str = "not empty";
 
-/// Consumers on a connection of their own.
+/// Consumers on a channel of their own.
 pub(crate) struct Listening {
-    connection: Connection,
-    channel: Channel,
+    lent: Lent,
+    channel: LentChannel,
     /// For what may be refused.
-    removing: OnceCell<Channel>,
+    removing: OnceCell<LentChannel>,
     consumers: Vec<ConsumerHandle>,
 }
 
@@ -50,15 +51,20 @@ impl Listening {
     /// it, in their order; a queue with several bindings is named by several subscriptions and
     /// consumed once.
     pub(crate) async fn open(
-        engine: &Engine,
-        config: ConnectionConfig,
+        connections: &Connections,
+        purpose: Purpose,
         prefetch: u16,
         subscriptions: &[Subscription],
         mut sink: impl FnMut() -> Box<dyn DeliverySink>,
     ) -> Result<Self, Error> {
-        let connection = engine.connect(config).await.map_err(failed)?;
+        let is_exclusive = |one: &Subscription| one.queue.exclusive;
+        let may_share = purpose == Purpose::Replies || !subscriptions.iter().any(is_exclusive);
+        let lent = match may_share {
+            true => connections.lend(purpose, 0).await?,
+            false => connections.own(purpose).await?,
+        };
         let options = ChannelOptions::default().with_confirms(false).with_prefetch(prefetch);
-        let channel = connection.open_channel(options).await.map_err(failed)?;
+        let channel = lent.open_channel(options).await?;
         for subscription in subscriptions {
             declare::subscription(&channel, subscription).await?;
         }
@@ -79,7 +85,7 @@ impl Listening {
             };
             consumers.push(channel.consume_with(consume, sink).await.map_err(failed)?);
         }
-        Ok(Self { connection, channel, removing: OnceCell::new(), consumers })
+        Ok(Self { lent, channel, removing: OnceCell::new(), consumers })
     }
 
     /// Asks the broker to send nothing more to this queue; what is there still comes.
@@ -127,9 +133,9 @@ impl Listening {
         // A refusal ends the channel, so deliveries of ours must not be on it.
         let open = || {
             let options = ChannelOptions::default().with_confirms(false);
-            self.connection.open_channel(options)
+            self.lent.open_channel(options)
         };
-        let channel = self.removing.get_or_try_init(open).await.map_err(failed)?;
+        let channel = self.removing.get_or_try_init(open).await?;
         match channel.delete_queue(queue, true, true).await {
             Ok(_) => Ok(true),
             Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
@@ -160,24 +166,27 @@ impl Listening {
         self.channel.delete_queue(name, false, false).await.map(drop).map_err(failed)
     }
 
-    /// Ends the connection.
+    /// Ends the connection, or where others use it, the channel.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        self.connection.close().await.map_err(failed)
+        match self.lent.close_own().await? {
+            true => Ok(()),
+            false => self.channel.close().await.map_err(failed),
+        }
     }
 
     /// Where the connection stands.
-    pub(crate) fn health(&self, purpose: &'static str) -> ConnectionHealth {
-        health_of(&self.connection, purpose)
+    pub(crate) fn health(&self) -> ConnectionHealth {
+        health_of(&self.lent)
     }
 
-    /// What the connection has done and holds.
-    pub(crate) fn metrics(&self, purpose: &'static str) -> ConnectionMetrics {
-        metrics_of(&self.connection, purpose, [&self.channel])
+    /// What the connection has done, and what the channel holds.
+    pub(crate) fn metrics(&self) -> ConnectionMetrics {
+        metrics_of(&self.lent, [&*self.channel])
     }
 
     /// How often the connection was lost.
     pub(crate) fn reconnects(&self) -> u64 {
-        self.connection.reconnects()
+        self.lent.connection().reconnects()
     }
 }
 

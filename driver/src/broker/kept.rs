@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
-    Channel, ChannelOptions, ExchangeDeclare, Properties, QueueBind, QueueDeclare, RefusalSink,
+    ChannelOptions, ExchangeDeclare, Properties, QueueBind, QueueDeclare, RefusalSink,
 };
 use tokio::sync::OnceCell;
 
+use super::factory::LentChannel;
 use super::publisher::{NOT_FOUND, Publishing, Road, Treatment};
 use super::{declare, failed};
 use crate::error::Error;
@@ -35,9 +36,9 @@ const KEEPING_KEY: &str = "leveret.keep";
 #[derive(Default)]
 pub(super) struct Kept {
     /// What is published to them goes here.
-    channel: OnceCell<Channel>,
+    channel: OnceCell<LentChannel>,
     /// Looks for them: not finding one ends the channel, and it begins again.
-    looking: tokio::sync::Mutex<Option<Channel>>,
+    looking: tokio::sync::Mutex<Option<LentChannel>>,
     known: Mutex<HashMap<String, Known>>,
     /// What is bound to them.
     queue: OnceCell<String>,
@@ -57,7 +58,7 @@ impl Kept {
     }
 
     /// The channel that what is published to them goes through.
-    pub(super) fn channel(&self) -> Option<&Channel> {
+    pub(super) fn channel(&self) -> Option<&LentChannel> {
         self.channel.get()
     }
 }

@@ -119,7 +119,7 @@ impl Notifier {
             timeout: None,
             serializer: None,
         };
-        NotifierBuilder { transport: transport.clone(), options }
+        NotifierBuilder { transport: transport.for_sender(), options }
     }
 
     /// The same notifier for another publisher, as oslo's `prepare`.

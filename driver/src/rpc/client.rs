@@ -84,7 +84,7 @@ impl RpcClient {
             version_cap: None,
             at_least_once: false,
         };
-        let transport = transport.clone();
+        let transport = transport.for_sender();
         Self { transport, options: Arc::new(options), roads: Arc::default() }
     }
 

@@ -1,5 +1,5 @@
-//! Sends replies, on a connection of their own: to the caller's queue through the default exchange,
-//! or, to callers of the `pika` dialect, through the exchange of replies.
+//! Sends replies, on channels of their own: to the caller's queue through the default exchange, or,
+//! to callers of the `pika` dialect, through the exchange of replies.
 //!
 //! A reply queue may be missing for a moment (its client reconnects), or take nothing (its node
 //! dies, it is full), so a returned or refused reply is sent again every quarter of a second, for a
@@ -109,7 +109,8 @@ impl PikaHead {
 
 /// The sender of replies of one transport.
 pub(crate) struct Answering {
-    publishing: Arc<Publishing>,
+    /// One or several connections, on which reply queues take turns.
+    publishing: Vec<Arc<Publishing>>,
     ids: Arc<IdSource>,
     timer: Arc<Timer>,
     persistence: Persistence,
@@ -125,9 +126,9 @@ pub(crate) struct Answering {
 }
 
 impl Answering {
-    /// Replies of the `pika` dialect go through `exchange`.
+    /// On one connection at least. Replies of the `pika` dialect go through `exchange`.
     pub(crate) fn new(
-        publishing: Arc<Publishing>,
+        publishing: Vec<Arc<Publishing>>,
         ids: Arc<IdSource>,
         timer: Arc<Timer>,
         persistence: Persistence,
@@ -160,13 +161,17 @@ impl Answering {
     }
 
     /// What replies are published on.
-    pub(crate) fn publishing(&self) -> &Publishing {
+    pub(crate) fn publishing(&self) -> &[Arc<Publishing>] {
         &self.publishing
     }
 
-    /// Ends the connection.
+    /// Ends the connections that are nobody else's.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        self.publishing.close().await
+        let mut outcome = Ok(());
+        for publishing in &self.publishing {
+            outcome = outcome.and(publishing.close().await);
+        }
+        outcome
     }
 
     /// Sends what a method came to: what `answered` renders, or a failure. Waits while the outbox
@@ -201,17 +206,23 @@ impl Answering {
         let timeout = left.unwrap_or(self.persistence.missing_timeout);
         let message_id = self.ids.unique_id();
         let properties = pika::reply_properties(serialization, &call.msg_id, message_id, left);
+        let publishing = self.pika_publishing();
         let send = async {
-            self.publishing.keep(&self.exchange).await?;
+            publishing.keep(&self.exchange).await?;
             let names = (self.exchange.name.as_str(), &*call.queue);
             let refusals = Some(Arc::clone(&self.refusals));
-            let road = self.publishing.kept_road(names, &properties, SURELY, refusals).await?;
+            let road = publishing.kept_road(names, &properties, SURELY, refusals).await?;
             let cookie = self.cookie(timer::now() + self.patience(timeout));
             road.publish_unwatched(timeout, body, cookie).await
         };
         if let Err(error) = send.await {
             self.drop_one(&call.queue, &error.to_string());
         }
+    }
+
+    /// What replies of the `pika` dialect are published on: they need their exchange there.
+    fn pika_publishing(&self) -> &Publishing {
+        &self.publishing[0]
     }
 
     /// How long a reply of the `pika` dialect is tried whose caller waits for as long as `left`.
@@ -298,7 +309,7 @@ impl Answering {
     fn send_again(&self, back: &Back, deadline: Instant) -> Option<Result<(), Error>> {
         let unique_id = self.ids.unique_id();
         let body = Body::render(|body| {
-            let packed = self.publishing.packing().map(|packing| packing.header.1);
+            let packed = self.publishing[0].packing().map(|packing| packing.header.1);
             body.extend_from_slice(&kombu::unpack(packed, back.body.contiguous())?);
             kombu::renew_unique_id(body, unique_id);
             Ok::<_, DecodeError>(())
@@ -324,7 +335,8 @@ impl Answering {
             pika::reply_properties_of(kind, &head.correlation_id, message_id, expiration);
         let names = (self.exchange.name.as_str(), &*back.queue);
         let refusals = Some(Arc::clone(&self.refusals));
-        let road = self.publishing.kept_road_at_once(names, &properties, SURELY, refusals)?;
+        let road =
+            self.pika_publishing().kept_road_at_once(names, &properties, SURELY, refusals)?;
         Some(road.try_publish_unwatched(left, &body.ok()?, self.cookie(deadline)))
     }
 
@@ -364,7 +376,8 @@ impl Answering {
         }
         let treatment = Treatment { mandatory: self.persistence.mandatory, retain: true };
         let (properties, refusals) = (kombu::properties(None), Some(Arc::clone(&self.refusals)));
-        let road = self.publishing.default_road(queue, &properties, treatment, refusals).ok()?;
+        let publishing = &self.publishing[roads.len() % self.publishing.len()];
+        let road = publishing.default_road(queue, &properties, treatment, refusals).ok()?;
         let road = Arc::new(road);
         roads.insert(queue.into(), Arc::clone(&road));
         Some(road)
