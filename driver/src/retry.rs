@@ -3,8 +3,8 @@
 //! Without a bound the engine sends it again by itself. With one it is published unretained, and
 //! whoever waits for it publishes the same body again; servers drop the repeat by its id. Only an
 //! interrupted publication is repeated: what the broker refused or returned would be again, unless
-//! the dialect has it that a receiver is waited for. A refusal that ended the whole channel may have been meant for a neighbour there, so one such is
-//! forgiven.
+//! the dialect has it that a receiver is waited for. A refusal that ended the whole channel may
+//! have been meant for a neighbour there, so one such is forgiven.
 
 use std::time::Duration;
 

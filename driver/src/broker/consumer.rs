@@ -9,17 +9,21 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 
 use leveret_engine::{
-    ChannelOptions, Consume, ConsumerHandle, DeliverySink, QueueBind, QueueDeclare,
+    Channel, ChannelOptions, Consume, ConsumerHandle, DeliverySink, QueueBind, QueueDeclare,
 };
 use tokio::sync::OnceCell;
 
 use super::factory::{Connections, Lent, LentChannel, Purpose};
+use super::publisher::NOT_FOUND;
 use super::stream::StreamSink;
 use super::{declare, failed, health_of, metrics_of};
 use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
 use crate::observe::metrics::ConnectionMetrics;
 use crate::target::entity::{Exchange, Subscription};
+
+/// How often a queue may be removed between its declaration and its consumption.
+const CONSUME_ATTEMPTS: usize = 4;
 
 /// A channel exception: the queue is used, or not empty.
 const PRECONDITION_FAILED: u16 = 406;
@@ -55,7 +59,7 @@ impl Listening {
         purpose: Purpose,
         prefetch: u16,
         subscriptions: &[Subscription],
-        mut sink: impl FnMut() -> Box<dyn DeliverySink>,
+        sink: impl Fn(&Subscription) -> Box<dyn DeliverySink>,
     ) -> Result<Self, Error> {
         let is_exclusive = |one: &Subscription| one.queue.exclusive;
         let may_share = purpose == Purpose::Replies || !subscriptions.iter().any(is_exclusive);
@@ -79,11 +83,11 @@ impl Listening {
             consume.consumer_tag = tags.next();
             consume.no_ack = subscription.queue.no_ack;
             consume.arguments = declare::table(&subscription.queue.consuming);
-            let sink = match subscription.queue.is_stream() {
-                true => Box::new(StreamSink::new(sink())),
-                false => sink(),
+            let sink = || match subscription.queue.is_stream() {
+                true => Box::new(StreamSink::new(sink(subscription))),
+                false => sink(subscription),
             };
-            consumers.push(channel.consume_with(consume, sink).await.map_err(failed)?);
+            consumers.push(consumed_from(&channel, subscription, consume, sink).await?);
         }
         Ok(Self { lent, channel, removing: OnceCell::new(), consumers })
     }
@@ -188,6 +192,25 @@ impl Listening {
     pub(crate) fn reconnects(&self) -> u64 {
         self.lent.connection().reconnects()
     }
+}
+
+/// Consumes from a queue that was declared; again, if whoever consumed from it before has removed
+/// it in between, as servers do that stop.
+async fn consumed_from(
+    channel: &Channel,
+    subscription: &Subscription,
+    consume: Consume,
+    sink: impl Fn() -> Box<dyn DeliverySink>,
+) -> Result<ConsumerHandle, Error> {
+    for _ in 1..CONSUME_ATTEMPTS {
+        match channel.consume_with(consume.clone(), sink()).await {
+            Err(error) if error.reply_code() == Some(NOT_FOUND) => {
+                declare::subscription(channel, subscription).await?;
+            }
+            settled => return settled.map_err(failed),
+        }
+    }
+    channel.consume_with(consume, sink()).await.map_err(failed)
 }
 
 /// Awaits all of them, each from the beginning: a broker that does not answer costs one deadline.

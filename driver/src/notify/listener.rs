@@ -294,7 +294,9 @@ impl NotificationListenerBuilder {
         if let Some(batching) = batching {
             intake.gather(batching);
         }
-        let sink = || -> Box<dyn DeliverySink> { Box::new(NotificationSink::new(&intake)) };
+        let sink = |_: &Subscription| -> Box<dyn DeliverySink> {
+            Box::new(NotificationSink::new(&intake))
+        };
         let (connections, purpose) = (transport.connections(), Purpose::Listener);
         let listening = Listening::open(connections, purpose, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &targets[0]))?;

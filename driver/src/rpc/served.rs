@@ -46,6 +46,13 @@ impl Served {
         Ok(served)
     }
 
+    /// What is known of requests that come through one of its queues.
+    pub(super) fn source_of(&self, subscription: &Subscription) -> Source {
+        let name = &subscription.queue.name;
+        let found = self.queues.iter().find(|(known, _)| known.queue.name == *name);
+        found.map(|(_, source)| *source).expect("only its own queues are asked for")
+    }
+
     async fn add_kombu(&mut self, transport: &Transport, target: &Target) -> Result<(), Error> {
         let all = transport.topology().server(target, &transport.fanout_id().await?)?;
         let local_id = transport.ids().unique_id();

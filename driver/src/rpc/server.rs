@@ -318,10 +318,8 @@ impl RpcServerBuilder {
         let unacknowledged = served.queues.len() * usize::from(prefetch);
         let serving =
             Serving::new(dispatcher, serializer, answering, &transport, executor, unacknowledged);
-        let mut sources = served.queues.iter().map(|(_, source)| *source);
-        let sink = || -> Box<dyn DeliverySink> {
-            let source = sources.next().expect("a sink is made for each queue");
-            Box::new(RequestSink::new(&serving, source))
+        let sink = |subscription: &Subscription| -> Box<dyn DeliverySink> {
+            Box::new(RequestSink::new(&serving, served.source_of(subscription)))
         };
         let subscriptions: Vec<_> = served.queues.iter().map(|(one, _)| one.clone()).collect();
         let (connections, purpose) = (transport.connections(), Purpose::Server);
