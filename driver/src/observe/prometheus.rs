@@ -14,8 +14,8 @@ impl TransportMetrics {
     /// The metrics in Prometheus' text format (0.0.4). Serve it under [`PROMETHEUS_CONTENT_TYPE`].
     ///
     /// Every name begins with `leveret_`; times are in seconds, sizes in bytes. What belongs to a
-    /// connection has the label `purpose` and, from the second for one
-    /// purpose on, `number`; what belongs to a shard its number, `shard`.
+    /// connection has the label `purpose` and, from the second for one purpose on, `number`; what
+    /// belongs to a shard its number, `shard`.
     ///
     /// ```
     /// # fn main() -> Result<(), leveret::Error> {
@@ -253,6 +253,8 @@ mod tests {
             resends: 5,
             blocked: Duration::from_millis(1500),
         };
+        let mut second = connection.clone();
+        second.health.number = 1;
         TransportMetrics {
             calls: CallMetrics { done: 4, latency: latencies.read(), ..CallMetrics::default() },
             casts: Default::default(),
@@ -265,7 +267,7 @@ mod tests {
             fallbacks: 0,
             replies_dropped: 0,
             reports_dropped: 0,
-            connections: vec![connection],
+            connections: vec![connection, second],
             shards: vec![ShardStats::default(); 2],
         }
     }
@@ -326,6 +328,7 @@ mod tests {
             "leveret_retries_total 8",
             r#"leveret_connection_info{purpose="publish",host="a\\b\"c\nd:5672"} 1"#,
             r#"leveret_connection_ready{purpose="publish"} 0"#,
+            r#"leveret_connection_ready{purpose="publish",number="1"} 0"#,
             r#"leveret_connection_reconnects_total{purpose="publish"} 2"#,
             r#"leveret_connection_blocked_seconds_total{purpose="publish"} 1.5"#,
             r#"leveret_shard_reads_total{shard="1"} 0"#,
