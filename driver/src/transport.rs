@@ -77,6 +77,9 @@ struct Shared {
     /// Where calls and casts are reported, if the options say so.
     collector: Option<Collector>,
     publishing: Lanes,
+    /// Buffered casts, where each purpose has a connection of its own: a flood of them would hold
+    /// up whoever waits for an answer.
+    casting: Option<Lanes>,
     /// Notifications leave on channels of their own, by default on a connection of their own, so
     /// that a flood of them holds up no call.
     notifying: Lanes,
@@ -112,7 +115,7 @@ pub struct TransportStats {
     pub replies_dropped: u64,
     /// Buffered casts that the broker returned or refused.
     pub casts_refused: u64,
-    /// Times the connection that requests leave on was lost, or all of them together.
+    /// Times the connections that requests leave on were lost, all of them together.
     pub reconnects: u64,
 }
 
@@ -150,6 +153,10 @@ impl Transport {
     pub async fn close(&self) -> Result<(), Error> {
         let shared = &self.shared;
         let published = shared.publishing.close().await;
+        let cast = match &shared.casting {
+            Some(casting) => casting.close().await,
+            None => Ok(()),
+        };
         let notified = shared.notifying.close().await;
         let answered = match shared.answering.get() {
             Some(answering) => answering.close().await,
@@ -163,7 +170,7 @@ impl Transport {
         if shared.owns_engine {
             shared.engine.stop();
         }
-        published.and(notified).and(answered).and(replied).and(ended)
+        published.and(cast).and(notified).and(answered).and(replied).and(ended)
     }
 
     /// [`close`](Self::close) for a plain thread.
@@ -187,7 +194,8 @@ impl Transport {
     /// What it counts.
     pub fn stats(&self) -> TransportStats {
         let shared = &self.shared;
-        let publishing = || shared.publishing.opened().map(AsRef::as_ref);
+        let casting = || shared.casting.iter().flat_map(Lanes::opened);
+        let publishing = || shared.publishing.opened().chain(casting()).map(AsRef::as_ref);
         TransportStats {
             calls_outstanding: shared.book.outstanding(),
             replies_late: shared.book.late(),

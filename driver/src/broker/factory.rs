@@ -23,6 +23,8 @@ use crate::error::Error;
 pub(crate) enum Purpose {
     /// Requests.
     Publish,
+    /// Requests that nobody waits for.
+    Cast,
     Notify,
     /// Replies to calls of others.
     Answers,
@@ -75,6 +77,7 @@ impl Purpose {
     const fn name(self) -> &'static str {
         match self {
             Self::Publish => "publish",
+            Self::Cast => "casts",
             Self::Notify => "notify",
             Self::Answers => "answers",
             Self::Replies => "replies",
@@ -85,7 +88,7 @@ impl Purpose {
 
     /// It sends; the others consume.
     const fn publishes(self) -> bool {
-        matches!(self, Self::Publish | Self::Notify | Self::Answers)
+        matches!(self, Self::Publish | Self::Cast | Self::Notify | Self::Answers)
     }
 }
 

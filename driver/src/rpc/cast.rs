@@ -111,6 +111,10 @@ impl RpcClient {
     /// Sends a request that wants no answer; returns when it is in the outbox, from where it leaves
     /// with thousands of others. Waits only while the outbox is full, until the timeout at most.
     ///
+    /// They leave in their order, by default on a connection of their own: whoever waits for an
+    /// answer or a confirm does not stand behind a flood of them, and what is sent in another way
+    /// may overtake them.
+    ///
     /// What the broker refuses later is only counted, in
     /// [`TransportStats::casts_refused`](crate::TransportStats::casts_refused). Nobody waits who
     /// could publish it again, so [`Retry::Times`](crate::Retry::Times) is
@@ -152,7 +156,7 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<Option<Body>, Error> {
         let body = self.render(context, method, args, None)?;
-        let is_taken = match self.open_cast_way().and_then(Way::only) {
+        let is_taken = match self.open_buffered_way().and_then(Way::only) {
             Some(road) => road.publish_at_once(self.timeout(), &body, 0)?,
             None => false,
         };
@@ -161,7 +165,10 @@ impl RpcClient {
 
     async fn cast_later(&self, body: Body) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let way = self.cast_way(deadline).await?;
+        let way = match self.open_buffered_way() {
+            Some(way) => way,
+            None => self.buffered_way(deadline).await?,
+        };
         match way.only() {
             Some(road) => road.publish_unwatched(timer::until(deadline), &body, 0).await,
             None => Box::pin(self.send_either_way(way, &body, deadline)).await,

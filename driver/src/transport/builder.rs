@@ -9,7 +9,9 @@ use tokio::sync::{Mutex, OnceCell};
 use super::replies::ReplyBook;
 use super::{OwnBroker, Shared, Transport};
 use crate::broker::{self, Connections, Lanes, Purpose};
-use crate::config::{Config, DriverConfig, DriverName, Failover, LoginMethod, SendingDialect};
+use crate::config::{
+    Config, ConnectionFactory, DriverConfig, DriverName, Failover, LoginMethod, SendingDialect,
+};
 use crate::dialect::kombu::{self, Topology};
 use crate::dialect::pika;
 use crate::error::{Error, ErrorKind};
@@ -161,6 +163,7 @@ impl TransportBuilder {
         let connections = Connections::new(&engine, connection, factory);
         let lanes = |purpose| Lanes::new(&connections, purpose, packing, &timer);
         let (publishing, notifying) = (lanes(Purpose::Publish), lanes(Purpose::Notify));
+        let casting = (factory == ConnectionFactory::New).then(|| lanes(Purpose::Cast));
         publishing.lane(0).await?;
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
@@ -176,6 +179,7 @@ impl TransportBuilder {
             ids: Arc::clone(&ids),
             timer,
             publishing,
+            casting,
             notifying,
             replies: Mutex::default(),
             reply_id: OnceCell::new(),

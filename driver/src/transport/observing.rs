@@ -5,7 +5,7 @@
 use leveret_engine::ConnectionState;
 
 use super::Transport;
-use crate::broker::{Listening, Publishing, health_of, metrics_of};
+use crate::broker::{Lanes, Listening, Publishing, health_of, metrics_of};
 use crate::observe::collector::Collector;
 use crate::observe::health::{ConnectionHealth, ReplyPath, TransportHealth};
 use crate::observe::metrics::{ConnectionMetrics, TransportMetrics};
@@ -70,7 +70,8 @@ impl Transport {
     fn publishing(&self) -> impl Iterator<Item = &Publishing> {
         let shared = &self.shared;
         let answering = shared.answering.get().into_iter().flat_map(|one| one.publishing());
-        let sending = shared.publishing.opened().chain(shared.notifying.opened());
+        let casting = shared.casting.iter().flat_map(Lanes::opened);
+        let sending = shared.publishing.opened().chain(casting).chain(shared.notifying.opened());
         sending.chain(answering).map(AsRef::as_ref)
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) treatment: Treatment,
     /// Refusals are told to the book in the way that fits calls that may be repeated.
     pub(crate) may_repeat: bool,
+    /// Nobody waits for what becomes of them.
+    pub(crate) is_buffered: bool,
 }
 
 impl Transport {
@@ -35,14 +37,14 @@ impl Transport {
         let route = self.shared.topology.request(asked.target)?;
         let properties = asked.form.request_properties(asked.call);
         let refusals = self.refusals(asked);
-        let publishing = self.own_lane().await?;
+        let publishing = self.lane_of(asked).await?;
         publishing.road(&route, &properties, asked.treatment, refusals).await
     }
 
     /// The road to a target under its `pika` name, its exchange declared unless it is there.
     pub(crate) async fn pika_road(&self, asked: &Asked<'_>) -> Result<Road, Error> {
         let (route, exchange) = self.pika_route(asked)?;
-        self.own_lane().await?.keep(&exchange).await?;
+        self.lane_of(asked).await?.keep(&exchange).await?;
         self.kept_road(asked, &route, &exchange).await
     }
 
@@ -72,10 +74,18 @@ impl Transport {
         let names = (exchange.name.as_str(), route.routing_key.as_str());
         let treatment = Treatment { mandatory: !asked.target.is_fanout(), ..asked.treatment };
         let refusals = self.refusals(asked);
-        self.own_lane().await?.kept_road(names, &properties, treatment, refusals).await
+        self.lane_of(asked).await?.kept_road(names, &properties, treatment, refusals).await
     }
 
-    /// What this sender publishes requests on.
+    /// What these requests are published on.
+    async fn lane_of(&self, asked: &Asked<'_>) -> Result<&Arc<Publishing>, Error> {
+        match &self.shared.casting {
+            Some(casting) if asked.is_buffered => casting.lane(self.lane).await,
+            _ => self.own_lane().await,
+        }
+    }
+
+    /// What this sender publishes other requests on.
     async fn own_lane(&self) -> Result<&Arc<Publishing>, Error> {
         self.shared.publishing.lane(self.lane).await
     }
