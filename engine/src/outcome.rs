@@ -34,6 +34,18 @@ impl Outcome {
 }
 
 /// A publication the broker refused (`basic.nack`), as it was published.
+///
+/// ```
+/// use leveret_engine::{Confirm, Outcome, PublishError, Publisher};
+/// use std::time::Duration;
+///
+/// /// Publishes again what the broker refused.
+/// fn again(retained: &Publisher, outcome: &Outcome) -> Result<Option<Confirm>, PublishError> {
+///     let Outcome::Nacked(Some(nacked)) = outcome else { return Ok(None) };
+///     let body = nacked.body().contiguous();
+///     retained.try_publish(&*body, Duration::from_secs(5)).map(Some)
+/// }
+/// ```
 pub struct Nacked {
     pub(crate) exchange: String,
     pub(crate) routing_key: String,
