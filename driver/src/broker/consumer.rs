@@ -194,6 +194,13 @@ impl Listening {
     }
 }
 
+/// One that is dropped without a word takes nothing more, whoever its sinks are held by.
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.channel.close_unwatched();
+    }
+}
+
 /// Consumes from a queue that was declared; again, if whoever consumed from it before has removed
 /// it in between, as servers do that stop.
 async fn consumed_from(
