@@ -11,6 +11,7 @@ mod bad_input;
 mod bad_peer;
 mod conflicts;
 mod deadlines;
+mod dialects;
 mod functional;
 mod life;
 mod notify;
