@@ -22,6 +22,7 @@ mod old_python;
 mod options;
 mod oslo_metrics;
 mod panics;
+mod pika_bad_input;
 mod pika_client;
 mod pika_notify;
 mod pika_server;
