@@ -358,14 +358,15 @@ impl Transport {
         treatment: Treatment,
         form: &Form,
     ) -> Result<Road, Error> {
-        let is_pika = matches!(form, Form::Pika(_));
-        let stored = match is_pika {
-            true => self.shared.pika.notifications(target, priority)?,
-            false => self.shared.topology.notifications(target, priority)?,
+        let stored = match form {
+            Form::Pika(_) => self.shared.pika.notifications(target, priority)?,
+            Form::Kombu | Form::Polyglot => self.shared.topology.notifications(target, priority)?,
         };
         let open = || async {
             let config = self.connection_config("notify");
-            let packing = self.shared.config.compression.filter(|_| !is_pika).map(kombu::packing);
+            // The `pika` driver knows no compression, and both read what is of both.
+            let is_packed = matches!(form, Form::Kombu);
+            let packing = self.shared.config.compression.filter(|_| is_packed).map(kombu::packing);
             Publishing::open(&self.shared.engine, config, packing, self.timer()).await
         };
         let publishing = self.shared.notifying.get_or_try_init(open).await?;
