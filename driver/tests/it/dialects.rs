@@ -1,32 +1,28 @@
 //! Both dialects at once: peers of today's Python driver and of its former one, servers of ours
 //! that understand both, clients that find out.
 
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use leveret::{
-    Context, DriverConfig, Endpoint, ErrorKind, Failure, RpcClient, RpcServer, Target, Transport,
-};
+use leveret::{Context, ErrorKind, Retry, RpcClient, Transport};
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
-use crate::old_python::{ask, old_client, old_server, pika};
-use crate::world::{Notes, builder, client, connect, echo, endpoint, eventually, run, server};
+use crate::old_python::{ask, old_client, old_server};
+use crate::world::{Notes, client, connect, echo, eventually, run, server};
 
-fn new_client(url: &str) -> Peer {
+pub(crate) fn new_client(url: &str) -> Peer {
     Peer::spawn("rpc_client.py", &["--url", url])
 }
 
-fn new_server(url: &str, topic: &str, server: &str) -> Peer {
+pub(crate) fn new_server(url: &str, topic: &str, server: &str) -> Peer {
     Peer::spawn("rpc_server.py", &["--url", url, "--topic", topic, "--server", server])
 }
 
-async fn dual(url: &str) -> Transport {
+pub(crate) async fn dual(url: &str) -> Transport {
     connect(&format!("dual+{url}")).await
 }
 
-async fn who(client: &RpcClient) -> String {
+pub(crate) async fn who(client: &RpcClient) -> String {
     let who: Value = client.call((), "whoami", &()).await.unwrap();
     who.get("server").unwrap_or(&who).as_str().unwrap().to_owned()
 }
@@ -177,7 +173,8 @@ async fn everything(client: &RpcClient, servers: [&str; 2]) {
     }
     assert!(servers.contains(&who(client).await.as_str()));
     let context = Context::new().with("user", "álice").with("n", json!({"a": [1, null]}));
-    let seen: Value = client.call(&context, "ctxt", &()).await.unwrap();
+    let once = client.prepare().with_retry(Retry::Never);
+    let seen: Value = once.call(&context, "ctxt", &()).await.unwrap();
     assert_eq!((&seen["user"], &seen["n"]), (&json!("álice"), &json!({"a": [1, null]})));
     let boom = client.call::<()>((), "boom", &()).await.unwrap_err();
     let boom = boom.remote().unwrap().clone();
@@ -245,165 +242,5 @@ fn a_client_follows_its_servers_from_dialect_to_dialect() {
         assert_eq!(auto.stats().reconnects, 0);
         assert_eq!(auto.metrics().calls.ended(), auto.metrics().calls.done);
         today.wait().await.unwrap();
-    });
-}
-
-/// Starts a server of ours at an exchange of its own.
-async fn server_at(transport: &Transport, exchange: &str) -> Result<RpcServer, leveret::Error> {
-    let target = Target::new("t").with_server("s").with_exchange(exchange);
-    let builder = RpcServer::builder(transport, target);
-    builder.endpoint(endpoint("s", &Notes::default())).start().await
-}
-
-#[test]
-fn both_dialects_share_an_exchange_that_a_target_names() {
-    let url = Broker::shared().vhost("named-exchange");
-    run(async {
-        let transport = dual(&url).await;
-        let server = server_at(&transport, "nova").await.unwrap();
-        let client = client(&transport, "t").with_exchange("nova");
-        assert_eq!(echo(&client, json!("ours")).await, "ours");
-        let peers = url.clone();
-        tokio::task::spawn_blocking(move || {
-            for mut python in [new_client(&peers), old_client(&peers, "")] {
-                for retry in [json!(null), json!(0)] {
-                    let more = json!({"exchange": "nova", "args": {"arg": "é"}, "retry": retry});
-                    let answer = ask(&mut python, "call", ("t", "echo"), more);
-                    assert_eq!(answer["result"], "é", "{answer}");
-                }
-                python.stop();
-            }
-        })
-        .await
-        .unwrap();
-        let served = transport.metrics().served;
-        assert_eq!((served.of_both, served.of_kombu, served.of_pika), (1, 2, 2));
-        server.wait().await.unwrap();
-        transport.close().await.unwrap();
-    });
-}
-
-/// Where the former driver was first, its exchange routes by equal keys alone.
-#[test]
-fn an_exchange_of_the_former_driver_is_refused_by_name() {
-    let url = Broker::shared().vhost("direct-exchange");
-    let pika_url = pika(&url);
-    let arguments = ["--url", &pika_url, "--topic", "t", "--server", "p"];
-    let more = ["--target-exchange", "nova"];
-    let peer = Peer::spawn_pika("rpc_server.py", &[&arguments[..], &more].concat());
-    run(async {
-        let transport = dual(&url).await;
-        let error = server_at(&transport, "nova").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ServerListenError, "{error}");
-        assert!(error.to_string().contains("`type` differs"), "{error}");
-        let client = client(&transport, "t").with_exchange("nova");
-        let error = client.call::<Value>((), "echo", &()).await.unwrap_err();
-        assert!(error.to_string().contains("`type` differs"), "{error}");
-        // Whoever speaks the former dialect alone gets along with it.
-        let pika = connect(&format!("pika+{url}")).await;
-        let client = crate::world::client(&pika, "t").with_exchange("nova");
-        assert_eq!(echo(&client, json!("é")).await, "é");
-        let server = server_at(&pika, "nova").await.unwrap();
-        server.wait().await.unwrap();
-        pika.close().await.unwrap();
-        transport.close().await.unwrap();
-    });
-    peer.stop();
-}
-
-#[test]
-fn answers_come_through_the_exchange_of_another_control_exchange() {
-    let url = Broker::shared().vhost("reply-exchange");
-    let pika_url = pika(&url);
-    let arguments = ["--url", &pika_url, "--topic", "t", "--server", "p", "--exchange", "nova"];
-    let more = ["--target-exchange", "nova"];
-    let peer = Peer::spawn_pika("rpc_server.py", &[&arguments[..], &more].concat());
-    run(async {
-        let transport = connect(&format!("pika+{url}")).await;
-        // The transport's own is `openstack`, and the first call opens its reply queue for that.
-        let own = server(&transport, "here", "own", &Notes::default()).await;
-        assert_eq!(who(&client(&transport, "here")).await, "own");
-        let client = client(&transport, "t").with_exchange("nova");
-        assert_eq!(who(&client).await, "p");
-        own.wait().await.unwrap();
-        transport.close().await.unwrap();
-    });
-    peer.stop();
-}
-
-/// A server whose one thread is held, with what it notes.
-async fn held(url: &str, notes: &Notes) -> (RpcServer, std::sync::mpsc::Sender<()>) {
-    let config = DriverConfig::default().with_executor_threads(1);
-    let transport = builder(url, config).connect().await.unwrap();
-    let ((begin, begun), (release, released)) = (channel(), channel::<()>());
-    let released = Mutex::new(released);
-    let hold = Endpoint::new().method("hold", move |_: Context, (): ()| {
-        begin.send(()).unwrap();
-        let _ = released.lock().unwrap().recv();
-        Ok::<_, Failure>(())
-    });
-    let target = Target::new("t").with_server("s");
-    let builder = RpcServer::builder(&transport, target).endpoint(hold);
-    let server = builder.endpoint(endpoint("s", notes)).start().await.unwrap();
-    client(&transport, "t").cast((), "hold", &()).await.unwrap();
-    tokio::task::block_in_place(|| begun.recv().unwrap());
-    (server, release)
-}
-
-fn pika_queues(url: &str) -> Vec<String> {
-    let queues = Broker::shared().queues_of(url).into_iter().map(|queue| queue.name);
-    queues.filter(|name| name.starts_with("with_ack.") || name.starts_with("no_ack.")).collect()
-}
-
-#[test]
-fn the_last_server_takes_its_queues_along_and_serves_what_was_in_them() {
-    for dialect in ["pika", "dual"] {
-        let url = Broker::shared().vhost("last-server");
-        run(async {
-            let notes = Notes::default();
-            let (server, release) = held(&format!("{dialect}+{url}"), &notes).await;
-            assert_eq!(pika_queues(&url).len(), 6);
-            let peer = url.clone();
-            tokio::task::spawn_blocking(move || {
-                let mut python = old_client(&peer, "");
-                for server in [json!({}), json!({"server": "s"})] {
-                    let mut many = json!({"args": {"arg": 1}, "count": 700, "threads": 5});
-                    many.as_object_mut().unwrap().extend(server.as_object().unwrap().clone());
-                    let answer = ask(&mut python, "cast", ("t", "note"), many);
-                    assert_eq!(answer["done"], 700, "{answer}");
-                }
-                python.stop();
-            })
-            .await
-            .unwrap();
-            let (ended, ()) = tokio::join!(server.wait(), async { release.send(()).unwrap() });
-            ended.unwrap();
-            assert_eq!(notes.all().len(), 1400);
-            assert_eq!(pika_queues(&url), [""; 0]);
-        });
-    }
-}
-
-#[test]
-fn a_server_leaves_the_queues_that_another_one_needs() {
-    let url = Broker::shared().vhost("not-last");
-    run(async {
-        let transport = dual(&url).await;
-        let first = server(&transport, "t", "s1", &Notes::default()).await;
-        let second = server(&transport, "t", "s2", &Notes::default()).await;
-        assert_eq!(pika_queues(&url).len(), 10);
-        first.wait().await.unwrap();
-        let left = pika_queues(&url);
-        assert_eq!(left.len(), 6, "{left:?}");
-        for name in ["no_ack.t", "with_ack.t", "no_ack.t.s2", "with_ack.t.s2"] {
-            assert!(left.iter().any(|queue| queue == name), "{name} among {left:?}");
-        }
-        let client = client(&transport, "t");
-        assert_eq!(who(&client).await, "s2");
-        // What names the one that is gone finds its queue of today's dialect, as in oslo.
-        let gone = client.prepare().with_server("s1").with_timeout(Duration::from_millis(300));
-        assert!(gone.call::<()>((), "none", &()).await.unwrap_err().is_timeout());
-        second.wait().await.unwrap();
-        assert_eq!(pika_queues(&url), [""; 0]);
     });
 }

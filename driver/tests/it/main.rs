@@ -12,6 +12,7 @@ mod bad_peer;
 mod conflicts;
 mod deadlines;
 mod dialects;
+mod dialects_edges;
 mod functional;
 mod life;
 mod notify;
