@@ -26,6 +26,10 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
 pub(crate) struct Notes(Arc<Mutex<Vec<Value>>>);
 
 impl Notes {
+    pub(crate) fn add(&self, note: Value) {
+        self.0.lock().unwrap().push(note);
+    }
+
     pub(crate) fn all(&self) -> Vec<Value> {
         self.0.lock().unwrap().clone()
     }
@@ -73,7 +77,7 @@ pub(crate) fn endpoint(server: &'static str, notes: &Notes) -> Endpoint {
         })
         .method("size", |_, Arg { arg }| Ok::<_, Failure>(arg.as_str().map(str::len)))
         .method("note", move |_, Arg { arg }| {
-            notes.0.lock().unwrap().push(arg);
+            notes.add(arg);
             Ok::<_, Failure>(())
         })
         .method("boom", |_, (): ()| -> Result<(), Failure> {
