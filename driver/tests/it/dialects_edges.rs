@@ -6,14 +6,14 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use leveret::{
-    Context, DriverConfig, Endpoint, Error, ErrorKind, Failure, Notifier, RpcServer, Serialization,
-    Target, Transport,
+    Context, DriverConfig, Endpoint, Error, ErrorKind, Failure, RpcServer, Serialization, Target,
+    Transport,
 };
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
 use crate::dialects::{dual, new_client, new_server, who};
-use crate::old_python::{ask, heard, old_client, pika};
+use crate::old_python::{ask, old_client, pika};
 use crate::world::{Notes, builder, client, connect, echo, endpoint, eventually, run, server};
 
 /// Starts a server of ours at an exchange of its own.
@@ -44,8 +44,15 @@ fn both_dialects_share_an_exchange_that_a_target_names() {
         })
         .await
         .unwrap();
+        // Clients of the former dialect take the exchange as it is, servers of it do not.
+        let former = connect(&format!("pika+{url}")).await;
+        let client = crate::world::client(&former, "t").with_exchange("nova");
+        assert_eq!(echo(&client, json!("ours")).await, "ours");
+        let error = server_at(&former, "nova").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ServerListenError, "{error}");
+        assert!(error.to_string().contains("`type` differs"), "{error}");
         let served = transport.metrics().served;
-        assert_eq!((served.of_both, served.of_kombu, served.of_pika), (1, 2, 2));
+        assert_eq!((served.of_both, served.of_kombu, served.of_pika), (1, 2, 3));
         server.wait().await.unwrap();
         transport.close().await.unwrap();
     });
@@ -260,15 +267,12 @@ fn a_fanout_through_a_stream_and_queues_is_executed_once() {
 #[test]
 fn compression_is_of_todays_dialect_alone() {
     let url = Broker::shared().vhost("dual-gzip");
-    let listen = ["--url", &pika(&url), "--topic", "n"];
-    let mut listener = Peer::spawn_pika("listener.py", &listen);
-    let today = new_server(&url, "new", "k");
     run(async {
-        let transport = dual(&format!("{url}?kombu_compression=gzip")).await;
+        let packing = format!("{url}?kombu_compression=gzip&dialect_serving=both");
+        let transport = connect(&packing).await;
         let server = server(&transport, "t", "s", &Notes::default()).await;
         let large = json!("é".repeat(10_000));
         assert_eq!(echo(&client(&transport, "t"), large.clone()).await, large);
-        assert_eq!(echo(&client(&transport, "new"), large.clone()).await, large);
         let (peers, sent) = (url.clone(), large.clone());
         tokio::task::spawn_blocking(move || {
             for mut python in [new_client(&peers), old_client(&peers, "")] {
@@ -280,36 +284,28 @@ fn compression_is_of_todays_dialect_alone() {
         })
         .await
         .unwrap();
-        let notifier = Notifier::builder(&transport).topic("n").build();
-        notifier.info((), "ev", &large).await.unwrap();
-        let heard = tokio::task::block_in_place(|| heard(&mut listener, 1));
-        assert_eq!(heard[0]["payload"], large);
         server.wait().await.unwrap();
         transport.close().await.unwrap();
+        // What both read cannot be compressed, and is not in silence either.
+        let url = format!("{url}?kombu_compression=gzip&dialect_sending=auto");
+        let error = Transport::connect(&url).await.unwrap_err();
+        assert!(error.to_string().contains("kombu_compression"), "{error}");
     });
-    today.stop();
-    listener.stop();
 }
 
 /// Today's servers read JSON alone.
 #[test]
 fn what_both_are_to_read_is_never_msgpack() {
     let url = Broker::shared().vhost("dual-msgpack");
-    let today = new_server(&url, "t", "k");
     run(async {
-        let mut config = DriverConfig::default();
-        config.pika.serialization = Serialization::MsgPack;
-        let transport = builder(&format!("dual+{url}"), config).connect().await.unwrap();
-        let client = client(&transport, "t");
-        assert_eq!(
-            echo(&client, json!("the option is of the other dialect")).await,
-            "the option is of the other dialect"
-        );
-        let packing = client.with_serialization(Serialization::MsgPack);
+        let transport = dual(&url).await;
+        let packing = client(&transport, "t").with_serialization(Serialization::MsgPack);
         let error = packing.call::<Value>((), "echo", &()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        let url = format!("{url}?default_serializer_type=msgpack&dialect_sending=auto");
+        let error = Transport::connect(&url).await.unwrap_err();
+        assert!(error.to_string().contains("default_serializer_type"), "{error}");
     });
-    today.stop();
 }
 
 /// What the former driver finds there it uses; it would declare something else.
