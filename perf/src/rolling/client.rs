@@ -65,7 +65,8 @@ impl Member {
         let sender = Arc::new(sender);
         let has_worked = Arc::<AtomicBool>::default();
         let (stop, stopped) = oneshot::channel();
-        let load = load(Arc::clone(world), Arc::clone(&sender), Arc::clone(&has_worked), stopped);
+        let own = (kind, Arc::clone(&sender));
+        let load = load(Arc::clone(world), own, Arc::clone(&has_worked), stopped);
         Ok(Self { sender, has_worked, stop, load: tokio::spawn(load) })
     }
 
@@ -106,7 +107,7 @@ impl Member {
 /// Sends until told to stop, and waits for what was sent.
 async fn load(
     world: Arc<World>,
-    sender: Arc<Sender>,
+    (kind, sender): (ClientKind, Arc<Sender>),
     has_worked: Arc<AtomicBool>,
     mut stopped: oneshot::Receiver<()>,
 ) {
@@ -122,7 +123,7 @@ async fn load(
         let (world, sender) = (Arc::clone(&world), Arc::clone(&sender));
         let has_worked = Arc::clone(&has_worked);
         under_way.spawn(async move {
-            if send(&world, &sender, what).await && what.is_call() {
+            if send(&world, (kind, &sender), what).await && what.is_call() {
                 has_worked.store(true, Ordering::Relaxed);
             }
         });
@@ -132,13 +133,13 @@ async fn load(
 }
 
 /// Sends one request; whether that went well.
-async fn send(world: &World, sender: &Sender, what: What) -> bool {
+async fn send(world: &World, (kind, sender): (ClientKind, &Sender), what: What) -> bool {
     let called = match what {
         What::NamedCall => world.names.call(),
         _ => None,
     };
     let what = if what == What::NamedCall && called.is_none() { What::Call } else { what };
-    let id = world.ledger.begin(what);
+    let id = world.ledger.begin(what, kind);
     let result = sender.send(what, id, called.as_ref().map(|called| called.name())).await;
     let is_good = result.is_ok();
     world.ledger.end(id, result);

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use leveret::TransportMetrics;
 use serde::Serialize;
 
-use super::ledger::{Books, Request};
+use super::ledger::{Books, Ledger, Request};
 
 /// Longest latency told apart, an hour in microseconds.
 const LATENCY_MAX_US: u64 = 3_600_000_000;
@@ -40,6 +40,40 @@ pub(super) struct Counts {
     /// Of calls that were answered.
     pub(super) latency_us: Latency,
     pub(super) traffic: Traffic,
+}
+
+/// A request that was lost, for whoever is to find out why.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Lost {
+    pub(super) what: String,
+    /// What its sender was, and was told.
+    pub(super) sender: String,
+    pub(super) told: String,
+    /// Since the run began.
+    pub(super) sent_at_ms: u64,
+    /// Servers that did not execute it.
+    pub(super) missing: u64,
+}
+
+impl Lost {
+    /// The first of them.
+    pub(super) fn first(ledger: &Ledger, books: &Books, count: usize) -> Vec<Self> {
+        let is_lost = |request: &&Request| {
+            let is_answered = request.what.is_call() && request.is_good();
+            !is_answered && books.missing(request) > 0
+        };
+        let describe = |request: &Request| Self {
+            what: format!("{:?}", request.what),
+            sender: request.sender.to_string(),
+            told: match &request.end {
+                None => "nothing".to_owned(),
+                Some(end) => end.result.as_ref().map_or_else(|f| f.label.clone(), |()| "ok".into()),
+            },
+            sent_at_ms: ledger.sent_at_ms(request),
+            missing: books.missing(request),
+        };
+        books.requests.iter().filter(is_lost).take(count).map(describe).collect()
+    }
 }
 
 /// Quantiles of latencies in microseconds.
@@ -185,6 +219,7 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kinds::ClientKind;
     use super::super::ledger::{Fault, Ledger, What};
     use super::*;
 
@@ -193,7 +228,7 @@ mod tests {
         let ledger = Ledger::new();
         let server = ledger.add_server();
         ledger.server_started(server);
-        let begin = |what| ledger.begin(what);
+        let begin = |what| ledger.begin(what, ClientKind::Kombu);
         let [answered, lost, late, cast] =
             [What::Call, What::Call, What::NamedCall, What::Cast].map(begin);
         ledger.executed(answered, server);

@@ -57,6 +57,7 @@ impl Fleet {
                     self.world.names.restore(place);
                 }
                 let number = next.number;
+                self.note(format!("server {place} is {kind}, too"));
                 until_within(WORKS_WITHIN, || self.world.ledger.has_worked(number)).await;
                 self.dwell().await;
                 if !stops_first {
@@ -69,6 +70,7 @@ impl Fleet {
                     self.stop_client(place).await?;
                 }
                 let next = client::Member::start(&self.world, kind).await?;
+                self.note(format!("client {place} is {kind}, too"));
                 until_within(WORKS_WITHIN, || next.has_worked()).await;
                 self.dwell().await;
                 if !stops_first {
@@ -108,16 +110,24 @@ impl Fleet {
         Ok(is_settled)
     }
 
+    fn note(&self, event: String) {
+        self.world.ledger.note(event);
+    }
+
     async fn stop_server(&mut self, place: usize) -> Result<()> {
         if let Some(member) = self.servers[place].take() {
+            self.note(format!("the old server {place} stops"));
             self.gone += member.stop().await?;
+            self.note(format!("the old server {place} has stopped"));
         }
         Ok(())
     }
 
     async fn stop_client(&mut self, place: usize) -> Result<()> {
         if let Some(member) = self.clients[place].take() {
+            self.note(format!("the old client {place} stops"));
             self.gone += member.stop().await?;
+            self.note(format!("the old client {place} has stopped"));
         }
         Ok(())
     }

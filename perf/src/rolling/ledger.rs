@@ -10,7 +10,9 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use leveret::{Error, ErrorKind, Outcome};
+use serde::Serialize;
 
+use super::kinds::ClientKind;
 use crate::clock;
 
 /// A server that stops this soon after a fanout was sent was not there all the time: what is on its
@@ -74,10 +76,19 @@ pub(super) type ServerNumber = usize;
 pub(super) struct Request {
     pub(super) what: What,
     pub(super) phase: usize,
+    /// What its sender was.
+    pub(super) sender: ClientKind,
     begun: Instant,
     pub(super) end: Option<End>,
     /// In the order in which it was executed.
     pub(super) executed_by: Vec<ServerNumber>,
+}
+
+impl Request {
+    /// Its sender was told that all is well.
+    pub(super) fn is_good(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.result.is_ok())
+    }
 }
 
 /// What the sender was told, and when.
@@ -98,6 +109,7 @@ struct Server {
 /// All requests and servers of a run.
 pub(super) struct Ledger {
     first_id: u64,
+    start: Instant,
     books: Mutex<Books>,
 }
 
@@ -106,13 +118,23 @@ pub(super) struct Books {
     pub(super) requests: Vec<Request>,
     servers: Vec<Server>,
     phase: usize,
+    /// Who came and went, in order.
+    pub(super) events: Vec<Event>,
+}
+
+/// Something that happened to the fleet.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Event {
+    /// Since the run began.
+    pub(super) at_ms: u64,
+    pub(super) event: String,
 }
 
 impl Ledger {
     pub(super) fn new() -> Self {
         // Any JSON reader keeps numbers below 2^53.
         let first_id = u64::from(fastrand::u32(..)) << 20;
-        Self { first_id, books: Mutex::default() }
+        Self { first_id, start: clock::now(), books: Mutex::default() }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -125,11 +147,11 @@ impl Ledger {
     }
 
     /// A request is about to be sent; its id.
-    pub(super) fn begin(&self, what: What) -> u64 {
+    pub(super) fn begin(&self, what: What, sender: ClientKind) -> u64 {
         let begun = clock::now();
         let mut books = self.books();
         let (phase, executed_by) = (books.phase, Vec::new());
-        books.requests.push(Request { what, phase, begun, end: None, executed_by });
+        books.requests.push(Request { what, phase, sender, begun, end: None, executed_by });
         self.first_id + books.requests.len() as u64 - 1
     }
 
@@ -169,6 +191,21 @@ impl Ledger {
         }
     }
 
+    /// Something happens to the fleet.
+    pub(super) fn note(&self, event: String) {
+        let at_ms = self.since_start_ms(clock::now());
+        self.books().events.push(Event { at_ms, event });
+    }
+
+    /// When a request was sent, in milliseconds since the run began.
+    pub(super) fn sent_at_ms(&self, request: &Request) -> u64 {
+        self.since_start_ms(request.begun)
+    }
+
+    fn since_start_ms(&self, instant: Instant) -> u64 {
+        instant.saturating_duration_since(self.start).as_millis() as u64
+    }
+
     /// Whether a server has executed anything yet.
     pub(super) fn has_worked(&self, server: ServerNumber) -> bool {
         self.books().servers[server].executed > 0
@@ -177,10 +214,7 @@ impl Ledger {
     /// Whether everything that was accepted has been executed by all who should.
     pub(super) fn is_settled(&self) -> bool {
         let books = self.books();
-        books.requests.iter().all(|request| {
-            let is_accepted = request.end.as_ref().is_some_and(|end| end.result.is_ok());
-            !is_accepted || books.missing(request) == 0
-        })
+        books.requests.iter().all(|request| !request.is_good() || books.missing(request) == 0)
     }
 
     /// All of it, when the run is over.
@@ -236,7 +270,7 @@ mod tests {
     #[test]
     fn a_cast_is_to_be_executed_once() {
         let ledger = ledger(2);
-        let id = ledger.begin(What::Cast);
+        let id = ledger.begin(What::Cast, ClientKind::Auto);
         ledger.end(id, Ok(()));
         assert!(!ledger.is_settled());
         ledger.executed(id, 0);
@@ -249,7 +283,7 @@ mod tests {
     #[test]
     fn a_fanout_is_to_be_executed_once_by_all_who_were_there() {
         let ledger = ledger(2);
-        let id = ledger.begin(What::Fanout);
+        let id = ledger.begin(What::Fanout, ClientKind::Auto);
         let late = ledger.add_server();
         ledger.server_started(late);
         ledger.end(id, Ok(()));
@@ -268,7 +302,7 @@ mod tests {
     #[test]
     fn what_is_not_of_this_run_is_passed_over() {
         let ledger = ledger(1);
-        let id = ledger.begin(What::Call);
+        let id = ledger.begin(What::Call, ClientKind::Auto);
         ledger.executed(id + 1, 0);
         ledger.executed(id.wrapping_sub(1), 0);
         assert!(!ledger.has_worked(0));

@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use self::counts::{Counts, Traffic};
+use self::counts::{Counts, Lost, Traffic};
 use self::fleet::Fleet;
 use self::ledger::Ledger;
 use self::phases::{Phase, Size};
@@ -31,6 +31,9 @@ use self::report::{Outcome, PhaseCounts};
 use self::world::{Names, World};
 use crate::cli::{Cli, Replace, RollingUpdateArgs};
 use crate::peers;
+
+/// Lost requests that are told one by one; all of them are counted.
+const LOST_TOLD: usize = 20;
 
 /// Runs the update and reports; an error if something was lost.
 pub(crate) fn run(cli: &Cli, args: &RollingUpdateArgs) -> Result<()> {
@@ -142,7 +145,9 @@ fn outcome(
         notify: args.notify,
         settled,
         phases,
+        lost: Lost::first(ledger, &books, LOST_TOLD),
         total: Counts::of(&books, None, args.at_most_once, sum),
+        events: books.events,
     }
 }
 

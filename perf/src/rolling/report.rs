@@ -8,7 +8,8 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
-use super::counts::Counts;
+use super::counts::{Counts, Lost};
+use super::ledger::Event;
 
 /// An update that is over.
 #[derive(Debug, Serialize)]
@@ -28,6 +29,10 @@ pub(super) struct Outcome {
     pub(super) settled: bool,
     pub(super) phases: Vec<PhaseCounts>,
     pub(super) total: Counts,
+    /// The first requests that were lost.
+    pub(super) lost: Vec<Lost>,
+    /// Who came and went, in order.
+    pub(super) events: Vec<Event>,
 }
 
 /// What a phase came to.
@@ -104,6 +109,15 @@ impl Outcome {
         ];
         for (count, text) in remarks.into_iter().filter(|(count, _)| *count > 0) {
             println!("{count} {text}");
+        }
+        for Lost { what, sender, told, sent_at_ms, missing } in &self.lost {
+            let (sent, since) = (*sent_at_ms, |event: &&Event| event.at_ms <= *sent_at_ms);
+            let after = self.events.iter().rev().find(since);
+            let after = after.map_or("the start", |event| event.event.as_str());
+            println!(
+                "lost by {missing}: a {what} of a {sender} client, sent at {sent} ms, after \"\
+                 {after}\"; its sender was told: {told}"
+            );
         }
         if !self.settled {
             println!("not everything that was accepted had been executed in the end");
