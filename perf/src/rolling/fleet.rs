@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::counts::Traffic;
+use super::ledger::KNOWN_WITHIN;
 use super::phases::{Move, Size};
 use super::world::{World, until_within};
 use super::{client, server};
@@ -54,6 +55,7 @@ impl Fleet {
                 let next = server::Member::start(&self.world, kind, self.world.names.at(place));
                 let next = next.await?;
                 if stops_first {
+                    tokio::time::sleep(KNOWN_WITHIN).await;
                     self.world.names.restore(place);
                 }
                 let number = next.number;

@@ -19,6 +19,10 @@ use crate::clock;
 /// way to it then is neither lost nor heard.
 const FANOUT_GRACE: Duration = Duration::from_secs(1);
 
+/// Clients that send in either dialect look this soon at the latest whether there is a pika server,
+/// if there was none; until then the first one is only starting.
+pub(super) const KNOWN_WITHIN: Duration = Duration::from_millis(300);
+
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
@@ -236,8 +240,9 @@ impl Books {
         }
         let end = request.end.as_ref().map_or(request.begun, |end| end.at);
         let missing = |(number, server): &(ServerNumber, &Server)| {
-            let was_there = server.started.is_some_and(|started| started <= request.begun)
-                && server.stopping.is_none_or(|stopping| stopping >= end + FANOUT_GRACE);
+            let was_there =
+                server.started.is_some_and(|started| started + KNOWN_WITHIN <= request.begun)
+                    && server.stopping.is_none_or(|stopping| stopping >= end + FANOUT_GRACE);
             was_there && !request.executed_by.contains(number)
         };
         self.servers.iter().enumerate().filter(missing).count() as u64
@@ -258,11 +263,13 @@ impl Books {
 mod tests {
     use super::*;
 
+    /// Servers that have long been there.
     fn ledger(servers: usize) -> Ledger {
         let ledger = Ledger::new();
+        let started = Some(clock::now() - KNOWN_WITHIN);
         for _ in 0..servers {
             let number = ledger.add_server();
-            ledger.server_started(number);
+            ledger.books().servers[number].started = started;
         }
         ledger
     }
