@@ -3,7 +3,8 @@
 //! Map: `cli` says what is wanted, `suite` makes a plan of it, `runner` runs the plan, `report`
 //! shows the outcome. `workload` names what is done, `subject` who does it, `fixture` what it needs
 //! around it; `stage`, `usage` and `metrics` measure; `sample` is the record between measuring and
-//! reporting. `simulator` is the other program in here: both sides of oslo.messaging's load tool.
+//! reporting. Two other programs are in here: `simulator`, both sides of oslo.messaging's load tool,
+//! and `rolling`, which moves a fleet from one dialect to the other under load.
 
 mod alloc;
 mod child;
@@ -17,6 +18,7 @@ mod place;
 mod placement;
 mod progress;
 mod report;
+mod rolling;
 mod runner;
 mod sample;
 mod simulator;
@@ -78,5 +80,6 @@ fn run(cli: &Cli) -> Result<()> {
         Some(Mode::NotifyServer(args)) => simulator::notify_server::run(cli, args, false),
         Some(Mode::BatchNotifyServer(args)) => simulator::notify_server::run(cli, args, true),
         Some(Mode::NotifyClient(args)) => simulator::notify_client::run(cli, args),
+        Some(Mode::RollingUpdate(args)) => rolling::run(cli, args),
     }
 }
