@@ -36,7 +36,7 @@ const GONE_MAX: usize = 200;
 const GONE_TTL: Duration = Duration::from_secs(60);
 
 /// Replies come back where nobody waits, and survive a lost connection.
-const SURELY: Treatment = Treatment { mandatory: true, retain: true };
+const SURELY: Treatment = Treatment { mandatory: true, retain: true, once: false };
 
 /// Where a reply goes, and in which form.
 #[derive(Debug, Clone)]
@@ -308,7 +308,8 @@ impl Answering {
         if roads.len() >= ROADS_MAX {
             roads.clear();
         }
-        let treatment = Treatment { mandatory: self.persistence.mandatory, retain: true };
+        let treatment =
+            Treatment { mandatory: self.persistence.mandatory, retain: true, once: false };
         let (properties, refusals) = (kombu::properties(None), Some(Arc::clone(&self.refusals)));
         let road = self.publishing.default_road(queue, &properties, treatment, refusals).ok()?;
         let road = Arc::new(road);
