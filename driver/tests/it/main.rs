@@ -6,11 +6,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
 mod access;
+mod at_most_once;
 mod attribute;
 mod bad_input;
 mod bad_peer;
 mod conflicts;
+mod cuts;
 mod deadlines;
+mod expiry;
 mod functional;
 mod life;
 mod notify;
