@@ -6,13 +6,16 @@
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
 mod access;
+mod at_most_once;
 mod attribute;
 mod bad_input;
 mod bad_peer;
 mod conflicts;
+mod cuts;
 mod deadlines;
 mod dialects;
 mod dialects_edges;
+mod expiry;
 mod factories;
 mod functional;
 mod life;
