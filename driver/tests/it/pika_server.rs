@@ -165,15 +165,15 @@ fn packed(dialect: &str) {
         let (_engine, channel) = raw(Broker::shared().port(), &vhost).await;
         let queue = QueueDeclare { name: "tap".into(), ..QueueDeclare::default() };
         channel.declare_queue(queue).await.unwrap();
-        channel
-            .bind_queue(QueueBind {
+        for key in ["with_ack.t", "no_ack.t"] {
+            let bind = QueueBind {
                 queue: "tap".into(),
                 exchange: "openstack_rpc".into(),
-                routing_key: "with_ack.t".into(),
+                routing_key: key.into(),
                 ..QueueBind::default()
-            })
-            .await
-            .unwrap();
+            };
+            channel.bind_queue(bind).await.unwrap();
+        }
         let mut tap = channel.consume(Consume::from_queue("tap")).await.unwrap();
         let (packing, plain) = (client(&packing, "t"), client(&plain, "t"));
         let context = Context::new().with("user", "álice");
@@ -181,7 +181,7 @@ fn packed(dialect: &str) {
             (packing.prepare(), "application/msgpack"),
             (plain.prepare(), "application/json"),
             (packing.with_serialization(Serialization::Json), "application/json"),
-            (plain.with_serialization(Serialization::MsgPack), "application/msgpack"),
+            (plain.prepare().with_serialization(Serialization::MsgPack), "application/msgpack"),
         ] {
             let value = json!({"x": "hé", "l": [1, 2.5, null, -300, 1u64 << 63]});
             assert_eq!(echo(&client, value.clone()).await, value);
@@ -192,9 +192,13 @@ fn packed(dialect: &str) {
             for _ in 0..3 {
                 let request = tap.next().await.unwrap().unwrap();
                 assert_eq!(request.properties().content_type, Some(content_type));
+                assert_eq!(request.routing_key(), "with_ack.t");
                 request.ack();
             }
         }
+        // What is never sent again goes where nothing is acknowledged.
+        assert_eq!(echo(&plain.with_retry(Retry::Never), json!(1)).await, 1);
+        assert_eq!(tap.next().await.unwrap().unwrap().routing_key(), "no_ack.t");
     });
     server.stop();
 }
