@@ -392,11 +392,7 @@ impl RpcClient {
     }
 
     /// The way to the target; that of calls has their timeout, and the queue of their replies.
-    async fn way(
-        &self,
-        call: Option<(Duration, &str)>,
-        is_buffered: bool,
-    ) -> Result<Way, Error> {
+    async fn way(&self, call: Option<(Duration, &str)>, is_buffered: bool) -> Result<Way, Error> {
         self.check()?;
         let form = self.form();
         let asked = Asked { is_buffered, ..self.asked(&form, call) };
