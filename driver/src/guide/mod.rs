@@ -3,7 +3,8 @@
 //! Begin with [`from_python`] if you know oslo.messaging, else with [`rpc`] or [`notifications`].
 //! [`queues`], [`delivery`] and [`errors`] say what goes on at the broker, what is promised and
 //! what may fail; [`observing`] says what can be seen of it all, [`configuration`] lists the
-//! options and [`api`] all of oslo's API.
+//! options and [`api`] all of oslo's API. [`rolling_update`] is for operators who move a fleet from
+//! one dialect to the other.
 //!
 //! Each page is a Markdown file beside this one.
 
@@ -30,6 +31,9 @@ pub mod observing {}
 
 #[doc = include_str!("queues.md")]
 pub mod queues {}
+
+#[doc = include_str!("rolling_update.md")]
+pub mod rolling_update {}
 
 #[doc = include_str!("rpc.md")]
 pub mod rpc {}
