@@ -124,6 +124,7 @@ const HOUSES: &[House] = &[
             Room("fixture", MEASURING),
             Room("runner", MEASURING),
             Room("simulator", MEASURING),
+            Room("rolling", MEASURING),
             // joiners
             Room("suite", ALL),
             Room("main", ALL),

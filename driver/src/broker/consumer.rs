@@ -39,6 +39,17 @@ pub(crate) struct Listening {
     consumers: Vec<ConsumerHandle>,
 }
 
+/// What became of a queue that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removed {
+    /// It is gone.
+    Done,
+    /// Somebody consumes from it.
+    InUse,
+    /// There is something in it.
+    NotEmpty,
+}
+
 /// Consumer tags as py-amqp counts them.
 #[derive(Default)]
 struct Tags(u32);
@@ -131,22 +142,45 @@ impl Listening {
         cancelled.into_iter().collect::<Result<(), _>>().map_err(failed)
     }
 
-    /// Removes a queue unless somebody consumes from it or there is something in it, and answers
-    /// whether that is all there is to do: false if it has to be emptied first.
-    pub(crate) async fn remove(&self, queue: &str) -> Result<bool, Error> {
-        // A refusal ends the channel, so deliveries of ours must not be on it.
+    /// Whether nobody consumes from a queue, so far as that is known: one that is gone counts as
+    /// used.
+    pub(crate) async fn is_unused(&self, queue: &str) -> Result<bool, Error> {
+        let name = queue.to_owned();
+        let ask = QueueDeclare { name, passive: true, ..QueueDeclare::default() };
+        match self.removing().await?.declare_queue(ask).await {
+            Ok(queue) => Ok(queue.consumers == 0),
+            Err(error) if error.reply_code() == Some(NOT_FOUND) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Removes a queue unless somebody consumes from it or there is something in it.
+    ///
+    /// RabbitMQ confirms what it has routed to a queue that is removed meanwhile, and forgets it:
+    /// whoever wants no message lost has [unbound](Self::unbind) the queue before, and waited.
+    pub(crate) async fn remove(&self, queue: &str) -> Result<Removed, Error> {
+        match self.removing().await?.delete_queue(queue, true, true).await {
+            Ok(_) => Ok(Removed::Done),
+            Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
+                let is_full = error.to_string().contains(NOT_EMPTY);
+                Ok(if is_full { Removed::NotEmpty } else { Removed::InUse })
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The channel for what may be refused: that ends it, so deliveries of ours must not be on it.
+    async fn removing(&self) -> Result<&Channel, Error> {
         let open = || {
             let options = ChannelOptions::default().with_confirms(false);
             self.lent.open_channel(options)
         };
-        let channel = self.removing.get_or_try_init(open).await?;
-        match channel.delete_queue(queue, true, true).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
-                Ok(!error.to_string().contains(NOT_EMPTY))
-            }
-            Err(error) => Err(failed(error)),
-        }
+        Ok(self.removing.get_or_try_init(open).await?)
+    }
+
+    /// Takes back an [`unbind`](Self::unbind).
+    pub(crate) async fn rebind(&self, subscription: &Subscription) -> Result<(), Error> {
+        declare::subscription(&self.channel, subscription).await
     }
 
     /// Consumes from a queue once more.
@@ -191,6 +225,13 @@ impl Listening {
     /// How often the connection was lost.
     pub(crate) fn reconnects(&self) -> u64 {
         self.lent.connection().reconnects()
+    }
+}
+
+/// One that is dropped without a word takes nothing more, whoever its sinks are held by.
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.channel.close_unwatched();
     }
 }
 

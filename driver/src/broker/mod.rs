@@ -19,7 +19,7 @@ mod stream;
 use leveret_engine::{Channel, Outcome, Standing, wire::PropertiesView};
 
 pub(crate) use body::Body;
-pub(crate) use consumer::Listening;
+pub(crate) use consumer::{Listening, Removed};
 pub(crate) use factory::{Connections, Lent, Purpose, program};
 pub(crate) use lanes::Lanes;
 pub(crate) use opening::opened;

@@ -22,7 +22,7 @@ pub(super) struct Served {
     /// Gone with the connection.
     pub(super) local: Option<Subscription>,
     /// Queues that are removed once nobody consumes from them.
-    pub(super) abandoned: Vec<(String, Source)>,
+    pub(super) abandoned: Vec<(Subscription, Source)>,
 }
 
 impl Served {
@@ -84,7 +84,7 @@ impl Served {
             // What was taken is executed: the queue may be gone when the server stops.
             let (dialect, is_ours, no_ack) = (Dialect::Pika, true, subscription.queue.no_ack);
             let source = Source { dialect, is_ours, no_ack };
-            self.abandoned.push((subscription.queue.name.clone(), source));
+            self.abandoned.push((subscription.clone(), source));
             self.queues.push((subscription, source));
         }
         Ok(())

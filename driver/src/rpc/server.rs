@@ -14,7 +14,7 @@ use super::endpoint::Endpoint;
 use super::ping;
 use super::served::Served;
 use super::serving::{RequestSink, Serving, Source};
-use crate::broker::{self, Listening, Purpose};
+use crate::broker::{self, Listening, Purpose, Removed};
 use crate::ending::{Ending, LOG_AFTER};
 use crate::error::Error;
 use crate::executor::Executor;
@@ -32,6 +32,10 @@ pub(super) const PREFETCH: u16 = 2048;
 /// How long a server that stops waits for what is in its local queue, and between two looks.
 const DRAIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a broker takes at most, by our guess, from choosing the queues of a request to having
+/// it in them.
+const ROUTED_WITHIN: Duration = Duration::from_millis(100);
 
 /// A running server. Stop it before dropping it, or what it was doing is cut off.
 ///
@@ -62,7 +66,7 @@ pub struct RpcServer {
     /// Gone with the connection: nothing more may go there once the end is near.
     local: Option<Subscription>,
     /// Queues that would take requests for a while after their last server has gone.
-    abandoned: Vec<(String, Source)>,
+    abandoned: Vec<(Subscription, Source)>,
     timer: Arc<Timer>,
     ending: Ending,
 }
@@ -201,16 +205,37 @@ impl RpcServer {
 
     /// Removes the queues that nobody consumes from any more; requests that came late are taken.
     async fn remove_abandoned(&self) -> Result<(), Error> {
+        let mut unbound = Vec::new();
+        for one in &self.abandoned {
+            if self.listening.is_unused(&one.0.queue.name).await? {
+                self.listening.unbind(&one.0).await?;
+                unbound.push(one);
+            }
+        }
+        if !unbound.is_empty() {
+            // The broker may have routed requests a moment ago that are not in a queue yet.
+            self.timer.pause(ROUTED_WITHIN).await;
+        }
         let deadline = timer::deadline_in(DRAIN);
-        for (queue, source) in &self.abandoned {
-            while !self.listening.remove(queue).await? {
-                if timer::now() >= deadline {
-                    tracing::warn!(
-                        name: "leveret.server.requests_left",
-                        queue,
-                        "a server that stops leaves requests behind"
-                    );
-                    break;
+        for (subscription, source) in unbound {
+            let queue = &subscription.queue.name;
+            loop {
+                match self.listening.remove(queue).await? {
+                    Removed::Done => break,
+                    // Whoever began to meanwhile relies on what we have unbound.
+                    Removed::InUse => {
+                        self.listening.rebind(subscription).await?;
+                        break;
+                    }
+                    Removed::NotEmpty if timer::now() < deadline => {}
+                    Removed::NotEmpty => {
+                        tracing::warn!(
+                            name: "leveret.server.requests_left",
+                            queue,
+                            "a server that stops leaves requests behind"
+                        );
+                        break;
+                    }
                 }
                 let sink = Box::new(RequestSink::new(&self.serving, *source));
                 let rest = self.listening.consume_again(queue, source.no_ack, sink).await?;
