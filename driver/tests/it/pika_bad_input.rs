@@ -11,7 +11,7 @@ use leveret::engine::{
 };
 use leveret::{
     Context, DriverConfig, Endpoint, Failure, Notification, NotificationEndpoint,
-    NotificationListener, RpcServer, Serialization, Target,
+    NotificationListener, RpcServer, Target,
 };
 use leveret_support::Broker;
 use serde_json::{Value, json};
@@ -360,9 +360,7 @@ fn a_client_passes_over_replies_that_cannot_be_read() {
 fn a_listener_drops_what_is_no_notification() {
     let url = Broker::shared().vhost("pika-notifications");
     run(async move {
-        let mut config = DriverConfig::default();
-        config.pika.serialization = Serialization::MsgPack;
-        let transport = builder(&format!("dual+{url}"), config).connect().await.unwrap();
+        let transport = connect(&format!("dual+{url}")).await;
         let heard = Notes::default();
         let endpoint = {
             let heard = heard.clone();
