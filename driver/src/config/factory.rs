@@ -15,8 +15,9 @@ pub(super) const POOL_MAX: u16 = 256;
 /// Few connections are kind to a broker that has many thousands of clients, but share what happens
 /// to a connection: its loss, a full socket, and the back-pressure of a broker short of memory or
 /// disk, which stops reading from connections that publish. Whatever is chosen, what one client
-/// sends stays on one connection, so its order is kept; every server and listener has a channel of
-/// its own, with its own prefetch; and closing one of them leaves the others alone.
+/// sends stays on one connection, so its order is kept, buffered casts apart where they have one of
+/// their own (`new`); every server and listener has a channel of its own, with its own prefetch;
+/// and closing one of them leaves the others alone.
 /// [The guide](crate::guide::configuration#connections) compares them.
 ///
 /// ```
@@ -34,8 +35,9 @@ pub enum ConnectionFactory {
     /// `read_write`: one for all that is published, one for all that is consumed. Servers and
     /// replies go on while the broker blocks publishers.
     ReadWrite,
-    /// `new`: one for requests, one for notifications, one for replies to our calls, one for our
-    /// own replies, and one for each server and listener: none waits behind another. Default.
+    /// `new`: one for requests, one for buffered casts, one for notifications, one for replies to
+    /// our calls, one for our own replies, and one for each server and listener: none waits behind
+    /// another. Default.
     #[default]
     New,
     /// `pool:<n>`: so many connections to publish on, 1 to 256, handed out in turn to what sends;

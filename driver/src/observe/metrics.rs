@@ -127,7 +127,8 @@ pub struct IntakeMetrics {
     pub refused: u64,
     /// Requests of the `pika` dialect whose callers had given up.
     pub expired: u64,
-    /// Of those read: in the form of oslo's `rabbit` driver.
+    /// Of the requests read: in the form of oslo's `rabbit` driver. Notifications are not told
+    /// apart.
     pub of_kombu: u64,
     /// In that of its old `pika` driver.
     pub of_pika: u64,

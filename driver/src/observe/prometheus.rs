@@ -32,6 +32,7 @@ impl TransportMetrics {
         self.calls_on(&mut page);
         self.sent_on(&mut page);
         page.intake("requests", "Requests that came to servers", &self.served);
+        self.forms_on(&mut page);
         page.intake("heard", "Notifications that came to listeners", &self.heard);
         self.connections_on(&mut page);
         self.shards_on(&mut page);
@@ -84,6 +85,16 @@ impl TransportMetrics {
             ("reports_dropped_total", "Reports to oslo.metrics dropped.", self.reports_dropped),
         ] {
             page.one(name, "counter", help, value);
+        }
+    }
+
+    /// By these an operator sees which dialect its peers have left.
+    fn forms_on(&self, page: &mut Page) {
+        let IntakeMetrics { of_kombu, of_pika, of_both, .. } = self.served;
+        let name = "requests_read_total";
+        page.head(name, "counter", "Requests read, by the dialect they were written in.");
+        for (form, count) in [("kombu", of_kombu), ("pika", of_pika), ("both", of_both)] {
+            page.sample(name, &[("form", form)], count);
         }
     }
 
@@ -259,7 +270,13 @@ mod tests {
             calls: CallMetrics { done: 4, latency: latencies.read(), ..CallMetrics::default() },
             casts: Default::default(),
             notifications: Default::default(),
-            served: IntakeMetrics { done: 6, waiting_bytes: 77, ..IntakeMetrics::default() },
+            served: IntakeMetrics {
+                done: 6,
+                of_kombu: 4,
+                of_both: 2,
+                waiting_bytes: 77,
+                ..IntakeMetrics::default()
+            },
             heard: IntakeMetrics::default(),
             retries: 8,
             replies_resent: 0,
@@ -324,6 +341,9 @@ mod tests {
             "leveret_call_latency_seconds_sum 90.009",
             "leveret_call_latency_seconds_count 4",
             r#"leveret_requests_total{end="done"} 6"#,
+            r#"leveret_requests_read_total{form="kombu"} 4"#,
+            r#"leveret_requests_read_total{form="pika"} 0"#,
+            r#"leveret_requests_read_total{form="both"} 2"#,
             "leveret_requests_waiting_bytes 77",
             "leveret_retries_total 8",
             r#"leveret_connection_info{purpose="publish",host="a\\b\"c\nd:5672"} 1"#,

@@ -27,6 +27,7 @@ mod old_python;
 mod options;
 mod oslo_metrics;
 mod panics;
+mod permissions;
 mod pika_bad_input;
 mod pika_client;
 mod pika_notify;

@@ -182,7 +182,7 @@ fn events_carry_their_names() {
     });
     let heard = names.0.lock().unwrap();
     for (name, target) in [
-        ("leveret.configuration.doubtful", "leveret::transport"),
+        ("leveret.configuration.doubtful", "leveret::transport::builder"),
         ("leveret.engine.backend.chosen", "leveret_engine::reactor::probe"),
         ("leveret.notification.logged", "leveret::notification"),
     ] {
