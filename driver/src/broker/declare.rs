@@ -9,7 +9,7 @@ use leveret_engine::{
 
 use super::conflict;
 use crate::error::Error;
-use crate::target::entity::{Argument, Exchange, Queue, Subscription};
+use crate::target::entity::{AS_IT_IS, Argument, Exchange, Queue, Subscription};
 
 /// Declares an exchange, or the one that a peer was first with.
 pub(super) async fn exchange(channel: &Channel, exchange: &Exchange) -> Result<(), Error> {
@@ -19,7 +19,7 @@ pub(super) async fn exchange(channel: &Channel, exchange: &Exchange) -> Result<(
     };
     tracing::warn!(
         name: "leveret.declaration.changed",
-        %error, exchange = exchange.name, "declared as not durable instead"
+        %error, exchange = exchange.name, "the one there is used instead"
     );
     exchange_once(channel, &other).await.map_err(conflict::explained)
 }
@@ -49,6 +49,7 @@ pub(super) async fn exchange_once(
     let declare = ExchangeDeclare {
         name: exchange.name.clone(),
         kind: exchange.kind.to_owned(),
+        passive: exchange.kind == AS_IT_IS,
         durable: exchange.durable,
         auto_delete: exchange.auto_delete,
         ..ExchangeDeclare::default()

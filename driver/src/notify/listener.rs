@@ -266,9 +266,11 @@ impl NotificationListenerBuilder {
         let any_async = self.endpoints.iter().any(NotificationEndpoint::has_async_functions);
         self.executor.check("functions", any_async)?;
         let subscriptions = self.subscriptions()?;
-        let prefetch = match self.transport.serving().has_pika() {
-            true => self.transport.config().pika.notification_prefetch,
-            false => self.transport.config().prefetch,
+        let config = self.transport.config();
+        let prefetch = match self.transport.serving() {
+            ServingDialect::Both if config.prefetch > 0 => config.prefetch,
+            ServingDialect::Both | ServingDialect::Pika => config.pika.notification_prefetch,
+            ServingDialect::Kombu => config.prefetch,
         };
         let batching = self.batching(prefetch)?;
         let twice = batching.map_or(0, |batching| batching.size.saturating_mul(2));

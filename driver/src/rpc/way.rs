@@ -61,6 +61,9 @@ impl Way {
                     Some(known) => known,
                     None => transport.finds(exchange).await?,
                 };
+                if !is_there {
+                    transport.counters().to_other_name();
+                }
                 Ok(if is_there { Leg::Pika } else { Leg::Kombu })
             }
         }

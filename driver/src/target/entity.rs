@@ -26,6 +26,9 @@ pub(crate) struct Exchange {
     pub(crate) auto_delete: bool,
 }
 
+/// Instead of a kind: the exchange is used as it is, and must be there.
+pub(crate) const AS_IT_IS: &str = "";
+
 /// A queue to declare, and how to consume from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Queue {
