@@ -14,6 +14,7 @@ mod check;
 mod choices;
 mod connection;
 mod dialects;
+mod factory;
 mod ini;
 mod layers;
 mod meaning;
@@ -33,6 +34,7 @@ mod value;
 
 pub use connection::ConnectionOptions;
 pub use dialects::{Redelivered, SendingDialect, ServingDialect};
+pub use factory::ConnectionFactory;
 pub use layers::Config;
 pub use metrics::MetricsOptions;
 pub use names::StableNames;
@@ -110,6 +112,9 @@ pub struct DriverConfig {
     pub redelivered: Redelivered,
     /// How the `pika` dialect is spoken.
     pub pika: PikaOptions,
+    /// `connection_factory`: how many connections there are, and what shares them. Default:
+    /// [`PikaOptions::connection_factory`] for `pika://`, else `new`.
+    pub connection_factory: Option<ConnectionFactory>,
     /// Memory and patience of each connection.
     pub connection: ConnectionOptions,
     /// Names of reply and fanout queues that survive a restart.
@@ -214,6 +219,7 @@ impl Default for DriverConfig {
             sending: None,
             redelivered: Redelivered::default(),
             pika: PikaOptions::default(),
+            connection_factory: None,
             connection: ConnectionOptions::default(),
             stable_names: StableNames::default(),
             pool: PoolOptions::default(),
@@ -333,23 +339,27 @@ impl DriverConfig {
         for (key, value) in url.query() {
             resolve::apply(&mut settings, key, value)?;
         }
-        settings.driver.settled()
+        settings.driver.settled(url)
     }
 
-    /// What profiles stand for put in, and the whole found to make sense.
-    fn settled(mut self) -> Result<Self, Error> {
-        self.entities.profile.apply(&mut self.entities);
-        check::check(&self)?;
-        Ok(self)
+    /// What scheme and profile stand for put in, and the whole found to make sense.
+    fn settled(self, url: &TransportUrl) -> Result<Self, Error> {
+        // Whether the scheme names a driver at all is asked when one is needed.
+        let mut it = self.for_scheme(DriverName::of(url).unwrap_or(DriverName::Kombu));
+        it.entities.profile.apply(&mut it.entities);
+        check::check(&it)?;
+        Ok(it)
     }
 }
 
 /// Which driver a URL asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DriverName {
-    /// The kombu dialect on a RabbitMQ.
+    /// The kombu dialect on a RabbitMQ, unless options say otherwise.
     Kombu,
-    /// The kombu dialect on the loopback broker of this process.
+    /// The pika dialect, likewise.
+    Pika,
+    /// The kombu dialect, likewise, on the loopback broker of this process.
     Loopback,
 }
 
@@ -358,13 +368,14 @@ impl DriverName {
     pub(crate) fn of(url: &TransportUrl) -> Result<Self, Error> {
         match url.transport() {
             "rabbit" | "kombu" => Ok(Self::Kombu),
+            "pika" => Ok(Self::Pika),
             "fake" => Ok(Self::Loopback),
             secure @ ("rabbits" | "amqps" | "kombus") => Err(tls_unsupported(secure)),
             other => Err(Error::new(
                 ErrorKind::DriverLoadFailure,
                 format!(
-                    "Failed to load transport driver \"{other}\": known drivers are rabbit, kombu \
-                     and fake"
+                    "Failed to load transport driver \"{other}\": known drivers are rabbit, kombu, \
+                     pika and fake"
                 ),
             )),
         }
@@ -506,6 +517,7 @@ mod tests {
         let driver = |text: &str| DriverName::of(&text.parse::<TransportUrl>().unwrap());
         assert_eq!(driver("rabbit://").unwrap(), DriverName::Kombu);
         assert_eq!(driver("kombu://h").unwrap(), DriverName::Kombu);
+        assert_eq!(driver("pika://h").unwrap(), DriverName::Pika);
         assert_eq!(driver("fake://").unwrap(), DriverName::Loopback);
         assert_eq!(driver("amqps://h").unwrap_err().kind(), ErrorKind::Unsupported);
         assert_eq!(driver("zmq://h").unwrap_err().kind(), ErrorKind::DriverLoadFailure);

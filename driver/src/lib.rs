@@ -124,9 +124,9 @@ mod url;
 mod version;
 
 pub use config::{
-    Compression, Config, ConnectionOptions, DriverConfig, EntityOptions, Failover, Ignored,
-    LoginMethod, MetricsOptions, NotificationConfig, PikaOptions, PoolOptions, QueueProfile,
-    Redelivered, SendingDialect, ServingDialect, Setting, Source, StableNames,
+    Compression, Config, ConnectionFactory, ConnectionOptions, DriverConfig, EntityOptions,
+    Failover, Ignored, LoginMethod, MetricsOptions, NotificationConfig, PikaOptions, PoolOptions,
+    QueueProfile, Redelivered, SendingDialect, ServingDialect, Setting, Source, StableNames,
 };
 pub use context::{Context, InvalidTraceParent, TraceParent};
 pub use error::{Error, ErrorKind, Outcome, RemoteError};

@@ -3,8 +3,8 @@
 //! Without a bound the engine sends it again by itself. With one it is published unretained, and
 //! whoever waits for it publishes the same body again; servers drop the repeat by its id. Only an
 //! interrupted publication is repeated: what the broker refused or returned would be again, unless
-//! the dialect has it that a receiver is waited for. A refusal that ended the whole channel may have been meant for a neighbour there, so one such is
-//! forgiven.
+//! the dialect has it that a receiver is waited for. A refusal that ended the whole channel may
+//! have been meant for a neighbour there, so one such is forgiven.
 
 use std::time::Duration;
 
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_the_broker_refused_is_not_repeated() {
-        let refused = crate::broker::refused(leveret_engine::Outcome::Nacked);
+        let refused = crate::broker::refused(leveret_engine::Outcome::Nacked(None));
         let error = Attempts::first(Retry::Times(5)).again(refused).unwrap_err();
         assert_eq!(error.outcome(), Some(Outcome::Nacked));
     }

@@ -22,12 +22,14 @@ pub(crate) const MSGPACK: &str = "application/msgpack";
 /// Every receiver of this version of oslo.messaging's driver reads both; replies come as their
 /// requests went.
 ///
-/// | | JSON | msgpack |
-/// |---|---|---|
-/// | integers | of any size | 64 bits; larger ones are refused before anything is sent |
-/// | NaN, infinity | as Python writes them; read as `null` | themselves, for a receiver that reads a number; `null` in a `Value` |
-/// | bytes | none: a sequence of numbers, as serde writes them | themselves; those that are UTF-8 may be read as text, as Python 2 writes text |
-/// | depth | 127 | 127 |
+/// - Integers: of any size in JSON. 64 bits in msgpack; larger ones are refused before anything is
+///   sent, as by Python's packer.
+/// - NaN and infinity: JSON has them as Python writes them, and they are read as `null`. In msgpack
+///   they are themselves for a receiver that reads a number, `null` in a `Value`.
+/// - Bytes: JSON has none, so they are a sequence of numbers, as serde writes them. In msgpack they
+///   are themselves; those that are UTF-8 may be read as text, as Python 2 writes it, and others
+///   cannot be read as a `Value`.
+/// - Nesting: 127 levels, both ways.
 ///
 /// ```
 /// use leveret::{DriverConfig, Serialization};

@@ -161,8 +161,8 @@ impl Publisher {
         self.attempt(self.deadline(timeout), |token| self.append(token, &message))
     }
 
-    /// Takes a message into the outbox, waiting for room; the confirm ends at `timeout` at the latest
-    /// too. Dropping the future before it resolves publishes nothing.
+    /// Takes a message into the outbox, waiting for room; the confirm ends at `timeout` at the
+    /// latest, too. Dropping the future before it resolves publishes nothing.
     ///
     /// # Errors
     /// `TimedOut`, `Closed`.
@@ -301,7 +301,7 @@ impl Publisher {
             _ => {
                 self.check_head()?;
                 let record = self.record(token, fingerprint);
-                channel.outbox.push_body(template, message, record).map_err(PublishError::from)
+                channel.outbox.push_body(template, (body, ids), record).map_err(PublishError::from)
             }
         }
     }

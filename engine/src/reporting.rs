@@ -38,8 +38,9 @@ impl Reporting {
         Self { publisher, report: Arc::new(report) }
     }
 
-    /// Takes a message into the outbox at once or not at all. What is not confirmed within `timeout`
-    /// is withdrawn if it still waits, and reported. On a channel without confirms nothing is.
+    /// Takes a message into the outbox at once or not at all. What is not confirmed within
+    /// `timeout` is withdrawn if it still waits, and reported. On a channel without confirms
+    /// nothing is.
     ///
     /// # Errors
     /// `Full`, `Closed`; the sink does not hear of them.

@@ -42,7 +42,10 @@ pub(super) async fn subscription(
     subscription_once(channel, &other).await.map_err(conflict::explained)
 }
 
-async fn exchange_once(channel: &Channel, exchange: &Exchange) -> Result<(), engine::Error> {
+pub(super) async fn exchange_once(
+    channel: &Channel,
+    exchange: &Exchange,
+) -> Result<(), engine::Error> {
     let declare = ExchangeDeclare {
         name: exchange.name.clone(),
         kind: exchange.kind.to_owned(),

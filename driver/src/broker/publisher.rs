@@ -1,4 +1,4 @@
-//! Publishing on a connection of its own: exchanges declared once, routes rendered once.
+//! Publishing on a connection: exchanges declared once, routes rendered once.
 //!
 //! Exchanges that come and go (fanouts, deleted with their last queue) have a channel of their own,
 //! because publishing to one that is gone ends the channel (404) with everything unconfirmed on it.
@@ -12,12 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
-    AMQPValue, Channel, ChannelOptions, Confirm, Connection, ConnectionConfig, Engine, Outcome,
-    Properties, PublishError, Publisher, RefusalSink, Reporting, Route as EngineRoute,
+    AMQPValue, Channel, ChannelOptions, Confirm, Outcome, Properties, PublishError, Publisher,
+    RefusalSink, Reporting, Route as EngineRoute,
 };
 use tokio::sync::OnceCell;
 
 use super::body::Body;
+use super::factory::{Lent, LentChannel};
 use super::kept::Kept;
 use super::{declare, failed, health_of, metrics_of, opened, refused};
 use crate::error::{self, Error, ErrorKind};
@@ -29,13 +30,13 @@ use crate::timer::{self, Timer};
 /// A channel exception for an exchange that does not exist.
 pub(super) const NOT_FOUND: u16 = 404;
 
-/// A connection to publish on.
+/// A connection to publish on, perhaps shared with others.
 pub(crate) struct Publishing {
-    connection: Connection,
-    permanent: Channel,
-    declaring: Channel,
+    lent: Lent,
+    permanent: LentChannel,
+    declaring: LentChannel,
     /// For exchanges that may vanish.
-    transient: OnceCell<Channel>,
+    transient: OnceCell<LentChannel>,
     kept: Kept,
     declared: Mutex<Declared>,
     refused: AtomicU64,
@@ -92,19 +93,17 @@ pub(crate) struct Treatment {
 }
 
 impl Publishing {
-    /// Connects. With `packing` every body is packed before it is sent.
+    /// Opens its channels. With `packing` every body is packed before it is sent.
     pub(crate) async fn open(
-        engine: &Engine,
-        config: ConnectionConfig,
+        lent: Lent,
         packing: Option<Packing>,
         timer: &Arc<Timer>,
     ) -> Result<Arc<Self>, Error> {
-        let connection = engine.connect(config).await.map_err(failed)?;
-        let permanent = connection.open_channel(ChannelOptions::default()).await.map_err(failed)?;
+        let permanent = lent.open_channel(ChannelOptions::default()).await?;
         let plain = ChannelOptions::default().with_confirms(false);
-        let declaring = connection.open_channel(plain).await.map_err(failed)?;
+        let declaring = lent.open_channel(plain).await?;
         Ok(Arc::new(Self {
-            connection,
+            lent,
             permanent,
             declaring,
             transient: OnceCell::new(),
@@ -162,8 +161,8 @@ impl Publishing {
         };
         let exchange = needed.exchange();
         let channel = if exchange.auto_delete {
-            let open = || self.connection.open_channel(ChannelOptions::default());
-            self.transient.get_or_try_init(open).await.map_err(failed)?
+            let open = || self.lent.open_channel(ChannelOptions::default());
+            self.transient.get_or_try_init(open).await?
         } else {
             &self.permanent
         };
@@ -191,15 +190,15 @@ impl Publishing {
         &self.kept
     }
 
-    pub(super) const fn declaring(&self) -> &Channel {
+    pub(super) fn declaring(&self) -> &Channel {
         &self.declaring
     }
 
-    pub(super) async fn open_channel(&self, options: ChannelOptions) -> Result<Channel, Error> {
-        self.connection.open_channel(options).await.map_err(failed)
+    pub(super) async fn open_channel(&self, options: ChannelOptions) -> Result<LentChannel, Error> {
+        self.lent.open_channel(options).await
     }
 
-    pub(super) async fn open_plain_channel(&self) -> Result<Channel, Error> {
+    pub(super) async fn open_plain_channel(&self) -> Result<LentChannel, Error> {
         self.open_channel(ChannelOptions::default().with_confirms(false)).await
     }
 
@@ -246,32 +245,32 @@ impl Publishing {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Flushes and ends the connection.
+    /// Flushes and ends the connection, unless it is shared: then it is flushed when it ends.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        self.connection.close().await.map_err(failed)
+        self.lent.close_own().await.map(drop)
     }
 
     /// Messages that were refused and that nobody waited for.
     pub(crate) fn unwatched_failures(&self) -> u64 {
-        self.connection.unwatched_failures() + self.refused.load(Ordering::Relaxed)
+        self.lent.connection().unwatched_failures() + self.refused.load(Ordering::Relaxed)
     }
 
     /// Where the connection stands.
-    pub(crate) fn health(&self, purpose: &'static str) -> ConnectionHealth {
-        health_of(&self.connection, purpose)
+    pub(crate) fn health(&self) -> ConnectionHealth {
+        health_of(&self.lent)
     }
 
-    /// What the connection has done and holds.
-    pub(crate) fn metrics(&self, purpose: &'static str) -> ConnectionMetrics {
+    /// What the connection has done, and what these channels hold.
+    pub(crate) fn metrics(&self) -> ConnectionMetrics {
         let channels = [&self.permanent, &self.declaring];
         let others = self.transient.get().into_iter().chain(self.kept.channel());
         let channels = channels.into_iter().chain(others);
-        metrics_of(&self.connection, purpose, channels)
+        metrics_of(&self.lent, channels.map(|channel| &**channel))
     }
 
     /// How often the connection was lost.
     pub(crate) fn reconnects(&self) -> u64 {
-        self.connection.reconnects()
+        self.lent.connection().reconnects()
     }
 }
 

@@ -21,10 +21,7 @@ mod token;
 mod writer;
 
 pub(crate) use entries::{Entries, text};
-pub(crate) use frame::{
-    push_array, push_bool, push_bytes, push_float, push_map, push_nil, push_signed, push_str,
-    push_unsigned,
-};
+pub(crate) use frame::{push_map, push_str};
 pub(crate) use read::{ReadError, from_slice, to_value};
 pub(crate) use writer::{WriteError, write};
 

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::frame::{
+    push_array, push_bool, push_bytes, push_float, push_nil, push_signed, push_unsigned,
+};
 use super::*;
 
 mod broken;

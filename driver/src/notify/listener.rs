@@ -11,7 +11,7 @@ use leveret_engine::{DeliverySink, block_on};
 use super::endpoint::NotificationEndpoint;
 use super::gather::Batching;
 use super::intake::{Intake, NotificationSink};
-use crate::broker::{self, Listening};
+use crate::broker::{self, Listening, Purpose};
 use crate::config::ServingDialect;
 use crate::ending::{Ending, LOG_AFTER};
 use crate::error::{Error, ErrorKind};
@@ -169,7 +169,7 @@ impl NotificationListener {
     /// Whether it still hears: cheap, and nothing is sent.
     pub fn health(&self) -> ListeningHealth {
         let is_stopped = self.ending.has_stopped();
-        ListeningHealth { connection: self.listening.health("listener"), is_stopped }
+        ListeningHealth { connection: self.listening.health(), is_stopped }
     }
 
     /// What it has done so far.
@@ -294,10 +294,11 @@ impl NotificationListenerBuilder {
         if let Some(batching) = batching {
             intake.gather(batching);
         }
-        let sink = || -> Box<dyn DeliverySink> { Box::new(NotificationSink::new(&intake)) };
-        let engine = transport.engine();
-        let config = transport.connection_config("listener");
-        let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
+        let sink = |_: &Subscription| -> Box<dyn DeliverySink> {
+            Box::new(NotificationSink::new(&intake))
+        };
+        let (connections, purpose) = (transport.connections(), Purpose::Listener);
+        let listening = Listening::open(connections, purpose, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &targets[0]))?;
         let ending = Ending::new("listener", transport.timer(), log_after);
         Ok(NotificationListener { listening, intake, ending })

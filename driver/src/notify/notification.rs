@@ -115,9 +115,23 @@ impl Received {
 pub(crate) fn timestamp(at: OffsetDateTime) -> String {
     let (year, month, day) = at.to_calendar_date();
     let (hour, minute, second, micros) = at.to_hms_micro();
-    let month = u8::from(month);
-    let seconds = format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
-    if micros == 0 { seconds } else { format!("{seconds}.{micros:06}") }
+    let mut text = String::with_capacity("2026-11-22 22:32:27.290698".len());
+    // Digit by digit: `format!` would be a quarter of what a notification costs.
+    let mut push = |before: &str, number: u32, width: u32| {
+        text.push_str(before);
+        let digits = (0..width).rev().map(|place| number / 10_u32.pow(place) % 10);
+        text.extend(digits.map(|digit| char::from(b'0' + digit as u8)));
+    };
+    push("", year.unsigned_abs(), 4);
+    push("-", u8::from(month).into(), 2);
+    push("-", day.into(), 2);
+    push(" ", hour.into(), 2);
+    push(":", minute.into(), 2);
+    push(":", second.into(), 2);
+    if micros > 0 {
+        push(".", micros, 6);
+    }
+    text
 }
 
 /// An id in the form of a random UUID (version 4), made from one of ours. The digits that give way
@@ -156,6 +170,7 @@ mod tests {
         let text = timestamp(at(1_795_386_747_290_698_999));
         assert_eq!(text, "2026-11-22 22:32:27.290698");
         assert_eq!(timestamp(at(1_795_386_747_000_000_999)), "2026-11-22 22:32:27");
+        assert_eq!(timestamp(at(1_000)), "1970-01-01 00:00:00.000001");
     }
 
     #[test]

@@ -12,7 +12,6 @@ use leveret_engine::block_on;
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
-use tracing::Instrument;
 
 use super::driver::NotificationDriver;
 use super::notification::{Notification, timestamp, uuid};
@@ -120,7 +119,7 @@ impl Notifier {
             timeout: None,
             serializer: None,
         };
-        NotifierBuilder { transport: transport.clone(), options }
+        NotifierBuilder { transport: transport.for_sender(), options }
     }
 
     /// The same notifier for another publisher, as oslo's `prepare`.
@@ -204,8 +203,9 @@ impl Notifier {
         }
         let context = mask::redacted(context.as_ref());
         let span = spans::notify(event_type, priority, &context);
-        let notifying = self.notify_redacted(priority, &context, event_type, payload);
-        let result = notifying.instrument(span.clone()).await;
+        let notifying = || self.notify_redacted(priority, &context, event_type, payload);
+        let is_wanted = !span.is_disabled();
+        let result = spans::within!(is_wanted.then_some(&span), notifying());
         spans::ended(&span, &result);
         result
     }

@@ -14,7 +14,8 @@ impl TransportMetrics {
     /// The metrics in Prometheus' text format (0.0.4). Serve it under [`PROMETHEUS_CONTENT_TYPE`].
     ///
     /// Every name begins with `leveret_`; times are in seconds, sizes in bytes. What belongs to a
-    /// connection has the label `purpose`, what belongs to a shard its number, `shard`.
+    /// connection has the label `purpose` and, from the second for one purpose on, `number`; what
+    /// belongs to a shard its number, `shard`.
     ///
     /// ```
     /// # fn main() -> Result<(), leveret::Error> {
@@ -90,7 +91,9 @@ impl TransportMetrics {
         let all = &self.connections;
         page.head("connection_info", "gauge", "The broker a connection is at, or was last.");
         for one in all {
-            let labels = [("purpose", one.health.purpose), ("host", one.health.host.as_str())];
+            let number = number(one);
+            let mut labels = labels(one, &number);
+            labels.push(("host", one.health.host.as_str()));
             page.sample("connection_info", &labels, 1);
         }
         type Value = fn(&ConnectionMetrics) -> f64;
@@ -118,7 +121,7 @@ impl TransportMetrics {
             let name = format!("connection_{name}");
             page.head(&name, kind, help);
             for one in all {
-                page.sample(&name, &[("purpose", one.health.purpose)], value(one));
+                page.sample(&name, &labels(one, &number(one)), value(one));
             }
         }
     }
@@ -150,6 +153,20 @@ impl TransportMetrics {
             }
         }
     }
+}
+
+/// The number of a connection that is not the first for its purpose.
+fn number(one: &ConnectionMetrics) -> String {
+    one.health.number.to_string()
+}
+
+/// Which connection it is; where there is but one for a purpose, that says it.
+fn labels<'a>(one: &ConnectionMetrics, number: &'a str) -> Vec<(&'static str, &'a str)> {
+    let mut labels = vec![("purpose", one.health.purpose)];
+    if one.health.number > 0 {
+        labels.push(("number", number));
+    }
+    labels
 }
 
 /// The text, growing.
@@ -222,6 +239,7 @@ mod tests {
         }
         let health = ConnectionHealth {
             purpose: "publish",
+            number: 0,
             state: ConnectionState::Blocked("disk".into()),
             since: crate::timer::now(),
             host: "a\\b\"c\nd:5672".into(),
@@ -235,6 +253,8 @@ mod tests {
             resends: 5,
             blocked: Duration::from_millis(1500),
         };
+        let mut second = connection.clone();
+        second.health.number = 1;
         TransportMetrics {
             calls: CallMetrics { done: 4, latency: latencies.read(), ..CallMetrics::default() },
             casts: Default::default(),
@@ -247,7 +267,7 @@ mod tests {
             fallbacks: 0,
             replies_dropped: 0,
             reports_dropped: 0,
-            connections: vec![connection],
+            connections: vec![connection, second],
             shards: vec![ShardStats::default(); 2],
         }
     }
@@ -308,6 +328,7 @@ mod tests {
             "leveret_retries_total 8",
             r#"leveret_connection_info{purpose="publish",host="a\\b\"c\nd:5672"} 1"#,
             r#"leveret_connection_ready{purpose="publish"} 0"#,
+            r#"leveret_connection_ready{purpose="publish",number="1"} 0"#,
             r#"leveret_connection_reconnects_total{purpose="publish"} 2"#,
             r#"leveret_connection_blocked_seconds_total{purpose="publish"} 1.5"#,
             r#"leveret_shard_reads_total{shard="1"} 0"#,

@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use leveret_engine::{Delivery, TicketError};
-use tracing::Instrument;
 
 use super::client::RpcClient;
 use super::serialized;
@@ -51,10 +50,10 @@ impl RpcClient {
         let counted = self.transport.counters().call(begun);
         let deadline = timer::deadline_from(begun, self.timeout());
         let context = context.as_ref();
-        let span = spans::call(self.target(), method, context);
-        let underway = Underway::new(span, self.reported("call", method));
-        let calling = self.call_until(deadline, context, method, args);
-        let result = calling.instrument(underway.span().clone()).await;
+        let span = || spans::call(self.target(), method, context);
+        let underway = Underway::begin(self, "call", method, span);
+        let calling = || self.call_until(deadline, context, method, args);
+        let result = spans::within!(underway.span(), calling());
         counted.ended(&result);
         underway.ended(&result);
         result

@@ -6,7 +6,6 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use tracing::Instrument;
 
 use super::client::RpcClient;
 use super::underway::Underway;
@@ -35,10 +34,10 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let context = context.as_ref();
-        let span = spans::cast(self.target(), method, context);
-        let underway = Underway::new(span, self.reported("cast", method));
-        let casting = self.cast_confirmed(context, method, args);
-        let result = casting.instrument(underway.span().clone()).await;
+        let span = || spans::cast(self.target(), method, context);
+        let underway = Underway::begin(self, "cast", method, span);
+        let casting = || self.cast_confirmed(context, method, args);
+        let result = spans::within!(underway.span(), casting());
         self.transport.counters().cast(&result);
         underway.ended(&result);
         result
@@ -113,6 +112,10 @@ impl RpcClient {
     /// Sends a request that wants no answer; returns when it is in the outbox, from where it leaves
     /// with thousands of others. Waits only while the outbox is full, until the timeout at most.
     ///
+    /// They leave in their order, by default on a connection of their own: whoever waits for an
+    /// answer or a confirm does not stand behind a flood of them, and what is sent in another way
+    /// may overtake them.
+    ///
     /// What the broker refuses later is only counted, in
     /// [`TransportStats::casts_refused`](crate::TransportStats::casts_refused). Nobody waits who
     /// could publish it again, so [`Retry::Times`](crate::Retry::Times) is
@@ -129,13 +132,16 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let context = context.as_ref();
-        let span = spans::cast(self.target(), method, context);
-        let underway = Underway::new(span, self.reported("cast", method));
-        let span = underway.span();
+        let span = || spans::cast(self.target(), method, context);
+        let underway = Underway::begin(self, "cast", method, span);
         // Nearly always there is room, and no future is needed to wait for it.
-        let result = match span.in_scope(|| self.cast_at_once(context, method, args)) {
+        let attempt = {
+            let _entered = underway.enter();
+            self.cast_at_once(context, method, args)
+        };
+        let result = match attempt {
             Ok(None) => Ok(()),
-            Ok(Some(body)) => self.cast_later(body).instrument(span.clone()).await,
+            Ok(Some(body)) => spans::within!(underway.span(), self.cast_later(body)),
             Err(error) => Err(error),
         };
         self.transport.counters().cast_buffered(&result);
@@ -151,7 +157,7 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<Option<Body>, Error> {
         let body = self.render(context, method, args, None)?;
-        let is_taken = match self.open_cast_way().and_then(Way::only) {
+        let is_taken = match self.open_buffered_way().and_then(Way::only) {
             Some(road) => road.publish_at_once(self.timeout(), &body, 0)?,
             None => false,
         };
@@ -160,7 +166,10 @@ impl RpcClient {
 
     async fn cast_later(&self, body: Body) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let way = self.cast_way(deadline).await?;
+        let way = match self.open_buffered_way() {
+            Some(way) => way,
+            None => self.buffered_way(deadline).await?,
+        };
         match way.only() {
             Some(road) => road.publish_unwatched(timer::until(deadline), &body, 0).await,
             None => Box::pin(self.send_either_way(way, &body, deadline)).await,

@@ -66,6 +66,7 @@ pub(super) struct Options {
 pub(super) struct Roads {
     pub(super) call: OnceCell<Way>,
     cast: OnceCell<Way>,
+    buffered: OnceCell<Way>,
 }
 
 impl RpcClient {
@@ -84,7 +85,7 @@ impl RpcClient {
             version_cap: None,
             at_least_once: false,
         };
-        let transport = transport.clone();
+        let transport = transport.for_sender();
         Self { transport, options: Arc::new(options), roads: Arc::default() }
     }
 
@@ -219,6 +220,11 @@ impl RpcClient {
         self.with(|options| options.target = change(std::mem::take(&mut options.target)))
     }
 
+    /// Whether the options ask for reports.
+    pub(super) fn is_reported(&self) -> bool {
+        self.transport.collector().is_some()
+    }
+
     /// Reports the begin of a `call` or `cast` where the options say so.
     pub(super) fn reported<'a>(
         &'a self,
@@ -320,18 +326,24 @@ impl RpcClient {
 
     /// The way of casts, opened before `deadline`.
     pub(super) async fn cast_way(&self, deadline: Instant) -> Result<&Way, Error> {
-        match self.open_cast_way() {
+        match self.roads.cast.get() {
             Some(way) => Ok(way),
             None => {
-                let open = || self.roads.cast.get_or_try_init(|| self.way(None));
+                let open = || self.roads.cast.get_or_try_init(|| self.way(None, false));
                 broker::opened(self.transport.timer(), deadline, open).await.map_err(Error::unsent)
             }
         }
     }
 
-    /// The way of casts, if it is open.
-    pub(super) fn open_cast_way(&self) -> Option<&Way> {
-        self.roads.cast.get()
+    /// The way of buffered casts, opened before `deadline`.
+    pub(super) async fn buffered_way(&self, deadline: Instant) -> Result<&Way, Error> {
+        let open = || self.roads.buffered.get_or_try_init(|| self.way(None, true));
+        broker::opened(self.transport.timer(), deadline, open).await.map_err(Error::unsent)
+    }
+
+    /// The way of buffered casts, if it is open.
+    pub(super) fn open_buffered_way(&self) -> Option<&Way> {
+        self.roads.buffered.get()
     }
 
     /// All that is wrong with a call's options shows here.
@@ -350,7 +362,7 @@ impl RpcClient {
         self.check()?;
         let reply_queue = self.transport.reply_queue(deadline).await?;
         self.transport.hear_servers_of(&self.options.target).await?;
-        self.way(Some((timeout, &reply_queue))).await
+        self.way(Some((timeout, &reply_queue)), false).await
     }
 
     /// What no target and no broker could mend.
@@ -380,10 +392,10 @@ impl RpcClient {
     }
 
     /// The way to the target; that of calls has their timeout, and the queue of their replies.
-    async fn way(&self, call: Option<(Duration, &str)>) -> Result<Way, Error> {
+    async fn way(&self, call: Option<(Duration, &str)>, is_buffered: bool) -> Result<Way, Error> {
         self.check()?;
         let form = self.form();
-        let asked = self.asked(&form, call);
+        let asked = Asked { is_buffered, ..self.asked(&form, call) };
         match self.transport.sending() {
             SendingDialect::Kombu => Ok(Way::One(self.transport.kombu_road(&asked).await?)),
             SendingDialect::Pika => Ok(Way::One(self.transport.pika_road(&asked).await?)),
@@ -429,6 +441,7 @@ impl RpcClient {
             treatment: Treatment { mandatory, retain: retry.is_unbounded(), once },
             // Refusals are for the client to think about, where it has a choice.
             may_repeat: self.attempts().may_repeat() || is_auto,
+            is_buffered: false,
         }
     }
 }

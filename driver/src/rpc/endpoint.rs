@@ -2,8 +2,8 @@
 //! serde.
 //!
 //! Types are erased here once, so that the dispatcher handles values not yet read and answers that
-//! can render themselves. A panicking method costs its own request only. Not here: choosing a method
-//! (`dispatcher`).
+//! can render themselves. A panicking method costs its own request only. Not here: choosing a
+//! method (`dispatcher`).
 
 use std::collections::HashMap;
 use std::fmt;

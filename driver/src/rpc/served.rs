@@ -6,6 +6,7 @@
 
 use super::server::PREFETCH;
 use super::serving::Source;
+use crate::config::ServingDialect;
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::target::Target;
@@ -28,9 +29,10 @@ impl Served {
     /// What a server of `target` listens to.
     pub(super) async fn of(transport: &Transport, target: &Target) -> Result<Self, Error> {
         let (config, serving) = (transport.config(), transport.serving());
-        let wanted = match serving.has_pika() {
-            true => config.pika.rpc_prefetch,
-            false => config.prefetch,
+        let wanted = match serving {
+            ServingDialect::Both if config.prefetch > 0 => config.prefetch,
+            ServingDialect::Both | ServingDialect::Pika => config.pika.rpc_prefetch,
+            ServingDialect::Kombu => config.prefetch,
         };
         let prefetch = if wanted == 0 { PREFETCH } else { wanted };
         let (queues, fanout_queue, local, abandoned) = (Vec::new(), None, None, Vec::new());
@@ -42,6 +44,13 @@ impl Served {
             served.add_pika(transport, target)?;
         }
         Ok(served)
+    }
+
+    /// What is known of requests that come through one of its queues.
+    pub(super) fn source_of(&self, subscription: &Subscription) -> Source {
+        let name = &subscription.queue.name;
+        let found = self.queues.iter().find(|(known, _)| known.queue.name == *name);
+        found.map(|(_, source)| *source).expect("only its own queues are asked for")
     }
 
     async fn add_kombu(&mut self, transport: &Transport, target: &Target) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! The server as its user sees it: built, started, stopped.
 //!
-//! It listens to the three queues of its target on a connection of its own. Not here: what happens
+//! It listens to the three queues of its target on a channel of its own. Not here: what happens
 //! to a request (`serving`).
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::endpoint::Endpoint;
 use super::ping;
 use super::served::Served;
 use super::serving::{RequestSink, Serving, Source};
-use crate::broker::{self, Listening};
+use crate::broker::{self, Listening, Purpose};
 use crate::ending::{Ending, LOG_AFTER};
 use crate::error::Error;
 use crate::executor::Executor;
@@ -255,7 +255,7 @@ impl RpcServer {
     /// Whether it still serves: cheap, and nothing is sent.
     pub fn health(&self) -> ListeningHealth {
         let is_stopped = self.ending.has_stopped();
-        ListeningHealth { connection: self.listening.health("server"), is_stopped }
+        ListeningHealth { connection: self.listening.health(), is_stopped }
     }
 
     /// What it has done so far.
@@ -318,15 +318,12 @@ impl RpcServerBuilder {
         let unacknowledged = served.queues.len() * usize::from(prefetch);
         let serving =
             Serving::new(dispatcher, serializer, answering, &transport, executor, unacknowledged);
-        let mut sources = served.queues.iter().map(|(_, source)| *source);
-        let sink = || -> Box<dyn DeliverySink> {
-            let source = sources.next().expect("a sink is made for each queue");
-            Box::new(RequestSink::new(&serving, source))
+        let sink = |subscription: &Subscription| -> Box<dyn DeliverySink> {
+            Box::new(RequestSink::new(&serving, served.source_of(subscription)))
         };
-        let engine = transport.engine();
-        let config = transport.connection_config("server");
         let subscriptions: Vec<_> = served.queues.iter().map(|(one, _)| one.clone()).collect();
-        let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
+        let (connections, purpose) = (transport.connections(), Purpose::Server);
+        let listening = Listening::open(connections, purpose, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &target))?;
         if let Some(consumer) = listening.consumer() {
             serving.reads_through(consumer);

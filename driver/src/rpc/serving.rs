@@ -336,7 +336,7 @@ impl Serving {
             self.return_one(incoming);
             return None;
         }
-        let begun = incoming::with_request(delivery, *dialect, &self.serializers, |request| {
+        let begun = incoming::with_request(delivery, *dialect, &self.serializers, |mut request| {
             if !is_acknowledged {
                 delivery.ack();
             }
@@ -358,7 +358,7 @@ impl Serving {
                 );
                 return None;
             }
-            Some(self.run(request, *expires))
+            Some(self.run(&mut request, *expires))
         });
         begun.unwrap_or_else(|error| {
             if !is_acknowledged {
@@ -388,7 +388,7 @@ impl Serving {
         })
     }
 
-    fn run(&self, mut request: IncomingRequest<'_>, expires: Option<Instant>) -> Begun<'_> {
+    fn run(&self, request: &mut IncomingRequest<'_>, expires: Option<Instant>) -> Begun<'_> {
         self.tally.count(|taken| &taken.done);
         self.tally.count(match request.form {
             Form::Kombu => |taken| &taken.of_kombu,
@@ -412,12 +412,12 @@ impl Serving {
         let timeout = request.context.client_timeout();
         let mut heartbeat = None;
         // The access policy may be the user's, as the serializer is.
-        let method = caught(|| self.dispatcher.find(&request)).unwrap_or_else(panicked);
+        let method = caught(|| self.dispatcher.find(request)).unwrap_or_else(panicked);
         if let (Ok(_), Some(call), Some(timeout)) = (&method, &call, timeout) {
             heartbeat = Heartbeat::start(&self.timer, &self.answering, call, timeout);
         }
         let request_context = std::mem::take(&mut request.context);
-        let args = request.args.unwrap_or(Encoded::json(b"{}"));
+        let args = request.args.take().unwrap_or(Encoded::json(b"{}"));
         let mut context = None;
         let (answered, raising) = match method {
             Err(failure) => {

@@ -1,18 +1,19 @@
-//! Sends replies, on a connection of their own: to the caller's queue through the default exchange,
-//! or, to callers of the `pika` dialect, through the exchange of replies.
+//! Sends replies, on channels of their own: to the caller's queue through the default exchange, or,
+//! to callers of the `pika` dialect, through the exchange of replies.
 //!
-//! A reply queue may be missing for a moment (its client reconnects), so a returned reply is sent
-//! again every quarter of a second, for a minute, under a fresh id; no worker waits meanwhile.
-//! Queues that stayed away are remembered for a while and get nothing. Only queues named like reply
-//! queues are ever written to: the name comes from the request, and a request must not make us
-//! write anywhere else.
+//! A reply queue may be missing for a moment (its client reconnects), or take nothing (its node
+//! dies, it is full), so a returned or refused reply is sent again every quarter of a second, for a
+//! minute, under a fresh id; no worker waits meanwhile. Queues that stayed away are remembered for
+//! a while and get nothing. Only queues named like reply queues are ever written to: the name
+//! comes from the request, and a request must not make us write anywhere else.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use leveret_engine::{Outcome, RefusalSink, Returned};
+use leveret_engine::wire::PropertiesView;
+use leveret_engine::{Outcome, RefusalSink};
 
 use crate::broker::{self, Body, Publishing, Road, Treatment};
 use crate::dialect::{DecodeError, kombu, pika};
@@ -25,7 +26,7 @@ use crate::serialization::Serialization;
 use crate::target::entity::Exchange;
 use crate::timer::{self, Timer};
 
-/// As oslo: how long to wait before a returned reply is sent again.
+/// As oslo: how long to wait before a reply that came back is sent again.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// Replies waiting to be sent again; more are dropped.
 const RETRIES_MAX: usize = 10_000;
@@ -59,9 +60,57 @@ pub(crate) struct Persistence {
     pub(crate) pika_delay: Duration,
 }
 
+/// A reply that came back.
+struct Back {
+    queue: Box<str>,
+    body: leveret_engine::Body,
+    /// Its queue was not there; otherwise it was, and did not take it.
+    is_missing: bool,
+    /// What it said of itself, if it is of the `pika` dialect.
+    pika: Option<PikaHead>,
+}
+
+/// What a reply of the `pika` dialect says of itself.
+struct PikaHead {
+    content_type: Box<str>,
+    correlation_id: Box<str>,
+    expires: bool,
+}
+
+impl Back {
+    /// What came back, or how else a reply ended.
+    fn of(outcome: Outcome) -> Result<Self, Outcome> {
+        let (queue, body, pika) = match &outcome {
+            Outcome::Returned(returned) => {
+                let is_pika = !returned.exchange().is_empty();
+                let head = is_pika.then(|| PikaHead::of(&returned.properties()));
+                (returned.routing_key(), returned.body(), head)
+            }
+            // What is given back here has no properties.
+            Outcome::Nacked(Some(nacked)) if nacked.exchange().is_empty() => {
+                (nacked.routing_key(), nacked.body(), None)
+            }
+            _ => return Err(outcome),
+        };
+        let is_missing = matches!(outcome, Outcome::Returned(_));
+        Ok(Self { queue: queue.into(), body: body.clone(), is_missing, pika })
+    }
+}
+
+impl PikaHead {
+    fn of(head: &PropertiesView<'_>) -> Self {
+        Self {
+            content_type: head.content_type.unwrap_or_default().into(),
+            correlation_id: head.correlation_id.unwrap_or_default().into(),
+            expires: head.expiration.is_some(),
+        }
+    }
+}
+
 /// The sender of replies of one transport.
 pub(crate) struct Answering {
-    publishing: Arc<Publishing>,
+    /// One or several connections, on which reply queues take turns.
+    publishing: Vec<Arc<Publishing>>,
     ids: Arc<IdSource>,
     timer: Arc<Timer>,
     persistence: Persistence,
@@ -77,9 +126,9 @@ pub(crate) struct Answering {
 }
 
 impl Answering {
-    /// Replies of the `pika` dialect go through `exchange`.
+    /// On one connection at least. Replies of the `pika` dialect go through `exchange`.
     pub(crate) fn new(
-        publishing: Arc<Publishing>,
+        publishing: Vec<Arc<Publishing>>,
         ids: Arc<IdSource>,
         timer: Arc<Timer>,
         persistence: Persistence,
@@ -112,13 +161,17 @@ impl Answering {
     }
 
     /// What replies are published on.
-    pub(crate) fn publishing(&self) -> &Publishing {
+    pub(crate) fn publishing(&self) -> &[Arc<Publishing>] {
         &self.publishing
     }
 
-    /// Ends the connection.
+    /// Ends the connections that are nobody else's.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        self.publishing.close().await
+        let mut outcome = Ok(());
+        for publishing in &self.publishing {
+            outcome = outcome.and(publishing.close().await);
+        }
+        outcome
     }
 
     /// Sends what a method came to: what `answered` renders, or a failure. Waits while the outbox
@@ -153,17 +206,23 @@ impl Answering {
         let timeout = left.unwrap_or(self.persistence.missing_timeout);
         let message_id = self.ids.unique_id();
         let properties = pika::reply_properties(serialization, &call.msg_id, message_id, left);
+        let publishing = self.pika_publishing();
         let send = async {
-            self.publishing.keep(&self.exchange).await?;
+            publishing.keep(&self.exchange).await?;
             let names = (self.exchange.name.as_str(), &*call.queue);
             let refusals = Some(Arc::clone(&self.refusals));
-            let road = self.publishing.kept_road(names, &properties, SURELY, refusals).await?;
+            let road = publishing.kept_road(names, &properties, SURELY, refusals).await?;
             let cookie = self.cookie(timer::now() + self.patience(timeout));
             road.publish_unwatched(timeout, body, cookie).await
         };
         if let Err(error) = send.await {
             self.drop_one(&call.queue, &error.to_string());
         }
+    }
+
+    /// What replies of the `pika` dialect are published on: they need their exchange there.
+    fn pika_publishing(&self) -> &Publishing {
+        &self.publishing[0]
     }
 
     /// How long a reply of the `pika` dialect is tried whose caller waits for as long as `left`.
@@ -217,67 +276,74 @@ impl Answering {
         self.start + Duration::from_micros(cookie)
     }
 
-    /// A reply was refused: sent again if its queue was missing and there is time left. Runs on the
-    /// shard.
+    /// A reply was refused: sent again if it came back and there is time left. Runs on the shard.
     fn refused(self: &Arc<Self>, outcome: Outcome, deadline: Instant) {
-        let returned = match outcome {
-            Outcome::Returned(returned) => returned,
-            other => return self.drop_one("?", &broker::refused(other).to_string()),
+        let back = match Back::of(outcome) {
+            Ok(back) => back,
+            Err(other) => return self.drop_one("?", &broker::refused(other).to_string()),
         };
-        let is_pika = !returned.exchange().is_empty();
-        let delay = if is_pika { self.persistence.pika_delay } else { RETRY_DELAY };
+        let delay = if back.pika.is_some() { self.persistence.pika_delay } else { RETRY_DELAY };
         if timer::now() + delay > deadline {
-            return self.give_up(&returned);
+            return self.give_up(&back);
         }
         if self.retrying.fetch_add(1, Ordering::Relaxed) >= RETRIES_MAX {
             self.retrying.fetch_sub(1, Ordering::Relaxed);
-            return self.drop_one(returned.routing_key(), "too many replies wait already");
+            return self.drop_one(&back.queue, "too many replies wait already");
         }
         let this = Arc::downgrade(self);
         self.timer.after(delay, move || {
             let Some(this) = this.upgrade() else { return };
             this.retrying.fetch_sub(1, Ordering::Relaxed);
-            let sent = match is_pika {
-                true => this.send_pika_again(&returned, deadline),
-                false => this.send_again(&returned, deadline),
+            let sent = match &back.pika {
+                Some(head) => this.send_pika_again(&back, head, deadline),
+                None => this.send_again(&back, deadline),
             };
             match sent {
                 Some(Ok(())) => drop(this.resent.fetch_add(1, Ordering::Relaxed)),
-                Some(Err(error)) => this.drop_one(returned.routing_key(), &error.to_string()),
-                None => this.drop_one(returned.routing_key(), "its queue is gone"),
+                Some(Err(error)) => this.drop_one(&back.queue, &error.to_string()),
+                None => this.drop_one(&back.queue, "its queue is gone"),
             }
         });
     }
 
-    fn send_again(&self, returned: &Returned, deadline: Instant) -> Option<Result<(), Error>> {
+    fn send_again(&self, back: &Back, deadline: Instant) -> Option<Result<(), Error>> {
         let unique_id = self.ids.unique_id();
         let body = Body::render(|body| {
-            let packed = self.publishing.packing().map(|packing| packing.header.1);
-            body.extend_from_slice(&kombu::unpack(packed, returned.body().contiguous())?);
+            let packed = self.publishing[0].packing().map(|packing| packing.header.1);
+            body.extend_from_slice(&kombu::unpack(packed, back.body.contiguous())?);
             kombu::renew_unique_id(body, unique_id);
             Ok::<_, DecodeError>(())
         });
-        let road = self.road(returned.routing_key())?;
+        let road = self.road(&back.queue)?;
         Some(road.try_publish_unwatched(timer::until(deadline), &body.ok()?, self.cookie(deadline)))
     }
 
-    fn send_pika_again(&self, returned: &Returned, deadline: Instant) -> Option<Result<(), Error>> {
+    fn send_pika_again(
+        &self,
+        back: &Back,
+        head: &PikaHead,
+        deadline: Instant,
+    ) -> Option<Result<(), Error>> {
         let body = Body::render(|body| {
-            body.extend_from_slice(&returned.body().contiguous());
+            body.extend_from_slice(&back.body.contiguous());
             Ok::<_, DecodeError>(())
         });
-        let (left, head) = (timer::until(deadline), returned.properties());
-        let expiration = head.expiration.map(|_| left);
-        let message_id = self.ids.unique_id();
-        let properties = pika::reply_properties_of(&head, message_id, expiration);
-        let names = (returned.exchange(), returned.routing_key());
+        let left = timer::until(deadline);
+        let expiration = head.expires.then_some(left);
+        let (message_id, kind) = (self.ids.unique_id(), &*head.content_type);
+        let properties =
+            pika::reply_properties_of(kind, &head.correlation_id, message_id, expiration);
+        let names = (self.exchange.name.as_str(), &*back.queue);
         let refusals = Some(Arc::clone(&self.refusals));
-        let road = self.publishing.kept_road_at_once(names, &properties, SURELY, refusals)?;
+        let road =
+            self.pika_publishing().kept_road_at_once(names, &properties, SURELY, refusals)?;
         Some(road.try_publish_unwatched(left, &body.ok()?, self.cookie(deadline)))
     }
 
-    fn give_up(&self, returned: &Returned) {
-        let queue = returned.routing_key();
+    fn give_up(&self, Back { queue, is_missing, .. }: &Back) {
+        if !is_missing {
+            return self.drop_one(queue, "its queue took nothing: it is full or has failed");
+        }
         self.drop_one(
             queue,
             "its queue stayed away; further replies to it are dropped for a while",
@@ -286,7 +352,7 @@ impl Answering {
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         gone.retain(|_, since| now < *since + GONE_TTL);
         if gone.len() < GONE_MAX {
-            gone.insert(queue.into(), now);
+            gone.insert(queue.clone(), now);
         }
     }
 
@@ -311,7 +377,8 @@ impl Answering {
         let treatment =
             Treatment { mandatory: self.persistence.mandatory, retain: true, once: false };
         let (properties, refusals) = (kombu::properties(None), Some(Arc::clone(&self.refusals)));
-        let road = self.publishing.default_road(queue, &properties, treatment, refusals).ok()?;
+        let publishing = &self.publishing[roads.len() % self.publishing.len()];
+        let road = publishing.default_road(queue, &properties, treatment, refusals).ok()?;
         let road = Arc::new(road);
         roads.insert(queue.into(), Arc::clone(&road));
         Some(road)

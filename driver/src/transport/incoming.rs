@@ -17,6 +17,7 @@ use crate::message::notification::IncomingNotification;
 use crate::message::{IncomingReply, IncomingRequest};
 
 /// A message's text, unpacked, if it is text by its own account.
+#[inline]
 fn text_of<'a>(
     delivery: &'a Delivery,
     head: &PropertiesView<'_>,

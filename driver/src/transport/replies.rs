@@ -8,7 +8,6 @@
 //! Invariant: a call that ended, however, holds no place. Not here: what a reply says (`call`).
 
 use std::collections::HashMap;
-use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -231,7 +230,7 @@ impl Pending {
     }
 
     /// Waits for what ends the call or its present attempt; a reply goes first.
-    pub(crate) async fn arrived(&mut self) -> Result<Arrived, TicketError> {
+    pub(crate) fn arrived(&mut self) -> impl Future<Output = Result<Arrived, TicketError>> {
         std::future::poll_fn(|cx| {
             let reply = Pin::new(&mut self.ticket).poll(cx);
             let Some(refusal) = self.refusal.as_mut().filter(|_| reply.is_pending()) else {
@@ -242,7 +241,6 @@ impl Pending {
             self.refusal = None;
             Poll::Ready(refused.map(Arrived::Refused))
         })
-        .await
     }
 
     /// The reply that arrived was somebody else's: waits on.
@@ -379,9 +377,9 @@ mod tests {
         assert!(matches!(block_on(pending.arrived()), Err(TicketError::TimedOut)));
         pending = book.open(deadline, None, true);
         for _ in 0..2 {
-            book.refusals(true).refused(pending.refusal_place(), Outcome::Nacked);
+            book.refusals(true).refused(pending.refusal_place(), Outcome::Nacked(None));
             let refused = block_on(pending.arrived());
-            assert!(matches!(refused, Ok(Arrived::Refused(Outcome::Nacked))), "{refused:?}");
+            assert!(matches!(refused, Ok(Arrived::Refused(Outcome::Nacked(None)))), "{refused:?}");
             pending.repeat();
         }
         drop(pending);

@@ -202,7 +202,9 @@ async fn a_call_nobody_answers_times_out(url: String) {
     assert!(start.elapsed() >= Duration::from_millis(300), "never early");
     assert_eq!(transport.stats().calls_outstanding, 0);
     if Speaks::of(&url) == Speaks::Pika {
-        assert_eq!(error.outcome(), Some(Outcome::Returned), "nobody surely got it");
+        // The last attempt may still be under way when the time is over.
+        let outcomes = [Some(Outcome::Returned), Some(Outcome::MaybeSent)];
+        assert!(outcomes.contains(&error.outcome()), "{error}");
         let error = client.cast((), "x", &()).await.unwrap_err();
         assert!(error.is_timeout(), "a server is waited for: {error}");
         return;

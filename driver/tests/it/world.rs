@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leveret::{
-    Context, DriverConfig, Endpoint, Executor, Failure, RpcClient, RpcServer, SendingDialect,
-    ServingDialect, Target, Transport, TransportBuilder, Version,
+    Context, DriverConfig, Endpoint, Executor, Failure, RpcClient, RpcServer, Target, Transport,
+    TransportBuilder, Version,
 };
 use serde_json::{Value, json};
 
@@ -137,15 +137,16 @@ impl Speaks {
     }
 }
 
-/// A transport to a scenario's URL, with options.
-pub(crate) fn builder(url: &str, mut config: DriverConfig) -> TransportBuilder {
-    let (serving, sending) = match Speaks::of(url) {
-        Speaks::Kombu => (ServingDialect::Kombu, SendingDialect::Kombu),
-        Speaks::Pika => (ServingDialect::Pika, SendingDialect::Pika),
-        Speaks::Dual => (ServingDialect::Both, SendingDialect::Auto),
+/// A transport to a scenario's URL, with options: the dialect said as a user would say it.
+pub(crate) fn builder(url: &str, config: DriverConfig) -> TransportBuilder {
+    let plain = url.split_once('+').map_or(url, |(_, url)| url);
+    let said = match Speaks::of(url) {
+        Speaks::Kombu => plain.to_owned(),
+        Speaks::Pika if plain.starts_with("rabbit:") => plain.replacen("rabbit", "pika", 1),
+        Speaks::Pika => format!("{plain}?dialect_serving=pika&dialect_sending=pika"),
+        Speaks::Dual => format!("{plain}?dialect_serving=both&dialect_sending=auto"),
     };
-    (config.serving, config.sending) = (Some(serving), Some(sending));
-    Transport::builder(url.split_once('+').map_or(url, |(_, url)| url)).config(config)
+    Transport::builder(&said).config(config)
 }
 
 pub(crate) async fn connect(url: &str) -> Transport {

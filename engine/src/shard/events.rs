@@ -132,10 +132,11 @@ impl Conn {
     }
 
     pub(super) fn tell_outcomes(&self) {
-        let mut outcomes = self.outcomes.take();
-        if !outcomes.is_empty() {
-            self.shared.outcomes.complete_all(outcomes.drain(..));
+        if self.outcomes.borrow().is_empty() {
+            return;
         }
+        let mut outcomes = self.outcomes.take();
+        self.shared.outcomes.complete_all(outcomes.drain(..));
         self.outcomes.replace(outcomes);
     }
 

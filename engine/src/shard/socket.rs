@@ -183,7 +183,10 @@ async fn write_turn<S: Stream>(
             }
         };
     // A channel that was closed meanwhile has already told its callers.
-    let _ = conn.with_channel(number, |seat| seat.sent(segment, shelf, written));
+    let _ = conn.with_channel(number, |seat| {
+        seat.sent(segment, shelf, written, &mut conn.outcomes.borrow_mut());
+    });
+    conn.tell_outcomes();
     result
 }
 

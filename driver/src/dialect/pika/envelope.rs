@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use leveret_engine::wire::PropertiesView;
 use leveret_engine::{AMQPValue, FieldTable, Properties};
 use serde::Serialize;
 
@@ -117,15 +116,15 @@ pub(crate) fn reply_properties(
     answering(properties(serialization, false), correlation_id, message_id, left)
 }
 
-/// The same for a reply with this head that is sent again.
+/// The same for a reply that is sent again, serialised as its content type says.
 pub(crate) fn reply_properties_of(
-    head: &PropertiesView<'_>,
+    content_type: &str,
+    correlation_id: &str,
     message_id: Hex32,
     left: Option<Duration>,
 ) -> Properties {
-    let properties = properties(&Serialization::Json, false)
-        .with_content_type(head.content_type.unwrap_or_default());
-    answering(properties, head.correlation_id.unwrap_or_default(), message_id, left)
+    let properties = properties(&Serialization::Json, false).with_content_type(content_type);
+    answering(properties, correlation_id, message_id, left)
 }
 
 fn answering(

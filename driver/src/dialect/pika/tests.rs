@@ -141,8 +141,7 @@ fn hex(text: &str) -> Vec<u8> {
 
 #[test]
 fn replies_are_understood_in_every_serialisation() {
-    let mut known: Vec<std::sync::Arc<dyn BodySerializer>> = Vec::new();
-    known.push(std::sync::Arc::new(Lines));
+    let known: Vec<std::sync::Arc<dyn BodySerializer>> = vec![std::sync::Arc::new(Lines)];
     let custom = Serialization::Custom(known[0].clone());
     for how in [Serialization::Json, Serialization::MsgPack, custom] {
         let left = Some(std::time::Duration::from_secs(1));
