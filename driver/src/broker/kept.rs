@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
-    Channel, ChannelOptions, ExchangeDeclare, Properties, QueueBind, QueueDeclare, RefusalSink,
+    ChannelOptions, ExchangeDeclare, Properties, QueueBind, QueueDeclare, RefusalSink,
 };
 use tokio::sync::OnceCell;
 
+use super::factory::LentChannel;
 use super::publisher::{NOT_FOUND, Publishing, Road, Treatment};
 use super::{declare, failed};
 use crate::error::Error;
@@ -25,6 +26,12 @@ use crate::timer;
 /// How long an exchange that was not found is not looked for again.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// A channel exception: it exists and is different.
+const PRECONDITION_FAILED: u16 = 406;
+
+/// A channel exception: a queue belongs to another connection.
+const LOCKED: u16 = 405;
+
 /// The key of the binding that keeps an exchange.
 const KEEPING_KEY: &str = "leveret.keep";
 
@@ -32,10 +39,12 @@ const KEEPING_KEY: &str = "leveret.keep";
 #[derive(Default)]
 pub(super) struct Kept {
     /// What is published to them goes here.
-    channel: OnceCell<Channel>,
+    channel: OnceCell<LentChannel>,
     /// Looks for them: not finding one ends the channel, and it begins again.
-    looking: tokio::sync::Mutex<Option<Channel>>,
+    looking: tokio::sync::Mutex<Option<LentChannel>>,
     known: Mutex<HashMap<String, Known>>,
+    /// What is bound to them; empty before there is any.
+    queue: Mutex<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,25 +60,58 @@ impl Kept {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn queue(&self) -> MutexGuard<'_, String> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The channel that what is published to them goes through.
-    pub(super) fn channel(&self) -> Option<&Channel> {
+    pub(super) fn channel(&self) -> Option<&LentChannel> {
         self.channel.get()
     }
 }
 
 impl Publishing {
-    /// Keeps an exchange, and declares it if it is not there.
+    /// Declares an exchange and keeps it. One that exists and is of another kind is kept as it is.
     pub(crate) async fn keep(&self, exchange: &Exchange) -> Result<(), Error> {
-        if !self.look_for(exchange, true).await? {
-            declare::exchange(self.declaring(), exchange).await?;
-            self.hold(exchange).await?;
+        if self.has_found(exchange) == Some(true) {
+            return Ok(());
         }
-        Ok(())
+        let _alone = self.kept().looking.lock().await;
+        if self.has_found(exchange) == Some(true) {
+            return Ok(());
+        }
+        match declare::exchange_once(self.declaring(), exchange).await {
+            Err(error) if error.reply_code() != Some(PRECONDITION_FAILED) => Err(failed(error)),
+            _ => self.hold(exchange).await,
+        }
     }
 
     /// Whether an exchange is there, and from now on kept.
     pub(crate) async fn finds(&self, exchange: &Exchange) -> Result<bool, Error> {
-        self.look_for(exchange, false).await
+        let mut looking = self.kept().looking.lock().await;
+        // Somebody else may have looked meanwhile.
+        if let Some(known) = self.has_found(exchange) {
+            return Ok(known);
+        }
+        let channel = match &mut *looking {
+            Some(channel) => channel,
+            none => none.insert(self.open_plain_channel().await?),
+        };
+        let look = ExchangeDeclare {
+            name: exchange.name.clone(),
+            kind: exchange.kind.to_owned(),
+            passive: true,
+            ..ExchangeDeclare::default()
+        };
+        match channel.declare_exchange(look).await {
+            Ok(()) => self.hold(exchange).await.map(|()| true),
+            Err(error) if error.reply_code() == Some(NOT_FOUND) => {
+                let gone = Known::Gone(timer::deadline_in(PATIENCE));
+                self.kept().known().insert(exchange.name.clone(), gone);
+                Ok(false)
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// [`Self::finds`] as far as that is known without asking.
@@ -86,46 +128,22 @@ impl Publishing {
         self.kept().known().remove(exchange);
     }
 
-    async fn look_for(&self, exchange: &Exchange, anew: bool) -> Result<bool, Error> {
-        match self.has_found(exchange) {
-            Some(true) => return Ok(true),
-            Some(false) if !anew => return Ok(false),
-            _ => {}
-        }
-        let mut looking = self.kept().looking.lock().await;
-        // Somebody else may have looked meanwhile.
-        if self.has_found(exchange) == Some(true) {
-            return Ok(true);
-        }
-        let channel = match &mut *looking {
-            Some(channel) => channel,
-            none => none.insert(self.open_plain_channel().await?),
-        };
-        let look = ExchangeDeclare {
-            name: exchange.name.clone(),
-            kind: exchange.kind.to_owned(),
-            passive: true,
-            ..ExchangeDeclare::default()
-        };
-        match channel.declare_exchange(look).await {
-            Ok(()) => {
-                self.hold(exchange).await?;
-                Ok(true)
-            }
-            Err(error) if error.reply_code() == Some(NOT_FOUND) => {
-                let gone = Known::Gone(timer::deadline_in(PATIENCE));
-                self.kept().known().insert(exchange.name.clone(), gone);
-                Ok(false)
-            }
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    /// Binds a queue of this connection to an exchange.
+    /// Binds the queue of this connection to an exchange.
     async fn hold(&self, exchange: &Exchange) -> Result<(), Error> {
         let losses = self.reconnects();
-        let queue = QueueDeclare { exclusive: true, ..QueueDeclare::default() };
-        let queue = self.declaring().declare_queue(queue).await.map_err(failed)?.name;
+        let declare = |name: String| {
+            let queue = QueueDeclare { name, exclusive: true, ..QueueDeclare::default() };
+            self.declaring().declare_queue(queue)
+        };
+        // It comes back with the connection, but not where the broker still took the one that was
+        // lost for its owner.
+        let known = self.kept().queue().clone();
+        let queue = match declare(known).await {
+            Err(error) if error.reply_code() == Some(LOCKED) => declare(String::new()).await,
+            declared => declared,
+        };
+        let queue = queue.map_err(failed)?.name;
+        self.kept().queue().clone_from(&queue);
         let bind = QueueBind {
             queue,
             exchange: exchange.name.clone(),
