@@ -236,8 +236,8 @@ fn a_lost_confirm_has_the_request_sent_again_and_dropped_as_a_repeat() {
     }
 }
 
-/// An exchange that is gone ends the channel, with whatever else is on it: nobody knows whether what
-/// was cut off by that has arrived.
+/// An exchange that is gone ends the channel, with whatever else is on it: nobody knows whether
+/// what was cut off by that has arrived.
 async fn exchange_gone(url: String) {
     let serving = connect(&url).await;
     let sending = connect(&url).await;
