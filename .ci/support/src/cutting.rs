@@ -98,8 +98,10 @@ struct State {
     armed: Option<Cut>,
     /// Messages to pass before.
     skip: usize,
-    /// The message in question is passing on this connection and channel.
+    /// The message in question is passing on this connection and channel; one that is delivered has
+    /// this number.
     passing: Option<(u64, u16)>,
+    tag: u64,
     /// The place was reached, and what comes before it is on its way.
     is_cutting: bool,
     cuts: u64,
@@ -155,6 +157,11 @@ impl CuttingProxy {
         let is_cut = self.plan.wait(within, |state| state.armed.is_none() && !state.is_cutting);
         self.plan.lock().armed = None;
         is_cut
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> usize {
+        self.plan.lock().open
     }
 
     /// Waits until so many connections are open; false if they are not within this time.
@@ -275,6 +282,7 @@ impl Pair {
                     return None;
                 }
                 state.passing = Some(place);
+                state.tag = frame.delivery_tag();
                 Part::Method
             }
             (Piece::Header, Some(passing)) if place == passing && frame.sender == sender => {
@@ -284,6 +292,10 @@ impl Pair {
                 Part::Body
             }
             (Piece::Answer, Some(passing)) if place == passing && frame.sender != sender => {
+                // Earlier deliveries may still be acknowledged.
+                if frame.delivery_tag() < state.tag {
+                    return None;
+                }
                 Part::Answer
             }
             _ => return None,

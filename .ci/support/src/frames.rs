@@ -43,6 +43,8 @@ pub(crate) struct Frames {
 /// Type, channel and size; the end octet comes last.
 const HEADER: usize = 7;
 const PROTOCOL_HEADER: usize = 8;
+/// Where a method's arguments begin: behind its class and number.
+const METHOD_END: usize = HEADER + 4;
 
 impl Frames {
     pub(crate) const fn new(sender: Sender) -> Self {
@@ -103,6 +105,18 @@ impl Frame<'_> {
         name.rsplit(':').next().map(str::to_owned)
     }
 
+    /// The number of what is delivered, or answered; zero for others.
+    pub(crate) fn delivery_tag(&self) -> u64 {
+        let begin = match self.piece {
+            // Behind the consumer's tag.
+            Piece::Deliver => METHOD_END + 1 + usize::from(self.octets[METHOD_END]),
+            Piece::Answer => METHOD_END,
+            _ => return 0,
+        };
+        let tag = self.octets.get(begin..begin + 8).and_then(|tag| tag.try_into().ok());
+        tag.map_or(0, u64::from_be_bytes)
+    }
+
     /// Whether the handshake ends with it.
     pub(crate) fn is_open_ok(&self) -> bool {
         method_of(self.octets) == Some((10, 41))
@@ -134,6 +148,19 @@ mod tests {
             assert_eq!(pieces, [&[header, publish], &content[..]].concat());
             assert_eq!(octets, stream);
         }
+    }
+
+    #[test]
+    fn an_answer_is_known_by_its_number() {
+        let of = |octets: &[u8]| {
+            let (sender, channel, piece) = (Sender::Client, 1, piece_of(octets));
+            Frame { sender, channel, piece, octets }.delivery_tag()
+        };
+        let ack = b"\x01\x00\x01\x00\x00\x00\x0d\x00\x3c\x00\x50\
+            \x00\x00\x00\x00\x00\x00\x01\x02\x00";
+        let deliver = b"\x01\x00\x01\x00\x00\x00\x11\x00\x3c\x00\x3c\x02ab\
+            \x00\x00\x00\x00\x00\x00\x00\x07\x00";
+        assert_eq!((of(ack), of(deliver), of(b"\x08\x00\x00\x00\x00\x00\x00\xce")), (258, 7, 0));
     }
 
     #[test]

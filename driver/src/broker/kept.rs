@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// A channel exception: it exists and is different.
 const PRECONDITION_FAILED: u16 = 406;
 
+/// A channel exception: a queue belongs to another connection.
+const LOCKED: u16 = 405;
+
 /// The key of the binding that keeps an exchange.
 const KEEPING_KEY: &str = "leveret.keep";
 
@@ -40,8 +43,8 @@ pub(super) struct Kept {
     /// Looks for them: not finding one ends the channel, and it begins again.
     looking: tokio::sync::Mutex<Option<LentChannel>>,
     known: Mutex<HashMap<String, Known>>,
-    /// What is bound to them.
-    queue: OnceCell<String>,
+    /// What is bound to them; empty before there is any.
+    queue: Mutex<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -55,6 +58,10 @@ enum Known {
 impl Kept {
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, String> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The channel that what is published to them goes through.
@@ -124,12 +131,19 @@ impl Publishing {
     /// Binds the queue of this connection to an exchange.
     async fn hold(&self, exchange: &Exchange) -> Result<(), Error> {
         let losses = self.reconnects();
-        let declare = || async {
-            let queue = QueueDeclare { exclusive: true, ..QueueDeclare::default() };
-            self.declaring().declare_queue(queue).await.map(|queue| queue.name).map_err(failed)
+        let declare = |name: String| {
+            let queue = QueueDeclare { name, exclusive: true, ..QueueDeclare::default() };
+            self.declaring().declare_queue(queue)
         };
-        // Declared again with the connection, under the same name.
-        let queue = self.kept().queue.get_or_try_init(declare).await?.clone();
+        // It comes back with the connection, but not where the broker still took the one that was
+        // lost for its owner.
+        let known = self.kept().queue().clone();
+        let queue = match declare(known).await {
+            Err(error) if error.reply_code() == Some(LOCKED) => declare(String::new()).await,
+            declared => declared,
+        };
+        let queue = queue.map_err(failed)?.name;
+        self.kept().queue().clone_from(&queue);
         let bind = QueueBind {
             queue,
             exchange: exchange.name.clone(),

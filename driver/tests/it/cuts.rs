@@ -25,9 +25,6 @@ pub(crate) const SERVERS: [&str; 2] = ["s0", "s1"];
 /// Longer than anything takes that is not lost.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-/// Publish and replies of the client; publish, server and answers of both servers.
-const CONNECTIONS: usize = 8;
-
 /// Which dialects the two sides speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaking {
@@ -87,8 +84,8 @@ pub(crate) struct Lane {
     pub(crate) servers: Vec<RpcServer>,
     pub(crate) ledger: Ledger,
     sides: Vec<Transport>,
-    /// At the broker, when all is well.
-    connections: usize,
+    /// On the way and at the broker, when all is well.
+    connections: (usize, usize),
     fates: Vec<(u64, Kind, Fate)>,
 }
 
@@ -199,19 +196,24 @@ impl Lane {
         }
         let sender = connect(proxy.port(), &config).unwrap();
         let client = RpcClient::new(&sender, Target::new("t")).with_retry(setting.retry);
-        let (connections, fates) = (0, Vec::new());
+        let (connections, fates) = ((0, 0), Vec::new());
         let mut lane =
             Self { setting, at, proxy, client, sender, servers, ledger, sides, connections, fates };
+        // What is opened when it is needed is needed now.
         SERVERS.iter().for_each(|name| lane.greet(name));
-        lane.connections = lane.at.connections();
-        assert!(lane.proxy.await_open(CONNECTIONS, MINUTE), "all of them are counted");
+        let args = json!({"number": u64::MAX});
+        lane.client.cast_blocking((), "strike", &args).unwrap();
+        lane.client.cast_buffered_blocking((), "strike", &args).unwrap();
+        let warmed_up = SERVERS.len() + 2;
+        eventually(|| lane.ledger.of(u64::MAX).len() == warmed_up);
+        lane.connections = (lane.proxy.open(), lane.at.connections());
         lane
     }
 
     /// Sends a number, or some, and breaks the way. Answers the first number, and whether the way
     /// did break.
     pub(crate) fn strike(&mut self, cut: Cut, kind: Kind) -> (u64, bool) {
-        assert!(self.proxy.await_open(CONNECTIONS, MINUTE), "everything reconnects");
+        assert!(self.proxy.await_open(self.connections.0, MINUTE), "everything reconnects");
         self.proxy.arm(cut);
         let number = self.fates.len() as u64;
         // What is long leaves the engine in pieces.
@@ -256,11 +258,11 @@ impl Lane {
 
     /// Waits until nothing more can happen.
     pub(crate) fn rest(&self) {
-        assert!(self.proxy.await_open(CONNECTIONS, MINUTE), "everything reconnects");
+        assert!(self.proxy.await_open(self.connections.0, MINUTE), "everything reconnects");
         // What was published before the first greeting is in its queue then, and delivered before
         // the second.
         for _ in 0..2 {
-            eventually(|| self.at.connections() == self.connections && self.at.is_empty());
+            eventually(|| self.at.connections() == self.connections.1 && self.at.is_empty());
             SERVERS.iter().for_each(|name| self.greet(name));
         }
     }

@@ -123,8 +123,7 @@ fn a_client_that_finds_out_reaches_todays_servers() {
         let boom = client.call::<()>((), "boom", &()).await.unwrap_err();
         let boom = boom.remote().unwrap().clone();
         assert_eq!(boom.args(), [json!("bad value"), json!(42)]);
-        // Nobody declared the other exchange, so that nothing was refused there.
-        assert_eq!(transport.metrics().fallbacks, 0);
+        assert!(transport.metrics().fallbacks > 0, "nothing went to the name that goes first");
         transport.close().await.unwrap();
     });
     peers.into_iter().for_each(Peer::stop);
