@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::placement::{BackendName, Cores, ExecutorName, Serving};
-use crate::subject::PeerName;
+use crate::subject::contender::Contender;
 use crate::workload::Workload;
 
 /// Leveret's perf suite: casts, calls and fanout, side by side with their peers. Without arguments
@@ -67,9 +67,11 @@ pub(crate) struct Suite {
     /// Interleaved pairs (5 with --against, else 1)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) pairs: Option<u16>,
-    /// Measure these beside Leveret in the same run
+    /// Measure these beside Leveret in the same run: raw, raw-kombu, lapin, amqprs, or Leveret in
+    /// another configuration: leveret-pika, leveret-msgpack, leveret-auto, leveret-both,
+    /// leveret-single, leveret-read-write, leveret-pool (of 2), leveret-per-shard
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) against: Vec<PeerName>,
+    pub(crate) against: Vec<Contender>,
     /// List the workloads and stop
     #[arg(long)]
     pub(crate) list: bool,
@@ -331,6 +333,8 @@ pub(crate) fn rewrite(argv: impl IntoIterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::subject::PeerName;
+    use crate::subject::leveret::variant::Variant;
 
     fn rewritten(line: &str) -> Vec<String> {
         rewrite(line.split(' ').map(str::to_owned))
@@ -374,9 +378,12 @@ mod tests {
 
     #[test]
     fn the_suite_takes_lists_and_refuses_unknown_names() {
-        let cli = parsed("x --only call-1,fanout --against raw,lapin --pairs 3 --cores @0,1");
+        let cli =
+            parsed("x --only call-1,fanout --against raw,leveret-pika --pairs 3 --cores @0,1");
         assert_eq!(cli.suite.only.len(), 2);
-        assert_eq!(cli.suite.against, [PeerName::Raw, PeerName::Lapin]);
+        let against = [Contender::Peer(PeerName::Raw), Contender::Leveret(Variant::Pika)];
+        assert_eq!(cli.suite.against, against);
+        assert!(Cli::try_parse_from(["x", "--against", "leveret"]).is_err(), "itself");
         assert!(Cli::try_parse_from(["x", "--only", "nothing"]).is_err());
         assert!(Cli::try_parse_from(["x", "--seconds", "0"]).is_err());
         assert!(Cli::try_parse_from(["x", "--pairs", "0"]).is_err());

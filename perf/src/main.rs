@@ -31,12 +31,12 @@ mod workload;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use clap::{Parser, ValueEnum};
+use anyhow::Result;
+use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Mode};
-use crate::subject::PeerName;
+use crate::subject::contender::Contender;
 use crate::subject::leveret::Leveret;
 
 #[global_allocator]
@@ -68,13 +68,13 @@ fn log_to_stderr(debug: bool) {
 fn run(cli: &Cli) -> Result<()> {
     match &cli.mode {
         None => suite::run(cli),
-        Some(Mode::AnswerCalls(args)) if args.subject == Leveret::NAME => {
-            child::answer_calls(args, &Leveret::start(cli.serving(), &cli.cores)?)
-        }
-        Some(Mode::AnswerCalls(args)) => {
-            let name = PeerName::from_str(&args.subject, true).ok().context("no such subject")?;
-            child::answer_calls(args, subject::peer(name)?.as_ref())
-        }
+        Some(Mode::AnswerCalls(args)) => match Contender::of_child(&args.subject)? {
+            Contender::Leveret(variant) => {
+                let leveret = Leveret::start(cli.serving(), &cli.cores, variant)?;
+                child::answer_calls(args, &leveret)
+            }
+            Contender::Peer(name) => child::answer_calls(args, subject::peer(name)?.as_ref()),
+        },
         Some(Mode::RpcServer(args)) => simulator::server::run(cli, args),
         Some(Mode::RpcClient(args)) => simulator::client::run(cli, args),
         Some(Mode::NotifyServer(args)) => simulator::notify_server::run(cli, args, false),

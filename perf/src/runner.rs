@@ -79,7 +79,7 @@ impl Plan {
     }
 
     fn run_once(&self, workload: &Workload, subject: &dyn Subject) -> Result<Run> {
-        let fixture =
+        let mut fixture =
             Fixture::prepare(workload, subject, self.serving, &self.broker, self.payload_bytes)?;
         let job = Job {
             workload: *workload,
@@ -90,7 +90,7 @@ impl Plan {
         let mut crew = Crew::new();
         subject.start(&job, &mut crew)?;
         let run = self.measure(workload, subject, crew)?;
-        drop(fixture);
+        fixture.check()?;
         Ok(run)
     }
 
@@ -130,7 +130,7 @@ impl Plan {
             backend: subject.backend(),
             dialect: subject.dialect(workload).map(str::to_owned),
             payload_bytes: self.payload_bytes,
-            threads: 1,
+            threads: workload.clients,
             outstanding: workload.outstanding,
             messages,
             errors,

@@ -53,6 +53,8 @@ pub(crate) struct Workload {
     pub(crate) peer: Peer,
     /// Operations in flight at once; `None` where nothing is waited for.
     pub(crate) outstanding: Option<usize>,
+    /// Clients on one transport, each a thread; what is in flight is shared out among them.
+    pub(crate) clients: usize,
     /// Servers that take part, apart from the client.
     pub(crate) servers: usize,
     /// One line for `--list`.
@@ -117,14 +119,22 @@ const fn workload(
         Operation::Fanout => 2,
         _ => 0,
     };
-    Workload { name, operation, peer, outstanding, servers, about }
+    Workload { name, operation, peer, outstanding, clients: 1, servers, about }
+}
+
+impl Workload {
+    /// The same by so many clients.
+    const fn by(mut self, clients: usize) -> Self {
+        self.clients = clients;
+        self
+    }
 }
 
 /// Confirms in flight at once: enough that neither side ever waits for the other.
 const WINDOW: usize = 1000;
 
 /// All workloads, in the order a suite runs them.
-pub(crate) const CATALOGUE: [Workload; 14] = {
+pub(crate) const CATALOGUE: [Workload; 16] = {
     use Operation as O;
     use Peer::{Broker, Sink, Source};
     [
@@ -178,6 +188,14 @@ pub(crate) const CATALOGUE: [Workload; 14] = {
             "cast through the driver, done at the broker's confirm, 1000 in flight",
         ),
         workload(
+            "cast-confirmed-by-4",
+            O::CastConfirmed,
+            Broker,
+            Some(WINDOW),
+            "the same by 4 clients of one transport, 250 in flight each",
+        )
+        .by(4),
+        workload(
             "fanout",
             O::Fanout,
             Broker,
@@ -187,6 +205,14 @@ pub(crate) const CATALOGUE: [Workload; 14] = {
         workload("call-1", O::Call, Broker, Some(1), "call, one after the other"),
         workload("call-5", O::Call, Broker, Some(5), "call, 5 in flight"),
         workload("call-85", O::Call, Broker, Some(85), "call, 85 in flight"),
+        workload(
+            "call-84-by-4",
+            O::Call,
+            Broker,
+            Some(84),
+            "call, by 4 clients of one transport, 21 in flight each",
+        )
+        .by(4),
         workload(
             "notify",
             O::Notify,

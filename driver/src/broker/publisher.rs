@@ -65,6 +65,7 @@ pub(crate) struct Road {
     unwatched: Unwatched,
     vanishing: Option<Arc<Vanishing>>,
     packing: Option<Packing>,
+    once: bool,
 }
 
 /// Who hears of refused messages that nobody waits for.
@@ -87,6 +88,8 @@ pub(crate) struct Treatment {
     pub(crate) mandatory: bool,
     /// Sent again after a reconnect until confirmed.
     pub(crate) retain: bool,
+    /// Never sent again once the broker may have it, whatever happens.
+    pub(crate) once: bool,
 }
 
 impl Publishing {
@@ -332,7 +335,7 @@ impl Road {
         channel: &Channel,
         (exchange, routing_key): (&str, &str),
         properties: &Properties,
-        Treatment { mandatory, retain }: Treatment,
+        Treatment { mandatory, retain, once }: Treatment,
         refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Self, Error> {
         let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());
@@ -343,7 +346,7 @@ impl Road {
             Some(sink) => Unwatched::Reported(publisher.reporting(sink)),
             None => Unwatched::Counted(publisher.unwatched()),
         };
-        Ok(Self { publisher, unwatched, vanishing: None, packing: None })
+        Ok(Self { publisher, unwatched, vanishing: None, packing: None, once })
     }
 
     fn packed(&self, body: &Body) -> Option<Body> {
@@ -375,9 +378,13 @@ impl Road {
         let Some((vanished, deadline)) = vanished.zip(deadline) else {
             return Err(refused(outcome));
         };
-        // What is gone gave the message to nobody.
         let Vanishing { publishing, needed } = &**vanished;
         publishing.declared().remove(needed);
+        // What is gone gave the message to nobody; but it ends the channel, and may have gone after
+        // this message, or be another one's.
+        if self.once && matches!(outcome, Outcome::MaybeSent(_)) {
+            return Err(refused(outcome));
+        }
         publishing.declare_until(needed, deadline).await?;
         let timeout = timer::until(deadline);
         let outcome = self.send(&self.publisher, timeout, body).await?.await;

@@ -2,8 +2,8 @@
 //!
 //! Begin with [`from_python`] if you know oslo.messaging, else with [`rpc`] or [`notifications`].
 //! [`queues`], [`delivery`] and [`errors`] say what goes on at the broker, what is promised and
-//! what may fail; [`observing`] says what can be seen of it all, [`configuration`] lists the
-//! options and [`api`] all of oslo's API.
+//! what may fail, [`dialects`] how oslo's two drivers share a broker; [`observing`] says what can
+//! be seen of it all, [`configuration`] lists the options and [`api`] all of oslo's API.
 //!
 //! Each page is a Markdown file beside this one.
 
@@ -15,6 +15,9 @@ pub mod configuration {}
 
 #[doc = include_str!("delivery.md")]
 pub mod delivery {}
+
+#[doc = include_str!("dialects.md")]
+pub mod dialects {}
 
 #[doc = include_str!("errors.md")]
 pub mod errors {}

@@ -370,7 +370,8 @@ impl Notifier {
             return Ok(road);
         }
         let retain = self.retry().is_unbounded();
-        let treatment = Treatment { mandatory: false, retain };
+        // Listeners may see a notification twice anyway.
+        let treatment = Treatment { mandatory: false, retain, once: false };
         let target = Target::new(topic);
         let declare = || self.transport.notification_road(&target, priority, treatment, form);
         let open = || road.get_or_try_init(declare);

@@ -12,7 +12,7 @@ use super::underway::Underway;
 use super::way::{Leg, Next, Way};
 use crate::broker::Body;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Outcome};
 use crate::observe::spans;
 use crate::timer;
 
@@ -70,7 +70,8 @@ impl RpcClient {
         if !matches!(way, Way::Both { .. }) || first == Leg::Kombu {
             return sent;
         }
-        sent.and(self.send_along((way, Leg::Kombu), body, deadline).await)
+        let too = self.send_along((way, Leg::Kombu), body, deadline).await;
+        of_both(sent, too)
     }
 
     /// Publishes until somebody has it.
@@ -187,5 +188,37 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         leveret_engine::block_on(self.cast_buffered(context, method, args))
+    }
+}
+
+/// What became of a message that was sent to two names: it was not sent only if it was to neither.
+fn of_both(first: Result<(), Error>, second: Result<(), Error>) -> Result<(), Error> {
+    let was_not = |sent: &Result<(), Error>| {
+        sent.as_ref().is_err_and(|error| error.outcome() == Some(Outcome::NotSent))
+    };
+    let is_sent = !was_not(&first) || !was_not(&second);
+    first.and(second).map_err(|error| match error.outcome() {
+        Some(Outcome::NotSent) if is_sent => error.with_outcome(Outcome::MaybeSent),
+        _ => error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn what_was_sent_to_one_of_two_names_may_be_sent() {
+        let lost = |outcome| {
+            Err(Error::new(ErrorKind::MessageDeliveryFailure, "lost").with_outcome(outcome))
+        };
+        let of = |first, second| of_both(first, second).unwrap_err().outcome().unwrap();
+        assert!(of_both(Ok(()), Ok(())).is_ok());
+        assert_eq!(of(Ok(()), lost(Outcome::NotSent)), Outcome::MaybeSent);
+        assert_eq!(of(lost(Outcome::NotSent), Ok(())), Outcome::MaybeSent);
+        assert_eq!(of(lost(Outcome::NotSent), lost(Outcome::MaybeSent)), Outcome::MaybeSent);
+        assert_eq!(of(lost(Outcome::NotSent), lost(Outcome::NotSent)), Outcome::NotSent);
+        assert_eq!(of(lost(Outcome::Nacked), Ok(())), Outcome::Nacked);
     }
 }

@@ -432,12 +432,13 @@ impl RpcClient {
         let may_be_mandatory = options.at_least_once || is_auto;
         let retry = self.retry();
         let mandatory = may_be_mandatory && !options.target.is_fanout();
+        let once = retry == Retry::Never;
         Asked {
             target: &options.target,
             form,
             call,
-            once: retry == Retry::Never,
-            treatment: Treatment { mandatory, retain: retry.is_unbounded() },
+            once,
+            treatment: Treatment { mandatory, retain: retry.is_unbounded(), once },
             // Refusals are for the client to think about, where it has a choice.
             may_repeat: self.attempts().may_repeat() || is_auto,
             is_buffered: false,

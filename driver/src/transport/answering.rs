@@ -37,7 +37,7 @@ const GONE_MAX: usize = 200;
 const GONE_TTL: Duration = Duration::from_secs(60);
 
 /// Replies come back where nobody waits, and survive a lost connection.
-const SURELY: Treatment = Treatment { mandatory: true, retain: true };
+const SURELY: Treatment = Treatment { mandatory: true, retain: true, once: false };
 
 /// Where a reply goes, and in which form.
 #[derive(Debug, Clone)]
@@ -374,7 +374,8 @@ impl Answering {
         if roads.len() >= ROADS_MAX {
             roads.clear();
         }
-        let treatment = Treatment { mandatory: self.persistence.mandatory, retain: true };
+        let treatment =
+            Treatment { mandatory: self.persistence.mandatory, retain: true, once: false };
         let (properties, refusals) = (kombu::properties(None), Some(Arc::clone(&self.refusals)));
         let publishing = &self.publishing[roads.len() % self.publishing.len()];
         let road = publishing.default_road(queue, &properties, treatment, refusals).ok()?;

@@ -155,9 +155,9 @@ impl TransportBuilder {
             Error::new(ErrorKind::TransportDriverError, error.to_string()).with_cause(error)
         })?;
         let ids = Arc::new(ids);
-        // The old driver's readers know no packing.
-        let is_pika = config.sending == Some(SendingDialect::Pika);
-        let packing = config.compression.filter(|_| !is_pika).map(kombu::packing);
+        // Readers of the old driver know no packing, and both read what is of both.
+        let is_packed = config.sending == Some(SendingDialect::Kombu);
+        let packing = config.compression.filter(|_| is_packed).map(kombu::packing);
         let timer: Arc<Timer> = Arc::default();
         let factory = config.connection_factory.unwrap_or_default();
         let connections = Connections::new(&engine, connection, factory);

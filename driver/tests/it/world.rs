@@ -26,6 +26,10 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
 pub(crate) struct Notes(Arc<Mutex<Vec<Value>>>);
 
 impl Notes {
+    pub(crate) fn add(&self, note: Value) {
+        self.0.lock().unwrap().push(note);
+    }
+
     pub(crate) fn all(&self) -> Vec<Value> {
         self.0.lock().unwrap().clone()
     }
@@ -73,7 +77,7 @@ pub(crate) fn endpoint(server: &'static str, notes: &Notes) -> Endpoint {
         })
         .method("size", |_, Arg { arg }| Ok::<_, Failure>(arg.as_str().map(str::len)))
         .method("note", move |_, Arg { arg }| {
-            notes.0.lock().unwrap().push(arg);
+            notes.add(arg);
             Ok::<_, Failure>(())
         })
         .method("boom", |_, (): ()| -> Result<(), Failure> {
@@ -140,11 +144,12 @@ impl Speaks {
 /// A transport to a scenario's URL, with options: the dialect said as a user would say it.
 pub(crate) fn builder(url: &str, config: DriverConfig) -> TransportBuilder {
     let plain = url.split_once('+').map_or(url, |(_, url)| url);
+    let and = if plain.contains('?') { '&' } else { '?' };
     let said = match Speaks::of(url) {
         Speaks::Kombu => plain.to_owned(),
         Speaks::Pika if plain.starts_with("rabbit:") => plain.replacen("rabbit", "pika", 1),
-        Speaks::Pika => format!("{plain}?dialect_serving=pika&dialect_sending=pika"),
-        Speaks::Dual => format!("{plain}?dialect_serving=both&dialect_sending=auto"),
+        Speaks::Pika => format!("{plain}{and}dialect_serving=pika&dialect_sending=pika"),
+        Speaks::Dual => format!("{plain}{and}dialect_serving=both&dialect_sending=auto"),
     };
     Transport::builder(&said).config(config)
 }
