@@ -3,8 +3,8 @@
 //! Map: `cli` says what is wanted, `suite` makes a plan of it, `runner` runs the plan, `report`
 //! shows the outcome. `workload` names what is done, `subject` who does it, `fixture` what it needs
 //! around it; `stage`, `usage` and `metrics` measure; `sample` is the record between measuring and
-//! reporting. Two other programs are in here: `simulator`, both sides of oslo.messaging's load tool,
-//! and `rolling`, which moves a fleet from one dialect to the other under load.
+//! reporting. Two other programs are in here: `simulator`, both sides of oslo.messaging's load
+//! tool, and `rolling`, which moves a fleet from one dialect to the other under load.
 
 mod alloc;
 mod child;

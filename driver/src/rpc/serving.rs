@@ -114,6 +114,11 @@ impl DeliverySink for RequestSink {
         self.source.no_ack && self.serving.is_full()
     }
 
+    /// The broker has forgotten it, or would deliver it again to somebody who refuses that.
+    fn takes_the_last(&self) -> bool {
+        self.source.no_ack || self.serving.redelivered == Redelivered::Refuse
+    }
+
     fn flush(&mut self) {
         if !self.batch.is_empty() {
             let bytes = self.batch.iter().map(|incoming| incoming.delivery.body().len()).sum();

@@ -242,8 +242,8 @@ async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {
     }
 }
 
-/// Nobody takes what it is still given. The answer to its end comes behind deliveries that its full
-/// inbox must not hold up.
+/// Nobody takes what it is still given, unless its sink says otherwise. The answer to its end comes
+/// behind deliveries that its full inbox must not hold up.
 fn leave_consumer(conn: &Conn, channel: u16, tag: &str) {
     conn.with_consumer(channel, tag, |consumer| consumer.leaving = true);
     conn.shared.read_bell.ring();

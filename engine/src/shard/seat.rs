@@ -112,7 +112,7 @@ impl Seat {
 
     /// True while a consumer has no room.
     pub(super) fn is_full(&self) -> bool {
-        self.consumers.iter().any(|consumer| !consumer.leaving && consumer.sink.is_full())
+        self.consumers.iter().any(|consumer| !consumer.is_deaf() && consumer.sink.is_full())
     }
 
     // ---- the road down
@@ -258,8 +258,10 @@ impl Seat {
         if !no_ack {
             self.unacked.delivered(tag);
         }
-        if consumer.leaving {
-            self.unacked.answer(tag, Answer::Reject { requeue: true });
+        if consumer.is_deaf() {
+            if !no_ack {
+                self.unacked.answer(tag, Answer::Reject { requeue: true });
+            }
             return;
         }
         let delivery = Delivery::new(content, (tag, redelivered), acker);

@@ -39,6 +39,14 @@ pub trait DeliverySink: Send {
         false
     }
 
+    /// Whether it takes what is still on its way while its consumer is being cancelled. Otherwise
+    /// that goes back to its queue, marked as delivered before; where the broker waits for no
+    /// acknowledgement, it is lost. Whoever takes it may hold up the cancelling while it
+    /// [is full](Self::is_full). Default: no.
+    fn takes_the_last(&self) -> bool {
+        false
+    }
+
     /// The broker cancelled the consumer: its queue was deleted, or moved. It begins again, unless
     /// that fails.
     fn cancelled(&mut self) {}

@@ -48,8 +48,18 @@ pub(super) struct Member {
 }
 
 enum Sender {
-    Own { transport: Transport, rpc: RpcClient, named: HashMap<String, RpcClient>, notes: Notifier },
-    Python { peer: Peer, waiting: Arc<Waiting>, patience: Duration },
+    Own {
+        transport: Transport,
+        rpc: RpcClient,
+        /// By the name of the server.
+        named: HashMap<String, RpcClient>,
+        notes: Notifier,
+    },
+    Python {
+        peer: Peer,
+        waiting: Arc<Waiting>,
+        patience: Duration,
+    },
 }
 
 /// Who waits for the end of which request.

@@ -87,8 +87,8 @@ impl Outcome {
         });
         println!("{table}");
         println!(
-            "latencies of calls in microseconds; kombu, pika, both: requests that Leveret's servers \
-             read, by their form"
+            "latencies of calls in microseconds; kombu, pika, both: requests that Leveret's \
+             servers read, by their form"
         );
         self.print_remarks();
     }

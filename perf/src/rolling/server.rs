@@ -27,8 +27,14 @@ pub(super) struct Member {
 }
 
 enum Running {
-    Own { transport: Transport, server: RpcServer, listener: Option<NotificationListener> },
+    Own(Box<Own>),
     Python(Peer),
+}
+
+struct Own {
+    transport: Transport,
+    server: RpcServer,
+    listener: Option<NotificationListener>,
 }
 
 /// Arguments of a request, payload of a notification.
@@ -53,7 +59,7 @@ impl Member {
                     true => Some(listen(&transport, &ledger, number).await?),
                     false => None,
                 };
-                Running::Own { transport, server, listener }
+                Running::Own(Box::new(Own { transport, server, listener }))
             }
         };
         ledger.server_started(number);
@@ -63,7 +69,7 @@ impl Member {
     /// What it has counted so far.
     pub(super) fn traffic(&self) -> Traffic {
         match &self.running {
-            Running::Own { transport, .. } => Traffic::of(&transport.metrics()),
+            Running::Own(own) => Traffic::of(&own.transport.metrics()),
             Running::Python(_) => Traffic::default(),
         }
     }
@@ -72,7 +78,8 @@ impl Member {
     pub(super) async fn stop(self) -> Result<Traffic> {
         self.ledger.server_stops(self.number);
         match self.running {
-            Running::Own { transport, server, listener } => {
+            Running::Own(own) => {
+                let Own { transport, server, listener } = *own;
                 server.stop().await.context("a server does not stop")?;
                 server.wait().await.context("a server does not end")?;
                 if let Some(listener) = listener {
