@@ -197,7 +197,8 @@ impl RpcServer {
             None => Ok(()),
         };
         let cancelled = self.listening.cancel().await;
-        let removed = self.remove_abandoned().await;
+        // Rarely needed whole, and callers hold this future several times over.
+        let removed = Box::pin(self.remove_abandoned()).await;
         // Only now: what is returned to a queue we still listen to comes straight back.
         self.serving.give_back();
         unbound.and(cancelled).and(removed)
