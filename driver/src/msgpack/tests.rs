@@ -352,3 +352,49 @@ proptest! {
         }
     }
 }
+
+/// What most Rust programs write and read it with.
+mod oracle {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    enum Kind {
+        Bare,
+        Tuple(u8, String),
+        Named { left: i64 },
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Sample {
+        text: String,
+        numbers: Vec<i64>,
+        large: u64,
+        real: f64,
+        maybe: Option<bool>,
+        kinds: Vec<Kind>,
+        members: BTreeMap<String, (u16, ())>,
+    }
+
+    prop_compose! {
+        fn sample()(
+            text in ".{0,40}", numbers: Vec<i64>, large: u64, real in -1e300..1e300_f64,
+            maybe: Option<bool>, left: i64, byte: u8,
+            members in proptest::collection::btree_map(".{0,8}", any::<u16>(), 0..20),
+        ) -> Sample {
+            let kinds = vec![Kind::Bare, Kind::Tuple(byte, text.clone()), Kind::Named { left }];
+            let members = members.into_iter().map(|(key, value)| (key, (value, ()))).collect();
+            Sample { text, numbers, large, real, maybe, kinds, members }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_common_library_writes_the_same_and_reads_it(sample in sample()) {
+            let theirs = rmp_serde::to_vec_named(&sample).unwrap();
+            let ours = packed(&sample);
+            prop_assert_eq!(&ours, &theirs);
+            prop_assert_eq!(&rmp_serde::from_slice::<Sample>(&ours).unwrap(), &sample);
+            prop_assert_eq!(&from_slice::<Sample>(&theirs).unwrap(), &sample);
+        }
+    }
+}
