@@ -13,6 +13,8 @@ use crate::url::TransportUrl;
 mod check;
 mod choices;
 mod connection;
+mod dialects;
+mod factory;
 mod ini;
 mod layers;
 mod meaning;
@@ -20,6 +22,7 @@ mod metrics;
 mod names;
 mod notifications;
 mod options;
+mod pika;
 mod profile;
 mod recovery;
 mod resolve;
@@ -30,10 +33,13 @@ mod toml;
 mod value;
 
 pub use connection::ConnectionOptions;
+pub use dialects::{Redelivered, SendingDialect, ServingDialect};
+pub use factory::ConnectionFactory;
 pub use layers::Config;
 pub use metrics::MetricsOptions;
 pub use names::StableNames;
 pub use notifications::NotificationConfig;
+pub use pika::PikaOptions;
 pub use profile::QueueProfile;
 pub use recovery::{Failover, PoolOptions};
 pub use resolve::{Ignored, Setting};
@@ -94,8 +100,21 @@ pub struct DriverConfig {
     /// are not. A compressed reply costs its caller a detour through one thread of the transport
     /// and a second decompression.
     pub compression: Option<Compression>,
-    /// What exchanges and queues are declared like.
+    /// What exchanges and queues are declared like, those of the `pika` dialect apart.
     pub entities: EntityOptions,
+    /// `dialect_serving`: what servers and listeners understand. Default by the URL's scheme:
+    /// `kombu`, but `pika` for `pika://`.
+    pub serving: Option<ServingDialect>,
+    /// `dialect_sending`: what clients and notifiers send. Default by the URL's scheme, likewise.
+    pub sending: Option<SendingDialect>,
+    /// `redelivered`: what servers do with requests the broker has delivered before. Default
+    /// dispatch.
+    pub redelivered: Redelivered,
+    /// How the `pika` dialect is spoken.
+    pub pika: PikaOptions,
+    /// `connection_factory`: how many connections there are, and what shares them. Default:
+    /// [`PikaOptions::connection_factory`] for `pika://`, else `new`.
+    pub connection_factory: Option<ConnectionFactory>,
     /// Memory and patience of each connection.
     pub connection: ConnectionOptions,
     /// Names of reply and fanout queues that survive a restart.
@@ -196,6 +215,11 @@ impl Default for DriverConfig {
             missing_queue_timeout: Duration::from_secs(60),
             compression: None,
             entities: EntityOptions::default(),
+            serving: None,
+            sending: None,
+            redelivered: Redelivered::default(),
+            pika: PikaOptions::default(),
+            connection_factory: None,
             connection: ConnectionOptions::default(),
             stable_names: StableNames::default(),
             pool: PoolOptions::default(),
@@ -315,23 +339,27 @@ impl DriverConfig {
         for (key, value) in url.query() {
             resolve::apply(&mut settings, key, value)?;
         }
-        settings.driver.settled()
+        settings.driver.settled(url)
     }
 
-    /// What profiles stand for put in, and the whole found to make sense.
-    fn settled(mut self) -> Result<Self, Error> {
-        self.entities.profile.apply(&mut self.entities);
-        check::check(&self)?;
-        Ok(self)
+    /// What scheme and profile stand for put in, and the whole found to make sense.
+    fn settled(self, url: &TransportUrl) -> Result<Self, Error> {
+        // Whether the scheme names a driver at all is asked when one is needed.
+        let mut it = self.for_scheme(DriverName::of(url).unwrap_or(DriverName::Kombu));
+        it.entities.profile.apply(&mut it.entities);
+        check::check(&it)?;
+        Ok(it)
     }
 }
 
 /// Which driver a URL asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DriverName {
-    /// The kombu dialect on a RabbitMQ.
+    /// The kombu dialect on a RabbitMQ, unless options say otherwise.
     Kombu,
-    /// The kombu dialect on the loopback broker of this process.
+    /// The pika dialect, likewise.
+    Pika,
+    /// The kombu dialect, likewise, on the loopback broker of this process.
     Loopback,
 }
 
@@ -340,13 +368,14 @@ impl DriverName {
     pub(crate) fn of(url: &TransportUrl) -> Result<Self, Error> {
         match url.transport() {
             "rabbit" | "kombu" => Ok(Self::Kombu),
+            "pika" => Ok(Self::Pika),
             "fake" => Ok(Self::Loopback),
             secure @ ("rabbits" | "amqps" | "kombus") => Err(tls_unsupported(secure)),
             other => Err(Error::new(
                 ErrorKind::DriverLoadFailure,
                 format!(
-                    "Failed to load transport driver \"{other}\": known drivers are rabbit, kombu \
-                     and fake"
+                    "Failed to load transport driver \"{other}\": known drivers are rabbit, kombu, \
+                     pika and fake"
                 ),
             )),
         }
@@ -421,6 +450,7 @@ mod tests {
                 ErrorKind::InvalidTransportUrl,
                 "takes gzip; `bz2`, as oslo documents it, fails with every peer",
             ),
+            ("kombu_compression=bzip2", ErrorKind::InvalidTransportUrl, "takes gzip"),
             ("kombu_compression=lzma", ErrorKind::InvalidTransportUrl, "takes gzip"),
             (
                 "kombu_reconnect_delay=5",
@@ -487,6 +517,7 @@ mod tests {
         let driver = |text: &str| DriverName::of(&text.parse::<TransportUrl>().unwrap());
         assert_eq!(driver("rabbit://").unwrap(), DriverName::Kombu);
         assert_eq!(driver("kombu://h").unwrap(), DriverName::Kombu);
+        assert_eq!(driver("pika://h").unwrap(), DriverName::Pika);
         assert_eq!(driver("fake://").unwrap(), DriverName::Loopback);
         assert_eq!(driver("amqps://h").unwrap_err().kind(), ErrorKind::Unsupported);
         assert_eq!(driver("zmq://h").unwrap_err().kind(), ErrorKind::DriverLoadFailure);

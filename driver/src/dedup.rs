@@ -61,8 +61,8 @@ impl Dedup {
 
     /// 128 bits of an id: its own digits as oslo makes them, a keyed hash of anything else.
     fn condensed(&self, unique_id: &str) -> u128 {
-        if Hex32::from_digits(unique_id.as_bytes()).is_some() {
-            return u128::from_str_radix(unique_id, 16).expect("32 hex digits are 128 bits");
+        if let Some(id) = Hex32::from_digits(unique_id.as_bytes()) {
+            return id.to_bits();
         }
         let [high, low] = &self.hashers;
         u128::from(high.hash_one(unique_id)) << 64 | u128::from(low.hash_one(unique_id))

@@ -78,6 +78,7 @@ impl Ending {
         (!self.log_after.is_zero()).then(|| {
             self.timer.alarm(self.log_after, move || {
                 tracing::warn!(
+                    name: "leveret.ending.hangs",
                     seconds,
                     "Possible hang: {what} of a {whose} has not finished; an endpoint may block"
                 );

@@ -171,7 +171,10 @@ impl<T: Send + 'static> Shared<T> {
         let started =
             thread::Builder::new().name("leveret-endpoint".into()).spawn(move || shared.work_off());
         if let Err(error) = started {
-            tracing::warn!(%error, "no further endpoint thread can be started");
+            tracing::warn!(
+                name: "leveret.executor.no_thread",
+                %error, "no further endpoint thread can be started"
+            );
             let mut inbox = self.lock();
             inbox.threads -= 1;
             inbox.is_called = false;
@@ -193,7 +196,9 @@ impl<T: Send + 'static> Shared<T> {
                 drop(inbox);
                 self.obey(call);
                 if let Err(panic) = caught(|| (self.work)(item)) {
-                    tracing::error!(panic, "what was being served is lost");
+                    tracing::error!(
+                        name: "leveret.executor.panicked", panic, "what was being served is lost"
+                    );
                 }
                 inbox = self.lock();
             } else if inbox.is_closed {

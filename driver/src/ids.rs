@@ -25,29 +25,61 @@ impl Hex32 {
 
     /// The id that these digits spell, if they are 32 lower-case hex digits.
     pub(crate) fn from_digits(digits: &[u8]) -> Option<Self> {
-        let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         let digits: [u8; 32] = digits.try_into().ok()?;
-        digits.iter().all(is_hex).then_some(Self(digits))
+        // All are looked at, since a loop without a way out is done many digits at a time.
+        let are_hex = digits.iter().fold(true, |so_far, byte| so_far & is_hex(*byte));
+        are_hex.then_some(Self(digits))
+    }
+
+    /// The number that the digits are.
+    pub(crate) fn to_bits(self) -> u128 {
+        self.0.chunks_exact(8).fold(0, |bits, digits| {
+            let digits = digits.try_into().expect("chunks of eight");
+            bits << 32 | u128::from(value_of(u64::from_be_bytes(digits)))
+        })
     }
 
     fn from_halves(halves: [u64; 2]) -> Self {
         let mut digits = [0; 32];
-        for (half, text) in halves.into_iter().zip(digits.chunks_exact_mut(16)) {
-            for (index, digit) in text.iter_mut().enumerate() {
-                *digit = b"0123456789abcdef"[(half >> (60 - 4 * index) & 0xf) as usize];
-            }
+        let values = halves.into_iter().flat_map(|half| [(half >> 32) as u32, half as u32]);
+        for (value, text) in values.zip(digits.chunks_exact_mut(8)) {
+            text.copy_from_slice(&digits_of(value).to_be_bytes());
         }
         Self(digits)
     }
 
-    fn halves(&self) -> [u64; 2] {
-        let value = |digits: &[u8]| {
-            digits.iter().fold(0, |value, digit| {
-                value << 4 | u64::from(if *digit < b'a' { digit - b'0' } else { digit - b'a' + 10 })
-            })
-        };
-        [value(&self.0[..16]), value(&self.0[16..])]
+    fn halves(self) -> [u64; 2] {
+        let bits = self.to_bits();
+        [(bits >> 64) as u64, bits as u64]
     }
+}
+
+/// The same octet eight times.
+const fn octets(octet: u8) -> u64 {
+    u64::from_ne_bytes([octet; 8])
+}
+
+/// The eight hex digits of a number, in one word: each message has an id or three, and digits one
+/// by one cost more than all else about them.
+fn digits_of(value: u32) -> u64 {
+    let x = u64::from(value);
+    // Halves apart, then quarters, then the digits: each in an octet of its own.
+    let x = (x << 16 | x) & 0x0000_ffff_0000_ffff;
+    let x = (x << 8 | x) & 0x00ff_00ff_00ff_00ff;
+    let x = (x << 4 | x) & octets(0x0f);
+    let is_letter = ((x + octets(6)) >> 4) & octets(1);
+    x + octets(b'0') + is_letter * u64::from(b'a' - b'0' - 10)
+}
+
+/// The number with these eight hex digits.
+fn value_of(digits: u64) -> u32 {
+    // Of the octets of digits, letters alone have bit 6.
+    let is_letter = (digits >> 6) & octets(1);
+    let x = (digits & octets(0x0f)) + is_letter * 9;
+    let x = (x >> 4 | x) & 0x00ff_00ff_00ff_00ff;
+    let x = (x >> 8 | x) & 0x0000_ffff_0000_ffff;
+    (x >> 16 | x) as u32
 }
 
 impl fmt::Debug for Hex32 {
@@ -165,6 +197,15 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn digits_are_those_of_the_number(bits: u128) {
+            let id = Hex32::from_halves([(bits >> 64) as u64, bits as u64]);
+            prop_assert_eq!(id.as_str(), format!("{bits:032x}"));
+            prop_assert_eq!(id.to_bits(), bits);
+        }
+    }
+
     #[test]
     fn unique_ids_differ() {
         let source = IdSource::new().unwrap();
@@ -176,5 +217,14 @@ mod tests {
     fn only_hex_digits_are_an_id() {
         assert_eq!(Hex32::from_digits(b"0123456789ABCDEF0123456789abcdef"), None);
         assert_eq!(Hex32::from_digits(b"0123"), None);
+        let hex = "0123456789abcdef0123456789abcdef";
+        for place in 0..32 {
+            for byte in 0..=u8::MAX {
+                let mut digits = hex.as_bytes().to_vec();
+                digits[place] = byte;
+                let is_hex = byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+                assert_eq!(Hex32::from_digits(&digits).is_some(), is_hex, "{byte:?} at {place}");
+            }
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! RPC over RabbitMQ: the API and the wire of Python's oslo.messaging, for Rust.
 //!
 //! A Leveret client calls a Python server and a Leveret server answers a Python client, byte for
-//! byte as today's `rabbit` driver would. Underneath is [`engine`], which moves AMQP on io_uring
-//! (or epoll, where that is denied) from threads of its own.
+//! byte as today's `rabbit` driver would, or as its former `pika` driver did. Underneath is
+//! [`engine`], which moves AMQP on io_uring (or epoll, where that is denied) from threads of its
+//! own.
 //!
 //! ```
 //! use leveret::{Context, Endpoint, Failure, RpcClient, RpcServer, Target, Transport};
@@ -49,6 +50,16 @@
 //! for those who come [from Python](guide::from_python), and [`guide::api`] names, for all that
 //! oslo.messaging has, what takes its place here and which test shows it.
 //!
+//! # Two dialects
+//!
+//! `rabbit://` stands for what oslo's driver of that name speaks (`kombu` in options), `pika://`
+//! for what its former driver `pika` spoke: flat messages, in JSON, msgpack or a way of your own
+//! ([`Serialization`]), and queues that go with their servers, so that a request nobody is there
+//! for comes back. [`guide::rpc`](guide::rpc#the-other-dialect) says what is different there.
+//! Servers may understand both ([`ServingDialect`]) and clients find out which is served
+//! ([`SendingDialect`]): [`guide::rolling_update`] leads a fleet from one to the other and back
+//! while it works.
+//!
 //! # When bytes move
 //!
 //! The caller's thread renders a message once, JSON inside JSON without a buffer in between, and
@@ -60,9 +71,11 @@
 //!
 //! - Messages waiting to leave: 1 MiB a channel; then senders wait, until their timeout.
 //! - Requests a server holds: 1024 acknowledged, beyond them what the prefetch allows (2048 unless
-//!   set).
+//!   set; 100 from each queue in the `pika` dialect). Of queues without acknowledgements 16,384, or
+//!   64 MiB; then their connection is not read.
 //! - Threads of a server: `executor_threads`, 64; they start as they are needed.
-//! - Notifications a listener holds: what the prefetch allows (2048 unless set, or two batches).
+//! - Notifications a listener holds: what the prefetch allows (2048 unless set, or two batches; 100
+//!   in the `pika` dialect).
 //! - Ids remembered to drop repeats: 16,384 a server or listener, or what the prefetch of a server
 //!   allows. Replies to a missing queue: tried for 60 s, 10,000 at a time.
 //! - Text of a compressed message: 64 MiB.
@@ -80,14 +93,16 @@
 //! - A notification is acknowledged when it was handled: what a crash interrupts comes again. One
 //!   that fails time and again is given up after ten attempts, half a minute later, and stops
 //!   nobody else.
-//! - What is sent through one client and its clones arrives in one queue in that order.
+//! - What is sent through one client and its clones arrives in one queue in that order, buffered
+//!   casts apart: they keep their order among themselves.
 //! - A lost connection comes back by itself, to the next host of the URL, and what was declared
 //!   with it.
 //!
 //! # Options
 //!
 //! They are oslo's, by oslo's names: fields of [`DriverConfig`], whose documentation says for each
-//! what it does here, and keys of a URL's query. All of `[oslo_messaging_rabbit]` are known. What
+//! what it does here, and keys of a URL's query. All of `[oslo_messaging_rabbit]` are known, and of
+//! `[oslo_messaging_pika]` ([`PikaOptions`]). What
 //! does nothing here is accepted and says so ([`PoolOptions`], `heartbeat_rate`); options that
 //! contradict each other are an error when the transport is made. Leveret's own is
 //! [`QueueProfile`]: how queues adapt to what a broker allows. All who share an exchange or a queue
@@ -110,10 +125,12 @@ pub mod guide;
 mod ids;
 mod json;
 mod message;
+mod msgpack;
 mod notify;
 mod observe;
 mod retry;
 mod rpc;
+mod serialization;
 mod serializer;
 mod target;
 mod timer;
@@ -122,9 +139,9 @@ mod url;
 mod version;
 
 pub use config::{
-    Compression, Config, ConnectionOptions, DriverConfig, EntityOptions, Failover, Ignored,
-    LoginMethod, MetricsOptions, NotificationConfig, PoolOptions, QueueProfile, Setting, Source,
-    StableNames,
+    Compression, Config, ConnectionFactory, ConnectionOptions, DriverConfig, EntityOptions,
+    Failover, Ignored, LoginMethod, MetricsOptions, NotificationConfig, PikaOptions, PoolOptions,
+    QueueProfile, Redelivered, SendingDialect, ServingDialect, Setting, Source, StableNames,
 };
 pub use context::{Context, InvalidTraceParent, TraceParent};
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
@@ -157,6 +174,7 @@ pub use rpc::access::{AccessPolicy, Allows};
 pub use rpc::client::RpcClient;
 pub use rpc::endpoint::Endpoint;
 pub use rpc::server::{RpcServer, RpcServerBuilder, ServerStats};
+pub use serialization::{BodySerializer, Serialization};
 pub use serializer::{JsonPayloadSerializer, NoOpSerializer, RequestContextSerializer, Serializer};
 pub use target::Target;
 pub use transport::{Transport, TransportBuilder, TransportStats};

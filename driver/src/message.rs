@@ -10,13 +10,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, RemoteError};
 use crate::ids::Hex32;
+use encoded::Encoded;
+use form::Form;
 
+pub(crate) mod encoded;
+pub(crate) mod form;
 pub(crate) mod notification;
 pub(crate) mod priority;
 
@@ -47,13 +50,15 @@ pub(crate) struct CallPart<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct IncomingRequest<'a> {
     pub(crate) method: Option<Cow<'a, str>>,
-    pub(crate) args: Option<&'a RawValue>,
+    pub(crate) args: Option<Encoded<'a>>,
     pub(crate) namespace: Option<Cow<'a, str>>,
     pub(crate) version: Option<Cow<'a, str>>,
     pub(crate) msg_id: Option<Cow<'a, str>>,
     pub(crate) reply_queue: Option<Cow<'a, str>>,
     pub(crate) unique_id: Option<Cow<'a, str>>,
     pub(crate) context: Context,
+    /// In which its answer is to be written.
+    pub(crate) form: Form,
 }
 
 /// An answer about to be sent to the caller that `msg_id` names.
@@ -77,7 +82,7 @@ pub(crate) enum Answer<'a, R: ?Sized> {
 #[derive(Debug, Default)]
 pub(crate) struct IncomingReply<'a> {
     pub(crate) msg_id: Option<Cow<'a, str>>,
-    pub(crate) result: Option<&'a RawValue>,
+    pub(crate) result: Option<Encoded<'a>>,
     pub(crate) failure: Option<Failure>,
     /// False for a sign of life, and for the first of the two messages very old servers send.
     pub(crate) ending: bool,

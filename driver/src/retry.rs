@@ -2,9 +2,11 @@
 //!
 //! Without a bound the engine sends it again by itself. With one it is published unretained, and
 //! whoever waits for it publishes the same body again; servers drop the repeat by its id. Only an
-//! interrupted publication is repeated: what the broker refused or returned would be again. A
-//! refusal that ended the whole channel may have been meant for a neighbour there, so one such is
-//! forgiven.
+//! interrupted publication is repeated: what the broker refused or returned would be again, unless
+//! the dialect has it that a receiver is waited for. A refusal that ended the whole channel may
+//! have been meant for a neighbour there, so one such is forgiven.
+
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Outcome};
 
@@ -32,11 +34,6 @@ impl Retry {
     pub(crate) const fn is_unbounded(self) -> bool {
         matches!(self, Self::UntilDeadline)
     }
-
-    /// Whether whoever waits for a message may publish it again.
-    pub(crate) const fn may_repeat(self) -> bool {
-        matches!(self, Self::Times(1..))
-    }
 }
 
 /// oslo's number: none and negative ones for ever, 0 never.
@@ -62,6 +59,8 @@ pub(crate) struct Attempts {
     made: u32,
     more: u32,
     is_counted: bool,
+    /// After which time a message that nobody could get is published again.
+    unroutable_delay: Option<Duration>,
     /// An earlier attempt ended with its channel.
     lost_its_channel: bool,
     /// An earlier attempt may have reached the broker.
@@ -73,16 +72,35 @@ impl Attempts {
     pub(crate) const fn first(retry: Retry) -> Self {
         let more = if let Retry::Times(times) = retry { times } else { 0 };
         let is_counted = !retry.is_unbounded();
-        Self { made: 1, more, is_counted, lost_its_channel: false, may_be_sent: false }
+        Self {
+            made: 1,
+            more,
+            is_counted,
+            unroutable_delay: None,
+            lost_its_channel: false,
+            may_be_sent: false,
+        }
+    }
+
+    /// The same, a message that nobody could get being published again after `delay`, as by oslo's
+    /// `pika` driver.
+    pub(crate) const fn waiting_for_a_route(mut self, delay: Option<Duration>) -> Self {
+        self.unroutable_delay = delay;
+        self
     }
 
     /// Whether the body may be needed again.
     pub(crate) const fn may_repeat(&self) -> bool {
-        self.more > 0
+        self.more > 0 || self.unroutable_delay.is_some()
     }
 
-    /// Allows another attempt after `error`, or hands the error on.
-    pub(crate) fn again(&mut self, error: Error) -> Result<(), Error> {
+    /// Allows another attempt after `error`, and says how much later, or hands the error on.
+    pub(crate) fn again(&mut self, error: Error) -> Result<Duration, Error> {
+        if error.is_undeliverable()
+            && let Some(delay) = self.unroutable_delay
+        {
+            return self.when_routable(error, delay);
+        }
         if !was_cut_off(&error) {
             return Err(self.of_all(error));
         }
@@ -91,12 +109,26 @@ impl Attempts {
             let error = self.of_all(error);
             return Err(if self.is_counted { error.after_attempts(self.made) } else { error });
         }
-        tracing::debug!(%error, attempts = self.made, "a message is published again");
+        tracing::debug!(
+            name: "leveret.publication.retried",
+            %error, attempts = self.made, "a message is published again"
+        );
         self.lost_its_channel |= has_ended_channel;
         self.may_be_sent |= error.outcome() == Some(Outcome::MaybeSent);
         self.more -= 1;
         self.made += 1;
-        Ok(())
+        Ok(Duration::ZERO)
+    }
+
+    fn when_routable(&mut self, error: Error, delay: Duration) -> Result<Duration, Error> {
+        if self.is_counted {
+            if self.more == 0 {
+                return Err(error.after_attempts(self.made));
+            }
+            self.more -= 1;
+        }
+        self.made += 1;
+        Ok(delay)
     }
 
     /// The error of the last attempt, saying what became of the message in all of them.
@@ -132,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_the_broker_refused_is_not_repeated() {
-        let refused = crate::broker::refused(leveret_engine::Outcome::Nacked);
+        let refused = crate::broker::refused(leveret_engine::Outcome::Nacked(None));
         let error = Attempts::first(Retry::Times(5)).again(refused).unwrap_err();
         assert_eq!(error.outcome(), Some(Outcome::Nacked));
     }

@@ -84,7 +84,9 @@ impl Timer {
             let shared = Arc::clone(&self.shared);
             let thread = std::thread::Builder::new().name("leveret-timer".into());
             if let Err(error) = thread.spawn(move || shared.run()) {
-                tracing::error!(%error, "the timer's thread cannot be started");
+                tracing::error!(
+                    name: "leveret.timer.no_thread", %error, "the timer's thread cannot be started"
+                );
                 agenda.is_running = false;
             }
         }

@@ -1,38 +1,44 @@
 //! A transport: what a URL stands for. Joins engine, dialect and options, and owns what clients and
 //! servers share.
 //!
-//! One connection publishes, opened at once so that mistakes show early; one sends notifications,
-//! opened by the first of them; one receives replies, opened by the first call; one sends replies,
-//! opened by the first server; each server and listener listens on its own. Clones share all of
-//! them. Not here: what is sent over them (`rpc`, `notify`).
+//! Requests, notifications, replies to our calls, replies of ours, and each server and listener
+//! have channels of their own, on connections of their own unless options say otherwise. The first
+//! to publish on is opened at once, so that mistakes show early, the others by their first use.
+//! Clones share all of them. Not here: what is sent over them (`rpc`, `notify`), which connection
+//! is shared by whom (`broker`).
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret, block_on};
+use leveret_engine::{Engine, block_on};
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::broker::{self, Listening, Publishing, Road, Treatment};
-use crate::config::{Config, DriverConfig, DriverName, Failover, LoginMethod};
+use crate::broker::{Connections, Lanes, Publishing, Purpose};
+use crate::config::{DriverConfig, SendingDialect, ServingDialect};
 use crate::dialect::kombu::{self, Topology};
-use crate::error::{Error, ErrorKind};
+use crate::dialect::pika;
+use crate::error::Error;
 use crate::ids::IdSource;
-use crate::message::priority::Priority;
 use crate::observe::collector::Collector;
 use crate::observe::counters::Counters;
-use crate::target::Target;
 use crate::timer::Timer;
-use crate::url::{TransportHost, TransportUrl};
 
 pub(crate) mod answering;
+mod builder;
 pub(crate) mod incoming;
 mod naming;
 mod observing;
 pub(crate) mod replies;
+mod reply_queue;
+mod roads;
 
-use answering::Answering;
-use replies::{ReplyBook, ReplySink};
+use answering::{Answering, Persistence};
+pub use builder::TransportBuilder;
+use replies::{Monitoring, ReplyBook};
+use reply_queue::Replies;
+pub(crate) use roads::Asked;
 
 /// A way to the brokers of a URL. Cheap to clone; clones share connections.
 ///
@@ -50,23 +56,33 @@ use replies::{ReplyBook, ReplySink};
 #[derive(Clone)]
 pub struct Transport {
     shared: Arc<Shared>,
+    /// Which of several connections to publish on this handle's messages leave on, so that they
+    /// stay in order.
+    lane: usize,
 }
 
 struct Shared {
     engine: Engine,
     owns_engine: bool,
-    connection: ConnectionConfig,
+    connections: Arc<Connections>,
+    /// The lane of the next client or notifier.
+    next_lane: AtomicUsize,
     config: DriverConfig,
     topology: Topology,
+    pika: pika::Topology,
     ids: Arc<IdSource>,
     timer: Arc<Timer>,
     book: Arc<ReplyBook>,
     counters: Counters,
     /// Where calls and casts are reported, if the options say so.
     collector: Option<Collector>,
-    publishing: Arc<Publishing>,
-    /// Notifications leave on a connection of their own, so that a flood of them holds up no call.
-    notifying: OnceCell<Arc<Publishing>>,
+    publishing: Lanes,
+    /// Buffered casts, where each purpose has a connection of its own: a flood of them would hold
+    /// up whoever waits for an answer.
+    casting: Option<Lanes>,
+    /// Notifications leave on channels of their own, by default on a connection of their own, so
+    /// that a flood of them holds up no call.
+    notifying: Lanes,
     replies: Mutex<Option<Replies>>,
     /// The same for the transport's life, as servers try for a while to reach it.
     reply_id: OnceCell<String>,
@@ -84,21 +100,6 @@ type OwnBroker = Option<Arc<leveret_engine::loopback::Loopback>>;
 #[cfg(not(feature = "loopback"))]
 type OwnBroker = ();
 
-/// The consumer of replies.
-struct Replies {
-    listening: Listening,
-}
-
-/// Describes a transport before it connects.
-#[must_use = "a transport is made by `connect`"]
-pub struct TransportBuilder {
-    url: String,
-    config: DriverConfig,
-    engine: Option<Engine>,
-    engine_config: EngineConfig,
-    allowed_remote_exmods: Vec<String>,
-}
-
 /// Modules of Python's own exceptions, version 3 and 2; always allowed, as by oslo.
 const BUILTIN_EXMODS: [&str; 2] = ["builtins", "exceptions"];
 
@@ -114,7 +115,7 @@ pub struct TransportStats {
     pub replies_dropped: u64,
     /// Buffered casts that the broker returned or refused.
     pub casts_refused: u64,
-    /// Times the publishing connection was lost.
+    /// Times the connections that requests leave on were lost, all of them together.
     pub reconnects: u64,
 }
 
@@ -140,13 +141,7 @@ impl Transport {
 
     /// A transport with options or an engine that is there already.
     pub fn builder(url: &str) -> TransportBuilder {
-        TransportBuilder {
-            url: url.to_owned(),
-            config: DriverConfig::default(),
-            engine: None,
-            engine_config: EngineConfig::default(),
-            allowed_remote_exmods: Vec::new(),
-        }
+        TransportBuilder::new(url)
     }
 
     /// Sends what is waiting and ends all connections. Clients and servers of this transport fail
@@ -158,10 +153,11 @@ impl Transport {
     pub async fn close(&self) -> Result<(), Error> {
         let shared = &self.shared;
         let published = shared.publishing.close().await;
-        let notified = match shared.notifying.get() {
-            Some(notifying) => notifying.close().await,
+        let cast = match &shared.casting {
+            Some(casting) => casting.close().await,
             None => Ok(()),
         };
+        let notified = shared.notifying.close().await;
         let answered = match shared.answering.get() {
             Some(answering) => answering.close().await,
             None => Ok(()),
@@ -170,10 +166,11 @@ impl Transport {
             Some(replies) => replies.listening.close().await,
             None => Ok(()),
         };
+        let ended = shared.connections.close().await;
         if shared.owns_engine {
             shared.engine.stop();
         }
-        published.and(notified).and(answered).and(replied)
+        published.and(cast).and(notified).and(answered).and(replied).and(ended)
     }
 
     /// [`close`](Self::close) for a plain thread.
@@ -197,17 +194,40 @@ impl Transport {
     /// What it counts.
     pub fn stats(&self) -> TransportStats {
         let shared = &self.shared;
+        let casting = || shared.casting.iter().flat_map(Lanes::opened);
+        let publishing = || shared.publishing.opened().chain(casting()).map(AsRef::as_ref);
         TransportStats {
             calls_outstanding: shared.book.outstanding(),
             replies_late: shared.book.late(),
             replies_dropped: shared.answering.get().map_or(0, |answering| answering.dropped()),
-            casts_refused: shared.publishing.unwatched_failures(),
-            reconnects: shared.publishing.reconnects(),
+            casts_refused: publishing().map(Publishing::unwatched_failures).sum(),
+            reconnects: publishing().map(Publishing::reconnects).sum(),
         }
     }
 
     pub(crate) fn topology(&self) -> &Topology {
         &self.shared.topology
+    }
+
+    pub(crate) fn pika(&self) -> &pika::Topology {
+        &self.shared.pika
+    }
+
+    /// The dialects its servers and listeners understand.
+    pub(crate) fn serving(&self) -> ServingDialect {
+        self.shared.config.serving.unwrap_or_default()
+    }
+
+    /// The dialect of its clients and notifiers.
+    pub(crate) fn sending(&self) -> SendingDialect {
+        self.shared.config.sending.unwrap_or_default()
+    }
+
+    /// What comes of the wish for signs of life: servers of the `pika` dialect give none.
+    pub(crate) fn monitoring(&self, interval: Option<Duration>) -> Option<Monitoring> {
+        let is_expected = self.sending() == SendingDialect::Kombu;
+        let interval = interval.filter(|_| self.sending() != SendingDialect::Pika)?;
+        Some(Monitoring { interval, is_expected })
     }
 
     pub(crate) fn ids(&self) -> &IdSource {
@@ -237,314 +257,39 @@ impl Transport {
             || self.shared.allowed_remote_exmods.iter().any(|allowed| allowed == module)
     }
 
-    /// How to make one more connection, and what management tools shall call it.
-    pub(crate) fn connection_config(&self, purpose: &str) -> ConnectionConfig {
-        named(&self.shared.connection, purpose)
+    /// What lends connections to servers and listeners.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.shared.connections
     }
 
-    /// The road to a target, its exchange declared; that of calls has their timeout, and tells
-    /// refusals to the book in the way that fits calls that `may_repeat`.
-    pub(crate) async fn road(
-        &self,
-        target: &Target,
-        treatment: Treatment,
-        call_timeout: Option<Duration>,
-        may_repeat: bool,
-    ) -> Result<Road, Error> {
-        let route = self.shared.topology.request(target)?;
-        let properties = kombu::properties(call_timeout);
-        let refusals = call_timeout.map(|_| self.shared.book.refusals(may_repeat));
-        self.shared.publishing.road(&route, &properties, treatment, refusals).await
-    }
-
-    /// The road of a topic's notifications of one priority, its queue declared.
-    pub(crate) async fn notification_road(
-        &self,
-        target: &Target,
-        priority: Priority,
-        treatment: Treatment,
-    ) -> Result<Road, Error> {
-        let stored = self.shared.topology.notifications(target, priority)?;
-        let open = || async {
-            let config = self.connection_config("notify");
-            let packing = self.shared.config.compression.map(kombu::packing);
-            Publishing::open(&self.shared.engine, config, packing, self.timer()).await
-        };
-        let publishing = self.shared.notifying.get_or_try_init(open).await?;
-        publishing.stored_road(stored, &kombu::properties(None), treatment).await
-    }
-
-    /// The queue replies come back through, consumed from before `deadline`.
-    pub(crate) async fn reply_queue(&self, deadline: Instant) -> Result<Arc<str>, Error> {
-        if let Some(name) = self.known_reply_queue() {
-            return Ok(name);
-        }
-        broker::opened(self.timer(), deadline, || self.open_reply_queue()).await
-    }
-
-    fn known_reply_queue(&self) -> Option<Arc<str>> {
-        self.shared.reply_queue.read().map(|name| name.clone()).unwrap_or_default()
-    }
-
-    async fn open_reply_queue(&self) -> Result<Arc<str>, Error> {
-        let shared = &self.shared;
-        let mut replies = shared.replies.lock().await;
-        if let Some(name) = self.known_reply_queue() {
-            return Ok(name);
-        }
-        let id = shared.reply_id.get_or_try_init(|| self.queue_id()).await?;
-        let subscription = [shared.topology.replies(id)];
-        let sink = || -> Box<dyn leveret_engine::DeliverySink> {
-            let name = Arc::clone(&shared.reply_queue);
-            Box::new(ReplySink::new(&shared.book, move |error| {
-                if let Some(error) = error {
-                    tracing::error!(%error, "no reply can be received; the next call tries again");
-                }
-                if let Ok(mut name) = name.write() {
-                    *name = None;
-                }
-            }))
-        };
-        let config = self.connection_config("replies");
-        let listening = Listening::open(&shared.engine, config, 0, &subscription, sink).await?;
-        *replies = Some(Replies { listening });
-        let name: Arc<str> = subscription[0].queue.name.as_str().into();
-        if let Ok(mut known) = shared.reply_queue.write() {
-            *known = Some(Arc::clone(&name));
-        }
-        Ok(name)
+    /// The same transport for one more client or notifier: of several connections to publish on, it
+    /// uses the next, and so do its clones.
+    pub(crate) fn for_sender(&self) -> Self {
+        let lane = self.shared.next_lane.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(&self.shared), lane }
     }
 
     /// The sender of replies, shared by the servers of this transport.
     pub(crate) async fn answering(&self) -> Result<Arc<Answering>, Error> {
         let shared = &self.shared;
         let open = || async {
-            let config = self.connection_config("answers");
             let packing = shared.config.compression.map(kombu::packing);
-            let publishing =
-                Publishing::open(&shared.engine, config, packing, &shared.timer).await?;
+            let lanes = Lanes::new(&shared.connections, Purpose::Answers, packing, &shared.timer);
             Ok::<_, Error>(Answering::new(
-                publishing,
+                lanes.all().await?,
                 Arc::clone(&shared.ids),
                 Arc::clone(&shared.timer),
-                shared.config.entities.direct_mandatory,
-                shared.config.missing_queue_timeout,
+                Persistence {
+                    mandatory: shared.config.entities.direct_mandatory,
+                    missing_timeout: shared.config.missing_queue_timeout,
+                    pika_retry: shared.config.pika.reply_retry,
+                    pika_delay: shared.config.pika.reply_retry_delay,
+                },
+                shared.pika.reply_exchange(),
             ))
         };
         shared.answering.get_or_try_init(open).await.cloned()
     }
-}
-
-impl TransportBuilder {
-    /// The transport a configuration describes: its `transport_url`, options and engine. Its
-    /// [warnings](Config::warnings) are logged.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), leveret::Error> {
-    /// use leveret::{Config, TransportBuilder};
-    ///
-    /// let config = Config::new().ini_str("[DEFAULT]\ntransport_url = fake://\n")?;
-    /// let transport = TransportBuilder::from_config(&config)?.connect_blocking()?;
-    /// transport.close_blocking()
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Config::transport_url`].
-    pub fn from_config(config: &Config) -> Result<Self, Error> {
-        for warning in config.warnings()? {
-            tracing::warn!("configuration: {warning}");
-        }
-        Self::to(config.transport_url()?, config)
-    }
-
-    /// The transport for notifications that a configuration describes, oslo's
-    /// `get_notification_transport`: to the broker of `[oslo_messaging_notifications]
-    /// transport_url` if there is one, else to that of the RPCs. With
-    /// [`NotifierBuilder::config`](crate::NotifierBuilder::config) a service's notifications are
-    /// set up as its Python counterpart's.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), leveret::Error> {
-    /// use leveret::{Config, Notifier, TransportBuilder};
-    ///
-    /// let config = Config::new().ini_str(
-    ///     "[oslo_messaging_notifications]\n\
-    ///      transport_url = fake:///telemetry\n\
-    ///      driver = messagingv2\n",
-    /// )?;
-    /// let transport = TransportBuilder::notifications_from_config(&config)?.connect_blocking()?;
-    /// let options = config.notification_config()?;
-    /// let notifier = Notifier::builder(&transport).config(&options)?.build();
-    /// notifier.info_blocking((), "service.start", &())?;
-    /// transport.close_blocking()
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Config::transport_url`].
-    pub fn notifications_from_config(config: &Config) -> Result<Self, Error> {
-        Self::to(config.notification_transport_url()?, config)
-    }
-
-    fn to(url: String, config: &Config) -> Result<Self, Error> {
-        let transport = Transport::builder(&url).config(config.driver_config()?);
-        Ok(transport.engine_config(config.engine_config()?))
-    }
-
-    /// The same transport with these options; the URL's query overrides them.
-    pub fn config(mut self, config: DriverConfig) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// The same transport on an engine that is there already; closing the transport leaves it
-    /// running.
-    pub fn engine(mut self, engine: &Engine) -> Self {
-        self.engine = Some(engine.clone());
-        self
-    }
-
-    /// The same transport on an engine of its own with these settings.
-    pub fn engine_config(mut self, config: EngineConfig) -> Self {
-        self.engine_config = config;
-        self
-    }
-
-    /// The same transport, callers also matching exceptions of these Python modules by class
-    /// ([`Error::is_remote_class`], [`Error::remote_as`]); Python's own always are allowed. Others
-    /// arrive as data all the same, in [`Error::remote`].
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), leveret::Error> {
-    /// let transport = leveret::Transport::builder("rabbit://localhost/")
-    ///     .allowed_remote_exmods(["nova.exception"])
-    ///     .connect_blocking()?;
-    /// # Ok(()) }
-    /// ```
-    pub fn allowed_remote_exmods<M: Into<String>>(
-        mut self,
-        modules: impl IntoIterator<Item = M>,
-    ) -> Self {
-        self.allowed_remote_exmods.extend(modules.into_iter().map(Into::into));
-        self
-    }
-
-    /// Connects.
-    ///
-    /// # Errors
-    /// As [`Transport::connect`].
-    pub async fn connect(self) -> Result<Transport, Error> {
-        let url: TransportUrl = self.url.parse()?;
-        let driver = DriverName::of(&url)?;
-        let config = self.config.overridden_by(&url)?;
-        let owns_engine = self.engine.is_none();
-        let engine = match self.engine {
-            Some(engine) => engine,
-            None => Engine::start(self.engine_config).map_err(broker::failed)?,
-        };
-        let (hosts, own_broker) = brokers(&url, driver)?;
-        let connection = connection_config(&url, hosts, &config);
-        let ids = IdSource::new().map_err(|error| {
-            Error::new(ErrorKind::TransportDriverError, error.to_string()).with_cause(error)
-        })?;
-        let ids = Arc::new(ids);
-        let packing = config.compression.map(kombu::packing);
-        let timer = Arc::default();
-        let publishing = named(&connection, "publish");
-        let publishing = Publishing::open(&engine, publishing, packing, &timer).await?;
-        let shared = Shared {
-            topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
-            book: Arc::new(ReplyBook::new(Arc::clone(&ids), &engine)),
-            counters: Counters::default(),
-            collector: Collector::new(&config.metrics),
-            engine,
-            owns_engine,
-            connection,
-            config,
-            ids: Arc::clone(&ids),
-            timer,
-            publishing,
-            notifying: OnceCell::new(),
-            replies: Mutex::default(),
-            reply_id: OnceCell::new(),
-            reply_queue: Arc::default(),
-            answering: OnceCell::new(),
-            allowed_remote_exmods: self.allowed_remote_exmods,
-            _broker: own_broker,
-        };
-        Ok(Transport { shared: Arc::new(shared) })
-    }
-
-    /// [`connect`](Self::connect) for a plain thread.
-    ///
-    /// # Errors
-    /// As [`Transport::connect`].
-    pub fn connect_blocking(self) -> Result<Transport, Error> {
-        block_on(self.connect())
-    }
-}
-
-/// The brokers a URL leads to.
-fn brokers(url: &TransportUrl, driver: DriverName) -> Result<(Vec<Host>, OwnBroker), Error> {
-    match driver {
-        DriverName::Kombu => Ok((hosts(url), OwnBroker::default())),
-        #[cfg(feature = "loopback")]
-        DriverName::Loopback => {
-            let broker = broker::loopback::broker(url.virtual_host())?;
-            Ok((vec![broker::loopback::host(&broker)], Some(broker)))
-        }
-        #[cfg(not(feature = "loopback"))]
-        DriverName::Loopback => Err(Error::new(
-            ErrorKind::DriverLoadFailure,
-            "Failed to load transport driver \"fake\": the feature `loopback` is off",
-        )),
-    }
-}
-
-/// What the engine is to know of URL and options.
-fn connection_config(
-    url: &TransportUrl,
-    hosts: Vec<Host>,
-    options: &DriverConfig,
-) -> ConnectionConfig {
-    let mut config = ConnectionConfig::new(hosts);
-    config.vhost = url.virtual_host().to_owned();
-    config.login = match options.login_method {
-        LoginMethod::Plain => Login::Plain,
-        LoginMethod::AmqPlain => Login::AmqPlain,
-        LoginMethod::External => Login::External,
-    };
-    config.heartbeat = options.heartbeat;
-    config.recovery.backoff = options.retry_interval;
-    config.recovery.backoff_step = options.retry_backoff;
-    config.recovery.backoff_max = options.retry_interval_max;
-    options.connection.apply_to(&mut config);
-    config.recovery.delay = options.reconnect_delay;
-    config.recovery.splay = options.reconnect_splay;
-    config.recovery.shuffle = options.failover == Failover::Shuffle;
-    config
-}
-
-fn hosts(url: &TransportUrl) -> Vec<Host> {
-    let host = |host: &TransportHost| {
-        Host::new(host.hostname(), host.port())
-            .with_login(host.username(), Secret::new(host.password()))
-    };
-    match url.hosts() {
-        [] => vec![Host::new("localhost", crate::url::AMQP_PORT)],
-        hosts => hosts.iter().map(host).collect(),
-    }
-}
-
-/// `program:pid:purpose`, as management tools show it.
-fn named(config: &ConnectionConfig, purpose: &str) -> ConnectionConfig {
-    let program = std::env::args_os().next().unwrap_or_default();
-    let program = std::path::Path::new(&program).file_name().unwrap_or_default();
-    let mut config = config.clone();
-    let program = program.to_string_lossy();
-    config.connection_name = format!("{program}:{}:{purpose}", std::process::id());
-    config
 }
 
 impl fmt::Debug for Transport {

@@ -204,6 +204,20 @@ impl Channel {
         let channel = self.shared.number;
         self.shared.connection.ask(Operation::CloseChannel { channel }).await.map(drop)
     }
+
+    /// [`Channel::close`] for whoever does not wait for it: what was published is still flushed,
+    /// consumers take nothing more, and where the broker is away the channel does not come back
+    /// with its connection.
+    ///
+    /// ```no_run
+    /// # use leveret_engine::Channel;
+    /// # fn example(channel: Channel) {
+    /// channel.close_unwatched();
+    /// # }
+    /// ```
+    pub fn close_unwatched(&self) {
+        self.shared.connection.post(Operation::CloseChannel { channel: self.shared.number });
+    }
 }
 
 impl std::fmt::Debug for Channel {

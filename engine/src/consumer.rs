@@ -37,9 +37,15 @@ impl ConsumerHandle {
         &self.consumer_tag
     }
 
+    /// The sink has room again: reading goes on, if it was stopped because the sink was full.
+    pub fn resume(&self) {
+        self.channel.connection.read_bell.ring();
+    }
+
     /// Asks the broker to deliver no more; resolves when it has agreed. Deliveries on their way are
-    /// given back to the queue. Where the broker did not agree in time, the consumer ends all the
-    /// same: nothing more is taken, and it does not come back with the connection.
+    /// given back to the queue, or [taken](DeliverySink::takes_the_last). Where the broker did not
+    /// agree in time, the consumer ends all the same: nothing more is taken, and it does not come
+    /// back with the connection.
     ///
     /// # Errors
     /// `TimedOut`, `ConnectionClosed`, `ChannelClosed`, `Stopped`.

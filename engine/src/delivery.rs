@@ -27,11 +27,13 @@ pub(crate) struct Acker {
 }
 
 impl Delivery {
-    /// `acker` is `None` for consumers that acknowledge nothing.
-    pub(crate) fn new(content: Content, acker: Option<Acker>) -> Option<Self> {
-        let deliver = content.deliver()?;
-        let (delivery_tag, redelivered) = (deliver.delivery_tag, deliver.redelivered);
-        Some(Self { content, delivery_tag, redelivered, acker })
+    /// A content that came with this tag; `acker` is `None` for consumers that acknowledge nothing.
+    pub(crate) fn new(
+        content: Content,
+        (delivery_tag, redelivered): (u64, bool),
+        acker: Option<Acker>,
+    ) -> Self {
+        Self { content, delivery_tag, redelivered, acker }
     }
 
     /// The tag the broker gave it; unique in its channel.
@@ -145,6 +147,12 @@ impl Returned {
     #[must_use]
     pub fn routing_key(&self) -> &str {
         self.content.returned().map_or("", |returned| returned.routing_key)
+    }
+
+    /// Its properties, as they were published.
+    #[must_use]
+    pub fn properties(&self) -> PropertiesView<'_> {
+        self.content.properties()
     }
 
     /// The body, unchanged.

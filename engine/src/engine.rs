@@ -75,6 +75,12 @@ impl Engine {
         self.inner.backend
     }
 
+    /// How many shards it has.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.inner.shards.len()
+    }
+
     /// Opens a connection on the next shard. Resolves when the broker has opened it, or when every
     /// host has failed (and `connect_deadline` has passed).
     ///
@@ -83,9 +89,30 @@ impl Engine {
     /// # Errors
     /// `Config`, `Unreachable`, `AccessRefused`, `VhostRefused`, `NotAmqp`, `Protocol`, `Stopped`.
     pub async fn connect(&self, config: ConnectionConfig) -> Result<Connection, Error> {
+        self.connect_on(self.inner.next.fetch_add(1, Ordering::Relaxed), config).await
+    }
+
+    /// [`Engine::connect`] on this shard. They count from 0, and beyond the last from 0 again.
+    ///
+    /// ```no_run
+    /// # use leveret_engine::{ConnectionConfig, Engine, Error};
+    /// # async fn example(engine: &Engine) -> Result<(), Error> {
+    /// let config = ConnectionConfig::to("localhost", 5672);
+    /// for shard in 0..engine.shards() {
+    ///     let connection = engine.connect_on(shard, config.clone()).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Engine::connect`].
+    pub async fn connect_on(
+        &self,
+        shard: usize,
+        config: ConnectionConfig,
+    ) -> Result<Connection, Error> {
         config.check()?;
-        let index = self.inner.next.fetch_add(1, Ordering::Relaxed) % self.inner.shards.len();
-        let shard = &self.inner.shards[index];
+        let shard = &self.inner.shards[shard % self.inner.shards.len()];
         let channel_max = config.channel_max;
         let (shared, requests) = ConnectionShared::new(&config, &shard.clock);
         let lease = Lease::new(Arc::clone(&shared), self.clone());

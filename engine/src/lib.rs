@@ -115,8 +115,8 @@ pub use declare::{Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclar
 pub use delivery::{Delivery, Returned};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind};
-pub use outcome::Outcome;
-pub use publisher::{Payload, PublishError, Publisher, Route};
+pub use outcome::{Nacked, Outcome};
+pub use publisher::{Message, Payload, PublishError, Publisher, Route};
 pub use reactor::{BackendChoice, BackendKind};
 pub use reporting::{RefusalSink, Reporting};
 pub use shard::{

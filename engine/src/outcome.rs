@@ -1,6 +1,8 @@
 //! What became of a publication.
 
-use crate::{Error, Returned};
+use std::fmt;
+
+use crate::{Body, Error, Returned};
 
 /// The end of a publication, as surely as it can be known.
 #[derive(Debug)]
@@ -12,8 +14,10 @@ pub enum Outcome {
     Sent,
     /// Mandatory, and no queue was bound for it.
     Returned(Box<Returned>),
-    /// The broker refused responsibility (`basic.nack`): a queue overflowed or failed.
-    Nacked,
+    /// The broker refused responsibility (`basic.nack`): a queue overflowed or failed. With what
+    /// was published if its publisher was [retained](crate::Publisher::retained), to be published
+    /// again: later, since what refused it now would refuse it at once.
+    Nacked(Option<Box<Nacked>>),
     /// No byte of it left this process.
     NotSent(Error),
     /// It may have reached the broker, or not: the connection or channel ended before the confirm,
@@ -26,5 +30,53 @@ impl Outcome {
     #[must_use]
     pub fn is_ok(&self) -> bool {
         matches!(self, Self::Confirmed | Self::Sent)
+    }
+}
+
+/// A publication the broker refused (`basic.nack`), as it was published.
+///
+/// ```
+/// use leveret_engine::{Confirm, Outcome, PublishError, Publisher};
+/// use std::time::Duration;
+///
+/// /// Publishes again what the broker refused.
+/// fn again(retained: &Publisher, outcome: &Outcome) -> Result<Option<Confirm>, PublishError> {
+///     let Outcome::Nacked(Some(nacked)) = outcome else { return Ok(None) };
+///     let body = nacked.body().contiguous();
+///     retained.try_publish(&*body, Duration::from_secs(5)).map(Some)
+/// }
+/// ```
+pub struct Nacked {
+    pub(crate) exchange: String,
+    pub(crate) routing_key: String,
+    pub(crate) body: Body,
+}
+
+impl Nacked {
+    /// The exchange it was published to.
+    #[must_use]
+    pub fn exchange(&self) -> &str {
+        &self.exchange
+    }
+
+    /// The routing key it was published with.
+    #[must_use]
+    pub fn routing_key(&self) -> &str {
+        &self.routing_key
+    }
+
+    /// The body, unchanged.
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+}
+
+impl fmt::Debug for Nacked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nacked")
+            .field("exchange", &self.exchange)
+            .field("routing_key", &self.routing_key)
+            .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,9 @@ use crate::proto::Record;
 use crate::shard::{
     ChannelShared, Refused, Rendered, TicketError, Token, block_on, deadline_in, fingerprint,
 };
-use crate::wire::{FrameHeader, Ids, Properties, Publish, Template, open_body, seal_body};
+use crate::wire::{
+    FrameHeader, Ids, Properties, Publish, Template, WireError, open_body, seal_body,
+};
 use crate::{Confirm, Error, ErrorKind, RefusalSink, Reporting};
 
 /// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy
@@ -145,33 +147,33 @@ impl Publisher {
         Self { retain: true, ..self.clone() }
     }
 
-    /// Takes `body` into the outbox at once or not at all. The confirm ends at `timeout` at the
+    /// Takes a message into the outbox at once or not at all. The confirm ends at `timeout` at the
     /// latest.
     ///
     /// # Errors
     /// `Full`, `Closed`.
     pub fn try_publish<'a>(
         &self,
-        body: impl Into<Payload<'a>>,
+        message: impl Into<Message<'a>>,
         timeout: Duration,
     ) -> Result<Confirm, PublishError> {
-        let payload = body.into();
-        self.attempt(self.deadline(timeout), |token| self.append(token, &payload))
+        let message = message.into();
+        self.attempt(self.deadline(timeout), |token| self.append(token, &message))
     }
 
-    /// Takes `body` into the outbox, waiting for room; the confirm ends at `timeout` at the latest
-    /// too. Dropping the future before it resolves publishes nothing.
+    /// Takes a message into the outbox, waiting for room; the confirm ends at `timeout` at the
+    /// latest, too. Dropping the future before it resolves publishes nothing.
     ///
     /// # Errors
     /// `TimedOut`, `Closed`.
     pub async fn publish<'a>(
         &self,
-        body: impl Into<Payload<'a>>,
+        message: impl Into<Message<'a>>,
         timeout: Duration,
     ) -> Result<Confirm, PublishError> {
-        let payload = body.into();
+        let message = message.into();
         let deadline = deadline_in(timeout);
-        let append = |token| self.append(token, &payload);
+        let append = |token| self.append(token, &message);
         self.until_taken(deadline, || self.attempt(Some(deadline), append)).await
     }
 
@@ -181,12 +183,12 @@ impl Publisher {
     /// As [`Publisher::publish`].
     pub fn publish_blocking<'a>(
         &self,
-        body: impl Into<Payload<'a>>,
+        message: impl Into<Message<'a>>,
         timeout: Duration,
     ) -> Result<Confirm, PublishError> {
-        let payload = body.into();
-        match self.attempt(self.deadline(timeout), |token| self.append(token, &payload)) {
-            Err(PublishError::Full) => block_on(self.publish(payload, timeout)),
+        let message = message.into();
+        match self.attempt(self.deadline(timeout), |token| self.append(token, &message)) {
+            Err(PublishError::Full) => block_on(self.publish(message, timeout)),
             done => done,
         }
     }
@@ -278,8 +280,10 @@ impl Publisher {
     }
 
     /// Appends a body that exists to the outbox; `token` is told what becomes of it.
-    pub(crate) fn append(&self, token: Token, payload: &Payload<'_>) -> Result<(), PublishError> {
+    pub(crate) fn append(&self, token: Token, message: &Message<'_>) -> Result<(), PublishError> {
         let Inner { channel, template, route, .. } = &*self.inner;
+        let Message { payload, ids } = message;
+        template.check_ids(ids).map_err(unfit)?;
         let body = payload.as_slice();
         let fingerprint = if route.mandatory {
             fingerprint(&route.exchange, &route.routing_key, std::iter::once(body))
@@ -290,14 +294,14 @@ impl Publisher {
             Payload::Shared(shared) if body.len() > LARGE => {
                 self.append_rendered(token, |scratch| {
                     scratch.fingerprint = fingerprint;
-                    template.render(body.len() as u64, &mut scratch.frames);
+                    template.render_fitting(body.len() as u64, ids, &mut scratch.frames);
                     scratch.attach(channel.number, shared);
                 })
             }
             _ => {
                 self.check_head()?;
                 let record = self.record(token, fingerprint);
-                channel.outbox.push_body(template, body, record).map_err(PublishError::from)
+                channel.outbox.push_body(template, (body, ids), record).map_err(PublishError::from)
             }
         }
     }
@@ -372,6 +376,54 @@ impl Publisher {
     }
 }
 
+#[cold]
+fn unfit(error: WireError) -> PublishError {
+    let text = format!("{error}: an identifier replaces one of the publisher's properties");
+    PublishError::Closed(Error::new(ErrorKind::Config, text))
+}
+
+/// What is published: a body, with identifiers of its own if it has any. A body alone is one, too.
+///
+/// An identifier takes the place of the one the publisher was made with, which must be as long.
+///
+/// ```no_run
+/// # async fn example(channel: leveret_engine::Channel) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use leveret_engine::{Message, Properties, Route, wire::Ids};
+///
+/// let route = Route { exchange: String::new(), routing_key: "work".into(), mandatory: true };
+/// let publisher = channel.publisher(route, &Properties::new().with_message_id("0000"))?;
+/// let ids = Ids { message_id: Some("0001"), ..Ids::default() };
+/// let message = Message { payload: "hello".as_bytes().into(), ids };
+/// publisher.publish(message, Duration::from_secs(5)).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Message<'a> {
+    /// The body.
+    pub payload: Payload<'a>,
+    /// Identifiers instead of the publisher's own.
+    pub ids: Ids<'a>,
+}
+
+impl<'a> From<Payload<'a>> for Message<'a> {
+    fn from(payload: Payload<'a>) -> Self {
+        Self { payload, ids: Ids::default() }
+    }
+}
+
+/// A body is a message without identifiers of its own.
+macro_rules! bare_messages {
+    ($($body:ty),*) => { $(
+        impl<'a> From<&'a $body> for Message<'a> {
+            fn from(body: &'a $body) -> Self {
+                Payload::from(body).into()
+            }
+        }
+    )* };
+}
+bare_messages!([u8], Vec<u8>, Bytes);
+
 /// A body, borrowed from the caller.
 #[derive(Clone, Debug)]
 pub enum Payload<'a> {
@@ -382,7 +434,7 @@ pub enum Payload<'a> {
 }
 
 impl Payload<'_> {
-    fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Slice(bytes) => bytes,
             Self::Shared(bytes) => bytes,

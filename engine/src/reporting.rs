@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::confirm::unanswered;
 use crate::shard::{ChannelShared, Listener, TicketError, Token, deadline_in};
-use crate::{Error, Outcome, Payload, PublishError, Publisher};
+use crate::{Error, Message, Outcome, PublishError, Publisher};
 
 /// Hears of publications that ended in anything but a confirm.
 pub trait RefusalSink: Send + Sync + 'static {
@@ -38,52 +38,53 @@ impl Reporting {
         Self { publisher, report: Arc::new(report) }
     }
 
-    /// Takes `body` into the outbox at once or not at all. What is not confirmed within `timeout`
-    /// is withdrawn if it still waits, and reported. On a channel without confirms nothing is.
+    /// Takes a message into the outbox at once or not at all. What is not confirmed within
+    /// `timeout` is withdrawn if it still waits, and reported. On a channel without confirms
+    /// nothing is.
     ///
     /// # Errors
     /// `Full`, `Closed`; the sink does not hear of them.
     pub fn try_publish<'a>(
         &self,
-        body: impl Into<Payload<'a>>,
+        message: impl Into<Message<'a>>,
         timeout: Duration,
         cookie: u64,
     ) -> Result<(), PublishError> {
-        self.attempt(&body.into(), deadline_in(timeout), cookie)
+        self.attempt(&message.into(), deadline_in(timeout), cookie)
     }
 
-    /// Takes `body` into the outbox, waiting for room for `timeout` at most. Dropping the future
+    /// Takes a message into the outbox, waiting for room for `timeout` at most. Dropping the future
     /// before it resolves publishes nothing.
     ///
     /// # Errors
     /// `TimedOut`, `Closed`; the sink does not hear of them.
     pub async fn publish<'a>(
         &self,
-        body: impl Into<Payload<'a>>,
+        message: impl Into<Message<'a>>,
         timeout: Duration,
         cookie: u64,
     ) -> Result<(), PublishError> {
-        let payload = body.into();
+        let message = message.into();
         let deadline = deadline_in(timeout);
-        let attempt = || self.attempt(&payload, deadline, cookie);
+        let attempt = || self.attempt(&message, deadline, cookie);
         self.publisher.until_taken(deadline, attempt).await
     }
 
     fn attempt(
         &self,
-        payload: &Payload<'_>,
+        message: &Message<'_>,
         deadline: Instant,
         cookie: u64,
     ) -> Result<(), PublishError> {
         let channel = &self.report.channel;
         if !channel.options.confirms {
-            return self.publisher.append(0, payload);
+            return self.publisher.append(0, message);
         }
         let outcomes = &channel.connection.outcomes;
         let token = outcomes
             .open_heard(Some(deadline), Arc::clone(&self.report) as _, cookie)
             .map_err(|_| PublishError::Closed(Error::stopped()))?;
-        match self.publisher.append(token, payload) {
+        match self.publisher.append(token, message) {
             // Where the deadline was faster, the sink has been told.
             Err(error) if outcomes.forget(token) => Err(error),
             _ => Ok(()),

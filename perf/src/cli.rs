@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::placement::{BackendName, Cores, ExecutorName, Serving};
-use crate::subject::PeerName;
+use crate::subject::contender::Contender;
 use crate::workload::Workload;
 
 /// Leveret's perf suite: casts, calls and fanout, side by side with their peers. Without arguments
@@ -67,9 +67,11 @@ pub(crate) struct Suite {
     /// Interleaved pairs (5 with --against, else 1)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) pairs: Option<u16>,
-    /// Measure these beside Leveret in the same run
+    /// Measure these beside Leveret in the same run: raw, raw-kombu, lapin, amqprs, or Leveret in
+    /// another configuration: leveret-pika, leveret-msgpack, leveret-auto, leveret-both,
+    /// leveret-single, leveret-read-write, leveret-pool (of 2), leveret-per-shard
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) against: Vec<PeerName>,
+    pub(crate) against: Vec<Contender>,
     /// List the workloads and stop
     #[arg(long)]
     pub(crate) list: bool,
@@ -111,6 +113,9 @@ pub(crate) enum Mode {
     BatchNotifyServer(NotifyServerArgs),
     /// Notify as oslo.messaging's simulator does
     NotifyClient(NotifyClientArgs),
+    /// Move a fleet of servers and clients from the kombu dialect to the pika dialect and back,
+    /// one by one and under load, and count what was lost or done twice
+    RollingUpdate(RollingUpdateArgs),
     /// Answer calls of a measured subject; started by the suite itself, which gives the URL on
     /// standard input
     #[command(hide = true)]
@@ -185,6 +190,81 @@ pub(crate) struct NotifyClientArgs {
     pub(crate) timeout: f64,
 }
 
+/// Flags of `rolling-update`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RollingUpdateArgs {
+    /// Servers
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = members)]
+    pub(crate) servers: usize,
+    /// Clients
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = members)]
+    pub(crate) clients: usize,
+    /// Requests a second of each client
+    #[arg(long, value_name = "PER_S", default_value_t = 20.0, value_parser = per_second)]
+    pub(crate) rate: f64,
+    /// Seconds a call waits for its answer
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
+    pub(crate) timeout: f64,
+    /// Seconds between two moves, and before a member that was replaced stops
+    #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = seconds)]
+    pub(crate) dwell: f64,
+    /// What is moved when
+    #[arg(long, value_name = "NAME", default_value = "servers-first")]
+    pub(crate) plan: Plan,
+    /// In which order the members of a phase are moved
+    #[arg(long, alias = "orders", value_name = "NAME", default_value = "forward")]
+    pub(crate) order: Order,
+    /// Of the random order; a random one by default, which is reported
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// How a member gives way to the next
+    #[arg(long, value_name = "HOW", default_value = "start-first")]
+    pub(crate) replace: Replace,
+    /// Publish requests once and refuse what was delivered before, instead of at least once
+    #[arg(long)]
+    pub(crate) at_most_once: bool,
+    /// Notify as well, and listen beside each server
+    #[arg(long)]
+    pub(crate) notify: bool,
+    /// A Python that has oslo.messaging, to be the first of the old servers and clients
+    #[arg(long, value_name = "FILE")]
+    pub(crate) python: Option<PathBuf>,
+    /// How many of the old servers, and of the old clients, are Python's
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "python")]
+    pub(crate) python_members: usize,
+}
+
+/// What is moved when, from the kombu dialect to the pika dialect; back is the reverse of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Plan {
+    /// Servers to both dialects, clients to auto, servers to pika, clients to pika.
+    ServersFirst,
+    /// Clients to auto, servers from kombu to pika at once, clients to pika.
+    ClientsFirst,
+}
+
+/// In which order the members of a phase are moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Order {
+    /// From the first to the last.
+    Forward,
+    /// From the last to the first.
+    Reverse,
+    /// Any.
+    Random,
+    /// Every order, one pass there and back for each.
+    All,
+}
+
+/// How a member gives way to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Replace {
+    /// The next one works before the old one stops.
+    StartFirst,
+    /// The old one stops before the next one starts; others serve meanwhile.
+    StopFirst,
+}
+
 /// How a client tells its servers that it starts and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Sync {
@@ -210,6 +290,20 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.05..=3600.0).contains(&seconds) => Ok(seconds),
         _ => Err("a number from 0.05 to 3600".to_owned()),
+    }
+}
+
+fn members(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(members) if (1..=100).contains(&members) => Ok(members),
+        _ => Err("a count from 1 to 100".to_owned()),
+    }
+}
+
+fn per_second(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.1..=10_000.0).contains(&rate) => Ok(rate),
+        _ => Err("a number from 0.1 to 10000".to_owned()),
     }
 }
 
@@ -239,6 +333,8 @@ pub(crate) fn rewrite(argv: impl IntoIterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::subject::PeerName;
+    use crate::subject::leveret::variant::Variant;
 
     fn rewritten(line: &str) -> Vec<String> {
         rewrite(line.split(' ').map(str::to_owned))
@@ -282,9 +378,12 @@ mod tests {
 
     #[test]
     fn the_suite_takes_lists_and_refuses_unknown_names() {
-        let cli = parsed("x --only call-1,fanout --against raw,lapin --pairs 3 --cores @0,1");
+        let cli =
+            parsed("x --only call-1,fanout --against raw,leveret-pika --pairs 3 --cores @0,1");
         assert_eq!(cli.suite.only.len(), 2);
-        assert_eq!(cli.suite.against, [PeerName::Raw, PeerName::Lapin]);
+        let against = [Contender::Peer(PeerName::Raw), Contender::Leveret(Variant::Pika)];
+        assert_eq!(cli.suite.against, against);
+        assert!(Cli::try_parse_from(["x", "--against", "leveret"]).is_err(), "itself");
         assert!(Cli::try_parse_from(["x", "--only", "nothing"]).is_err());
         assert!(Cli::try_parse_from(["x", "--seconds", "0"]).is_err());
         assert!(Cli::try_parse_from(["x", "--pairs", "0"]).is_err());

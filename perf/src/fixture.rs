@@ -5,14 +5,14 @@
 
 use std::any::Any;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::child::Server;
 use crate::peers;
 use crate::place::Place;
 use crate::placement::Serving;
-use crate::subject::Subject;
 use crate::subject::raw::client::{Client, QueueShape};
+use crate::subject::{Exchange, Subject};
 use crate::workload::{Operation, Peer, Workload};
 
 /// Messages a flooded queue keeps: the broker's work stays the same however long the flood is.
@@ -27,9 +27,11 @@ pub(crate) struct Fixture {
     servers: Vec<Server>,
     _peer: Option<Box<dyn Any>>,
     owner: Option<Client>,
-    exchange: Option<String>,
+    exchanges: Vec<Exchange>,
     /// Queues that servers leave behind.
     queues: Vec<String>,
+    /// The queue that messages end in where no server takes them.
+    end: Option<(String, QueueShape)>,
 }
 
 impl Fixture {
@@ -48,8 +50,9 @@ impl Fixture {
             servers: Vec::new(),
             _peer: None,
             owner: None,
-            exchange: None,
+            exchanges: Vec::new(),
             queues: Vec::new(),
+            end: None,
         };
         match workload.peer {
             Peer::Sink => {
@@ -72,7 +75,7 @@ impl Fixture {
         serving: Serving,
     ) -> Result<()> {
         let mut owner = Client::connect(&self.place)?;
-        self.exchange = subject.exchange(workload, &self.queue);
+        self.exchanges = subject.exchanges(workload, &self.queue);
         if workload.servers == 0 {
             let queue = subject.queue(workload, &self.queue);
             let shape = match workload.operation {
@@ -81,14 +84,15 @@ impl Fixture {
                 _ => QueueShape { max_length: Some(MAX_LENGTH), is_shared: false },
             };
             owner.declare_queue(&queue, shape)?;
-            if let Some(exchange) = &self.exchange {
+            if let Some(exchange) = self.exchanges.first() {
                 let key = subject.routing_key(workload, &self.queue);
-                owner.declare_topic_exchange(exchange)?;
-                owner.bind_queue(&queue, exchange, &key)?;
+                owner.declare_exchange(exchange)?;
+                owner.bind_queue(&queue, &exchange.name, &key)?;
             }
             if shape.is_shared {
-                self.queues.push(queue);
+                self.queues.push(queue.clone());
             }
+            self.end = Some((queue, shape));
         }
         self.owner = Some(owner);
         for n in 0..workload.servers {
@@ -99,13 +103,25 @@ impl Fixture {
         Ok(())
     }
 
+    /// Whether messages got where they were to end: what the broker drops at its exchange, for want
+    /// of a binding, is fast and no measure of anything.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        let (Some((queue, shape)), Some(owner)) = (&self.end, &mut self.owner) else {
+            return Ok(());
+        };
+        match owner.declare_queue(queue, *shape)? {
+            0 => bail!("nothing has reached the queue that was made for it"),
+            _ => Ok(()),
+        }
+    }
+
     /// Deletes what would stay.
     fn tidy(&self, mut owner: Client) -> Result<()> {
         for queue in &self.queues {
             owner.delete_queue(queue)?;
         }
-        if let Some(exchange) = &self.exchange {
-            owner.delete_exchange(exchange)?;
+        for exchange in &self.exchanges {
+            owner.delete_exchange(&exchange.name)?;
         }
         owner.close()
     }

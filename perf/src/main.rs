@@ -3,7 +3,8 @@
 //! Map: `cli` says what is wanted, `suite` makes a plan of it, `runner` runs the plan, `report`
 //! shows the outcome. `workload` names what is done, `subject` who does it, `fixture` what it needs
 //! around it; `stage`, `usage` and `metrics` measure; `sample` is the record between measuring and
-//! reporting. `simulator` is the other program in here: both sides of oslo.messaging's load tool.
+//! reporting. Two other programs are in here: `simulator`, both sides of oslo.messaging's load
+//! tool, and `rolling`, which moves a fleet from one dialect to the other under load.
 
 mod alloc;
 mod child;
@@ -17,6 +18,7 @@ mod place;
 mod placement;
 mod progress;
 mod report;
+mod rolling;
 mod runner;
 mod sample;
 mod simulator;
@@ -29,12 +31,12 @@ mod workload;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use clap::{Parser, ValueEnum};
+use anyhow::Result;
+use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Mode};
-use crate::subject::PeerName;
+use crate::subject::contender::Contender;
 use crate::subject::leveret::Leveret;
 
 #[global_allocator]
@@ -66,17 +68,18 @@ fn log_to_stderr(debug: bool) {
 fn run(cli: &Cli) -> Result<()> {
     match &cli.mode {
         None => suite::run(cli),
-        Some(Mode::AnswerCalls(args)) if args.subject == Leveret::NAME => {
-            child::answer_calls(args, &Leveret::start(cli.serving(), &cli.cores)?)
-        }
-        Some(Mode::AnswerCalls(args)) => {
-            let name = PeerName::from_str(&args.subject, true).ok().context("no such subject")?;
-            child::answer_calls(args, subject::peer(name)?.as_ref())
-        }
+        Some(Mode::AnswerCalls(args)) => match Contender::of_child(&args.subject)? {
+            Contender::Leveret(variant) => {
+                let leveret = Leveret::start(cli.serving(), &cli.cores, variant)?;
+                child::answer_calls(args, &leveret)
+            }
+            Contender::Peer(name) => child::answer_calls(args, subject::peer(name)?.as_ref()),
+        },
         Some(Mode::RpcServer(args)) => simulator::server::run(cli, args),
         Some(Mode::RpcClient(args)) => simulator::client::run(cli, args),
         Some(Mode::NotifyServer(args)) => simulator::notify_server::run(cli, args, false),
         Some(Mode::BatchNotifyServer(args)) => simulator::notify_server::run(cli, args, true),
         Some(Mode::NotifyClient(args)) => simulator::notify_client::run(cli, args),
+        Some(Mode::RollingUpdate(args)) => rolling::run(cli, args),
     }
 }

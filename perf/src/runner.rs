@@ -79,7 +79,7 @@ impl Plan {
     }
 
     fn run_once(&self, workload: &Workload, subject: &dyn Subject) -> Result<Run> {
-        let fixture =
+        let mut fixture =
             Fixture::prepare(workload, subject, self.serving, &self.broker, self.payload_bytes)?;
         let job = Job {
             workload: *workload,
@@ -90,7 +90,7 @@ impl Plan {
         let mut crew = Crew::new();
         subject.start(&job, &mut crew)?;
         let run = self.measure(workload, subject, crew)?;
-        drop(fixture);
+        fixture.check()?;
         Ok(run)
     }
 
@@ -114,9 +114,10 @@ impl Plan {
         if in_window.0 == 0 {
             bail!("no message got through in {seconds:.1} s");
         }
-        let per_msg = |used: u64| used as f64 / in_window.0 as f64;
+        let is_ours = !workload.is_beside_flood();
+        let per_msg = |used: u64| is_ours.then(|| used as f64 / in_window.0 as f64);
 
-        let syscalls_per_msg = syscalls(&meter, &mut crew, apart)?;
+        let syscalls_per_msg = syscalls(&meter, &mut crew, apart)?.filter(|_| is_ours);
         let finished = crew.finish(GRACE)?;
         let ((messages, errors), seconds) = if workload.is_handed_over() {
             (finished.counts, finished.took.as_secs_f64())
@@ -129,14 +130,14 @@ impl Plan {
             backend: subject.backend(),
             dialect: subject.dialect(workload).map(str::to_owned),
             payload_bytes: self.payload_bytes,
-            threads: 1,
+            threads: workload.clients,
             outstanding: workload.outstanding,
             messages,
             errors,
             seconds,
             rate_per_s: messages as f64 / seconds,
-            client_cpu_us_per_msg: Some(per_msg(used.cpu_ns) / 1000.0),
-            allocations_per_msg: Some(per_msg(used.allocations)),
+            client_cpu_us_per_msg: per_msg(used.cpu_ns).map(|ns| ns / 1000.0),
+            allocations_per_msg: per_msg(used.allocations),
             syscalls_per_msg,
             latency_us: metrics::latency(&finished.latency),
         })

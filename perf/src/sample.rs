@@ -26,7 +26,7 @@ pub(crate) struct Run {
     /// The oslo dialect of driver workloads.
     pub(crate) dialect: Option<String>,
     pub(crate) payload_bytes: usize,
-    /// Threads that publish, call or consume.
+    /// Threads that publish, call or consume; those of a flood beside them apart.
     pub(crate) threads: usize,
     /// Operations in flight at once.
     pub(crate) outstanding: Option<usize>,

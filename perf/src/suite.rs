@@ -6,7 +6,9 @@ use crate::cli::Cli;
 use crate::place::Place;
 use crate::runner::Plan;
 use crate::sample::Outcome;
+use crate::subject::contender::Contender;
 use crate::subject::leveret::Leveret;
+use crate::subject::leveret::variant::Variant;
 use crate::subject::{self, Subject};
 use crate::workload::{CATALOGUE, Peer};
 use crate::{machine, metrics, peers, report};
@@ -66,10 +68,14 @@ fn default_pairs(cli: &Cli) -> u16 {
 }
 
 fn subjects(cli: &Cli) -> Result<Vec<Box<dyn Subject>>> {
-    let leveret = Leveret::start(cli.serving(), &cli.cores)?;
-    let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(leveret)];
-    for name in &cli.suite.against {
-        subjects.push(subject::peer(*name)?);
+    let leveret = Leveret::start(cli.serving(), &cli.cores, Variant::Plain)?;
+    let mut others: Vec<Box<dyn Subject>> = Vec::new();
+    for contender in &cli.suite.against {
+        others.push(match contender {
+            Contender::Leveret(variant) => Box::new(leveret.other(*variant)),
+            Contender::Peer(name) => subject::peer(*name)?,
+        });
     }
-    Ok(subjects)
+    let ourselves: Box<dyn Subject> = Box::new(leveret);
+    Ok(std::iter::once(ourselves).chain(others).collect())
 }

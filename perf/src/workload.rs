@@ -34,6 +34,10 @@ pub(crate) enum Operation {
     Fanout,
     /// Call and wait for the answer.
     Call,
+    /// Call, at least once, a topic nobody serves, beside a flood of casts to another.
+    CallNobody,
+    /// Cast likewise.
+    CastNobody,
     /// Notification-like publish: to a topic with a priority, confirmed.
     Notify,
 }
@@ -49,6 +53,8 @@ pub(crate) struct Workload {
     pub(crate) peer: Peer,
     /// Operations in flight at once; `None` where nothing is waited for.
     pub(crate) outstanding: Option<usize>,
+    /// Clients on one transport, each a thread; what is in flight is shared out among them.
+    pub(crate) clients: usize,
     /// Servers that take part, apart from the client.
     pub(crate) servers: usize,
     /// One line for `--list`.
@@ -59,7 +65,13 @@ impl Workload {
     /// Whether an oslo message (rather than a plain body) is sent.
     pub(crate) fn through_driver(&self) -> bool {
         use Operation::{Call, Cast, CastConfirmed, Fanout, Notify};
-        matches!(self.operation, Cast | CastConfirmed | Fanout | Call | Notify)
+        let is_usual = matches!(self.operation, Cast | CastConfirmed | Fanout | Call | Notify);
+        is_usual || self.is_beside_flood()
+    }
+
+    /// Whether other threads flood the broker meanwhile: what the process uses is theirs.
+    pub(crate) fn is_beside_flood(&self) -> bool {
+        matches!(self.operation, Operation::CallNobody | Operation::CastNobody)
     }
 
     /// Whether a message is done when it is handed over, long before its receiver has taken it.
@@ -107,14 +119,22 @@ const fn workload(
         Operation::Fanout => 2,
         _ => 0,
     };
-    Workload { name, operation, peer, outstanding, servers, about }
+    Workload { name, operation, peer, outstanding, clients: 1, servers, about }
+}
+
+impl Workload {
+    /// The same by so many clients.
+    const fn by(mut self, clients: usize) -> Self {
+        self.clients = clients;
+        self
+    }
 }
 
 /// Confirms in flight at once: enough that neither side ever waits for the other.
 const WINDOW: usize = 1000;
 
 /// All workloads, in the order a suite runs them.
-pub(crate) const CATALOGUE: [Workload; 12] = {
+pub(crate) const CATALOGUE: [Workload; 16] = {
     use Operation as O;
     use Peer::{Broker, Sink, Source};
     [
@@ -168,6 +188,14 @@ pub(crate) const CATALOGUE: [Workload; 12] = {
             "cast through the driver, done at the broker's confirm, 1000 in flight",
         ),
         workload(
+            "cast-confirmed-by-4",
+            O::CastConfirmed,
+            Broker,
+            Some(WINDOW),
+            "the same by 4 clients of one transport, 250 in flight each",
+        )
+        .by(4),
+        workload(
             "fanout",
             O::Fanout,
             Broker,
@@ -178,11 +206,33 @@ pub(crate) const CATALOGUE: [Workload; 12] = {
         workload("call-5", O::Call, Broker, Some(5), "call, 5 in flight"),
         workload("call-85", O::Call, Broker, Some(85), "call, 85 in flight"),
         workload(
+            "call-84-by-4",
+            O::Call,
+            Broker,
+            Some(84),
+            "call, by 4 clients of one transport, 21 in flight each",
+        )
+        .by(4),
+        workload(
             "notify",
             O::Notify,
             Broker,
             Some(85),
             "notification of priority info, confirmed, 85 in flight",
+        ),
+        workload(
+            "undeliverable",
+            O::CallNobody,
+            Broker,
+            Some(1),
+            "call nobody until MessageUndeliverable, while others flood the transport with casts",
+        ),
+        workload(
+            "undeliverable-cast",
+            O::CastNobody,
+            Broker,
+            Some(1),
+            "the same with a cast, at least once",
         ),
     ]
 };

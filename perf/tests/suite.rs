@@ -101,6 +101,73 @@ fn the_floors_make_calls_through_a_server_process() {
     }
 }
 
+/// What all variants of Leveret are, on one broker, with what each speaks in its casts.
+const VARIANTS: [(&str, &str); 8] = [
+    ("leveret-pika", "pika"),
+    ("leveret-msgpack", "pika"),
+    ("leveret-auto", "auto"),
+    ("leveret-both", "kombu"),
+    ("leveret-single", "kombu"),
+    ("leveret-read-write", "kombu"),
+    ("leveret-pool", "kombu"),
+    ("leveret-per-shard", "kombu"),
+];
+
+/// Who ran a workload, without a failure, and who is the one everybody is compared with.
+fn measured<'a>(outcome: &'a Value, workload: &str) -> Vec<&'a str> {
+    let runs = outcome["runs"].as_array().expect("a list").iter();
+    let of_it = runs.filter(|run| run["workload"] == workload);
+    let names = of_it.map(|run| {
+        assert_eq!(run["errors"], 0, "{run}");
+        assert!(run["rate_per_s"].as_f64().expect("a number") > 0.0, "{run}");
+        run["subject"].as_str().expect("a name")
+    });
+    names.collect()
+}
+
+fn outcome_of_variants(name: &str, only: &str) -> Value {
+    let against = VARIANTS.map(|(name, _)| name).join(",");
+    let arguments = ["--only", only, "--against", &against, "--pairs", "1", "--seconds", "0.25"];
+    outcome_of(name, &arguments)
+}
+
+#[test]
+fn every_variant_calls_and_fans_out_through_servers_of_its_own_kind() {
+    let outcome = outcome_of_variants("variants-served", "call-5,fanout");
+    for workload in ["call-5", "fanout"] {
+        let subjects = measured(&outcome, workload);
+        assert_eq!(subjects[0], "leveret");
+        assert_eq!(subjects[1..], VARIANTS.map(|(name, _)| name), "{workload}");
+    }
+    for run in outcome["runs"].as_array().expect("a list") {
+        let variant = VARIANTS.iter().find(|(name, _)| run["subject"] == *name);
+        assert_eq!(run["dialect"], variant.map_or("kombu", |(_, dialect)| *dialect), "{run}");
+    }
+    let ratios = outcome["ratios"].as_array().expect("a list");
+    assert_eq!(ratios.len(), 2 * VARIANTS.len(), "each against the defaults");
+}
+
+#[test]
+fn what_no_server_takes_ends_in_queues_of_the_variant() {
+    let outcome = outcome_of_variants("variants-alone", "cast-buffered,notify");
+    let all = std::iter::once("leveret").chain(VARIANTS.iter().map(|(name, _)| *name));
+    // Without servers it is the plain client.
+    let able: Vec<&str> = all.filter(|name| *name != "leveret-both").collect();
+    for workload in ["cast-buffered", "notify"] {
+        assert_eq!(measured(&outcome, workload), able, "{workload}");
+    }
+}
+
+#[test]
+fn clients_share_a_transport() {
+    let arguments = ["--only", "call-84-by-4", "--against", "raw,leveret-pool", "--cores", "2"];
+    let pairs = ["--pairs", "1", "--seconds", "1"];
+    let outcome = outcome_of("clients", &[&arguments[..], &pairs].concat());
+    assert_eq!(measured(&outcome, "call-84-by-4"), ["leveret", "leveret-pool"]);
+    let run = &outcome["runs"][0];
+    assert_eq!((&run["threads"], &run["outstanding"]), (&4.into(), &84.into()), "{run}");
+}
+
 #[test]
 fn servers_answer_where_they_are_told_to() {
     let arguments = ["--only", "call-5", "--executor", "inline", "--seconds", "0.2"];
@@ -110,10 +177,23 @@ fn servers_answer_where_they_are_told_to() {
 }
 
 #[test]
+fn what_nobody_serves_is_told_beside_a_flood() {
+    let arguments = ["--only", "undeliverable,undeliverable-cast", "--seconds", "1"];
+    let outcome = outcome_of("undeliverable", &arguments);
+    let runs = outcome["runs"].as_array().expect("a list");
+    assert_eq!(runs.len(), 2);
+    for run in runs {
+        assert_eq!((&run["outstanding"], &run["errors"]), (&1.into(), &0.into()), "{run}");
+        assert!(run["latency_us"]["max"].as_f64().expect("a number") > 0.0, "{run}");
+        assert_eq!(run["client_cpu_us_per_msg"], Value::Null, "it is the flood's");
+    }
+}
+
+#[test]
 fn every_workload_is_listed() {
     let output = leveret_perf(&["--list"]);
     assert!(output.status.success());
-    assert_eq!(text(&output.stdout).lines().count(), 12);
+    assert_eq!(text(&output.stdout).lines().count(), 16);
 }
 
 #[test]

@@ -5,7 +5,6 @@ the answer is a list of {"priority", "ctxt", "publisher_id", "event_type", "payl
 or of lists of them with --batch-size. --requeue N sends the first N back.
 """
 import json
-import sys
 import threading
 
 import oslo_messaging
@@ -69,7 +68,8 @@ def main():
     targets = [oslo_messaging.Target(topic=topic) for topic in args.topic]
     heard = Heard(args.requeue)
     offered = [endpoint(heard, args.batch_size is not None)]
-    common = {'executor': 'threading', 'allow_requeue': args.requeue > 0, 'pool': args.pool}
+    common = {'executor': oslo.executor(args), 'allow_requeue': args.requeue > 0,
+              'pool': args.pool}
     if args.batch_size is None:
         listener = oslo_messaging.get_notification_listener(
             transport, targets, offered, **common)
@@ -78,7 +78,7 @@ def main():
             transport, targets, offered, batch_size=args.batch_size, batch_timeout=1, **common)
     listener.start()
     oslo.say('ready')
-    for line in sys.stdin:
+    for line in oslo.lines(args):
         oslo.say(json.dumps(heard.take(int(line))))
     oslo.leave()
 

@@ -8,7 +8,6 @@ Each line is a notification, each answer one line:
 publisher_id, topics and ctxt (which is redacted to itself) may be given; count repeats it.
 """
 import json
-import sys
 
 import oslo_messaging
 
@@ -37,7 +36,7 @@ def main():
     args = oslo.arguments(__doc__).parse_args()
     transport = oslo.notification_transport(args)
     oslo.say('ready')
-    for line in sys.stdin:
+    for line in oslo.lines(args):
         command = json.loads(line)
         notifier = oslo_messaging.Notifier(
             transport, publisher_id=command.get('publisher_id', 'python.host1'),

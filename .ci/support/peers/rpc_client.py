@@ -13,7 +13,6 @@ spreads the repetition. An `id` of the command comes back with its answer.
 """
 import concurrent.futures
 import json
-import sys
 import time
 
 import oslo_messaging
@@ -28,7 +27,7 @@ def client(transport, command):
     options = None
     if command.get('mandatory'):
         options = oslo_messaging.TransportOptions(at_least_once=True)
-    made = oslo_messaging.get_rpc_client(
+    made = oslo.rpc_client(
         transport, target, timeout=command.get('timeout', 10), retry=command.get('retry'),
         call_monitor_timeout=command.get('call_monitor_timeout'), transport_options=options)
     return made.prepare(fanout=True) if command['op'] == 'fanout' else made
@@ -73,7 +72,7 @@ def main():
     args = parser.parse_args()
     transport = oslo.transport(args, allowed_remote_exmods=args.allow)
     oslo.say('ready')
-    for line in sys.stdin:
+    for line in oslo.lines(args):
         started = time.monotonic()
         command = {}
         try:

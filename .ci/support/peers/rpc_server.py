@@ -2,8 +2,6 @@
 
 Prints `ready` once it consumes. What it offers is in endpoints.py.
 """
-import sys
-
 import oslo_messaging
 
 import endpoints
@@ -21,10 +19,11 @@ def main():
         topic=args.topic, server=args.server, exchange=args.target_exchange)
     record = endpoints.Record()
     offered = [kind(args.server, record) for kind in (endpoints.Plain, endpoints.Versioned)]
-    server = oslo_messaging.get_rpc_server(transport, target, offered, executor='threading')
+    server = oslo_messaging.get_rpc_server(
+        transport, target, offered, executor=oslo.executor(args))
     server.start()
     oslo.say('ready')
-    sys.stdin.read()
+    oslo.await_end(args)
     oslo.leave()
 
 

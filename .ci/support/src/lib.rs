@@ -2,10 +2,10 @@
 //!
 //! [`Broker`] is a RabbitMQ node of our own (own name, ports, data folder, cookie), so that any
 //! number of suites run side by side; [`Peer`] is a process beside the test, most often Python that
-//! speaks oslo.messaging. Invariant: nothing started here outlives the test process, however that
-//! ends (a watchdog process sees to it). Neither ever skips: what is missing is a panic that says
-//! how to get it.
-//! Not here: assertions, AMQP, anything of Leveret itself.
+//! speaks oslo.messaging; [`CuttingProxy`] is a way to a broker that breaks where a test wants it.
+//! Invariant: nothing started here outlives the test process, however that ends (a watchdog
+//! process sees to it). Neither ever skips: what is missing is a panic that says how to get it.
+//! Not here: assertions, AMQP beyond its frames, anything of Leveret itself.
 //!
 //! ```no_run
 //! use leveret_support::{Broker, Peer};
@@ -18,12 +18,15 @@
 
 mod broker;
 mod control;
+mod cutting;
+mod frames;
 mod node;
 mod peer;
 mod ports;
 mod watchdog;
 
 pub use broker::{Broker, QueueCount};
+pub use cutting::{At, By, Carried, Cut, CuttingProxy, Part};
 pub use peer::Peer;
 
 use std::path::Path;

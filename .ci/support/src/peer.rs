@@ -1,7 +1,8 @@
 //! Processes beside the test, one line of JSON at a time: Python that speaks oslo.messaging, or
 //! the test binary once more.
 //!
-//! The scripts lie in `.ci/support/peers`. Each peer prints `ready` when it is, and ends when its
+//! The scripts lie in `.ci/support/peers`; they run on today's oslo.messaging, or on the one that
+//! had the `pika` driver. Each peer prints `ready` when it is, and ends when its
 //! standard input does, so that it never outlives us. Invariant: a `Peer` that was returned has
 //! said `ready`. Not here: JSON; tests bring their own.
 
@@ -16,6 +17,9 @@ use tempfile::NamedTempFile;
 
 /// Where the scripts lie in the repository.
 const SCRIPTS: &str = ".ci/support/peers";
+
+/// Runs another script on the `pika` driver, which it first makes fit for today's Python.
+const PIKA_SHIMS: &str = "pika_shims.py";
 
 /// Importing oslo.messaging takes seconds of CPU on a machine busy with other tests.
 const READY_WITHIN: Duration = Duration::from_secs(90);
@@ -38,10 +42,28 @@ impl Peer {
     /// # Panics
     /// When the Python environment is missing (saying how to get it) or the script fails.
     pub fn spawn(script: &str, arguments: &[&str]) -> Self {
-        let mut python = Command::new(python());
+        Self::spawn_on(&python("LEVERET_PEERS_PYTHON", "peers-venv"), &[script], arguments)
+    }
+
+    /// Like [`spawn`](Self::spawn), on oslo.messaging's former `pika` driver: URLs begin with
+    /// `pika://`, options are those of that driver. With `--eventlet` the process is patched as
+    /// services of its time were; without it, a server that loses its connection stays deaf.
+    ///
+    /// # Panics
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_pika(script: &str, arguments: &[&str]) -> Self {
+        let python = python("LEVERET_PIKA_PYTHON", "pika-venv");
+        Self::spawn_on(&python, &[PIKA_SHIMS, script], arguments)
+    }
+
+    /// The first script runs the next one, if there are two.
+    fn spawn_on(python: &Path, scripts: &[&str], arguments: &[&str]) -> Self {
+        let folder = root().join(SCRIPTS);
+        let script = scripts.last().expect("a peer is a script");
+        let mut python = Command::new(python);
         python
             .arg("-u")
-            .arg(root().join(SCRIPTS).join(script))
+            .args(scripts.iter().map(|script| folder.join(script)))
             .args(arguments)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONWARNINGS", "ignore");
@@ -174,14 +196,14 @@ fn forward(stdout: ChildStdout, lines: &Sender<String>) {
     }
 }
 
-/// `LEVERET_PEERS_PYTHON`, or the environment that `.ci/test` makes in cargo's target folder.
-fn python() -> PathBuf {
-    let named = std::env::var_os("LEVERET_PEERS_PYTHON").map(PathBuf::from);
-    let path = named.unwrap_or_else(|| target().join("peers-venv/bin/python"));
+/// What the variable names, or the environment that `.ci/test` makes in cargo's target folder.
+fn python(variable: &str, folder: &str) -> PathBuf {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let path = named.unwrap_or_else(|| target().join(folder).join("bin/python"));
     assert!(
         path.exists(),
         "the Python peers are missing ({} does not exist): run `.ci/test`, which installs \
-         oslo.messaging there, or set LEVERET_PEERS_PYTHON",
+         oslo.messaging there, or set {variable}",
         path.display()
     );
     path

@@ -63,6 +63,7 @@ const HOUSES: &[House] = &[
             // leaves
             Room("ids", &[]),
             Room("json", &[]),
+            Room("msgpack", &["json"]),
             Room("timer", &[]),
             // plain data
             Room("version", PLAIN),
@@ -70,6 +71,7 @@ const HOUSES: &[House] = &[
             Room("url", PLAIN),
             Room("config", PLAIN),
             Room("context", PLAIN),
+            Room("serialization", PLAIN),
             Room("serializer", PLAIN),
             Room("message", PLAIN),
             Room("error", PLAIN),
@@ -122,6 +124,7 @@ const HOUSES: &[House] = &[
             Room("fixture", MEASURING),
             Room("runner", MEASURING),
             Room("simulator", MEASURING),
+            Room("rolling", MEASURING),
             // joiners
             Room("suite", ALL),
             Room("main", ALL),
@@ -144,6 +147,8 @@ const PLAIN: &[&str] = &[
     "ids",
     "json",
     "message",
+    "msgpack",
+    "serialization",
     "serializer",
     "target",
     "url",

@@ -6,8 +6,11 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
-use leveret_engine::Payload;
+use leveret_engine::wire::Ids;
+use leveret_engine::{Message, Payload};
 
+use crate::ids::Hex32;
+use crate::message::form::MessageIds;
 use crate::target::entity::Packing;
 
 /// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
@@ -18,8 +21,15 @@ thread_local! {
     static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A rendered body, in a buffer that its thread uses again.
-pub(crate) enum Body {
+/// A rendered body, in a buffer that its thread uses again, with the identifiers its message has
+/// among the properties.
+pub(crate) struct Body {
+    bytes: Rendered,
+    /// Boxed, as bodies are moved for every message and most have none.
+    ids: Option<Box<MessageIds>>,
+}
+
+enum Rendered {
     Small(Vec<u8>),
     Large(Bytes),
 }
@@ -30,33 +40,46 @@ impl Body {
         let mut buffer = BODY.take();
         buffer.clear();
         write(&mut buffer)?;
-        if buffer.len() > SHARED_BYTES_MIN {
-            return Ok(Self::Large(buffer.into()));
-        }
-        Ok(Self::Small(buffer))
+        Ok(Self { bytes: Rendered::of(buffer), ids: None })
+    }
+
+    /// The same with these identifiers.
+    pub(crate) fn with_ids(mut self, ids: Option<MessageIds>) -> Self {
+        self.ids = ids.map(Box::new);
+        self
     }
 
     pub(super) fn packed(&self, packing: Packing) -> Self {
-        let packed = match self {
-            Self::Small(body) => (packing.pack)(body),
-            Self::Large(body) => (packing.pack)(body),
+        let packed = match &self.bytes {
+            Rendered::Small(body) => (packing.pack)(body),
+            Rendered::Large(body) => (packing.pack)(body),
         };
-        if packed.len() > SHARED_BYTES_MIN {
-            Self::Large(packed.into())
-        } else {
-            Self::Small(packed)
-        }
+        Self { bytes: Rendered::of(packed), ids: self.ids.clone() }
     }
 
-    pub(super) fn payload(&self) -> Payload<'_> {
-        match self {
-            Self::Small(body) => Payload::Slice(body),
-            Self::Large(body) => Payload::Shared(body),
+    pub(super) fn message(&self) -> Message<'_> {
+        let payload = match &self.bytes {
+            Rendered::Small(body) => Payload::Slice(body),
+            Rendered::Large(body) => Payload::Shared(body),
+        };
+        let ids = self.ids.as_deref().map(|ids| Ids {
+            message_id: Some(ids.message_id.as_str()),
+            correlation_id: ids.correlation_id.as_ref().map(Hex32::as_str),
+        });
+        Message { payload, ids: ids.unwrap_or_default() }
+    }
+}
+
+impl Rendered {
+    fn of(bytes: Vec<u8>) -> Self {
+        match bytes.len() > SHARED_BYTES_MIN {
+            true => Self::Large(bytes.into()),
+            false => Self::Small(bytes),
         }
     }
 }
 
-impl Drop for Body {
+impl Drop for Rendered {
     fn drop(&mut self) {
         if let Self::Small(buffer) = self {
             BODY.set(std::mem::take(buffer));

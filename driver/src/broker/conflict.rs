@@ -1,14 +1,15 @@
 //! What to do, and what to say, when a broker refuses a declaration.
 //!
-//! Two refusals have an answer. Where a peer was first with an exchange that is not durable, ours
-//! is not durable either, as oslo does. Where a broker wants no queues that are neither durable nor
+//! Three refusals have an answer. Where a peer was first with an exchange that is not durable, ours
+//! is not durable either, as oslo does. Where one of topics is there instead of one of the `pika`
+//! dialect, it is used as it is. Where a broker wants no queues that are neither durable nor
 //! exclusive, one that is ours alone becomes exclusive. Any other is the user's to resolve, and
 //! told by the name of the option. Invariant: one declaration is tried twice at most.
 
 use leveret_engine as engine;
 
 use crate::error::{Error, ErrorKind};
-use crate::target::entity::{Exchange, Queue, Subscription};
+use crate::target::entity::{AS_IT_IS, Exchange, Queue, Subscription};
 
 /// It exists and is different.
 const PRECONDITION_FAILED: u16 = 406;
@@ -48,6 +49,10 @@ fn refuses_transient(error: &engine::Error) -> bool {
 /// The exchange to declare instead, if there is one.
 pub(super) fn other_exchange(error: &engine::Error, exchange: &Exchange) -> Option<Exchange> {
     let is_exchange = error.to_string().contains("for exchange");
+    if is_exchange && exchange.kind == "direct" && differing(error) == Some("type") {
+        // One of topics also routes by keys that are equal.
+        return Some(Exchange { kind: AS_IT_IS, ..exchange.clone() });
+    }
     let is_milder = exchange.durable && is_exchange && differing(error) == Some("durable");
     is_milder.then(|| Exchange { durable: false, ..exchange.clone() })
 }
@@ -63,7 +68,8 @@ pub(super) fn other(error: &engine::Error, subscription: &Subscription) -> Optio
     // Quorum queues and streams are durable or not at all.
     let has_type = queue.arguments.iter().any(|(name, _)| *name == "x-queue-type");
     let exchange = other_exchange(error, exchange).filter(|_| !has_type)?;
-    let queue = Queue { durable: false, ..queue.clone() };
+    let durable = queue.durable && exchange.kind == AS_IT_IS;
+    let queue = Queue { durable, ..queue.clone() };
     Some(Subscription { queue, binding: Some((exchange, key.clone())) })
 }
 

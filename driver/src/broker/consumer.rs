@@ -1,29 +1,53 @@
-//! A connection that listens: its queues declared, a sink behind each.
+//! A channel that listens: its queues declared, a sink behind each.
 //!
-//! Listeners share no connection with each other or with publishers, so that one that is slow or a
-//! broker that blocks publishers holds up nobody else.
+//! Unless the factory says otherwise, listeners share no connection with each other or with
+//! publishers, so that one that is slow or a broker that blocks publishers holds up nobody else.
+//! Where a server's queue is exclusive they never do: it goes with its connection.
 
 use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
 use leveret_engine::{
-    Channel, ChannelOptions, Connection, ConnectionConfig, Consume, ConsumerHandle, DeliverySink,
-    Engine, QueueBind, QueueDeclare,
+    Channel, ChannelOptions, Consume, ConsumerHandle, DeliverySink, QueueBind, QueueDeclare,
 };
+use tokio::sync::OnceCell;
 
+use super::factory::{Connections, Lent, LentChannel, Purpose};
+use super::publisher::NOT_FOUND;
 use super::stream::StreamSink;
 use super::{declare, failed, health_of, metrics_of};
 use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
 use crate::observe::metrics::ConnectionMetrics;
-use crate::target::entity::Subscription;
+use crate::target::entity::{Exchange, Subscription};
 
-/// Consumers on a connection of their own.
+/// How often a queue may be removed between its declaration and its consumption.
+const CONSUME_ATTEMPTS: usize = 4;
+
+/// A channel exception: the queue is used, or not empty.
+const PRECONDITION_FAILED: u16 = 406;
+/// How RabbitMQ says the latter.
+const NOT_EMPTY: &str = "not empty";
+
+/// Consumers on a channel of their own.
 pub(crate) struct Listening {
-    connection: Connection,
-    channel: Channel,
+    lent: Lent,
+    channel: LentChannel,
+    /// For what may be refused.
+    removing: OnceCell<LentChannel>,
     consumers: Vec<ConsumerHandle>,
+}
+
+/// What became of a queue that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removed {
+    /// It is gone.
+    Done,
+    /// Somebody consumes from it.
+    InUse,
+    /// There is something in it.
+    NotEmpty,
 }
 
 /// Consumer tags as py-amqp counts them.
@@ -42,15 +66,20 @@ impl Listening {
     /// it, in their order; a queue with several bindings is named by several subscriptions and
     /// consumed once.
     pub(crate) async fn open(
-        engine: &Engine,
-        config: ConnectionConfig,
+        connections: &Connections,
+        purpose: Purpose,
         prefetch: u16,
         subscriptions: &[Subscription],
-        mut sink: impl FnMut() -> Box<dyn DeliverySink>,
+        sink: impl Fn(&Subscription) -> Box<dyn DeliverySink>,
     ) -> Result<Self, Error> {
-        let connection = engine.connect(config).await.map_err(failed)?;
+        let is_exclusive = |one: &Subscription| one.queue.exclusive;
+        let may_share = purpose == Purpose::Replies || !subscriptions.iter().any(is_exclusive);
+        let lent = match may_share {
+            true => connections.lend(purpose, 0).await?,
+            false => connections.own(purpose).await?,
+        };
         let options = ChannelOptions::default().with_confirms(false).with_prefetch(prefetch);
-        let channel = connection.open_channel(options).await.map_err(failed)?;
+        let channel = lent.open_channel(options).await?;
         for subscription in subscriptions {
             declare::subscription(&channel, subscription).await?;
         }
@@ -63,14 +92,15 @@ impl Listening {
             }
             let mut consume = Consume::from_queue(subscription.queue.name.clone());
             consume.consumer_tag = tags.next();
+            consume.no_ack = subscription.queue.no_ack;
             consume.arguments = declare::table(&subscription.queue.consuming);
-            let sink = match subscription.queue.is_stream() {
-                true => Box::new(StreamSink::new(sink())),
-                false => sink(),
+            let sink = || match subscription.queue.is_stream() {
+                true => Box::new(StreamSink::new(sink(subscription))),
+                false => sink(subscription),
             };
-            consumers.push(channel.consume_with(consume, sink).await.map_err(failed)?);
+            consumers.push(consumed_from(&channel, subscription, consume, sink).await?);
         }
-        Ok(Self { connection, channel, consumers })
+        Ok(Self { lent, channel, removing: OnceCell::new(), consumers })
     }
 
     /// Asks the broker to send nothing more to this queue; what is there still comes.
@@ -83,6 +113,18 @@ impl Listening {
             ..QueueBind::default()
         };
         self.channel.unbind_queue(unbind).await.map_err(failed)
+    }
+
+    /// Declares an exchange that gives a queue what is meant for its name.
+    pub(crate) async fn bind(&self, queue: &str, exchange: &Exchange) -> Result<(), Error> {
+        declare::exchange(&self.channel, exchange).await?;
+        let bind = QueueBind {
+            queue: queue.to_owned(),
+            exchange: exchange.name.clone(),
+            routing_key: queue.to_owned(),
+            ..QueueBind::default()
+        };
+        self.channel.bind_queue(bind).await.map_err(failed)
     }
 
     /// Messages of a queue that the broker has not delivered yet; what it has delivered came
@@ -100,30 +142,116 @@ impl Listening {
         cancelled.into_iter().collect::<Result<(), _>>().map_err(failed)
     }
 
+    /// Whether nobody consumes from a queue, so far as that is known: one that is gone counts as
+    /// used.
+    pub(crate) async fn is_unused(&self, queue: &str) -> Result<bool, Error> {
+        let name = queue.to_owned();
+        let ask = QueueDeclare { name, passive: true, ..QueueDeclare::default() };
+        match self.removing().await?.declare_queue(ask).await {
+            Ok(queue) => Ok(queue.consumers == 0),
+            Err(error) if error.reply_code() == Some(NOT_FOUND) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Removes a queue unless somebody consumes from it or there is something in it.
+    ///
+    /// RabbitMQ confirms what it has routed to a queue that is removed meanwhile, and forgets it:
+    /// whoever wants no message lost has [unbound](Self::unbind) the queue before, and waited.
+    pub(crate) async fn remove(&self, queue: &str) -> Result<Removed, Error> {
+        match self.removing().await?.delete_queue(queue, true, true).await {
+            Ok(_) => Ok(Removed::Done),
+            Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
+                let is_full = error.to_string().contains(NOT_EMPTY);
+                Ok(if is_full { Removed::NotEmpty } else { Removed::InUse })
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The channel for what may be refused: that ends it, so deliveries of ours must not be on it.
+    async fn removing(&self) -> Result<&Channel, Error> {
+        let open = || {
+            let options = ChannelOptions::default().with_confirms(false);
+            self.lent.open_channel(options)
+        };
+        Ok(self.removing.get_or_try_init(open).await?)
+    }
+
+    /// Takes back an [`unbind`](Self::unbind).
+    pub(crate) async fn rebind(&self, subscription: &Subscription) -> Result<(), Error> {
+        declare::subscription(&self.channel, subscription).await
+    }
+
+    /// Consumes from a queue once more.
+    pub(crate) async fn consume_again(
+        &self,
+        queue: &str,
+        no_ack: bool,
+        sink: Box<dyn DeliverySink>,
+    ) -> Result<ConsumerHandle, Error> {
+        let consume = Consume { no_ack, ..Consume::from_queue(queue) };
+        self.channel.consume_with(consume, sink).await.map_err(failed)
+    }
+
+    /// One of its consumers.
+    pub(crate) fn consumer(&self) -> Option<ConsumerHandle> {
+        self.consumers.first().cloned()
+    }
+
     /// Deletes a queue that only this listener used.
     pub(crate) async fn delete_queue(&self, name: &str) -> Result<(), Error> {
         self.channel.delete_queue(name, false, false).await.map(drop).map_err(failed)
     }
 
-    /// Ends the connection.
+    /// Ends the connection, or where others use it, the channel.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        self.connection.close().await.map_err(failed)
+        match self.lent.close_own().await? {
+            true => Ok(()),
+            false => self.channel.close().await.map_err(failed),
+        }
     }
 
     /// Where the connection stands.
-    pub(crate) fn health(&self, purpose: &'static str) -> ConnectionHealth {
-        health_of(&self.connection, purpose)
+    pub(crate) fn health(&self) -> ConnectionHealth {
+        health_of(&self.lent)
     }
 
-    /// What the connection has done and holds.
-    pub(crate) fn metrics(&self, purpose: &'static str) -> ConnectionMetrics {
-        metrics_of(&self.connection, purpose, [&self.channel])
+    /// What the connection has done, and what the channel holds.
+    pub(crate) fn metrics(&self) -> ConnectionMetrics {
+        metrics_of(&self.lent, [&*self.channel])
     }
 
     /// How often the connection was lost.
     pub(crate) fn reconnects(&self) -> u64 {
-        self.connection.reconnects()
+        self.lent.connection().reconnects()
     }
+}
+
+/// One that is dropped without a word takes nothing more, whoever its sinks are held by.
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.channel.close_unwatched();
+    }
+}
+
+/// Consumes from a queue that was declared; again, if whoever consumed from it before has removed
+/// it in between, as servers do that stop.
+async fn consumed_from(
+    channel: &Channel,
+    subscription: &Subscription,
+    consume: Consume,
+    sink: impl Fn() -> Box<dyn DeliverySink>,
+) -> Result<ConsumerHandle, Error> {
+    for _ in 1..CONSUME_ATTEMPTS {
+        match channel.consume_with(consume.clone(), sink()).await {
+            Err(error) if error.reply_code() == Some(NOT_FOUND) => {
+                declare::subscription(channel, subscription).await?;
+            }
+            settled => return settled.map_err(failed),
+        }
+    }
+    channel.consume_with(consume, sink()).await.map_err(failed)
 }
 
 /// Awaits all of them, each from the beginning: a broker that does not answer costs one deadline.

@@ -9,7 +9,7 @@ use leveret_engine::{
 
 use super::conflict;
 use crate::error::Error;
-use crate::target::entity::{Argument, Exchange, Queue, Subscription};
+use crate::target::entity::{AS_IT_IS, Argument, Exchange, Queue, Subscription};
 
 /// Declares an exchange, or the one that a peer was first with.
 pub(super) async fn exchange(channel: &Channel, exchange: &Exchange) -> Result<(), Error> {
@@ -17,7 +17,10 @@ pub(super) async fn exchange(channel: &Channel, exchange: &Exchange) -> Result<(
     let Some(other) = conflict::other_exchange(&error, exchange) else {
         return Err(conflict::explained(error));
     };
-    tracing::warn!(%error, exchange = exchange.name, "declared as not durable instead");
+    tracing::warn!(
+        name: "leveret.declaration.changed",
+        %error, exchange = exchange.name, "the one there is used instead"
+    );
     exchange_once(channel, &other).await.map_err(conflict::explained)
 }
 
@@ -32,14 +35,21 @@ pub(super) async fn subscription(
         return Err(conflict::explained(error));
     };
     let Queue { name, durable, exclusive, .. } = &other.queue;
-    tracing::warn!(%error, queue = name, durable, exclusive, "declared like this instead");
+    tracing::warn!(
+        name: "leveret.declaration.changed",
+        %error, queue = name, durable, exclusive, "declared like this instead"
+    );
     subscription_once(channel, &other).await.map_err(conflict::explained)
 }
 
-async fn exchange_once(channel: &Channel, exchange: &Exchange) -> Result<(), engine::Error> {
+pub(super) async fn exchange_once(
+    channel: &Channel,
+    exchange: &Exchange,
+) -> Result<(), engine::Error> {
     let declare = ExchangeDeclare {
         name: exchange.name.clone(),
         kind: exchange.kind.to_owned(),
+        passive: exchange.kind == AS_IT_IS,
         durable: exchange.durable,
         auto_delete: exchange.auto_delete,
         ..ExchangeDeclare::default()

@@ -7,18 +7,25 @@ mod body;
 mod conflict;
 mod consumer;
 mod declare;
+mod factory;
+mod kept;
+mod lanes;
 #[cfg(feature = "loopback")]
 pub(crate) mod loopback;
 mod opening;
 mod publisher;
 mod stream;
 
-use leveret_engine::{Channel, Connection, Outcome, Standing, wire::PropertiesView};
+use leveret_engine::{Channel, Outcome, Standing, wire::PropertiesView};
 
 pub(crate) use body::Body;
-pub(crate) use consumer::Listening;
+pub(crate) use consumer::{Listening, Removed};
+pub(crate) use factory::{Connections, Lent, Purpose, program};
+pub(crate) use lanes::Lanes;
 pub(crate) use opening::opened;
 pub(crate) use publisher::{Publishing, Road, Treatment};
+
+use factory::Name;
 
 use crate::error::{self, Error, ErrorKind};
 use crate::observe::health::ConnectionHealth;
@@ -57,7 +64,7 @@ pub(crate) fn refused(outcome: Outcome) -> Error {
             ),
         )
         .with_outcome(error::Outcome::Returned),
-        Outcome::Nacked => Error::new(
+        Outcome::Nacked(_) => Error::new(
             ErrorKind::MessageDeliveryFailure,
             "the broker refused the message: its queue is full or has failed",
         )
@@ -70,21 +77,29 @@ pub(crate) fn refused(outcome: Outcome) -> Error {
     }
 }
 
+/// Whether an exchange was not there: the message went nowhere, or another one of its channel did.
+pub(crate) fn found_no_exchange(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<leveret_engine::Error>());
+    cause.is_some_and(|cause| cause.reply_code() == Some(publisher::NOT_FOUND))
+}
+
 /// Where a connection stands.
-fn health_of(connection: &Connection, purpose: &'static str) -> ConnectionHealth {
-    let Standing { state, since, host, last_error, .. } = connection.standing();
-    let reconnects = connection.reconnects();
-    ConnectionHealth { purpose, state, since, host, last_error, reconnects }
+pub(crate) fn health_of(lent: &Lent) -> ConnectionHealth {
+    let Name { purpose, number } = lent.name();
+    let Standing { state, since, host, last_error, .. } = lent.connection().standing();
+    let reconnects = lent.connection().reconnects();
+    ConnectionHealth { purpose, number, state, since, host, last_error, reconnects }
 }
 
 /// What a connection with these channels has done and holds.
-fn metrics_of<'a>(
-    connection: &Connection,
-    purpose: &'static str,
+pub(crate) fn metrics_of<'a>(
+    lent: &Lent,
     channels: impl IntoIterator<Item = &'a Channel>,
 ) -> ConnectionMetrics {
+    let connection = lent.connection();
     ConnectionMetrics {
-        health: health_of(connection, purpose),
+        health: health_of(lent),
         confirms_outstanding: connection.confirms_outstanding(),
         outbox_bytes: channels.into_iter().map(Channel::outbox_bytes).sum(),
         resends: connection.resends(),

@@ -27,7 +27,9 @@ pub(crate) async fn opened<T, F: Future<Output = Result<T, Error>>>(
         loop {
             match open().await {
                 Err(error) if is_transient(&error) => {
-                    tracing::debug!(%error, "opening is tried again");
+                    tracing::debug!(
+                        name: "leveret.opening.retried", %error, "opening is tried again"
+                    );
                     last = Some(error);
                     timer.pause(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);

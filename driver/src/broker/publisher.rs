@@ -1,4 +1,4 @@
-//! Publishing on a connection of its own: exchanges declared once, routes rendered once.
+//! Publishing on a connection: exchanges declared once, routes rendered once.
 //!
 //! Exchanges that come and go (fanouts, deleted with their last queue) have a channel of their own,
 //! because publishing to one that is gone ends the channel (404) with everything unconfirmed on it.
@@ -12,12 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
-    AMQPValue, Channel, ChannelOptions, Confirm, Connection, ConnectionConfig, Engine, Outcome,
-    Properties, PublishError, Publisher, RefusalSink, Reporting, Route as EngineRoute,
+    AMQPValue, Channel, ChannelOptions, Confirm, Outcome, Properties, PublishError, Publisher,
+    RefusalSink, Reporting, Route as EngineRoute,
 };
 use tokio::sync::OnceCell;
 
 use super::body::Body;
+use super::factory::{Lent, LentChannel};
+use super::kept::Kept;
 use super::{declare, failed, health_of, metrics_of, opened, refused};
 use crate::error::{self, Error, ErrorKind};
 use crate::observe::health::ConnectionHealth;
@@ -26,15 +28,16 @@ use crate::target::entity::{Exchange, Packing, Route, Subscription};
 use crate::timer::{self, Timer};
 
 /// A channel exception for an exchange that does not exist.
-const NOT_FOUND: u16 = 404;
+pub(super) const NOT_FOUND: u16 = 404;
 
-/// A connection to publish on.
+/// A connection to publish on, perhaps shared with others.
 pub(crate) struct Publishing {
-    connection: Connection,
-    permanent: Channel,
-    declaring: Channel,
+    lent: Lent,
+    permanent: LentChannel,
+    declaring: LentChannel,
     /// For exchanges that may vanish.
-    transient: OnceCell<Channel>,
+    transient: OnceCell<LentChannel>,
+    kept: Kept,
     declared: Mutex<Declared>,
     refused: AtomicU64,
     packing: Option<Packing>,
@@ -62,6 +65,7 @@ pub(crate) struct Road {
     unwatched: Unwatched,
     vanishing: Option<Arc<Vanishing>>,
     packing: Option<Packing>,
+    once: bool,
 }
 
 /// Who hears of refused messages that nobody waits for.
@@ -84,25 +88,26 @@ pub(crate) struct Treatment {
     pub(crate) mandatory: bool,
     /// Sent again after a reconnect until confirmed.
     pub(crate) retain: bool,
+    /// Never sent again once the broker may have it, whatever happens.
+    pub(crate) once: bool,
 }
 
 impl Publishing {
-    /// Connects. With `packing` every body is packed before it is sent.
+    /// Opens its channels. With `packing` every body is packed before it is sent.
     pub(crate) async fn open(
-        engine: &Engine,
-        config: ConnectionConfig,
+        lent: Lent,
         packing: Option<Packing>,
         timer: &Arc<Timer>,
     ) -> Result<Arc<Self>, Error> {
-        let connection = engine.connect(config).await.map_err(failed)?;
-        let permanent = connection.open_channel(ChannelOptions::default()).await.map_err(failed)?;
+        let permanent = lent.open_channel(ChannelOptions::default()).await?;
         let plain = ChannelOptions::default().with_confirms(false);
-        let declaring = connection.open_channel(plain).await.map_err(failed)?;
+        let declaring = lent.open_channel(plain).await?;
         Ok(Arc::new(Self {
-            connection,
+            lent,
             permanent,
             declaring,
             transient: OnceCell::new(),
+            kept: Kept::default(),
             declared: Mutex::default(),
             refused: AtomicU64::new(0),
             packing,
@@ -156,8 +161,8 @@ impl Publishing {
         };
         let exchange = needed.exchange();
         let channel = if exchange.auto_delete {
-            let open = || self.connection.open_channel(ChannelOptions::default());
-            self.transient.get_or_try_init(open).await.map_err(failed)?
+            let open = || self.lent.open_channel(ChannelOptions::default());
+            self.transient.get_or_try_init(open).await?
         } else {
             &self.permanent
         };
@@ -179,6 +184,22 @@ impl Publishing {
         refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Road, Error> {
         self.render(&self.permanent, ("", queue), properties, treatment, refusals)
+    }
+
+    pub(super) const fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    pub(super) fn declaring(&self) -> &Channel {
+        &self.declaring
+    }
+
+    pub(super) async fn open_channel(&self, options: ChannelOptions) -> Result<LentChannel, Error> {
+        self.lent.open_channel(options).await
+    }
+
+    pub(super) async fn open_plain_channel(&self) -> Result<LentChannel, Error> {
+        self.open_channel(ChannelOptions::default().with_confirms(false)).await
     }
 
     /// How bodies leave here.
@@ -224,31 +245,32 @@ impl Publishing {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Flushes and ends the connection.
+    /// Flushes and ends the connection, unless it is shared: then it is flushed when it ends.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        self.connection.close().await.map_err(failed)
+        self.lent.close_own().await.map(drop)
     }
 
     /// Messages that were refused and that nobody waited for.
     pub(crate) fn unwatched_failures(&self) -> u64 {
-        self.connection.unwatched_failures() + self.refused.load(Ordering::Relaxed)
+        self.lent.connection().unwatched_failures() + self.refused.load(Ordering::Relaxed)
     }
 
     /// Where the connection stands.
-    pub(crate) fn health(&self, purpose: &'static str) -> ConnectionHealth {
-        health_of(&self.connection, purpose)
+    pub(crate) fn health(&self) -> ConnectionHealth {
+        health_of(&self.lent)
     }
 
-    /// What the connection has done and holds.
-    pub(crate) fn metrics(&self, purpose: &'static str) -> ConnectionMetrics {
+    /// What the connection has done, and what these channels hold.
+    pub(crate) fn metrics(&self) -> ConnectionMetrics {
         let channels = [&self.permanent, &self.declaring];
-        let channels = channels.into_iter().chain(self.transient.get());
-        metrics_of(&self.connection, purpose, channels)
+        let others = self.transient.get().into_iter().chain(self.kept.channel());
+        let channels = channels.into_iter().chain(others);
+        metrics_of(&self.lent, channels.map(|channel| &**channel))
     }
 
     /// How often the connection was lost.
     pub(crate) fn reconnects(&self) -> u64 {
-        self.connection.reconnects()
+        self.lent.connection().reconnects()
     }
 }
 
@@ -262,9 +284,12 @@ impl Needed {
         }
     }
 
-    /// Its queue goes with its last consumer, while the exchange may have other bindings.
+    /// Its queue may go, or lose its binding, while the exchange has others.
     fn may_lose_its_queue(&self) -> bool {
-        matches!(self, Self::Queue(stored) if stored.queue.auto_delete)
+        match self {
+            Self::Exchange(_) => false,
+            Self::Queue(stored) => stored.queue.auto_delete || self.exchange().auto_delete,
+        }
     }
 
     /// The message found its exchange gone, or its queue.
@@ -306,11 +331,11 @@ impl Declared {
 }
 
 impl Road {
-    fn new(
+    pub(super) fn new(
         channel: &Channel,
         (exchange, routing_key): (&str, &str),
         properties: &Properties,
-        Treatment { mandatory, retain }: Treatment,
+        Treatment { mandatory, retain, once }: Treatment,
         refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Self, Error> {
         let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());
@@ -321,7 +346,7 @@ impl Road {
             Some(sink) => Unwatched::Reported(publisher.reporting(sink)),
             None => Unwatched::Counted(publisher.unwatched()),
         };
-        Ok(Self { publisher, unwatched, vanishing: None, packing: None })
+        Ok(Self { publisher, unwatched, vanishing: None, packing: None, once })
     }
 
     fn packed(&self, body: &Body) -> Option<Body> {
@@ -353,9 +378,13 @@ impl Road {
         let Some((vanished, deadline)) = vanished.zip(deadline) else {
             return Err(refused(outcome));
         };
-        // What is gone gave the message to nobody.
         let Vanishing { publishing, needed } = &**vanished;
         publishing.declared().remove(needed);
+        // What is gone gave the message to nobody; but it ends the channel, and may have gone after
+        // this message, or be another one's.
+        if self.once && matches!(outcome, Outcome::MaybeSent(_)) {
+            return Err(refused(outcome));
+        }
         publishing.declare_until(needed, deadline).await?;
         let timeout = timer::until(deadline);
         let outcome = self.send(&self.publisher, timeout, body).await?.await;
@@ -381,7 +410,7 @@ impl Road {
         match &self.unwatched {
             Unwatched::Counted(publisher) => self.send(publisher, timeout, body).await.map(drop),
             Unwatched::Reported(reporting) => {
-                reporting.publish(body.payload(), timeout, cookie).await.map_err(not_taken)
+                reporting.publish(body.message(), timeout, cookie).await.map_err(not_taken)
             }
         }
     }
@@ -409,7 +438,7 @@ impl Road {
     pub(crate) fn try_publish(&self, timeout: Duration, body: &Body) -> Result<(), Error> {
         let packed = self.packed(body);
         let body = packed.as_ref().unwrap_or(body);
-        self.publisher.try_publish(body.payload(), timeout).map(drop).map_err(not_taken)
+        self.publisher.try_publish(body.message(), timeout).map(drop).map_err(not_taken)
     }
 
     /// [`Self::try_publish`]; a refusal is told as by [`Self::publish_unwatched`].
@@ -427,10 +456,10 @@ impl Road {
         let body = packed.as_ref().unwrap_or(body);
         match &self.unwatched {
             Unwatched::Counted(publisher) => {
-                publisher.try_publish(body.payload(), timeout).map(drop)
+                publisher.try_publish(body.message(), timeout).map(drop)
             }
             Unwatched::Reported(reporting) => {
-                reporting.try_publish(body.payload(), timeout, cookie)
+                reporting.try_publish(body.message(), timeout, cookie)
             }
         }
     }
@@ -442,8 +471,8 @@ impl Road {
         body: &Body,
     ) -> Result<Confirm, Error> {
         // Nearly always there is room, and then no deadline is needed to wait for it.
-        let taken = match publisher.try_publish(body.payload(), timeout) {
-            Err(PublishError::Full) => publisher.publish(body.payload(), timeout).await,
+        let taken = match publisher.try_publish(body.message(), timeout) {
+            Err(PublishError::Full) => publisher.publish(body.message(), timeout).await,
             taken => taken,
         };
         taken.map_err(not_taken)

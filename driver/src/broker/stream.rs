@@ -49,6 +49,10 @@ impl DeliverySink for StreamSink {
         self.sink.resuming(arguments);
     }
 
+    fn takes_the_last(&self) -> bool {
+        self.sink.takes_the_last()
+    }
+
     fn ended(&mut self, error: Option<Error>) {
         self.sink.ended(error);
     }

@@ -3,12 +3,15 @@
 //! The rules are oslo's, which raises at the same places. Not here: values that are wrong by
 //! themselves (`table`).
 
-use super::DriverConfig;
+use super::{DriverConfig, SendingDialect};
 use crate::error::{Error, ErrorKind};
+use crate::serialization::Serialization;
 
 /// Refuses what cannot work together.
 pub(super) fn check(config: &DriverConfig) -> Result<(), Error> {
     let entities = &config.entities;
+    let sending = config.sending.unwrap_or_default();
+    let is_json = matches!(config.pika.serialization, Serialization::Json);
     let rules = [
         (
             entities.ha && (entities.quorum || entities.transient_quorum),
@@ -29,6 +32,22 @@ pub(super) fn check(config: &DriverConfig) -> Result<(), Error> {
             !config.stable_names.are_fit(),
             "hostname and processname become parts of names: neither slashes nor more than 100 \
              bytes fit",
+        ),
+        (
+            sending == SendingDialect::Auto && config.compression.is_some(),
+            "dialect_sending = auto excludes kombu_compression: servers of the `pika` dialect \
+             cannot read what is compressed",
+        ),
+        (
+            sending != SendingDialect::Pika && !is_json,
+            "default_serializer_type needs dialect_sending = pika (or a pika:// URL) to be \
+             anything but json: servers of the `rabbit` dialect, who read what kombu and auto \
+             send, know JSON alone",
+        ),
+        (
+            config.connection_factory.is_some_and(|factory| !factory.is_fit())
+                || config.pika.connection_factory.is_some_and(|factory| !factory.is_fit()),
+            "connection_factory = pool takes from 1 to 256 connections",
         ),
     ];
     match rules.into_iter().find(|(broken, _)| *broken) {

@@ -8,6 +8,13 @@ use super::settings::{Settings, parse_cores};
 use super::value::{Choice, seconds};
 use super::{Compression, DriverConfig, Failover, LoginMethod, QueueProfile};
 
+mod dialects;
+
+pub(super) use dialects::{
+    CHANNEL_MAX, CONNECTION_FACTORY, DIALECT_SENDING, DIALECT_SERVING, FRAME_MAX,
+    PIKA_CONNECTION_FACTORY, REDELIVERED, SERIALIZER_TYPE,
+};
+
 type Chosen = Result<(), &'static str>;
 
 pub(super) const COMPRESSION: Choice = Choice {
@@ -67,21 +74,6 @@ fn retry_backoff(all: &mut Settings, text: &str) -> Chosen {
 fn shown_backoff(all: &Settings) -> String {
     all.driver.retry_backoff.map_or_else(String::new, |time| time.as_secs_f64().to_string())
 }
-
-pub(super) const RETRY: Choice = Choice {
-    set: |all, text| {
-        all.notifications.retry = match text.trim() {
-            "-1" => None,
-            number => Some(
-                number
-                    .parse()
-                    .map_err(|_| "a whole number from 0, or -1 for attempts without end")?,
-            ),
-        };
-        Ok(())
-    },
-    get: |all| all.notifications.retry.map_or_else(|| "-1".to_owned(), |retry| retry.to_string()),
-};
 
 pub(super) const BACKEND: Choice = Choice {
     set: |all, text| {

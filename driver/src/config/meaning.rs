@@ -3,7 +3,7 @@
 //!
 //! Not here: what the options do.
 
-use super::options::{self, CONCURRENCY, DEFAULT, LEVERET, METRICS, NOTIFICATIONS, RABBIT};
+use super::options::{self, CONCURRENCY, DEFAULT, LEVERET, METRICS, NOTIFICATIONS, PIKA, RABBIT};
 
 /// Older group and name, today's group and name.
 const RENAMED: &[(&str, &str, &str, &str)] = &[
@@ -37,7 +37,6 @@ const GONE: &[(&str, &str, &str)] = &[
     (RABBIT, "fake_rabbit", "write transport_url = fake:// for a broker in the process"),
     (RABBIT, "rabbit_max_retries", "connections are tried until whoever waits gives up"),
     ("oslo_messaging_tracing", "", "spans are those of the `tracing` crate; subscribe to them"),
-    ("oslo_messaging_pika", "", "the pika driver is gone; its peers speak `rabbit` as well"),
 ];
 
 const IN_URL: &str =
@@ -105,7 +104,7 @@ pub(super) fn shouted_group_name(text: &str) -> String {
 /// Why a group that belongs to this crate alone cannot be ignored when misspelt: it is near
 /// [`LEVERET`], or one of oslo's.
 pub(super) fn nearest_group(group: &str) -> Option<&'static str> {
-    let others = [RABBIT, NOTIFICATIONS, METRICS, LEVERET];
+    let others = [RABBIT, PIKA, NOTIFICATIONS, METRICS, LEVERET];
     let candidate = nearest(group, others.into_iter())?;
     (distance(group, candidate) <= 2).then_some(candidate)
 }

@@ -6,9 +6,11 @@
 
 use super::choices;
 use super::value::Kind::{
-    self, Choice, Count, Flag, List, Maybe, Micros, Multi, Name, Path, Seconds, Tls, Url,
+    self, Attempts, Choice, Count, Flag, List, Maybe, Micros, Multi, Name, Path, Seconds, Tls, Url,
 };
 use super::value::Number;
+
+mod pika;
 
 /// Name, kind, and what it is for.
 pub(super) type Row = (&'static str, Kind, &'static str);
@@ -17,6 +19,8 @@ pub(super) type Row = (&'static str, Kind, &'static str);
 pub(super) const DEFAULT: &str = "DEFAULT";
 /// The group of oslo's `rabbit` driver.
 pub(super) const RABBIT: &str = "oslo_messaging_rabbit";
+/// The group of oslo's old `pika` driver.
+pub(super) const PIKA: &str = "oslo_messaging_pika";
 /// The group of notifications.
 pub(super) const NOTIFICATIONS: &str = "oslo_messaging_notifications";
 /// The group of `oslo_concurrency`, whose one option of ours says where lock files are.
@@ -31,14 +35,20 @@ pub(super) const LEVERET: &str = "leveret";
 pub(super) static GROUPS: &[(&str, &[Row])] = &[
     (DEFAULT, GENERAL_ROWS),
     (RABBIT, RABBIT_ROWS),
+    (PIKA, pika::PIKA_ROWS),
     (NOTIFICATIONS, NOTIFICATION_ROWS),
     (CONCURRENCY, CONCURRENCY_ROWS),
     (METRICS, METRICS_ROWS),
     (LEVERET, LEVERET_ROWS),
 ];
 
-/// The groups whose options the query of a transport URL may carry.
-pub(super) const OF_URLS: &[&str] = &[RABBIT, DEFAULT, CONCURRENCY];
+/// The groups whose options the query of a transport URL may carry; a name that two of them have
+/// is the first one's.
+pub(super) const OF_URLS: &[&str] = &[RABBIT, DEFAULT, CONCURRENCY, LEVERET, PIKA];
+
+/// The options of [`LEVERET`] that no URL may carry: an engine is started without one, and may run
+/// transports of several.
+pub(super) const OF_ENGINE: &[&str] = &["backend", "busy_poll_us", "cores", "shards"];
 
 const MAX: u64 = i32::MAX as u64;
 /// Seconds without a bound of their own.
@@ -247,7 +257,11 @@ static NOTIFICATION_ROWS: &[Row] = &[
         Multi(|all| &mut all.notifications.drivers),
         "who gets every notification; may stand several times",
     ),
-    ("retry", Choice(choices::RETRY), "further attempts after one that failed; -1 without end"),
+    (
+        "retry",
+        Attempts(|all| &mut all.notifications.retry),
+        "further attempts after one that failed; -1 without end",
+    ),
     (
         "routing_config",
         Path(|all| &mut all.notifications.routing_config),
@@ -319,9 +333,24 @@ static LEVERET_ROWS: &[Row] = &[
         "how long a TCP connect may take, per host",
     ),
     (
+        "connection_factory",
+        Choice(choices::CONNECTION_FACTORY),
+        "single, read_write, new, pool:<n> or per_shard; empty: new",
+    ),
+    (
         "cores",
         Choice(choices::CORES),
         "a shard on each of these cores, as in 0,2-4; empty: not pinned",
+    ),
+    (
+        "dialect_sending",
+        Choice(choices::DIALECT_SENDING),
+        "what clients and notifiers send: kombu, pika or auto; empty: by the URL's scheme",
+    ),
+    (
+        "dialect_serving",
+        Choice(choices::DIALECT_SERVING),
+        "what servers and listeners understand: kombu, pika or both; empty: by the scheme",
     ),
     (
         "handshake_timeout",
@@ -337,6 +366,11 @@ static LEVERET_ROWS: &[Row] = &[
         "outbox_bytes",
         Count(|all| Number::Usize(&mut all.driver.connection.outbox_bytes), 4096, 1 << 30),
         "what a channel keeps in memory for sending",
+    ),
+    (
+        "redelivered",
+        Choice(choices::REDELIVERED),
+        "dispatch or refuse requests that the broker has delivered before",
     ),
     (
         "shards",

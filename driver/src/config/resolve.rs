@@ -249,7 +249,7 @@ fn with_query(
     for (key, value) in url.query() {
         named.insert(apply(&mut settings, key, value)?);
     }
-    settings.driver.clone().settled()?;
+    settings.driver.clone().settled(&url)?;
     Ok((settings, named))
 }
 
@@ -261,7 +261,11 @@ pub(super) fn apply(
 ) -> Result<(&'static str, &'static str), Error> {
     let of_url = |group: &'static str| {
         let rows = options::rows(group).unwrap_or_default().iter();
-        rows.filter(|row| !matches!(row.1, Kind::Url(_))).map(move |row| (group, row))
+        let of_urls = move |row: &&Row| {
+            let of_engine = group == LEVERET && options::OF_ENGINE.contains(&row.0);
+            !of_engine && !matches!(row.1, Kind::Url(_))
+        };
+        rows.filter(of_urls).map(move |row| (group, row))
     };
     let invalid = |text: String| {
         Error::new(ErrorKind::InvalidTransportUrl, format!("Invalid transport URL: {text}"))
@@ -275,6 +279,10 @@ pub(super) fn apply(
         _ => None,
     });
     let Some((group, row)) = named else {
+        if options::OF_ENGINE.contains(&key) {
+            let text = format!("option {key} is the engine's, which is started without a URL");
+            return Err(invalid(text));
+        }
         let gone = options::OF_URLS.iter().find_map(|group| match meaning::meaning(group, key) {
             Meaning::Gone { why, .. } => Some(format!("option {key} has no effect: {why}")),
             _ => None,

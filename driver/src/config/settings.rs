@@ -33,6 +33,34 @@ pub(super) struct Unused {
     pub(super) ssl_enforce_hostname_verification: bool,
     pub(super) ssl_key_file: String,
     pub(super) ssl_version: String,
+    pub(super) pika: UnusedPika,
+}
+
+/// The same of the `pika` group: a pool that is not needed, a prefetch that oslo does not read
+/// either, and TLS.
+#[derive(Clone)]
+pub(super) struct UnusedPika {
+    pub(super) size: u32,
+    pub(super) overflow: u32,
+    pub(super) timeout: Duration,
+    pub(super) recycle: Duration,
+    pub(super) stale: Duration,
+    pub(super) reply_prefetch: u16,
+    pub(super) ssl_options: String,
+}
+
+impl Default for UnusedPika {
+    fn default() -> Self {
+        Self {
+            size: 30,
+            overflow: 0,
+            timeout: Duration::from_secs(30),
+            recycle: Duration::from_secs(600),
+            stale: Duration::from_secs(60),
+            reply_prefetch: 100,
+            ssl_options: String::new(),
+        }
+    }
 }
 
 impl Default for Unused {
@@ -45,6 +73,7 @@ impl Default for Unused {
             ssl_enforce_hostname_verification: true,
             ssl_key_file: String::new(),
             ssl_version: String::new(),
+            pika: UnusedPika::default(),
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Count(fn(&mut Settings) -> Number<'_>, u64, u64),
     /// Seconds, also fractions, up to a bound.
     Seconds(fn(&mut Settings) -> &mut Duration, f64),
+    /// Further attempts after one that failed; -1 for no end.
+    Attempts(fn(&mut Settings) -> &mut Option<u32>),
     /// Microseconds, whole.
     Micros(fn(&mut Settings) -> &mut Duration),
     /// Any text.
@@ -79,6 +81,14 @@ impl Kind {
                 })?;
             }
             Self::Seconds(place, most) => *place(settings) = seconds(text, *most)?,
+            Self::Attempts(place) => {
+                *place(settings) = match text.trim() {
+                    "-1" => None,
+                    number => Some(number.parse().map_err(|_| {
+                        accepts("a whole number from 0, or -1 for attempts without end")
+                    })?),
+                };
+            }
             Self::Micros(place) => {
                 let micros = text.trim().parse::<u32>().ok().filter(|us| *us <= 1_000_000);
                 let micros = micros.ok_or_else(|| accepts("microseconds, from 0 to 1000000"))?;
@@ -117,6 +127,9 @@ impl Kind {
             Self::Flag(place) => place(settings).to_string(),
             Self::Count(place, ..) => place(settings).get().to_string(),
             Self::Seconds(place, _) => place(settings).as_secs_f64().to_string(),
+            Self::Attempts(place) => {
+                place(settings).map_or_else(|| "-1".to_owned(), |attempts| attempts.to_string())
+            }
             Self::Micros(place) => place(settings).as_micros().to_string(),
             Self::Name(place) => place(settings).clone(),
             Self::Maybe(place) => place(settings).clone().unwrap_or_default(),

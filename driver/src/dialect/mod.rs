@@ -1,12 +1,35 @@
 //! The formats that oslo peers speak: bodies, identifiers, failures, names of exchanges and queues.
 //!
 //! A dialect turns `message` into bytes and back and says what to declare; it never talks to a
-//! broker, knows no time and no thread. What follows here is the vocabulary in which a dialect
-//! answers.
+//! broker, knows no time and no thread. `kombu` and `pika` have the same rooms; `polyglot` writes
+//! what both read, `form` picks the writer. `object` and `member` write and read objects whatever
+//! their serialisation, `keys` those of JSON. What follows here is the vocabulary in which a
+//! dialect answers.
 
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind};
 use crate::ids::Hex32;
+use crate::json::WriteError;
+use crate::serialization::BodySerializer;
 
+mod form;
+mod keys;
 pub(crate) mod kombu;
+mod member;
+mod object;
+pub(crate) mod pika;
+mod polyglot;
+
+/// The serialisations that are understood besides JSON and msgpack.
+pub(crate) type Known<'a> = &'a [Arc<dyn BodySerializer>];
+
+/// A dialect, as the name of a queue says which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Kombu,
+    Pika,
+}
 
 /// What the last bytes of a body tell about the reply it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +42,30 @@ pub(crate) enum Peek {
     Unsure,
 }
 
+/// Why a body cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EncodeError {
+    #[error("arguments must be an object (a struct, a map) or nothing, not a bare value")]
+    BareArguments,
+    #[error(transparent)]
+    Json(#[from] WriteError),
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self::new(ErrorKind::ClientSendError, format!("the request cannot be written: {error}"))
+            .with_cause(error)
+            .unsent()
+    }
+}
+
 /// Why a body is not the message it was taken for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DecodeError {
     #[error("the content type is {0:?}, not application/json")]
     ContentType(String),
+    #[error("nobody here understands content type {0:?}")]
+    UnknownType(String),
     #[error("the body is compressed in a way that is not supported ({0})")]
     Compressed(String),
     #[error("the body cannot be decompressed: {0}")]
@@ -32,6 +74,18 @@ pub(crate) enum DecodeError {
     EnvelopeVersion(String),
     #[error("oslo.message is not a string of JSON text")]
     EnvelopeMessage,
+    #[error("the format's version is {0}; only 1.x is understood")]
+    PikaVersion(String),
+    #[error("it has no headers, so its version is not known")]
+    NoHeaders,
+    #[error("it wants an answer and has no correlation id")]
+    NoCorrelationId,
+    #[error("it is in the format of the {0} driver, in a queue of the other one")]
+    OtherDialect(&'static str),
     #[error("the body is no JSON object of a message: {0}")]
     Json(#[from] crate::json::ReadError),
+    #[error("the body is no msgpack map of a message: {0}")]
+    MsgPack(#[from] crate::msgpack::ReadError),
+    #[error("the serialiser cannot read the body: {0}")]
+    Custom(String),
 }

@@ -89,7 +89,10 @@ impl<S: Serve> Runner<S> {
                     match caught(|| future.as_mut().poll(&mut cx)) {
                         Ok(Poll::Ready(())) => {}
                         Ok(Poll::Pending) => rest.hand_over(&mut vec![future as _]),
-                        Err(panic) => tracing::error!(panic, "what was being served is lost"),
+                        Err(panic) => tracing::error!(
+                            name: "leveret.executor.panicked",
+                            panic, "what was being served is lost"
+                        ),
                     }
                 }
             }

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
+use super::encoded::Encoded;
 use super::priority::Priority;
 use crate::context::Context;
 use crate::ids::Hex32;
@@ -28,7 +27,7 @@ pub(crate) struct IncomingNotification<'a> {
     pub(crate) publisher_id: Option<Cow<'a, str>>,
     pub(crate) event_type: Option<Cow<'a, str>>,
     pub(crate) priority: Option<Cow<'a, str>>,
-    pub(crate) payload: Option<&'a RawValue>,
+    pub(crate) payload: Option<Encoded<'a>>,
     pub(crate) timestamp: Option<Cow<'a, str>>,
     pub(crate) unique_id: Option<Cow<'a, str>>,
     pub(crate) context: Context,

@@ -132,7 +132,7 @@ mod tests {
             publisher_id: "compute.host1".into(),
             event_type: "instance.create.end".into(),
             priority: Priority::Info,
-            payload: Some(serde_json::value::RawValue::from_string(payload).unwrap()),
+            payload: Some(crate::message::encoded::Encoded::Json(payload.into_bytes().into())),
             context: Context::new().with("user", "alice"),
             message_id: "abc".into(),
             timestamp: "2026-11-22 22:32:27".into(),

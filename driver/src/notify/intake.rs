@@ -16,14 +16,14 @@ use super::gather::{Batching, Gather};
 use super::listener::ListenerStats;
 use super::notification::Received;
 use crate::dedup::Dedup;
-use crate::dialect::{DecodeError, kombu};
 use crate::executor::Executor;
 use crate::executor::runner::{Runner, Serve};
 use crate::observe::spans;
 use crate::observe::taken::Tally;
+use crate::serialization::BodySerializer;
 use crate::serializer::Serializer;
 use crate::timer::Timer;
-use crate::transport::incoming::text_of;
+use crate::transport::{Transport, incoming};
 
 /// The sink of each of a listener's queues.
 pub(super) struct NotificationSink {
@@ -35,6 +35,8 @@ pub(super) struct NotificationSink {
 pub(super) struct Intake {
     endpoints: Vec<NotificationEndpoint>,
     serializer: Option<Arc<dyn Serializer>>,
+    /// Serialisations that are understood besides JSON and msgpack.
+    serializers: Vec<Arc<dyn BodySerializer>>,
     allow_requeue: bool,
     attempts: Attempts,
     timer: Arc<Timer>,
@@ -80,7 +82,10 @@ impl DeliverySink for NotificationSink {
     fn ended(&mut self, error: Option<leveret_engine::Error>) {
         self.flush();
         if let Some(error) = error {
-            tracing::error!(%error, "a listener no longer listens to one of its queues");
+            tracing::error!(
+                name: "leveret.listener.consumer_lost",
+                %error, "a listener no longer listens to one of its queues"
+            );
         }
     }
 }
@@ -106,21 +111,23 @@ impl Intake {
         endpoints: Vec<NotificationEndpoint>,
         serializer: Option<Arc<dyn Serializer>>,
         (allow_requeue, attempts_max): (bool, Option<u32>),
-        (executor, threads): (Executor, usize),
+        executor: Executor,
         unacknowledged: usize,
-        timer: &Arc<Timer>,
-        tally: Tally,
+        transport: &Transport,
     ) -> Arc<Self> {
+        let config = transport.config();
+        let threads = config.executor_threads;
         Arc::new_cyclic(|intake| Self {
             endpoints,
             serializer,
             allow_requeue,
             attempts: Attempts::new(attempts_max),
-            timer: Arc::clone(timer),
+            timer: Arc::clone(transport.timer()),
+            serializers: config.pika.serializers.clone(),
             handled: Dedup::holding(unacknowledged),
             runner: Runner::new(executor, threads, intake.clone()),
             gather: OnceLock::new(),
-            tally,
+            tally: Tally::new(&transport.counters().heard),
         })
     }
 
@@ -168,16 +175,23 @@ impl Intake {
         if !delivery.is_answerable() {
             return None;
         }
-        let received = match decode(&delivery) {
+        let received = incoming::with_notification(&delivery, &self.serializers, Received::new);
+        let received = match received {
             Ok(Some(received)) => received,
             Ok(None) => {
-                tracing::warn!("a notification of no known priority is dropped");
+                tracing::warn!(
+                    name: "leveret.notification.unknown_priority",
+                    "a notification of no known priority is dropped"
+                );
                 self.tally.count(|taken| &taken.undecodable);
                 delivery.ack();
                 return None;
             }
             Err(error) => {
-                tracing::warn!(%error, "a message is no notification and is dropped");
+                tracing::warn!(
+                    name: "leveret.notification.undecodable",
+                    %error, "a message is no notification and is dropped"
+                );
                 self.tally.count(|taken| &taken.undecodable);
                 delivery.reject(false);
                 return None;
@@ -185,7 +199,10 @@ impl Intake {
         };
         if received.unique_id.as_deref().is_some_and(|id| self.handled.knows(id)) {
             self.tally.count(|taken| &taken.duplicates);
-            tracing::info!(unique_id = ?received.unique_id, "a repeated notification is dropped");
+            tracing::info!(
+                name: "leveret.notification.repeated",
+                unique_id = ?received.unique_id, "a repeated notification is dropped"
+            );
             delivery.ack();
             return None;
         }
@@ -244,7 +261,10 @@ impl Intake {
             Verdict::Failed(error) if self.allow_requeue => {
                 let again = self.attempts.failed(&delivery.body().contiguous(), is_in_company);
                 let is_dropped = again.is_none();
-                tracing::error!(error, event_type, message_id, is_dropped, "a notification failed");
+                tracing::error!(
+                    name: "leveret.notification.failed",
+                    error, event_type, message_id, is_dropped, "a notification failed"
+                );
                 match again {
                     Some(delay) => {
                         self.tally.count(|taken| &taken.returned);
@@ -259,7 +279,10 @@ impl Intake {
             }
             done => {
                 if let Verdict::Failed(error) = &done {
-                    tracing::error!(error, event_type, message_id, "a notification failed");
+                    tracing::error!(
+                        name: "leveret.notification.failed",
+                        error, event_type, message_id, "a notification failed"
+                    );
                 }
                 let is_handled = done == Verdict::Handled;
                 self.tally.count(match is_handled {
@@ -276,9 +299,4 @@ impl Intake {
             }
         }
     }
-}
-
-fn decode(delivery: &Delivery) -> Result<Option<Received>, DecodeError> {
-    let body = text_of(delivery)?;
-    kombu::Scratch::with(|scratch| Ok(Received::new(kombu::decode_notification(&body, scratch)?)))
 }

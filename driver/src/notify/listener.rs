@@ -11,13 +11,13 @@ use leveret_engine::{DeliverySink, block_on};
 use super::endpoint::NotificationEndpoint;
 use super::gather::Batching;
 use super::intake::{Intake, NotificationSink};
-use crate::broker::{self, Listening};
+use crate::broker::{self, Listening, Purpose};
+use crate::config::ServingDialect;
 use crate::ending::{Ending, LOG_AFTER};
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::message::priority::Priority;
 use crate::observe::health::ListeningHealth;
-use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::target::entity::Subscription;
@@ -169,7 +169,7 @@ impl NotificationListener {
     /// Whether it still hears: cheap, and nothing is sent.
     pub fn health(&self) -> ListeningHealth {
         let is_stopped = self.ending.has_stopped();
-        ListeningHealth { connection: self.listening.health("listener"), is_stopped }
+        ListeningHealth { connection: self.listening.health(), is_stopped }
     }
 
     /// What it has done so far.
@@ -266,7 +266,12 @@ impl NotificationListenerBuilder {
         let any_async = self.endpoints.iter().any(NotificationEndpoint::has_async_functions);
         self.executor.check("functions", any_async)?;
         let subscriptions = self.subscriptions()?;
-        let prefetch = self.transport.config().prefetch;
+        let config = self.transport.config();
+        let prefetch = match self.transport.serving() {
+            ServingDialect::Both if config.prefetch > 0 => config.prefetch,
+            ServingDialect::Both | ServingDialect::Pika => config.pika.notification_prefetch,
+            ServingDialect::Kombu => config.prefetch,
+        };
         let batching = self.batching(prefetch)?;
         let twice = batching.map_or(0, |batching| batching.size.saturating_mul(2));
         let prefetch = match prefetch {
@@ -284,23 +289,20 @@ impl NotificationListenerBuilder {
             log_after,
             ..
         } = self;
-        let threads = transport.config().executor_threads;
         let again = (allow_requeue, attempts_max);
-        let timer = transport.timer();
-        let tally = Tally::new(&transport.counters().heard);
         let unacknowledged = subscriptions.len() * usize::from(prefetch);
-        let executing = (executor, threads);
         let intake =
-            Intake::new(endpoints, serializer, again, executing, unacknowledged, timer, tally);
+            Intake::new(endpoints, serializer, again, executor, unacknowledged, &transport);
         if let Some(batching) = batching {
             intake.gather(batching);
         }
-        let sink = || -> Box<dyn DeliverySink> { Box::new(NotificationSink::new(&intake)) };
-        let engine = transport.engine();
-        let config = transport.connection_config("listener");
-        let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
+        let sink = |_: &Subscription| -> Box<dyn DeliverySink> {
+            Box::new(NotificationSink::new(&intake))
+        };
+        let (connections, purpose) = (transport.connections(), Purpose::Listener);
+        let listening = Listening::open(connections, purpose, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &targets[0]))?;
-        let ending = Ending::new("listener", timer, log_after);
+        let ending = Ending::new("listener", transport.timer(), log_after);
         Ok(NotificationListener { listening, intake, ending })
     }
 
@@ -314,23 +316,48 @@ impl NotificationListenerBuilder {
 
     /// The queues of all targets and of those priorities that some endpoint takes.
     fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
-        let topology = self.transport.topology();
         let is_taken = |priority: &Priority| {
             self.endpoints.iter().any(|endpoint| endpoint.function(*priority).is_some())
         };
         let mut all = Vec::new();
         for target in &self.targets {
             for priority in Priority::ALL.into_iter().filter(is_taken) {
-                all.push(match &self.pool {
-                    Some(pool) => topology.pooled_notifications(target, priority, pool)?,
-                    None => topology.notifications(target, priority)?,
-                });
+                all.extend(self.heard(target, priority)?);
             }
         }
         if all.is_empty() {
             return Err(unservable("no endpoint has a function for any priority"));
         }
         Ok(all)
+    }
+
+    /// The queue of a target's notifications of one priority, bound for each dialect.
+    ///
+    /// Both have the same name for it, so it is one queue, and like the `rabbit` driver's where
+    /// that is spoken: whichever exchange a notification goes through, it is consumed once.
+    fn heard(&self, target: &Target, priority: Priority) -> Result<Vec<Subscription>, Error> {
+        let serving = self.transport.serving();
+        let (kombu, pika) = (self.transport.topology(), self.transport.pika());
+        let kombu = || match &self.pool {
+            Some(pool) => kombu.pooled_notifications(target, priority, pool),
+            None => kombu.notifications(target, priority),
+        };
+        let pika = || match &self.pool {
+            Some(pool) => pika.pooled_notifications(target, priority, pool),
+            None => pika.notifications(target, priority),
+        };
+        if serving == ServingDialect::Kombu {
+            return Ok(vec![kombu()?]);
+        }
+        if serving == ServingDialect::Pika {
+            return Ok(vec![pika()?]);
+        }
+        let (ours, theirs) = (kombu()?, pika()?);
+        let name = |one: &Subscription| one.binding.as_ref().map(|(from, _)| from.name.clone());
+        // A target that names its exchange names the same one for both.
+        let is_one = name(&ours) == name(&theirs);
+        let other = Subscription { queue: ours.queue.clone(), binding: theirs.binding };
+        Ok(std::iter::once(ours).chain((!is_one).then_some(other)).collect())
     }
 
     fn batching(&self, prefetch: u16) -> Result<Option<Batching>, Error> {

@@ -37,7 +37,8 @@ pub(super) fn write(notification: &Notification) {
     macro_rules! event {
         ($level:ident) => {
             tracing::event!(
-                target: TARGET, tracing::Level::$level, event_type, notification = %value
+                name: "leveret.notification.logged", target: TARGET, tracing::Level::$level,
+                event_type, notification = %value
             )
         };
     }

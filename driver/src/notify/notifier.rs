@@ -12,20 +12,21 @@ use leveret_engine::block_on;
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
-use tracing::Instrument;
 
 use super::driver::NotificationDriver;
 use super::notification::{Notification, timestamp, uuid};
 use super::{log, mask};
 use crate::broker::{self, Body, Road, Treatment};
+use crate::config::SendingDialect;
 use crate::context::Context;
-use crate::dialect::kombu;
 use crate::error::{Error, ErrorKind};
 use crate::message::Failure;
+use crate::message::form::Form;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
 use crate::observe::spans;
 use crate::retry::{Attempts, Retry};
+use crate::serialization::Serialization;
 use crate::serializer::Serializer;
 use crate::target::Target;
 use crate::timer;
@@ -59,7 +60,8 @@ struct Options {
     publisher_id: String,
     drivers: Vec<NotificationDriver>,
     topics: Vec<String>,
-    retry: Retry,
+    retry: Option<Retry>,
+    serialization: Option<Serialization>,
     timeout: Option<Duration>,
     serializer: Option<Arc<dyn Serializer>>,
 }
@@ -112,11 +114,12 @@ impl Notifier {
             publisher_id: String::new(),
             drivers: Vec::new(),
             topics: Vec::new(),
-            retry: Retry::default(),
+            retry: None,
+            serialization: None,
             timeout: None,
             serializer: None,
         };
-        NotifierBuilder { transport: transport.clone(), options }
+        NotifierBuilder { transport: transport.for_sender(), options }
     }
 
     /// The same notifier for another publisher, as oslo's `prepare`.
@@ -129,10 +132,46 @@ impl Notifier {
     /// The same notifier with this way to deal with interrupted publications, as oslo's `prepare`.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
-        Arc::make_mut(&mut self.options).retry = retry;
+        Arc::make_mut(&mut self.options).retry = Some(retry);
         // Roads are rendered for one way.
         self.roads = Roads::of(&self.options);
         self
+    }
+
+    /// The same notifier, its notifications serialised this way; the `pika` dialect only. Default:
+    /// the transport's `default_serializer_type`.
+    #[must_use]
+    pub fn with_serialization(mut self, serialization: Serialization) -> Self {
+        Arc::make_mut(&mut self.options).serialization = Some(serialization);
+        self.roads = Roads::of(&self.options);
+        self
+    }
+
+    /// The form of its notifications, of two in the dialect of the `rabbit` driver.
+    fn form(&self) -> Result<Form, Error> {
+        let chosen = self.options.serialization.as_ref();
+        let is_json = chosen.is_none_or(|one| *one == Serialization::Json);
+        match self.transport.sending() {
+            SendingDialect::Pika => {
+                let default = &self.transport.config().pika.serialization;
+                Ok(Form::Pika(chosen.unwrap_or(default).clone()))
+            }
+            _ if !is_json => Err(Error::new(
+                ErrorKind::Unsupported,
+                "only the pika dialect has a choice of serialisations; what listeners of the \
+                 rabbit driver are to read is JSON",
+            )),
+            SendingDialect::Kombu => Ok(Form::Kombu),
+            SendingDialect::Auto => Ok(Form::Polyglot),
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        let default = match self.transport.sending() {
+            SendingDialect::Pika => self.transport.config().pika.notification_retry,
+            SendingDialect::Kombu | SendingDialect::Auto => None,
+        };
+        self.options.retry.unwrap_or_else(|| Retry::from(default.map(i64::from)))
     }
 
     /// Whether anything is ever done with a notification: false if `noop` is the only driver.
@@ -164,8 +203,9 @@ impl Notifier {
         }
         let context = mask::redacted(context.as_ref());
         let span = spans::notify(event_type, priority, &context);
-        let notifying = self.notify_redacted(priority, &context, event_type, payload);
-        let result = notifying.instrument(span.clone()).await;
+        let notifying = || self.notify_redacted(priority, &context, event_type, payload);
+        let is_wanted = !span.is_disabled();
+        let result = spans::within!(is_wanted.then_some(&span), notifying());
         spans::ended(&span, &result);
         result
     }
@@ -180,9 +220,13 @@ impl Notifier {
         let Some(serializer) = &self.options.serializer else {
             return self.distribute(priority, context, event_type, payload).await;
         };
-        let (context, payload) = serialized(serializer.as_ref(), context, payload).inspect_err(
-            |error| tracing::error!(%error, event_type, "a notification is not sent"),
-        )?;
+        let (context, payload) =
+            serialized(serializer.as_ref(), context, payload).inspect_err(|error| {
+                tracing::error!(
+                    name: "leveret.notification.not_sent",
+                    %error, event_type, "a notification is not sent"
+                );
+            })?;
         self.distribute(priority, &context, event_type, &payload).await
     }
 
@@ -252,19 +296,29 @@ impl Notifier {
         };
         given.inspect_err(|error| {
             let event_type = draft.event_type;
-            tracing::error!(%error, event_type, ?driver, "a notification could not be sent");
+            tracing::error!(
+                name: "leveret.notification.not_sent",
+                %error, event_type, ?driver, "a notification could not be sent"
+            );
         })
     }
 
     /// Publishes, and again as often as is allowed.
     async fn publish(&self, road: &Road, body: &Body, deadline: Instant) -> Result<(), Error> {
-        let mut attempts = Attempts::first(self.options.retry);
+        let waits = self.transport.sending() == SendingDialect::Pika;
+        let delay = self.transport.config().pika.notification_retry_delay;
+        let mut attempts =
+            Attempts::first(self.retry()).waiting_for_a_route(waits.then_some(delay));
         loop {
-            match road.publish_confirmed(timer::until(deadline), body).await {
+            let pause = match road.publish_confirmed(timer::until(deadline), body).await {
                 Ok(()) => return Ok(()),
+                Err(error) if timer::until(deadline).is_zero() => return Err(error),
                 Err(error) => attempts.again(error)?,
-            }
+            };
             self.transport.counters().retry();
+            if !pause.is_zero() {
+                self.transport.timer().pause(pause.min(timer::until(deadline))).await;
+            }
         }
     }
 
@@ -276,8 +330,10 @@ impl Notifier {
         let options = &self.options;
         let timeout = options.timeout.unwrap_or(self.transport.config().response_timeout);
         let deadline = timer::deadline_in(timeout);
+        let form = self.form()?;
         let mut result = Ok(());
         for (topic, roads) in options.topics.iter().zip(&self.roads.0) {
+            let unique_id = self.transport.ids().unique_id();
             let notification = OutgoingNotification {
                 message_id: &draft.message_id,
                 publisher_id: &options.publisher_id,
@@ -285,13 +341,14 @@ impl Notifier {
                 priority: draft.priority,
                 payload: draft.payload,
                 timestamp: &draft.timestamp,
-                unique_id: self.transport.ids().unique_id(),
+                unique_id,
                 context: draft.context,
             };
             let body =
-                Body::render(|out| kombu::encode_notification(out, &notification, is_enveloped))
-                    .map_err(unwritable)?;
-            let sent = match self.road(topic, roads, draft.priority, deadline).await {
+                Body::render(|out| form.encode_notification(out, &notification, is_enveloped))
+                    .map_err(unwritable)?
+                    .with_ids(form.request_ids(unique_id, None));
+            let sent = match self.road(topic, roads, (draft.priority, &form), deadline).await {
                 Ok(road) => self.publish(road, &body, deadline).await,
                 Err(error) => Err(error.unsent()),
             };
@@ -305,17 +362,18 @@ impl Notifier {
         &self,
         topic: &str,
         roads: &'a [OnceCell<Road>; Priority::ALL.len()],
-        priority: Priority,
+        (priority, form): (Priority, &Form),
         deadline: Instant,
     ) -> Result<&'a Road, Error> {
         let road = &roads[priority as usize];
         if let Some(road) = road.get() {
             return Ok(road);
         }
-        let retain = self.options.retry.is_unbounded();
-        let treatment = Treatment { mandatory: false, retain };
+        let retain = self.retry().is_unbounded();
+        // Listeners may see a notification twice anyway.
+        let treatment = Treatment { mandatory: false, retain, once: false };
         let target = Target::new(topic);
-        let declare = || self.transport.notification_road(&target, priority, treatment);
+        let declare = || self.transport.notification_road(&target, priority, treatment, form);
         let open = || road.get_or_try_init(declare);
         broker::opened(self.transport.timer(), deadline, open).await
     }

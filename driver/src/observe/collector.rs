@@ -86,7 +86,7 @@ impl Collector {
         let sender = Arc::clone(shared);
         let thread = std::thread::Builder::new().name("leveret-metrics".into());
         if let Err(error) = thread.spawn(move || sender.run()) {
-            tracing::warn!(%error, "no thread to send metrics");
+            tracing::warn!(name: "leveret.metrics.no_thread", %error, "no thread to send metrics");
             shared.lock().is_running = false;
         }
     }
@@ -122,11 +122,17 @@ impl Shared {
                 }
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::MSGSIZE) => {
                     self.drop_one();
-                    tracing::warn!("a report of metrics is too large and is dropped");
+                    tracing::warn!(
+                        name: "leveret.metrics.report_dropped",
+                        "a report of metrics is too large and is dropped"
+                    );
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!(%error, "metrics cannot be sent; trying every second");
+                        tracing::warn!(
+                            name: "leveret.metrics.not_sent",
+                            %error, "metrics cannot be sent; trying every second"
+                        );
                     }
                     socket = None;
                     self.put_back(report);

@@ -23,6 +23,7 @@ pub(crate) struct Counters {
     pub(crate) heard: Arc<Taken>,
     latencies: Latencies,
     retries: AtomicU64,
+    fallbacks: AtomicU64,
     done: AtomicU64,
     remote_errors: AtomicU64,
     timed_out: AtomicU64,
@@ -68,6 +69,15 @@ impl Counters {
     /// A request or notification that was cut off is published again.
     pub(crate) fn retry(&self) {
         add(&self.retries);
+    }
+
+    /// A request goes to its other name, as nobody was there for the first.
+    pub(crate) fn to_other_name(&self) {
+        add(&self.fallbacks);
+    }
+
+    pub(crate) fn fallbacks(&self) -> u64 {
+        read(&self.fallbacks)
     }
 
     pub(crate) fn retries(&self) -> u64 {

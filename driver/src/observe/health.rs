@@ -27,8 +27,12 @@ use leveret_engine::ConnectionState;
 #[non_exhaustive]
 pub struct ConnectionHealth {
     /// What it is for, as in its name at the broker: `publish` (requests), `notify`, `replies` (to
-    /// our calls), `answers` (to calls of others), `server` or `listener`.
+    /// our calls), `answers` (to calls of others), `server` or `listener`. Where the
+    /// [factory](crate::ConnectionFactory) lets several share one: `all` (`single`), `write` and
+    /// `read` (`read_write`), `publish` (`pool` and `per_shard`: requests, notifications, answers).
     pub purpose: &'static str,
+    /// Which it is of several of one transport that publish, from 0.
+    pub number: usize,
     /// Where it stands; with the broker's reason where publishers are blocked.
     pub state: ConnectionState,
     /// Since when it stands there.
@@ -48,10 +52,15 @@ impl ConnectionHealth {
         match self.state {
             ConnectionState::Open => true,
             ConnectionState::Blocked(_) => {
-                matches!(self.purpose, "replies" | "server" | "listener")
+                matches!(self.purpose, "replies" | "server" | "listener" | "read")
             }
             _ => false,
         }
+    }
+
+    /// Whether both are readings of one connection, if they are of one transport.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.purpose, self.number) == (other.purpose, other.number)
     }
 }
 
@@ -71,7 +80,9 @@ pub enum ReplyPath {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TransportHealth {
-    /// The connections there are: `publish` always, the others from their first use on.
+    /// The connections there are, each once: `publish` always (or what it shares), the others from
+    /// their first use on. Those of servers and listeners are listed where they are shared; each
+    /// tells of its own.
     pub connections: Vec<ConnectionHealth>,
     /// Whether replies can come back.
     pub reply_path: ReplyPath,
@@ -109,16 +120,17 @@ mod tests {
 
     fn connection(purpose: &'static str, state: ConnectionState) -> ConnectionHealth {
         let (since, host) = (crate::timer::now(), "h:5672".to_owned());
-        ConnectionHealth { purpose, state, since, host, last_error: None, reconnects: 0 }
+        let number = 0;
+        ConnectionHealth { purpose, number, state, since, host, last_error: None, reconnects: 0 }
     }
 
     #[test]
     fn a_block_stops_publishers_alone() {
         let blocked = || ConnectionState::Blocked("memory".into());
-        for purpose in ["publish", "notify", "answers"] {
+        for purpose in ["publish", "notify", "answers", "write", "all"] {
             assert!(!connection(purpose, blocked()).is_ready(), "{purpose}");
         }
-        for purpose in ["replies", "server", "listener"] {
+        for purpose in ["replies", "server", "listener", "read"] {
             assert!(connection(purpose, blocked()).is_ready(), "{purpose}");
             assert!(!connection(purpose, ConnectionState::Connecting).is_ready(), "{purpose}");
         }

@@ -29,6 +29,9 @@ pub struct TransportMetrics {
     pub retries: u64,
     /// Replies nobody waited for any more.
     pub replies_late: u64,
+    /// Requests that nobody was there for under the `pika` name, and that went to that of the
+    /// `rabbit` driver ([`SendingDialect::Auto`](crate::SendingDialect::Auto)).
+    pub fallbacks: u64,
     /// Replies of its servers that came back and were sent again.
     pub replies_resent: u64,
     /// Replies of its servers that nobody will ever get.
@@ -119,6 +122,18 @@ pub struct IntakeMetrics {
     pub returned: u64,
     /// Notifications given up.
     pub dropped: u64,
+    /// Requests the broker had delivered before, refused by
+    /// [`Redelivered::Refuse`](crate::Redelivered::Refuse).
+    pub refused: u64,
+    /// Requests of the `pika` dialect whose callers had given up.
+    pub expired: u64,
+    /// Of the requests read: in the form of oslo's `rabbit` driver. Notifications are not told
+    /// apart.
+    pub of_kombu: u64,
+    /// In that of its old `pika` driver.
+    pub of_pika: u64,
+    /// In the one that both understand.
+    pub of_both: u64,
     /// Taken in and not yet taken up by an endpoint's thread.
     pub waiting: usize,
     /// Bytes of the bodies of those.

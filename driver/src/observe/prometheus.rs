@@ -14,7 +14,8 @@ impl TransportMetrics {
     /// The metrics in Prometheus' text format (0.0.4). Serve it under [`PROMETHEUS_CONTENT_TYPE`].
     ///
     /// Every name begins with `leveret_`; times are in seconds, sizes in bytes. What belongs to a
-    /// connection has the label `purpose`, what belongs to a shard its number, `shard`.
+    /// connection has the label `purpose` and, from the second for one purpose on, `number`; what
+    /// belongs to a shard its number, `shard`.
     ///
     /// ```
     /// # fn main() -> Result<(), leveret::Error> {
@@ -31,6 +32,7 @@ impl TransportMetrics {
         self.calls_on(&mut page);
         self.sent_on(&mut page);
         page.intake("requests", "Requests that came to servers", &self.served);
+        self.forms_on(&mut page);
         page.intake("heard", "Notifications that came to listeners", &self.heard);
         self.connections_on(&mut page);
         self.shards_on(&mut page);
@@ -78,6 +80,7 @@ impl TransportMetrics {
             ("retries_total", "Further attempts to publish a message.", self.retries),
             ("replies_late_total", "Replies nobody waited for.", self.replies_late),
             ("replies_resent_total", "Replies that came back, sent again.", self.replies_resent),
+            ("fallbacks_total", "Requests that went to the other name.", self.fallbacks),
             ("replies_dropped_total", "Replies nobody will get.", self.replies_dropped),
             ("reports_dropped_total", "Reports to oslo.metrics dropped.", self.reports_dropped),
         ] {
@@ -85,11 +88,23 @@ impl TransportMetrics {
         }
     }
 
+    /// By these an operator sees which dialect its peers have left.
+    fn forms_on(&self, page: &mut Page) {
+        let IntakeMetrics { of_kombu, of_pika, of_both, .. } = self.served;
+        let name = "requests_read_total";
+        page.head(name, "counter", "Requests read, by the dialect they were written in.");
+        for (form, count) in [("kombu", of_kombu), ("pika", of_pika), ("both", of_both)] {
+            page.sample(name, &[("form", form)], count);
+        }
+    }
+
     fn connections_on(&self, page: &mut Page) {
         let all = &self.connections;
         page.head("connection_info", "gauge", "The broker a connection is at, or was last.");
         for one in all {
-            let labels = [("purpose", one.health.purpose), ("host", one.health.host.as_str())];
+            let number = number(one);
+            let mut labels = labels(one, &number);
+            labels.push(("host", one.health.host.as_str()));
             page.sample("connection_info", &labels, 1);
         }
         type Value = fn(&ConnectionMetrics) -> f64;
@@ -117,7 +132,7 @@ impl TransportMetrics {
             let name = format!("connection_{name}");
             page.head(&name, kind, help);
             for one in all {
-                page.sample(&name, &[("purpose", one.health.purpose)], value(one));
+                page.sample(&name, &labels(one, &number(one)), value(one));
             }
         }
     }
@@ -149,6 +164,20 @@ impl TransportMetrics {
             }
         }
     }
+}
+
+/// The number of a connection that is not the first for its purpose.
+fn number(one: &ConnectionMetrics) -> String {
+    one.health.number.to_string()
+}
+
+/// Which connection it is; where there is but one for a purpose, that says it.
+fn labels<'a>(one: &ConnectionMetrics, number: &'a str) -> Vec<(&'static str, &'a str)> {
+    let mut labels = vec![("purpose", one.health.purpose)];
+    if one.health.number > 0 {
+        labels.push(("number", number));
+    }
+    labels
 }
 
 /// The text, growing.
@@ -191,6 +220,8 @@ impl Page {
             ("undecodable", intake.undecodable),
             ("returned", intake.returned),
             ("dropped", intake.dropped),
+            ("refused", intake.refused),
+            ("expired", intake.expired),
         ];
         self.ends(&format!("{name}_total"), &format!("{what}, by their end."), &ends);
         let help = format!("{what} and wait for a thread.");
@@ -219,6 +250,7 @@ mod tests {
         }
         let health = ConnectionHealth {
             purpose: "publish",
+            number: 0,
             state: ConnectionState::Blocked("disk".into()),
             since: crate::timer::now(),
             host: "a\\b\"c\nd:5672".into(),
@@ -232,18 +264,27 @@ mod tests {
             resends: 5,
             blocked: Duration::from_millis(1500),
         };
+        let mut second = connection.clone();
+        second.health.number = 1;
         TransportMetrics {
             calls: CallMetrics { done: 4, latency: latencies.read(), ..CallMetrics::default() },
             casts: Default::default(),
             notifications: Default::default(),
-            served: IntakeMetrics { done: 6, waiting_bytes: 77, ..IntakeMetrics::default() },
+            served: IntakeMetrics {
+                done: 6,
+                of_kombu: 4,
+                of_both: 2,
+                waiting_bytes: 77,
+                ..IntakeMetrics::default()
+            },
             heard: IntakeMetrics::default(),
             retries: 8,
             replies_resent: 0,
             replies_late: 0,
+            fallbacks: 0,
             replies_dropped: 0,
             reports_dropped: 0,
-            connections: vec![connection],
+            connections: vec![connection, second],
             shards: vec![ShardStats::default(); 2],
         }
     }
@@ -300,10 +341,14 @@ mod tests {
             "leveret_call_latency_seconds_sum 90.009",
             "leveret_call_latency_seconds_count 4",
             r#"leveret_requests_total{end="done"} 6"#,
+            r#"leveret_requests_read_total{form="kombu"} 4"#,
+            r#"leveret_requests_read_total{form="pika"} 0"#,
+            r#"leveret_requests_read_total{form="both"} 2"#,
             "leveret_requests_waiting_bytes 77",
             "leveret_retries_total 8",
             r#"leveret_connection_info{purpose="publish",host="a\\b\"c\nd:5672"} 1"#,
             r#"leveret_connection_ready{purpose="publish"} 0"#,
+            r#"leveret_connection_ready{purpose="publish",number="1"} 0"#,
             r#"leveret_connection_reconnects_total{purpose="publish"} 2"#,
             r#"leveret_connection_blocked_seconds_total{purpose="publish"} 1.5"#,
             r#"leveret_shard_reads_total{shard="1"} 0"#,

@@ -6,6 +6,7 @@
 
 use tracing::Span;
 use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -100,6 +101,30 @@ pub(crate) fn hear(event_type: &str, priority: Priority, count: usize, context: 
         messaging.batch.message_count = count as u64,
     )
 }
+
+/// False where no subscriber wants any of them; one load.
+#[inline]
+pub(crate) fn may_be_wanted() -> bool {
+    LevelFilter::current() >= LevelFilter::DEBUG
+}
+
+/// Awaits a future in a span (`Option<&Span>`), if there is one.
+///
+/// A future that is wrapped is moved, some hundred bytes several times over, and one that awaits it
+/// for its caller is polled with it. So without a span it is awaited where it is made; with one, it
+/// is made on the heap.
+macro_rules! within {
+    ($span:expr, $future:expr) => {
+        match $span {
+            None => $future.await,
+            Some(span) => {
+                let span: tracing::Span = span.clone();
+                tracing::Instrument::instrument(Box::pin($future), span).await
+            }
+        }
+    };
+}
+pub(crate) use within;
 
 /// Notes how what a span stands for ended.
 pub(crate) fn ended<T>(span: &Span, result: &Result<T, Error>) {

@@ -16,6 +16,11 @@ pub(crate) struct Taken {
     pub(crate) undecodable: AtomicU64,
     pub(crate) returned: AtomicU64,
     pub(crate) dropped: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    pub(crate) of_kombu: AtomicU64,
+    pub(crate) of_pika: AtomicU64,
+    pub(crate) of_both: AtomicU64,
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
 }
@@ -36,6 +41,11 @@ impl Taken {
             undecodable: read(&self.undecodable),
             returned: read(&self.returned),
             dropped: read(&self.dropped),
+            refused: read(&self.refused),
+            expired: read(&self.expired),
+            of_kombu: read(&self.of_kombu),
+            of_pika: read(&self.of_pika),
+            of_both: read(&self.of_both),
             waiting: self.waiting.load(Ordering::Relaxed),
             waiting_bytes: self.waiting_bytes.load(Ordering::Relaxed),
         }
@@ -68,6 +78,12 @@ impl Tally {
             taken.waiting.fetch_sub(1, Ordering::Relaxed);
             taken.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
+    }
+
+    /// Messages and bytes that wait.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let Taken { waiting, waiting_bytes, .. } = &self.own;
+        (waiting.load(Ordering::Relaxed), waiting_bytes.load(Ordering::Relaxed))
     }
 
     /// Its own counts.

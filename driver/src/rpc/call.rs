@@ -10,22 +10,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use leveret_engine::{Delivery, TicketError};
-use tracing::Instrument;
 
 use super::client::RpcClient;
 use super::serialized;
 use super::underway::Underway;
+use super::way::{Leg, Next};
 use crate::broker;
 use crate::context::Context;
-use crate::dialect::{DecodeError, kombu};
+use crate::dialect::DecodeError;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::ids::Hex32;
-use crate::json;
 use crate::message::CallPart;
+use crate::message::encoded::NULL;
 use crate::observe::spans;
-use crate::retry::Attempts;
 use crate::timer;
-use crate::transport::incoming::text_of;
+use crate::transport::incoming;
 use crate::transport::replies::Arrived;
 
 impl RpcClient {
@@ -51,10 +50,10 @@ impl RpcClient {
         let counted = self.transport.counters().call(begun);
         let deadline = timer::deadline_from(begun, self.timeout());
         let context = context.as_ref();
-        let span = spans::call(self.target(), method, context);
-        let underway = Underway::new(span, self.reported("call", method));
-        let calling = self.call_until(deadline, context, method, args);
-        let result = calling.instrument(underway.span().clone()).await;
+        let span = || spans::call(self.target(), method, context);
+        let underway = Underway::begin(self, "call", method, span);
+        let calling = || self.call_until(deadline, context, method, args);
+        let result = spans::within!(underway.span(), calling());
         counted.ended(&result);
         underway.ended(&result);
         result
@@ -67,15 +66,21 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
-        let road = self.call_road(deadline).await?;
+        let way = self.call_way(deadline).await?;
         let reply_queue = self.transport.reply_queue(deadline).await.map_err(Error::unsent)?;
-        let mut attempts = Attempts::first(self.options.retry);
-        let may_repeat = attempts.may_repeat();
-        let mut pending = self.transport.book().open(deadline, self.options.monitor, may_repeat);
+        let mut attempts = self.attempts();
+        let may_repeat = attempts.may_repeat() || way.only().is_none();
+        let monitor = self.transport.monitoring(self.options.monitor);
+        let mut pending = self.transport.book().open(deadline, monitor, may_repeat);
         let msg_id = pending.msg_id();
         let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
         let body = self.render(context, method, args, Some(call))?;
-        road.publish_unwatched(timer::until(deadline), &body, pending.refusal_place()).await?;
+        let mut leg = match way.only() {
+            Some(_) => Leg::Only,
+            None => Box::pin(way.first(&self.transport)).await.map_err(Error::unsent)?,
+        };
+        let (timeout, place) = (timer::until(deadline), pending.refusal_place());
+        way.road(leg).publish_unwatched(timeout, &body, place).await?;
         // Most bodies go back to their thread now.
         let body = may_repeat.then_some(body);
         loop {
@@ -84,18 +89,29 @@ impl RpcClient {
                     Ok(Some(result)) => return result,
                     Ok(None) => pending.wait_on(),
                     Err(error) => {
-                        tracing::warn!(%error, "a reply cannot be read and is dropped");
+                        tracing::warn!(
+                            name: "leveret.reply.undecodable",
+                            %error, "a reply cannot be read and is dropped"
+                        );
                         pending.wait_on();
                     }
                 },
                 Ok(Arrived::Refused(outcome)) => {
-                    attempts.again(broker::refused(outcome))?;
-                    self.transport.counters().retry();
+                    let error = broker::refused(outcome);
+                    let refused = self.refused((way, leg), error, &mut attempts, deadline);
+                    match Box::pin(refused).await? {
+                        Next::Again(next) => leg = next,
+                        Next::Wait => continue,
+                    }
                     pending.repeat();
                     let body = body.as_ref().expect("kept, as it may be repeated");
-                    let (timeout, place) = (timer::until(deadline), pending.refusal_place());
-                    let taken = road.publish_unwatched(timeout, body, place).await;
-                    taken.map_err(|error| attempts.of_all(error))?;
+                    let place = pending.refusal_place();
+                    let again = async {
+                        let shorter = self.shorter_road(leg, deadline, &reply_queue).await?;
+                        let road = shorter.as_ref().unwrap_or_else(|| way.road(leg));
+                        road.publish_unwatched(timer::until(deadline), body, place).await
+                    };
+                    Box::pin(again).await.map_err(|error| attempts.of_all(error))?;
                 }
                 Err(TicketError::TimedOut) => return Err(timed_out(&msg_id)),
                 Err(TicketError::Aborted) => {
@@ -125,28 +141,26 @@ impl RpcClient {
         msg_id: &Hex32,
         context: &Context,
     ) -> Result<Option<Result<R, Error>>, DecodeError> {
-        let body = text_of(delivery)?;
-        kombu::Scratch::with(|scratch| {
-            let reply = kombu::decode_reply(&body, scratch)?;
+        let known = &self.transport.config().pika.serializers;
+        incoming::with_reply(delivery, known, |reply| {
             if reply.msg_id.as_deref() != Some(msg_id.as_str()) {
-                return Ok(None);
+                return None;
             }
             if let Some(failure) = reply.failure {
                 let is_allowed = self.transport.allows_remote(failure.module());
-                return Ok(Some(Err(Error::from_remote(failure, is_allowed))));
+                return Some(Err(Error::from_remote(failure, is_allowed)));
             }
-            let text = reply.result.map_or("null", |result| result.get());
+            let result = reply.result.as_ref().unwrap_or(&NULL);
             if let Some(serializer) = &self.options.serializer {
-                let text = text.as_bytes();
-                return Ok(Some(serialized::result(serializer.as_ref(), context, text)));
+                return Some(serialized::result(serializer.as_ref(), context, result));
             }
-            Ok(Some(json::from_slice(text.as_bytes()).map_err(|error| {
+            Some(result.read().map_err(|error| {
                 Error::new(
                     ErrorKind::InvalidReply,
                     format!("the result is not of the expected type: {error}"),
                 )
                 .with_outcome(Outcome::Answered)
-            })))
+            }))
         })
     }
 }

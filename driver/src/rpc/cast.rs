@@ -3,16 +3,17 @@
 //! Two promises: `cast` returns when the broker has the message, `cast_buffered` when this process
 //! has accepted it. Neither says that anybody executes it.
 
+use std::time::Instant;
+
 use serde::Serialize;
-use tracing::Instrument;
 
 use super::client::RpcClient;
 use super::underway::Underway;
+use super::way::{Leg, Next, Way};
 use crate::broker::Body;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Outcome};
 use crate::observe::spans;
-use crate::retry::Attempts;
 use crate::timer;
 
 impl RpcClient {
@@ -33,10 +34,10 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let context = context.as_ref();
-        let span = spans::cast(self.target(), method, context);
-        let underway = Underway::new(span, self.reported("cast", method));
-        let casting = self.cast_confirmed(context, method, args);
-        let result = casting.instrument(underway.span().clone()).await;
+        let span = || spans::cast(self.target(), method, context);
+        let underway = Underway::begin(self, "cast", method, span);
+        let casting = || self.cast_confirmed(context, method, args);
+        let result = spans::within!(underway.span(), casting());
         self.transport.counters().cast(&result);
         underway.ended(&result);
         result
@@ -49,15 +50,49 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let road = self.cast_road(deadline).await?;
+        let way = self.cast_way(deadline).await?;
         let body = self.render(context, method, args, None)?;
-        let mut attempts = Attempts::first(self.options.retry);
+        match way.only() {
+            Some(_) => self.send_along((way, Leg::Only), &body, deadline).await,
+            None => Box::pin(self.send_either_way(way, &body, deadline)).await,
+        }
+    }
+
+    /// Publishes where there are two names.
+    async fn send_either_way(
+        &self,
+        way: &Way,
+        body: &Body,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let first = way.first(&self.transport).await.map_err(Error::unsent)?;
+        let sent = self.send_along((way, first), body, deadline).await;
+        if !matches!(way, Way::Both { .. }) || first == Leg::Kombu {
+            return sent;
+        }
+        let too = self.send_along((way, Leg::Kombu), body, deadline).await;
+        of_both(sent, too)
+    }
+
+    /// Publishes until somebody has it.
+    async fn send_along(
+        &self,
+        (way, mut leg): (&Way, Leg),
+        body: &Body,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let mut attempts = self.attempts();
         loop {
-            match road.publish_confirmed(timer::until(deadline), &body).await {
+            match way.road(leg).publish_confirmed(timer::until(deadline), body).await {
                 Ok(()) => return Ok(()),
-                Err(error) => attempts.again(error)?,
+                Err(error) => {
+                    let refused = self.refused((way, leg), error, &mut attempts, deadline);
+                    match Box::pin(refused).await? {
+                        Next::Again(next) => leg = next,
+                        Next::Wait => return Ok(()),
+                    }
+                }
             }
-            self.transport.counters().retry();
         }
     }
 
@@ -77,10 +112,16 @@ impl RpcClient {
     /// Sends a request that wants no answer; returns when it is in the outbox, from where it leaves
     /// with thousands of others. Waits only while the outbox is full, until the timeout at most.
     ///
+    /// They leave in their order, by default on a connection of their own: whoever waits for an
+    /// answer or a confirm does not stand behind a flood of them, and what is sent in another way
+    /// may overtake them.
+    ///
     /// What the broker refuses later is only counted, in
     /// [`TransportStats::casts_refused`](crate::TransportStats::casts_refused). Nobody waits who
     /// could publish it again, so [`Retry::Times`](crate::Retry::Times) is
-    /// [`Retry::Never`](crate::Retry::Never) here.
+    /// [`Retry::Never`](crate::Retry::Never) here. Where requests go to either of two names
+    /// ([`SendingDialect::Auto`](crate::SendingDialect::Auto)) somebody has to wait for what the
+    /// broker says of the first, so this is [`cast`](Self::cast) there.
     ///
     /// # Errors
     /// As [`cast`](Self::cast), for what is known before it leaves.
@@ -91,13 +132,16 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let context = context.as_ref();
-        let span = spans::cast(self.target(), method, context);
-        let underway = Underway::new(span, self.reported("cast", method));
-        let span = underway.span();
+        let span = || spans::cast(self.target(), method, context);
+        let underway = Underway::begin(self, "cast", method, span);
         // Nearly always there is room, and no future is needed to wait for it.
-        let result = match span.in_scope(|| self.cast_at_once(context, method, args)) {
+        let attempt = {
+            let _entered = underway.enter();
+            self.cast_at_once(context, method, args)
+        };
+        let result = match attempt {
             Ok(None) => Ok(()),
-            Ok(Some(body)) => self.cast_later(body).instrument(span.clone()).await,
+            Ok(Some(body)) => spans::within!(underway.span(), self.cast_later(body)),
             Err(error) => Err(error),
         };
         self.transport.counters().cast_buffered(&result);
@@ -113,7 +157,7 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<Option<Body>, Error> {
         let body = self.render(context, method, args, None)?;
-        let is_taken = match self.open_cast_road() {
+        let is_taken = match self.open_buffered_way().and_then(Way::only) {
             Some(road) => road.publish_at_once(self.timeout(), &body, 0)?,
             None => false,
         };
@@ -122,8 +166,14 @@ impl RpcClient {
 
     async fn cast_later(&self, body: Body) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let road = self.cast_road(deadline).await?;
-        road.publish_unwatched(timer::until(deadline), &body, 0).await
+        let way = match self.open_buffered_way() {
+            Some(way) => way,
+            None => self.buffered_way(deadline).await?,
+        };
+        match way.only() {
+            Some(road) => road.publish_unwatched(timer::until(deadline), &body, 0).await,
+            None => Box::pin(self.send_either_way(way, &body, deadline)).await,
+        }
     }
 
     /// [`cast_buffered`](Self::cast_buffered) for a plain thread, which is parked while the outbox
@@ -138,5 +188,37 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         leveret_engine::block_on(self.cast_buffered(context, method, args))
+    }
+}
+
+/// What became of a message that was sent to two names: it was not sent only if it was to neither.
+fn of_both(first: Result<(), Error>, second: Result<(), Error>) -> Result<(), Error> {
+    let was_not = |sent: &Result<(), Error>| {
+        sent.as_ref().is_err_and(|error| error.outcome() == Some(Outcome::NotSent))
+    };
+    let is_sent = !was_not(&first) || !was_not(&second);
+    first.and(second).map_err(|error| match error.outcome() {
+        Some(Outcome::NotSent) if is_sent => error.with_outcome(Outcome::MaybeSent),
+        _ => error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn what_was_sent_to_one_of_two_names_may_be_sent() {
+        let lost = |outcome| {
+            Err(Error::new(ErrorKind::MessageDeliveryFailure, "lost").with_outcome(outcome))
+        };
+        let of = |first, second| of_both(first, second).unwrap_err().outcome().unwrap();
+        assert!(of_both(Ok(()), Ok(())).is_ok());
+        assert_eq!(of(Ok(()), lost(Outcome::NotSent)), Outcome::MaybeSent);
+        assert_eq!(of(lost(Outcome::NotSent), Ok(())), Outcome::MaybeSent);
+        assert_eq!(of(lost(Outcome::NotSent), lost(Outcome::MaybeSent)), Outcome::MaybeSent);
+        assert_eq!(of(lost(Outcome::NotSent), lost(Outcome::NotSent)), Outcome::NotSent);
+        assert_eq!(of(lost(Outcome::Nacked), Ok(())), Outcome::Nacked);
     }
 }

@@ -11,16 +11,20 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use super::serialized;
+use super::way::{Leg, Way};
 use crate::broker::{self, Body, Road, Treatment};
+use crate::config::SendingDialect;
 use crate::context::Context;
-use crate::dialect::kombu;
 use crate::error::{Error, ErrorKind};
+use crate::message::form::Form;
 use crate::message::{CallPart, Request};
 use crate::observe::report::Reported;
-use crate::retry::Retry;
+use crate::retry::{Attempts, Retry};
+use crate::serialization::Serialization;
 use crate::serializer::Serializer;
 use crate::target::Target;
-use crate::transport::Transport;
+use crate::timer;
+use crate::transport::{Asked, Transport};
 use crate::version::{Version, is_compatible};
 
 /// Makes calls and casts to a target.
@@ -50,7 +54,8 @@ pub(super) struct Options {
     pub(super) version: Option<String>,
     pub(super) timeout: Option<Duration>,
     pub(super) monitor: Option<Duration>,
-    pub(super) retry: Retry,
+    retry: Option<Retry>,
+    serialization: Option<Serialization>,
     pub(super) serializer: Option<Arc<dyn Serializer>>,
     version_cap: Option<Version>,
     at_least_once: bool,
@@ -59,8 +64,9 @@ pub(super) struct Options {
 /// The routes of one client, rendered when first used.
 #[derive(Default)]
 pub(super) struct Roads {
-    call: OnceCell<Road>,
-    cast: OnceCell<Road>,
+    pub(super) call: OnceCell<Way>,
+    cast: OnceCell<Way>,
+    buffered: OnceCell<Way>,
 }
 
 impl RpcClient {
@@ -73,12 +79,13 @@ impl RpcClient {
             version,
             timeout: None,
             monitor: None,
-            retry: Retry::default(),
+            retry: None,
+            serialization: None,
             serializer: None,
             version_cap: None,
             at_least_once: false,
         };
-        let transport = transport.clone();
+        let transport = transport.for_sender();
         Self { transport, options: Arc::new(options), roads: Arc::default() }
     }
 
@@ -102,10 +109,34 @@ impl RpcClient {
         self.with(|options| options.monitor = Some(timeout))
     }
 
-    /// The same client with this way to deal with interrupted publications.
+    /// The same client with this way to deal with interrupted publications. Default: until the
+    /// deadline; in the `pika` dialect the transport's `default_rpc_retry_attempts`.
+    ///
+    /// In the `pika` dialect it also governs requests that no queue is bound for: they are
+    /// published again every `rpc_retry_delay`, unless at-least-once is asked for.
     #[must_use]
     pub fn with_retry(self, retry: Retry) -> Self {
-        self.with(|options| options.retry = retry)
+        self.with(|options| options.retry = Some(retry))
+    }
+
+    /// The same client, its requests serialised this way; the `pika` dialect only. Default: the
+    /// transport's `default_serializer_type`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// use leveret::{DriverConfig, RpcClient, SendingDialect, Serialization, Target, Transport};
+    ///
+    /// let mut config = DriverConfig::default();
+    /// config.sending = Some(SendingDialect::Pika);
+    /// let transport = Transport::builder("fake://").config(config).connect_blocking()?;
+    /// let client = RpcClient::new(&transport, Target::new("compute"));
+    /// let packed = client.prepare().with_serialization(Serialization::MsgPack);
+    /// # transport.close_blocking()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_serialization(self, serialization: Serialization) -> Self {
+        self.with(|options| options.serialization = Some(serialization))
     }
 
     /// The same client, passing arguments, contexts and results through this serializer. The
@@ -189,6 +220,11 @@ impl RpcClient {
         self.with(|options| options.target = change(std::mem::take(&mut options.target)))
     }
 
+    /// Whether the options ask for reports.
+    pub(super) fn is_reported(&self) -> bool {
+        self.transport.collector().is_some()
+    }
+
     /// Reports the begin of a `call` or `cast` where the options say so.
     pub(super) fn reported<'a>(
         &'a self,
@@ -226,51 +262,111 @@ impl RpcClient {
         args: &A,
         call: Option<CallPart<'_>>,
     ) -> Result<Body, Error> {
+        let unique_id = self.transport.ids().unique_id();
+        let msg_id = call.as_ref().map(|call| call.msg_id);
         let request = Request {
             method,
             args,
             namespace: self.options.target.namespace(),
             version: self.options.version.as_deref(),
             context,
-            unique_id: self.transport.ids().unique_id(),
+            unique_id,
             call,
         };
-        Ok(Body::render(|body| kombu::encode_request(body, &request))?)
+        let form = self.form();
+        let body = Body::render(|body| form.encode_request(body, &request))?;
+        Ok(body.with_ids(form.request_ids(unique_id, msg_id)))
     }
 
-    /// The road of calls, opened before `deadline`.
-    pub(super) async fn call_road(&self, deadline: Instant) -> Result<&Road, Error> {
-        if let Some(road) = self.roads.call.get() {
-            return Ok(road);
-        }
-        self.opened(&self.roads.call, Some(self.timeout()), deadline).await
-    }
-
-    /// The road of casts, opened before `deadline`.
-    pub(super) async fn cast_road(&self, deadline: Instant) -> Result<&Road, Error> {
-        match self.open_cast_road() {
-            Some(road) => Ok(road),
-            None => self.opened(&self.roads.cast, None, deadline).await,
+    /// The form of its requests.
+    fn form(&self) -> Form {
+        match self.transport.sending() {
+            SendingDialect::Kombu => Form::Kombu,
+            SendingDialect::Auto => Form::Polyglot,
+            SendingDialect::Pika => Form::Pika(self.serialization().clone()),
         }
     }
 
-    /// The road of casts, if it is open.
-    pub(super) fn open_cast_road(&self) -> Option<&Road> {
-        self.roads.cast.get()
+    fn serialization(&self) -> &Serialization {
+        let default = &self.transport.config().pika.serialization;
+        self.options.serialization.as_ref().unwrap_or(default)
     }
 
-    async fn opened<'a>(
-        &self,
-        road: &'a OnceCell<Road>,
-        expiration: Option<Duration>,
-        deadline: Instant,
-    ) -> Result<&'a Road, Error> {
-        let open = || road.get_or_try_init(|| self.road(expiration));
+    /// What happens to its requests when they are cut off.
+    pub(super) fn retry(&self) -> Retry {
+        let default = match self.transport.sending() {
+            SendingDialect::Pika => self.transport.config().pika.rpc_retry,
+            SendingDialect::Kombu | SendingDialect::Auto => None,
+        };
+        self.options.retry.unwrap_or_else(|| Retry::from(default.map(i64::from)))
+    }
+
+    /// One attempt, about to be made, and what may follow it.
+    pub(super) fn attempts(&self) -> Attempts {
+        let retry = self.retry();
+        let waits = self.transport.sending() == SendingDialect::Pika
+            && retry != Retry::Never
+            && !self.options.at_least_once;
+        let delay = waits.then_some(self.transport.config().pika.rpc_retry_delay);
+        Attempts::first(retry).waiting_for_a_route(delay)
+    }
+
+    pub(super) fn is_at_least_once(&self) -> bool {
+        self.options.at_least_once
+    }
+
+    /// The way of calls, opened before `deadline`.
+    pub(super) async fn call_way(&self, deadline: Instant) -> Result<&Way, Error> {
+        if let Some(way) = self.roads.call.get() {
+            return Ok(way);
+        }
+        let open = || self.roads.call.get_or_try_init(|| self.open_call_way(deadline));
         broker::opened(self.transport.timer(), deadline, open).await.map_err(Error::unsent)
     }
 
-    /// The way to the target, its exchange declared. All that is wrong with the options shows here.
-    async fn road(&self, expiration: Option<Duration>) -> Result<Road, Error> {
+    /// The way of casts, opened before `deadline`.
+    pub(super) async fn cast_way(&self, deadline: Instant) -> Result<&Way, Error> {
+        match self.roads.cast.get() {
+            Some(way) => Ok(way),
+            None => {
+                let open = || self.roads.cast.get_or_try_init(|| self.way(None, false));
+                broker::opened(self.transport.timer(), deadline, open).await.map_err(Error::unsent)
+            }
+        }
+    }
+
+    /// The way of buffered casts, opened before `deadline`.
+    pub(super) async fn buffered_way(&self, deadline: Instant) -> Result<&Way, Error> {
+        let open = || self.roads.buffered.get_or_try_init(|| self.way(None, true));
+        broker::opened(self.transport.timer(), deadline, open).await.map_err(Error::unsent)
+    }
+
+    /// The way of buffered casts, if it is open.
+    pub(super) fn open_buffered_way(&self) -> Option<&Way> {
+        self.roads.buffered.get()
+    }
+
+    /// All that is wrong with a call's options shows here.
+    async fn open_call_way(&self, deadline: Instant) -> Result<Way, Error> {
+        let timeout = self.timeout();
+        if self.options.target.is_fanout() {
+            let reason = "A call cannot be used with fanout";
+            return Err(self.options.target.invalid(reason));
+        }
+        if timeout.is_zero() {
+            return Err(Error::new(
+                ErrorKind::ClientSendError,
+                "a call needs a timeout above zero, or no reply could ever come in time",
+            ));
+        }
+        self.check()?;
+        let reply_queue = self.transport.reply_queue(deadline).await?;
+        self.transport.hear_servers_of(&self.options.target).await?;
+        self.way(Some((timeout, &reply_queue)), false).await
+    }
+
+    /// What no target and no broker could mend.
+    fn check(&self) -> Result<(), Error> {
         let options = &self.options;
         if !self.can_send_version() {
             let version = options.version.as_deref().unwrap_or("None");
@@ -284,20 +380,69 @@ impl RpcClient {
                 ),
             ));
         }
-        if expiration.is_some() && options.target.is_fanout() {
-            let reason = "A call cannot be used with fanout";
-            return Err(options.target.invalid(reason));
-        }
-        if expiration.is_some_and(|timeout| timeout.is_zero()) {
+        let is_json = options.serialization.as_ref().is_none_or(|one| *one == Serialization::Json);
+        if !is_json && self.transport.sending() != SendingDialect::Pika {
             return Err(Error::new(
-                ErrorKind::ClientSendError,
-                "a call needs a timeout above zero, or no reply could ever come in time",
+                ErrorKind::Unsupported,
+                "only the pika dialect has a choice of serialisations; what servers of the rabbit \
+                 driver are to read is JSON",
             ));
         }
-        let mandatory = options.at_least_once && !options.target.is_fanout();
-        let treatment = Treatment { mandatory, retain: options.retry.is_unbounded() };
-        let may_repeat = options.retry.may_repeat();
-        self.transport.road(&options.target, treatment, expiration, may_repeat).await
+        Ok(())
+    }
+
+    /// The way to the target; that of calls has their timeout, and the queue of their replies.
+    async fn way(&self, call: Option<(Duration, &str)>, is_buffered: bool) -> Result<Way, Error> {
+        self.check()?;
+        let form = self.form();
+        let asked = Asked { is_buffered, ..self.asked(&form, call) };
+        match self.transport.sending() {
+            SendingDialect::Kombu => Ok(Way::One(self.transport.kombu_road(&asked).await?)),
+            SendingDialect::Pika => Ok(Way::One(self.transport.pika_road(&asked).await?)),
+            SendingDialect::Auto => {
+                let (pika, exchange) = self.transport.pika_road_if_there(&asked).await?;
+                let kombu = self.transport.kombu_road(&asked).await?;
+                Ok(match self.options.target.is_fanout() {
+                    true => Way::Both { pika, kombu, exchange },
+                    false => Way::Either { pika, kombu, exchange },
+                })
+            }
+        }
+    }
+
+    /// The road of a call that has less time left than its client gives to calls, if its request
+    /// has to say so: in the `pika` dialect servers go by it.
+    pub(super) async fn shorter_road(
+        &self,
+        leg: Leg,
+        deadline: Instant,
+        reply_queue: &str,
+    ) -> Result<Option<Road>, Error> {
+        if leg != Leg::Only || self.transport.sending() != SendingDialect::Pika {
+            return Ok(None);
+        }
+        let form = self.form();
+        let asked = self.asked(&form, Some((timer::until(deadline), reply_queue)));
+        self.transport.pika_road(&asked).await.map(Some)
+    }
+
+    fn asked<'a>(&'a self, form: &'a Form, call: Option<(Duration, &'a str)>) -> Asked<'a> {
+        let options = &self.options;
+        let is_auto = self.transport.sending() == SendingDialect::Auto;
+        let may_be_mandatory = options.at_least_once || is_auto;
+        let retry = self.retry();
+        let mandatory = may_be_mandatory && !options.target.is_fanout();
+        let once = retry == Retry::Never;
+        Asked {
+            target: &options.target,
+            form,
+            call,
+            once,
+            treatment: Treatment { mandatory, retain: retry.is_unbounded(), once },
+            // Refusals are for the client to think about, where it has a choice.
+            may_repeat: self.attempts().may_repeat() || is_auto,
+            is_buffered: false,
+        }
     }
 }
 

@@ -63,6 +63,8 @@ mod tests {
     use super::*;
     use crate::context::Context;
     use crate::ids::Hex32;
+    use crate::message::encoded::Encoded;
+    use crate::message::form::Form;
     use crate::rpc::endpoint::Method;
 
     fn named(name: &'static str) -> Endpoint {
@@ -90,18 +92,17 @@ mod tests {
     }
 
     fn run(method: &Method, args: &str) -> Result<Value, Failure> {
+        let args = Encoded::json(args.as_bytes());
         let answer = match method {
-            Method::Plain(function) => function(Context::new(), args.as_bytes()),
-            Method::Async(function) => {
-                leveret_engine::block_on(function(Context::new(), args.as_bytes()))
-            }
+            Method::Plain(function) => function(Context::new(), &args),
+            Method::Async(function) => leveret_engine::block_on(function(Context::new(), &args)),
         }?;
         let mut body = Vec::new();
         let id = Hex32::from_digits(&[b'0'; 32]).unwrap();
-        answer.encode(&mut body, id.as_str(), id).unwrap();
+        answer.encode(&mut body, &Form::Kombu, id.as_str(), id).unwrap();
         let mut scratch = crate::dialect::kombu::Scratch::default();
         let reply = crate::dialect::kombu::decode_reply(&body, &mut scratch).unwrap();
-        Ok(serde_json::from_str(reply.result.map_or("null", |result| result.get())).unwrap())
+        Ok(reply.result.unwrap_or(Encoded::json(b"null")).read().unwrap())
     }
 
     #[test]

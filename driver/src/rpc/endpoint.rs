@@ -1,9 +1,9 @@
 //! What a server offers: methods under a namespace and a version, with their arguments typed by
 //! serde.
 //!
-//! Types are erased here once, so that the dispatcher handles JSON text and answers that can render
-//! themselves. A panicking method costs its own request only. Not here: choosing a method
-//! (`dispatcher`).
+//! Types are erased here once, so that the dispatcher handles values not yet read and answers that
+//! can render themselves. A panicking method costs its own request only. Not here: choosing a
+//! method (`dispatcher`).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,10 +15,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::dialect::kombu;
 use crate::executor::unwinding::{caught, caught_async};
 use crate::ids::Hex32;
-use crate::json::{self, WriteError};
+use crate::json::WriteError;
+use crate::message::encoded::{Encoded, NULL};
+use crate::message::form::Form;
 use crate::message::{Answer, Failure, Reply};
 use crate::version::Version;
 
@@ -98,8 +99,8 @@ pub(crate) enum Method {
     Async(AsyncMethod),
 }
 
-type PlainMethod = Box<dyn Fn(Context, &[u8]) -> Answered + Send + Sync>;
-type AsyncMethod = Box<dyn Fn(Context, &[u8]) -> AnswerFuture + Send + Sync>;
+type PlainMethod = Box<dyn Fn(Context, &Encoded<'_>) -> Answered + Send + Sync>;
+type AsyncMethod = Box<dyn Fn(Context, &Encoded<'_>) -> AnswerFuture + Send + Sync>;
 
 /// What a method came to.
 pub(crate) type Answered = Result<Box<dyn Answerable>, Failure>;
@@ -107,17 +108,29 @@ type AnswerFuture = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 /// A result that can render itself into a reply.
 pub(crate) trait Answerable: Send {
-    /// Appends the reply's body to `out`.
-    fn encode(&self, out: &mut Vec<u8>, msg_id: &str, unique_id: Hex32) -> Result<(), WriteError>;
+    /// Appends the reply's body to `out`, in this form.
+    fn encode(
+        &self,
+        out: &mut Vec<u8>,
+        form: &Form,
+        msg_id: &str,
+        unique_id: Hex32,
+    ) -> Result<(), WriteError>;
 
     /// The result itself, for a serializer.
     fn to_value(&self) -> Result<Value, serde_json::Error>;
 }
 
 impl<T: Serialize + Send> Answerable for T {
-    fn encode(&self, out: &mut Vec<u8>, msg_id: &str, unique_id: Hex32) -> Result<(), WriteError> {
+    fn encode(
+        &self,
+        out: &mut Vec<u8>,
+        form: &Form,
+        msg_id: &str,
+        unique_id: Hex32,
+    ) -> Result<(), WriteError> {
         let reply = Reply { msg_id, unique_id, answer: Answer::Result(self) };
-        caught(|| kombu::encode_reply(out, &reply))
+        caught(|| form.encode_reply(out, &reply))
             .unwrap_or_else(|panic| Err(serde::ser::Error::custom(panic)))
     }
 
@@ -165,7 +178,7 @@ impl Endpoint {
         E: Into<Failure>,
         F: Fn(Context, T) -> Result<R, E> + Send + Sync + 'static,
     {
-        let erased = move |context: Context, args: &[u8]| {
+        let erased = move |context: Context, args: &Encoded<'_>| {
             caught(|| finished(function(context, read_args(args)?))).unwrap_or_else(panicked)
         };
         self.add(name.into(), Method::Plain(Box::new(erased)))
@@ -181,7 +194,7 @@ impl Endpoint {
         F: Fn(Context, T) -> A + Send + Sync + 'static,
         A: Future<Output = Result<R, E>> + Send + 'static,
     {
-        let erased = move |context: Context, args: &[u8]| -> AnswerFuture {
+        let erased = move |context: Context, args: &Encoded<'_>| -> AnswerFuture {
             match caught(|| Ok(function(context, read_args(args)?))).unwrap_or_else(panicked) {
                 Ok(future) => Box::pin(async {
                     let answered = caught_async(async { finished(future.await) }).await;
@@ -269,9 +282,9 @@ impl fmt::Debug for Endpoint {
 }
 
 /// Arguments by name; a method without arguments also accepts the empty object Python sends.
-fn read_args<T: DeserializeOwned>(args: &[u8]) -> Result<T, Failure> {
-    json::from_slice(args)
-        .or_else(|error| if args == b"{}" { json::from_slice(b"null") } else { Err(error) })
+fn read_args<T: DeserializeOwned>(args: &Encoded<'_>) -> Result<T, Failure> {
+    args.read()
+        .or_else(|error| if args.is_empty_object() { NULL.read() } else { Err(error) })
         .map_err(|error| Failure::builtin("TypeError", format!("arguments do not fit: {error}")))
 }
 

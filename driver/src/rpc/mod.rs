@@ -13,6 +13,8 @@ pub(crate) mod endpoint;
 mod monitor;
 mod ping;
 pub(crate) mod serialized;
+mod served;
 pub(crate) mod server;
 mod serving;
 mod underway;
+mod way;

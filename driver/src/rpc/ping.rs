@@ -13,7 +13,10 @@ const METHOD: &str = "oslo_rpc_server_ping";
 /// Appends the endpoint that answers with `pong`, in no namespace and version 1.0.
 pub(super) fn append(endpoints: &mut Vec<Endpoint>) {
     if endpoints.iter().any(|endpoint| endpoint.find(METHOD).is_some()) {
-        tracing::warn!(method = METHOD, "an endpoint has this method and answers pings itself");
+        tracing::warn!(
+            name: "leveret.ping.shadowed",
+            method = METHOD, "an endpoint has this method and answers pings itself"
+        );
     }
     let pong = |_: Context, _: IgnoredAny| Ok::<_, Failure>("pong");
     endpoints.push(Endpoint::new().method(METHOD, pong).exposed());

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::endpoint::{Answerable, Answered};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::json;
 use crate::message::Failure;
+use crate::message::encoded::Encoded;
 use crate::serializer::Serializer;
 
 /// A client's context and arguments as they travel.
@@ -29,34 +29,33 @@ pub(super) fn request<A: Serialize + ?Sized>(
     Ok((serializer.serialize_context(context).map_err(refused)?, args))
 }
 
-/// What the client makes of the text of a result.
+/// What the client makes of a result.
 pub(super) fn result<R: DeserializeOwned>(
     serializer: &dyn Serializer,
     context: &Context,
-    text: &[u8],
+    encoded: &Encoded<'_>,
 ) -> Result<R, Error> {
-    let read = || -> Result<R, Failure> {
-        let value = json::from_slice(text)?;
+    let taken = || -> Result<R, Failure> {
+        let value = read(encoded)?;
         Ok(serde_json::from_value(serializer.deserialize_entity(context, value)?)?)
     };
-    read().map_err(|failure| {
+    taken().map_err(|failure| {
         let text = format!("the result is not of the expected type: {failure}");
         Error::new(ErrorKind::InvalidReply, text).with_outcome(Outcome::Answered)
     })
 }
 
-/// A server's context and the text of its arguments, from what came.
+/// A server's context and arguments, from what came.
 pub(super) fn taken(
     serializer: &dyn Serializer,
     context: Context,
-    args: &[u8],
-) -> Result<(Context, Vec<u8>), Failure> {
+    args: &Encoded<'_>,
+) -> Result<(Context, Encoded<'static>), Failure> {
     let client_timeout = context.client_timeout();
     let mut context = serializer.deserialize_context(context)?;
     context.set_client_timeout(client_timeout);
-    let args = json::from_slice(args)?;
-    let args = each(args, |value| serializer.deserialize_entity(&context, value))?;
-    Ok((context, serde_json::to_vec(&args)?))
+    let args = each(read(args)?, |value| serializer.deserialize_entity(&context, value))?;
+    Ok((context, Encoded::Value(args)))
 }
 
 /// An answer as it travels.
@@ -66,6 +65,10 @@ pub(super) fn given(
     answer: &dyn Answerable,
 ) -> Answered {
     Ok(Box::new(serializer.serialize_entity(context, answer.to_value()?)?))
+}
+
+fn read(encoded: &Encoded<'_>) -> Result<Value, Failure> {
+    encoded.read().map_err(|error| Failure::builtin("ValueError", error))
 }
 
 /// The arguments of an object, one by one; anything else is no arguments and is left alone.

@@ -1,6 +1,6 @@
 //! The server as its user sees it: built, started, stopped.
 //!
-//! It listens to the three queues of its target on a connection of its own. Not here: what happens
+//! It listens to the three queues of its target on a channel of its own. Not here: what happens
 //! to a request (`serving`).
 
 use std::sync::Arc;
@@ -12,26 +12,30 @@ use super::access::AccessPolicy;
 use super::dispatcher::Dispatcher;
 use super::endpoint::Endpoint;
 use super::ping;
-use super::serving::{RequestSink, Serving};
-use crate::broker::{self, Listening};
+use super::served::Served;
+use super::serving::{RequestSink, Serving, Source};
+use crate::broker::{self, Listening, Purpose, Removed};
 use crate::ending::{Ending, LOG_AFTER};
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::observe::health::ListeningHealth;
-use crate::observe::taken::Tally;
 use crate::serializer::Serializer;
 use crate::target::Target;
-use crate::target::entity::{Queue, Subscription};
+use crate::target::entity::Subscription;
 use crate::timer::{self, Timer};
 use crate::transport::Transport;
 
 /// Requests the broker may leave with us unacknowledged where the options set no prefetch: enough
 /// to keep any number of workers busy across a slow link. oslo sets none, and holds whatever comes.
-const PREFETCH: u16 = 2048;
+pub(super) const PREFETCH: u16 = 2048;
 
 /// How long a server that stops waits for what is in its local queue, and between two looks.
 const DRAIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a broker takes at most, by our guess, from choosing the queues of a request to having
+/// it in them.
+const ROUTED_WITHIN: Duration = Duration::from_millis(100);
 
 /// A running server. Stop it before dropping it, or what it was doing is cut off.
 ///
@@ -61,6 +65,8 @@ pub struct RpcServer {
     fanout_queue: Option<String>,
     /// Gone with the connection: nothing more may go there once the end is near.
     local: Option<Subscription>,
+    /// Queues that would take requests for a while after their last server has gone.
+    abandoned: Vec<(Subscription, Source)>,
     timer: Arc<Timer>,
     ending: Ending,
 }
@@ -191,9 +197,54 @@ impl RpcServer {
             None => Ok(()),
         };
         let cancelled = self.listening.cancel().await;
+        // Rarely needed whole, and callers hold this future several times over.
+        let removed = Box::pin(self.remove_abandoned()).await;
         // Only now: what is returned to a queue we still listen to comes straight back.
         self.serving.give_back();
-        unbound.and(cancelled)
+        unbound.and(cancelled).and(removed)
+    }
+
+    /// Removes the queues that nobody consumes from any more; requests that came late are taken.
+    async fn remove_abandoned(&self) -> Result<(), Error> {
+        let mut unbound = Vec::new();
+        for one in &self.abandoned {
+            if self.listening.is_unused(&one.0.queue.name).await? {
+                self.listening.unbind(&one.0).await?;
+                unbound.push(one);
+            }
+        }
+        if !unbound.is_empty() {
+            // The broker may have routed requests a moment ago that are not in a queue yet.
+            self.timer.pause(ROUTED_WITHIN).await;
+        }
+        let deadline = timer::deadline_in(DRAIN);
+        for (subscription, source) in unbound {
+            let queue = &subscription.queue.name;
+            loop {
+                match self.listening.remove(queue).await? {
+                    Removed::Done => break,
+                    // Whoever began to meanwhile relies on what we have unbound.
+                    Removed::InUse => {
+                        self.listening.rebind(subscription).await?;
+                        break;
+                    }
+                    Removed::NotEmpty if timer::now() < deadline => {}
+                    Removed::NotEmpty => {
+                        tracing::warn!(
+                            name: "leveret.server.requests_left",
+                            queue,
+                            "a server that stops leaves requests behind"
+                        );
+                        break;
+                    }
+                }
+                let sink = Box::new(RequestSink::new(&self.serving, *source));
+                let rest = self.listening.consume_again(queue, source.no_ack, sink).await?;
+                self.timer.pause(PAUSE).await;
+                rest.cancel().await.map_err(broker::failed)?;
+            }
+        }
+        Ok(())
     }
 
     /// Nothing more may go to the local queue, and what is there comes, unless the workers are
@@ -205,7 +256,10 @@ impl RpcServer {
             match self.listening.ready(&local.queue.name).await? {
                 0 => return Ok(()),
                 requests if timer::now() >= deadline => {
-                    tracing::warn!(requests, "a server that stops leaves requests behind");
+                    tracing::warn!(
+                        name: "leveret.server.requests_left",
+                        requests, "a server that stops leaves requests behind"
+                    );
                     return Ok(());
                 }
                 _ => self.timer.pause(PAUSE).await,
@@ -227,7 +281,7 @@ impl RpcServer {
     /// Whether it still serves: cheap, and nothing is sent.
     pub fn health(&self) -> ListeningHealth {
         let is_stopped = self.ending.has_stopped();
-        ListeningHealth { connection: self.listening.health("server"), is_stopped }
+        ListeningHealth { connection: self.listening.health(), is_stopped }
     }
 
     /// What it has done so far.
@@ -284,40 +338,26 @@ impl RpcServerBuilder {
         }
         let dispatcher = Dispatcher::new(endpoints, policy);
         executor.check("methods", dispatcher.has_async_methods())?;
-        let subscriptions = transport.topology().server(&target, &transport.fanout_id().await?)?;
-        let local_id = transport.ids().unique_id();
-        let local = transport.topology().local(&target, local_id.as_str())?;
-        let [.., Subscription { queue: fanout, .. }] = &subscriptions;
-        let fanout_queue = (!fanout.is_stream() && !transport.config().stable_names.enabled)
-            .then(|| fanout.name.clone());
+        let served = Served::of(&transport, &target).await?;
         let answering = transport.answering().await?;
-        let prefetch = match transport.config().prefetch {
-            0 => PREFETCH,
-            prefetch => prefetch,
+        let prefetch = served.prefetch;
+        let unacknowledged = served.queues.len() * usize::from(prefetch);
+        let serving =
+            Serving::new(dispatcher, serializer, answering, &transport, executor, unacknowledged);
+        let sink = |subscription: &Subscription| -> Box<dyn DeliverySink> {
+            Box::new(RequestSink::new(&serving, served.source_of(subscription)))
         };
-        let mut subscriptions = subscriptions.to_vec();
-        subscriptions.extend(local.clone());
-        let serving = Serving::new(
-            dispatcher,
-            serializer,
-            answering,
-            Arc::clone(transport.timer()),
-            (executor, transport.config().executor_threads),
-            subscriptions.len() * usize::from(prefetch),
-            Tally::new(&transport.counters().served),
-        );
-        let goes = |queue: &Queue| queue.exclusive || fanout_queue.as_ref() == Some(&queue.name);
-        let mut queues = subscriptions.iter().map(|subscription| goes(&subscription.queue));
-        let sink = || -> Box<dyn DeliverySink> {
-            Box::new(RequestSink::new(&serving, queues.next().unwrap_or_default()))
-        };
-        let engine = transport.engine();
-        let config = transport.connection_config("server");
-        let listening = Listening::open(engine, config, prefetch, &subscriptions, sink).await;
+        let subscriptions: Vec<_> = served.queues.iter().map(|(one, _)| one.clone()).collect();
+        let (connections, purpose) = (transport.connections(), Purpose::Server);
+        let listening = Listening::open(connections, purpose, prefetch, &subscriptions, sink).await;
         let listening = listening.map_err(|error| broker::unservable(error, &target))?;
+        if let Some(consumer) = listening.consumer() {
+            serving.reads_through(consumer);
+        }
         let timer = Arc::clone(transport.timer());
         let ending = Ending::new("server", &timer, log_after);
-        Ok(RpcServer { listening, serving, fanout_queue, local, timer, ending })
+        let Served { fanout_queue, local, abandoned, .. } = served;
+        Ok(RpcServer { listening, serving, fanout_queue, local, abandoned, timer, ending })
     }
 
     /// [`start`](Self::start) for a plain thread.

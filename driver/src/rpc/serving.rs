@@ -10,11 +10,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
-use leveret_engine::{Body, Delivery, DeliverySink, Disposition};
-use serde_json::value::RawValue;
+use leveret_engine::{Body, ConsumerHandle, Delivery, DeliverySink, Disposition};
 use tracing::{Instrument, Span};
 
 use super::dispatcher::Dispatcher;
@@ -22,31 +22,43 @@ use super::endpoint::{Answerable, Answered, Method, Offer, panicked};
 use super::monitor::Heartbeat;
 use super::serialized;
 use super::server::ServerStats;
+use crate::config::Redelivered;
 use crate::context::Context;
 use crate::dedup::Dedup;
-use crate::dialect::kombu;
+use crate::dialect::{DecodeError, Dialect, kombu, pika};
 use crate::executor::Executor;
 use crate::executor::runner::{Runner, Serve};
 use crate::executor::unwinding::caught;
 use crate::ids::Hex32;
+use crate::message::encoded::Encoded;
+use crate::message::form::Form;
 use crate::message::{Failure, IncomingRequest, NO_SUCH_METHOD};
 use crate::observe::metrics::IntakeMetrics;
 use crate::observe::spans;
 use crate::observe::taken::Tally;
+use crate::serialization::BodySerializer;
 use crate::serializer::Serializer;
-use crate::timer::Timer;
+use crate::timer::{self, Timer};
 use crate::transport::answering::{Answering, CallRef};
-use crate::transport::incoming::text_of;
+use crate::transport::{Transport, incoming};
 
 /// Requests acknowledged on receipt that may wait for a worker.
 const BACKLOG_MAX: usize = 1024;
 
+/// Requests that may wait, and their bytes, where the broker knows no prefetch: beyond, the
+/// connection is not read.
+const UNBOUNDED_MAX: usize = 16_384;
+const UNBOUNDED_BYTES_MAX: usize = 64 << 20;
+
 /// A request on its way to a worker.
 pub(super) struct Incoming {
     delivery: Delivery,
+    dialect: Dialect,
     is_acknowledged: bool,
     /// Nobody else could execute it.
     is_ours: bool,
+    /// When its caller gives up, if that is known.
+    expires: Option<Instant>,
 }
 
 impl Incoming {
@@ -59,24 +71,52 @@ impl Incoming {
 /// The sink of each of a server's queues.
 pub(super) struct RequestSink {
     serving: Arc<Serving>,
-    is_ours: bool,
+    source: Source,
     batch: Vec<Incoming>,
 }
 
+/// What is known of a request by the queue it came through.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    pub(super) dialect: Dialect,
+    /// It goes with us; others are shared.
+    pub(super) is_ours: bool,
+    /// The broker forgets what it delivers.
+    pub(super) no_ack: bool,
+}
+
 impl RequestSink {
-    /// The sink of a queue, one that `is_ours` and goes with us or one that others share.
-    pub(super) fn new(serving: &Arc<Serving>, is_ours: bool) -> Self {
-        Self { serving: Arc::clone(serving), is_ours, batch: Vec::new() }
+    pub(super) fn new(serving: &Arc<Serving>, source: Source) -> Self {
+        Self { serving: Arc::clone(serving), source, batch: Vec::new() }
     }
 }
 
 impl DeliverySink for RequestSink {
     fn deliver(&mut self, delivery: Delivery) -> Disposition {
-        let serving = &self.serving;
+        let (serving, Source { dialect, is_ours, no_ack }) = (&self.serving, self.source);
+        if serving.redelivered == Redelivered::Refuse && delivery.redelivered() {
+            serving.refuse(&delivery);
+            return Disposition::Reject { requeue: false };
+        }
+        let expires = match dialect {
+            Dialect::Kombu => None,
+            Dialect::Pika => incoming::life_of(&delivery.properties()).map(timer::deadline_in),
+        };
         let backlog = serving.runner.backlog() + self.batch.len();
-        let is_acknowledged = backlog < BACKLOG_MAX && looks_usual(&delivery);
-        self.batch.push(Incoming { delivery, is_acknowledged, is_ours: self.is_ours });
-        if is_acknowledged { Disposition::Ack } else { Disposition::Later }
+        let is_acknowledged = no_ack || (backlog < BACKLOG_MAX && looks_usual(&delivery, dialect));
+        // Whoever got it back would refuse it.
+        let is_ours = is_ours || serving.redelivered == Redelivered::Refuse;
+        self.batch.push(Incoming { delivery, dialect, is_acknowledged, is_ours, expires });
+        if is_acknowledged && !no_ack { Disposition::Ack } else { Disposition::Later }
+    }
+
+    fn is_full(&self) -> bool {
+        self.source.no_ack && self.serving.is_full()
+    }
+
+    /// The broker has forgotten it, or would deliver it again to somebody who refuses that.
+    fn takes_the_last(&self) -> bool {
+        self.source.no_ack || self.serving.redelivered == Redelivered::Refuse
     }
 
     fn flush(&mut self) {
@@ -90,15 +130,21 @@ impl DeliverySink for RequestSink {
     fn ended(&mut self, error: Option<leveret_engine::Error>) {
         self.flush();
         if let Some(error) = error {
-            tracing::error!(%error, "a server no longer listens to one of its queues");
+            tracing::error!(
+                name: "leveret.server.consumer_lost",
+                %error, "a server no longer listens to one of its queues"
+            );
         }
     }
 }
 
 /// Whether a message is an ordinary envelope, judged by its outside alone; a worker decides about
 /// others.
-fn looks_usual(delivery: &Delivery) -> bool {
+fn looks_usual(delivery: &Delivery, dialect: Dialect) -> bool {
     let properties = delivery.properties();
+    if dialect == Dialect::Pika {
+        return pika::check_version(&properties).is_ok() && properties.message_id.is_some();
+    }
     let is_text = kombu::check_content(properties.content_type).is_ok();
     is_text && kombu::is_enveloped(first(delivery.body()), last(delivery.body()))
 }
@@ -121,6 +167,13 @@ pub(super) struct Serving {
     runner: Runner<Self>,
     /// What was not begun goes back to its queue.
     is_returning: AtomicBool,
+    redelivered: Redelivered,
+    /// Serialisations that are understood besides JSON and msgpack.
+    serializers: Vec<Arc<dyn BodySerializer>>,
+    /// More waits than may, where the broker knows no bound.
+    is_overfull: AtomicBool,
+    /// Whom to tell that there is room again.
+    reading: OnceLock<ConsumerHandle>,
     tally: Tally,
 }
 
@@ -175,7 +228,9 @@ impl Serve for Serving {
         }
         if let Some(call) = call {
             let encode = |value: Box<dyn Answerable>| {
-                move |body: &mut Vec<u8>, msg_id: &str, id: Hex32| value.encode(body, msg_id, id)
+                move |body: &mut Vec<u8>, form: &Form, msg_id: &str, id: Hex32| {
+                    value.encode(body, form, msg_id, id)
+                }
             };
             self.answering.answer(call, answered.map(encode)).await;
         }
@@ -188,28 +243,72 @@ impl Serving {
         dispatcher: Dispatcher,
         serializer: Option<Arc<dyn Serializer>>,
         answering: Arc<Answering>,
-        timer: Arc<Timer>,
-        (executor, threads): (Executor, usize),
+        transport: &Transport,
+        executor: Executor,
         unacknowledged: usize,
-        tally: Tally,
     ) -> Arc<Self> {
+        let config = transport.config();
+        let threads = config.executor_threads;
         Arc::new_cyclic(|serving| Self {
             dispatcher,
             serializer,
             dedup: Dedup::holding(unacknowledged),
             answering,
-            timer,
+            timer: Arc::clone(transport.timer()),
             runner: Runner::new(executor, threads, serving.clone()),
             is_returning: AtomicBool::new(false),
-            tally,
+            redelivered: config.redelivered,
+            serializers: config.pika.serializers.clone(),
+            is_overfull: AtomicBool::new(false),
+            reading: OnceLock::new(),
+            tally: Tally::new(&transport.counters().served),
         })
+    }
+
+    /// Whom to tell that reading may go on.
+    pub(super) fn reads_through(&self, consumer: ConsumerHandle) {
+        // A second one would be of the same connection.
+        let _ = self.reading.set(consumer);
+    }
+
+    /// Whether so much waits that nothing more may come.
+    fn is_full(&self) -> bool {
+        let (waiting, bytes) = self.tally.waiting();
+        let is_full = waiting >= UNBOUNDED_MAX || bytes >= UNBOUNDED_BYTES_MAX;
+        if is_full {
+            self.is_overfull.store(true, Ordering::Release);
+        }
+        is_full
+    }
+
+    /// A request waits no longer.
+    fn took_up(&self, bytes: usize) {
+        self.tally.took_up(bytes);
+        if !self.is_overfull.load(Ordering::Acquire) {
+            return;
+        }
+        let (waiting, bytes) = self.tally.waiting();
+        let has_room = waiting < UNBOUNDED_MAX / 2 && bytes < UNBOUNDED_BYTES_MAX / 2;
+        if has_room && self.is_overfull.swap(false, Ordering::AcqRel) {
+            self.reading.get().into_iter().for_each(ConsumerHandle::resume);
+        }
+    }
+
+    /// Somebody may have executed it.
+    fn refuse(&self, delivery: &Delivery) {
+        self.tally.count(|taken| &taken.refused);
+        tracing::warn!(
+            name: "leveret.request.refused",
+            queue = delivery.routing_key(),
+            "a request that was delivered before is refused"
+        );
     }
 
     /// Returns what nobody has begun or acknowledged to its queue, from now on.
     pub(super) fn give_back(&self) {
         self.is_returning.store(true, Ordering::Release);
         for incoming in self.runner.withdraw(Incoming::may_return) {
-            self.tally.took_up(incoming.delivery.body().len());
+            self.took_up(incoming.delivery.body().len());
             self.return_one(&incoming);
         }
     }
@@ -232,8 +331,8 @@ impl Serving {
 
     /// Decodes, acknowledges, looks for repeats, chooses the method and begins it.
     fn begin(&self, incoming: &Incoming) -> Option<Begun<'_>> {
-        let Incoming { delivery, is_acknowledged, .. } = incoming;
-        self.tally.took_up(delivery.body().len());
+        let Incoming { delivery, dialect, is_acknowledged, expires, .. } = incoming;
+        self.took_up(delivery.body().len());
         if !is_acknowledged && !delivery.is_answerable() {
             // The connection it came through is gone, and the broker gives it to somebody again.
             return None;
@@ -242,38 +341,70 @@ impl Serving {
             self.return_one(incoming);
             return None;
         }
-        let text = text_of(delivery);
-        kombu::Scratch::with(|scratch| {
-            let text = text.as_deref().map_err(Clone::clone);
-            let decoded = text.and_then(|text| kombu::decode_request(text, scratch));
-            let request = match decoded {
-                Ok(request) => request,
-                Err(error) => {
-                    if !is_acknowledged {
-                        delivery.reject(false);
-                    }
-                    self.tally.count(|taken| &taken.undecodable);
-                    tracing::warn!(%error, "a message is no request and is dropped");
-                    return None;
-                }
-            };
+        let begun = incoming::with_request(delivery, *dialect, &self.serializers, |mut request| {
             if !is_acknowledged {
                 delivery.ack();
             }
-            if request.unique_id.as_deref().is_some_and(|id| !self.dedup.is_first(id)) {
-                self.tally.count(|taken| &taken.duplicates);
-                tracing::info!(unique_id = ?request.unique_id, "a repeated request is dropped");
+            if expires.is_some_and(|expires| expires <= timer::now()) {
+                self.tally.count(|taken| &taken.expired);
+                tracing::info!(
+                    name: "leveret.request.expired",
+                    msg_id = request.msg_id.as_deref(),
+                    "a request whose caller has given up is dropped"
+                );
                 return None;
             }
-            Some(self.run(request))
+            if request.unique_id.as_deref().is_some_and(|id| !self.dedup.is_first(id)) {
+                self.tally.count(|taken| &taken.duplicates);
+                tracing::info!(
+                    name: "leveret.request.repeated",
+                    unique_id = ?request.unique_id,
+                    "a repeated request is dropped"
+                );
+                return None;
+            }
+            Some(self.run(&mut request, *expires))
+        });
+        begun.unwrap_or_else(|error| {
+            if !is_acknowledged {
+                delivery.reject(false);
+            }
+            self.unreadable(delivery, &error)
         })
     }
 
-    fn run(&self, mut request: IncomingRequest<'_>) -> Begun<'_> {
+    /// What is no request is dropped; whoever waits for an answer is told so.
+    fn unreadable(&self, delivery: &Delivery, error: &DecodeError) -> Option<Begun<'_>> {
+        self.tally.count(|taken| &taken.undecodable);
+        tracing::warn!(
+            name: "leveret.request.undecodable",
+            %error,
+            "a message is no request and is dropped"
+        );
+        let call = incoming::sender_of(delivery, &self.serializers)?;
+        let failure = Failure::builtin("ValueError", format!("the server cannot read it: {error}"));
+        Some(Begun {
+            answered: Running::Done(Err(failure)),
+            raising: Raising::Unserved { is_foreseen: true },
+            context: None,
+            call: Some(call),
+            heartbeat: None,
+            span: Span::none(),
+        })
+    }
+
+    fn run(&self, request: &mut IncomingRequest<'_>, expires: Option<Instant>) -> Begun<'_> {
         self.tally.count(|taken| &taken.done);
+        self.tally.count(match request.form {
+            Form::Kombu => |taken| &taken.of_kombu,
+            Form::Pika(_) => |taken| &taken.of_pika,
+            Form::Polyglot => |taken| &taken.of_both,
+        });
+        let form = std::mem::take(&mut request.form);
         let call = match (&request.msg_id, &request.reply_queue) {
             (Some(msg_id), Some(queue)) => {
-                Some(CallRef { msg_id: (**msg_id).into(), queue: (**queue).into() })
+                let (msg_id, queue) = ((**msg_id).into(), (**queue).into());
+                Some(CallRef { msg_id, queue, form, expires })
             }
             _ => None,
         };
@@ -286,12 +417,12 @@ impl Serving {
         let timeout = request.context.client_timeout();
         let mut heartbeat = None;
         // The access policy may be the user's, as the serializer is.
-        let method = caught(|| self.dispatcher.find(&request)).unwrap_or_else(panicked);
+        let method = caught(|| self.dispatcher.find(request)).unwrap_or_else(panicked);
         if let (Ok(_), Some(call), Some(timeout)) = (&method, &call, timeout) {
             heartbeat = Heartbeat::start(&self.timer, &self.answering, call, timeout);
         }
         let request_context = std::mem::take(&mut request.context);
-        let args = request.args.map_or("{}", RawValue::get).as_bytes();
+        let args = request.args.take().unwrap_or(Encoded::json(b"{}"));
         let mut context = None;
         let (answered, raising) = match method {
             Err(failure) => {
@@ -302,10 +433,10 @@ impl Serving {
             }
             Ok(offer) => {
                 let running = span.in_scope(|| match &self.serializer {
-                    None => start(offer, request_context, args),
+                    None => start(offer, request_context, &args),
                     Some(serializer) => {
                         let serializer = serializer.as_ref();
-                        let taken = || serialized::taken(serializer, request_context, args);
+                        let taken = || serialized::taken(serializer, request_context, &args);
                         match caught(taken).unwrap_or_else(panicked) {
                             Err(failure) => Running::Done(Err(failure)),
                             Ok((own, args)) => {
@@ -322,7 +453,7 @@ impl Serving {
     }
 }
 
-fn start(offer: &Offer, context: Context, args: &[u8]) -> Running {
+fn start(offer: &Offer, context: Context, args: &Encoded<'_>) -> Running {
     match &offer.method {
         Method::Plain(function) => Running::Done(function(context, args)),
         Method::Async(function) => Running::Awaited(function(context, args)),
@@ -335,15 +466,23 @@ impl Raising<'_> {
         let traceback = || failure.traceback().concat();
         match self {
             Self::By(offer) if offer.expects(failure) => {
-                tracing::debug!(method = %offer.name, %failure, "an expected exception");
+                tracing::debug!(
+                    name: "leveret.request.failed_as_expected",
+                    method = %offer.name, %failure, "an expected exception"
+                );
             }
             Self::By(offer) => tracing::error!(
+                name: "leveret.request.failed",
                 method = %offer.name, %failure, traceback = traceback(),
                 "Exception during message handling"
             ),
-            Self::Unserved { is_foreseen: true } => tracing::debug!(%failure, "nobody serves it"),
+            Self::Unserved { is_foreseen: true } => tracing::debug!(
+                name: "leveret.request.unserved", %failure, "nobody serves it"
+            ),
             Self::Unserved { is_foreseen: false } => {
-                tracing::error!(%failure, "nobody serves a request");
+                tracing::error!(
+                    name: "leveret.request.unserved", %failure, "nobody serves a request"
+                );
             }
         }
     }

@@ -3,6 +3,12 @@
 //!
 //! A dialect names them, the broker's side declares them; neither knows the other.
 
+use super::Target;
+use crate::error::Error;
+
+/// Longest name AMQP carries (a short string).
+const NAME_BYTES_MAX: usize = 255;
+
 /// Where a message is published to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
@@ -20,6 +26,9 @@ pub(crate) struct Exchange {
     pub(crate) auto_delete: bool,
 }
 
+/// Instead of a kind: the exchange is used as it is, and must be there.
+pub(crate) const AS_IT_IS: &str = "";
+
 /// A queue to declare, and how to consume from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Queue {
@@ -30,6 +39,8 @@ pub(crate) struct Queue {
     pub(crate) exclusive: bool,
     /// Nobody else consumes from it, so that it may be exclusive where the broker insists.
     pub(crate) may_be_exclusive: bool,
+    /// Its consumers acknowledge nothing: what is delivered is gone.
+    pub(crate) no_ack: bool,
     pub(crate) arguments: Vec<(&'static str, Argument)>,
     pub(crate) consuming: Vec<(&'static str, Argument)>,
 }
@@ -50,6 +61,20 @@ pub(crate) enum Argument {
 }
 
 impl Queue {
+    /// A plain queue, gone with the broker, that anybody may use.
+    pub(crate) const fn named(name: String) -> Self {
+        Self {
+            name,
+            durable: false,
+            auto_delete: false,
+            exclusive: false,
+            may_be_exclusive: false,
+            no_ack: false,
+            arguments: Vec::new(),
+            consuming: Vec::new(),
+        }
+    }
+
     /// Whether its consumers begin at an offset.
     pub(crate) fn is_stream(&self) -> bool {
         self.consuming.iter().any(|(name, _)| *name == STREAM_OFFSET)
@@ -70,4 +95,18 @@ pub(crate) struct Subscription {
     /// The exchange to declare and bind to, with the binding's key; `None` for the default exchange
     /// alone.
     pub(crate) binding: Option<(Exchange, String)>,
+}
+
+/// Refuses names that AMQP cannot carry.
+pub(crate) fn check_names<'a>(
+    target: &Target,
+    mut names: impl Iterator<Item = &'a str>,
+) -> Result<(), Error> {
+    match names.find(|name| name.len() > NAME_BYTES_MAX) {
+        None => Ok(()),
+        Some(name) => Err(target.invalid(format_args!(
+            "AMQP names have at most {NAME_BYTES_MAX} bytes, this target needs one of {}",
+            name.len()
+        ))),
+    }
 }

@@ -1,28 +1,32 @@
-//! Sends replies: to the caller's queue, through the default exchange, on a connection of their
-//! own.
+//! Sends replies, on channels of their own: to the caller's queue through the default exchange, or,
+//! to callers of the `pika` dialect, through the exchange of replies.
 //!
-//! A reply queue may be missing for a moment (its client reconnects), so a returned reply is sent
-//! again every quarter of a second, for a minute, under a fresh id; no worker waits meanwhile.
-//! Queues that stayed away are remembered for a while and get nothing. Only queues named like reply
-//! queues are ever written to: the name comes from the request, and a request must not make us
-//! write anywhere else.
+//! A reply queue may be missing for a moment (its client reconnects), or take nothing (its node
+//! dies, it is full), so a returned or refused reply is sent again every quarter of a second, for a
+//! minute, under a fresh id; no worker waits meanwhile. Queues that stayed away are remembered for
+//! a while and get nothing. Only queues named like reply queues are ever written to: the name
+//! comes from the request, and a request must not make us write anywhere else.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use leveret_engine::{Outcome, RefusalSink, Returned};
+use leveret_engine::wire::PropertiesView;
+use leveret_engine::{Outcome, RefusalSink};
 
 use crate::broker::{self, Body, Publishing, Road, Treatment};
-use crate::dialect::{DecodeError, kombu};
+use crate::dialect::{DecodeError, kombu, pika};
 use crate::error::Error;
 use crate::ids::{Hex32, IdSource};
 use crate::json::WriteError;
+use crate::message::form::Form;
 use crate::message::{Answer, Failure, Reply};
+use crate::serialization::Serialization;
+use crate::target::entity::Exchange;
 use crate::timer::{self, Timer};
 
-/// As oslo: how long to wait before a returned reply is sent again.
+/// As oslo: how long to wait before a reply that came back is sent again.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// Replies waiting to be sent again; more are dropped.
 const RETRIES_MAX: usize = 10_000;
@@ -32,20 +36,86 @@ const ROADS_MAX: usize = 1024;
 const GONE_MAX: usize = 200;
 const GONE_TTL: Duration = Duration::from_secs(60);
 
-/// Where a reply goes.
+/// Replies come back where nobody waits, and survive a lost connection.
+const SURELY: Treatment = Treatment { mandatory: true, retain: true, once: false };
+
+/// Where a reply goes, and in which form.
 #[derive(Debug, Clone)]
 pub(crate) struct CallRef {
     pub(crate) msg_id: Box<str>,
     pub(crate) queue: Box<str>,
+    pub(crate) form: Form,
+    /// When its caller gives up, if that is known.
+    pub(crate) expires: Option<Instant>,
+}
+
+/// How long, and how, replies are tried on queues that are missing.
+#[derive(Debug, Clone)]
+pub(crate) struct Persistence {
+    /// Replies to missing queues come back.
+    pub(crate) mandatory: bool,
+    pub(crate) missing_timeout: Duration,
+    /// The same of the `pika` dialect, where there is no timeout but that of the call.
+    pub(crate) pika_retry: Option<u32>,
+    pub(crate) pika_delay: Duration,
+}
+
+/// A reply that came back.
+struct Back {
+    queue: Box<str>,
+    body: leveret_engine::Body,
+    /// Its queue was not there; otherwise it was, and did not take it.
+    is_missing: bool,
+    /// What it said of itself, if it is of the `pika` dialect.
+    pika: Option<PikaHead>,
+}
+
+/// What a reply of the `pika` dialect says of itself.
+struct PikaHead {
+    content_type: Box<str>,
+    correlation_id: Box<str>,
+    expires: bool,
+}
+
+impl Back {
+    /// What came back, or how else a reply ended.
+    fn of(outcome: Outcome) -> Result<Self, Outcome> {
+        let (queue, body, pika) = match &outcome {
+            Outcome::Returned(returned) => {
+                let is_pika = !returned.exchange().is_empty();
+                let head = is_pika.then(|| PikaHead::of(&returned.properties()));
+                (returned.routing_key(), returned.body(), head)
+            }
+            // What is given back here has no properties.
+            Outcome::Nacked(Some(nacked)) if nacked.exchange().is_empty() => {
+                (nacked.routing_key(), nacked.body(), None)
+            }
+            _ => return Err(outcome),
+        };
+        let is_missing = matches!(outcome, Outcome::Returned(_));
+        Ok(Self { queue: queue.into(), body: body.clone(), is_missing, pika })
+    }
+}
+
+impl PikaHead {
+    fn of(head: &PropertiesView<'_>) -> Self {
+        Self {
+            content_type: head.content_type.unwrap_or_default().into(),
+            correlation_id: head.correlation_id.unwrap_or_default().into(),
+            expires: head.expiration.is_some(),
+        }
+    }
 }
 
 /// The sender of replies of one transport.
 pub(crate) struct Answering {
-    publishing: Arc<Publishing>,
+    /// One or several connections, on which reply queues take turns.
+    publishing: Vec<Arc<Publishing>>,
     ids: Arc<IdSource>,
     timer: Arc<Timer>,
-    mandatory: bool,
-    missing_timeout: Duration,
+    persistence: Persistence,
+    /// What replies of the `pika` dialect go through.
+    exchange: Exchange,
     roads: Mutex<HashMap<Box<str>, Arc<Road>>>,
     gone: Mutex<HashMap<Box<str>, Instant>>,
     refusals: Arc<dyn RefusalSink>,
@@ -56,20 +126,20 @@ pub(crate) struct Answering {
 }
 
 impl Answering {
-    /// `mandatory` replies to a missing queue are tried again for `missing_timeout`.
+    /// On one connection at least. Replies of the `pika` dialect go through `exchange`.
     pub(crate) fn new(
-        publishing: Arc<Publishing>,
+        publishing: Vec<Arc<Publishing>>,
         ids: Arc<IdSource>,
         timer: Arc<Timer>,
-        mandatory: bool,
-        missing_timeout: Duration,
+        persistence: Persistence,
+        exchange: Exchange,
     ) -> Arc<Self> {
         Arc::new_cyclic(|answering: &Weak<Self>| Self {
             publishing,
             ids,
             timer,
-            mandatory,
-            missing_timeout,
+            persistence,
+            exchange,
             roads: Mutex::default(),
             gone: Mutex::default(),
             refusals: Arc::new(Refusals(answering.clone())),
@@ -91,60 +161,109 @@ impl Answering {
     }
 
     /// What replies are published on.
-    pub(crate) fn publishing(&self) -> &Publishing {
+    pub(crate) fn publishing(&self) -> &[Arc<Publishing>] {
         &self.publishing
     }
 
-    /// Ends the connection.
+    /// Ends the connections that are nobody else's.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        self.publishing.close().await
+        let mut outcome = Ok(());
+        for publishing in &self.publishing {
+            outcome = outcome.and(publishing.close().await);
+        }
+        outcome
     }
 
     /// Sends what a method came to: what `answered` renders, or a failure. Waits while the outbox
     /// is full.
     pub(crate) async fn answer<R>(self: &Arc<Self>, call: CallRef, answered: Result<R, Failure>)
     where
-        R: FnOnce(&mut Vec<u8>, &str, Hex32) -> Result<(), WriteError>,
+        R: FnOnce(&mut Vec<u8>, &Form, &str, Hex32) -> Result<(), WriteError>,
     {
-        let Some(body) = self.render(&call.msg_id, answered) else { return };
+        if call.expires.is_some_and(|expires| expires <= timer::now()) {
+            return self.drop_one(&call.queue, "its caller has given up");
+        }
+        let Some(body) = self.render(&call, answered) else { return };
+        if let Form::Pika(serialization) = &call.form {
+            return Box::pin(self.answer_pika(&call, serialization, &body)).await;
+        }
         let Some(road) = self.road(&call.queue) else {
             return self.drop_one(&call.queue, "its queue is gone");
         };
-        let deadline = timer::deadline_in(self.missing_timeout);
-        let cookie = self.cookie(deadline);
-        if let Err(error) = road.publish_unwatched(self.missing_timeout, &body, cookie).await {
+        let timeout = self.persistence.missing_timeout;
+        let cookie = self.cookie(timer::deadline_in(timeout));
+        if let Err(error) = road.publish_unwatched(timeout, &body, cookie).await {
             self.drop_one(&call.queue, &error.to_string());
         }
     }
 
-    /// The reply's body. A result that is no JSON becomes a failure; oslo sends nothing then, and
-    /// its client waits in vain.
-    fn render<R>(&self, msg_id: &str, answered: Result<R, Failure>) -> Option<Body>
+    /// Sends a reply through the exchange of replies. It is of use for as long as its caller waits.
+    async fn answer_pika(&self, call: &CallRef, serialization: &Serialization, body: &Body) {
+        if !is_pika_queue(&call.queue) {
+            return self.drop_one(&call.queue, "it is no reply queue");
+        }
+        let left = call.expires.map(timer::until);
+        let timeout = left.unwrap_or(self.persistence.missing_timeout);
+        let message_id = self.ids.unique_id();
+        let properties = pika::reply_properties(serialization, &call.msg_id, message_id, left);
+        let publishing = self.pika_publishing();
+        let send = async {
+            publishing.keep(&self.exchange).await?;
+            let names = (self.exchange.name.as_str(), &*call.queue);
+            let refusals = Some(Arc::clone(&self.refusals));
+            let road = publishing.kept_road(names, &properties, SURELY, refusals).await?;
+            let cookie = self.cookie(timer::now() + self.patience(timeout));
+            road.publish_unwatched(timeout, body, cookie).await
+        };
+        if let Err(error) = send.await {
+            self.drop_one(&call.queue, &error.to_string());
+        }
+    }
+
+    /// What replies of the `pika` dialect are published on: they need their exchange there.
+    fn pika_publishing(&self) -> &Publishing {
+        &self.publishing[0]
+    }
+
+    /// How long a reply of the `pika` dialect is tried whose caller waits for as long as `left`.
+    fn patience(&self, left: Duration) -> Duration {
+        let Persistence { pika_retry, pika_delay, .. } = self.persistence;
+        pika_retry.map_or(left, |times| left.min(pika_delay.saturating_mul(times)))
+    }
+
+    /// The reply's body. A result that cannot be written becomes a failure; oslo sends nothing
+    /// then, and its client waits in vain.
+    fn render<R>(&self, call: &CallRef, answered: Result<R, Failure>) -> Option<Body>
     where
-        R: FnOnce(&mut Vec<u8>, &str, Hex32) -> Result<(), WriteError>,
+        R: FnOnce(&mut Vec<u8>, &Form, &str, Hex32) -> Result<(), WriteError>,
     {
         let unique_id = self.ids.unique_id();
         let failure = match answered {
-            Ok(encode) => match Body::render(|body| encode(body, msg_id, unique_id)) {
-                Ok(body) => return Some(body),
-                Err(error) => {
-                    Failure::builtin("TypeError", format!("the result is no JSON: {error}"))
+            Ok(encode) => {
+                match Body::render(|body| encode(body, &call.form, &call.msg_id, unique_id)) {
+                    Ok(body) => return Some(body),
+                    Err(error) => {
+                        let text = format!("the result cannot be written: {error}");
+                        Failure::builtin("TypeError", text)
+                    }
                 }
-            },
+            }
             Err(failure) => failure.under_original_name(),
         };
-        self.render_answer(msg_id, Answer::Failure(&failure)).ok()
+        self.render_answer(call, Answer::Failure(&failure)).ok()
     }
 
-    fn render_answer(&self, msg_id: &str, answer: Answer<'_, ()>) -> Result<Body, WriteError> {
+    fn render_answer(&self, call: &CallRef, answer: Answer<'_, ()>) -> Result<Body, WriteError> {
         let unique_id = self.ids.unique_id();
-        Body::render(|body| kombu::encode_reply(body, &Reply { msg_id, unique_id, answer }))
+        let reply = Reply { msg_id: &call.msg_id, unique_id, answer };
+        Body::render(|body| call.form.encode_reply(body, &reply))
     }
 
     /// Sends a sign of life, if there is room. False if there is no use in further ones.
     pub(crate) fn heartbeat(&self, call: &CallRef) -> bool {
-        let Ok(body) = self.render_answer(&call.msg_id, Answer::Heartbeat) else { return false };
-        let sent = self.road(&call.queue).map(|road| road.try_publish(self.missing_timeout, &body));
+        let Ok(body) = self.render_answer(call, Answer::Heartbeat) else { return false };
+        let timeout = self.persistence.missing_timeout;
+        let sent = self.road(&call.queue).map(|road| road.try_publish(timeout, &body));
         sent.is_some_and(|sent| sent.is_ok())
     }
 
@@ -157,49 +276,74 @@ impl Answering {
         self.start + Duration::from_micros(cookie)
     }
 
-    /// A reply was refused: sent again if its queue was missing and there is time left. Runs on the
-    /// shard.
+    /// A reply was refused: sent again if it came back and there is time left. Runs on the shard.
     fn refused(self: &Arc<Self>, outcome: Outcome, deadline: Instant) {
-        let returned = match outcome {
-            Outcome::Returned(returned) => returned,
-            other => return self.drop_one("?", &broker::refused(other).to_string()),
+        let back = match Back::of(outcome) {
+            Ok(back) => back,
+            Err(other) => return self.drop_one("?", &broker::refused(other).to_string()),
         };
-        if timer::now() + RETRY_DELAY > deadline {
-            return self.give_up(&returned);
+        let delay = if back.pika.is_some() { self.persistence.pika_delay } else { RETRY_DELAY };
+        if timer::now() + delay > deadline {
+            return self.give_up(&back);
         }
         if self.retrying.fetch_add(1, Ordering::Relaxed) >= RETRIES_MAX {
             self.retrying.fetch_sub(1, Ordering::Relaxed);
-            return self.drop_one(returned.routing_key(), "too many replies wait already");
+            return self.drop_one(&back.queue, "too many replies wait already");
         }
         let this = Arc::downgrade(self);
-        self.timer.after(RETRY_DELAY, move || {
+        self.timer.after(delay, move || {
             let Some(this) = this.upgrade() else { return };
             this.retrying.fetch_sub(1, Ordering::Relaxed);
-            this.send_again(&returned, deadline);
+            let sent = match &back.pika {
+                Some(head) => this.send_pika_again(&back, head, deadline),
+                None => this.send_again(&back, deadline),
+            };
+            match sent {
+                Some(Ok(())) => drop(this.resent.fetch_add(1, Ordering::Relaxed)),
+                Some(Err(error)) => this.drop_one(&back.queue, &error.to_string()),
+                None => this.drop_one(&back.queue, "its queue is gone"),
+            }
         });
     }
 
-    fn send_again(self: &Arc<Self>, returned: &Returned, deadline: Instant) {
+    fn send_again(&self, back: &Back, deadline: Instant) -> Option<Result<(), Error>> {
         let unique_id = self.ids.unique_id();
         let body = Body::render(|body| {
-            let packed = self.publishing.packing().map(|packing| packing.header.1);
-            body.extend_from_slice(&kombu::unpack(packed, returned.body().contiguous())?);
+            let packed = self.publishing[0].packing().map(|packing| packing.header.1);
+            body.extend_from_slice(&kombu::unpack(packed, back.body.contiguous())?);
             kombu::renew_unique_id(body, unique_id);
             Ok::<_, DecodeError>(())
         });
-        let queue = returned.routing_key();
-        let (Ok(body), Some(road)) = (body, self.road(queue)) else {
-            return self.drop_one(queue, "its queue is gone");
-        };
-        let (left, cookie) = (timer::until(deadline), self.cookie(deadline));
-        match road.try_publish_unwatched(left, &body, cookie) {
-            Ok(()) => drop(self.resent.fetch_add(1, Ordering::Relaxed)),
-            Err(error) => self.drop_one(queue, &error.to_string()),
-        }
+        let road = self.road(&back.queue)?;
+        Some(road.try_publish_unwatched(timer::until(deadline), &body.ok()?, self.cookie(deadline)))
     }
 
-    fn give_up(&self, returned: &Returned) {
-        let queue = returned.routing_key();
+    fn send_pika_again(
+        &self,
+        back: &Back,
+        head: &PikaHead,
+        deadline: Instant,
+    ) -> Option<Result<(), Error>> {
+        let body = Body::render(|body| {
+            body.extend_from_slice(&back.body.contiguous());
+            Ok::<_, DecodeError>(())
+        });
+        let left = timer::until(deadline);
+        let expiration = head.expires.then_some(left);
+        let (message_id, kind) = (self.ids.unique_id(), &*head.content_type);
+        let properties =
+            pika::reply_properties_of(kind, &head.correlation_id, message_id, expiration);
+        let names = (self.exchange.name.as_str(), &*back.queue);
+        let refusals = Some(Arc::clone(&self.refusals));
+        let road =
+            self.pika_publishing().kept_road_at_once(names, &properties, SURELY, refusals)?;
+        Some(road.try_publish_unwatched(left, &body.ok()?, self.cookie(deadline)))
+    }
+
+    fn give_up(&self, Back { queue, is_missing, .. }: &Back) {
+        if !is_missing {
+            return self.drop_one(queue, "its queue took nothing: it is full or has failed");
+        }
         self.drop_one(
             queue,
             "its queue stayed away; further replies to it are dropped for a while",
@@ -208,12 +352,12 @@ impl Answering {
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         gone.retain(|_, since| now < *since + GONE_TTL);
         if gone.len() < GONE_MAX {
-            gone.insert(queue.into(), now);
+            gone.insert(queue.clone(), now);
         }
     }
 
     fn drop_one(&self, queue: &str, reason: &str) {
-        tracing::warn!(queue, reason, "a reply is dropped");
+        tracing::warn!(name: "leveret.reply.dropped", queue, reason, "a reply is dropped");
         self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -230,9 +374,11 @@ impl Answering {
         if roads.len() >= ROADS_MAX {
             roads.clear();
         }
-        let treatment = Treatment { mandatory: self.mandatory, retain: true };
+        let treatment =
+            Treatment { mandatory: self.persistence.mandatory, retain: true, once: false };
         let (properties, refusals) = (kombu::properties(None), Some(Arc::clone(&self.refusals)));
-        let road = self.publishing.default_road(queue, &properties, treatment, refusals).ok()?;
+        let publishing = &self.publishing[roads.len() % self.publishing.len()];
+        let road = publishing.default_road(queue, &properties, treatment, refusals).ok()?;
         let road = Arc::new(road);
         roads.insert(queue.into(), Arc::clone(&road));
         Some(road)
@@ -242,6 +388,11 @@ impl Answering {
         let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         !gone.is_empty() && gone.get(queue).is_some_and(|since| timer::now() < *since + GONE_TTL)
     }
+}
+
+/// Whether this may be the reply queue of a client that speaks the `pika` dialect, or both.
+fn is_pika_queue(name: &str) -> bool {
+    name.starts_with(pika::REPLY_PREFIX) || name.starts_with(kombu::REPLY_PREFIX)
 }
 
 /// Hears of refused replies while there is somebody to send them again.

@@ -1,15 +1,112 @@
-//! What came in, as text: where a delivery of the broker meets the dialect's rules.
+//! What came in: where a delivery of the broker meets the dialects' rules.
+//!
+//! Requests are read as the queue they came through has it; replies and notifications, which both
+//! dialects send through one queue, as they say themselves.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use leveret_engine::Delivery;
+use leveret_engine::wire::PropertiesView;
 
+use super::answering::CallRef;
 use crate::broker;
-use crate::dialect::{DecodeError, kombu};
+use crate::dialect::{DecodeError, Dialect, Known, kombu, pika};
+use crate::message::form::Form;
+use crate::message::notification::IncomingNotification;
+use crate::message::{IncomingReply, IncomingRequest};
 
 /// A message's text, unpacked, if it is text by its own account.
-pub(crate) fn text_of(delivery: &Delivery) -> Result<Cow<'_, [u8]>, DecodeError> {
-    let properties = delivery.properties();
-    kombu::check_content(properties.content_type)?;
-    kombu::unpack(broker::compression(&properties), delivery.body().contiguous())
+#[inline]
+fn text_of<'a>(
+    delivery: &'a Delivery,
+    head: &PropertiesView<'_>,
+) -> Result<Cow<'a, [u8]>, DecodeError> {
+    kombu::check_content(head.content_type)?;
+    kombu::unpack(broker::compression(head), delivery.body().contiguous())
+}
+
+/// Reads a request of a queue of this dialect.
+pub(crate) fn with_request<T>(
+    delivery: &Delivery,
+    dialect: Dialect,
+    known: Known<'_>,
+    read: impl FnOnce(IncomingRequest<'_>) -> T,
+) -> Result<T, DecodeError> {
+    let head = delivery.properties();
+    if dialect == Dialect::Pika {
+        let body = delivery.body().contiguous();
+        return kombu::Scratch::with(|scratch| {
+            pika::decode_request(&body, &head, known, scratch.spare()).map(read)
+        });
+    }
+    let text = text_of(delivery, &head)?;
+    kombu::Scratch::with(|scratch| {
+        let mut request = kombu::decode_request(&text, scratch)?;
+        if pika::is_versioned(&head) {
+            // What both dialects understand has this id.
+            if request.unique_id.is_none() {
+                return Err(DecodeError::OtherDialect("pika"));
+            }
+            request.form = Form::Polyglot;
+        }
+        Ok(read(request))
+    })
+}
+
+/// Reads a reply.
+pub(crate) fn with_reply<T>(
+    delivery: &Delivery,
+    known: Known<'_>,
+    read: impl FnOnce(IncomingReply<'_>) -> T,
+) -> Result<T, DecodeError> {
+    let head = delivery.properties();
+    if pika::is_versioned(&head) {
+        let body = delivery.body().contiguous();
+        return kombu::Scratch::with(|scratch| {
+            pika::decode_reply(&body, &head, known, scratch.spare()).map(read)
+        });
+    }
+    let text = text_of(delivery, &head)?;
+    kombu::Scratch::with(|scratch| kombu::decode_reply(&text, scratch).map(read))
+}
+
+/// Reads a notification.
+pub(crate) fn with_notification<T>(
+    delivery: &Delivery,
+    known: Known<'_>,
+    read: impl FnOnce(IncomingNotification<'_>) -> T,
+) -> Result<T, DecodeError> {
+    let head = delivery.properties();
+    if pika::is_versioned(&head) {
+        let body = delivery.body().contiguous();
+        return kombu::Scratch::with(|scratch| {
+            pika::decode_notification(&body, &head, known, scratch.spare()).map(read)
+        });
+    }
+    let text = text_of(delivery, &head)?;
+    kombu::Scratch::with(|scratch| kombu::decode_notification(&text, scratch).map(read))
+}
+
+/// Who waits for the answer to a request that could not be read, if that much can be told.
+pub(crate) fn sender_of(delivery: &Delivery, known: Known<'_>) -> Option<CallRef> {
+    let head = delivery.properties();
+    if let (Some(msg_id), Some(queue)) = (head.correlation_id, head.reply_to) {
+        let content_type = head.content_type.unwrap_or_default();
+        let serialization = crate::serialization::Serialization::named(content_type, known);
+        let form = Form::Pika(serialization.unwrap_or_default());
+        return Some(CallRef { msg_id: msg_id.into(), queue: queue.into(), form, expires: None });
+    }
+    let text = text_of(delivery, &head).ok()?;
+    kombu::Scratch::with(|scratch| {
+        let request = kombu::decode_request(&text, scratch).ok()?;
+        let (msg_id, queue) = (request.msg_id?, request.reply_queue?);
+        let (msg_id, queue) = ((*msg_id).into(), (*queue).into());
+        Some(CallRef { msg_id, queue, form: Form::Kombu, expires: None })
+    })
+}
+
+/// How long a message of the `pika` dialect is of use to its sender, from when it was sent.
+pub(crate) fn life_of(head: &PropertiesView<'_>) -> Option<Duration> {
+    head.expiration?.parse().ok().map(Duration::from_millis)
 }

@@ -5,6 +5,7 @@
 use leveret_engine::ConnectionState;
 
 use super::Transport;
+use crate::broker::{Lanes, Listening, Publishing, health_of, metrics_of};
 use crate::observe::collector::Collector;
 use crate::observe::health::{ConnectionHealth, ReplyPath, TransportHealth};
 use crate::observe::metrics::{ConnectionMetrics, TransportMetrics};
@@ -13,14 +14,11 @@ impl Transport {
     /// Where its connections stand: cheap, and nothing is sent. For a liveness or readiness probe,
     /// ask [`is_ready`](TransportHealth::is_ready).
     pub fn health(&self) -> TransportHealth {
-        let mut connections: Vec<ConnectionHealth> = vec![self.shared.publishing.health("publish")];
-        if let Some(notifying) = self.shared.notifying.get() {
-            connections.push(notifying.health("notify"));
+        let mut connections = Vec::new();
+        for publishing in self.publishing() {
+            list(&mut connections, publishing.health());
         }
-        if let Some(answering) = self.shared.answering.get() {
-            connections.push(answering.publishing().health("answers"));
-        }
-        let replies = self.replies(|listening| listening.health("replies"));
+        let replies = self.replies(Listening::health);
         let reply_path = match (&replies, self.known_reply_queue().is_some()) {
             (Found::Nothing, _) => ReplyPath::Unused,
             (Found::It(connection), true) if connection.state != ConnectionState::Closed => {
@@ -29,7 +27,10 @@ impl Transport {
             _ => ReplyPath::Opening,
         };
         if let Found::It(connection) = replies {
-            connections.push(connection);
+            list(&mut connections, connection);
+        }
+        for lent in self.shared.connections.shared() {
+            list(&mut connections, health_of(&lent));
         }
         TransportHealth { connections, reply_path }
     }
@@ -38,15 +39,15 @@ impl Transport {
     pub fn metrics(&self) -> TransportMetrics {
         let shared = &self.shared;
         let stats = self.stats();
-        let mut connections: Vec<ConnectionMetrics> = vec![shared.publishing.metrics("publish")];
-        if let Some(notifying) = shared.notifying.get() {
-            connections.push(notifying.metrics("notify"));
+        let mut connections = Vec::new();
+        for publishing in self.publishing() {
+            add(&mut connections, publishing.metrics());
         }
-        if let Some(answering) = shared.answering.get() {
-            connections.push(answering.publishing().metrics("answers"));
+        if let Found::It(replies) = self.replies(Listening::metrics) {
+            add(&mut connections, replies);
         }
-        if let Found::It(replies) = self.replies(|listening| listening.metrics("replies")) {
-            connections.push(replies);
+        for lent in self.shared.connections.shared() {
+            add(&mut connections, metrics_of(&lent, []));
         }
         TransportMetrics {
             calls: shared.counters.calls(stats.calls_outstanding),
@@ -55,6 +56,7 @@ impl Transport {
             served: shared.counters.served.read(),
             heard: shared.counters.heard.read(),
             retries: shared.counters.retries(),
+            fallbacks: shared.counters.fallbacks(),
             replies_resent: shared.answering.get().map_or(0, |answering| answering.resent()),
             replies_late: stats.replies_late,
             replies_dropped: stats.replies_dropped,
@@ -64,8 +66,17 @@ impl Transport {
         }
     }
 
+    /// All that publishes: requests, notifications, our replies.
+    fn publishing(&self) -> impl Iterator<Item = &Publishing> {
+        let shared = &self.shared;
+        let answering = shared.answering.get().into_iter().flat_map(|one| one.publishing());
+        let casting = shared.casting.iter().flat_map(Lanes::opened);
+        let sending = shared.publishing.opened().chain(casting).chain(shared.notifying.opened());
+        sending.chain(answering).map(AsRef::as_ref)
+    }
+
     /// A look at the connection of replies that does not wait.
-    fn replies<T>(&self, look: impl FnOnce(&crate::broker::Listening) -> T) -> Found<T> {
+    fn replies<T>(&self, look: impl FnOnce(&Listening) -> T) -> Found<T> {
         match self.shared.replies.try_lock() {
             Ok(replies) => match &*replies {
                 Some(replies) => Found::It(look(&replies.listening)),
@@ -82,4 +93,19 @@ enum Found<T> {
     /// It is being opened or closed.
     Busy,
     It(T),
+}
+
+/// Lists a connection once, whoever shares it.
+fn list(connections: &mut Vec<ConnectionHealth>, one: ConnectionHealth) {
+    if !connections.iter().any(|known| known.is_same(&one)) {
+        connections.push(one);
+    }
+}
+
+/// The same; what its channels hold adds up.
+fn add(connections: &mut Vec<ConnectionMetrics>, one: ConnectionMetrics) {
+    match connections.iter_mut().find(|known| known.health.is_same(&one.health)) {
+        Some(known) => known.outbox_bytes += one.outbox_bytes,
+        None => connections.push(one),
+    }
 }

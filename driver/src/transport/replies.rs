@@ -8,7 +8,6 @@
 //! Invariant: a call that ended, however, holds no place. Not here: what a reply says (`call`).
 
 use std::collections::HashMap;
-use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +19,7 @@ use leveret_engine::{
     Tickets,
 };
 
-use crate::broker;
+use super::incoming;
 use crate::dialect::{Peek, kombu};
 use crate::executor::Workers;
 use crate::ids::{Hex32, IdSource};
@@ -57,6 +56,16 @@ struct Odd {
     moved: HashMap<u64, u64>,
 }
 
+/// Signs of life a caller wants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Monitoring {
+    /// How long it waits for the next one.
+    pub(crate) interval: Duration,
+    /// Whether whoever answers surely gives signs; else the wait is for the first one as long as
+    /// for the reply.
+    pub(crate) is_expected: bool,
+}
+
 #[derive(Clone, Copy)]
 struct Monitor {
     interval: Duration,
@@ -83,13 +92,13 @@ impl ReplyBook {
     pub(crate) fn open(
         self: &Arc<Self>,
         deadline: Instant,
-        monitor: Option<Duration>,
+        monitor: Option<Monitoring>,
         may_repeat: bool,
     ) -> Pending {
         let ticket = self.places.open(Some(first_sign(deadline, monitor)));
         let refusal = may_repeat.then(|| self.refusals.open(None));
         let place = ticket.token();
-        if let Some(interval) = monitor {
+        if let Some(Monitoring { interval, .. }) = monitor {
             self.change_odd(|odd| {
                 odd.monitors.insert(place, Monitor { interval, deadline });
             });
@@ -171,8 +180,13 @@ impl ReplyBook {
 }
 
 /// When a call ends unless a sign of life comes first.
-fn first_sign(deadline: Instant, monitor: Option<Duration>) -> Instant {
-    monitor.map_or(deadline, |interval| deadline.min(timer::deadline_in(interval)))
+fn first_sign(deadline: Instant, monitor: Option<Monitoring>) -> Instant {
+    match monitor {
+        Some(Monitoring { interval, is_expected: true }) => {
+            deadline.min(timer::deadline_in(interval))
+        }
+        _ => deadline,
+    }
 }
 
 /// A refused request that is not repeated ends the wait in its place at once.
@@ -201,7 +215,7 @@ pub(crate) struct Pending {
     /// For a refusal of the request, where it may be repeated.
     refusal: Option<Ticket<Outcome>>,
     deadline: Instant,
-    monitor: Option<Duration>,
+    monitor: Option<Monitoring>,
 }
 
 impl Pending {
@@ -216,7 +230,7 @@ impl Pending {
     }
 
     /// Waits for what ends the call or its present attempt; a reply goes first.
-    pub(crate) async fn arrived(&mut self) -> Result<Arrived, TicketError> {
+    pub(crate) fn arrived(&mut self) -> impl Future<Output = Result<Arrived, TicketError>> {
         std::future::poll_fn(|cx| {
             let reply = Pin::new(&mut self.ticket).poll(cx);
             let Some(refusal) = self.refusal.as_mut().filter(|_| reply.is_pending()) else {
@@ -227,7 +241,6 @@ impl Pending {
             self.refusal = None;
             Poll::Ready(refused.map(Arrived::Refused))
         })
-        .await
     }
 
     /// The reply that arrived was somebody else's: waits on.
@@ -245,7 +258,9 @@ impl Pending {
     /// The request is about to be made again: signs of life are waited for anew.
     pub(crate) fn repeat(&mut self) {
         self.refusal = Some(self.book.refusals.open(None));
-        self.book.renew(self.place);
+        if self.monitor.is_some_and(|monitoring| monitoring.is_expected) {
+            self.book.renew(self.place);
+        }
     }
 }
 
@@ -264,24 +279,28 @@ impl Drop for Pending {
 pub(crate) struct ReplySink {
     book: Arc<ReplyBook>,
     unsure: Workers<Delivery>,
+    /// Replies may name their call among the properties.
+    reads_pika: bool,
     on_end: Box<dyn Fn(Option<leveret_engine::Error>) + Send>,
 }
 
 impl ReplySink {
-    /// A sink for the callers in `book`; `on_end` hears when no reply can come any more.
+    /// A sink for the callers in `book`, who may ask in the `pika` dialect; `on_end` hears when no
+    /// reply can come any more.
     pub(crate) fn new(
         book: &Arc<ReplyBook>,
+        reads_pika: bool,
         on_end: impl Fn(Option<leveret_engine::Error>) + Send + 'static,
     ) -> Self {
         let reader = Arc::clone(book);
         let unsure = Workers::new(1, move |delivery| reader.deliver_unsure(delivery));
-        Self { book: Arc::clone(book), unsure, on_end: Box::new(on_end) }
+        Self { book: Arc::clone(book), unsure, reads_pika, on_end: Box::new(on_end) }
     }
 }
 
 impl DeliverySink for ReplySink {
     fn deliver(&mut self, delivery: Delivery) -> Disposition {
-        match peek(delivery.body()) {
+        match self.peek(&delivery) {
             Peek::Reply(msg_id) => self.book.deliver(&msg_id, delivery),
             Peek::Heartbeat(msg_id) => self.book.deliver_heartbeat(&msg_id),
             Peek::Unsure if self.unsure.waiting() < UNSURE_MAX => {
@@ -295,6 +314,17 @@ impl DeliverySink for ReplySink {
 
     fn ended(&mut self, error: Option<leveret_engine::Error>) {
         (self.on_end)(error);
+    }
+}
+
+impl ReplySink {
+    fn peek(&self, delivery: &Delivery) -> Peek {
+        if self.reads_pika
+            && let Some(id) = delivery.properties().correlation_id
+        {
+            return Hex32::from_digits(id.as_bytes()).map_or(Peek::Unsure, Peek::Reply);
+        }
+        peek(delivery.body())
     }
 }
 
@@ -314,20 +344,19 @@ fn peek(body: &Body) -> Peek {
 
 /// Learns the same as [`peek`] by reading the whole reply, which may be compressed.
 fn read_id(delivery: &Delivery) -> Option<Peek> {
-    let mut scratch = kombu::Scratch::default();
-    let compression = broker::compression(&delivery.properties());
-    let text = kombu::unpack(compression, delivery.body().contiguous());
-    let text = text.as_deref().map_err(Clone::clone);
-    let reply = match text.and_then(|text| kombu::decode_reply(text, &mut scratch)) {
-        Ok(reply) => reply,
-        Err(error) => {
-            tracing::warn!(%error, "a reply cannot be read and is dropped");
-            return None;
-        }
-    };
-    let msg_id = Hex32::from_digits(reply.msg_id.as_deref()?.as_bytes())?;
-    let says_nothing = reply.result.is_none() && reply.failure.is_none() && !reply.ending;
-    Some(if says_nothing { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
+    let read = incoming::with_reply(delivery, &[], |reply| {
+        let msg_id = Hex32::from_digits(reply.msg_id.as_deref()?.as_bytes())?;
+        let says_nothing = reply.result.is_none() && reply.failure.is_none() && !reply.ending;
+        Some(if says_nothing { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
+    });
+    read.unwrap_or_else(|error| {
+        tracing::warn!(
+            name: "leveret.reply.undecodable",
+            %error,
+            "a reply cannot be read and is dropped"
+        );
+        None
+    })
 }
 
 #[cfg(test)]
@@ -341,14 +370,16 @@ mod tests {
         let engine = Engine::start(EngineConfig::default()).unwrap();
         let book = Arc::new(ReplyBook::new(Arc::new(IdSource::new().unwrap()), &engine));
         let deadline = timer::deadline_in(Duration::from_secs(3600));
-        let mut pending = book.open(deadline, Some(Duration::from_millis(20)), true);
+        let interval = Duration::from_millis(20);
+        let monitoring = Monitoring { interval, is_expected: true };
+        let mut pending = book.open(deadline, Some(monitoring), true);
         pending.repeat();
         assert!(matches!(block_on(pending.arrived()), Err(TicketError::TimedOut)));
         pending = book.open(deadline, None, true);
         for _ in 0..2 {
-            book.refusals(true).refused(pending.refusal_place(), Outcome::Nacked);
+            book.refusals(true).refused(pending.refusal_place(), Outcome::Nacked(None));
             let refused = block_on(pending.arrived());
-            assert!(matches!(refused, Ok(Arrived::Refused(Outcome::Nacked))), "{refused:?}");
+            assert!(matches!(refused, Ok(Arrived::Refused(Outcome::Nacked(None)))), "{refused:?}");
             pending.repeat();
         }
         drop(pending);

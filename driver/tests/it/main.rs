@@ -6,24 +6,37 @@
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
 mod access;
+mod at_most_once;
 mod attribute;
 mod bad_input;
 mod bad_peer;
 mod conflicts;
+mod cuts;
 mod deadlines;
+mod dialects;
+mod dialects_edges;
+mod expiry;
+mod factories;
 mod functional;
 mod life;
 mod notify;
 mod notify_failing;
 mod notify_python;
 mod observe;
+mod old_python;
 mod options;
 mod oslo_metrics;
 mod panics;
+mod permissions;
+mod pika_bad_input;
+mod pika_client;
+mod pika_notify;
+mod pika_server;
 mod python_client;
 mod python_config;
 mod python_server;
 mod recovery;
+mod refused_replies;
 mod retry;
 mod scenario;
 mod serialized;

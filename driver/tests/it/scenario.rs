@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use leveret::{
     Context, DriverConfig, Endpoint, ErrorKind, Executor, Failure, Outcome, RpcServer, Target,
-    Transport, Version,
+    Version,
 };
 use serde_json::{Value, json};
 
-use crate::world::{Notes, client, connect, echo, eventually, server, server_on};
+use crate::world::{Notes, Speaks, builder, client, connect, echo, eventually, server, server_on};
 
 /// Runs each scenario on the broker in the process and on a real one.
 macro_rules! on_every_broker {
@@ -31,7 +31,37 @@ macro_rules! on_every_broker {
 
 pub(crate) use on_every_broker;
 
-on_every_broker! {
+/// Runs each scenario in every dialect: on every broker in oslo's of today and in its old one, and
+/// on a real one with servers that understand both and clients that find out.
+macro_rules! in_every_dialect {
+    ($($name:ident)*) => {
+        crate::scenario::on_every_broker! { $($name)* }
+        mod fake_pika {
+            $(#[test] fn $name() {
+                let url = concat!("pika+fake:///pika_", stringify!($name));
+                crate::world::run(super::$name(url.to_owned()));
+            })*
+        }
+        mod pika {
+            $(#[test] fn $name() {
+                let vhost = concat!("pika_", stringify!($name));
+                let url = leveret_support::Broker::shared().vhost(vhost);
+                crate::world::run(super::$name(format!("pika+{url}")));
+            })*
+        }
+        mod dual {
+            $(#[test] fn $name() {
+                let vhost = concat!("dual_", stringify!($name));
+                let url = leveret_support::Broker::shared().vhost(vhost);
+                crate::world::run(super::$name(format!("dual+{url}")));
+            })*
+        }
+    };
+}
+
+pub(crate) use in_every_dialect;
+
+in_every_dialect! {
     a_call_returns_what_the_method_returns
     casts_reach_one_server_and_fanouts_all
     a_named_server_gets_its_own
@@ -127,7 +157,9 @@ async fn an_exception_arrives_with_class_and_message(url: String) {
     assert_eq!(error.kind(), ErrorKind::RemoteError);
     let remote = error.remote().unwrap();
     assert_eq!((remote.class(), remote.module()), ("ValueError", "builtins"));
-    assert_eq!(remote.args(), [json!("bad value"), json!(42)]);
+    if Speaks::of(&url) != Speaks::Pika {
+        assert_eq!(remote.args(), [json!("bad value"), json!(42)]);
+    }
     assert_eq!(error.to_string(), "Remote error: ValueError ('bad value', 42)");
     assert!(error.is_remote_class("ValueError") && !error.is_remote_class("KeyError"));
     assert_eq!(error.outcome(), Some(Outcome::Answered));
@@ -168,9 +200,17 @@ async fn a_call_nobody_answers_times_out(url: String) {
     let error = client.call::<()>((), "x", &()).await.unwrap_err();
     assert!(error.is_timeout(), "{error}");
     assert!(start.elapsed() >= Duration::from_millis(300), "never early");
+    assert_eq!(transport.stats().calls_outstanding, 0);
+    if Speaks::of(&url) == Speaks::Pika {
+        // The last attempt may still be under way when the time is over.
+        let outcomes = [Some(Outcome::Returned), Some(Outcome::MaybeSent)];
+        assert!(outcomes.contains(&error.outcome()), "{error}");
+        let error = client.cast((), "x", &()).await.unwrap_err();
+        assert!(error.is_timeout(), "a server is waited for: {error}");
+        return;
+    }
     assert!(error.to_string().starts_with("Timed out waiting for a reply to message ID "));
     assert_eq!(error.outcome(), Some(Outcome::MaybeSent));
-    assert_eq!(transport.stats().calls_outstanding, 0);
     client
         .cast((), "x", &())
         .await
@@ -185,8 +225,12 @@ async fn at_least_once_fails_at_once(url: String) {
         assert!(error.is_undeliverable(), "{error}");
         assert_eq!(error.outcome(), Some(Outcome::Returned));
     }
-    client.cast_buffered((), "x", &()).await.unwrap();
-    eventually(|| transport.stats().casts_refused == 1);
+    let buffered = client.cast_buffered((), "x", &()).await;
+    if Speaks::of(&url) == Speaks::Dual {
+        assert!(buffered.unwrap_err().is_undeliverable(), "it waits for what the broker says");
+    } else {
+        eventually(|| transport.stats().casts_refused == 1);
+    }
     let _server = server(&transport, "nobody", "s", &Notes::default()).await;
     assert_eq!(echo(&client, json!("somebody")).await, "somebody");
 }
@@ -202,6 +246,10 @@ async fn signs_of_life_keep_a_long_call_alive(url: String) {
     });
     assert_eq!(answered.unwrap(), "done", "longer than the monitor's patience");
     assert!(short.unwrap_err().is_timeout(), "the call's own timeout stays the bound");
+    if Speaks::of(&url) != Speaks::Kombu {
+        // Nobody knows whether who answers gives any.
+        return;
+    }
     let nobody = client.prepare().with_topic("nobody");
     let start = Instant::now();
     assert!(nobody.call::<()>((), "x", &()).await.unwrap_err().is_timeout());
@@ -362,6 +410,7 @@ async fn a_version_cap_is_kept(url: String) {
     assert_eq!(error.kind(), ErrorKind::RpcVersionCapError);
     assert_eq!(error.outcome(), Some(Outcome::NotSent));
     assert!(!capped.can_send_version(), "no version under a cap");
+    let _server = server(&transport, "t", "s", &Notes::default()).await;
     capped.prepare().with_version(Version::new(1, 3)).cast((), "x", &()).await.unwrap();
     let fanout = client(&transport, "t").with_fanout(true);
     let error = fanout.call::<()>((), "x", &()).await.unwrap_err();
@@ -371,7 +420,7 @@ async fn a_version_cap_is_kept(url: String) {
 
 async fn a_backlog_is_worked_off_once_and_in_order(url: String) {
     let config = DriverConfig::default().with_executor_threads(1).with_prefetch(100);
-    let transport = Transport::builder(&url).config(config).connect().await.unwrap();
+    let transport = builder(&url, config).connect().await.unwrap();
     let notes = Notes::default();
     let server = server(&transport, "t", "s", &notes).await;
     let client = client(&transport, "t");

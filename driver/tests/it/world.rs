@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leveret::{
-    Context, Endpoint, Executor, Failure, RpcClient, RpcServer, Target, Transport, Version,
+    Context, DriverConfig, Endpoint, Executor, Failure, RpcClient, RpcServer, Target, Transport,
+    TransportBuilder, Version,
 };
 use serde_json::{Value, json};
 
@@ -25,6 +26,10 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
 pub(crate) struct Notes(Arc<Mutex<Vec<Value>>>);
 
 impl Notes {
+    pub(crate) fn add(&self, note: Value) {
+        self.0.lock().unwrap().push(note);
+    }
+
     pub(crate) fn all(&self) -> Vec<Value> {
         self.0.lock().unwrap().clone()
     }
@@ -72,7 +77,7 @@ pub(crate) fn endpoint(server: &'static str, notes: &Notes) -> Endpoint {
         })
         .method("size", |_, Arg { arg }| Ok::<_, Failure>(arg.as_str().map(str::len)))
         .method("note", move |_, Arg { arg }| {
-            notes.0.lock().unwrap().push(arg);
+            notes.add(arg);
             Ok::<_, Failure>(())
         })
         .method("boom", |_, (): ()| -> Result<(), Failure> {
@@ -117,8 +122,41 @@ pub(crate) async fn server_on(
         .unwrap()
 }
 
+/// What a scenario's URL asks a transport to speak: `pika+` and `dual+` before the scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Kombu,
+    Pika,
+    /// Serves both, and sends to whichever has a server.
+    Dual,
+}
+
+impl Speaks {
+    pub(crate) fn of(url: &str) -> Self {
+        match url.split_once('+') {
+            Some(("pika", _)) => Self::Pika,
+            Some(("dual", _)) => Self::Dual,
+            _ => Self::Kombu,
+        }
+    }
+}
+
+/// A transport to a scenario's URL, with options: the dialect said as a user would say it.
+pub(crate) fn builder(url: &str, config: DriverConfig) -> TransportBuilder {
+    let plain = url.split_once('+').map_or(url, |(_, url)| url);
+    let and = if plain.contains('?') { '&' } else { '?' };
+    let said = match Speaks::of(url) {
+        Speaks::Kombu => plain.to_owned(),
+        Speaks::Pika if plain.starts_with("rabbit:") => plain.replacen("rabbit", "pika", 1),
+        Speaks::Pika => format!("{plain}{and}dialect_serving=pika&dialect_sending=pika"),
+        Speaks::Dual => format!("{plain}{and}dialect_serving=both&dialect_sending=auto"),
+    };
+    Transport::builder(&said).config(config)
+}
+
 pub(crate) async fn connect(url: &str) -> Transport {
-    Transport::connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"))
+    let transport = builder(url, DriverConfig::default()).connect().await;
+    transport.unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
 pub(crate) fn client(transport: &Transport, topic: &str) -> RpcClient {

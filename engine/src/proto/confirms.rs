@@ -7,6 +7,7 @@
 //! buffers.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// One publication inside an outbox buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +26,13 @@ pub(crate) struct Record {
 }
 
 /// What became of a publication, as it leaves the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settled {
     pub(crate) token: u64,
     pub(crate) ack: bool,
+    pub(crate) retain: bool,
+    /// Where it is in its buffer.
+    pub(crate) at: Range<u32>,
 }
 
 #[derive(Debug)]
@@ -68,14 +72,15 @@ impl<P> Ledger<P> {
         self.runs.push_back(Run { first, open: records.len(), records, kept });
     }
 
-    /// The broker's ack or nack. Calls `each` for every publication it settles and `done` with
-    /// every run that is settled whole. False when the tag was never published.
+    /// The broker's ack or nack. Calls `each` for every publication it settles, with what its run
+    /// keeps, and `done` with every run that is settled whole. False when the tag was never
+    /// published.
     pub(crate) fn settle(
         &mut self,
         tag: u64,
         multiple: bool,
         ack: bool,
-        mut each: impl FnMut(Settled),
+        mut each: impl FnMut(Settled, &P),
         mut done: impl FnMut(Vec<Record>, P),
     ) -> bool {
         // RabbitMQ and AMQP 1.8.3.13: tag zero with `multiple` means everything so far.
@@ -92,11 +97,15 @@ impl<P> Ledger<P> {
                 continue;
             }
             let to = (last - run.first + 1).min(run.records.len() as u64);
-            for record in &mut run.records[from as usize..to as usize] {
+            let (before, rest) = run.records.split_at_mut(from as usize);
+            let mut start = before.last().map_or(0, |record| record.end);
+            for record in &mut rest[..(to - from) as usize] {
+                let Record { end, token, retain, .. } = *record;
+                let at = std::mem::replace(&mut start, end)..end;
                 if !std::mem::replace(&mut record.settled, true) {
                     run.open -= 1;
                     self.mandatory -= usize::from(record.mandatory);
-                    each(Settled { token: record.token, ack });
+                    each(Settled { token, ack, retain, at }, &run.kept);
                 }
             }
         }
@@ -146,7 +155,7 @@ mod tests {
     fn settle(ledger: &mut Ledger<u8>, tag: u64, multiple: bool) -> (Vec<u64>, Vec<u8>) {
         let (mut tokens, mut runs) = (Vec::new(), Vec::new());
         let known =
-            ledger.settle(tag, multiple, true, |s| tokens.push(s.token), |_, p| runs.push(p));
+            ledger.settle(tag, multiple, true, |s, _| tokens.push(s.token), |_, p| runs.push(p));
         assert!(known);
         (tokens, runs)
     }
@@ -164,11 +173,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_settled_says_where_it_was() {
+        let mut ledger = Ledger::new();
+        let records = [(1, 10), (2, 30), (3, 60)];
+        ledger.absorb(records.map(|(token, end)| Record { end, ..record(token) }).into(), 'a');
+        let mut seen = Vec::new();
+        for tag in [2, 3] {
+            let each = |s: Settled, kept: &char| seen.push((s.token, s.ack, s.at, *kept));
+            assert!(ledger.settle(tag, tag == 3, false, each, |_, _| {}));
+        }
+        assert_eq!(
+            seen,
+            [(2, false, 10..30, 'a'), (1, false, 0..10, 'a'), (3, false, 30..60, 'a')]
+        );
+    }
+
+    #[test]
     fn a_tag_never_published_is_unknown() {
         let mut ledger: Ledger<()> = Ledger::new();
-        assert!(!ledger.settle(1, false, true, |_| {}, |_, ()| {}));
-        assert!(!ledger.settle(0, false, true, |_| {}, |_, ()| {}));
-        assert!(ledger.settle(0, true, true, |_| {}, |_, ()| {}));
+        assert!(!ledger.settle(1, false, true, |_, ()| {}, |_, ()| {}));
+        assert!(!ledger.settle(0, false, true, |_, ()| {}, |_, ()| {}));
+        assert!(ledger.settle(0, true, true, |_, ()| {}, |_, ()| {}));
     }
 
     #[test]
@@ -181,7 +206,7 @@ mod tests {
         assert_eq!(ledger.returned(7), Some(3));
         assert_eq!(ledger.returned(7), None);
         let mut tokens = Vec::new();
-        ledger.settle(3, true, true, |s| tokens.push(s.token), |_, ()| {});
+        ledger.settle(3, true, true, |s, ()| tokens.push(s.token), |_, ()| {});
         assert_eq!(tokens, [1, 0, 0], "the acks after a return are silent");
     }
 
@@ -195,7 +220,7 @@ mod tests {
         assert_eq!(kept, ['a', 'b']);
         ledger.absorb(vec![record(3)], 'c');
         let mut tokens = Vec::new();
-        ledger.settle(1, false, true, |s| tokens.push(s.token), |_, _| {});
+        ledger.settle(1, false, true, |s, _| tokens.push(s.token), |_, _| {});
         assert_eq!(tokens, [3], "a new epoch counts from one");
     }
 }

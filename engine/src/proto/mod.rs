@@ -28,7 +28,7 @@ mod unacked;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use confirms::{Ledger, Record};
+pub(crate) use confirms::{Ledger, Record, Settled};
 pub(crate) use connection::Connection;
 pub(crate) use content::Content;
 pub(crate) use error::ProtoError;

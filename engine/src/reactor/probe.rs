@@ -80,15 +80,24 @@ impl fmt::Display for BackendKind {
 pub(crate) fn choose(choice: BackendChoice) -> Result<BackendKind, Unavailable> {
     match (choice, available()) {
         (BackendChoice::Epoll, _) => {
-            tracing::info!(backend = "epoll", reason = "configured", "backend chosen");
+            tracing::info!(
+                name: "leveret.engine.backend.chosen",
+                backend = "epoll", reason = "configured", "backend chosen"
+            );
             Ok(BackendKind::Epoll)
         }
         (_, Ok(())) => {
-            tracing::info!(backend = "uring", reason = "io_uring works here", "backend chosen");
+            tracing::info!(
+                name: "leveret.engine.backend.chosen",
+                backend = "uring", reason = "io_uring works here", "backend chosen"
+            );
             Ok(BackendKind::Uring)
         }
         (BackendChoice::Auto, Err(unavailable)) => {
-            tracing::warn!(backend = "epoll", reason = %unavailable, "backend chosen");
+            tracing::warn!(
+                name: "leveret.engine.backend.chosen",
+                backend = "epoll", reason = %unavailable, "backend chosen"
+            );
             Ok(BackendKind::Epoll)
         }
         (BackendChoice::Uring, Err(unavailable)) => Err(unavailable),
@@ -116,7 +125,10 @@ pub(crate) fn block_on(
             Ok(runtime) => {
                 ready(Ok(()));
                 if let Err(error) = runtime.block_on(|reactor| program.run(reactor)) {
-                    tracing::error!(%error, "the shard cannot watch its ring");
+                    tracing::error!(
+                        name: "leveret.engine.ring.unwatched",
+                        %error, "the shard cannot watch its ring"
+                    );
                 }
             }
             Err(error) => ready(Err(error)),

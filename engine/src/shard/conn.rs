@@ -27,8 +27,15 @@ pub(super) struct ConsumerSeat {
     pub(super) sink: Box<dyn DeliverySink>,
     /// Somebody is about to make it consume; two at once would use its tag twice (530).
     pub(super) starting: bool,
-    /// Asked to end: it takes nothing more and is not made again.
+    /// Asked to end: it is not made again, and takes only what was on its way, if that.
     pub(super) leaving: bool,
+}
+
+impl ConsumerSeat {
+    /// Nothing is taken any more.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.leaving && !self.sink.takes_the_last()
+    }
 }
 
 pub(super) type Waiting = oneshot::Sender<Result<AMQPClass, Error>>;

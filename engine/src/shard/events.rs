@@ -42,7 +42,10 @@ impl Conn {
                 }
             }
             Event::ConsumerCancelled { channel, consumer_tag } => {
-                tracing::warn!(channel, consumer_tag, "the broker cancelled a consumer");
+                tracing::warn!(
+                    name: "leveret.engine.consumer.cancelled",
+                    channel, consumer_tag, "the broker cancelled a consumer"
+                );
                 self.with_consumer(channel, &consumer_tag, |consumer| consumer.sink.cancelled());
                 self.repairs.borrow_mut().push(Repair::Consumer(channel, consumer_tag));
             }
@@ -50,12 +53,18 @@ impl Conn {
                 self.channel_closed(channel, code, &text)
             }
             Event::Blocked { reason } => {
-                tracing::warn!(reason, "the broker blocks publishers");
+                tracing::warn!(
+                    name: "leveret.engine.connection.blocked",
+                    reason, "the broker blocks publishers"
+                );
                 self.blocked.replace(Some(reason));
                 self.tell_state();
             }
             Event::Unblocked => {
-                tracing::info!("the broker accepts publications again");
+                tracing::info!(
+                    name: "leveret.engine.connection.unblocked",
+                    "the broker accepts publications again"
+                );
                 self.blocked.replace(None);
                 self.tell_state();
             }
@@ -73,7 +82,10 @@ impl Conn {
             }
             _ => {
                 self.shared.unwatched_failures.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(?returned, "a publication was returned and nobody waits for it");
+                tracing::debug!(
+                    name: "leveret.engine.publication.returned",
+                    ?returned, "a publication was returned and nobody waits for it"
+                );
             }
         }
     }
@@ -90,7 +102,10 @@ impl Conn {
             .map(|(token, _)| *token)
             .collect();
         if failed.is_empty() {
-            tracing::warn!(channel, code, text, "the broker closed a channel");
+            tracing::warn!(
+                name: "leveret.engine.channel.closed",
+                channel, code, text, "the broker closed a channel"
+            );
         }
         for token in failed {
             if let Some((_, reply)) = waiting.remove(&token) {
@@ -117,10 +132,11 @@ impl Conn {
     }
 
     pub(super) fn tell_outcomes(&self) {
-        let mut outcomes = self.outcomes.take();
-        if !outcomes.is_empty() {
-            self.shared.outcomes.complete_all(outcomes.drain(..));
+        if self.outcomes.borrow().is_empty() {
+            return;
         }
+        let mut outcomes = self.outcomes.take();
+        self.shared.outcomes.complete_all(outcomes.drain(..));
         self.outcomes.replace(outcomes);
     }
 

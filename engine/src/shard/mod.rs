@@ -182,7 +182,9 @@ async fn busy_poll(reactor: impl Reactor, stats: Arc<Stats>, span: Duration) {
         let mut until = reactor::now() + span;
         while reactor::now() < until {
             if let Err(error) = reactor.turn().await {
-                tracing::warn!(%error, "busy polling is not to be had");
+                tracing::warn!(
+                    name: "leveret.engine.busy_poll.failed", %error, "busy polling is not to be had"
+                );
                 return;
             }
             let count = operations();

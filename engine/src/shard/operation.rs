@@ -138,6 +138,10 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
     }
     let undo = Undo::of(&operation);
     let ending = operation.ending();
+    let closing = match operation {
+        Operation::CloseChannel { channel } => Some(channel),
+        _ => None,
+    };
     if let Some((channel, consumer_tag)) = &ending {
         // At once, so that a connection that comes back does not bring it back.
         leave_consumer(&conn, *channel, consumer_tag);
@@ -152,6 +156,10 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
     let answer = reactor::within(timeout, work).await;
     let answer = answer.unwrap_or_else(|| Err(Error::timed_out("the broker")));
     let failed = answer.is_err();
+    if let Some(channel) = closing.filter(|_| failed) {
+        // Whatever the broker thinks, it is not to come back with the connection.
+        end_channel(&conn, channel);
+    }
     if let Some((channel, consumer_tag)) = ending {
         // Also where the broker did not agree: what it still delivers goes back to the queue.
         end_consumer(&conn, channel, &consumer_tag);
@@ -234,8 +242,8 @@ async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {
     }
 }
 
-/// Nobody takes what it is still given. The answer to its end comes behind deliveries that its full
-/// inbox must not hold up.
+/// Nobody takes what it is still given, unless its sink says otherwise. The answer to its end comes
+/// behind deliveries that its full inbox must not hold up.
 fn leave_consumer(conn: &Conn, channel: u16, tag: &str) {
     conn.with_consumer(channel, tag, |consumer| consumer.leaving = true);
     conn.shared.read_bell.ring();
@@ -253,12 +261,23 @@ fn end_consumer(conn: &Conn, channel: u16, tag: &str) {
 async fn close_channel(conn: &Rc<Conn>, channel: u16) -> Result<(), Error> {
     conn.with_channel(channel, |seat| seat.shared.outbox.refuse(Error::stopped()))?;
     let _ = reactor::within(conn.config.operation_timeout / 2, conn.flushed(channel)).await;
-    conn.remove_channel(channel, &Error::stopped());
+    end_channel(conn, channel);
     conn.shared.read_bell.ring();
     match conn.request(channel, closing()).await {
         // The broker had closed it, or it was never open.
         Err(error) if error.kind() == ErrorKind::ChannelClosed => Ok(()),
         closed => closed.map(drop),
+    }
+}
+
+/// Nobody uses it any more, and what its consumers leave to nobody is not brought back.
+fn end_channel(conn: &Conn, channel: u16) {
+    let queues = conn.with_channel(channel, |seat| {
+        seat.consumers.iter().map(|consumer| consumer.request.queue.clone()).collect::<Vec<_>>()
+    });
+    conn.remove_channel(channel, &Error::stopped());
+    for queue in queues.unwrap_or_default() {
+        conn.forget_unused(&queue);
     }
 }
 

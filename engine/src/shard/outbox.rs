@@ -14,7 +14,7 @@ use super::reframe::reframe;
 use super::segment::{Rendered, Segment};
 use super::ticket::{Ticket, Tickets};
 use crate::proto::Record;
-use crate::wire::{FRAME_OVERHEAD, Template};
+use crate::wire::{FRAME_OVERHEAD, Ids, Template};
 use crate::{Error, reactor};
 
 /// Why a publication was not taken.
@@ -98,14 +98,14 @@ impl Outbox {
     pub(crate) fn push_body(
         &self,
         template: &Template,
-        body: &[u8],
+        (body, ids): (&[u8], &Ids<'_>),
         record: Record,
     ) -> Result<(), Refused> {
         let mut inner = self.lock();
         if !self.has_room(&inner, template.len() + body.len() + FRAME_OVERHEAD as usize) {
             return Err(inner.refusal());
         }
-        inner.segment.push_body(template, body, self.frame_max(), record);
+        inner.segment.push_body(template, body, ids, self.frame_max(), record);
         self.taken(inner);
         Ok(())
     }

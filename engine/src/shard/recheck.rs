@@ -37,7 +37,10 @@ pub(super) fn start(conn: &Rc<Conn>, number: u16, tag: &str) {
             });
             let Some(Some(queue)) = queue else { return };
             if is_gone(&conn, number, &queue).await {
-                tracing::warn!(queue, consumer_tag = tag, "a queue is gone, and is made again");
+                tracing::warn!(
+                    name: "leveret.engine.queue.gone",
+                    queue, consumer_tag = tag, "a queue is gone, and is made again"
+                );
                 repair::anew(&conn, number, &tag).await;
                 return;
             }

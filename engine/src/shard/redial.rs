@@ -61,7 +61,9 @@ pub(super) async fn supervise<R: Reactor>(
         conn.shared.set_state(ConnectionState::Connecting);
         Stats::count(&conn.stats.losses, 1);
         conn.shared.reconnects.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        tracing::warn!(%error, "connection lost; recovering");
+        tracing::warn!(
+            name: "leveret.engine.connection.lost", %error, "connection lost; recovering"
+        );
     }
     serving.abort();
 }
@@ -124,7 +126,10 @@ impl Dial {
             if error.is_fatal() || given_up || conn.stopping.get() {
                 return Err(error);
             }
-            tracing::info!(host = %host.host, port = host.port, %error, "could not connect");
+            tracing::info!(
+                name: "leveret.engine.connection.not_made",
+                host = %host.host, port = host.port, %error, "could not connect"
+            );
             if round {
                 self.pause(conn).await;
             }
@@ -232,7 +237,10 @@ async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
     let intents = conn.topology.borrow().intents();
     for intent in intents {
         if let Err(error) = in_time(conn, repair::replay(conn, vec![intent])).await? {
-            tracing::warn!(%error, "a declaration could not be replayed");
+            tracing::warn!(
+                name: "leveret.engine.declaration.not_replayed",
+                %error, "a declaration could not be replayed"
+            );
         }
         // A refusal closed the channel it was asked on, and others need it.
         let repairs = std::mem::take(&mut *conn.repairs.borrow_mut());
@@ -253,7 +261,9 @@ async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
 /// Opens one channel again; what the broker does not allow any more is given up.
 async fn reopen(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
     if let Err(error) = in_time(conn, open_channel(conn, number)).await? {
-        tracing::error!(channel = number, %error, "a channel is lost");
+        tracing::error!(
+            name: "leveret.engine.channel.lost", channel = number, %error, "a channel is lost"
+        );
         conn.remove_channel(number, &error);
     }
     Ok(())

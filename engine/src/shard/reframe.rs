@@ -1,11 +1,15 @@
-//! Publications cut anew: a broker that was found again may allow smaller frames than the one they
-//! were rendered for.
+//! Publications read back from the form they are sent in: cut anew, because a broker that was found
+//! again may allow smaller frames than the one they were rendered for, or given back, because the
+//! broker refused them.
 //!
 //! Off the hot path, so everything is copied. Invariant: heads and bodies stay byte for byte what
 //! they were; only the borders between body frames move.
 
+use std::ops::Range;
+
 use super::segment::{Rendered, Segment};
-use crate::wire::{FrameHeader, FrameKind, FrameView, Parsed, write_body_frames};
+use crate::wire::{FrameHeader, FrameKind, FrameView, HotMethod, Parsed, write_body_frames};
+use crate::{Body, Nacked};
 
 /// The same publications, in body frames of at most `frame_max` bytes.
 pub(super) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segment {
@@ -15,15 +19,30 @@ pub(super) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segmen
     for record in &segment.records {
         let end = record.end as usize;
         whole.frames.clear();
-        cut(&flat(segment, start, end), channel, frame_max, &mut whole.frames);
+        let body =
+            split(&flat(segment, start..end), |_, head| whole.frames.extend_from_slice(head));
+        debug_assert!(whole.frames.len() >= 2 * FrameHeader::LEN, "a method and a header");
+        write_body_frames(&mut whole.frames, channel, &body, frame_max);
         anew.push(&whole, *record);
         start = end;
     }
     anew
 }
 
+/// The publication that is there in `segment`.
+pub(super) fn unframe(segment: &Segment, at: Range<u32>) -> Nacked {
+    let (mut exchange, mut routing_key) = (String::new(), String::new());
+    let body = split(&flat(segment, at.start as usize..at.end as usize), |frame, _| {
+        if let Ok(Some(HotMethod::Publish(publish))) = HotMethod::parse(frame.payload) {
+            exchange = publish.exchange.to_owned();
+            routing_key = publish.routing_key.to_owned();
+        }
+    });
+    Nacked { exchange, routing_key, body: Body::small(body.into()) }
+}
+
 /// The bytes of one publication as they would be sent.
-fn flat(segment: &Segment, start: usize, end: usize) -> Vec<u8> {
+fn flat(segment: &Segment, Range { start, end }: Range<usize>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut at = start;
     for part in segment.parts.iter().filter(|part| (start..end).contains(&part.at)) {
@@ -35,7 +54,8 @@ fn flat(segment: &Segment, start: usize, end: usize) -> Vec<u8> {
     bytes
 }
 
-fn cut(mut bytes: &[u8], channel: u16, frame_max: u32, out: &mut Vec<u8>) {
+/// The body of a publication; `head` is called with its other frames, and with their bytes.
+fn split(mut bytes: &[u8], mut head: impl FnMut(&FrameView<'_>, &[u8])) -> Vec<u8> {
     let mut body = Vec::new();
     while !bytes.is_empty() {
         let parsed = FrameView::parse(bytes, u32::MAX).expect("an outbox holds whole frames");
@@ -44,12 +64,11 @@ fn cut(mut bytes: &[u8], channel: u16, frame_max: u32, out: &mut Vec<u8>) {
         };
         match frame.kind {
             FrameKind::Body => body.extend_from_slice(frame.payload),
-            _ => out.extend_from_slice(&bytes[..used]),
+            _ => head(&frame, &bytes[..used]),
         }
         bytes = &bytes[used..];
     }
-    debug_assert!(out.len() >= 2 * FrameHeader::LEN, "a method and a header");
-    write_body_frames(out, channel, &body, frame_max);
+    body
 }
 
 #[cfg(test)]
@@ -61,7 +80,7 @@ mod tests {
     use crate::wire::{Properties, Publish, Template};
 
     fn published(body: &[u8], frame_max: u32) -> Vec<u8> {
-        let publish = Publish::default();
+        let publish = Publish { exchange: "x", routing_key: "key", ..Publish::default() };
         let template = Template::new(9, &publish, &Properties::default()).unwrap();
         let mut frames = Vec::new();
         template.render(body.len() as u64, &mut frames);
@@ -87,6 +106,15 @@ mod tests {
         segment.push(&Rendered { parts, ..rendered(&rest) }, record(2));
         let empty = published(b"", 131_072);
         segment.push(&rendered(&empty), record(3));
+
+        let ends: Vec<u32> = segment.records.iter().map(|record| record.end).collect();
+        for (at, body) in
+            [(0..ends[0], &body[..]), (ends[0]..ends[1], &body), (ends[1]..ends[2], b"")]
+        {
+            let given_back = unframe(&segment, at);
+            assert!(*given_back.body().contiguous() == *body);
+            assert_eq!((given_back.exchange(), given_back.routing_key()), ("x", "key"));
+        }
 
         let anew = reframe(&segment, 9, 8192);
         let small = published(&body, 8192);

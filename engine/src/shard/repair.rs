@@ -110,7 +110,10 @@ async fn restart(conn: &Rc<Conn>, number: u16, tag: &str) {
             Err(error) => last = error,
         }
         if last.reply_code() == Some(LOCKED) && is_own(conn, number, tag) {
-            tracing::info!(channel = number, consumer_tag = tag, error = %last, "still waiting");
+            tracing::info!(
+                name: "leveret.engine.consumer.waiting",
+                channel = number, consumer_tag = tag, error = %last, "still waiting"
+            );
         } else {
             attempts += 1;
         }
@@ -118,7 +121,10 @@ async fn restart(conn: &Rc<Conn>, number: u16, tag: &str) {
         pause = (pause * 2).min(PAUSE_MAX);
     }
     if let Some(mut seat) = conn.remove_consumer(number, tag).filter(|_| !conn.is_down()) {
-        tracing::error!(channel = number, consumer_tag = tag, error = %last, "a consumer is lost");
+        tracing::error!(
+            name: "leveret.engine.consumer.lost",
+            channel = number, consumer_tag = tag, error = %last, "a consumer is lost"
+        );
         seat.sink.ended(Some(last));
     }
 }

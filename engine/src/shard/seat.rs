@@ -4,6 +4,7 @@
 //! that was opened again counts tags anew, and answers to deliveries of an older epoch are dropped.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,11 +13,13 @@ use super::acks::Given;
 use super::conn::ConsumerSeat;
 use super::fingerprint::fingerprint;
 use super::places::Token;
+use super::reframe::unframe;
 use super::segment::Segment;
 use super::shared::ChannelShared;
 use super::sink::Disposition;
 use crate::delivery::Acker;
-use crate::proto::{Answer, Content, Ledger, Record, Unacked};
+use crate::proto::{Answer, Content, Ledger, Record, Settled, Unacked};
+use crate::wire::Deliver;
 use crate::{Delivery, Error, Outcome, Returned};
 
 /// What a run of the ledger keeps of its segment.
@@ -46,6 +49,8 @@ pub(super) struct Seat {
     flowing: bool,
     /// A segment is with the writer.
     sending: bool,
+    /// Refused publications of that segment, which are given back once it is.
+    refused: Vec<(Token, Range<u32>)>,
     /// By their size, the largest last.
     spares: Vec<Segment>,
     /// Memory of the spares.
@@ -77,6 +82,7 @@ impl Seat {
             epoch: 0,
             flowing: false,
             sending: false,
+            refused: Vec::new(),
             spares: Vec::new(),
             spare_bytes: 0,
             shelves: Vec::new(),
@@ -106,7 +112,7 @@ impl Seat {
 
     /// True while a consumer has no room.
     pub(super) fn is_full(&self) -> bool {
-        self.consumers.iter().any(|consumer| !consumer.leaving && consumer.sink.is_full())
+        self.consumers.iter().any(|consumer| !consumer.is_deaf() && consumer.sink.is_full())
     }
 
     // ---- the road down
@@ -141,8 +147,18 @@ impl Seat {
     }
 
     /// A segment has left, up to `written` (all of it unless the connection was lost).
-    pub(super) fn sent(&mut self, mut segment: Segment, shelf: Option<Shelf>, written: usize) {
+    pub(super) fn sent(
+        &mut self,
+        mut segment: Segment,
+        shelf: Option<Shelf>,
+        written: usize,
+        outcomes: &mut Vec<(Token, Outcome)>,
+    ) {
         self.sending = false;
+        if !self.refused.is_empty() {
+            let refused = self.refused.drain(..);
+            outcomes.extend(refused.map(|(token, at)| (token, given_back(&segment, at))));
+        }
         match shelf {
             // The ledger let go of it: confirmed while its write was still ending.
             Some(shelf) if Rc::strong_count(&shelf) == 1 => {
@@ -181,15 +197,21 @@ impl Seat {
         outcomes: &mut Vec<(Token, Outcome)>,
     ) -> bool {
         let mut done = std::mem::take(&mut self.done);
+        let refused = &mut self.refused;
         let known = self.ledger.settle(
             tag,
             multiple,
             ack,
-            |settled| {
-                if settled.token != 0 {
-                    let outcome = if settled.ack { Outcome::Confirmed } else { Outcome::Nacked };
-                    outcomes.push((settled.token, outcome));
+            |settled, shelf| match settled {
+                Settled { token: 0, .. } => {}
+                Settled { token, ack: true, .. } => outcomes.push((token, Outcome::Confirmed)),
+                Settled { token, retain: false, .. } => {
+                    outcomes.push((token, Outcome::Nacked(None)));
                 }
+                Settled { token, at, .. } => match &shelf.borrow().segment {
+                    Some(segment) => outcomes.push((token, given_back(segment, at))),
+                    None => refused.push((token, at)),
+                },
             },
             |records, shelf| done.push((records, shelf)),
         );
@@ -222,7 +244,7 @@ impl Seat {
 
     pub(super) fn deliver(&mut self, content: Content) {
         let Some(deliver) = content.deliver() else { return };
-        let (tag, consumer_tag) = (deliver.delivery_tag, deliver.consumer_tag);
+        let Deliver { delivery_tag: tag, redelivered, consumer_tag, .. } = deliver;
         let found = self.consumers.iter_mut().find(|c| c.request.consumer_tag == consumer_tag);
         let Some(consumer) = found else {
             // Cancelled meanwhile: back to the queue it came from.
@@ -236,11 +258,13 @@ impl Seat {
         if !no_ack {
             self.unacked.delivered(tag);
         }
-        if consumer.leaving {
-            self.unacked.answer(tag, Answer::Reject { requeue: true });
+        if consumer.is_deaf() {
+            if !no_ack {
+                self.unacked.answer(tag, Answer::Reject { requeue: true });
+            }
             return;
         }
-        let delivery = Delivery::new(content, acker).expect("it was a basic.deliver above");
+        let delivery = Delivery::new(content, (tag, redelivered), acker);
         let answer = match consumer.sink.deliver(delivery) {
             Disposition::AckSoon if !no_ack && self.prefetch == 0 => {
                 return self.unacked.ack_soon(tag);
@@ -343,6 +367,9 @@ impl Seat {
     /// Closed for good: what never left was not sent, what left may have been.
     pub(super) fn close(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
         self.interrupt(error, outcomes);
+        // The segment they are in does not come back here.
+        let refused = self.refused.drain(..);
+        outcomes.extend(refused.map(|(token, _)| (token, Outcome::Nacked(None))));
         let (waiting, resend) = self.shared.outbox.close(error.clone());
         let unsent = |record: &Record| {
             (record.token != 0 && !record.settled)
@@ -352,6 +379,12 @@ impl Seat {
         let unknown = resend.records.iter().filter(|record| record.token != 0 && !record.settled);
         outcomes.extend(unknown.map(|r| (r.token, Outcome::MaybeSent(error.clone()))));
     }
+}
+
+/// The end of a refused publication that may be sent again.
+#[cold]
+fn given_back(segment: &Segment, at: Range<u32>) -> Outcome {
+    Outcome::Nacked(Some(Box::new(unframe(segment, at))))
 }
 
 /// A shard that ends, however it ends, leaves no publisher waiting for room.

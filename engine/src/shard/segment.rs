@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::places::Token;
 use crate::proto::Record;
 use crate::wire::frame::put_frame_header;
-use crate::wire::{FRAME_END, FrameKind, Template, body_frame_max, write_body_frames};
+use crate::wire::{FRAME_END, FrameKind, Ids, Template, body_frame_max, write_body_frames};
 
 /// A body that rides along as a counted part instead of being copied.
 #[derive(Debug)]
@@ -114,10 +114,11 @@ impl Segment {
         &mut self,
         template: &Template,
         body: &[u8],
+        ids: &Ids<'_>,
         frame_max: u32,
         record: Record,
     ) {
-        template.render(body.len() as u64, &mut self.bytes);
+        template.render_fitting(body.len() as u64, ids, &mut self.bytes);
         write_body_frames(&mut self.bytes, template.channel(), body, frame_max);
         self.records.push(Record { end: end_of(&self.bytes), ..record });
     }

@@ -33,9 +33,17 @@ pub trait DeliverySink: Send {
     /// The batch that one read brought is over: a good moment to wake somebody once.
     fn flush(&mut self) {}
 
-    /// True while no more can be taken: the connection is then not read until `Reading::resume`
-    /// is called, while heartbeats go on.
+    /// True while no more can be taken: the connection is then not read until
+    /// [`ConsumerHandle::resume`](crate::ConsumerHandle::resume) is called, while heartbeats go on.
     fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Whether it takes what is still on its way while its consumer is being cancelled. Otherwise
+    /// that goes back to its queue, marked as delivered before; where the broker waits for no
+    /// acknowledgement, it is lost. Whoever takes it may hold up the cancelling while it
+    /// [is full](Self::is_full). Default: no.
+    fn takes_the_last(&self) -> bool {
         false
     }
 

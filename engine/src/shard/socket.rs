@@ -79,7 +79,9 @@ async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
         conn.end_batch();
         pool.give(block);
         if let Err(error) = result {
-            tracing::error!(%error, "the peer broke the protocol");
+            tracing::error!(
+                name: "leveret.engine.protocol.broken", %error, "the peer broke the protocol"
+            );
             conn.fail(error.into());
         }
         super::repair::start(&conn);
@@ -181,7 +183,10 @@ async fn write_turn<S: Stream>(
             }
         };
     // A channel that was closed meanwhile has already told its callers.
-    let _ = conn.with_channel(number, |seat| seat.sent(segment, shelf, written));
+    let _ = conn.with_channel(number, |seat| {
+        seat.sent(segment, shelf, written, &mut conn.outcomes.borrow_mut());
+    });
+    conn.tell_outcomes();
     result
 }
 

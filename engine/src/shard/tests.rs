@@ -187,6 +187,11 @@ fn check(run: &Run) {
         let times = times(id);
         match outcome {
             Outcome::Confirmed => assert!(times >= 1, "{id} was confirmed and never received"),
+            Outcome::Nacked(given_back) => {
+                assert!(times >= 1, "{id} was refused and never received");
+                let given_back = given_back.as_ref().map(|it| id_of(&it.body().contiguous()));
+                assert_eq!(given_back, retain.then_some(id), "a retained one is given back");
+            }
             Outcome::MaybeSent(_) => assert!(!retain, "{id} is sent again until it is confirmed"),
             other => panic!("{id}: {other:?}"),
         }

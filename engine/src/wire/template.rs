@@ -83,21 +83,43 @@ impl Template {
         ids: &Ids<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), WireError> {
-        let patches =
-            [(&self.message_id, ids.message_id), (&self.correlation_id, ids.correlation_id)];
-        for (place, text) in patches {
+        self.check_ids(ids)?;
+        self.render_fitting(body_len, ids, out);
+        Ok(())
+    }
+
+    /// Whether these identifiers are as long as those they replace.
+    ///
+    /// # Errors
+    /// [`WireError::PatchWidth`].
+    #[inline]
+    pub fn check_ids(&self, ids: &Ids<'_>) -> Result<(), WireError> {
+        for (place, text) in self.patches(ids) {
             if let Some(text) = text.filter(|text| text.len() != place.len()) {
                 return Err(WireError::PatchWidth { expected: place.len(), found: text.len() });
             }
         }
+        Ok(())
+    }
+
+    /// [`Template::render_with`] of identifiers that were checked.
+    ///
+    /// # Panics
+    /// If one is of another length than what it replaces, see [`Template::check_ids`].
+    #[inline]
+    pub fn render_fitting(&self, body_len: u64, ids: &Ids<'_>, out: &mut Vec<u8>) {
         let start = out.len();
         self.render(body_len, out);
-        for (place, text) in patches {
+        for (place, text) in self.patches(ids) {
             if let Some(text) = text {
                 out[start..][place.clone()].copy_from_slice(text.as_bytes());
             }
         }
-        Ok(())
+    }
+
+    #[inline]
+    fn patches<'a>(&'a self, ids: &Ids<'a>) -> [(&'a Range<usize>, Option<&'a str>); 2] {
+        [(&self.message_id, ids.message_id), (&self.correlation_id, ids.correlation_id)]
     }
 
     /// Appends both frames and a body that `write` appends, framed for `frame_max`; returns the

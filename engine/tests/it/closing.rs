@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use leveret_engine::loopback::Loopback;
 use leveret_engine::{
-    ConnectionConfig, ConnectionState, Consume, ErrorKind, Outcome, Properties, PublishError,
-    block_on,
+    ConnectionConfig, ConnectionState, Consume, Cores, Engine, EngineConfig, ErrorKind, Outcome,
+    Properties, PublishError, block_on,
 };
 
 use crate::setup::{
-    WAIT, channel, config, config_of, connect, engine, loopback, publish, queue, to, until,
+    WAIT, backend, channel, config, config_of, connect, engine, loopback, publish, queue, to, until,
 };
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -75,6 +75,18 @@ fn a_connect_that_is_given_up_leaves_no_connection() {
         stats.connects + stats.connects_failed == 1
     });
     until("it is closed", || peer.stats().connections == 0);
+}
+
+#[test]
+fn a_connection_is_on_the_shard_it_was_asked_for() {
+    let two = EngineConfig::default().with_backend(backend()).with_cores(Cores::Unpinned(2));
+    let (engine, peer) = (Engine::start(two).unwrap(), loopback());
+    assert_eq!(engine.shards(), 2);
+    let connections =
+        [1, 1, 3].map(|shard| block_on(engine.connect_on(shard, config_of(&peer))).unwrap());
+    let connects: Vec<_> = engine.stats().iter().map(|shard| shard.connects).collect();
+    assert_eq!(connects, [0, 3]);
+    drop(connections);
 }
 
 #[test]

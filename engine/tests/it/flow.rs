@@ -191,6 +191,42 @@ fn acknowledgements_that_may_wait_arrive_with_and_without_company() {
     }
 }
 
+/// Counts deliveries, the last ones too.
+struct Thorough(Arc<AtomicUsize>);
+
+impl DeliverySink for Thorough {
+    fn deliver(&mut self, _: Delivery) -> Disposition {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Disposition::Later
+    }
+
+    fn takes_the_last(&self) -> bool {
+        true
+    }
+
+    fn ended(&mut self, _: Option<leveret_engine::Error>) {}
+}
+
+#[test]
+fn what_a_broker_forgets_as_it_delivers_is_taken_to_the_last() {
+    let peer = loopback();
+    for to_broker in [config_of(&peer), config("flow-the-last")] {
+        let connection = engine().connect_blocking(to_broker).unwrap();
+        let (publishing, consuming) = (channel(&connection), channel(&connection));
+        queue(&publishing, "q");
+        for _ in 0..5 {
+            fill(&publishing, "q", 2000);
+            let seen = Arc::new(AtomicUsize::new(0));
+            let consume = Consume { no_ack: true, ..Consume::from_queue("q") };
+            let sink = Box::new(Thorough(Arc::clone(&seen)));
+            let consumer = block_on(consuming.consume_with(consume, sink)).unwrap();
+            block_on(consumer.cancel()).unwrap();
+            let rest = block_on(publishing.purge_queue("q")).unwrap();
+            assert_eq!(seen.load(Ordering::SeqCst) + rest as usize, 2000);
+        }
+    }
+}
+
 #[test]
 fn a_slow_consumer_stops_the_reading_while_heartbeats_go_on() {
     let (engine, peer) = (engine(), beating());

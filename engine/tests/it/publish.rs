@@ -1,9 +1,9 @@
 //! Publishing: confirms, returns, order, large bodies, back-pressure.
 
 use bytes::Bytes;
-use leveret_engine::{Consume, Outcome, Properties, block_on};
+use leveret_engine::{AMQPValue, Consume, FieldTable, Outcome, Properties, QueueDeclare, block_on};
 
-use crate::setup::{WAIT, channel, connect, queue, to};
+use crate::setup::{WAIT, channel, config_of, connect, engine, loopback, queue, to};
 
 #[test]
 fn a_confirmed_publication_arrives_with_its_properties() {
@@ -47,6 +47,52 @@ fn returned_and_routed_ones_are_told_apart_when_pipelined() {
             Outcome::Confirmed => assert_ne!(i % 3, 0),
             other => panic!("{other:?}"),
         }
+    }
+}
+
+#[test]
+fn a_refused_publication_is_given_back_if_it_is_retained() {
+    let connection = connect("publish-refused");
+    let channel = channel(&connection);
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::LongInt(1));
+    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    let full = QueueDeclare { name: "full".into(), arguments, ..QueueDeclare::default() };
+    block_on(channel.declare_queue(full)).unwrap();
+    let publisher = channel.publisher(to("full"), &Properties::default()).unwrap();
+    let publish = |body: &[u8], retain: bool| {
+        let publisher = if retain { publisher.retained() } else { publisher.clone() };
+        publisher.try_publish(body, WAIT).unwrap().wait()
+    };
+    assert!(matches!(publish(b"fills it", true), Outcome::Confirmed));
+    assert!(matches!(publish(b"lost", false), Outcome::Nacked(None)));
+    let Outcome::Nacked(Some(nacked)) = publish(b"kept", true) else { panic!("it was full") };
+    assert_eq!((nacked.exchange(), nacked.routing_key()), ("", "full"));
+    assert_eq!(*nacked.body().contiguous(), *b"kept");
+    let mut consumer = block_on(channel.consume(Consume::from_queue("full"))).unwrap();
+    consumer.next_within(WAIT).unwrap().unwrap().ack();
+    let again = publisher.try_publish(&*nacked.body().contiguous(), WAIT).unwrap();
+    assert!(matches!(again.wait(), Outcome::Confirmed));
+}
+
+/// Some of them while the segment they are in is still being written.
+#[test]
+fn refused_publications_of_every_size_are_given_back() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    queue(&channel, "q");
+    peer.script(|script| script.nack_publishes = true);
+    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap().retained();
+    let sizes = [0, 1, 8192, 8193, 131_064, 131_065, 300_000].into_iter().cycle().take(70);
+    let bodies: Vec<Bytes> =
+        sizes.zip(0..).map(|(size, fill)| Bytes::from(vec![fill; size])).collect();
+    let confirms: Vec<_> =
+        bodies.iter().map(|body| publisher.publish_blocking(body, WAIT).unwrap()).collect();
+    for (body, confirm) in bodies.iter().zip(confirms) {
+        let Outcome::Nacked(Some(nacked)) = confirm.wait() else { panic!("all are refused") };
+        assert!(*nacked.body().contiguous() == **body, "{} bytes", body.len());
+        assert_eq!(nacked.routing_key(), "q");
     }
 }
 

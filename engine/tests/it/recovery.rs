@@ -150,6 +150,44 @@ fn what_was_deleted_or_unbound_stays_away() {
 }
 
 #[test]
+fn what_a_closed_channel_leaves_to_nobody_stays_away() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let (leaving, staying) = (channel(&connection), channel(&connection));
+    for name in ["gone", "kept"] {
+        declare(&leaving, name, |queue| queue.auto_delete = true);
+    }
+    let mut gone = block_on(leaving.consume(Consume::from_queue("gone"))).unwrap();
+    let _kept = block_on(staying.consume(Consume::from_queue("kept"))).unwrap();
+    leaving.close_unwatched();
+    assert!(gone.next_within(WAIT).unwrap().is_none(), "its consumer has ended");
+    until("the broker deletes it", || peer.queue_len("/", "gone").is_none());
+    peer.drop_connections();
+    lost(&connection, 1);
+    until("what others consume is back", || peer.queue_len("/", "kept").is_some());
+    assert_eq!(peer.queue_len("/", "gone"), None);
+}
+
+#[test]
+fn a_channel_closed_while_its_broker_is_away_does_not_come_back() {
+    let peer = loopback();
+    let mut config = config_of(&peer);
+    config.operation_timeout = Duration::from_millis(400);
+    config.recovery.delay = Duration::from_secs(2);
+    let connection = engine().connect_blocking(config).unwrap();
+    let (leaving, staying) = (channel(&connection), channel(&connection));
+    declare(&staying, "q", |queue| queue.durable = true);
+    let mut consumer = block_on(leaving.consume(Consume::from_queue("q"))).unwrap();
+    peer.drop_connections();
+    until("it is lost", || connection.state() == ConnectionState::Connecting);
+    leaving.close_unwatched();
+    assert!(consumer.next_within(WAIT).unwrap().is_none(), "its consumer has ended");
+    lost(&connection, 1);
+    assert!(publish(&staying, "q", "for others").wait().is_ok());
+    assert_eq!(peer.queue_len("/", "q"), Some(1), "nobody took it");
+}
+
+#[test]
 fn a_queue_that_went_without_a_word_is_made_again() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "peers")]
 mod amqprs;
+pub(crate) mod contender;
 #[cfg(feature = "peers")]
 mod lapin;
 pub(crate) mod leveret;
@@ -52,6 +53,11 @@ pub(crate) enum PlainWork {
 }
 
 impl PlainWork {
+    /// Whether a plain client, alone on its connection, can do this.
+    pub(crate) fn can_be(workload: &Workload) -> bool {
+        workload.clients == 1 && Self::nearest_to(workload.operation).is_some()
+    }
+
     /// What comes nearest to `operation` without an oslo message.
     pub(crate) fn nearest_to(operation: Operation) -> Option<Self> {
         match operation {
@@ -61,8 +67,29 @@ impl PlainWork {
             }
             Operation::Consume => Some(Self::Consume),
             Operation::Call => Some(Self::Call),
-            Operation::Fanout => None,
+            Operation::Fanout | Operation::CallNobody | Operation::CastNobody => None,
         }
+    }
+}
+
+/// An exchange, as an oslo driver declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Exchange {
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    /// It goes with its last binding.
+    pub(crate) auto_delete: bool,
+}
+
+impl Exchange {
+    /// One of the `rabbit` driver.
+    pub(crate) fn kombu(name: String) -> Self {
+        Self { name, kind: "topic", auto_delete: false }
+    }
+
+    /// One of the `pika` driver.
+    pub(crate) fn pika(name: String) -> Self {
+        Self { name, kind: "direct", auto_delete: true }
     }
 }
 
@@ -83,7 +110,7 @@ pub(crate) trait Subject: Sync {
 
     /// Whether it can do this workload.
     fn measures(&self, workload: &Workload) -> bool {
-        PlainWork::nearest_to(workload.operation).is_some()
+        PlainWork::can_be(workload)
     }
 
     /// The oslo dialect it speaks in this workload, if any.
@@ -96,9 +123,10 @@ pub(crate) trait Subject: Sync {
         None
     }
 
-    /// The topic exchange its casts in this workload go to, if it is not the default exchange.
-    fn exchange(&self, _workload: &Workload, _topic: &str) -> Option<String> {
-        None
+    /// The exchanges its messages in this workload may go through, and the first of them go
+    /// through the first one; none where that is the default exchange. All are deleted afterwards.
+    fn exchanges(&self, _workload: &Workload, _topic: &str) -> Vec<Exchange> {
+        Vec::new()
     }
 
     /// The queue its messages in this workload end in.
@@ -124,7 +152,7 @@ pub(crate) trait Subject: Sync {
     fn serve(&self, place: &Place, queue: &str, n: usize, ready: Box<dyn FnOnce()>) -> Result<()>;
 }
 
-/// The peers `--against` can name.
+/// The peers that are measured beside Leveret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum PeerName {
     /// Hand-rendered frames over blocking sockets: the floor.

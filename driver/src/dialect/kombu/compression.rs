@@ -33,14 +33,21 @@ fn deflate(body: &[u8]) -> Vec<u8> {
 }
 
 /// The text of a body that says it is packed like this; the body itself where it says nothing.
+#[inline]
 pub(crate) fn unpack<'a>(
     label: Option<&str>,
     body: Cow<'a, [u8]>,
 ) -> Result<Cow<'a, [u8]>, DecodeError> {
     match label {
         None => Ok(body),
-        Some(GZIP) => inflate(flate2::read::ZlibDecoder::new(&*body)).map(Cow::Owned),
-        Some(other) => Err(DecodeError::Compressed(other.to_owned())),
+        Some(label) => unpack_labelled(label, &body).map(Cow::Owned),
+    }
+}
+
+fn unpack_labelled(label: &str, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    match label {
+        GZIP => inflate(flate2::read::ZlibDecoder::new(body)),
+        other => Err(DecodeError::Compressed(other.to_owned())),
     }
 }
 

@@ -16,7 +16,9 @@ use serde_json::value::RawValue;
 use super::notification::notification_key;
 use super::{CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, failure};
 use crate::dialect::DecodeError;
-use crate::json::{self, ReadError};
+use crate::dialect::keys::{Lenient, Text, by_key, is_falsy};
+use crate::json;
+use crate::message::encoded::Encoded;
 use crate::message::notification::IncomingNotification;
 use crate::message::{IncomingReply, IncomingRequest};
 use crate::version::Version;
@@ -36,6 +38,11 @@ thread_local! {
 const SCRATCH_BYTES_MAX: usize = 1 << 20;
 
 impl Scratch {
+    /// A buffer to repair text in.
+    pub(crate) const fn spare(&mut self) -> &mut Vec<u8> {
+        &mut self.repaired
+    }
+
     /// Lends this thread's scratch. Whoever borrows it inside gets another one.
     pub(crate) fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
         let mut scratch = SCRATCH.with(Cell::take).unwrap_or_default();
@@ -75,7 +82,10 @@ pub(crate) fn decode_reply<'a>(
     let parts: ReplyParts<'a> = json::read(open_envelope(body, payload)?, repaired)?;
     Ok(IncomingReply {
         msg_id: parts.msg_id,
-        result: parts.result.filter(|result| result.get() != "null"),
+        result: parts
+            .result
+            .filter(|result| result.get() != "null")
+            .map(|result| Encoded::json(result.get().as_bytes())),
         failure: parts.failure.map(|text| failure::read(&text)).transpose()?,
         ending: parts.ending,
     })
@@ -119,31 +129,6 @@ struct ReplyParts<'a> {
     ending: bool,
 }
 
-/// Implements `Deserialize` for an object whose keys are dispatched by a function.
-macro_rules! by_key {
-    ($type:ty, $expected:literal, $start:expr, $on_key:expr) => {
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Keys;
-                impl<'de> Visitor<'de> for Keys {
-                    type Value = $type;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($expected)
-                    }
-                    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<$type, M::Error> {
-                        let mut value = $start;
-                        while let Some(key) = map.next_key::<Text<'de>>()? {
-                            $on_key(&mut value, &*key.0, &mut map)?;
-                        }
-                        Ok(value)
-                    }
-                }
-                deserializer.deserialize_map(Keys)
-            }
-        }
-    };
-}
-
 by_key!(Envelope, "an object", Envelope::default(), envelope_key);
 by_key!(IncomingRequest<'de>, "an object", IncomingRequest::default(), request_key);
 by_key!(IncomingNotification<'de>, "an object", IncomingNotification::default(), notification_key);
@@ -175,7 +160,8 @@ fn request_key<'de, M: MapAccess<'de>>(
     match key {
         "method" => request.method = map.next_value::<Lenient<'_>>()?.0,
         "args" => {
-            request.args = Some(map.next_value::<&RawValue>()?).filter(|args| args.get() != "null");
+            let args = map.next_value::<&RawValue>()?.get();
+            request.args = (args != "null").then(|| Encoded::json(args.as_bytes()));
         }
         "namespace" => request.namespace = map.next_value::<Lenient<'_>>()?.0,
         "version" => request.version = map.next_value::<Lenient<'_>>()?.0,
@@ -211,36 +197,4 @@ fn reply_key<'de, M: MapAccess<'de>>(
         _ => drop(map.next_value::<IgnoredAny>()?),
     }
     Ok(())
-}
-
-/// What Python takes for false, as JSON text.
-fn is_falsy(text: &str) -> bool {
-    matches!(text, "" | "false" | "0" | "0.0" | "{}" | "[]")
-}
-
-/// A string, borrowed where it has no escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// A string or null where that is the rule; anything else as its JSON text, to be refused where it
-/// is used.
-pub(super) struct Lenient<'a>(pub(super) Option<Cow<'a, str>>);
-
-impl<'de> Deserialize<'de> for Lenient<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        let text = match raw.as_bytes()[0] {
-            b'n' => None,
-            b'"' => Some(string(raw).map_err(serde::de::Error::custom)?),
-            _ => Some(Cow::Borrowed(raw)),
-        };
-        Ok(Self(text))
-    }
-}
-
-fn string(raw: &str) -> Result<Cow<'_, str>, ReadError> {
-    match serde_json::from_str::<Text<'_>>(raw) {
-        Ok(text) => Ok(text.0),
-        Err(_) => json::from_slice::<String>(raw.as_bytes()).map(Cow::Owned),
-    }
 }

@@ -13,27 +13,10 @@ use super::{
     CONTENT_ENCODING, CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, PERSISTENT,
     failure,
 };
-use crate::error::{Error, ErrorKind};
+use crate::dialect::EncodeError;
 use crate::ids::Hex32;
 use crate::json::{self, WriteError};
 use crate::message::{Answer, CallPart, Reply, Request};
-
-/// Why a body cannot be written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum EncodeError {
-    #[error("arguments must be an object (a struct, a map) or nothing, not a bare value")]
-    BareArguments,
-    #[error(transparent)]
-    Json(#[from] WriteError),
-}
-
-impl From<EncodeError> for Error {
-    fn from(error: EncodeError) -> Self {
-        Self::new(ErrorKind::ClientSendError, format!("the request cannot be written: {error}"))
-            .with_cause(error)
-            .unsent()
-    }
-}
 
 /// Appends the body of a request, call or cast.
 pub(crate) fn encode_request<A: Serialize + ?Sized>(

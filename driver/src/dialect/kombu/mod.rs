@@ -3,8 +3,7 @@
 //!
 //! `envelope` writes requests and replies, `notification` notifications, `decode` reads bodies,
 //! `peek` finds the id of a reply without reading it, `failure` holds exceptions, `compression`
-//! packs bodies, `topology` names exchanges and queues. The `pika` dialect is to have the same
-//! rooms.
+//! packs bodies, `topology` names exchanges and queues.
 
 mod compression;
 mod decode;
@@ -33,7 +32,7 @@ const ENVELOPE_OPEN: &[u8] = br#"{"oslo.version": "2.0", "oslo.message": ""#;
 /// How it ends.
 const ENVELOPE_CLOSE: &[u8] = br#""}"#;
 /// What the context's keys are prefixed with.
-const CONTEXT_PREFIX: &str = "_context_";
+pub(super) const CONTEXT_PREFIX: &str = "_context_";
 
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,14 @@
 
 use serde::Serialize;
 use serde::de::{IgnoredAny, MapAccess};
+use serde_json::value::RawValue;
 
-use super::decode::{Lenient, Scratch, open_envelope};
+use super::decode::{Scratch, open_envelope};
 use super::{CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN};
 use crate::dialect::DecodeError;
+use crate::dialect::keys::Lenient;
 use crate::json::{self, WriteError};
+use crate::message::encoded::Encoded;
 use crate::message::notification::{IncomingNotification, OutgoingNotification};
 
 /// Appends the body of a notification.
@@ -99,7 +102,10 @@ pub(super) fn notification_key<'de, M: MapAccess<'de>>(
         "publisher_id" => notification.publisher_id = text(map)?,
         "event_type" => notification.event_type = text(map)?,
         "priority" => notification.priority = text(map)?,
-        "payload" => notification.payload = Some(map.next_value()?),
+        "payload" => {
+            let payload = map.next_value::<&RawValue>()?;
+            notification.payload = Some(Encoded::json(payload.get().as_bytes()));
+        }
         "timestamp" => notification.timestamp = text(map)?,
         "_unique_id" => notification.unique_id = text(map)?,
         _ => match key.strip_prefix(CONTEXT_PREFIX) {

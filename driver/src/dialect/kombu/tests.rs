@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::envelope::EncodeError;
 use super::*;
 use crate::context::Context;
-use crate::dialect::{DecodeError, Peek};
+use crate::dialect::{DecodeError, EncodeError, Peek};
 use crate::ids::Hex32;
+use crate::message::encoded::Encoded;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
 use crate::message::{Answer, CallPart, Failure, Reply, Request};
@@ -153,7 +153,7 @@ fn requests_are_understood() {
     let mut scratch = Scratch::default();
     let call = decode_request(golden!("call").as_bytes(), &mut scratch).unwrap();
     assert_eq!(call.method.as_deref(), Some("echo"));
-    let args: Value = serde_json::from_str(call.args.unwrap().get()).unwrap();
+    let args: Value = call.args.unwrap().read().unwrap();
     assert_eq!(args, json!({"arg": {"x": "hé", "l": [1, 2.5, null]}}));
     assert_eq!((call.namespace.as_deref(), call.version.as_deref()), (Some("ns1"), Some("1.2")));
     assert_eq!(call.msg_id.as_deref(), Some("417e7e5b5924497baec0ca3bd03f0870"));
@@ -176,7 +176,8 @@ fn replies_are_understood() {
     let reply = decode_reply(golden!("reply").as_bytes(), &mut scratch).unwrap();
     assert!(reply.ending && reply.failure.is_none());
     assert_eq!(reply.msg_id.as_deref(), Some("417e7e5b5924497baec0ca3bd03f0870"));
-    assert_eq!(reply.result.unwrap().get(), r#"{"x": "h\u00e9", "l": [1, 2.5, null]}"#);
+    let result = Encoded::json(br#"{"x": "h\u00e9", "l": [1, 2.5, null]}"#);
+    assert_eq!(reply.result.unwrap(), result);
     let reply = decode_reply(golden!("reply_none").as_bytes(), &mut scratch).unwrap();
     assert!(reply.ending && reply.result.is_none());
     let reply = decode_reply(golden!("reply_heartbeat").as_bytes(), &mut scratch).unwrap();
@@ -347,7 +348,7 @@ proptest! {
         let received = decode_request(body.as_bytes(), &mut scratch).unwrap();
         prop_assert_eq!(received.method.as_deref(), Some(method.as_str()));
         prop_assert_eq!(received.namespace, namespace.map(Into::into));
-        prop_assert_eq!(serde_json::from_str::<Value>(received.args.unwrap().get()).unwrap(), args);
+        prop_assert_eq!(received.args.unwrap().read::<Value>().unwrap(), args);
         prop_assert_eq!(received.context, context);
     }
 
@@ -416,7 +417,7 @@ fn notifications_are_written_and_read_as_by_python() {
         assert_eq!(read.priority.as_deref(), Some("AUDIT"));
         assert_eq!(read.timestamp.as_deref(), Some(ids.1));
         assert_eq!(read.unique_id.as_deref(), Some(ids.2));
-        let payload: Value = serde_json::from_str(read.payload.unwrap().get()).unwrap();
+        let payload: Value = read.payload.unwrap().read().unwrap();
         assert_eq!(payload, json!({"k": "audit", "u": "é"}));
         assert!(read.context.is_empty());
     }

@@ -11,14 +11,11 @@ use crate::error::Error;
 use crate::message::priority::Priority;
 use crate::target::Target;
 use crate::target::entity::{
-    Argument, Exchange, Queue, Route, STREAM_LAST, STREAM_OFFSET, Subscription,
+    Argument, Exchange, Queue, Route, STREAM_LAST, STREAM_OFFSET, Subscription, check_names,
 };
 
 /// How every reply queue's name begins; a server sends replies nowhere else.
 pub(crate) const REPLY_PREFIX: &str = "reply_";
-
-/// Longest name AMQP carries (a short string).
-const NAME_BYTES_MAX: usize = 255;
 
 /// What to declare for a target under a transport's options.
 #[derive(Debug, Clone)]
@@ -125,15 +122,8 @@ impl Topology {
         if !self.is_local() {
             return Ok(None);
         }
-        let queue = Queue {
-            name: format!("{topic}_local_{id}"),
-            durable: false,
-            auto_delete: false,
-            exclusive: true,
-            may_be_exclusive: true,
-            arguments: Vec::new(),
-            consuming: Vec::new(),
-        };
+        let named = Queue::named(format!("{topic}_local_{id}"));
+        let queue = Queue { exclusive: true, may_be_exclusive: true, ..named };
         let exchange = self.local_exchange(target, topic);
         check_names(target, [queue.name.as_str(), exchange.name.as_str()].into_iter())?;
         Ok(Some(Subscription { queue, binding: Some((exchange, String::new())) }))
@@ -179,9 +169,8 @@ impl Topology {
         let arguments = self.queue_type(entities.quorum);
         let durable = entities.durable || entities.quorum;
         let consuming = self.consuming();
-        let (exclusive, may_be_exclusive) = (false, false);
         let auto_delete = entities.auto_delete;
-        Queue { name, durable, auto_delete, exclusive, may_be_exclusive, arguments, consuming }
+        Queue { durable, auto_delete, arguments, consuming, ..Queue::named(name) }
     }
 
     /// What makes a queue a quorum queue, or a mirrored one.
@@ -217,8 +206,7 @@ impl Topology {
             arguments.push(("x-max-age", Argument::Seconds(age)));
         }
         let consuming = vec![(STREAM_OFFSET, Argument::Text(STREAM_LAST))];
-        let (durable, auto_delete, exclusive, may_be_exclusive) = (true, false, false, false);
-        Queue { name, durable, auto_delete, exclusive, may_be_exclusive, arguments, consuming }
+        Queue { durable: true, arguments, consuming, ..Queue::named(name) }
     }
 
     fn transient_queue(&self, name: String) -> Queue {
@@ -228,19 +216,8 @@ impl Topology {
             arguments.push(("x-expires", Argument::Number(ttl_ms.unwrap_or(i64::MAX))));
         }
         let (durable, consuming) = (self.entities.transient_quorum, self.consuming());
-        let (auto_delete, exclusive) = (false, false);
         let may_be_exclusive = !durable && self.entities.profile != QueueProfile::Classic;
-        Queue { name, durable, auto_delete, exclusive, may_be_exclusive, arguments, consuming }
-    }
-}
-
-fn check_names<'a>(target: &Target, mut names: impl Iterator<Item = &'a str>) -> Result<(), Error> {
-    match names.find(|name| name.len() > NAME_BYTES_MAX) {
-        None => Ok(()),
-        Some(name) => Err(target.invalid(format_args!(
-            "AMQP names have at most {NAME_BYTES_MAX} bytes, this target needs one of {}",
-            name.len()
-        ))),
+        Queue { durable, may_be_exclusive, arguments, consuming, ..Queue::named(name) }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::notify::driver::NotificationDriver;
 use crate::notify::routing::Routing;
 use crate::retry::Retry;
+use crate::serialization::Serialization;
 use crate::serializer::Serializer;
 use crate::transport::Transport;
 
@@ -39,9 +40,17 @@ impl NotifierBuilder {
     }
 
     /// The same notifier with this way to deal with interrupted publications. Default:
-    /// [`Retry::UntilDeadline`].
+    /// [`Retry::UntilDeadline`]; in the `pika` dialect the transport's
+    /// `default_notification_retry_attempts`.
     pub fn retry(mut self, retry: Retry) -> Self {
-        self.options.retry = retry;
+        self.options.retry = Some(retry);
+        self
+    }
+
+    /// The same notifier, its notifications serialised this way; the `pika` dialect only. Default:
+    /// the transport's `default_serializer_type`.
+    pub fn serialization(mut self, serialization: Serialization) -> Self {
+        self.options.serialization = Some(serialization);
         self
     }
 
@@ -71,7 +80,7 @@ impl NotifierBuilder {
         self.options.drivers =
             if drivers.is_empty() { vec![NotificationDriver::Noop] } else { drivers };
         self.options.topics.clone_from(&config.topics);
-        self.options.retry = Retry::from(config.retry.map(i64::from));
+        self.options.retry = config.retry.map(|times| Retry::from(Some(i64::from(times))));
         Ok(self)
     }
 

@@ -6,10 +6,10 @@ use leveret::{Endpoint, ErrorKind, Failure, RpcServer, Target, Version};
 use serde_json::json;
 
 use super::{Group, add, append, context};
-use crate::scenario::on_every_broker;
+use crate::scenario::in_every_dialect;
 use crate::world::connect;
 
-on_every_broker! {
+in_every_dialect! {
     test_specific_server
     test_server_in_group
     test_different_exchanges

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::{Group, context};
-use crate::scenario::on_every_broker;
+use crate::scenario::in_every_dialect;
 use crate::world::{connect, eventually};
 
-on_every_broker! {
+in_every_dialect! {
     test_specific_server
     test_server_in_group
     test_fanout

@@ -26,7 +26,7 @@ fn cluster() -> MutexGuard<'static, Vec<Broker>> {
 /// Whether the new reply queue has its consumer. What is sent while the cluster still believes in
 /// the old one is refused (nack).
 fn is_consumed(node: &Broker) -> bool {
-    node.queues().iter().any(|queue| queue.name.starts_with("reply_") && queue.consumers == 1)
+    node.queues().iter().any(|queue| queue.name.starts_with("reply") && queue.consumers == 1)
 }
 
 /// An endpoint that says when it is called, and returns when it is told to.
@@ -41,11 +41,11 @@ fn held() -> (Endpoint, Receiver<()>, Sender<()>) {
     (endpoint, calls, release)
 }
 
-fn each_node_may_fail(options: &str) {
+fn each_node_may_fail(scheme: &str, options: &str) {
     let nodes = cluster();
     let hosts: Vec<String> =
         nodes.iter().map(|node| format!("guest:guest@127.0.0.1:{}", node.port())).collect();
-    let url = format!("rabbit://{}/?rabbit_interval_max=1{options}", hosts.join(","));
+    let url = format!("{scheme}://{}/?rabbit_interval_max=1{options}", hosts.join(","));
     // Connections begin at any host that listens: for now, the first alone.
     nodes[0].resume_listening();
     nodes[1..].iter().for_each(Broker::stop_listening);
@@ -84,10 +84,15 @@ fn each_node_may_fail(options: &str) {
 
 #[test]
 fn test_failover_scenario() {
-    each_node_may_fail("");
+    each_node_may_fail("rabbit", "");
 }
 
 #[test]
 fn test_failover_scenario_enable_cancel_on_failover() {
-    each_node_may_fail("&enable_cancel_on_failover=true");
+    each_node_may_fail("rabbit", "&enable_cancel_on_failover=true");
+}
+
+#[test]
+fn test_failover_scenario_of_pika() {
+    each_node_may_fail("pika", "");
 }

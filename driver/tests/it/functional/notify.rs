@@ -9,10 +9,10 @@ use leveret::{
 };
 use serde_json::{Value, json};
 
-use crate::scenario::on_every_broker;
+use crate::scenario::in_every_dialect;
 use crate::world::{connect, eventually};
 
-on_every_broker! {
+in_every_dialect! {
     test_simple
     test_multiple_topics
     test_multiple_servers

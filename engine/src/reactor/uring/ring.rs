@@ -308,7 +308,10 @@ impl Inner {
         // A signal came, or completions must be reaped first: both mean the next turn.
         if !matches!(errno, Some(Errno::INTR | Errno::BUSY)) {
             if !std::mem::replace(&mut self.is_refused, true) {
-                tracing::warn!(%error, "io_uring_enter failed; it is tried again");
+                tracing::warn!(
+                    name: "leveret.engine.ring.refused",
+                    %error, "io_uring_enter failed; it is tried again"
+                );
             }
             std::thread::sleep(PAUSE);
         }
@@ -367,7 +370,10 @@ impl Drop for Ring {
         }
         let inner = self.inner.get_mut();
         if inner.pending > 0 {
-            tracing::warn!(pending = inner.pending, "operations outlive their ring");
+            tracing::warn!(
+                name: "leveret.engine.ring.operations_left",
+                pending = inner.pending, "operations outlive their ring"
+            );
             std::mem::forget(std::mem::take(&mut inner.slots));
         }
     }

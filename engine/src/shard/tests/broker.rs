@@ -2,8 +2,8 @@
 //! everything it was ever sent.
 //!
 //! It checks what a broker would check (channels open, frames within their size, contents whole)
-//! and notes every violation. It is late, coalesces its confirms, blocks publishers now and then,
-//! and offers another frame size to each connection.
+//! and notes every violation. It is late, coalesces its confirms, refuses some of what it takes,
+//! blocks publishers now and then, and offers another frame size to each connection.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::reactor::sim::Far;
 use crate::wire::{
-    Ack, ContentHeader, Deliver, FrameKind, FrameView, HEARTBEAT_FRAME, HotMethod, Parsed,
+    Ack, ContentHeader, Deliver, FrameKind, FrameView, HEARTBEAT_FRAME, HotMethod, Nack, Parsed,
     PropertiesView, encode_method_frame, parse_method, write_body_frames,
 };
 
@@ -74,12 +74,12 @@ impl Broker {
                     None => break,
                 },
                 () = self.changed.notified() => {}
-                () = tokio::time::sleep(late), if session.owes() => session.confirm(),
+                () = tokio::time::sleep(late), if session.owes() => session.confirm(&self),
             }
             session.take_in(&self);
             session.deliver(&mut self.memory.borrow_mut());
             if self.below(3) == 0 {
-                session.confirm();
+                session.confirm(&self);
             }
             session.change_mind(self.below(40));
             far.write(&std::mem::take(&mut session.output));
@@ -138,12 +138,18 @@ impl Session {
         self.blocked || self.confirms.values().any(|(count, done)| done < count)
     }
 
-    /// Confirms everything so far, one publication or many at a time.
-    fn confirm(&mut self) {
+    /// Confirms everything so far, one publication or many at a time; or refuses it, seldom. What
+    /// is refused stays in the queue all the same: a broker that fails promises nothing.
+    fn confirm(&mut self, broker: &Broker) {
         for (&channel, (count, done)) in &mut self.confirms {
             if done < count {
-                let multiple = *done + 1 < *count;
-                Ack { delivery_tag: *count, multiple }.encode_frame(channel, &mut self.output);
+                let (delivery_tag, multiple) = (*count, *done + 1 < *count);
+                if broker.below(20) == 0 {
+                    let nack = Nack { delivery_tag, multiple, requeue: false };
+                    nack.encode_frame(channel, &mut self.output);
+                } else {
+                    Ack { delivery_tag, multiple }.encode_frame(channel, &mut self.output);
+                }
                 *done = *count;
             }
         }

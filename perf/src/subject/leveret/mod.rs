@@ -1,61 +1,70 @@
 //! Leveret itself: its engine in the `engine-*` workloads, its driver in all others.
 //!
+//! It is measured as it comes, and beside that in other configurations (`variant`).
 //! Everything goes through public doors, as a user's program would. Not here: internals, shortcuts
 //! for benchmarks.
 
 mod driver;
 mod engine;
+pub(crate) mod variant;
 
 use anyhow::{Context, Result};
 use leveret_engine::Engine;
 
-use super::{Job, Subject, oslo_exchange, oslo_routing_key};
+use self::variant::Variant;
+use super::{Exchange, Job, Subject};
 use crate::place::Place;
 use crate::placement::{Cores, ExecutorName, Serving};
 use crate::stage::Crew;
 use crate::workload::Workload;
 
-/// The subject `leveret`.
+/// The subject `leveret`, or one of its variants.
 pub(crate) struct Leveret {
     engine: Engine,
     executor: ExecutorName,
+    variant: Variant,
 }
 
 impl Leveret {
-    /// The name of this subject.
-    pub(crate) const NAME: &'static str = "leveret";
-
     /// Starts an engine, which all runs of this subject share.
-    pub(crate) fn start(serving: Serving, cores: &Cores) -> Result<Self> {
+    pub(crate) fn start(serving: Serving, cores: &Cores, variant: Variant) -> Result<Self> {
         let config = serving.engine().with_cores(cores.into());
         let engine = Engine::start(config).context("the engine does not start")?;
-        Ok(Self { engine, executor: serving.executor })
+        Ok(Self { engine, executor: serving.executor, variant })
+    }
+
+    /// Another variant on the same engine, which is idle while others are measured.
+    pub(crate) fn other(&self, variant: Variant) -> Self {
+        Self { engine: self.engine.clone(), executor: self.executor, variant }
     }
 }
 
 impl Subject for Leveret {
     fn name(&self) -> &'static str {
-        Self::NAME
+        self.variant.name()
     }
 
-    fn measures(&self, _workload: &Workload) -> bool {
-        true
+    fn measures(&self, workload: &Workload) -> bool {
+        self.variant.measures(workload)
     }
 
     fn dialect(&self, workload: &Workload) -> Option<&'static str> {
-        workload.through_driver().then_some("kombu")
+        workload.through_driver().then(|| self.variant.dialect())
     }
 
-    fn exchange(&self, workload: &Workload, topic: &str) -> Option<String> {
-        workload.through_driver().then(|| oslo_exchange(topic))
+    fn exchanges(&self, workload: &Workload, topic: &str) -> Vec<Exchange> {
+        match workload.through_driver() {
+            true => self.variant.exchanges(workload, topic),
+            false => Vec::new(),
+        }
     }
 
     fn queue(&self, workload: &Workload, topic: &str) -> String {
-        oslo_routing_key(workload.operation, topic)
+        self.variant.queue(workload.operation, topic)
     }
 
     fn routing_key(&self, workload: &Workload, topic: &str) -> String {
-        oslo_routing_key(workload.operation, topic)
+        self.variant.queue(workload.operation, topic)
     }
 
     fn backend(&self) -> Option<String> {
@@ -64,17 +73,18 @@ impl Subject for Leveret {
 
     fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
         if job.workload.through_driver() {
-            driver::start(&self.engine, job, crew)
+            driver::start(&self.engine, self.variant, job, crew)
         } else {
             engine::start(&self.engine, job, crew)
         }
     }
 
     fn queues_of_server(&self, topic: &str, n: usize) -> Vec<String> {
-        vec![topic.to_owned(), format!("{topic}.{}", driver::server(n))]
+        self.variant.queues_of_server(topic, n)
     }
 
     fn serve(&self, place: &Place, queue: &str, n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
-        driver::serve(&self.engine, self.executor, place, queue, n, ready)
+        let transport = driver::transport(&self.engine, self.variant, place, queue)?;
+        driver::serve(&transport, self.executor, queue, n, ready)
     }
 }

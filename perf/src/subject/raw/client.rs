@@ -15,7 +15,7 @@ use rustix::net::RecvFlags;
 
 use super::frames::{self, Fields, Frame, MethodId, Scan};
 use crate::place::Place;
-use crate::subject::DRAIN;
+use crate::subject::{DRAIN, Exchange};
 
 /// How long a silent broker is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -97,31 +97,34 @@ impl Client {
         Ok(())
     }
 
-    /// Declares a queue, which lives as long as this connection unless it is shared.
-    pub(crate) fn declare_queue(&mut self, name: &str, shape: QueueShape) -> Result<()> {
-        self.call(CHANNEL, frames::QUEUE_DECLARE, frames::QUEUE_DECLARE_OK, |out| {
-            out.extend_from_slice(&[0, 0]);
-            frames::short(out, name);
-            out.push(if shape.is_shared { 0 } else { 0b100 }); // exclusive
-            let mut arguments = Vec::new();
-            if let Some(length) = shape.max_length {
-                frames::short(&mut arguments, "x-max-length");
-                arguments.push(b'I');
-                arguments.extend_from_slice(&length.to_be_bytes());
-            }
-            frames::long(out, &arguments);
-        })
-        .with_context(|| format!("queue {name} is refused"))?;
-        Ok(())
+    /// Declares a queue, which lives as long as this connection unless it is shared, and says how
+    /// many messages it holds.
+    pub(crate) fn declare_queue(&mut self, name: &str, shape: QueueShape) -> Result<u32> {
+        let declared = self
+            .call(CHANNEL, frames::QUEUE_DECLARE, frames::QUEUE_DECLARE_OK, |out| {
+                out.extend_from_slice(&[0, 0]);
+                frames::short(out, name);
+                out.push(if shape.is_shared { 0 } else { 0b100 }); // exclusive
+                let mut arguments = Vec::new();
+                if let Some(length) = shape.max_length {
+                    frames::short(&mut arguments, "x-max-length");
+                    arguments.push(b'I');
+                    arguments.extend_from_slice(&length.to_be_bytes());
+                }
+                frames::long(out, &arguments);
+            })
+            .with_context(|| format!("queue {name} is refused"))?;
+        let mut fields = Fields(&declared[4..]);
+        fields.short().and_then(|_| fields.u32()).context("a short answer to a declaration")
     }
 
-    /// Declares a topic exchange as oslo.messaging's `rabbit` driver does: transient, kept.
-    pub(crate) fn declare_topic_exchange(&mut self, name: &str) -> Result<()> {
+    /// Declares a transient exchange.
+    pub(crate) fn declare_exchange(&mut self, exchange: &Exchange) -> Result<()> {
         self.call(CHANNEL, frames::EXCHANGE_DECLARE, frames::EXCHANGE_DECLARE_OK, |out| {
             out.extend_from_slice(&[0, 0]);
-            frames::short(out, name);
-            frames::short(out, "topic");
-            out.push(0);
+            frames::short(out, &exchange.name);
+            frames::short(out, exchange.kind);
+            out.push(if exchange.auto_delete { 0b100 } else { 0 });
             frames::long(out, b"");
         })?;
         Ok(())

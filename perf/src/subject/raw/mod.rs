@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 
 use self::client::Client;
 use self::manner::Manner;
-use super::{Job, PlainWork, Subject, oslo_exchange, oslo_routing_key};
+use super::{Exchange, Job, PlainWork, Subject, oslo_exchange, oslo_routing_key};
 use crate::place::Place;
 use crate::stage::Crew;
 use crate::workload::{Operation, Workload};
@@ -50,15 +50,15 @@ impl Subject for RawKombu {
     }
 
     fn measures(&self, workload: &Workload) -> bool {
-        workload.through_driver() && PlainWork::nearest_to(workload.operation).is_some()
+        workload.through_driver() && PlainWork::can_be(workload)
     }
 
     fn dialect(&self, _workload: &Workload) -> Option<&'static str> {
         Some("kombu")
     }
 
-    fn exchange(&self, _workload: &Workload, topic: &str) -> Option<String> {
-        Some(oslo_exchange(topic))
+    fn exchanges(&self, _workload: &Workload, topic: &str) -> Vec<Exchange> {
+        vec![Exchange::kombu(oslo_exchange(topic))]
     }
 
     fn routing_key(&self, workload: &Workload, topic: &str) -> String {

@@ -14,6 +14,7 @@ use super::incoming::Incoming;
 use super::manner::Manner;
 use crate::clock;
 use crate::stage::Probe;
+use crate::subject::Exchange;
 
 /// Calls `queue` with `outstanding` requests in flight until told to stop.
 pub(crate) fn call(
@@ -65,7 +66,7 @@ pub(crate) fn serve(
 ) -> Result<()> {
     client.declare_queue(queue, QueueShape::default())?;
     if !manner.exchange.is_empty() {
-        client.declare_topic_exchange(&manner.exchange)?;
+        client.declare_exchange(&Exchange::kombu(manner.exchange.clone()))?;
         client.bind_queue(queue, &manner.exchange, queue)?;
     }
     client.consume(queue, manner.acks)?;

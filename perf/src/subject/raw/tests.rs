@@ -26,7 +26,7 @@ fn broker() -> (Place, Box<dyn std::any::Any>, Client) {
     let (place, peer) = peers::broker().expect("the broker starts");
     let mut owner = Client::connect(&place).expect("the broker answers");
     let exchange = oslo_exchange(TOPIC);
-    owner.declare_topic_exchange(&exchange).expect("a new exchange");
+    owner.declare_exchange(&Exchange::kombu(exchange.clone())).expect("a new exchange");
     owner.declare_queue(TOPIC, QueueShape::default()).expect("a new queue");
     owner.bind_queue(TOPIC, &exchange, TOPIC).expect("both are there");
     owner.consume(TOPIC, true).expect("it is there");

@@ -1,0 +1,156 @@
+//! The words of dialects: which is spoken, how bodies are serialised, what connections are like.
+
+use super::Chosen;
+use crate::config::settings::Settings;
+use crate::config::value::Choice;
+use crate::config::{ConnectionFactory, Redelivered, SendingDialect, ServingDialect};
+use crate::serialization::Serialization;
+
+/// Below this a connection has no room for what one transport needs.
+const CHANNEL_MAX_LEAST: u16 = 16;
+/// RabbitMQ's least and its own most.
+const FRAME_MAX_LEAST: u32 = 8192;
+const FRAME_MAX_MOST: u32 = 131_072;
+
+pub(in crate::config) const DIALECT_SERVING: Choice = Choice {
+    set: |all, word| {
+        all.driver.serving = match word {
+            "" => None,
+            "kombu" => Some(ServingDialect::Kombu),
+            "pika" => Some(ServingDialect::Pika),
+            "both" => Some(ServingDialect::Both),
+            _ => return Err("kombu, pika or both, or nothing: by the URL's scheme"),
+        };
+        Ok(())
+    },
+    get: |all| {
+        let word = match all.driver.serving {
+            None => "",
+            Some(ServingDialect::Kombu) => "kombu",
+            Some(ServingDialect::Pika) => "pika",
+            Some(ServingDialect::Both) => "both",
+        };
+        word.to_owned()
+    },
+};
+
+pub(in crate::config) const DIALECT_SENDING: Choice = Choice {
+    set: |all, word| {
+        all.driver.sending = match word {
+            "" => None,
+            "kombu" => Some(SendingDialect::Kombu),
+            "pika" => Some(SendingDialect::Pika),
+            "auto" => Some(SendingDialect::Auto),
+            _ => return Err("kombu, pika or auto, or nothing: by the URL's scheme"),
+        };
+        Ok(())
+    },
+    get: |all| {
+        let word = match all.driver.sending {
+            None => "",
+            Some(SendingDialect::Kombu) => "kombu",
+            Some(SendingDialect::Pika) => "pika",
+            Some(SendingDialect::Auto) => "auto",
+        };
+        word.to_owned()
+    },
+};
+
+pub(in crate::config) const REDELIVERED: Choice = Choice {
+    set: |all, word| {
+        all.driver.redelivered = match word {
+            "dispatch" => Redelivered::Dispatch,
+            "refuse" => Redelivered::Refuse,
+            _ => return Err("dispatch or refuse"),
+        };
+        Ok(())
+    },
+    get: |all| {
+        let word = match all.driver.redelivered {
+            Redelivered::Dispatch => "dispatch",
+            Redelivered::Refuse => "refuse",
+        };
+        word.to_owned()
+    },
+};
+
+/// Serialisations of the user's own are set in code alone.
+pub(in crate::config) const SERIALIZER_TYPE: Choice = Choice {
+    set: |all, word| {
+        all.driver.pika.serialization = match word {
+            "json" => Serialization::Json,
+            "msgpack" => Serialization::MsgPack,
+            _ => return Err("json or msgpack"),
+        };
+        Ok(())
+    },
+    get: |all| match &all.driver.pika.serialization {
+        Serialization::Json => "json".to_owned(),
+        Serialization::MsgPack => "msgpack".to_owned(),
+        custom @ Serialization::Custom(_) => custom.content_type().to_owned(),
+    },
+};
+
+pub(in crate::config) const CHANNEL_MAX: Choice = Choice { set: channel_max, get: shown_channels };
+
+fn channel_max(all: &mut Settings, text: &str) -> Chosen {
+    all.driver.pika.channel_max = match text.trim() {
+        "" => None,
+        text => {
+            let number = text.parse().ok().filter(|number| *number >= CHANNEL_MAX_LEAST);
+            Some(number.ok_or("a whole number from 16 to 65535, or nothing")?)
+        }
+    };
+    Ok(())
+}
+
+fn shown_channels(all: &Settings) -> String {
+    all.driver.pika.channel_max.map_or_else(String::new, |number| number.to_string())
+}
+
+pub(in crate::config) const FRAME_MAX: Choice = Choice { set: frame_max, get: shown_frame };
+
+fn frame_max(all: &mut Settings, text: &str) -> Chosen {
+    all.driver.pika.frame_max = match text.trim() {
+        "" => None,
+        text => {
+            let bounds = FRAME_MAX_LEAST..=FRAME_MAX_MOST;
+            let bytes = text.parse().ok().filter(|bytes| bounds.contains(bytes));
+            Some(bytes.ok_or("bytes, from 8192 to 131072, or nothing")?)
+        }
+    };
+    Ok(())
+}
+
+fn shown_frame(all: &Settings) -> String {
+    all.driver.pika.frame_max.map_or_else(String::new, |bytes| bytes.to_string())
+}
+
+pub(in crate::config) const CONNECTION_FACTORY: Choice = Choice {
+    set: |all, text| {
+        let accepted = "single, read_write, new, pool:<1 to 256> or per_shard, or nothing";
+        all.driver.connection_factory = factory(text, ConnectionFactory::named, accepted)?;
+        Ok(())
+    },
+    get: |all| all.driver.connection_factory.map_or_else(String::new, |one| one.to_string()),
+};
+
+pub(in crate::config) const PIKA_CONNECTION_FACTORY: Choice = Choice {
+    set: |all, text| {
+        let accepted = "single, read_write or new, or nothing; [leveret] knows more of them";
+        all.driver.pika.connection_factory = factory(text, ConnectionFactory::of_oslo, accepted)?;
+        Ok(())
+    },
+    get: |all| all.driver.pika.connection_factory.map_or_else(String::new, |one| one.to_string()),
+};
+
+fn factory(
+    text: &str,
+    named: fn(&str) -> Option<ConnectionFactory>,
+    accepted: &'static str,
+) -> Result<Option<ConnectionFactory>, &'static str> {
+    match text {
+        "" => Ok(None),
+        text => named(text).map(Some).ok_or(accepted),
+    }
+}

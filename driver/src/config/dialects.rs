@@ -1,0 +1,119 @@
+//! Which dialects a transport speaks: when it serves, and when it sends.
+//!
+//! What is not said is settled by the scheme of the URL. Not here: how a dialect is spoken (`pika`,
+//! `dialect`).
+
+use super::{DriverConfig, DriverName};
+
+/// The dialects a server or listener understands (`dialect_serving`, an option of Leveret's own).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ServingDialect {
+    /// `kombu`: that of oslo's `rabbit` driver. Default for `rabbit://`.
+    #[default]
+    Kombu,
+    /// `pika`: that of oslo's old `pika` driver. Default for `pika://`.
+    Pika,
+    /// `both`: queues of both, each request answered as it came.
+    Both,
+}
+
+/// The dialect a client or notifier sends in (`dialect_sending`, an option of Leveret's own).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SendingDialect {
+    /// `kombu`: that of oslo's `rabbit` driver. Default for `rabbit://`.
+    #[default]
+    Kombu,
+    /// `pika`: that of oslo's old `pika` driver. Default for `pika://`.
+    Pika,
+    /// `auto`: messages that both understand, to the `pika` names where somebody listens there,
+    /// else to those of `kombu`.
+    Auto,
+}
+
+/// What a server does with requests that the broker has delivered before (`redelivered`, an option
+/// of Leveret's own).
+///
+/// A request comes again when the connection that brought it was lost before it was acknowledged:
+/// it may have been executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Redelivered {
+    /// `dispatch`: they are executed, as by oslo, unless this server itself has seen them.
+    #[default]
+    Dispatch,
+    /// `refuse`: they are dropped and counted: with [`Retry::Never`](crate::Retry::Never) on the
+    /// client's side nothing is executed twice, by whatever server.
+    Refuse,
+}
+
+impl DriverConfig {
+    /// The same options, servers and listeners understanding this.
+    ///
+    /// ```
+    /// use leveret::{DriverConfig, ServingDialect};
+    ///
+    /// let config = DriverConfig::default().with_serving(ServingDialect::Both);
+    /// assert_eq!(config.serving, Some(ServingDialect::Both));
+    /// ```
+    #[must_use]
+    pub const fn with_serving(mut self, dialect: ServingDialect) -> Self {
+        self.serving = Some(dialect);
+        self
+    }
+
+    /// The same options, clients and notifiers sending this.
+    ///
+    /// ```
+    /// use leveret::{DriverConfig, SendingDialect};
+    ///
+    /// let config = DriverConfig::default().with_sending(SendingDialect::Auto);
+    /// assert_eq!(config.sending, Some(SendingDialect::Auto));
+    /// ```
+    #[must_use]
+    pub const fn with_sending(mut self, dialect: SendingDialect) -> Self {
+        self.sending = Some(dialect);
+        self
+    }
+
+    /// The same options, servers doing this with requests that were delivered before.
+    ///
+    /// ```
+    /// use leveret::{DriverConfig, Redelivered};
+    ///
+    /// let config = DriverConfig::default().with_redelivered(Redelivered::Refuse);
+    /// assert_eq!(config.redelivered, Redelivered::Refuse);
+    /// ```
+    #[must_use]
+    pub const fn with_redelivered(mut self, redelivered: Redelivered) -> Self {
+        self.redelivered = redelivered;
+        self
+    }
+
+    /// These options with what a URL's scheme says where they say nothing: `serving`, `sending` and
+    /// `connection_factory` are `Some` from here on. The `pika` group's own factory counts for
+    /// `pika://` alone, like all its options of connections.
+    pub(super) fn for_scheme(mut self, driver: DriverName) -> Self {
+        let is_pika = driver == DriverName::Pika;
+        let (serving, sending) = match is_pika {
+            true => (ServingDialect::Pika, SendingDialect::Pika),
+            false => (ServingDialect::Kombu, SendingDialect::Kombu),
+        };
+        self.serving.get_or_insert(serving);
+        self.sending.get_or_insert(sending);
+        let factory = self.pika.connection_factory.filter(|_| is_pika).unwrap_or_default();
+        self.connection_factory.get_or_insert(factory);
+        self
+    }
+}
+
+impl ServingDialect {
+    pub(crate) const fn has_kombu(self) -> bool {
+        matches!(self, Self::Kombu | Self::Both)
+    }
+
+    pub(crate) const fn has_pika(self) -> bool {
+        matches!(self, Self::Pika | Self::Both)
+    }
+}

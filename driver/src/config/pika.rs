@@ -1,0 +1,242 @@
+//! Options of the `pika` dialect, under the names they had in oslo (`[oslo_messaging_pika]`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leveret_engine::{ConnectionConfig, Login};
+
+use super::{ConnectionFactory, DriverConfig};
+use crate::serialization::{BodySerializer, Serialization};
+
+/// How the `pika` dialect is spoken.
+///
+/// ```
+/// use leveret::{DriverConfig, Serialization};
+///
+/// let mut config = DriverConfig::default();
+/// config.pika.serialization = Serialization::MsgPack;
+/// assert_eq!(config.pika.rpc_prefetch, 100);
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PikaOptions {
+    /// `default_serializer_type`: how requests and notifications are serialised, unless client or
+    /// notifier say otherwise; replies go as their requests came. Default JSON.
+    pub serialization: Serialization,
+    /// Further serialisations that are understood; set in code only. Default none.
+    pub serializers: Vec<Arc<dyn BodySerializer>>,
+    /// `default_rpc_exchange`: the exchange of targets that name none. Default (empty):
+    /// `<control_exchange>_rpc`.
+    pub rpc_exchange: String,
+    /// `rpc_reply_exchange`: what replies go through; a server's must be its clients'. Default
+    /// (empty): `<control_exchange>_rpc_reply`.
+    pub reply_exchange: String,
+    /// `default_notification_exchange`: the exchange of notifications. Default (empty):
+    /// `<control_exchange>_notification`.
+    pub notification_exchange: String,
+    /// `rpc_queue_expiration`: life of an unused queue of requests or replies; zero for ever.
+    /// Default 60 s.
+    pub queue_expiration: Duration,
+    /// `rpc_listener_prefetch_count`: most unacknowledged requests a server holds from each queue,
+    /// 0 for no limit. Default 100. Servers of both dialects hold as many from each queue of
+    /// either.
+    pub rpc_prefetch: u16,
+    /// `notification_listener_prefetch_count`: the same of a listener. Default 100.
+    pub notification_prefetch: u16,
+    /// `notification_persistence`: exchange and queues of notifications, and what is in them,
+    /// survive the broker. Default false.
+    pub notification_persistence: bool,
+    /// `default_rpc_retry_attempts`: what happens to requests that cannot be published, where the
+    /// client does not say: further attempts, zero for none, `None` (oslo's -1) until the deadline.
+    /// Default `None`.
+    pub rpc_retry: Option<u32>,
+    /// `rpc_retry_delay`: between two attempts. Default 0.25 s.
+    pub rpc_retry_delay: Duration,
+    /// `default_notification_retry_attempts`: the same of notifications. Default `None`.
+    pub notification_retry: Option<u32>,
+    /// `notification_retry_delay`: between two attempts. Default 0.25 s.
+    pub notification_retry_delay: Duration,
+    /// `rpc_reply_retry_attempts`: how often a reply that finds no queue is sent again;
+    /// `None` (oslo's -1) until its request expires. Default `None`.
+    pub reply_retry: Option<u32>,
+    /// `rpc_reply_retry_delay`: between two attempts. Default 0.25 s.
+    pub reply_retry_delay: Duration,
+    /// `heartbeat_interval`: the heartbeat asked for, in whole seconds; zero for none. Default 3 s.
+    /// This and what follows is said of connections to `pika://` alone.
+    pub heartbeat: Duration,
+    /// `socket_timeout`: how long a TCP connect may take, per host. Default 0.25 s.
+    pub socket_timeout: Duration,
+    /// `tcp_user_timeout`: how long sent bytes may stay unacknowledged by the peer's kernel; zero
+    /// for the system's. Default 0.25 s.
+    pub tcp_user_timeout: Duration,
+    /// `host_connection_reconnect_delay`: how long hosts are left alone when all have failed. Up to
+    /// this is waited at first, drawn at random; longer, up to `rabbit_interval_max`, when they
+    /// fail again. Default 0.25 s.
+    pub host_delay: Duration,
+    /// `channel_max`: largest number of a channel, at least 16. Default `None`: 2047.
+    pub channel_max: Option<u16>,
+    /// `frame_max`: largest frame in bytes, 8192 to 131,072. Default `None`: 131,072.
+    pub frame_max: Option<u32>,
+    /// `connection_factory`, where [`DriverConfig::connection_factory`] says nothing. Default
+    /// `None`: `new`, where oslo has `single`.
+    pub connection_factory: Option<ConnectionFactory>,
+}
+
+impl Default for PikaOptions {
+    fn default() -> Self {
+        let delay = Duration::from_millis(250);
+        Self {
+            serialization: Serialization::Json,
+            serializers: Vec::new(),
+            rpc_exchange: String::new(),
+            reply_exchange: String::new(),
+            notification_exchange: String::new(),
+            queue_expiration: Duration::from_secs(60),
+            rpc_prefetch: 100,
+            notification_prefetch: 100,
+            notification_persistence: false,
+            rpc_retry: None,
+            rpc_retry_delay: delay,
+            notification_retry: None,
+            notification_retry_delay: delay,
+            reply_retry: None,
+            reply_retry_delay: delay,
+            heartbeat: Duration::from_secs(3),
+            socket_timeout: delay,
+            tcp_user_timeout: delay,
+            host_delay: delay,
+            channel_max: None,
+            frame_max: None,
+            connection_factory: None,
+        }
+    }
+}
+
+impl DriverConfig {
+    /// The same options with the `pika` dialect spoken this way.
+    ///
+    /// ```
+    /// use leveret::{DriverConfig, PikaOptions};
+    ///
+    /// let mut pika = PikaOptions::default();
+    /// pika.notification_persistence = true;
+    /// let config = DriverConfig::default().with_pika(pika);
+    /// assert!(config.pika.notification_persistence);
+    /// ```
+    #[must_use]
+    pub fn with_pika(mut self, pika: PikaOptions) -> Self {
+        self.pika = pika;
+        self
+    }
+}
+
+impl PikaOptions {
+    /// An exchange by the option's value, or as oslo names it.
+    fn exchange(said: &str, control_exchange: &str, purpose: &str) -> String {
+        match said {
+            "" => format!("{control_exchange}_{purpose}"),
+            said => said.to_owned(),
+        }
+    }
+
+    pub(crate) fn rpc_exchange(&self, control_exchange: &str) -> String {
+        Self::exchange(&self.rpc_exchange, control_exchange, "rpc")
+    }
+
+    pub(crate) fn reply_exchange(&self, control_exchange: &str) -> String {
+        Self::exchange(&self.reply_exchange, control_exchange, "rpc_reply")
+    }
+
+    pub(crate) fn notification_exchange(&self, control_exchange: &str) -> String {
+        Self::exchange(&self.notification_exchange, control_exchange, "notification")
+    }
+}
+
+impl PikaOptions {
+    /// Tells the engine, of a connection to `pika://`, in place of what the `rabbit` group says.
+    /// That driver knew one way to log in.
+    pub(crate) fn apply_to(&self, config: &mut ConnectionConfig) {
+        config.login = Login::Plain;
+        config.heartbeat = self.heartbeat;
+        config.connect_timeout = self.socket_timeout;
+        config.user_timeout = self.tcp_user_timeout;
+        config.recovery.backoff = self.host_delay;
+        config.recovery.backoff_step = None;
+        config.channel_max = self.channel_max.unwrap_or(config.channel_max);
+        config.frame_max = self.frame_max.unwrap_or(config.frame_max);
+    }
+}
+
+/// Serialisers are the same where messages say the same.
+impl PartialEq for PikaOptions {
+    fn eq(&self, other: &Self) -> bool {
+        let types = |all: &[Arc<dyn BodySerializer>]| {
+            all.iter().map(|one| one.content_type().to_owned()).collect::<Vec<_>>()
+        };
+        types(&self.serializers) == types(&other.serializers)
+            && self.serialization == other.serialization
+            && self.texts() == other.texts()
+            && self.numbers() == other.numbers()
+    }
+}
+
+impl PikaOptions {
+    fn texts(&self) -> [&str; 3] {
+        [&self.rpc_exchange, &self.reply_exchange, &self.notification_exchange]
+    }
+
+    fn numbers(&self) -> impl PartialEq {
+        (
+            (self.queue_expiration, self.rpc_prefetch, self.notification_prefetch),
+            (self.notification_persistence, self.rpc_retry, self.rpc_retry_delay),
+            (self.notification_retry, self.notification_retry_delay),
+            (self.reply_retry, self.reply_retry_delay),
+            (self.heartbeat, self.socket_timeout, self.tcp_user_timeout, self.host_delay),
+            (self.channel_max, self.frame_max, self.connection_factory),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_connections_are_told() {
+        let mut config = ConnectionConfig::to("h", 1);
+        let (channel_max, frame_max) = (config.channel_max, config.frame_max);
+        config.login = Login::AmqPlain;
+        config.recovery.backoff_step = Some(Duration::from_secs(9));
+        let mut options = PikaOptions::default();
+        options.apply_to(&mut config);
+        assert_eq!((config.login, config.heartbeat.as_secs()), (Login::Plain, 3));
+        let delay = Duration::from_millis(250);
+        assert_eq!([config.connect_timeout, config.user_timeout], [delay; 2]);
+        assert_eq!((config.recovery.backoff, config.recovery.backoff_step), (delay, None));
+        assert_eq!((config.channel_max, config.frame_max), (channel_max, frame_max));
+        (options.channel_max, options.frame_max) = (Some(16), Some(8192));
+        options.apply_to(&mut config);
+        assert_eq!((config.channel_max, config.frame_max), (16, 8192));
+    }
+
+    #[test]
+    fn options_are_equal_only_when_all_of_them_are() {
+        let changes: [fn(&mut PikaOptions); 8] = [
+            |options| options.serialization = Serialization::MsgPack,
+            |options| options.rpc_exchange = "x".into(),
+            |options| options.notification_prefetch = 1,
+            |options| options.reply_retry = Some(1),
+            |options| options.host_delay = Duration::ZERO,
+            |options| options.channel_max = Some(16),
+            |options| options.frame_max = Some(8192),
+            |options| options.connection_factory = Some(ConnectionFactory::Single),
+        ];
+        let same = PikaOptions::default();
+        assert_eq!(same, PikaOptions::default());
+        for change in changes {
+            let mut other = PikaOptions::default();
+            change(&mut other);
+            assert_ne!(same, other);
+        }
+    }
+}

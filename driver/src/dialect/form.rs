@@ -1,0 +1,90 @@
+//! Each form of a message, written by the dialect it belongs to.
+
+use std::time::Duration;
+
+use leveret_engine::Properties;
+use serde::Serialize;
+
+use super::{EncodeError, kombu, pika, polyglot};
+use crate::ids::Hex32;
+use crate::json::WriteError;
+use crate::message::form::{Form, MessageIds};
+use crate::message::notification::OutgoingNotification;
+use crate::message::{Reply, Request};
+
+impl Form {
+    /// Appends the body of a request.
+    pub(crate) fn encode_request<A: Serialize + ?Sized>(
+        &self,
+        out: &mut Vec<u8>,
+        request: &Request<'_, A>,
+    ) -> Result<(), EncodeError> {
+        match self {
+            Self::Kombu => kombu::encode_request(out, request),
+            Self::Pika(serialization) => pika::encode_request(out, request, serialization),
+            Self::Polyglot => polyglot::encode_request(out, request),
+        }
+    }
+
+    /// The identifiers of a request among its properties.
+    pub(crate) fn request_ids(
+        &self,
+        unique_id: Hex32,
+        msg_id: Option<Hex32>,
+    ) -> Option<MessageIds> {
+        match self {
+            Self::Kombu => None,
+            Self::Pika(_) | Self::Polyglot => {
+                Some(MessageIds { message_id: unique_id, correlation_id: msg_id })
+            }
+        }
+    }
+
+    /// The properties of requests; those of calls know how long the caller waits, and where.
+    pub(crate) fn request_properties(&self, call: Option<(Duration, &str)>) -> Properties {
+        match self {
+            Self::Kombu => kombu::properties(call.map(|(timeout, _)| timeout)),
+            Self::Pika(serialization) => pika::request_properties(serialization, call),
+            Self::Polyglot => polyglot::request_properties(call),
+        }
+    }
+
+    /// Appends the body of a reply. A request that both dialects understand is answered as the
+    /// `rabbit` driver would, whose answers say more.
+    pub(crate) fn encode_reply<R: Serialize + ?Sized>(
+        &self,
+        out: &mut Vec<u8>,
+        reply: &Reply<'_, R>,
+    ) -> Result<(), WriteError> {
+        match self {
+            Self::Pika(serialization) => pika::encode_reply(out, &reply.answer, serialization),
+            Self::Kombu | Self::Polyglot => kombu::encode_reply(out, reply),
+        }
+    }
+
+    /// Appends the body of a notification; the `rabbit` driver has two forms, with an envelope and
+    /// without.
+    pub(crate) fn encode_notification<P: Serialize + ?Sized>(
+        &self,
+        out: &mut Vec<u8>,
+        notification: &OutgoingNotification<'_, P>,
+        is_enveloped: bool,
+    ) -> Result<(), WriteError> {
+        match self {
+            Self::Kombu => kombu::encode_notification(out, notification, is_enveloped),
+            Self::Pika(serialization) => {
+                pika::encode_notification(out, notification, serialization)
+            }
+            Self::Polyglot => pika::encode_polyglot(out, notification),
+        }
+    }
+
+    /// The properties of notifications, those of `pika` being `persistent` or not.
+    pub(crate) fn notification_properties(&self, persistent: bool) -> Properties {
+        match self {
+            Self::Kombu => kombu::properties(None),
+            Self::Pika(serialization) => pika::properties(serialization, persistent),
+            Self::Polyglot => polyglot::properties(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Notifications: flat, the same whatever oslo's driver option says (`messaging` or
+//! `messagingv2`).
+
+use leveret_engine::wire::PropertiesView;
+use serde::Serialize;
+
+use super::decode::serialization;
+use super::{CONTEXT_PREFIX, check_version};
+use crate::context::Context;
+use crate::dialect::member::each;
+use crate::dialect::object::Object;
+use crate::dialect::{DecodeError, Known, kombu};
+use crate::json::WriteError;
+use crate::message::notification::{IncomingNotification, OutgoingNotification};
+use crate::serialization::Serialization;
+
+/// Appends the body of a notification.
+pub(crate) fn encode_notification<P: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    notification: &OutgoingNotification<'_, P>,
+    serialization: &Serialization,
+) -> Result<(), WriteError> {
+    let start = out.len();
+    write(out, notification, serialization, &[CONTEXT_PREFIX], false)
+        .inspect_err(|_| out.truncate(start))
+}
+
+/// Appends one that both dialects understand.
+pub(in crate::dialect) fn encode_polyglot<P: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    notification: &OutgoingNotification<'_, P>,
+) -> Result<(), WriteError> {
+    let start = out.len();
+    let prefixes = [kombu::CONTEXT_PREFIX, CONTEXT_PREFIX];
+    write(out, notification, &Serialization::Json, &prefixes, true)
+        .inspect_err(|_| out.truncate(start))
+}
+
+fn write<P: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    notification: &OutgoingNotification<'_, P>,
+    serialization: &Serialization,
+    prefixes: &[&str],
+    has_id: bool,
+) -> Result<(), WriteError> {
+    let length = 6 + usize::from(has_id) + prefixes.len() * notification.context.iter().count();
+    let mut object = Object::begin(out, serialization, length);
+    object.text("message_id", notification.message_id)?;
+    object.text("publisher_id", notification.publisher_id)?;
+    object.text("event_type", notification.event_type)?;
+    object.text("priority", notification.priority.as_upper_str())?;
+    object.value("", "payload", notification.payload)?;
+    object.text("timestamp", notification.timestamp)?;
+    if has_id {
+        object.text("_unique_id", notification.unique_id.as_str())?;
+    }
+    for prefix in prefixes {
+        for (key, value) in notification.context.iter() {
+            object.value(prefix, key, value)?;
+        }
+    }
+    object.end()
+}
+
+/// Reads a notification. What has to be repaired is repaired in `spare`.
+pub(crate) fn decode_notification<'a>(
+    body: &'a [u8],
+    head: &PropertiesView<'a>,
+    known: Known<'_>,
+    spare: &'a mut Vec<u8>,
+) -> Result<IncomingNotification<'a>, DecodeError> {
+    check_version(head)?;
+    let mut notification = IncomingNotification::default();
+    let mut context = Context::new();
+    each(body, &serialization(head, known)?, spare, |key, member| {
+        match &*key {
+            "message_id" => notification.message_id = member.text()?,
+            "publisher_id" => notification.publisher_id = member.text()?,
+            "event_type" => notification.event_type = member.text()?,
+            "priority" => notification.priority = member.text()?,
+            "payload" => notification.payload = member.encoded(),
+            "timestamp" => notification.timestamp = member.text()?,
+            "_unique_id" => notification.unique_id = member.text()?,
+            key => {
+                if let Some(name) = key.strip_prefix(CONTEXT_PREFIX) {
+                    context.append(name, member.value()?);
+                } else if let Some(name) = key.strip_prefix(kombu::CONTEXT_PREFIX) {
+                    notification.context.append(name, member.value()?);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    if notification.context.is_empty() {
+        notification.context = context;
+    }
+    notification.context.settle();
+    notification.unique_id = notification.unique_id.take().or(head.message_id.map(Into::into));
+    Ok(notification)
+}

@@ -1,0 +1,163 @@
+//! Names, flags and arguments of exchanges and queues, as the old `pika` driver declares them.
+//!
+//! Each address of a server has two queues: one whose requests are acknowledged, and one for
+//! clients that never send again, whose requests the broker forgets as it delivers them. All queues
+//! expire soon after their last consumer has gone. Not here: who declares when (`broker`).
+
+use std::time::Duration;
+
+use crate::config::PikaOptions;
+use crate::error::Error;
+use crate::message::priority::Priority;
+use crate::target::Target;
+use crate::target::entity::{Argument, Exchange, Queue, Route, Subscription, check_names};
+
+/// How the reply queues of the old driver begin.
+pub(crate) const REPLY_PREFIX: &str = "reply.";
+
+/// Queues whose requests are acknowledged.
+const WITH_ACK: &str = "with_ack";
+/// Queues whose requests are not.
+const NO_ACK: &str = "no_ack";
+
+/// What to declare for a target under a transport's options.
+#[derive(Debug, Clone)]
+pub(crate) struct Topology {
+    control_exchange: String,
+    options: PikaOptions,
+}
+
+impl Topology {
+    pub(crate) fn new(control_exchange: impl Into<String>, options: PikaOptions) -> Self {
+        Self { control_exchange: control_exchange.into(), options }
+    }
+
+    /// Where a request to `target` goes; one that is never sent again goes to other queues than
+    /// one that is. Fanout wins over a server's name.
+    pub(crate) fn request(&self, target: &Target, once: bool) -> Result<Route, Error> {
+        let topic = target.sendable()?;
+        let prefix = if once { NO_ACK } else { WITH_ACK };
+        let routing_key = match target.server().filter(|server| !server.is_empty()) {
+            _ if target.is_fanout() => format!("{prefix}.{topic}.all_workers"),
+            Some(server) => format!("{prefix}.{topic}.{server}"),
+            None => format!("{prefix}.{topic}"),
+        };
+        let exchange = self.rpc_exchange(target);
+        check_names(target, [exchange.name.as_str(), &routing_key].into_iter())?;
+        Ok(Route { exchange: Some(exchange), routing_key })
+    }
+
+    /// What a server listens to: its topic, its own name, and everybody's fanouts, each twice. The
+    /// ids tell its two fanout queues from those of other servers.
+    pub(crate) fn server(
+        &self,
+        target: &Target,
+        ids: [&str; 2],
+    ) -> Result<Vec<Subscription>, Error> {
+        let (topic, server) = target.servable()?;
+        let exchange = self.rpc_exchange(target);
+        let mut all = Vec::new();
+        for (prefix, id) in [NO_ACK, WITH_ACK].into_iter().zip(ids) {
+            let fanout = (
+                format!("{prefix}.{topic}.{server}.worker.{id}"),
+                format!("{prefix}.{topic}.all_workers"),
+            );
+            let (topic, server) =
+                (format!("{prefix}.{topic}"), format!("{prefix}.{topic}.{server}"));
+            for (name, key) in [(topic.clone(), topic), (server.clone(), server), fanout] {
+                let no_ack = prefix == NO_ACK;
+                let queue = Queue { no_ack, ..self.transient_queue(name) };
+                let binding = Some((exchange.clone(), key));
+                all.push(Subscription { queue, binding });
+            }
+        }
+        let names = all.iter().map(|one| one.queue.name.as_str());
+        check_names(target, names.chain([exchange.name.as_str()]))?;
+        Ok(all)
+    }
+
+    /// The queue of a topic's notifications of one priority, as notifiers and listeners declare it.
+    pub(crate) fn notifications(
+        &self,
+        target: &Target,
+        priority: Priority,
+    ) -> Result<Subscription, Error> {
+        let name = format!("{}.{priority}", target.sendable()?);
+        self.listened(target, name.clone(), name)
+    }
+
+    /// What one of a pool's listeners listens to.
+    pub(crate) fn pooled_notifications(
+        &self,
+        target: &Target,
+        priority: Priority,
+        pool: &str,
+    ) -> Result<Subscription, Error> {
+        let routing_key = format!("{}.{priority}", target.sendable()?);
+        self.listened(target, pool.to_owned(), routing_key)
+    }
+
+    fn listened(
+        &self,
+        target: &Target,
+        name: String,
+        routing_key: String,
+    ) -> Result<Subscription, Error> {
+        let exchange = self.notification_exchange(target);
+        check_names(target, [exchange.name.as_str(), &name, &routing_key].into_iter())?;
+        let durable = self.options.notification_persistence;
+        let queue = Queue { durable, arguments: Vec::new(), ..self.transient_queue(name) };
+        Ok(Subscription { queue, binding: Some((exchange, routing_key)) })
+    }
+
+    /// The queue that replies come back through, named for `program`.
+    pub(crate) fn replies(&self, program: &str, unique: &str) -> Subscription {
+        self.answered(format!("{REPLY_PREFIX}{program}.{program}.{unique}"))
+    }
+
+    fn answered(&self, name: String) -> Subscription {
+        let binding = Some((self.reply_exchange(), name.clone()));
+        Subscription { queue: self.transient_queue(name), binding }
+    }
+
+    /// What servers of `target` reply through: that of this transport's control exchange, and of
+    /// the target's own if it names one.
+    pub(crate) fn reply_exchanges(&self, target: &Target) -> Vec<Exchange> {
+        let own = self.reply_exchange();
+        let named = target.exchange().filter(|name| !name.is_empty());
+        let theirs = named.map(|name| direct(format!("{name}_rpc_reply")));
+        let others = theirs.filter(|exchange| exchange.name != own.name);
+        std::iter::once(own).chain(others).collect()
+    }
+
+    /// What this transport's servers reply through.
+    pub(crate) fn reply_exchange(&self) -> Exchange {
+        direct(self.options.reply_exchange(&self.control_exchange))
+    }
+
+    fn rpc_exchange(&self, target: &Target) -> Exchange {
+        let name = target.exchange().filter(|name| !name.is_empty()).map(str::to_owned);
+        direct(name.unwrap_or_else(|| self.options.rpc_exchange(&self.control_exchange)))
+    }
+
+    fn notification_exchange(&self, target: &Target) -> Exchange {
+        let name = target.exchange().filter(|name| !name.is_empty()).map(str::to_owned);
+        let name =
+            name.unwrap_or_else(|| self.options.notification_exchange(&self.control_exchange));
+        Exchange { durable: self.options.notification_persistence, ..direct(name) }
+    }
+
+    fn transient_queue(&self, name: String) -> Queue {
+        let mut arguments = Vec::new();
+        if self.options.queue_expiration > Duration::ZERO {
+            let life_ms = i64::try_from(self.options.queue_expiration.as_millis());
+            arguments.push(("x-expires", Argument::Number(life_ms.unwrap_or(i64::MAX))));
+        }
+        Queue { arguments, ..Queue::named(name) }
+    }
+}
+
+/// An exchange of this dialect: gone with its last binding.
+fn direct(name: String) -> Exchange {
+    Exchange { name, kind: "direct", durable: false, auto_delete: true }
+}

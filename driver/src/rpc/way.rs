@@ -1,0 +1,124 @@
+//! The way of a client's requests: the name they go to, or the two names where servers of either
+//! dialect may listen.
+//!
+//! Where there are two, the `pika` name goes first: its queues vanish with their servers, so that
+//! what can be routed there finds one, while those of the `rabbit` driver stay for ever and would
+//! bury what came first to them. A message goes to the other name only when the broker has said
+//! that nobody got it: never because a confirm was lost. Not here: how a call or cast runs.
+
+use std::time::Instant;
+
+use super::client::RpcClient;
+use crate::broker::{self, Road};
+use crate::error::{Error, ErrorKind, Outcome};
+use crate::retry::{Attempts, Retry};
+use crate::target::entity::Exchange;
+use crate::timer;
+use crate::transport::Transport;
+
+/// Where requests go.
+pub(super) enum Way {
+    /// To one name.
+    One(Road),
+    /// To the `pika` name, while its exchange is there and somebody listens; else to the other.
+    Either { pika: Road, kombu: Road, exchange: Exchange },
+    /// To both.
+    Both { pika: Road, kombu: Road, exchange: Exchange },
+}
+
+/// Which name an attempt goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leg {
+    Only,
+    Pika,
+    Kombu,
+}
+
+impl Way {
+    /// The road of a leg.
+    pub(super) const fn road(&self, leg: Leg) -> &Road {
+        match (self, leg) {
+            (Self::One(road), _) => road,
+            (Self::Either { pika, .. } | Self::Both { pika, .. }, Leg::Pika) => pika,
+            (Self::Either { kombu, .. } | Self::Both { kombu, .. }, _) => kombu,
+        }
+    }
+
+    /// The only road, if that is all there is.
+    pub(super) const fn only(&self) -> Option<&Road> {
+        match self {
+            Self::One(road) => Some(road),
+            Self::Either { .. } | Self::Both { .. } => None,
+        }
+    }
+
+    /// Where a request goes first.
+    pub(super) async fn first(&self, transport: &Transport) -> Result<Leg, Error> {
+        match self {
+            Self::One(_) => Ok(Leg::Only),
+            Self::Either { exchange, .. } | Self::Both { exchange, .. } => {
+                let is_there = match transport.has_found(exchange) {
+                    Some(known) => known,
+                    None => transport.finds(exchange).await?,
+                };
+                if !is_there {
+                    transport.counters().to_other_name();
+                }
+                Ok(if is_there { Leg::Pika } else { Leg::Kombu })
+            }
+        }
+    }
+
+    /// Where a request goes next: to the other name, if nobody got it at this one. That an exchange
+    /// is gone ends the channel, and with it what others had published: only those who `may_repeat`
+    /// take that for a refusal of theirs.
+    pub(super) fn after(&self, leg: Leg, error: &Error, may_repeat: bool) -> Option<Leg> {
+        let is_first = matches!(self, Self::Either { .. }) && leg == Leg::Pika;
+        let is_sure = error.is_undeliverable() || (may_repeat && broker::found_no_exchange(error));
+        (is_first && is_sure).then_some(Leg::Kombu)
+    }
+}
+
+/// What to do about a request that was refused.
+pub(super) enum Next {
+    /// Publish it again.
+    Again(Leg),
+    /// Nothing, as if somebody had got it: clients of the `rabbit` driver do not ask.
+    Wait,
+}
+
+impl RpcClient {
+    /// What to do about a request that was refused, after as much time as that takes.
+    pub(super) async fn refused(
+        &self,
+        (way, leg): (&Way, Leg),
+        error: Error,
+        attempts: &mut Attempts,
+        deadline: Instant,
+    ) -> Result<Next, Error> {
+        if let Some(other) = way.after(leg, &error, self.retry() != Retry::Never) {
+            self.transport.counters().to_other_name();
+            if let Way::Either { exchange, .. } = way
+                && !error.is_undeliverable()
+            {
+                self.transport.lost(exchange);
+            }
+            return Ok(Next::Again(other));
+        }
+        if error.is_undeliverable() && way.only().is_none() && !self.is_at_least_once() {
+            return Ok(Next::Wait);
+        }
+        let text = error.to_string();
+        let delay = attempts.again(error)?;
+        self.transport.counters().retry();
+        if !delay.is_zero() {
+            self.transport.timer().pause(delay.min(timer::until(deadline))).await;
+            if timer::now() >= deadline {
+                let text = format!("nobody got the request before the deadline: {text}");
+                let error = Error::new(ErrorKind::MessagingTimeout, text);
+                return Err(error.with_outcome(Outcome::Returned));
+            }
+        }
+        Ok(Next::Again(leg))
+    }
+}

@@ -1,0 +1,257 @@
+//! Describes a transport and connects it: URL and options become hosts, logins and an engine.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret, block_on};
+use tokio::sync::{Mutex, OnceCell};
+
+use super::replies::ReplyBook;
+use super::{OwnBroker, Shared, Transport};
+use crate::broker::{self, Connections, Lanes, Purpose};
+use crate::config::{
+    Config, ConnectionFactory, DriverConfig, DriverName, Failover, LoginMethod, SendingDialect,
+};
+use crate::dialect::kombu::{self, Topology};
+use crate::dialect::pika;
+use crate::error::{Error, ErrorKind};
+use crate::ids::IdSource;
+use crate::observe::collector::Collector;
+use crate::observe::counters::Counters;
+use crate::timer::Timer;
+use crate::url::{TransportHost, TransportUrl};
+
+/// Describes a transport before it connects.
+#[must_use = "a transport is made by `connect`"]
+pub struct TransportBuilder {
+    url: String,
+    config: DriverConfig,
+    engine: Option<Engine>,
+    engine_config: EngineConfig,
+    allowed_remote_exmods: Vec<String>,
+}
+
+impl TransportBuilder {
+    pub(super) fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            config: DriverConfig::default(),
+            engine: None,
+            engine_config: EngineConfig::default(),
+            allowed_remote_exmods: Vec::new(),
+        }
+    }
+
+    /// The transport a configuration describes: its `transport_url`, options and engine. Its
+    /// [warnings](Config::warnings) are logged.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// use leveret::{Config, TransportBuilder};
+    ///
+    /// let config = Config::new().ini_str("[DEFAULT]\ntransport_url = fake://\n")?;
+    /// let transport = TransportBuilder::from_config(&config)?.connect_blocking()?;
+    /// transport.close_blocking()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Config::transport_url`].
+    pub fn from_config(config: &Config) -> Result<Self, Error> {
+        for warning in config.warnings()? {
+            tracing::warn!(name: "leveret.configuration.doubtful", "configuration: {warning}");
+        }
+        Self::to(config.transport_url()?, config)
+    }
+
+    /// The transport for notifications that a configuration describes, oslo's
+    /// `get_notification_transport`: to the broker of `[oslo_messaging_notifications]
+    /// transport_url` if there is one, else to that of the RPCs. With
+    /// [`NotifierBuilder::config`](crate::NotifierBuilder::config) a service's notifications are
+    /// set up as its Python counterpart's.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// use leveret::{Config, Notifier, TransportBuilder};
+    ///
+    /// let config = Config::new().ini_str(
+    ///     "[oslo_messaging_notifications]\n\
+    ///      transport_url = fake:///telemetry\n\
+    ///      driver = messagingv2\n",
+    /// )?;
+    /// let transport = TransportBuilder::notifications_from_config(&config)?.connect_blocking()?;
+    /// let options = config.notification_config()?;
+    /// let notifier = Notifier::builder(&transport).config(&options)?.build();
+    /// notifier.info_blocking((), "service.start", &())?;
+    /// transport.close_blocking()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Config::transport_url`].
+    pub fn notifications_from_config(config: &Config) -> Result<Self, Error> {
+        Self::to(config.notification_transport_url()?, config)
+    }
+
+    fn to(url: String, config: &Config) -> Result<Self, Error> {
+        let transport = Transport::builder(&url).config(config.driver_config()?);
+        Ok(transport.engine_config(config.engine_config()?))
+    }
+
+    /// The same transport with these options; the URL's query overrides them.
+    pub fn config(mut self, config: DriverConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The same transport on an engine that is there already; closing the transport leaves it
+    /// running.
+    pub fn engine(mut self, engine: &Engine) -> Self {
+        self.engine = Some(engine.clone());
+        self
+    }
+
+    /// The same transport on an engine of its own with these settings.
+    pub fn engine_config(mut self, config: EngineConfig) -> Self {
+        self.engine_config = config;
+        self
+    }
+
+    /// The same transport, callers also matching exceptions of these Python modules by class
+    /// ([`Error::is_remote_class`], [`Error::remote_as`]); Python's own always are allowed. Others
+    /// arrive as data all the same, in [`Error::remote`].
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// let transport = leveret::Transport::builder("rabbit://localhost/")
+    ///     .allowed_remote_exmods(["nova.exception"])
+    ///     .connect_blocking()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn allowed_remote_exmods<M: Into<String>>(
+        mut self,
+        modules: impl IntoIterator<Item = M>,
+    ) -> Self {
+        self.allowed_remote_exmods.extend(modules.into_iter().map(Into::into));
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// As [`Transport::connect`].
+    pub async fn connect(self) -> Result<Transport, Error> {
+        let url: TransportUrl = self.url.parse()?;
+        let driver = DriverName::of(&url)?;
+        let config = self.config.overridden_by(&url)?;
+        let owns_engine = self.engine.is_none();
+        let engine = match self.engine {
+            Some(engine) => engine,
+            None => Engine::start(self.engine_config).map_err(broker::failed)?,
+        };
+        let (hosts, own_broker) = brokers(&url, driver)?;
+        let connection = connection_config(&url, driver, hosts, &config);
+        let ids = IdSource::new().map_err(|error| {
+            Error::new(ErrorKind::TransportDriverError, error.to_string()).with_cause(error)
+        })?;
+        let ids = Arc::new(ids);
+        // Readers of the old driver know no packing, and both read what is of both.
+        let is_packed = config.sending == Some(SendingDialect::Kombu);
+        let packing = config.compression.filter(|_| is_packed).map(kombu::packing);
+        let timer: Arc<Timer> = Arc::default();
+        let factory = config.connection_factory.unwrap_or_default();
+        let connections = Connections::new(&engine, connection, factory);
+        let lanes = |purpose| Lanes::new(&connections, purpose, packing, &timer);
+        let (publishing, notifying) = (lanes(Purpose::Publish), lanes(Purpose::Notify));
+        let casting = (factory == ConnectionFactory::New).then(|| lanes(Purpose::Cast));
+        publishing.lane(0).await?;
+        let shared = Shared {
+            topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
+            pika: pika::Topology::new(config.control_exchange.clone(), config.pika.clone()),
+            book: Arc::new(ReplyBook::new(Arc::clone(&ids), &engine)),
+            counters: Counters::default(),
+            collector: Collector::new(&config.metrics),
+            engine,
+            owns_engine,
+            connections,
+            next_lane: AtomicUsize::new(0),
+            config,
+            ids: Arc::clone(&ids),
+            timer,
+            publishing,
+            casting,
+            notifying,
+            replies: Mutex::default(),
+            reply_id: OnceCell::new(),
+            reply_queue: Arc::default(),
+            answering: OnceCell::new(),
+            allowed_remote_exmods: self.allowed_remote_exmods,
+            _broker: own_broker,
+        };
+        Ok(Transport { shared: Arc::new(shared), lane: 0 })
+    }
+
+    /// [`connect`](Self::connect) for a plain thread.
+    ///
+    /// # Errors
+    /// As [`Transport::connect`].
+    pub fn connect_blocking(self) -> Result<Transport, Error> {
+        block_on(self.connect())
+    }
+}
+
+/// The brokers a URL leads to.
+fn brokers(url: &TransportUrl, driver: DriverName) -> Result<(Vec<Host>, OwnBroker), Error> {
+    match driver {
+        DriverName::Kombu | DriverName::Pika => Ok((hosts(url), OwnBroker::default())),
+        #[cfg(feature = "loopback")]
+        DriverName::Loopback => {
+            let broker = broker::loopback::broker(url.virtual_host())?;
+            Ok((vec![broker::loopback::host(&broker)], Some(broker)))
+        }
+        #[cfg(not(feature = "loopback"))]
+        DriverName::Loopback => Err(Error::new(
+            ErrorKind::DriverLoadFailure,
+            "Failed to load transport driver \"fake\": the feature `loopback` is off",
+        )),
+    }
+}
+
+/// What the engine is to know of URL and options.
+fn connection_config(
+    url: &TransportUrl,
+    driver: DriverName,
+    hosts: Vec<Host>,
+    options: &DriverConfig,
+) -> ConnectionConfig {
+    let mut config = ConnectionConfig::new(hosts);
+    config.vhost = url.virtual_host().to_owned();
+    config.login = match options.login_method {
+        LoginMethod::Plain => Login::Plain,
+        LoginMethod::AmqPlain => Login::AmqPlain,
+        LoginMethod::External => Login::External,
+    };
+    config.heartbeat = options.heartbeat;
+    config.recovery.backoff = options.retry_interval;
+    config.recovery.backoff_step = options.retry_backoff;
+    config.recovery.backoff_max = options.retry_interval_max;
+    options.connection.apply_to(&mut config);
+    config.recovery.delay = options.reconnect_delay;
+    config.recovery.splay = options.reconnect_splay;
+    config.recovery.shuffle = options.failover == Failover::Shuffle;
+    if driver == DriverName::Pika {
+        options.pika.apply_to(&mut config);
+    }
+    config
+}
+
+fn hosts(url: &TransportUrl) -> Vec<Host> {
+    let host = |host: &TransportHost| {
+        Host::new(host.hostname(), host.port())
+            .with_login(host.username(), Secret::new(host.password()))
+    };
+    match url.hosts() {
+        [] => vec![Host::new("localhost", crate::url::AMQP_PORT)],
+        hosts => hosts.iter().map(host).collect(),
+    }
+}

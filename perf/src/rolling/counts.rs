@@ -1,0 +1,258 @@
+//! What a phase, or all of them, came to: sums over the ledger, and over what transports counted.
+//!
+//! Plain data, as it is reported.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use hdrhistogram::Histogram;
+use leveret::TransportMetrics;
+use serde::Serialize;
+
+use super::ledger::{Books, Ledger, Request};
+
+/// Longest latency told apart, an hour in microseconds.
+const LATENCY_MAX_US: u64 = 3_600_000_000;
+
+/// The numbers of a phase.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Counts {
+    /// Requests and notifications that belong to it by the time they were sent.
+    pub(super) sent: u64,
+    /// Of those, calls.
+    pub(super) calls: u64,
+    /// Calls that came back with their result.
+    pub(super) answered: u64,
+    /// Executions; those of a fanout by each server.
+    pub(super) executed: u64,
+    /// Calls neither answered nor executed; casts and notifications never executed; fanouts, for
+    /// each server that was there all the time and did not execute them.
+    pub(super) lost: u64,
+    /// Executions beyond the first, by whichever server; of fanouts, by the same one.
+    pub(super) duplicated: u64,
+    /// Calls that were executed and whose sender was told an error.
+    pub(super) unanswered: u64,
+    /// Cut off while they were published, and not executed: with at-most-once that is an end, not a
+    /// loss.
+    pub(super) cut_off: u64,
+    /// What senders were told, but for success.
+    pub(super) errors: BTreeMap<String, u64>,
+    /// Of calls that were answered.
+    pub(super) latency_us: Latency,
+    pub(super) traffic: Traffic,
+}
+
+/// A request that was lost, for whoever is to find out why.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Lost {
+    pub(super) what: String,
+    /// What its sender was, and was told.
+    pub(super) sender: String,
+    pub(super) told: String,
+    /// Since the run began.
+    pub(super) sent_at_ms: u64,
+    /// Servers that did not execute it.
+    pub(super) missing: u64,
+}
+
+impl Lost {
+    /// The first of them.
+    pub(super) fn first(ledger: &Ledger, books: &Books, count: usize) -> Vec<Self> {
+        let is_lost = |request: &&Request| {
+            let is_answered = request.what.is_call() && request.is_good();
+            !is_answered && books.missing(request) > 0
+        };
+        let describe = |request: &Request| Self {
+            what: format!("{:?}", request.what),
+            sender: request.sender.to_string(),
+            told: match &request.end {
+                None => "nothing".to_owned(),
+                Some(end) => end.result.as_ref().map_or_else(|f| f.label.clone(), |()| "ok".into()),
+            },
+            sent_at_ms: ledger.sent_at_ms(request),
+            missing: books.missing(request),
+        };
+        books.requests.iter().filter(is_lost).take(count).map(describe).collect()
+    }
+}
+
+/// Quantiles of latencies in microseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct Latency {
+    pub(super) p50: u64,
+    pub(super) p99: u64,
+    pub(super) max: u64,
+}
+
+/// What Leveret's own members have counted; Python's members count none of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Traffic {
+    /// Requests that nobody was there for under the pika name.
+    pub(super) fallbacks: u64,
+    /// Requests read, by their form.
+    pub(super) of_kombu: u64,
+    pub(super) of_pika: u64,
+    pub(super) of_both: u64,
+    /// Copies of requests and notifications that servers have dropped.
+    pub(super) copies_dropped: u64,
+    /// Requests refused because they had been delivered before.
+    pub(super) refused: u64,
+    /// Requests that a server returned to their queue when it stopped.
+    pub(super) returned: u64,
+    /// Replies that came back, and were sent again or given up.
+    pub(super) replies_resent: u64,
+    pub(super) replies_dropped: u64,
+}
+
+impl Traffic {
+    /// What one transport has counted so far.
+    pub(super) fn of(metrics: &TransportMetrics) -> Self {
+        let served = &metrics.served;
+        Self {
+            fallbacks: metrics.fallbacks,
+            of_kombu: served.of_kombu,
+            of_pika: served.of_pika,
+            of_both: served.of_both,
+            copies_dropped: served.duplicates + metrics.heard.duplicates,
+            refused: served.refused,
+            returned: served.returned,
+            replies_resent: metrics.replies_resent,
+            replies_dropped: metrics.replies_dropped,
+        }
+    }
+
+    /// What came since an earlier reading.
+    pub(super) const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            fallbacks: self.fallbacks - earlier.fallbacks,
+            of_kombu: self.of_kombu - earlier.of_kombu,
+            of_pika: self.of_pika - earlier.of_pika,
+            of_both: self.of_both - earlier.of_both,
+            copies_dropped: self.copies_dropped - earlier.copies_dropped,
+            refused: self.refused - earlier.refused,
+            returned: self.returned - earlier.returned,
+            replies_resent: self.replies_resent - earlier.replies_resent,
+            replies_dropped: self.replies_dropped - earlier.replies_dropped,
+        }
+    }
+}
+
+impl AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.fallbacks += other.fallbacks;
+        self.of_kombu += other.of_kombu;
+        self.of_pika += other.of_pika;
+        self.of_both += other.of_both;
+        self.copies_dropped += other.copies_dropped;
+        self.refused += other.refused;
+        self.returned += other.returned;
+        self.replies_resent += other.replies_resent;
+        self.replies_dropped += other.replies_dropped;
+    }
+}
+
+impl Counts {
+    /// What a phase came to, or all of them; being cut off is an end where nothing is sent twice.
+    pub(super) fn of(
+        books: &Books,
+        phase: Option<usize>,
+        at_most_once: bool,
+        traffic: Traffic,
+    ) -> Self {
+        let mut counts = Self { traffic, ..Self::default() };
+        let mut latencies = Histogram::<u64>::new_with_max(LATENCY_MAX_US, 3)
+            .expect("three digits of an hour in microseconds fit");
+        let all = books.requests.iter();
+        for request in all.filter(|request| phase.is_none_or(|phase| request.phase == phase)) {
+            counts.add(books, request, at_most_once, &mut latencies);
+        }
+        if !latencies.is_empty() {
+            let [p50, p99] = [0.5, 0.99].map(|share| latencies.value_at_quantile(share));
+            counts.latency_us = Latency { p50, p99, max: latencies.max() };
+        }
+        counts
+    }
+
+    fn add(
+        &mut self,
+        books: &Books,
+        request: &Request,
+        at_most_once: bool,
+        latencies: &mut Histogram<u64>,
+    ) {
+        self.sent += 1;
+        self.executed += request.executed_by.len() as u64;
+        self.duplicated += books.surplus(request);
+        let is_call = request.what.is_call();
+        self.calls += u64::from(is_call);
+        let missing = books.missing(request);
+        let Some(end) = &request.end else {
+            self.lost += missing;
+            return *self.errors.entry("no end".to_owned()).or_default() += 1;
+        };
+        match &end.result {
+            Ok(()) if is_call => {
+                self.answered += 1;
+                latencies.saturating_record(end.latency.as_micros() as u64);
+            }
+            Ok(()) => self.lost += missing,
+            Err(fault) => {
+                *self.errors.entry(fault.label.clone()).or_default() += 1;
+                self.unanswered += u64::from(is_call && missing == 0);
+                match fault.is_cut_off && at_most_once {
+                    true => self.cut_off += missing,
+                    false => self.lost += missing,
+                }
+            }
+        }
+    }
+
+    /// Why the update is to be called a failure, if it is.
+    pub(super) fn objection(&self, at_most_once: bool) -> Option<String> {
+        if self.lost > 0 {
+            return Some(format!("{} of {} requests were lost", self.lost, self.sent));
+        }
+        let is_broken = at_most_once && self.duplicated > 0;
+        is_broken.then(|| format!("{} requests were executed twice", self.duplicated))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kinds::ClientKind;
+    use super::super::ledger::{Fault, Ledger, What};
+    use super::*;
+
+    #[test]
+    fn each_request_is_counted_by_what_became_of_it() {
+        let ledger = Ledger::new();
+        let server = ledger.add_server();
+        ledger.server_started(server);
+        let begin = |what| ledger.begin(what, ClientKind::Kombu);
+        let [answered, lost, late, cast] =
+            [What::Call, What::Call, What::NamedCall, What::Cast].map(begin);
+        ledger.executed(answered, server);
+        ledger.end(answered, Ok(()));
+        ledger.end(lost, Err(Fault::named("timeout")));
+        ledger.executed(late, server);
+        ledger.end(late, Err(Fault::named("timeout")));
+        ledger.executed(cast, server);
+        ledger.executed(cast, server);
+        ledger.end(cast, Ok(()));
+        ledger.enter(1);
+        let cut_off = begin(What::Cast);
+        ledger.end(cut_off, Err(Fault { label: "cut off".to_owned(), is_cut_off: true }));
+
+        let books = ledger.read();
+        let first = Counts::of(&books, Some(0), true, Traffic::default());
+        assert_eq!((first.sent, first.calls, first.answered, first.executed), (4, 3, 1, 4));
+        assert_eq!((first.lost, first.unanswered, first.duplicated), (1, 1, 1));
+        assert_eq!(first.errors, BTreeMap::from([("timeout".to_owned(), 2)]));
+        let second = Counts::of(&books, Some(1), true, Traffic::default());
+        assert_eq!((second.sent, second.lost, second.cut_off), (1, 0, 1));
+        let all = Counts::of(&books, None, false, Traffic::default());
+        assert_eq!((all.sent, all.lost, all.cut_off), (5, 2, 0), "who may repeat must");
+        assert!(all.objection(false).is_some_and(|text| text.contains("2 of 5")));
+        assert!(second.objection(true).is_none());
+    }
+}

@@ -1,0 +1,317 @@
+//! Every request of a run and what became of it: who executed it, how often, and what its sender
+//! was told.
+//!
+//! Invariant: an id is given out once, so whoever executes it twice has executed one request twice.
+//! The ids of a run begin at a random number: what an earlier run has left in a queue is not
+//! mistaken for a request of this one. Memory grows with the requests of a run. Not here: what the
+//! numbers come to (`counts`).
+
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use leveret::{Error, ErrorKind, Outcome};
+use serde::Serialize;
+
+use super::kinds::ClientKind;
+use crate::clock;
+
+/// A server that stops this soon after a fanout was sent was not there all the time: what is on its
+/// way to it then is neither lost nor heard.
+const FANOUT_GRACE: Duration = Duration::from_secs(1);
+
+/// Clients that send in either dialect look this soon at the latest whether there is a pika server,
+/// if there was none; until then the first one is only starting.
+pub(super) const KNOWN_WITHIN: Duration = Duration::from_millis(300);
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// A call to whichever server of the topic.
+    Call,
+    /// A call to one server by its name.
+    NamedCall,
+    /// A cast to whichever server of the topic.
+    Cast,
+    /// A cast to all of them.
+    Fanout,
+    /// A notification; whoever hears it has executed it.
+    Notification,
+}
+
+impl What {
+    /// Somebody waits for an answer.
+    pub(super) const fn is_call(self) -> bool {
+        matches!(self, Self::Call | Self::NamedCall)
+    }
+}
+
+/// Why a request failed, as far as its sender knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) label: String,
+    /// A publication was cut off, and may not be repeated.
+    pub(super) is_cut_off: bool,
+}
+
+impl Fault {
+    pub(super) fn named(label: impl Into<String>) -> Self {
+        Self { label: label.into(), is_cut_off: false }
+    }
+}
+
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Self {
+        let outcome = error.outcome();
+        let label = match outcome {
+            Some(outcome) => format!("{:?} ({outcome:?})", error.kind()),
+            None => format!("{:?}", error.kind()),
+        };
+        let may_be_sent = outcome == Some(Outcome::MaybeSent);
+        let is_cut_off = may_be_sent && error.kind() != ErrorKind::MessagingTimeout;
+        Self { label, is_cut_off }
+    }
+}
+
+/// A server, from its start to its end; its successor at the same place is another.
+pub(super) type ServerNumber = usize;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) what: What,
+    pub(super) phase: usize,
+    /// What its sender was.
+    pub(super) sender: ClientKind,
+    begun: Instant,
+    pub(super) end: Option<End>,
+    /// In the order in which it was executed.
+    pub(super) executed_by: Vec<ServerNumber>,
+}
+
+impl Request {
+    /// Its sender was told that all is well.
+    pub(super) fn is_good(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.result.is_ok())
+    }
+}
+
+/// What the sender was told, and when.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    at: Instant,
+    pub(super) latency: Duration,
+    pub(super) result: Result<(), Fault>,
+}
+
+#[derive(Clone, Debug)]
+struct Server {
+    started: Option<Instant>,
+    stopping: Option<Instant>,
+    executed: u64,
+}
+
+/// All requests and servers of a run.
+pub(super) struct Ledger {
+    first_id: u64,
+    start: Instant,
+    books: Mutex<Books>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Books {
+    pub(super) requests: Vec<Request>,
+    servers: Vec<Server>,
+    phase: usize,
+    /// Who came and went, in order.
+    pub(super) events: Vec<Event>,
+}
+
+/// Something that happened to the fleet.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Event {
+    /// Since the run began.
+    pub(super) at_ms: u64,
+    pub(super) event: String,
+}
+
+impl Ledger {
+    pub(super) fn new() -> Self {
+        // Any JSON reader keeps numbers below 2^53.
+        let first_id = u64::from(fastrand::u32(..)) << 20;
+        Self { first_id, start: clock::now(), books: Mutex::default() }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().expect("nothing panics under it")
+    }
+
+    /// What is sent from now on belongs to this phase.
+    pub(super) fn enter(&self, phase: usize) {
+        self.books().phase = phase;
+    }
+
+    /// A request is about to be sent; its id.
+    pub(super) fn begin(&self, what: What, sender: ClientKind) -> u64 {
+        let begun = clock::now();
+        let mut books = self.books();
+        let (phase, executed_by) = (books.phase, Vec::new());
+        books.requests.push(Request { what, phase, sender, begun, end: None, executed_by });
+        self.first_id + books.requests.len() as u64 - 1
+    }
+
+    /// Its sender was told.
+    pub(super) fn end(&self, id: u64, result: Result<(), Fault>) {
+        let at = clock::now();
+        let mut books = self.books();
+        if let Some(request) = self.find(&mut books, id) {
+            let latency = at.saturating_duration_since(request.begun);
+            request.end = Some(End { at, latency, result });
+        }
+    }
+
+    /// A server is about to start.
+    pub(super) fn add_server(&self) -> ServerNumber {
+        let mut books = self.books();
+        books.servers.push(Server { started: None, stopping: None, executed: 0 });
+        books.servers.len() - 1
+    }
+
+    /// It serves.
+    pub(super) fn server_started(&self, number: ServerNumber) {
+        self.books().servers[number].started = Some(clock::now());
+    }
+
+    /// It is about to stop.
+    pub(super) fn server_stops(&self, number: ServerNumber) {
+        self.books().servers[number].stopping = Some(clock::now());
+    }
+
+    /// A server has executed a request.
+    pub(super) fn executed(&self, id: u64, by: ServerNumber) {
+        let mut books = self.books();
+        if let Some(request) = self.find(&mut books, id) {
+            request.executed_by.push(by);
+            books.servers[by].executed += 1;
+        }
+    }
+
+    /// Something happens to the fleet.
+    pub(super) fn note(&self, event: String) {
+        let at_ms = self.since_start_ms(clock::now());
+        self.books().events.push(Event { at_ms, event });
+    }
+
+    /// When a request was sent, in milliseconds since the run began.
+    pub(super) fn sent_at_ms(&self, request: &Request) -> u64 {
+        self.since_start_ms(request.begun)
+    }
+
+    fn since_start_ms(&self, instant: Instant) -> u64 {
+        instant.saturating_duration_since(self.start).as_millis() as u64
+    }
+
+    /// Whether a server has executed anything yet.
+    pub(super) fn has_worked(&self, server: ServerNumber) -> bool {
+        self.books().servers[server].executed > 0
+    }
+
+    /// Whether everything that was accepted has been executed by all who should.
+    pub(super) fn is_settled(&self) -> bool {
+        let books = self.books();
+        books.requests.iter().all(|request| !request.is_good() || books.missing(request) == 0)
+    }
+
+    /// All of it, when the run is over.
+    pub(super) fn read(&self) -> Books {
+        self.books().clone()
+    }
+
+    fn find<'a>(&self, books: &'a mut Books, id: u64) -> Option<&'a mut Request> {
+        let index = usize::try_from(id.checked_sub(self.first_id)?).ok()?;
+        books.requests.get_mut(index)
+    }
+}
+
+impl Books {
+    /// How many have not executed a request who should have.
+    pub(super) fn missing(&self, request: &Request) -> u64 {
+        if request.what != What::Fanout {
+            return u64::from(request.executed_by.is_empty());
+        }
+        let end = request.end.as_ref().map_or(request.begun, |end| end.at);
+        let missing = |(number, server): &(ServerNumber, &Server)| {
+            let was_there =
+                server.started.is_some_and(|started| started + KNOWN_WITHIN <= request.begun)
+                    && server.stopping.is_none_or(|stopping| stopping >= end + FANOUT_GRACE);
+            was_there && !request.executed_by.contains(number)
+        };
+        self.servers.iter().enumerate().filter(missing).count() as u64
+    }
+
+    /// How often a request was executed beyond what it should have been.
+    pub(super) fn surplus(&self, request: &Request) -> u64 {
+        let done = &request.executed_by;
+        if request.what != What::Fanout {
+            return done.len().saturating_sub(1) as u64;
+        }
+        let is_repeat = |(index, server): &(usize, &ServerNumber)| done[..*index].contains(server);
+        done.iter().enumerate().filter(is_repeat).count() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Servers that have long been there.
+    fn ledger(servers: usize) -> Ledger {
+        let ledger = Ledger::new();
+        let started = Some(clock::now() - KNOWN_WITHIN);
+        for _ in 0..servers {
+            let number = ledger.add_server();
+            ledger.books().servers[number].started = started;
+        }
+        ledger
+    }
+
+    #[test]
+    fn a_cast_is_to_be_executed_once() {
+        let ledger = ledger(2);
+        let id = ledger.begin(What::Cast, ClientKind::Auto);
+        ledger.end(id, Ok(()));
+        assert!(!ledger.is_settled());
+        ledger.executed(id, 0);
+        assert!(ledger.is_settled() && ledger.has_worked(0) && !ledger.has_worked(1));
+        ledger.executed(id, 1);
+        let books = ledger.read();
+        assert_eq!(books.surplus(&books.requests[0]), 1);
+    }
+
+    #[test]
+    fn a_fanout_is_to_be_executed_once_by_all_who_were_there() {
+        let ledger = ledger(2);
+        let id = ledger.begin(What::Fanout, ClientKind::Auto);
+        let late = ledger.add_server();
+        ledger.server_started(late);
+        ledger.end(id, Ok(()));
+        ledger.executed(id, 0);
+        assert!(!ledger.is_settled(), "one more was there");
+        ledger.server_stops(1);
+        assert!(ledger.is_settled(), "which stops");
+        ledger.executed(id, 1);
+        ledger.executed(id, 1);
+        ledger.executed(id, late);
+        let books = ledger.read();
+        let request = &books.requests[0];
+        assert_eq!((books.missing(request), books.surplus(request)), (0, 1));
+    }
+
+    #[test]
+    fn what_is_not_of_this_run_is_passed_over() {
+        let ledger = ledger(1);
+        let id = ledger.begin(What::Call, ClientKind::Auto);
+        ledger.executed(id + 1, 0);
+        ledger.executed(id.wrapping_sub(1), 0);
+        assert!(!ledger.has_worked(0));
+    }
+}

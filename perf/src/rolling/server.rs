@@ -1,0 +1,131 @@
+//! One server of the fleet, and the listener beside it.
+//!
+//! It notes in the ledger what it executes and hears. Invariant: when it has stopped, what it was
+//! doing is in the ledger. Not here: when it starts and stops (`fleet`).
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use leveret::{
+    Context, Endpoint, Failure, Notification, NotificationEndpoint, NotificationListener,
+    RpcServer, Target, Transport,
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::counts::Traffic;
+use super::kinds::ServerKind;
+use super::ledger::{Ledger, ServerNumber};
+use super::python::Peer;
+use super::world::{EVENTS, TOPIC, World};
+
+/// A running server.
+pub(super) struct Member {
+    pub(super) number: ServerNumber,
+    ledger: Arc<Ledger>,
+    running: Running,
+}
+
+enum Running {
+    Own(Box<Own>),
+    Python(Peer),
+}
+
+struct Own {
+    transport: Transport,
+    server: RpcServer,
+    listener: Option<NotificationListener>,
+}
+
+/// Arguments of a request, payload of a notification.
+#[derive(Deserialize)]
+struct Numbered {
+    id: u64,
+}
+
+impl Member {
+    /// Starts a server under this name.
+    pub(super) async fn start(world: &World, kind: ServerKind, name: &str) -> Result<Self> {
+        let ledger = Arc::clone(&world.ledger);
+        let number = ledger.add_server();
+        let running = match kind.config(world.at_most_once) {
+            None => Running::Python(start_python(world, name, number).await?),
+            Some(config) => {
+                let transport = world.connect(config).await?;
+                let target = Target::new(TOPIC).with_server(name);
+                let server = RpcServer::builder(&transport, target);
+                let server = server.endpoint(endpoint(&ledger, number)).start().await?;
+                let listener = match world.notify {
+                    true => Some(listen(&transport, &ledger, number).await?),
+                    false => None,
+                };
+                Running::Own(Box::new(Own { transport, server, listener }))
+            }
+        };
+        ledger.server_started(number);
+        Ok(Self { number, ledger, running })
+    }
+
+    /// What it has counted so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        match &self.running {
+            Running::Own(own) => Traffic::of(&own.transport.metrics()),
+            Running::Python(_) => Traffic::default(),
+        }
+    }
+
+    /// Stops it in order; what it has counted in the end.
+    pub(super) async fn stop(self) -> Result<Traffic> {
+        self.ledger.server_stops(self.number);
+        match self.running {
+            Running::Own(own) => {
+                let Own { transport, server, listener } = *own;
+                server.stop().await.context("a server does not stop")?;
+                server.wait().await.context("a server does not end")?;
+                if let Some(listener) = listener {
+                    listener.wait().await.context("a listener does not end")?;
+                }
+                let traffic = Traffic::of(&transport.metrics());
+                transport.close().await.context("a server's transport does not close")?;
+                Ok(traffic)
+            }
+            Running::Python(peer) => {
+                peer.end().await?;
+                Ok(Traffic::default())
+            }
+        }
+    }
+}
+
+fn endpoint(ledger: &Arc<Ledger>, number: ServerNumber) -> Endpoint {
+    let ledger = Arc::clone(ledger);
+    Endpoint::new().method("do", move |_: Context, Numbered { id }| {
+        ledger.executed(id, number);
+        Ok::<_, Failure>(id)
+    })
+}
+
+async fn listen(
+    transport: &Transport,
+    ledger: &Arc<Ledger>,
+    number: ServerNumber,
+) -> Result<NotificationListener> {
+    let ledger = Arc::clone(ledger);
+    let endpoint = NotificationEndpoint::new().info(move |heard: Notification<Numbered>| {
+        ledger.executed(heard.payload.id, number);
+    });
+    let listener = NotificationListener::builder(transport, Target::new(EVENTS));
+    Ok(listener.endpoint(endpoint).start().await?)
+}
+
+async fn start_python(world: &World, name: &str, number: ServerNumber) -> Result<Peer> {
+    let python = world.python.as_deref().context("a Python server needs --python")?;
+    let what = json!({"role": "server", "url": world.url, "topic": TOPIC, "server": name});
+    let ledger = Arc::clone(&world.ledger);
+    Peer::start(python, &what, move |said| {
+        if let Some(id) = said["did"].as_u64() {
+            ledger.executed(id, number);
+        }
+    })
+    .await
+}

@@ -1,0 +1,226 @@
+//! Leveret in configurations other than its defaults, as subjects of their own: the dialects, the
+//! serialisers, and the factories of connections.
+//!
+//! A variant is options of the URL and the names they lead to on a broker; the code that does the
+//! work is the same for all. Invariant: client and server of a run are of one variant. Schemes stay
+//! `rabbit`, so that connections are alike and only what goes over them differs.
+
+use std::str::FromStr;
+
+use super::driver;
+use crate::subject::{Exchange, oslo_exchange, oslo_routing_key};
+use crate::workload::{Operation, Workload};
+
+/// How Leveret is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// The defaults: the `kombu` dialect, a connection for each purpose.
+    Plain,
+    /// The `pika` dialect on both sides.
+    Pika,
+    /// The same, serialised as msgpack.
+    MsgPack,
+    /// Servers of both dialects, clients that find out who listens where.
+    Auto,
+    /// Servers of both dialects, clients of `kombu`.
+    Both,
+    /// One connection for everything.
+    Single,
+    /// One connection to publish on, one to consume from.
+    ReadWrite,
+    /// Two connections to publish on.
+    Pool,
+    /// A connection to publish on for each shard.
+    PerShard,
+}
+
+/// Of all variants: queues nobody uses any more go soon after the run.
+const SHORT_LIVES: &str = "rabbit_transient_queues_ttl=10&rpc_queue_expiration=10";
+
+impl Variant {
+    /// All but the plain one, which is always measured.
+    pub(crate) const OTHERS: [Self; 8] = [
+        Self::Pika,
+        Self::MsgPack,
+        Self::Auto,
+        Self::Both,
+        Self::Single,
+        Self::ReadWrite,
+        Self::Pool,
+        Self::PerShard,
+    ];
+
+    /// The name of this subject.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "leveret",
+            Self::Pika => "leveret-pika",
+            Self::MsgPack => "leveret-msgpack",
+            Self::Auto => "leveret-auto",
+            Self::Both => "leveret-both",
+            Self::Single => "leveret-single",
+            Self::ReadWrite => "leveret-read-write",
+            Self::Pool => "leveret-pool",
+            Self::PerShard => "leveret-per-shard",
+        }
+    }
+
+    /// The query of its URLs.
+    pub(super) fn query(self) -> String {
+        let options = match self {
+            Self::Plain => "",
+            Self::Pika => "&dialect_serving=pika&dialect_sending=pika",
+            Self::MsgPack => {
+                "&dialect_serving=pika&dialect_sending=pika&default_serializer_type=msgpack"
+            }
+            Self::Auto => "&dialect_serving=both&dialect_sending=auto",
+            Self::Both => "&dialect_serving=both",
+            Self::Single => "&connection_factory=single",
+            Self::ReadWrite => "&connection_factory=read_write",
+            Self::Pool => "&connection_factory=pool:2",
+            Self::PerShard => "&connection_factory=per_shard",
+        };
+        format!("{SHORT_LIVES}{options}")
+    }
+
+    /// Whether its options make a difference in this workload that can be measured.
+    pub(super) fn measures(self, workload: &Workload) -> bool {
+        match self {
+            Self::Plain => true,
+            // Its requests wait for a route instead of coming back.
+            Self::Pika | Self::MsgPack => workload.through_driver() && !workload.is_beside_flood(),
+            // Its buffered casts wait for the broker's word, so they flood nothing.
+            Self::Auto => workload.through_driver() && !workload.is_beside_flood(),
+            Self::Both => workload.servers > 0,
+            Self::Single | Self::ReadWrite | Self::Pool | Self::PerShard => {
+                workload.through_driver()
+            }
+        }
+    }
+
+    /// What its messages are written in.
+    pub(super) const fn dialect(self) -> &'static str {
+        match self {
+            Self::Pika | Self::MsgPack => "pika",
+            Self::Auto => "auto",
+            _ => "kombu",
+        }
+    }
+
+    /// Whether messages of this operation go to names of the `pika` driver. Where servers of both
+    /// listen they do, before those of `kombu`; notifications have one name only.
+    fn goes_to_pika(self, operation: Operation) -> bool {
+        match self {
+            Self::Pika | Self::MsgPack => true,
+            Self::Auto => operation != Operation::Notify,
+            _ => false,
+        }
+    }
+
+    /// Exchanges of a workload; what is sent goes to the first one.
+    pub(super) fn exchanges(self, workload: &Workload, topic: &str) -> Vec<Exchange> {
+        let control = oslo_exchange(topic);
+        let purpose = if workload.operation == Operation::Notify { "notification" } else { "rpc" };
+        let pika = Exchange::pika(format!("{control}_{purpose}"));
+        let kombu = Exchange::kombu(control);
+        match self {
+            Self::Pika | Self::MsgPack => vec![pika],
+            Self::Auto if self.goes_to_pika(workload.operation) => vec![pika, kombu],
+            Self::Auto | Self::Both => vec![kombu, pika],
+            _ => vec![kombu],
+        }
+    }
+
+    /// The queue that messages end in, which is their routing key as well.
+    pub(super) fn queue(self, operation: Operation, topic: &str) -> String {
+        let key = oslo_routing_key(operation, topic);
+        let is_request = operation != Operation::Notify;
+        if is_request && self.goes_to_pika(operation) { format!("with_ack.{key}") } else { key }
+    }
+
+    /// What the `n`-th server of a topic leaves behind, apart from queues whose names are random
+    /// and which go by themselves.
+    pub(super) fn queues_of_server(self, topic: &str, n: usize) -> Vec<String> {
+        let addresses = [topic.to_owned(), format!("{topic}.{}", driver::server(n))];
+        let prefixes: &[&str] = match self {
+            Self::Pika | Self::MsgPack => &["with_ack.", "no_ack."],
+            Self::Auto | Self::Both => &["", "with_ack.", "no_ack."],
+            _ => &[""],
+        };
+        let named = |prefix| addresses.iter().map(move |address| format!("{prefix}{address}"));
+        prefixes.iter().flat_map(named).collect()
+    }
+}
+
+/// No variant is called so, or it is the plain one, which nobody has to ask for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UnknownVariant;
+
+impl FromStr for Variant {
+    type Err = UnknownVariant;
+
+    fn from_str(name: &str) -> Result<Self, UnknownVariant> {
+        Self::OTHERS.into_iter().find(|variant| variant.name() == name).ok_or(UnknownVariant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leveret::Transport;
+
+    use super::*;
+    use crate::workload::CATALOGUE;
+
+    fn workload(name: &str) -> Workload {
+        CATALOGUE.into_iter().find(|workload| workload.name == name).expect("in the catalogue")
+    }
+
+    #[test]
+    fn a_child_finds_the_variant_its_parent_names() {
+        for variant in Variant::OTHERS {
+            assert_eq!(variant.name().parse(), Ok(variant));
+        }
+        for name in ["leveret", "leveret-quick"] {
+            assert_eq!(name.parse::<Variant>(), Err(UnknownVariant));
+        }
+    }
+
+    #[test]
+    fn the_driver_knows_every_option() {
+        for variant in Variant::OTHERS {
+            let url = format!("fake:///{}?{}", variant.name(), variant.query());
+            let transport = Transport::connect_blocking(&url);
+            assert!(transport.is_ok(), "{}: {:?}", variant.name(), transport.err());
+        }
+    }
+
+    #[test]
+    fn a_variant_s_messages_have_its_names() {
+        let (cast, notify) = (workload("cast-confirmed"), workload("notify"));
+        let first = |variant: Variant, workload| variant.exchanges(workload, "t").swap_remove(0);
+        assert_eq!(first(Variant::Pika, &cast), Exchange::pika("t-exchange_rpc".into()));
+        assert_eq!(first(Variant::Pika, &notify), Exchange::pika("t-exchange_notification".into()));
+        assert_eq!(first(Variant::Auto, &cast), Exchange::pika("t-exchange_rpc".into()));
+        assert_eq!(first(Variant::Auto, &notify), Exchange::kombu("t-exchange".into()));
+        assert_eq!(Variant::Pika.queue(cast.operation, "t"), "with_ack.t");
+        assert_eq!(Variant::Pika.queue(notify.operation, "t"), "t.info");
+        assert_eq!(Variant::Pool.queue(cast.operation, "t"), "t");
+        assert_eq!(Variant::Single.queues_of_server("t", 0), ["t", "t.server-0"]);
+        assert_eq!(Variant::Both.queues_of_server("t", 0).len(), 6);
+    }
+
+    #[test]
+    fn the_engine_is_measured_once() {
+        for variant in Variant::OTHERS {
+            assert!(!variant.measures(&workload("engine-publish")), "{}", variant.name());
+            assert!(variant.measures(&workload("call-1")), "{}", variant.name());
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_what_is_undeliverable_where_requests_wait_for_a_route() {
+        let told = |variant: Variant| variant.measures(&workload("undeliverable"));
+        assert!(told(Variant::Plain) && told(Variant::Single));
+        assert!(!told(Variant::Pika) && !told(Variant::MsgPack) && !told(Variant::Auto));
+    }
+}
