@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::client::RpcClient;
 use super::underway::Underway;
 use super::way::{Leg, Next, Way};
-use crate::broker::Body;
+use crate::broker::{self, Body};
 use crate::context::Context;
 use crate::error::{Error, Outcome};
 use crate::observe::spans;
@@ -70,8 +70,11 @@ impl RpcClient {
         if !matches!(way, Way::Both { .. }) || first == Leg::Kombu {
             return sent;
         }
-        let too = self.send_along((way, Leg::Kombu), body, deadline).await;
-        of_both(sent, too)
+        match self.send_along((way, Leg::Kombu), body, deadline).await {
+            // Its exchange went with the last server of that dialect; the others have it.
+            Err(error) if broker::found_no_exchange(&error) => sent,
+            too => of_both(sent, too),
+        }
     }
 
     /// Publishes until somebody has it.
