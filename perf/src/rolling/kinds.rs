@@ -26,7 +26,11 @@ pub(super) enum ClientKind {
 
 impl ServerKind {
     /// The driver's options; none for what is not ours.
-    pub(super) fn config(self, at_most_once: bool) -> Option<DriverConfig> {
+    ///
+    /// Python's servers return what they had taken and not begun when they stop, and the broker
+    /// says of it that it was delivered before: whoever shares queues `beside_python` does not
+    /// refuse it.
+    pub(super) fn config(self, at_most_once: bool, beside_python: bool) -> Option<DriverConfig> {
         let serving = match self {
             Self::Python => return None,
             Self::Kombu => ServingDialect::Kombu,
@@ -35,7 +39,7 @@ impl ServerKind {
         };
         let mut config = DriverConfig::default();
         config.serving = Some(serving);
-        if at_most_once {
+        if at_most_once && !(beside_python && serving != ServingDialect::Pika) {
             config.redelivered = Redelivered::Refuse;
         }
         Some(config)

@@ -48,7 +48,7 @@ impl Member {
     pub(super) async fn start(world: &World, kind: ServerKind, name: &str) -> Result<Self> {
         let ledger = Arc::clone(&world.ledger);
         let number = ledger.add_server();
-        let running = match kind.config(world.at_most_once) {
+        let running = match kind.config(world.at_most_once, world.python.is_some()) {
             None => Running::Python(start_python(world, name, number).await?),
             Some(config) => {
                 let transport = world.connect(config).await?;
