@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::config::SendingDialect;
 use crate::error::{Error, ErrorKind, Outcome};
 
 /// What happens to a message whose publication was cut off by a lost connection. It governs
@@ -30,6 +31,16 @@ pub enum Retry {
 }
 
 impl Retry {
+    /// What was chosen, or else what holds for senders in this dialect: `pika` has options for it.
+    pub(crate) fn of_sender(
+        chosen: Option<Self>,
+        sending: SendingDialect,
+        of_pika: Option<u32>,
+    ) -> Self {
+        let default = of_pika.filter(|_| sending == SendingDialect::Pika);
+        chosen.unwrap_or_else(|| Self::from(default.map(i64::from)))
+    }
+
     /// Whether the engine is to send it again by itself.
     pub(crate) const fn is_unbounded(self) -> bool {
         matches!(self, Self::UntilDeadline)

@@ -19,10 +19,12 @@ use crate::broker::{Connections, Lanes, Publishing, Purpose};
 use crate::config::{DriverConfig, SendingDialect, ServingDialect};
 use crate::dialect::kombu::{self, Topology};
 use crate::dialect::pika;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
+use crate::message::form::Form;
 use crate::observe::collector::Collector;
 use crate::observe::counters::Counters;
+use crate::serialization::Serialization;
 use crate::timer::Timer;
 
 pub(crate) mod answering;
@@ -221,6 +223,30 @@ impl Transport {
     /// The dialect of its clients and notifiers.
     pub(crate) fn sending(&self) -> SendingDialect {
         self.shared.config.sending.unwrap_or_default()
+    }
+
+    /// The form of what is sent, serialised like this where the dialect leaves a choice.
+    pub(crate) fn form(&self, chosen: Option<&Serialization>) -> Form {
+        match self.sending() {
+            SendingDialect::Kombu => Form::Kombu,
+            SendingDialect::Auto => Form::Polyglot,
+            SendingDialect::Pika => {
+                Form::Pika(chosen.unwrap_or(&self.config().pika.serialization).clone())
+            }
+        }
+    }
+
+    /// Refuses a choice where the dialect leaves none.
+    pub(crate) fn check_choice(&self, chosen: Option<&Serialization>) -> Result<(), Error> {
+        let is_json = chosen.is_none_or(|one| *one == Serialization::Json);
+        if is_json || self.sending() == SendingDialect::Pika {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "only the pika dialect has a choice of serialisations; what receivers of the rabbit \
+             driver are to read is JSON",
+        ))
     }
 
     /// What comes of the wish for signs of life: servers of the `pika` dialect give none.

@@ -267,11 +267,8 @@ impl NotificationListenerBuilder {
         self.executor.check("functions", any_async)?;
         let subscriptions = self.subscriptions()?;
         let config = self.transport.config();
-        let prefetch = match self.transport.serving() {
-            ServingDialect::Both if config.prefetch > 0 => config.prefetch,
-            ServingDialect::Both | ServingDialect::Pika => config.pika.notification_prefetch,
-            ServingDialect::Kombu => config.prefetch,
-        };
+        let of_pika = config.pika.notification_prefetch;
+        let prefetch = self.transport.serving().prefetch(config.prefetch, of_pika);
         let batching = self.batching(prefetch)?;
         let twice = batching.map_or(0, |batching| batching.size.saturating_mul(2));
         let prefetch = match prefetch {
@@ -336,23 +333,16 @@ impl NotificationListenerBuilder {
     /// Both have the same name for it, so it is one queue, and like the `rabbit` driver's where
     /// that is spoken: whichever exchange a notification goes through, it is consumed once.
     fn heard(&self, target: &Target, priority: Priority) -> Result<Vec<Subscription>, Error> {
-        let serving = self.transport.serving();
         let (kombu, pika) = (self.transport.topology(), self.transport.pika());
-        let kombu = || match &self.pool {
-            Some(pool) => kombu.pooled_notifications(target, priority, pool),
-            None => kombu.notifications(target, priority),
+        let pool = self.pool.as_deref();
+        let (ours, theirs) = match self.transport.serving() {
+            ServingDialect::Kombu => return Ok(vec![kombu.notifications(target, priority, pool)?]),
+            ServingDialect::Pika => return Ok(vec![pika.notifications(target, priority, pool)?]),
+            ServingDialect::Both => (
+                kombu.notifications(target, priority, pool)?,
+                pika.notifications(target, priority, pool)?,
+            ),
         };
-        let pika = || match &self.pool {
-            Some(pool) => pika.pooled_notifications(target, priority, pool),
-            None => pika.notifications(target, priority),
-        };
-        if serving == ServingDialect::Kombu {
-            return Ok(vec![kombu()?]);
-        }
-        if serving == ServingDialect::Pika {
-            return Ok(vec![pika()?]);
-        }
-        let (ours, theirs) = (kombu()?, pika()?);
         let name = |one: &Subscription| one.binding.as_ref().map(|(from, _)| from.name.clone());
         // A target that names its exchange names the same one for both.
         let is_one = name(&ours) == name(&theirs);

@@ -150,28 +150,12 @@ impl Notifier {
     /// The form of its notifications, of two in the dialect of the `rabbit` driver.
     fn form(&self) -> Result<Form, Error> {
         let chosen = self.options.serialization.as_ref();
-        let is_json = chosen.is_none_or(|one| *one == Serialization::Json);
-        match self.transport.sending() {
-            SendingDialect::Pika => {
-                let default = &self.transport.config().pika.serialization;
-                Ok(Form::Pika(chosen.unwrap_or(default).clone()))
-            }
-            _ if !is_json => Err(Error::new(
-                ErrorKind::Unsupported,
-                "only the pika dialect has a choice of serialisations; what listeners of the \
-                 rabbit driver are to read is JSON",
-            )),
-            SendingDialect::Kombu => Ok(Form::Kombu),
-            SendingDialect::Auto => Ok(Form::Polyglot),
-        }
+        self.transport.check_choice(chosen).map(|()| self.transport.form(chosen))
     }
 
     fn retry(&self) -> Retry {
-        let default = match self.transport.sending() {
-            SendingDialect::Pika => self.transport.config().pika.notification_retry,
-            SendingDialect::Kombu | SendingDialect::Auto => None,
-        };
-        self.options.retry.unwrap_or_else(|| Retry::from(default.map(i64::from)))
+        let of_pika = self.transport.config().pika.notification_retry;
+        Retry::of_sender(self.options.retry, self.transport.sending(), of_pika)
     }
 
     /// Whether anything is ever done with a notification: false if `noop` is the only driver.

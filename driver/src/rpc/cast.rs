@@ -169,10 +169,7 @@ impl RpcClient {
 
     async fn cast_later(&self, body: Body) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
-        let way = match self.open_buffered_way() {
-            Some(way) => way,
-            None => self.buffered_way(deadline).await?,
-        };
+        let way = self.buffered_way(deadline).await?;
         match way.only() {
             Some(road) => road.publish_unwatched(timer::until(deadline), &body, 0).await,
             None => Box::pin(self.send_either_way(way, &body, deadline)).await,

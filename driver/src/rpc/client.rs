@@ -280,25 +280,13 @@ impl RpcClient {
 
     /// The form of its requests.
     fn form(&self) -> Form {
-        match self.transport.sending() {
-            SendingDialect::Kombu => Form::Kombu,
-            SendingDialect::Auto => Form::Polyglot,
-            SendingDialect::Pika => Form::Pika(self.serialization().clone()),
-        }
-    }
-
-    fn serialization(&self) -> &Serialization {
-        let default = &self.transport.config().pika.serialization;
-        self.options.serialization.as_ref().unwrap_or(default)
+        self.transport.form(self.options.serialization.as_ref())
     }
 
     /// What happens to its requests when they are cut off.
     pub(super) fn retry(&self) -> Retry {
-        let default = match self.transport.sending() {
-            SendingDialect::Pika => self.transport.config().pika.rpc_retry,
-            SendingDialect::Kombu | SendingDialect::Auto => None,
-        };
-        self.options.retry.unwrap_or_else(|| Retry::from(default.map(i64::from)))
+        let of_pika = self.transport.config().pika.rpc_retry;
+        Retry::of_sender(self.options.retry, self.transport.sending(), of_pika)
     }
 
     /// One attempt, about to be made, and what may follow it.
@@ -317,28 +305,36 @@ impl RpcClient {
 
     /// The way of calls, opened before `deadline`.
     pub(super) async fn call_way(&self, deadline: Instant) -> Result<&Way, Error> {
-        if let Some(way) = self.roads.call.get() {
-            return Ok(way);
+        match self.roads.call.get() {
+            Some(way) => Ok(way),
+            None => self.opened(&self.roads.call, deadline, || self.open_call_way(deadline)).await,
         }
-        let open = || self.roads.call.get_or_try_init(|| self.open_call_way(deadline));
-        broker::opened(self.transport.timer(), deadline, open).await.map_err(Error::unsent)
     }
 
     /// The way of casts, opened before `deadline`.
     pub(super) async fn cast_way(&self, deadline: Instant) -> Result<&Way, Error> {
         match self.roads.cast.get() {
             Some(way) => Ok(way),
-            None => {
-                let open = || self.roads.cast.get_or_try_init(|| self.way(None, false));
-                broker::opened(self.transport.timer(), deadline, open).await.map_err(Error::unsent)
-            }
+            None => self.opened(&self.roads.cast, deadline, || self.way(None, false)).await,
         }
     }
 
     /// The way of buffered casts, opened before `deadline`.
     pub(super) async fn buffered_way(&self, deadline: Instant) -> Result<&Way, Error> {
-        let open = || self.roads.buffered.get_or_try_init(|| self.way(None, true));
-        broker::opened(self.transport.timer(), deadline, open).await.map_err(Error::unsent)
+        match self.open_buffered_way() {
+            Some(way) => Ok(way),
+            None => self.opened(&self.roads.buffered, deadline, || self.way(None, true)).await,
+        }
+    }
+
+    async fn opened<'a, F: Future<Output = Result<Way, Error>>>(
+        &self,
+        way: &'a OnceCell<Way>,
+        deadline: Instant,
+        open: impl Fn() -> F,
+    ) -> Result<&'a Way, Error> {
+        let opening = || way.get_or_try_init(&open);
+        broker::opened(self.transport.timer(), deadline, opening).await.map_err(Error::unsent)
     }
 
     /// The way of buffered casts, if it is open.
@@ -380,15 +376,7 @@ impl RpcClient {
                 ),
             ));
         }
-        let is_json = options.serialization.as_ref().is_none_or(|one| *one == Serialization::Json);
-        if !is_json && self.transport.sending() != SendingDialect::Pika {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "only the pika dialect has a choice of serialisations; what servers of the rabbit \
-                 driver are to read is JSON",
-            ));
-        }
-        Ok(())
+        self.transport.check_choice(options.serialization.as_ref())
     }
 
     /// The way to the target; that of calls has their timeout, and the queue of their replies.

@@ -6,7 +6,6 @@
 
 use super::server::PREFETCH;
 use super::serving::Source;
-use crate::config::ServingDialect;
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::target::Target;
@@ -29,11 +28,7 @@ impl Served {
     /// What a server of `target` listens to.
     pub(super) async fn of(transport: &Transport, target: &Target) -> Result<Self, Error> {
         let (config, serving) = (transport.config(), transport.serving());
-        let wanted = match serving {
-            ServingDialect::Both if config.prefetch > 0 => config.prefetch,
-            ServingDialect::Both | ServingDialect::Pika => config.pika.rpc_prefetch,
-            ServingDialect::Kombu => config.prefetch,
-        };
+        let wanted = serving.prefetch(config.prefetch, config.pika.rpc_prefetch);
         let prefetch = if wanted == 0 { PREFETCH } else { wanted };
         let (queues, fanout_queue, local, abandoned) = (Vec::new(), None, None, Vec::new());
         let mut served = Self { queues, prefetch, fanout_queue, local, abandoned };

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use leveret_engine::wire::PropertiesView;
 use leveret_engine::{Body, ConsumerHandle, Delivery, DeliverySink, Disposition};
 use tracing::{Instrument, Span};
 
@@ -98,12 +99,14 @@ impl DeliverySink for RequestSink {
             serving.refuse(&delivery);
             return Disposition::Reject { requeue: false };
         }
+        let head = delivery.properties();
         let expires = match dialect {
             Dialect::Kombu => None,
-            Dialect::Pika => incoming::life_of(&delivery.properties()).map(timer::deadline_in),
+            Dialect::Pika => incoming::life_of(&head).map(timer::deadline_in),
         };
         let backlog = serving.runner.backlog() + self.batch.len();
-        let is_acknowledged = no_ack || (backlog < BACKLOG_MAX && looks_usual(&delivery, dialect));
+        let is_acknowledged =
+            no_ack || (backlog < BACKLOG_MAX && looks_usual(&head, &delivery, dialect));
         // Whoever got it back would refuse it.
         let is_ours = is_ours || serving.redelivered == Redelivered::Refuse;
         self.batch.push(Incoming { delivery, dialect, is_acknowledged, is_ours, expires });
@@ -140,12 +143,11 @@ impl DeliverySink for RequestSink {
 
 /// Whether a message is an ordinary envelope, judged by its outside alone; a worker decides about
 /// others.
-fn looks_usual(delivery: &Delivery, dialect: Dialect) -> bool {
-    let properties = delivery.properties();
+fn looks_usual(head: &PropertiesView<'_>, delivery: &Delivery, dialect: Dialect) -> bool {
     if dialect == Dialect::Pika {
-        return pika::check_version(&properties).is_ok() && properties.message_id.is_some();
+        return pika::check_version(head).is_ok() && head.message_id.is_some();
     }
-    let is_text = kombu::check_content(properties.content_type).is_ok();
+    let is_text = kombu::check_content(head.content_type).is_ok();
     is_text && kombu::is_enveloped(first(delivery.body()), last(delivery.body()))
 }
 

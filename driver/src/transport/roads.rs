@@ -121,8 +121,8 @@ impl Transport {
     ) -> Result<Road, Error> {
         let is_pika = matches!(form, Form::Pika(_));
         let stored = match is_pika {
-            true => self.shared.pika.notifications(target, priority)?,
-            false => self.shared.topology.notifications(target, priority)?,
+            true => self.shared.pika.notifications(target, priority, None)?,
+            false => self.shared.topology.notifications(target, priority, None)?,
         };
         let persistent = self.shared.config.pika.notification_persistence;
         let properties = form.notification_properties(persistent);

@@ -81,37 +81,19 @@ impl Topology {
 
     /// The queue of a topic's notifications of one priority, as its notifiers and its listeners
     /// declare it: so that a notification is kept while nobody listens.
+    /// What listeners of a pool declare is the pool's own queue, which gets a copy.
     pub(crate) fn notifications(
         &self,
         target: &Target,
         priority: Priority,
-    ) -> Result<Subscription, Error> {
-        let name = format!("{}.{priority}", target.sendable()?);
-        self.listened(target, name.clone(), name)
-    }
-
-    /// What one of a pool's listeners listens to: the pool's own queue, which gets a copy of the
-    /// topic's notifications of this priority.
-    pub(crate) fn pooled_notifications(
-        &self,
-        target: &Target,
-        priority: Priority,
-        pool: &str,
+        pool: Option<&str>,
     ) -> Result<Subscription, Error> {
         let routing_key = format!("{}.{priority}", target.sendable()?);
-        self.listened(target, pool.to_owned(), routing_key)
-    }
-
-    fn listened(
-        &self,
-        target: &Target,
-        queue: String,
-        routing_key: String,
-    ) -> Result<Subscription, Error> {
+        let queue = pool.unwrap_or(&routing_key);
         let exchange = self.exchange(target);
-        check_names(target, [exchange.name.as_str(), &queue, &routing_key].into_iter())?;
-        let binding = Some((exchange, routing_key));
-        Ok(Subscription { queue: self.permanent_queue(queue), binding })
+        check_names(target, [exchange.name.as_str(), queue, &routing_key].into_iter())?;
+        let queue = self.permanent_queue(queue.to_owned());
+        Ok(Subscription { queue, binding: Some((exchange, routing_key)) })
     }
 
     /// What a server listens to besides, under [`QueueProfile::LocalRandom`]: requests to its topic

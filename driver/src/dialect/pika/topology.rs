@@ -77,36 +77,20 @@ impl Topology {
     }
 
     /// The queue of a topic's notifications of one priority, as notifiers and listeners declare it.
+    /// What listeners of a pool declare is the pool's own queue, which gets a copy.
     pub(crate) fn notifications(
         &self,
         target: &Target,
         priority: Priority,
-    ) -> Result<Subscription, Error> {
-        let name = format!("{}.{priority}", target.sendable()?);
-        self.listened(target, name.clone(), name)
-    }
-
-    /// What one of a pool's listeners listens to.
-    pub(crate) fn pooled_notifications(
-        &self,
-        target: &Target,
-        priority: Priority,
-        pool: &str,
+        pool: Option<&str>,
     ) -> Result<Subscription, Error> {
         let routing_key = format!("{}.{priority}", target.sendable()?);
-        self.listened(target, pool.to_owned(), routing_key)
-    }
-
-    fn listened(
-        &self,
-        target: &Target,
-        name: String,
-        routing_key: String,
-    ) -> Result<Subscription, Error> {
+        let name = pool.unwrap_or(&routing_key);
         let exchange = self.notification_exchange(target);
-        check_names(target, [exchange.name.as_str(), &name, &routing_key].into_iter())?;
+        check_names(target, [exchange.name.as_str(), name, &routing_key].into_iter())?;
         let durable = self.options.notification_persistence;
-        let queue = Queue { durable, arguments: Vec::new(), ..self.transient_queue(name) };
+        let queue =
+            Queue { durable, arguments: Vec::new(), ..self.transient_queue(name.to_owned()) };
         Ok(Subscription { queue, binding: Some((exchange, routing_key)) })
     }
 

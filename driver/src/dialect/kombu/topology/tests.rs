@@ -123,14 +123,14 @@ fn mirrored_queues_and_their_consumers_are_marked() {
 fn notifications_wait_in_a_queue_of_topic_and_priority() {
     let topology = with(|entities| entities.durable = true);
     let target = Target::new("notifications");
-    let stored = topology.notifications(&target, Priority::Info).unwrap();
+    let stored = topology.notifications(&target, Priority::Info, None).unwrap();
     let (exchange, key) = stored.binding.unwrap();
     assert_eq!((exchange.name.as_str(), exchange.kind), ("openstack", "topic"));
     assert_eq!(stored.queue.name, "notifications.info");
     assert_eq!(key, "notifications.info");
     assert!(exchange.durable && stored.queue.durable && stored.queue.arguments.is_empty());
     let nova = target.with_exchange("nova");
-    let pooled = topology.pooled_notifications(&nova, Priority::Error, "pool").unwrap();
+    let pooled = topology.notifications(&nova, Priority::Error, Some("pool")).unwrap();
     let (exchange, key) = pooled.binding.unwrap();
     assert_eq!((exchange.name.as_str(), key.as_str()), ("nova", "notifications.error"));
     assert_eq!(pooled.queue.name, "pool", "the pool's name, verbatim");
