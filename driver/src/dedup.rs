@@ -6,14 +6,15 @@
 //! comes later than that is executed. oslo keeps 16, which one reconnect under load overruns. Not
 //! here: repeats to other servers, which nobody can see.
 
-use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
+use hashbrown::HashTable;
+
 use crate::ids::Hex32;
 
-/// Ids remembered at least: at 16 bytes, twice, about 600 KiB with the tables around them. More
-/// than what a listener to all priorities of a topic holds (7 queues, 2048 each).
+/// Ids remembered at least: 256 KiB, and 160 KiB for the table of their places. More than what a
+/// listener to all priorities of a topic holds (7 queues, 2048 each).
 const WINDOW: usize = 16_384;
 
 /// The last ids seen.
@@ -24,10 +25,14 @@ pub(crate) struct Dedup {
     hashers: [RandomState; 2],
 }
 
+/// Ids lie in the order they came in, and a table tells where: what is looked up at random for
+/// every message is the smaller part then, and stays in a core's cache.
 #[derive(Debug, Default)]
 struct Seen {
-    ids: HashSet<u128>,
-    order: VecDeque<u128>,
+    ids: Vec<u128>,
+    /// The place of the oldest id, once there are as many as the window holds.
+    oldest: usize,
+    places: HashTable<u32>,
 }
 
 impl Dedup {
@@ -41,22 +46,39 @@ impl Dedup {
     /// Whether this id comes for the first time; it is remembered.
     pub(crate) fn is_first(&self, unique_id: &str) -> bool {
         let id = self.condensed(unique_id);
+        let hash = self.hash(id);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if !seen.ids.insert(id) {
+        let Seen { ids, oldest, places } = &mut *seen;
+        if places.find(hash, |place| ids[*place as usize] == id).is_some() {
             return false;
         }
-        seen.order.push_back(id);
-        if seen.order.len() > self.window {
-            let oldest = seen.order.pop_front().expect("longer than the window");
-            seen.ids.remove(&oldest);
-        }
+        let place = if ids.len() < self.window {
+            ids.push(id);
+            ids.len() - 1
+        } else {
+            let place = *oldest;
+            let forgotten = std::mem::replace(&mut ids[place], id);
+            if let Ok(entry) = places.find_entry(self.hash(forgotten), |at| *at as usize == place) {
+                entry.remove();
+            }
+            *oldest = (place + 1) % self.window;
+            place
+        };
+        let place = u32::try_from(place).expect("a window is of some thousands");
+        places.insert_unique(hash, place, |place| self.hash(ids[*place as usize]));
         true
     }
 
     /// Whether this id was remembered, and not pushed out since.
     pub(crate) fn knows(&self, unique_id: &str) -> bool {
         let id = self.condensed(unique_id);
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).ids.contains(&id)
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |place: &u32| seen.ids[*place as usize] == id;
+        seen.places.find(self.hash(id), is_it).is_some()
+    }
+
+    fn hash(&self, id: u128) -> u64 {
+        self.hashers[0].hash_one(id)
     }
 
     /// 128 bits of an id: its own digits as oslo makes them, a keyed hash of anything else.
@@ -82,6 +104,17 @@ mod tests {
         let dedup = Dedup::holding(3 * WINDOW);
         assert!((0..3 * WINDOW).all(|number| dedup.is_first(&id(number))));
         assert!((0..3 * WINDOW).all(|number| !dedup.is_first(&id(number))));
+    }
+
+    #[test]
+    fn the_oldest_are_pushed_out_one_by_one() {
+        let dedup = Dedup::holding(0);
+        for number in 0..5 * WINDOW / 2 {
+            assert!(dedup.is_first(&id(number)));
+            let oldest = (number + 1).saturating_sub(WINDOW);
+            assert!(dedup.knows(&id(oldest)) && dedup.knows(&id(number)));
+            assert!(oldest == 0 || !dedup.knows(&id(oldest - 1)));
+        }
     }
 
     #[test]
