@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::histogram::Latencies;
 use super::metrics::{CallMetrics, CastMetrics, NotificationMetrics};
-use super::taken::Taken;
+use super::taken::Tallies;
 use crate::error::{Error, ErrorKind};
 use crate::timer;
 
@@ -18,9 +18,9 @@ use crate::timer;
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     /// Requests of all its servers.
-    pub(crate) served: Arc<Taken>,
+    pub(crate) served: Arc<Tallies>,
     /// Notifications of all its listeners.
-    pub(crate) heard: Arc<Taken>,
+    pub(crate) heard: Arc<Tallies>,
     latencies: Latencies,
     retries: AtomicU64,
     fallbacks: AtomicU64,

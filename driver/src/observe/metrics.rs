@@ -140,6 +140,26 @@ pub struct IntakeMetrics {
     pub waiting_bytes: usize,
 }
 
+impl IntakeMetrics {
+    /// Both together.
+    pub(super) const fn and(&self, other: &Self) -> Self {
+        Self {
+            done: self.done + other.done,
+            duplicates: self.duplicates + other.duplicates,
+            undecodable: self.undecodable + other.undecodable,
+            returned: self.returned + other.returned,
+            dropped: self.dropped + other.dropped,
+            refused: self.refused + other.refused,
+            expired: self.expired + other.expired,
+            of_kombu: self.of_kombu + other.of_kombu,
+            of_pika: self.of_pika + other.of_pika,
+            of_both: self.of_both + other.of_both,
+            waiting: self.waiting + other.waiting,
+            waiting_bytes: self.waiting_bytes + other.waiting_bytes,
+        }
+    }
+}
+
 /// What one connection has done and holds.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

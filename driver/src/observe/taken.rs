@@ -1,10 +1,11 @@
-//! What servers and listeners count: each for itself, and all of a transport together.
+//! What servers and listeners count: each for itself. Those of a transport are added up by whoever
+//! asks.
 //!
-//! Invariant: what waits is counted in when it is taken in and out when it is taken up, and what a
-//! server that is dropped still held leaves the transport's count with it.
+//! Invariant: what waits is counted in when it is taken in and out when it is taken up; what a
+//! server that is dropped has done stays in the transport's count, what it still held does not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::metrics::IntakeMetrics;
 
@@ -25,15 +26,26 @@ pub(crate) struct Taken {
     waiting_bytes: AtomicUsize,
 }
 
-/// Counts for one server or listener, and for all of its transport.
+/// Counts for one server or listener.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    own: Taken,
-    all: Arc<Taken>,
+    own: Arc<Taken>,
+    all: Arc<Tallies>,
+}
+
+/// The tallies of all servers, or all listeners, of a transport.
+#[derive(Debug, Default)]
+pub(crate) struct Tallies(Mutex<All>);
+
+#[derive(Debug, Default)]
+struct All {
+    working: Vec<Arc<Taken>>,
+    /// Of those that were dropped.
+    ended: IntakeMetrics,
 }
 
 impl Taken {
-    pub(crate) fn read(&self) -> IntakeMetrics {
+    fn read(&self) -> IntakeMetrics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         IntakeMetrics {
             done: read(&self.done),
@@ -53,36 +65,33 @@ impl Taken {
 }
 
 impl Tally {
-    /// A tally whose counts go into `all` too.
-    pub(crate) fn new(all: &Arc<Taken>) -> Self {
-        Self { own: Taken::default(), all: Arc::clone(all) }
+    /// A tally among `all`.
+    pub(crate) fn new(all: &Arc<Tallies>) -> Self {
+        let own = Arc::<Taken>::default();
+        all.lock().working.push(Arc::clone(&own));
+        Self { own, all: Arc::clone(all) }
     }
 
     /// One more of these.
     pub(crate) fn count(&self, fact: fn(&Taken) -> &AtomicU64) {
         fact(&self.own).fetch_add(1, Ordering::Relaxed);
-        fact(&self.all).fetch_add(1, Ordering::Relaxed);
     }
 
     /// Messages of so many bytes wait from now on.
     pub(crate) fn took_in(&self, messages: usize, bytes: usize) {
-        for taken in [&self.own, &*self.all] {
-            taken.waiting.fetch_add(messages, Ordering::Relaxed);
-            taken.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
+        self.own.waiting.fetch_add(messages, Ordering::Relaxed);
+        self.own.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// One of them waits no longer.
     pub(crate) fn took_up(&self, bytes: usize) {
-        for taken in [&self.own, &*self.all] {
-            taken.waiting.fetch_sub(1, Ordering::Relaxed);
-            taken.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        }
+        self.own.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.own.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Messages and bytes that wait.
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        let Taken { waiting, waiting_bytes, .. } = &self.own;
+        let Taken { waiting, waiting_bytes, .. } = &*self.own;
         (waiting.load(Ordering::Relaxed), waiting_bytes.load(Ordering::Relaxed))
     }
 
@@ -92,11 +101,23 @@ impl Tally {
     }
 }
 
+impl Tallies {
+    /// All of them together.
+    pub(crate) fn read(&self) -> IntakeMetrics {
+        let all = self.lock();
+        all.working.iter().fold(all.ended, |sum, taken| sum.and(&taken.read()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Tally {
     fn drop(&mut self) {
-        let left = self.own();
-        self.all.waiting.fetch_sub(left.waiting, Ordering::Relaxed);
-        self.all.waiting_bytes.fetch_sub(left.waiting_bytes, Ordering::Relaxed);
+        let mut all = self.all.lock();
+        all.working.retain(|taken| !Arc::ptr_eq(taken, &self.own));
+        all.ended = all.ended.and(&IntakeMetrics { waiting: 0, waiting_bytes: 0, ..self.own() });
     }
 }
 
@@ -106,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_a_dropped_server_held_does_not_wait_any_more() {
-        let all = Arc::new(Taken::default());
+        let all = Arc::new(Tallies::default());
         let (one, other) = (Tally::new(&all), Tally::new(&all));
         one.took_in(3, 300);
         other.took_in(1, 50);
