@@ -112,13 +112,10 @@ impl Attempts {
         {
             return self.when_routable(error, delay);
         }
-        if !was_cut_off(&error) {
-            return Err(self.of_all(error));
-        }
         let has_ended_channel = ended_its_channel(&error);
-        if self.more == 0 || (has_ended_channel && self.lost_its_channel) {
-            let error = self.of_all(error);
-            return Err(if self.is_counted { error.after_attempts(self.made) } else { error });
+        let is_last = self.more == 0 || (has_ended_channel && self.lost_its_channel);
+        if is_last || !was_cut_off(&error) {
+            return Err(self.given_up(error));
         }
         tracing::debug!(
             name: "leveret.publication.retried",
@@ -140,6 +137,13 @@ impl Attempts {
         }
         self.made += 1;
         Ok(delay)
+    }
+
+    /// The error of an attempt that no other follows.
+    pub(crate) fn given_up(&self, error: Error) -> Error {
+        let error = self.of_all(error);
+        let tells_attempts = self.is_counted && was_cut_off(&error);
+        if tells_attempts { error.after_attempts(self.made) } else { error }
     }
 
     /// The error of the last attempt, saying what became of the message in all of them.

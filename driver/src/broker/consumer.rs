@@ -14,7 +14,7 @@ use leveret_engine::{
 use tokio::sync::OnceCell;
 
 use super::factory::{Connections, Lent, LentChannel, Purpose};
-use super::publisher::NOT_FOUND;
+use super::needed::NOT_FOUND;
 use super::stream::StreamSink;
 use super::{declare, failed, health_of, metrics_of};
 use crate::error::Error;

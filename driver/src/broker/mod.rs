@@ -12,6 +12,7 @@ mod kept;
 mod lanes;
 #[cfg(feature = "loopback")]
 pub(crate) mod loopback;
+mod needed;
 mod opening;
 mod publisher;
 mod stream;
@@ -41,6 +42,11 @@ pub(crate) fn failed(error: leveret_engine::Error) -> Error {
         _ => ErrorKind::TransportDriverError,
     };
     Error::new(kind, error.to_string()).with_cause(error)
+}
+
+/// What the publication of a message that ended in `outcome` comes to.
+pub(crate) fn confirmed(outcome: Outcome) -> Result<(), Error> {
+    if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
 }
 
 /// The error of a message whose publication ended in `outcome`; only for outcomes that are none.
@@ -81,7 +87,7 @@ pub(crate) fn refused(outcome: Outcome) -> Error {
 pub(crate) fn found_no_exchange(error: &Error) -> bool {
     let cause = std::error::Error::source(error);
     let cause = cause.and_then(|cause| cause.downcast_ref::<leveret_engine::Error>());
-    cause.is_some_and(|cause| cause.reply_code() == Some(publisher::NOT_FOUND))
+    cause.is_some_and(|cause| cause.reply_code() == Some(needed::NOT_FOUND))
 }
 
 /// Where a connection stands.

@@ -5,6 +5,7 @@
 //! waits longer than until the deadline.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
@@ -14,34 +15,36 @@ use crate::timer::{self, Timer};
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What `open` opens, tried until `deadline`. The way there is boxed: futures that contain this one
-/// are moved for every message, and nearly always find everything open.
-pub(crate) async fn opened<T, F: Future<Output = Result<T, Error>>>(
+/// What `open` opens, tried until `deadline`. Boxed: futures that contain this one are moved for
+/// every message, and nearly always find everything open.
+pub(crate) fn opened<T, F: Future<Output = Result<T, Error>>>(
     timer: &Timer,
     deadline: Instant,
     open: impl Fn() -> F,
-) -> Result<T, Error> {
-    let mut last = None;
-    let trying = Box::pin(async {
-        let mut pause = PAUSE;
-        loop {
-            match open().await {
-                Err(error) if is_transient(&error) => {
-                    tracing::debug!(
-                        name: "leveret.opening.retried", %error, "opening is tried again"
-                    );
-                    last = Some(error);
-                    timer.pause(pause).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
+) -> Pin<Box<impl Future<Output = Result<T, Error>>>> {
+    Box::pin(async move {
+        let mut last = None;
+        let trying = async {
+            let mut pause = PAUSE;
+            loop {
+                match open().await {
+                    Err(error) if is_transient(&error) => {
+                        tracing::debug!(
+                            name: "leveret.opening.retried", %error, "opening is tried again"
+                        );
+                        last = Some(error);
+                        timer.pause(pause).await;
+                        pause = (pause * 2).min(PAUSE_MAX);
+                    }
+                    settled => return settled,
                 }
-                settled => return settled,
             }
+        };
+        match timer.within(timer::until(deadline), trying).await {
+            Some(settled) => settled,
+            None => Err(too_late(last)),
         }
-    });
-    match timer.within(timer::until(deadline), trying).await {
-        Some(settled) => settled,
-        None => Err(too_late(last)),
-    }
+    })
 }
 
 fn is_transient(error: &Error) -> bool {

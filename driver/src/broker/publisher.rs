@@ -6,7 +6,6 @@
 //! drops what it cannot route without a word.
 //! Where bodies are packed (compressed), every one is, on its way through here.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,15 +19,13 @@ use tokio::sync::OnceCell;
 use super::body::Body;
 use super::factory::{Lent, LentChannel};
 use super::kept::Kept;
-use super::{declare, failed, health_of, metrics_of, opened, refused};
+use super::needed::{Declared, Needed};
+use super::{confirmed, declare, failed, health_of, metrics_of, opened, refused};
 use crate::error::{self, Error, ErrorKind};
 use crate::observe::health::ConnectionHealth;
 use crate::observe::metrics::ConnectionMetrics;
-use crate::target::entity::{Exchange, Packing, Route, Subscription};
+use crate::target::entity::{Packing, Route, Subscription};
 use crate::timer::{self, Timer};
-
-/// A channel exception for an exchange that does not exist.
-pub(super) const NOT_FOUND: u16 = 404;
 
 /// A connection to publish on, perhaps shared with others.
 pub(crate) struct Publishing {
@@ -42,21 +39,6 @@ pub(crate) struct Publishing {
     refused: AtomicU64,
     packing: Option<Packing>,
     timer: Arc<Timer>,
-}
-
-/// What this connection has declared, by name.
-#[derive(Default)]
-struct Declared {
-    exchanges: HashSet<String>,
-    queues: HashSet<String>,
-}
-
-/// What has to be there before a message is published.
-#[derive(Clone)]
-enum Needed {
-    Exchange(Exchange),
-    /// A queue too, so that the message is kept though nobody consumes yet.
-    Queue(Box<Subscription>),
 }
 
 /// A rendered way to one exchange and routing key, with fixed properties.
@@ -274,62 +256,6 @@ impl Publishing {
     }
 }
 
-impl Needed {
-    fn exchange(&self) -> &Exchange {
-        match self {
-            Self::Exchange(exchange) => exchange,
-            Self::Queue(stored) => {
-                &stored.binding.as_ref().expect("only a bound queue is needed").0
-            }
-        }
-    }
-
-    /// Its queue may go, or lose its binding, while the exchange has others.
-    fn may_lose_its_queue(&self) -> bool {
-        match self {
-            Self::Exchange(_) => false,
-            Self::Queue(stored) => stored.queue.auto_delete || self.exchange().auto_delete,
-        }
-    }
-
-    /// The message found its exchange gone, or its queue.
-    fn is_gone(&self, outcome: &Outcome) -> bool {
-        match outcome {
-            Outcome::MaybeSent(error) | Outcome::NotSent(error) => {
-                error.reply_code() == Some(NOT_FOUND)
-            }
-            Outcome::Returned(_) => self.may_lose_its_queue(),
-            _ => false,
-        }
-    }
-}
-
-impl Declared {
-    /// An exchange that went took its bindings along, so a queue counts only with its exchange.
-    fn holds(&self, needed: &Needed) -> bool {
-        self.exchanges.contains(&needed.exchange().name)
-            && match needed {
-                Needed::Exchange(_) => true,
-                Needed::Queue(stored) => self.queues.contains(&stored.queue.name),
-            }
-    }
-
-    fn insert(&mut self, needed: &Needed) {
-        let exchange = &needed.exchange().name;
-        self.exchanges.insert(exchange.clone());
-        if let Needed::Queue(stored) = needed {
-            self.queues.insert(stored.queue.name.clone());
-        }
-    }
-
-    fn remove(&mut self, needed: &Needed) {
-        self.exchanges.remove(&needed.exchange().name);
-        if let Needed::Queue(stored) = needed {
-            self.queues.remove(&stored.queue.name);
-        }
-    }
-}
-
 impl Road {
     pub(super) fn new(
         channel: &Channel,
@@ -370,15 +296,27 @@ impl Road {
         let body = packed.as_ref().unwrap_or(body);
         // Most roads are here to stay, and need not know the time.
         let deadline = self.vanishing.as_ref().map(|_| timer::deadline_in(timeout));
-        let outcome = self.send(&self.publisher, timeout, body).await?.await;
+        let outcome = self.send(timeout, body).await?.await;
         if outcome.is_ok() {
             return Ok(());
         }
-        let vanished = self.vanishing.as_ref().filter(|one| one.needed.is_gone(&outcome));
-        let Some((vanished, deadline)) = vanished.zip(deadline) else {
-            return Err(refused(outcome));
-        };
-        let Vanishing { publishing, needed } = &**vanished;
+        let vanished = self.vanishing.as_deref().filter(|one| one.needed.is_gone(&outcome));
+        match vanished.zip(deadline) {
+            Some((vanished, deadline)) => {
+                Box::pin(self.publish_again(vanished, outcome, deadline, body)).await
+            }
+            None => Err(refused(outcome)),
+        }
+    }
+
+    /// Publishes what found its exchange gone, or its queue, when that is there again.
+    async fn publish_again(
+        &self,
+        Vanishing { publishing, needed }: &Vanishing,
+        outcome: Outcome,
+        deadline: Instant,
+        body: &Body,
+    ) -> Result<(), Error> {
         publishing.declared().remove(needed);
         // What is gone gave the message to nobody; but it ends the channel, and may have gone after
         // this message, or be another one's.
@@ -386,14 +324,41 @@ impl Road {
             return Err(refused(outcome));
         }
         publishing.declare_until(needed, deadline).await?;
-        let timeout = timer::until(deadline);
-        let outcome = self.send(&self.publisher, timeout, body).await?.await;
-        if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
+        confirmed(self.send(timer::until(deadline), body).await?.await)
+    }
+
+    /// Publishes for a caller who waits for the confirm, if it needs no waiting to be taken, and
+    /// would not be published again from here.
+    pub(crate) fn publish_confirmed_at_once(
+        &self,
+        timeout: Duration,
+        body: &Body,
+    ) -> Result<Option<Confirm>, Error> {
+        if self.packing.is_some() || self.vanishing.is_some() {
+            return Ok(None);
+        }
+        match self.publisher.try_publish(body.message(), timeout) {
+            Ok(confirm) => Ok(Some(confirm)),
+            Err(PublishError::Full) => Ok(None),
+            Err(error) => Err(not_taken(error)),
+        }
     }
 
     /// Publishes for a caller who does not wait for what becomes of it; a refusal is told with
     /// `cookie`. Waits while the outbox is full.
     pub(crate) async fn publish_unwatched(
+        &self,
+        timeout: Duration,
+        body: &Body,
+        cookie: u64,
+    ) -> Result<(), Error> {
+        if self.publish_at_once(timeout, body, cookie)? {
+            return Ok(());
+        }
+        Box::pin(self.publish_when_possible(timeout, body, cookie)).await
+    }
+
+    async fn publish_when_possible(
         &self,
         timeout: Duration,
         body: &Body,
@@ -407,12 +372,15 @@ impl Road {
             vanishing.publishing.declare_until(&vanishing.needed, deadline).await?;
             timeout = timer::until(deadline);
         }
-        match &self.unwatched {
-            Unwatched::Counted(publisher) => self.send(publisher, timeout, body).await.map(drop),
-            Unwatched::Reported(reporting) => {
-                reporting.publish(body.message(), timeout, cookie).await.map_err(not_taken)
+        let published = match &self.unwatched {
+            Unwatched::Counted(publisher) => {
+                publisher.publish(body.message(), timeout).await.map(drop)
             }
-        }
+            Unwatched::Reported(reporting) => {
+                reporting.publish(body.message(), timeout, cookie).await
+            }
+        };
+        published.map_err(not_taken)
     }
 
     /// [`Self::publish_unwatched`] if that needs no waiting; false if it does. Bodies that are
@@ -464,15 +432,12 @@ impl Road {
         }
     }
 
-    async fn send(
-        &self,
-        publisher: &Publisher,
-        timeout: Duration,
-        body: &Body,
-    ) -> Result<Confirm, Error> {
-        // Nearly always there is room, and then no deadline is needed to wait for it.
-        let taken = match publisher.try_publish(body.message(), timeout) {
-            Err(PublishError::Full) => publisher.publish(body.message(), timeout).await,
+    async fn send(&self, timeout: Duration, body: &Body) -> Result<Confirm, Error> {
+        // Nearly always there is room, and then nothing is needed to wait for it.
+        let taken = match self.publisher.try_publish(body.message(), timeout) {
+            Err(PublishError::Full) => {
+                Box::pin(self.publisher.publish(body.message(), timeout)).await
+            }
             taken => taken,
         };
         taken.map_err(not_taken)

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use leveret_engine::Confirm;
 use serde::Serialize;
 
 use super::client::RpcClient;
@@ -36,25 +37,56 @@ impl RpcClient {
         let context = context.as_ref();
         let span = || spans::cast(self.target(), method, context);
         let underway = Underway::begin(self, "cast", method, span);
-        let casting = || self.cast_confirmed(context, method, args);
-        let result = spans::within!(underway.span(), casting());
+        // Nearly always there is room, and all that is kept of a cast until it is confirmed, of
+        // thousands in flight perhaps, is its confirm.
+        let attempt = {
+            let _entered = underway.enter();
+            self.cast_at_once(context, method, args)
+        };
+        let result = match attempt {
+            Ok(Offered::Taken(confirm)) => {
+                broker::confirmed(confirm.await).map_err(|error| self.attempts().given_up(error))
+            }
+            Ok(Offered::Not(body)) => {
+                let later = Box::pin(self.cast_later(body));
+                spans::within!(underway.span(), later)
+            }
+            Err(error) => Err(error),
+        };
         self.transport.counters().cast(&result);
         underway.ended(&result);
         result
     }
 
-    async fn cast_confirmed(
+    /// Renders the request, and hands it over if that needs no waiting and it is never published
+    /// again from here.
+    fn cast_at_once(
         &self,
         context: &Context,
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<(), Error> {
+    ) -> Result<Offered, Error> {
+        let body = self.render(context, method, args, None)?;
+        let Some(road) = self.open_cast_way().and_then(Way::only) else {
+            return Ok(Offered::Not(body));
+        };
+        let attempts = self.attempts();
+        if attempts.may_repeat() {
+            return Ok(Offered::Not(body));
+        }
+        match road.publish_confirmed_at_once(self.timeout(), &body) {
+            Ok(Some(confirm)) => Ok(Offered::Taken(confirm)),
+            Ok(None) => Ok(Offered::Not(body)),
+            Err(error) => Err(attempts.given_up(error)),
+        }
+    }
+
+    async fn cast_later(&self, body: Body) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
         let way = self.cast_way(deadline).await?;
-        let body = self.render(context, method, args, None)?;
         match way.only() {
             Some(_) => self.send_along((way, Leg::Only), &body, deadline).await,
-            None => Box::pin(self.send_either_way(way, &body, deadline)).await,
+            None => self.send_either_way(way, &body, deadline).await,
         }
     }
 
@@ -140,11 +172,14 @@ impl RpcClient {
         // Nearly always there is room, and no future is needed to wait for it.
         let attempt = {
             let _entered = underway.enter();
-            self.cast_at_once(context, method, args)
+            self.buffer_at_once(context, method, args)
         };
         let result = match attempt {
             Ok(None) => Ok(()),
-            Ok(Some(body)) => spans::within!(underway.span(), self.cast_later(body)),
+            Ok(Some(body)) => {
+                let later = Box::pin(self.buffer_later(body));
+                spans::within!(underway.span(), later)
+            }
             Err(error) => Err(error),
         };
         self.transport.counters().cast_buffered(&result);
@@ -153,7 +188,7 @@ impl RpcClient {
     }
 
     /// Renders the request, and hands it over if that is possible at once; else it comes back.
-    fn cast_at_once(
+    fn buffer_at_once(
         &self,
         context: &Context,
         method: &str,
@@ -167,7 +202,7 @@ impl RpcClient {
         Ok((!is_taken).then_some(body))
     }
 
-    async fn cast_later(&self, body: Body) -> Result<(), Error> {
+    async fn buffer_later(&self, body: Body) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
         let way = self.buffered_way(deadline).await?;
         match way.only() {
@@ -189,6 +224,12 @@ impl RpcClient {
     ) -> Result<(), Error> {
         leveret_engine::block_on(self.cast_buffered(context, method, args))
     }
+}
+
+/// A request that the outbox was offered.
+enum Offered {
+    Taken(Confirm),
+    Not(Body),
 }
 
 /// What became of a message that was sent to two names: it was not sent only if it was to neither.

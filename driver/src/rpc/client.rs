@@ -313,7 +313,7 @@ impl RpcClient {
 
     /// The way of casts, opened before `deadline`.
     pub(super) async fn cast_way(&self, deadline: Instant) -> Result<&Way, Error> {
-        match self.roads.cast.get() {
+        match self.open_cast_way() {
             Some(way) => Ok(way),
             None => self.opened(&self.roads.cast, deadline, || self.way(None, false)).await,
         }
@@ -335,6 +335,11 @@ impl RpcClient {
     ) -> Result<&'a Way, Error> {
         let opening = || way.get_or_try_init(&open);
         broker::opened(self.transport.timer(), deadline, opening).await.map_err(Error::unsent)
+    }
+
+    /// The way of casts, if it is open.
+    pub(super) fn open_cast_way(&self) -> Option<&Way> {
+        self.roads.cast.get()
     }
 
     /// The way of buffered casts, if it is open.
@@ -451,11 +456,10 @@ mod tests {
     fn what_is_moved_for_every_message_is_small() {
         let transport = Transport::connect_blocking("fake:///sizes").unwrap();
         let client = RpcClient::new(&transport, Target::new("t"));
-        let sizes = [
-            size_of_val(&client.cast_buffered((), "m", &())),
-            size_of_val(&client.cast((), "m", &())),
-            size_of_val(&client.call::<()>((), "m", &())),
-        ];
-        assert!(sizes.iter().all(|size| *size <= 1536), "{sizes:?}");
+        let cast = size_of_val(&client.cast((), "m", &()));
+        let buffered = size_of_val(&client.cast_buffered((), "m", &()));
+        let call = size_of_val(&client.call::<()>((), "m", &()));
+        // Thousands of casts may wait for their confirms.
+        assert!(cast <= 192 && buffered <= 192 && call <= 1024, "{cast} {buffered} {call}");
     }
 }

@@ -1,0 +1,83 @@
+//! What has to be there before a message is published, and what a connection has seen to already.
+//!
+//! Not here: when it is declared, and declared again (`publisher`).
+
+use std::collections::HashSet;
+
+use leveret_engine::Outcome;
+
+use crate::target::entity::{Exchange, Subscription};
+
+/// A channel exception for an exchange that does not exist.
+pub(super) const NOT_FOUND: u16 = 404;
+
+/// What this connection has declared, by name.
+#[derive(Default)]
+pub(super) struct Declared {
+    exchanges: HashSet<String>,
+    queues: HashSet<String>,
+}
+
+/// What has to be there before a message is published.
+#[derive(Clone)]
+pub(super) enum Needed {
+    Exchange(Exchange),
+    /// A queue too, so that the message is kept though nobody consumes yet.
+    Queue(Box<Subscription>),
+}
+
+impl Needed {
+    pub(super) fn exchange(&self) -> &Exchange {
+        match self {
+            Self::Exchange(exchange) => exchange,
+            Self::Queue(stored) => {
+                &stored.binding.as_ref().expect("only a bound queue is needed").0
+            }
+        }
+    }
+
+    /// Its queue may go, or lose its binding, while the exchange has others.
+    pub(super) fn may_lose_its_queue(&self) -> bool {
+        match self {
+            Self::Exchange(_) => false,
+            Self::Queue(stored) => stored.queue.auto_delete || self.exchange().auto_delete,
+        }
+    }
+
+    /// The message found its exchange gone, or its queue.
+    pub(super) fn is_gone(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::MaybeSent(error) | Outcome::NotSent(error) => {
+                error.reply_code() == Some(NOT_FOUND)
+            }
+            Outcome::Returned(_) => self.may_lose_its_queue(),
+            _ => false,
+        }
+    }
+}
+
+impl Declared {
+    /// An exchange that went took its bindings along, so a queue counts only with its exchange.
+    pub(super) fn holds(&self, needed: &Needed) -> bool {
+        self.exchanges.contains(&needed.exchange().name)
+            && match needed {
+                Needed::Exchange(_) => true,
+                Needed::Queue(stored) => self.queues.contains(&stored.queue.name),
+            }
+    }
+
+    pub(super) fn insert(&mut self, needed: &Needed) {
+        let exchange = &needed.exchange().name;
+        self.exchanges.insert(exchange.clone());
+        if let Needed::Queue(stored) = needed {
+            self.queues.insert(stored.queue.name.clone());
+        }
+    }
+
+    pub(super) fn remove(&mut self, needed: &Needed) {
+        self.exchanges.remove(&needed.exchange().name);
+        if let Needed::Queue(stored) = needed {
+            self.queues.remove(&stored.queue.name);
+        }
+    }
+}
