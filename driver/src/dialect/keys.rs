@@ -65,8 +65,32 @@ impl<'de> Deserialize<'de> for Lenient<'de> {
 }
 
 fn string(raw: &str) -> Result<Cow<'_, str>, ReadError> {
+    // Found to be a string already, so without escapes it stands for itself.
+    let content = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    if let Some(content) = content.filter(|content| !content.contains('\\')) {
+        return Ok(Cow::Borrowed(content));
+    }
     match serde_json::from_str::<Text<'_>>(raw) {
         Ok(text) => Ok(text.0),
         Err(_) => json::from_slice::<String>(raw.as_bytes()).map(Cow::Owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_what_their_quotes_enclose() {
+        let read = |text: &str| {
+            let raw = RawValue::from_string(text.into()).unwrap();
+            Lenient::of(&raw).unwrap().0.map(Cow::into_owned)
+        };
+        assert_eq!(read(r#""a: b, é""#).unwrap(), "a: b, é");
+        assert_eq!(read(r#""""#).unwrap(), "");
+        assert_eq!(read(r#""\"a\" \u00e9 \\""#).unwrap(), r#""a" é \"#);
+        assert_eq!(read(r#""\ud800""#).unwrap(), "\u{fffd}", "as Python lets it pass");
+        assert_eq!(read("null"), None);
+        assert_eq!(read("[1, \"a\"]").unwrap(), "[1, \"a\"]");
     }
 }
