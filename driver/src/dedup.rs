@@ -72,9 +72,9 @@ impl Dedup {
     /// Whether this id was remembered, and not pushed out since.
     pub(crate) fn knows(&self, unique_id: &str) -> bool {
         let id = self.condensed(unique_id);
+        let hash = self.hash(id);
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |place: &u32| seen.ids[*place as usize] == id;
-        seen.places.find(self.hash(id), is_it).is_some()
+        seen.places.find(hash, |place| seen.ids[*place as usize] == id).is_some()
     }
 
     fn hash(&self, id: u128) -> u64 {

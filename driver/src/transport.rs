@@ -236,8 +236,8 @@ impl Transport {
         }
     }
 
-    /// Refuses a choice where the dialect leaves none.
-    pub(crate) fn check_choice(&self, chosen: Option<&Serialization>) -> Result<(), Error> {
+    /// Refuses a choice of serialisation where the dialect leaves none.
+    pub(crate) fn check_serialization(&self, chosen: Option<&Serialization>) -> Result<(), Error> {
         let is_json = chosen.is_none_or(|one| *one == Serialization::Json);
         if is_json || self.sending() == SendingDialect::Pika {
             return Ok(());

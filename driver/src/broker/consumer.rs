@@ -14,9 +14,8 @@ use leveret_engine::{
 use tokio::sync::OnceCell;
 
 use super::factory::{Connections, Lent, LentChannel, Purpose};
-use super::needed::NOT_FOUND;
 use super::stream::StreamSink;
-use super::{declare, failed, health_of, metrics_of};
+use super::{NOT_FOUND, declare, failed, health_of, metrics_of};
 use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
 use crate::observe::metrics::ConnectionMetrics;

@@ -17,9 +17,8 @@ use leveret_engine::{
 use tokio::sync::OnceCell;
 
 use super::factory::LentChannel;
-use super::needed::NOT_FOUND;
 use super::publisher::{Publishing, Road, Treatment};
-use super::{declare, failed};
+use super::{NOT_FOUND, declare, failed};
 use crate::error::Error;
 use crate::target::entity::Exchange;
 use crate::timer;

@@ -28,6 +28,9 @@ pub(crate) use publisher::{Publishing, Road, Treatment};
 
 use factory::Name;
 
+/// A channel exception over what does not exist (AMQP 1.1, constants).
+const NOT_FOUND: u16 = 404;
+
 use crate::error::{self, Error, ErrorKind};
 use crate::observe::health::ConnectionHealth;
 use crate::observe::metrics::ConnectionMetrics;
@@ -87,7 +90,7 @@ pub(crate) fn refused(outcome: Outcome) -> Error {
 pub(crate) fn found_no_exchange(error: &Error) -> bool {
     let cause = std::error::Error::source(error);
     let cause = cause.and_then(|cause| cause.downcast_ref::<leveret_engine::Error>());
-    cause.is_some_and(|cause| cause.reply_code() == Some(needed::NOT_FOUND))
+    cause.is_some_and(|cause| cause.reply_code() == Some(NOT_FOUND))
 }
 
 /// Where a connection stands.

@@ -6,10 +6,8 @@ use std::collections::HashSet;
 
 use leveret_engine::Outcome;
 
+use super::NOT_FOUND;
 use crate::target::entity::{Exchange, Subscription};
-
-/// A channel exception for an exchange that does not exist.
-pub(super) const NOT_FOUND: u16 = 404;
 
 /// What this connection has declared, by name.
 #[derive(Default)]

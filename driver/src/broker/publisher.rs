@@ -327,9 +327,9 @@ impl Road {
         confirmed(self.send(timer::until(deadline), body).await?.await)
     }
 
-    /// Publishes for a caller who waits for the confirm, if it needs no waiting to be taken, and
-    /// would not be published again from here.
-    pub(crate) fn publish_confirmed_at_once(
+    /// [`Self::publish_confirmed`] up to the wait for the confirm; `None` where there is no room,
+    /// or bodies are packed or may be published again from here.
+    pub(crate) fn offer_confirmed(
         &self,
         timeout: Duration,
         body: &Body,

@@ -113,6 +113,10 @@ impl ServingDialect {
         matches!(self, Self::Kombu | Self::Both)
     }
 
+    pub(crate) const fn has_pika(self) -> bool {
+        matches!(self, Self::Pika | Self::Both)
+    }
+
     /// Which of the two dialects' prefetches is in force, 0 for no limit. Where both are spoken it
     /// is one for all queues: that of `kombu` if there is any.
     pub(crate) const fn prefetch(self, of_kombu: u16, of_pika: u16) -> u16 {
@@ -121,9 +125,5 @@ impl ServingDialect {
             Self::Both if of_kombu > 0 => of_kombu,
             Self::Both | Self::Pika => of_pika,
         }
-    }
-
-    pub(crate) const fn has_pika(self) -> bool {
-        matches!(self, Self::Pika | Self::Both)
     }
 }

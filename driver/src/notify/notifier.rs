@@ -150,7 +150,7 @@ impl Notifier {
     /// The form of its notifications, of two in the dialect of the `rabbit` driver.
     fn form(&self) -> Result<Form, Error> {
         let chosen = self.options.serialization.as_ref();
-        self.transport.check_choice(chosen).map(|()| self.transport.form(chosen))
+        self.transport.check_serialization(chosen).map(|()| self.transport.form(chosen))
     }
 
     fn retry(&self) -> Retry {

@@ -37,19 +37,19 @@ impl RpcClient {
         let context = context.as_ref();
         let span = || spans::cast(self.target(), method, context);
         let underway = Underway::begin(self, "cast", method, span);
-        // Nearly always there is room, and all that is kept of a cast until it is confirmed, of
-        // thousands in flight perhaps, is its confirm.
+        // Mostly there is room, and nothing to publish again from here: then all that is kept of a
+        // cast until it is confirmed, of thousands in flight perhaps, is its confirm.
         let attempt = {
             let _entered = underway.enter();
             self.cast_at_once(context, method, args)
         };
         let result = match attempt {
-            Ok(Offered::Taken(confirm)) => {
+            Ok(AtOnce::Taken(confirm)) => {
                 broker::confirmed(confirm.await).map_err(|error| self.attempts().given_up(error))
             }
-            Ok(Offered::Not(body)) => {
-                let later = Box::pin(self.cast_later(body));
-                spans::within!(underway.span(), later)
+            Ok(AtOnce::Left(body)) => {
+                let later = || Box::pin(self.cast_later(body, context, method, args));
+                spans::within!(underway.span(), later())
             }
             Err(error) => Err(error),
         };
@@ -58,32 +58,41 @@ impl RpcClient {
         result
     }
 
-    /// Renders the request, and hands it over if that needs no waiting and it is never published
+    /// Renders the request and hands it over, if that needs no waiting and it is never published
     /// again from here.
     fn cast_at_once(
         &self,
         context: &Context,
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<Offered, Error> {
-        let body = self.render(context, method, args, None)?;
-        let Some(road) = self.open_cast_way().and_then(Way::only) else {
-            return Ok(Offered::Not(body));
-        };
+    ) -> Result<AtOnce<Confirm>, Error> {
         let attempts = self.attempts();
-        if attempts.may_repeat() {
-            return Ok(Offered::Not(body));
-        }
-        match road.publish_confirmed_at_once(self.timeout(), &body) {
-            Ok(Some(confirm)) => Ok(Offered::Taken(confirm)),
-            Ok(None) => Ok(Offered::Not(body)),
+        let road = match self.cast_way_if_open().and_then(Way::only) {
+            Some(road) if !attempts.may_repeat() => road,
+            _ => return Ok(AtOnce::Left(None)),
+        };
+        let body = self.render(context, method, args, None)?;
+        match road.offer_confirmed(self.timeout(), &body) {
+            Ok(Some(confirm)) => Ok(AtOnce::Taken(confirm)),
+            Ok(None) => Ok(AtOnce::Left(Some(body))),
             Err(error) => Err(attempts.given_up(error)),
         }
     }
 
-    async fn cast_later(&self, body: Body) -> Result<(), Error> {
+    /// Publishes a request, rendered or not yet.
+    async fn cast_later(
+        &self,
+        body: Option<Body>,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
         let way = self.cast_way(deadline).await?;
+        let body = match body {
+            Some(body) => body,
+            None => self.render(context, method, args, None)?,
+        };
         match way.only() {
             Some(_) => self.send_along((way, Leg::Only), &body, deadline).await,
             None => self.send_either_way(way, &body, deadline).await,
@@ -175,10 +184,10 @@ impl RpcClient {
             self.buffer_at_once(context, method, args)
         };
         let result = match attempt {
-            Ok(None) => Ok(()),
-            Ok(Some(body)) => {
-                let later = Box::pin(self.buffer_later(body));
-                spans::within!(underway.span(), later)
+            Ok(AtOnce::Taken(())) => Ok(()),
+            Ok(AtOnce::Left(body)) => {
+                let later = || Box::pin(self.buffer_later(body, context, method, args));
+                spans::within!(underway.span(), later())
             }
             Err(error) => Err(error),
         };
@@ -187,27 +196,38 @@ impl RpcClient {
         result
     }
 
-    /// Renders the request, and hands it over if that is possible at once; else it comes back.
+    /// Renders the request and hands it over, if that is possible at once.
     fn buffer_at_once(
         &self,
         context: &Context,
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<Option<Body>, Error> {
-        let body = self.render(context, method, args, None)?;
-        let is_taken = match self.open_buffered_way().and_then(Way::only) {
-            Some(road) => road.publish_at_once(self.timeout(), &body, 0)?,
-            None => false,
+    ) -> Result<AtOnce<()>, Error> {
+        let Some(road) = self.buffered_way_if_open().and_then(Way::only) else {
+            return Ok(AtOnce::Left(None));
         };
-        Ok((!is_taken).then_some(body))
+        let body = self.render(context, method, args, None)?;
+        let is_taken = road.publish_at_once(self.timeout(), &body, 0)?;
+        Ok(if is_taken { AtOnce::Taken(()) } else { AtOnce::Left(Some(body)) })
     }
 
-    async fn buffer_later(&self, body: Body) -> Result<(), Error> {
+    /// Hands a request over, rendered or not yet, when that is possible.
+    async fn buffer_later(
+        &self,
+        body: Option<Body>,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
         let way = self.buffered_way(deadline).await?;
+        let body = match body {
+            Some(body) => body,
+            None => self.render(context, method, args, None)?,
+        };
         match way.only() {
             Some(road) => road.publish_unwatched(timer::until(deadline), &body, 0).await,
-            None => Box::pin(self.send_either_way(way, &body, deadline)).await,
+            None => self.send_either_way(way, &body, deadline).await,
         }
     }
 
@@ -226,10 +246,11 @@ impl RpcClient {
     }
 }
 
-/// A request that the outbox was offered.
-enum Offered {
-    Taken(Confirm),
-    Not(Body),
+/// What became of a request that was to leave at once.
+enum AtOnce<T> {
+    Taken(T),
+    /// Left to be sent in a longer way; with its body, if that was rendered already.
+    Left(Option<Body>),
 }
 
 /// What became of a message that was sent to two names: it was not sent only if it was to neither.
@@ -248,6 +269,30 @@ fn of_both(first: Result<(), Error>, second: Result<(), Error>) -> Result<(), Er
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
+    use crate::target::Target;
+    use crate::transport::Transport;
+    use crate::version::Version;
+
+    /// Arguments that nobody should look at.
+    struct Unread;
+
+    impl Serialize for Unread {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("looked at"))
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_sent_is_not_rendered() {
+        let transport = Transport::connect_blocking("fake:///unread").unwrap();
+        let client = RpcClient::new(&transport, Target::new("t")).with_version(Version::new(2, 0));
+        let client = client.with_version_cap(Version::new(1, 0));
+        let cast = client.cast_blocking((), "m", &Unread).unwrap_err();
+        let buffered = client.cast_buffered_blocking((), "m", &Unread).unwrap_err();
+        assert_eq!(cast.kind(), ErrorKind::RpcVersionCapError);
+        assert_eq!(buffered.kind(), ErrorKind::RpcVersionCapError);
+        transport.close_blocking().unwrap();
+    }
 
     #[test]
     fn what_was_sent_to_one_of_two_names_may_be_sent() {

@@ -313,7 +313,7 @@ impl RpcClient {
 
     /// The way of casts, opened before `deadline`.
     pub(super) async fn cast_way(&self, deadline: Instant) -> Result<&Way, Error> {
-        match self.open_cast_way() {
+        match self.cast_way_if_open() {
             Some(way) => Ok(way),
             None => self.opened(&self.roads.cast, deadline, || self.way(None, false)).await,
         }
@@ -321,7 +321,7 @@ impl RpcClient {
 
     /// The way of buffered casts, opened before `deadline`.
     pub(super) async fn buffered_way(&self, deadline: Instant) -> Result<&Way, Error> {
-        match self.open_buffered_way() {
+        match self.buffered_way_if_open() {
             Some(way) => Ok(way),
             None => self.opened(&self.roads.buffered, deadline, || self.way(None, true)).await,
         }
@@ -338,12 +338,12 @@ impl RpcClient {
     }
 
     /// The way of casts, if it is open.
-    pub(super) fn open_cast_way(&self) -> Option<&Way> {
+    pub(super) fn cast_way_if_open(&self) -> Option<&Way> {
         self.roads.cast.get()
     }
 
     /// The way of buffered casts, if it is open.
-    pub(super) fn open_buffered_way(&self) -> Option<&Way> {
+    pub(super) fn buffered_way_if_open(&self) -> Option<&Way> {
         self.roads.buffered.get()
     }
 
@@ -381,7 +381,7 @@ impl RpcClient {
                 ),
             ));
         }
-        self.transport.check_choice(options.serialization.as_ref())
+        self.transport.check_serialization(options.serialization.as_ref())
     }
 
     /// The way to the target; that of calls has their timeout, and the queue of their replies.

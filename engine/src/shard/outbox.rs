@@ -264,10 +264,11 @@ impl Outbox {
     }
 }
 
-/// When a wait that starts now and may last `timeout` ends.
+/// When a wait that starts now and may last `timeout` ends: in 34 years at the latest, which clocks
+/// and timers can count.
 pub(crate) fn deadline_in(timeout: std::time::Duration) -> std::time::Instant {
-    let now = reactor::wall();
-    now.checked_add(timeout).unwrap_or_else(|| now + std::time::Duration::from_secs(1 << 30))
+    const FOR_EVER: std::time::Duration = std::time::Duration::from_secs(1 << 30);
+    reactor::wall() + timeout.min(FOR_EVER)
 }
 
 #[cfg(test)]
@@ -278,6 +279,15 @@ mod tests {
 
     use super::super::clock::Clock;
     use super::*;
+
+    #[test]
+    fn no_timeout_is_too_long_to_be_counted() {
+        use std::time::Duration;
+        for timeout in [Duration::MAX, Duration::from_secs(u64::MAX / 10)] {
+            let left = deadline_in(timeout).saturating_duration_since(reactor::wall());
+            assert!(left <= Duration::from_secs(1 << 30) && left > Duration::from_secs(1 << 29));
+        }
+    }
 
     fn outbox(bytes_max: usize) -> Outbox {
         let room = Tickets::new(&Arc::new(Clock::new(Instant::now())));
