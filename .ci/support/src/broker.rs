@@ -169,14 +169,19 @@ impl Broker {
         self.url_of(&name)
     }
 
-    /// Makes the virtual host `name` and gives `guest` all permissions in it.
+    /// Makes the virtual host `name` and gives `guest` all permissions in it. Returns when it can
+    /// be entered: one that another test makes at the same time is known before it is.
     pub fn add_vhost(&self, name: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         assert!(name.chars().all(plain), "a vhost name without escapes, not {name:?}");
         self.eval(&format!(
             "ok = case rabbit_vhost:add(<<\"{name}\">>, <<\"tests\">>) of {{ok, _}} -> ok; O -> O \
              end, ok = rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, <<\"{name}\">>, \
-             <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"tests\">>)."
+             <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"tests\">>), \
+             Up = fun Up(Tries) when Tries > 0 -> \
+             case rabbit_vhost_sup_sup:is_vhost_alive(<<\"{name}\">>) of \
+             true -> ok; false -> timer:sleep(20), Up(Tries - 1) end end, \
+             ok = Up(500)."
         ));
     }
 
