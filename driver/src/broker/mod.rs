@@ -28,12 +28,12 @@ pub(crate) use publisher::{Publishing, Road, Treatment};
 
 use factory::Name;
 
-/// A channel exception over what does not exist (AMQP 1.1, constants).
-const NOT_FOUND: u16 = 404;
-
 use crate::error::{self, Error, ErrorKind};
 use crate::observe::health::ConnectionHealth;
 use crate::observe::metrics::ConnectionMetrics;
+
+/// A channel exception over what does not exist (AMQP 1.1, constants).
+const NOT_FOUND: u16 = 404;
 
 /// An engine's error in oslo's terms.
 pub(crate) fn failed(error: leveret_engine::Error) -> Error {

@@ -89,14 +89,22 @@ impl RpcClient {
     ) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
         let way = self.cast_way(deadline).await?;
-        let body = match body {
-            Some(body) => body,
-            None => self.render(context, method, args, None)?,
-        };
+        let body = self.rendered(body, context, method, args)?;
         match way.only() {
             Some(_) => self.send_along((way, Leg::Only), &body, deadline).await,
             None => self.send_either_way(way, &body, deadline).await,
         }
+    }
+
+    /// The body of a request, if it is not there already.
+    fn rendered(
+        &self,
+        body: Option<Body>,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<Body, Error> {
+        body.map_or_else(|| self.render(context, method, args, None), Ok)
     }
 
     /// Publishes where there are two names.
@@ -221,10 +229,7 @@ impl RpcClient {
     ) -> Result<(), Error> {
         let deadline = timer::deadline_in(self.timeout());
         let way = self.buffered_way(deadline).await?;
-        let body = match body {
-            Some(body) => body,
-            None => self.render(context, method, args, None)?,
-        };
+        let body = self.rendered(body, context, method, args)?;
         match way.only() {
             Some(road) => road.publish_unwatched(timer::until(deadline), &body, 0).await,
             None => self.send_either_way(way, &body, deadline).await,
