@@ -9,7 +9,9 @@ use crate::consumer::Inbox;
 use crate::declare::{
     Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared, name,
 };
-use crate::shard::{Answered, ChannelShared, ConsumeRequest, DeliverySink, Operation};
+use crate::shard::{
+    Answered, ChannelShared, ConsumeRequest, ConsumerShared, DeliverySink, Operation,
+};
 use crate::{Consumer, ConsumerHandle, Error, Properties, Publisher, Route};
 
 /// An open channel. Cloning is cheap.
@@ -45,7 +47,7 @@ impl Channel {
         let channel = self.shared.number;
         match self.shared.connection.ask(Operation::Method { channel, method, keep }).await? {
             Answered::Method(reply) => Ok(reply),
-            Answered::Done => Err(Error::stopped()),
+            Answered::Done | Answered::Channel(_) => Err(Error::stopped()),
         }
     }
 
@@ -162,6 +164,10 @@ impl Channel {
     /// While the inbox is full its connection is not read (heartbeats go on): without a prefetch
     /// give such a consumer a connection of its own.
     ///
+    /// After it has begun, a consumer is made again for as long as its handle does not cancel it:
+    /// when its queue is deleted, moved, locked or refused, after every loss of the connection.
+    /// [`ConsumerHandle::status`] says whether it consumes, and otherwise why it waits.
+    ///
     /// # Errors
     /// As [`Channel::declare_exchange`]; 403 when another consumer is exclusive.
     pub async fn consume(&self, consume: Consume) -> Result<Consumer, Error> {
@@ -191,9 +197,11 @@ impl Channel {
             exclusive: consume.exclusive,
             arguments: consume.arguments,
         };
-        let channel = self.shared.number;
-        self.shared.connection.ask(Operation::Consume { channel, consume, sink }).await?;
-        Ok(ConsumerHandle::new(Arc::clone(&self.shared), consumer_tag, Arc::clone(&self.lease)))
+        let (channel, status) = (self.shared.number, Arc::new(ConsumerShared::new()));
+        let shared = Arc::clone(&status);
+        self.shared.connection.ask(Operation::Consume { channel, consume, sink, shared }).await?;
+        let (channel, lease) = (Arc::clone(&self.shared), Arc::clone(&self.lease));
+        Ok(ConsumerHandle::new(channel, consumer_tag, status, lease))
     }
 
     /// Flushes and closes the channel; publications still unconfirmed end as `MaybeSent`.

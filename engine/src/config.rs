@@ -114,6 +114,17 @@ pub enum Login {
     External,
 }
 
+/// What [`Engine::connect`](crate::Engine::connect) waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectMode {
+    /// The first success, or the refusal of every host.
+    #[default]
+    Eager,
+    /// Nothing: the connection goes on trying in the background for as long as it has handles, and
+    /// what is asked of it meanwhile waits until its own deadline.
+    Lazy,
+}
+
 /// What happens after a connection was lost.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -125,8 +136,8 @@ pub struct Recovery {
     pub backoff: Duration,
     /// What a span grows by each round instead of being doubled; default none: doubled.
     pub backoff_step: Option<Duration>,
-    /// Longest span a wait is drawn from; default 2 s: a broker that is back is in use a second
-    /// later on average, and a thousand clients make at most a thousand attempts a second.
+    /// Longest span a wait is drawn from; default 5 s: a broker that is back, or accepts us again,
+    /// is in use within that time.
     pub backoff_max: Duration,
     /// Wait before the first attempt after a connection was lost; default 0.
     pub delay: Duration,
@@ -142,7 +153,7 @@ impl Default for Recovery {
             enabled: true,
             backoff: Duration::from_millis(100),
             backoff_step: None,
-            backoff_max: Duration::from_secs(2),
+            backoff_max: Duration::from_secs(5),
             delay: Duration::ZERO,
             splay: Duration::ZERO,
             shuffle: false,
@@ -171,12 +182,18 @@ pub struct ConnectionConfig {
     pub channel_max: u16,
     /// Largest message accepted from the broker; default 64 MiB.
     pub body_max: u64,
-    /// How long a TCP connect may take, per host; default 1 s.
+    /// How long the resolver may take for a host's name; default 5 s. Addresses need no resolver.
+    pub resolve_timeout: Duration,
+    /// How long a TCP connect may take, per address of a host; default 1 s. The next address is
+    /// tried beside the last after 250 ms (RFC 8305).
     pub connect_timeout: Duration,
     /// How long the AMQP handshake may take; default 5 s.
     pub handshake_timeout: Duration,
-    /// How long `connect` keeps going round the hosts; default 0: once.
+    /// How long `connect` keeps going round the hosts; default 0: once. It ends earlier when every
+    /// host has refused the connection (login, virtual host, not AMQP).
     pub connect_deadline: Duration,
+    /// Whether `connect` waits for the first success; default [`ConnectMode::Eager`].
+    pub connect: ConnectMode,
     /// How long a declaration or another request may take; default 10 s.
     pub operation_timeout: Duration,
     /// TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged by the peer's kernel; default
@@ -207,9 +224,11 @@ impl ConnectionConfig {
             frame_max: 131_072,
             channel_max: 2047,
             body_max: 64 << 20,
+            resolve_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(5),
             connect_deadline: Duration::ZERO,
+            connect: ConnectMode::default(),
             operation_timeout: Duration::from_secs(10),
             user_timeout: Duration::from_secs(2),
             outbox_bytes: 1 << 20,

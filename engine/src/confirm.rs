@@ -47,7 +47,9 @@ impl Future for Confirm {
 pub(crate) fn unanswered(channel: &ChannelShared, token: Token, error: TicketError) -> Outcome {
     let withdrawn = channel.outbox.withdraw(token);
     let error = match error {
-        TicketError::TimedOut => Error::timed_out("the broker's confirm"),
+        TicketError::TimedOut => {
+            Error::timed_out("the broker's confirm").because(channel.connection.down_reason())
+        }
         TicketError::Aborted => Error::stopped(),
     };
     if withdrawn { Outcome::NotSent(error) } else { Outcome::MaybeSent(error) }

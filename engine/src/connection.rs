@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::shard::{ChannelShared, ConnectionShared, ConnectionState, Operation, Standing};
-use crate::{Channel, ChannelOptions, Engine, Error, ErrorKind};
+use crate::shard::{Answered, ConnectionShared, ConnectionState, Operation, Standing};
+use crate::{Channel, ChannelOptions, Engine, Error};
 
 /// An open connection. Cloning is cheap; when the last handle of it and of its channels, publishers
 /// and consumers is dropped, it flushes and closes.
@@ -15,7 +15,6 @@ use crate::{Channel, ChannelOptions, Engine, Error, ErrorKind};
 #[derive(Clone)]
 pub struct Connection {
     shared: Arc<ConnectionShared>,
-    channel_max: u16,
     lease: Arc<Lease>,
 }
 
@@ -40,8 +39,8 @@ impl Drop for Lease {
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<ConnectionShared>, channel_max: u16, lease: Arc<Lease>) -> Self {
-        Self { shared, channel_max, lease }
+    pub(crate) fn new(shared: Arc<ConnectionShared>, lease: Arc<Lease>) -> Self {
+        Self { shared, lease }
     }
 
     /// Where the connection stands.
@@ -95,18 +94,20 @@ impl Connection {
         self.shared.unwatched_failures.load(Ordering::Relaxed)
     }
 
-    /// Opens a channel.
+    /// Opens a channel. Numbers are used again once their channels are closed; as many can be open
+    /// as [`channel_max`](crate::ConnectionConfig::channel_max) and the broker allow.
     ///
     /// # Errors
     /// `TimedOut` after the connection's `operation_timeout`, `ConnectionClosed`, `ChannelClosed`
-    /// when the broker allows no more channels, `Stopped`.
+    /// when every number is in use, `Stopped`.
+    ///
+    /// # Cancel safety
+    /// A channel whose opening is given up is closed again.
     pub async fn open_channel(&self, options: ChannelOptions) -> Result<Channel, Error> {
-        let number = self.shared.next_channel(self.channel_max).ok_or_else(|| {
-            Error::new(ErrorKind::ChannelClosed, "every channel number of this connection is used")
-        })?;
-        let channel = Arc::new(ChannelShared::new(number, options, Arc::clone(&self.shared)));
-        self.shared.ask(Operation::OpenChannel(Arc::clone(&channel))).await?;
-        Ok(Channel::new(channel, Arc::clone(&self.lease)))
+        match self.shared.ask(Operation::OpenChannel(options)).await? {
+            Answered::Channel(channel) => Ok(Channel::new(channel, Arc::clone(&self.lease))),
+            Answered::Done | Answered::Method(_) => Err(Error::stopped()),
+        }
     }
 
     /// Flushes every channel and closes. Other handles then fail with `Stopped`.

@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use crate::connection::Lease;
 use crate::declare::Consume;
-use crate::shard::{ChannelShared, DeliverySink, Disposition, Doorbell, Operation, block_on};
+use crate::shard::{
+    ChannelShared, ConsumerShared, ConsumerStatus, DeliverySink, Disposition, Doorbell, Operation,
+    block_on,
+};
 use crate::{Delivery, Error};
 
 /// Stops a consumer, and keeps its connection alive.
@@ -19,6 +22,7 @@ use crate::{Delivery, Error};
 pub struct ConsumerHandle {
     channel: Arc<ChannelShared>,
     consumer_tag: String,
+    status: Arc<ConsumerShared>,
     _lease: Arc<Lease>,
 }
 
@@ -26,15 +30,32 @@ impl ConsumerHandle {
     pub(crate) fn new(
         channel: Arc<ChannelShared>,
         consumer_tag: String,
+        status: Arc<ConsumerShared>,
         lease: Arc<Lease>,
     ) -> Self {
-        Self { channel, consumer_tag, _lease: lease }
+        Self { channel, consumer_tag, status, _lease: lease }
     }
 
     /// The consumer's tag.
     #[must_use]
     pub fn consumer_tag(&self) -> &str {
         &self.consumer_tag
+    }
+
+    /// Whether it consumes, since when, and otherwise why it waits: its queue is gone, locked or
+    /// refused, or its connection is down. It is tried again by itself in any case.
+    ///
+    /// ```no_run
+    /// # use leveret_engine::{ConsumerHandle, ConsumerState};
+    /// # fn example(handle: &ConsumerHandle) {
+    /// if let ConsumerState::Waiting(reason) = handle.status().state {
+    ///     println!("nothing is consumed: {reason}");
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn status(&self) -> ConsumerStatus {
+        self.status.read(&self.channel.connection)
     }
 
     /// The sink has room again: reading goes on, if it was stopped because the sink was full.
@@ -92,8 +113,7 @@ impl Consumer {
     /// nothing.
     ///
     /// # Errors
-    /// Why the consumer ended, once: the broker took its queue away and it could not be made again,
-    /// or the connection was closed.
+    /// Why the consumer ended, once: its connection was closed.
     pub async fn next(&mut self) -> Result<Option<Delivery>, Error> {
         if self.batch.is_empty() {
             let (inbox, batch) = (&self.inbox, &mut self.batch);

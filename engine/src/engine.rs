@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use crate::connection::Lease;
 use crate::shard::{Command, ConnectionShared, Shard, ShardHandle, ShardStats, Tickets, block_on};
 use crate::{
-    BackendKind, Connection, ConnectionConfig, Cores, EngineConfig, Error, ErrorKind, reactor,
+    BackendKind, ConnectMode, Connection, ConnectionConfig, Cores, EngineConfig, Error, ErrorKind,
+    reactor,
 };
 
 /// A set of shards that run connections. Cloning is cheap; the last clone dropped stops the shards
@@ -81,8 +82,14 @@ impl Engine {
         self.inner.shards.len()
     }
 
-    /// Opens a connection on the next shard. Resolves when the broker has opened it, or when every
-    /// host has failed (and `connect_deadline` has passed).
+    /// Opens a connection on the next shard. Resolves when a broker has opened it, when every host
+    /// has refused it, or when every host has failed and
+    /// [`connect_deadline`](ConnectionConfig::connect_deadline) has passed; at once with
+    /// [`ConnectMode::Lazy`](crate::ConnectMode::Lazy).
+    ///
+    /// After the first success no answer of a broker ends the connection: a refusal is a state with
+    /// a reason ([`Connection::standing`]), and it is tried again, with pauses that grow to
+    /// [`Recovery::backoff_max`](crate::Recovery::backoff_max).
     ///
     /// Dropping the future closes the connection when it opens.
     ///
@@ -113,15 +120,17 @@ impl Engine {
     ) -> Result<Connection, Error> {
         config.check()?;
         let shard = &self.inner.shards[shard % self.inner.shards.len()];
-        let channel_max = config.channel_max;
+        let is_lazy = config.connect == ConnectMode::Lazy;
         let (shared, requests) = ConnectionShared::new(&config, &shard.clock);
         let lease = Lease::new(Arc::clone(&shared), self.clone());
         let (first, opened) = oneshot::channel();
         let config = Box::new(config);
         let command = Command::Connect { config, shared: Arc::clone(&shared), requests, first };
         shard.commands.try_send(command).map_err(|_| Error::stopped())?;
-        opened.await.unwrap_or_else(|_| Err(Error::stopped()))?;
-        Ok(Connection::new(shared, channel_max, lease))
+        if !is_lazy {
+            opened.await.unwrap_or_else(|_| Err(Error::stopped()))?;
+        }
+        Ok(Connection::new(shared, lease))
     }
 
     /// [`Engine::connect`], for threads without a runtime.

@@ -1,6 +1,7 @@
 //! What can go wrong, as one opaque type with questions.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::proto::ProtoError;
 use crate::shard::TicketError;
@@ -41,15 +42,16 @@ pub struct Error {
     kind: ErrorKind,
     code: Option<u16>,
     text: String,
+    cause: Option<Arc<Error>>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, code: None, text: text.into() }
+        Self { kind, code: None, text: text.into(), cause: None }
     }
 
     pub(crate) fn with_code(kind: ErrorKind, code: u16, text: impl Into<String>) -> Self {
-        Self { kind, code: Some(code), text: text.into() }
+        Self { kind, code: Some(code), text: text.into(), cause: None }
     }
 
     pub(crate) fn stopped() -> Self {
@@ -58,6 +60,21 @@ impl Error {
 
     pub(crate) fn timed_out(what: &str) -> Self {
         Self::new(ErrorKind::TimedOut, format!("{what}: no answer before the deadline"))
+    }
+
+    /// The same failure in other words.
+    pub(crate) fn with_text(self, text: String) -> Self {
+        Self { text, ..self }
+    }
+
+    /// The same error because of another one, whose text is added: what was waited for in vain,
+    /// because the connection is down.
+    pub(crate) fn because(mut self, cause: Option<Self>) -> Self {
+        if let Some(cause) = cause {
+            self.text = format!("{} ({cause})", self.text);
+            self.cause = Some(Arc::new(cause));
+        }
+        self
     }
 
     /// A `connection.close` from the broker, during the handshake or later.
@@ -91,8 +108,9 @@ impl Error {
         )
     }
 
-    /// True when no host will ever answer differently: the user must change something.
-    pub(crate) fn is_fatal(&self) -> bool {
+    /// True when the host answered, and the answer was no: trying it again is of use only once
+    /// somebody has changed something, there or here.
+    pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self.kind,
             ErrorKind::AccessRefused
@@ -110,7 +128,12 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+/// The source is the reason the connection was down, where something was waited for in vain.
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
 
 impl From<ProtoError> for Error {
     fn from(error: ProtoError) -> Self {

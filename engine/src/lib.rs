@@ -106,7 +106,8 @@ pub use amq_protocol::types::{AMQPValue, FieldArray, FieldTable};
 pub use buffer::Body;
 pub use channel::Channel;
 pub use config::{
-    ChannelOptions, ConnectionConfig, Cores, EngineConfig, Host, Login, Recovery, Secret,
+    ChannelOptions, ConnectMode, ConnectionConfig, Cores, EngineConfig, Host, Login, Recovery,
+    Secret,
 };
 pub use confirm::Confirm;
 pub use connection::Connection;
@@ -120,7 +121,7 @@ pub use publisher::{Message, Payload, PublishError, Publisher, Route};
 pub use reactor::{BackendChoice, BackendKind};
 pub use reporting::{RefusalSink, Reporting};
 pub use shard::{
-    ConnectionState, DeliverySink, Disposition, Shard, ShardStats, Standing, Ticket, TicketError,
-    Tickets, Token, block_on,
+    ConnectionState, ConsumerState, ConsumerStatus, DeliverySink, Disposition, Shard, ShardStats,
+    Standing, Ticket, TicketError, Tickets, Token, block_on,
 };
 pub use wire::Properties;

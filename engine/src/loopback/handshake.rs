@@ -131,6 +131,9 @@ impl Broker {
     }
 
     fn open(&mut self, id: ConnectionId, open: &connection::Open) -> Result<(), Refusal> {
+        if let Some((code, text)) = self.script.refused_open.clone() {
+            return Err(Refusal { code, text });
+        }
         let name = open.virtual_host.as_str();
         let Some(vhost) = self.vhosts.iter().position(|vhost| vhost.name == name) else {
             return Err(Refusal::new(530, format!("vhost {name} not found")));

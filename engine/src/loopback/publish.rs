@@ -22,6 +22,7 @@ impl Broker {
     ) -> Result<(), Refusal> {
         refuse_immediate(publish)?;
         self.stats.published += 1;
+        self.check_scripted_publish(publish, content)?;
         if self.blocked.is_some() {
             self.connection_mut(id).is_held = true;
         }
@@ -43,6 +44,25 @@ impl Broker {
         self.targets = targets;
         routed?;
         self.confirm(id, number, true);
+        Ok(())
+    }
+
+    /// Refuses a publication the script wants refused, in RabbitMQ's words.
+    fn check_scripted_publish(
+        &self,
+        publish: &Publish<'_>,
+        content: &Content<'_>,
+    ) -> Result<(), Refusal> {
+        let size = content.body.len() as u64;
+        if let Some(max) = self.script.message_max.filter(|max| size > *max) {
+            let text = format!("message size {size} is larger than configured max size {max}");
+            return Err(Refusal::new(406, text));
+        }
+        let name = publish.exchange;
+        if self.script.unwritable_exchanges.iter().any(|exchange| exchange == name) {
+            let text = format!("access to exchange '{name}' in vhost '/' refused for user 'guest'");
+            return Err(Refusal::new(403, text));
+        }
         Ok(())
     }
 

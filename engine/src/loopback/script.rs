@@ -36,6 +36,18 @@ pub struct Script {
     pub greeting: Option<Vec<u8>>,
     /// Declarations to be refused, passive or not. Default: none.
     pub refused_declares: Vec<RefusedDeclare>,
+    /// Queues whose declaration is never answered, as by a node that has lost its cluster. What
+    /// else is asked on the same channel is answered. Default: none.
+    pub unanswered_declares: Vec<String>,
+    /// Refuses to open a connection, with this reply code and text: 403 as for a user who is not
+    /// there, 530 as for a virtual host. Default: no.
+    pub refused_open: Option<(u16, String)>,
+    /// The largest body taken, RabbitMQ's `max_message_size`; a larger one ends its channel (406).
+    /// Default: none but the loopback's own.
+    pub message_max: Option<u64>,
+    /// Publishing to one of these exchanges ends the channel (403), as without permission to write.
+    /// Default: none.
+    pub unwritable_exchanges: Vec<String>,
     /// Answers every publication on a confirming channel with `basic.nack` and drops it; without
     /// confirms it is only dropped. Default: false.
     pub nack_publishes: bool,

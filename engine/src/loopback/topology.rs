@@ -107,7 +107,12 @@ impl Broker {
         let (answer, nowait) = match method {
             Method::Declare(declare) => {
                 let ok = self.declare_queue(id, number, &declare)?;
-                (Method::DeclareOk(ok), declare.nowait)
+                let is_unanswered = self
+                    .script
+                    .unanswered_declares
+                    .iter()
+                    .any(|name| *name == declare.queue.as_str());
+                (Method::DeclareOk(ok), declare.nowait || is_unanswered)
             }
             Method::Bind(bind) => {
                 let queue = self.find_queue(id, number, bind.queue.as_str())?;

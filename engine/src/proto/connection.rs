@@ -168,6 +168,16 @@ impl Connection {
         )
     }
 
+    /// The largest channel number both sides agreed to; zero before that.
+    pub(crate) fn channel_max(&self) -> u16 {
+        self.frames.channel_max
+    }
+
+    /// Whether this number is taken on the wire: until `channel.close-ok`.
+    pub(crate) fn has_channel(&self, channel: u16) -> bool {
+        self.frames.channels.contains_key(&channel)
+    }
+
     /// Asks for something that has an answer. False when the channel is not open.
     pub(crate) fn request(&mut self, channel: u16, token: u64, method: AMQPClass) -> bool {
         let Some(open) = self.frames.channels.get_mut(&channel) else { return false };

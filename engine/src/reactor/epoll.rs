@@ -11,11 +11,13 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::kick::Kick;
+use super::resolve::Resolver;
 use super::{Done, Reactor, SocketOptions, Stream, connect};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Epoll {
     kick: Rc<OnceCell<Kick>>,
+    resolver: Resolver,
 }
 
 impl Reactor for Epoll {
@@ -27,7 +29,7 @@ impl Reactor for Epoll {
         port: u16,
         options: SocketOptions,
     ) -> io::Result<TcpStream> {
-        connect::connect(host, port, options).await
+        connect::connect(&self.resolver, host, port, options).await
     }
 
     async fn turn(&self) -> io::Result<()> {

@@ -12,13 +12,16 @@ mod kick;
 mod probe;
 #[cfg(test)]
 mod probes;
+mod resolve;
 #[cfg(test)]
 pub(crate) mod sim;
 mod uring;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::ops::Range;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -37,8 +40,8 @@ pub(crate) type Done<B> = (io::Result<usize>, B);
 pub(crate) trait Reactor: Clone + 'static {
     type Stream: Stream;
 
-    /// Connects to the first address of `host` that answers. Dropping the future abandons the
-    /// attempt.
+    /// Connects to the first address of `host` that answers, within the limits of `options`.
+    /// Dropping the future abandons the attempt.
     fn connect(
         &self,
         host: &str,
@@ -88,6 +91,19 @@ pub(crate) async fn sleep(duration: Duration) {
 /// The answer of `future`, or `None` after `limit`. Never wrap a read or a write in it.
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     tokio::time::timeout(limit, future).await.ok()
+}
+
+/// The output of `future`, or `None` once `stop` is ready. Never wrap a read or a write in it.
+pub(crate) async fn unless<F: Future>(
+    stop: impl Future<Output = ()>,
+    future: F,
+) -> Option<F::Output> {
+    let (mut stop, mut future) = (pin!(stop), pin!(future));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => stop.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> tokio::task::JoinHandle<()> {

@@ -18,7 +18,9 @@ use super::{Epoll, Reactor, SocketOptions, Stream, Uring, uring};
 async fn pair<R: Reactor>(reactor: R) -> (R::Stream, Peer) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let options = SocketOptions { user_timeout: Duration::from_secs(2) };
+    let limit = Duration::from_secs(2);
+    let options =
+        SocketOptions { user_timeout: limit, resolve_timeout: limit, connect_timeout: limit };
     let stream = reactor.connect("127.0.0.1", port, options).await.unwrap();
     (stream, listener.accept().unwrap().0)
 }

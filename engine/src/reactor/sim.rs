@@ -291,7 +291,11 @@ impl Drop for Far {
 mod tests {
     use super::*;
 
-    const OPTIONS: SocketOptions = SocketOptions { user_timeout: Duration::ZERO };
+    const OPTIONS: SocketOptions = SocketOptions {
+        user_timeout: Duration::ZERO,
+        resolve_timeout: Duration::ZERO,
+        connect_timeout: Duration::ZERO,
+    };
 
     fn run<T>(future: impl Future<Output = T>) -> T {
         let mut builder = tokio::runtime::Builder::new_current_thread();

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use amq_protocol::protocol::AMQPClass;
 use tokio::sync::{Mutex, Notify, oneshot};
@@ -17,6 +18,7 @@ use super::seat::Seat;
 use super::shared::{ChannelShared, ConnectionShared, ConnectionState};
 use super::sink::DeliverySink;
 use super::stats::Stats;
+use super::status::ConsumerShared;
 use super::topology::Topology;
 use crate::proto;
 use crate::{ConnectionConfig, Error, ErrorKind, Outcome, reactor};
@@ -29,6 +31,8 @@ pub(super) struct ConsumerSeat {
     pub(super) starting: bool,
     /// Asked to end: it is not made again, and takes only what was on its way, if that.
     pub(super) leaving: bool,
+    /// What its handles are told.
+    pub(super) shared: Arc<ConsumerShared>,
 }
 
 impl ConsumerSeat {
@@ -38,7 +42,14 @@ impl ConsumerSeat {
     }
 }
 
-pub(super) type Waiting = oneshot::Sender<Result<AMQPClass, Error>>;
+/// A request on the wire.
+pub(super) struct Waiting {
+    /// The channel it was asked on.
+    pub(super) channel: u16,
+    /// When it was asked, or the broker last answered on that channel.
+    pub(super) since: Instant,
+    pub(super) reply: oneshot::Sender<Result<AMQPClass, Error>>,
+}
 
 pub(super) struct Conn {
     pub(super) config: ConnectionConfig,
@@ -47,8 +58,8 @@ pub(super) struct Conn {
     pub(super) proto: RefCell<Option<proto::Connection>>,
     pub(super) channels: RefCell<BTreeMap<u16, Seat>>,
     pub(super) topology: RefCell<Topology>,
-    /// Requests on the wire: the channel they were asked on, and who waits.
-    pub(super) waiting: RefCell<HashMap<u64, (u16, Waiting)>>,
+    /// Requests on the wire, by their tokens.
+    pub(super) waiting: RefCell<HashMap<u64, Waiting>>,
     next_token: Cell<u64>,
     /// Outcomes of the batch that is being read, told under one lock at its end.
     pub(super) outcomes: RefCell<Vec<(Token, Outcome)>>,
@@ -56,6 +67,8 @@ pub(super) struct Conn {
     pub(super) repairs: RefCell<Vec<Repair>>,
     /// Why the present socket is down; set once per socket.
     down: RefCell<Option<Error>>,
+    /// The present socket is down because the broker left something unanswered.
+    pub(super) was_silent: Cell<bool>,
     pub(super) opened: Cell<bool>,
     /// Why the broker takes no publications now.
     pub(super) blocked: RefCell<Option<String>>,
@@ -63,11 +76,17 @@ pub(super) struct Conn {
     pub(super) leaving: Cell<bool>,
     /// Not to be made again.
     pub(super) stopping: Cell<bool>,
+    /// Nothing is read now, because a consumer or the block pool has no room.
+    pub(super) paused: Cell<bool>,
     pub(super) frame_max: Cell<u32>,
-    /// The number of the channel that repairs declare on, one at a time; drawn by the first.
-    pub(super) aside: Mutex<Option<u16>>,
+    /// The number of the channel opened last.
+    last_channel: Cell<u16>,
+    /// Repairs declare on a channel of their own, one at a time.
+    pub(super) recovery_channel: Mutex<()>,
     /// Something that tasks of this shard wait for has changed.
     pub(super) changed: Notify,
+    /// Something was sent that the broker is to answer (`watchdog`).
+    pub(super) pending: Notify,
     /// Acknowledgements are kept back for company.
     pub(super) kept_back: Notify,
 }
@@ -96,13 +115,17 @@ impl Conn {
             outcomes: RefCell::default(),
             repairs: RefCell::default(),
             down: RefCell::default(),
+            was_silent: Cell::new(false),
             opened: Cell::new(false),
             blocked: RefCell::default(),
             leaving: Cell::new(false),
             stopping: Cell::new(false),
+            paused: Cell::new(false),
             frame_max: Cell::new(0),
-            aside: Mutex::default(),
+            last_channel: Cell::new(0),
+            recovery_channel: Mutex::default(),
             changed: Notify::new(),
+            pending: Notify::new(),
             kept_back: Notify::new(),
         })
     }
@@ -113,6 +136,8 @@ impl Conn {
     pub(super) fn begin(&self, proto: proto::Connection) {
         self.proto.replace(Some(proto));
         self.down.replace(None);
+        self.was_silent.set(false);
+        self.paused.set(false);
         self.opened.set(false);
         self.blocked.replace(None);
     }
@@ -121,12 +146,20 @@ impl Conn {
     /// reason counts.
     pub(super) fn fail(&self, error: Error) {
         let error = self.down.borrow_mut().get_or_insert(error).clone();
-        for (_, (_, reply)) in self.waiting.borrow_mut().drain() {
-            let _ = reply.send(Err(error.clone()));
+        for (_, waiting) in self.waiting.borrow_mut().drain() {
+            let _ = waiting.reply.send(Err(error.clone()));
         }
         self.changed.notify_waiters();
         self.shared.write_bell.ring();
         self.shared.read_bell.ring();
+    }
+
+    /// [`fail`](Self::fail) because the broker left something unanswered: its host is a suspect.
+    pub(super) fn fail_silent(&self, error: Error) {
+        if !self.is_down() {
+            self.was_silent.set(true);
+        }
+        self.fail(error);
     }
 
     pub(super) fn is_down(&self) -> bool {
@@ -168,6 +201,10 @@ impl Conn {
         };
         self.until(settled).await;
         if self.is_down() { Err(self.reason()) } else { self.with_channel(channel, |_| ()) }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.get()
     }
 
     pub(super) fn is_blocked(&self) -> bool {
@@ -215,16 +252,42 @@ impl Conn {
             let mut proto = self.proto.borrow_mut();
             let proto = proto.as_mut().filter(|_| !self.is_down()).ok_or_else(|| self.reason())?;
             if !put(proto, token) {
-                let text = format!("channel {channel} is not open, or its number is out of range");
+                let max = proto.channel_max();
+                let text = if channel > max {
+                    format!("channel {channel} is above the broker's channel_max of {max}")
+                } else {
+                    format!("channel {channel} is not open")
+                };
                 return Err(Error::new(ErrorKind::ChannelClosed, text));
             }
         }
-        self.waiting.borrow_mut().insert(token, (channel, reply));
+        let waiting = Waiting { channel, since: reactor::now(), reply };
+        self.waiting.borrow_mut().insert(token, waiting);
+        self.pending.notify_one();
         self.shared.write_bell.ring();
         answer.await.unwrap_or_else(|_| Err(self.reason()))
     }
 
     // ---- channels and consumers
+
+    /// A number that no channel has, here or at the broker; not that of the channel closed last,
+    /// if there is another.
+    pub(super) fn free_channel(&self) -> Result<u16, Error> {
+        let (proto, channels) = (self.proto.borrow(), self.channels.borrow());
+        let max = proto.as_ref().map_or(0, |proto| proto.channel_max());
+        let is_free = |number: &u16| {
+            !channels.contains_key(number)
+                && proto.as_ref().is_some_and(|proto| !proto.has_channel(*number))
+        };
+        let last = self.last_channel.get().min(max);
+        let number =
+            (last.saturating_add(1)..=max).chain(1..=last).find(is_free).ok_or_else(|| {
+                let text = format!("all {max} channels that this connection may have are open");
+                Error::new(ErrorKind::ChannelClosed, text)
+            })?;
+        self.last_channel.set(number);
+        Ok(number)
+    }
 
     pub(super) fn add_channel(&self, shared: Arc<ChannelShared>) {
         self.channels.borrow_mut().insert(shared.number, Seat::new(shared));

@@ -5,9 +5,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::conn::{Conn, Repair};
+use super::conn::{Conn, Repair, Waiting};
 use crate::proto::{self, Event};
-use crate::{Error, ErrorKind, Outcome, Returned};
+use crate::{Error, ErrorKind, Outcome, Returned, reactor};
 
 impl Conn {
     pub(super) fn handle_event(&self, event: Event) {
@@ -18,7 +18,12 @@ impl Conn {
                 self.changed.notify_waiters();
             }
             Event::Reply { token, method } => {
-                if let Some((_, reply)) = self.waiting.borrow_mut().remove(&token) {
+                let answered = self.waiting.borrow_mut().remove(&token);
+                if let Some(Waiting { channel, reply, .. }) = answered {
+                    // Those behind it on the wire have waited for this one, not for the broker.
+                    let mut waiting = self.waiting.borrow_mut();
+                    let behind = waiting.values_mut().filter(|one| one.channel == channel);
+                    behind.for_each(|one| one.since = reactor::now());
                     // A caller that timed out meanwhile misses nothing.
                     let _ = reply.send(Ok(method));
                 }
@@ -46,7 +51,12 @@ impl Conn {
                     name: "leveret.engine.consumer.cancelled",
                     channel, consumer_tag, "the broker cancelled a consumer"
                 );
-                self.with_consumer(channel, &consumer_tag, |consumer| consumer.sink.cancelled());
+                let text = "the broker cancelled the consumer: its queue was deleted or moved";
+                let reason = Error::new(ErrorKind::ChannelClosed, text);
+                self.with_consumer(channel, &consumer_tag, |consumer| {
+                    consumer.shared.waits(&reason);
+                    consumer.sink.cancelled();
+                });
                 self.repairs.borrow_mut().push(Repair::Consumer(channel, consumer_tag));
             }
             Event::ChannelClosed { channel, code, text } => {
@@ -98,7 +108,7 @@ impl Conn {
         let mut waiting = self.waiting.borrow_mut();
         let failed: Vec<u64> = waiting
             .iter()
-            .filter(|(_, (asked_on, _))| *asked_on == channel)
+            .filter(|(_, one)| one.channel == channel)
             .map(|(token, _)| *token)
             .collect();
         if failed.is_empty() {
@@ -108,8 +118,8 @@ impl Conn {
             );
         }
         for token in failed {
-            if let Some((_, reply)) = waiting.remove(&token) {
-                let _ = reply.send(Err(error.clone()));
+            if let Some(one) = waiting.remove(&token) {
+                let _ = one.reply.send(Err(error.clone()));
             }
         }
         if let Some(seat) = self.channels.borrow_mut().get_mut(&channel) {

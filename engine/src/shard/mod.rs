@@ -12,6 +12,7 @@ mod conn;
 mod doorbell;
 mod events;
 mod fingerprint;
+mod hosts;
 mod operation;
 mod outbox;
 mod park;
@@ -27,10 +28,12 @@ mod shared;
 mod sink;
 mod socket;
 mod stats;
+mod status;
 #[cfg(test)]
 mod tests;
 mod ticket;
 mod topology;
+mod watchdog;
 mod wheel;
 
 use std::rc::{Rc, Weak};
@@ -54,6 +57,8 @@ pub use shared::{ConnectionState, Standing};
 pub use sink::{DeliverySink, Disposition};
 pub use stats::ShardStats;
 pub(crate) use stats::Stats;
+pub(crate) use status::ConsumerShared;
+pub use status::{ConsumerState, ConsumerStatus};
 pub use ticket::{Ticket, Tickets};
 
 use crate::reactor::{self, BackendKind, Program, Reactor};

@@ -3,6 +3,7 @@
 //! Invariant: every request ends in one answer before its deadline. What was declared is remembered
 //! as an intent only after the broker agreed. Not here: recovery (`redial`).
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +16,16 @@ use super::conn::{Conn, ConsumerSeat};
 use super::seat::Seat;
 use super::shared::{ChannelShared, Request};
 use super::sink::DeliverySink;
+use super::status::ConsumerShared;
 use crate::proto::short;
-use crate::{Error, ErrorKind, reactor};
+use crate::{ChannelOptions, Error, ErrorKind, reactor};
 
 /// How long the tasks of an abandoned socket may take to end.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// What can be asked.
 pub(crate) enum Operation {
-    OpenChannel(Arc<ChannelShared>),
+    OpenChannel(ChannelOptions),
     /// A method with an answer; `keep` makes it an intent, replayed after a reconnect.
     Method {
         channel: u16,
@@ -34,6 +36,7 @@ pub(crate) enum Operation {
         channel: u16,
         consume: ConsumeRequest,
         sink: Box<dyn DeliverySink>,
+        shared: Arc<ConsumerShared>,
     },
     Cancel {
         channel: u16,
@@ -92,27 +95,20 @@ impl ConsumeRequest {
 /// What is answered.
 pub(crate) enum Answered {
     Done,
+    Channel(Arc<ChannelShared>),
     Method(AMQPClass),
 }
 
 /// How to undo what was done for a caller that went away meanwhile.
+#[derive(Default)]
 enum Undo {
+    #[default]
     Nothing,
     CloseChannel(u16),
     Cancel(u16, String),
 }
 
 impl Undo {
-    fn of(operation: &Operation) -> Self {
-        match operation {
-            Operation::OpenChannel(shared) => Self::CloseChannel(shared.number),
-            Operation::Consume { channel, consume, .. } => {
-                Self::Cancel(*channel, consume.consumer_tag.clone())
-            }
-            _ => Self::Nothing,
-        }
-    }
-
     fn operation(self) -> Option<Operation> {
         match self {
             Self::Nothing => None,
@@ -136,7 +132,7 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
         let _ = reply.map(|reply| reply.send(closed.map(|()| Answered::Done)));
         return;
     }
-    let undo = Undo::of(&operation);
+    let undo = Cell::new(Undo::Nothing);
     let ending = operation.ending();
     let closing = match operation {
         Operation::CloseChannel { channel } => Some(channel),
@@ -151,10 +147,11 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
         if let Some(channel) = operation.channel() {
             conn.flowing(channel).await?;
         }
-        run(&conn, operation).await
+        run(&conn, operation, &undo).await
     };
     let answer = reactor::within(timeout, work).await;
-    let answer = answer.unwrap_or_else(|| Err(Error::timed_out("the broker")));
+    let answer = answer
+        .unwrap_or_else(|| Err(Error::timed_out("the broker").because(conn.shared.down_reason())));
     let failed = answer.is_err();
     if let Some(channel) = closing.filter(|_| failed) {
         // Whatever the broker thinks, it is not to come back with the connection.
@@ -166,10 +163,10 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
     }
     let abandoned = reply.is_some_and(|reply| reply.send(answer).is_err());
     if (abandoned || failed)
-        && let Some(operation) = undo.operation()
+        && let Some(operation) = undo.into_inner().operation()
     {
         // Best effort: what cannot be undone ends with the connection.
-        let _ = reactor::within(timeout, run(&conn, operation)).await;
+        let _ = reactor::within(timeout, run(&conn, operation, &Cell::default())).await;
     }
 }
 
@@ -196,14 +193,17 @@ pub(super) async fn close(conn: &Rc<Conn>, timeout: Duration) -> Result<(), Erro
     }
 }
 
-async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {
+/// `undo` is told what there is to undo, as soon as there is something.
+async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result<Answered, Error> {
     match operation {
-        Operation::OpenChannel(shared) => {
-            let number = shared.number;
-            conn.add_channel(shared);
+        Operation::OpenChannel(options) => {
+            let number = conn.free_channel()?;
+            let shared = Arc::new(ChannelShared::new(number, options, Arc::clone(&conn.shared)));
+            conn.add_channel(Arc::clone(&shared));
+            undo.set(Undo::CloseChannel(number));
             let opened = open_channel(conn, number).await.and_then(|()| conn.let_flow(number));
             opened.inspect_err(|error| conn.remove_channel(number, error))?;
-            Ok(Answered::Done)
+            Ok(Answered::Channel(shared))
         }
         Operation::Method { channel, method, keep } => {
             let reply = conn.request(channel, method.clone()).await?;
@@ -217,12 +217,13 @@ async fn run(conn: &Rc<Conn>, operation: Operation) -> Result<Answered, Error> {
             }
             Ok(Answered::Method(reply))
         }
-        Operation::Consume { channel, consume, sink } => {
+        Operation::Consume { channel, consume, sink, shared } => {
             let method = consume.method();
             let tag = consume.consumer_tag.clone();
+            undo.set(Undo::Cancel(channel, tag.clone()));
             conn.with_channel(channel, |seat| {
-                let (starting, leaving) = (true, false);
-                seat.consumers.push(ConsumerSeat { request: consume, sink, starting, leaving });
+                let (request, starting, leaving) = (consume, true, false);
+                seat.consumers.push(ConsumerSeat { request, sink, starting, leaving, shared });
             })?;
             let begun = conn.request(channel, method).await;
             begun.inspect_err(|_| drop(conn.remove_consumer(channel, &tag)))?;

@@ -1,8 +1,9 @@
 //! The life of a connection: dial, handshake, replay, run, and again.
 //!
-//! Hosts are shuffled once (or each round) and tried in turn: the next one at once, then with a
-//! full-jitter pause that grows each round. Invariant: one recovery at a time; one entity that
-//! cannot be replayed is reported and skipped.
+//! Hosts are tried in turn (`hosts`): the next one at once, after a whole round a full-jitter pause
+//! that grows each round. Before the first success every host is asked once, then the caller is
+//! told; after it nothing but its owner ends a connection. Invariant: one recovery at a time; one
+//! entity that cannot be replayed is reported and skipped.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -11,16 +12,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::conn::{Conn, Repair};
+use super::hosts::Hosts;
 use super::operation::{close, open_channel, perform};
 use super::shared::{ConnectionState, Request};
 use super::stats::Stats;
 use super::{repair, socket};
 use crate::proto::{self, Credentials, Settings};
 use crate::reactor::{self, Reactor, SocketOptions};
-use crate::{ConnectionConfig, Error, ErrorKind, Host, Login, Recovery};
+use crate::{ConnectMode, ConnectionConfig, Error, ErrorKind, Host, Login, Recovery};
 
 /// How long a connection must have lived for its host to count as well.
 const STEADY: Duration = Duration::from_secs(10);
+/// Hosts whose answers are listed in the error of a first connect; the others are counted.
+const TOLD_MAX: usize = 8;
 
 /// Runs a connection until it is closed for good. `first` is told how the first attempt ended.
 pub(super) async fn supervise<R: Reactor>(
@@ -29,17 +33,14 @@ pub(super) async fn supervise<R: Reactor>(
     requests: mpsc::Receiver<Request>,
     first: oneshot::Sender<Result<(), Error>>,
 ) {
-    let mut hosts = conn.config.hosts.clone();
-    fastrand::shuffle(&mut hosts);
-    let mut dial = Dial { hosts, next: 0, failures: 0, since: None, until: None };
-    dial.until = Some(reactor::now() + conn.config.connect_deadline);
+    let mut dial = Dial::new(&conn.config);
     let mut first = Some(first);
     let serving = reactor::spawn(serve(Rc::clone(&conn), requests));
     loop {
         let error = match dial.connect(&conn, &reactor).await {
             Ok(running) => {
                 if let Some(first) = first.take() {
-                    dial.until = None;
+                    dial.first = None;
                     let _ = first.send(Ok(()));
                 }
                 let _ = running.await;
@@ -55,9 +56,10 @@ pub(super) async fn supervise<R: Reactor>(
             let _ = first.send(Err(error.clone()));
             break finish(&conn, &error);
         }
-        if conn.stopping.get() || !conn.config.recovery.enabled || error.is_fatal() {
+        if conn.stopping.get() || !conn.config.recovery.enabled {
             break finish(&conn, &error);
         }
+        dial.lost(conn.was_silent.get());
         conn.shared.set_state(ConnectionState::Connecting);
         Stats::count(&conn.stats.losses, 1);
         conn.shared.reconnects.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -89,18 +91,42 @@ async fn serve(conn: Rc<Conn>, mut requests: mpsc::Receiver<Request>) {
     let _ = close(&conn, conn.config.operation_timeout).await;
 }
 
+/// The way to the next host: rounds, pauses, and what the hosts answered.
 struct Dial {
-    hosts: Vec<Host>,
-    next: usize,
+    hosts: Hosts,
+    /// The host that the connection is on, or was on last.
+    host: usize,
+    /// Failed attempts and short lives since a connection lived for a while.
     failures: u32,
     /// When the last connection was opened.
     since: Option<Instant>,
-    /// The first connect gives up at this instant, after one round at least.
+    /// What the first connect needs to know of the rounds so far; none once it has succeeded.
+    first: Option<FirstConnect>,
+}
+
+/// The first connect, which may fail.
+struct FirstConnect {
+    /// It gives up at this instant, after one round at least; never, if there is none.
     until: Option<Instant>,
+    /// What the hosts of this round answered, each named.
+    answers: Vec<(String, Error)>,
 }
 
 impl Dial {
-    /// Tries hosts until one is open; fails for good where trying on is of no use.
+    fn new(config: &ConnectionConfig) -> Self {
+        let is_lazy = config.connect == ConnectMode::Lazy;
+        let until = (!is_lazy).then(|| reactor::now() + config.connect_deadline);
+        Self {
+            hosts: Hosts::new(config.hosts.clone(), config.recovery.shuffle),
+            host: 0,
+            failures: 0,
+            since: None,
+            first: Some(FirstConnect { until, answers: Vec::new() }),
+        }
+    }
+
+    /// Tries hosts until one is open. Fails only if the connection is told to stop, or if it is the
+    /// first connect and gives up.
     async fn connect<R: Reactor>(
         &mut self,
         conn: &Rc<Conn>,
@@ -108,44 +134,44 @@ impl Dial {
     ) -> Result<tokio::task::JoinHandle<()>, Error> {
         self.judge(conn).await;
         loop {
-            let host = self.next_host(conn.config.recovery.shuffle);
+            let (index, host) = self.hosts.next(reactor::now());
+            self.host = index;
             let error = match attempt(conn, reactor, &host).await {
                 Ok(running) => {
                     Stats::count(&conn.stats.connects, 1);
                     self.since = Some(reactor::now());
-                    // The next loss tries this host's successor first.
                     return Ok(running);
                 }
                 Err(error) => error,
             };
             Stats::count(&conn.stats.connects_failed, 1);
-            conn.shared.failed(&error);
-            self.failures += 1;
-            let round = self.failures as usize >= self.hosts.len();
-            let given_up = self.until.is_some_and(|until| round && reactor::now() >= until);
-            if error.is_fatal() || given_up || conn.stopping.get() {
+            if conn.stopping.get() {
                 return Err(error);
             }
+            self.failures += 1;
+            self.hosts.suspect(index, reactor::now());
+            conn.shared.failed(&error);
             tracing::info!(
                 name: "leveret.engine.connection.not_made",
                 host = %host.host, port = host.port, %error, "could not connect"
             );
-            if round {
+            if let Some(first) = &mut self.first {
+                first.answers.push((host.host.clone(), error));
+            }
+            if self.hosts.is_round_over() {
+                self.first.as_mut().map_or(Ok(()), FirstConnect::end_round)?;
                 self.pause(conn).await;
             }
         }
     }
 
-    /// Each host once a round.
-    fn next_host(&mut self, shuffle: bool) -> Host {
-        if self.next >= self.hosts.len() {
-            self.next = 0;
-            if shuffle {
-                fastrand::shuffle(&mut self.hosts);
-            }
+    /// The connection was lost; its host is a suspect if it went without a word.
+    fn lost(&mut self, was_silent: bool) {
+        if was_silent {
+            self.hosts.suspect(self.host, reactor::now());
         }
-        self.next += 1;
-        self.hosts[self.next - 1].clone()
+        // The next attempt goes to this host's successor, suspects last.
+        self.hosts.end_round();
     }
 
     /// A connection that did not live for a while is one more failure: a broker that ends each one
@@ -170,6 +196,37 @@ impl Dial {
         let pause = span(&conn.config.recovery, round as u32).mul_f64(fastrand::f64());
         wait(conn, pause.max(Duration::from_millis(1))).await;
     }
+}
+
+impl FirstConnect {
+    /// Every host was asked: whether it goes on, or with which error it gives up.
+    fn end_round(&mut self) -> Result<(), Error> {
+        let answers = std::mem::take(&mut self.answers);
+        let is_refused = answers.iter().all(|(_, error)| error.is_refusal());
+        match self.until {
+            Some(until) if is_refused || reactor::now() >= until => Err(told(answers)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The error of a first connect: a refusal rather than a host that was not reached, with what the
+/// others answered.
+fn told(mut answers: Vec<(String, Error)>) -> Error {
+    // The last of the kind that tells most.
+    answers.sort_by_key(|(_, error)| error.is_refusal());
+    let Some((_, chief)) = answers.last() else { return Error::stopped() };
+    if answers.len() == 1 {
+        return chief.clone();
+    }
+    let count = answers.len();
+    let told = answers.iter().rev().take(TOLD_MAX).map(|(host, error)| format!("{host}: {error}"));
+    let mut text = format!("none of {count} hosts could be used: ");
+    text += &told.collect::<Vec<_>>().join("; ");
+    if count > TOLD_MAX {
+        text += &format!("; and {} more", count - TOLD_MAX);
+    }
+    chief.clone().with_text(text)
 }
 
 /// What a pause is drawn from after this many rounds.
@@ -197,11 +254,15 @@ async fn attempt<R: Reactor>(
 ) -> Result<tokio::task::JoinHandle<()>, Error> {
     let name = format!("{}:{}", host.host, host.port);
     let unreachable = |why: String| Error::new(ErrorKind::Unreachable, format!("{name}: {why}"));
-    let options = SocketOptions { user_timeout: conn.config.user_timeout };
-    let dialling = reactor.connect(&host.host, host.port, options);
-    let stream = reactor::within(conn.config.connect_timeout, dialling)
+    let options = SocketOptions {
+        user_timeout: conn.config.user_timeout,
+        resolve_timeout: conn.config.resolve_timeout,
+        connect_timeout: conn.config.connect_timeout,
+    };
+    let stopping = conn.until(|conn| conn.stopping.get());
+    let stream = reactor::unless(stopping, reactor.connect(&host.host, host.port, options))
         .await
-        .ok_or_else(|| unreachable(format!("no answer in {:?}", conn.config.connect_timeout)))?
+        .ok_or_else(Error::stopped)?
         .map_err(|error| unreachable(error.to_string()))?;
     conn.begin(proto::Connection::new(settings(&conn.config, host), reactor::now()));
     let running = reactor::spawn(socket::run(Rc::clone(conn), stream));
@@ -258,15 +319,13 @@ async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
     if conn.is_down() { Err(conn.reason()) } else { Ok(()) }
 }
 
-/// Opens one channel again; what the broker does not allow any more is given up.
+/// Opens one channel again. A broker that does not allow it is of no use to this connection.
 async fn reopen(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
-    if let Err(error) = in_time(conn, open_channel(conn, number)).await? {
-        tracing::error!(
-            name: "leveret.engine.channel.lost", channel = number, %error, "a channel is lost"
-        );
-        conn.remove_channel(number, &error);
+    match in_time(conn, open_channel(conn, number)).await? {
+        // Closed by its owner meanwhile.
+        Err(_) if conn.with_channel(number, |_| ()).is_err() => Ok(()),
+        opened => opened,
     }
-    Ok(())
 }
 
 /// The broker's answer; the outer error is the end of the socket, or of our patience with it.
@@ -300,21 +359,39 @@ fn settings(config: &ConnectionConfig, host: &Host) -> Settings {
 mod tests {
     use super::*;
 
+    fn of(kind: ErrorKind, text: &str) -> (String, Error) {
+        (format!("h-{text}"), Error::new(kind, text))
+    }
+
     #[test]
-    fn a_round_tries_each_host_once() {
-        for shuffle in [false, true] {
-            let hosts = (0..5).map(|port| Host::new("h", port)).collect();
-            let mut dial = Dial { hosts, next: 0, failures: 0, since: None, until: None };
-            let mut orders = std::collections::HashSet::new();
-            for _ in 0..50 {
-                let round: Vec<u16> = (0..5).map(|_| dial.next_host(shuffle).port).collect();
-                let mut sorted = round.clone();
-                sorted.sort_unstable();
-                assert_eq!(sorted, [0, 1, 2, 3, 4]);
-                orders.insert(round);
-            }
-            assert_eq!(orders.len() > 1, shuffle, "{orders:?}");
-        }
+    fn a_refusal_tells_more_than_a_host_that_was_not_reached() {
+        let refused = of(ErrorKind::AccessRefused, "no");
+        let absent = of(ErrorKind::Unreachable, "away");
+        assert_eq!(told(vec![absent.clone()]).to_string(), "away");
+        let error = told(vec![refused, absent]);
+        assert_eq!(error.kind(), ErrorKind::AccessRefused);
+        assert_eq!(error.to_string(), "none of 2 hosts could be used: h-no: no; h-away: away");
+        let many = (0..20).map(|_| of(ErrorKind::Unreachable, "away")).collect();
+        assert!(told(many).to_string().ends_with("h-away: away; and 12 more"));
+    }
+
+    #[test]
+    fn a_first_connect_ends_when_all_refuse_or_time_is_over() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let later = Some(reactor::now() + Duration::from_secs(9));
+            let refused = || of(ErrorKind::AccessRefused, "no");
+            let absent = || of(ErrorKind::Unreachable, "away");
+            let ends = |until, answers| FirstConnect { until, answers }.end_round().is_err();
+            assert!(ends(later, vec![refused(), refused()]), "all refuse");
+            assert!(!ends(later, vec![refused(), absent()]), "one may come yet");
+            assert!(ends(Some(reactor::now()), vec![absent()]), "time is over");
+            assert!(!ends(None, vec![refused()]), "lazy: never");
+        });
     }
 
     #[test]
@@ -322,9 +399,9 @@ mod tests {
         let mut recovery = Recovery::default();
         let spans =
             |recovery: &Recovery| [0, 1, 3, 70_000].map(|round| span(recovery, round).as_millis());
-        assert_eq!(spans(&recovery), [100, 200, 800, 2000]);
+        assert_eq!(spans(&recovery), [100, 200, 800, 5000]);
         recovery.backoff_step = Some(Duration::from_millis(250));
-        assert_eq!(spans(&recovery), [100, 350, 850, 2000]);
+        assert_eq!(spans(&recovery), [100, 350, 850, 5000]);
         recovery.backoff_step = Some(Duration::ZERO);
         assert_eq!(spans(&recovery), [100; 4]);
     }

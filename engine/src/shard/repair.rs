@@ -2,9 +2,9 @@
 //! consumer.
 //!
 //! Queues are declared again on a channel of their own, because a refusal ends the channel it was
-//! asked on with all who consume there. Invariant: never silently idle: a consumer that cannot be
-//! made again ends with a typed error. An exclusive queue of ours that the broker still keeps for
-//! our last connection (405), whose end it has not noticed, is waited for as long as it takes.
+//! asked on with all who consume there. Invariant: a consumer is tried for as long as its owner
+//! wants it, and its status tells why it waits. A step that the broker leaves unanswered ends the
+//! connection (`watchdog`), which is then made anew.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,13 +17,9 @@ use super::recheck;
 use super::shared::ConnectionState;
 use crate::{Error, reactor};
 
-/// Attempts for one consumer, with pauses that double from `PAUSE` to `PAUSE_MAX`: about 12 s in
-/// all.
-const ATTEMPTS: u32 = 8;
+/// The pauses between attempts for one consumer: they double, up to the bound.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// RESOURCE_LOCKED: exclusive to another connection.
-const LOCKED: u16 = 405;
 
 /// Starts the repairs the last batch asked for; while the connection is being made again, `redial`
 /// sees to them.
@@ -36,27 +32,28 @@ pub(super) fn start(conn: &Rc<Conn>) {
         let conn = Rc::clone(conn);
         reactor::spawn(async move {
             match repair {
-                Repair::Channel(number) => {
-                    if let Err(error) = channel(&conn, number).await
-                        && !conn.is_down()
-                    {
-                        conn.remove_channel(number, &error);
-                    }
-                }
+                Repair::Channel(number) => channel(&conn, number).await,
                 Repair::Consumer(number, tag) => consumer(&conn, number, &tag).await,
             }
         });
     }
 }
 
-/// Opens a channel again and brings its consumers back.
-async fn channel(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
+/// Opens a channel again and brings its consumers back. A broker that allows no channel is of no
+/// use: the connection is made anew.
+async fn channel(conn: &Rc<Conn>, number: u16) {
     // Closed by its owner meanwhile.
-    conn.with_channel(number, |_| ())?;
-    open_channel(conn, number).await?;
-    conn.let_flow(number)?;
-    consumers(conn, number);
-    Ok(())
+    if conn.with_channel(number, |_| ()).is_err() {
+        return;
+    }
+    let opened = open_channel(conn, number).await;
+    if conn.with_channel(number, |_| ()).is_err() {
+        return;
+    }
+    match opened.and_then(|()| conn.let_flow(number)) {
+        Ok(()) => consumers(conn, number),
+        Err(error) => conn.fail(error),
+    }
 }
 
 /// Starts to bring back every consumer of a channel.
@@ -97,42 +94,48 @@ fn claim(conn: &Conn, number: u16, tag: &str) -> bool {
     conn.with_consumer(number, tag, claim) == Some(true)
 }
 
-/// Tries for a while; the queue is declared again where this connection had declared it.
+/// Tries until it consumes, its owner cancels it, or the connection is lost; the queue is declared
+/// again where this connection had declared it.
 async fn restart(conn: &Rc<Conn>, number: u16, tag: &str) {
-    let mut last = Error::stopped();
-    let (mut attempts, mut pause) = (0, PAUSE);
-    while attempts < ATTEMPTS {
-        if conn.is_down() || conn.stopping.get() {
-            return;
-        }
+    let mut pause = PAUSE;
+    while !conn.is_down() && !conn.stopping.get() {
         match consume(conn, number, tag).await {
-            Ok(()) => return recheck::start(conn, number, tag),
-            Err(error) => last = error,
+            Ok(()) => {
+                consumes(conn, number, tag);
+                return recheck::start(conn, number, tag);
+            }
+            // The reason of every consumer is then the connection's.
+            Err(_) if conn.is_down() => return,
+            Err(error) => waits(conn, number, tag, &error),
         }
-        if last.reply_code() == Some(LOCKED) && is_own(conn, number, tag) {
-            tracing::info!(
-                name: "leveret.engine.consumer.waiting",
-                channel = number, consumer_tag = tag, error = %last, "still waiting"
-            );
-        } else {
-            attempts += 1;
-        }
-        reactor::sleep(pause).await;
+        let interrupted = conn.until(|conn| conn.is_down() || conn.stopping.get());
+        let _ = reactor::within(pause.mul_f64(0.75 + fastrand::f64() / 4.0), interrupted).await;
         pause = (pause * 2).min(PAUSE_MAX);
-    }
-    if let Some(mut seat) = conn.remove_consumer(number, tag).filter(|_| !conn.is_down()) {
-        tracing::error!(
-            name: "leveret.engine.consumer.lost",
-            channel = number, consumer_tag = tag, error = %last, "a consumer is lost"
-        );
-        seat.sink.ended(Some(last));
     }
 }
 
-/// Whether this connection had declared the consumer's queue.
-fn is_own(conn: &Conn, number: u16, tag: &str) -> bool {
-    let declares = |seat: &mut ConsumerSeat| conn.topology.borrow().declares(&seat.request.queue);
-    conn.with_consumer(number, tag, declares) == Some(true)
+/// The consumer consumes: its status and the log say so, if they did not.
+fn consumes(conn: &Conn, number: u16, tag: &str) {
+    if conn.with_consumer(number, tag, |consumer| consumer.shared.consumes()) == Some(true) {
+        tracing::info!(
+            name: "leveret.engine.consumer.back",
+            channel = number, consumer_tag = tag, "a consumer consumes again"
+        );
+    }
+}
+
+/// The consumer waits: its status and the log say so, once for each reason.
+fn waits(conn: &Conn, number: u16, tag: &str, reason: &Error) {
+    let waits = |consumer: &mut ConsumerSeat| {
+        consumer.shared.waits(reason).then(|| consumer.request.queue.clone())
+    };
+    if let Some(Some(queue)) = conn.with_consumer(number, tag, waits) {
+        tracing::warn!(
+            name: "leveret.engine.consumer.waiting",
+            channel = number, consumer_tag = tag, queue, error = %reason,
+            "a consumer cannot consume; it is tried again"
+        );
+    }
 }
 
 async fn consume(conn: &Rc<Conn>, number: u16, tag: &str) -> Result<(), Error> {
@@ -176,11 +179,10 @@ pub(super) async fn replay_aside(
     if intents.is_empty() {
         return Ok(());
     }
-    let mut aside = conn.aside.lock().await;
-    *aside = aside.or_else(|| conn.shared.next_channel(conn.config.channel_max));
-    let opened = match *aside {
-        Some(number) => conn.open_channel(number).await.ok().map(|_| number),
-        None => None,
+    let _alone = conn.recovery_channel.lock().await;
+    let opened = match conn.free_channel() {
+        Ok(number) => conn.open_channel(number).await.ok().map(|_| number),
+        Err(_) => None,
     };
     let Some(number) = opened else { return replay(conn, intents).await };
     for (_, method) in intents {

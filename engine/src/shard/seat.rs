@@ -312,6 +312,9 @@ impl Seat {
     /// be what ended it.
     pub(super) fn interrupt(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
         self.new_epoch();
+        for consumer in &self.consumers {
+            consumer.shared.waits(error);
+        }
         let mut freed = 0;
         self.ledger.reset(|records, shelf| {
             freed += shelf.borrow().size;

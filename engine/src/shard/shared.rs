@@ -1,6 +1,6 @@
 //! What the handles of a connection and its shard share.
 
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,13 +20,14 @@ const REQUESTS_MAX: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {
-    /// Not yet open, or lost and being recovered.
+    /// Not yet open, or lost and being recovered: [`Standing::last_error`] has the reason.
     Connecting,
     /// Open.
     Open,
     /// Open, but the broker has blocked publishers; the reason it gave (memory or disk alarm).
     Blocked(String),
-    /// Closed for good: on request, or because recovery is off or cannot help.
+    /// Closed for good: on request, or lost with recovery off. No answer of a broker closes a
+    /// connection that was open once.
     Closed,
 }
 
@@ -71,7 +72,6 @@ pub(crate) struct ConnectionShared {
     pub(crate) read_bell: Arc<Doorbell>,
     pub(crate) outbox_bytes: usize,
     pub(crate) operation_timeout: Duration,
-    next_channel: AtomicU16,
     pub(crate) reconnects: AtomicU64,
     /// Publications of lost connections that were put back to leave again.
     pub(crate) resends: AtomicU64,
@@ -103,7 +103,6 @@ impl ConnectionShared {
             read_bell: Arc::new(Doorbell::new()),
             outbox_bytes: config.outbox_bytes,
             operation_timeout: config.operation_timeout,
-            next_channel: AtomicU16::new(1),
             reconnects: AtomicU64::new(0),
             resends: AtomicU64::new(0),
             unwatched_failures: AtomicU64::new(0),
@@ -127,6 +126,13 @@ impl ConnectionShared {
     /// It was lost, or could not be made.
     pub(crate) fn failed(&self, error: &Error) {
         self.life().standing.last_error = Some(error.clone());
+    }
+
+    /// Why it is not open, if it is not and the reason is known.
+    pub(crate) fn down_reason(&self) -> Option<Error> {
+        let life = self.life();
+        let is_down = life.standing.state == ConnectionState::Connecting;
+        life.standing.last_error.clone().filter(|_| is_down)
     }
 
     /// The state from now on.
@@ -154,15 +160,6 @@ impl ConnectionShared {
 
     fn life(&self) -> MutexGuard<'_, Life> {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Channel numbers are used once per connection; 65,535 of them outlast any sane program.
-    pub(crate) fn next_channel(&self, max: u16) -> Option<u16> {
-        self.next_channel
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
-                (next != 0 && next <= max).then(|| next.wrapping_add(1))
-            })
-            .ok()
     }
 
     /// Asks the shard without waiting for its answer; where it cannot be asked, there is nobody to

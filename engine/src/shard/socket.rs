@@ -33,9 +33,11 @@ pub(super) async fn run<S: Stream>(conn: Rc<Conn>, stream: S) {
     let mut writer = reactor::spawn(write(Rc::clone(&conn), Rc::clone(&stream)));
     let heart = reactor::spawn(beat(Rc::clone(&conn)));
     let patience = reactor::spawn(press(Rc::clone(&conn)));
+    let watchdog = reactor::spawn(super::watchdog::run(Rc::clone(&conn)));
     conn.until(|conn| conn.is_down()).await;
     heart.abort();
     patience.abort();
+    watchdog.abort();
     // The answer to a close may still be waiting to leave, behind what the writer is at.
     let written = reactor::within(GOODBYE, &mut writer).await.is_some();
     if written {
@@ -125,6 +127,7 @@ async fn next_block(conn: &Conn, pool: &mut BufferPool) -> Option<Vec<u8>> {
 }
 
 fn listen(conn: &Conn, listening: bool) {
+    conn.paused.set(!listening);
     if let Some(proto) = conn.proto.borrow_mut().as_mut() {
         proto.listen(listening, reactor::now());
     }
@@ -346,7 +349,7 @@ async fn beat(conn: Rc<Conn>) {
         };
         match checked {
             Ok(()) => conn.shared.write_bell.ring(),
-            Err(error) => conn.fail(error.into()),
+            Err(error) => conn.fail_silent(error.into()),
         }
     }
 }

@@ -71,15 +71,6 @@ impl Topology {
         self.intents.clone()
     }
 
-    /// Whether a queue was declared through this connection, and is not merely used.
-    pub(crate) fn declares(&self, name: &str) -> bool {
-        use queue::AMQPMethod as Queue;
-        self.intents.iter().any(|(_, kept)| match kept {
-            AMQPClass::Queue(Queue::Declare(kept)) => kept.queue.as_str() == name,
-            _ => false,
-        })
-    }
-
     /// What it takes to bring one queue back: its exchanges, itself, its bindings.
     pub(crate) fn of_queue(&self, name: &str) -> Vec<(u16, AMQPClass)> {
         use queue::AMQPMethod as Queue;
@@ -131,7 +122,6 @@ mod tests {
         assert_eq!(topology.intents().len(), 3);
         assert_eq!(topology.intents()[0].0, 2, "declared again on another channel");
         assert_eq!(topology.of_queue("a"), [(2, declare("a")), (1, bind("a", "k"))]);
-        assert!(topology.declares("a") && !topology.declares("c"));
         topology.forget(&AMQPClass::Queue(queue::AMQPMethod::Delete(queue::Delete {
             queue: "a".into(),
             if_unused: false,

@@ -9,6 +9,7 @@ mod denied;
 mod flow;
 mod log;
 mod peer;
+mod persistence;
 mod publish;
 mod recovery;
 mod reporting;

@@ -22,23 +22,33 @@ use bytes::Bytes;
 use self::drive::Driver;
 pub(super) use self::ring::Ring;
 use self::ring::{Buffer, File};
+use super::resolve::Resolver;
 use super::{Done, Reactor, SocketOptions, Stream, connect};
 
 #[derive(Clone)]
-pub(crate) struct Uring(Rc<Driver>);
+pub(crate) struct Uring {
+    driver: Rc<Driver>,
+    resolver: Resolver,
+}
+
+impl Uring {
+    fn new(driver: &Rc<Driver>) -> Self {
+        Self { driver: Rc::clone(driver), resolver: Resolver::default() }
+    }
+}
 
 impl Reactor for Uring {
     type Stream = Socket;
 
     async fn connect(&self, host: &str, port: u16, options: SocketOptions) -> io::Result<Socket> {
-        let stream = connect::connect(host, port, options).await?.into_std()?;
+        let stream = connect::connect(&self.resolver, host, port, options).await?.into_std()?;
         // A non-blocking socket would answer EAGAIN through the ring instead of waiting.
         stream.set_nonblocking(false)?;
-        Ok(Socket { ring: Rc::clone(self.0.ring()), stream: Rc::new(stream) })
+        Ok(Socket { ring: Rc::clone(self.driver.ring()), stream: Rc::new(stream) })
     }
 
     async fn turn(&self) -> io::Result<()> {
-        self.0.turn().await;
+        self.driver.turn().await;
         Ok(())
     }
 }
@@ -117,7 +127,7 @@ impl Runtime {
         &self,
         program: impl FnOnce(Uring) -> F,
     ) -> io::Result<F::Output> {
-        let program = program(Uring(Rc::clone(&self.driver)));
+        let program = program(Uring::new(&self.driver));
         self.tokio.block_on(self.driver.drive(program))
     }
 }
@@ -127,6 +137,6 @@ pub(super) async fn run_as_guest<F: Future>(
     program: impl FnOnce(Uring) -> F,
 ) -> io::Result<F::Output> {
     let driver = Rc::new(Driver::guest(Ring::new()?)?);
-    let program = program(Uring(Rc::clone(&driver)));
+    let program = program(Uring::new(&driver));
     driver.drive(program).await
 }

@@ -1,0 +1,148 @@
+//! The brokers of a connection, and which one is tried next.
+//!
+//! A round tries each host once, in rotation; suspects come last. A host is a suspect for a while
+//! after it refused the connection, did not answer, or confirmed nothing. Invariant: every round
+//! tries every host. Not here: pauses between rounds (`redial`).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::Host;
+
+/// How long a suspect is tried last. A node cut off from its cluster may accept connections and
+/// answer heartbeats for ever; without this it would be chosen again at once.
+const SUSPECT_FOR: Duration = Duration::from_secs(30);
+
+/// The hosts of one connection.
+pub(super) struct Hosts {
+    entries: Vec<Entry>,
+    /// Indices still to be tried in this round.
+    round: VecDeque<usize>,
+    /// Where the next round's rotation begins.
+    next: usize,
+    /// A new random order each round, instead of the rotation.
+    shuffle: bool,
+}
+
+struct Entry {
+    host: Host,
+    suspect_until: Option<Instant>,
+}
+
+impl Hosts {
+    /// In a random order that is kept, or drawn anew each round with `shuffle`.
+    pub(super) fn new(mut hosts: Vec<Host>, shuffle: bool) -> Self {
+        fastrand::shuffle(&mut hosts);
+        let entries = hosts.into_iter().map(|host| Entry { host, suspect_until: None }).collect();
+        Self { entries, round: VecDeque::new(), next: 0, shuffle }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The host to try now, by its index and itself.
+    pub(super) fn next(&mut self, now: Instant) -> (usize, Host) {
+        if self.round.is_empty() {
+            self.begin_round(now);
+        }
+        let index = self.round.pop_front().expect("a connection has at least one host");
+        self.next = (index + 1) % self.entries.len();
+        (index, self.entries[index].host.clone())
+    }
+
+    /// Every host of this round was tried.
+    pub(super) fn is_round_over(&self) -> bool {
+        self.round.is_empty()
+    }
+
+    /// The next attempt begins a round: with the successor of the host tried last.
+    pub(super) fn end_round(&mut self) {
+        self.round.clear();
+    }
+
+    /// This host is tried last for a while.
+    pub(super) fn suspect(&mut self, index: usize, now: Instant) {
+        self.entries[index].suspect_until = Some(now + SUSPECT_FOR);
+    }
+
+    fn begin_round(&mut self, now: Instant) {
+        let count = self.entries.len();
+        let mut order: Vec<usize> = (0..count).map(|step| (self.next + step) % count).collect();
+        if self.shuffle {
+            fastrand::shuffle(&mut order);
+        }
+        let is_suspect =
+            |index: &usize| self.entries[*index].suspect_until.is_some_and(|until| now < until);
+        // Stable: the rotation holds among suspects and among the others.
+        order.sort_by_key(is_suspect);
+        self.round = order.into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(count: u16, shuffle: bool) -> Hosts {
+        Hosts::new((0..count).map(|port| Host::new("h", port)).collect(), shuffle)
+    }
+
+    fn round(hosts: &mut Hosts, now: Instant) -> Vec<u16> {
+        (0..hosts.len()).map(|_| hosts.next(now).1.port).collect()
+    }
+
+    #[test]
+    fn a_round_tries_each_host_once() {
+        let now = Instant::now();
+        for shuffle in [false, true] {
+            let mut hosts = hosts(5, shuffle);
+            let mut orders = std::collections::HashSet::new();
+            for _ in 0..50 {
+                let order = round(&mut hosts, now);
+                assert!(hosts.is_round_over());
+                let mut sorted = order.clone();
+                sorted.sort_unstable();
+                assert_eq!(sorted, [0, 1, 2, 3, 4]);
+                orders.insert(order);
+            }
+            assert_eq!(orders.len() > 1, shuffle, "{orders:?}");
+        }
+    }
+
+    #[test]
+    fn a_suspect_is_tried_last_for_half_a_minute() {
+        let now = Instant::now();
+        let mut hosts = hosts(3, false);
+        let (index, first) = hosts.next(now);
+        hosts.suspect(index, now);
+        hosts.end_round();
+        for _ in 0..3 {
+            let order = round(&mut hosts, now + Duration::from_secs(29));
+            assert_eq!(order[2], first.port, "{order:?}");
+        }
+        let later = now + Duration::from_secs(30);
+        hosts.next(later);
+        hosts.end_round();
+        let order = round(&mut hosts, later);
+        assert_eq!(order[1], first.port, "in its turn again: {order:?}");
+    }
+
+    #[test]
+    fn a_lone_suspect_is_tried_all_the_same() {
+        let now = Instant::now();
+        let mut hosts = hosts(1, false);
+        hosts.suspect(0, now);
+        assert_eq!(hosts.next(now).0, 0);
+        assert!(hosts.is_round_over());
+    }
+
+    #[test]
+    fn a_round_that_ended_goes_on_with_the_successor() {
+        let now = Instant::now();
+        let mut hosts = hosts(3, false);
+        let (first, _) = hosts.next(now);
+        hosts.end_round();
+        assert_eq!(hosts.next(now).0, (first + 1) % 3);
+    }
+}

@@ -1,0 +1,210 @@
+//! What a broker may answer or leave unanswered without ending a connection or a consumer.
+
+use std::error::Error as _;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use leveret_engine::loopback::{Loopback, Script};
+use leveret_engine::{
+    ChannelOptions, ConnectMode, Connection, ConnectionConfig, ConnectionState, Consume,
+    ConsumerState, ErrorKind, Host, Outcome, QueueDeclare, block_on,
+};
+
+use crate::setup::{WAIT, channel, config_of, engine, loopback, publish, queue, until};
+
+/// How soon a connection or consumer works again once nothing refuses it.
+const SOON: Duration = Duration::from_secs(6);
+
+fn host(peer: &Loopback) -> Host {
+    Host::new("127.0.0.1", peer.addr().port())
+}
+
+fn is_open(connection: &Connection) -> bool {
+    connection.state() == ConnectionState::Open
+}
+
+/// Waits until the last attempt ended like this.
+fn until_refused(connection: &Connection, kind: ErrorKind) {
+    until("it was refused", || {
+        let standing = connection.standing();
+        standing.state == ConnectionState::Connecting
+            && standing.last_error.is_some_and(|error| error.kind() == kind)
+    });
+}
+
+/// A refusal, as the script of a broker and as the kind of error it ends in.
+fn refusals() -> [(fn(&mut Script), ErrorKind); 3] {
+    [
+        (
+            |script| script.refused_open = Some((403, "ACCESS_REFUSED - no such user".into())),
+            ErrorKind::AccessRefused,
+        ),
+        (
+            |script| script.refused_open = Some((530, "NOT_ALLOWED - vhost / not found".into())),
+            ErrorKind::VhostRefused,
+        ),
+        (
+            |script| script.greeting = Some(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+            ErrorKind::NotAmqp,
+        ),
+    ]
+}
+
+#[test]
+fn a_refusal_after_the_first_success_is_a_state_with_a_reason() {
+    for (refuse, kind) in refusals() {
+        let peer = loopback();
+        let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+        let channel = channel(&connection);
+        queue(&channel, "q");
+        let mut consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
+        peer.script(refuse);
+        peer.drop_connections();
+        until_refused(&connection, kind);
+        let status = consumer.handle().status();
+        assert!(matches!(status.state, ConsumerState::Waiting(reason) if reason.kind() == kind));
+        let publisher = channel.publisher(crate::setup::to("q"), &Default::default()).unwrap();
+        let confirm = publisher.publish_blocking(b"m".as_slice(), Duration::from_millis(100));
+        let Outcome::NotSent(error) = confirm.unwrap().wait() else { panic!("it was not sent") };
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let reason = error.source().and_then(|source| source.downcast_ref()).cloned();
+        assert_eq!(reason.map(|reason: leveret_engine::Error| reason.kind()), Some(kind));
+
+        peer.script(|script| *script = Script::default());
+        let begun = Instant::now();
+        until("it is open again", || is_open(&connection));
+        assert!(begun.elapsed() < SOON);
+        until("it consumes again", || consumer.handle().status().is_consuming());
+        assert!(publish(&channel, "q", "back").wait().is_ok());
+        let delivery = consumer.next_within(WAIT).unwrap().expect("a delivery");
+        assert_eq!(&*delivery.body().contiguous(), b"back");
+    }
+}
+
+#[test]
+fn a_host_that_refuses_is_passed_over() {
+    for (refuse, kind) in refusals() {
+        let (bad, good) = (loopback(), loopback());
+        bad.script(refuse);
+        let config = ConnectionConfig::new(vec![host(&bad), host(&good)]);
+        let engine = engine();
+        for _ in 0..10 {
+            engine.connect_blocking(config.clone()).unwrap();
+        }
+        let connection = engine.connect_blocking(config.clone()).unwrap();
+        for times in 1..4 {
+            good.drop_connections();
+            until("it came back", || connection.reconnects() == times && is_open(&connection));
+        }
+        good.script(refuse);
+        let error = engine.connect_blocking(config).unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().starts_with("none of 2 hosts could be used: "), "{error}");
+    }
+}
+
+#[test]
+fn refusals_end_a_first_connect_before_its_deadline() {
+    let peer = loopback();
+    peer.script(refusals()[0].0);
+    let mut config = config_of(&peer);
+    config.connect_deadline = Duration::from_secs(60);
+    let begun = Instant::now();
+    let error = engine().connect_blocking(config).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AccessRefused);
+    assert!(begun.elapsed() < WAIT);
+}
+
+#[test]
+fn a_lazy_connection_begins_without_a_broker() {
+    let peer = loopback();
+    peer.script(refusals()[0].0);
+    let mut config = config_of(&peer);
+    config.connect = ConnectMode::Lazy;
+    let engine = engine();
+    let connection = engine.connect_blocking(config.clone()).unwrap();
+    until_refused(&connection, ErrorKind::AccessRefused);
+    peer.script(|script| *script = Script::default());
+    let channel = channel(&connection);
+    assert!(matches!(publish(&channel, "nobody", "m").wait(), Outcome::Returned(_)));
+
+    peer.script(refusals()[0].0);
+    let closed = engine.connect_blocking(config).unwrap();
+    block_on(closed.close()).unwrap();
+    assert_eq!(closed.state(), ConnectionState::Closed);
+}
+
+#[test]
+fn a_broker_that_ends_each_connection_at_once_is_not_hammered() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            drop(stream);
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let mut config = ConnectionConfig::to("127.0.0.1", port);
+    config.connect = ConnectMode::Lazy;
+    let connection = engine().connect_blocking(config).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    // Spans of 0.1, 0.2, 0.4, 0.8 s …: a full jitter makes few of them short.
+    let attempts = accepted.load(Ordering::SeqCst);
+    assert!((2..40).contains(&attempts), "{attempts} attempts in 2 s");
+    block_on(connection.close()).unwrap();
+}
+
+#[test]
+fn channel_numbers_are_used_again_and_running_out_is_one_operations_error() {
+    let peer = loopback();
+    let mut config = config_of(&peer);
+    config.channel_max = 8;
+    let connection = engine().connect_blocking(config).unwrap();
+    let kept = channel(&connection);
+    for _ in 0..50 {
+        let channel = channel(&connection);
+        assert_ne!(channel.number(), kept.number());
+        block_on(channel.close()).unwrap();
+    }
+    let others: Vec<_> = (0..7).map(|_| channel(&connection)).collect();
+    let error = block_on(connection.open_channel(ChannelOptions::default())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ChannelClosed);
+    assert!(error.to_string().contains("all 8 channels"), "{error}");
+    for channel in others.iter().chain([&kept]) {
+        assert!(matches!(publish(channel, "nobody", "m").wait(), Outcome::Returned(_)));
+    }
+    block_on(others[3].close()).unwrap();
+    assert_eq!(channel(&connection).number(), others[3].number());
+    assert_eq!(connection.reconnects(), 0);
+}
+
+#[test]
+fn a_request_left_unanswered_moves_the_connection_to_another_host() {
+    let (stuck, healthy) = (loopback(), loopback());
+    let mut config = ConnectionConfig::new(vec![host(&stuck), host(&healthy)]);
+    config.operation_timeout = Duration::from_millis(400);
+    let engine = engine();
+    let connection = loop {
+        let connection = engine.connect_blocking(config.clone()).unwrap();
+        if stuck.stats().connections == 1 {
+            break connection;
+        }
+        block_on(connection.close()).unwrap();
+    };
+    let channel = channel(&connection);
+    let durable = QueueDeclare { name: "q".into(), durable: true, ..QueueDeclare::default() };
+    block_on(channel.declare_queue(durable)).unwrap();
+    let mut consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
+    stuck.script(|script| script.unanswered_declares.push("q".into()));
+    // The repair of the consumer declares the queue, and hears nothing.
+    let other = crate::setup::channel(&engine.connect_blocking(config_of(&stuck)).unwrap());
+    block_on(other.delete_queue("q", false, false)).unwrap();
+    until("it is elsewhere", || healthy.stats().connections == 1 && is_open(&connection));
+    assert!(publish(&channel, "q", "here").wait().is_ok());
+    let delivery = consumer.next_within(WAIT).unwrap().expect("a delivery");
+    assert_eq!(&*delivery.body().contiguous(), b"here");
+}
