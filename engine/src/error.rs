@@ -42,7 +42,7 @@ pub struct Error {
     kind: ErrorKind,
     code: Option<u16>,
     text: String,
-    cause: Option<Arc<Error>>,
+    cause: Option<Arc<Self>>,
 }
 
 impl Error {
