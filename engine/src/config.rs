@@ -194,8 +194,18 @@ pub struct ConnectionConfig {
     pub connect_deadline: Duration,
     /// Whether `connect` waits for the first success; default [`ConnectMode::Eager`].
     pub connect: ConnectMode,
-    /// How long a declaration or another request may take; default 10 s.
+    /// How long a declaration or another request may take; default 10 s. A broker that leaves a
+    /// request unanswered for longer is left for the next host.
     pub operation_timeout: Duration,
+    /// How long a broker may confirm nothing while publications wait for their confirms; default
+    /// 5 s, 0 = for ever. Time in which it blocks publishers does not count. Then it is left for
+    /// the next host, and tried last for 30 s: a node cut off from its cluster may answer
+    /// heartbeats and confirm nothing.
+    pub confirm_timeout: Duration,
+    /// How long a publication that the broker refuses (`basic.nack`) is sent again, with pauses
+    /// that grow from 50 ms to 1 s; default 5 s, 0 = not at all. Only what its publisher
+    /// [retained](crate::Publisher::retained) and somebody waits for, and never after its deadline.
+    pub nack_retry: Duration,
     /// TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged by the peer's kernel; default
     /// 2 s, 0 = the system's default.
     pub user_timeout: Duration,
@@ -230,6 +240,8 @@ impl ConnectionConfig {
             connect_deadline: Duration::ZERO,
             connect: ConnectMode::default(),
             operation_timeout: Duration::from_secs(10),
+            confirm_timeout: Duration::from_secs(5),
+            nack_retry: Duration::from_secs(5),
             user_timeout: Duration::from_secs(2),
             outbox_bytes: 1 << 20,
             block_bytes: 64 << 10,

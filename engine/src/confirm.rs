@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::shard::{ChannelShared, Ticket, TicketError, Token, block_on};
+use crate::shard::{ChannelShared, Ticket, TicketError, Token, Withdrawn, block_on};
 use crate::{Error, Outcome};
 
 /// The outcome of a publication, to be awaited or waited for. Dropping it waits no longer; the
@@ -52,7 +52,11 @@ pub(crate) fn unanswered(channel: &ChannelShared, token: Token, error: TicketErr
         }
         TicketError::Aborted => Error::stopped(),
     };
-    if withdrawn { Outcome::NotSent(error) } else { Outcome::MaybeSent(error) }
+    match withdrawn {
+        Withdrawn::Unsent => Outcome::NotSent(error),
+        Withdrawn::Nacked(nacked) => Outcome::Nacked(Some(nacked)),
+        Withdrawn::No => Outcome::MaybeSent(error),
+    }
 }
 
 impl std::fmt::Debug for Confirm {

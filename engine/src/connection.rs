@@ -88,10 +88,23 @@ impl Connection {
         self.shared.outcomes.outstanding()
     }
 
-    /// Publications that were returned and that nobody waited for.
+    /// Publications that the broker returned or refused and that nobody waited for.
     #[must_use]
     pub fn unwatched_failures(&self) -> u64 {
         self.shared.unwatched_failures.load(Ordering::Relaxed)
+    }
+
+    /// Publications that nobody waited for and that may have been lost with a connection: those of
+    /// publishers that do not [retain](crate::Publisher::retained) them.
+    ///
+    /// ```no_run
+    /// # fn example(connection: &leveret_engine::Connection) {
+    /// println!("{} may be lost", connection.unwatched_losses());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn unwatched_losses(&self) -> u64 {
+        self.shared.unwatched_losses.load(Ordering::Relaxed)
     }
 
     /// Opens a channel. Numbers are used again once their channels are closed; as many can be open

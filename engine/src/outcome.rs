@@ -14,10 +14,14 @@ pub enum Outcome {
     Sent,
     /// Mandatory, and no queue was bound for it.
     Returned(Box<Returned>),
-    /// The broker refused responsibility (`basic.nack`): a queue overflowed or failed. With what
-    /// was published if its publisher was [retained](crate::Publisher::retained), to be published
-    /// again: later, since what refused it now would refuse it at once.
+    /// The broker refused responsibility (`basic.nack`): a queue overflowed or failed. What its
+    /// publisher [retained](crate::Publisher::retained) was sent again for as long as
+    /// [`ConnectionConfig::nack_retry`](crate::ConnectionConfig::nack_retry) before, and is given
+    /// back here, to be published again much later if at all.
     Nacked(Option<Box<Nacked>>),
+    /// The broker refused it for certain: it ended the channel over this publication (AMQP 1.2):
+    /// no permission to write (403), no such exchange (404), too large (406). No queue has it.
+    Refused(Error),
     /// No byte of it left this process.
     NotSent(Error),
     /// It may have reached the broker, or not: the connection or channel ended before the confirm,

@@ -346,7 +346,8 @@ impl Publisher {
 
     fn record(&self, token: Token, fingerprint: u32) -> Record {
         let (mandatory, retain) = (self.inner.route.mandatory, self.retain);
-        Record { end: 0, fingerprint, token, mandatory, retain, settled: false }
+        let (end, retries, settled, maybe_taken) = (0, 0, false, false);
+        Record { end, fingerprint, token, mandatory, retain, settled, retries, maybe_taken }
     }
 
     fn render_with(&self, scratch: &mut Rendered, write: &impl Fn(&mut Vec<u8>)) {

@@ -23,14 +23,17 @@ pub(crate) struct Record {
     /// Send again on a new connection until confirmed.
     pub(crate) retain: bool,
     pub(crate) settled: bool,
+    /// How often it was sent again because the broker refused it.
+    pub(crate) retries: u8,
+    /// It was sent before, and a queue may have it.
+    pub(crate) maybe_taken: bool,
 }
 
 /// What became of a publication, as it leaves the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settled {
-    pub(crate) token: u64,
+    pub(crate) record: Record,
     pub(crate) ack: bool,
-    pub(crate) retain: bool,
     /// Where it is in its buffer.
     pub(crate) at: Range<u32>,
 }
@@ -54,6 +57,11 @@ pub(crate) struct Ledger<P> {
 impl<P> Ledger<P> {
     pub(crate) fn new() -> Self {
         Self { runs: VecDeque::new(), next: 1, mandatory: 0 }
+    }
+
+    /// What the oldest run with an unconfirmed publication keeps.
+    pub(crate) fn oldest(&self) -> Option<&P> {
+        self.runs.front().map(|run| &run.kept)
     }
 
     /// Publications without a confirm.
@@ -100,12 +108,12 @@ impl<P> Ledger<P> {
             let (before, rest) = run.records.split_at_mut(from as usize);
             let mut start = before.last().map_or(0, |record| record.end);
             for record in &mut rest[..(to - from) as usize] {
-                let Record { end, token, retain, .. } = *record;
-                let at = std::mem::replace(&mut start, end)..end;
-                if !std::mem::replace(&mut record.settled, true) {
+                let at = std::mem::replace(&mut start, record.end)..record.end;
+                if !record.settled {
                     run.open -= 1;
                     self.mandatory -= usize::from(record.mandatory);
-                    each(Settled { token, ack, retain, at }, &run.kept);
+                    each(Settled { record: *record, ack, at }, &run.kept);
+                    record.settled = true;
                 }
             }
         }
@@ -149,13 +157,27 @@ mod tests {
     use super::*;
 
     fn record(token: u64) -> Record {
-        Record { end: 0, fingerprint: 7, token, mandatory: false, retain: false, settled: false }
+        Record {
+            end: 0,
+            fingerprint: 7,
+            token,
+            mandatory: false,
+            retain: false,
+            settled: false,
+            retries: 0,
+            maybe_taken: false,
+        }
     }
 
     fn settle(ledger: &mut Ledger<u8>, tag: u64, multiple: bool) -> (Vec<u64>, Vec<u8>) {
         let (mut tokens, mut runs) = (Vec::new(), Vec::new());
-        let known =
-            ledger.settle(tag, multiple, true, |s, _| tokens.push(s.token), |_, p| runs.push(p));
+        let known = ledger.settle(
+            tag,
+            multiple,
+            true,
+            |s, _| tokens.push(s.record.token),
+            |_, p| runs.push(p),
+        );
         assert!(known);
         (tokens, runs)
     }
@@ -179,7 +201,7 @@ mod tests {
         ledger.absorb(records.map(|(token, end)| Record { end, ..record(token) }).into(), 'a');
         let mut seen = Vec::new();
         for tag in [2, 3] {
-            let each = |s: Settled, kept: &char| seen.push((s.token, s.ack, s.at, *kept));
+            let each = |s: Settled, kept: &char| seen.push((s.record.token, s.ack, s.at, *kept));
             assert!(ledger.settle(tag, tag == 3, false, each, |_, _| {}));
         }
         assert_eq!(
@@ -206,7 +228,7 @@ mod tests {
         assert_eq!(ledger.returned(7), Some(3));
         assert_eq!(ledger.returned(7), None);
         let mut tokens = Vec::new();
-        ledger.settle(3, true, true, |s, ()| tokens.push(s.token), |_, ()| {});
+        ledger.settle(3, true, true, |s, ()| tokens.push(s.record.token), |_, ()| {});
         assert_eq!(tokens, [1, 0, 0], "the acks after a return are silent");
     }
 
@@ -220,7 +242,7 @@ mod tests {
         assert_eq!(kept, ['a', 'b']);
         ledger.absorb(vec![record(3)], 'c');
         let mut tokens = Vec::new();
-        ledger.settle(1, false, true, |s, _| tokens.push(s.token), |_, _| {});
+        ledger.settle(1, false, true, |s, _| tokens.push(s.record.token), |_, _| {});
         assert_eq!(tokens, [3], "a new epoch counts from one");
     }
 }

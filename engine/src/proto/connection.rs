@@ -302,7 +302,8 @@ impl Frames {
                 let reply = channel::AMQPMethod::CloseOk(channel::CloseOk {});
                 self.put(number, &AMQPClass::Channel(reply));
                 let (code, text) = (close.reply_code, close.reply_text.to_string());
-                on(Event::ChannelClosed { channel: number, code, text });
+                let cause = (close.class_id, close.method_id);
+                on(Event::ChannelClosed { channel: number, code, text, cause });
             }
             // RabbitMQ sends no flow to publishers since 2.0; it is answered as AMQP asks and
             // otherwise left to TCP.

@@ -19,8 +19,9 @@ pub(crate) enum Event {
     Confirmed { channel: u16, tag: u64, multiple: bool, ack: bool },
     /// The broker cancelled a consumer (its queue is gone).
     ConsumerCancelled { channel: u16, consumer_tag: String },
-    /// The broker closed one channel; everything unanswered on it has failed.
-    ChannelClosed { channel: u16, code: u16, text: String },
+    /// The broker closed one channel, over a method of the class and id `cause`; everything
+    /// unanswered on it has failed.
+    ChannelClosed { channel: u16, code: u16, text: String, cause: (u16, u16) },
     /// The broker blocks publishers (memory or disk alarm).
     Blocked { reason: String },
     /// The alarm is over.

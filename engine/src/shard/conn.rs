@@ -89,11 +89,18 @@ pub(super) struct Conn {
     pub(super) pending: Notify,
     /// Acknowledgements are kept back for company.
     pub(super) kept_back: Notify,
+    /// Publications were refused, and are to be sent again later.
+    pub(super) delayed: Notify,
+    /// Since when publishers are not blocked.
+    pub(super) unblocked_since: Cell<Option<Instant>>,
 }
 
 /// What the broker took away without being asked.
 pub(super) enum Repair {
-    Channel(u16),
+    /// With the exchange that is declared again first, if that is why it was closed.
+    Channel(u16, Option<String>),
+    /// It goes on refusing what it is given.
+    Renew(u16),
     Consumer(u16, String),
 }
 
@@ -127,6 +134,8 @@ impl Conn {
             changed: Notify::new(),
             pending: Notify::new(),
             kept_back: Notify::new(),
+            delayed: Notify::new(),
+            unblocked_since: Cell::new(None),
         })
     }
 
@@ -290,7 +299,8 @@ impl Conn {
     }
 
     pub(super) fn add_channel(&self, shared: Arc<ChannelShared>) {
-        self.channels.borrow_mut().insert(shared.number, Seat::new(shared));
+        let seat = Seat::new(Arc::clone(&shared), self.config.nack_retry);
+        self.channels.borrow_mut().insert(shared.number, seat);
     }
 
     pub(super) fn with_channel<T>(
@@ -315,7 +325,7 @@ impl Conn {
     /// Lets publications of a channel that is open on the wire leave.
     pub(super) fn let_flow(&self, number: u16) -> Result<(), Error> {
         let frame_max = self.frame_max.get();
-        self.with_channel(number, |seat| seat.open(frame_max))?;
+        self.with_channel(number, |seat| seat.open(frame_max, reactor::now()))?;
         self.changed.notify_waiters();
         self.shared.write_bell.ring();
         Ok(())

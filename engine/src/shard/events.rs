@@ -6,8 +6,13 @@
 use std::sync::atomic::Ordering;
 
 use super::conn::{Conn, Repair, Waiting};
+use super::culprit::Cause;
+use super::in_flight::Exception;
 use crate::proto::{self, Event};
 use crate::{Error, ErrorKind, Outcome, Returned, reactor};
+
+/// What was named does not exist (AMQP 1.2).
+const NOT_FOUND: u16 = 404;
 
 impl Conn {
     pub(super) fn handle_event(&self, event: Event) {
@@ -36,15 +41,7 @@ impl Conn {
             }
             Event::Returned { channel, content } => self.returned(channel, Returned::new(content)),
             Event::Confirmed { channel, tag, multiple, ack } => {
-                let mut channels = self.channels.borrow_mut();
-                let mut outcomes = self.outcomes.borrow_mut();
-                let known = channels
-                    .get_mut(&channel)
-                    .is_none_or(|seat| seat.settle(tag, multiple, ack, &mut outcomes));
-                drop((channels, outcomes));
-                if !known {
-                    self.fail(proto::ProtoError::UnknownTag { tag }.into());
-                }
+                self.confirmed(channel, tag, multiple, ack);
             }
             Event::ConsumerCancelled { channel, consumer_tag } => {
                 tracing::warn!(
@@ -59,8 +56,8 @@ impl Conn {
                 });
                 self.repairs.borrow_mut().push(Repair::Consumer(channel, consumer_tag));
             }
-            Event::ChannelClosed { channel, code, text } => {
-                self.channel_closed(channel, code, &text)
+            Event::ChannelClosed { channel, code, text, cause } => {
+                self.channel_closed(channel, code, &text, Cause::of(cause, code, &text));
             }
             Event::Blocked { reason } => {
                 tracing::warn!(
@@ -76,9 +73,27 @@ impl Conn {
                     "the broker accepts publications again"
                 );
                 self.blocked.replace(None);
+                self.unblocked_since.set(Some(reactor::now()));
                 self.tell_state();
             }
             Event::Closed { code, text } => self.fail(Error::closed_by_broker(code, &text)),
+        }
+    }
+
+    /// The broker confirmed publications, or refused them.
+    fn confirmed(&self, channel: u16, tag: u64, multiple: bool, ack: bool) {
+        let mut channels = self.channels.borrow_mut();
+        let Some(seat) = channels.get_mut(&channel) else { return };
+        let known = seat.settle(tag, multiple, ack, &mut self.outcomes.borrow_mut());
+        if !ack {
+            self.delayed.notify_one();
+            if seat.nacked(reactor::now()) {
+                self.repairs.borrow_mut().push(Repair::Renew(channel));
+            }
+        }
+        drop(channels);
+        if !known {
+            self.fail(proto::ProtoError::UnknownTag { tag }.into());
         }
     }
 
@@ -102,7 +117,7 @@ impl Conn {
 
     /// The broker ended a channel: whatever is unanswered on it has failed; the number is opened
     /// again.
-    fn channel_closed(&self, channel: u16, code: u16, text: &str) {
+    fn channel_closed(&self, channel: u16, code: u16, text: &str, cause: Cause) {
         let words = format!("the broker closed channel {channel}: {code} {text}");
         let error = Error::with_code(ErrorKind::ChannelClosed, code, words);
         let mut waiting = self.waiting.borrow_mut();
@@ -123,8 +138,17 @@ impl Conn {
             }
         }
         if let Some(seat) = self.channels.borrow_mut().get_mut(&channel) {
-            seat.interrupt(&error, &mut self.outcomes.borrow_mut());
-            self.repairs.borrow_mut().push(Repair::Channel(channel));
+            let missing = match &cause {
+                Cause::Exchange(name) if code == NOT_FOUND => Some(name.clone()),
+                _ => None,
+            };
+            let missing = missing.filter(|name| self.topology.borrow().has_exchange(name));
+            let heals = missing.is_some();
+            let is_renewing = seat.is_renewing();
+            seat.interrupt(Exception { error, cause, heals }, &mut self.outcomes.borrow_mut());
+            if !is_renewing {
+                self.repairs.borrow_mut().push(Repair::Channel(channel, missing));
+            }
         }
     }
 

@@ -5,17 +5,27 @@
 //! publications in the same order; no user code runs under the lock; whoever makes an outbox
 //! non-empty rings the bell. Not here: delivery tags, counted when a segment is sent.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::doorbell::Doorbell;
 use super::places::Token;
-use super::reframe::reframe;
+use super::reframe::{reframe, unframe};
 use super::segment::{Rendered, Segment};
 use super::ticket::{Ticket, Tickets};
 use crate::proto::Record;
 use crate::wire::{FRAME_OVERHEAD, Ids, Template};
-use crate::{Error, reactor};
+use crate::{Error, Nacked, reactor};
+
+/// What an outbox held when it was closed.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    pub(super) unsent: Segment,
+    pub(super) resend: Segment,
+    pub(super) delayed: Vec<Segment>,
+}
 
 /// Why a publication was not taken.
 #[derive(Debug)]
@@ -34,6 +44,8 @@ pub(crate) struct Outbox {
     frame_max: AtomicU32,
     /// Bytes that were taken and are kept until confirmed.
     held: AtomicUsize,
+    /// How many publications leave alone.
+    suspects: AtomicUsize,
     bytes_max: usize,
     room: Arc<Tickets<()>>,
 }
@@ -45,13 +57,41 @@ struct Inner {
     /// Publications of a lost connection, which leave before newer ones.
     resend: Segment,
     resend_withdrawn: usize,
+    /// Each of these may have ended its channel, so each is sent alone.
+    suspects: VecDeque<Segment>,
+    /// Refused by the broker, to be sent again later.
+    delayed: Vec<Delayed>,
     waiting: Vec<Token>,
     closed: Option<Error>,
 }
 
+/// A refused publication, and when it is to be sent again.
+#[derive(Debug)]
+pub(super) struct Delayed {
+    pub(super) publication: Segment,
+    pub(super) due: Instant,
+}
+
+/// What became of a publication that its publisher waits for no longer.
+#[derive(Debug)]
+pub(crate) enum Withdrawn {
+    /// It is not here: it has left, and may be anywhere.
+    No,
+    /// It never left.
+    Unsent,
+    /// The broker had refused it, and it was to be sent again.
+    Nacked(Box<Nacked>),
+}
+
 impl Inner {
     fn size(&self) -> usize {
-        self.segment.size() + self.resend.size()
+        let suspects: usize = self.suspects.iter().map(Segment::size).sum();
+        let delayed: usize = self.delayed.iter().map(|one| one.publication.size()).sum();
+        self.segment.size() + self.resend.size() + suspects + delayed
+    }
+
+    fn is_empty(&self) -> bool {
+        self.segment.is_empty() && self.resend.is_empty() && self.suspects.is_empty()
     }
 
     /// Why there is no room.
@@ -69,6 +109,7 @@ impl Outbox {
             filled: AtomicBool::new(false),
             frame_max: AtomicU32::new(crate::proto::FRAME_MAX_MIN),
             held: AtomicUsize::new(0),
+            suspects: AtomicUsize::new(0),
             bytes_max,
             room,
         }
@@ -120,7 +161,9 @@ impl Outbox {
     /// A publication was added.
     #[inline]
     fn taken(&self, inner: MutexGuard<'_, Inner>) {
-        let first = inner.segment.records.len() == 1 && inner.resend.is_empty();
+        let first = inner.segment.records.len() == 1
+            && inner.resend.is_empty()
+            && inner.suspects.is_empty();
         if first {
             self.filled.store(true, Ordering::Release);
         }
@@ -131,7 +174,7 @@ impl Outbox {
     }
 
     /// A ticket that is answered when there may be room again.
-    pub(crate) fn wait_for_room(&self, deadline: std::time::Instant) -> Ticket<()> {
+    pub(crate) fn wait_for_room(&self, deadline: Instant) -> Ticket<()> {
         let ticket = self.room.open(Some(deadline));
         let mut inner = self.lock();
         let used = inner.size() + self.held.load(Ordering::Relaxed);
@@ -144,18 +187,67 @@ impl Outbox {
         ticket
     }
 
-    /// Takes back a publication that has not left yet; true when it surely was not sent. One that
-    /// may have been, on a connection that was lost, is not sent again.
-    pub(crate) fn withdraw(&self, token: Token) -> bool {
+    /// Takes back a publication that waits here. One that may have been sent before, on a
+    /// connection that was lost, is not sent again.
+    pub(crate) fn withdraw(&self, token: Token) -> Withdrawn {
         let mut inner = self.lock();
         if inner.segment.settle(token) {
             inner.withdrawn += 1;
-            return true;
+            return Withdrawn::Unsent;
         }
         if inner.resend.settle(token) {
             inner.resend_withdrawn += 1;
+            return Withdrawn::No;
         }
-        false
+        inner.suspects.retain(|one| one.records[0].token != token);
+        self.suspects.store(inner.suspects.len(), Ordering::Release);
+        let Some(index) =
+            inner.delayed.iter().position(|d| d.publication.records[0].token == token)
+        else {
+            return Withdrawn::No;
+        };
+        let Delayed { publication, .. } = inner.delayed.swap_remove(index);
+        drop(inner);
+        Withdrawn::Nacked(Box::new(unframe(&publication, 0..publication.records[0].end)))
+    }
+
+    /// A refused publication: it waits here until it is [due](Self::release_due).
+    pub(super) fn delay(&self, publication: Segment, due: Instant) {
+        self.lock().delayed.push(Delayed { publication, due });
+    }
+
+    /// Lets refused publications leave again whose time has come; when the next one's does.
+    pub(super) fn release_due(&self, now: Instant) -> Option<Instant> {
+        let mut inner = self.lock();
+        if inner.delayed.is_empty() {
+            return None;
+        }
+        let (due, later) = std::mem::take(&mut inner.delayed)
+            .into_iter()
+            .partition::<Vec<_>, _>(|one| one.due <= now);
+        inner.delayed = later;
+        for one in due {
+            inner.resend.append(&one.publication);
+        }
+        self.filled.store(!inner.is_empty(), Ordering::Release);
+        inner.delayed.iter().map(|one| one.due).min()
+    }
+
+    /// Publications each of which may have ended its channel: they leave before all others, each
+    /// when nothing else is on its way.
+    pub(super) fn send_alone(&self, suspects: Vec<Segment>) {
+        if suspects.is_empty() {
+            return;
+        }
+        let mut inner = self.lock();
+        inner.suspects.extend(suspects);
+        self.suspects.store(inner.suspects.len(), Ordering::Release);
+        self.filled.store(!inner.is_empty(), Ordering::Release);
+    }
+
+    /// Whether the next publication is to leave alone.
+    pub(super) fn has_suspects(&self) -> bool {
+        self.suspects.load(Ordering::Acquire) > 0
     }
 
     /// Publications of a lost connection: they leave again, before all that wait.
@@ -182,7 +274,11 @@ impl Outbox {
     /// they are released. The shard's half.
     pub(crate) fn take(&self, spare: Segment, hold: bool) -> Segment {
         let mut inner = self.lock();
-        let (segment, withdrawn) = if inner.resend.is_empty() {
+        let suspect = inner.suspects.pop_front();
+        self.suspects.store(inner.suspects.len(), Ordering::Release);
+        let (segment, withdrawn) = if let Some(suspect) = suspect {
+            (suspect, 0)
+        } else if inner.resend.is_empty() {
             (std::mem::replace(&mut inner.segment, spare), std::mem::take(&mut inner.withdrawn))
         } else {
             let withdrawn = std::mem::take(&mut inner.resend_withdrawn);
@@ -192,7 +288,7 @@ impl Outbox {
             // Under the lock, or there would seem to be room meanwhile.
             self.held.fetch_add(segment.size(), Ordering::Relaxed);
         }
-        self.filled.store(!inner.segment.is_empty(), Ordering::Release);
+        self.filled.store(!inner.is_empty(), Ordering::Release);
         drop(inner);
         if withdrawn == 0 {
             return segment;
@@ -236,6 +332,12 @@ impl Outbox {
         if frame_max < self.frame_max() {
             inner.segment = reframe(&inner.segment, channel, frame_max);
             inner.resend = reframe(&inner.resend, channel, frame_max);
+            for suspect in &mut inner.suspects {
+                *suspect = reframe(suspect, channel, frame_max);
+            }
+            for one in &mut inner.delayed {
+                one.publication = reframe(&one.publication, channel, frame_max);
+            }
         }
         self.frame_max.store(frame_max, Ordering::Release);
         drop(inner);
@@ -247,12 +349,17 @@ impl Outbox {
         self.announce_room();
     }
 
-    /// Nothing is taken any more; what still waits is given back: what never left, and what was to
-    /// leave again.
-    pub(crate) fn close(&self, error: Error) -> (Segment, Segment) {
+    /// Nothing is taken any more; what still waits is given back: what never left, what was to
+    /// leave again, and what the broker had refused.
+    pub(super) fn close(&self, error: Error) -> Left {
         let mut inner = self.lock();
         inner.closed.get_or_insert(error);
-        let left = (std::mem::take(&mut inner.segment), std::mem::take(&mut inner.resend));
+        let mut resend = std::mem::take(&mut inner.resend);
+        for suspect in inner.suspects.drain(..) {
+            resend.append(&suspect);
+        }
+        let delayed = inner.delayed.drain(..).map(|one| one.publication).collect();
+        let left = Left { unsent: std::mem::take(&mut inner.segment), resend, delayed };
         self.filled.store(false, Ordering::Release);
         drop(inner);
         self.announce_room();
@@ -266,15 +373,13 @@ impl Outbox {
 
 /// When a wait that starts now and may last `timeout` ends: in 34 years at the latest, which clocks
 /// and timers can count.
-pub(crate) fn deadline_in(timeout: std::time::Duration) -> std::time::Instant {
+pub(crate) fn deadline_in(timeout: std::time::Duration) -> Instant {
     const FOR_EVER: std::time::Duration = std::time::Duration::from_secs(1 << 30);
     reactor::wall() + timeout.min(FOR_EVER)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use bytes::Bytes;
 
     use super::super::clock::Clock;
@@ -295,7 +400,9 @@ mod tests {
     }
 
     fn record(token: u64) -> Record {
-        Record { end: 0, fingerprint: 0, token, mandatory: false, retain: false, settled: false }
+        let (end, fingerprint, retries) = (0, 0, 0);
+        let (mandatory, retain, settled, maybe_taken) = (false, false, false, false);
+        Record { end, fingerprint, token, mandatory, retain, settled, retries, maybe_taken }
     }
 
     fn rendered(frames: &[u8], parts: &[(usize, Bytes)]) -> Rendered {
@@ -337,13 +444,13 @@ mod tests {
         outbox.push(&rendered(b"aa", &[]), record(1)).unwrap();
         outbox.push(&rendered(b"bbb", &[]), record(2)).unwrap();
         outbox.push(&rendered(b"cccc", &body), record(3)).unwrap();
-        assert!(outbox.withdraw(2));
-        assert!(!outbox.withdraw(2), "once");
+        assert!(matches!(outbox.withdraw(2), Withdrawn::Unsent));
+        assert!(matches!(outbox.withdraw(2), Withdrawn::No), "once");
         let segment = outbox.take(Segment::default(), true);
         assert_eq!(segment.bytes, b"aacccc");
         assert_eq!(segment.parts[0].at, 4);
         assert_eq!(segment.size(), 10);
-        assert!(!outbox.withdraw(1), "it has left");
+        assert!(matches!(outbox.withdraw(1), Withdrawn::No), "it has left");
         outbox.push(&rendered(&[0; 90], &[]), record(4)).unwrap();
         let full = outbox.push(&rendered(b"x", &[]), record(5));
         assert!(matches!(full, Err(Refused::Full)), "what left counts: 10 of 100 bytes");
@@ -364,7 +471,7 @@ mod tests {
         // Lost once more: older than what waits, and withdrawn meanwhile.
         outbox.send_again(segment);
         outbox.release(5);
-        assert!(!outbox.withdraw(1), "it may have been sent");
+        assert!(matches!(outbox.withdraw(1), Withdrawn::No), "it may have been sent");
         assert!(outbox.is_filled());
         assert!(outbox.take(Segment::default(), true).is_empty());
         assert!(outbox.is_filled());
@@ -379,7 +486,7 @@ mod tests {
         outbox.push(&rendered(b"left", &[]), record(1)).unwrap();
         outbox.refuse(Error::stopped());
         assert!(matches!(outbox.push(&rendered(b"x", &[]), record(2)), Err(Refused::Closed(_))));
-        assert_eq!(outbox.close(Error::stopped()).0.bytes, b"left");
+        assert_eq!(outbox.close(Error::stopped()).unsent.bytes, b"left");
         let refused = outbox.push(&rendered(b"x", &[]), record(2));
         assert!(matches!(refused, Err(Refused::Closed(_))));
     }

@@ -306,7 +306,7 @@ async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
         // A refusal closed the channel it was asked on, and others need it.
         let repairs = std::mem::take(&mut *conn.repairs.borrow_mut());
         for repair in repairs {
-            if let Repair::Channel(number) = repair {
+            if let Repair::Channel(number, _) = repair {
                 reopen(conn, number).await?;
             }
         }

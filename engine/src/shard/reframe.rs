@@ -8,7 +8,9 @@
 use std::ops::Range;
 
 use super::segment::{Rendered, Segment};
-use crate::wire::{FrameHeader, FrameKind, FrameView, HotMethod, Parsed, write_body_frames};
+use crate::wire::{
+    ContentHeader, FrameHeader, FrameKind, FrameView, HotMethod, Parsed, write_body_frames,
+};
 use crate::{Body, Nacked};
 
 /// The same publications, in body frames of at most `frame_max` bytes.
@@ -39,6 +41,20 @@ pub(super) fn unframe(segment: &Segment, at: Range<u32>) -> Nacked {
         }
     });
     Nacked { exchange, routing_key, body: Body::small(body.into()) }
+}
+
+/// The exchange of the publication that is there in `segment`, and the size of its body.
+pub(super) fn route_of(segment: &Segment, at: Range<u32>) -> (String, u64) {
+    let (mut exchange, mut size) = (String::new(), 0);
+    split(&flat(segment, at.start as usize..at.end as usize), |frame, _| match frame.kind {
+        FrameKind::Header => size = ContentHeader::parse(frame.payload).map_or(0, |h| h.body_size),
+        _ => {
+            if let Ok(Some(HotMethod::Publish(publish))) = HotMethod::parse(frame.payload) {
+                exchange = publish.exchange.to_owned();
+            }
+        }
+    });
+    (exchange, size)
 }
 
 /// The bytes of one publication as they would be sent.
@@ -89,7 +105,9 @@ mod tests {
     }
 
     fn record(token: u64) -> Record {
-        Record { end: 0, fingerprint: 0, token, mandatory: false, retain: true, settled: false }
+        let (end, fingerprint, retries) = (0, 0, 0);
+        let (mandatory, retain, settled, maybe_taken) = (false, true, false, false);
+        Record { end, fingerprint, token, mandatory, retain, settled, retries, maybe_taken }
     }
 
     #[test]

@@ -14,9 +14,13 @@ use amq_protocol::protocol::AMQPClass;
 use super::conn::{Conn, ConsumerSeat, Repair};
 use super::operation::{cancelling, closing, open_channel};
 use super::recheck;
+use super::seat::Seat;
 use super::shared::ConnectionState;
-use crate::{Error, reactor};
+use crate::{Error, ErrorKind, reactor};
 
+/// How long a channel that is opened anew may take to settle what is under way, and between looks.
+const SETTLE: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(5);
 /// The pauses between attempts for one consumer: they double, up to the bound.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -32,7 +36,8 @@ pub(super) fn start(conn: &Rc<Conn>) {
         let conn = Rc::clone(conn);
         reactor::spawn(async move {
             match repair {
-                Repair::Channel(number) => channel(&conn, number).await,
+                Repair::Channel(number, missing) => channel(&conn, number, missing).await,
+                Repair::Renew(number) => renew(&conn, number).await,
                 Repair::Consumer(number, tag) => consumer(&conn, number, &tag).await,
             }
         });
@@ -41,12 +46,21 @@ pub(super) fn start(conn: &Rc<Conn>) {
 
 /// Opens a channel again and brings its consumers back. A broker that allows no channel is of no
 /// use: the connection is made anew.
-async fn channel(conn: &Rc<Conn>, number: u16) {
+async fn channel(conn: &Rc<Conn>, number: u16, missing: Option<String>) {
     // Closed by its owner meanwhile.
     if conn.with_channel(number, |_| ()).is_err() {
         return;
     }
     let opened = open_channel(conn, number).await;
+    if let Some(exchange) = missing {
+        let intents = conn.topology.borrow().of_exchange(&exchange);
+        let declared = replay_aside(conn, intents).await;
+        tracing::warn!(
+            name: "leveret.engine.exchange.gone",
+            exchange, error = declared.err().map(tracing::field::display),
+            "an exchange is gone, and is declared again"
+        );
+    }
     if conn.with_channel(number, |_| ()).is_err() {
         return;
     }
@@ -54,6 +68,40 @@ async fn channel(conn: &Rc<Conn>, number: u16) {
         Ok(()) => consumers(conn, number),
         Err(error) => conn.fail(error),
     }
+}
+
+/// Opens a channel anew that goes on refusing publications: what it refuses is the channel's fault,
+/// not the queue's (`nacked`).
+async fn renew(conn: &Rc<Conn>, number: u16) {
+    tracing::info!(
+        name: "leveret.engine.channel.renewed", channel = number,
+        "a channel refuses publications, and is opened anew"
+    );
+    if conn.with_channel(number, Seat::hold).is_err() {
+        return;
+    }
+    // What is under way there is confirmed or refused first, if that does not take long.
+    let settled = async {
+        while conn.with_channel(number, |seat| seat.is_unsettled()).unwrap_or(false) {
+            reactor::sleep(LOOK).await;
+        }
+    };
+    let _ = reactor::within(SETTLE, settled).await;
+    let closed = conn.request(number, closing()).await;
+    if conn.is_down() {
+        return;
+    }
+    if let Err(error) = closed
+        && error.kind() != ErrorKind::ChannelClosed
+    {
+        return conn.fail(error);
+    }
+    let error = Error::new(ErrorKind::ChannelClosed, "the channel was opened anew");
+    let _ = conn.with_channel(number, |seat| {
+        seat.connection_lost(&error, &mut conn.outcomes.borrow_mut());
+    });
+    conn.tell_outcomes();
+    channel(conn, number, None).await;
 }
 
 /// Starts to bring back every consumer of a channel.

@@ -3,15 +3,19 @@
 //! Invariant: a publication is in one place at a time: the outbox or the ledger. Epochs: a channel
 //! that was opened again counts tags anew, and answers to deliveries of an older epoch are dropped.
 
-use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::acks::Given;
 use super::conn::ConsumerSeat;
+use super::culprit::Cause;
 use super::fingerprint::fingerprint;
+use super::in_flight::{self, Exception, Judged, Kept, Runs, Shelf};
+use super::nacked::{Renewal, pause_before};
+use super::outbox::Left;
 use super::places::Token;
 use super::reframe::unframe;
 use super::segment::Segment;
@@ -20,22 +24,7 @@ use super::sink::Disposition;
 use crate::delivery::Acker;
 use crate::proto::{Answer, Content, Ledger, Record, Settled, Unacked};
 use crate::wire::Deliver;
-use crate::{Delivery, Error, Outcome, Returned};
-
-/// What a run of the ledger keeps of its segment.
-#[derive(Debug, Default)]
-pub(super) struct Kept {
-    /// The segment without its records; back from the socket when `Some`.
-    segment: Option<Segment>,
-    /// Its records, confirmed before it came back.
-    records: Vec<Record>,
-    /// What it counts in the channel's send budget.
-    size: usize,
-    /// How far its bytes were handed to the kernel.
-    written: usize,
-}
-
-pub(super) type Shelf = Rc<RefCell<Kept>>;
+use crate::{Delivery, Error, Outcome, Returned, reactor};
 
 pub(super) struct Seat {
     pub(super) shared: Arc<ChannelShared>,
@@ -49,8 +38,15 @@ pub(super) struct Seat {
     flowing: bool,
     /// A segment is with the writer.
     sending: bool,
-    /// Refused publications of that segment, which are given back once it is.
-    refused: Vec<(Token, Range<u32>)>,
+    /// Refused publications of that segment, seen to once it is back.
+    refused: Vec<(Record, Range<u32>)>,
+    /// The channel ended while that segment was with the writer.
+    interrupted: Option<(Exception, Runs)>,
+    renewal: Renewal,
+    /// How long refused publications are sent again.
+    nack_retry: Duration,
+    /// Acks and nacks so far: whether the broker confirms anything.
+    settlements: u64,
     /// By their size, the largest last.
     spares: Vec<Segment>,
     /// Memory of the spares.
@@ -70,7 +66,7 @@ const SPARES: usize = 1024;
 const SPARE_BYTES: usize = 32 << 20;
 
 impl Seat {
-    pub(super) fn new(shared: Arc<ChannelShared>) -> Self {
+    pub(super) fn new(shared: Arc<ChannelShared>, nack_retry: Duration) -> Self {
         let prefetch = shared.options.prefetch;
         Self {
             shared,
@@ -83,6 +79,10 @@ impl Seat {
             flowing: false,
             sending: false,
             refused: Vec::new(),
+            interrupted: None,
+            renewal: Renewal::default(),
+            nack_retry,
+            settlements: 0,
             spares: Vec::new(),
             spare_bytes: 0,
             shelves: Vec::new(),
@@ -90,9 +90,20 @@ impl Seat {
         }
     }
 
-    pub(super) fn open(&mut self, frame_max: u32) {
+    pub(super) fn open(&mut self, frame_max: u32, now: Instant) {
         self.shared.outbox.open(self.shared.number, frame_max);
+        self.renewal.opened(now);
         self.flowing = true;
+    }
+
+    /// Nothing is published until the channel was opened anew.
+    pub(super) fn hold(&mut self) {
+        self.flowing = false;
+    }
+
+    /// The channel is being opened anew because it refuses what it is given.
+    pub(super) fn is_renewing(&self) -> bool {
+        self.renewal.is_under_way()
     }
 
     /// Open on the wire, with its options.
@@ -103,6 +114,11 @@ impl Seat {
     /// True while publications are waiting to leave or to be confirmed.
     pub(super) fn has_unsettled(&self) -> bool {
         self.shared.outbox.is_filled() || self.sending || self.ledger.outstanding() > 0
+    }
+
+    /// True while something is with the writer or with the broker.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.sending || self.ledger.outstanding() > 0
     }
 
     /// True while anything is waiting to leave or to be confirmed.
@@ -118,12 +134,17 @@ impl Seat {
     // ---- the road down
 
     pub(super) fn has_publications(&self) -> bool {
-        self.flowing && self.shared.outbox.is_filled()
+        let outbox = &self.shared.outbox;
+        let is_alone = || self.ledger.outstanding() == 0 && !self.sending;
+        self.flowing
+            && outbox.is_filled()
+            && self.interrupted.is_none()
+            && (!outbox.has_suspects() || is_alone())
     }
 
     /// The next segment to send. Its records are in the ledger already if the channel has confirms;
     /// the shelf takes the buffers back when they are sent.
-    pub(super) fn take(&mut self) -> (Segment, Option<Shelf>) {
+    pub(super) fn take(&mut self, now: Instant) -> (Segment, Option<Shelf>) {
         let confirms = self.shared.options.confirms;
         let spare = self.spares.pop().unwrap_or_default();
         self.spare_bytes -= spare.footprint();
@@ -141,23 +162,25 @@ impl Seat {
         }
         let size = segment.size();
         let shelf = self.shelves.pop().unwrap_or_default();
-        shelf.replace(Kept { size, ..Kept::default() });
+        shelf.replace(Kept { size, taken: Some(now), ..Kept::default() });
         self.ledger.absorb(std::mem::take(&mut segment.records), Shelf::clone(&shelf));
         (segment, Some(shelf))
     }
 
-    /// A segment has left, up to `written` (all of it unless the connection was lost).
+    /// A segment has left, up to `written` (all of it unless the connection was lost). True when
+    /// the broker has refused some of it meanwhile.
     pub(super) fn sent(
         &mut self,
         mut segment: Segment,
         shelf: Option<Shelf>,
         written: usize,
         outcomes: &mut Vec<(Token, Outcome)>,
-    ) {
+    ) -> bool {
         self.sending = false;
-        if !self.refused.is_empty() {
-            let refused = self.refused.drain(..);
-            outcomes.extend(refused.map(|(token, at)| (token, given_back(&segment, at))));
+        let refused = std::mem::take(&mut self.refused);
+        let is_refused = !refused.is_empty();
+        for (record, at) in refused {
+            self.refuse(&segment, record, at, outcomes);
         }
         match shelf {
             // The ledger let go of it: confirmed while its write was still ending.
@@ -173,6 +196,10 @@ impl Seat {
             }
             None => self.recycle(segment),
         }
+        if let Some((exception, runs)) = self.interrupted.take() {
+            self.judge(&exception, runs, outcomes);
+        }
+        is_refused
     }
 
     /// Keeps a segment for the next swap. The largest is used first: the small ones would grow one
@@ -196,25 +223,32 @@ impl Seat {
         ack: bool,
         outcomes: &mut Vec<(Token, Outcome)>,
     ) -> bool {
+        self.settlements += 1;
+        if ack {
+            self.renewal.acked();
+        }
         let mut done = std::mem::take(&mut self.done);
-        let refused = &mut self.refused;
+        let mut nacked = Vec::new();
         let known = self.ledger.settle(
             tag,
             multiple,
             ack,
             |settled, shelf| match settled {
-                Settled { token: 0, .. } => {}
-                Settled { token, ack: true, .. } => outcomes.push((token, Outcome::Confirmed)),
-                Settled { token, retain: false, .. } => {
-                    outcomes.push((token, Outcome::Nacked(None)));
+                Settled { record: Record { token: 0, .. }, ack: true, .. } => {}
+                Settled { record, ack: true, .. } => {
+                    outcomes.push((record.token, Outcome::Confirmed));
                 }
-                Settled { token, at, .. } => match &shelf.borrow().segment {
-                    Some(segment) => outcomes.push((token, given_back(segment, at))),
-                    None => refused.push((token, at)),
-                },
+                Settled { record, at, .. } => nacked.push((record, at, Shelf::clone(shelf))),
             },
             |records, shelf| done.push((records, shelf)),
         );
+        for (record, at, shelf) in nacked {
+            let kept = shelf.borrow();
+            match &kept.segment {
+                Some(segment) => self.refuse(segment, record, at, outcomes),
+                None => self.refused.push((record, at)),
+            }
+        }
         for (records, shelf) in done.drain(..) {
             let Kept { segment, size, .. } = shelf.take();
             self.shared.outbox.release(size);
@@ -228,6 +262,58 @@ impl Seat {
         }
         self.done = done;
         known
+    }
+
+    /// The broker refused a publication: it is sent again later, or that is its end.
+    #[cold]
+    fn refuse(
+        &self,
+        segment: &Segment,
+        record: Record,
+        at: Range<u32>,
+        outcomes: &mut Vec<(Token, Outcome)>,
+    ) {
+        let Record { token, retain, retries, .. } = record;
+        if token == 0 {
+            self.count_unwatched();
+            return;
+        }
+        match pause_before(retries, self.nack_retry).filter(|_| retain) {
+            Some(pause) => {
+                let mut again = Segment::default();
+                let (retries, maybe_taken) = (retries + 1, true);
+                again.push_range(segment, at, Record { retries, maybe_taken, ..record });
+                self.shared.connection.resends.fetch_add(1, Ordering::Relaxed);
+                self.shared.outbox.delay(again, reactor::now() + pause);
+            }
+            None if retain => {
+                let given_back = Box::new(unframe(segment, at));
+                outcomes.push((token, Outcome::Nacked(Some(given_back))));
+            }
+            None => outcomes.push((token, Outcome::Nacked(None))),
+        }
+    }
+
+    /// A nack was handled: whether the channel is to be opened anew.
+    pub(super) fn nacked(&mut self, now: Instant) -> bool {
+        self.renewal.nacked(now)
+    }
+
+    /// A publication that nobody waits for was refused.
+    fn count_unwatched(&self) {
+        self.shared.connection.unwatched_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets refused publications leave again whose time has come; when the next one's does.
+    pub(super) fn release_due(&self, now: Instant) -> Option<Instant> {
+        self.shared.outbox.release_due(now)
+    }
+
+    /// Since when the oldest unconfirmed publication is with the broker, and how often the broker
+    /// has confirmed or refused something.
+    pub(super) fn unconfirmed(&self) -> Option<(Instant, u64)> {
+        let taken = self.ledger.oldest()?.borrow().taken?;
+        Some((taken, self.settlements))
     }
 
     /// The token of the publication that came back.
@@ -308,19 +394,41 @@ impl Seat {
 
     // ---- endings
 
-    /// The channel ended by a mistake of its own: nothing unconfirmed is sent again, because it may
-    /// be what ended it.
-    pub(super) fn interrupt(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
+    /// The broker ended the channel. What its exception is about fails; its neighbours are sent
+    /// again as far as they may be.
+    pub(super) fn interrupt(&mut self, exception: Exception, outcomes: &mut Vec<(Token, Outcome)>) {
         self.new_epoch();
         for consumer in &self.consumers {
-            consumer.shared.waits(error);
+            consumer.shared.waits(&exception.error);
         }
-        let mut freed = 0;
-        self.ledger.reset(|records, shelf| {
-            freed += shelf.borrow().size;
-            let lost = records.iter().filter(|record| !record.settled && record.token != 0);
-            outcomes.extend(lost.map(|r| (r.token, Outcome::MaybeSent(error.clone()))));
-        });
+        let runs = self.give_up_runs();
+        if self.sending && !runs.is_empty() {
+            // Its bytes are needed, and come back soon.
+            self.interrupted = Some((exception, runs));
+        } else {
+            self.judge(&exception, runs, outcomes);
+        }
+    }
+
+    fn give_up_runs(&mut self) -> Runs {
+        let mut runs = self.interrupted.take().map_or_else(Vec::new, |(_, runs)| runs);
+        self.ledger.reset(|records, shelf| runs.push((records, shelf)));
+        runs
+    }
+
+    /// Ends, or sends again, what was unconfirmed when the channel ended.
+    fn judge(&mut self, exception: &Exception, runs: Runs, outcomes: &mut Vec<(Token, Outcome)>) {
+        let judged = in_flight::judge(exception, runs, outcomes);
+        let shared = &self.shared.connection;
+        shared.unwatched_failures.fetch_add(judged.unwatched, Ordering::Relaxed);
+        self.send_again(judged);
+    }
+
+    fn send_again(&mut self, Judged { survivors, suspects, freed, .. }: Judged) {
+        let resends = survivors.records.len() + suspects.len();
+        self.shared.connection.resends.fetch_add(resends as u64, Ordering::Relaxed);
+        self.shared.outbox.send_again(survivors);
+        self.shared.outbox.send_alone(suspects);
         self.shared.outbox.release(freed);
     }
 
@@ -328,31 +436,12 @@ impl Seat {
     /// `MaybeSent`. What no byte of was handed to the kernel may always be sent.
     pub(super) fn connection_lost(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
         self.new_epoch();
-        let mut survivors = Segment::default();
-        let mut freed = 0;
-        self.ledger.reset(|records, shelf| {
-            let Kept { segment, size, written, .. } = shelf.take();
-            freed += size;
-            let mut start = 0;
-            for (index, record) in records.iter().enumerate() {
-                let untouched = start >= written;
-                start = record.end as usize;
-                match &segment {
-                    _ if record.settled => {}
-                    Some(segment) if record.retain || untouched => {
-                        survivors.push_from(segment, &records, index);
-                    }
-                    _ if record.token != 0 => {
-                        outcomes.push((record.token, Outcome::MaybeSent(error.clone())));
-                    }
-                    _ => {}
-                }
-            }
-        });
-        let resends = survivors.records.len() as u64;
-        self.shared.connection.resends.fetch_add(resends, Ordering::Relaxed);
-        self.shared.outbox.send_again(survivors);
-        self.shared.outbox.release(freed);
+        let exception = Exception { error: error.clone(), cause: Cause::Other, heals: false };
+        let runs = self.give_up_runs();
+        let judged = in_flight::judge(&exception, runs, outcomes);
+        let lost = &self.shared.connection.unwatched_losses;
+        lost.fetch_add(judged.unwatched, Ordering::Relaxed);
+        self.send_again(judged);
     }
 
     /// Changes when the channel is closed on the wire, and with it whatever is under way on it.
@@ -369,25 +458,26 @@ impl Seat {
 
     /// Closed for good: what never left was not sent, what left may have been.
     pub(super) fn close(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
-        self.interrupt(error, outcomes);
+        self.new_epoch();
+        let runs = self.give_up_runs();
+        let exception = Exception { error: error.clone(), cause: Cause::Other, heals: false };
+        self.judge(&exception, runs, outcomes);
         // The segment they are in does not come back here.
-        let refused = self.refused.drain(..);
-        outcomes.extend(refused.map(|(token, _)| (token, Outcome::Nacked(None))));
-        let (waiting, resend) = self.shared.outbox.close(error.clone());
-        let unsent = |record: &Record| {
-            (record.token != 0 && !record.settled)
-                .then(|| (record.token, Outcome::NotSent(error.clone())))
-        };
-        outcomes.extend(waiting.records.iter().filter_map(unsent));
-        let unknown = resend.records.iter().filter(|record| record.token != 0 && !record.settled);
-        outcomes.extend(unknown.map(|r| (r.token, Outcome::MaybeSent(error.clone()))));
+        let refused = self.refused.drain(..).filter(|(record, _)| record.token != 0);
+        outcomes.extend(refused.map(|(record, _)| (record.token, Outcome::Nacked(None))));
+        let Left { unsent, resend, delayed } = self.shared.outbox.close(error.clone());
+        let is_open = |record: &&Record| record.token != 0 && !record.settled;
+        for record in unsent.records.iter().filter(is_open) {
+            outcomes.push((record.token, Outcome::NotSent(error.clone())));
+        }
+        for record in resend.records.iter().filter(is_open) {
+            outcomes.push((record.token, Outcome::MaybeSent(error.clone())));
+        }
+        for one in delayed {
+            let given_back = Box::new(unframe(&one, 0..one.records[0].end));
+            outcomes.push((one.records[0].token, Outcome::Nacked(Some(given_back))));
+        }
     }
-}
-
-/// The end of a refused publication that may be sent again.
-#[cold]
-fn given_back(segment: &Segment, at: Range<u32>) -> Outcome {
-    Outcome::Nacked(Some(Box::new(unframe(segment, at))))
 }
 
 /// A shard that ends, however it ends, leaves no publisher waiting for room.

@@ -3,6 +3,8 @@
 //! Invariant: bytes and records describe the same publications in the same order. Not here: locks,
 //! room and wake-ups (`outbox`).
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::places::Token;
@@ -73,16 +75,20 @@ impl Segment {
 
     /// Appends publication `index` of `other`.
     pub(crate) fn push_from(&mut self, other: &Self, records: &[Record], index: usize) {
-        let start = index.checked_sub(1).map_or(0, |before| records[before].end as usize);
-        let end = records[index].end as usize;
+        let start = index.checked_sub(1).map_or(0, |before| records[before].end);
+        self.push_range(other, start..records[index].end, records[index]);
+    }
+
+    /// Appends the publication that is there in `other`.
+    pub(super) fn push_range(&mut self, other: &Self, at: Range<u32>, record: Record) {
+        let (start, end) = (at.start as usize, at.end as usize);
         let base = self.bytes.len();
         self.bytes.extend_from_slice(&other.bytes[start..end]);
         for part in other.parts.iter().filter(|part| (start..end).contains(&part.at)) {
             self.part_bytes += part.body.len();
             self.parts.push(Part { at: base + part.at - start, body: part.body.clone() });
         }
-        let end = end_of(&self.bytes);
-        self.records.push(Record { end, ..records[index] });
+        self.records.push(Record { end: end_of(&self.bytes), ..record });
     }
 
     /// Appends all of `other`.
@@ -188,9 +194,18 @@ mod tests {
         let mut segment = Segment::default();
         for size in [3, 3, 3, 20, 1] {
             let publication = Rendered { frames: vec![0; size], ..Rendered::default() };
-            let (end, fingerprint, token) = (0, 0, 0);
-            let (mandatory, retain, settled) = (false, false, false);
-            let record = Record { end, fingerprint, token, mandatory, retain, settled };
+            let (end, fingerprint, token, retries) = (0, 0, 0, 0);
+            let (mandatory, retain, settled, maybe_taken) = (false, false, false, false);
+            let record = Record {
+                end,
+                fingerprint,
+                token,
+                mandatory,
+                retain,
+                settled,
+                retries,
+                maybe_taken,
+            };
             segment.push(&publication, record);
         }
         segment.cut(7);

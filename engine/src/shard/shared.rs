@@ -75,8 +75,10 @@ pub(crate) struct ConnectionShared {
     pub(crate) reconnects: AtomicU64,
     /// Publications of lost connections that were put back to leave again.
     pub(crate) resends: AtomicU64,
-    /// Publications refused or lost that nobody waited for.
+    /// Publications refused or returned that nobody waited for.
     pub(crate) unwatched_failures: AtomicU64,
+    /// Publications that nobody waited for and that a lost connection may have taken along.
+    pub(crate) unwatched_losses: AtomicU64,
 }
 
 impl ConnectionShared {
@@ -106,6 +108,7 @@ impl ConnectionShared {
             reconnects: AtomicU64::new(0),
             resends: AtomicU64::new(0),
             unwatched_failures: AtomicU64::new(0),
+            unwatched_losses: AtomicU64::new(0),
         };
         (Arc::new(shared), posted)
     }

@@ -34,10 +34,12 @@ pub(super) async fn run<S: Stream>(conn: Rc<Conn>, stream: S) {
     let heart = reactor::spawn(beat(Rc::clone(&conn)));
     let patience = reactor::spawn(press(Rc::clone(&conn)));
     let watchdog = reactor::spawn(super::watchdog::run(Rc::clone(&conn)));
+    let repeater = reactor::spawn(repeat(Rc::clone(&conn)));
     conn.until(|conn| conn.is_down()).await;
     heart.abort();
     patience.abort();
     watchdog.abort();
+    repeater.abort();
     // The answer to a close may still be waiting to leave, behind what the writer is at.
     let written = reactor::within(GOODBYE, &mut writer).await.is_some();
     if written {
@@ -168,8 +170,12 @@ async fn write_turn<S: Stream>(
         return send_control(conn, stream, control).await;
     };
     *turn = number;
-    let taken = conn.with_channel(number, |seat| (seat.epoch(), seat.take()));
+    let now = reactor::now();
+    let taken = conn.with_channel(number, |seat| (seat.epoch(), seat.take(now)));
     let Ok((epoch, (segment, shelf))) = taken else { return Ok(()) };
+    if shelf.is_some() {
+        conn.pending.notify_one();
+    }
     let (segment, written, result) =
         if segment.parts.is_empty() && segment.bytes.len() <= COALESCE && !control.is_empty() {
             control.extend_from_slice(&segment.bytes);
@@ -186,9 +192,12 @@ async fn write_turn<S: Stream>(
             }
         };
     // A channel that was closed meanwhile has already told its callers.
-    let _ = conn.with_channel(number, |seat| {
-        seat.sent(segment, shelf, written, &mut conn.outcomes.borrow_mut());
+    let refused = conn.with_channel(number, |seat| {
+        seat.sent(segment, shelf, written, &mut conn.outcomes.borrow_mut())
     });
+    if refused.unwrap_or(false) {
+        conn.delayed.notify_one();
+    }
     conn.tell_outcomes();
     result
 }
@@ -333,6 +342,20 @@ async fn press(conn: Rc<Conn>) {
         reactor::sleep(KEPT_BACK).await;
         conn.channels.borrow_mut().values_mut().for_each(Seat::press);
         conn.shared.write_bell.ring();
+    }
+}
+
+/// Lets refused publications leave again when their time has come.
+async fn repeat(conn: Rc<Conn>) {
+    loop {
+        let now = reactor::now();
+        let due = conn.channels.borrow().values().filter_map(|seat| seat.release_due(now)).min();
+        conn.shared.write_bell.ring();
+        let more = conn.delayed.notified();
+        match due {
+            Some(due) => drop(reactor::within(due.saturating_duration_since(now), more).await),
+            None => more.await,
+        }
     }
 }
 

@@ -71,6 +71,30 @@ impl Topology {
         self.intents.clone()
     }
 
+    /// Whether an exchange was declared through this connection.
+    pub(crate) fn has_exchange(&self, name: &str) -> bool {
+        use exchange::AMQPMethod as Exchange;
+        self.intents.iter().any(|(_, kept)| match kept {
+            AMQPClass::Exchange(Exchange::Declare(kept)) => kept.exchange.as_str() == name,
+            _ => false,
+        })
+    }
+
+    /// What it takes to bring one exchange back: itself and its bindings.
+    pub(crate) fn of_exchange(&self, name: &str) -> Vec<(u16, AMQPClass)> {
+        use exchange::AMQPMethod as Exchange;
+        use queue::AMQPMethod as Queue;
+        let concerns = |method: &AMQPClass| match method {
+            AMQPClass::Exchange(Exchange::Declare(kept)) => kept.exchange.as_str() == name,
+            AMQPClass::Exchange(Exchange::Bind(kept)) => {
+                kept.source.as_str() == name || kept.destination.as_str() == name
+            }
+            AMQPClass::Queue(Queue::Bind(kept)) => kept.exchange.as_str() == name,
+            _ => false,
+        };
+        self.intents.iter().filter(|(_, method)| concerns(method)).cloned().collect()
+    }
+
     /// What it takes to bring one queue back: its exchanges, itself, its bindings.
     pub(crate) fn of_queue(&self, name: &str) -> Vec<(u16, AMQPClass)> {
         use queue::AMQPMethod as Queue;

@@ -1,30 +1,45 @@
 //! Notices a broker that answers heartbeats and nothing else.
 //!
-//! A request that stays unanswered would leave what waits behind it waiting for ever, so after
-//! `operation_timeout` the connection is made anew, at another host first. While we do not read (a
-//! consumer has no room) the broker's silence says nothing. Runs only while something is pending.
+//! A request that stays unanswered would leave what waits behind it waiting for ever, and a node
+//! that was cut off from its cluster may confirm nothing for as long as that lasts. So after
+//! `operation_timeout` and `confirm_timeout` the connection is made anew, at another host first.
+//! While we do not read (a consumer has no room) the broker's silence says nothing; while it blocks
+//! publishers, neither does a missing confirm. Runs only while something is pending.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::conn::Conn;
 use crate::{Error, reactor};
 
-/// How often it looks while something is pending, at most and at least.
+/// How often it looks while something is pending, at least and at most.
 const LOOK_MIN: Duration = Duration::from_millis(5);
 const LOOK_MAX: Duration = Duration::from_secs(1);
+/// A publication may wait for this many times `confirm_timeout` while others are confirmed: not
+/// every queue is as fast as the next, but none that works is that much slower.
+const SLOWER: u32 = 3;
 
 /// Watches one socket until it is down.
 pub(super) async fn run(conn: Rc<Conn>) {
-    let limit = conn.config.operation_timeout;
-    let pause = (limit / 4).clamp(LOOK_MIN, LOOK_MAX);
+    let limits = [conn.config.operation_timeout, conn.config.confirm_timeout];
+    let shortest = limits.into_iter().filter(|limit| !limit.is_zero()).min().unwrap_or(LOOK_MAX);
+    let pause = (shortest / 4).clamp(LOOK_MIN, LOOK_MAX);
+    let mut progress = Progress::default();
     while !conn.is_down() {
         conn.pending.notified().await;
         while !conn.is_down() && conn.has_pending() {
             reactor::sleep(pause).await;
-            if conn.is_paused() {
-                conn.restart_watch(reactor::now());
-            } else if let Some(error) = conn.overdue(reactor::now()) {
+            let now = reactor::now();
+            let overdue = match conn.is_paused() {
+                true => {
+                    conn.restart_watch(now);
+                    progress.forget(now);
+                    None
+                }
+                false => conn.unanswered(now).or_else(|| progress.unconfirmed(&conn, now)),
+            };
+            if let Some(error) = overdue {
                 tracing::warn!(
                     name: "leveret.engine.broker.unresponsive",
                     %error, "the broker does not answer; the connection is made anew"
@@ -35,14 +50,59 @@ pub(super) async fn run(conn: Rc<Conn>) {
     }
 }
 
+/// How far the broker has come with confirming, channel by channel.
+#[derive(Default)]
+struct Progress {
+    /// How often it had confirmed something when that was last seen to change, and when.
+    seen: BTreeMap<u16, (u64, Instant)>,
+    /// What is older does not count.
+    since: Option<Instant>,
+}
+
+impl Progress {
+    fn forget(&mut self, now: Instant) {
+        self.seen.clear();
+        self.since = Some(now);
+    }
+
+    /// What has been unconfirmed for too long, if anything.
+    fn unconfirmed(&mut self, conn: &Conn, now: Instant) -> Option<Error> {
+        let limit = conn.config.confirm_timeout;
+        if limit.is_zero() || conn.is_blocked() {
+            self.seen.clear();
+            return None;
+        }
+        let since = self.since.max(conn.unblocked_since.get());
+        let channels = conn.channels.borrow();
+        for (number, seat) in channels.iter() {
+            let Some((oldest, count)) = seat.unconfirmed() else {
+                self.seen.remove(number);
+                continue;
+            };
+            let oldest = since.map_or(oldest, |since| oldest.max(since));
+            let (known, stands_since) = self.seen.entry(*number).or_insert((count, oldest));
+            if *known != count {
+                (*known, *stands_since) = (count, now);
+            }
+            let stands = now.saturating_duration_since(oldest.max(*stands_since));
+            let age = now.saturating_duration_since(oldest);
+            if stands >= limit || age >= limit * SLOWER {
+                return Some(Error::timed_out(&format!("publisher confirms, for {age:.1?}")));
+            }
+        }
+        None
+    }
+}
+
 impl Conn {
     /// Whether the broker owes an answer.
     fn has_pending(&self) -> bool {
-        !self.waiting.borrow().is_empty()
+        let is_unconfirmed = || self.channels.borrow().values().any(|s| s.unconfirmed().is_some());
+        !self.waiting.borrow().is_empty() || is_unconfirmed()
     }
 
     /// What has been unanswered for too long, if anything.
-    fn overdue(&self, now: Instant) -> Option<Error> {
+    fn unanswered(&self, now: Instant) -> Option<Error> {
         let limit = self.config.operation_timeout;
         let waiting = self.waiting.borrow();
         let oldest = waiting.values().map(|one| one.since).min()?;

@@ -12,5 +12,6 @@ mod peer;
 mod persistence;
 mod publish;
 mod recovery;
+mod refusals;
 mod reporting;
 mod setup;

@@ -34,8 +34,11 @@ fn until_refused(connection: &Connection, kind: ErrorKind) {
     });
 }
 
-/// A refusal, as the script of a broker and as the kind of error it ends in.
-fn refusals() -> [(fn(&mut Script), ErrorKind); 3] {
+/// What a script is changed by, and the kind of error that ends in.
+type Refusal = (fn(&mut Script), ErrorKind);
+
+/// The refusals of a broker that is not, or not yet, what it was.
+fn refusals() -> [Refusal; 3] {
     [
         (
             |script| script.refused_open = Some((403, "ACCESS_REFUSED - no such user".into())),

@@ -56,7 +56,7 @@ impl From<Event> for Seen {
             Event::ConsumerCancelled { channel, consumer_tag: tag } => {
                 Self::ConsumerCancelled { channel, tag }
             }
-            Event::ChannelClosed { channel, code, text } => {
+            Event::ChannelClosed { channel, code, text, .. } => {
                 Self::ChannelClosed { channel, code, text }
             }
             Event::Blocked { reason } => Self::Blocked(reason),

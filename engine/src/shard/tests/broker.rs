@@ -301,6 +301,7 @@ impl Session {
             }
             AMQPClass::Channel(channel::AMQPMethod::Close(_)) => {
                 self.channels.remove(&channel);
+                self.confirms.remove(&channel);
                 AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {}))
             }
             AMQPClass::Confirm(confirm::AMQPMethod::Select(_)) => {

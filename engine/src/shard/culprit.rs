@@ -1,0 +1,130 @@
+//! Which publication a channel exception is about, and what becomes of its neighbours.
+//!
+//! RabbitMQ handles what arrives on a channel in order, and ignores everything behind the
+//! publication that ends it. So what was sent before the culprit may have been taken, what was sent
+//! behind it surely was not. The exception names the exchange (403, 404) or the size of the body
+//! (406), never the publication: where several fit the name, any of them may be it. Pure decisions;
+//! not here: what is sent again and how (`seat`).
+
+/// `basic.publish` (AMQP 1.8.3.7).
+const PUBLISH: (u16, u16) = (60, 40);
+
+/// What a channel exception says of its cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It was no publication.
+    Other,
+    /// A publication to this exchange.
+    Exchange(String),
+    /// A publication with a body of this size.
+    Size(u64),
+    /// Some publication.
+    Unnamed,
+}
+
+impl Cause {
+    /// Reads RabbitMQ's words.
+    pub(super) fn of(method: (u16, u16), code: u16, text: &str) -> Self {
+        if method != PUBLISH {
+            return Self::Other;
+        }
+        let named = match code {
+            403 | 404 => exchange_in(text).map(Self::Exchange),
+            406 => size_in(text).map(Self::Size),
+            _ => None,
+        };
+        named.unwrap_or(Self::Unnamed)
+    }
+
+    /// Whether a publication may be the one.
+    pub(super) fn fits(&self, exchange: &str, size: u64) -> bool {
+        match self {
+            Self::Other => false,
+            Self::Exchange(named) => named == exchange,
+            Self::Size(named) => *named == size,
+            Self::Unnamed => true,
+        }
+    }
+}
+
+/// The exchange in `… exchange 'name' in vhost …`; the default exchange is called `amq.default`.
+fn exchange_in(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("exchange '")?;
+    let end = rest.find("' in vhost").or_else(|| rest.find('\''))?;
+    let name = &rest[..end];
+    Some(if name == "amq.default" { String::new() } else { name.to_owned() })
+}
+
+/// The size in `message size 123 is larger than …`.
+fn size_in(text: &str) -> Option<u64> {
+    let (_, rest) = text.split_once("message size ")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+/// Whose fault it is, among publications in the order they were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It may have been taken; it did not end the channel.
+    Before,
+    /// It ended the channel for certain.
+    Culprit,
+    /// It may have ended the channel.
+    Suspect,
+    /// It surely was not taken: the channel had ended.
+    Behind,
+}
+
+/// The verdicts over publications of which `fits` tells whether the exception may be about them.
+pub(super) fn verdicts(fits: &[bool]) -> Vec<Verdict> {
+    let first = fits.iter().position(|fits| *fits);
+    let last = fits.iter().rposition(|fits| *fits);
+    let Some((first, last)) = first.zip(last) else {
+        // The one it is about was confirmed or withdrawn: nothing is known of the others.
+        return vec![Verdict::Before; fits.len()];
+    };
+    let of = |(index, fits): (usize, &bool)| match *fits {
+        true if first == last => Verdict::Culprit,
+        true => Verdict::Suspect,
+        false if index < last => Verdict::Before,
+        false => Verdict::Behind,
+    };
+    fits.iter().enumerate().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: u16, text: &str) -> Cause {
+        Cause::of(PUBLISH, code, text)
+    }
+
+    #[test]
+    fn rabbitmqs_words_are_read() {
+        let exchange = |name: &str| Cause::Exchange(name.to_owned());
+        assert_eq!(of(404, "NOT_FOUND - no exchange 'x' in vhost '/'"), exchange("x"));
+        let refused =
+            "ACCESS_REFUSED - access to exchange 'it's' in vhost 'v' refused for user 'u'";
+        assert_eq!(of(403, refused), exchange("it's"));
+        let refused =
+            "ACCESS_REFUSED - write access to exchange 'amq.default' in vhost '/' refused";
+        assert_eq!(of(403, refused), exchange(""));
+        let refused = "ACCESS_REFUSED - access to topic 'k' in exchange 'x' in vhost '/' refused";
+        assert_eq!(of(403, refused), exchange("x"));
+        let large = "PRECONDITION_FAILED - message size 2000 is larger than configured max size 10";
+        assert_eq!(of(406, large), Cause::Size(2000));
+        assert_eq!(of(406, "PRECONDITION_FAILED - unknown delivery tag 7"), Cause::Unnamed);
+        assert_eq!(of(404, "NOT_FOUND - no exchange 'cut off"), Cause::Unnamed);
+        assert_eq!(Cause::of((50, 10), 404, "no exchange 'x' in vhost '/'"), Cause::Other);
+    }
+
+    #[test]
+    fn the_only_one_that_fits_is_the_culprit() {
+        use Verdict::{Before, Behind, Culprit, Suspect};
+        assert_eq!(verdicts(&[false, true, false]), [Before, Culprit, Behind]);
+        let among_others = verdicts(&[false, true, false, true, false]);
+        assert_eq!(among_others, [Before, Suspect, Before, Suspect, Behind]);
+        assert_eq!(verdicts(&[false, false]), [Before; 2], "nothing is known");
+        assert_eq!(verdicts(&[]), []);
+    }
+}

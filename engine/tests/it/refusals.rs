@@ -1,0 +1,281 @@
+//! Publications that the broker refuses: whose fault it is, what is sent again, what is told.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use leveret_engine::loopback::{Loopback, LoopbackConfig, Script};
+use leveret_engine::{
+    Channel, Confirm, Connection, ConnectionState, ErrorKind, ExchangeDeclare, Host, Outcome,
+    Properties, Publisher, QueueBind, RefusalSink, Route, block_on,
+};
+
+use crate::setup::{WAIT, channel, config_of, engine, loopback, queue, until};
+
+fn exchange(channel: &Channel, name: &str) {
+    let (name, kind) = (name.into(), "direct".into());
+    let declare = ExchangeDeclare { name, kind, ..ExchangeDeclare::default() };
+    block_on(channel.declare_exchange(declare)).unwrap();
+}
+
+/// An exchange with one queue of the same name.
+fn bound(channel: &Channel, name: &str) {
+    exchange(channel, name);
+    queue(channel, name);
+    let (queue, exchange, routing_key) = (name.into(), name.into(), "k".into());
+    let bind = QueueBind { queue, exchange, routing_key, ..QueueBind::default() };
+    block_on(channel.bind_queue(bind)).unwrap();
+}
+
+fn publisher(channel: &Channel, exchange: &str) -> Publisher {
+    let (exchange, routing_key) = (exchange.into(), "k".into());
+    let route = Route { exchange, routing_key, mandatory: false };
+    channel.publisher(route, &Properties::default()).unwrap()
+}
+
+fn publish(publisher: &Publisher, body: &[u8]) -> Confirm {
+    publisher.publish_blocking(body, WAIT).unwrap()
+}
+
+/// Publications behind a silent channel, so that they are all under way when it ends.
+fn together(peer: &Loopback, publish: impl FnOnce() -> Vec<Confirm>) -> Vec<Outcome> {
+    peer.script(|script| script.delay = Duration::from_millis(200));
+    let confirms = publish();
+    peer.script(|script| script.delay = Duration::ZERO);
+    confirms.into_iter().map(Confirm::wait).collect()
+}
+
+fn code(outcome: &Outcome) -> (&'static str, Option<u16>) {
+    match outcome {
+        Outcome::Confirmed => ("confirmed", None),
+        Outcome::Refused(error) => ("refused", error.reply_code()),
+        Outcome::MaybeSent(error) => ("maybe sent", error.reply_code()),
+        Outcome::Nacked(given_back) => {
+            (if given_back.is_some() { "given back" } else { "nacked" }, None)
+        }
+        _ => ("other", None),
+    }
+}
+
+#[test]
+fn the_culprit_is_refused_and_its_neighbours_are_sent() {
+    let unwritable: fn(&mut Script) = |script| script.unwritable_exchanges.push("bad".into());
+    let limited: fn(&mut Script) = |script| script.message_max = Some(1000);
+    for (refuse, culprit_code) in [(unwritable, 403), (limited, 406)] {
+        let peer = loopback();
+        let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+        let channel = channel(&connection);
+        bound(&channel, "good");
+        bound(&channel, "bad");
+        peer.script(refuse);
+        let (good, bad) = (publisher(&channel, "good"), publisher(&channel, "bad"));
+        let large = vec![0; 2000];
+        let outcomes = together(&peer, || {
+            let mut confirms = vec![publish(&good.retained(), b"before, retained")];
+            confirms.push(publish(&bad, &large));
+            confirms.extend([publish(&good, b"behind"), publish(&good.retained(), b"behind")]);
+            confirms
+        });
+        let told: Vec<_> = outcomes.iter().map(code).collect();
+        let sent = ("confirmed", None);
+        assert_eq!(told, [sent, ("refused", Some(culprit_code)), sent, sent]);
+        assert_eq!(connection.reconnects(), 0);
+        assert!(publish(&good, b"the channel goes on").wait().is_ok());
+    }
+}
+
+#[test]
+fn where_several_may_be_the_culprit_each_is_tried_alone() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    bound(&channel, "good");
+    bound(&channel, "bad");
+    peer.script(|script| script.unwritable_exchanges.push("bad".into()));
+    let (good, bad) = (publisher(&channel, "good"), publisher(&channel, "bad"));
+    let outcomes = together(&peer, || {
+        let bad = bad.retained();
+        let mut confirms: Vec<_> = (0..5).map(|_| publish(&bad, b"no")).collect();
+        confirms.push(publish(&good, b"yes"));
+        confirms
+    });
+    let told: Vec<_> = outcomes.iter().map(code).collect();
+    // The first attempt of each may have been taken before permission went.
+    assert_eq!(told[..5], [("maybe sent", Some(403)); 5]);
+    assert_eq!(told[5], ("confirmed", None));
+    assert_eq!(code(&publish(&bad.retained(), b"alone").wait()), ("refused", Some(403)));
+}
+
+#[test]
+fn an_exchange_that_is_gone_is_declared_again_and_what_went_there_is_sent_again() {
+    let peer = loopback();
+    let engine = engine();
+    let connection = engine.connect_blocking(config_of(&peer)).unwrap();
+    let publishing = channel(&connection);
+    bound(&publishing, "x");
+    let other = channel(&engine.connect_blocking(config_of(&peer)).unwrap());
+    let stored = || block_on(other.purge_queue("x")).unwrap();
+
+    block_on(other.delete_exchange("x", false)).unwrap();
+    let retained = publisher(&publishing, "x").retained();
+    let outcomes = together(&peer, || (0..4).map(|_| publish(&retained, b"again")).collect());
+    assert!(outcomes.iter().all(Outcome::is_ok), "{outcomes:?}");
+    assert_eq!(stored(), 4, "with its binding");
+
+    block_on(other.delete_exchange("x", false)).unwrap();
+    let outcome = publish(&publisher(&publishing, "x"), b"never again").wait();
+    assert_eq!(code(&outcome), ("refused", Some(404)));
+    assert!(publish(&publisher(&publishing, "x"), b"it is back").wait().is_ok());
+    assert_eq!(stored(), 1);
+    assert_eq!(connection.reconnects(), 0);
+
+    // Nobody but its owner declares it: not brought back, and told.
+    let foreign = publisher(&publishing, "foreign").retained();
+    assert_eq!(code(&publish(&foreign, b"no").wait()), ("refused", Some(404)));
+}
+
+#[test]
+fn refused_publications_that_nobody_waits_for_are_counted() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    bound(&channel, "good");
+    bound(&channel, "bad");
+    peer.script(|script| script.unwritable_exchanges.push("bad".into()));
+    for retained in [false, true] {
+        let before = connection.unwatched_failures();
+        let unwatched = publisher(&channel, "bad").unwatched();
+        let unwatched = if retained { unwatched.retained() } else { unwatched };
+        drop(together(&peer, || (0..3).map(|_| publish(&unwatched, b"no")).collect()));
+        until("each was counted", || connection.unwatched_failures() == before + 3);
+    }
+    peer.script(|script| {
+        *script = Script { nack_publishes: true, ..Script::default() };
+    });
+    let before = connection.unwatched_failures();
+    let unwatched = publisher(&channel, "good").unwatched().retained();
+    drop((0..20).map(|_| publish(&unwatched, b"no")).collect::<Vec<_>>());
+    until("each was counted", || connection.unwatched_failures() == before + 20);
+}
+
+#[test]
+fn a_nacked_publication_is_sent_again_until_it_is_taken() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    bound(&channel, "x");
+    peer.script(|script| script.nack_publishes = true);
+    let plain = publisher(&channel, "x");
+    assert_eq!(code(&publish(&plain, b"once").wait()), ("nacked", None));
+    let waiting = publish(&plain.retained(), b"again");
+    let late = plain.retained().publish_blocking(b"late".as_slice(), Duration::from_millis(300));
+    assert_eq!(code(&late.unwrap().wait()), ("given back", None), "by its deadline");
+    peer.script(|script| script.nack_publishes = false);
+    assert!(waiting.wait().is_ok());
+    let stored = block_on(channel.purge_queue("x")).unwrap();
+    assert_eq!(stored, 1, "what was given back is not sent after its deadline");
+}
+
+#[test]
+fn a_publication_that_is_nacked_for_long_is_given_back() {
+    let peer = loopback();
+    let mut config = config_of(&peer);
+    config.nack_retry = Duration::from_millis(400);
+    let connection = engine().connect_blocking(config).unwrap();
+    let channel = channel(&connection);
+    bound(&channel, "x");
+    peer.script(|script| script.nack_publishes = true);
+    let begun = Instant::now();
+    let outcome = publish(&publisher(&channel, "x").retained(), b"no").wait();
+    assert_eq!(code(&outcome), ("given back", None));
+    assert!(begun.elapsed() >= Duration::from_millis(350), "{:?}", begun.elapsed());
+    let published = peer.stats().published;
+    assert_eq!(published, 4, "at once, and after 50, 100 and 200 ms");
+}
+
+/// Hosts: the first confirms nothing, the second does.
+fn two_hosts(peers: [&Loopback; 2]) -> leveret_engine::ConnectionConfig {
+    let hosts = peers.map(|peer| Host::new("127.0.0.1", peer.addr().port()));
+    let mut config = leveret_engine::ConnectionConfig::new(hosts.into());
+    config.confirm_timeout = Duration::from_millis(300);
+    config
+}
+
+#[test]
+fn a_broker_that_confirms_nothing_is_left_for_the_next() {
+    let (mute, healthy) = (loopback(), loopback());
+    let engine = engine();
+    let connect = || -> Connection {
+        loop {
+            let connection = engine.connect_blocking(two_hosts([&mute, &healthy])).unwrap();
+            if mute.stats().connections == 1 {
+                return connection;
+            }
+            block_on(connection.close()).unwrap();
+        }
+    };
+    let connection = connect();
+    let channel = channel(&connection);
+    bound(&channel, "x");
+    assert!(publish(&publisher(&channel, "x"), b"here").wait().is_ok());
+    mute.script(|script| script.withhold_confirms = true);
+    let plain = publish(&publisher(&channel, "x"), b"maybe");
+    let retained = publish(&publisher(&channel, "x").retained(), b"there");
+    assert!(
+        matches!(plain.wait(), Outcome::MaybeSent(error) if error.kind() == ErrorKind::TimedOut)
+    );
+    assert!(retained.wait().is_ok());
+    assert_eq!(healthy.stats().connections, 1);
+    for _ in 0..3 {
+        let times = connection.reconnects();
+        healthy.drop_connections();
+        until("it is back", || {
+            connection.reconnects() > times && connection.state() == ConnectionState::Open
+        });
+        assert_eq!(mute.stats().connections, 0, "the suspect is tried last");
+    }
+}
+
+#[test]
+fn a_blocked_broker_is_not_one_that_confirms_nothing() {
+    let peer = loopback();
+    let mut config = config_of(&peer);
+    config.confirm_timeout = Duration::from_millis(200);
+    let connection = engine().connect_blocking(config).unwrap();
+    let channel = channel(&connection);
+    bound(&channel, "x");
+    peer.blocked("memory");
+    until("it is blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
+    let waiting = publish(&publisher(&channel, "x"), b"later");
+    std::thread::sleep(Duration::from_millis(800));
+    peer.unblocked();
+    assert!(waiting.wait().is_ok());
+    assert_eq!(connection.reconnects(), 0);
+}
+
+/// Counts what it hears, and keeps the codes of what was refused for certain.
+struct Counted(AtomicUsize, Mutex<Vec<u16>>);
+
+impl RefusalSink for Counted {
+    fn refused(&self, _: u64, outcome: Outcome) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        if let Outcome::Refused(error) = outcome {
+            self.1.lock().unwrap().extend(error.reply_code());
+        }
+    }
+}
+
+#[test]
+fn a_refusal_sink_hears_what_was_refused_for_certain() {
+    let config = LoopbackConfig::default();
+    let peer = Loopback::start(config).unwrap();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    bound(&channel, "bad");
+    peer.script(|script| script.unwritable_exchanges.push("bad".into()));
+    let sink = Arc::new(Counted(AtomicUsize::new(0), Mutex::default()));
+    let reporting = publisher(&channel, "bad").reporting(Arc::clone(&sink) as _);
+    block_on(reporting.publish(b"no".as_slice(), WAIT, 1)).unwrap();
+    until("it was told", || sink.0.load(Ordering::SeqCst) == 1);
+    assert_eq!(*sink.1.lock().unwrap(), [403]);
+}
