@@ -77,8 +77,11 @@ pub enum Outcome {
     MaybeSent,
     /// The broker returned it as unroutable.
     Returned,
-    /// The broker refused it.
+    /// The broker refused it (`basic.nack`): its queue is full or has failed.
     Nacked,
+    /// The broker refused it for certain: no permission to write, no such exchange, or too large.
+    /// No queue has it.
+    Refused,
     /// The broker has it.
     Confirmed,
     /// A server took it up: its answer came.

@@ -4,7 +4,8 @@
 //! whoever waits for it publishes the same body again; servers drop the repeat by its id. Only an
 //! interrupted publication is repeated: what the broker refused or returned would be again, unless
 //! the dialect has it that a receiver is waited for. A refusal that ended the whole channel may
-//! have been meant for a neighbour there, so one such is forgiven.
+//! have been meant for a neighbour there, so one such is forgiven; one over an exchange that is
+//! gone (404) is, too, since the exchange is declared again meanwhile.
 
 use std::time::Duration;
 
@@ -155,8 +156,14 @@ impl Attempts {
     }
 }
 
+/// What was named does not exist (AMQP 1.2).
+const NOT_FOUND: u16 = 404;
+
 /// The connection or channel ended under the message.
 fn was_cut_off(error: &Error) -> bool {
+    if error.outcome() == Some(Outcome::Refused) {
+        return cause(error).is_some_and(|cause| cause.reply_code() == Some(NOT_FOUND));
+    }
     error.kind() == ErrorKind::MessageDeliveryFailure
         && matches!(error.outcome(), Some(Outcome::NotSent | Outcome::MaybeSent))
         && (cause(error).is_some_and(leveret_engine::Error::is_transient)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::wire::{ContentHeader, PropertiesView};
 use crate::{Body, Error, Returned};
 
 /// The end of a publication, as surely as it can be known.
@@ -20,8 +21,9 @@ pub enum Outcome {
     /// back here, to be published again much later if at all.
     Nacked(Option<Box<Nacked>>),
     /// The broker refused it for certain: it ended the channel over this publication (AMQP 1.2):
-    /// no permission to write (403), no such exchange (404), too large (406). No queue has it.
-    Refused(Error),
+    /// no permission to write (403), no such exchange (404), too large (406). No queue has it. With
+    /// what was published if its publisher [retained](crate::Publisher::retained) it.
+    Refused(Error, Option<Box<Nacked>>),
     /// No byte of it left this process.
     NotSent(Error),
     /// It may have reached the broker, or not: the connection or channel ended before the confirm,
@@ -37,7 +39,7 @@ impl Outcome {
     }
 }
 
-/// A publication the broker refused (`basic.nack`), as it was published.
+/// A publication the broker refused, as it was published.
 ///
 /// ```
 /// use leveret_engine::{Confirm, Outcome, PublishError, Publisher};
@@ -53,6 +55,8 @@ impl Outcome {
 pub struct Nacked {
     pub(crate) exchange: String,
     pub(crate) routing_key: String,
+    /// The payload of its header frame.
+    pub(crate) header: Vec<u8>,
     pub(crate) body: Body,
 }
 
@@ -67,6 +71,12 @@ impl Nacked {
     #[must_use]
     pub fn routing_key(&self) -> &str {
         &self.routing_key
+    }
+
+    /// Its properties.
+    #[must_use]
+    pub fn properties(&self) -> PropertiesView<'_> {
+        ContentHeader::parse(&self.header).map(|header| header.properties).unwrap_or_default()
     }
 
     /// The body, unchanged.

@@ -78,6 +78,12 @@ pub(crate) fn refused(outcome: Outcome) -> Error {
             "the broker refused the message: its queue is full or has failed",
         )
         .with_outcome(error::Outcome::Nacked),
+        Outcome::Refused(cause, _) => {
+            let text = format!("the broker refused the message: {cause}");
+            Error::new(ErrorKind::MessageDeliveryFailure, text)
+                .with_outcome(error::Outcome::Refused)
+                .with_cause(cause)
+        }
         Outcome::NotSent(cause) => lost(error::Outcome::NotSent, "the message was not sent", cause),
         Outcome::MaybeSent(cause) => {
             lost(error::Outcome::MaybeSent, "the message may not have reached the broker", cause)

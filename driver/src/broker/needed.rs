@@ -45,7 +45,7 @@ impl Needed {
     /// The message found its exchange gone, or its queue.
     pub(super) fn is_gone(&self, outcome: &Outcome) -> bool {
         match outcome {
-            Outcome::MaybeSent(error) | Outcome::NotSent(error) => {
+            Outcome::MaybeSent(error) | Outcome::NotSent(error) | Outcome::Refused(error, _) => {
                 error.reply_code() == Some(NOT_FOUND)
             }
             Outcome::Returned(_) => self.may_lose_its_queue(),

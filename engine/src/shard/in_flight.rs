@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::culprit::{Cause, Verdict, verdicts};
 use super::places::Token;
-use super::reframe::route_of;
+use super::reframe::{route_of, unframe};
 use super::segment::Segment;
 use crate::proto::Record;
 use crate::{Error, Outcome};
@@ -121,7 +121,8 @@ impl Judged {
             }
             _ if token == 0 => self.unwatched += 1,
             Verdict::Culprit if !maybe_taken => {
-                outcomes.push((token, Outcome::Refused(error.clone())));
+                let given_back = retain.then(|| Box::new(unframe(segment, at)));
+                outcomes.push((token, Outcome::Refused(error.clone(), given_back)));
             }
             _ => outcomes.push((token, Outcome::MaybeSent(error.clone()))),
         }

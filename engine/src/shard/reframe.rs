@@ -33,14 +33,16 @@ pub(super) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segmen
 
 /// The publication that is there in `segment`.
 pub(super) fn unframe(segment: &Segment, at: Range<u32>) -> Nacked {
-    let (mut exchange, mut routing_key) = (String::new(), String::new());
+    let (mut exchange, mut routing_key, mut header) = (String::new(), String::new(), Vec::new());
     let body = split(&flat(segment, at.start as usize..at.end as usize), |frame, _| {
-        if let Ok(Some(HotMethod::Publish(publish))) = HotMethod::parse(frame.payload) {
+        if frame.kind == FrameKind::Header {
+            header = frame.payload.to_vec();
+        } else if let Ok(Some(HotMethod::Publish(publish))) = HotMethod::parse(frame.payload) {
             exchange = publish.exchange.to_owned();
             routing_key = publish.routing_key.to_owned();
         }
     });
-    Nacked { exchange, routing_key, body: Body::small(body.into()) }
+    Nacked { exchange, routing_key, header, body: Body::small(body.into()) }
 }
 
 /// The exchange of the publication that is there in `segment`, and the size of its body.

@@ -636,7 +636,7 @@ fn a_channel_exception_is_reported_and_the_channel_opens_again() {
         let nowhere = Route { exchange: "missing".into(), ..Route::default() };
         let nowhere = channel.publisher(nowhere, &Properties::default()).unwrap();
         let confirm = nowhere.publish_blocking("lost".as_bytes(), WAIT).unwrap();
-        let Outcome::Refused(error) = confirm.wait() else { panic!("there is no exchange") };
+        let Outcome::Refused(error, _) = confirm.wait() else { panic!("there is no exchange") };
         assert_eq!((error.kind(), error.reply_code()), (ErrorKind::ChannelClosed, Some(404)));
         until_consumed(&channel, "q", &mut consumer);
 

@@ -48,7 +48,7 @@ fn together(peer: &Loopback, publish: impl FnOnce() -> Vec<Confirm>) -> Vec<Outc
 fn code(outcome: &Outcome) -> (&'static str, Option<u16>) {
     match outcome {
         Outcome::Confirmed => ("confirmed", None),
-        Outcome::Refused(error) => ("refused", error.reply_code()),
+        Outcome::Refused(error, _) => ("refused", error.reply_code()),
         Outcome::MaybeSent(error) => ("maybe sent", error.reply_code()),
         Outcome::Nacked(given_back) => {
             (if given_back.is_some() { "given back" } else { "nacked" }, None)
@@ -103,7 +103,13 @@ fn where_several_may_be_the_culprit_each_is_tried_alone() {
     // The first attempt of each may have been taken before permission went.
     assert_eq!(told[..5], [("maybe sent", Some(403)); 5]);
     assert_eq!(told[5], ("confirmed", None));
-    assert_eq!(code(&publish(&bad.retained(), b"alone").wait()), ("refused", Some(403)));
+    let Outcome::Refused(error, Some(given_back)) = publish(&bad.retained(), b"alone").wait()
+    else {
+        panic!("it is the only one")
+    };
+    assert_eq!(error.reply_code(), Some(403));
+    assert_eq!((given_back.exchange(), given_back.routing_key()), ("bad", "k"));
+    assert_eq!(&*given_back.body().contiguous(), b"alone");
 }
 
 #[test]
@@ -259,7 +265,7 @@ struct Counted(AtomicUsize, Mutex<Vec<u16>>);
 impl RefusalSink for Counted {
     fn refused(&self, _: u64, outcome: Outcome) {
         self.0.fetch_add(1, Ordering::SeqCst);
-        if let Outcome::Refused(error) = outcome {
+        if let Outcome::Refused(error, _) = outcome {
             self.1.lock().unwrap().extend(error.reply_code());
         }
     }
