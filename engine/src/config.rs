@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::proto::FRAME_MAX_MIN;
 use crate::reactor::BackendChoice;
-use crate::{Error, ErrorKind};
+use crate::{CredentialsProvider, Error, ErrorKind, TopologyGroup};
 
 /// Where the shards of an engine run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,6 +171,9 @@ pub struct ConnectionConfig {
     pub vhost: String,
     /// SASL mechanism; default PLAIN.
     pub login: Login,
+    /// Where user and password come from, asked before each attempt to connect; default none:
+    /// from each host.
+    pub credentials: Option<CredentialsProvider>,
     /// Name shown by RabbitMQ's management tools; default empty.
     pub connection_name: String,
     /// Heartbeat interval asked for; default 10 s, 0 = none. The smaller of both sides' is used, in
@@ -217,6 +220,12 @@ pub struct ConnectionConfig {
     /// Receive blocks a connection keeps; default 256 (16 MiB, made on demand). When slices of all
     /// of them are held, reading stops.
     pub blocks_max: usize,
+    /// How often what the connection declared is declared again, to find what somebody deleted
+    /// without telling; default 30 s, 0 = only when the broker names something as missing. Spread
+    /// by a quarter both ways, one frame a millisecond at most.
+    pub audit_interval: Duration,
+    /// Connections that audit at once when one of them finds something missing; default: this one.
+    pub topology_group: TopologyGroup,
     /// Reconnecting.
     pub recovery: Recovery,
 }
@@ -229,6 +238,7 @@ impl ConnectionConfig {
             hosts,
             vhost: "/".into(),
             login: Login::default(),
+            credentials: None,
             connection_name: String::new(),
             heartbeat: Duration::from_secs(10),
             frame_max: 131_072,
@@ -246,6 +256,8 @@ impl ConnectionConfig {
             outbox_bytes: 1 << 20,
             block_bytes: 64 << 10,
             blocks_max: 256,
+            audit_interval: Duration::from_secs(30),
+            topology_group: TopologyGroup::default(),
             recovery: Recovery::default(),
         }
     }

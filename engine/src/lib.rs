@@ -91,6 +91,7 @@ mod config;
 mod confirm;
 mod connection;
 mod consumer;
+mod credentials;
 mod declare;
 mod delivery;
 mod engine;
@@ -112,6 +113,7 @@ pub use config::{
 pub use confirm::Confirm;
 pub use connection::Connection;
 pub use consumer::{Consumer, ConsumerHandle};
+pub use credentials::{Credentials, CredentialsProvider};
 pub use declare::{Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared};
 pub use delivery::{Delivery, Returned};
 pub use engine::Engine;
@@ -122,6 +124,6 @@ pub use reactor::{BackendChoice, BackendKind};
 pub use reporting::{RefusalSink, Reporting};
 pub use shard::{
     ConnectionState, ConsumerState, ConsumerStatus, DeliverySink, Disposition, Shard, ShardStats,
-    Standing, Ticket, TicketError, Tickets, Token, block_on,
+    Standing, Ticket, TicketError, Tickets, Token, TopologyGroup, block_on,
 };
 pub use wire::Properties;

@@ -38,6 +38,7 @@ const HOUSES: &[House] = &[
             Room("loopback", &["wire", "buffer"]),
             // the words of the public door, which the shard speaks as well
             Room("config", SPOKEN),
+            Room("credentials", SPOKEN),
             Room("declare", SPOKEN),
             Room("delivery", SPOKEN),
             Room("error", SPOKEN),
@@ -134,7 +135,16 @@ const HOUSES: &[House] = &[
 
 /// What the engine's shard and its vocabulary may import: each other, and all below.
 const SPOKEN: &[&str] = &[
-    "buffer", "config", "declare", "delivery", "error", "outcome", "proto", "reactor", "shard",
+    "buffer",
+    "config",
+    "credentials",
+    "declare",
+    "delivery",
+    "error",
+    "outcome",
+    "proto",
+    "reactor",
+    "shard",
     "wire",
 ];
 

@@ -41,6 +41,8 @@ pub(crate) struct Connection {
     inbound: Inbound,
     frames: Frames,
     greeted: bool,
+    /// The broker knows `connection.update-secret`.
+    takes_secrets: bool,
 }
 
 /// Everything but the framing, so that a frame may stay borrowed from it.
@@ -66,7 +68,8 @@ impl Connection {
             body_max: settings.body_max,
         };
         let inbound = Inbound::new(FRAME_MAX_BEFORE_TUNE);
-        Self { state: State::AwaitStart, settings, inbound, frames, greeted: false }
+        let (state, greeted, takes_secrets) = (State::AwaitStart, false, false);
+        Self { state, settings, inbound, frames, greeted, takes_secrets }
     }
 
     /// Takes in the first `filled` bytes of a block.
@@ -117,6 +120,7 @@ impl Connection {
         match (self.state, method) {
             (State::AwaitStart, Method::Start(start)) => {
                 let reply = handshake::start_ok(&start, &self.settings)?;
+                self.takes_secrets = handshake::takes_secrets(&start.server_properties);
                 self.frames.put(0, &reply);
                 self.state = State::AwaitTune;
             }
@@ -138,6 +142,7 @@ impl Connection {
                 on(Event::Blocked { reason: blocked.reason.to_string() });
             }
             (State::Open, Method::Unblocked(_)) => on(Event::Unblocked),
+            (State::Open, Method::UpdateSecretOk(_)) => {}
             (State::Closing, Method::CloseOk(_)) => {
                 self.state = State::Closed;
                 on(Event::Closed { code: 200, text: "closed on request".into() });
@@ -184,6 +189,17 @@ impl Connection {
         if let Some(method) = open.request(token, method) {
             self.frames.put(channel, &method);
         }
+        true
+    }
+
+    /// Tells the broker a new password (RabbitMQ extension). False where it knows no such method.
+    pub(crate) fn update_secret(&mut self, secret: &str) -> bool {
+        if self.state != State::Open || !self.takes_secrets {
+            return false;
+        }
+        let new_secret = secret.as_bytes().to_vec().into();
+        let update = connection::UpdateSecret { new_secret, reason: short("renewed") };
+        self.frames.put(0, &AMQPClass::Connection(connection::AMQPMethod::UpdateSecret(update)));
         true
     }
 

@@ -99,6 +99,19 @@ pub(super) fn start_ok(
     })))
 }
 
+/// Whether the broker knows `connection.update-secret`: RabbitMQ 3.8 and later. Nothing but its
+/// version says so.
+pub(super) fn takes_secrets(server: &FieldTable) -> bool {
+    let text = |key: &str| match server.inner().get(key) {
+        Some(AMQPValue::LongString(text)) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
+        _ => String::new(),
+    };
+    let version = text("version");
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    text("product") == "RabbitMQ" && version >= (3, 8)
+}
+
 /// Client properties (AMQP 1.4.2.2.1) and the capabilities RabbitMQ looks for.
 fn client_properties(connection_name: &str) -> FieldTable {
     let mut capabilities = FieldTable::default();
@@ -193,6 +206,22 @@ mod tests {
         let login = Credentials::AmqPlain { user: "guest".into(), password };
         let response = login.response();
         assert_eq!(response.as_bytes(), b"\x05LOGINS\0\0\0\x05guest\x08PASSWORDS\0\0\0\x05guest");
+    }
+
+    #[test]
+    fn secrets_are_updated_where_rabbitmq_is_new_enough() {
+        let server = |product: &str, version: &str| {
+            let mut table = FieldTable::default();
+            for (key, value) in [("product", product), ("version", version)] {
+                table.insert(key.into(), AMQPValue::LongString(value.into()));
+            }
+            table
+        };
+        let takes = |product, version| takes_secrets(&server(product, version));
+        assert!(takes("RabbitMQ", "3.8.0") && takes("RabbitMQ", "4.3.6"));
+        assert!(takes("RabbitMQ", "3.10.8+dfsg"));
+        assert!(!takes("RabbitMQ", "3.7.28") && !takes("RabbitMQ", "") && !takes("other", "9.0"));
+        assert!(!takes_secrets(&FieldTable::default()));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! is never raced or dropped (a cancelled read loses its data), so deadlines are timers that shut
 //! the socket down; whoever holds a stream waits for its operations before dropping it.
 
+mod background;
 mod connect;
 mod epoll;
 mod kick;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub(crate) use background::Background;
 pub(crate) use connect::SocketOptions;
 pub(crate) use epoll::Epoll;
 pub use probe::{BackendChoice, BackendKind};

@@ -4,7 +4,7 @@
 //! what events mean (`events`), sockets (`socket`), reconnecting (`redial`).
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +21,8 @@ use super::stats::Stats;
 use super::status::ConsumerShared;
 use super::topology::Topology;
 use crate::proto;
-use crate::{ConnectionConfig, Error, ErrorKind, Outcome, reactor};
+use crate::reactor::Background;
+use crate::{ConnectionConfig, Credentials, Error, ErrorKind, Outcome, reactor};
 
 /// A consumer of a channel.
 pub(super) struct ConsumerSeat {
@@ -85,6 +86,10 @@ pub(super) struct Conn {
     pub(super) recovery_channel: Mutex<()>,
     /// Something that tasks of this shard wait for has changed.
     pub(super) changed: Notify,
+    /// Asks the provider of credentials, off the shard.
+    pub(super) provider: Background<Result<Credentials, String>>,
+    /// What the last audit was refused.
+    pub(super) refused_intents: RefCell<BTreeSet<String>>,
     /// Something was sent that the broker is to answer (`watchdog`).
     pub(super) pending: Notify,
     /// Acknowledgements are kept back for company.
@@ -132,6 +137,8 @@ impl Conn {
             last_channel: Cell::new(0),
             recovery_channel: Mutex::default(),
             changed: Notify::new(),
+            provider: Background::default(),
+            refused_intents: RefCell::default(),
             pending: Notify::new(),
             kept_back: Notify::new(),
             delayed: Notify::new(),

@@ -7,6 +7,7 @@
 //! `DeliverySink` or a `RefusalSink`, which may store and wake.
 
 mod acks;
+mod audit;
 mod clock;
 mod conn;
 mod culprit;
@@ -15,6 +16,7 @@ mod events;
 mod fingerprint;
 mod hosts;
 mod in_flight;
+mod login;
 mod nacked;
 mod operation;
 mod outbox;
@@ -46,6 +48,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use acks::{AckBox, Given};
+pub use audit::TopologyGroup;
 pub(crate) use clock::Clock;
 pub(crate) use doorbell::Doorbell;
 pub(crate) use fingerprint::fingerprint;

@@ -206,14 +206,15 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
             Ok(Answered::Channel(shared))
         }
         Operation::Method { channel, method, keep } => {
-            let reply = conn.request(channel, method.clone()).await?;
+            let reply = match keep {
+                true => conn.request(channel, method.clone()).await?,
+                false => forgetting(conn, channel, &method).await?,
+            };
             if let AMQPClass::Basic(basic::AMQPMethod::Qos(qos)) = &method {
                 conn.with_channel(channel, |seat| seat.prefetch = qos.prefetch_count)?;
             }
             if keep {
                 conn.topology.borrow_mut().remember(channel, method);
-            } else {
-                conn.topology.borrow_mut().forget(&method);
             }
             Ok(Answered::Method(reply))
         }
@@ -232,6 +233,8 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
         }
         Operation::Cancel { channel, consumer_tag } => {
             leave_consumer(conn, channel, &consumer_tag);
+            // The queue may go with its consumer: nothing may declare it again meanwhile.
+            let _alone = conn.recovery_channel.lock().await;
             let cancelled = conn.request(channel, cancelling(&consumer_tag)).await;
             end_consumer(conn, channel, &consumer_tag);
             cancelled.map(|_| Answered::Done)
@@ -241,6 +244,21 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
         }
         Operation::CloseConnection => unreachable!("performed on its own"),
     }
+}
+
+/// Asks for what may be a deletion or unbinding: what ends by it is declared again by nobody.
+async fn forgetting(conn: &Rc<Conn>, channel: u16, method: &AMQPClass) -> Result<AMQPClass, Error> {
+    let gone = conn.topology.borrow_mut().forget(method);
+    // A declaration of it may be on its way, on another channel, whose order is not ours.
+    let _alone = match gone.is_empty() {
+        true => None,
+        false => Some(conn.recovery_channel.lock().await),
+    };
+    let reply = conn.request(channel, method.clone()).await;
+    if reply.is_err() {
+        conn.topology.borrow_mut().restore(gone);
+    }
+    reply
 }
 
 /// Nobody takes what it is still given, unless its sink says otherwise. The answer to its end comes
@@ -262,6 +280,7 @@ fn end_consumer(conn: &Conn, channel: u16, tag: &str) {
 async fn close_channel(conn: &Rc<Conn>, channel: u16) -> Result<(), Error> {
     conn.with_channel(channel, |seat| seat.shared.outbox.refuse(Error::stopped()))?;
     let _ = reactor::within(conn.config.operation_timeout / 2, conn.flushed(channel)).await;
+    let _alone = conn.recovery_channel.lock().await;
     end_channel(conn, channel);
     conn.shared.read_bell.ring();
     match conn.request(channel, closing()).await {

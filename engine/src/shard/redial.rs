@@ -16,10 +16,10 @@ use super::hosts::Hosts;
 use super::operation::{close, open_channel, perform};
 use super::shared::{ConnectionState, Request};
 use super::stats::Stats;
-use super::{repair, socket};
-use crate::proto::{self, Credentials, Settings};
+use super::{login, repair, socket};
+use crate::proto::{self, Settings};
 use crate::reactor::{self, Reactor, SocketOptions};
-use crate::{ConnectMode, ConnectionConfig, Error, ErrorKind, Host, Login, Recovery};
+use crate::{ConnectMode, ConnectionConfig, Credentials, Error, ErrorKind, Host, Recovery};
 
 /// How long a connection must have lived for its host to count as well.
 const STEADY: Duration = Duration::from_secs(10);
@@ -260,12 +260,17 @@ async fn attempt<R: Reactor>(
         connect_timeout: conn.config.connect_timeout,
     };
     let stopping = conn.until(|conn| conn.stopping.get());
+    let credentials = reactor::unless(stopping, login::credentials(conn, host));
+    let credentials = credentials.await.ok_or_else(Error::stopped)??;
+    let stopping = conn.until(|conn| conn.stopping.get());
     let stream = reactor::unless(stopping, reactor.connect(&host.host, host.port, options))
         .await
         .ok_or_else(Error::stopped)?
         .map_err(|error| unreachable(error.to_string()))?;
-    conn.begin(proto::Connection::new(settings(&conn.config, host), reactor::now()));
-    let running = reactor::spawn(socket::run(Rc::clone(conn), stream));
+    let settings = settings(&conn.config, &credentials);
+    conn.begin(proto::Connection::new(settings, reactor::now()));
+    let renewing = login::renew(Rc::clone(conn), host.clone(), credentials.expires_in);
+    let running = reactor::spawn(socket::run(Rc::clone(conn), stream, renewing));
     let limit = conn.config.handshake_timeout;
     let opening = conn.until(|conn| conn.opened.get() || conn.is_down() || conn.stopping.get());
     let opened = match reactor::within(limit, opening).await {
@@ -338,14 +343,9 @@ async fn in_time(
     if conn.is_down() { Err(conn.reason()) } else { Ok(answer) }
 }
 
-fn settings(config: &ConnectionConfig, host: &Host) -> Settings {
-    let (user, password) = (host.user.clone(), host.password.0.clone());
+fn settings(config: &ConnectionConfig, credentials: &Credentials) -> Settings {
     Settings {
-        credentials: match config.login {
-            Login::Plain => Credentials::Plain { user, password },
-            Login::AmqPlain => Credentials::AmqPlain { user, password },
-            Login::External => Credentials::External,
-        },
+        credentials: login::for_handshake(config.login, credentials),
         vhost: config.vhost.clone(),
         connection_name: config.connection_name.clone(),
         frame_max: config.frame_max,

@@ -60,6 +60,8 @@ async fn channel(conn: &Rc<Conn>, number: u16, missing: Option<String>) {
             exchange, error = declared.err().map(tracing::field::display),
             "an exchange is gone, and is declared again"
         );
+        // What else was bound to it is somebody else's to declare.
+        conn.config.topology_group.audit();
     }
     if conn.with_channel(number, |_| ()).is_err() {
         return;
@@ -234,8 +236,10 @@ pub(super) async fn replay_aside(
     };
     let Some(number) = opened else { return replay(conn, intents).await };
     for (_, method) in intents {
-        // A refusal has closed it.
-        conn.request(number, method).await?;
+        if conn.topology.borrow().wants(&method) {
+            // A refusal has closed it.
+            conn.request(number, method).await?;
+        }
     }
     conn.request(number, closing()).await.map(drop)
 }

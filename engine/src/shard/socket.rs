@@ -13,6 +13,7 @@ use super::conn::Conn;
 use super::seat::Seat;
 use super::segment::Segment;
 use super::stats::Stats;
+use super::{audit, watchdog};
 use crate::buffer::BufferPool;
 use crate::reactor::{self, Stream};
 use crate::{Error, ErrorKind};
@@ -26,20 +27,26 @@ const KEPT_BACK: Duration = Duration::from_millis(5);
 /// How long a socket that is down may take for its last words, twice.
 const GOODBYE: Duration = Duration::from_millis(100);
 
-/// Runs a socket until it is down; returns when no operation is left on it.
-pub(super) async fn run<S: Stream>(conn: Rc<Conn>, stream: S) {
+/// Runs a socket until it is down; returns when no operation is left on it. `renewing` runs beside
+/// it for as long.
+pub(super) async fn run<S: Stream>(
+    conn: Rc<Conn>,
+    stream: S,
+    renewing: impl Future<Output = ()> + 'static,
+) {
     let stream = Rc::new(stream);
     let reader = reactor::spawn(read(Rc::clone(&conn), Rc::clone(&stream)));
     let mut writer = reactor::spawn(write(Rc::clone(&conn), Rc::clone(&stream)));
-    let heart = reactor::spawn(beat(Rc::clone(&conn)));
-    let patience = reactor::spawn(press(Rc::clone(&conn)));
-    let watchdog = reactor::spawn(super::watchdog::run(Rc::clone(&conn)));
-    let repeater = reactor::spawn(repeat(Rc::clone(&conn)));
+    let beside = [
+        reactor::spawn(beat(Rc::clone(&conn))),
+        reactor::spawn(press(Rc::clone(&conn))),
+        reactor::spawn(repeat(Rc::clone(&conn))),
+        reactor::spawn(watchdog::run(Rc::clone(&conn))),
+        reactor::spawn(audit::run(Rc::clone(&conn))),
+        reactor::spawn(renewing),
+    ];
     conn.until(|conn| conn.is_down()).await;
-    heart.abort();
-    patience.abort();
-    watchdog.abort();
-    repeater.abort();
+    beside.iter().for_each(tokio::task::JoinHandle::abort);
     // The answer to a close may still be waiting to leave, behind what the writer is at.
     let written = reactor::within(GOODBYE, &mut writer).await.is_some();
     if written {

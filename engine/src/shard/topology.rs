@@ -20,32 +20,31 @@ impl Topology {
         }
     }
 
-    /// Follows a deletion or unbinding.
-    pub(crate) fn forget(&mut self, method: &AMQPClass) {
-        use exchange::AMQPMethod as Exchange;
-        use queue::AMQPMethod as Queue;
-        match method {
-            AMQPClass::Queue(Queue::Delete(gone)) => self.intents.retain(|(_, kept)| match kept {
-                AMQPClass::Queue(Queue::Declare(kept)) => kept.queue != gone.queue,
-                AMQPClass::Queue(Queue::Bind(kept)) => kept.queue != gone.queue,
-                _ => true,
-            }),
-            AMQPClass::Queue(Queue::Unbind(gone)) => self.intents.retain(|(_, kept)| match kept {
-                AMQPClass::Queue(Queue::Bind(kept)) => {
-                    (&kept.queue, &kept.exchange, &kept.routing_key, &kept.arguments)
-                        != (&gone.queue, &gone.exchange, &gone.routing_key, &gone.arguments)
-                }
-                _ => true,
-            }),
-            AMQPClass::Exchange(Exchange::Delete(gone)) => {
-                self.intents.retain(|(_, kept)| match kept {
-                    AMQPClass::Exchange(Exchange::Declare(kept)) => kept.exchange != gone.exchange,
-                    AMQPClass::Queue(Queue::Bind(kept)) => kept.exchange != gone.exchange,
-                    _ => true,
-                });
-            }
-            _ => {}
+    /// Follows a deletion or unbinding, before the broker is asked for it: nothing may declare it
+    /// again meanwhile. What it takes to [restore](Self::restore) it, should the broker refuse.
+    pub(crate) fn forget(&mut self, method: &AMQPClass) -> Vec<(u16, AMQPClass)> {
+        let (gone, kept) = std::mem::take(&mut self.intents)
+            .into_iter()
+            .partition(|(_, intent)| goes_with(intent, method));
+        self.intents = kept;
+        gone
+    }
+
+    /// Takes back what was forgotten.
+    pub(crate) fn restore(&mut self, intents: Vec<(u16, AMQPClass)>) {
+        for (channel, method) in intents {
+            self.remember(channel, method);
         }
+    }
+
+    /// Whether a declaration is still wanted; a question is always.
+    pub(crate) fn wants(&self, method: &AMQPClass) -> bool {
+        let is_question = match method {
+            AMQPClass::Queue(queue::AMQPMethod::Declare(declare)) => declare.passive,
+            AMQPClass::Exchange(exchange::AMQPMethod::Declare(declare)) => declare.passive,
+            _ => false,
+        };
+        is_question || self.intents.iter().any(|(_, kept)| kept == method)
     }
 
     /// Follows the end of an auto-delete queue's last consumer.
@@ -108,6 +107,33 @@ impl Topology {
     }
 }
 
+/// Whether a declaration or binding ends with this deletion or unbinding.
+fn goes_with(intent: &AMQPClass, method: &AMQPClass) -> bool {
+    use exchange::AMQPMethod as Exchange;
+    use queue::AMQPMethod as Queue;
+    match (method, intent) {
+        (AMQPClass::Queue(Queue::Delete(gone)), AMQPClass::Queue(Queue::Declare(kept))) => {
+            kept.queue == gone.queue
+        }
+        (AMQPClass::Queue(Queue::Delete(gone)), AMQPClass::Queue(Queue::Bind(kept))) => {
+            kept.queue == gone.queue
+        }
+        (AMQPClass::Queue(Queue::Unbind(gone)), AMQPClass::Queue(Queue::Bind(kept))) => {
+            (&kept.queue, &kept.exchange, &kept.routing_key, &kept.arguments)
+                == (&gone.queue, &gone.exchange, &gone.routing_key, &gone.arguments)
+        }
+        (AMQPClass::Exchange(Exchange::Delete(gone)), intent) => match intent {
+            AMQPClass::Exchange(Exchange::Declare(kept)) => kept.exchange == gone.exchange,
+            AMQPClass::Exchange(Exchange::Bind(kept)) => {
+                kept.source == gone.exchange || kept.destination == gone.exchange
+            }
+            AMQPClass::Queue(Queue::Bind(kept)) => kept.exchange == gone.exchange,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use amq_protocol::types::FieldTable;
@@ -146,13 +172,17 @@ mod tests {
         assert_eq!(topology.intents().len(), 3);
         assert_eq!(topology.intents()[0].0, 2, "declared again on another channel");
         assert_eq!(topology.of_queue("a"), [(2, declare("a")), (1, bind("a", "k"))]);
-        topology.forget(&AMQPClass::Queue(queue::AMQPMethod::Delete(queue::Delete {
+        let delete = AMQPClass::Queue(queue::AMQPMethod::Delete(queue::Delete {
             queue: "a".into(),
             if_unused: false,
             if_empty: false,
             nowait: false,
-        })));
+        }));
+        let gone = topology.forget(&delete);
         assert_eq!(topology.intents(), [(2, declare("b"))]);
+        assert!(topology.wants(&declare("b")) && !topology.wants(&declare("a")));
+        topology.restore(gone);
+        assert!(topology.wants(&declare("a")) && topology.wants(&bind("a", "k")));
     }
 
     #[test]

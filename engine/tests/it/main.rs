@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests may ask the clock")]
 
 mod attach;
+mod audit;
 mod badinput;
 mod closing;
 mod denied;

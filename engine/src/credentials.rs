@@ -1,0 +1,81 @@
+//! Credentials that change: rotated passwords, tokens that expire.
+//!
+//! A [`CredentialsProvider`] is asked before each attempt to connect, on a thread of its own, since
+//! it may ask a vault or read a file. Not here: what is done with them (`shard`, `proto`).
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Secret;
+
+/// User and password for one attempt to connect.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Credentials {
+    /// User name. RabbitMQ's OAuth 2 plugin ignores it.
+    pub user: String,
+    /// Password or token.
+    pub password: Secret,
+    /// How long they are valid from now on; `None` for as long as the connection lives. The
+    /// provider is asked for new ones when four fifths of that have passed, and the broker is told
+    /// them without a reconnect (`connection.update-secret`, RabbitMQ 3.8 and later).
+    pub expires_in: Option<Duration>,
+}
+
+impl Credentials {
+    /// Credentials that do not expire.
+    #[must_use]
+    pub fn new(user: impl Into<String>, password: Secret) -> Self {
+        Self { user: user.into(), password, expires_in: None }
+    }
+
+    /// Sets [`Credentials::expires_in`].
+    #[must_use]
+    pub fn with_expiry(self, expires_in: Duration) -> Self {
+        Self { expires_in: Some(expires_in), ..self }
+    }
+}
+
+type Ask = dyn Fn(&str, u16) -> Result<Credentials, Box<dyn Error + Send + Sync>> + Send + Sync;
+
+/// Where credentials come from, instead of those of each [`Host`](crate::Host).
+///
+/// The closure is given the host's name and port. It may block for 10 s; what takes longer, fails
+/// or panics fails that attempt to connect, which is made again later. Cloning is cheap.
+///
+/// ```
+/// use leveret_engine::{ConnectionConfig, Credentials, CredentialsProvider, Secret};
+///
+/// let mut config = ConnectionConfig::to("localhost", 5672);
+/// config.credentials = Some(CredentialsProvider::new(|_host, _port| {
+///     let password = std::fs::read_to_string("/run/secrets/rabbitmq")?;
+///     Ok(Credentials::new("nova", Secret::new(password.trim_end())))
+/// }));
+/// ```
+#[derive(Clone)]
+pub struct CredentialsProvider(Arc<Ask>);
+
+impl CredentialsProvider {
+    /// Asks `provide`.
+    #[must_use]
+    pub fn new(
+        provide: impl Fn(&str, u16) -> Result<Credentials, Box<dyn Error + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self(Arc::new(provide))
+    }
+
+    pub(crate) fn ask(&self, host: &str, port: u16) -> Result<Credentials, String> {
+        (self.0)(host, port).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Debug for CredentialsProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialsProvider")
+    }
+}

@@ -1,0 +1,70 @@
+//! Who a connection logs in as: the host's own credentials, or what a provider says now; and what
+//! the broker is told when those expire.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::conn::Conn;
+use crate::proto;
+use crate::{Credentials, Error, ErrorKind, Host, Login, reactor};
+
+/// How long a provider may take.
+const PROVIDE_WITHIN: Duration = Duration::from_secs(10);
+/// Between attempts to get new credentials while the old ones still hold.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The credentials for an attempt to connect to `host`.
+pub(super) async fn credentials(conn: &Conn, host: &Host) -> Result<Credentials, Error> {
+    let Some(provider) = conn.config.credentials.clone() else {
+        return Ok(Credentials::new(host.user.clone(), host.password.clone()));
+    };
+    let (name, port) = (host.host.clone(), host.port);
+    let asked = move || provider.ask(&name, port);
+    let given = conn.provider.run("leveret-credentials", PROVIDE_WITHIN, asked).await;
+    let failed = |why: String| {
+        let text = format!("no credentials for {}:{}: the provider failed: {why}", host.host, port);
+        Error::new(ErrorKind::AccessRefused, text)
+    };
+    given.map_err(|error| failed(error.to_string()))?.map_err(failed)
+}
+
+/// The same, as the handshake needs them.
+pub(super) fn for_handshake(login: Login, credentials: &Credentials) -> proto::Credentials {
+    let (user, password) = (credentials.user.clone(), credentials.password.0.clone());
+    match login {
+        Login::Plain => proto::Credentials::Plain { user, password },
+        Login::AmqPlain => proto::Credentials::AmqPlain { user, password },
+        Login::External => proto::Credentials::External,
+    }
+}
+
+/// Tells the broker new credentials before the old ones expire, for as long as the socket lives.
+/// Where that is not possible, the broker ends the connection at their expiry, and it is made anew.
+pub(super) async fn renew(conn: Rc<Conn>, host: Host, expires_in: Option<Duration>) {
+    let mut expires_in = expires_in;
+    while let Some(valid_for) = expires_in {
+        reactor::sleep(valid_for * 4 / 5).await;
+        expires_in = loop {
+            match credentials(&conn, &host).await {
+                Ok(renewed) => {
+                    let has_sent = match conn.proto.borrow_mut().as_mut() {
+                        Some(proto) => proto.update_secret(&renewed.password.0),
+                        None => false,
+                    };
+                    if !has_sent {
+                        return;
+                    }
+                    conn.shared.write_bell.ring();
+                    break renewed.expires_in;
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        name: "leveret.engine.credentials.not_renewed",
+                        %error, "credentials that expire could not be renewed yet"
+                    );
+                    reactor::sleep(PAUSE.min(valid_for / 5)).await;
+                }
+            }
+        };
+    }
+}

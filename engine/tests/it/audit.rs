@@ -1,0 +1,166 @@
+//! What a broker took away without telling comes back, and what was deleted on purpose does not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use leveret_engine::{
+    Channel, ConnectionConfig, ConnectionState, Consume, Credentials, CredentialsProvider,
+    ErrorKind, ExchangeDeclare, Outcome, Properties, QueueBind, QueueDeclare, Route, Secret,
+    TopologyGroup, block_on,
+};
+use leveret_support::Broker;
+
+use crate::setup::{WAIT, channel, config, config_of, engine, loopback, publish, until};
+
+/// An exchange, a durable queue, and a binding between them, all of one name.
+fn declare(channel: &Channel, name: &str) {
+    let kind = "direct".into();
+    let exchange = ExchangeDeclare { name: name.into(), kind, ..ExchangeDeclare::default() };
+    block_on(channel.declare_exchange(exchange)).unwrap();
+    let queue = QueueDeclare { name: name.into(), durable: true, ..QueueDeclare::default() };
+    block_on(channel.declare_queue(queue)).unwrap();
+    block_on(channel.bind_queue(binding(name))).unwrap();
+}
+
+fn binding(name: &str) -> QueueBind {
+    let (queue, exchange, routing_key) = (name.into(), name.into(), "k".into());
+    QueueBind { queue, exchange, routing_key, ..QueueBind::default() }
+}
+
+fn is_routed(channel: &Channel, name: &str) -> bool {
+    let (exchange, routing_key) = (name.into(), "k".into());
+    let route = Route { exchange, routing_key, mandatory: true };
+    let publisher = channel.publisher(route, &Properties::default()).unwrap();
+    publisher.publish_blocking(b"m".as_slice(), WAIT).unwrap().wait().is_ok()
+}
+
+fn audited(mut config: ConnectionConfig, interval: Duration) -> ConnectionConfig {
+    config.audit_interval = interval;
+    config
+}
+
+#[test]
+fn what_somebody_deleted_comes_back_within_an_interval() {
+    let peer = loopback();
+    for to_broker in [config_of(&peer), config("audit-beat")] {
+        let engine = engine();
+        let to_broker = audited(to_broker, Duration::from_millis(200));
+        let connection = engine.connect_blocking(to_broker.clone()).unwrap();
+        let declaring = channel(&connection);
+        declare(&declaring, "x");
+        let consumer = block_on(declaring.consume(Consume::from_queue("x"))).unwrap();
+        declare(&declaring, "y");
+        let other = channel(&engine.connect_blocking(to_broker).unwrap());
+
+        block_on(other.unbind_queue(binding("x"))).unwrap();
+        until("the binding is back", || is_routed(&other, "x"));
+        block_on(other.delete_exchange("x", false)).unwrap();
+        until("the exchange is back", || is_routed(&other, "x"));
+        block_on(other.delete_queue("y", false, false)).unwrap();
+        until("a queue nobody consumes is back", || is_routed(&other, "y"));
+        assert!(consumer.handle().status().is_consuming());
+        assert_eq!(connection.reconnects(), 0);
+
+        // On purpose: it stays away, however often is looked.
+        block_on(declaring.delete_queue("y", false, false)).unwrap();
+        block_on(declaring.unbind_queue(binding("x"))).unwrap();
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(matches!(publish(&other, "y", "gone").wait(), Outcome::Returned(_)));
+        assert!(!is_routed(&other, "x"));
+    }
+}
+
+#[test]
+fn a_missing_exchange_has_the_whole_group_look_at_once() {
+    let peer = loopback();
+    let engine = engine();
+    let group = TopologyGroup::default();
+    let join = |config: ConnectionConfig| {
+        let mut config = audited(config, Duration::ZERO);
+        config.topology_group = group.clone();
+        config
+    };
+    let serving = channel(&engine.connect_blocking(join(config_of(&peer))).unwrap());
+    declare(&serving, "x");
+    let calling = channel(&engine.connect_blocking(join(config_of(&peer))).unwrap());
+    let kind = "direct".into();
+    let exchange = ExchangeDeclare { name: "x".into(), kind, ..ExchangeDeclare::default() };
+    block_on(calling.declare_exchange(exchange)).unwrap();
+    let other = channel(&engine.connect_blocking(config_of(&peer)).unwrap());
+    block_on(other.delete_exchange("x", false)).unwrap();
+    let (exchange, routing_key) = ("x".into(), "k".into());
+    let route = Route { exchange, routing_key, mandatory: false };
+    let publisher = calling.publisher(route, &Properties::default()).unwrap().retained();
+    assert!(publisher.publish_blocking(b"m".as_slice(), WAIT).unwrap().wait().is_ok());
+    until("the binding of the other connection is back", || is_routed(&calling, "x"));
+}
+
+#[test]
+fn a_queue_that_lost_its_consumer_without_a_word_is_consumed_again() {
+    let peer = loopback();
+    let config = audited(config_of(&peer), Duration::from_millis(100));
+    let connection = engine().connect_blocking(config).unwrap();
+    let channel = channel(&connection);
+    declare(&channel, "q");
+    let consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
+    let consumer = std::cell::RefCell::new(consumer);
+    assert!(peer.lose_queue("/", "q"));
+    until("something comes", || {
+        let _ = publish(&channel, "q", "m").wait();
+        consumer.borrow_mut().next_within(Duration::from_millis(50)).unwrap().is_some()
+    });
+}
+
+// ---- credentials that change
+
+#[test]
+fn a_provider_is_asked_for_each_attempt_and_may_fail() {
+    let vhost = "audit-credentials";
+    let mut config = config(vhost);
+    Broker::shared().eval(&format!(
+        "ok = rabbit_auth_backend_internal:add_user(<<\"rotating\">>, <<\"one\">>, <<\"tests\">>), \
+         ok = rabbit_auth_backend_internal:set_permissions(<<\"rotating\">>, <<\"{vhost}\">>, \
+         <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"tests\">>)."
+    ));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    config.credentials = Some(CredentialsProvider::new(move |host, _| {
+        assert_eq!(host, "127.0.0.1");
+        match count.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(Credentials::new("rotating", Secret::new("one"))),
+            1 => Err("the vault is sealed".into()),
+            2 => panic!("on purpose"),
+            _ => Ok(Credentials::new("rotating", Secret::new("two"))),
+        }
+    }));
+    let connection = engine().connect_blocking(config).unwrap();
+    Broker::shared().eval(
+        "ok = rabbit_auth_backend_internal:change_password(<<\"rotating\">>, <<\"two\">>, \
+         <<\"tests\">>), \
+         [rabbit_networking:close_connection(P, \"rotated\") || P <- rabbit_networking:connections(), \
+         [{user, <<\"rotating\">>}] =:= rabbit_reader:info(P, [user])].",
+    );
+    until("the new password is taken", || {
+        asked.load(Ordering::SeqCst) >= 4 && connection.state() == ConnectionState::Open
+    });
+    let error = connection.standing().last_error.expect("two attempts failed");
+    assert_eq!(error.kind(), ErrorKind::AccessRefused);
+    channel(&connection);
+}
+
+#[test]
+fn credentials_that_expire_are_renewed_without_a_reconnect() {
+    let mut config = config("audit-renewal");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    config.credentials = Some(CredentialsProvider::new(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let guest = Credentials::new("guest", Secret::new("guest"));
+        Ok(guest.with_expiry(Duration::from_millis(250)))
+    }));
+    let connection = engine().connect_blocking(config).unwrap();
+    until("it was asked again and again", || asked.load(Ordering::SeqCst) >= 4);
+    channel(&connection);
+    assert_eq!(connection.reconnects(), 0);
+}
