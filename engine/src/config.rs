@@ -183,7 +183,8 @@ pub struct ConnectionConfig {
     pub frame_max: u32,
     /// Largest channel number; default 2047.
     pub channel_max: u16,
-    /// Largest message accepted from the broker; default 64 MiB.
+    /// Largest message accepted from the broker; default 64 MiB. A larger one is read and dropped:
+    /// rejected without being requeued, if it is to be acknowledged, and counted.
     pub body_max: u64,
     /// How long the resolver may take for a host's name; default 5 s. Addresses need no resolver.
     pub resolve_timeout: Duration,

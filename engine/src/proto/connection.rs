@@ -12,6 +12,7 @@ use amq_protocol::protocol::{AMQPClass, basic, channel, connection};
 use bytes::BytesMut;
 
 use super::channel::Channel;
+use super::content::Arrived;
 use super::handshake::{self, FRAME_MAX_BEFORE_TUNE, Settings, short};
 use super::heartbeat::Heartbeat;
 use super::inbound::{Inbound, Item};
@@ -366,7 +367,13 @@ impl Frames {
     }
 }
 
-fn complete(channel: u16, content: super::Content, on: On<'_>) {
+fn complete(channel: u16, arrived: Arrived, on: On<'_>) {
+    let content = match arrived {
+        Arrived::Content(content) => content,
+        Arrived::Oversized { content, size, body } => {
+            return on(Event::Oversized { channel, content, size, body });
+        }
+    };
     on(if content.is_return() {
         Event::Returned { channel, content }
     } else {

@@ -1,8 +1,10 @@
 //! Method, header and body frames into one content.
 //!
 //! Small contents are copied once into dense memory that many of them share (`arena`); the pieces
-//! of large bodies stay slices of the blocks they arrived in. Invariant: a body never grows beyond
-//! what its header announced, and what a header announces allocates nothing.
+//! of large bodies stay slices of the blocks they arrived in. A body above the limit is read and
+//! dropped, but for its end and its checksum: one message must not cost the connection. Invariant:
+//! a body never grows beyond what its header announced, and what a header announces allocates
+//! nothing.
 
 use bytes::{Bytes, BytesMut};
 
@@ -15,6 +17,23 @@ use crate::wire::{ContentHeader, Deliver, HotMethod, PropertiesView, Return};
 const SMALL: u64 = 1024;
 /// The arena grows in steps of this many bytes, freed when the last content in it is dropped.
 const ARENA: usize = 64 * 1024;
+
+/// A body above this is no broker's: RabbitMQ takes 512 MiB at most.
+const ABSURD: u64 = 1 << 32;
+/// What is kept of the end of a body that is dropped: envelopes have their identifiers there.
+const TAIL: usize = 16 << 10;
+
+/// What has arrived whole.
+#[derive(Debug)]
+pub(super) enum Arrived {
+    Content(Content),
+    /// Its body was above the limit and is not there: a delivery has its end, a return nothing.
+    Oversized {
+        content: Content,
+        size: u64,
+        body: crc32fast::Hasher,
+    },
+}
 
 /// A complete content: the payloads of its method and header frames, and its body.
 #[derive(Debug)]
@@ -42,7 +61,7 @@ impl Content {
     }
 
     /// A return, not a delivery: `basic.return` is method 50 of class 60.
-    pub(super) fn is_return(&self) -> bool {
+    pub(crate) fn is_return(&self) -> bool {
         self.head[..4] == [0, 60, 0, 50]
     }
 
@@ -69,6 +88,26 @@ pub(super) struct Assembly {
     method_len: usize,
     header_end: usize,
     body: Body,
+    /// Of a body that is dropped.
+    skipped: Skipped,
+}
+
+/// What is kept of a body that is dropped.
+#[derive(Debug, Default)]
+struct Skipped {
+    size: u64,
+    digest: crc32fast::Hasher,
+    tail: Vec<u8>,
+}
+
+impl Skipped {
+    fn push(&mut self, piece: &[u8]) {
+        self.digest.update(piece);
+        self.tail.extend_from_slice(&piece[piece.len().saturating_sub(TAIL)..]);
+        if self.tail.len() > 2 * TAIL {
+            self.tail.drain(..self.tail.len() - TAIL);
+        }
+    }
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -79,6 +118,9 @@ enum State {
     Body {
         left: u64,
         small: bool,
+    },
+    Skipping {
+        left: u64,
     },
 }
 
@@ -107,18 +149,23 @@ impl Assembly {
         payload: &[u8],
         body_max: u64,
         arena: &mut BytesMut,
-    ) -> Result<Option<Content>, ProtoError> {
+    ) -> Result<Option<Arrived>, ProtoError> {
         if self.state != State::Header {
             return Err(ProtoError::Unexpected { what: "content header", channel });
         }
         let size = ContentHeader::parse(payload)?.body_size;
-        if size > body_max {
+        if size > ABSURD {
             return Err(ProtoError::BodyTooLarge { size, max: body_max });
         }
         self.head.extend_from_slice(payload);
         self.header_end = self.head.len();
+        if size > body_max {
+            self.skipped.size = size;
+            self.state = State::Skipping { left: size };
+            return Ok(None);
+        }
         self.state = State::Body { left: size, small: size <= SMALL };
-        Ok((size == 0).then(|| self.finish(arena)))
+        Ok((size == 0).then(|| Arrived::Content(self.finish(arena))))
     }
 
     /// More of the body has arrived, at `start..start + len` of `block`.
@@ -127,7 +174,10 @@ impl Assembly {
         channel: u16,
         (block, start, len): (&Block, usize, usize),
         arena: &mut BytesMut,
-    ) -> Result<Option<Content>, ProtoError> {
+    ) -> Result<Option<Arrived>, ProtoError> {
+        if let State::Skipping { left } = self.state {
+            return self.skip(channel, &block[start..start + len], left, arena);
+        }
         let State::Body { left, small } = &mut self.state else {
             return Err(ProtoError::Unexpected { what: "body frame", channel });
         };
@@ -143,7 +193,32 @@ impl Assembly {
         } else {
             self.body.push(block.slice(start, len));
         }
-        Ok((rest == 0).then(|| self.finish(arena)))
+        Ok((rest == 0).then(|| Arrived::Content(self.finish(arena))))
+    }
+
+    /// More has arrived of a body that is dropped.
+    #[cold]
+    fn skip(
+        &mut self,
+        channel: u16,
+        piece: &[u8],
+        left: u64,
+        arena: &mut BytesMut,
+    ) -> Result<Option<Arrived>, ProtoError> {
+        let Some(left) = left.checked_sub(piece.len() as u64) else {
+            return Err(ProtoError::BodyOverrun { channel });
+        };
+        self.skipped.push(piece);
+        self.state = State::Skipping { left };
+        if left > 0 {
+            return Ok(None);
+        }
+        let Skipped { size, digest, mut tail } = std::mem::take(&mut self.skipped);
+        let content = self.finish(arena);
+        let end = if content.is_return() { tail.len() } else { tail.len().saturating_sub(TAIL) };
+        tail.drain(..end);
+        let content = Content { body: Body::small(tail.into()), ..content };
+        Ok(Some(Arrived::Oversized { content, size, body: digest }))
     }
 
     fn finish(&mut self, arena: &mut BytesMut) -> Content {

@@ -15,6 +15,9 @@ pub(crate) enum Event {
     Delivery { channel: u16, content: Content },
     /// A mandatory publishing nobody was bound for. Precedes its ack.
     Returned { channel: u16, content: Content },
+    /// A content whose body was above the limit and was dropped: its size and checksum. A delivery
+    /// has the end of its body, a return none.
+    Oversized { channel: u16, content: Content, size: u64, body: crc32fast::Hasher },
     /// The broker confirmed (`ack`) or refused publications up to or at `tag`.
     Confirmed { channel: u16, tag: u64, multiple: bool, ack: bool },
     /// The broker cancelled a consumer (its queue is gone).

@@ -7,8 +7,11 @@ use std::sync::atomic::Ordering;
 
 use super::conn::{Conn, Repair, Waiting};
 use super::culprit::Cause;
+use super::fingerprint::fingerprint_of_sum;
 use super::in_flight::Exception;
-use crate::proto::{self, Event};
+use super::places::Token;
+use super::stats::Stats;
+use crate::proto::{self, Content, Event};
 use crate::{Error, ErrorKind, Outcome, Returned, reactor};
 
 /// What was named does not exist (AMQP 1.2).
@@ -38,6 +41,10 @@ impl Conn {
                 if let Some(seat) = self.channels.borrow_mut().get_mut(&channel) {
                     seat.deliver(content);
                 }
+            }
+            Event::Oversized { .. } if self.leaving.get() => {}
+            Event::Oversized { channel, content, size, body } => {
+                self.oversized(channel, content, size, &body);
             }
             Event::Returned { channel, content } => self.returned(channel, Returned::new(content)),
             Event::Confirmed { channel, tag, multiple, ack } => {
@@ -100,7 +107,31 @@ impl Conn {
     fn returned(&self, channel: u16, returned: Returned) {
         let mut channels = self.channels.borrow_mut();
         let Some(seat) = channels.get_mut(&channel) else { return };
-        match seat.returned(&returned) {
+        let token = seat.returned(&returned);
+        self.tell_returned(token, returned);
+    }
+
+    /// A content whose body was too large to be kept: it costs itself only.
+    fn oversized(&self, channel: u16, content: Content, size: u64, body: &crc32fast::Hasher) {
+        Stats::count(&self.stats.oversized, 1);
+        tracing::warn!(
+            name: "leveret.engine.message.oversized",
+            channel, size, max = self.config.body_max, "a message is too large and is dropped"
+        );
+        let mut channels = self.channels.borrow_mut();
+        let Some(seat) = channels.get_mut(&channel) else { return };
+        if !content.is_return() {
+            return seat.reject_oversized(content, size);
+        }
+        let returned = Returned::new(content);
+        let token =
+            seat.returned_as(fingerprint_of_sum(returned.exchange(), returned.routing_key(), body));
+        self.tell_returned(token, returned);
+    }
+
+    /// Who waits for a publication that came back is told.
+    fn tell_returned(&self, token: Option<Token>, returned: Returned) {
+        match token {
             Some(token) if token != 0 => {
                 let outcome = Outcome::Returned(Box::new(returned));
                 self.outcomes.borrow_mut().push((token, outcome));

@@ -319,11 +319,12 @@ impl Seat {
     /// The token of the publication that came back.
     pub(super) fn returned(&mut self, returned: &Returned) -> Option<Token> {
         let body = returned.body();
-        self.ledger.returned(fingerprint(
-            returned.exchange(),
-            returned.routing_key(),
-            body.pieces(),
-        ))
+        self.returned_as(fingerprint(returned.exchange(), returned.routing_key(), body.pieces()))
+    }
+
+    /// The token of the publication with this fingerprint, which came back.
+    pub(super) fn returned_as(&mut self, fingerprint: u32) -> Option<Token> {
+        self.ledger.returned(fingerprint)
     }
 
     // ---- the road up
@@ -361,6 +362,21 @@ impl Seat {
         };
         if !no_ack {
             self.unacked.answer(tag, answer);
+        }
+    }
+
+    /// A delivery whose body was too large to be kept: not for its queue again.
+    pub(super) fn reject_oversized(&mut self, content: Content, size: u64) {
+        let Some(deliver) = content.deliver() else { return };
+        let Deliver { delivery_tag: tag, redelivered, consumer_tag, .. } = deliver;
+        let found = self.consumers.iter_mut().find(|c| c.request.consumer_tag == consumer_tag);
+        let no_ack = found.as_ref().is_some_and(|consumer| consumer.request.no_ack);
+        if !no_ack {
+            self.unacked.delivered(tag);
+            self.unacked.answer(tag, Answer::Reject { requeue: false });
+        }
+        if let Some(consumer) = found.filter(|consumer| !consumer.is_deaf()) {
+            consumer.sink.oversized(Delivery::new(content, (tag, redelivered), None), size);
         }
     }
 

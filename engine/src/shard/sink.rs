@@ -30,6 +30,13 @@ pub trait DeliverySink: Send {
     /// Takes one delivery. Must not block.
     fn deliver(&mut self, delivery: Delivery) -> Disposition;
 
+    /// A delivery above [`body_max`](crate::ConnectionConfig::body_max), of `size` bytes, was
+    /// dropped, and rejected without being requeued if it was to be acknowledged. Its body here is
+    /// the end of the real one, 16 KiB at most. Answers to it are ignored.
+    fn oversized(&mut self, delivery: Delivery, size: u64) {
+        let _ = (delivery, size);
+    }
+
     /// The batch that one read brought is over: a good moment to wake somebody once.
     fn flush(&mut self) {}
 

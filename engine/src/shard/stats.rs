@@ -14,6 +14,7 @@ pub(crate) struct Stats {
     pub(crate) connects_failed: AtomicU64,
     pub(crate) losses: AtomicU64,
     pub(crate) pauses: AtomicU64,
+    pub(crate) oversized: AtomicU64,
     /// Told of every operation; busy polling lives on it.
     pub(crate) activity: tokio::sync::Notify,
 }
@@ -38,6 +39,9 @@ pub struct ShardStats {
     pub losses: u64,
     /// Times a connection was not read because a consumer or the block pool was full.
     pub pauses: u64,
+    /// Messages dropped because they were larger than
+    /// [`body_max`](crate::ConnectionConfig::body_max).
+    pub oversized: u64,
     /// The greatest lateness of a tick since the last reading: how long something held up the
     /// shard's thread, a sink or the system. Only while deadlines are watched does it tick.
     pub tick_late_max: Duration,
@@ -60,6 +64,7 @@ impl Stats {
             connects_failed: get(&self.connects_failed),
             losses: get(&self.losses),
             pauses: get(&self.pauses),
+            oversized: get(&self.oversized),
             tick_late_max: Duration::ZERO,
         }
     }

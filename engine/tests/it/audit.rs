@@ -138,7 +138,8 @@ fn a_provider_is_asked_for_each_attempt_and_may_fail() {
     Broker::shared().eval(
         "ok = rabbit_auth_backend_internal:change_password(<<\"rotating\">>, <<\"two\">>, \
          <<\"tests\">>), \
-         [rabbit_networking:close_connection(P, \"rotated\") || P <- rabbit_networking:connections(), \
+         [rabbit_networking:close_connection(P, \"rotated\") || \
+         P <- rabbit_networking:connections(), \
          [{user, <<\"rotating\">>}] =:= rabbit_reader:info(P, [user])].",
     );
     until("the new password is taken", || {

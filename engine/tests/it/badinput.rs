@@ -7,8 +7,8 @@ use amq_protocol::protocol::{AMQPClass, channel, connection};
 use leveret_engine::loopback::{Loopback, LoopbackConfig};
 use leveret_engine::wire::{ContentHeader, Deliver, FrameKind, PropertiesView, write_frame};
 use leveret_engine::{
-    Connection, ConnectionConfig, ConnectionState, Consume, Engine, Error, ErrorKind, Host, Login,
-    Outcome, Secret, block_on,
+    Connection, ConnectionConfig, ConnectionState, Consume, Delivery, DeliverySink, Disposition,
+    Engine, Error, ErrorKind, Host, Login, Outcome, Secret, block_on,
 };
 use leveret_support::Broker;
 
@@ -368,12 +368,59 @@ fn contents_that_do_not_fit_together_end_the_connection() {
 }
 
 #[test]
-fn a_body_above_the_limit_is_refused_by_its_header() {
-    let (error, _) =
-        broken(|config| config.body_max = 1000, |peer| peer.send_raw(&delivery_of(1001)));
-    assert_eq!(error.kind(), ErrorKind::Protocol);
-    assert!(error.to_string().contains("1001"), "{error}");
-    assert_eq!(broken_by(delivery_of(u64::MAX)).kind(), ErrorKind::Protocol);
+fn a_body_that_no_broker_takes_is_refused_by_its_header() {
+    for size in [u64::MAX, 1 << 63, (1 << 32) + 1] {
+        let error = broken_by(delivery_of(size));
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert!(error.to_string().contains(&size.to_string()), "{error}");
+    }
+}
+
+/// Hears of messages that are too large.
+struct Oversized(std::sync::mpsc::Sender<(u64, Vec<u8>)>);
+
+impl DeliverySink for Oversized {
+    fn deliver(&mut self, delivery: Delivery) -> Disposition {
+        let body = delivery.body().contiguous().to_vec();
+        let _ = self.0.send((body.len() as u64, body));
+        Disposition::Ack
+    }
+
+    fn oversized(&mut self, delivery: Delivery, size: u64) {
+        let _ = self.0.send((size, delivery.body().contiguous().to_vec()));
+    }
+
+    fn ended(&mut self, _: Option<Error>) {}
+}
+
+#[test]
+fn a_message_above_the_limit_costs_itself_only() {
+    let peer = loopback();
+    let engine = engine();
+    let mut limited = config_of(&peer);
+    limited.body_max = 100_000;
+    let connection = engine.connect_blocking(limited).unwrap();
+    let consuming = channel(&connection);
+    queue(&consuming, "q");
+    let (sender, heard) = std::sync::mpsc::channel();
+    let sink = Box::new(Oversized(sender));
+    let handle = block_on(consuming.consume_with(Consume::from_queue("q"), sink)).unwrap();
+    let publishing = channel(&engine.connect_blocking(config_of(&peer)).unwrap());
+    let large = "x".repeat(150_000) + "the end";
+    assert!(publish(&publishing, "q", &large).wait().is_ok());
+    assert!(publish(&publishing, "q", "small").wait().is_ok());
+    let (size, tail) = heard.recv_timeout(WAIT).unwrap();
+    assert_eq!(size, large.len() as u64);
+    assert!(tail.len() <= 16 << 10 && tail.ends_with(b"xthe end"));
+    assert_eq!(heard.recv_timeout(WAIT).unwrap(), (5, b"small".to_vec()));
+    until("it was rejected", || block_on(publishing.purge_queue("q")).unwrap() == 0);
+    assert_eq!(engine.stats()[0].oversized, 1);
+    // Our own, returned: known by its sum, though its body is not kept.
+    let returned = publish(&consuming, "nowhere", &large).wait();
+    let Outcome::Returned(returned) = returned else { panic!("{returned:?}") };
+    assert_eq!((returned.routing_key(), returned.body().len()), ("nowhere", 0));
+    assert_eq!(connection.reconnects(), 0);
+    drop(handle);
 }
 
 #[test]

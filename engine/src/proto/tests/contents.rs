@@ -111,8 +111,8 @@ fn frames_of_a_content_out_of_their_order_end_the_connection() {
             ProtoError::BodyOverrun { channel: 1 },
         ),
         (
-            [deliver(1, 1), header(1, (1 << 20) + 1)].concat(),
-            ProtoError::BodyTooLarge { size: (1 << 20) + 1, max: 1 << 20 },
+            [deliver(1, 1), header(1, (1 << 32) + 1)].concat(),
+            ProtoError::BodyTooLarge { size: (1 << 32) + 1, max: 1 << 20 },
         ),
         (header(3, 1), ProtoError::UnknownChannel(3)),
         (body(3, b"x"), ProtoError::UnknownChannel(3)),
@@ -120,6 +120,24 @@ fn frames_of_a_content_out_of_their_order_end_the_connection() {
     for (bytes, error) in cases {
         assert_eq!(Scenario::with_channels().refuses(&bytes), error);
     }
+}
+
+#[test]
+fn a_body_above_the_limit_is_dropped_but_for_its_end_and_its_sum() {
+    let whole: Vec<u8> = (0..=255).cycle().take((1 << 20) + 5000).collect();
+    let mut bytes = [deliver(1, 1), header(1, whole.len() as u64)].concat();
+    whole.chunks(100_000).for_each(|piece| bytes.extend(body(1, piece)));
+    bytes.extend(delivery(1, 2, b"next"));
+    let mut connection = Scenario::with_channels();
+    connection.receive(&bytes);
+    let events = connection.events();
+    let [Seen::Oversized { size, tail, sum }, Seen::Delivery { body, .. }] = &events[..] else {
+        panic!("one is dropped, the next is not")
+    };
+    assert_eq!(*size, whole.len() as u64);
+    assert_eq!(tail[..], whole[whole.len() - (16 << 10)..]);
+    assert_eq!(*sum, crc32fast::hash(&whole));
+    assert_eq!(body, b"next");
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(super) enum Seen {
     Reply { token: u64, method: (u16, u16) },
     Delivery { channel: u16, tag: u64, key: String, body: Vec<u8> },
     Returned { channel: u16, code: u16, key: String, body: Vec<u8> },
+    Oversized { size: u64, tail: Vec<u8>, sum: u32 },
     Confirmed { channel: u16, tag: u64, multiple: bool, ack: bool },
     ConsumerCancelled { channel: u16, tag: String },
     ChannelClosed { channel: u16, code: u16, text: String },
@@ -49,6 +50,9 @@ impl From<Event> for Seen {
                 let returned = content.returned().unwrap();
                 let (code, key) = (returned.reply_code, returned.routing_key.to_owned());
                 Self::Returned { channel, code, key, body: content.into_body().to_vec() }
+            }
+            Event::Oversized { content, size, body, .. } => {
+                Self::Oversized { size, tail: content.body().to_vec(), sum: body.finalize() }
             }
             Event::Confirmed { channel, tag, multiple, ack } => {
                 Self::Confirmed { channel, tag, multiple, ack }
