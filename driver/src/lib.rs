@@ -147,7 +147,7 @@ pub use context::{Context, InvalidTraceParent, TraceParent};
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;
 pub use leveret_engine as engine;
-pub use leveret_engine::ConnectionState;
+pub use leveret_engine::{ConnectionState, ConsumerState};
 #[cfg(feature = "macros")]
 pub use leveret_macros::endpoint;
 pub use message::Failure;
@@ -161,7 +161,9 @@ pub use notify::listener::{ListenerStats, NotificationListener, NotificationList
 pub use notify::notification::Notification;
 pub use notify::notifier::{Notifier, NotifierBuilder};
 pub use notify::routing::Routing as NotificationRouting;
-pub use observe::health::{ConnectionHealth, ListeningHealth, ReplyPath, TransportHealth};
+pub use observe::health::{
+    ConnectionHealth, ConsumerHealth, ListeningHealth, ReplyPath, TransportHealth,
+};
 pub use observe::histogram::LatencyHistogram;
 pub use observe::metrics::{
     CallMetrics, CastMetrics, ConnectionMetrics, IntakeMetrics, NotificationMetrics,

@@ -26,8 +26,9 @@ pub enum Retry {
     Never,
     /// It is published at most as many times more, until the deadline passes. Then the error is
     /// `MessageDeliveryFailure` and tells the number of attempts. Waiting for the broker to come
-    /// back is no attempt. What ends its channel twice is given up: such as a message that is too
-    /// large for the broker (406), or whose exchange was deleted (404).
+    /// back is no attempt. What a queue refuses (`basic.nack`) is published again after a pause that
+    /// grows from 50 ms to 1 s. What the broker refuses for certain is given up: such as a message
+    /// that is too large for it (406), or that the user may not write (403).
     Times(u32),
 }
 
@@ -65,6 +66,11 @@ impl From<Option<i64>> for Retry {
         }
     }
 }
+
+/// The pauses before a message that the broker refused (`basic.nack`) is published again: they
+/// double, up to the bound.
+const NACK_PAUSE: Duration = Duration::from_millis(50);
+const NACK_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Counts the attempts to publish one message.
 pub(crate) struct Attempts {
@@ -113,6 +119,9 @@ impl Attempts {
         {
             return self.when_routable(error, delay);
         }
+        if error.outcome() == Some(Outcome::Nacked) && self.more > 0 {
+            return Ok(self.when_taken());
+        }
         let has_ended_channel = ended_its_channel(&error);
         let is_last = self.more == 0 || (has_ended_channel && self.lost_its_channel);
         if is_last || !was_cut_off(&error) {
@@ -127,6 +136,14 @@ impl Attempts {
         self.more -= 1;
         self.made += 1;
         Ok(Duration::ZERO)
+    }
+
+    /// A queue that is full or has lost its leader may take the message a moment later.
+    fn when_taken(&mut self) -> Duration {
+        let pause = NACK_PAUSE.saturating_mul(1 << (self.made - 1).min(10)).min(NACK_PAUSE_MAX);
+        self.more -= 1;
+        self.made += 1;
+        pause
     }
 
     fn when_routable(&mut self, error: Error, delay: Duration) -> Result<Duration, Error> {
@@ -185,10 +202,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_broker_refused_is_not_repeated() {
-        let refused = crate::broker::refused(leveret_engine::Outcome::Nacked(None));
-        let error = Attempts::first(Retry::Times(5)).again(refused).unwrap_err();
+    fn what_a_queue_refuses_is_repeated_later_and_later() {
+        let refused = || crate::broker::refused(leveret_engine::Outcome::Nacked(None));
+        let mut attempts = Attempts::first(Retry::Times(6));
+        let pauses: Vec<u128> =
+            (0..6).map(|_| attempts.again(refused()).unwrap().as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1000]);
+        let error = attempts.again(refused()).unwrap_err();
         assert_eq!(error.outcome(), Some(Outcome::Nacked));
+        for retry in [Retry::Never, Retry::UntilDeadline] {
+            // The engine repeats the latter by itself.
+            Attempts::first(retry).again(refused()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_the_broker_refuses_for_certain_is_not_repeated() {
+        let text = "ACCESS_REFUSED - access to exchange 'x' refused";
+        let error = Error::new(ErrorKind::MessageDeliveryFailure, text);
+        let error = error.with_outcome(Outcome::Refused);
+        let error = Attempts::first(Retry::Times(5)).again(error).unwrap_err();
+        assert_eq!(error.outcome(), Some(Outcome::Refused));
     }
 
     #[test]

@@ -117,6 +117,9 @@ pub struct TransportStats {
     pub replies_dropped: u64,
     /// Buffered casts that the broker returned or refused.
     pub casts_refused: u64,
+    /// Buffered casts that may have been lost with a connection, because they are not to be sent
+    /// again ([`Retry::Never`](crate::Retry::Never), [`Retry::Times`](crate::Retry::Times)).
+    pub casts_lost: u64,
     /// Times the connections that requests leave on were lost, all of them together.
     pub reconnects: u64,
 }
@@ -203,6 +206,7 @@ impl Transport {
             replies_late: shared.book.late(),
             replies_dropped: shared.answering.get().map_or(0, |answering| answering.dropped()),
             casts_refused: publishing().map(Publishing::unwatched_failures).sum(),
+            casts_lost: publishing().map(Publishing::unwatched_losses).sum(),
             reconnects: publishing().map(Publishing::reconnects).sum(),
         }
     }

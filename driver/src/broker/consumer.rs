@@ -17,7 +17,7 @@ use super::factory::{Connections, Lent, LentChannel, Purpose};
 use super::stream::StreamSink;
 use super::{NOT_FOUND, declare, failed, health_of, metrics_of};
 use crate::error::Error;
-use crate::observe::health::ConnectionHealth;
+use crate::observe::health::{ConnectionHealth, ConsumerHealth};
 use crate::observe::metrics::ConnectionMetrics;
 use crate::target::entity::{Exchange, Subscription};
 
@@ -35,7 +35,13 @@ pub(crate) struct Listening {
     channel: LentChannel,
     /// For what may be refused.
     removing: OnceCell<LentChannel>,
-    consumers: Vec<ConsumerHandle>,
+    consumers: Vec<QueueConsumer>,
+}
+
+/// A consumer and the queue it consumes from.
+struct QueueConsumer {
+    queue: String,
+    handle: ConsumerHandle,
 }
 
 /// What became of a queue that was to be removed.
@@ -97,7 +103,9 @@ impl Listening {
                 true => Box::new(StreamSink::new(sink(subscription))),
                 false => sink(subscription),
             };
-            consumers.push(consumed_from(&channel, subscription, consume, sink).await?);
+            let queue = subscription.queue.name.clone();
+            let handle = consumed_from(&channel, subscription, consume, sink).await?;
+            consumers.push(QueueConsumer { queue, handle });
         }
         Ok(Self { lent, channel, removing: OnceCell::new(), consumers })
     }
@@ -137,7 +145,7 @@ impl Listening {
     /// Asks the broker to deliver no more, to any of the consumers; nothing is taken any more even
     /// where it does not agree. Tells the first error.
     pub(crate) async fn cancel(&self) -> Result<(), Error> {
-        let cancelled = side_by_side(self.consumers.iter().map(ConsumerHandle::cancel)).await;
+        let cancelled = side_by_side(self.consumers.iter().map(|one| one.handle.cancel())).await;
         cancelled.into_iter().collect::<Result<(), _>>().map_err(failed)
     }
 
@@ -195,7 +203,7 @@ impl Listening {
 
     /// One of its consumers.
     pub(crate) fn consumer(&self) -> Option<ConsumerHandle> {
-        self.consumers.first().cloned()
+        self.consumers.first().map(|one| one.handle.clone())
     }
 
     /// Deletes a queue that only this listener used.
@@ -214,6 +222,15 @@ impl Listening {
     /// Where the connection stands.
     pub(crate) fn health(&self) -> ConnectionHealth {
         health_of(&self.lent)
+    }
+
+    /// How each of its consumers is doing.
+    pub(crate) fn consumers(&self) -> Vec<ConsumerHealth> {
+        let health = |QueueConsumer { queue, handle }: &QueueConsumer| {
+            let status = handle.status();
+            ConsumerHealth { queue: queue.clone(), state: status.state, since: status.since }
+        };
+        self.consumers.iter().map(health).collect()
     }
 
     /// What the connection has done, and what the channel holds.

@@ -237,6 +237,11 @@ impl Publishing {
         self.lent.connection().unwatched_failures() + self.refused.load(Ordering::Relaxed)
     }
 
+    /// Messages that nobody waited for and that may have been lost with the connection.
+    pub(crate) fn unwatched_losses(&self) -> u64 {
+        self.lent.connection().unwatched_losses()
+    }
+
     /// Where the connection stands.
     pub(crate) fn health(&self) -> ConnectionHealth {
         health_of(&self.lent)
@@ -320,7 +325,7 @@ impl Road {
         publishing.declared().remove(needed);
         // What is gone gave the message to nobody; but it ends the channel, and may have gone after
         // this message, or be another one's.
-        if self.once && matches!(outcome, Outcome::MaybeSent(_)) {
+        if self.once && matches!(outcome, Outcome::MaybeSent(_) | Outcome::Refused(..)) {
             return Err(refused(outcome));
         }
         publishing.declare_until(needed, deadline).await?;

@@ -24,12 +24,26 @@ pub struct ConnectionOptions {
     pub blocks_max: usize,
     /// Largest message accepted from the broker, in bytes. Default 64 MiB.
     pub body_max: u64,
-    /// How long a TCP connect may take, per host. Default 1 s.
+    /// How long the resolver may take for a host's name. Default 5 s.
+    pub resolve_timeout: Duration,
+    /// How long a TCP connect may take, per address of a host. Default 1 s.
     pub connect_timeout: Duration,
     /// How long the AMQP handshake may take. Default 5 s.
     pub handshake_timeout: Duration,
-    /// How long a declaration may take. Default 10 s.
+    /// How long a declaration may take. Default 10 s. A broker that leaves one unanswered for
+    /// longer is left for the next host.
     pub operation_timeout: Duration,
+    /// How long a broker may confirm nothing while messages wait for its confirms. Default 5 s,
+    /// zero for ever. Then it is left for the next host and tried last for 30 s. Time in which it
+    /// blocks publishers does not count.
+    pub confirm_timeout: Duration,
+    /// How long a message that the broker refuses (`basic.nack`: its queue is full or has failed)
+    /// is sent again, within its deadline. Default 5 s, zero for not at all. Only what
+    /// [`Retry`](crate::Retry) allows to be sent again and somebody waits for.
+    pub nack_retry: Duration,
+    /// How often exchanges, queues and bindings are declared again, to find what somebody deleted.
+    /// Default 30 s, zero for only when the broker names something as missing.
+    pub topology_audit_interval: Duration,
     /// `TCP_USER_TIMEOUT`: how long sent bytes may stay unacknowledged by the peer's kernel.
     /// Default 2 s, zero for the system's.
     pub user_timeout: Duration,
@@ -44,9 +58,13 @@ impl Default for ConnectionOptions {
             block_bytes: engine.block_bytes,
             blocks_max: engine.blocks_max,
             body_max: engine.body_max,
+            resolve_timeout: engine.resolve_timeout,
             connect_timeout: engine.connect_timeout,
             handshake_timeout: engine.handshake_timeout,
             operation_timeout: engine.operation_timeout,
+            confirm_timeout: engine.confirm_timeout,
+            nack_retry: engine.nack_retry,
+            topology_audit_interval: engine.audit_interval,
             user_timeout: engine.user_timeout,
         }
     }
@@ -59,9 +77,13 @@ impl ConnectionOptions {
         config.block_bytes = self.block_bytes;
         config.blocks_max = self.blocks_max;
         config.body_max = self.body_max;
+        config.resolve_timeout = self.resolve_timeout;
         config.connect_timeout = self.connect_timeout;
         config.handshake_timeout = self.handshake_timeout;
         config.operation_timeout = self.operation_timeout;
+        config.confirm_timeout = self.confirm_timeout;
+        config.nack_retry = self.nack_retry;
+        config.audit_interval = self.topology_audit_interval;
         config.user_timeout = self.user_timeout;
     }
 }
@@ -81,6 +103,10 @@ mod tests {
             handshake_timeout: Duration::from_secs(6),
             operation_timeout: Duration::from_secs(7),
             user_timeout: Duration::from_secs(8),
+            resolve_timeout: Duration::from_secs(9),
+            confirm_timeout: Duration::from_secs(10),
+            nack_retry: Duration::from_secs(11),
+            topology_audit_interval: Duration::from_secs(12),
         };
         let mut config = ConnectionConfig::new(Vec::new());
         options.apply_to(&mut config);
@@ -91,7 +117,11 @@ mod tests {
             config.handshake_timeout,
             config.operation_timeout,
             config.user_timeout,
+            config.resolve_timeout,
+            config.confirm_timeout,
+            config.nack_retry,
+            config.audit_interval,
         ];
-        assert_eq!(times.map(|time| time.as_secs()), [5, 6, 7, 8]);
+        assert_eq!(times.map(|time| time.as_secs()), [5, 6, 7, 8, 9, 10, 11, 12]);
     }
 }

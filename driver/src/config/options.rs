@@ -328,9 +328,14 @@ static LEVERET_ROWS: &[Row] = &[
     ),
     ("busy_poll_us", Micros(|all| &mut all.engine.busy_poll), "polling before a shard sleeps"),
     (
+        "confirm_timeout",
+        Seconds(|all| &mut all.driver.connection.confirm_timeout, LONG),
+        "how long a broker may confirm nothing before it is left for the next; 0: for ever",
+    ),
+    (
         "connect_timeout",
         Seconds(|all| &mut all.driver.connection.connect_timeout, LONG),
-        "how long a TCP connect may take, per host",
+        "how long a TCP connect may take, per address of a host",
     ),
     (
         "connection_factory",
@@ -358,6 +363,11 @@ static LEVERET_ROWS: &[Row] = &[
         "how long the AMQP handshake may take",
     ),
     (
+        "nack_retry",
+        Seconds(|all| &mut all.driver.connection.nack_retry, LONG),
+        "how long a message that the broker refuses is sent again; 0: not at all",
+    ),
+    (
         "operation_timeout",
         Seconds(|all| &mut all.driver.connection.operation_timeout, LONG),
         "how long a declaration may take",
@@ -373,9 +383,19 @@ static LEVERET_ROWS: &[Row] = &[
         "dispatch or refuse requests that the broker has delivered before",
     ),
     (
+        "resolve_timeout",
+        Seconds(|all| &mut all.driver.connection.resolve_timeout, LONG),
+        "how long the resolver may take for the name of a host",
+    ),
+    (
         "shards",
         Count(|all| Number::Usize(&mut all.engine.shards), 1, 1024),
         "threads of the engine; with cores, as many as are named there",
+    ),
+    (
+        "topology_audit_interval",
+        Seconds(|all| &mut all.driver.connection.topology_audit_interval, LONG),
+        "how often queues and bindings are declared again; 0: when one is found missing",
     ),
     (
         "user_timeout",

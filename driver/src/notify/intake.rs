@@ -79,6 +79,10 @@ impl DeliverySink for NotificationSink {
         }
     }
 
+    fn oversized(&mut self, _: Delivery, _: u64) {
+        self.intake.tally.count(|taken| &taken.undecodable);
+    }
+
     fn ended(&mut self, error: Option<leveret_engine::Error>) {
         self.flush();
         if let Some(error) = error {

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use leveret_engine::ConnectionState;
+use leveret_engine::{ConnectionState, ConsumerState};
 
 /// Where one connection of a transport, server or listener stands.
 ///
@@ -64,6 +64,26 @@ impl ConnectionHealth {
     }
 }
 
+/// How one consumer of a server, listener or transport is doing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ConsumerHealth {
+    /// The queue it consumes from.
+    pub queue: String,
+    /// Whether the broker delivers to it; otherwise why not: the queue is gone, locked or refused,
+    /// or the connection is down. It is tried again by itself, at least every 5 s.
+    pub state: ConsumerState,
+    /// Since when.
+    pub since: Instant,
+}
+
+impl ConsumerHealth {
+    /// The broker delivers to it.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, ConsumerState::Consuming)
+    }
+}
+
 /// The way replies come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -72,8 +92,11 @@ pub enum ReplyPath {
     Unused,
     /// The first call is opening it, or the next one will open it again.
     Opening,
-    /// The reply queue is there and consumed, or comes back with its connection.
+    /// The reply queue is there and consumed.
     Open,
+    /// The reply queue cannot be consumed now; [`TransportHealth::replies`] has the reason. It is
+    /// tried again by itself.
+    Waiting,
 }
 
 /// How a transport is doing; see [`Transport::health`](crate::Transport::health).
@@ -86,12 +109,14 @@ pub struct TransportHealth {
     pub connections: Vec<ConnectionHealth>,
     /// Whether replies can come back.
     pub reply_path: ReplyPath,
+    /// The consumer of replies, once a call was made.
+    pub replies: Option<ConsumerHealth>,
 }
 
 impl TransportHealth {
     /// Every connection there is does its work, and the way of replies, once used, is open.
     pub fn is_ready(&self) -> bool {
-        self.reply_path != ReplyPath::Opening
+        matches!(self.reply_path, ReplyPath::Unused | ReplyPath::Open)
             && self.connections.iter().all(ConnectionHealth::is_ready)
     }
 }
@@ -103,14 +128,19 @@ impl TransportHealth {
 pub struct ListeningHealth {
     /// The connection it listens on.
     pub connection: ConnectionHealth,
+    /// Its consumers, one for each queue.
+    pub consumers: Vec<ConsumerHealth>,
     /// It has stopped: it takes nothing new.
     pub is_stopped: bool,
 }
 
 impl ListeningHealth {
-    /// Its connection is open and it takes what comes.
+    /// Its connection is open, the broker delivers to each of its consumers, and it takes what
+    /// comes.
     pub fn is_ready(&self) -> bool {
-        !self.is_stopped && self.connection.is_ready()
+        !self.is_stopped
+            && self.connection.is_ready()
+            && self.consumers.iter().all(ConsumerHealth::is_ready)
     }
 }
 
@@ -139,12 +169,24 @@ mod tests {
     #[test]
     fn readiness_needs_every_part() {
         let open = || connection("publish", ConnectionState::Open);
-        let health = |reply_path, connections| TransportHealth { connections, reply_path };
+        let health = |reply_path, connections| {
+            let replies = None;
+            TransportHealth { connections, reply_path, replies }
+        };
         assert!(health(ReplyPath::Unused, vec![open()]).is_ready());
         assert!(!health(ReplyPath::Opening, vec![open()]).is_ready());
+        assert!(!health(ReplyPath::Waiting, vec![open()]).is_ready());
         let lost = connection("replies", ConnectionState::Connecting);
         assert!(!health(ReplyPath::Open, vec![open(), lost]).is_ready());
-        let listening = |is_stopped| ListeningHealth { connection: open(), is_stopped };
-        assert!(listening(false).is_ready() && !listening(true).is_ready());
+        let listening = |is_stopped, state| {
+            let (queue, since) = ("q".to_owned(), crate::timer::now());
+            let consumers = vec![ConsumerHealth { queue, state, since }];
+            ListeningHealth { connection: open(), consumers, is_stopped }
+        };
+        let consuming = || ConsumerState::Consuming;
+        assert!(listening(false, consuming()).is_ready());
+        assert!(!listening(true, consuming()).is_ready());
+        let reason = leveret_engine::Error::from(leveret_engine::TicketError::TimedOut);
+        assert!(!listening(false, ConsumerState::Waiting(reason)).is_ready());
     }
 }

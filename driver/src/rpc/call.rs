@@ -113,7 +113,10 @@ impl RpcClient {
                     };
                     Box::pin(again).await.map_err(|error| attempts.of_all(error))?;
                 }
-                Err(TicketError::TimedOut) => return Err(timed_out(&msg_id)),
+                Ok(Arrived::Oversized(size)) => return Err(too_large(size)),
+                Err(TicketError::TimedOut) => {
+                    return Err(timed_out(&msg_id, self.transport.why_down()));
+                }
                 Err(TicketError::Aborted) => {
                     return Err(broker::stopped().with_outcome(Outcome::MaybeSent));
                 }
@@ -165,10 +168,22 @@ impl RpcClient {
     }
 }
 
-fn timed_out(msg_id: &Hex32) -> Error {
+fn timed_out(msg_id: &Hex32, reason: Option<leveret_engine::Error>) -> Error {
+    let mut text = format!("Timed out waiting for a reply to message ID {}", msg_id.as_str());
+    if let Some(reason) = &reason {
+        text += &format!(" ({reason})");
+    }
+    let error = Error::new(ErrorKind::MessagingTimeout, text).with_outcome(Outcome::MaybeSent);
+    match reason {
+        Some(reason) => error.with_cause(reason),
+        None => error,
+    }
+}
+
+fn too_large(size: u64) -> Error {
     Error::new(
-        ErrorKind::MessagingTimeout,
-        format!("Timed out waiting for a reply to message ID {}", msg_id.as_str()),
+        ErrorKind::InvalidReply,
+        format!("the reply of {size} bytes is larger than body_max; raise it to receive such ones"),
     )
-    .with_outcome(Outcome::MaybeSent)
+    .with_outcome(Outcome::Answered)
 }

@@ -281,7 +281,8 @@ impl RpcServer {
     /// Whether it still serves: cheap, and nothing is sent.
     pub fn health(&self) -> ListeningHealth {
         let is_stopped = self.ending.has_stopped();
-        ListeningHealth { connection: self.listening.health(), is_stopped }
+        let (connection, consumers) = (self.listening.health(), self.listening.consumers());
+        ListeningHealth { connection, consumers, is_stopped }
     }
 
     /// What it has done so far.

@@ -113,6 +113,15 @@ impl DeliverySink for RequestSink {
         if is_acknowledged && !no_ack { Disposition::Ack } else { Disposition::Later }
     }
 
+    fn oversized(&mut self, delivery: Delivery, size: u64) {
+        let serving = &self.serving;
+        serving.tally.count(|taken| &taken.undecodable);
+        if let Some(call) = incoming::sender_of_cut(&delivery, &serving.serializers) {
+            let text = format!("the request of {size} bytes is larger than the server takes");
+            serving.answering.refuse_at_once(&call, text);
+        }
+    }
+
     fn is_full(&self) -> bool {
         self.source.no_ack && self.serving.is_full()
     }

@@ -108,7 +108,7 @@ impl RpcClient {
         if error.is_undeliverable() && way.only().is_none() && !self.is_at_least_once() {
             return Ok(Next::Wait);
         }
-        let text = error.to_string();
+        let (text, outcome) = (error.to_string(), error.outcome());
         let delay = attempts.again(error)?;
         self.transport.counters().retry();
         if !delay.is_zero() {
@@ -116,7 +116,7 @@ impl RpcClient {
             if timer::now() >= deadline {
                 let text = format!("nobody got the request before the deadline: {text}");
                 let error = Error::new(ErrorKind::MessagingTimeout, text);
-                return Err(error.with_outcome(Outcome::Returned));
+                return Err(error.with_outcome(outcome.unwrap_or(Outcome::Returned)));
             }
         }
         Ok(Next::Again(leg))

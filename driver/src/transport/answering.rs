@@ -16,7 +16,7 @@ use leveret_engine::wire::PropertiesView;
 use leveret_engine::{Outcome, RefusalSink};
 
 use crate::broker::{self, Body, Publishing, Road, Treatment};
-use crate::dialect::{DecodeError, kombu, pika};
+use crate::dialect::{DecodeError, Peek, kombu, pika};
 use crate::error::Error;
 use crate::ids::{Hex32, IdSource};
 use crate::json::WriteError;
@@ -35,6 +35,9 @@ const ROADS_MAX: usize = 1024;
 /// As oslo: missing queues remembered, and for how long.
 const GONE_MAX: usize = 200;
 const GONE_TTL: Duration = Duration::from_secs(60);
+
+/// A channel exception: a message is too large (AMQP 1.2).
+const PRECONDITION_FAILED: u16 = 406;
 
 /// Replies come back where nobody waits, and survive a lost connection.
 const SURELY: Treatment = Treatment { mandatory: true, retain: true, once: false };
@@ -259,6 +262,67 @@ impl Answering {
         Body::render(|body| call.form.encode_reply(body, &reply))
     }
 
+    /// Sends a failure without waiting: for the shard, where a request or its answer turned out to
+    /// be too large.
+    pub(crate) fn refuse_at_once(&self, call: &CallRef, text: String) {
+        let failure = Failure::builtin("ValueError", text);
+        let Ok(body) = self.render_answer(call, Answer::Failure(&failure)) else { return };
+        let timeout = self.persistence.missing_timeout;
+        let cookie = self.cookie(timer::deadline_in(timeout));
+        let road = match &call.form {
+            Form::Pika(serialization) if is_pika_queue(&call.queue) => {
+                let message_id = self.ids.unique_id();
+                let properties =
+                    pika::reply_properties(serialization, &call.msg_id, message_id, None);
+                let names = (self.exchange.name.as_str(), &*call.queue);
+                let refusals = Some(Arc::clone(&self.refusals));
+                let publishing = self.pika_publishing();
+                publishing.kept_road_at_once(names, &properties, SURELY, refusals).map(Arc::new)
+            }
+            Form::Pika(_) => None,
+            Form::Kombu | Form::Polyglot => self.road(&call.queue),
+        };
+        match road.map(|road| road.try_publish_unwatched(timeout, &body, cookie)) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => self.drop_one(&call.queue, &error.to_string()),
+            None => self.drop_one(&call.queue, "its queue is gone"),
+        }
+    }
+
+    /// A reply that the broker does not take for its size becomes one that says so. True if it was
+    /// one.
+    fn tell_too_large(&self, outcome: &Outcome) -> bool {
+        let Outcome::Refused(error, Some(reply)) = outcome else { return false };
+        if error.reply_code() != Some(PRECONDITION_FAILED) {
+            return false;
+        }
+        let form = match reply.exchange() {
+            "" => Form::Kombu,
+            _ => Form::Pika(Serialization::default()),
+        };
+        let msg_id = match &form {
+            Form::Pika(_) => reply.properties().correlation_id.map(str::to_owned),
+            _ => self.msg_id_of(reply.body()),
+        };
+        let Some(msg_id) = msg_id else { return false };
+        let (msg_id, queue) = (msg_id.into(), reply.routing_key().into());
+        let call = CallRef { msg_id, queue, form, expires: None };
+        let text = format!("the answer cannot be sent: {error}");
+        self.refuse_at_once(&call, text);
+        true
+    }
+
+    /// The call that a reply of ours is for.
+    fn msg_id_of(&self, body: &leveret_engine::Body) -> Option<String> {
+        let packed = self.publishing[0].packing().map(|packing| packing.header.1);
+        let text = kombu::unpack(packed, body.contiguous()).ok()?;
+        let tail = &text[text.len().saturating_sub(kombu::TAIL_BYTES)..];
+        match kombu::peek_reply(tail) {
+            Peek::Reply(msg_id) => Some(msg_id.as_str().to_owned()),
+            Peek::Heartbeat(_) | Peek::Unsure => None,
+        }
+    }
+
     /// Sends a sign of life, if there is room. False if there is no use in further ones.
     pub(crate) fn heartbeat(&self, call: &CallRef) -> bool {
         let Ok(body) = self.render_answer(call, Answer::Heartbeat) else { return false };
@@ -278,6 +342,9 @@ impl Answering {
 
     /// A reply was refused: sent again if it came back and there is time left. Runs on the shard.
     fn refused(self: &Arc<Self>, outcome: Outcome, deadline: Instant) {
+        if self.tell_too_large(&outcome) {
+            return;
+        }
         let back = match Back::of(outcome) {
             Ok(back) => back,
             Err(other) => return self.drop_one("?", &broker::refused(other).to_string()),

@@ -106,6 +106,18 @@ pub(crate) fn sender_of(delivery: &Delivery, known: Known<'_>) -> Option<CallRef
     })
 }
 
+/// [`sender_of`] a request of which only the end of the body is there.
+pub(crate) fn sender_of_cut(delivery: &Delivery, known: Known<'_>) -> Option<CallRef> {
+    let head = delivery.properties();
+    if head.correlation_id.is_some() && head.reply_to.is_some() {
+        return sender_of(delivery, known);
+    }
+    let tail = delivery.body().contiguous();
+    let (msg_id, queue) = kombu::peek_sender(&tail)?;
+    let (msg_id, queue) = (msg_id.as_str().into(), queue.into());
+    Some(CallRef { msg_id, queue, form: Form::Kombu, expires: None })
+}
+
 /// How long a message of the `pika` dialect is of use to its sender, from when it was sent.
 pub(crate) fn life_of(head: &PropertiesView<'_>) -> Option<Duration> {
     head.expiration?.parse().ok().map(Duration::from_millis)

@@ -18,21 +18,27 @@ impl Transport {
         for publishing in self.publishing() {
             list(&mut connections, publishing.health());
         }
-        let replies = self.replies(Listening::health);
-        let reply_path = match (&replies, self.known_reply_queue().is_some()) {
-            (Found::Nothing, _) => ReplyPath::Unused,
-            (Found::It(connection), true) if connection.state != ConnectionState::Closed => {
-                ReplyPath::Open
+        let found = self.replies(|listening| (listening.health(), listening.consumers().pop()));
+        let is_known = self.known_reply_queue().is_some();
+        let (reply_path, replies) = match found {
+            Found::Nothing => (ReplyPath::Unused, None),
+            Found::Busy => (ReplyPath::Opening, None),
+            Found::It((connection, consumer)) => {
+                let path = match &consumer {
+                    _ if !is_known || connection.state == ConnectionState::Closed => {
+                        ReplyPath::Opening
+                    }
+                    Some(consumer) if consumer.is_ready() => ReplyPath::Open,
+                    _ => ReplyPath::Waiting,
+                };
+                list(&mut connections, connection);
+                (path, consumer)
             }
-            _ => ReplyPath::Opening,
         };
-        if let Found::It(connection) = replies {
-            list(&mut connections, connection);
-        }
         for lent in self.shared.connections.shared() {
             list(&mut connections, health_of(&lent));
         }
-        TransportHealth { connections, reply_path }
+        TransportHealth { connections, reply_path, replies }
     }
 
     /// What it has done and holds, and the shards of its engine. Cheap enough for every second.
@@ -64,6 +70,18 @@ impl Transport {
             connections,
             shards: shared.engine.stats(),
         }
+    }
+
+    /// Why calls cannot be made now, if a connection they need is down and the reason is known.
+    pub(crate) fn why_down(&self) -> Option<leveret_engine::Error> {
+        let replies = match self.replies(Listening::health) {
+            Found::It(connection) => Some(connection),
+            Found::Nothing | Found::Busy => None,
+        };
+        let publishing = self.shared.publishing.opened_lane(self.lane);
+        let all = publishing.map(|one| one.health()).into_iter().chain(replies);
+        let mut down = all.filter(|one| one.state == ConnectionState::Connecting);
+        down.find_map(|one| one.last_error)
     }
 
     /// All that publishes: requests, notifications, our replies.

@@ -35,6 +35,8 @@ pub(crate) enum Arrived {
     Reply(Delivery),
     /// The request itself was refused.
     Refused(Outcome),
+    /// A reply of so many bytes, more than are taken; it was dropped.
+    Oversized(u64),
 }
 
 /// The calls under way of one transport.
@@ -310,6 +312,17 @@ impl DeliverySink for ReplySink {
         }
         // One that comes again finds nobody who waits for it.
         Disposition::AckSoon
+    }
+
+    fn oversized(&mut self, delivery: Delivery, size: u64) {
+        let place = match self.peek(&delivery) {
+            Peek::Reply(msg_id) => self.book.ids.place_of(&msg_id),
+            Peek::Heartbeat(_) | Peek::Unsure => None,
+        };
+        match place {
+            Some(place) => self.book.complete(place, Arrived::Oversized(size)),
+            None => drop(self.book.late.fetch_add(1, Ordering::Relaxed)),
+        }
     }
 
     fn ended(&mut self, error: Option<leveret_engine::Error>) {

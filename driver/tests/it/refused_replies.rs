@@ -12,7 +12,8 @@ use crate::world::{client, connect, eventually, run};
 
 /// A call whose reply is refused until it has been sent again, twice.
 async fn outlives_refusals(url: &str, mut refuse: impl FnMut(bool)) {
-    let transport = connect(url).await;
+    // The engine tries for a moment by itself before it gives a reply back.
+    let transport = connect(&format!("{url}?nack_retry=0.2")).await;
     let ((called, calls), (release, released)) = (channel(), channel::<()>());
     let (called, released) = (Mutex::new(called), Mutex::new(released));
     let endpoint = Endpoint::new().method("hold", move |_, arg: Value| {
@@ -67,7 +68,7 @@ fn a_reply_outlives_a_broker_that_takes_nothing() {
         })
         .await;
         // Whoever waits for a message is told, and may send it again or not.
-        let transport = connect(&url).await;
+        let transport = connect(&format!("{url}?nack_retry=0.2")).await;
         peer.script(|script| script.nack_publishes = true);
         let error = client(&transport, "t").call::<()>((), "none", &()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MessageDeliveryFailure, "{error}");

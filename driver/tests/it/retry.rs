@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use leveret::engine::loopback::{Loopback, LoopbackConfig};
 use leveret::{
     Context, DriverConfig, Endpoint, ErrorKind, Failure, Outcome, Retry, RpcServer, Target,
     Transport,
@@ -137,21 +138,53 @@ fn a_repeat_of_what_arrived_is_executed_once() {
 }
 
 #[test]
-fn what_ends_its_channel_is_repeated_once() {
+fn what_found_no_exchange_goes_to_the_one_declared_anew() {
     run(async {
         let url = Broker::shared().vhost("retry-6");
         let transport = connect(&url).await;
-        let client = client(&transport, "t").with_retry(Retry::Times(5));
-        client.cast((), "note", &json!({"arg": 1})).await.unwrap();
+        let client = client(&transport, "t");
         let (_engine, channel) =
             raw(Broker::shared().port(), url.rsplit('/').next().unwrap()).await;
-        channel.delete_exchange("openstack", false).await.unwrap();
-        let error = client.cast((), "note", &json!({"arg": 2})).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::MessageDeliveryFailure);
-        assert!(error.to_string().contains("404"), "{error}");
-        assert!(error.to_string().ends_with("given up after 2 attempts"), "{error}");
-        let error = client.call::<()>((), "note", &json!({"arg": 3})).await.unwrap_err();
-        assert!(error.to_string().ends_with("given up after 2 attempts"), "{error}");
+        for retry in [Retry::UntilDeadline, Retry::Times(1), Retry::Never] {
+            let client = client.prepare().with_retry(retry);
+            client.cast((), "note", &json!({"arg": 1})).await.unwrap();
+            channel.delete_exchange("openstack", false).await.unwrap();
+            let sent = client.cast((), "note", &json!({"arg": 2})).await;
+            if retry == Retry::Never {
+                let error = sent.unwrap_err();
+                assert_eq!(error.outcome(), Some(Outcome::Refused), "{error}");
+                assert!(error.to_string().contains("404"), "{error}");
+            } else {
+                sent.unwrap();
+            }
+            client.cast((), "note", &json!({"arg": 3})).await.unwrap();
+        }
+        transport.close().await.unwrap();
+    });
+}
+
+#[test]
+fn what_the_broker_refuses_for_certain_is_not_repeated() {
+    let peer = Loopback::start(LoopbackConfig::default()).unwrap();
+    let url = format!("rabbit://guest:guest@127.0.0.1:{}/", peer.addr().port());
+    run(async {
+        let transport = connect(&url).await;
+        let client = client(&transport, "t");
+        client.cast((), "note", &json!({"arg": 1})).await.unwrap();
+        peer.script(|script| script.message_max = Some(1000));
+        let large = json!({"arg": "x".repeat(2000)});
+        for retry in [Retry::UntilDeadline, Retry::Times(5), Retry::Never] {
+            let client = client.prepare().with_retry(retry);
+            let error = client.cast((), "note", &large).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::MessageDeliveryFailure);
+            assert_eq!(error.outcome(), Some(Outcome::Refused), "{error}");
+            assert!(error.to_string().contains("406"), "{error}");
+            let error = client.call::<()>((), "note", &large).await.unwrap_err();
+            assert_eq!(error.outcome(), Some(Outcome::Refused), "{error}");
+        }
+        assert_eq!(transport.metrics().retries, 0);
+        client.cast((), "note", &json!({"arg": 2})).await.unwrap();
+        transport.close().await.unwrap();
     });
 }
 

@@ -150,11 +150,13 @@ impl Dial {
             }
             self.failures += 1;
             self.hosts.suspect(index, reactor::now());
-            conn.shared.failed(&error);
-            tracing::info!(
-                name: "leveret.engine.connection.not_made",
-                host = %host.host, port = host.port, %error, "could not connect"
-            );
+            let is_news = conn.shared.failed(&error);
+            if is_news {
+                tracing::info!(
+                    name: "leveret.engine.connection.not_made",
+                    host = %host.host, port = host.port, %error, "could not connect"
+                );
+            }
             if let Some(first) = &mut self.first {
                 first.answers.push((host.host.clone(), error));
             }
@@ -282,6 +284,9 @@ async fn attempt<R: Reactor>(
         Ok(()) if !conn.is_down() => {
             conn.shared.reached(&name);
             conn.ready();
+            tracing::info!(
+                name: "leveret.engine.connection.open", host = name, "a connection is open"
+            );
             Ok(running)
         }
         result => {

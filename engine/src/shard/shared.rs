@@ -126,9 +126,11 @@ impl ConnectionShared {
         self.life().standing.host = host.to_owned();
     }
 
-    /// It was lost, or could not be made.
-    pub(crate) fn failed(&self, error: &Error) {
-        self.life().standing.last_error = Some(error.clone());
+    /// It was lost, or could not be made; true when that is another reason than the last.
+    pub(crate) fn failed(&self, error: &Error) -> bool {
+        let mut life = self.life();
+        let last = life.standing.last_error.replace(error.clone());
+        last.is_none_or(|last| last.to_string() != error.to_string())
     }
 
     /// Why it is not open, if it is not and the reason is known.

@@ -17,7 +17,7 @@ pub(crate) use compression::{packing, unpack};
 pub(crate) use decode::{Scratch, check_content, decode_reply, decode_request};
 pub(crate) use envelope::{encode_reply, encode_request, properties, renew_unique_id};
 pub(crate) use notification::{decode_notification, encode_notification};
-pub(crate) use peek::{TAIL_BYTES, is_enveloped, peek_reply};
+pub(crate) use peek::{TAIL_BYTES, is_enveloped, peek_reply, peek_sender};
 pub(crate) use topology::{REPLY_PREFIX, Topology};
 
 /// What every message of this dialect says about its content.

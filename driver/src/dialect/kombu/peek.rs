@@ -41,6 +41,19 @@ fn strip_id(text: &[u8]) -> Option<(&[u8], Hex32)> {
     Some((rest, Hex32::from_digits(digits)?))
 }
 
+/// Who waits for the answer to a request of which only the end is there: the id of its call and the
+/// queue of its replies.
+pub(crate) fn peek_sender(tail: &[u8]) -> Option<(Hex32, &str)> {
+    let behind = |key: &[u8]| {
+        let at = tail.windows(key.len()).rposition(|window| window == key)?;
+        Some(&tail[at + key.len()..])
+    };
+    let msg_id = Hex32::from_digits(behind(br#"\"_msg_id\": \""#)?.get(..32)?)?;
+    let queue = behind(br#"\"_reply_q\": \""#)?;
+    let end = queue.iter().position(|byte| *byte == b'\\')?;
+    Some((msg_id, std::str::from_utf8(&queue[..end]).ok()?))
+}
+
 /// Whether a body looks like an envelope of the usual spelling, judged by its first and last bytes
 /// alone.
 pub(crate) fn is_enveloped(head: &[u8], tail: &[u8]) -> bool {
