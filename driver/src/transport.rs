@@ -29,6 +29,7 @@ use crate::timer::Timer;
 
 pub(crate) mod answering;
 mod builder;
+mod canary;
 pub(crate) mod incoming;
 mod naming;
 mod observing;
@@ -38,6 +39,7 @@ mod roads;
 
 use answering::{Answering, Persistence};
 pub use builder::TransportBuilder;
+use canary::Canary;
 use replies::{Monitoring, ReplyBook};
 use reply_queue::Replies;
 pub(crate) use roads::Asked;
@@ -75,6 +77,7 @@ struct Shared {
     ids: Arc<IdSource>,
     timer: Arc<Timer>,
     book: Arc<ReplyBook>,
+    canary: Canary,
     counters: Counters,
     /// Where calls and casts are reported, if the options say so.
     collector: Option<Collector>,

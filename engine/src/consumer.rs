@@ -58,6 +58,22 @@ impl ConsumerHandle {
         self.status.read(&self.channel.connection)
     }
 
+    /// Has the engine make sure that the broker still knows this consumer and holds nothing back
+    /// from it; if not, it is made anew, elsewhere if the broker does not answer within a second.
+    /// For owners who expect deliveries and get none. Returns at once.
+    ///
+    /// ```no_run
+    /// # use leveret_engine::ConsumerHandle;
+    /// # fn example(handle: &ConsumerHandle) {
+    /// handle.verify();
+    /// # }
+    /// ```
+    pub fn verify(&self) {
+        let consumer_tag = self.consumer_tag.clone();
+        let channel = self.channel.number;
+        self.channel.connection.post(Operation::Verify { channel, consumer_tag });
+    }
+
     /// The sink has room again: reading goes on, if it was stopped because the sink was full.
     pub fn resume(&self) {
         self.channel.connection.read_bell.ring();

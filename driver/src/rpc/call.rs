@@ -72,6 +72,7 @@ impl RpcClient {
         let may_repeat = attempts.may_repeat() || way.only().is_none();
         let monitor = self.transport.monitoring(self.options.monitor);
         let mut pending = self.transport.book().open(deadline, monitor, may_repeat);
+        self.transport.watch_replies();
         let msg_id = pending.msg_id();
         let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
         let body = self.render(context, method, args, Some(call))?;

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret, block_on};
 use tokio::sync::{Mutex, OnceCell};
 
+use super::canary::Canary;
 use super::replies::ReplyBook;
 use super::{OwnBroker, Shared, Transport};
 use crate::broker::{self, Connections, Lanes, Purpose};
@@ -169,6 +170,7 @@ impl TransportBuilder {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
             pika: pika::Topology::new(config.control_exchange.clone(), config.pika.clone()),
             book: Arc::new(ReplyBook::new(Arc::clone(&ids), &engine)),
+            canary: Canary::default(),
             counters: Counters::default(),
             collector: Collector::new(&config.metrics),
             engine,

@@ -50,6 +50,8 @@ pub(crate) struct ReplyBook {
     odd: Mutex<Odd>,
     odd_count: AtomicUsize,
     late: AtomicU64,
+    /// Deliveries of the reply queue, of whatever kind.
+    received: AtomicU64,
 }
 
 #[derive(Default)]
@@ -77,8 +79,8 @@ struct Monitor {
 impl ReplyBook {
     pub(crate) fn new(ids: Arc<IdSource>, engine: &Engine) -> Self {
         let (places, refusals) = (engine.tickets(), engine.tickets());
-        let (odd_count, late) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Self { ids, places, refusals, odd: Mutex::default(), odd_count, late }
+        let (odd_count, late, received) = Default::default();
+        Self { ids, places, refusals, odd: Mutex::default(), odd_count, late, received }
     }
 
     /// Who hears of refused requests, those that `may_repeat` or the others.
@@ -116,6 +118,11 @@ impl ReplyBook {
     /// Replies nobody waited for.
     pub(crate) fn late(&self) -> u64 {
         self.late.load(Ordering::Relaxed)
+    }
+
+    /// Deliveries of the reply queue so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     fn complete(&self, place: u64, arrived: Arrived) {
@@ -302,6 +309,8 @@ impl ReplySink {
 
 impl DeliverySink for ReplySink {
     fn deliver(&mut self, delivery: Delivery) -> Disposition {
+        // Written by the shard alone.
+        self.book.received.store(self.book.received() + 1, Ordering::Relaxed);
         match self.peek(&delivery) {
             Peek::Reply(msg_id) => self.book.deliver(&msg_id, delivery),
             Peek::Heartbeat(msg_id) => self.book.deliver_heartbeat(&msg_id),

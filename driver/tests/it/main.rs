@@ -37,6 +37,7 @@ mod python_config;
 mod python_server;
 mod recovery;
 mod refused_replies;
+mod reply_path;
 mod retry;
 mod scenario;
 mod serialized;

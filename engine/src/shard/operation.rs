@@ -13,6 +13,7 @@ use amq_protocol::types::FieldTable;
 use tokio::sync::oneshot;
 
 use super::conn::{Conn, ConsumerSeat};
+use super::recheck;
 use super::seat::Seat;
 use super::shared::{ChannelShared, Request};
 use super::sink::DeliverySink;
@@ -42,6 +43,11 @@ pub(crate) enum Operation {
         channel: u16,
         consumer_tag: String,
     },
+    /// Makes sure that a consumer is one.
+    Verify {
+        channel: u16,
+        consumer_tag: String,
+    },
     CloseChannel {
         channel: u16,
     },
@@ -55,7 +61,10 @@ impl Operation {
             Self::Method { channel, .. }
             | Self::Consume { channel, .. }
             | Self::Cancel { channel, .. } => Some(*channel),
-            Self::OpenChannel(_) | Self::CloseChannel { .. } | Self::CloseConnection => None,
+            Self::OpenChannel(_)
+            | Self::Verify { .. }
+            | Self::CloseChannel { .. }
+            | Self::CloseConnection => None,
         }
     }
 
@@ -238,6 +247,10 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
             let cancelled = conn.request(channel, cancelling(&consumer_tag)).await;
             end_consumer(conn, channel, &consumer_tag);
             cancelled.map(|_| Answered::Done)
+        }
+        Operation::Verify { channel, consumer_tag } => {
+            recheck::verify(conn, channel, &consumer_tag).await;
+            Ok(Answered::Done)
         }
         Operation::CloseChannel { channel } => {
             close_channel(conn, channel).await.map(|()| Answered::Done)

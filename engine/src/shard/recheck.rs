@@ -3,7 +3,8 @@
 //! A cluster whose node died may take a transient queue away, by its name, after we have declared
 //! it anew at another node: the list of what died with the node was made before. The consumer then
 //! waits at a queue without a name for ever. So its name is asked for some time later, when the
-//! cluster has settled, and a consumer whose queue is gone is made again. Not here: how (`repair`).
+//! cluster has settled, and at once when its owner suspects it; a consumer whose queue is gone is
+//! made again. Not here: how (`repair`).
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,14 +13,17 @@ use amq_protocol::protocol::{AMQPClass, queue};
 use amq_protocol::types::FieldTable;
 
 use super::conn::Conn;
+use super::operation::closing;
 use super::repair;
 use crate::proto::short;
-use crate::reactor;
+use crate::{Error, reactor};
 
 /// When it is looked, each from the last: a second, five and thirty after the consumer was back.
 const PAUSES: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(25)];
 const NOT_FOUND: u16 = 404;
+/// How soon a broker answers a question that somebody waits for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// Watches a consumer that was just brought back, as long as its channel lives.
 pub(super) fn start(conn: &Rc<Conn>, number: u16, tag: &str) {
@@ -36,12 +40,9 @@ pub(super) fn start(conn: &Rc<Conn>, number: u16, tag: &str) {
                 is_settled.then(|| consumer.request.queue.clone())
             });
             let Some(Some(queue)) = queue else { return };
-            if is_gone(&conn, number, &queue).await {
-                tracing::warn!(
-                    name: "leveret.engine.queue.gone",
-                    queue, consumer_tag = tag, "a queue is gone, and is made again"
-                );
-                repair::anew(&conn, number, &tag).await;
+            let asked = ask(&conn, &queue).await;
+            if asked.is_err_and(|error| error.reply_code() == Some(NOT_FOUND)) {
+                make_anew(&conn, number, &tag, &queue).await;
                 return;
             }
         }
@@ -52,7 +53,32 @@ fn is_same(conn: &Conn, number: u16, epoch: u32) -> bool {
     !conn.is_down() && conn.with_channel(number, |seat| seat.epoch()).ok() == Some(epoch)
 }
 
-async fn is_gone(conn: &Rc<Conn>, number: u16, name: &str) -> bool {
+/// Looks at once whether a consumer is one: the broker knows its queue and a consumer of it, and
+/// holds nothing back. A broker that does not answer soon is left for another.
+pub(super) async fn verify(conn: &Rc<Conn>, number: u16, tag: &str) {
+    let queue = conn.with_consumer(number, tag, |consumer| {
+        let is_settled = !consumer.starting && !consumer.leaving;
+        is_settled.then(|| consumer.request.queue.clone())
+    });
+    let Some(Some(queue)) = queue else { return };
+    match reactor::within(ANSWER_WITHIN, ask(conn, &queue)).await {
+        None => conn.fail_silent(Error::timed_out("a question for a queue")),
+        Some(Ok(found)) if found.consumer_count > 0 && found.message_count == 0 => {}
+        Some(Err(error)) if error.reply_code() != Some(NOT_FOUND) => {}
+        Some(_) => make_anew(conn, number, tag, &queue).await,
+    }
+}
+
+async fn make_anew(conn: &Rc<Conn>, number: u16, tag: &str, queue: &str) {
+    tracing::warn!(
+        name: "leveret.engine.queue.gone",
+        queue, consumer_tag = tag, "a queue is gone or deaf, and is consumed anew"
+    );
+    repair::anew(conn, number, tag).await;
+}
+
+/// Asks for a queue by its name, on a channel of its own.
+async fn ask(conn: &Rc<Conn>, name: &str) -> Result<queue::DeclareOk, Error> {
     let passive = AMQPClass::Queue(queue::AMQPMethod::Declare(queue::Declare {
         queue: short(name),
         passive: true,
@@ -62,6 +88,12 @@ async fn is_gone(conn: &Rc<Conn>, number: u16, name: &str) -> bool {
         nowait: false,
         arguments: FieldTable::default(),
     }));
-    let asked = repair::replay_aside(conn, vec![(number, passive)]).await;
-    asked.is_err_and(|error| error.reply_code() == Some(NOT_FOUND))
+    let number = conn.free_channel()?;
+    conn.open_channel(number).await?;
+    let reply = conn.request(number, passive).await?;
+    conn.request(number, closing()).await?;
+    match reply {
+        AMQPClass::Queue(queue::AMQPMethod::DeclareOk(found)) => Ok(found),
+        _ => Err(Error::stopped()),
+    }
 }
