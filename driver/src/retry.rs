@@ -27,8 +27,8 @@ pub enum Retry {
     /// It is published at most as many times more, until the deadline passes. Then the error is
     /// `MessageDeliveryFailure` and tells the number of attempts. Waiting for the broker to come
     /// back is no attempt. What a queue refuses (`basic.nack`) is published again after a pause
-    /// that grows from 50 ms to 1 s. What the broker refuses for certain is given up: such as a message
-    /// that is too large for it (406), or that the user may not write (403).
+    /// that grows from 50 ms to 1 s. What the broker refuses for certain is given up: such as a
+    /// message that is too large for it (406), or that the user may not write (403).
     Times(u32),
 }
 
