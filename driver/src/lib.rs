@@ -96,7 +96,8 @@
 //! - What is sent through one client and its clones arrives in one queue in that order, buffered
 //!   casts apart: they keep their order among themselves.
 //! - A lost connection comes back by itself, to the next host of the URL, and what was declared
-//!   with it.
+//!   with it. Whatever a broker answers, no connection, server or listener is given up:
+//!   [`guide::reliability`] lists the bad days and what they cost.
 //!
 //! # Options
 //!

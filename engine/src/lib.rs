@@ -57,10 +57,12 @@
 //!   connection is not read, while heartbeats go on.
 //! - Receive blocks: [`ConnectionConfig::blocks_max`]; then reading pauses until slices are
 //!   dropped.
-//! - One message from the broker: [`ConnectionConfig::body_max`]; beyond it the connection is
-//!   closed.
+//! - One message from the broker: [`ConnectionConfig::body_max`]; a larger one is read, dropped
+//!   and rejected.
 //! - Requests that wait for a connection: 1024; more are refused with `TimedOut`.
-//! - An operation: [`ConnectionConfig::operation_timeout`], then `TimedOut`.
+//! - An operation: [`ConnectionConfig::operation_timeout`], then `TimedOut`; a broker that leaves a
+//!   request unanswered for as long is left for the next host. So is one that confirms nothing for
+//!   [`ConnectionConfig::confirm_timeout`].
 //!
 //! Memory for a message is never taken from a claimed length, only from bytes that arrived.
 //!
@@ -70,9 +72,16 @@
 //!   left.
 //! - Publications of one thread through clones of one publisher stay in order. A
 //!   [retained](Publisher::retained) one is sent again after a reconnect, before newer ones.
-//! - A lost connection comes back: next host at once, then full-jitter back-off. Channels keep
-//!   their numbers; declarations, bindings and consumers return; what was deleted on purpose does
-//!   not.
+//! - A lost connection comes back: next host at once, then full-jitter back-off, hosts that refused
+//!   or did not answer last. Channels keep their numbers; declarations, bindings and consumers
+//!   return; what was deleted on purpose does not. No answer of a broker ends a connection that was
+//!   open once, or a consumer that has begun: [`Connection::standing`] and
+//!   [`ConsumerHandle::status`] have the reason meanwhile.
+//! - A channel exception fails the publication it is about and no other. A publication that the
+//!   broker refuses (`basic.nack`) is sent again for [`ConnectionConfig::nack_retry`], if its
+//!   publisher retained it.
+//! - What somebody deleted behind the connection's back is declared again within
+//!   [`ConnectionConfig::audit_interval`].
 //! - Dropping a future gives up waiting and nothing else, unless its page says more.
 //! - The library takes no allocator, installs no logger, and keeps no global state.
 //!

@@ -2,7 +2,7 @@
 //!
 //! Begin with [`from_python`] if you know oslo.messaging, else with [`rpc`] or [`notifications`].
 //! [`queues`], [`delivery`] and [`errors`] say what goes on at the broker, what is promised and
-//! what may fail, [`dialects`] how oslo's two drivers share a broker, and [`rolling_update`] leads
+//! what may fail, [`reliability`] what bad days cost, [`dialects`] how oslo's two drivers share a broker, and [`rolling_update`] leads
 //! operators from one to the other; [`observing`] says what can be seen of it all,
 //! [`configuration`] lists the options and [`api`] all of oslo's API.
 //!
@@ -34,6 +34,9 @@ pub mod observing {}
 
 #[doc = include_str!("queues.md")]
 pub mod queues {}
+
+#[doc = include_str!("reliability.md")]
+pub mod reliability {}
 
 #[doc = include_str!("rolling_update.md")]
 pub mod rolling_update {}
