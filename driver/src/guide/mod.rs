@@ -2,9 +2,9 @@
 //!
 //! Begin with [`from_python`] if you know oslo.messaging, else with [`rpc`] or [`notifications`].
 //! [`queues`], [`delivery`] and [`errors`] say what goes on at the broker, what is promised and
-//! what may fail, [`reliability`] what bad days cost, [`dialects`] how oslo's two drivers share a broker, and [`rolling_update`] leads
-//! operators from one to the other; [`observing`] says what can be seen of it all,
-//! [`configuration`] lists the options and [`api`] all of oslo's API.
+//! what may fail, [`reliability`] what bad days cost, [`dialects`] how oslo's two drivers share a
+//! broker, and [`rolling_update`] leads operators from one to the other; [`observing`] says what
+//! can be seen of it all, [`configuration`] lists the options and [`api`] all of oslo's API.
 //!
 //! Each page is a Markdown file beside this one.
 
