@@ -16,9 +16,14 @@ use tokio::sync::watch;
 
 use super::conn::Conn;
 use super::operation::closing;
-use super::repair;
+use super::recheck;
 use crate::{Error, reactor};
 
+/// How long a queue may be without consumers before that is believed: a queue whose leader is being
+/// elected says so, too.
+const UNCONSUMED_FOR: Duration = Duration::from_secs(1);
+/// What a stream's consumer says where it goes on; streams do not count their consumers.
+const STREAM_OFFSET: &str = "x-stream-offset";
 /// Between two frames.
 const PACE: Duration = Duration::from_millis(1);
 
@@ -95,11 +100,8 @@ async fn audit(conn: &Rc<Conn>) {
     conn.tell_refused(refused);
     for queue in unconsumed {
         for (channel, tag) in conn.consumers_of(&queue) {
-            tracing::warn!(
-                name: "leveret.engine.queue.gone",
-                queue, consumer_tag = tag, "a queue is gone, and is made again"
-            );
-            repair::anew(conn, channel, &tag).await;
+            reactor::sleep(UNCONSUMED_FOR).await;
+            recheck::verify_consumed(conn, channel, &tag).await;
         }
     }
 }
@@ -144,8 +146,10 @@ impl Conn {
         let all = channels.iter().flat_map(|(number, seat)| {
             seat.consumers.iter().map(move |consumer| (*number, consumer))
         });
-        let idle =
-            all.filter(|(_, one)| one.request.queue == queue && !one.starting && !one.leaving);
+        let idle = all.filter(|(_, one)| {
+            let is_stream = one.request.arguments.inner().contains_key(STREAM_OFFSET);
+            one.request.queue == queue && !one.starting && !one.leaving && !is_stream
+        });
         idle.map(|(number, one)| (number, one.request.consumer_tag.clone())).collect()
     }
 

@@ -13,6 +13,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A channel opened by a recovery less than this ago is suspected at its first nack.
 const RECENT: Duration = Duration::from_secs(30);
+/// A channel is renewed as often after a recovery, if others are confirmed on it meanwhile: what one
+/// queue goes on refusing then is that queue's affair.
+const PER_RECOVERY: u8 = 3;
 /// A channel is suspected after this many nacks without an ack.
 const IN_A_ROW: u32 = 3;
 /// Between two renewals of a channel: doubled each time, until something is confirmed.
@@ -32,8 +35,9 @@ pub(super) fn pause_before(retry: u8, limit: Duration) -> Option<Duration> {
 pub(super) struct Renewal {
     /// When the channel was opened last.
     opened: Option<Instant>,
-    /// It was opened by a recovery.
-    is_recovered: bool,
+    /// When a recovery opened it last, and how often it may be renewed for that.
+    recovered: Option<Instant>,
+    left: u8,
     in_a_row: u32,
     pause: Duration,
     /// It is being opened anew.
@@ -42,22 +46,20 @@ pub(super) struct Renewal {
 
 impl Default for Renewal {
     fn default() -> Self {
-        Self {
-            opened: None,
-            is_recovered: false,
-            in_a_row: 0,
-            pause: RENEWAL_PAUSE,
-            under_way: false,
-        }
+        let (opened, recovered, left, in_a_row) = (None, None, 0, 0);
+        Self { opened, recovered, left, in_a_row, pause: RENEWAL_PAUSE, under_way: false }
     }
 }
 
 impl Renewal {
-    /// The channel is open on the wire.
+    /// The channel is open on the wire: for the first time, by a recovery, or anew.
     pub(super) fn opened(&mut self, now: Instant) {
-        self.is_recovered |= self.opened.is_some();
+        let is_renewed = std::mem::replace(&mut self.under_way, false);
+        if self.opened.is_some() && !is_renewed {
+            self.recovered = Some(now);
+            self.left = PER_RECOVERY;
+        }
         self.opened = Some(now);
-        self.under_way = false;
         self.in_a_row = 0;
     }
 
@@ -75,11 +77,13 @@ impl Renewal {
     pub(super) fn nacked(&mut self, now: Instant) -> bool {
         self.in_a_row = self.in_a_row.saturating_add(1);
         let Some(opened) = self.opened.filter(|_| !self.under_way) else { return false };
-        let age = now.saturating_duration_since(opened);
-        let is_suspect = (self.is_recovered && age < RECENT) || self.in_a_row >= IN_A_ROW;
-        if !is_suspect || age < self.pause {
+        let age = |since: Instant| now.saturating_duration_since(since);
+        let is_recent =
+            self.left > 0 && self.recovered.is_some_and(|recovered| age(recovered) < RECENT);
+        if age(opened) < self.pause || !(is_recent || self.in_a_row >= IN_A_ROW) {
             return false;
         }
+        self.left = self.left.saturating_sub(u8::from(is_recent));
         self.pause = (self.pause * 2).min(RENEWAL_PAUSE_MAX);
         self.under_way = true;
         true
@@ -101,21 +105,39 @@ mod tests {
     }
 
     #[test]
-    fn a_recovered_channel_is_renewed_at_a_nack_and_others_after_several() {
+    fn a_channel_is_renewed_after_several_nacks_without_an_ack() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut first = Renewal::default();
-        first.opened(start);
-        assert!(!first.nacked(at(2000)) && !first.nacked(at(2000)) && first.nacked(at(2000)));
-        assert!(first.is_under_way() && !first.nacked(at(2001)), "one at a time");
-        first.opened(at(2100));
-        assert!(!first.nacked(at(3500)), "the pause has doubled");
-        assert!(first.nacked(at(4100)), "soon after it was opened anew");
-        first.opened(at(4200));
-        first.acked();
-        assert!(!first.nacked(at(5100)) && first.nacked(at(5200)), "the pause begins anew");
-        first.opened(at(5300));
-        first.acked();
-        assert!(!first.nacked(at(40_000)), "long after, one nack is the queue's affair");
+        let mut channel = Renewal::default();
+        channel.opened(start);
+        assert!(!channel.nacked(at(2000)) && !channel.nacked(at(2000)) && channel.nacked(at(2000)));
+        assert!(channel.is_under_way() && !channel.nacked(at(2001)), "one at a time");
+        channel.opened(at(2100));
+        for _ in 0..9 {
+            assert!(!channel.nacked(at(3500)), "the pause has doubled");
+        }
+        assert!(channel.nacked(at(4100)));
+        channel.opened(at(4200));
+        channel.acked();
+        assert!(!channel.nacked(at(40_000)), "one nack is the queue's affair");
+    }
+
+    #[test]
+    fn a_channel_that_a_recovery_opened_is_renewed_at_a_nack_a_few_times() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut channel = Renewal::default();
+        channel.opened(start);
+        channel.opened(at(10_000));
+        assert!(!channel.nacked(at(10_500)), "a leader needs a moment to be elected");
+        for renewal in 0..3 {
+            channel.acked();
+            assert!(channel.nacked(at(11_000 + renewal * 2000)), "{renewal}");
+            channel.opened(at(11_100 + renewal * 2000));
+        }
+        channel.acked();
+        assert!(!channel.nacked(at(20_000)), "others are confirmed on it");
+        channel.opened(at(30_000));
+        assert!(!channel.nacked(at(61_000)), "long ago");
     }
 }

@@ -54,8 +54,24 @@ fn is_same(conn: &Conn, number: u16, epoch: u32) -> bool {
 }
 
 /// Looks at once whether a consumer is one: the broker knows its queue and a consumer of it, and
-/// holds nothing back. A broker that does not answer soon is left for another.
+/// holds nothing back.
 pub(super) async fn verify(conn: &Rc<Conn>, number: u16, tag: &str) {
+    verify_by(conn, number, tag, |found| found.consumer_count > 0 && found.message_count == 0)
+        .await;
+}
+
+/// Looks at once whether somebody consumes from the queue of a consumer.
+pub(super) async fn verify_consumed(conn: &Rc<Conn>, number: u16, tag: &str) {
+    verify_by(conn, number, tag, |found| found.consumer_count > 0).await;
+}
+
+/// A broker that does not answer soon is left for another.
+async fn verify_by(
+    conn: &Rc<Conn>,
+    number: u16,
+    tag: &str,
+    is_well: impl Fn(&queue::DeclareOk) -> bool,
+) {
     let queue = conn.with_consumer(number, tag, |consumer| {
         let is_settled = !consumer.starting && !consumer.leaving;
         is_settled.then(|| consumer.request.queue.clone())
@@ -63,7 +79,7 @@ pub(super) async fn verify(conn: &Rc<Conn>, number: u16, tag: &str) {
     let Some(Some(queue)) = queue else { return };
     match reactor::within(ANSWER_WITHIN, ask(conn, &queue)).await {
         None => conn.fail_silent(Error::timed_out("a question for a queue")),
-        Some(Ok(found)) if found.consumer_count > 0 && found.message_count == 0 => {}
+        Some(Ok(found)) if is_well(&found) => {}
         Some(Err(error)) if error.reply_code() != Some(NOT_FOUND) => {}
         Some(_) => make_anew(conn, number, tag, &queue).await,
     }
