@@ -155,6 +155,11 @@ impl Broker {
         pid.expect("the broker runs").as_raw_nonzero().get().unsigned_abs()
     }
 
+    /// Whether the broker's virtual machine runs: it was started and not killed.
+    pub fn is_running(&self) -> bool {
+        self.server().is_some() && self.node.beam().is_some_and(node::is_alive)
+    }
+
     /// The folder that holds everything the node reads and writes; gone with the broker.
     pub fn folder(&self) -> &std::path::Path {
         &self.folder
@@ -313,7 +318,7 @@ impl Drop for Broker {
 }
 
 /// The virtual host of a URL; anything else is taken for the name itself.
-fn vhost_name(text: &str) -> &str {
+pub(crate) fn vhost_name(text: &str) -> &str {
     match text.split_once("://") {
         Some((_, rest)) => match rest.rsplit_once('/') {
             Some((_, name)) if !name.is_empty() => name,

@@ -16,6 +16,7 @@
 //! ```
 #![expect(clippy::disallowed_methods, reason = "tests of the world outside need its clock")]
 
+mod accounts;
 mod broker;
 mod control;
 mod cutting;
@@ -25,6 +26,7 @@ mod peer;
 mod ports;
 mod watchdog;
 
+pub use accounts::{ALL, NONE, Permissions};
 pub use broker::{Broker, QueueCount};
 pub use cutting::{At, By, Carried, Cut, CuttingProxy, Part};
 pub use peer::Peer;

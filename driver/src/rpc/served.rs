@@ -18,8 +18,8 @@ pub(super) struct Served {
     pub(super) prefetch: u16,
     /// To be deleted in the end; none where another server will use it.
     pub(super) fanout_queue: Option<String>,
-    /// Gone with the connection.
-    pub(super) local: Option<Subscription>,
+    /// Nobody else consumes from these, so what is in them in the end is taken first.
+    pub(super) own: Vec<Subscription>,
     /// Queues that are removed once nobody consumes from them.
     pub(super) abandoned: Vec<(Subscription, Source)>,
 }
@@ -30,8 +30,8 @@ impl Served {
         let (config, serving) = (transport.config(), transport.serving());
         let wanted = serving.prefetch(config.prefetch, config.pika.rpc_prefetch);
         let prefetch = if wanted == 0 { PREFETCH } else { wanted };
-        let (queues, fanout_queue, local, abandoned) = (Vec::new(), None, None, Vec::new());
-        let mut served = Self { queues, prefetch, fanout_queue, local, abandoned };
+        let (queues, fanout_queue, own, abandoned) = (Vec::new(), None, Vec::new(), Vec::new());
+        let mut served = Self { queues, prefetch, fanout_queue, own, abandoned };
         if serving.has_kombu() {
             served.add_kombu(transport, target).await?;
         }
@@ -51,13 +51,14 @@ impl Served {
     async fn add_kombu(&mut self, transport: &Transport, target: &Target) -> Result<(), Error> {
         let all = transport.topology().server(target, &transport.fanout_id().await?)?;
         let local_id = transport.ids().unique_id();
-        self.local = transport.topology().local(target, local_id.as_str())?;
-        let [.., Subscription { queue: fanout, .. }] = &all;
-        self.fanout_queue = (!fanout.is_stream() && !transport.config().stable_names.enabled)
-            .then(|| fanout.name.clone());
+        let local = transport.topology().local(target, local_id.as_str())?;
+        let [.., fanout] = &all;
+        let goes = !fanout.queue.is_stream() && !transport.config().stable_names.enabled;
+        self.fanout_queue = goes.then(|| fanout.queue.name.clone());
+        self.own = local.iter().chain(goes.then_some(fanout)).cloned().collect();
         let goes =
             |queue: &Queue| queue.exclusive || self.fanout_queue.as_ref() == Some(&queue.name);
-        let queues = all.into_iter().chain(self.local.clone()).map(|subscription| {
+        let queues = all.into_iter().chain(local).map(|subscription| {
             let is_ours = goes(&subscription.queue);
             (subscription, Source { dialect: Dialect::Kombu, is_ours, no_ack: false })
         });

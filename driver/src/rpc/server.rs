@@ -63,8 +63,9 @@ pub struct RpcServer {
     serving: Arc<Serving>,
     /// To be deleted in the end; none where another server will use it.
     fanout_queue: Option<String>,
-    /// Gone with the connection: nothing more may go there once the end is near.
-    local: Option<Subscription>,
+    /// Gone with the server: nothing more may go there once the end is near, and what is there is
+    /// taken.
+    own: Vec<Subscription>,
     /// Queues that would take requests for a while after their last server has gone.
     abandoned: Vec<(Subscription, Source)>,
     timer: Arc<Timer>,
@@ -117,9 +118,9 @@ impl RpcServer {
     /// Takes no further requests, and returns those that were not begun: what the broker had left
     /// here unacknowledged goes back to its queue, for another server of the topic. Requests that
     /// were acknowledged are executed; this does not wait for them. So are those from queues that
-    /// go with this server, which nobody else could execute: fanouts, and under
-    /// [`QueueProfile::LocalRandom`](crate::QueueProfile::LocalRandom) what clients on its node
-    /// sent. Of the latter, what the broker still holds because more wait here than the prefetch
+    /// go with this server, which nobody else could execute: fanouts that were confirmed before,
+    /// and under [`QueueProfile::LocalRandom`](crate::QueueProfile::LocalRandom) what clients on
+    /// its node sent. What the broker still holds of these because more wait here than the prefetch
     /// allows has 10 s to come; what is left then is lost.
     ///
     /// # Errors
@@ -192,16 +193,16 @@ impl RpcServer {
     }
 
     async fn end_intake(&self) -> Result<(), Error> {
-        let unbound = match &self.local {
-            Some(local) => self.drain(local).await,
-            None => Ok(()),
-        };
+        let mut drained = Ok(());
+        for own in &self.own {
+            drained = drained.and(Box::pin(self.drain(own)).await);
+        }
         let cancelled = self.listening.cancel().await;
         // Rarely needed whole, and callers hold this future several times over.
         let removed = Box::pin(self.remove_abandoned()).await;
         // Only now: what is returned to a queue we still listen to comes straight back.
         self.serving.give_back();
-        unbound.and(cancelled).and(removed)
+        drained.and(cancelled).and(removed)
     }
 
     /// Removes the queues that nobody consumes from any more; requests that came late are taken.
@@ -247,13 +248,13 @@ impl RpcServer {
         Ok(())
     }
 
-    /// Nothing more may go to the local queue, and what is there comes, unless the workers are
-    /// behind for long: it goes with the connection.
-    async fn drain(&self, local: &Subscription) -> Result<(), Error> {
-        self.listening.unbind(local).await?;
+    /// Nothing more may go to a queue of this server alone, and what is there comes, unless the
+    /// workers are behind for long: it goes with the server.
+    async fn drain(&self, own: &Subscription) -> Result<(), Error> {
+        self.listening.unbind(own).await?;
         let deadline = timer::deadline_in(DRAIN);
         loop {
-            match self.listening.ready(&local.queue.name).await? {
+            match self.listening.ready(&own.queue.name).await? {
                 0 => return Ok(()),
                 requests if timer::now() >= deadline => {
                     tracing::warn!(
@@ -357,8 +358,8 @@ impl RpcServerBuilder {
         }
         let timer = Arc::clone(transport.timer());
         let ending = Ending::new("server", &timer, log_after);
-        let Served { fanout_queue, local, abandoned, .. } = served;
-        Ok(RpcServer { listening, serving, fanout_queue, local, abandoned, timer, ending })
+        let Served { fanout_queue, own, abandoned, .. } = served;
+        Ok(RpcServer { listening, serving, fanout_queue, own, abandoned, timer, ending })
     }
 
     /// [`start`](Self::start) for a plain thread.

@@ -17,6 +17,7 @@ mod dialects;
 mod dialects_edges;
 mod expiry;
 mod factories;
+mod faults;
 mod functional;
 mod life;
 mod notify;

@@ -8,11 +8,12 @@
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use amq_protocol::protocol::{AMQPClass, queue};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::conn::Conn;
 use super::operation::closing;
@@ -39,43 +40,91 @@ const PACE: Duration = Duration::from_millis(1);
 /// let mut consuming = ConnectionConfig::to("localhost", 5672);
 /// consuming.topology_group = group;
 /// ```
-#[derive(Clone, Debug)]
-pub struct TopologyGroup(Arc<watch::Sender<u64>>);
+#[derive(Clone, Debug, Default)]
+pub struct TopologyGroup(Arc<Group>);
 
-impl Default for TopologyGroup {
+#[derive(Debug)]
+struct Group {
+    /// How often an audit was asked for.
+    asked: watch::Sender<u64>,
+    /// The connections that are open.
+    members: Mutex<Vec<Weak<AtomicU64>>>,
+    /// A member has finished an audit.
+    finished: Notify,
+}
+
+impl Default for Group {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
+        let (asked, finished) = (watch::Sender::new(0), Notify::new());
+        Self { asked, members: Mutex::default(), finished }
     }
 }
+
+/// An open connection of a group: the last audit it has finished.
+struct Member(Arc<AtomicU64>);
 
 impl TopologyGroup {
     /// Has every connection of the group look at once whether what it declared is still there.
     pub fn audit(&self) {
-        self.0.send_modify(|count| *count += 1);
+        self.0.asked.send_modify(|count| *count += 1);
     }
 
-    fn subscribe(&self) -> watch::Receiver<u64> {
-        self.0.subscribe()
+    /// The same, until all of them have looked, or `limit` has passed.
+    pub(super) async fn audited(&self, limit: Duration) {
+        self.audit();
+        let number = *self.0.asked.borrow();
+        let _ = reactor::within(limit, async {
+            loop {
+                let finished = self.0.finished.notified();
+                if self.members().iter().all(|done| done.load(Ordering::Acquire) >= number) {
+                    return;
+                }
+                finished.await;
+            }
+        })
+        .await;
+    }
+
+    /// Takes a connection in for as long as it is open.
+    fn join(&self) -> Member {
+        let done = Arc::new(AtomicU64::new(*self.0.asked.borrow()));
+        let mut members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.retain(|known| known.strong_count() > 0);
+        members.push(Arc::downgrade(&done));
+        Member(done)
+    }
+
+    fn members(&self) -> Vec<Arc<AtomicU64>> {
+        let members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn finish(&self, member: &Member, number: u64) {
+        member.0.store(number, Ordering::Release);
+        self.0.finished.notify_waiters();
     }
 }
 
 /// Audits one socket's connection until it is down.
 pub(super) async fn run(conn: Rc<Conn>) {
-    let mut announced = conn.config.topology_group.subscribe();
+    let group = &conn.config.topology_group;
     let interval = conn.config.audit_interval;
     conn.until(|conn| conn.is_usable()).await;
+    let mut asked = group.0.asked.subscribe();
+    let member = group.join();
     loop {
-        let asked = announced.changed();
+        let change = asked.changed();
         if interval.is_zero() {
-            let _ = asked.await;
+            let _ = change.await;
         } else {
             // Spread, so that the clients of a broker do not audit together.
-            let _ = reactor::within(interval.mul_f64(0.75 + fastrand::f64() / 2.0), asked).await;
+            let _ = reactor::within(interval.mul_f64(0.75 + fastrand::f64() / 2.0), change).await;
         }
-        announced.mark_unchanged();
+        let number = *asked.borrow_and_update();
         if conn.is_usable() {
             audit(&conn).await;
         }
+        group.finish(&member, number);
     }
 }
 
@@ -98,11 +147,12 @@ async fn audit(conn: &Rc<Conn>) {
         refused.extend(ended.map(|error| error.to_string()));
     }
     conn.tell_refused(refused);
-    for queue in unconsumed {
-        for (channel, tag) in conn.consumers_of(&queue) {
+    for (channel, tag) in unconsumed.iter().flat_map(|queue| conn.consumers_of(queue)) {
+        let conn = Rc::clone(conn);
+        reactor::spawn(async move {
             reactor::sleep(UNCONSUMED_FOR).await;
-            recheck::verify_consumed(conn, channel, &tag).await;
-        }
+            recheck::verify_consumed(&conn, channel, &tag).await;
+        });
     }
 }
 

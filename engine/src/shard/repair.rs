@@ -21,6 +21,8 @@ use crate::{Error, ErrorKind, reactor};
 /// How long a channel that is opened anew may take to settle what is under way, and between looks.
 const SETTLE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(5);
+/// How long an exchange that was declared again waits for the bindings of its group.
+const BOUND_WITHIN: Duration = Duration::from_millis(500);
 /// The pauses between attempts for one consumer: they double, up to the bound.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -60,8 +62,8 @@ async fn channel(conn: &Rc<Conn>, number: u16, missing: Option<String>) {
             exchange, error = declared.err().map(tracing::field::display),
             "an exchange is gone, and is declared again"
         );
-        // What else was bound to it is somebody else's to declare.
-        conn.config.topology_group.audit();
+        // What others had bound to it is theirs to declare, before anything is sent there again.
+        conn.config.topology_group.audited(BOUND_WITHIN).await;
     }
     if conn.with_channel(number, |_| ()).is_err() {
         return;

@@ -3,8 +3,9 @@
 //! It panics on its own thread when something unexpected comes; the test then sees its connection
 //! end.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use amq_protocol::protocol::{AMQPClass, connection};
 use amq_protocol::types::FieldTable;
@@ -16,6 +17,7 @@ use crate::setup::WAIT;
 pub(crate) struct Peer {
     stream: TcpStream,
     buffer: Vec<u8>,
+    is_over: bool,
 }
 
 /// Listens on a free port and lets `act` play to every client, one after another. The stream is
@@ -27,7 +29,7 @@ pub(crate) fn peer(act: impl Fn(&mut Peer) + Send + 'static) -> ConnectionConfig
         while let Ok((stream, _)) = listener.accept() {
             stream.set_nodelay(true).unwrap();
             stream.set_read_timeout(Some(WAIT)).unwrap();
-            act(&mut Peer { stream, buffer: Vec::new() });
+            act(&mut Peer { stream, buffer: Vec::new(), is_over: false });
         }
     });
     ConnectionConfig::to("127.0.0.1", port)
@@ -92,10 +94,27 @@ impl Peer {
             }
             let mut piece = [0; 4096];
             match self.stream.read(&mut piece) {
-                Ok(0) | Err(_) => return None,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Ok(0) | Err(_) => {
+                    self.is_over = true;
+                    return None;
+                }
                 Ok(count) => self.buffer.extend_from_slice(&piece[..count]),
             }
         }
+    }
+
+    /// [`Self::hear`], for as long as `limit` at most.
+    pub(crate) fn hear_within(&mut self, limit: Duration) -> Option<(u16, AMQPClass)> {
+        self.stream.set_read_timeout(Some(limit)).unwrap();
+        let heard = self.hear();
+        self.stream.set_read_timeout(Some(WAIT)).unwrap();
+        heard
+    }
+
+    /// Whether the client has ended the stream.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// From the header to an open connection.
