@@ -1,0 +1,141 @@
+//! Exchanges that somebody deletes under a client and a server: the bindings go with them.
+//!
+//! Not here: a server on a transport of its own, which learns of it by its audit (`health`).
+
+use std::time::{Duration, Instant};
+
+use leveret::{ErrorKind, Outcome, Retry};
+use leveret_support::Broker;
+use serde_json::{Value, json};
+use tokio::task::block_in_place;
+
+use super::{BACK, Service};
+use crate::world::{echo, run};
+
+/// What messages have to find their way within.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Deletes an exchange under a service; after what happens then, everything works.
+async fn without(exchange: &str, name: &str, act: impl AsyncFnOnce(&Service)) {
+    let url = Broker::shared().vhost(name);
+    deleted(&url, exchange, act).await;
+}
+
+async fn deleted(url: &str, exchange: &str, act: impl AsyncFnOnce(&Service)) {
+    let service = Service::start(url).await;
+    service.works_within(BACK).await;
+    block_in_place(|| Broker::shared().delete_exchange(url, exchange));
+    act(&service).await;
+    service.works_within(BACK).await;
+    let reconnects = service.sending.stats().reconnects + service.server.stats().reconnects;
+    assert_eq!(reconnects, 0, "it costs no connection");
+    service.stop().await;
+}
+
+/// Waits for a note that was sent once.
+async fn arrives(service: &Service, note: Value) {
+    let arrived = service.notes.include(&[note], DEADLINE).await;
+    arrived.unwrap_or_else(|missing| panic!("sent, and {missing}"));
+}
+
+#[test]
+fn a_call_finds_its_server_when_the_exchange_was_deleted() {
+    run(without("openstack", "deleted_for_call", async |service: &Service| {
+        let begun = Instant::now();
+        let client = service.client.prepare().with_timeout(DEADLINE);
+        assert_eq!(echo(&client, json!("call")).await, "call");
+        assert!(begun.elapsed() < DEADLINE / 2, "{:?}", begun.elapsed());
+    }));
+}
+
+#[test]
+fn a_cast_finds_its_server_when_the_exchange_was_deleted() {
+    run(without("openstack", "deleted_for_cast", async |service: &Service| {
+        let client = service.client.prepare().with_timeout(DEADLINE);
+        client.cast((), "note", &json!({"arg": "one"})).await.unwrap();
+        arrives(service, json!("one")).await;
+    }));
+}
+
+#[test]
+fn a_buffered_cast_finds_its_server_or_is_counted_when_the_exchange_was_deleted() {
+    run(without("openstack", "deleted_for_buffered", async |service: &Service| {
+        let client = service.client.prepare().with_timeout(DEADLINE);
+        client.cast_buffered((), "note", &json!({"arg": "one"})).await.unwrap();
+        let begun = Instant::now();
+        let is_settled = || {
+            service.notes.all().contains(&json!("one"))
+                || service.sending.stats().casts_refused == 1
+        };
+        while !is_settled() {
+            assert!(begun.elapsed() < DEADLINE, "it is neither executed nor counted");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }));
+}
+
+#[test]
+fn a_fanout_finds_its_servers_when_the_exchange_was_deleted() {
+    run(without("t_fanout", "deleted_for_fanout", async |service: &Service| {
+        let all = service.client.prepare().with_fanout(true).with_timeout(DEADLINE);
+        all.cast((), "note", &json!({"arg": "one"})).await.unwrap();
+        arrives(service, json!("one")).await;
+    }));
+}
+
+#[test]
+fn a_notification_finds_its_listener_when_the_exchange_was_deleted() {
+    run(without("openstack", "deleted_for_notification", async |service: &Service| {
+        service.notifier.info((), "one", &()).await.unwrap();
+        arrives(service, json!("one")).await;
+    }));
+}
+
+/// What is published at most once is refused for certain, and heals the exchange for the next.
+#[test]
+fn what_is_never_repeated_is_refused_when_the_exchange_was_deleted() {
+    run(without("openstack", "deleted_for_never", async |service: &Service| {
+        let once = service.client.prepare().with_retry(Retry::Never).with_timeout(DEADLINE);
+        let begun = Instant::now();
+        let error = once.cast((), "note", &json!({"arg": "first"})).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MessageDeliveryFailure, "{error}");
+        assert!(error.to_string().contains("404"), "{error}");
+        assert_ne!(error.outcome(), Some(Outcome::MaybeSent), "the broker is certain: {error}");
+        assert!(begun.elapsed() < DEADLINE / 2, "{:?}", begun.elapsed());
+        let begun = Instant::now();
+        while let Err(error) = once.call::<Value>((), "echo", &json!({"arg": "next"})).await {
+            assert!(begun.elapsed() < DEADLINE, "the exchange is not made again: {error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!service.notes.all().contains(&json!("first")), "it was refused");
+    }));
+}
+
+/// In the `pika` dialect, too, where exchanges go with their last binding anyhow.
+#[test]
+fn exchanges_of_the_pika_dialect_are_made_again() {
+    run(async {
+        let mut broken = Vec::new();
+        for exchange in ["openstack_rpc", "openstack_rpc_reply", "openstack_notification"] {
+            let url = Broker::shared().vhost(exchange).replacen("rabbit", "pika", 1);
+            let service = Service::start(&url).await;
+            service.works_within(BACK).await;
+            block_in_place(|| Broker::shared().delete_exchange(&url, exchange));
+            let client = service.client.prepare().with_timeout(DEADLINE);
+            match exchange {
+                "openstack_notification" => {
+                    if let Err(error) = service.notifier.info((), "one", &()).await {
+                        broken.push(format!("{exchange}: {error}"));
+                    }
+                }
+                _ => {
+                    let args = json!({"arg": "call"});
+                    if let Err(error) = client.call::<Value>((), "echo", &args).await {
+                        broken.push(format!("{exchange}: {error}"));
+                    }
+                }
+            }
+        }
+        assert!(broken.is_empty(), "{broken:?}");
+    });
+}

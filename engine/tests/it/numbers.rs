@@ -1,0 +1,169 @@
+//! Channel numbers: used again once the broker has closed the channel, never above what was
+//! negotiated, and running out is an error of one operation.
+
+use std::sync::mpsc::channel as queue_of;
+use std::time::{Duration, Instant};
+
+use amq_protocol::protocol::{AMQPClass, channel};
+use leveret_engine::loopback::{Loopback, LoopbackConfig};
+use leveret_engine::{
+    Channel, ChannelOptions, Connection, ConnectionState, Error, ErrorKind, Outcome, block_on,
+};
+
+use crate::peer::{Peer, frame, peer};
+use crate::setup::{WAIT, channel as open, config, config_of, engine, loopback, publish, queue};
+
+/// More channels than a connection has numbers.
+const MANY: usize = 2100;
+
+fn try_open(connection: &Connection) -> Result<Channel, Error> {
+    block_on(connection.open_channel(ChannelOptions::default()))
+}
+
+/// Opens a channel as soon as there is one, within `limit`.
+fn open_within(connection: &Connection, limit: Duration) -> Result<Channel, Error> {
+    let begun = Instant::now();
+    loop {
+        match try_open(connection) {
+            Err(_) if begun.elapsed() < limit => std::thread::sleep(Duration::from_millis(5)),
+            opened => return opened,
+        }
+    }
+}
+
+fn works(connection: &Connection, channel: &Channel) {
+    assert!(matches!(publish(channel, "q", "x").wait(), Outcome::Confirmed));
+    assert_eq!((connection.state(), connection.reconnects()), (ConnectionState::Open, 0));
+}
+
+#[test]
+fn channels_may_be_opened_and_closed_without_end() {
+    let peer = loopback();
+    for (mut config, times) in [(config_of(&peer), MANY), (config("numbers"), MANY / 10)] {
+        config.channel_max = 64;
+        let connection = engine().connect_blocking(config).unwrap();
+        let stays = open(&connection);
+        queue(&stays, "q");
+        for time in 0..times {
+            let channel = try_open(&connection).unwrap_or_else(|error| panic!("{time}: {error}"));
+            assert!(channel.number() != stays.number() && channel.number() <= 64);
+            block_on(channel.close()).unwrap();
+        }
+        works(&connection, &stays);
+    }
+}
+
+/// The same where nobody waits for the end of a channel: its number comes back all the same.
+#[test]
+fn a_channel_that_is_closed_unwatched_gives_its_number_back() {
+    let peer = loopback();
+    let mut config = config_of(&peer);
+    config.channel_max = 8;
+    let connection = engine().connect_blocking(config).unwrap();
+    let stays = open(&connection);
+    queue(&stays, "q");
+    for time in 0..100 {
+        let channel = open_within(&connection, Duration::from_secs(2));
+        channel.unwrap_or_else(|error| panic!("{time}: {error}")).close_unwatched();
+    }
+    works(&connection, &stays);
+}
+
+#[test]
+fn a_broker_that_allows_fewer_channels_is_asked_for_no_more() {
+    let config = LoopbackConfig { channel_max: 16, ..LoopbackConfig::default() };
+    let peer = Loopback::start(config).unwrap();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let mut channels = vec![open(&connection)];
+    queue(&channels[0], "q");
+    let refused = loop {
+        match try_open(&connection) {
+            Ok(channel) => channels.push(channel),
+            Err(error) => break error,
+        }
+        assert!(channels.len() <= 16, "the broker allows 16");
+    };
+    // The engine may keep one for what it does by itself.
+    assert!((15..=16).contains(&channels.len()), "{} channels are open", channels.len());
+    assert_eq!(refused.kind(), ErrorKind::ChannelClosed, "{refused}");
+    for channel in &channels {
+        works(&connection, channel);
+    }
+    let closed = channels.pop().unwrap();
+    block_on(closed.close()).unwrap();
+    let next = open_within(&connection, Duration::from_secs(2)).unwrap();
+    works(&connection, &next);
+    assert!(try_open(&connection).is_err(), "there are no more");
+    works(&connection, &channels[0]);
+}
+
+/// Channels keep their numbers over a reconnect, and those that were closed are free after it.
+#[test]
+fn numbers_are_kept_over_a_reconnect() {
+    let peer = loopback();
+    let mut config = config_of(&peer);
+    config.channel_max = 4;
+    let connection = engine().connect_blocking(config).unwrap();
+    let stays = open(&connection);
+    for times in 1..=8 {
+        let leaves = open_within(&connection, Duration::from_secs(2));
+        let leaves = leaves.unwrap_or_else(|error| panic!("{times}: {error}"));
+        peer.drop_connections();
+        crate::setup::until("it came back", || {
+            connection.reconnects() == times && connection.state() == ConnectionState::Open
+        });
+        queue(&stays, "q");
+        assert!(matches!(publish(&stays, "q", "x").wait(), Outcome::Confirmed));
+        block_on(leaves.close()).unwrap();
+    }
+}
+
+fn on_channel(number: u16, method: channel::AMQPMethod) -> Vec<u8> {
+    frame(number, AMQPClass::Channel(method))
+}
+
+/// Plays a broker of one channel number that is slow to close it; says in which order things went.
+fn slow_to_close(peer: &mut Peer, told: &std::sync::mpsc::Sender<&'static str>) {
+    use channel::AMQPMethod as Method;
+    while let Some((number, AMQPClass::Channel(method))) = peer.hear() {
+        match method {
+            Method::Open(_) => {
+                let _ = told.send("opened");
+                peer.send(&on_channel(number, Method::OpenOk(channel::OpenOk {})));
+            }
+            Method::Close(_) => {
+                let hasty = peer.hear_within(Duration::from_millis(300));
+                let _ = told.send(if hasty.is_some() { "used too early" } else { "closed" });
+                peer.send(&on_channel(number, Method::CloseOk(channel::CloseOk {})));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_number_is_used_again_after_the_broker_has_closed_it() {
+    let (told, order) = queue_of();
+    let mut config = peer(move |peer| {
+        peer.welcome();
+        slow_to_close(peer, &told);
+    });
+    config.channel_max = 1;
+    let connection = engine().connect_blocking(config).unwrap();
+    let plain = ChannelOptions::default().with_confirms(false);
+    let first = block_on(connection.open_channel(plain)).unwrap();
+    let closing = std::thread::spawn(move || block_on(first.close()));
+    let begun = Instant::now();
+    let second = loop {
+        match block_on(connection.open_channel(plain)) {
+            Err(error) => assert!(begun.elapsed() < WAIT / 4, "never: {error}"),
+            Ok(channel) => break channel,
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    closing.join().unwrap().unwrap();
+    assert_eq!(second.number(), 1);
+    let order: Vec<_> = order.try_iter().collect();
+    assert_eq!(order, ["opened", "closed", "opened"]);
+    assert_eq!(connection.reconnects(), 0);
+}
