@@ -107,7 +107,8 @@ impl Broker {
     pub fn delete_bindings(&self, vhost: &str) {
         let vhost = vhost_name(vhost);
         self.eval(&format!(
-            "[rabbit_binding:remove(B, <<\"tests\">>) || B <- rabbit_binding:list(<<\"{vhost}\">>), \
+            "[rabbit_binding:remove(B, <<\"tests\">>) || \
+             B <- rabbit_binding:list(<<\"{vhost}\">>), \
              element(4, element(2, B)) =/= <<>>], ok."
         ));
     }

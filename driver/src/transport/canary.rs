@@ -63,7 +63,7 @@ fn look(shared: &Arc<Shared>) {
     let received = shared.book.received();
     if canary.seen.swap(received, Ordering::Relaxed) == received {
         let quiet = canary.quiet.fetch_add(1, Ordering::Relaxed) + 1;
-        if quiet == QUIET || quiet % STILL_QUIET == 0 {
+        if quiet == QUIET || quiet.is_multiple_of(STILL_QUIET) {
             verify(shared);
         }
     } else {

@@ -13,8 +13,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A channel opened by a recovery less than this ago is suspected at its first nack.
 const RECENT: Duration = Duration::from_secs(30);
-/// A channel is renewed as often after a recovery, if others are confirmed on it meanwhile: what one
-/// queue goes on refusing then is that queue's affair.
+/// A channel is renewed as often after a recovery, if others are confirmed on it meanwhile: what
+/// one queue goes on refusing then is that queue's affair.
 const PER_RECOVERY: u8 = 3;
 /// A channel is suspected after this many nacks without an ack.
 const IN_A_ROW: u32 = 3;
