@@ -9,10 +9,12 @@ use bytes::Bytes;
 use crate::connection::Lease;
 use crate::proto::Record;
 use crate::shard::{
-    ChannelShared, Refused, Rendered, TicketError, Token, block_on, deadline_in, fingerprint,
+    ChannelShared, Permit, Refused, Rendered, TicketError, Token, block_on, deadline_in,
+    fingerprint,
 };
 use crate::wire::{
-    FrameHeader, Ids, Properties, Publish, Template, WireError, open_body, seal_body,
+    FRAME_OVERHEAD, FrameHeader, Ids, Properties, Publish, Template, WireError, body_frame_max,
+    open_body, seal_body,
 };
 use crate::{Confirm, Error, ErrorKind, RefusalSink, Reporting};
 
@@ -38,7 +40,7 @@ pub struct Route {
 #[non_exhaustive]
 pub enum PublishError {
     /// The channel's send budget is used up: the broker is slower than its publishers, blocked, or
-    /// away.
+    /// away. Or other publications wait for room: none passes them.
     #[error("the outbox is full; wait for room, publish less, or raise outbox_bytes")]
     Full,
     /// There was no room before the deadline.
@@ -50,8 +52,8 @@ pub enum PublishError {
 }
 
 #[cold]
-fn head_too_large(needs: usize, agreed: u32) -> PublishError {
-    PublishError::Closed(Error::new(
+fn head_too_large(needs: usize, agreed: u32) -> Refused {
+    Refused::Closed(Error::new(
         ErrorKind::Config,
         format!(
             "the properties need a frame of {needs} bytes and the broker agreed to {agreed}; \
@@ -63,7 +65,7 @@ fn head_too_large(needs: usize, agreed: u32) -> PublishError {
 impl From<Refused> for PublishError {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Full => Self::Full,
+            Refused::Full { .. } => Self::Full,
             Refused::FrameMax => unreachable!("rendered again"),
             Refused::Closed(error) => Self::Closed(error),
         }
@@ -157,12 +159,18 @@ impl Publisher {
         message: impl Into<Message<'a>>,
         timeout: Duration,
     ) -> Result<Confirm, PublishError> {
+        self.check_queue()?;
         let message = message.into();
-        self.attempt(self.deadline(timeout), |token| self.append(token, &message))
+        self.attempt(self.deadline(timeout), |token| self.append(token, &message, &mut None))
+            .map_err(PublishError::from)
     }
 
     /// Takes a message into the outbox, waiting for room; the confirm ends at `timeout` at the
-    /// latest, too. Dropping the future before it resolves publishes nothing.
+    /// latest, too. Publications that wait are taken in the order of their first poll.
+    ///
+    /// # Cancel safety
+    /// Dropping the future before it resolves publishes nothing and leaves the queue. A future that
+    /// is kept and no longer polled keeps its place, and the room it may have been granted.
     ///
     /// # Errors
     /// `TimedOut`, `Closed`.
@@ -173,8 +181,10 @@ impl Publisher {
     ) -> Result<Confirm, PublishError> {
         let message = message.into();
         let deadline = deadline_in(timeout);
-        let append = |token| self.append(token, &message);
-        self.until_taken(deadline, || self.attempt(Some(deadline), append)).await
+        let attempt = |permit: &mut Option<Permit<'_>>| {
+            self.attempt(Some(deadline), |token| self.append(token, &message, permit))
+        };
+        self.until_taken(deadline, Some(self.size_of(&message)), attempt).await
     }
 
     /// [`Publisher::publish`], for threads without a runtime.
@@ -187,7 +197,7 @@ impl Publisher {
         timeout: Duration,
     ) -> Result<Confirm, PublishError> {
         let message = message.into();
-        match self.attempt(self.deadline(timeout), |token| self.append(token, &message)) {
+        match self.try_publish(message.clone(), timeout) {
             Err(PublishError::Full) => block_on(self.publish(message, timeout)),
             done => done,
         }
@@ -207,7 +217,9 @@ impl Publisher {
         timeout: Duration,
         write: impl Fn(&mut Vec<u8>),
     ) -> Result<Confirm, PublishError> {
-        self.attempt(self.deadline(timeout), |token| self.append_with(token, &write))
+        self.check_queue()?;
+        self.attempt(self.deadline(timeout), |token| self.append_with(token, &write, &mut None))
+            .map_err(PublishError::from)
     }
 
     /// [`Publisher::publish`] of a body that `write` appends, anew after every wait for room.
@@ -223,31 +235,52 @@ impl Publisher {
         write: impl Fn(&mut Vec<u8>),
     ) -> Result<Confirm, PublishError> {
         let deadline = deadline_in(timeout);
-        let append = |token| self.append_with(token, &write);
-        self.until_taken(deadline, || self.attempt(Some(deadline), append)).await
+        let attempt = |permit: &mut Option<Permit<'_>>| {
+            self.attempt(Some(deadline), |token| self.append_with(token, &write, permit))
+        };
+        self.until_taken(deadline, None, attempt).await
     }
 
-    /// Attempts until there is room, or no hope of it before the deadline.
+    /// Attempts at once if no one waits for room, else when room was granted. `size` is what to
+    /// wait for without an attempt.
     pub(crate) async fn until_taken<T>(
         &self,
         deadline: Instant,
-        attempt: impl Fn() -> Result<T, PublishError>,
+        size: Option<usize>,
+        attempt: impl Fn(&mut Option<Permit<'_>>) -> Result<T, Refused>,
     ) -> Result<T, PublishError> {
+        let outbox = &self.inner.channel.outbox;
+        let mut permit = None;
+        let mut wanted = size.filter(|_| outbox.is_contended());
         loop {
-            match attempt() {
-                Err(PublishError::Full) => self.room(deadline).await?,
-                done => return done,
+            if let Some(bytes) = wanted {
+                // A body that has grown while it waited waits again, without what it was granted.
+                drop(permit.take());
+                let granted = outbox.acquire(bytes, deadline).await;
+                permit = Some(granted.map_err(|error| match error {
+                    TicketError::TimedOut => PublishError::TimedOut,
+                    TicketError::Aborted => PublishError::Closed(Error::stopped()),
+                })?);
+            }
+            match attempt(&mut permit) {
+                Err(Refused::Full { bytes }) => wanted = Some(bytes),
+                done => return done.map_err(PublishError::from),
             }
         }
     }
 
-    /// Waits until there may be room.
-    async fn room(&self, deadline: Instant) -> Result<(), PublishError> {
-        match self.inner.channel.outbox.wait_for_room(deadline).await {
-            Ok(()) => Ok(()),
-            Err(TicketError::TimedOut) => Err(PublishError::TimedOut),
-            Err(TicketError::Aborted) => Err(PublishError::Closed(Error::stopped())),
-        }
+    /// What a message takes in the outbox.
+    pub(crate) fn size_of(&self, message: &Message<'_>) -> usize {
+        let Inner { channel, template, .. } = &*self.inner;
+        let body = message.payload.as_slice().len();
+        let frames = body.div_ceil(body_frame_max(channel.outbox.frame_max()));
+        template.len() + body + frames.max(1) * FRAME_OVERHEAD as usize
+    }
+
+    /// Nothing is attempted at once while others wait for room.
+    #[inline]
+    pub(crate) fn check_queue(&self) -> Result<(), PublishError> {
+        if self.inner.channel.outbox.is_contended() { Err(PublishError::Full) } else { Ok(()) }
     }
 
     pub(crate) fn channel(&self) -> &Arc<ChannelShared> {
@@ -268,8 +301,8 @@ impl Publisher {
     fn attempt(
         &self,
         deadline: Option<Instant>,
-        append: impl Fn(Token) -> Result<(), PublishError>,
-    ) -> Result<Confirm, PublishError> {
+        append: impl FnOnce(Token) -> Result<(), Refused>,
+    ) -> Result<Confirm, Refused> {
         if !self.has_ticket() {
             return append(0).map(|()| Confirm::new(None));
         }
@@ -280,7 +313,12 @@ impl Publisher {
     }
 
     /// Appends a body that exists to the outbox; `token` is told what becomes of it.
-    pub(crate) fn append(&self, token: Token, message: &Message<'_>) -> Result<(), PublishError> {
+    pub(crate) fn append(
+        &self,
+        token: Token,
+        message: &Message<'_>,
+        permit: &mut Option<Permit<'_>>,
+    ) -> Result<(), Refused> {
         let Inner { channel, template, route, .. } = &*self.inner;
         let Message { payload, ids } = message;
         template.check_ids(ids).map_err(unfit)?;
@@ -292,7 +330,7 @@ impl Publisher {
         };
         match payload {
             Payload::Shared(shared) if body.len() > LARGE => {
-                self.append_rendered(token, |scratch| {
+                self.append_rendered(token, permit, |scratch| {
                     scratch.fingerprint = fingerprint;
                     template.render_fitting(body.len() as u64, ids, &mut scratch.frames);
                     scratch.attach(channel.number, shared);
@@ -301,30 +339,36 @@ impl Publisher {
             _ => {
                 self.check_head()?;
                 let record = self.record(token, fingerprint);
-                channel.outbox.push_body(template, (body, ids), record).map_err(PublishError::from)
+                channel.outbox.push_body(template, (body, ids), record, permit)
             }
         }
     }
 
     /// A broker may agree to smaller frames than the properties need.
     #[inline]
-    fn check_head(&self) -> Result<(), PublishError> {
+    fn check_head(&self) -> Result<(), Refused> {
         let (needs, agreed) =
             (self.inner.template.frame_len_max(), self.inner.channel.outbox.frame_max());
         if needs > agreed as usize { Err(head_too_large(needs, agreed)) } else { Ok(()) }
     }
 
     /// Appends a body that `write` writes.
-    fn append_with(&self, token: Token, write: &impl Fn(&mut Vec<u8>)) -> Result<(), PublishError> {
-        self.append_rendered(token, |scratch| self.render_with(scratch, write))
+    fn append_with(
+        &self,
+        token: Token,
+        write: &impl Fn(&mut Vec<u8>),
+        permit: &mut Option<Permit<'_>>,
+    ) -> Result<(), Refused> {
+        self.append_rendered(token, permit, |scratch| self.render_with(scratch, write))
     }
 
     /// Renders into the thread's scratch and appends it to the outbox.
     fn append_rendered(
         &self,
         token: Token,
+        permit: &mut Option<Permit<'_>>,
         render: impl Fn(&mut Rendered),
-    ) -> Result<(), PublishError> {
+    ) -> Result<(), Refused> {
         self.check_head()?;
         let channel = &self.inner.channel;
         // Taken out, so that a body writer may itself publish elsewhere.
@@ -332,7 +376,7 @@ impl Publisher {
         let pushed = loop {
             scratch.clear(channel.outbox.frame_max());
             render(&mut scratch);
-            match channel.outbox.push(&scratch, self.record(token, scratch.fingerprint)) {
+            match channel.outbox.push(&scratch, self.record(token, scratch.fingerprint), permit) {
                 Err(Refused::FrameMax) => {}
                 pushed => break pushed,
             }
@@ -341,7 +385,7 @@ impl Publisher {
         if scratch.frames.capacity() <= SCRATCH_BYTES {
             SCRATCH.with(|cell| cell.set(Some(scratch)));
         }
-        Ok(pushed?)
+        pushed
     }
 
     fn record(&self, token: Token, fingerprint: u32) -> Record {
@@ -378,9 +422,9 @@ impl Publisher {
 }
 
 #[cold]
-fn unfit(error: WireError) -> PublishError {
+fn unfit(error: WireError) -> Refused {
     let text = format!("{error}: an identifier replaces one of the publisher's properties");
-    PublishError::Closed(Error::new(ErrorKind::Config, text))
+    Refused::Closed(Error::new(ErrorKind::Config, text))
 }
 
 /// What is published: a body, with identifiers of its own if it has any. A body alone is one, too.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::confirm::unanswered;
-use crate::shard::{ChannelShared, Listener, TicketError, Token, deadline_in};
+use crate::shard::{ChannelShared, Listener, Permit, Refused, TicketError, Token, deadline_in};
 use crate::{Error, Message, Outcome, PublishError, Publisher};
 
 /// Hears of publications that ended in anything but a confirm.
@@ -50,7 +50,9 @@ impl Reporting {
         timeout: Duration,
         cookie: u64,
     ) -> Result<(), PublishError> {
-        self.attempt(&message.into(), deadline_in(timeout), cookie)
+        self.publisher.check_queue()?;
+        self.attempt(&message.into(), deadline_in(timeout), cookie, &mut None)
+            .map_err(PublishError::from)
     }
 
     /// Takes a message into the outbox, waiting for room for `timeout` at most. Dropping the future
@@ -66,8 +68,9 @@ impl Reporting {
     ) -> Result<(), PublishError> {
         let message = message.into();
         let deadline = deadline_in(timeout);
-        let attempt = || self.attempt(&message, deadline, cookie);
-        self.publisher.until_taken(deadline, attempt).await
+        let attempt =
+            |permit: &mut Option<Permit<'_>>| self.attempt(&message, deadline, cookie, permit);
+        self.publisher.until_taken(deadline, Some(self.publisher.size_of(&message)), attempt).await
     }
 
     fn attempt(
@@ -75,16 +78,17 @@ impl Reporting {
         message: &Message<'_>,
         deadline: Instant,
         cookie: u64,
-    ) -> Result<(), PublishError> {
+        permit: &mut Option<Permit<'_>>,
+    ) -> Result<(), Refused> {
         let channel = &self.report.channel;
         if !channel.options.confirms {
-            return self.publisher.append(0, message);
+            return self.publisher.append(0, message, permit);
         }
         let outcomes = &channel.connection.outcomes;
         let token = outcomes
             .open_heard(Some(deadline), Arc::clone(&self.report) as _, cookie)
-            .map_err(|_| PublishError::Closed(Error::stopped()))?;
-        match self.publisher.append(token, message) {
+            .map_err(|_| Refused::Closed(Error::stopped()))?;
+        match self.publisher.append(token, message, permit) {
             // Where the deadline was faster, the sink has been told.
             Err(error) if outcomes.forget(token) => Err(error),
             _ => Ok(()),

@@ -3,7 +3,7 @@
 //!
 //! Invariant: the output holds whole frames only, so the writer may put publications before or
 //! after it. Not here: publications (rendered by their callers), confirms (`confirms`),
-//! acknowledgements (`unacked`).
+//! acknowledgements (`unacked`), what is kept for a broker that asks and does not read (`answers`).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,16 +11,17 @@ use std::time::{Duration, Instant};
 use amq_protocol::protocol::{AMQPClass, basic, channel, connection};
 use bytes::BytesMut;
 
+use super::answers::Answers;
 use super::channel::Channel;
 use super::content::Arrived;
 use super::handshake::{self, FRAME_MAX_BEFORE_TUNE, Settings, short};
 use super::heartbeat::Heartbeat;
 use super::inbound::{Inbound, Item};
+use super::text::printable;
 use super::{Event, ProtoError};
 use crate::buffer::Block;
 use crate::wire::{
-    FrameKind, FrameView, HEARTBEAT_FRAME, HotMethod, PROTOCOL_HEADER, encode_method_frame,
-    parse_method,
+    FrameKind, FrameView, HotMethod, PROTOCOL_HEADER, encode_method_frame, parse_method,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,7 @@ struct Frames {
     channels: BTreeMap<u16, Channel>,
     arena: BytesMut,
     output: Vec<u8>,
+    answers: Answers,
     heartbeat: Heartbeat,
     frame_max: u32,
     channel_max: u16,
@@ -63,6 +65,7 @@ impl Connection {
             channels: BTreeMap::new(),
             arena: BytesMut::new(),
             output: PROTOCOL_HEADER.to_vec(),
+            answers: Answers::default(),
             heartbeat: Heartbeat::new(Duration::ZERO, now),
             frame_max: FRAME_MAX_BEFORE_TUNE,
             channel_max: 0,
@@ -140,7 +143,7 @@ impl Connection {
                 on(Event::Opened { frame_max: self.frames.frame_max });
             }
             (State::Open, Method::Blocked(blocked)) => {
-                on(Event::Blocked { reason: blocked.reason.to_string() });
+                on(Event::Blocked { reason: printable(blocked.reason.as_str()).into_owned() });
             }
             (State::Open, Method::Unblocked(_)) => on(Event::Unblocked),
             (State::Open, Method::UpdateSecretOk(_)) => {}
@@ -151,7 +154,8 @@ impl Connection {
             (_, Method::Close(close)) => {
                 self.frames.put(0, &AMQPClass::Connection(Method::CloseOk(connection::CloseOk {})));
                 self.state = State::Closed;
-                on(Event::Closed { code: close.reply_code, text: close.reply_text.to_string() });
+                let text = printable(close.reply_text.as_str()).into_owned();
+                on(Event::Closed { code: close.reply_code, text });
             }
             (State::Closing, _) => {}
             _ => return Err(unexpected("connection method", 0)),
@@ -226,7 +230,7 @@ impl Connection {
         match self.frames.heartbeat.check(now) {
             Ok(false) => Ok(()),
             Ok(true) => {
-                self.frames.output.extend_from_slice(&HEARTBEAT_FRAME);
+                self.frames.answers.heartbeat();
                 Ok(())
             }
             Err(silence) => Err(ProtoError::HeartbeatMissed(silence)),
@@ -246,10 +250,11 @@ impl Connection {
     /// Appends the frames to be sent and forgets them.
     pub(crate) fn take_output(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.frames.output);
+        self.frames.answers.take(out);
     }
 
     pub(crate) fn has_output(&self) -> bool {
-        !self.frames.output.is_empty()
+        !self.frames.output.is_empty() || self.frames.answers.is_waiting()
     }
 
     /// True while the body of a large message is arriving.
@@ -261,6 +266,11 @@ impl Connection {
 impl Frames {
     fn put(&mut self, channel: u16, method: &AMQPClass) {
         encode_method_frame(&mut self.output, channel, method);
+    }
+
+    /// Answers what was not asked for by us.
+    fn answer(&mut self, channel: u16, method: &AMQPClass) -> Result<(), ProtoError> {
+        self.answers.put(&mut self.output, channel, method)
     }
 
     fn channel(&mut self, number: u16) -> Result<&mut Channel, ProtoError> {
@@ -305,6 +315,7 @@ impl Frames {
             }
             if closed {
                 self.channels.remove(&number);
+                self.answers.forget(number);
             }
             on(Event::Reply { token, method });
             return Ok(());
@@ -316,23 +327,23 @@ impl Frames {
                 if !channel.awaits_close_ok() {
                     self.channels.remove(&number);
                 }
+                self.answers.forget(number);
                 let reply = channel::AMQPMethod::CloseOk(channel::CloseOk {});
-                self.put(number, &AMQPClass::Channel(reply));
-                let (code, text) = (close.reply_code, close.reply_text.to_string());
-                let cause = (close.class_id, close.method_id);
+                self.answer(number, &AMQPClass::Channel(reply))?;
+                let text = printable(close.reply_text.as_str()).into_owned();
+                let (code, cause) = (close.reply_code, (close.class_id, close.method_id));
                 on(Event::ChannelClosed { channel: number, code, text, cause });
             }
             // RabbitMQ sends no flow to publishers since 2.0; it is answered as AMQP asks and
             // otherwise left to TCP.
             AMQPClass::Channel(channel::AMQPMethod::Flow(flow)) => {
-                let reply = channel::AMQPMethod::FlowOk(channel::FlowOk { active: flow.active });
-                self.put(number, &AMQPClass::Channel(reply));
+                self.answers.flow(number, flow.active);
             }
             AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
                 let consumer_tag = cancel.consumer_tag.to_string();
                 if !cancel.nowait {
                     let reply = basic::CancelOk { consumer_tag: cancel.consumer_tag };
-                    self.put(number, &AMQPClass::Basic(basic::AMQPMethod::CancelOk(reply)));
+                    self.answer(number, &AMQPClass::Basic(basic::AMQPMethod::CancelOk(reply)))?;
                 }
                 on(Event::ConsumerCancelled { channel: number, consumer_tag });
             }

@@ -13,7 +13,7 @@ pub(crate) enum ProtoError {
     TlsPort,
     #[error("the peer asks for AMQP {major}-{minor}-{revision}; this client speaks 0-9-1")]
     Version { major: u8, minor: u8, revision: u8 },
-    #[error("the broker offers {offered:?} for login, not {wanted}")]
+    #[error("the broker offers \"{offered}\" for login, not {wanted}")]
     Mechanism { wanted: &'static str, offered: String },
     #[error("the broker proposes frames of {0} bytes; the protocol's minimum is 4096")]
     FrameMaxTooSmall(u32),
@@ -27,6 +27,10 @@ pub(crate) enum ProtoError {
     BodyOverrun { channel: u16 },
     #[error("nothing was received for {0:?}: two heartbeats were missed")]
     HeartbeatMissed(std::time::Duration),
+    #[error("delivery tag {tag} follows {last}: a broker counts the deliveries of a channel")]
+    TagOutOfOrder { tag: u64, last: u64 },
+    #[error("the peer asks and does not read: {0} bytes of answers wait for it")]
+    Unread(usize),
     #[error("the broker confirmed delivery tag {tag}, which was never published")]
     UnknownTag { tag: u64 },
 }

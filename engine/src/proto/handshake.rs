@@ -9,6 +9,7 @@ use amq_protocol::types::{AMQPValue, FieldTable, LongString, ShortString};
 use zeroize::Zeroizing;
 
 use super::ProtoError;
+use super::text::printable;
 
 /// Frames accepted before the size is agreed.
 pub(super) const FRAME_MAX_BEFORE_TUNE: u32 = 128 * 1024;
@@ -89,6 +90,7 @@ pub(super) fn start_ok(
     let offered = String::from_utf8_lossy(start.mechanisms.as_bytes()).into_owned();
     let wanted = settings.credentials.mechanism();
     if !offered.split(' ').any(|mechanism| mechanism == wanted) {
+        let offered = printable(&offered).into_owned();
         return Err(ProtoError::Mechanism { wanted, offered });
     }
     Ok(AMQPClass::Connection(connection::AMQPMethod::StartOk(connection::StartOk {

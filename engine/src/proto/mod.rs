@@ -13,6 +13,7 @@
 //! done; drop it. Invariant: nothing here knows sockets, threads or a clock: `now` is always an
 //! argument.
 
+mod answers;
 mod channel;
 mod confirms;
 mod connection;
@@ -23,6 +24,7 @@ mod handshake;
 mod heartbeat;
 mod inbound;
 mod replies;
+mod text;
 mod unacked;
 
 #[cfg(test)]
@@ -34,4 +36,5 @@ pub(crate) use content::Content;
 pub(crate) use error::ProtoError;
 pub(crate) use event::Event;
 pub(crate) use handshake::{Credentials, FRAME_MAX_MIN, Settings, short};
+pub(crate) use text::printable;
 pub(crate) use unacked::{Answer, Unacked};

@@ -2,6 +2,7 @@
 
 mod channels;
 mod contents;
+mod floods;
 mod handshakes;
 mod lifetimes;
 mod scenario;

@@ -1,12 +1,14 @@
 //! Deliveries of one channel that are not yet acknowledged, kept so that acks can be merged into
 //! `multiple`.
 //!
-//! Delivery tags are handed out by the broker in order, so the open ones are a window. Invariant: a
-//! tag is answered at most once; a tag outside the window is dropped (answering it would close the
-//! channel: 406).
+//! The broker counts the deliveries of a channel, also those that need no acknowledgement, so the
+//! open ones are a window. Invariants: a tag that does not follow the last one ends the connection,
+//! so the window grows by deliveries that arrived; a tag is answered at most once; a tag outside
+//! the window is dropped (answering it would close the channel: 406).
 
 use std::collections::VecDeque;
 
+use super::ProtoError;
 use crate::wire::{Ack, Reject};
 
 /// The consumer's answer to a delivery.
@@ -18,6 +20,10 @@ pub(crate) enum Answer {
 
 #[derive(Debug, Default)]
 pub(crate) struct Unacked {
+    /// The tag of the last delivery, 0 before the first.
+    last: u64,
+    /// That delivery needs no acknowledgement, so its tag may come again.
+    repeats: bool,
     first: u64,
     window: VecDeque<Slot>,
     /// Tags answered and not yet written, in the order of their answers.
@@ -38,6 +44,20 @@ enum Slot {
 }
 
 impl Unacked {
+    /// A delivery has arrived, whether it expects an answer or not.
+    ///
+    /// # Errors
+    /// `TagOutOfOrder`, unless its tag follows that of the last delivery. RabbitMQ before 4.2
+    /// does not count direct replies, which need no acknowledgement: their tag is used again.
+    pub(crate) fn arrived(&mut self, tag: u64, no_ack: bool) -> Result<(), ProtoError> {
+        let last = self.last;
+        if tag.checked_sub(1) != Some(last) && !(self.repeats && tag == last) {
+            return Err(ProtoError::TagOutOfOrder { tag, last });
+        }
+        (self.last, self.repeats) = (tag, no_ack);
+        Ok(())
+    }
+
     /// A delivery that expects an answer has arrived.
     pub(crate) fn delivered(&mut self, tag: u64) {
         if self.window.is_empty() {
@@ -171,6 +191,28 @@ mod tests {
         assert!(!unacked.owes());
         assert!(!unacked.answer(5, Answer::Ack));
         assert!(written(&mut unacked).is_empty());
+    }
+
+    #[test]
+    fn tags_follow_each_other() {
+        let after = |arrivals: &[(u64, bool)], tag| {
+            let mut unacked = Unacked::default();
+            for &(tag, no_ack) in arrivals {
+                unacked.arrived(tag, no_ack).unwrap();
+            }
+            unacked.arrived(tag, false)
+        };
+        assert_eq!(after(&[], 1), Ok(()));
+        assert_eq!(after(&[(1, false), (2, true), (3, false)], 4), Ok(()));
+        for tag in [0, 1, 3, 1 << 40, u64::MAX] {
+            let error = ProtoError::TagOutOfOrder { tag, last: 1 };
+            assert_eq!(after(&[(1, false)], tag), Err(error));
+        }
+        assert_eq!(after(&[], 0), Err(ProtoError::TagOutOfOrder { tag: 0, last: 0 }));
+        let direct_replies = [(1, true), (1, true), (1, false), (2, true), (2, true)];
+        assert_eq!(after(&direct_replies, 2), Ok(()));
+        assert_eq!(after(&direct_replies, 3), Ok(()));
+        assert_eq!(after(&direct_replies, 1), Err(ProtoError::TagOutOfOrder { tag: 1, last: 2 }));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Instant;
 use amq_protocol::protocol::AMQPClass;
 use tokio::sync::{Mutex, Notify, oneshot};
 
+use super::log_limit::LogLimits;
 use super::operation::ConsumeRequest;
 use super::places::Token;
 use super::seat::Seat;
@@ -98,6 +99,7 @@ pub(super) struct Conn {
     pub(super) delayed: Notify,
     /// Since when publishers are not blocked.
     pub(super) unblocked_since: Cell<Option<Instant>>,
+    pub(super) log_limits: LogLimits,
 }
 
 /// What the broker took away without being asked.
@@ -143,6 +145,7 @@ impl Conn {
             kept_back: Notify::new(),
             delayed: Notify::new(),
             unblocked_since: Cell::new(None),
+            log_limits: LogLimits::default(),
         })
     }
 

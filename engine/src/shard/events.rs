@@ -38,8 +38,12 @@ impl Conn {
             }
             Event::Delivery { .. } if self.leaving.get() => {}
             Event::Delivery { channel, content } => {
-                if let Some(seat) = self.channels.borrow_mut().get_mut(&channel) {
-                    seat.deliver(content);
+                let mut channels = self.channels.borrow_mut();
+                let delivered =
+                    channels.get_mut(&channel).map_or(Ok(()), |seat| seat.deliver(content));
+                drop(channels);
+                if let Err(error) = delivered {
+                    self.fail(error.into());
                 }
             }
             Event::Oversized { .. } if self.leaving.get() => {}
@@ -51,10 +55,13 @@ impl Conn {
                 self.confirmed(channel, tag, multiple, ack);
             }
             Event::ConsumerCancelled { channel, consumer_tag } => {
-                tracing::warn!(
-                    name: "leveret.engine.consumer.cancelled",
-                    channel, consumer_tag, "the broker cancelled a consumer"
-                );
+                if let Some(suppressed) = self.log_limits.cancelled.admit(reactor::now()) {
+                    let consumer_tag = &*proto::printable(&consumer_tag);
+                    tracing::warn!(
+                        name: "leveret.engine.consumer.cancelled",
+                        channel, consumer_tag, suppressed, "the broker cancelled a consumer"
+                    );
+                }
                 let text = "the broker cancelled the consumer: its queue was deleted or moved";
                 let reason = Error::new(ErrorKind::ChannelClosed, text);
                 self.with_consumer(channel, &consumer_tag, |consumer| {
@@ -67,18 +74,22 @@ impl Conn {
                 self.channel_closed(channel, code, &text, Cause::of(cause, code, &text));
             }
             Event::Blocked { reason } => {
-                tracing::warn!(
-                    name: "leveret.engine.connection.blocked",
-                    reason, "the broker blocks publishers"
-                );
+                if let Some(suppressed) = self.log_limits.blocked.admit(reactor::now()) {
+                    tracing::warn!(
+                        name: "leveret.engine.connection.blocked",
+                        reason, suppressed, "the broker blocks publishers"
+                    );
+                }
                 self.blocked.replace(Some(reason));
                 self.tell_state();
             }
             Event::Unblocked => {
-                tracing::info!(
-                    name: "leveret.engine.connection.unblocked",
-                    "the broker accepts publications again"
-                );
+                if let Some(suppressed) = self.log_limits.unblocked.admit(reactor::now()) {
+                    tracing::info!(
+                        name: "leveret.engine.connection.unblocked",
+                        suppressed, "the broker accepts publications again"
+                    );
+                }
                 self.blocked.replace(None);
                 self.unblocked_since.set(Some(reactor::now()));
                 self.tell_state();
@@ -121,7 +132,9 @@ impl Conn {
         let mut channels = self.channels.borrow_mut();
         let Some(seat) = channels.get_mut(&channel) else { return };
         if !content.is_return() {
-            return seat.reject_oversized(content, size);
+            let rejected = seat.reject_oversized(content, size);
+            drop(channels);
+            return rejected.unwrap_or_else(|error| self.fail(error.into()));
         }
         let returned = Returned::new(content);
         let token =
@@ -138,10 +151,12 @@ impl Conn {
             }
             _ => {
                 self.shared.unwatched_failures.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(
-                    name: "leveret.engine.publication.returned",
-                    ?returned, "a publication was returned and nobody waits for it"
-                );
+                if let Some(suppressed) = self.log_limits.returned.admit(reactor::now()) {
+                    tracing::debug!(
+                        name: "leveret.engine.publication.returned",
+                        ?returned, suppressed, "a publication was returned and nobody waits for it"
+                    );
+                }
             }
         }
     }
@@ -157,10 +172,12 @@ impl Conn {
             .filter(|(_, one)| one.channel == channel)
             .map(|(token, _)| *token)
             .collect();
-        if failed.is_empty() {
+        if failed.is_empty()
+            && let Some(suppressed) = self.log_limits.channel_closed.admit(reactor::now())
+        {
             tracing::warn!(
                 name: "leveret.engine.channel.closed",
-                channel, code, text, "the broker closed a channel"
+                channel, code, text, suppressed, "the broker closed a channel"
             );
         }
         for token in failed {

@@ -3,7 +3,8 @@
 //! The lock covers room, one copy, one record: a body that exists is framed in place, what user
 //! code writes is rendered by its caller before. Invariants: bytes and records describe the same
 //! publications in the same order; no user code runs under the lock; whoever makes an outbox
-//! non-empty rings the bell. Not here: delivery tags, counted when a segment is sent.
+//! non-empty rings the bell; while publications wait for room, none passes them. Not here: who
+//! waits for room (`room`), delivery tags, counted when a segment is sent.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -11,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::doorbell::Doorbell;
-use super::places::Token;
+use super::places::{TicketError, Token};
 use super::reframe::{reframe, unframe};
+use super::room::{RoomQueue, fits};
 use super::segment::{Rendered, Segment};
-use super::ticket::{Ticket, Tickets};
+use super::ticket::Tickets;
 use crate::proto::Record;
 use crate::wire::{FRAME_OVERHEAD, Ids, Template};
 use crate::{Error, Nacked, reactor};
@@ -30,7 +32,10 @@ pub(super) struct Left {
 /// Why a publication was not taken.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    Full,
+    /// There is no room for `bytes` now, or others wait for room.
+    Full {
+        bytes: usize,
+    },
     /// The connection now allows smaller frames only; render again.
     FrameMax,
     Closed(Error),
@@ -41,13 +46,26 @@ pub(crate) struct Outbox {
     inner: Mutex<Inner>,
     bell: Arc<Doorbell>,
     filled: AtomicBool,
+    /// Publications wait for room; changes under the lock.
+    contended: AtomicBool,
     frame_max: AtomicU32,
     /// Bytes that were taken and are kept until confirmed.
     held: AtomicUsize,
     /// How many publications leave alone.
     suspects: AtomicUsize,
     bytes_max: usize,
-    room: Arc<Tickets<()>>,
+    /// Those who wait for room.
+    waiters: Arc<Tickets<()>>,
+}
+
+/// Room for one publication, granted or still waited for. Dropping it leaves the queue, or gives
+/// the room to the next in it.
+#[derive(Debug)]
+pub(crate) struct Permit<'a> {
+    outbox: &'a Outbox,
+    number: u64,
+    /// 0 when it was used.
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +79,7 @@ struct Inner {
     suspects: VecDeque<Segment>,
     /// Refused by the broker, to be sent again later.
     delayed: Vec<Delayed>,
-    waiting: Vec<Token>,
+    room: RoomQueue,
     closed: Option<Error>,
 }
 
@@ -96,22 +114,23 @@ impl Inner {
 
     /// Why there is no room.
     #[cold]
-    fn refusal(&self) -> Refused {
-        self.closed.as_ref().map_or(Refused::Full, |error| Refused::Closed(error.clone()))
+    fn refusal(&self, bytes: usize) -> Refused {
+        self.closed.as_ref().map_or(Refused::Full { bytes }, |error| Refused::Closed(error.clone()))
     }
 }
 
 impl Outbox {
-    pub(crate) fn new(bell: Arc<Doorbell>, room: Arc<Tickets<()>>, bytes_max: usize) -> Self {
+    pub(crate) fn new(bell: Arc<Doorbell>, waiters: Arc<Tickets<()>>, bytes_max: usize) -> Self {
         Self {
             inner: Mutex::default(),
             bell,
             filled: AtomicBool::new(false),
+            contended: AtomicBool::new(false),
             frame_max: AtomicU32::new(crate::proto::FRAME_MAX_MIN),
             held: AtomicUsize::new(0),
             suspects: AtomicUsize::new(0),
             bytes_max,
-            room,
+            waiters,
         }
     }
 
@@ -120,47 +139,69 @@ impl Outbox {
         self.frame_max.load(Ordering::Acquire)
     }
 
-    /// Takes in a publication its caller has rendered, or says why not.
-    pub(crate) fn push(&self, publication: &Rendered, record: Record) -> Result<(), Refused> {
+    /// Takes in a publication its caller has rendered, or says why not. Uses up the `permit`.
+    pub(crate) fn push(
+        &self,
+        publication: &Rendered,
+        record: Record,
+        permit: &mut Option<Permit<'_>>,
+    ) -> Result<(), Refused> {
         let body: usize = publication.parts.iter().map(|(_, body)| body.len()).sum();
+        let bytes = publication.frames.len() + body;
         let mut inner = self.lock();
-        if !self.has_room(&inner, publication.frames.len() + body) {
-            return Err(inner.refusal());
+        if !self.has_room(&inner, bytes, permit) {
+            return Err(inner.refusal(bytes));
         }
         if publication.frame_max > self.frame_max() {
             return Err(Refused::FrameMax);
         }
         inner.segment.push(publication, record);
-        self.taken(inner);
+        self.taken(inner, permit);
         Ok(())
     }
 
-    /// Takes in a small body that exists, framed on the spot, or says why not.
+    /// Takes in a small body that exists, framed on the spot, or says why not. Uses up the
+    /// `permit`.
     pub(crate) fn push_body(
         &self,
         template: &Template,
         (body, ids): (&[u8], &Ids<'_>),
         record: Record,
+        permit: &mut Option<Permit<'_>>,
     ) -> Result<(), Refused> {
+        let bytes = template.len() + body.len() + FRAME_OVERHEAD as usize;
         let mut inner = self.lock();
-        if !self.has_room(&inner, template.len() + body.len() + FRAME_OVERHEAD as usize) {
-            return Err(inner.refusal());
+        if !self.has_room(&inner, bytes, permit) {
+            return Err(inner.refusal(bytes));
         }
         inner.segment.push_body(template, body, ids, self.frame_max(), record);
-        self.taken(inner);
+        self.taken(inner, permit);
         Ok(())
     }
 
     #[inline]
-    fn has_room(&self, inner: &Inner, size: usize) -> bool {
-        let used = inner.size() + self.held.load(Ordering::Relaxed);
-        // A publication larger than the bound passes alone, or it could never pass.
-        inner.closed.is_none() && (used == 0 || used + size <= self.bytes_max)
+    fn has_room(&self, inner: &Inner, bytes: usize, permit: &Option<Permit<'_>>) -> bool {
+        let granted = permit.as_ref().map_or(0, |permit| permit.bytes);
+        if inner.closed.is_some() || (granted == 0 && inner.room.is_contended()) {
+            return false;
+        }
+        // A body that is written anew after a wait may have grown.
+        bytes <= granted
+            || fits(self.in_use(inner) + inner.room.reserved() - granted, bytes, self.bytes_max)
+    }
+
+    /// Bytes of publications that wait, and of those sent and unconfirmed.
+    #[inline]
+    fn in_use(&self, inner: &Inner) -> usize {
+        inner.size() + self.held.load(Ordering::Relaxed)
     }
 
     /// A publication was added.
     #[inline]
-    fn taken(&self, inner: MutexGuard<'_, Inner>) {
+    fn taken(&self, mut inner: MutexGuard<'_, Inner>, permit: &mut Option<Permit<'_>>) {
+        if let Some(permit) = permit {
+            inner.room.used(std::mem::take(&mut permit.bytes));
+        }
         let first = inner.segment.records.len() == 1
             && inner.resend.is_empty()
             && inner.suspects.is_empty();
@@ -173,18 +214,32 @@ impl Outbox {
         }
     }
 
-    /// A ticket that is answered when there may be room again.
-    pub(crate) fn wait_for_room(&self, deadline: Instant) -> Ticket<()> {
-        let ticket = self.room.open(Some(deadline));
+    /// True while publications wait for room: a newcomer has to wait as well.
+    pub(crate) fn is_contended(&self) -> bool {
+        self.contended.load(Ordering::Relaxed)
+    }
+
+    /// Waits for room for `bytes`, behind those who wait already. A closed outbox grants it to
+    /// everyone, and says why it is closed when something is pushed.
+    pub(crate) async fn acquire(
+        &self,
+        bytes: usize,
+        deadline: Instant,
+    ) -> Result<Permit<'_>, TicketError> {
+        let ticket = self.waiters.open(Some(deadline));
+        // Given back whenever this future ends without it.
+        let permit = self.join(ticket.token(), bytes);
+        ticket.await?;
+        Ok(permit)
+    }
+
+    fn join(&self, token: Token, bytes: usize) -> Permit<'_> {
         let mut inner = self.lock();
-        let used = inner.size() + self.held.load(Ordering::Relaxed);
-        if used == 0 || inner.closed.is_some() {
-            drop(inner);
-            self.room.complete_all(std::iter::once((ticket.token(), ())));
-        } else {
-            inner.waiting.push(ticket.token());
-        }
-        ticket
+        let number = inner.room.join(token, bytes);
+        self.contended.store(true, Ordering::Relaxed);
+        let permit = Permit { outbox: self, number, bytes };
+        self.grant(inner);
+        permit
     }
 
     /// Takes back a publication that waits here. One that may have been sent before, on a
@@ -201,13 +256,12 @@ impl Outbox {
         }
         inner.suspects.retain(|one| one.records[0].token != token);
         self.suspects.store(inner.suspects.len(), Ordering::Release);
-        let Some(index) =
-            inner.delayed.iter().position(|d| d.publication.records[0].token == token)
-        else {
-            return Withdrawn::No;
-        };
-        let Delayed { publication, .. } = inner.delayed.swap_remove(index);
-        drop(inner);
+        let is_it = |one: &Delayed| one.publication.records[0].token == token;
+        let index = inner.delayed.iter().position(is_it);
+        let delayed = index.map(|index| inner.delayed.swap_remove(index));
+        // What it counted is free.
+        self.grant(inner);
+        let Some(Delayed { publication, .. }) = delayed else { return Withdrawn::No };
         Withdrawn::Nacked(Box::new(unframe(&publication, 0..publication.records[0].end)))
     }
 
@@ -263,7 +317,7 @@ impl Outbox {
 
     /// What it holds, of publications waiting and of those sent and unconfirmed.
     pub(crate) fn bytes(&self) -> usize {
-        self.lock().size() + self.held.load(Ordering::Relaxed)
+        self.in_use(&self.lock())
     }
 
     pub(crate) fn is_filled(&self) -> bool {
@@ -301,28 +355,42 @@ impl Outbox {
     }
 
     /// Bytes are kept no longer.
-    ///
-    /// Those who wait are woken once half of the budget is free: waking them for every confirm
-    /// would make each of them publish, and sleep, one publication at a time.
     pub(crate) fn release(&self, bytes: usize) {
         let held = self.held.fetch_sub(bytes, Ordering::Relaxed) - bytes;
-        if held <= self.bytes_max / 2 {
+        if self.may_grant(held) {
             self.announce_room();
         }
     }
 
-    /// Wakes everyone who waits for room; those who lose the race wait again.
+    /// Nothing is granted while more than half of the budget waits for confirms. A grant for every
+    /// confirm would wake publishers one at a time, each of which publishes one message and sleeps
+    /// again.
+    fn may_grant(&self, held: usize) -> bool {
+        held <= self.bytes_max / 2
+    }
+
+    /// Grants room that has become free.
     pub(crate) fn announce_room(&self) {
-        let mut inner = self.lock();
-        if inner.waiting.is_empty() {
+        self.grant(self.lock());
+    }
+
+    /// Grants free room to the first who wait and wakes them; everyone, once the outbox is closed.
+    fn grant(&self, mut inner: MutexGuard<'_, Inner>) {
+        if !inner.room.is_contended() {
             return;
         }
-        let mut waiting = std::mem::take(&mut inner.waiting);
+        let granted = if inner.closed.is_some() {
+            inner.room.dismiss()
+        } else if self.may_grant(self.held.load(Ordering::Relaxed)) {
+            let in_use = self.in_use(&inner);
+            inner.room.grant(in_use, self.bytes_max)
+        } else {
+            Vec::new()
+        };
+        self.contended.store(inner.room.is_contended(), Ordering::Relaxed);
         drop(inner);
-        self.room.complete_all(waiting.drain(..).map(|token| (token, ())));
-        let mut inner = self.lock();
-        if inner.waiting.is_empty() {
-            inner.waiting = waiting;
+        if !granted.is_empty() {
+            self.waiters.complete_all(granted.into_iter().map(|token| (token, ())));
         }
     }
 
@@ -371,6 +439,17 @@ impl Outbox {
     }
 }
 
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            let mut inner = self.outbox.lock();
+            inner.room.leave(self.number, self.bytes);
+            self.outbox.contended.store(inner.room.is_contended(), Ordering::Relaxed);
+            self.outbox.grant(inner);
+        }
+    }
+}
+
 /// When a wait that starts now and may last `timeout` ends: in 34 years at the latest, which clocks
 /// and timers can count.
 pub(crate) fn deadline_in(timeout: std::time::Duration) -> Instant {
@@ -380,14 +459,20 @@ pub(crate) fn deadline_in(timeout: std::time::Duration) -> Instant {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
     use bytes::Bytes;
 
-    use super::super::clock::Clock;
+    use super::super::clock::{Clock, Expires};
+    use super::super::park::block_on;
     use super::*;
+
+    const WAIT: Duration = Duration::from_secs(9);
 
     #[test]
     fn no_timeout_is_too_long_to_be_counted() {
-        use std::time::Duration;
         for timeout in [Duration::MAX, Duration::from_secs(u64::MAX / 10)] {
             let left = deadline_in(timeout).saturating_duration_since(reactor::wall());
             assert!(left <= Duration::from_secs(1 << 30) && left > Duration::from_secs(1 << 29));
@@ -413,8 +498,8 @@ mod tests {
     #[test]
     fn bytes_and_records_are_swapped_together() {
         let outbox = outbox(100);
-        outbox.push(&rendered(b"one", &[]), record(1)).unwrap();
-        outbox.push(&rendered(b"three", &[]), record(2)).unwrap();
+        outbox.push(&rendered(b"one", &[]), record(1), &mut None).unwrap();
+        outbox.push(&rendered(b"three", &[]), record(2), &mut None).unwrap();
         assert!(outbox.is_filled());
         let segment = outbox.take(Segment::default(), false);
         assert_eq!(segment.bytes, b"onethree");
@@ -426,24 +511,166 @@ mod tests {
     #[test]
     fn full_refuses_and_a_lone_giant_passes() {
         let outbox = outbox(4);
-        outbox.push(&rendered(b"giant", &[]), record(1)).unwrap();
-        assert!(matches!(outbox.push(&rendered(b"x", &[]), record(2)), Err(Refused::Full)));
+        outbox.push(&rendered(b"giant", &[]), record(1), &mut None).unwrap();
+        assert!(matches!(
+            outbox.push(&rendered(b"x", &[]), record(2), &mut None),
+            Err(Refused::Full { .. })
+        ));
         outbox.take(Segment::default(), true);
-        assert!(matches!(outbox.push(&rendered(b"x", &[]), record(2)), Err(Refused::Full)));
+        assert!(matches!(
+            outbox.push(&rendered(b"x", &[]), record(2), &mut None),
+            Err(Refused::Full { .. })
+        ));
         assert_eq!(outbox.bytes(), 5, "what was sent and is unconfirmed");
-        let ticket = outbox.wait_for_room(Instant::now() + std::time::Duration::from_secs(9));
+        let mut waiting = pin!(outbox.acquire(1, deadline_in(WAIT)));
+        assert!(poll(waiting.as_mut()).is_pending());
         outbox.release(5);
-        assert_eq!(ticket.wait(), Ok(()));
-        outbox.push(&rendered(b"x", &[]), record(2)).unwrap();
+        let mut permit = Some(block_on(waiting).unwrap());
+        outbox.push(&rendered(b"x", &[]), record(2), &mut permit).unwrap();
+    }
+
+    type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Permit<'a>, TicketError>> + 'a>>;
+
+    /// Waits for room, in the queue already.
+    fn wait(outbox: &Outbox, bytes: usize) -> Waiting<'_> {
+        let mut waiting: Waiting<'_> = Box::pin(outbox.acquire(bytes, deadline_in(WAIT)));
+        assert!(poll(waiting.as_mut()).is_pending());
+        waiting
+    }
+
+    fn poll<T>(future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn granted<'a>(waiting: &mut Waiting<'a>) -> Option<Permit<'a>> {
+        match poll(waiting.as_mut()) {
+            Poll::Ready(permit) => Some(permit.unwrap()),
+            Poll::Pending => None,
+        }
+    }
+
+    /// An outbox of 100 bytes, all of them sent and unconfirmed.
+    fn full() -> Outbox {
+        let outbox = outbox(100);
+        outbox.push(&rendered(&[0; 100], &[]), record(1), &mut None).unwrap();
+        outbox.take(Segment::default(), true);
+        outbox
+    }
+
+    fn is_full(outbox: &Outbox) -> bool {
+        let refused = outbox.push(&rendered(b"x", &[]), record(9), &mut None);
+        matches!(refused, Err(Refused::Full { bytes: 1 }))
+    }
+
+    #[test]
+    fn free_room_goes_to_the_first_who_wait_and_to_no_newcomer() {
+        let outbox = full();
+        let mut waiting: Vec<_> = (0..4).map(|_| wait(&outbox, 40)).collect();
+        outbox.release(40);
+        assert!(waiting.iter_mut().all(|one| granted(one).is_none()), "half is not free yet");
+        assert!(is_full(&outbox), "others wait");
+        outbox.release(45);
+        let mut permits: Vec<_> = waiting.iter_mut().take(2).map(granted).collect();
+        assert!(permits.iter().all(Option::is_some));
+        assert!(granted(&mut waiting[2]).is_none(), "two fit into 85 bytes");
+        assert!(is_full(&outbox), "what was granted is not taken by others");
+        for permit in &mut permits {
+            outbox.push(&rendered(&[0; 40], &[]), record(2), permit).unwrap();
+        }
+        assert_eq!(outbox.bytes(), 95);
+        drop(permits);
+        outbox.take(Segment::default(), true);
+        outbox.release(80);
+        assert!(waiting[2..].iter_mut().all(|one| granted(one).is_some()));
+        drop(waiting);
+        outbox.push(&rendered(&[0; 85], &[]), record(3), &mut None).unwrap();
+    }
+
+    #[test]
+    fn room_that_is_not_used_goes_to_the_next() {
+        let outbox = full();
+        let [mut first, second, mut third] = [60, 60, 60].map(|bytes| wait(&outbox, bytes));
+        outbox.release(100);
+        drop(second);
+        let permit = granted(&mut first);
+        assert!(permit.is_some() && granted(&mut third).is_none());
+        drop(permit);
+        let permit = granted(&mut third);
+        assert!(permit.is_some());
+        let [fourth, mut fifth] = [100, 100].map(|bytes| wait(&outbox, bytes));
+        drop(permit);
+        // Granted, and not asked for.
+        drop(fourth);
+        assert!(granted(&mut fifth).is_some());
+        drop(fifth);
+        assert!(outbox.push(&rendered(&[0; 100], &[]), record(2), &mut None).is_ok());
+    }
+
+    #[test]
+    fn who_waits_in_vain_holds_up_nobody() {
+        let outbox = outbox(100);
+        outbox.push(&rendered(&[0; 60], &[]), record(1), &mut None).unwrap();
+        outbox.take(Segment::default(), true);
+        let mut large = wait(&outbox, 200);
+        let mut small = wait(&outbox, 40);
+        outbox.release(20);
+        assert!(granted(&mut large).is_none() && granted(&mut small).is_none());
+        outbox.waiters.expire(Instant::now() + 2 * WAIT);
+        assert!(matches!(poll(large.as_mut()), Poll::Ready(Err(TicketError::TimedOut))));
+        assert!(matches!(poll(small.as_mut()), Poll::Ready(Err(TicketError::TimedOut))));
+        outbox.push(&rendered(&[0; 60], &[]), record(2), &mut None).unwrap();
+    }
+
+    #[test]
+    fn a_publication_above_the_budget_waits_until_it_is_alone() {
+        let outbox = full();
+        let (mut giant, mut small) = (wait(&outbox, 300), wait(&outbox, 1));
+        outbox.release(99);
+        assert!(granted(&mut giant).is_none() && granted(&mut small).is_none());
+        outbox.release(1);
+        let mut permit = granted(&mut giant);
+        assert!(granted(&mut small).is_none());
+        outbox.push(&rendered(&[0; 300], &[]), record(2), &mut permit).unwrap();
+        outbox.take(Segment::default(), true);
+        outbox.release(300);
+        assert!(granted(&mut small).is_some());
+    }
+
+    #[test]
+    fn a_body_that_has_grown_needs_more_than_it_was_granted() {
+        let outbox = full();
+        let mut waiting = wait(&outbox, 10);
+        outbox.release(100);
+        let mut permit = granted(&mut waiting);
+        outbox.push(&rendered(&[0; 90], &[]), record(2), &mut None).unwrap();
+        let grown = outbox.push(&rendered(&[0; 11], &[]), record(3), &mut permit);
+        assert!(matches!(grown, Err(Refused::Full { bytes: 11 })));
+        outbox.push(&rendered(&[0; 4], &[]), record(3), &mut permit).unwrap();
+        outbox.push(&rendered(&[0; 6], &[]), record(4), &mut permit).unwrap();
+        assert!(is_full(&outbox));
+    }
+
+    #[test]
+    fn the_end_of_an_outbox_ends_every_wait() {
+        for end in [Outbox::refuse, |outbox: &Outbox, error| drop(outbox.close(error))] {
+            let outbox = full();
+            let mut waiting: Vec<_> = (0..3).map(|_| wait(&outbox, 60)).collect();
+            end(&outbox, Error::stopped());
+            for one in &mut waiting {
+                let refused = outbox.push(&rendered(b"x", &[]), record(2), &mut granted(one));
+                assert!(matches!(refused, Err(Refused::Closed(_))));
+            }
+            assert!(block_on(outbox.acquire(60, deadline_in(WAIT))).is_ok(), "also later ones");
+        }
     }
 
     #[test]
     fn a_withdrawn_publication_does_not_leave() {
         let outbox = outbox(100);
         let body = [(2, Bytes::from_static(b"BODY"))];
-        outbox.push(&rendered(b"aa", &[]), record(1)).unwrap();
-        outbox.push(&rendered(b"bbb", &[]), record(2)).unwrap();
-        outbox.push(&rendered(b"cccc", &body), record(3)).unwrap();
+        outbox.push(&rendered(b"aa", &[]), record(1), &mut None).unwrap();
+        outbox.push(&rendered(b"bbb", &[]), record(2), &mut None).unwrap();
+        outbox.push(&rendered(b"cccc", &body), record(3), &mut None).unwrap();
         assert!(matches!(outbox.withdraw(2), Withdrawn::Unsent));
         assert!(matches!(outbox.withdraw(2), Withdrawn::No), "once");
         let segment = outbox.take(Segment::default(), true);
@@ -451,21 +678,21 @@ mod tests {
         assert_eq!(segment.parts[0].at, 4);
         assert_eq!(segment.size(), 10);
         assert!(matches!(outbox.withdraw(1), Withdrawn::No), "it has left");
-        outbox.push(&rendered(&[0; 90], &[]), record(4)).unwrap();
-        let full = outbox.push(&rendered(b"x", &[]), record(5));
-        assert!(matches!(full, Err(Refused::Full)), "what left counts: 10 of 100 bytes");
+        outbox.push(&rendered(&[0; 90], &[]), record(4), &mut None).unwrap();
+        let full = outbox.push(&rendered(b"x", &[]), record(5), &mut None);
+        assert!(matches!(full, Err(Refused::Full { .. })), "what left counts: 10 of 100 bytes");
     }
 
     #[test]
     fn what_is_sent_again_leaves_first_and_counts() {
         let outbox = outbox(10);
-        outbox.push(&rendered(b"first", &[]), record(1)).unwrap();
+        outbox.push(&rendered(b"first", &[]), record(1), &mut None).unwrap();
         let lost = outbox.take(Segment::default(), true);
-        outbox.push(&rendered(b"new", &[]), record(2)).unwrap();
+        outbox.push(&rendered(b"new", &[]), record(2), &mut None).unwrap();
         outbox.send_again(lost);
         outbox.release(5);
-        let full = outbox.push(&rendered(b"xyz", &[]), record(3));
-        assert!(matches!(full, Err(Refused::Full)), "8 of 10 bytes");
+        let full = outbox.push(&rendered(b"xyz", &[]), record(3), &mut None);
+        assert!(matches!(full, Err(Refused::Full { .. })), "8 of 10 bytes");
         let segment = outbox.take(Segment::default(), true);
         assert_eq!(segment.bytes, b"first");
         // Lost once more: older than what waits, and withdrawn meanwhile.
@@ -477,17 +704,20 @@ mod tests {
         assert!(outbox.is_filled());
         assert_eq!(outbox.take(Segment::default(), true).bytes, b"new");
         assert!(!outbox.is_filled());
-        outbox.push(&rendered(b"7 bytes", &[]), record(4)).unwrap();
+        outbox.push(&rendered(b"7 bytes", &[]), record(4), &mut None).unwrap();
     }
 
     #[test]
     fn a_closed_outbox_says_why() {
         let outbox = outbox(100);
-        outbox.push(&rendered(b"left", &[]), record(1)).unwrap();
+        outbox.push(&rendered(b"left", &[]), record(1), &mut None).unwrap();
         outbox.refuse(Error::stopped());
-        assert!(matches!(outbox.push(&rendered(b"x", &[]), record(2)), Err(Refused::Closed(_))));
+        assert!(matches!(
+            outbox.push(&rendered(b"x", &[]), record(2), &mut None),
+            Err(Refused::Closed(_))
+        ));
         assert_eq!(outbox.close(Error::stopped()).unsent.bytes, b"left");
-        let refused = outbox.push(&rendered(b"x", &[]), record(2));
+        let refused = outbox.push(&rendered(b"x", &[]), record(2), &mut None);
         assert!(matches!(refused, Err(Refused::Closed(_))));
     }
 
@@ -495,8 +725,8 @@ mod tests {
     fn a_body_cut_for_larger_frames_is_rendered_again() {
         let outbox = outbox(100);
         let large = Rendered { frame_max: 131_072, ..rendered(b"x", &[]) };
-        assert!(matches!(outbox.push(&large, record(1)), Err(Refused::FrameMax)));
+        assert!(matches!(outbox.push(&large, record(1), &mut None), Err(Refused::FrameMax)));
         outbox.open(1, 131_072);
-        outbox.push(&large, record(1)).unwrap();
+        outbox.push(&large, record(1), &mut None).unwrap();
     }
 }

@@ -22,7 +22,7 @@ use super::segment::Segment;
 use super::shared::ChannelShared;
 use super::sink::Disposition;
 use crate::delivery::Acker;
-use crate::proto::{Answer, Content, Ledger, Record, Settled, Unacked};
+use crate::proto::{Answer, Content, Ledger, ProtoError, Record, Settled, Unacked};
 use crate::wire::Deliver;
 use crate::{Delivery, Error, Outcome, Returned, reactor};
 
@@ -329,15 +329,17 @@ impl Seat {
 
     // ---- the road up
 
-    pub(super) fn deliver(&mut self, content: Content) {
-        let Some(deliver) = content.deliver() else { return };
+    /// Fails when the broker breaks the order of delivery tags.
+    pub(super) fn deliver(&mut self, content: Content) -> Result<(), ProtoError> {
+        let Some(deliver) = content.deliver() else { return Ok(()) };
         let Deliver { delivery_tag: tag, redelivered, consumer_tag, .. } = deliver;
         let found = self.consumers.iter_mut().find(|c| c.request.consumer_tag == consumer_tag);
+        self.unacked.arrived(tag, found.as_ref().is_some_and(|c| c.request.no_ack))?;
         let Some(consumer) = found else {
             // Cancelled meanwhile: back to the queue it came from.
             self.unacked.delivered(tag);
             self.unacked.answer(tag, Answer::Reject { requeue: true });
-            return;
+            return Ok(());
         };
         let acker = (!consumer.request.no_ack)
             .then(|| Acker { acks: Arc::clone(&self.shared.acks), epoch: self.epoch });
@@ -349,28 +351,35 @@ impl Seat {
             if !no_ack {
                 self.unacked.answer(tag, Answer::Reject { requeue: true });
             }
-            return;
+            return Ok(());
         }
         let delivery = Delivery::new(content, (tag, redelivered), acker);
         let answer = match consumer.sink.deliver(delivery) {
             Disposition::AckSoon if !no_ack && self.prefetch == 0 => {
-                return self.unacked.ack_soon(tag);
+                self.unacked.ack_soon(tag);
+                return Ok(());
             }
             Disposition::Ack | Disposition::AckSoon => Answer::Ack,
             Disposition::Reject { requeue } => Answer::Reject { requeue },
-            Disposition::Later => return,
+            Disposition::Later => return Ok(()),
         };
         if !no_ack {
             self.unacked.answer(tag, answer);
         }
+        Ok(())
     }
 
     /// A delivery whose body was too large to be kept: not for its queue again.
-    pub(super) fn reject_oversized(&mut self, content: Content, size: u64) {
-        let Some(deliver) = content.deliver() else { return };
+    pub(super) fn reject_oversized(
+        &mut self,
+        content: Content,
+        size: u64,
+    ) -> Result<(), ProtoError> {
+        let Some(deliver) = content.deliver() else { return Ok(()) };
         let Deliver { delivery_tag: tag, redelivered, consumer_tag, .. } = deliver;
         let found = self.consumers.iter_mut().find(|c| c.request.consumer_tag == consumer_tag);
         let no_ack = found.as_ref().is_some_and(|consumer| consumer.request.no_ack);
+        self.unacked.arrived(tag, no_ack)?;
         if !no_ack {
             self.unacked.delivered(tag);
             self.unacked.answer(tag, Answer::Reject { requeue: false });
@@ -378,6 +387,7 @@ impl Seat {
         if let Some(consumer) = found.filter(|consumer| !consumer.is_deaf()) {
             consumer.sink.oversized(Delivery::new(content, (tag, redelivered), None), size);
         }
+        Ok(())
     }
 
     /// True when acknowledgements are to leave now.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use amq_protocol::protocol::{AMQPClass, channel, connection};
+use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection};
 use leveret_engine::loopback::{Loopback, LoopbackConfig};
 use leveret_engine::wire::{ContentHeader, Deliver, FrameKind, PropertiesView, write_frame};
 use leveret_engine::{
@@ -336,10 +336,14 @@ fn a_channel_that_is_not_open_is_an_error() {
 
 /// `basic.deliver` and a header that announces `size` bytes.
 fn delivery_of(size: u64) -> Vec<u8> {
+    delivery(2, size)
+}
+
+fn delivery(delivery_tag: u64, size: u64) -> Vec<u8> {
     let mut out = Vec::new();
     let deliver = Deliver {
         consumer_tag: "tag",
-        delivery_tag: 2,
+        delivery_tag,
         redelivered: false,
         exchange: "",
         routing_key: "q",
@@ -434,10 +438,70 @@ fn a_confirm_of_what_was_never_published_is_an_error() {
 }
 
 #[test]
+fn delivery_tags_out_of_their_order_end_the_connection() {
+    // The last one was 1.
+    for tag in [3, 1, 0, 1 << 40, u64::MAX] {
+        let error = broken_by(delivery(tag, 0));
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert!(error.to_string().contains(&format!("delivery tag {tag} ")), "{error}");
+    }
+}
+
+#[test]
 fn a_close_by_the_broker_keeps_code_and_text() {
     let (error, _) = broken(|_| {}, |peer| peer.close_connections(320, "CONNECTION_FORCED - ops"));
     assert_eq!((error.kind(), error.reply_code()), (ErrorKind::ConnectionClosed, Some(320)));
     assert!(error.to_string().contains("CONNECTION_FORCED - ops"), "{error}");
+}
+
+// ---- peers that say too much
+
+#[test]
+fn a_peer_that_asks_and_does_not_read_is_left() {
+    let cancel = basic::Cancel { consumer_tag: "none".into(), nowait: false };
+    let cancel = frame(1, AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)));
+    let config = once(peer(move |peer| {
+        peer.welcome();
+        peer.hear();
+        peer.send(&frame(1, AMQPClass::Channel(channel_ok())));
+        peer.hear();
+        let selected = confirm::AMQPMethod::SelectOk(confirm::SelectOk {});
+        peer.send(&frame(1, AMQPClass::Confirm(selected)));
+        let flood = cancel.repeat(1000);
+        while peer.try_send(&flood) {}
+    }));
+    let connection = engine().connect_blocking(config).unwrap();
+    let _channel = channel(&connection);
+    until("the connection is closed", || connection.state() == ConnectionState::Closed);
+    let error = connection.standing().last_error.unwrap();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.to_string().contains("does not read"), "{error}");
+}
+
+#[test]
+fn a_flood_of_states_is_logged_in_part() {
+    log::keep();
+    let blocked = connection::Blocked { reason: "flooded-3f7a".into() };
+    let unblocked = connection::AMQPMethod::Unblocked(connection::Unblocked {});
+    let blocked = on_connection(connection::AMQPMethod::Blocked(blocked));
+    let flood = [blocked, on_connection(unblocked)].concat().repeat(20_000);
+    let config = once(peer(move |peer| {
+        peer.welcome();
+        peer.send(&flood);
+        peer.send(&on_connection(connection::AMQPMethod::Close(connection::Close {
+            reply_code: 320,
+            reply_text: "over".into(),
+            class_id: 0,
+            method_id: 0,
+        })));
+        peer.stay();
+    }));
+    let begun = Instant::now();
+    let connection = engine().connect_blocking(config).unwrap();
+    until("the connection is closed", || connection.state() == ConnectionState::Closed);
+    let lines = log::lines_with("flooded-3f7a");
+    let most = 12 + begun.elapsed().as_secs() as usize;
+    assert!((1..=most).contains(&lines.len()), "{} of 20,000", lines.len());
 }
 
 // ---- secrets

@@ -111,6 +111,41 @@ fn a_budget_is_used_again_when_confirms_come() {
 }
 
 #[test]
+fn who_waits_for_room_is_not_overtaken() {
+    const TASKS: usize = 300;
+    const EACH: usize = 100;
+    let peer = loopback();
+    let mut config = config_of(&peer);
+    config.outbox_bytes = 20_000;
+    let connection = engine().connect_blocking(config).unwrap();
+    let channel = channel(&connection);
+    queue(&channel, "q");
+    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let done = Arc::new(Mutex::new([0; TASKS]));
+    let mut lag = runtime.block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..TASKS {
+            let (publisher, done) = (publisher.clone(), Arc::clone(&done));
+            tasks.spawn(async move {
+                let mut lag = 0;
+                for _ in 0..EACH {
+                    publisher.publish(&vec![7; 1000], WAIT).await.unwrap().await;
+                    let mut done = done.lock().unwrap();
+                    done[task] += 1;
+                    lag = lag.max(done[task] - done.iter().min().unwrap());
+                }
+                lag
+            });
+        }
+        tasks.join_all().await
+    });
+    lag.sort_unstable();
+    assert!(lag[TASKS - 1] <= 15, "publications more than the slowest task's: {lag:?}");
+    assert_eq!(block_on(channel.purge_queue("q")).unwrap() as usize, TASKS * EACH);
+}
+
+#[test]
 fn dropped_confirms_and_consumers_leave_nothing_behind() {
     let (connection, other) = (connect("flow-dropped"), connect("flow-dropped"));
     let (consuming, channel) = (channel(&connection), channel(&other));

@@ -69,7 +69,12 @@ pub(crate) fn open_ok() -> Vec<u8> {
 impl Peer {
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         // A client that has already turned away is a client that has seen enough.
-        let _ = self.stream.write_all(bytes);
+        self.try_send(bytes);
+    }
+
+    /// False when the client has turned away.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
     }
 
     /// Reads the protocol header.

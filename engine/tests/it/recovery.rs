@@ -589,7 +589,7 @@ fn a_consumer_is_tried_for_as_long_as_its_queue_is_away() {
     assert!(publish(&other, "foreign", "at last").wait().is_ok());
     let delivery = consumer.next_within(Duration::from_secs(6)).unwrap().expect("a delivery");
     assert_eq!(&*delivery.body().contiguous(), b"at last");
-    assert!(consumer.handle().status().is_consuming());
+    until("it says so", || consumer.handle().status().is_consuming());
     assert_eq!(connection.reconnects(), 0);
 }
 
