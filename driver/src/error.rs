@@ -6,16 +6,18 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::message::{DISPATCHER, Failure, NO_SUCH_METHOD, UNSUPPORTED_VERSION};
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+/// Shared, as several callers may wait for one thing and all be told why it failed.
+type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// An operation that failed. Ask it what it is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error(Box<Parts>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Parts {
     kind: ErrorKind,
     text: String,
@@ -129,8 +131,11 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_cause(mut self, cause: impl Into<Cause>) -> Self {
-        self.0.cause = Some(cause.into());
+    pub(crate) fn with_cause(
+        mut self,
+        cause: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        self.0.cause = Some(Arc::new(cause));
         self
     }
 

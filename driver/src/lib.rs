@@ -148,7 +148,7 @@ pub use context::{Context, InvalidTraceParent, TraceParent};
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
 pub use executor::Executor;
 pub use leveret_engine as engine;
-pub use leveret_engine::{ConnectionState, ConsumerState};
+pub use leveret_engine::{ConnectMode, ConnectionState, ConsumerState, Credentials, Secret};
 #[cfg(feature = "macros")]
 pub use leveret_macros::endpoint;
 pub use message::Failure;

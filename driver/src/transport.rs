@@ -8,14 +8,13 @@
 //! is shared by whom (`broker`).
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use leveret_engine::{Engine, block_on};
-use tokio::sync::{Mutex, OnceCell};
+use leveret_engine::{ConnectMode, Engine, block_on};
 
-use crate::broker::{Connections, Lanes, Publishing, Purpose};
+use crate::broker::{self, Connections, Lanes, OpenOnce, Purpose};
 use crate::config::{DriverConfig, SendingDialect, ServingDialect};
 use crate::dialect::kombu::{self, Topology};
 use crate::dialect::pika;
@@ -25,7 +24,8 @@ use crate::message::form::Form;
 use crate::observe::collector::Collector;
 use crate::observe::counters::Counters;
 use crate::serialization::Serialization;
-use crate::timer::Timer;
+use crate::target::entity::Exchange;
+use crate::timer::{self, Timer};
 
 pub(crate) mod answering;
 mod builder;
@@ -41,7 +41,7 @@ use answering::{Answering, Persistence};
 pub use builder::TransportBuilder;
 use canary::Canary;
 use replies::{Monitoring, ReplyBook};
-use reply_queue::Replies;
+use reply_queue::ReplyQueue;
 pub(crate) use roads::Asked;
 
 /// A way to the brokers of a URL. Cheap to clone; clones share connections.
@@ -88,12 +88,12 @@ struct Shared {
     /// Notifications leave on channels of their own, by default on a connection of their own, so
     /// that a flood of them holds up no call.
     notifying: Lanes,
-    replies: Mutex<Option<Replies>>,
+    replies: OpenOnce<ReplyQueue>,
     /// The same for the transport's life, as servers try for a while to reach it.
-    reply_id: OnceCell<String>,
-    /// The reply queue, for those who find it open; emptied when its consumer is lost for good.
-    reply_queue: Arc<std::sync::RwLock<Option<Arc<str>>>>,
-    answering: OnceCell<Arc<Answering>>,
+    reply_id: OpenOnce<String>,
+    /// Exchanges of servers that calls were made to, which their replies come through.
+    heard: Mutex<Vec<Exchange>>,
+    answering: OpenOnce<Arc<Answering>>,
     allowed_remote_exmods: Vec<String>,
     _broker: OwnBroker,
 }
@@ -129,7 +129,8 @@ pub struct TransportStats {
 
 impl Transport {
     /// Connects to the first broker of `url` that answers, with default options and an engine of
-    /// its own.
+    /// its own. To wait for a broker, or to begin without one, see
+    /// [`TransportBuilder::connect_deadline`] and [`TransportBuilder::lazy`].
     ///
     /// # Errors
     /// `InvalidTransportUrl`, `DriverLoadFailure` and `Unsupported` for the URL; `InvalidOptions`
@@ -166,12 +167,14 @@ impl Transport {
             None => Ok(()),
         };
         let notified = shared.notifying.close().await;
+        shared.answering.close();
         let answered = match shared.answering.get() {
             Some(answering) => answering.close().await,
             None => Ok(()),
         };
-        let replied = match shared.replies.lock().await.take() {
-            Some(replies) => replies.listening.close().await,
+        shared.replies.close();
+        let replied = match shared.replies.get().and_then(|queue| queue.retire()) {
+            Some(subscriber) => subscriber.close().await,
             None => Ok(()),
         };
         let ended = shared.connections.close().await;
@@ -203,14 +206,14 @@ impl Transport {
     pub fn stats(&self) -> TransportStats {
         let shared = &self.shared;
         let casting = || shared.casting.iter().flat_map(Lanes::opened);
-        let publishing = || shared.publishing.opened().chain(casting()).map(AsRef::as_ref);
+        let publishing = || shared.publishing.opened().chain(casting());
         TransportStats {
             calls_outstanding: shared.book.outstanding(),
             replies_late: shared.book.late(),
             replies_dropped: shared.answering.get().map_or(0, |answering| answering.dropped()),
-            casts_refused: publishing().map(Publishing::unwatched_failures).sum(),
-            casts_lost: publishing().map(Publishing::unwatched_losses).sum(),
-            reconnects: publishing().map(Publishing::reconnects).sum(),
+            casts_refused: publishing().map(|one| one.unwatched_failures()).sum(),
+            casts_lost: publishing().map(|one| one.unwatched_losses()).sum(),
+            reconnects: publishing().map(|one| one.reconnects()).sum(),
         }
     }
 
@@ -305,28 +308,98 @@ impl Transport {
     /// The sender of replies, shared by the servers of this transport.
     pub(crate) async fn answering(&self) -> Result<Arc<Answering>, Error> {
         let shared = &self.shared;
-        let open = || async {
+        let is_gone = |one: &Arc<Answering>| one.publishing().iter().any(|on| on.is_gone());
+        shared.answering.forget_if(is_gone);
+        let open = || {
             let packing = shared.config.compression.map(kombu::packing);
             let lanes = Lanes::new(&shared.connections, Purpose::Answers, packing, &shared.timer);
-            Ok::<_, Error>(Answering::new(
-                lanes.all().await?,
-                Arc::clone(&shared.ids),
-                Arc::clone(&shared.timer),
-                Persistence {
-                    mandatory: shared.config.entities.direct_mandatory,
-                    missing_timeout: shared.config.missing_queue_timeout,
-                    pika_retry: shared.config.pika.reply_retry,
-                    pika_delay: shared.config.pika.reply_retry_delay,
-                },
-                shared.pika.reply_exchange(),
-            ))
+            let (ids, timer) = (Arc::clone(&shared.ids), Arc::clone(&shared.timer));
+            let persistence = Persistence {
+                mandatory: shared.config.entities.direct_mandatory,
+                missing_timeout: shared.config.missing_queue_timeout,
+                pika_retry: shared.config.pika.reply_retry,
+                pika_delay: shared.config.pika.reply_retry_delay,
+            };
+            let exchange = shared.pika.reply_exchange();
+            async move {
+                let publishing = lanes.all().await?;
+                Ok(Answering::new(publishing, ids, timer, persistence, exchange))
+            }
         };
-        shared.answering.get_or_try_init(open).await.cloned()
+        shared.answering.get_or_open(open).await.map(|answering| Arc::clone(&answering))
+    }
+
+    /// Until when a server or listener that starts now waits for a broker; `None` where it has to
+    /// be there.
+    pub(crate) fn start_deadline(&self) -> Option<Instant> {
+        let options = &self.config().connection;
+        let patience = options.connect_deadline.max(options.operation_timeout);
+        (options.connect == ConnectMode::Lazy).then(|| timer::deadline_in(patience))
+    }
+
+    /// What `open` opens for a server or listener that starts.
+    pub(crate) async fn started<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        deadline: Option<Instant>,
+        open: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        match deadline {
+            Some(deadline) => self.opened(deadline, open).await,
+            None => open().await,
+        }
+    }
+
+    /// What `open` opens, tried until `deadline`; the error says then why a connection is down.
+    pub(crate) async fn opened<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        deadline: Instant,
+        open: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        broker::opened(self.timer(), deadline, open, || self.why_not_opened()).await
     }
 }
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Notifier, RpcClient, Target};
+
+    use super::*;
+
+    /// Ends the connections that are published on, as their owner would.
+    fn end(lanes: &Lanes) {
+        let publishing = lanes.opened().next().unwrap();
+        block_on(publishing.close()).unwrap();
+    }
+
+    #[test]
+    fn what_has_ended_for_good_is_opened_again() {
+        let transport = Transport::connect_blocking("fake:///opened-again").unwrap();
+        let client = RpcClient::new(&transport, Target::new("t"));
+        let notifier = Notifier::builder(&transport).build();
+        let shared = &transport.shared;
+        for _ in 0..3 {
+            client.cast_blocking((), "m", &()).unwrap();
+            client.cast_buffered_blocking((), "m", &()).unwrap();
+            notifier.info_blocking((), "e", &()).unwrap();
+            for lanes in [&shared.publishing, shared.casting.as_ref().unwrap(), &shared.notifying] {
+                end(lanes);
+            }
+            let lost = client.cast_blocking((), "m", &()).unwrap_err();
+            assert_eq!(lost.outcome(), Some(crate::Outcome::NotSent), "{lost}");
+            // The loss of one is the reason to look at the client's others.
+            client.cast_buffered_blocking((), "m", &()).unwrap();
+            notifier.info_blocking((), "e", &()).unwrap_err();
+        }
+        client.cast_blocking((), "m", &()).unwrap();
+        transport.close_blocking().unwrap();
+        client.cast_blocking((), "m", &()).unwrap_err();
+        let last = client.cast_blocking((), "m", &()).unwrap_err();
+        assert_eq!(last.kind(), ErrorKind::Closed, "{last}");
     }
 }

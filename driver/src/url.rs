@@ -129,6 +129,12 @@ impl TransportUrl {
 }
 
 impl TransportHost {
+    /// One that no URL names.
+    pub(crate) fn at(hostname: &str, port: u16) -> Self {
+        let (hostname, port) = (Some(hostname.to_owned()), Some(port));
+        Self { hostname, port, username: None, password: None }
+    }
+
     /// Host name or address, `localhost` where none is given.
     pub fn hostname(&self) -> &str {
         self.hostname.as_deref().unwrap_or("localhost")

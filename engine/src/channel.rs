@@ -43,6 +43,22 @@ impl Channel {
         self.shared.outbox.bytes()
     }
 
+    /// Whether the channel has ended for good: it was closed, or its connection has ended. A channel
+    /// that the broker ended by an exception is opened again, and one whose connection is lost comes
+    /// back with it: they have not ended.
+    ///
+    /// ```no_run
+    /// # fn example(channel: leveret_engine::Channel) {
+    /// if channel.is_closed() {
+    ///     println!("channel {} has ended", channel.number());
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.outbox.is_closed()
+    }
+
     async fn method(&self, method: AMQPClass, keep: bool) -> Result<AMQPClass, Error> {
         let channel = self.shared.number;
         match self.shared.connection.ask(Operation::Method { channel, method, keep }).await? {
@@ -224,7 +240,10 @@ impl Channel {
     /// # }
     /// ```
     pub fn close_unwatched(&self) {
-        self.shared.connection.post(Operation::CloseChannel { channel: self.shared.number });
+        // Its number may be another channel's by now.
+        if !self.is_closed() {
+            self.shared.connection.post(Operation::CloseChannel { channel: self.shared.number });
+        }
     }
 }
 

@@ -149,6 +149,13 @@ impl Publisher {
         Self { retain: true, ..self.clone() }
     }
 
+    /// Whether its channel has ended for good, so that it takes no message any more; see
+    /// [`Channel::is_closed`](crate::Channel::is_closed).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner.channel.outbox.is_closed()
+    }
+
     /// Takes a message into the outbox at once or not at all. The confirm ends at `timeout` at the
     /// latest.
     ///

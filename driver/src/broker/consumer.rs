@@ -11,9 +11,9 @@ use std::task::Poll;
 use leveret_engine::{
     Channel, ChannelOptions, Consume, ConsumerHandle, DeliverySink, QueueBind, QueueDeclare,
 };
-use tokio::sync::OnceCell;
 
 use super::factory::{Connections, Lent, LentChannel, Purpose};
+use super::open_once::{OpenOnce, Opened};
 use super::stream::StreamSink;
 use super::{NOT_FOUND, declare, failed, health_of, metrics_of};
 use crate::error::Error;
@@ -34,7 +34,7 @@ pub(crate) struct Listening {
     lent: Lent,
     channel: LentChannel,
     /// For what may be refused.
-    removing: OnceCell<LentChannel>,
+    removing: OpenOnce<LentChannel>,
     consumers: Vec<QueueConsumer>,
 }
 
@@ -107,7 +107,7 @@ impl Listening {
             let handle = consumed_from(&channel, subscription, consume, sink).await?;
             consumers.push(QueueConsumer { queue, handle });
         }
-        Ok(Self { lent, channel, removing: OnceCell::new(), consumers })
+        Ok(Self { lent, channel, removing: OpenOnce::default(), consumers })
     }
 
     /// Asks the broker to send nothing more to this queue; what is there still comes.
@@ -177,12 +177,9 @@ impl Listening {
     }
 
     /// The channel for what may be refused: that ends it, so deliveries of ours must not be on it.
-    async fn removing(&self) -> Result<&Channel, Error> {
-        let open = || {
-            let options = ChannelOptions::default().with_confirms(false);
-            self.lent.open_channel(options)
-        };
-        Ok(self.removing.get_or_try_init(open).await?)
+    async fn removing(&self) -> Result<Opened<'_, LentChannel>, Error> {
+        let options = ChannelOptions::default().with_confirms(false);
+        self.lent.channel_in(&self.removing, options).await
     }
 
     /// Takes back an [`unbind`](Self::unbind).
@@ -217,6 +214,11 @@ impl Listening {
             true => Ok(()),
             false => self.channel.close().await.map_err(failed),
         }
+    }
+
+    /// Whether the connection has ended for good.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.lent.is_gone()
     }
 
     /// Where the connection stands.

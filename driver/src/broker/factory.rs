@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use leveret_engine::{
     Channel, ChannelOptions, Connection, ConnectionConfig, ConnectionState, Engine,
 };
-use tokio::sync::Mutex;
 
+use super::open_once::{OpenOnce, Opened};
 use super::{failed, stopped};
 use crate::config::ConnectionFactory;
 use crate::error::Error;
@@ -48,7 +48,7 @@ struct Slot {
     name: Name,
     /// Where it must be; none: on the engine's next.
     shard: Option<usize>,
-    connection: Mutex<Option<Connection>>,
+    connection: OpenOnce<Connection>,
 }
 
 /// What a connection is called: what it is for, and which it is of those that are for the same.
@@ -101,7 +101,7 @@ impl Connections {
     ) -> Arc<Self> {
         let slot = |purpose, number, shard| {
             let name = Name { purpose, number };
-            Arc::new(Slot { name, shard, connection: Mutex::default() })
+            Arc::new(Slot { name, shard, connection: OpenOnce::default() })
         };
         let shared = match factory {
             ConnectionFactory::Single => vec![slot("all", 0, None)],
@@ -138,6 +138,9 @@ impl Connections {
 
     /// A connection for nothing else, whatever the factory says.
     pub(crate) async fn own(&self, purpose: Purpose) -> Result<Lent, Error> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(stopped());
+        }
         let name = Name { purpose: purpose.name(), number: 0 };
         let connection = self.engine.connect(self.named(name)).await.map_err(failed)?;
         Ok(Lent { connection, name, is_shared: false })
@@ -154,31 +157,29 @@ impl Connections {
     }
 
     async fn share(&self, slot: &Slot) -> Result<Lent, Error> {
-        let mut place = slot.connection.lock().await;
+        // One that could not be brought back is of no use any more.
+        slot.connection.forget_if(|known| known.state() == ConnectionState::Closed);
         if self.is_closed.load(Ordering::Acquire) {
             return Err(stopped());
         }
-        // One that could not be brought back helps nobody any more.
-        let known = place.take().filter(|one| one.state() != ConnectionState::Closed);
-        let connection = match known {
-            Some(connection) => connection,
-            None => {
-                let config = self.named(slot.name);
-                let opened = match slot.shard {
-                    Some(shard) => self.engine.connect_on(shard, config).await,
-                    None => self.engine.connect(config).await,
+        let connect = || {
+            let (engine, config, shard) = (self.engine.clone(), self.named(slot.name), slot.shard);
+            async move {
+                let opened = match shard {
+                    Some(shard) => engine.connect_on(shard, config).await,
+                    None => engine.connect(config).await,
                 };
-                opened.map_err(failed)?
+                opened.map_err(failed)
             }
         };
-        *place = Some(connection.clone());
+        let connection = slot.connection.get_or_open(connect).await?.clone();
         Ok(Lent { connection, name: slot.name, is_shared: true })
     }
 
     /// The shared connections there are. One that is being opened counts as not there yet.
     pub(crate) fn shared(&self) -> impl Iterator<Item = Lent> + '_ {
         self.shared.iter().filter_map(|slot| {
-            let connection = slot.connection.try_lock().ok()?.clone()?;
+            let connection = slot.connection.get()?.clone();
             Some(Lent { connection, name: slot.name, is_shared: true })
         })
     }
@@ -189,8 +190,8 @@ impl Connections {
         let mut outcome = Ok(());
         for slot in &self.shared {
             // It stays in its place, where health finds it closed.
-            let connection = slot.connection.lock().await.clone();
-            if let Some(connection) = connection {
+            slot.connection.close();
+            if let Some(connection) = slot.connection.get() {
                 outcome = outcome.and(connection.close().await.map_err(failed));
             }
         }
@@ -226,6 +227,30 @@ impl Lent {
     pub(super) async fn open_channel(&self, options: ChannelOptions) -> Result<LentChannel, Error> {
         let channel = self.connection.open_channel(options).await.map_err(failed)?;
         Ok(LentChannel { channel, is_shared: self.is_shared })
+    }
+
+    /// The channel in `cell`, opened if it is not there or has ended for good.
+    pub(super) async fn channel_in<'a>(
+        &self,
+        cell: &'a OpenOnce<LentChannel>,
+        options: ChannelOptions,
+    ) -> Result<Opened<'a, LentChannel>, Error> {
+        cell.forget_if(|channel| channel.is_closed());
+        let open = || {
+            let lent = self.clone();
+            async move { lent.open_channel(options).await }
+        };
+        cell.get_or_open(open).await
+    }
+
+    /// Whether the connection has ended for good.
+    pub(super) fn is_gone(&self) -> bool {
+        self.connection.state() == ConnectionState::Closed
+    }
+
+    /// Why the connection is down, if it is to come back and the reason is known.
+    pub(super) fn why_down(&self) -> Option<leveret_engine::Error> {
+        super::health_of(self).why_down()
     }
 
     /// Flushes and ends the connection, unless it is shared; says whether it was.

@@ -4,20 +4,23 @@
 //! it; nobody could tell then what became of that. So an exchange of that kind gets a queue of this
 //! connection bound to it, under a key nobody publishes to, before anything is published there:
 //! from then on what nobody listens for comes back (312), each message for itself. What goes there
-//! has a channel of its own all the same. Invariant: an exchange that only others may declare is
-//! looked for, never declared.
+//! has a channel of its own all the same. Invariants: an exchange that only others may declare is
+//! looked for, never declared; one exchange is kept or looked for at a time, because a missing one
+//! ends the channel under the questions about others.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
-    ChannelOptions, ExchangeDeclare, Properties, QueueBind, QueueDeclare, RefusalSink,
+    Channel, ChannelOptions, ExchangeDeclare, Properties, QueueBind, QueueDeclare, RefusalSink,
 };
-use tokio::sync::OnceCell;
 
-use super::factory::LentChannel;
+use super::factory::{Lent, LentChannel};
+use super::open_once::{OpenOnce, Opened};
 use super::publisher::{Publishing, Road, Treatment};
+use super::shared_task::SharedTask;
 use super::{NOT_FOUND, declare, failed};
 use crate::error::Error;
 use crate::target::entity::Exchange;
@@ -39,12 +42,28 @@ const KEEPING_KEY: &str = "leveret.keep";
 #[derive(Default)]
 pub(super) struct Kept {
     /// What is published to them goes here.
-    channel: OnceCell<LentChannel>,
-    /// Looks for them: not finding one ends the channel, and it begins again.
-    looking: tokio::sync::Mutex<Option<LentChannel>>,
+    channel: OpenOnce<LentChannel>,
+    found: Arc<Found>,
+    /// Keeps one of them, or looks for it.
+    search: SharedTask,
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    /// Looks for exchanges: not finding one ends the channel, and it begins again.
+    channel: OpenOnce<LentChannel>,
     known: Mutex<HashMap<String, Known>>,
     /// What is bound to them; empty before there is any.
     queue: Mutex<String>,
+}
+
+/// What a search needs: the publishing connection owns the search, so not that.
+struct Search {
+    lent: Lent,
+    declaring: Channel,
+    found: Arc<Found>,
+    exchange: Exchange,
 }
 
 #[derive(Clone, Copy)]
@@ -56,6 +75,13 @@ enum Known {
 }
 
 impl Kept {
+    /// The channel that what is published to them goes through.
+    pub(super) fn channel(&self) -> Option<Opened<'_, LentChannel>> {
+        self.channel.get()
+    }
+}
+
+impl Found {
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,95 +90,66 @@ impl Kept {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The channel that what is published to them goes through.
-    pub(super) fn channel(&self) -> Option<&LentChannel> {
-        self.channel.get()
+    /// Whether an exchange was there when it was looked for, for a connection that has been lost
+    /// so many times.
+    fn is_here(&self, exchange: &str, reconnects: u64) -> Option<bool> {
+        match self.known().get(exchange)? {
+            Known::Here(losses) if *losses == reconnects => Some(true),
+            Known::Gone(until) if timer::now() < *until => Some(false),
+            _ => None,
+        }
     }
 }
 
 impl Publishing {
     /// Declares an exchange and keeps it. One that exists and is of another kind is kept as it is.
     pub(crate) async fn keep(&self, exchange: &Exchange) -> Result<(), Error> {
-        if self.has_found(exchange) == Some(true) {
-            return Ok(());
+        while self.has_found(exchange) != Some(true) {
+            self.search(exchange, Search::declare_and_hold).await?;
         }
-        let _alone = self.kept().looking.lock().await;
-        if self.has_found(exchange) == Some(true) {
-            return Ok(());
-        }
-        match declare::exchange_once(self.declaring(), exchange).await {
-            Err(error) if error.reply_code() != Some(PRECONDITION_FAILED) => Err(failed(error)),
-            _ => self.hold(exchange).await,
-        }
+        Ok(())
     }
 
     /// Whether an exchange is there, and from now on kept.
     pub(crate) async fn finds(&self, exchange: &Exchange) -> Result<bool, Error> {
-        let mut looking = self.kept().looking.lock().await;
-        // Somebody else may have looked meanwhile.
-        if let Some(known) = self.has_found(exchange) {
-            return Ok(known);
-        }
-        let channel = match &mut *looking {
-            Some(channel) => channel,
-            none => none.insert(self.open_plain_channel().await?),
-        };
-        let look = ExchangeDeclare {
-            name: exchange.name.clone(),
-            kind: exchange.kind.to_owned(),
-            passive: true,
-            ..ExchangeDeclare::default()
-        };
-        match channel.declare_exchange(look).await {
-            Ok(()) => self.hold(exchange).await.map(|()| true),
-            Err(error) if error.reply_code() == Some(NOT_FOUND) => {
-                let gone = Known::Gone(timer::deadline_in(PATIENCE));
-                self.kept().known().insert(exchange.name.clone(), gone);
-                Ok(false)
+        loop {
+            // Others may have looked meanwhile.
+            if let Some(known) = self.has_found(exchange) {
+                return Ok(known);
             }
-            Err(error) => Err(failed(error)),
+            self.search(exchange, Search::look).await?;
         }
+    }
+
+    /// Searches for an exchange in this way, or waits for the search under way.
+    async fn search<F>(&self, exchange: &Exchange, way: impl Fn(Search) -> F) -> Result<(), Error>
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let mut is_own = false;
+        let begin = || {
+            is_own = true;
+            let search = Search {
+                lent: self.lent().clone(),
+                declaring: self.declaring().clone(),
+                found: Arc::clone(&self.kept().found),
+                exchange: exchange.clone(),
+            };
+            Box::pin(way(search)) as _
+        };
+        let searched = self.kept().search.run(begin).await;
+        // What others failed with may be about their exchange.
+        if is_own { searched } else { Ok(()) }
     }
 
     /// [`Self::finds`] as far as that is known without asking.
     pub(crate) fn has_found(&self, exchange: &Exchange) -> Option<bool> {
-        match self.kept().known().get(&exchange.name)? {
-            Known::Here(losses) if *losses == self.reconnects() => Some(true),
-            Known::Gone(until) if timer::now() < *until => Some(false),
-            _ => None,
-        }
+        self.kept().found.is_here(&exchange.name, self.reconnects())
     }
 
     /// An exchange turned out to be gone after all.
     pub(crate) fn lost(&self, exchange: &str) {
-        self.kept().known().remove(exchange);
-    }
-
-    /// Binds the queue of this connection to an exchange.
-    async fn hold(&self, exchange: &Exchange) -> Result<(), Error> {
-        let losses = self.reconnects();
-        let declare = |name: String| {
-            let queue = QueueDeclare { name, exclusive: true, ..QueueDeclare::default() };
-            self.declaring().declare_queue(queue)
-        };
-        // It comes back with the connection, but not where the broker still took the one that was
-        // lost for its owner.
-        let known = self.kept().queue().clone();
-        let queue = match declare(known).await {
-            Err(error) if error.reply_code() == Some(LOCKED) => declare(String::new()).await,
-            declared => declared,
-        };
-        let queue = queue.map_err(failed)?.name;
-        self.kept().queue().clone_from(&queue);
-        let bind = QueueBind {
-            queue,
-            exchange: exchange.name.clone(),
-            routing_key: KEEPING_KEY.into(),
-            ..QueueBind::default()
-        };
-        self.declaring().bind_queue(bind).await.map_err(failed)?;
-        self.kept().known().insert(exchange.name.clone(), Known::Here(losses));
-        Ok(())
+        self.kept().found.known().remove(exchange);
     }
 
     /// The road to a kept exchange.
@@ -163,9 +160,8 @@ impl Publishing {
         treatment: Treatment,
         refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Road, Error> {
-        let open = || self.open_channel(ChannelOptions::default());
-        let channel = self.kept().channel.get_or_try_init(open).await?;
-        Road::new(channel, names, properties, treatment, refusals)
+        let channel = self.lent().channel_in(&self.kept().channel, ChannelOptions::default());
+        Road::new(&*channel.await?, names, properties, treatment, refusals)
     }
 
     /// [`Self::kept_road`] for those who must not wait; `None` where nothing was ever published to
@@ -178,6 +174,59 @@ impl Publishing {
         refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Option<Road> {
         let channel = self.kept().channel()?;
-        Road::new(channel, names, properties, treatment, refusals).ok()
+        Road::new(&channel, names, properties, treatment, refusals).ok()
+    }
+}
+
+impl Search {
+    async fn declare_and_hold(self) -> Result<(), Error> {
+        match declare::exchange_once(&self.declaring, &self.exchange).await {
+            Err(error) if error.reply_code() != Some(PRECONDITION_FAILED) => Err(failed(error)),
+            _ => self.hold().await,
+        }
+    }
+
+    async fn look(self) -> Result<(), Error> {
+        let plain = ChannelOptions::default().with_confirms(false);
+        let look = ExchangeDeclare {
+            name: self.exchange.name.clone(),
+            kind: self.exchange.kind.to_owned(),
+            passive: true,
+            ..ExchangeDeclare::default()
+        };
+        let channel = self.lent.channel_in(&self.found.channel, plain).await?;
+        match channel.declare_exchange(look).await {
+            Ok(()) => self.hold().await,
+            Err(error) if error.reply_code() == Some(NOT_FOUND) => {
+                let gone = Known::Gone(timer::deadline_in(PATIENCE));
+                self.found.known().insert(self.exchange.name.clone(), gone);
+                Ok(())
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Binds the queue of this connection to the exchange.
+    async fn hold(&self) -> Result<(), Error> {
+        let losses = self.lent.connection().reconnects();
+        let declare = |name: String| {
+            let queue = QueueDeclare { name, exclusive: true, ..QueueDeclare::default() };
+            self.declaring.declare_queue(queue)
+        };
+        // It comes back with the connection, but not where the broker still took the one that was
+        // lost for its owner.
+        let known = self.found.queue().clone();
+        let queue = match declare(known).await {
+            Err(error) if error.reply_code() == Some(LOCKED) => declare(String::new()).await,
+            declared => declared,
+        };
+        let queue = queue.map_err(failed)?.name;
+        self.found.queue().clone_from(&queue);
+        let exchange = self.exchange.name.clone();
+        let routing_key = KEEPING_KEY.into();
+        let bind = QueueBind { queue, exchange, routing_key, ..QueueBind::default() };
+        self.declaring.bind_queue(bind).await.map_err(failed)?;
+        self.found.known().insert(self.exchange.name.clone(), Known::Here(losses));
+        Ok(())
     }
 }

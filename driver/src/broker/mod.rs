@@ -13,8 +13,10 @@ mod lanes;
 #[cfg(feature = "loopback")]
 pub(crate) mod loopback;
 mod needed;
+mod open_once;
 mod opening;
 mod publisher;
+mod shared_task;
 mod stream;
 
 use leveret_engine::{Channel, Outcome, Standing, wire::PropertiesView};
@@ -23,6 +25,7 @@ pub(crate) use body::Body;
 pub(crate) use consumer::{Listening, Removed};
 pub(crate) use factory::{Connections, Lent, Purpose, program};
 pub(crate) use lanes::Lanes;
+pub(crate) use open_once::{OpenOnce, Opened};
 pub(crate) use opening::opened;
 pub(crate) use publisher::{Publishing, Road, Treatment};
 

@@ -15,12 +15,15 @@ use crate::timer::{self, Timer};
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What `open` opens, tried until `deadline`. Boxed: futures that contain this one are moved for
-/// every message, and nearly always find everything open.
+/// What `open` opens, tried until `deadline`; `why_down` says then why the
+/// connection is down. Boxed:
+/// futures that contain this one are moved for every message, and nearly always find everything
+/// open.
 pub(crate) fn opened<T, F: Future<Output = Result<T, Error>>>(
     timer: &Timer,
     deadline: Instant,
     open: impl Fn() -> F,
+    why_down: impl Fn() -> Option<leveret_engine::Error>,
 ) -> Pin<Box<impl Future<Output = Result<T, Error>>>> {
     Box::pin(async move {
         let mut last = None;
@@ -42,7 +45,7 @@ pub(crate) fn opened<T, F: Future<Output = Result<T, Error>>>(
         };
         match timer.within(timer::until(deadline), trying).await {
             Some(settled) => settled,
-            None => Err(too_late(last)),
+            None => Err(too_late(last, why_down())),
         }
     })
 }
@@ -53,12 +56,12 @@ fn is_transient(error: &Error) -> bool {
     cause.is_some_and(leveret_engine::Error::is_transient)
 }
 
-fn too_late(last: Option<Error>) -> Error {
-    let text = "the broker did not open what the message needs before the deadline";
-    match last {
-        Some(last) => {
-            Error::new(ErrorKind::MessagingTimeout, format!("{text}: {last}")).with_cause(last)
-        }
-        None => Error::new(ErrorKind::MessagingTimeout, text),
+fn too_late(last: Option<Error>, reason: Option<leveret_engine::Error>) -> Error {
+    let text = "the broker did not open what is needed before the deadline";
+    let kind = ErrorKind::MessagingTimeout;
+    match (last, reason) {
+        (Some(last), _) => Error::new(kind, format!("{text}: {last}")).with_cause(last),
+        (None, Some(reason)) => Error::new(kind, format!("{text}: {reason}")).with_cause(reason),
+        (None, None) => Error::new(kind, text),
     }
 }

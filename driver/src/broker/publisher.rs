@@ -14,12 +14,12 @@ use leveret_engine::{
     AMQPValue, Channel, ChannelOptions, Confirm, Outcome, Properties, PublishError, Publisher,
     RefusalSink, Reporting, Route as EngineRoute,
 };
-use tokio::sync::OnceCell;
 
 use super::body::Body;
 use super::factory::{Lent, LentChannel};
 use super::kept::Kept;
 use super::needed::{Declared, Needed};
+use super::open_once::OpenOnce;
 use super::{confirmed, declare, failed, health_of, metrics_of, opened, refused};
 use crate::error::{self, Error, ErrorKind};
 use crate::observe::health::ConnectionHealth;
@@ -33,7 +33,7 @@ pub(crate) struct Publishing {
     permanent: LentChannel,
     declaring: LentChannel,
     /// For exchanges that may vanish.
-    transient: OnceCell<LentChannel>,
+    transient: OpenOnce<LentChannel>,
     kept: Kept,
     declared: Mutex<Declared>,
     refused: AtomicU64,
@@ -88,7 +88,7 @@ impl Publishing {
             lent,
             permanent,
             declaring,
-            transient: OnceCell::new(),
+            transient: OpenOnce::default(),
             kept: Kept::default(),
             declared: Mutex::default(),
             refused: AtomicU64::new(0),
@@ -142,12 +142,14 @@ impl Publishing {
             ..treatment
         };
         let exchange = needed.exchange();
-        let channel = if exchange.auto_delete {
-            let open = || self.lent.open_channel(ChannelOptions::default());
-            self.transient.get_or_try_init(open).await?
-        } else {
-            &self.permanent
+        let transient = match exchange.auto_delete {
+            true => {
+                let options = ChannelOptions::default();
+                Some(self.lent.channel_in(&self.transient, options).await?)
+            }
+            false => None,
         };
+        let channel = transient.as_deref().unwrap_or(&self.permanent);
         let vanishing = exchange
             .auto_delete
             .then(|| Arc::new(Vanishing { publishing: Arc::clone(self), needed: needed.clone() }));
@@ -176,12 +178,13 @@ impl Publishing {
         &self.declaring
     }
 
-    pub(super) async fn open_channel(&self, options: ChannelOptions) -> Result<LentChannel, Error> {
-        self.lent.open_channel(options).await
+    pub(super) const fn lent(&self) -> &Lent {
+        &self.lent
     }
 
-    pub(super) async fn open_plain_channel(&self) -> Result<LentChannel, Error> {
-        self.open_channel(ChannelOptions::default().with_confirms(false)).await
+    /// Whether it publishes nothing any more: its connection has ended for good, or its channels.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.lent.is_gone() || self.permanent.is_closed() || self.declaring.is_closed()
     }
 
     /// How bodies leave here.
@@ -219,7 +222,8 @@ impl Publishing {
 
     /// Declares unless that was done, within a deadline.
     async fn declare_until(&self, needed: &Needed, deadline: Instant) -> Result<(), Error> {
-        let declared = opened(&self.timer, deadline, || self.declare(needed)).await;
+        let declared =
+            opened(&self.timer, deadline, || self.declare(needed), || self.lent.why_down()).await;
         declared.map_err(Error::unsent)
     }
 
@@ -249,9 +253,9 @@ impl Publishing {
 
     /// What the connection has done, and what these channels hold.
     pub(crate) fn metrics(&self) -> ConnectionMetrics {
-        let channels = [&self.permanent, &self.declaring];
-        let others = self.transient.get().into_iter().chain(self.kept.channel());
-        let channels = channels.into_iter().chain(others);
+        let (transient, kept) = (self.transient.get(), self.kept.channel());
+        let opened = [transient.as_deref(), kept.as_deref()].into_iter().flatten();
+        let channels = [&self.permanent, &self.declaring].into_iter().chain(opened);
         metrics_of(&self.lent, channels.map(|channel| &**channel))
     }
 
@@ -282,6 +286,12 @@ impl Road {
 
     fn packed(&self, body: &Body) -> Option<Body> {
         self.packing.map(|packing| body.packed(packing))
+    }
+
+    /// Whether nothing is published here any more, as the connection or the channel has ended for
+    /// good.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.publisher.is_closed()
     }
 
     /// What has to be declared before anything is published.

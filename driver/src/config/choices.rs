@@ -2,7 +2,7 @@
 //!
 //! What is refused is answered with what is accepted, and why where the reason is not plain.
 
-use leveret_engine::BackendChoice;
+use leveret_engine::{BackendChoice, ConnectMode};
 
 use super::settings::{Settings, parse_cores};
 use super::value::{Choice, seconds};
@@ -92,6 +92,24 @@ pub(super) const BACKEND: Choice = Choice {
             BackendChoice::Epoll => "epoll",
         };
         name.to_owned()
+    },
+};
+
+pub(super) const CONNECT: Choice = Choice {
+    set: |all, word| {
+        all.driver.connection.connect = match word {
+            "eager" => ConnectMode::Eager,
+            "lazy" => ConnectMode::Lazy,
+            _ => return Err("eager or lazy"),
+        };
+        Ok(())
+    },
+    get: |all| {
+        let word = match all.driver.connection.connect {
+            ConnectMode::Eager => "eager",
+            ConnectMode::Lazy => "lazy",
+        };
+        word.to_owned()
     },
 };
 

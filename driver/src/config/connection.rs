@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leveret_engine::ConnectionConfig;
+use leveret_engine::{ConnectMode, ConnectionConfig};
 
 /// Memory and patience of each connection of a transport, in the group `leveret` of files.
 ///
@@ -28,6 +28,14 @@ pub struct ConnectionOptions {
     pub resolve_timeout: Duration,
     /// How long a TCP connect may take, per address of a host. Default 1 s.
     pub connect_timeout: Duration,
+    /// `connect`: whether a transport is made only once a broker has taken it. Default
+    /// [`ConnectMode::Eager`]; see [`TransportBuilder::lazy`](crate::TransportBuilder::lazy).
+    pub connect: ConnectMode,
+    /// `connect_deadline`: how long a connection that is made for the first time keeps going round
+    /// the hosts before it is given up; it ends earlier when every host has refused. Default 0:
+    /// once round. Servers and listeners of a lazy transport wait as long for a broker when they
+    /// start, but for `operation_timeout` at least.
+    pub connect_deadline: Duration,
     /// How long the AMQP handshake may take. Default 5 s.
     pub handshake_timeout: Duration,
     /// How long a declaration may take. Default 10 s. A broker that leaves one unanswered for
@@ -60,6 +68,8 @@ impl Default for ConnectionOptions {
             body_max: engine.body_max,
             resolve_timeout: engine.resolve_timeout,
             connect_timeout: engine.connect_timeout,
+            connect: engine.connect,
+            connect_deadline: engine.connect_deadline,
             handshake_timeout: engine.handshake_timeout,
             operation_timeout: engine.operation_timeout,
             confirm_timeout: engine.confirm_timeout,
@@ -79,6 +89,8 @@ impl ConnectionOptions {
         config.body_max = self.body_max;
         config.resolve_timeout = self.resolve_timeout;
         config.connect_timeout = self.connect_timeout;
+        config.connect = self.connect;
+        config.connect_deadline = self.connect_deadline;
         config.handshake_timeout = self.handshake_timeout;
         config.operation_timeout = self.operation_timeout;
         config.confirm_timeout = self.confirm_timeout;
@@ -100,6 +112,8 @@ mod tests {
             blocks_max: 3,
             body_max: 4,
             connect_timeout: Duration::from_secs(5),
+            connect: ConnectMode::Lazy,
+            connect_deadline: Duration::from_secs(13),
             handshake_timeout: Duration::from_secs(6),
             operation_timeout: Duration::from_secs(7),
             user_timeout: Duration::from_secs(8),
@@ -121,7 +135,9 @@ mod tests {
             config.confirm_timeout,
             config.nack_retry,
             config.audit_interval,
+            config.connect_deadline,
         ];
-        assert_eq!(times.map(|time| time.as_secs()), [5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(times.map(|time| time.as_secs()), [5, 6, 7, 8, 9, 10, 11, 12, 13]);
+        assert_eq!(config.connect, ConnectMode::Lazy);
     }
 }

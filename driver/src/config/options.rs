@@ -333,6 +333,16 @@ static LEVERET_ROWS: &[Row] = &[
         "how long a broker may confirm nothing before it is left for the next; 0: for ever",
     ),
     (
+        "connect",
+        Choice(choices::CONNECT),
+        "eager: a transport needs a broker to begin with; lazy: it goes on trying",
+    ),
+    (
+        "connect_deadline",
+        Seconds(|all| &mut all.driver.connection.connect_deadline, LONG),
+        "how long a first connect keeps going round the hosts; 0: once",
+    ),
+    (
         "connect_timeout",
         Seconds(|all| &mut all.driver.connection.connect_timeout, LONG),
         "how long a TCP connect may take, per address of a host",

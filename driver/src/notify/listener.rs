@@ -258,7 +258,14 @@ impl NotificationListenerBuilder {
 
     /// Connects, declares the queues and begins to listen.
     ///
+    /// With a [lazy](crate::TransportBuilder::lazy) transport it waits for a broker, for
+    /// `connect_deadline` and for `operation_timeout` (10 s) at least.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves no consumer and no connection behind.
+    ///
     /// # Errors
+    /// `MessagingTimeout` when a lazy transport finds no broker in time;
     /// `InvalidTarget` without a topic; `ServerListenError` without an endpoint, with a batch that
     /// nothing ever completes, or when a queue or exchange exists with other options (406);
     /// `ExecutorLoadFailure` when async functions are to run inline; `TransportDriverError` when no
@@ -298,7 +305,8 @@ impl NotificationListenerBuilder {
             Box::new(NotificationSink::new(&intake))
         };
         let (connections, purpose) = (transport.connections(), Purpose::Listener);
-        let listening = Listening::open(connections, purpose, prefetch, &subscriptions, sink).await;
+        let open = || Listening::open(connections, purpose, prefetch, &subscriptions, &sink);
+        let listening = transport.started(transport.start_deadline(), open).await;
         let listening = listening.map_err(|error| broker::unservable(error, &targets[0]))?;
         let ending = Ending::new("listener", transport.timer(), log_after);
         Ok(NotificationListener { listening, intake, ending })

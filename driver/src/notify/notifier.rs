@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 use leveret_engine::block_on;
 use serde::Serialize;
 use time::OffsetDateTime;
-use tokio::sync::OnceCell;
 
 use super::driver::NotificationDriver;
 use super::notification::{Notification, timestamp, uuid};
 use super::{log, mask};
-use crate::broker::{self, Body, Road, Treatment};
+use crate::broker::{Body, OpenOnce, Opened, Road, Treatment};
 use crate::config::SendingDialect;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
@@ -67,7 +66,7 @@ struct Options {
 }
 
 /// The roads to the queues of each topic, in the topics' order, each opened when first used.
-struct Roads(Vec<[OnceCell<Road>; Priority::ALL.len()]>);
+struct Roads(Vec<[OpenOnce<Road>; Priority::ALL.len()]>);
 
 impl Roads {
     fn of(options: &Options) -> Arc<Self> {
@@ -333,9 +332,12 @@ impl Notifier {
                     .map_err(unwritable)?
                     .with_ids(form.request_ids(unique_id, None));
             let sent = match self.road(topic, roads, (draft.priority, &form), deadline).await {
-                Ok(road) => self.publish(road, &body, deadline).await,
+                Ok(road) => self.publish(&road, &body, deadline).await,
                 Err(error) => Err(error.unsent()),
             };
+            if sent.is_err() {
+                roads[draft.priority as usize].forget_if(Road::is_gone);
+            }
             self.transport.counters().notification(&sent);
             result = result.and(sent);
         }
@@ -345,10 +347,10 @@ impl Notifier {
     async fn road<'a>(
         &self,
         topic: &str,
-        roads: &'a [OnceCell<Road>; Priority::ALL.len()],
+        roads: &'a [OpenOnce<Road>; Priority::ALL.len()],
         (priority, form): (Priority, &Form),
         deadline: Instant,
-    ) -> Result<&'a Road, Error> {
+    ) -> Result<Opened<'a, Road>, Error> {
         let road = &roads[priority as usize];
         if let Some(road) = road.get() {
             return Ok(road);
@@ -356,10 +358,13 @@ impl Notifier {
         let retain = self.retry().is_unbounded();
         // Listeners may see a notification twice anyway.
         let treatment = Treatment { mandatory: false, retain, once: false };
-        let target = Target::new(topic);
-        let declare = || self.transport.notification_road(&target, priority, treatment, form);
-        let open = || road.get_or_try_init(declare);
-        broker::opened(self.transport.timer(), deadline, open).await
+        let declare = || {
+            let (transport, form) = (self.transport.clone(), form.clone());
+            let target = Target::new(topic);
+            async move { transport.notification_road(&target, priority, treatment, &form).await }
+        };
+        let open = || road.get_or_open(declare);
+        self.transport.opened(deadline, open).await
     }
 
     /// Hands a notification to a driver of this process.

@@ -58,6 +58,11 @@ impl ConnectionHealth {
         }
     }
 
+    /// Why it is down, if it is to come back and the reason is known.
+    pub(crate) fn why_down(&self) -> Option<leveret_engine::Error> {
+        self.last_error.clone().filter(|_| self.state == ConnectionState::Connecting)
+    }
+
     /// Whether both are readings of one connection, if they are of one transport.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         (self.purpose, self.number) == (other.purpose, other.number)

@@ -54,6 +54,7 @@ impl RpcClient {
         let underway = Underway::begin(self, "call", method, span);
         let calling = || self.call_until(deadline, context, method, args);
         let result = spans::within!(underway.span(), calling());
+        self.forget_lost_ways(&result);
         counted.ended(&result);
         underway.ended(&result);
         result
@@ -99,7 +100,7 @@ impl RpcClient {
                 },
                 Ok(Arrived::Refused(outcome)) => {
                     let error = broker::refused(outcome);
-                    let refused = self.refused((way, leg), error, &mut attempts, deadline);
+                    let refused = self.refused((&way, leg), error, &mut attempts, deadline);
                     match Box::pin(refused).await? {
                         Next::Again(next) => leg = next,
                         Next::Wait => continue,

@@ -53,6 +53,7 @@ impl RpcClient {
             }
             Err(error) => Err(error),
         };
+        self.forget_lost_ways(&result);
         self.transport.counters().cast(&result);
         underway.ended(&result);
         result
@@ -67,7 +68,8 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<AtOnce<Confirm>, Error> {
         let attempts = self.attempts();
-        let road = match self.cast_way_if_open().and_then(Way::only) {
+        let way = self.cast_way_if_open();
+        let road = match way.as_ref().and_then(|way| way.only()) {
             Some(road) if !attempts.may_repeat() => road,
             _ => return Ok(AtOnce::Left(None)),
         };
@@ -91,8 +93,8 @@ impl RpcClient {
         let way = self.cast_way(deadline).await?;
         let body = self.rendered(body, context, method, args)?;
         match way.only() {
-            Some(_) => self.send_along((way, Leg::Only), &body, deadline).await,
-            None => self.send_either_way(way, &body, deadline).await,
+            Some(_) => self.send_along((&way, Leg::Only), &body, deadline).await,
+            None => self.send_either_way(&way, &body, deadline).await,
         }
     }
 
@@ -199,6 +201,7 @@ impl RpcClient {
             }
             Err(error) => Err(error),
         };
+        self.forget_lost_ways(&result);
         self.transport.counters().cast_buffered(&result);
         underway.ended(&result);
         result
@@ -211,7 +214,8 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<AtOnce<()>, Error> {
-        let Some(road) = self.buffered_way_if_open().and_then(Way::only) else {
+        let way = self.buffered_way_if_open();
+        let Some(road) = way.as_ref().and_then(|way| way.only()) else {
             return Ok(AtOnce::Left(None));
         };
         let body = self.render(context, method, args, None)?;
@@ -232,7 +236,7 @@ impl RpcClient {
         let body = self.rendered(body, context, method, args)?;
         match way.only() {
             Some(road) => road.publish_unwatched(timer::until(deadline), &body, 0).await,
-            None => self.send_either_way(way, &body, deadline).await,
+            None => self.send_either_way(&way, &body, deadline).await,
         }
     }
 

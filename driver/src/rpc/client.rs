@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::sync::OnceCell;
 
 use super::serialized;
 use super::way::{Leg, Way};
-use crate::broker::{self, Body, Road, Treatment};
+use crate::broker::{Body, OpenOnce, Opened, Road, Treatment};
 use crate::config::SendingDialect;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
@@ -64,9 +63,9 @@ pub(super) struct Options {
 /// The routes of one client, rendered when first used.
 #[derive(Default)]
 pub(super) struct Roads {
-    pub(super) call: OnceCell<Way>,
-    cast: OnceCell<Way>,
-    buffered: OnceCell<Way>,
+    pub(super) call: OpenOnce<Way>,
+    cast: OpenOnce<Way>,
+    buffered: OpenOnce<Way>,
 }
 
 impl RpcClient {
@@ -304,51 +303,74 @@ impl RpcClient {
     }
 
     /// The way of calls, opened before `deadline`.
-    pub(super) async fn call_way(&self, deadline: Instant) -> Result<&Way, Error> {
+    pub(super) async fn call_way(&self, deadline: Instant) -> Result<Opened<'_, Way>, Error> {
         match self.roads.call.get() {
             Some(way) => Ok(way),
-            None => self.opened(&self.roads.call, deadline, || self.open_call_way(deadline)).await,
+            None => self.opened(&self.roads.call, deadline, Self::open_call_way).await,
         }
     }
 
     /// The way of casts, opened before `deadline`.
-    pub(super) async fn cast_way(&self, deadline: Instant) -> Result<&Way, Error> {
+    pub(super) async fn cast_way(&self, deadline: Instant) -> Result<Opened<'_, Way>, Error> {
         match self.cast_way_if_open() {
             Some(way) => Ok(way),
-            None => self.opened(&self.roads.cast, deadline, || self.way(None, false)).await,
+            None => self.opened(&self.roads.cast, deadline, Self::open_cast_way).await,
         }
     }
 
     /// The way of buffered casts, opened before `deadline`.
-    pub(super) async fn buffered_way(&self, deadline: Instant) -> Result<&Way, Error> {
+    pub(super) async fn buffered_way(&self, deadline: Instant) -> Result<Opened<'_, Way>, Error> {
         match self.buffered_way_if_open() {
             Some(way) => Ok(way),
-            None => self.opened(&self.roads.buffered, deadline, || self.way(None, true)).await,
+            None => self.opened(&self.roads.buffered, deadline, Self::open_buffered_way).await,
         }
     }
 
-    async fn opened<'a, F: Future<Output = Result<Way, Error>>>(
+    async fn opened<'a, F>(
         &self,
-        way: &'a OnceCell<Way>,
+        way: &'a OpenOnce<Way>,
         deadline: Instant,
-        open: impl Fn() -> F,
-    ) -> Result<&'a Way, Error> {
-        let opening = || way.get_or_try_init(&open);
-        broker::opened(self.transport.timer(), deadline, opening).await.map_err(Error::unsent)
+        open: impl Fn(Self) -> F,
+    ) -> Result<Opened<'a, Way>, Error>
+    where
+        F: Future<Output = Result<Way, Error>> + Send + 'static,
+    {
+        // The ways own what opens them: that must not own them.
+        let opener = || Self { roads: Arc::default(), ..self.clone() };
+        let opening = || way.get_or_open(|| open(opener()));
+        self.transport.opened(deadline, opening).await.map_err(Error::unsent)
     }
 
     /// The way of casts, if it is open.
-    pub(super) fn cast_way_if_open(&self) -> Option<&Way> {
+    pub(super) fn cast_way_if_open(&self) -> Option<Opened<'_, Way>> {
         self.roads.cast.get()
     }
 
     /// The way of buffered casts, if it is open.
-    pub(super) fn buffered_way_if_open(&self) -> Option<&Way> {
+    pub(super) fn buffered_way_if_open(&self) -> Option<Opened<'_, Way>> {
         self.roads.buffered.get()
     }
 
+    /// Forgets, after an error, the ways whose connection has ended for good: the next request
+    /// opens them again.
+    pub(super) fn forget_lost_ways<T>(&self, result: &Result<T, Error>) {
+        if result.is_err() {
+            for way in [&self.roads.call, &self.roads.cast, &self.roads.buffered] {
+                way.forget_if(Way::is_gone);
+            }
+        }
+    }
+
+    async fn open_cast_way(self) -> Result<Way, Error> {
+        self.way(None, false).await
+    }
+
+    async fn open_buffered_way(self) -> Result<Way, Error> {
+        self.way(None, true).await
+    }
+
     /// All that is wrong with a call's options shows here.
-    async fn open_call_way(&self, deadline: Instant) -> Result<Way, Error> {
+    async fn open_call_way(self) -> Result<Way, Error> {
         let timeout = self.timeout();
         if self.options.target.is_fanout() {
             let reason = "A call cannot be used with fanout";
@@ -361,7 +383,7 @@ impl RpcClient {
             ));
         }
         self.check()?;
-        let reply_queue = self.transport.reply_queue(deadline).await?;
+        let reply_queue = self.transport.open_reply_queue().await?;
         self.transport.hear_servers_of(&self.options.target).await?;
         self.way(Some((timeout, &reply_queue)), false).await
     }

@@ -328,7 +328,14 @@ impl RpcServerBuilder {
 
     /// Connects, declares the queues and begins to serve.
     ///
+    /// With a [lazy](crate::TransportBuilder::lazy) transport it waits for a broker, for
+    /// `connect_deadline` and for `operation_timeout` (10 s) at least.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves no consumer and no connection behind.
+    ///
     /// # Errors
+    /// `MessagingTimeout` when a lazy transport finds no broker in time;
     /// `InvalidTarget` without topic or server name; `ServerListenError` when a queue or exchange
     /// exists with other options (406); `ExecutorLoadFailure` when async methods are to run inline;
     /// `TransportDriverError` when no broker is reached.
@@ -341,7 +348,8 @@ impl RpcServerBuilder {
         let dispatcher = Dispatcher::new(endpoints, policy);
         executor.check("methods", dispatcher.has_async_methods())?;
         let served = Served::of(&transport, &target).await?;
-        let answering = transport.answering().await?;
+        let deadline = transport.start_deadline();
+        let answering = transport.started(deadline, || transport.answering()).await?;
         let prefetch = served.prefetch;
         let unacknowledged = served.queues.len() * usize::from(prefetch);
         let serving =
@@ -351,7 +359,8 @@ impl RpcServerBuilder {
         };
         let subscriptions: Vec<_> = served.queues.iter().map(|(one, _)| one.clone()).collect();
         let (connections, purpose) = (transport.connections(), Purpose::Server);
-        let listening = Listening::open(connections, purpose, prefetch, &subscriptions, sink).await;
+        let open = || Listening::open(connections, purpose, prefetch, &subscriptions, &sink);
+        let listening = transport.started(deadline, open).await;
         let listening = listening.map_err(|error| broker::unservable(error, &target))?;
         if let Some(consumer) = listening.consumer() {
             serving.reads_through(consumer);

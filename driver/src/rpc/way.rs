@@ -44,6 +44,16 @@ impl Way {
         }
     }
 
+    /// Whether one of its roads leads nowhere any more.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::One(road) => road.is_gone(),
+            Self::Either { pika, kombu, .. } | Self::Both { pika, kombu, .. } => {
+                pika.is_gone() || kombu.is_gone()
+            }
+        }
+    }
+
     /// The only road, if that is all there is.
     pub(super) const fn only(&self) -> Option<&Road> {
         match self {

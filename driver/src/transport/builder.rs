@@ -1,15 +1,18 @@
 //! Describes a transport and connects it: URL and options become hosts, logins and an engine.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use leveret_engine::{ConnectionConfig, Engine, EngineConfig, Host, Login, Secret, block_on};
-use tokio::sync::{Mutex, OnceCell};
+use leveret_engine::{
+    ConnectMode, ConnectionConfig, Credentials, CredentialsProvider, Engine, EngineConfig, Host,
+    Login, Secret, block_on,
+};
 
 use super::canary::Canary;
 use super::replies::ReplyBook;
 use super::{OwnBroker, Shared, Transport};
-use crate::broker::{self, Connections, Lanes, Purpose};
+use crate::broker::{self, Connections, Lanes, OpenOnce, Purpose};
 use crate::config::{
     Config, ConnectionFactory, DriverConfig, DriverName, Failover, LoginMethod, SendingDialect,
 };
@@ -22,6 +25,9 @@ use crate::observe::counters::Counters;
 use crate::timer::Timer;
 use crate::url::{TransportHost, TransportUrl};
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Provide = dyn Fn(&TransportHost) -> Result<Credentials, BoxError> + Send + Sync;
+
 /// Describes a transport before it connects.
 #[must_use = "a transport is made by `connect`"]
 pub struct TransportBuilder {
@@ -29,6 +35,9 @@ pub struct TransportBuilder {
     config: DriverConfig,
     engine: Option<Engine>,
     engine_config: EngineConfig,
+    connect: Option<ConnectMode>,
+    connect_deadline: Option<Duration>,
+    credentials: Option<Arc<Provide>>,
     allowed_remote_exmods: Vec<String>,
 }
 
@@ -39,6 +48,9 @@ impl TransportBuilder {
             config: DriverConfig::default(),
             engine: None,
             engine_config: EngineConfig::default(),
+            connect: None,
+            connect_deadline: None,
+            credentials: None,
             allowed_remote_exmods: Vec::new(),
         }
     }
@@ -118,6 +130,78 @@ impl TransportBuilder {
         self
     }
 
+    /// The same transport, made at once whether or not a broker is there: its connections go on
+    /// trying in the background, also where a broker refuses them. The URL's query overrides it
+    /// (`connect=eager`).
+    ///
+    /// Calls, casts and notifications wait for a broker until their own deadline, then fail as not
+    /// sent and name the reason. [`Transport::health`] says `Connecting` with the reason. Servers
+    /// and listeners [start](crate::RpcServerBuilder::start) once a broker is there.
+    ///
+    /// ```
+    /// use leveret::{ConnectionState, Transport};
+    ///
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// let transport = Transport::builder("rabbit://localhost:1/").lazy().connect_blocking()?;
+    /// assert_eq!(transport.health().connections[0].state, ConnectionState::Connecting);
+    /// # Ok(()) }
+    /// ```
+    pub fn lazy(mut self) -> Self {
+        self.connect = Some(ConnectMode::Lazy);
+        self
+    }
+
+    /// The same transport, going round the hosts for this long when it connects for the first time,
+    /// before it gives up; it gives up earlier when every host has refused it. Default: once
+    /// round. The URL's query overrides it (`connect_deadline`).
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// let transport = leveret::Transport::builder("rabbit://h1,h2/")
+    ///     .connect_deadline(Duration::from_secs(60))
+    ///     .connect_blocking()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn connect_deadline(mut self, deadline: Duration) -> Self {
+        self.connect_deadline = Some(deadline);
+        self
+    }
+
+    /// The same transport, asking `provide` for user and password before each attempt to connect,
+    /// instead of those in the URL: for passwords that are rotated and tokens that expire. It gets
+    /// the broker that is tried, as the URL names it.
+    ///
+    /// It is called for one connection at a time, perhaps for several connections side by side, on
+    /// threads of the engine, where it may block for 10 s. An error, a panic or a longer time fails
+    /// that attempt, which is made again later like one that the broker refuses; the error's text
+    /// becomes part of the reason in [`Transport::health`] and in the log.
+    /// Credentials [that expire](Credentials::with_expiry) are renewed before that without a
+    /// reconnect.
+    ///
+    /// ```no_run
+    /// use leveret::{Credentials, Secret, Transport};
+    ///
+    /// # fn main() -> Result<(), leveret::Error> {
+    /// let transport = Transport::builder("rabbit://nova@h1,nova@h2/")
+    ///     .credentials(|broker| {
+    ///         let password = std::fs::read_to_string("/run/secrets/rabbitmq")?;
+    ///         Ok::<_, std::io::Error>(Credentials::new(
+    ///             broker.username(),
+    ///             Secret::new(password.trim_end()),
+    ///         ))
+    ///     })
+    ///     .connect_blocking()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn credentials<E: Into<BoxError>>(
+        mut self,
+        provide: impl Fn(&TransportHost) -> Result<Credentials, E> + Send + Sync + 'static,
+    ) -> Self {
+        self.credentials = Some(Arc::new(move |host| provide(host).map_err(Into::into)));
+        self
+    }
+
     /// The same transport, callers also matching exceptions of these Python modules by class
     /// ([`Error::is_remote_class`], [`Error::remote_as`]); Python's own always are allowed. Others
     /// arrive as data all the same, in [`Error::remote`].
@@ -144,14 +228,19 @@ impl TransportBuilder {
     pub async fn connect(self) -> Result<Transport, Error> {
         let url: TransportUrl = self.url.parse()?;
         let driver = DriverName::of(&url)?;
-        let config = self.config.overridden_by(&url)?;
+        let mut config = self.config;
+        let connection = &mut config.connection;
+        connection.connect = self.connect.unwrap_or(connection.connect);
+        connection.connect_deadline = self.connect_deadline.unwrap_or(connection.connect_deadline);
+        let config = config.overridden_by(&url)?;
         let owns_engine = self.engine.is_none();
         let engine = match self.engine {
             Some(engine) => engine,
             None => Engine::start(self.engine_config).map_err(broker::failed)?,
         };
         let (hosts, own_broker) = brokers(&url, driver)?;
-        let connection = connection_config(&url, driver, hosts, &config);
+        let mut connection = connection_config(&url, driver, hosts, &config);
+        connection.credentials = self.credentials.map(|provide| provider(&url, provide));
         let ids = IdSource::new().map_err(|error| {
             Error::new(ErrorKind::TransportDriverError, error.to_string()).with_cause(error)
         })?;
@@ -165,7 +254,10 @@ impl TransportBuilder {
         let lanes = |purpose| Lanes::new(&connections, purpose, packing, &timer);
         let (publishing, notifying) = (lanes(Purpose::Publish), lanes(Purpose::Notify));
         let casting = (factory == ConnectionFactory::New).then(|| lanes(Purpose::Cast));
-        publishing.lane(0).await?;
+        match config.connection.connect {
+            ConnectMode::Eager => drop(publishing.lane(0).await?),
+            ConnectMode::Lazy => publishing.connect(0).await?,
+        }
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
             pika: pika::Topology::new(config.control_exchange.clone(), config.pika.clone()),
@@ -183,10 +275,10 @@ impl TransportBuilder {
             publishing,
             casting,
             notifying,
-            replies: Mutex::default(),
-            reply_id: OnceCell::new(),
-            reply_queue: Arc::default(),
-            answering: OnceCell::new(),
+            replies: OpenOnce::default(),
+            reply_id: OpenOnce::default(),
+            heard: Mutex::default(),
+            answering: OpenOnce::default(),
             allowed_remote_exmods: self.allowed_remote_exmods,
             _broker: own_broker,
         };
@@ -245,6 +337,18 @@ fn connection_config(
         options.pika.apply_to(&mut config);
     }
     config
+}
+
+/// What the engine asks for credentials: it knows a broker by name and port.
+fn provider(url: &TransportUrl, provide: Arc<Provide>) -> CredentialsProvider {
+    let hosts = url.hosts().to_vec();
+    CredentialsProvider::new(move |name, port| {
+        let is_it = |host: &&TransportHost| (host.hostname(), host.port()) == (name, port);
+        match hosts.iter().find(is_it) {
+            Some(host) => provide(host),
+            None => provide(&TransportHost::at(name, port)),
+        }
+    })
 }
 
 fn hosts(url: &TransportUrl) -> Vec<Host> {

@@ -73,9 +73,8 @@ fn look(shared: &Arc<Shared>) {
 }
 
 fn verify(shared: &Shared) {
-    // Where it is being opened or closed, somebody is at it already.
-    let Ok(replies) = shared.replies.try_lock() else { return };
-    if let Some(consumer) = replies.as_ref().and_then(|replies| replies.listening.consumer()) {
+    let subscriber = shared.replies.get().and_then(|queue| queue.subscriber());
+    if let Some(consumer) = subscriber.and_then(|subscriber| subscriber.consumer()) {
         consumer.verify();
     }
 }

@@ -3,13 +3,17 @@
 //! Here a transport decides which, and waits its turn for the counter. Not here: the counter itself
 //! (`counter`), what else a name consists of (`dialect`).
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::Transport;
+use crate::config::StableNames;
 use crate::error::{Error, ErrorKind};
-use crate::timer;
+use crate::ids::IdSource;
+use crate::timer::{self, Timer};
 
 mod counter;
 
@@ -22,25 +26,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 impl Transport {
     /// The part of a queue's name that tells processes apart.
-    pub(crate) async fn queue_id(&self) -> Result<String, Error> {
-        let Some(counter) = Counter::of(&self.config().stable_names)? else {
-            return Ok(self.ids().unique_id().as_str().to_owned());
-        };
-        let deadline = timer::now() + PATIENCE;
-        loop {
-            if let Some(count) = counter.draw()? {
-                return Ok(counter.name(count));
-            }
-            if timer::now() >= deadline {
-                let text = format!("{counter} stays locked by another process");
-                return Err(Error::new(ErrorKind::TransportDriverError, text));
-            }
-            let (done, pause) = oneshot::channel();
-            self.timer().after(PAUSE, move || {
-                let _ = done.send(());
-            });
-            let _ = pause.await;
-        }
+    pub(crate) fn queue_id(&self) -> impl Future<Output = Result<String, Error>> + use<> {
+        let names = self.config().stable_names.clone();
+        draw(names, Arc::clone(&self.shared.ids), Arc::clone(self.timer()))
     }
 
     /// The same for a fanout queue; empty where all servers share a stream.
@@ -49,5 +37,27 @@ impl Transport {
             true => Ok(String::new()),
             false => self.queue_id().await,
         }
+    }
+}
+
+/// Draws a name: of its own, or the next of the counter.
+async fn draw(names: StableNames, ids: Arc<IdSource>, timer: Arc<Timer>) -> Result<String, Error> {
+    let Some(counter) = Counter::of(&names)? else {
+        return Ok(ids.unique_id().as_str().to_owned());
+    };
+    let deadline = timer::now() + PATIENCE;
+    loop {
+        if let Some(count) = counter.draw()? {
+            return Ok(counter.name(count));
+        }
+        if timer::now() >= deadline {
+            let text = format!("{counter} stays locked by another process");
+            return Err(Error::new(ErrorKind::TransportDriverError, text));
+        }
+        let (done, pause) = oneshot::channel();
+        timer.after(PAUSE, move || {
+            let _ = done.send(());
+        });
+        let _ = pause.await;
     }
 }

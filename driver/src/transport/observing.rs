@@ -2,10 +2,12 @@
 //!
 //! Nothing here waits or sends; what is being opened at the moment counts as not there yet.
 
-use leveret_engine::ConnectionState;
+use std::sync::Arc;
+
+use leveret_engine::Error as EngineError;
 
 use super::Transport;
-use crate::broker::{Lanes, Listening, Publishing, health_of, metrics_of};
+use crate::broker::{Lanes, Publishing, health_of, metrics_of};
 use crate::observe::collector::Collector;
 use crate::observe::health::{ConnectionHealth, ReplyPath, TransportHealth};
 use crate::observe::metrics::{ConnectionMetrics, TransportMetrics};
@@ -15,30 +17,29 @@ impl Transport {
     /// ask [`is_ready`](TransportHealth::is_ready).
     pub fn health(&self) -> TransportHealth {
         let mut connections = Vec::new();
-        for publishing in self.publishing() {
-            list(&mut connections, publishing.health());
+        for connection in self.publishing_health() {
+            list(&mut connections, connection);
         }
-        let found = self.replies(|listening| (listening.health(), listening.consumers().pop()));
-        let is_known = self.known_reply_queue().is_some();
-        let (reply_path, replies) = match found {
-            Found::Nothing => (ReplyPath::Unused, None),
-            Found::Busy => (ReplyPath::Opening, None),
-            Found::It((connection, consumer)) => {
-                let path = match &consumer {
-                    _ if !is_known || connection.state == ConnectionState::Closed => {
-                        ReplyPath::Opening
-                    }
-                    Some(consumer) if consumer.is_ready() => ReplyPath::Open,
-                    _ => ReplyPath::Waiting,
-                };
-                list(&mut connections, connection);
-                (path, consumer)
-            }
+        let replies = &self.shared.replies;
+        let queue = replies.get();
+        let subscriber = queue.as_ref().and_then(|queue| queue.subscriber());
+        let consumer = subscriber.as_ref().and_then(|subscriber| subscriber.consumers().pop());
+        let reply_path = match (&queue, &subscriber) {
+            (None, _) if !replies.is_opening() => ReplyPath::Unused,
+            (Some(_), None) if replies.is_closed() => ReplyPath::Unused,
+            (Some(queue), Some(one)) if !queue.is_lost() && !one.is_gone() => match &consumer {
+                Some(consumer) if consumer.is_ready() => ReplyPath::Open,
+                _ => ReplyPath::Waiting,
+            },
+            _ => ReplyPath::Opening,
         };
+        if let Some(subscriber) = subscriber {
+            list(&mut connections, subscriber.health());
+        }
         for lent in self.shared.connections.shared() {
             list(&mut connections, health_of(&lent));
         }
-        TransportHealth { connections, reply_path, replies }
+        TransportHealth { connections, reply_path, replies: consumer }
     }
 
     /// What it has done and holds, and the shards of its engine. Cheap enough for every second.
@@ -49,8 +50,8 @@ impl Transport {
         for publishing in self.publishing() {
             add(&mut connections, publishing.metrics());
         }
-        if let Found::It(replies) = self.replies(Listening::metrics) {
-            add(&mut connections, replies);
+        if let Some(subscriber) = shared.replies.get().and_then(|queue| queue.subscriber()) {
+            add(&mut connections, subscriber.metrics());
         }
         for lent in self.shared.connections.shared() {
             add(&mut connections, metrics_of(&lent, []));
@@ -73,44 +74,39 @@ impl Transport {
     }
 
     /// Why calls cannot be made now, if a connection they need is down and the reason is known.
-    pub(crate) fn why_down(&self) -> Option<leveret_engine::Error> {
-        let replies = match self.replies(Listening::health) {
-            Found::It(connection) => Some(connection),
-            Found::Nothing | Found::Busy => None,
-        };
-        let publishing = self.shared.publishing.opened_lane(self.lane);
-        let all = publishing.map(|one| one.health()).into_iter().chain(replies);
-        let mut down = all.filter(|one| one.state == ConnectionState::Connecting);
-        down.find_map(|one| one.last_error)
+    pub(crate) fn why_down(&self) -> Option<EngineError> {
+        let replies = self.shared.replies.get().and_then(|queue| queue.subscriber());
+        let replies = replies.map(|subscriber| subscriber.health());
+        let mut all = self.shared.publishing.lane_health(self.lane).into_iter().chain(replies);
+        all.find_map(|connection| connection.why_down())
+    }
+
+    /// Why nothing more can be opened now, if a connection is down and the reason is known.
+    pub(super) fn why_not_opened(&self) -> Option<EngineError> {
+        self.health().connections.iter().find_map(ConnectionHealth::why_down)
+    }
+
+    /// The connections that requests and notifications are published on.
+    fn senders(&self) -> impl Iterator<Item = &Lanes> {
+        let shared = &self.shared;
+        [&shared.publishing].into_iter().chain(&shared.casting).chain([&shared.notifying])
     }
 
     /// All that publishes: requests, notifications, our replies.
-    fn publishing(&self) -> impl Iterator<Item = &Publishing> {
-        let shared = &self.shared;
-        let answering = shared.answering.get().into_iter().flat_map(|one| one.publishing());
-        let casting = shared.casting.iter().flat_map(Lanes::opened);
-        let sending = shared.publishing.opened().chain(casting).chain(shared.notifying.opened());
-        sending.chain(answering).map(AsRef::as_ref)
+    fn publishing(&self) -> impl Iterator<Item = Arc<Publishing>> {
+        self.senders().flat_map(Lanes::opened).chain(self.answering_on())
     }
 
-    /// A look at the connection of replies that does not wait.
-    fn replies<T>(&self, look: impl FnOnce(&Listening) -> T) -> Found<T> {
-        match self.shared.replies.try_lock() {
-            Ok(replies) => match &*replies {
-                Some(replies) => Found::It(look(&replies.listening)),
-                None => Found::Nothing,
-            },
-            Err(_) => Found::Busy,
-        }
+    /// Where the connections of all that publishes stand, of those too whose channels are not open.
+    fn publishing_health(&self) -> impl Iterator<Item = ConnectionHealth> {
+        let answering = self.answering_on().into_iter().map(|publishing| publishing.health());
+        self.senders().flat_map(Lanes::health).chain(answering)
     }
-}
 
-/// What a look found that does not wait.
-enum Found<T> {
-    Nothing,
-    /// It is being opened or closed.
-    Busy,
-    It(T),
+    fn answering_on(&self) -> Vec<Arc<Publishing>> {
+        let answering = self.shared.answering.get();
+        answering.map_or_else(Vec::new, |answering| answering.publishing().to_vec())
+    }
 }
 
 /// Lists a connection once, whoever shares it.

@@ -78,7 +78,7 @@ impl Transport {
     }
 
     /// What these requests are published on.
-    async fn lane_of(&self, asked: &Asked<'_>) -> Result<&Arc<Publishing>, Error> {
+    async fn lane_of(&self, asked: &Asked<'_>) -> Result<Arc<Publishing>, Error> {
         match &self.shared.casting {
             Some(casting) if asked.is_buffered => casting.lane(self.lane).await,
             _ => self.own_lane().await,
@@ -86,7 +86,7 @@ impl Transport {
     }
 
     /// What this sender publishes other requests on.
-    async fn own_lane(&self) -> Result<&Arc<Publishing>, Error> {
+    async fn own_lane(&self) -> Result<Arc<Publishing>, Error> {
         self.shared.publishing.lane(self.lane).await
     }
 

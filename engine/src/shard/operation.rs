@@ -110,7 +110,7 @@ pub(crate) enum Answered {
 
 /// How to undo what was done for a caller that went away meanwhile.
 #[derive(Default)]
-enum Undo {
+pub(super) enum Undo {
     #[default]
     Nothing,
     CloseChannel(u16),
@@ -118,7 +118,17 @@ enum Undo {
 }
 
 impl Undo {
-    fn operation(self) -> Option<Operation> {
+    /// What is known to be undone before the shard has answered.
+    pub(super) fn of(operation: &Operation) -> Self {
+        match operation {
+            Operation::Consume { channel, consume, .. } => {
+                Self::Cancel(*channel, consume.consumer_tag.clone())
+            }
+            _ => Self::Nothing,
+        }
+    }
+
+    pub(super) fn operation(self) -> Option<Operation> {
         match self {
             Self::Nothing => None,
             Self::CloseChannel(channel) => Some(Operation::CloseChannel { channel }),

@@ -411,6 +411,11 @@ impl Outbox {
         drop(inner);
     }
 
+    /// Whether nothing is taken any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed.is_some()
+    }
+
     /// Nothing is taken any more; what waits may still leave.
     pub(crate) fn refuse(&self, error: Error) {
         self.lock().closed.get_or_insert(error);

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::acks::AckBox;
 use super::doorbell::Doorbell;
-use super::operation::Operation;
+use super::operation::{Answered, Operation, Undo};
 use super::outbox::Outbox;
 use super::ticket::Tickets;
 use crate::{ChannelOptions, Error, ErrorKind, Outcome, reactor};
@@ -50,7 +50,7 @@ pub(crate) struct Request {
     pub(crate) operation: Operation,
     pub(crate) timeout: Duration,
     /// `None` when nobody waits.
-    pub(crate) reply: Option<oneshot::Sender<Result<super::operation::Answered, Error>>>,
+    pub(crate) reply: Option<oneshot::Sender<Result<Answered, Error>>>,
 }
 
 /// Where a connection stands, and how long it has been blocked.
@@ -192,14 +192,40 @@ impl ConnectionShared {
     }
 
     /// Asks the shard and waits for its answer; the shard keeps the deadline.
-    pub(crate) async fn ask(
-        &self,
-        operation: Operation,
-    ) -> Result<super::operation::Answered, Error> {
+    ///
+    /// # Cancel safety
+    /// What was opened for a caller that drops the future is closed again.
+    pub(crate) async fn ask(&self, operation: Operation) -> Result<Answered, Error> {
+        let undo = Undo::of(&operation);
         let (reply, answer) = oneshot::channel();
         let request = Request { operation, timeout: self.operation_timeout, reply: Some(reply) };
         self.send(request)?;
-        answer.await.unwrap_or_else(|_| Err(Error::stopped()))
+        let mut asked = Asked { shared: self, answer, undo };
+        let answer = (&mut asked.answer).await;
+        answer.unwrap_or_else(|_| Err(Error::stopped()))
+    }
+}
+
+/// A question to the shard. Where its caller goes away, the shard undoes what it did, unless it has
+/// answered already: then this does.
+struct Asked<'a> {
+    shared: &'a ConnectionShared,
+    answer: oneshot::Receiver<Result<Answered, Error>>,
+    undo: Undo,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.answer.close();
+        // An answer that was taken is not there any more.
+        let undo = match self.answer.try_recv() {
+            Ok(Ok(Answered::Channel(channel))) => Undo::CloseChannel(channel.number),
+            Ok(Ok(_)) => std::mem::take(&mut self.undo),
+            _ => return,
+        };
+        if let Some(operation) = undo.operation() {
+            self.shared.post(operation);
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use leveret_engine::loopback::Loopback;
+use leveret_engine::loopback::{Loopback, LoopbackConfig};
 use leveret_engine::{
-    ConnectionConfig, ConnectionState, Consume, Cores, Engine, EngineConfig, ErrorKind, Outcome,
-    Properties, PublishError, block_on,
+    ChannelOptions, ConnectionConfig, ConnectionState, Consume, Cores, Engine, EngineConfig,
+    ErrorKind, Outcome, Properties, PublishError, QueueDeclare, block_on,
 };
 
 use crate::setup::{
@@ -75,6 +75,43 @@ fn a_connect_that_is_given_up_leaves_no_connection() {
         stats.connects + stats.connects_failed == 1
     });
     until("it is closed", || peer.stats().connections == 0);
+}
+
+/// Begins an operation, lets the answer come, and goes away without looking at it.
+fn begin_and_go_away(operation: impl Future) {
+    let mut operation = Box::pin(operation);
+    let mut cx = Context::from_waker(Waker::noop());
+    // It may fail at once: what the last caller left is being closed still.
+    let _ = operation.as_mut().poll(&mut cx);
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+#[test]
+fn a_channel_whose_caller_went_away_with_the_answer_there_is_closed() {
+    let peer = Loopback::start(LoopbackConfig { channel_max: 4, ..Default::default() }).unwrap();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    for _ in 0..20 {
+        begin_and_go_away(connection.open_channel(ChannelOptions::default()));
+    }
+    for _ in 0..4 {
+        let open = || connection.open_channel(ChannelOptions::default());
+        until("a number is free", || block_on(open()).is_ok());
+    }
+    assert!(block_on(connection.open_channel(ChannelOptions::default())).is_err());
+}
+
+#[test]
+fn a_consumer_whose_caller_went_away_with_the_answer_there_is_cancelled() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    queue(&channel, "q");
+    for _ in 0..5 {
+        begin_and_go_away(channel.consume(Consume::from_queue("q")));
+    }
+    let ask = || QueueDeclare { name: "q".into(), passive: true, ..QueueDeclare::default() };
+    let consumers = || block_on(channel.declare_queue(ask())).unwrap().consumers;
+    until("all are cancelled", || consumers() == 0);
 }
 
 #[test]

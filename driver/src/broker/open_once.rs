@@ -1,0 +1,230 @@
+//! A value that its first user opens and all users share: a connection, a channel, a route.
+//!
+//! One opening is under way at a time, and all who need the value drive it ([`SharedTask`]): a
+//! caller that gives up leaves it to the others. What failed is begun again by the next caller.
+//! What turns out to be gone for good is [forgotten](OpenOnce::forget) and opened again. Invariant:
+//! a value that was opened once is read without a lock and without a reference count. Its price: it
+//! stays in memory after it was forgotten. An opening is bounded by the engine, which gives each of
+//! its steps a deadline; how long a caller waits for it is the caller's own (`opening`).
+
+use std::future::Future;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::shared_task::SharedTask;
+use super::stopped;
+use crate::error::Error;
+
+/// A value that is opened when it is first needed.
+pub(crate) struct OpenOnce<T> {
+    /// Shared with the opening, which must not own all of this.
+    value: Arc<Value<T>>,
+    task: SharedTask,
+}
+
+struct Value<T> {
+    first: OnceLock<T>,
+    /// The first value is gone for good.
+    is_first_gone: AtomicBool,
+    later: Mutex<Later<T>>,
+}
+
+struct Later<T> {
+    /// The value that replaces the first one.
+    value: Option<Arc<T>>,
+    is_closed: bool,
+}
+
+/// An opened value.
+pub(crate) enum Opened<'a, T> {
+    First(&'a T),
+    /// Opened after the first one was forgotten.
+    Later(Arc<T>),
+}
+
+impl<T> OpenOnce<T> {
+    /// The value, if it is open.
+    pub(crate) fn get(&self) -> Option<Opened<'_, T>> {
+        self.value.get()
+    }
+
+    /// Whether the value is being opened, with or without callers that wait for it.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.get().is_none() && self.task.is_running()
+    }
+
+    /// Forgets a value that is gone for good, so that the next caller opens it again. Others may
+    /// have forgotten it already. A [closed](Self::close) cell forgets nothing.
+    pub(crate) fn forget(&self, gone: &T) {
+        let mut later = self.value.later();
+        if later.is_closed {
+            return;
+        }
+        if self.value.first.get().is_some_and(|first| std::ptr::eq(first, gone)) {
+            self.value.is_first_gone.store(true, Ordering::Release);
+        }
+        let forgotten = later.value.take_if(|value| std::ptr::eq(&raw const **value, gone));
+        drop(later);
+        drop(forgotten);
+    }
+
+    /// [Forgets](Self::forget) the value if `is_gone` says so.
+    pub(crate) fn forget_if(&self, is_gone: impl FnOnce(&T) -> bool) {
+        if let Some(gone) = self.get().filter(|opened| is_gone(opened)) {
+            self.forget(&gone);
+        }
+    }
+
+    /// Whether nothing is opened here any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.value.later().is_closed
+    }
+
+    /// Ends the opening under way; nothing is opened afterwards. An open value stays.
+    pub(crate) fn close(&self) {
+        self.value.later().is_closed = true;
+        self.task.close();
+    }
+}
+
+impl<T: Send + Sync + 'static> OpenOnce<T> {
+    /// The value, opened by `open` unless it is open already or about to be.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the opening to the other callers, or to the next one.
+    ///
+    /// # Errors
+    /// What the opening failed with; `Closed` after [`close`](Self::close).
+    pub(crate) async fn get_or_open<F>(&self, open: impl Fn() -> F) -> Result<Opened<'_, T>, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        loop {
+            if let Some(opened) = self.get() {
+                return Ok(opened);
+            }
+            let task = || {
+                let (value, opening) = (Arc::clone(&self.value), open());
+                Box::pin(async move {
+                    // The opening before this one may have ended well a moment ago.
+                    if value.get().is_some() {
+                        return Ok(());
+                    }
+                    value.set(opening.await?)
+                }) as _
+            };
+            self.task.run(task).await?;
+        }
+    }
+}
+
+impl<T> Default for OpenOnce<T> {
+    fn default() -> Self {
+        let value = Value {
+            first: OnceLock::new(),
+            is_first_gone: AtomicBool::new(false),
+            later: Mutex::new(Later { value: None, is_closed: false }),
+        };
+        Self { value: Arc::new(value), task: SharedTask::default() }
+    }
+}
+
+impl<T> Value<T> {
+    fn get(&self) -> Option<Opened<'_, T>> {
+        if self.is_first_gone.load(Ordering::Acquire) {
+            return self.later().value.clone().map(Opened::Later);
+        }
+        self.first.get().map(Opened::First)
+    }
+
+    fn set(&self, value: T) -> Result<(), Error> {
+        let mut later = self.later();
+        if later.is_closed {
+            drop(later);
+            return Err(stopped());
+        }
+        match self.first.set(value) {
+            Ok(()) => {}
+            Err(value) => later.value = Some(Arc::new(value)),
+        }
+        Ok(())
+    }
+
+    fn later(&self) -> MutexGuard<'_, Later<T>> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Deref for Opened<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::First(value) => value,
+            Self::Later(value) => value,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use leveret_engine::block_on;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_forgotten_value_is_opened_again() {
+        let (cell, opened) = (OpenOnce::default(), Arc::new(AtomicUsize::new(0)));
+        let open = || {
+            let opened = Arc::clone(&opened);
+            async move { Ok(opened.fetch_add(1, Ordering::Relaxed)) }
+        };
+        let value = || *block_on(cell.get_or_open(open)).unwrap();
+        assert!(cell.get().is_none());
+        assert_eq!([value(), value()], [0, 0]);
+        cell.forget_if(|value| *value != 0);
+        let first = cell.get().unwrap();
+        cell.forget(&first);
+        assert!(cell.get().is_none());
+        assert_eq!([value(), value()], [1, 1]);
+        // A caller that comes late forgets nothing newer.
+        cell.forget(&first);
+        assert_eq!(value(), 1);
+        cell.forget_if(|value| *value == 1);
+        assert_eq!(value(), 2);
+    }
+
+    #[test]
+    fn a_closed_cell_keeps_its_value_and_opens_none() {
+        let cell = OpenOnce::default();
+        block_on(cell.get_or_open(|| async { Ok(1) })).unwrap();
+        cell.close();
+        cell.forget_if(|_| true);
+        assert_eq!(*block_on(cell.get_or_open(|| async { Ok(2) })).unwrap(), 1);
+        let empty = OpenOnce::default();
+        empty.close();
+        let error = block_on(empty.get_or_open(|| async { Ok(2) })).map(|one| *one).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed);
+        assert!(!empty.is_opening());
+    }
+
+    #[test]
+    fn what_is_opened_too_late_is_dropped() {
+        let cell = Arc::new(OpenOnce::default());
+        let closes = Arc::clone(&cell);
+        let held = Arc::new(());
+        let open = || {
+            let (closes, held) = (Arc::clone(&closes), Arc::clone(&held));
+            async move {
+                closes.close();
+                Ok(held)
+            }
+        };
+        assert!(block_on(cell.get_or_open(open)).is_err());
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}

@@ -1,0 +1,416 @@
+//! One task at a time, driven by all who wait for it.
+//!
+//! The driver has no runtime to spawn on: its callers bring any executor, or park a thread. So the
+//! future of the task lives here, every waiter polls it, and it wakes all waiters. A waiter that is
+//! dropped leaves the future to the others; after the last one the future stays as it is, and the
+//! next caller goes on with it. Invariants: one future at a time; it is polled, and waiters are
+//! woken, outside every lock; a waiter that is kept without being polled holds up no other waiter.
+//! Not here: what a task results in (`open_once`), the deadlines of waiters (`opening`).
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use super::stopped;
+use crate::error::Error;
+
+/// A task. It does not own the [`SharedTask`] it runs in, and holds no lock while it waits: without
+/// a waiter it makes no progress.
+pub(super) type TaskFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// A place for one task at a time.
+#[derive(Default)]
+pub(super) struct SharedTask {
+    state: Mutex<State>,
+    waiters: Arc<Waiters>,
+}
+
+#[derive(Default)]
+struct State {
+    future: Slot,
+    /// Number of the latest task.
+    number: u64,
+    /// The latest task that failed, for its waiters.
+    failure: Option<(u64, Error)>,
+    is_closed: bool,
+}
+
+/// Where the future is.
+#[derive(Default)]
+enum Slot {
+    /// No task is under way.
+    #[default]
+    Empty,
+    Parked(TaskFuture),
+    /// With the waiter that polls it at the moment.
+    Polled,
+}
+
+impl SharedTask {
+    /// Waits for the end of the task under way, or of the one that `begin` makes if there is none.
+    /// `Ok` says that a task has ended, which need not be the caller's.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the task to the other waiters, or to the next caller.
+    ///
+    /// # Errors
+    /// What the task failed with; `Closed` after [`close`](Self::close).
+    pub(super) async fn run(&self, mut begin: impl FnMut() -> TaskFuture) -> Result<(), Error> {
+        let mut waiter = Waiter { task: self, id: self.waiters.next_id(), joined: None };
+        poll_fn(|cx| waiter.poll(&mut begin, cx)).await
+    }
+
+    /// Whether a task is under way, with or without waiters.
+    pub(super) fn is_running(&self) -> bool {
+        !matches!(self.state().future, Slot::Empty)
+    }
+
+    /// Drops the task under way; none begins afterwards.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        let future = match std::mem::take(&mut state.future) {
+            Slot::Polled => {
+                // Dropped by the waiter that polls it.
+                state.future = Slot::Polled;
+                None
+            }
+            Slot::Parked(future) => Some(future),
+            Slot::Empty => None,
+        };
+        drop(state);
+        drop(future);
+        self.waiters.wake_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Polls the future of a task, and puts it back or ends the task.
+    fn poll(&self, number: u64, mut future: TaskFuture) -> Poll<Result<(), Error>> {
+        let waker = Waker::from(Arc::clone(&self.waiters));
+        self.waiters.is_woken.store(false, Ordering::Release);
+        let unwinding = Unwinding(self);
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        std::mem::forget(unwinding);
+        let mut state = self.state();
+        let result = match polled {
+            Poll::Pending if !state.is_closed => {
+                state.future = Slot::Parked(future);
+                drop(state);
+                // Waiters that came during the poll may have missed it.
+                if self.waiters.is_woken.swap(false, Ordering::AcqRel) {
+                    self.waiters.wake_all();
+                }
+                return Poll::Pending;
+            }
+            Poll::Pending => Err(stopped()),
+            Poll::Ready(result) => result,
+        };
+        state.future = Slot::Empty;
+        if let Err(error) = &result {
+            state.failure = Some((number, error.clone()));
+        }
+        drop(state);
+        drop(future);
+        self.waiters.wake_all();
+        Poll::Ready(result)
+    }
+}
+
+/// A task that panics has ended without a result: its waiters begin it again.
+struct Unwinding<'a>(&'a SharedTask);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        self.0.state().future = Slot::Empty;
+        self.0.waiters.wake_all();
+    }
+}
+
+/// A caller that waits for a task.
+struct Waiter<'a> {
+    task: &'a SharedTask,
+    id: u64,
+    /// The number of the task it waits for.
+    joined: Option<u64>,
+}
+
+impl Waiter<'_> {
+    fn poll(
+        &mut self,
+        begin: &mut impl FnMut() -> TaskFuture,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        // Before it looks at the state, so that it misses no change.
+        self.task.waiters.register(self.id, cx.waker());
+        loop {
+            let mut state = self.task.state();
+            let is_idle = matches!(state.future, Slot::Empty);
+            if let Some(joined) = self.joined
+                && (is_idle || joined != state.number)
+            {
+                let failure = state.failure.as_ref().filter(|(number, _)| *number == joined);
+                return Poll::Ready(failure.map_or(Ok(()), |(_, error)| Err(error.clone())));
+            }
+            if state.is_closed {
+                return Poll::Ready(Err(stopped()));
+            }
+            state.number += u64::from(is_idle);
+            let number = state.number;
+            let slot = std::mem::replace(&mut state.future, Slot::Polled);
+            drop(state);
+            let is_newcomer = self.joined.replace(number).is_none();
+            let (future, is_stale) = match slot {
+                Slot::Polled => return Poll::Pending,
+                // What an abandoned task failed with earlier says nothing about now.
+                Slot::Parked(future) => (future, is_newcomer),
+                Slot::Empty => (begin(), false),
+            };
+            match self.task.poll(number, future) {
+                Poll::Ready(Err(_)) if is_stale => self.joined = None,
+                polled => return polled,
+            }
+        }
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.task.waiters.forget(self.id);
+    }
+}
+
+/// The wakers of all waiters, and by that the waker of the future.
+#[derive(Default)]
+struct Waiters {
+    wakers: Mutex<Wakers>,
+    /// The future was woken since its latest poll began.
+    is_woken: AtomicBool,
+}
+
+#[derive(Default)]
+struct Wakers {
+    by_id: BTreeMap<u64, Waker>,
+    next_id: u64,
+}
+
+impl Waiters {
+    fn next_id(&self) -> u64 {
+        let mut wakers = self.wakers();
+        wakers.next_id += 1;
+        wakers.next_id
+    }
+
+    fn register(&self, id: u64, waker: &Waker) {
+        let waker = waker.clone();
+        let replaced = self.wakers().by_id.insert(id, waker);
+        drop(replaced);
+    }
+
+    fn forget(&self, id: u64) {
+        let waker = self.wakers().by_id.remove(&id);
+        drop(waker);
+    }
+
+    /// Wakes all waiters; those that go on waiting register again.
+    fn wake_all(&self) {
+        let wakers = std::mem::take(&mut self.wakers().by_id);
+        wakers.into_values().for_each(Waker::wake);
+    }
+
+    fn wakers(&self) -> MutexGuard<'_, Wakers> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Waiters {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_woken.store(true, Ordering::Release);
+        self.wake_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Counter {
+        fn woken(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// A task that ends when told, as told.
+    struct Steered {
+        begun: AtomicUsize,
+        end: Mutex<Option<oneshot::Sender<Result<(), Error>>>>,
+    }
+
+    impl Steered {
+        fn new() -> Self {
+            Self { begun: AtomicUsize::new(0), end: Mutex::default() }
+        }
+
+        fn begin(&self) -> TaskFuture {
+            self.begun.fetch_add(1, Ordering::Relaxed);
+            let (end, ended) = oneshot::channel();
+            *self.end.lock().unwrap() = Some(end);
+            Box::pin(async { ended.await.unwrap() })
+        }
+
+        fn end(&self, result: Result<(), Error>) {
+            self.end.lock().unwrap().take().unwrap().send(result).unwrap();
+        }
+
+        fn begun(&self) -> usize {
+            self.begun.load(Ordering::Relaxed)
+        }
+    }
+
+    fn poll<F: Future>(future: Pin<&mut F>, counter: &Arc<Counter>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(counter))))
+    }
+
+    fn refused() -> Error {
+        Error::new(ErrorKind::TransportDriverError, "refused")
+    }
+
+    #[test]
+    fn a_dropped_waiter_leaves_the_task_to_the_others() {
+        let (task, steered) = (SharedTask::default(), Steered::new());
+        let counters: [Arc<Counter>; 3] = Default::default();
+        for _ in 0..100 {
+            assert!(poll(pin!(task.run(|| steered.begin())), &counters[0]).is_pending());
+        }
+        let mut second = pin!(task.run(|| steered.begin()));
+        let mut third = pin!(task.run(|| steered.begin()));
+        assert!(poll(second.as_mut(), &counters[1]).is_pending());
+        {
+            let mut first = pin!(task.run(|| steered.begin()));
+            assert!(poll(first.as_mut(), &counters[0]).is_pending());
+            assert!(poll(third.as_mut(), &counters[2]).is_pending());
+            steered.end(Ok(()));
+            // The future's latest poll was the third waiter's, and all are woken.
+            assert_eq!(counters.each_ref().map(|one| one.woken()), [1, 1, 1]);
+        }
+        assert!(poll(second, &counters[1]).is_ready(), "though the first never looked again");
+        assert!(poll(third, &counters[2]).is_ready());
+        assert_eq!(steered.begun(), 1);
+        assert!(task.waiters.wakers().by_id.is_empty() && !task.is_running());
+    }
+
+    #[test]
+    fn waiters_are_told_why_a_task_failed_and_the_next_caller_begins_another() {
+        let (task, steered) = (SharedTask::default(), Steered::new());
+        let counter = Arc::new(Counter::default());
+        let begin = || steered.begin();
+        let (mut first, mut second) = (pin!(task.run(begin)), pin!(task.run(begin)));
+        assert!(poll(first.as_mut(), &counter).is_pending());
+        assert!(poll(second.as_mut(), &counter).is_pending());
+        steered.end(Err(refused()));
+        for waiter in [first, second] {
+            let Poll::Ready(result) = poll(waiter, &counter) else { panic!("it has ended") };
+            assert_eq!(result.unwrap_err().to_string(), "refused");
+        }
+        assert!(poll(pin!(task.run(|| steered.begin())), &counter).is_pending());
+        assert_eq!(steered.begun(), 2);
+    }
+
+    #[test]
+    fn what_an_abandoned_task_failed_with_is_not_told_to_later_callers() {
+        let (task, steered) = (SharedTask::default(), Steered::new());
+        let counter = Arc::new(Counter::default());
+        assert!(poll(pin!(task.run(|| steered.begin())), &counter).is_pending());
+        steered.end(Err(refused()));
+        let mut late = pin!(task.run(|| steered.begin()));
+        assert!(poll(late.as_mut(), &counter).is_pending(), "begun anew");
+        assert_eq!(steered.begun(), 2);
+        steered.end(Ok(()));
+        assert!(matches!(poll(late, &counter), Poll::Ready(Ok(()))));
+    }
+
+    #[test]
+    fn a_closed_place_drops_its_task_and_begins_none() {
+        let (task, steered) = (SharedTask::default(), Steered::new());
+        let counter = Arc::new(Counter::default());
+        let mut waiter = pin!(task.run(|| steered.begin()));
+        assert!(poll(waiter.as_mut(), &counter).is_pending());
+        task.close();
+        assert_eq!(counter.woken(), 1);
+        assert!(steered.end.lock().unwrap().take().unwrap().is_closed(), "it was dropped");
+        assert!(poll(waiter, &counter).is_ready());
+        let late = leveret_engine::block_on(task.run(|| steered.begin()));
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(steered.begun(), 1);
+    }
+
+    #[test]
+    fn a_task_that_panics_is_begun_again() {
+        let task = SharedTask::default();
+        fn panicked() -> Error {
+            panic!("on purpose")
+        }
+        let panics = || Box::pin(async { Err(panicked()) }) as TaskFuture;
+        let ran = std::panic::AssertUnwindSafe(|| leveret_engine::block_on(task.run(panics)));
+        assert!(std::panic::catch_unwind(ran).is_err());
+        assert!(!task.is_running());
+        leveret_engine::block_on(task.run(|| Box::pin(async { Ok(()) }))).unwrap();
+    }
+
+    #[test]
+    fn many_threads_share_a_task_whoever_gives_up() {
+        let (task, steps) = (SharedTask::default(), AtomicUsize::new(0));
+        let begin = || {
+            let task = async {
+                for _ in 0..50 {
+                    tokio::task::yield_now().await;
+                }
+                Ok(())
+            };
+            Box::pin(task) as TaskFuture
+        };
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (task, steps) = (&task, &steps);
+                scope.spawn(move || {
+                    for round in 0..200 {
+                        if (round + thread) % 3 == 0 {
+                            let counter = Arc::new(Counter::default());
+                            let _ = poll(pin!(task.run(begin)), &counter);
+                        } else {
+                            leveret_engine::block_on(task.run(begin)).unwrap();
+                            steps.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(steps.load(Ordering::Relaxed) > 500, "nobody hangs");
+        assert!(task.waiters.wakers().by_id.is_empty());
+    }
+}
