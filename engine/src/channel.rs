@@ -43,9 +43,9 @@ impl Channel {
         self.shared.outbox.bytes()
     }
 
-    /// Whether the channel has ended for good: it was closed, or its connection has ended. A channel
-    /// that the broker ended by an exception is opened again, and one whose connection is lost comes
-    /// back with it: they have not ended.
+    /// Whether the channel has ended for good: it was closed, or its connection has ended. A
+    /// channel that the broker ended by an exception is opened again, and one whose connection is
+    /// lost comes back with it: they have not ended.
     ///
     /// ```no_run
     /// # fn example(channel: leveret_engine::Channel) {

@@ -64,7 +64,7 @@ mod tests {
             assert!((TEXT_MAX - 8..=TEXT_MAX).contains(&shown.len()), "{}", shown.len());
             assert!(shown.ends_with("..."));
             let whole = printable(character.encode_utf8(&mut [0; 4])).into_owned();
-            assert!(shown.trim_end_matches('.').len() % whole.len() == 0, "{shown}");
+            assert!(shown.trim_end_matches('.').len().is_multiple_of(whole.len()), "{shown}");
         }
     }
 }

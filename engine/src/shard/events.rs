@@ -55,20 +55,7 @@ impl Conn {
                 self.confirmed(channel, tag, multiple, ack);
             }
             Event::ConsumerCancelled { channel, consumer_tag } => {
-                if let Some(suppressed) = self.log_limits.cancelled.admit(reactor::now()) {
-                    let consumer_tag = &*proto::printable(&consumer_tag);
-                    tracing::warn!(
-                        name: "leveret.engine.consumer.cancelled",
-                        channel, consumer_tag, suppressed, "the broker cancelled a consumer"
-                    );
-                }
-                let text = "the broker cancelled the consumer: its queue was deleted or moved";
-                let reason = Error::new(ErrorKind::ChannelClosed, text);
-                self.with_consumer(channel, &consumer_tag, |consumer| {
-                    consumer.shared.waits(&reason);
-                    consumer.sink.cancelled();
-                });
-                self.repairs.borrow_mut().push(Repair::Consumer(channel, consumer_tag));
+                self.consumer_cancelled(channel, consumer_tag);
             }
             Event::ChannelClosed { channel, code, text, cause } => {
                 self.channel_closed(channel, code, &text, Cause::of(cause, code, &text));
@@ -96,6 +83,24 @@ impl Conn {
             }
             Event::Closed { code, text } => self.fail(Error::closed_by_broker(code, &text)),
         }
+    }
+
+    /// The broker took a consumer's queue away.
+    fn consumer_cancelled(&self, channel: u16, consumer_tag: String) {
+        if let Some(suppressed) = self.log_limits.cancelled.admit(reactor::now()) {
+            let consumer_tag = &*proto::printable(&consumer_tag);
+            tracing::warn!(
+                name: "leveret.engine.consumer.cancelled",
+                channel, consumer_tag, suppressed, "the broker cancelled a consumer"
+            );
+        }
+        let text = "the broker cancelled the consumer: its queue was deleted or moved";
+        let reason = Error::new(ErrorKind::ChannelClosed, text);
+        self.with_consumer(channel, &consumer_tag, |consumer| {
+            consumer.shared.waits(&reason);
+            consumer.sink.cancelled();
+        });
+        self.repairs.borrow_mut().push(Repair::Consumer(channel, consumer_tag));
     }
 
     /// The broker confirmed publications, or refused them.
