@@ -497,8 +497,13 @@ fn a_flood_of_states_is_logged_in_part() {
         peer.stay();
     }));
     let begun = Instant::now();
-    let connection = engine().connect_blocking(config).unwrap();
-    until("the connection is closed", || connection.state() == ConnectionState::Closed);
+    // All of it may be read before this thread has its connection.
+    match engine().connect_blocking(config) {
+        Ok(connection) => {
+            until("it is closed", || connection.state() == ConnectionState::Closed);
+        }
+        Err(error) => assert_eq!(error.reply_code(), Some(320), "{error}"),
+    }
     let lines = log::lines_with("flooded-3f7a");
     let most = 12 + begun.elapsed().as_secs() as usize;
     assert!((1..=most).contains(&lines.len()), "{} of 20,000", lines.len());

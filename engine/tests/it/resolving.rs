@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use leveret_engine::{ConnectionConfig, ConnectionState, Engine, ErrorKind};
 use socket2::{Domain, Socket, Type};
 
-use crate::setup::{channel, engine, loopback, publish, queue};
+use crate::setup::{channel, engine, loopback, publish, queue, until};
 
 const CASE: &str = "LEVERET_TEST_RESOLVING";
 const NAMES: &str = "LEVERET_TEST_NAMES";
@@ -111,7 +111,7 @@ fn slow() {
     queue(&channel, "q");
     // It comes back as slowly, and it does come back.
     peer.drop_connections();
-    crate::setup::until("it came back", || {
+    until("it came back", || {
         connection.reconnects() == 1 && connection.state() == ConnectionState::Open
     });
     assert!(publish(&channel, "q", "x").wait().is_ok());
@@ -154,8 +154,8 @@ fn few_threads() {
     drop(engine.connect_blocking(ConnectionConfig::to("127.0.0.1", port)).unwrap());
     let before = threads();
     attempts(&engine, port);
-    let more = threads().saturating_sub(before);
-    assert!(more <= 2, "{more} threads are left behind by {ATTEMPTS} attempts");
+    // A thread that was joined may be counted for a moment still.
+    until("no more than two threads are left behind", || threads() <= before + 2);
 }
 
 fn stopping() {
