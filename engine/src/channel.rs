@@ -10,7 +10,7 @@ use crate::declare::{
     Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared, name,
 };
 use crate::shard::{
-    Answered, ChannelShared, ConsumeRequest, ConsumerShared, DeliverySink, Operation,
+    Answered, ChannelShared, ConsumeRequest, ConsumerShared, ContainedSink, DeliverySink, Operation,
 };
 use crate::{Consumer, ConsumerHandle, Error, Properties, Publisher, Route};
 
@@ -215,7 +215,9 @@ impl Channel {
         };
         let (channel, status) = (self.shared.number, Arc::new(ConsumerShared::new()));
         let shared = Arc::clone(&status);
-        self.shared.connection.ask(Operation::Consume { channel, consume, sink, shared }).await?;
+        let connection = &self.shared.connection;
+        let sink = ContainedSink::new(sink, connection.outcomes.panics());
+        connection.ask(Operation::Consume { channel, consume, sink, shared }).await?;
         let (channel, lease) = (Arc::clone(&self.shared), Arc::clone(&self.lease));
         Ok(ConsumerHandle::new(channel, consumer_tag, status, lease))
     }

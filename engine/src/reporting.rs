@@ -16,7 +16,8 @@ pub trait RefusalSink: Send + Sync + 'static {
     /// The publication made with `cookie` was returned, refused or lost.
     ///
     /// Called under no lock, on the shard, whose every connection pays for what it costs: it may
-    /// store, wake and publish what is taken at once, and must not block.
+    /// store, wake and publish what is taken at once, and must not block. A panic in it is
+    /// contained and counted in [`ShardStats::panics`](crate::ShardStats::panics).
     fn refused(&self, cookie: u64, outcome: Outcome);
 }
 

@@ -139,7 +139,7 @@ impl TransportMetrics {
 
     fn shards_on(&self, page: &mut Page) {
         type Value = fn(&leveret_engine::ShardStats) -> f64;
-        let families: [(_, _, _, Value); 9] = [
+        let families: [(_, _, _, Value); 10] = [
             ("reads_total", "counter", "Receive operations.", |one| one.reads as f64),
             ("writes_total", "counter", "Send operations.", |one| one.writes as f64),
             ("received_bytes_total", "counter", "Bytes received.", |one| one.bytes_in as f64),
@@ -152,6 +152,7 @@ impl TransportMetrics {
             ("pauses_total", "counter", "Times reading stopped for want of room.", |one| {
                 one.pauses as f64
             }),
+            ("panics_total", "counter", "Panics that were contained.", |one| one.panics as f64),
             ("tick_late_max_seconds", "gauge", "Longest hold-up since the last reading.", |one| {
                 one.tick_late_max.as_secs_f64()
             }),

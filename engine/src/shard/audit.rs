@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use super::conn::Conn;
 use super::operation::closing;
-use super::recheck;
+use super::{recheck, tasks};
 use crate::{Error, reactor};
 
 /// How long a queue may be without consumers before that is believed: a queue whose leader is being
@@ -148,10 +148,10 @@ async fn audit(conn: &Rc<Conn>) {
     }
     conn.tell_refused(refused);
     for (channel, tag) in unconsumed.iter().flat_map(|queue| conn.consumers_of(queue)) {
-        let conn = Rc::clone(conn);
-        reactor::spawn(async move {
+        let started = Rc::clone(conn);
+        tasks::spawn(conn, async move {
             reactor::sleep(UNCONSUMED_FOR).await;
-            recheck::verify_consumed(&conn, channel, &tag).await;
+            recheck::verify_consumed(&started, channel, &tag).await;
         });
     }
 }
@@ -207,10 +207,12 @@ impl Conn {
     fn tell_refused(&self, refused: BTreeSet<String>) {
         let known = self.refused_intents.replace(refused);
         for error in self.refused_intents.borrow().difference(&known) {
-            tracing::warn!(
-                name: "leveret.engine.declaration.not_replayed",
-                %error, "a declaration could not be replayed"
-            );
+            self.log(|| {
+                tracing::warn!(
+                    name: "leveret.engine.declaration.not_replayed",
+                    %error, "a declaration could not be replayed"
+                );
+            });
         }
     }
 }

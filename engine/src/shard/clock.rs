@@ -1,20 +1,22 @@
-//! Who watches deadlines: one task per shard ticks while anything has one, and sleeps otherwise.
+//! Who watches deadlines: one task per shard ticks while anything has one that is near, and sleeps
+//! otherwise.
 //!
-//! Invariant: a slab that got its first deadline rings; the ticking task asks every slab before it
-//! sleeps.
+//! Invariant: a slab that got its first deadline, or one before those it has, rings; the ticking
+//! task asks every slab before it sleeps. What panics when it is told of a deadline ends no tick.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::doorbell::Doorbell;
+use super::panics::{Foreign, Panics};
 use super::wheel::TICK;
 use crate::reactor;
 
 /// Something with deadlines.
 pub(crate) trait Expires: Send + Sync {
-    /// Ends what is due; true while a deadline is left.
-    fn expire(&self, now: Instant) -> bool;
+    /// Ends what is due; says when it wants to be asked next, while a deadline is left.
+    fn expire(&self, now: Instant) -> Option<Instant>;
 
     /// The engine is gone: ends everything.
     fn abort(&self);
@@ -28,6 +30,7 @@ pub(crate) struct Clock {
     bell: Doorbell,
     stopped: AtomicBool,
     late_max_ns: AtomicU64,
+    panics: Arc<Panics>,
 }
 
 impl std::fmt::Debug for Clock {
@@ -45,11 +48,17 @@ impl Clock {
             bell: Doorbell::new(),
             stopped: AtomicBool::new(false),
             late_max_ns: AtomicU64::new(0),
+            panics: Arc::default(),
         }
     }
 
     pub(crate) fn start(&self) -> Instant {
         self.start
+    }
+
+    /// Where panics of this shard are counted.
+    pub(crate) fn panics(&self) -> &Arc<Panics> {
+        &self.panics
     }
 
     pub(crate) fn watch(&self, slab: Weak<dyn Expires>) {
@@ -62,7 +71,7 @@ impl Clock {
         watched.push(slab);
     }
 
-    /// A slab has a first deadline.
+    /// A slab has a first deadline, or one before those it had.
     pub(crate) fn start_ticking(&self) {
         self.armed.store(true, Ordering::Release);
         self.bell.ring();
@@ -71,20 +80,37 @@ impl Clock {
     /// Ticks for ever; runs on the shard.
     pub(crate) async fn run(&self) {
         let mut slabs = Vec::new();
+        let mut next = None;
         loop {
-            std::future::poll_fn(|cx| {
-                self.bell.poll_sleep(cx, || self.armed.load(Ordering::Acquire))
-            })
-            .await;
-            let due = reactor::now() + TICK;
+            let due = self.next_tick(next).await;
             reactor::sleep_until(due).await;
             self.armed.store(false, Ordering::Release);
             let now = reactor::now();
             self.was_late(now.saturating_duration_since(due));
-            if self.expire(now, &mut slabs) {
-                self.armed.store(true, Ordering::Release);
+            next = self.expire(now, &mut slabs);
+        }
+    }
+
+    /// When to tick, where the slabs want it `next` and whoever rings within a tick.
+    async fn next_tick(&self, next: Option<Instant>) -> Instant {
+        let soon = reactor::now() + TICK;
+        if let Some(next) = next.filter(|next| *next <= soon) {
+            // Without listening to the bell, which whoever rings would pay for.
+            return next;
+        }
+        let rung = std::future::poll_fn(|cx| {
+            self.bell.poll_sleep(cx, || self.armed.load(Ordering::Acquire))
+        });
+        match next {
+            None => rung.await,
+            Some(next) => {
+                let span = next.saturating_duration_since(reactor::now());
+                if reactor::within(span, rung).await.is_none() {
+                    return next;
+                }
             }
         }
+        reactor::now() + TICK
     }
 
     fn was_late(&self, late: Duration) {
@@ -98,13 +124,14 @@ impl Clock {
 
     /// `slabs` is a scratch: whoever is told of a deadline may bring a further slab, so none is
     /// told under the lock.
-    fn expire(&self, now: Instant, slabs: &mut Vec<Arc<dyn Expires>>) -> bool {
+    fn expire(&self, now: Instant, slabs: &mut Vec<Arc<dyn Expires>>) -> Option<Instant> {
         self.gather(slabs);
-        let mut left = false;
-        for slab in slabs.drain(..) {
-            left |= slab.expire(now);
-        }
-        left
+        let asked = slabs.drain(..).filter_map(|slab| {
+            let asked = self.panics.contain(Foreign::Task, || slab.expire(now));
+            // Whatever it was, others of its deadlines may be left.
+            asked.unwrap_or(Some(now + TICK))
+        });
+        asked.min()
     }
 
     /// The shard is gone: nobody will answer any more.
@@ -112,7 +139,9 @@ impl Clock {
         self.stopped.store(true, Ordering::Release);
         let mut slabs = Vec::new();
         self.gather(&mut slabs);
-        slabs.iter().for_each(|slab| slab.abort());
+        for slab in &slabs {
+            self.panics.contain(Foreign::Task, || slab.abort());
+        }
     }
 
     fn gather(&self, slabs: &mut Vec<Arc<dyn Expires>>) {

@@ -14,10 +14,11 @@ use tokio::sync::{Mutex, Notify, oneshot};
 
 use super::log_limit::LogLimits;
 use super::operation::ConsumeRequest;
+use super::panics::Foreign;
 use super::places::Token;
 use super::seat::Seat;
 use super::shared::{ChannelShared, ConnectionShared, ConnectionState};
-use super::sink::DeliverySink;
+use super::sink::ContainedSink;
 use super::stats::Stats;
 use super::status::ConsumerShared;
 use super::topology::Topology;
@@ -28,7 +29,7 @@ use crate::{ConnectionConfig, Credentials, Error, ErrorKind, Outcome, reactor};
 /// A consumer of a channel.
 pub(super) struct ConsumerSeat {
     pub(super) request: ConsumeRequest,
-    pub(super) sink: Box<dyn DeliverySink>,
+    pub(super) sink: ContainedSink,
     /// Somebody is about to make it consume; two at once would use its tag twice (530).
     pub(super) starting: bool,
     /// Asked to end: it is not made again, and takes only what was on its way, if that.
@@ -147,6 +148,19 @@ impl Conn {
             unblocked_since: Cell::new(None),
             log_limits: LogLimits::default(),
         })
+    }
+
+    // ---- foreign code
+
+    /// Emits an event. The program's subscriber may panic in it.
+    pub(super) fn log(&self, event: impl FnOnce()) {
+        self.stats.panics.log(event);
+    }
+
+    /// Answers a handle, whose waker may panic; false if nobody waits for the answer.
+    pub(super) fn answer<T>(&self, reply: oneshot::Sender<T>, answer: T) -> bool {
+        let sent = self.stats.panics.contain(Foreign::Waker, || reply.send(answer));
+        sent.is_none_or(|sent| sent.is_ok())
     }
 
     // ---- the life of a socket

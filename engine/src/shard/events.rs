@@ -62,20 +62,24 @@ impl Conn {
             }
             Event::Blocked { reason } => {
                 if let Some(suppressed) = self.log_limits.blocked.admit(reactor::now()) {
-                    tracing::warn!(
-                        name: "leveret.engine.connection.blocked",
-                        reason, suppressed, "the broker blocks publishers"
-                    );
+                    self.log(|| {
+                        tracing::warn!(
+                            name: "leveret.engine.connection.blocked",
+                            reason, suppressed, "the broker blocks publishers"
+                        );
+                    });
                 }
                 self.blocked.replace(Some(reason));
                 self.tell_state();
             }
             Event::Unblocked => {
                 if let Some(suppressed) = self.log_limits.unblocked.admit(reactor::now()) {
-                    tracing::info!(
-                        name: "leveret.engine.connection.unblocked",
-                        suppressed, "the broker accepts publications again"
-                    );
+                    self.log(|| {
+                        tracing::info!(
+                            name: "leveret.engine.connection.unblocked",
+                            suppressed, "the broker accepts publications again"
+                        );
+                    });
                 }
                 self.blocked.replace(None);
                 self.unblocked_since.set(Some(reactor::now()));
@@ -89,10 +93,12 @@ impl Conn {
     fn consumer_cancelled(&self, channel: u16, consumer_tag: String) {
         if let Some(suppressed) = self.log_limits.cancelled.admit(reactor::now()) {
             let consumer_tag = &*proto::printable(&consumer_tag);
-            tracing::warn!(
-                name: "leveret.engine.consumer.cancelled",
-                channel, consumer_tag, suppressed, "the broker cancelled a consumer"
-            );
+            self.log(|| {
+                tracing::warn!(
+                    name: "leveret.engine.consumer.cancelled",
+                    channel, consumer_tag, suppressed, "the broker cancelled a consumer"
+                );
+            });
         }
         let text = "the broker cancelled the consumer: its queue was deleted or moved";
         let reason = Error::new(ErrorKind::ChannelClosed, text);
@@ -130,10 +136,12 @@ impl Conn {
     /// A content whose body was too large to be kept: it costs itself only.
     fn oversized(&self, channel: u16, content: Content, size: u64, body: &crc32fast::Hasher) {
         Stats::count(&self.stats.oversized, 1);
-        tracing::warn!(
-            name: "leveret.engine.message.oversized",
-            channel, size, max = self.config.body_max, "a message is too large and is dropped"
-        );
+        self.log(|| {
+            tracing::warn!(
+                name: "leveret.engine.message.oversized",
+                channel, size, max = self.config.body_max, "a message is too large and is dropped"
+            );
+        });
         let mut channels = self.channels.borrow_mut();
         let Some(seat) = channels.get_mut(&channel) else { return };
         if !content.is_return() {
@@ -157,10 +165,12 @@ impl Conn {
             _ => {
                 self.shared.unwatched_failures.fetch_add(1, Ordering::Relaxed);
                 if let Some(suppressed) = self.log_limits.returned.admit(reactor::now()) {
-                    tracing::debug!(
-                        name: "leveret.engine.publication.returned",
-                        ?returned, suppressed, "a publication was returned and nobody waits for it"
-                    );
+                    self.log(|| {
+                        tracing::debug!(
+                            name: "leveret.engine.publication.returned",
+                            ?returned, suppressed, "a publication was returned and nobody waits for it"
+                        );
+                    });
                 }
             }
         }
@@ -180,10 +190,12 @@ impl Conn {
         if failed.is_empty()
             && let Some(suppressed) = self.log_limits.channel_closed.admit(reactor::now())
         {
-            tracing::warn!(
-                name: "leveret.engine.channel.closed",
-                channel, code, text, suppressed, "the broker closed a channel"
-            );
+            self.log(|| {
+                tracing::warn!(
+                    name: "leveret.engine.channel.closed",
+                    channel, code, text, suppressed, "the broker closed a channel"
+                );
+            });
         }
         for token in failed {
             if let Some(one) = waiting.remove(&token) {
@@ -230,7 +242,9 @@ impl Conn {
     /// Outcomes of publications that a lost socket decides.
     pub(super) fn interrupt_all(&self, error: &Error) {
         for seat in self.channels.borrow_mut().values_mut() {
-            seat.connection_lost(error, &mut self.outcomes.borrow_mut());
+            let mut outcomes = self.outcomes.borrow_mut();
+            seat.writer_ended(&mut outcomes);
+            seat.connection_lost(error, &mut outcomes);
         }
         self.tell_outcomes();
     }

@@ -58,10 +58,12 @@ pub(super) async fn renew(conn: Rc<Conn>, host: Host, expires_in: Option<Duratio
                     break renewed.expires_in;
                 }
                 Err(error) => {
-                    tracing::warn!(
-                        name: "leveret.engine.credentials.not_renewed",
-                        %error, "credentials that expire could not be renewed yet"
-                    );
+                    conn.log(|| {
+                        tracing::warn!(
+                            name: "leveret.engine.credentials.not_renewed",
+                            %error, "credentials that expire could not be renewed yet"
+                        );
+                    });
                     reactor::sleep(PAUSE.min(valid_for / 5)).await;
                 }
             }

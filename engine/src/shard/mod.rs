@@ -4,7 +4,8 @@
 //! `socket` joins `proto` and the reactor; `conn` and `seat` hold the state of a connection and its
 //! channels; `redial`, `repair` and `topology` bring things back; `outbox`, `acks`, `ticket` and
 //! `doorbell` are the border to other threads. Invariant: user code runs here only as a
-//! `DeliverySink` or a `RefusalSink`, which may store and wake.
+//! `DeliverySink`, a `RefusalSink` or an action of a `Timer`, which may store and wake; where
+//! foreign code panics, that ends what it was called for and nothing else (`panics`, `tasks`).
 
 mod acks;
 mod audit;
@@ -21,6 +22,7 @@ mod login;
 mod nacked;
 mod operation;
 mod outbox;
+mod panics;
 mod park;
 mod placement;
 mod places;
@@ -36,6 +38,7 @@ mod sink;
 mod socket;
 mod stats;
 mod status;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -62,6 +65,7 @@ pub use places::{TicketError, Token};
 pub(crate) use segment::Rendered;
 pub(crate) use shared::{ChannelShared, ConnectionShared, Request};
 pub use shared::{ConnectionState, Standing};
+pub(crate) use sink::ContainedSink;
 pub use sink::{DeliverySink, Disposition};
 pub use stats::ShardStats;
 pub(crate) use stats::Stats;
@@ -109,7 +113,8 @@ impl Shard {
     pub(crate) fn new(busy_poll: Duration) -> (Self, ShardHandle) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let clock = Arc::new(Clock::new(reactor::wall()));
-        let stats = Arc::new(Stats::default());
+        let panics = Arc::clone(clock.panics());
+        let stats = Arc::new(Stats { panics, ..Stats::default() });
         let handle =
             ShardHandle { commands: sender, clock: Arc::clone(&clock), stats: Arc::clone(&stats) };
         (Self { commands, clock, stats, busy_poll }, handle)
@@ -154,12 +159,12 @@ impl Shard {
             let conn = Conn::new(*config, shared, Arc::clone(&self.stats));
             conns.retain(|known| known.strong_count() > 0);
             conns.push(Rc::downgrade(&conn));
-            reactor::spawn(redial::supervise(conn, reactor.clone(), requests, first));
+            let supervised = redial::supervise(Rc::clone(&conn), reactor.clone(), requests, first);
+            reactor::spawn(tasks::last(conn, supervised));
         }
         let closing = |conn: Rc<Conn>| {
-            reactor::spawn(async move {
-                let _ = operation::close(&conn, GOODBYE).await;
-            })
+            let closed = Rc::clone(&conn);
+            tasks::spawn(&conn, async move { drop(operation::close(&closed, GOODBYE).await) })
         };
         let closing: Vec<_> = conns.iter().filter_map(Weak::upgrade).map(closing).collect();
         for closing in closing {

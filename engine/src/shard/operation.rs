@@ -16,7 +16,7 @@ use super::conn::{Conn, ConsumerSeat};
 use super::recheck;
 use super::seat::Seat;
 use super::shared::{ChannelShared, Request};
-use super::sink::DeliverySink;
+use super::sink::ContainedSink;
 use super::status::ConsumerShared;
 use crate::proto::short;
 use crate::{ChannelOptions, Error, ErrorKind, reactor};
@@ -36,7 +36,7 @@ pub(crate) enum Operation {
     Consume {
         channel: u16,
         consume: ConsumeRequest,
-        sink: Box<dyn DeliverySink>,
+        sink: ContainedSink,
         shared: Arc<ConsumerShared>,
     },
     Cancel {
@@ -148,7 +148,7 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
     }
     if let Operation::CloseConnection = operation {
         let closed = close(&conn, timeout).await;
-        let _ = reply.map(|reply| reply.send(closed.map(|()| Answered::Done)));
+        reply.map(|reply| conn.answer(reply, closed.map(|()| Answered::Done)));
         return;
     }
     let undo = Cell::new(Undo::Nothing);
@@ -180,7 +180,7 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
         // Also where the broker did not agree: what it still delivers goes back to the queue.
         end_consumer(&conn, channel, &consumer_tag);
     }
-    let abandoned = reply.is_some_and(|reply| reply.send(answer).is_err());
+    let abandoned = reply.is_some_and(|reply| !conn.answer(reply, answer));
     if (abandoned || failed)
         && let Some(operation) = undo.into_inner().operation()
     {

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::panics::{Foreign, Panics};
+
 /// Why a ticket ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TicketError {
@@ -121,12 +123,13 @@ pub(super) enum Notice<T> {
 }
 
 impl<T> Notice<T> {
-    pub(super) fn give(self) {
+    /// Foreign code is called here: whatever it does, the next one is told as well.
+    pub(super) fn give(self, panics: &Panics) {
         match self {
-            Self::Wake(waker) => waker.wake(),
+            Self::Wake(waker) => panics.contain(Foreign::Waker, || waker.wake()),
             Self::Tell { listener, token, cookie, answer } => {
-                listener.hear(token, cookie, answer);
+                panics.contain(Foreign::RefusalSink, || listener.hear(token, cookie, answer))
             }
-        }
+        };
     }
 }

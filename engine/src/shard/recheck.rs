@@ -14,7 +14,7 @@ use amq_protocol::types::FieldTable;
 
 use super::conn::Conn;
 use super::operation::closing;
-use super::repair;
+use super::{repair, tasks};
 use crate::proto::short;
 use crate::{Error, reactor};
 
@@ -28,11 +28,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// Watches a consumer that was just brought back, as long as its channel lives.
 pub(super) fn start(conn: &Rc<Conn>, number: u16, tag: &str) {
     let Ok(epoch) = conn.with_channel(number, |seat| seat.epoch()) else { return };
-    let (conn, tag) = (Rc::downgrade(conn), tag.to_owned());
-    reactor::spawn(async move {
+    let (weak, tag) = (Rc::downgrade(conn), tag.to_owned());
+    tasks::spawn(conn, async move {
         for pause in PAUSES {
             reactor::sleep(pause).await;
-            let Some(conn) = conn.upgrade().filter(|conn| is_same(conn, number, epoch)) else {
+            let Some(conn) = weak.upgrade().filter(|conn| is_same(conn, number, epoch)) else {
                 return;
             };
             let queue = conn.with_consumer(number, &tag, |consumer| {
@@ -86,10 +86,12 @@ async fn verify_by(
 }
 
 async fn make_anew(conn: &Rc<Conn>, number: u16, tag: &str, queue: &str) {
-    tracing::warn!(
-        name: "leveret.engine.queue.gone",
-        queue, consumer_tag = tag, "a queue is gone or deaf, and is consumed anew"
-    );
+    conn.log(|| {
+        tracing::warn!(
+            name: "leveret.engine.queue.gone",
+            queue, consumer_tag = tag, "a queue is gone or deaf, and is consumed anew"
+        );
+    });
     repair::anew(conn, number, tag).await;
 }
 

@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::conn::{Conn, Repair};
 use super::hosts::Hosts;
 use super::operation::{close, open_channel, perform};
+use super::panics::Foreign;
 use super::shared::{ConnectionState, Request};
 use super::stats::Stats;
-use super::{login, repair, socket};
+use super::{login, repair, socket, tasks};
 use crate::proto::{self, Settings};
 use crate::reactor::{self, Reactor, SocketOptions};
 use crate::{ConnectMode, ConnectionConfig, Credentials, Error, ErrorKind, Host, Recovery};
@@ -35,13 +36,13 @@ pub(super) async fn supervise<R: Reactor>(
 ) {
     let mut dial = Dial::new(&conn.config);
     let mut first = Some(first);
-    let serving = reactor::spawn(serve(Rc::clone(&conn), requests));
+    let serving = tasks::spawn(&conn, serve(Rc::clone(&conn), requests));
     loop {
         let error = match dial.connect(&conn, &reactor).await {
             Ok(running) => {
                 if let Some(first) = first.take() {
                     dial.first = None;
-                    let _ = first.send(Ok(()));
+                    conn.answer(first, Ok(()));
                 }
                 let _ = running.await;
                 conn.reason()
@@ -53,7 +54,7 @@ pub(super) async fn supervise<R: Reactor>(
         }
         conn.interrupt_all(&error);
         if let Some(first) = first.take() {
-            let _ = first.send(Err(error.clone()));
+            conn.answer(first, Err(error.clone()));
             break finish(&conn, &error);
         }
         if conn.stopping.get() || !conn.config.recovery.enabled {
@@ -63,15 +64,17 @@ pub(super) async fn supervise<R: Reactor>(
         conn.shared.set_state(ConnectionState::Connecting);
         Stats::count(&conn.stats.losses, 1);
         conn.shared.reconnects.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        tracing::warn!(
-            name: "leveret.engine.connection.lost", %error, "connection lost; recovering"
-        );
+        conn.log(|| {
+            tracing::warn!(
+                name: "leveret.engine.connection.lost", %error, "connection lost; recovering"
+            );
+        });
     }
     serving.abort();
 }
 
 /// Nothing follows: everyone who waits is told.
-fn finish(conn: &Rc<Conn>, error: &Error) {
+pub(super) fn finish(conn: &Rc<Conn>, error: &Error) {
     conn.stopping.set(true);
     conn.shared.set_state(ConnectionState::Closed);
     let error = if error.reply_code() == Some(200) { &Error::stopped() } else { error };
@@ -85,7 +88,7 @@ fn finish(conn: &Rc<Conn>, error: &Error) {
 /// Takes the requests of the handles; when the last handle is gone, the connection is closed.
 async fn serve(conn: Rc<Conn>, mut requests: mpsc::Receiver<Request>) {
     while let Some(request) = requests.recv().await {
-        reactor::spawn(perform(Rc::clone(&conn), request));
+        tasks::spawn(&conn, perform(Rc::clone(&conn), request));
     }
     // What the broker does not take in time is given up: nobody is left to be told.
     let _ = close(&conn, conn.config.operation_timeout).await;
@@ -152,10 +155,12 @@ impl Dial {
             self.hosts.suspect(index, reactor::now());
             let is_news = conn.shared.failed(&error);
             if is_news {
-                tracing::info!(
-                    name: "leveret.engine.connection.not_made",
-                    host = %host.host, port = host.port, %error, "could not connect"
-                );
+                conn.log(|| {
+                    tracing::info!(
+                        name: "leveret.engine.connection.not_made",
+                        host = %host.host, port = host.port, %error, "could not connect"
+                    );
+                });
             }
             if let Some(first) = &mut self.first {
                 first.answers.push((host.host.clone(), error));
@@ -272,11 +277,14 @@ async fn attempt<R: Reactor>(
     let settings = settings(&conn.config, &credentials);
     conn.begin(proto::Connection::new(settings, reactor::now()));
     let renewing = login::renew(Rc::clone(conn), host.clone(), credentials.expires_in);
-    let running = reactor::spawn(socket::run(Rc::clone(conn), stream, renewing));
+    let running = tasks::spawn(conn, socket::run(Rc::clone(conn), stream, renewing));
     let limit = conn.config.handshake_timeout;
     let opening = conn.until(|conn| conn.opened.get() || conn.is_down() || conn.stopping.get());
     let opened = match reactor::within(limit, opening).await {
-        Some(()) if conn.opened.get() && !conn.is_down() => restore(conn).await,
+        Some(()) if conn.opened.get() && !conn.is_down() => {
+            let restored = conn.stats.panics.contain_async(Foreign::Task, restore(conn)).await;
+            restored.unwrap_or_else(|| Err(tasks::panicked()))
+        }
         Some(()) => Err(conn.reason()),
         None => Err(unreachable(format!("the AMQP handshake took longer than {limit:?}"))),
     };
@@ -284,9 +292,11 @@ async fn attempt<R: Reactor>(
         Ok(()) if !conn.is_down() => {
             conn.shared.reached(&name);
             conn.ready();
-            tracing::info!(
-                name: "leveret.engine.connection.open", host = name, "a connection is open"
-            );
+            conn.log(|| {
+                tracing::info!(
+                    name: "leveret.engine.connection.open", host = name, "a connection is open"
+                );
+            });
             Ok(running)
         }
         result => {
@@ -308,10 +318,12 @@ async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
     let intents = conn.topology.borrow().intents();
     for intent in intents {
         if let Err(error) = in_time(conn, repair::replay(conn, vec![intent])).await? {
-            tracing::warn!(
-                name: "leveret.engine.declaration.not_replayed",
-                %error, "a declaration could not be replayed"
-            );
+            conn.log(|| {
+                tracing::warn!(
+                    name: "leveret.engine.declaration.not_replayed",
+                    %error, "a declaration could not be replayed"
+                );
+            });
         }
         // A refusal closed the channel it was asked on, and others need it.
         let repairs = std::mem::take(&mut *conn.repairs.borrow_mut());

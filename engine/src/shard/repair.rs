@@ -16,6 +16,7 @@ use super::operation::{cancelling, closing, open_channel};
 use super::recheck;
 use super::seat::Seat;
 use super::shared::ConnectionState;
+use super::tasks;
 use crate::{Error, ErrorKind, reactor};
 
 /// How long a channel that is opened anew may take to settle what is under way, and between looks.
@@ -35,14 +36,15 @@ pub(super) fn start(conn: &Rc<Conn>) {
     }
     let repairs = std::mem::take(&mut *conn.repairs.borrow_mut());
     for repair in repairs {
-        let conn = Rc::clone(conn);
-        reactor::spawn(async move {
-            match repair {
-                Repair::Channel(number, missing) => channel(&conn, number, missing).await,
-                Repair::Renew(number) => renew(&conn, number).await,
-                Repair::Consumer(number, tag) => consumer(&conn, number, &tag).await,
-            }
-        });
+        tasks::spawn(conn, carry_out(Rc::clone(conn), repair));
+    }
+}
+
+async fn carry_out(conn: Rc<Conn>, repair: Repair) {
+    match repair {
+        Repair::Channel(number, missing) => channel(&conn, number, missing).await,
+        Repair::Renew(number) => renew(&conn, number).await,
+        Repair::Consumer(number, tag) => consumer(&conn, number, &tag).await,
     }
 }
 
@@ -57,11 +59,13 @@ async fn channel(conn: &Rc<Conn>, number: u16, missing: Option<String>) {
     if let Some(exchange) = missing {
         let intents = conn.topology.borrow().of_exchange(&exchange);
         let declared = replay_aside(conn, intents).await;
-        tracing::warn!(
-            name: "leveret.engine.exchange.gone",
-            exchange, error = declared.err().map(tracing::field::display),
-            "an exchange is gone, and is declared again"
-        );
+        conn.log(|| {
+            tracing::warn!(
+                name: "leveret.engine.exchange.gone",
+                exchange, error = declared.err().map(tracing::field::display),
+                "an exchange is gone, and is declared again"
+            );
+        });
         // What others had bound to it is theirs to declare, before anything is sent there again.
         conn.config.topology_group.audited(BOUND_WITHIN).await;
     }
@@ -77,10 +81,12 @@ async fn channel(conn: &Rc<Conn>, number: u16, missing: Option<String>) {
 /// Opens a channel anew that goes on refusing publications: what it refuses is the channel's fault,
 /// not the queue's (`nacked`).
 async fn renew(conn: &Rc<Conn>, number: u16) {
-    tracing::info!(
-        name: "leveret.engine.channel.renewed", channel = number,
-        "a channel refuses publications, and is opened anew"
-    );
+    conn.log(|| {
+        tracing::info!(
+            name: "leveret.engine.channel.renewed", channel = number,
+            "a channel refuses publications, and is opened anew"
+        );
+    });
     if conn.with_channel(number, Seat::hold).is_err() {
         return;
     }
@@ -114,36 +120,49 @@ pub(super) fn consumers(conn: &Rc<Conn>, number: u16) {
         seat.consumers.iter().map(|c| c.request.consumer_tag.clone()).collect::<Vec<_>>()
     });
     for tag in tags.unwrap_or_default() {
-        let conn = Rc::clone(conn);
-        reactor::spawn(async move { consumer(&conn, number, &tag).await });
+        tasks::spawn(conn, carry_out(Rc::clone(conn), Repair::Consumer(number, tag)));
     }
 }
 
 /// Consumes again, unless somebody is at it already.
 async fn consumer(conn: &Rc<Conn>, number: u16, tag: &str) {
-    if claim(conn, number, tag) {
+    if let Some(_claim) = Claim::take(conn, number, tag) {
         restart(conn, number, tag).await;
-        conn.with_consumer(number, tag, |consumer| consumer.starting = false);
     }
 }
 
 /// Consumes anew from a queue that has gone without a word: the broker thinks the consumer alive,
 /// so it is cancelled first.
 pub(super) async fn anew(conn: &Rc<Conn>, number: u16, tag: &str) {
-    if claim(conn, number, tag) {
-        if conn.request(number, cancelling(tag)).await.is_ok() {
-            restart(conn, number, tag).await;
-        }
-        conn.with_consumer(number, tag, |consumer| consumer.starting = false);
+    if let Some(_claim) = Claim::take(conn, number, tag)
+        && conn.request(number, cancelling(tag)).await.is_ok()
+    {
+        restart(conn, number, tag).await;
     }
 }
 
-/// Takes it on to make a consumer again, unless it leaves or somebody is at it already.
-fn claim(conn: &Conn, number: u16, tag: &str) -> bool {
-    let claim = |consumer: &mut ConsumerSeat| {
-        !consumer.leaving && !std::mem::replace(&mut consumer.starting, true)
-    };
-    conn.with_consumer(number, tag, claim) == Some(true)
+/// Makes a consumer again, alone; until dropped, also by a task that panics.
+struct Claim<'a> {
+    conn: &'a Conn,
+    number: u16,
+    tag: &'a str,
+}
+
+impl<'a> Claim<'a> {
+    /// Takes it on, unless the consumer leaves or somebody is at it already.
+    fn take(conn: &'a Conn, number: u16, tag: &'a str) -> Option<Self> {
+        let claim = |consumer: &mut ConsumerSeat| {
+            !consumer.leaving && !std::mem::replace(&mut consumer.starting, true)
+        };
+        let is_taken = conn.with_consumer(number, tag, claim) == Some(true);
+        is_taken.then_some(Self { conn, number, tag })
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.conn.with_consumer(self.number, self.tag, |consumer| consumer.starting = false);
+    }
 }
 
 /// Tries until it consumes, its owner cancels it, or the connection is lost; the queue is declared
@@ -169,10 +188,12 @@ async fn restart(conn: &Rc<Conn>, number: u16, tag: &str) {
 /// The consumer consumes: its status and the log say so, if they did not.
 fn consumes(conn: &Conn, number: u16, tag: &str) {
     if conn.with_consumer(number, tag, |consumer| consumer.shared.consumes()) == Some(true) {
-        tracing::info!(
-            name: "leveret.engine.consumer.back",
-            channel = number, consumer_tag = tag, "a consumer consumes again"
-        );
+        conn.log(|| {
+            tracing::info!(
+                name: "leveret.engine.consumer.back",
+                channel = number, consumer_tag = tag, "a consumer consumes again"
+            );
+        });
     }
 }
 
@@ -182,11 +203,13 @@ fn waits(conn: &Conn, number: u16, tag: &str, reason: &Error) {
         consumer.shared.waits(reason).then(|| consumer.request.queue.clone())
     };
     if let Some(Some(queue)) = conn.with_consumer(number, tag, waits) {
-        tracing::warn!(
-            name: "leveret.engine.consumer.waiting",
-            channel = number, consumer_tag = tag, queue, error = %reason,
-            "a consumer cannot consume; it is tried again"
-        );
+        conn.log(|| {
+            tracing::warn!(
+                name: "leveret.engine.consumer.waiting",
+                channel = number, consumer_tag = tag, queue, error = %reason,
+                "a consumer cannot consume; it is tried again"
+            );
+        });
     }
 }
 

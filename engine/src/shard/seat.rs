@@ -458,6 +458,13 @@ impl Seat {
         self.shared.outbox.release(freed);
     }
 
+    /// The writer has ended. One that panicked did not bring its segment back.
+    pub(super) fn writer_ended(&mut self, outcomes: &mut Vec<(Token, Outcome)>) {
+        self.sending = false;
+        let refused = self.refused.drain(..).filter(|(record, _)| record.token != 0);
+        outcomes.extend(refused.map(|(record, _)| (record.token, Outcome::Nacked(None))));
+    }
+
     /// The connection was lost: what may be sent again is, before anything newer; the rest is
     /// `MaybeSent`. What no byte of was handed to the kernel may always be sent.
     pub(super) fn connection_lost(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {

@@ -1,10 +1,14 @@
 //! Where deliveries go: called on the shard.
 //!
 //! Invariant of every sink: it may store, wake and append to outboxes; it must not block, and what
-//! it costs is paid by every connection of its shard.
+//! it costs is paid by every connection of its shard. A sink that panics ends nothing on the shard:
+//! a [`ContainedSink`] answers in its place.
+
+use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 
+use super::panics::{Foreign, Panics};
 use crate::{Delivery, Error};
 
 /// What the shard does about a delivery after the sink has seen it.
@@ -26,6 +30,11 @@ pub enum Disposition {
 }
 
 /// Receives the deliveries of one consumer, on the shard's thread.
+///
+/// A panic in a sink is contained and counted in [`ShardStats::panics`](crate::ShardStats::panics),
+/// and the consumer goes on: the delivery it panicked at is rejected without requeue, which drops
+/// or dead-letters it; a sink that panics when it is asked a question is taken to have given the
+/// default answer.
 pub trait DeliverySink: Send {
     /// Takes one delivery. Must not block.
     fn deliver(&mut self, delivery: Delivery) -> Disposition;
@@ -67,4 +76,70 @@ pub trait DeliverySink: Send {
     /// No delivery will follow: the consumer was cancelled (`None`), or it failed and could not be
     /// made again.
     fn ended(&mut self, error: Option<Error>);
+}
+
+/// A sink whose panics are contained.
+pub(crate) struct ContainedSink {
+    /// `None` only while this is being dropped.
+    sink: Option<Box<dyn DeliverySink>>,
+    panics: Arc<Panics>,
+}
+
+impl ContainedSink {
+    pub(crate) fn new(sink: Box<dyn DeliverySink>, panics: &Arc<Panics>) -> Self {
+        Self { sink: Some(sink), panics: Arc::clone(panics) }
+    }
+
+    #[inline]
+    fn call<T>(&mut self, call: impl FnOnce(&mut dyn DeliverySink) -> T) -> Option<T> {
+        let sink = self.sink.as_deref_mut()?;
+        self.panics.contain(Foreign::DeliverySink, || call(sink))
+    }
+
+    #[inline]
+    fn ask(&self, ask: impl FnOnce(&dyn DeliverySink) -> bool) -> bool {
+        let Some(sink) = self.sink.as_deref() else { return false };
+        self.panics.contain(Foreign::DeliverySink, || ask(sink)).unwrap_or(false)
+    }
+
+    pub(super) fn deliver(&mut self, delivery: Delivery) -> Disposition {
+        let disposition = self.call(|sink| sink.deliver(delivery));
+        // It would panic again: the broker must not bring it back at once.
+        disposition.unwrap_or(Disposition::Reject { requeue: false })
+    }
+
+    pub(super) fn oversized(&mut self, delivery: Delivery, size: u64) {
+        self.call(|sink| sink.oversized(delivery, size));
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.call(|sink| sink.flush());
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.ask(|sink| sink.is_full())
+    }
+
+    pub(super) fn takes_the_last(&self) -> bool {
+        self.ask(|sink| sink.takes_the_last())
+    }
+
+    pub(super) fn cancelled(&mut self) {
+        self.call(|sink| sink.cancelled());
+    }
+
+    pub(super) fn resuming(&mut self, arguments: &mut FieldTable) {
+        self.call(|sink| sink.resuming(arguments));
+    }
+
+    pub(super) fn ended(&mut self, error: Option<Error>) {
+        self.call(|sink| sink.ended(error));
+    }
+}
+
+impl Drop for ContainedSink {
+    fn drop(&mut self) {
+        let sink = self.sink.take();
+        self.panics.contain(Foreign::DeliverySink, || drop(sink));
+    }
 }

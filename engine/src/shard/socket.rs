@@ -13,7 +13,7 @@ use super::conn::Conn;
 use super::seat::Seat;
 use super::segment::Segment;
 use super::stats::Stats;
-use super::{audit, watchdog};
+use super::{audit, tasks, watchdog};
 use crate::buffer::BufferPool;
 use crate::reactor::{self, Stream};
 use crate::{Error, ErrorKind};
@@ -35,15 +35,16 @@ pub(super) async fn run<S: Stream>(
     renewing: impl Future<Output = ()> + 'static,
 ) {
     let stream = Rc::new(stream);
-    let reader = reactor::spawn(read(Rc::clone(&conn), Rc::clone(&stream)));
-    let mut writer = reactor::spawn(write(Rc::clone(&conn), Rc::clone(&stream)));
+    // One that panics fails the connection, and so ends the others.
+    let reader = tasks::spawn(&conn, read(Rc::clone(&conn), Rc::clone(&stream)));
+    let mut writer = tasks::spawn(&conn, write(Rc::clone(&conn), Rc::clone(&stream)));
     let beside = [
-        reactor::spawn(beat(Rc::clone(&conn))),
-        reactor::spawn(press(Rc::clone(&conn))),
-        reactor::spawn(repeat(Rc::clone(&conn))),
-        reactor::spawn(watchdog::run(Rc::clone(&conn))),
-        reactor::spawn(audit::run(Rc::clone(&conn))),
-        reactor::spawn(renewing),
+        tasks::spawn(&conn, beat(Rc::clone(&conn))),
+        tasks::spawn(&conn, press(Rc::clone(&conn))),
+        tasks::spawn(&conn, repeat(Rc::clone(&conn))),
+        tasks::spawn(&conn, watchdog::run(Rc::clone(&conn))),
+        tasks::spawn(&conn, audit::run(Rc::clone(&conn))),
+        tasks::spawn(&conn, renewing),
     ];
     conn.until(|conn| conn.is_down()).await;
     beside.iter().for_each(tokio::task::JoinHandle::abort);
@@ -90,9 +91,11 @@ async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
         conn.end_batch();
         pool.give(block);
         if let Err(error) = result {
-            tracing::error!(
-                name: "leveret.engine.protocol.broken", %error, "the peer broke the protocol"
-            );
+            conn.log(|| {
+                tracing::error!(
+                    name: "leveret.engine.protocol.broken", %error, "the peer broke the protocol"
+                );
+            });
             conn.fail(error.into());
         }
         super::repair::start(&conn);

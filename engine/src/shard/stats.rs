@@ -1,9 +1,12 @@
 //! Counters of one shard, read by anyone at any time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The live counters; written by the shard alone.
+use super::panics::Panics;
+
+/// The live counters; written by the shard alone, but for the panics.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     pub(crate) reads: AtomicU64,
@@ -15,6 +18,7 @@ pub(crate) struct Stats {
     pub(crate) losses: AtomicU64,
     pub(crate) pauses: AtomicU64,
     pub(crate) oversized: AtomicU64,
+    pub(crate) panics: Arc<Panics>,
     /// Told of every operation; busy polling lives on it.
     pub(crate) activity: tokio::sync::Notify,
 }
@@ -42,6 +46,10 @@ pub struct ShardStats {
     /// Messages dropped because they were larger than
     /// [`body_max`](crate::ConnectionConfig::body_max).
     pub oversized: u64,
+    /// Panics in wakers, sinks, timer actions, tracing subscribers and tasks that were caught on
+    /// the shard, or elsewhere in answering a ticket of it. The shard goes on; a task of a
+    /// connection that panics costs a reconnect.
+    pub panics: u64,
     /// The greatest lateness of a tick since the last reading: how long something held up the
     /// shard's thread, a sink or the system. Only while deadlines are watched does it tick.
     pub tick_late_max: Duration,
@@ -65,6 +73,7 @@ impl Stats {
             losses: get(&self.losses),
             pauses: get(&self.pauses),
             oversized: get(&self.oversized),
+            panics: self.panics.count(),
             tick_late_max: Duration::ZERO,
         }
     }

@@ -12,8 +12,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::clock::{Clock, Expires};
+use super::panics::Panics;
 use super::places::{Listener, Notice, Places, Slot, State, TicketError, Token, index};
-use super::wheel::Wheel;
+use super::wheel::{TICK, Wheel};
 
 /// The slab of tickets of one kind of answer.
 pub struct Tickets<T> {
@@ -101,7 +102,7 @@ impl<T: Send + 'static> Tickets<T> {
     /// Answers a ticket. The answer comes back when nobody waits for it any more.
     pub fn complete(&self, token: Token, answer: T) -> Result<(), T> {
         let notice = self.lock().finish(token, answer)?;
-        notice.into_iter().for_each(Notice::give);
+        notice.into_iter().for_each(|notice| notice.give(self.panics()));
         Ok(())
     }
 
@@ -120,7 +121,7 @@ impl<T: Send + 'static> Tickets<T> {
         let mut notices = std::mem::take(&mut slab.spare);
         let result = gather(&mut slab, &mut notices);
         drop(slab);
-        notices.drain(..).for_each(Notice::give);
+        notices.drain(..).for_each(|notice| notice.give(self.panics()));
         self.lock().spare = notices;
         result
     }
@@ -142,6 +143,11 @@ impl<T: Send + 'static> Tickets<T> {
     pub fn outstanding(&self) -> usize {
         let Places { slots, free } = &self.lock().places;
         slots.len() - free.len()
+    }
+
+    /// Where panics of this slab's shard are counted.
+    pub(crate) fn panics(&self) -> &Arc<Panics> {
+        self.clock.panics()
     }
 
     fn lock(&self) -> MutexGuard<'_, Slab<T>> {
@@ -188,12 +194,12 @@ impl<T> Slab<T> {
 }
 
 impl<T: Send + 'static> Expires for Tickets<T> {
-    fn expire(&self, now: Instant) -> bool {
+    fn expire(&self, now: Instant) -> Option<Instant> {
         self.notify(|Slab { places, wheel, .. }, notices| {
             wheel.advance(now, |slot| {
                 notices.extend(places.end(slot, Err(TicketError::TimedOut)));
             });
-            !wheel.is_empty()
+            (!wheel.is_empty()).then(|| now + TICK)
         })
     }
 
@@ -296,7 +302,7 @@ mod tests {
         let deadline = clock.start() + Duration::from_millis(10);
         let (late, early) = (tickets.open(Some(deadline)), tickets.open(Some(deadline)));
         tickets.complete(early.token(), 5).unwrap();
-        assert!(!tickets.expire(deadline + Duration::from_millis(8)));
+        assert!(tickets.expire(deadline + Duration::from_millis(8)).is_none());
         assert_eq!(late.wait(), Err(TicketError::TimedOut));
         assert_eq!(early.wait(), Ok(5));
     }
@@ -307,7 +313,7 @@ mod tests {
         let deadline = clock.start() + Duration::from_millis(10);
         let ticket = tickets.open(Some(deadline));
         assert!(tickets.extend(ticket.token(), deadline + Duration::from_secs(1)));
-        assert!(tickets.expire(deadline + Duration::from_millis(8)), "still watched");
+        assert!(tickets.expire(deadline + Duration::from_millis(8)).is_some(), "still watched");
     }
 
     #[derive(Default)]
@@ -330,7 +336,7 @@ mod tests {
         assert!(tickets.forget(forgotten));
         assert!(!tickets.forget(forgotten), "once");
         tickets.complete_all([(answered, 7), (forgotten, 8), (answered, 9)].into_iter());
-        assert!(!tickets.expire(deadline + Duration::from_millis(8)));
+        assert!(tickets.expire(deadline + Duration::from_millis(8)).is_none());
         assert_eq!(tickets.complete(late, 1), Err(1));
         tickets.abort();
         assert_eq!(tickets.complete(aborted, 1), Err(1));

@@ -40,10 +40,12 @@ pub(super) async fn run(conn: Rc<Conn>) {
                 false => conn.unanswered(now).or_else(|| progress.unconfirmed(&conn, now)),
             };
             if let Some(error) = overdue {
-                tracing::warn!(
-                    name: "leveret.engine.broker.unresponsive",
-                    %error, "the broker does not answer; the connection is made anew"
-                );
+                conn.log(|| {
+                    tracing::warn!(
+                        name: "leveret.engine.broker.unresponsive",
+                        %error, "the broker does not answer; the connection is made anew"
+                    );
+                });
                 conn.fail_silent(error);
             }
         }

@@ -11,6 +11,7 @@ mod flow;
 mod log;
 mod numbers;
 mod oversized;
+mod panics;
 mod peer;
 mod persistence;
 mod publish;

@@ -308,10 +308,12 @@ impl Inner {
         // A signal came, or completions must be reaped first: both mean the next turn.
         if !matches!(errno, Some(Errno::INTR | Errno::BUSY)) {
             if !std::mem::replace(&mut self.is_refused, true) {
-                tracing::warn!(
-                    name: "leveret.engine.ring.refused",
-                    %error, "io_uring_enter failed; it is tried again"
-                );
+                super::tell(|| {
+                    tracing::warn!(
+                        name: "leveret.engine.ring.refused",
+                        %error, "io_uring_enter failed; it is tried again"
+                    );
+                });
             }
             std::thread::sleep(PAUSE);
         }
@@ -370,11 +372,15 @@ impl Drop for Ring {
         }
         let inner = self.inner.get_mut();
         if inner.pending > 0 {
-            tracing::warn!(
-                name: "leveret.engine.ring.operations_left",
-                pending = inner.pending, "operations outlive their ring"
-            );
+            // First of all: the kernel may still write there.
             std::mem::forget(std::mem::take(&mut inner.slots));
+            let pending = inner.pending;
+            super::tell(|| {
+                tracing::warn!(
+                    name: "leveret.engine.ring.operations_left",
+                    pending, "operations outlive their ring"
+                );
+            });
         }
     }
 }

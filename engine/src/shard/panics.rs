@@ -1,0 +1,147 @@
+//! Foreign code on a shard, contained: a panic is counted and logged, and the shard goes on.
+//!
+//! Foreign are wakers, sinks, and every event, because the subscriber of the
+//! program may panic in it. Containing costs no allocation and no branch that is taken. Invariant:
+//! what panics here ends neither the shard's clock nor a task of a connection. Not here: the tasks
+//! themselves (`tasks`).
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+
+/// What may panic.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Foreign {
+    Waker,
+    DeliverySink,
+    RefusalSink,
+    Subscriber,
+    /// A task of the shard itself, the last line of defence.
+    Task,
+}
+
+impl Foreign {
+    const COUNT: usize = Self::Task as usize + 1;
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Waker => "waker",
+            Self::DeliverySink => "delivery sink",
+            Self::RefusalSink => "refusal sink",
+            Self::Subscriber => "tracing subscriber",
+            Self::Task => "task",
+        }
+    }
+}
+
+/// The panics of one shard, by what panicked. Wakers and refusal sinks are also called from other
+/// threads.
+#[derive(Debug, Default)]
+pub(crate) struct Panics([AtomicU64; Foreign::COUNT]);
+
+impl Panics {
+    /// How many were caught.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Calls foreign code; `None` if it panics.
+    #[inline]
+    pub(crate) fn contain<T>(&self, what: Foreign, call: impl FnOnce() -> T) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(result) => Some(result),
+            Err(panic) => {
+                self.caught(what, panic);
+                None
+            }
+        }
+    }
+
+    /// Awaits a future; `None` if it panics.
+    pub(crate) async fn contain_async<F: Future>(
+        &self,
+        what: Foreign,
+        future: F,
+    ) -> Option<F::Output> {
+        let mut future = Box::pin(future);
+        poll_fn(|cx| match self.contain(what, || future.as_mut().poll(cx)) {
+            Some(poll) => poll.map(Some),
+            None => Poll::Ready(None),
+        })
+        .await
+    }
+
+    /// Emits an event of `tracing`.
+    pub(crate) fn log(&self, event: impl FnOnce()) {
+        self.contain(Foreign::Subscriber, event);
+    }
+
+    /// Logs the first of a kind, the second, the fourth and so on: a sink that always panics must
+    /// not flood the log.
+    #[cold]
+    fn caught(&self, what: Foreign, panic: Box<dyn Any + Send>) {
+        let count = self.0[what as usize].fetch_add(1, Ordering::Relaxed) + 1;
+        let report = move || {
+            if count.is_power_of_two() {
+                let (what, panic) = (what.name(), text(panic.as_ref()));
+                tracing::error!(
+                    name: "leveret.engine.panic.caught",
+                    what, panic, count, "a panic on a shard was contained"
+                );
+            }
+            drop(panic);
+        };
+        if let Err(again) = catch_unwind(AssertUnwindSafe(report)) {
+            // The subscriber, or the value that was panicked with when it was dropped.
+            std::mem::forget(again);
+        }
+    }
+}
+
+fn text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_panics_is_counted_whatever_it_panics_with() {
+        struct Again;
+        impl Drop for Again {
+            fn drop(&mut self) {
+                panic!("while it is dropped");
+            }
+        }
+        let panics = Panics::default();
+        assert_eq!(panics.contain(Foreign::Waker, || 5), Some(5));
+        assert_eq!(panics.contain(Foreign::Waker, || panic!("text")), None::<()>);
+        let raise = || std::panic::panic_any(Again);
+        assert_eq!(panics.contain(Foreign::DeliverySink, raise), None::<()>);
+        panics.log(|| panic!("{}", "formatted"));
+        assert_eq!(panics.count(), 3);
+    }
+
+    #[test]
+    fn a_future_may_panic_at_any_poll() {
+        let panics = Panics::default();
+        let run = |fails: bool| {
+            crate::block_on(panics.contain_async(Foreign::Task, async {
+                let mut polls = 0;
+                poll_fn(|cx| {
+                    polls += 1;
+                    assert!(!(fails && polls == 2), "at the second poll");
+                    cx.waker().wake_by_ref();
+                    if polls == 3 { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+                7
+            }))
+        };
+        assert_eq!((run(false), run(true), panics.count()), (Some(7), None, 1));
+    }
+}

@@ -1,0 +1,45 @@
+//! Tasks of a connection. One that panics fails the connection, which is then made again.
+//!
+//! Invariant: no task of a connection ends unnoticed, so a mistake of ours costs a reconnect and
+//! never leaves a connection that is open and dead. Not here: what the tasks do.
+
+use std::future::Future;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use super::conn::Conn;
+use super::panics::Foreign;
+use super::redial;
+use crate::{Error, ErrorKind, reactor};
+
+/// Starts a task. It keeps the connection alive only if it does so itself.
+pub(super) fn spawn(conn: &Rc<Conn>, task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
+    let (conn, panics) = (Rc::downgrade(conn), Arc::clone(&conn.stats.panics));
+    reactor::spawn(async move {
+        if panics.contain_async(Foreign::Task, task).await.is_none() {
+            fail(&conn);
+        }
+    })
+}
+
+fn fail(conn: &Weak<Conn>) {
+    if let Some(conn) = conn.upgrade() {
+        conn.fail(panicked());
+    }
+}
+
+/// Runs what makes a connection again and again. Where even that panics, the connection is closed
+/// for good, and everyone who waits is told.
+pub(super) async fn last(conn: Rc<Conn>, supervised: impl Future<Output = ()>) {
+    if conn.stats.panics.contain_async(Foreign::Task, supervised).await.is_none() {
+        conn.fail(panicked());
+        redial::finish(&conn, &panicked());
+    }
+}
+
+/// Why a connection failed of which a task panicked.
+pub(super) fn panicked() -> Error {
+    Error::new(ErrorKind::ConnectionClosed, "a task of the connection panicked")
+}

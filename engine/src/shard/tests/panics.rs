@@ -1,0 +1,130 @@
+//! A mistake of ours, played: an operation of a socket panics within the task that asked for it.
+//! The connection is made again, whichever operation it was, and nobody waits in vain.
+
+use std::cell::Cell;
+use std::io;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{FOREVER, PATIENCE, open};
+use crate::reactor::sim::{Near, Sim, Weather};
+use crate::reactor::{Done, Reactor, SocketOptions, Stream};
+use crate::shard::Shard;
+use crate::shard::tests::broker::Broker;
+use crate::{Engine, Properties, Route};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Side {
+    Read,
+    Write,
+}
+
+/// Panics once: at an operation of this side that comes after so many others.
+#[derive(Clone)]
+struct Faulty {
+    sim: Sim,
+    side: Side,
+    left: Rc<Cell<Option<usize>>>,
+}
+
+impl Faulty {
+    fn pass(&self, side: Side) {
+        if side != self.side {
+            return;
+        }
+        let left = self.left.get();
+        self.left.set(left.and_then(|left| left.checked_sub(1)));
+        assert_ne!(left, Some(0), "a mistake of ours");
+    }
+}
+
+struct FaultyStream(Faulty, Near);
+
+impl Reactor for Faulty {
+    type Stream = FaultyStream;
+
+    async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        options: SocketOptions,
+    ) -> io::Result<FaultyStream> {
+        Ok(FaultyStream(self.clone(), self.sim.connect(host, port, options).await?))
+    }
+
+    async fn turn(&self) -> io::Result<()> {
+        self.sim.turn().await
+    }
+}
+
+impl Stream for FaultyStream {
+    async fn read(&self, block: Vec<u8>) -> Done<Vec<u8>> {
+        let done = self.1.read(block).await;
+        self.0.pass(Side::Read);
+        done
+    }
+
+    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Done<Vec<u8>> {
+        let done = self.1.write(buffer, range).await;
+        self.0.pass(Side::Write);
+        done
+    }
+
+    async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Done<Bytes> {
+        self.1.write_shared(body, range).await
+    }
+
+    fn shutdown(&self) {
+        self.1.shutdown();
+    }
+}
+
+/// Publishes on a connection of which one operation panics; how many panics were counted.
+async fn story(side: Side, after: usize) -> u64 {
+    let (sim, accepted) = Sim::new(1, Weather::FAIR);
+    let broker = Broker::new(1);
+    tokio::task::spawn_local(Rc::clone(&broker).accept(accepted));
+    let (shard, handle) = Shard::new(Duration::ZERO);
+    let faulty = Faulty { sim, side, left: Rc::new(Cell::new(Some(after))) };
+    let running = tokio::task::spawn_local(shard.run(faulty));
+    let engine = Engine::around(handle, crate::BackendKind::Epoll);
+    let (connection, channel) = open(&engine).await;
+    let route = Route { exchange: String::new(), routing_key: "q".into(), mandatory: false };
+    let publisher = channel.publisher(route, &Properties::default()).unwrap();
+    for number in 0..20u32 {
+        let body = super::body_of(number, 100);
+        let confirm = publisher.publish(&body[..], FOREVER).await.unwrap();
+        // However it ends, it does.
+        drop(confirm.await);
+    }
+    connection.close().await.unwrap();
+    engine.stop();
+    running.await.unwrap();
+    engine.stats()[0].panics
+}
+
+#[test]
+fn a_connection_of_which_a_task_panics_is_made_again() {
+    for side in [Side::Read, Side::Write] {
+        let mut after = 0;
+        loop {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            let panics = tokio::task::LocalSet::new().block_on(&runtime, async {
+                let story = tokio::time::timeout(PATIENCE / 2, story(side, after)).await;
+                story.unwrap_or_else(|_| panic!("{side:?} {after}: it hangs"))
+            });
+            if panics == 0 {
+                break;
+            }
+            after += 1;
+        }
+        assert!(after > 20, "{side:?}: {after} operations were made to panic");
+    }
+}

@@ -1,0 +1,306 @@
+//! Foreign code that panics on a shard: wakers, sinks, subscribers. It costs what was being done,
+//! never a deadline, a connection or another consumer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel as pipe;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use leveret_engine::{
+    AMQPValue, Channel, ChannelOptions, ConnectionState, Consume, Consumer, ConsumerHandle,
+    Delivery, DeliverySink, Disposition, Engine, EngineConfig, Error, FieldTable, Outcome,
+    Properties, RefusalSink, Shard, block_on,
+};
+use tokio::task::{LocalSet, spawn_local};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+use crate::setup::{
+    WAIT, backend, channel, config_of, engine, loopback, publish, queue, to, until,
+};
+
+/// A waker of somebody who cannot be woken.
+struct Broken;
+
+impl Wake for Broken {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker panics");
+    }
+}
+
+/// Polls once with a waker that panics.
+fn poll_broken<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&Waker::from(Arc::new(Broken))))
+}
+
+/// The answer of `wait`, which a failing test would wait for in vain.
+fn in_time<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, answer) = pipe();
+    std::thread::spawn(move || sender.send(wait()));
+    answer.recv_timeout(WAIT).expect("it hangs")
+}
+
+fn panics(engine: &Engine) -> u64 {
+    engine.stats().iter().map(|shard| shard.panics).sum()
+}
+
+#[test]
+fn deadlines_are_kept_after_a_waker_panicked() {
+    let engine = engine();
+    let tickets = engine.tickets::<()>();
+    let soon = std::time::Instant::now() + Duration::from_millis(20);
+    let mut broken = std::pin::pin!(tickets.open(Some(soon)));
+    assert!(poll_broken(broken.as_mut()).is_pending());
+    let sound = tickets.open(Some(soon + Duration::from_millis(30)));
+    assert!(in_time(move || sound.wait()).is_err());
+    assert!(poll_broken(broken.as_mut()).is_ready(), "it has ended as well");
+    assert_eq!(panics(&engine), 1);
+}
+
+#[test]
+fn a_connection_whose_opener_cannot_be_woken_recovers_all_the_same() {
+    let (engine, peer) = (engine(), loopback());
+    // Late enough for the waker to be there before the answer.
+    peer.script(|script| script.delay = Duration::from_millis(50));
+    let mut connecting = std::pin::pin!(engine.connect(config_of(&peer)));
+    assert!(poll_broken(connecting.as_mut()).is_pending());
+    until("it is open", || panics(&engine) == 1);
+    let Poll::Ready(Ok(connection)) = poll_broken(connecting.as_mut()) else { panic!("not open") };
+    let mut opening = Box::pin(connection.open_channel(ChannelOptions::default()));
+    assert!(poll_broken(opening.as_mut()).is_pending());
+    until("it is answered", || panics(&engine) == 2);
+    let Poll::Ready(Ok(channel)) = poll_broken(opening.as_mut()) else { panic!("no channel") };
+    peer.script(|script| script.delay = Duration::ZERO);
+    peer.drop_connections();
+    until("it is back", || {
+        connection.reconnects() == 1 && connection.state() == ConnectionState::Open
+    });
+    queue(&channel, "q");
+    assert!(publish(&channel, "q", "x").wait().is_ok());
+}
+
+/// Panics at odd cookies.
+#[derive(Default)]
+struct OddRefused(Mutex<Vec<u64>>);
+
+impl RefusalSink for OddRefused {
+    fn refused(&self, cookie: u64, _: Outcome) {
+        assert!(cookie.is_multiple_of(2), "a refusal sink panics");
+        self.0.lock().unwrap().push(cookie);
+    }
+}
+
+#[test]
+fn a_refusal_sink_that_panics_loses_its_own_refusals_alone() {
+    let (engine, peer) = (engine(), loopback());
+    let connection = engine.connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    let publisher = channel.publisher(to("nobody"), &Properties::default()).unwrap();
+    let refused = Arc::new(OddRefused::default());
+    let reporting = publisher.reporting(Arc::clone(&refused) as _);
+    let heard = |cookies: &[u64]| {
+        until("they are told", || *refused.0.lock().unwrap() == cookies);
+        refused.0.lock().unwrap().clear();
+    };
+    for cookie in 0..7 {
+        reporting.try_publish("x".as_bytes(), WAIT, cookie).unwrap();
+    }
+    heard(&[0, 2, 4, 6]);
+    assert_eq!(panics(&engine), 3);
+    // The same from the clock.
+    peer.script(|script| script.withhold_confirms = true);
+    queue(&channel, "q");
+    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
+    let reporting = publisher.reporting(Arc::clone(&refused) as _);
+    for cookie in 0..3 {
+        let timeout = Duration::from_millis(10 + 20 * cookie);
+        reporting.try_publish("x".as_bytes(), timeout, cookie).unwrap();
+    }
+    heard(&[0, 2]);
+    assert_eq!((panics(&engine), connection.reconnects()), (4, 0));
+}
+
+/// What a sink is asked to panic in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum In {
+    Deliver,
+    Flush,
+    IsFull,
+    TakesTheLast,
+    Cancelled,
+    Resuming,
+    Ended,
+    Drop,
+}
+
+/// Counts what it takes, and panics in one of its methods.
+struct Fragile {
+    place: In,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Fragile {
+    fn enter(&self, place: In) {
+        assert_ne!(self.place, place, "a sink panics");
+    }
+}
+
+impl DeliverySink for Fragile {
+    fn deliver(&mut self, delivery: Delivery) -> Disposition {
+        if delivery.body().contiguous().as_ref() == b"bad" {
+            self.enter(In::Deliver);
+        }
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Disposition::Ack
+    }
+
+    fn flush(&mut self) {
+        self.enter(In::Flush);
+    }
+
+    fn is_full(&self) -> bool {
+        self.enter(In::IsFull);
+        false
+    }
+
+    fn takes_the_last(&self) -> bool {
+        self.enter(In::TakesTheLast);
+        false
+    }
+
+    fn cancelled(&mut self) {
+        self.enter(In::Cancelled);
+    }
+
+    fn resuming(&mut self, arguments: &mut FieldTable) {
+        arguments.insert("x-priority".into(), AMQPValue::LongInt(1));
+        self.enter(In::Resuming);
+    }
+
+    fn ended(&mut self, _: Option<Error>) {
+        self.enter(In::Ended);
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        self.enter(In::Drop);
+    }
+}
+
+fn consume(channel: &Channel, place: In) -> (ConsumerHandle, Arc<AtomicUsize>) {
+    queue(channel, "fragile");
+    let taken = Arc::new(AtomicUsize::new(0));
+    let sink = Box::new(Fragile { place, taken: Arc::clone(&taken) });
+    let consumer = channel.consume_with(Consume::from_queue("fragile"), sink);
+    (block_on(consumer).unwrap(), taken)
+}
+
+/// A consumer beside the fragile one, to see that it goes on.
+fn beside(channel: &Channel) -> Consumer {
+    queue(channel, "sound");
+    block_on(channel.consume(Consume::from_queue("sound"))).unwrap()
+}
+
+fn sink_panics(place: In) {
+    let (engine, peer) = (engine(), loopback());
+    let connection = engine.connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    let mut sound = beside(&channel);
+    let (consumer, taken) = consume(&channel, place);
+    for body in ["good", "bad", "good"] {
+        assert!(publish(&channel, "fragile", body).wait().is_ok());
+    }
+    let expected = if place == In::Deliver { 2 } else { 3 };
+    until("it goes on", || taken.load(Ordering::Relaxed) == expected);
+    // What it panicked at is rejected, and does not come again.
+    until("all are settled", || peer.stats().acked == 3);
+    // Somebody takes the queue away; the consumer comes back with it.
+    let other = engine.connect_blocking(config_of(&peer)).unwrap();
+    let deleting = crate::setup::channel(&other);
+    block_on(deleting.delete_queue("fragile", false, false)).unwrap();
+    until("it is back", || publish(&deleting, "fragile", "good").wait().is_ok());
+    until("it goes on", || taken.load(Ordering::Relaxed) > expected);
+    assert!(publish(&channel, "sound", "x").wait().is_ok());
+    sound.next_within(WAIT).unwrap().expect("others go on").ack();
+    block_on(consumer.cancel()).unwrap();
+    assert!(panics(&engine) >= 1, "{place:?} is counted");
+    assert_eq!((connection.state(), connection.reconnects()), (ConnectionState::Open, 0));
+    block_on(connection.close()).unwrap();
+}
+
+#[test]
+fn a_delivery_sink_that_panics_holds_up_nobody() {
+    use In::{Cancelled, Deliver, Drop, Ended, Flush, IsFull, Resuming, TakesTheLast};
+    for place in [Deliver, Flush, IsFull, TakesTheLast, Cancelled, Resuming, Ended, Drop] {
+        in_time(move || sink_panics(place));
+    }
+}
+
+/// Panics at every event.
+struct Panicking;
+
+impl Subscriber for Panicking {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("leveret")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        panic!("a subscriber panics at {}", event.metadata().name());
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// On an attached shard, so that the subscriber is this thread's alone.
+#[test]
+fn a_subscriber_that_panics_ends_no_connection() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let peer = loopback();
+        let (engine, shard) =
+            Shard::attach(EngineConfig::default().with_backend(backend())).unwrap();
+        let shard = spawn_local(shard);
+        let subscriber = tracing::subscriber::set_default(Panicking);
+        let story = async {
+            let mut config = config_of(&peer);
+            // Refused at first: that is told as well.
+            config.hosts.insert(0, leveret_engine::Host::new("127.0.0.1", 1));
+            config.recovery.backoff = Duration::from_millis(10);
+            let connection = engine.connect(config).await.unwrap();
+            let channel = connection.open_channel(ChannelOptions::default()).await.unwrap();
+            let declare = leveret_engine::QueueDeclare { name: "q".into(), ..Default::default() };
+            channel.declare_queue(declare.clone()).await.unwrap();
+            let mut consumer = channel.consume(Consume::from_queue("q")).await.unwrap();
+            let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
+            for round in 0..3 {
+                match round {
+                    0 => drop(channel.delete_queue("q", false, false).await),
+                    1 => peer.drop_connections(),
+                    _ => peer.close_channels(406, "an operator did it"),
+                }
+                while channel.declare_queue(declare.clone()).await.is_err() {}
+                while !publisher.publish("x".as_bytes(), WAIT).await.unwrap().await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                consumer.next().await.unwrap().expect("it consumes again").ack();
+            }
+            connection.close().await.unwrap();
+        };
+        tokio::time::timeout(WAIT, story).await.expect("it hangs");
+        drop(subscriber);
+        assert!(panics(&engine) >= 1, "they are counted");
+        engine.stop();
+        shard.await.unwrap().unwrap();
+    });
+}
