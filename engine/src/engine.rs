@@ -7,7 +7,9 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use crate::connection::Lease;
-use crate::shard::{Command, ConnectionShared, Shard, ShardHandle, ShardStats, Tickets, block_on};
+use crate::shard::{
+    Command, ConnectionShared, Shard, ShardHandle, ShardStats, Tickets, Timer, block_on,
+};
 use crate::{
     BackendKind, ConnectMode, Connection, ConnectionConfig, Cores, EngineConfig, Error, ErrorKind,
     reactor,
@@ -145,6 +147,13 @@ impl Engine {
     #[must_use]
     pub fn tickets<T: Send + 'static>(&self) -> Arc<Tickets<T>> {
         Tickets::new(&self.inner.shards[0].clock)
+    }
+
+    /// A timer whose actions run on this engine, on its first shard, where the deadlines of
+    /// [tickets](Self::tickets) are watched as well. It does not keep the engine running.
+    #[must_use]
+    pub fn timer(&self) -> Timer {
+        Timer::new(&self.inner.shards[0].clock)
     }
 
     /// The counters of each shard. Reading begins [`ShardStats::tick_late_max`] anew, so let one

@@ -133,6 +133,6 @@ pub use reactor::{BackendChoice, BackendKind};
 pub use reporting::{RefusalSink, Reporting};
 pub use shard::{
     ConnectionState, ConsumerState, ConsumerStatus, DeliverySink, Disposition, Shard, ShardStats,
-    Standing, Ticket, TicketError, Tickets, Token, TopologyGroup, block_on,
+    Standing, Ticket, TicketError, Tickets, Timer, TimerKey, Token, TopologyGroup, block_on,
 };
 pub use wire::Properties;

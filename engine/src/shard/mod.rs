@@ -42,6 +42,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod timer;
 mod topology;
 mod watchdog;
 mod wheel;
@@ -72,6 +73,7 @@ pub(crate) use stats::Stats;
 pub(crate) use status::ConsumerShared;
 pub use status::{ConsumerState, ConsumerStatus};
 pub use ticket::{Ticket, Tickets};
+pub use timer::{Timer, TimerKey};
 
 use crate::reactor::{self, BackendKind, Program, Reactor};
 use crate::{ConnectionConfig, Error, ErrorKind};

@@ -1,6 +1,6 @@
 //! Foreign code on a shard, contained: a panic is counted and logged, and the shard goes on.
 //!
-//! Foreign are wakers, sinks, and every event, because the subscriber of the
+//! Foreign are wakers, sinks, timer actions, and every event, because the subscriber of the
 //! program may panic in it. Containing costs no allocation and no branch that is taken. Invariant:
 //! what panics here ends neither the shard's clock nor a task of a connection. Not here: the tasks
 //! themselves (`tasks`).
@@ -17,6 +17,7 @@ pub(crate) enum Foreign {
     Waker,
     DeliverySink,
     RefusalSink,
+    TimerAction,
     Subscriber,
     /// A task of the shard itself, the last line of defence.
     Task,
@@ -30,6 +31,7 @@ impl Foreign {
             Self::Waker => "waker",
             Self::DeliverySink => "delivery sink",
             Self::RefusalSink => "refusal sink",
+            Self::TimerAction => "timer action",
             Self::Subscriber => "tracing subscriber",
             Self::Task => "task",
         }

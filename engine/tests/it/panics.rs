@@ -82,6 +82,21 @@ fn a_connection_whose_opener_cannot_be_woken_recovers_all_the_same() {
     assert!(publish(&channel, "q", "x").wait().is_ok());
 }
 
+#[test]
+fn a_timer_goes_on_after_an_action_panicked() {
+    let engine = engine();
+    let (timer, other) = (engine.timer(), engine.timer());
+    let (sender, ran) = pipe();
+    timer.after(Duration::ZERO, || panic!("an action panics"));
+    for timer in [&timer, &other] {
+        let sender = sender.clone();
+        timer.after(Duration::from_millis(20), move || sender.send(()).unwrap());
+    }
+    ran.recv_timeout(WAIT).expect("the same timer goes on");
+    ran.recv_timeout(WAIT).expect("others go on");
+    assert_eq!(panics(&engine), 1);
+}
+
 /// Panics at odd cookies.
 #[derive(Default)]
 struct OddRefused(Mutex<Vec<u64>>);
