@@ -17,8 +17,8 @@ impl Shard {
     ///
     /// Nothing of the engine goes on unless the future is polled, so calls that block its thread
     /// (`…_blocking`, [`block_on`](crate::block_on)) wait for ever or until their deadline. It ends
-    /// after [`Engine::stop`], or when the last handle is dropped, within 2 s. Dropping it cuts the
-    /// connections and ends every wait with `Stopped`.
+    /// after [`Engine::stop`] or [`Engine::shutdown`], or when the last handle is dropped, within
+    /// 2 s. Dropping it cuts the connections and ends every wait with `Stopped`.
     ///
     /// ```
     /// use leveret_engine::{EngineConfig, Shard};
@@ -52,9 +52,13 @@ impl Shard {
         let refused = |error: &dyn ToString| Error::new(ErrorKind::Backend, error.to_string());
         let backend = reactor::choose(config.backend).map_err(|error| refused(&error))?;
         let (shard, handle) = Self::new(Duration::ZERO);
+        let engine = Engine::around(handle, backend);
+        let alive = engine.alive();
         let run = async move {
-            reactor::run_as_guest(backend, shard).await.map_err(|error| refused(&error))
+            let ended = reactor::run_as_guest(backend, shard).await;
+            drop(alive);
+            ended.map_err(|error| refused(&error))
         };
-        Ok((Engine::around(handle, backend), run))
+        Ok((engine, run))
     }
 }

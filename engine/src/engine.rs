@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::connection::Lease;
 use crate::shard::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A set of shards that run connections. Cloning is cheap; the last clone dropped stops the shards
-/// without waiting for them, [`Engine::stop`] waits.
+/// without waiting for them, [`Engine::stop`] and [`Engine::shutdown`] wait.
 ///
 /// ```no_run
 /// use leveret_engine::{Engine, EngineConfig, ConnectionConfig};
@@ -34,6 +34,8 @@ pub struct Engine {
 struct Inner {
     shards: Vec<ShardHandle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Each shard that runs holds a receiver.
+    alive: watch::Sender<()>,
     backend: BackendKind,
     next: AtomicUsize,
 }
@@ -56,20 +58,27 @@ impl Engine {
         };
         let mut shards = Vec::new();
         let mut threads = Vec::new();
+        let alive = watch::Sender::new(());
         for (index, core) in cores.into_iter().enumerate() {
             let (shard, handle) = Shard::new(config.busy_poll);
-            threads.push(shard.start(index, core, backend)?);
+            threads.push(shard.start(index, core, backend, alive.subscribe())?);
             shards.push(handle);
         }
         let threads = Mutex::new(threads);
-        let inner = Inner { shards, threads, backend, next: AtomicUsize::new(0) };
+        let inner = Inner { shards, threads, alive, backend, next: AtomicUsize::new(0) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// An engine whose one shard is run by the caller.
     pub(crate) fn around(shard: ShardHandle, backend: BackendKind) -> Self {
-        let (shards, threads) = (vec![shard], Mutex::default());
-        Self { inner: Arc::new(Inner { shards, threads, backend, next: AtomicUsize::new(0) }) }
+        let (shards, threads, next) = (vec![shard], Mutex::default(), AtomicUsize::new(0));
+        let alive = watch::Sender::new(());
+        Self { inner: Arc::new(Inner { shards, threads, alive, backend, next }) }
+    }
+
+    /// What its one shard is to hold while it runs.
+    pub(crate) fn alive(&self) -> watch::Receiver<()> {
+        self.inner.alive.subscribe()
     }
 
     /// What the shards run on.
@@ -169,8 +178,37 @@ impl Engine {
 
     /// Flushes and closes every connection, for 2 s at most, and ends the shards. Every wait ends
     /// with `Stopped`. A shard that is [attached](crate::Shard::attach) is told to, not waited for.
+    ///
+    /// Blocks until the threads have ended: for plain threads. Async code has
+    /// [`shutdown`](Self::shutdown).
     pub fn stop(&self) {
         self.inner.tell_stop();
+        self.join();
+    }
+
+    /// [`stop`](Self::stop) for async code: resolves when the shards have ended, and blocks no
+    /// thread meanwhile. Waits for an attached shard as well, so its future must be polled.
+    ///
+    /// Dropping the future leaves the shards to end by themselves.
+    ///
+    /// ```
+    /// # use leveret_engine::{Engine, EngineConfig, Error, block_on};
+    /// # fn main() -> Result<(), Error> {
+    /// let engine = Engine::start(EngineConfig::default())?;
+    /// # let service = async move {
+    /// engine.shutdown().await;
+    /// # };
+    /// # block_on(service);
+    /// # Ok(()) }
+    /// ```
+    pub async fn shutdown(&self) {
+        self.inner.tell_stop();
+        self.inner.alive.closed().await;
+        // What is left of their threads is to leave their last function.
+        self.join();
+    }
+
+    fn join(&self) {
         let mut threads = self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
             // A shard that panicked has ended its waits already.

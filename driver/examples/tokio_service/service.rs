@@ -86,8 +86,7 @@ impl Service {
         self.accepting.await?;
         self.server.wait().await?;
         self.transport.close().await?;
-        // It waits for threads to end, which a task must not.
-        tokio::task::spawn_blocking(move || self.engine.stop()).await?;
+        self.engine.shutdown().await;
         Ok(())
     }
 }

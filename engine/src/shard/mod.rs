@@ -51,7 +51,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use acks::{AckBox, Given};
 pub use audit::TopologyGroup;
@@ -122,18 +122,22 @@ impl Shard {
         (Self { commands, clock, stats, busy_poll }, handle)
     }
 
-    /// Starts the thread of this shard, and returns once its runtime is built.
+    /// Starts the thread of this shard, and returns once its runtime is built. The thread drops
+    /// `alive` when it ends.
     pub(crate) fn start(
         self,
         index: usize,
         core: Option<usize>,
         kind: BackendKind,
+        alive: watch::Receiver<()>,
     ) -> Result<std::thread::JoinHandle<()>, Error> {
         let backend = |error: std::io::Error| Error::new(ErrorKind::Backend, error.to_string());
         let (ready, built) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new()
             .name(format!("leveret-shard-{index}"))
             .spawn(move || {
+                // Dropped last, when the runtime is gone.
+                let _alive = alive;
                 if let Some(Err(error)) = core.map(placement::pin) {
                     let _ = ready.send(Err(error));
                     return;
