@@ -8,10 +8,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use leveret_engine::TicketError;
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, ErrorKind};
-use crate::timer::{Alarm, Timer};
+use crate::timer::Timer;
 
 /// As oslo: what takes longer to stop or to end is said to hang.
 pub(crate) const LOG_AFTER: Duration = Duration::from_secs(30);
@@ -37,8 +38,7 @@ impl Ending {
         &self,
         step: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
-        let _alarm = self.warn_of_hanging("stop");
-        once(&self.stopped, step).await
+        self.watched("stop", once(&self.stopped, step)).await
     }
 
     /// Runs both steps, unless they have run.
@@ -47,12 +47,11 @@ impl Ending {
         stop: impl Future<Output = Result<(), Error>>,
         rest: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
-        let _alarm = self.warn_of_hanging("wait");
         let both = async {
             let stopped = once(&self.stopped, stop).await;
             stopped.and(rest.await)
         };
-        once(&self.ended, both).await
+        self.watched("wait", once(&self.ended, both)).await
     }
 
     /// Waits for a step as long as `timeout` at most.
@@ -61,11 +60,19 @@ impl Ending {
         timeout: Duration,
         step: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
-        self.timer.within(timeout, step).await.unwrap_or_else(|| {
-            let whose = self.whose;
-            let text = format!("the {whose} did not end within {timeout:?}; its endpoints work on");
-            Err(Error::new(ErrorKind::TaskTimeout, text))
-        })
+        let whose = self.whose;
+        match self.timer.within(timeout, step).await {
+            Ok(ended) => ended,
+            Err(TicketError::TimedOut) => {
+                let text =
+                    format!("the {whose} did not end within {timeout:?}; its endpoints work on");
+                Err(Error::new(ErrorKind::TaskTimeout, text))
+            }
+            Err(TicketError::Aborted) => {
+                let text = format!("the engine stopped before the {whose}; its endpoints work on");
+                Err(Error::new(ErrorKind::Closed, text))
+            }
+        }
     }
 
     /// Whether it takes nothing more.
@@ -73,17 +80,28 @@ impl Ending {
         self.stopped.initialized()
     }
 
-    fn warn_of_hanging(&self, what: &'static str) -> Option<Alarm<'_>> {
+    /// Runs a step to its end, and says in the log when that takes long. Said by the caller, not by
+    /// the timer: on a shard, a subscriber that blocks would hold up connections. Boxed: rarely
+    /// needed, and callers hold the step several times over.
+    async fn watched<T>(&self, what: &str, step: impl Future<Output = T>) -> T {
+        let mut step = Box::pin(step);
+        if !self.log_after.is_zero() {
+            match self.timer.within(self.log_after, step.as_mut()).await {
+                Ok(ended) => return ended,
+                Err(TicketError::TimedOut) => self.warn_of_hanging(what),
+                Err(TicketError::Aborted) => {}
+            }
+        }
+        step.await
+    }
+
+    fn warn_of_hanging(&self, what: &str) {
         let (seconds, whose) = (self.log_after.as_secs_f64(), self.whose);
-        (!self.log_after.is_zero()).then(|| {
-            self.timer.alarm(self.log_after, move || {
-                tracing::warn!(
-                    name: "leveret.ending.hangs",
-                    seconds,
-                    "Possible hang: {what} of a {whose} has not finished; an endpoint may block"
-                );
-            })
-        })
+        tracing::warn!(
+            name: "leveret.ending.hangs",
+            seconds,
+            "Possible hang: {what} of a {whose} has not finished; an endpoint may block"
+        );
     }
 }
 

@@ -1,42 +1,29 @@
-//! Things to do later: one thread per transport, started with the first of them.
+//! Things to do later, on a shard of the engine: a transport has no thread of its own for them.
 //!
 //! For what happens rarely and briefly: a reply tried again, a sign of life of a long call.
 //! Deadlines of calls are not here but with the shard. Invariant: an action runs once, never early;
-//! a cancelled one never begins after `cancel` has returned true.
+//! a cancelled one never begins after `cancel` has returned true; where the engine has stopped, who
+//! waits for time to pass is told so. Not here: how actions are kept (`leveret_engine::Timer`).
 
-use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
-
-type Action = Box<dyn FnOnce() + Send>;
+use leveret_engine::{Engine, TicketError, TimerKey};
+use tokio::sync::oneshot;
 
 /// What identifies an action until it has begun.
-pub(crate) type Key = (Instant, u64);
+pub(crate) type Key = TimerKey;
 
-/// Actions and the thread that waits for their time.
-#[derive(Default)]
+/// Runs actions when their time has come.
 pub(crate) struct Timer {
-    shared: Arc<Shared>,
+    actions: leveret_engine::Timer,
 }
 
-#[derive(Default)]
-struct Shared {
-    agenda: Mutex<Agenda>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Agenda {
-    actions: BTreeMap<Key, Action>,
-    next: u64,
-    is_running: bool,
-    is_closed: bool,
-}
+/// The engine has stopped, so no time passes any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stopped;
 
 /// What time it is. The one place where the driver asks.
 #[expect(clippy::disallowed_methods, reason = "deadlines begin when the user calls")]
@@ -62,7 +49,7 @@ pub(crate) fn deadline_from(begun: Instant, timeout: Duration) -> Instant {
 }
 
 /// An action that is forgotten when this is dropped first.
-pub(crate) struct Alarm<'a> {
+struct Alarm<'a> {
     timer: &'a Timer,
     key: Key,
 }
@@ -74,96 +61,54 @@ impl Drop for Alarm<'_> {
 }
 
 impl Timer {
-    /// Runs `action` once `delay` has passed, on the timer's thread. It must not block.
+    /// A timer on this engine, which it does not keep running.
+    pub(crate) fn new(engine: &Engine) -> Self {
+        Self { actions: engine.timer() }
+    }
+
+    /// Runs `action` once `delay` has passed, on the shard: it must neither block nor take long nor
+    /// run code of the user. Where the engine stops before, it is dropped.
     pub(crate) fn after(&self, delay: Duration, action: impl FnOnce() + Send + 'static) -> Key {
-        let mut agenda = self.shared.lock();
-        agenda.next += 1;
-        let key = (deadline_in(delay), agenda.next);
-        agenda.actions.insert(key, Box::new(action));
-        if !std::mem::replace(&mut agenda.is_running, true) {
-            let shared = Arc::clone(&self.shared);
-            let thread = std::thread::Builder::new().name("leveret-timer".into());
-            if let Err(error) = thread.spawn(move || shared.run()) {
-                tracing::error!(
-                    name: "leveret.timer.no_thread", %error, "the timer's thread cannot be started"
-                );
-                agenda.is_running = false;
-            }
-        }
-        drop(agenda);
-        self.shared.changed.notify_one();
-        key
+        self.actions.after(delay, action)
     }
 
     /// Forgets an action; false if it has begun.
     pub(crate) fn cancel(&self, key: Key) -> bool {
-        self.shared.lock().actions.remove(&key).is_some()
+        self.actions.cancel(key)
     }
 
     /// [`after`](Self::after), unless what is returned is dropped before.
-    pub(crate) fn alarm(
-        &self,
-        delay: Duration,
-        action: impl FnOnce() + Send + 'static,
-    ) -> Alarm<'_> {
+    fn alarm(&self, delay: Duration, action: impl FnOnce() + Send + 'static) -> Alarm<'_> {
         Alarm { timer: self, key: self.after(delay, action) }
     }
 
-    /// Waits for this long.
-    pub(crate) async fn pause(&self, delay: Duration) {
-        let _ = self.within(delay, std::future::pending::<()>()).await;
-    }
-
-    /// Awaits `work` for as long as `limit`; then gives it up and returns `None`.
-    pub(crate) async fn within<F: Future>(&self, limit: Duration, work: F) -> Option<F::Output> {
-        let expired = Arc::new(Notify::new());
-        let ring = Arc::clone(&expired);
-        let _alarm = self.alarm(limit, move || ring.notify_one());
-        let (mut work, mut expired) = (pin!(work), pin!(expired.notified()));
-        poll_fn(|cx| match work.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending => expired.as_mut().poll(cx).map(|()| None),
-        })
-        .await
-    }
-}
-
-impl Shared {
-    fn run(&self) {
-        let mut agenda = self.lock();
-        while !agenda.is_closed {
-            let time = now();
-            let due = agenda.actions.first_key_value().map(|((due, _), _)| *due);
-            agenda = match due {
-                None => self.changed.wait(agenda).unwrap_or_else(PoisonError::into_inner),
-                Some(due) if due > time => {
-                    let waited = self.changed.wait_timeout(agenda, due - time);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                Some(_) => {
-                    let action = agenda.actions.pop_first().map(|(_, action)| action);
-                    drop(agenda);
-                    action.into_iter().for_each(|action| action());
-                    self.lock()
-                }
-            };
+    /// Waits for this long; an engine that stops ends the wait.
+    pub(crate) async fn pause(&self, delay: Duration) -> Result<(), Stopped> {
+        match self.within(delay, pending::<()>()).await {
+            Err(TicketError::Aborted) => Err(Stopped),
+            Ok(()) | Err(TicketError::TimedOut) => Ok(()),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Agenda> {
-        // Actions run outside the lock, so a poisoned one is whole.
-        self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        let mut agenda = self.shared.lock();
-        agenda.is_closed = true;
-        let actions = std::mem::take(&mut agenda.actions);
-        drop(agenda);
-        self.shared.changed.notify_all();
-        drop(actions);
+    /// Awaits `work` for as long as `limit`; then gives it up, and at once when the engine stops.
+    pub(crate) async fn within<F: Future>(
+        &self,
+        limit: Duration,
+        work: F,
+    ) -> Result<F::Output, TicketError> {
+        let (ring, mut expired) = oneshot::channel();
+        let _alarm = self.alarm(limit, move || {
+            let _ = ring.send(());
+        });
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Ok(result)),
+            Poll::Pending => Pin::new(&mut expired).poll(cx).map(|rung| {
+                // An engine that stops drops the alarm.
+                Err(rung.map_or(TicketError::Aborted, |()| TicketError::TimedOut))
+            }),
+        })
+        .await
     }
 }
 
@@ -171,13 +116,21 @@ impl Drop for Timer {
 mod tests {
     use std::sync::mpsc::channel;
 
+    use leveret_engine::{EngineConfig, block_on};
+
     use super::*;
+
+    fn timer() -> (Engine, Timer) {
+        let engine = Engine::start(EngineConfig::default()).unwrap();
+        let timer = Timer::new(&engine);
+        (engine, timer)
+    }
 
     #[test]
     fn actions_run_in_the_order_of_their_time_and_never_early() {
-        let timer = Timer::default();
+        let (_engine, timer) = timer();
         let (sender, order) = channel();
-        // Holds the timer's thread, so that none runs before all are there.
+        // Holds the shard, so that none runs before all are there.
         let (gate, opened) = channel::<()>();
         timer.after(Duration::ZERO, move || assert!(opened.recv().is_err()));
         let mut expected = Vec::new();
@@ -189,18 +142,18 @@ mod tests {
         drop((gate, sender));
         // However long it took to say so, the keys tell when each is due.
         expected.sort_unstable();
-        for ((due, _), name) in expected {
+        for (key, name) in expected {
             let (ran, time) = order.recv().unwrap();
             assert_eq!(ran, name);
-            assert!(time >= due, "never early");
+            assert!(time >= key.due(), "never early");
         }
         assert!(order.recv().is_err(), "each once");
-        assert!(timer.shared.lock().actions.is_empty());
+        assert_eq!(timer.actions.pending(), 0);
     }
 
     #[test]
     fn a_cancelled_action_never_runs() {
-        let timer = Timer::default();
+        let (_engine, timer) = timer();
         let (sender, ran) = channel();
         let key = timer.after(Duration::from_secs(3600), move || sender.send(()).unwrap());
         assert!(timer.cancel(key));
@@ -209,12 +162,41 @@ mod tests {
     }
 
     #[test]
+    fn an_action_that_panics_holds_up_no_other() {
+        let (_engine, timer) = timer();
+        let (sender, ran) = channel();
+        timer.after(Duration::ZERO, || panic!("an action panics"));
+        timer.after(Duration::from_millis(10), move || sender.send(()).unwrap());
+        ran.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    #[test]
     fn work_is_awaited_within_its_limit() {
-        let timer = Timer::default();
+        let (_engine, timer) = timer();
         let done = timer.within(Duration::MAX, async { 5 });
-        assert_eq!(leveret_engine::block_on(done), Some(5));
-        let never = timer.within(Duration::from_millis(5), std::future::pending::<()>());
-        assert_eq!(leveret_engine::block_on(never), None);
-        assert!(timer.shared.lock().actions.is_empty(), "alarms go with what they guard");
+        assert_eq!(block_on(done), Ok(5));
+        let never = timer.within(Duration::from_millis(5), pending::<()>());
+        assert_eq!(block_on(never), Err(TicketError::TimedOut));
+        assert_eq!(block_on(timer.pause(Duration::from_millis(5))), Ok(()));
+        assert_eq!(timer.actions.pending(), 0, "alarms go with what they guard");
+    }
+
+    #[test]
+    fn an_engine_that_stops_ends_every_wait() {
+        let (engine, timer) = timer();
+        let (waits, waiting) = channel();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                block_on(timer.within(Duration::MAX, async {
+                    waits.send(()).unwrap();
+                    pending::<()>().await;
+                }))
+            });
+            waiting.recv().unwrap();
+            engine.stop();
+            assert_eq!(waiter.join().unwrap(), Err(TicketError::Aborted));
+        });
+        assert_eq!(block_on(timer.pause(Duration::MAX)), Err(Stopped), "later ones as well");
+        assert_eq!(block_on(timer.within(Duration::ZERO, async { 5 })), Ok(5));
     }
 }

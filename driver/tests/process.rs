@@ -1,13 +1,21 @@
-//! What only a process of its own can show: after the last transport is closed, its threads and
-//! descriptors are gone.
+//! What only a process of its own can show: which threads and descriptors transports have, and that
+//! they are gone after the last is closed.
 #![expect(clippy::disallowed_methods, reason = "tests of the world outside need its clock")]
 #![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use leveret::engine::{Engine, EngineConfig};
 use leveret::{Context, Endpoint, Failure, RpcClient, RpcServer, Target, Transport};
 use serde_json::{Value, json};
+
+/// Each of these tests counts what the whole process has.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Threads by their names, and the number of open files.
 fn held() -> (BTreeMap<String, usize>, usize) {
@@ -53,6 +61,7 @@ fn one_round(url: &str) {
 
 #[test]
 fn nothing_is_left_of_a_closed_transport() {
+    let _alone = alone();
     one_round("fake:///process");
     let before = held();
     for _ in 0..3 {
@@ -63,4 +72,32 @@ fn nothing_is_left_of_a_closed_transport() {
         assert!(start.elapsed() < Duration::from_secs(20), "{before:?} grew to {:?}", held());
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Threads that are neither the test's nor of the broker in this process.
+fn own_threads() -> BTreeMap<String, usize> {
+    let mut threads = held().0;
+    threads.retain(|name, _| name.starts_with("leveret"));
+    threads
+}
+
+#[test]
+fn transports_that_share_an_engine_add_no_thread() {
+    let _alone = alone();
+    let engine = Engine::start(EngineConfig::default()).unwrap();
+    let before = own_threads();
+    let url = "fake:///threads?connection_factory=single";
+    let transports: Vec<_> = (0..200)
+        .map(|_| Transport::builder(url).engine(&engine).connect_blocking().unwrap())
+        .collect();
+    for transport in &transports {
+        // What it needs is opened within a deadline, which takes a timer.
+        let client = RpcClient::new(transport, Target::new("t"));
+        client.cast_blocking((), "note", &()).unwrap();
+    }
+    assert_eq!(own_threads(), before);
+    for transport in transports {
+        transport.close_blocking().unwrap();
+    }
+    engine.stop();
 }

@@ -8,6 +8,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use leveret_engine::TicketError;
+
+use super::stopped;
 use crate::error::{Error, ErrorKind};
 use crate::timer::{self, Timer};
 
@@ -36,7 +39,7 @@ pub(crate) fn opened<T, F: Future<Output = Result<T, Error>>>(
                             name: "leveret.opening.retried", %error, "opening is tried again"
                         );
                         last = Some(error);
-                        timer.pause(pause).await;
+                        let _ = timer.pause(pause).await;
                         pause = (pause * 2).min(PAUSE_MAX);
                     }
                     settled => return settled,
@@ -44,8 +47,9 @@ pub(crate) fn opened<T, F: Future<Output = Result<T, Error>>>(
             }
         };
         match timer.within(timer::until(deadline), trying).await {
-            Some(settled) => settled,
-            None => Err(too_late(last, why_down())),
+            Ok(settled) => settled,
+            Err(TicketError::TimedOut) => Err(too_late(last, why_down())),
+            Err(TicketError::Aborted) => Err(stopped()),
         }
     })
 }

@@ -33,8 +33,8 @@ struct State<T> {
 }
 
 impl<T: Send + 'static> Gather<T> {
-    /// Gathers for `hand_over`, which runs on the thread that completes a batch or on the timer's
-    /// and must not block.
+    /// Gathers for `hand_over`, which runs on the thread that completes a batch, or on a shard when
+    /// its time has come, and must not block.
     pub(super) fn new(
         batching: Batching,
         timer: Arc<Timer>,
@@ -110,18 +110,24 @@ impl<T> Drop for Gather<T> {
 mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
+    use leveret_engine::{Engine, EngineConfig};
+
     use super::*;
 
-    fn gathering(size: usize, timeout_ms: Option<u64>) -> (Arc<Gather<u8>>, Receiver<Vec<u8>>) {
+    type Batches = Receiver<Vec<u8>>;
+
+    fn gathering(size: usize, timeout_ms: Option<u64>) -> (Engine, Arc<Gather<u8>>, Batches) {
+        let engine = Engine::start(EngineConfig::default()).unwrap();
+        let timer = Arc::new(Timer::new(&engine));
         let (sender, batches) = channel();
         let batching = Batching { size, timeout: timeout_ms.map(Duration::from_millis) };
         let hand_over = move |batch| drop(sender.send(batch));
-        (Gather::new(batching, Arc::default(), hand_over), batches)
+        (engine, Gather::new(batching, timer, hand_over), batches)
     }
 
     #[test]
     fn a_full_batch_leaves_at_once_and_the_rest_at_the_end() {
-        let (gather, batches) = gathering(3, None);
+        let (_engine, gather, batches) = gathering(3, None);
         (0..7).for_each(|item| gather.push(item));
         gather.close();
         gather.push(9);
@@ -132,7 +138,7 @@ mod tests {
 
     #[test]
     fn time_completes_a_batch_but_not_an_empty_one() {
-        let (gather, batches) = gathering(100, Some(20));
+        let (_engine, gather, batches) = gathering(100, Some(20));
         gather.push(1);
         assert_eq!(batches.recv().unwrap(), [1]);
         gather.push(2);

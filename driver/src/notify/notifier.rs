@@ -300,7 +300,8 @@ impl Notifier {
             };
             self.transport.counters().retry();
             if !pause.is_zero() {
-                self.transport.timer().pause(pause.min(timer::until(deadline))).await;
+                // Where the engine has stopped, publishing says so.
+                let _ = self.transport.timer().pause(pause.min(timer::until(deadline))).await;
             }
         }
     }

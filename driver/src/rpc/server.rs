@@ -216,7 +216,7 @@ impl RpcServer {
         }
         if !unbound.is_empty() {
             // The broker may have routed requests a moment ago that are not in a queue yet.
-            self.timer.pause(ROUTED_WITHIN).await;
+            let _ = self.timer.pause(ROUTED_WITHIN).await;
         }
         let deadline = timer::deadline_in(DRAIN);
         for (subscription, source) in unbound {
@@ -241,7 +241,7 @@ impl RpcServer {
                 }
                 let sink = Box::new(RequestSink::new(&self.serving, *source));
                 let rest = self.listening.consume_again(queue, source.no_ack, sink).await?;
-                self.timer.pause(PAUSE).await;
+                let _ = self.timer.pause(PAUSE).await;
                 rest.cancel().await.map_err(broker::failed)?;
             }
         }
@@ -263,7 +263,8 @@ impl RpcServer {
                     );
                     return Ok(());
                 }
-                _ => self.timer.pause(PAUSE).await,
+                // Where the engine has stopped, the next look says so.
+                _ => drop(self.timer.pause(PAUSE).await),
             }
         }
     }

@@ -122,7 +122,8 @@ impl RpcClient {
         let delay = attempts.again(error)?;
         self.transport.counters().retry();
         if !delay.is_zero() {
-            self.transport.timer().pause(delay.min(timer::until(deadline))).await;
+            // Where the engine has stopped, publishing says so.
+            let _ = self.transport.timer().pause(delay.min(timer::until(deadline))).await;
             if timer::now() >= deadline {
                 let text = format!("nobody got the request before the deadline: {text}");
                 let error = Error::new(ErrorKind::MessagingTimeout, text);

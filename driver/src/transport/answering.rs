@@ -3,9 +3,10 @@
 //!
 //! A reply queue may be missing for a moment (its client reconnects), or take nothing (its node
 //! dies, it is full), so a returned or refused reply is sent again every quarter of a second, for a
-//! minute, under a fresh id; no worker waits meanwhile. Queues that stayed away are remembered for
-//! a while and get nothing. Only queues named like reply queues are ever written to: the name
-//! comes from the request, and a request must not make us write anywhere else.
+//! minute, under a fresh id; no worker waits meanwhile: a shard sends it, or a thread where that
+//! would take long. Queues that stayed away are remembered for a while and get nothing. Only queues
+//! named like reply queues are ever written to: the name comes from the request, and a request must
+//! not make us write anywhere else.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,6 +19,7 @@ use leveret_engine::{Outcome, RefusalSink};
 use crate::broker::{self, Body, Publishing, Road, Treatment};
 use crate::dialect::{DecodeError, Peek, kombu, pika};
 use crate::error::Error;
+use crate::executor::Workers;
 use crate::ids::{Hex32, IdSource};
 use crate::json::WriteError;
 use crate::message::form::Form;
@@ -30,6 +32,8 @@ use crate::timer::{self, Timer};
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// Replies waiting to be sent again; more are dropped.
 const RETRIES_MAX: usize = 10_000;
+/// Replies up to this size are sent again on the shard, if they are not packed.
+const BRIEF_BYTES: usize = 64 << 10;
 /// Reply queues whose road is kept rendered.
 const ROADS_MAX: usize = 1024;
 /// As oslo: missing queues remembered, and for how long.
@@ -122,6 +126,8 @@ pub(crate) struct Answering {
     roads: Mutex<HashMap<Box<str>, Arc<Road>>>,
     gone: Mutex<HashMap<Box<str>, Instant>>,
     refusals: Arc<dyn RefusalSink>,
+    /// Where replies are sent again that take long to be rendered.
+    resending: Workers<(Back, Instant)>,
     start: Instant,
     retrying: AtomicUsize,
     dropped: AtomicU64,
@@ -146,6 +152,14 @@ impl Answering {
             roads: Mutex::default(),
             gone: Mutex::default(),
             refusals: Arc::new(Refusals(answering.clone())),
+            resending: {
+                let answering = answering.clone();
+                Workers::new(1, move |(back, deadline)| {
+                    if let Some(answering) = answering.upgrade() {
+                        answering.resend(&back, deadline);
+                    }
+                })
+            },
             start: timer::now(),
             retrying: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
@@ -325,6 +339,10 @@ impl Answering {
 
     /// Sends a sign of life, if there is room. False if there is no use in further ones.
     pub(crate) fn heartbeat(&self, call: &CallRef) -> bool {
+        if matches!(call.form, Form::Pika(_)) {
+            // Its callers know none, and would take it for their result.
+            return false;
+        }
         let Ok(body) = self.render_answer(call, Answer::Heartbeat) else { return false };
         let timeout = self.persistence.missing_timeout;
         let sent = self.road(&call.queue).map(|road| road.try_publish(timeout, &body));
@@ -360,17 +378,26 @@ impl Answering {
         let this = Arc::downgrade(self);
         self.timer.after(delay, move || {
             let Some(this) = this.upgrade() else { return };
-            this.retrying.fetch_sub(1, Ordering::Relaxed);
-            let sent = match &back.pika {
-                Some(head) => this.send_pika_again(&back, head, deadline),
-                None => this.send_again(&back, deadline),
-            };
-            match sent {
-                Some(Ok(())) => drop(this.resent.fetch_add(1, Ordering::Relaxed)),
-                Some(Err(error)) => this.drop_one(&back.queue, &error.to_string()),
-                None => this.drop_one(&back.queue, "its queue is gone"),
+            let is_packed = this.publishing[0].packing().is_some();
+            if is_packed || back.body.len() > BRIEF_BYTES {
+                this.resending.hand_over(&mut vec![(back, deadline)]);
+            } else {
+                this.resend(&back, deadline);
             }
         });
+    }
+
+    fn resend(&self, back: &Back, deadline: Instant) {
+        self.retrying.fetch_sub(1, Ordering::Relaxed);
+        let sent = match &back.pika {
+            Some(head) => self.send_pika_again(back, head, deadline),
+            None => self.send_again(back, deadline),
+        };
+        match sent {
+            Some(Ok(())) => drop(self.resent.fetch_add(1, Ordering::Relaxed)),
+            Some(Err(error)) => self.drop_one(&back.queue, &error.to_string()),
+            None => self.drop_one(&back.queue, "its queue is gone"),
+        }
     }
 
     fn send_again(&self, back: &Back, deadline: Instant) -> Option<Result<(), Error>> {

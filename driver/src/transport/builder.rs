@@ -248,7 +248,7 @@ impl TransportBuilder {
         // Readers of the old driver know no packing, and both read what is of both.
         let is_packed = config.sending == Some(SendingDialect::Kombu);
         let packing = config.compression.filter(|_| is_packed).map(kombu::packing);
-        let timer: Arc<Timer> = Arc::default();
+        let timer = Arc::new(Timer::new(&engine));
         let factory = config.connection_factory.unwrap_or_default();
         let connections = Connections::new(&engine, connection, factory);
         let lanes = |purpose| Lanes::new(&connections, purpose, packing, &timer);

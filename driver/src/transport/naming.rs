@@ -7,9 +7,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use super::Transport;
+use crate::broker;
 use crate::config::StableNames;
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
@@ -54,10 +53,8 @@ async fn draw(names: StableNames, ids: Arc<IdSource>, timer: Arc<Timer>) -> Resu
             let text = format!("{counter} stays locked by another process");
             return Err(Error::new(ErrorKind::TransportDriverError, text));
         }
-        let (done, pause) = oneshot::channel();
-        timer.after(PAUSE, move || {
-            let _ = done.send(());
-        });
-        let _ = pause.await;
+        if timer.pause(PAUSE).await.is_err() {
+            return Err(broker::stopped());
+        }
     }
 }
