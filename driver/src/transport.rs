@@ -179,7 +179,7 @@ impl Transport {
         };
         let ended = shared.connections.close().await;
         if shared.owns_engine {
-            shared.engine.stop();
+            shared.engine.shutdown().await;
         }
         published.and(cast).and(notified).and(answered).and(replied).and(ended)
     }

@@ -6,10 +6,11 @@
 //! dropped. Events of this library are left alone, or a notification that fails would notify.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
@@ -57,12 +58,17 @@ pub struct NotificationLayer {
     dropped: Arc<AtomicU64>,
 }
 
-/// Dropping it ends the thread of a [`NotificationLayer`], once what waits is sent.
+/// Dropping it ends the thread of a [`NotificationLayer`], once what waits is sent, and blocks
+/// until then. Async code has [`finish`](Self::finish).
 #[derive(Debug)]
 #[must_use = "dropping it ends the sending of events"]
 pub struct NotificationLayerGuard {
     records: SyncSender<Entry>,
     thread: Option<std::thread::JoinHandle<()>>,
+    /// Nothing more is waited for than what waits already.
+    is_ending: Arc<AtomicBool>,
+    /// Resolves when the thread has ended.
+    ended: oneshot::Receiver<()>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -80,7 +86,14 @@ impl NotificationLayer {
     pub fn new(notifier: Notifier) -> Result<(Self, NotificationLayerGuard), Error> {
         let (records, waiting) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new().name("leveret-log".into());
-        let thread = thread.spawn(move || send(&notifier, &waiting)).map_err(|error| {
+        let (running, ended) = oneshot::channel();
+        let is_ending = Arc::new(AtomicBool::new(false));
+        let is_told = Arc::clone(&is_ending);
+        let work = move || {
+            let _running: oneshot::Sender<()> = running;
+            send(&notifier, &waiting, &is_told);
+        };
+        let thread = thread.spawn(work).map_err(|error| {
             let text = format!("the thread that sends log events cannot be started: {error}");
             Error::new(ErrorKind::TransportDriverError, text).with_cause(error)
         })?;
@@ -88,6 +101,8 @@ impl NotificationLayer {
         let guard = NotificationLayerGuard {
             records: records.clone(),
             thread: Some(thread),
+            is_ending,
+            ended,
             dropped: Arc::clone(&dropped),
         };
         Ok((Self { records, dropped }, guard))
@@ -99,22 +114,45 @@ impl NotificationLayerGuard {
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
+
+    /// Ends the thread as dropping does, for async code: resolves when what waits is sent, and
+    /// blocks no thread meanwhile. Dropping the future leaves the thread to end by itself.
+    pub async fn finish(mut self) {
+        let thread = self.thread.take();
+        self.is_ending.store(true, Ordering::Release);
+        // Where there is no room for this, the thread is at work, and looks when it has sent one.
+        let _ = self.records.try_send(Entry::End);
+        let _ = (&mut self.ended).await;
+        // It has left its last function.
+        let _ = thread.map(std::thread::JoinHandle::join);
+    }
 }
 
 impl Drop for NotificationLayerGuard {
     fn drop(&mut self) {
-        // The thread goes on reading until it finds this, so there will be room.
-        let _ = self.records.send(Entry::End);
         if let Some(thread) = self.thread.take() {
+            // The thread goes on reading until it finds this, so there will be room.
+            let _ = self.records.send(Entry::End);
             let _ = thread.join();
         }
     }
 }
 
-fn send(notifier: &Notifier, waiting: &Receiver<Entry>) {
-    while let Ok(Entry::Record(priority, record)) = waiting.recv() {
+fn send(notifier: &Notifier, waiting: &Receiver<Entry>, is_ending: &AtomicBool) {
+    let send_one = |priority, record: &Value| {
         // What fails is logged by the notifier itself.
-        let _ = notifier.notify_blocking(priority, (), "logrecord", &record);
+        let _ = notifier.notify_blocking(priority, (), "logrecord", record);
+    };
+    while let Ok(Entry::Record(priority, record)) = waiting.recv() {
+        send_one(priority, &record);
+        if is_ending.load(Ordering::Acquire) {
+            // What waits by now, however much comes meanwhile.
+            for entry in waiting.try_iter().take(WAITING_MAX) {
+                let Entry::Record(priority, record) = entry else { break };
+                send_one(priority, &record);
+            }
+            return;
+        }
     }
 }
 

@@ -25,7 +25,9 @@ async fn test_logging(url: String) {
     });
     let listener = NotificationListener::builder(&transport, Target::new("t")).endpoint(endpoint);
     let listener = listener.start().await.unwrap();
-    for driver in [NotificationDriver::Messaging, NotificationDriver::MessagingV2] {
+    for (driver, blocks) in
+        [(NotificationDriver::Messaging, true), (NotificationDriver::MessagingV2, false)]
+    {
         let notifier = Notifier::builder(&transport).topic("t").driver(driver).build();
         let (layer, guard) = NotificationLayer::new(notifier).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
@@ -37,7 +39,10 @@ async fn test_logging(url: String) {
             tracing::info!(target: "leveret::anything", "is none of its business");
         });
         assert_eq!(guard.dropped(), 0);
-        tokio::task::spawn_blocking(move || drop(guard)).await.unwrap();
+        match blocks {
+            true => tokio::task::spawn_blocking(move || drop(guard)).await.unwrap(),
+            false => guard.finish().await,
+        }
         eventually(|| heard.lock().unwrap().len() >= 5);
         let mut all = std::mem::take(&mut *heard.lock().unwrap());
         all.sort_by_key(|one| one.priority);
