@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -220,7 +221,10 @@ impl Waiters {
     /// Wakes all waiters; those that go on waiting register again.
     fn wake_all(&self) {
         let wakers = std::mem::take(&mut self.wakers().by_id);
-        wakers.into_values().for_each(Waker::wake);
+        for waker in wakers.into_values() {
+            // One that panics must not leave the others asleep.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
     }
 
     fn wakers(&self) -> MutexGuard<'_, Wakers> {
@@ -380,6 +384,28 @@ mod tests {
         assert!(std::panic::catch_unwind(ran).is_err());
         assert!(!task.is_running());
         leveret_engine::block_on(task.run(|| Box::pin(async { Ok(()) }))).unwrap();
+    }
+
+    /// A waiter that cannot be woken.
+    struct Broken;
+
+    impl Wake for Broken {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker panics")
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_leaves_no_other_waiter_asleep() {
+        let (task, steered) = (SharedTask::default(), Steered::new());
+        let (counter, broken) = (Arc::new(Counter::default()), Waker::from(Arc::new(Broken)));
+        let mut first = pin!(task.run(|| steered.begin()));
+        assert!(first.as_mut().poll(&mut Context::from_waker(&broken)).is_pending());
+        let mut second = pin!(task.run(|| steered.begin()));
+        assert!(poll(second.as_mut(), &counter).is_pending());
+        steered.end(Ok(()));
+        assert_eq!(counter.woken(), 1);
+        assert!(poll(second, &counter).is_ready());
     }
 
     #[test]
