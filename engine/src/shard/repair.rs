@@ -155,7 +155,8 @@ impl<'a> Claim<'a> {
             !consumer.leaving && !std::mem::replace(&mut consumer.starting, true)
         };
         let is_taken = conn.with_consumer(number, tag, claim) == Some(true);
-        is_taken.then_some(Self { conn, number, tag })
+        // Lazily: one that is made is dropped, and that ends the claim of another.
+        is_taken.then(|| Self { conn, number, tag })
     }
 }
 

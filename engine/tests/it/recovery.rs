@@ -563,7 +563,8 @@ fn a_consumer_of_a_foreign_queue_waits_a_while_for_it() {
         queue(&other, "foreign");
         until_consumed(&other, "foreign", &mut foreign);
         until_consumed(&consuming, "own", &mut own);
-        assert_eq!(connection.reconnects(), 0, "no tag was used twice");
+        let standing = connection.standing();
+        assert_eq!(connection.reconnects(), 0, "no tag was used twice: {standing:?}");
     }
 }
 
