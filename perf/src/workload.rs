@@ -133,8 +133,11 @@ impl Workload {
 /// Confirms in flight at once: enough that neither side ever waits for the other.
 const WINDOW: usize = 1000;
 
+/// In flight at once where nobody may be overtaken: more than an outbox takes.
+const CROWD: usize = 10_000;
+
 /// All workloads, in the order a suite runs them.
-pub(crate) const CATALOGUE: [Workload; 16] = {
+pub(crate) const CATALOGUE: [Workload; 18] = {
     use Operation as O;
     use Peer::{Broker, Sink, Source};
     [
@@ -196,6 +199,13 @@ pub(crate) const CATALOGUE: [Workload; 16] = {
         )
         .by(4),
         workload(
+            "cast-confirmed-10000",
+            O::CastConfirmed,
+            Broker,
+            Some(CROWD),
+            "the same, 10,000 in flight: who came first is served first",
+        ),
+        workload(
             "fanout",
             O::Fanout,
             Broker,
@@ -213,6 +223,13 @@ pub(crate) const CATALOGUE: [Workload; 16] = {
             "call, by 4 clients of one transport, 21 in flight each",
         )
         .by(4),
+        workload(
+            "call-10000",
+            O::Call,
+            Broker,
+            Some(CROWD),
+            "call, 10,000 in flight: who came first is served first",
+        ),
         workload(
             "notify",
             O::Notify,
