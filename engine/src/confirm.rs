@@ -24,7 +24,6 @@ impl Confirm {
     }
 
     /// Parks this thread until the outcome is known.
-    #[must_use]
     pub fn wait(self) -> Outcome {
         block_on(self)
     }

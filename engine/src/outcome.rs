@@ -7,6 +7,7 @@ use crate::{Body, Error, Returned};
 
 /// The end of a publication, as surely as it can be known.
 #[derive(Debug)]
+#[must_use = "a publication that failed is lost unless its outcome is looked at"]
 #[non_exhaustive]
 pub enum Outcome {
     /// The broker has taken responsibility (publisher confirm).

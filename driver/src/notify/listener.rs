@@ -28,6 +28,7 @@ use crate::transport::Transport;
 const PREFETCH: u16 = 2048;
 
 /// A running listener. Stop it before dropping it, or what it was doing comes again elsewhere.
+#[must_use = "what a dropped listener was doing comes again elsewhere: stop it, and wait for it"]
 pub struct NotificationListener {
     listening: Listening,
     intake: Arc<Intake>,

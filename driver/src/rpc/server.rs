@@ -58,6 +58,7 @@ const ROUTED_WITHIN: Duration = Duration::from_millis(100);
 /// The life cycle is oslo's: [`stop`](Self::stop) ends the intake, [`wait`](Self::wait) waits for
 /// what was taken. Each happens once, whoever calls it how often; callers that come meanwhile wait
 /// for the one under way. To begin again, build and start another server.
+#[must_use = "what a dropped server was doing is cut off: stop it, and wait for it"]
 pub struct RpcServer {
     listening: Listening,
     serving: Arc<Serving>,

@@ -44,7 +44,7 @@ fn whoever_finds_an_exchange_that_is_not_durable_follows() {
         // A queue that differs while its exchange does not is no such case.
         let elsewhere = first.config().clone().with_control_exchange("elsewhere");
         let elsewhere = Transport::builder(&url).config(elsewhere).connect().await.unwrap();
-        start(&elsewhere, "t").await.unwrap();
+        start(&elsewhere, "t").await.unwrap().wait().await.unwrap();
         let options = "amqp_durable_queues=true&control_exchange=new";
         refused(&url, options, &["`durable` differs", "for queue 't'"]).await;
         let quorum = "rabbit_quorum_queue=true";
@@ -58,7 +58,7 @@ fn other_differences_are_told_by_their_option() {
     let vhost = url.rsplit('/').next().unwrap().to_owned();
     run(async {
         let transport = connect(&format!("{url}?amqp_durable_queues=true")).await;
-        start(&transport, "t").await.unwrap();
+        start(&transport, "t").await.unwrap().wait().await.unwrap();
         refused(&url, "", &["`durable` differs", "amqp_durable_queues"]).await;
         let options = "amqp_durable_queues=true&amqp_auto_delete=true";
         refused(&url, options, &["`auto_delete` differs", "amqp_auto_delete"]).await;

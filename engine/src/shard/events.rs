@@ -168,7 +168,8 @@ impl Conn {
                     self.log(|| {
                         tracing::debug!(
                             name: "leveret.engine.publication.returned",
-                            ?returned, suppressed, "a publication was returned and nobody waits for it"
+                            ?returned, suppressed,
+                            "a publication was returned and nobody waits for it"
                         );
                     });
                 }

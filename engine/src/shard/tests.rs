@@ -38,7 +38,10 @@ struct Run {
 fn whatever_the_weather_nothing_is_lost_invented_or_reordered() {
     match std::env::var("LEVERET_SEED") {
         Ok(seed) => simulate(seed.parse().unwrap()),
-        Err(_) => (0..SEEDS).for_each(simulate),
+        Err(_) => {
+            let seeds = std::env::var("LEVERET_SEEDS").map(|seeds| seeds.parse().unwrap());
+            (0..seeds.unwrap_or(SEEDS)).for_each(simulate);
+        }
     }
 }
 

@@ -130,7 +130,8 @@ fn who_waits_for_room_is_not_overtaken() {
             tasks.spawn(async move {
                 let mut lag = 0;
                 for _ in 0..EACH {
-                    publisher.publish(&vec![7; 1000], WAIT).await.unwrap().await;
+                    let confirm = publisher.publish(&vec![7; 1000], WAIT).await.unwrap();
+                    assert!(confirm.await.is_ok());
                     let mut done = done.lock().unwrap();
                     done[task] += 1;
                     lag = lag.max(done[task] - done.iter().min().unwrap());

@@ -12,6 +12,9 @@ use leveret_engine::{
 
 use crate::setup::{WAIT, channel, config_of, engine, loopback, queue, until};
 
+/// A broker that confirms nothing for this long is left.
+const CONFIRM_TIMEOUT: Duration = Duration::from_millis(300);
+
 fn exchange(channel: &Channel, name: &str) {
     let (name, kind) = (name.into(), "direct".into());
     let declare = ExchangeDeclare { name, kind, ..ExchangeDeclare::default() };
@@ -203,7 +206,7 @@ fn a_publication_that_is_nacked_for_long_is_given_back() {
 fn two_hosts(peers: [&Loopback; 2]) -> leveret_engine::ConnectionConfig {
     let hosts = peers.map(|peer| Host::new("127.0.0.1", peer.addr().port()));
     let mut config = leveret_engine::ConnectionConfig::new(hosts.into());
-    config.confirm_timeout = Duration::from_millis(300);
+    config.confirm_timeout = CONFIRM_TIMEOUT;
     config
 }
 
@@ -225,12 +228,15 @@ fn a_broker_that_confirms_nothing_is_left_for_the_next() {
     bound(&channel, "x");
     assert!(publish(&publisher(&channel, "x"), b"here").wait().is_ok());
     mute.script(|script| script.withhold_confirms = true);
+    let begun = Instant::now();
     let plain = publish(&publisher(&channel, "x"), b"maybe");
     let retained = publish(&publisher(&channel, "x").retained(), b"there");
     assert!(
         matches!(plain.wait(), Outcome::MaybeSent(error) if error.kind() == ErrorKind::TimedOut)
     );
     assert!(retained.wait().is_ok());
+    // A second after the timeout for confirms at most.
+    assert!(begun.elapsed() < CONFIRM_TIMEOUT + Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(healthy.stats().connections, 1);
     for _ in 0..3 {
         let times = connection.reconnects();
