@@ -281,9 +281,15 @@ impl Broker {
         number: u16,
         unbind: &queue::Unbind,
     ) -> Result<(), Refusal> {
-        let queue = self.find_queue(id, number, unbind.queue.as_str())?;
         let name = unbind.exchange.as_str();
-        let exchange = self.bound_exchange(id, name)?;
+        let found = self.find_queue(id, number, unbind.queue.as_str());
+        let found = found.and_then(|queue| Ok((queue, self.bound_exchange(id, name)?)));
+        let (queue, exchange) = match found {
+            Ok(found) => found,
+            // unbinding what is not there succeeds, since RabbitMQ 3.2
+            Err(refusal) if refusal.code == 404 => return Ok(()),
+            Err(refusal) => return Err(refusal),
+        };
         let was_bound = exchange.unbind(queue, unbind.routing_key.as_str());
         if was_bound && exchange.settings.auto_delete && !exchange.is_bound() {
             let vhost = self.connection_mut(id).vhost;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use leveret_engine::loopback::{Loopback, LoopbackConfig};
 use leveret_engine::{
     ChannelOptions, ConnectionConfig, ConnectionState, Consume, Cores, Engine, EngineConfig,
-    ErrorKind, Outcome, Properties, PublishError, QueueDeclare, block_on,
+    ErrorKind, Outcome, Properties, PublishError, QueueBind, QueueDeclare, block_on,
 };
 
 use crate::setup::{
@@ -317,4 +317,26 @@ fn stopping_takes_no_longer_for_many_connections() {
     engine.stop();
     assert!(begun.elapsed() < Duration::from_secs(6), "2 s are promised, for all of them");
     drop(connections);
+}
+
+#[test]
+fn what_is_not_there_is_unbound_and_deleted_without_an_error() {
+    let peer = loopback();
+    for to_broker in [config("closing-missing"), config_of(&peer)] {
+        let engine = engine();
+        let connection = engine.connect_blocking(to_broker).unwrap();
+        let channel = channel(&connection);
+        queue(&channel, "q");
+        let binding = |exchange: &str, queue: &str| QueueBind {
+            queue: queue.into(),
+            exchange: exchange.into(),
+            routing_key: "k".into(),
+            ..QueueBind::default()
+        };
+        for (exchange, queue) in [("amq.direct", "q"), ("none", "q"), ("amq.direct", "none")] {
+            block_on(channel.unbind_queue(binding(exchange, queue))).unwrap();
+        }
+        block_on(channel.delete_queue("none", false, false)).unwrap();
+        block_on(channel.delete_exchange("none", false)).unwrap();
+    }
 }
