@@ -460,7 +460,7 @@ fn a_close_by_the_broker_keeps_code_and_text() {
 fn a_peer_that_asks_and_does_not_read_is_left() {
     let cancel = basic::Cancel { consumer_tag: "none".into(), nowait: false };
     let cancel = frame(1, AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)));
-    let config = once(peer(move |peer| {
+    let mut config = once(peer(move |peer| {
         peer.welcome();
         peer.hear();
         peer.send(&frame(1, AMQPClass::Channel(channel_ok())));
@@ -470,11 +470,13 @@ fn a_peer_that_asks_and_does_not_read_is_left() {
         let flood = cancel.repeat(1000);
         while peer.try_send(&flood) {}
     }));
+    // Where it takes nothing for that long, the kernel leaves it, too.
+    config.user_timeout = WAIT;
     let connection = engine().connect_blocking(config).unwrap();
     let _channel = channel(&connection);
     until("the connection is closed", || connection.state() == ConnectionState::Closed);
     let error = connection.standing().last_error.unwrap();
-    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
     assert!(error.to_string().contains("does not read"), "{error}");
 }
 
