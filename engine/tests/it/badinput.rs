@@ -458,7 +458,7 @@ fn a_close_by_the_broker_keeps_code_and_text() {
 
 #[test]
 fn a_peer_that_asks_and_does_not_read_is_left() {
-    let cancel = basic::Cancel { consumer_tag: "none".into(), nowait: false };
+    let cancel = basic::Cancel { consumer_tag: "none".repeat(60).into(), nowait: false };
     let cancel = frame(1, AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)));
     let mut config = once(peer(move |peer| {
         peer.welcome();
