@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use leveret_engine::loopback::{Loopback, Script};
 use leveret_engine::{
     ChannelOptions, ConnectMode, Connection, ConnectionConfig, ConnectionState, Consume,
-    ConsumerState, ErrorKind, Host, Outcome, QueueDeclare, block_on,
+    ConsumerState, EngineConfig, ErrorKind, Host, Outcome, QueueDeclare, Shard, block_on,
 };
 
-use crate::setup::{WAIT, channel, config_of, engine, loopback, publish, queue, until};
+use crate::setup::{WAIT, backend, channel, config_of, engine, loopback, publish, queue, until};
 
 /// How soon a connection or consumer works again once nothing refuses it.
 const SOON: Duration = Duration::from_secs(6);
@@ -139,10 +139,11 @@ fn a_lazy_connection_begins_without_a_broker() {
     assert_eq!(closed.state(), ConnectionState::Closed);
 }
 
-#[test]
-fn a_broker_that_ends_each_connection_at_once_is_not_hammered() {
+/// Accepts and closes, and counts how often.
+fn ending_at_once() -> (ConnectionConfig, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let mut config = ConnectionConfig::to("127.0.0.1", listener.local_addr().unwrap().port());
+    config.connect = ConnectMode::Lazy;
     let accepted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&accepted);
     std::thread::spawn(move || {
@@ -151,14 +152,46 @@ fn a_broker_that_ends_each_connection_at_once_is_not_hammered() {
             count.fetch_add(1, Ordering::SeqCst);
         }
     });
-    let mut config = ConnectionConfig::to("127.0.0.1", port);
-    config.connect = ConnectMode::Lazy;
+    (config, accepted)
+}
+
+#[test]
+fn a_broker_that_ends_each_connection_at_once_is_not_hammered() {
+    let (config, accepted) = ending_at_once();
     let connection = engine().connect_blocking(config).unwrap();
     std::thread::sleep(Duration::from_secs(2));
     // Spans of 0.1, 0.2, 0.4, 0.8 s …: a full jitter makes few of them short.
     let attempts = accepted.load(Ordering::SeqCst);
     assert!((2..40).contains(&attempts), "{attempts} attempts in 2 s");
     block_on(connection.close()).unwrap();
+}
+
+/// What this thread has used of its processor.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
+/// On an attached shard, whose processor time is this thread's.
+#[test]
+fn a_broker_that_ends_each_connection_at_once_costs_next_to_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let (config, accepted) = ending_at_once();
+        let choice = EngineConfig::default().with_backend(backend());
+        let (engine, shard) = Shard::attach(choice).unwrap();
+        let shard = tokio::task::spawn_local(shard);
+        let before = processor_time();
+        let connection = engine.connect(config).await.unwrap();
+        let span = Duration::from_secs(5);
+        tokio::time::sleep(span).await;
+        let used = processor_time() - before;
+        let attempts = accepted.load(Ordering::SeqCst);
+        assert!(attempts >= 2 && used < span / 100, "{attempts} attempts took {used:?}");
+        drop(connection);
+        engine.stop();
+        shard.await.unwrap().unwrap();
+    });
 }
 
 #[test]
