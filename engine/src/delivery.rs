@@ -78,6 +78,13 @@ impl Delivery {
         self.content.into_body()
     }
 
+    /// Copies its body out of the receive blocks of the connection. A body above 1 KiB keeps those
+    /// it arrived in, 64 KiB each, and when all are kept, the connection is not read: for
+    /// deliveries that wait for long, or for each other.
+    pub fn detach(&mut self) {
+        self.content.detach();
+    }
+
     /// Tells the broker that it was handled. Once; later answers, and answers after the channel was
     /// reopened, do nothing. Never blocks; may be called from any thread.
     pub fn ack(&self) {

@@ -84,6 +84,13 @@ impl Body {
         self.contiguous().into_owned()
     }
 
+    /// Copies what lies in receive blocks into memory of its own.
+    pub(crate) fn detach(&mut self) {
+        if let Pieces::One(_) | Pieces::Many(_) = &self.0 {
+            *self = Self::small(self.to_vec().into());
+        }
+    }
+
     /// The body as [`Bytes`]: no copy where it lies in one piece, joined otherwise.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
@@ -129,6 +136,23 @@ mod tests {
         assert_eq!(body.len(), 5);
         assert_eq!(body.to_vec(), [1, 2, 3, 4, 1]);
         assert_eq!(&body.into_bytes()[..], &[1, 2, 3, 4, 1]);
+    }
+
+    #[test]
+    fn a_detached_body_keeps_no_block() {
+        let mut pool = BufferPool::new(4, 1);
+        let block = pool.take(false).unwrap();
+        let block = pool.share(block);
+        let mut body = Body::default();
+        body.detach();
+        assert!(body.is_empty());
+        body.push(block.slice(0, 2));
+        body.push(block.slice(1, 3));
+        pool.give(block);
+        assert!(pool.take(false).is_none());
+        body.detach();
+        assert!(pool.take(false).is_some());
+        assert_eq!((body.len(), body.pieces().count()), (5, 1));
     }
 
     #[test]

@@ -75,6 +75,10 @@ impl Content {
         &self.body
     }
 
+    pub(crate) fn detach(&mut self) {
+        self.body.detach();
+    }
+
     pub(crate) fn into_body(self) -> Body {
         self.body
     }
