@@ -19,6 +19,7 @@ const UNSAFE_UNDER: &[&str] = &[
     "engine/src/shard/outbox.rs",
     "engine/src/shard/outbox/",
     "engine/tests/",
+    "driver/tests/memory/alloc.rs",
 ];
 const UNSAFE_FILES: (&str, &[&str]) = ("perf/src/", &["/sys.rs", "/alloc.rs"]);
 

@@ -1,40 +1,34 @@
 //! The members of an object as they came, in whatever serialisation.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::DecodeError;
-use super::keys::{Lenient, Text};
-use crate::json;
+use crate::json::{self, Members, ReadError};
 use crate::message::encoded::Encoded;
 use crate::msgpack;
 use crate::serialization::Serialization;
 
 /// The value of one member.
 pub(super) enum Member<'a> {
-    Json(&'a RawValue),
+    Json(&'a str),
     MsgPack(&'a [u8]),
     Value(Value),
 }
 
-/// Hands each member of the object that `body` holds to `take`, in their order. What has to be
-/// repaired is repaired in `spare`.
+/// Hands each member of the object that `body` holds to `take`, in their order, if the body keeps
+/// to its budget.
 pub(super) fn each<'a>(
     body: &'a [u8],
     serialization: &Serialization,
-    spare: &'a mut Vec<u8>,
     mut take: impl FnMut(Cow<'a, str>, Member<'a>) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     match serialization {
-        Serialization::Json => {
-            let Members(members) = json::read(body, spare)?;
-            members.into_iter().try_for_each(|(key, value)| take(key, Member::Json(value)))
-        }
+        Serialization::Json => Members::of(body)?.try_for_each(|member| {
+            let (key, value) = member?;
+            take(key, Member::Json(value))
+        }),
         Serialization::MsgPack => msgpack::Entries::new(body)?.try_for_each(|entry| {
             let (key, value) = entry?;
             take(key.into(), Member::MsgPack(value))
@@ -56,7 +50,7 @@ impl<'a> Member<'a> {
     /// where it is used.
     pub(super) fn text(self) -> Result<Option<Cow<'a, str>>, DecodeError> {
         match self {
-            Self::Json(raw) => Ok(Lenient::of(raw)?.0),
+            Self::Json(raw) => Ok(text(raw)?),
             Self::MsgPack(bytes) => match msgpack::text(bytes) {
                 Ok(text) => Ok(text.map(Cow::Borrowed)),
                 Err(_) => Ok(Some(msgpack::to_value(bytes)?.to_string().into())),
@@ -70,17 +64,28 @@ impl<'a> Member<'a> {
     /// As a value of JSON.
     pub(super) fn value(self) -> Result<Value, DecodeError> {
         match self {
-            Self::Json(raw) => Ok(json::from_slice(raw.get().as_bytes())?),
+            Self::Json(raw) => Ok(json::from_slice(raw.as_bytes())?),
             Self::MsgPack(bytes) => Ok(msgpack::to_value(bytes)?),
             Self::Value(value) => Ok(value),
         }
     }
 
+    /// As it is, to be decoded later, which cannot fail.
+    pub(super) fn checked(self) -> Result<Encoded<'a>, DecodeError> {
+        Ok(match self {
+            Self::Json(raw) => Encoded::json(raw.as_bytes()),
+            Self::MsgPack(bytes) => {
+                msgpack::check_value(bytes)?;
+                Encoded::MsgPack(bytes.into())
+            }
+            Self::Value(value) => Encoded::Value(value),
+        })
+    }
+
     /// As it is, to be read later; `None` for null.
     pub(super) fn encoded(self) -> Option<Encoded<'a>> {
         match self {
-            Self::Json(raw) if raw.get() == "null" => None,
-            Self::Json(raw) => Some(Encoded::json(raw.get().as_bytes())),
+            Self::Json(raw) => encoded(raw),
             Self::MsgPack([0xc0]) => None,
             Self::MsgPack(bytes) => Some(Encoded::MsgPack(bytes.into())),
             Self::Value(Value::Null) => None,
@@ -89,25 +94,38 @@ impl<'a> Member<'a> {
     }
 }
 
-/// The members of an object of JSON, their values unread.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// A string, or null where that is the rule; anything else as its JSON text, to be refused where it
+/// is used.
+pub(super) fn text(raw: &str) -> Result<Option<Cow<'_, str>>, ReadError> {
+    match raw.as_bytes().first() {
+        Some(b'n') => Ok(None),
+        Some(b'"') => json::string(raw).map(Some),
+        _ => Ok(Some(Cow::Borrowed(raw))),
+    }
+}
 
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Members<'de>, M::Error> {
-                let mut members = Vec::new();
-                while let Some(Text(key)) = map.next_key()? {
-                    members.push((key, map.next_value()?));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Pairs)
+/// JSON text to be read later; `None` for null.
+pub(super) fn encoded(raw: &str) -> Option<Encoded<'_>> {
+    (raw != "null").then(|| Encoded::json(raw.as_bytes()))
+}
+
+/// What Python takes for false, as JSON text.
+pub(super) fn is_falsy(text: &str) -> bool {
+    matches!(text, "" | "false" | "0" | "0.0" | "{}" | "[]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_what_their_quotes_enclose() {
+        let read = |raw| text(raw).unwrap().map(Cow::into_owned);
+        assert_eq!(read(r#""a: b, é""#).unwrap(), "a: b, é");
+        assert_eq!(read(r#""""#).unwrap(), "");
+        assert_eq!(read(r#""\"a\" \u00e9 \\""#).unwrap(), r#""a" é \"#);
+        assert_eq!(read(r#""\ud800""#).unwrap(), "\u{fffd}", "as Python lets it pass");
+        assert_eq!(read("null"), None);
+        assert_eq!(read("[1, \"a\"]").unwrap(), "[1, \"a\"]");
     }
 }

@@ -3,18 +3,18 @@
 //! A dialect turns `message` into bytes and back and says what to declare; it never talks to a
 //! broker, knows no time and no thread. `kombu` and `pika` have the same rooms; `polyglot` writes
 //! what both read, `form` picks the writer. `object` and `member` write and read objects whatever
-//! their serialisation, `keys` those of JSON. What follows here is the vocabulary in which a
+//! their serialisation. What follows here is the vocabulary in which a
 //! dialect answers.
 
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 use crate::ids::Hex32;
-use crate::json::WriteError;
+use crate::json::{self, WriteError};
+use crate::msgpack;
 use crate::serialization::BodySerializer;
 
 mod form;
-mod keys;
 pub(crate) mod kombu;
 mod member;
 mod object;
@@ -88,4 +88,15 @@ pub(crate) enum DecodeError {
     MsgPack(#[from] crate::msgpack::ReadError),
     #[error("the serialiser cannot read the body: {0}")]
     Custom(String),
+}
+
+impl DecodeError {
+    /// Whether the message was not decoded because its values would cost too much.
+    pub(crate) const fn is_over_budget(&self) -> bool {
+        matches!(
+            self,
+            Self::Json(json::ReadError::OverBudget(_))
+                | Self::MsgPack(msgpack::ReadError::OverBudget(_))
+        )
+    }
 }

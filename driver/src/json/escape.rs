@@ -117,6 +117,27 @@ pub(super) fn unescaped_run(bytes: &[u8]) -> usize {
     length + words.remainder().iter().take_while(is_content).count()
 }
 
+/// Length of the longest prefix without what may not stand in a string: a quote, a backslash, a
+/// control character.
+#[inline]
+pub(super) fn content_run(bytes: &[u8]) -> usize {
+    let mut words = bytes.chunks_exact(8);
+    let mut length = 0;
+    for word in &mut words {
+        let word = u64::from_le_bytes(word.try_into().expect("chunks of eight"));
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let found = control
+            | zero_bytes(word ^ (ONES * b'"' as u64))
+            | zero_bytes(word ^ (ONES * b'\\' as u64));
+        if found != 0 {
+            return length + found.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let is_content = |&&byte: &&u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    length + words.remainder().iter().take_while(is_content).count()
+}
+
 const ONES: u64 = u64::MAX / 255;
 const HIGH: u64 = ONES * 0x80;
 

@@ -4,17 +4,23 @@
 //! and `": "`, everything outside printable ASCII as `\uXXXX`, floats as `repr` prints them. The
 //! same writer renders *inside* an enclosing JSON string (`LEVEL` 1) or inside a string inside a
 //! string (`LEVEL` 2) in one pass, because oslo's envelope nests JSON text that way. Reading is
-//! `serde_json` plus a repair of what only Python accepts. Invariant: nothing here allocates while
+//! `serde_json` plus a repair of what only Python accepts; what comes from peers is taken apart
+//! before (`members`) and held against its `budget`. Invariant: nothing here allocates while
 //! writing, the output vector apart.
 
+mod budget;
 mod escape;
+mod members;
 mod number;
 mod read;
+mod scan;
 mod writer;
 
+pub(crate) use budget::{Budget, OverBudget, RESERVED_KEY};
 pub(crate) use escape::{push_text, quote};
+pub(crate) use members::Members;
 pub(crate) use number::push_unsigned;
-pub(crate) use read::{ReadError, from_slice, read, unescape_into};
+pub(crate) use read::{ReadError, from_slice, string, unescape_into};
 pub(crate) use writer::{WriteError, write};
 
 /// Deepest nesting of arrays and objects written; deeper values are refused. `serde_json` reads no

@@ -3,51 +3,68 @@
 //! Python's encoder emits `NaN`, `Infinity`, `-Infinity` and lone surrogates (`"\ud800"`), which no
 //! strict parser takes. They are rare, so the repair runs only after a strict parse failed: the
 //! three literals become `null`, a lone surrogate becomes U+FFFD. Integers of any size survive
-//! (arbitrary precision). Depth is bounded by `serde_json` itself. Not here: byte order marks and
-//! UTF-16, which oslo never sends.
+//! (arbitrary precision). Depth is bounded by `serde_json` itself. Not here: messages as a whole
+//! (`members`); byte order marks and UTF-16, which oslo never sends.
 
-use serde::Deserialize;
+use std::borrow::Cow;
 
+use serde::de::DeserializeOwned;
+
+use super::budget::OverBudget;
 use super::escape::unescaped_run;
 
-/// Why JSON text could not be read: the parser's own words.
+/// Why JSON text could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct ReadError(Box<str>);
+pub(crate) enum ReadError {
+    /// The message's values would cost too much.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
+    /// Text is UTF-8.
+    #[error("it is not UTF-8")]
+    NotUtf8,
+    /// It is no JSON, from this byte on.
+    #[error("{what} was expected at byte {at}")]
+    Expected { what: &'static str, at: usize },
+    /// The parser's own words.
+    #[error("{0}")]
+    Parser(Box<str>),
+}
 
 impl From<serde_json::Error> for ReadError {
     fn from(error: serde_json::Error) -> Self {
-        Self(error.to_string().into())
+        Self::Parser(error.to_string().into())
     }
 }
 
-/// Reads a value that borrows nothing.
-pub(crate) fn from_slice<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, ReadError> {
-    read(text, &mut Vec::new())
-}
-
-/// Reads a value that may borrow from `text`, or from `spare` if the text had to be repaired.
-pub(crate) fn read<'a, T: Deserialize<'a>>(
-    text: &'a [u8],
-    spare: &'a mut Vec<u8>,
-) -> Result<T, ReadError> {
+/// Reads a value.
+pub(crate) fn from_slice<T: DeserializeOwned>(text: &[u8]) -> Result<T, ReadError> {
     let error = match strictly(text) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    spare.clear();
-    if !repair(text, spare) {
+    let mut repaired = Vec::new();
+    if !repair(text, &mut repaired) {
         return Err(error.into());
     }
-    strictly(spare).map_err(ReadError::from)
+    strictly(&repaired).map_err(ReadError::from)
 }
 
 /// Text is checked to be UTF-8 as a whole, which costs less than string by string.
-fn strictly<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, serde_json::Error> {
+fn strictly<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
     match std::str::from_utf8(text) {
         Ok(text) => serde_json::from_str(text),
         Err(_) => serde_json::from_slice(text),
     }
+}
+
+/// What a string stands for that was found to be one.
+pub(crate) fn string(raw: &str) -> Result<Cow<'_, str>, ReadError> {
+    // Without escapes it stands for itself.
+    let content = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    if let Some(content) = content.filter(|content| !content.as_bytes().contains(&b'\\')) {
+        return Ok(Cow::Borrowed(content));
+    }
+    from_slice(raw.as_bytes()).map(Cow::Owned)
 }
 
 /// Copies `text` with Python's liberties replaced; false if there were none.

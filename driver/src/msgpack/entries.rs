@@ -1,17 +1,21 @@
 //! The entries of a body's outermost map, each value as the bytes it was sent as.
 //!
 //! A dialect looks at the keys it knows and decodes only what it needs, when it needs it.
-//! Invariant: nothing is copied, and nobody recurses into a value that is passed over, however deep
-//! it claims to be. Not here: repeated keys, of which Python believes the last.
+//! Invariants: nothing is copied, nobody recurses into a value that is passed over, however deep it
+//! claims to be, and what is handed out keeps the message within its budget. Not here: repeated
+//! keys, of which Python believes the last.
 
-use super::ReadError;
 use super::token::{Input, Token, utf8};
+use super::{ReadError, scan};
+use crate::json::Budget;
 
 /// The entries of a map in their order; it ends after the first error.
 #[derive(Debug)]
 pub(crate) struct Entries<'a> {
     input: Input<'a>,
     left: u32,
+    budget: Budget,
+    bytes: usize,
 }
 
 impl<'a> Entries<'a> {
@@ -19,7 +23,10 @@ impl<'a> Entries<'a> {
     pub(crate) fn new(body: &'a [u8]) -> Result<Self, ReadError> {
         let mut input = Input::new(body);
         match input.token()? {
-            Token::Map(left) => Ok(Self { input, left }),
+            Token::Map(left) => {
+                let (budget, bytes) = (scan::message(body.len(), left), body.len());
+                Ok(Self { input, left, budget, bytes })
+            }
             _ => Err(ReadError::NotMap),
         }
     }
@@ -29,7 +36,9 @@ impl<'a> Entries<'a> {
             Token::Text(key) | Token::Bytes(key) => utf8(key)?,
             _ => return Err(ReadError::Key),
         };
-        Ok((key, self.input.skip()?))
+        let value = scan::skip(&mut self.input, &mut self.budget)?;
+        self.budget.check(self.bytes)?;
+        Ok((key, value))
     }
 }
 
@@ -43,7 +52,7 @@ impl<'a> Iterator for Entries<'a> {
         };
         match entry {
             Ok(_) => self.left -= 1,
-            Err(_) => *self = Self { input: Input::new(&[]), left: 0 },
+            Err(_) => (self.input, self.left) = (Input::new(&[]), 0),
         }
         Some(entry)
     }

@@ -17,12 +17,14 @@ mod extension;
 mod frame;
 mod key;
 mod read;
+mod scan;
 mod token;
 mod writer;
 
 pub(crate) use entries::{Entries, text};
 pub(crate) use frame::{push_map, push_str};
 pub(crate) use read::{ReadError, from_slice, to_value};
+pub(crate) use scan::check_value;
 pub(crate) use writer::{WriteError, write};
 
 /// Deepest nesting of arrays and maps, both ways: that of JSON, for which values may be bound next.

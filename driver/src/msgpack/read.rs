@@ -50,6 +50,9 @@ pub(crate) enum ReadError {
     /// An extension's payload is not as oslo writes it.
     #[error("the content of extension type {0} is broken")]
     Extension(i8),
+    /// The message's values would cost too much.
+    #[error(transparent)]
+    OverBudget(#[from] crate::json::OverBudget),
     /// The receiving type refused the value, in its own words.
     #[error("{0}")]
     Custom(Box<str>),

@@ -5,6 +5,7 @@
 //! Not here: what a token means, and how deep one may go.
 
 use super::ReadError;
+use crate::json::RESERVED_KEY;
 
 /// A scalar with its content, or the head of an array or a map whose elements follow.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +23,31 @@ pub(super) enum Token<'a> {
     Extension(i8, &'a [u8]),
 }
 
+/// How many bytes follow each marker of a scalar whose length it tells.
+const PLAIN: [u8; 256] = {
+    let mut lengths = [0; 256];
+    let mut marker = 0;
+    while marker < 256 {
+        lengths[marker] = plain_length(marker as u8);
+        marker += 1;
+    }
+    lengths
+};
+/// No such marker.
+const SPECIAL: u8 = u8::MAX;
+
+const fn plain_length(marker: u8) -> u8 {
+    match marker {
+        0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 0,
+        0xa0..=0xbf if ((marker - 0xa0) as usize) < RESERVED_KEY.len() => marker - 0xa0,
+        0xcc | 0xd0 => 1,
+        0xcd | 0xd1 => 2,
+        0xca | 0xce | 0xd2 => 4,
+        0xcb | 0xcf | 0xd3 => 8,
+        _ => SPECIAL,
+    }
+}
+
 /// What is left to read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Input<'a> {
@@ -35,6 +61,11 @@ impl<'a> Input<'a> {
 
     pub(super) fn remaining(&self) -> usize {
         self.rest.len()
+    }
+
+    /// What was read since it was as `start`.
+    pub(super) fn since(self, start: Self) -> &'a [u8] {
+        &start.rest[..start.rest.len() - self.rest.len()]
     }
 
     /// An error unless everything was read.
@@ -103,6 +134,19 @@ impl<'a> Input<'a> {
             }
         }
         Ok(&before[..before.len() - self.rest.len()])
+    }
+
+    /// Passes over the next value if it is a scalar of known length: a number, a constant, or text
+    /// too short for a [reserved key](crate::json::RESERVED_KEY). Whether it was one.
+    #[inline]
+    pub(super) fn skip_plain(&mut self) -> Result<bool, ReadError> {
+        let marker = *self.rest.first().ok_or(ReadError::Truncated)?;
+        let length = PLAIN[usize::from(marker)];
+        if length == SPECIAL {
+            return Ok(false);
+        }
+        self.rest = self.rest.get(1 + usize::from(length)..).ok_or(ReadError::Truncated)?;
+        Ok(true)
     }
 
     fn fixed<const N: usize>(&mut self) -> Result<[u8; N], ReadError> {

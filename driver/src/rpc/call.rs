@@ -90,6 +90,9 @@ impl RpcClient {
                 Ok(Arrived::Reply(delivery)) => match self.read(&delivery, &msg_id, context) {
                     Ok(Some(result)) => return result,
                     Ok(None) => pending.wait_on(),
+                    Err(error) if is_refused(&error, &delivery, &msg_id) => {
+                        return Err(invalid(format!("the result is not decoded: {error}")));
+                    }
                     Err(error) => {
                         tracing::warn!(
                             name: "leveret.reply.undecodable",
@@ -160,11 +163,7 @@ impl RpcClient {
                 return Some(serialized::result(serializer.as_ref(), context, result));
             }
             Some(result.read().map_err(|error| {
-                Error::new(
-                    ErrorKind::InvalidReply,
-                    format!("the result is not of the expected type: {error}"),
-                )
-                .with_outcome(Outcome::Answered)
+                invalid(format!("the result is not of the expected type: {error}"))
             }))
         })
     }
@@ -183,9 +182,16 @@ fn timed_out(msg_id: &Hex32, reason: Option<leveret_engine::Error>) -> Error {
 }
 
 fn too_large(size: u64) -> Error {
-    Error::new(
-        ErrorKind::InvalidReply,
-        format!("the reply of {size} bytes is larger than body_max; raise it to receive such ones"),
-    )
-    .with_outcome(Outcome::Answered)
+    invalid(format!(
+        "the reply of {size} bytes is larger than body_max; raise it to receive such ones"
+    ))
+}
+
+/// Whether this is the reply to the call, and is not decoded because of what it would cost.
+fn is_refused(error: &DecodeError, delivery: &Delivery, msg_id: &Hex32) -> bool {
+    error.is_over_budget() && incoming::call_of(delivery).as_ref() == Some(msg_id)
+}
+
+fn invalid(text: String) -> Error {
+    Error::new(ErrorKind::InvalidReply, text).with_outcome(Outcome::Answered)
 }

@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use crate::context::CLIENT_TIMEOUT_MAX;
 use crate::timer::{Key, Timer};
 use crate::transport::answering::{Answering, CallRef};
 
@@ -34,17 +35,20 @@ impl Heartbeat {
         call: &CallRef,
         client_timeout: f64,
     ) -> Option<Self> {
-        if !(TIMEOUT_MIN..1e9).contains(&client_timeout) {
-            return None;
-        }
-        // Whole seconds, halved: as oslo counts.
-        let interval = Duration::from_secs_f64(client_timeout.trunc() / 2.0);
+        let interval = interval(client_timeout)?;
         let (answering, call) = (Arc::clone(answering), call.clone());
         let life = Arc::new(Mutex::new(Life::default()));
         Beat { answering, call, interval, timer: Arc::downgrade(timer), life: Arc::clone(&life) }
             .schedule(timer);
         Some(Self { timer: Arc::clone(timer), life })
     }
+}
+
+/// The time between two signs: whole seconds, halved, as oslo counts. None where there are to be no
+/// signs.
+fn interval(client_timeout: f64) -> Option<Duration> {
+    let is_served = client_timeout >= TIMEOUT_MIN;
+    is_served.then(|| Duration::from_secs_f64(client_timeout.min(CLIENT_TIMEOUT_MAX).trunc() / 2.0))
 }
 
 impl Drop for Heartbeat {
@@ -87,4 +91,21 @@ impl Beat {
 
 fn lock(life: &Mutex<Life>) -> MutexGuard<'_, Life> {
     life.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_come_at_most_once_a_second_and_at_least_twice_an_hour() {
+        let seconds = |timeout| interval(timeout).map(|interval| interval.as_secs_f64());
+        for none in [f64::NAN, f64::NEG_INFINITY, -5.0, -0.0, 0.0, 1.0, 1.999] {
+            assert_eq!(seconds(none), None, "{none}");
+        }
+        assert_eq!([2.0, 2.9, 3.0, 60.0].map(seconds), [1.0, 1.0, 1.5, 30.0].map(Some));
+        for long in [3600.0, 3601.0, 1e9, 1e308, f64::INFINITY] {
+            assert_eq!(seconds(long), Some(1800.0), "{long}");
+        }
+    }
 }

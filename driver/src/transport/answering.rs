@@ -4,16 +4,16 @@
 //! A reply queue may be missing for a moment (its client reconnects), or take nothing (its node
 //! dies, it is full), so a returned or refused reply is sent again every quarter of a second, for a
 //! minute, under a fresh id; no worker waits meanwhile: a shard sends it, or a thread where that
-//! would take long. Queues that stayed away are remembered for a while and get nothing. Only queues
-//! named like reply queues are ever written to: the name comes from the request, and a request must
-//! not make us write anywhere else.
+//! would take long. They are held up to a number and up to a size, which their callers decide.
+//! Queues that stayed away are remembered for a while and get nothing. Only queues named like reply
+//! queues are ever written to: the name comes from the request, and a request must not make us
+//! write anywhere else.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use leveret_engine::wire::PropertiesView;
 use leveret_engine::{Outcome, RefusalSink};
 
 use crate::broker::{self, Body, Publishing, Road, Treatment};
@@ -27,11 +27,16 @@ use crate::message::{Answer, Failure, Reply};
 use crate::serialization::Serialization;
 use crate::target::entity::Exchange;
 use crate::timer::{self, Timer};
+use returned::{PikaHead, RetryBudget, ReturnedReply};
+
+mod returned;
 
 /// As oslo: how long to wait before a reply that came back is sent again.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
-/// Replies waiting to be sent again; more are dropped.
-const RETRIES_MAX: usize = 10_000;
+/// How long a reply is tried at most, whatever its caller says.
+const RETRIED_MAX: Duration = Duration::from_secs(3600);
+/// The longest name of a queue, and the longest id of a call: AMQP has no longer ones.
+const NAME_BYTES_MAX: usize = 255;
 /// Replies up to this size are sent again on the shard, if they are not packed.
 const BRIEF_BYTES: usize = 64 << 10;
 /// Reply queues whose road is kept rendered.
@@ -56,6 +61,19 @@ pub(crate) struct CallRef {
     pub(crate) expires: Option<Instant>,
 }
 
+impl CallRef {
+    /// Where the answer to this call goes; none where a name is longer than any in AMQP.
+    pub(crate) fn new(
+        msg_id: &str,
+        queue: &str,
+        form: Form,
+        expires: Option<Instant>,
+    ) -> Option<Self> {
+        let is_short = msg_id.len().max(queue.len()) <= NAME_BYTES_MAX;
+        is_short.then(|| Self { msg_id: msg_id.into(), queue: queue.into(), form, expires })
+    }
+}
+
 /// How long, and how, replies are tried on queues that are missing.
 #[derive(Debug, Clone)]
 pub(crate) struct Persistence {
@@ -65,53 +83,6 @@ pub(crate) struct Persistence {
     /// The same of the `pika` dialect, where there is no timeout but that of the call.
     pub(crate) pika_retry: Option<u32>,
     pub(crate) pika_delay: Duration,
-}
-
-/// A reply that came back.
-struct Back {
-    queue: Box<str>,
-    body: leveret_engine::Body,
-    /// Its queue was not there; otherwise it was, and did not take it.
-    is_missing: bool,
-    /// What it said of itself, if it is of the `pika` dialect.
-    pika: Option<PikaHead>,
-}
-
-/// What a reply of the `pika` dialect says of itself.
-struct PikaHead {
-    content_type: Box<str>,
-    correlation_id: Box<str>,
-    expires: bool,
-}
-
-impl Back {
-    /// What came back, or how else a reply ended.
-    fn of(outcome: Outcome) -> Result<Self, Outcome> {
-        let (queue, body, pika) = match &outcome {
-            Outcome::Returned(returned) => {
-                let is_pika = !returned.exchange().is_empty();
-                let head = is_pika.then(|| PikaHead::of(&returned.properties()));
-                (returned.routing_key(), returned.body(), head)
-            }
-            // What is given back here has no properties.
-            Outcome::Nacked(Some(nacked)) if nacked.exchange().is_empty() => {
-                (nacked.routing_key(), nacked.body(), None)
-            }
-            _ => return Err(outcome),
-        };
-        let is_missing = matches!(outcome, Outcome::Returned(_));
-        Ok(Self { queue: queue.into(), body: body.clone(), is_missing, pika })
-    }
-}
-
-impl PikaHead {
-    fn of(head: &PropertiesView<'_>) -> Self {
-        Self {
-            content_type: head.content_type.unwrap_or_default().into(),
-            correlation_id: head.correlation_id.unwrap_or_default().into(),
-            expires: head.expiration.is_some(),
-        }
-    }
 }
 
 /// The sender of replies of one transport.
@@ -127,9 +98,9 @@ pub(crate) struct Answering {
     gone: Mutex<HashMap<Box<str>, Instant>>,
     refusals: Arc<dyn RefusalSink>,
     /// Where replies are sent again that take long to be rendered.
-    resending: Workers<(Back, Instant)>,
+    resending: Workers<(ReturnedReply, Instant)>,
     start: Instant,
-    retrying: AtomicUsize,
+    retrying: RetryBudget,
     dropped: AtomicU64,
     resent: AtomicU64,
 }
@@ -161,7 +132,7 @@ impl Answering {
                 })
             },
             start: timer::now(),
-            retrying: AtomicUsize::new(0),
+            retrying: RetryBudget::default(),
             dropped: AtomicU64::new(0),
             resent: AtomicU64::new(0),
         })
@@ -189,6 +160,22 @@ impl Answering {
             outcome = outcome.and(publishing.close().await);
         }
         outcome
+    }
+
+    /// Whom the answer to a call goes to; nobody where a name is too long, and the answer counts as
+    /// dropped.
+    pub(crate) fn caller(
+        &self,
+        msg_id: &str,
+        queue: &str,
+        form: Form,
+        expires: Option<Instant>,
+    ) -> Option<CallRef> {
+        let call = CallRef::new(msg_id, queue, form, expires);
+        if call.is_none() {
+            self.drop_one("?", "its queue or its call has a name that is too long");
+        }
+        call
     }
 
     /// Sends what a method came to: what `answered` renders, or a failure. Waits while the outbox
@@ -245,6 +232,7 @@ impl Answering {
     /// How long a reply of the `pika` dialect is tried whose caller waits for as long as `left`.
     fn patience(&self, left: Duration) -> Duration {
         let Persistence { pika_retry, pika_delay, .. } = self.persistence;
+        let left = left.min(RETRIED_MAX);
         pika_retry.map_or(left, |times| left.min(pika_delay.saturating_mul(times)))
     }
 
@@ -318,9 +306,8 @@ impl Answering {
             Form::Pika(_) => reply.properties().correlation_id.map(str::to_owned),
             _ => self.msg_id_of(reply.body()),
         };
-        let Some(msg_id) = msg_id else { return false };
-        let (msg_id, queue) = (msg_id.into(), reply.routing_key().into());
-        let call = CallRef { msg_id, queue, form, expires: None };
+        let call = msg_id.and_then(|id| CallRef::new(&id, reply.routing_key(), form, None));
+        let Some(call) = call else { return false };
         let text = format!("the answer cannot be sent: {error}");
         self.refuse_at_once(&call, text);
         true
@@ -363,7 +350,7 @@ impl Answering {
         if self.tell_too_large(&outcome) {
             return;
         }
-        let back = match Back::of(outcome) {
+        let back = match ReturnedReply::of(outcome) {
             Ok(back) => back,
             Err(other) => return self.drop_one("?", &broker::refused(other).to_string()),
         };
@@ -371,8 +358,7 @@ impl Answering {
         if timer::now() + delay > deadline {
             return self.give_up(&back);
         }
-        if self.retrying.fetch_add(1, Ordering::Relaxed) >= RETRIES_MAX {
-            self.retrying.fetch_sub(1, Ordering::Relaxed);
+        if !self.retrying.reserve(back.body.len()) {
             return self.drop_one(&back.queue, "too many replies wait already");
         }
         let this = Arc::downgrade(self);
@@ -387,8 +373,8 @@ impl Answering {
         });
     }
 
-    fn resend(&self, back: &Back, deadline: Instant) {
-        self.retrying.fetch_sub(1, Ordering::Relaxed);
+    fn resend(&self, back: &ReturnedReply, deadline: Instant) {
+        self.retrying.release(back.body.len());
         let sent = match &back.pika {
             Some(head) => self.send_pika_again(back, head, deadline),
             None => self.send_again(back, deadline),
@@ -400,11 +386,11 @@ impl Answering {
         }
     }
 
-    fn send_again(&self, back: &Back, deadline: Instant) -> Option<Result<(), Error>> {
+    fn send_again(&self, back: &ReturnedReply, deadline: Instant) -> Option<Result<(), Error>> {
         let unique_id = self.ids.unique_id();
         let body = Body::render(|body| {
             let packed = self.publishing[0].packing().map(|packing| packing.header.1);
-            body.extend_from_slice(&kombu::unpack(packed, back.body.contiguous())?);
+            body.extend_from_slice(&kombu::unpack(packed, (&back.body).into())?);
             kombu::renew_unique_id(body, unique_id);
             Ok::<_, DecodeError>(())
         });
@@ -414,12 +400,12 @@ impl Answering {
 
     fn send_pika_again(
         &self,
-        back: &Back,
+        back: &ReturnedReply,
         head: &PikaHead,
         deadline: Instant,
     ) -> Option<Result<(), Error>> {
         let body = Body::render(|body| {
-            body.extend_from_slice(&back.body.contiguous());
+            body.extend_from_slice(&back.body);
             Ok::<_, DecodeError>(())
         });
         let left = timer::until(deadline);
@@ -434,7 +420,7 @@ impl Answering {
         Some(road.try_publish_unwatched(left, &body.ok()?, self.cookie(deadline)))
     }
 
-    fn give_up(&self, Back { queue, is_missing, .. }: &Back) {
+    fn give_up(&self, ReturnedReply { queue, is_missing, .. }: &ReturnedReply) {
         if !is_missing {
             return self.drop_one(queue, "its queue took nothing: it is full or has failed");
         }

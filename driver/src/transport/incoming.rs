@@ -12,6 +12,7 @@ use leveret_engine::wire::PropertiesView;
 use super::answering::CallRef;
 use crate::broker;
 use crate::dialect::{DecodeError, Dialect, Known, kombu, pika};
+use crate::ids::Hex32;
 use crate::message::form::Form;
 use crate::message::notification::IncomingNotification;
 use crate::message::{IncomingReply, IncomingRequest};
@@ -36,9 +37,7 @@ pub(crate) fn with_request<T>(
     let head = delivery.properties();
     if dialect == Dialect::Pika {
         let body = delivery.body().contiguous();
-        return kombu::Scratch::with(|scratch| {
-            pika::decode_request(&body, &head, known, scratch.spare()).map(read)
-        });
+        return pika::decode_request(&body, &head, known).map(read);
     }
     let text = text_of(delivery, &head)?;
     kombu::Scratch::with(|scratch| {
@@ -63,9 +62,7 @@ pub(crate) fn with_reply<T>(
     let head = delivery.properties();
     if pika::is_versioned(&head) {
         let body = delivery.body().contiguous();
-        return kombu::Scratch::with(|scratch| {
-            pika::decode_reply(&body, &head, known, scratch.spare()).map(read)
-        });
+        return pika::decode_reply(&body, &head, known).map(read);
     }
     let text = text_of(delivery, &head)?;
     kombu::Scratch::with(|scratch| kombu::decode_reply(&text, scratch).map(read))
@@ -80,9 +77,7 @@ pub(crate) fn with_notification<T>(
     let head = delivery.properties();
     if pika::is_versioned(&head) {
         let body = delivery.body().contiguous();
-        return kombu::Scratch::with(|scratch| {
-            pika::decode_notification(&body, &head, known, scratch.spare()).map(read)
-        });
+        return pika::decode_notification(&body, &head, known).map(read);
     }
     let text = text_of(delivery, &head)?;
     kombu::Scratch::with(|scratch| kombu::decode_notification(&text, scratch).map(read))
@@ -95,14 +90,25 @@ pub(crate) fn sender_of(delivery: &Delivery, known: Known<'_>) -> Option<CallRef
         let content_type = head.content_type.unwrap_or_default();
         let serialization = crate::serialization::Serialization::named(content_type, known);
         let form = Form::Pika(serialization.unwrap_or_default());
-        return Some(CallRef { msg_id: msg_id.into(), queue: queue.into(), form, expires: None });
+        return CallRef::new(msg_id, queue, form, None);
     }
     let text = text_of(delivery, &head).ok()?;
     kombu::Scratch::with(|scratch| {
-        let request = kombu::decode_request(&text, scratch).ok()?;
-        let (msg_id, queue) = (request.msg_id?, request.reply_queue?);
-        let (msg_id, queue) = ((*msg_id).into(), (*queue).into());
-        Some(CallRef { msg_id, queue, form: Form::Kombu, expires: None })
+        let kombu::Address { msg_id, reply_queue } = kombu::decode_address(&text, scratch).ok()?;
+        CallRef::new(&msg_id?, &reply_queue?, Form::Kombu, None)
+    })
+}
+
+/// Which call a reply answers that is not to be decoded.
+pub(crate) fn call_of(delivery: &Delivery) -> Option<Hex32> {
+    let head = delivery.properties();
+    if pika::is_versioned(&head) {
+        return Hex32::from_digits(head.correlation_id?.as_bytes());
+    }
+    let text = text_of(delivery, &head).ok()?;
+    kombu::Scratch::with(|scratch| {
+        let kombu::Address { msg_id, .. } = kombu::decode_address(&text, scratch).ok()?;
+        Hex32::from_digits(msg_id?.as_bytes())
     })
 }
 
@@ -114,8 +120,7 @@ pub(crate) fn sender_of_cut(delivery: &Delivery, known: Known<'_>) -> Option<Cal
     }
     let tail = delivery.body().contiguous();
     let (msg_id, queue) = kombu::peek_sender(&tail)?;
-    let (msg_id, queue) = (msg_id.as_str().into(), queue.into());
-    Some(CallRef { msg_id, queue, form: Form::Kombu, expires: None })
+    CallRef::new(msg_id.as_str(), queue, Form::Kombu, None)
 }
 
 /// How long a message of the `pika` dialect is of use to its sender, from when it was sent.

@@ -2,11 +2,13 @@
 //!
 //! kombu's `gzip` is a zlib stream in truth, labelled `application/x-gzip` in the header
 //! `compression`. It is read whatever the options say. Invariant: nothing inflates beyond
-//! [`INFLATED_BYTES_MAX`], whatever a peer sends. Not here: when bodies are packed (`broker`),
-//! kombu's other algorithms.
+//! [`INFLATED_BYTES_MAX`], whatever a peer sends, and what would costs no memory. Not here: when
+//! bodies are packed (`broker`), kombu's other algorithms.
 
 use std::borrow::Cow;
 use std::io::{Read, Write};
+
+use flate2::read::ZlibDecoder;
 
 use crate::config::Compression;
 use crate::dialect::DecodeError;
@@ -19,6 +21,8 @@ const GZIP: &str = "application/x-gzip";
 /// As much as an uncompressed message may have (the engine's `body_max`): a bomb is no better than
 /// a flood.
 const INFLATED_BYTES_MAX: u64 = 64 << 20;
+/// Text from this length on is measured first.
+const MEASURED_BYTES_MIN: u64 = 1 << 20;
 
 /// How bodies leave under this option.
 pub(crate) fn packing(compression: Compression) -> Packing {
@@ -46,20 +50,32 @@ pub(crate) fn unpack<'a>(
 
 fn unpack_labelled(label: &str, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
     match label {
-        GZIP => inflate(flate2::read::ZlibDecoder::new(body)),
+        GZIP => inflate(body),
         other => Err(DecodeError::Compressed(other.to_owned())),
     }
 }
 
-fn inflate(packed: impl Read) -> Result<Vec<u8>, DecodeError> {
+/// Text that turns out to be long is measured before memory is taken for it: a vector that grows
+/// takes up to three times as much.
+fn inflate(packed: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let failed = |error: std::io::Error| DecodeError::Inflate(error.to_string());
     let mut text = Vec::new();
-    let read = packed.take(INFLATED_BYTES_MAX + 1).read_to_end(&mut text);
-    read.map_err(|error| DecodeError::Inflate(error.to_string()))?;
-    if text.len() as u64 > INFLATED_BYTES_MAX {
+    let mut decoder = ZlibDecoder::new(packed).take(MEASURED_BYTES_MIN);
+    decoder.read_to_end(&mut text).map_err(failed)?;
+    if (text.len() as u64) < MEASURED_BYTES_MIN {
+        return Ok(text);
+    }
+    decoder.set_limit(INFLATED_BYTES_MAX + 1 - MEASURED_BYTES_MIN);
+    let rest = std::io::copy(&mut decoder, &mut std::io::sink()).map_err(failed)?;
+    let length = MEASURED_BYTES_MIN + rest;
+    if length > INFLATED_BYTES_MAX {
         return Err(DecodeError::Inflate(format!(
             "it is a message of more than {INFLATED_BYTES_MAX} bytes"
         )));
     }
+    text.clear();
+    text.reserve_exact(length as usize);
+    ZlibDecoder::new(packed).read_to_end(&mut text).map_err(failed)?;
     Ok(text)
 }
 
@@ -98,6 +114,13 @@ mod tests {
         assert!(bomb.len() < 1 << 20, "it is one");
         let refused = unpack(Some(label), Cow::Owned(bomb));
         assert!(matches!(refused, Err(DecodeError::Inflate(_))), "{refused:?}");
+        for length in [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 64 << 20] {
+            let (label, packed) = pack(Compression::Gzip, &vec![b' '; length]);
+            let text = unpack(Some(label), Cow::Owned(packed.clone())).unwrap();
+            assert_eq!(text.len(), length);
+            let cut = unpack(Some(label), Cow::Borrowed(&packed[..packed.len() - 1]));
+            assert!(matches!(cut, Err(DecodeError::Inflate(_))), "{length}");
+        }
     }
 
     proptest! {

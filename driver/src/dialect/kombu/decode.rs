@@ -3,31 +3,23 @@
 //! The usual envelope is cut off by its fixed bytes and its string unescaped in one pass; any other
 //! spelling goes through a real parser. Unknown keys are ignored, a repeated key's last value
 //! counts, as in Python. What is decoded borrows from the [`Scratch`], which a thread reuses.
+//! Invariant: what does not keep to its budget is refused before a value is made of it.
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
-use serde_json::value::RawValue;
-
-use super::notification::notification_key;
 use super::{CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, failure};
 use crate::dialect::DecodeError;
-use crate::dialect::keys::{Lenient, Text, by_key, is_falsy};
-use crate::json;
+use crate::dialect::member::{encoded, is_falsy, text};
+use crate::json::{self, Members, ReadError};
 use crate::message::encoded::Encoded;
-use crate::message::notification::IncomingNotification;
 use crate::message::{IncomingReply, IncomingRequest};
 use crate::version::Version;
 
-/// Buffers that decoding unescapes and repairs into.
+/// The buffer that decoding unescapes into.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    pub(super) payload: Vec<u8>,
-    pub(super) repaired: Vec<u8>,
+    payload: Vec<u8>,
 }
 
 thread_local! {
@@ -38,16 +30,11 @@ thread_local! {
 const SCRATCH_BYTES_MAX: usize = 1 << 20;
 
 impl Scratch {
-    /// A buffer to repair text in.
-    pub(crate) const fn spare(&mut self) -> &mut Vec<u8> {
-        &mut self.repaired
-    }
-
     /// Lends this thread's scratch. Whoever borrows it inside gets another one.
     pub(crate) fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
         let mut scratch = SCRATCH.with(Cell::take).unwrap_or_default();
         let result = work(&mut scratch);
-        if scratch.payload.capacity() + scratch.repaired.capacity() <= SCRATCH_BYTES_MAX {
+        if scratch.payload.capacity() <= SCRATCH_BYTES_MAX {
             SCRATCH.with(|cell| cell.set(Some(scratch)));
         }
         result
@@ -67,8 +54,28 @@ pub(crate) fn decode_request<'a>(
     body: &'a [u8],
     scratch: &'a mut Scratch,
 ) -> Result<IncomingRequest<'a>, DecodeError> {
-    let Scratch { payload, repaired } = scratch;
-    let mut request: IncomingRequest<'a> = json::read(open_envelope(body, payload)?, repaired)?;
+    let mut request = IncomingRequest::default();
+    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
+        let (key, value) = member?;
+        match &*key {
+            "method" => request.method = text(value)?,
+            "args" => request.args = encoded(value),
+            "namespace" => request.namespace = text(value)?,
+            "version" => request.version = text(value)?,
+            "_msg_id" => request.msg_id = text(value)?,
+            "_reply_q" => request.reply_queue = text(value)?,
+            "_unique_id" => request.unique_id = text(value)?,
+            "_timeout" => {
+                let seconds = text(value)?.and_then(|text| text.parse().ok());
+                request.context.set_client_timeout(seconds);
+            }
+            key => {
+                if let Some(name) = key.strip_prefix(CONTEXT_PREFIX) {
+                    request.context.append(name, Encoded::json(value.as_bytes()));
+                }
+            }
+        }
+    }
     request.context.settle();
     Ok(request)
 }
@@ -78,123 +85,84 @@ pub(crate) fn decode_reply<'a>(
     body: &'a [u8],
     scratch: &'a mut Scratch,
 ) -> Result<IncomingReply<'a>, DecodeError> {
-    let Scratch { payload, repaired } = scratch;
-    let parts: ReplyParts<'a> = json::read(open_envelope(body, payload)?, repaired)?;
-    Ok(IncomingReply {
-        msg_id: parts.msg_id,
-        result: parts
-            .result
-            .filter(|result| result.get() != "null")
-            .map(|result| Encoded::json(result.get().as_bytes())),
-        failure: parts.failure.map(|text| failure::read(&text)).transpose()?,
-        ending: parts.ending,
-    })
+    let mut reply = IncomingReply::default();
+    let mut failure = None;
+    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
+        let (key, value) = member?;
+        match &*key {
+            "result" => reply.result = encoded(value),
+            "failure" => failure = text(value)?.filter(|text| !is_falsy(text)),
+            "ending" => reply.ending = text(value)?.is_some_and(|text| !is_falsy(&text)),
+            "_msg_id" => reply.msg_id = text(value)?,
+            _ => {}
+        }
+    }
+    reply.failure = failure.map(|text| failure::read(&text)).transpose()?;
+    Ok(reply)
 }
 
-/// The payload's text: what is in the envelope, or the whole body of a message without one.
+/// Whose a message is.
+#[derive(Debug, Default)]
+pub(crate) struct Address<'a> {
+    /// The call that it is about.
+    pub(crate) msg_id: Option<Cow<'a, str>>,
+    /// Where the answer to a request goes.
+    pub(crate) reply_queue: Option<Cow<'a, str>>,
+}
+
+/// Reads whose a request or a reply is that cannot be decoded. What else the body holds is passed
+/// over.
+pub(crate) fn decode_address<'a>(
+    body: &'a [u8],
+    scratch: &'a mut Scratch,
+) -> Result<Address<'a>, DecodeError> {
+    let mut address = Address::default();
+    let members = Members::unchecked;
+    for member in members(open_envelope(body, scratch, members)?)? {
+        let (key, value) = member?;
+        match &*key {
+            "_msg_id" => address.msg_id = text(value)?,
+            "_reply_q" => address.reply_queue = text(value)?,
+            _ => {}
+        }
+    }
+    Ok(address)
+}
+
+/// The payload's text: what is in the envelope, or the whole body of a message without one, which
+/// is looked for among the body's `members`.
 pub(super) fn open_envelope<'a>(
     body: &'a [u8],
-    payload: &'a mut Vec<u8>,
+    scratch: &'a mut Scratch,
+    members: fn(&'a [u8]) -> Result<Members<'a>, ReadError>,
 ) -> Result<&'a [u8], DecodeError> {
+    let payload = &mut scratch.payload;
     payload.clear();
     let content =
         body.strip_prefix(ENVELOPE_OPEN).and_then(|rest| rest.strip_suffix(ENVELOPE_CLOSE));
     if content.is_some_and(|content| json::unescape_into(content, payload)) {
         return Ok(payload);
     }
-    let Envelope { version, message } = json::from_slice(body)?;
+    let (mut version, mut message) = (None, None);
+    for member in members(body)? {
+        let (key, value) = member?;
+        match &*key {
+            "oslo.version" => version = Some(value),
+            "oslo.message" => message = Some(value),
+            _ => {}
+        }
+    }
     let (Some(version), Some(message)) = (version, message) else {
         return Ok(body);
     };
-    let text = version.as_str().unwrap_or_default();
-    if !text.parse().is_ok_and(|version| Version::new(2, 0).serves(&version)) {
-        return Err(DecodeError::EnvelopeVersion(version.to_string()));
+    let number = if version.starts_with('"') { json::string(version)? } else { "".into() };
+    if !number.parse().is_ok_and(|version| Version::new(2, 0).serves(&version)) {
+        return Err(DecodeError::EnvelopeVersion(version.chars().take(32).collect()));
     }
-    let Value::String(text) = message else { return Err(DecodeError::EnvelopeMessage) };
-    *payload = text.into_bytes();
+    if !message.starts_with('"') {
+        return Err(DecodeError::EnvelopeMessage);
+    }
+    payload.clear();
+    payload.extend_from_slice(json::string(message)?.as_bytes());
     Ok(payload)
-}
-
-/// An envelope, if both keys are there.
-#[derive(Default)]
-struct Envelope {
-    version: Option<Value>,
-    message: Option<Value>,
-}
-
-struct ReplyParts<'a> {
-    msg_id: Option<Cow<'a, str>>,
-    result: Option<&'a RawValue>,
-    failure: Option<Cow<'a, str>>,
-    ending: bool,
-}
-
-by_key!(Envelope, "an object", Envelope::default(), envelope_key);
-by_key!(IncomingRequest<'de>, "an object", IncomingRequest::default(), request_key);
-by_key!(IncomingNotification<'de>, "an object", IncomingNotification::default(), notification_key);
-by_key!(
-    ReplyParts<'de>,
-    "an object",
-    ReplyParts { msg_id: None, result: None, failure: None, ending: false },
-    reply_key
-);
-
-fn envelope_key<'de, M: MapAccess<'de>>(
-    envelope: &mut Envelope,
-    key: &str,
-    map: &mut M,
-) -> Result<(), M::Error> {
-    match key {
-        "oslo.version" => envelope.version = Some(map.next_value()?),
-        "oslo.message" => envelope.message = Some(map.next_value()?),
-        _ => drop(map.next_value::<IgnoredAny>()?),
-    }
-    Ok(())
-}
-
-fn request_key<'de, M: MapAccess<'de>>(
-    request: &mut IncomingRequest<'de>,
-    key: &str,
-    map: &mut M,
-) -> Result<(), M::Error> {
-    match key {
-        "method" => request.method = map.next_value::<Lenient<'_>>()?.0,
-        "args" => {
-            let args = map.next_value::<&RawValue>()?.get();
-            request.args = (args != "null").then(|| Encoded::json(args.as_bytes()));
-        }
-        "namespace" => request.namespace = map.next_value::<Lenient<'_>>()?.0,
-        "version" => request.version = map.next_value::<Lenient<'_>>()?.0,
-        "_msg_id" => request.msg_id = map.next_value::<Lenient<'_>>()?.0,
-        "_reply_q" => request.reply_queue = map.next_value::<Lenient<'_>>()?.0,
-        "_unique_id" => request.unique_id = map.next_value::<Lenient<'_>>()?.0,
-        "_timeout" => {
-            let seconds = map.next_value::<Lenient<'_>>()?.0.and_then(|text| text.parse().ok());
-            request.context.set_client_timeout(seconds);
-        }
-        _ => match key.strip_prefix(CONTEXT_PREFIX) {
-            Some(name) => request.context.append(name, map.next_value::<Value>()?),
-            None => drop(map.next_value::<IgnoredAny>()?),
-        },
-    }
-    Ok(())
-}
-
-fn reply_key<'de, M: MapAccess<'de>>(
-    reply: &mut ReplyParts<'de>,
-    key: &str,
-    map: &mut M,
-) -> Result<(), M::Error> {
-    match key {
-        "result" => reply.result = Some(map.next_value()?),
-        "failure" => {
-            reply.failure = map.next_value::<Lenient<'_>>()?.0.filter(|text| !is_falsy(text));
-        }
-        "ending" => {
-            reply.ending = map.next_value::<Lenient<'_>>()?.0.is_some_and(|text| !is_falsy(&text));
-        }
-        "_msg_id" => reply.msg_id = map.next_value::<Lenient<'_>>()?.0,
-        _ => drop(map.next_value::<IgnoredAny>()?),
-    }
-    Ok(())
 }

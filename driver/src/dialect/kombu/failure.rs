@@ -5,10 +5,10 @@
 //! travelled is sent on under its original name. Reading is lenient: whatever a peer leaves out is
 //! empty.
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::json::{self, ReadError, WriteError};
+use crate::dialect::DecodeError;
+use crate::json::{self, Members, WriteError};
 use crate::message::Failure;
 
 /// Appends the JSON string that holds the exception, quotes included.
@@ -29,37 +29,29 @@ pub(super) fn write(out: &mut Vec<u8>, failure: &Failure) -> Result<(), WriteErr
     Ok(())
 }
 
-/// Reads the exception from its JSON text.
-pub(super) fn read(text: &str) -> Result<Failure, ReadError> {
-    #[derive(Deserialize)]
-    #[serde(default)]
-    struct Parts {
-        class: Option<String>,
-        module: Option<String>,
-        message: Value,
-        tb: Value,
-        args: Value,
-        kwargs: Value,
-    }
-    impl Default for Parts {
-        fn default() -> Self {
-            let null = Value::Null;
-            let (message, tb, args) = (null.clone(), null.clone(), null.clone());
-            Self { class: None, module: None, message, tb, args, kwargs: null }
+/// Reads the exception from its JSON text, which has a budget of its own: to that of the message it
+/// was one string.
+pub(super) fn read(text: &str) -> Result<Failure, DecodeError> {
+    let mut parts = Map::new();
+    for member in Members::of(text.as_bytes())? {
+        let (key, value) = member?;
+        if let "class" | "module" | "message" | "tb" | "args" | "kwargs" = &*key {
+            parts.insert(key.into_owned(), json::from_slice(value.as_bytes())?);
         }
     }
-    let parts: Parts = json::from_slice(text.as_bytes())?;
-    let message = match parts.message {
+    let mut part = |key: &str| parts.remove(key).unwrap_or_default();
+    let text = |value| match value {
         Value::Null => String::new(),
         Value::String(text) => text,
         other => other.to_string(),
     };
     let list = |value| if let Value::Array(list) = value { list } else { Vec::new() };
-    let lines = list(parts.tb).into_iter().filter_map(|line| line.as_str().map(str::to_owned));
-    let kwargs = if let Value::Object(kwargs) = parts.kwargs { kwargs } else { Map::new() };
-    let class = parts.class.unwrap_or_default();
-    Ok(Failure::new(class, parts.module.unwrap_or_default(), message)
+    let (class, module) = (text(part("class")), text(part("module")));
+    let lines = list(part("tb")).into_iter();
+    let lines = lines.filter_map(|line| line.as_str().map(str::to_owned));
+    let kwargs = if let Value::Object(kwargs) = part("kwargs") { kwargs } else { Map::new() };
+    Ok(Failure::new(class, module, text(part("message")))
         .with_traceback(lines)
-        .with_args(list(parts.args))
+        .with_args(list(part("args")))
         .with_kwargs(kwargs))
 }

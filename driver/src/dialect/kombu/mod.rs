@@ -14,7 +14,9 @@ mod peek;
 mod topology;
 
 pub(crate) use compression::{packing, unpack};
-pub(crate) use decode::{Scratch, check_content, decode_reply, decode_request};
+pub(crate) use decode::{
+    Address, Scratch, check_content, decode_address, decode_reply, decode_request,
+};
 pub(crate) use envelope::{encode_reply, encode_request, properties, renew_unique_id};
 pub(crate) use notification::{decode_notification, encode_notification};
 pub(crate) use peek::{TAIL_BYTES, is_enveloped, peek_reply, peek_sender};

@@ -4,14 +4,12 @@
 //! one writer serves both. Readers tell them apart by the envelope's keys.
 
 use serde::Serialize;
-use serde::de::{IgnoredAny, MapAccess};
-use serde_json::value::RawValue;
 
 use super::decode::{Scratch, open_envelope};
 use super::{CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN};
 use crate::dialect::DecodeError;
-use crate::dialect::keys::Lenient;
-use crate::json::{self, WriteError};
+use crate::dialect::member::text;
+use crate::json::{self, Members, WriteError};
 use crate::message::encoded::Encoded;
 use crate::message::notification::{IncomingNotification, OutgoingNotification};
 
@@ -83,37 +81,24 @@ pub(crate) fn decode_notification<'a>(
     body: &'a [u8],
     scratch: &'a mut Scratch,
 ) -> Result<IncomingNotification<'a>, DecodeError> {
-    let Scratch { payload, repaired } = scratch;
-    let mut notification: IncomingNotification<'_> =
-        json::read(open_envelope(body, payload)?, repaired)?;
+    let mut notification = IncomingNotification::default();
+    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
+        let (key, value) = member?;
+        match &*key {
+            "message_id" => notification.message_id = text(value)?,
+            "publisher_id" => notification.publisher_id = text(value)?,
+            "event_type" => notification.event_type = text(value)?,
+            "priority" => notification.priority = text(value)?,
+            "payload" => notification.payload = Some(Encoded::json(value.as_bytes())),
+            "timestamp" => notification.timestamp = text(value)?,
+            "_unique_id" => notification.unique_id = text(value)?,
+            key => {
+                if let Some(name) = key.strip_prefix(CONTEXT_PREFIX) {
+                    notification.context.append(name, Encoded::json(value.as_bytes()));
+                }
+            }
+        }
+    }
     notification.context.settle();
     Ok(notification)
-}
-
-/// Takes one key of a notification.
-pub(super) fn notification_key<'de, M: MapAccess<'de>>(
-    notification: &mut IncomingNotification<'de>,
-    key: &str,
-    map: &mut M,
-) -> Result<(), M::Error> {
-    let text = |map: &mut M| map.next_value::<Lenient<'_>>().map(|text| text.0);
-    match key {
-        "message_id" => notification.message_id = text(map)?,
-        "publisher_id" => notification.publisher_id = text(map)?,
-        "event_type" => notification.event_type = text(map)?,
-        "priority" => notification.priority = text(map)?,
-        "payload" => {
-            let payload = map.next_value::<&RawValue>()?;
-            notification.payload = Some(Encoded::json(payload.get().as_bytes()));
-        }
-        "timestamp" => notification.timestamp = text(map)?,
-        "_unique_id" => notification.unique_id = text(map)?,
-        _ => match key.strip_prefix(CONTEXT_PREFIX) {
-            Some(name) => {
-                notification.context.append(name, map.next_value::<serde_json::Value>()?);
-            }
-            None => drop(map.next_value::<IgnoredAny>()?),
-        },
-    }
-    Ok(())
 }

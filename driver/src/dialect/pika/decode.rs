@@ -68,9 +68,9 @@ impl<'a> Flat<'a> {
             "oslo.message" => self.has_envelope = true,
             key => {
                 if let Some(name) = key.strip_prefix(CONTEXT_PREFIX) {
-                    self.context.append(name, member.value()?);
+                    self.context.append(name, member.checked()?);
                 } else if let Some(name) = key.strip_prefix(kombu::CONTEXT_PREFIX) {
-                    request.context.append(name, member.value()?);
+                    request.context.append(name, member.checked()?);
                 }
             }
         }
@@ -78,17 +78,16 @@ impl<'a> Flat<'a> {
     }
 }
 
-/// Reads a request. What has to be repaired is repaired in `spare`.
+/// Reads a request.
 pub(crate) fn decode_request<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
     known: Known<'_>,
-    spare: &'a mut Vec<u8>,
 ) -> Result<IncomingRequest<'a>, DecodeError> {
     check_version(head)?;
     let serialization = serialization(head, known)?;
     let mut flat = Flat::default();
-    each(body, &serialization, spare, |key, member| flat.take(&key, member))?;
+    each(body, &serialization, |key, member| flat.take(&key, member))?;
     if flat.has_envelope {
         return Err(DecodeError::OtherDialect("rabbit"));
     }
@@ -122,12 +121,11 @@ pub(crate) fn decode_reply<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
     known: Known<'_>,
-    spare: &'a mut Vec<u8>,
 ) -> Result<IncomingReply<'a>, DecodeError> {
     check_version(head)?;
     let msg_id = head.correlation_id.map(Into::into);
     let mut reply = IncomingReply { msg_id, ending: true, ..IncomingReply::default() };
-    each(body, &serialization(head, known)?, spare, |key, member| {
+    each(body, &serialization(head, known)?, |key, member| {
         match &*key {
             "s" => reply.result = member.encoded(),
             "e" => {

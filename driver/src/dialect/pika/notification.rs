@@ -62,17 +62,16 @@ fn write<P: Serialize + ?Sized>(
     object.end()
 }
 
-/// Reads a notification. What has to be repaired is repaired in `spare`.
+/// Reads a notification.
 pub(crate) fn decode_notification<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
     known: Known<'_>,
-    spare: &'a mut Vec<u8>,
 ) -> Result<IncomingNotification<'a>, DecodeError> {
     check_version(head)?;
     let mut notification = IncomingNotification::default();
     let mut context = Context::new();
-    each(body, &serialization(head, known)?, spare, |key, member| {
+    each(body, &serialization(head, known)?, |key, member| {
         match &*key {
             "message_id" => notification.message_id = member.text()?,
             "publisher_id" => notification.publisher_id = member.text()?,
@@ -83,9 +82,9 @@ pub(crate) fn decode_notification<'a>(
             "_unique_id" => notification.unique_id = member.text()?,
             key => {
                 if let Some(name) = key.strip_prefix(CONTEXT_PREFIX) {
-                    context.append(name, member.value()?);
+                    context.append(name, member.checked()?);
                 } else if let Some(name) = key.strip_prefix(kombu::CONTEXT_PREFIX) {
-                    notification.context.append(name, member.value()?);
+                    notification.context.append(name, member.checked()?);
                 }
             }
         }

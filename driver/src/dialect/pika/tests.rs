@@ -148,7 +148,7 @@ fn replies_are_understood_in_every_serialisation() {
         let properties = reply_properties(&how, ID, id(), left);
         let read = |body: &[u8], look: &dyn Fn(crate::message::IncomingReply<'_>)| {
             seen(&properties, |head| {
-                look(decode_reply(body, head, &known, &mut Vec::new()).unwrap());
+                look(decode_reply(body, head, &known).unwrap());
             });
         };
         read(&reply(Answer::Result(&sample()), &how), &|reply| {
@@ -169,8 +169,7 @@ fn replies_are_understood_in_every_serialisation() {
     // Python 2 packs its native strings as bytes.
     let packed = hex("81c4017382c40178a368c3a9c4016c9301cb4004000000000000c0");
     seen(&reply_properties(&Serialization::MsgPack, ID, id(), None), |head| {
-        let mut spare = Vec::new();
-        let reply = decode_reply(&packed, head, &[], &mut spare).unwrap();
+        let reply = decode_reply(&packed, head, &[]).unwrap();
         let value: Value = reply.result.unwrap().read().unwrap();
         assert_eq!(value, json!({"x": "hé", "l": [1, 2.5, null]}));
     });
@@ -202,8 +201,7 @@ fn requests_are_understood_in_every_serialisation() {
         let call = Some((std::time::Duration::from_secs(3), QUEUE));
         let properties = request_properties(&how, call).with_correlation_id(ID);
         seen(&properties.with_message_id("m"), |head| {
-            let mut spare = Vec::new();
-            let request = decode_request(&body, head, &known, &mut spare).unwrap();
+            let request = decode_request(&body, head, &known).unwrap();
             assert_eq!(request.method.as_deref(), Some("echo"));
             assert_eq!(request.namespace.as_deref(), Some("ns1"));
             assert_eq!(request.version.as_deref(), Some("1.2"));
@@ -233,8 +231,8 @@ fn arguments_are_an_object_in_every_serialisation() {
         assert_eq!(out, b"before");
         seen(&properties(&how, false), |head| {
             let body = body(&request("m", &(), &context), &how);
-            let (known, mut spare) = ([std::sync::Arc::new(Lines) as _], Vec::new());
-            let request = decode_request(&body, head, &known, &mut spare).unwrap();
+            let known = [std::sync::Arc::new(Lines) as _];
+            let request = decode_request(&body, head, &known).unwrap();
             assert!(request.args.unwrap().is_empty_object(), "{how:?}");
         });
     }
@@ -256,8 +254,7 @@ fn what_both_understand_carries_everything_twice() {
         assert_eq!((head.delivery_mode, head.priority), (Some(2), Some(0)));
         assert_eq!((head.content_encoding, head.expiration), (Some("utf-8"), Some("3000")));
         assert!(is_versioned(head));
-        let mut spare = Vec::new();
-        let read = decode_request(&body, head, &[], &mut spare).unwrap();
+        let read = decode_request(&body, head, &[]).unwrap();
         assert_eq!((&read.form, read.msg_id.as_deref()), (&Form::Polyglot, Some(ID)));
         assert_eq!((read.reply_queue.as_deref(), &read.context), (Some("reply_1"), &context));
     });
@@ -270,9 +267,8 @@ fn what_both_understand_carries_everything_twice() {
 #[test]
 fn what_is_no_message_of_this_dialect_is_refused() {
     let refused = |properties: &Properties, body: &[u8]| {
-        let look = |head: &PropertiesView<'_>| {
-            decode_request(body, head, &[], &mut Vec::new()).map(|_| ()).unwrap_err()
-        };
+        let look =
+            |head: &PropertiesView<'_>| decode_request(body, head, &[]).map(|_| ()).unwrap_err();
         seen(properties, look)
     };
     let good = || properties(&Serialization::Json, false);
@@ -283,9 +279,7 @@ fn what_is_no_message_of_this_dialect_is_refused() {
         good().with_headers(table)
     };
     for (major, fine) in [("1.0", true), ("1.5", true), ("0.9", false), ("2.0", false)] {
-        let read = seen(&version(major), |head| {
-            decode_request(b"{}", head, &[], &mut Vec::new()).map(|_| ())
-        });
+        let read = seen(&version(major), |head| decode_request(b"{}", head, &[]).map(|_| ()));
         assert_eq!(read.is_ok(), fine, "{major}: {read:?}");
     }
     let headless = Properties::new().with_content_type("application/json");
@@ -328,8 +322,7 @@ fn notifications_are_those_of_python() {
         }
         seen(&properties(&how, true).with_message_id("m"), |head| {
             assert_eq!(head.delivery_mode, Some(2));
-            let mut spare = Vec::new();
-            let read = decode_notification(&body, head, &[], &mut spare).unwrap();
+            let read = decode_notification(&body, head, &[]).unwrap();
             assert_eq!(read.priority.as_deref(), Some("AUDIT"));
             assert_eq!(read.publisher_id.as_deref(), Some("pub.host1"));
             assert_eq!(read.unique_id.as_deref(), Some("m"));
@@ -343,8 +336,7 @@ fn notifications_are_those_of_python() {
     let read = crate::dialect::kombu::decode_notification(&body, &mut scratch).unwrap();
     assert_eq!((read.unique_id.as_deref(), &read.context), (Some(ID), &context));
     seen(&polyglot::properties(), |head| {
-        let mut spare = Vec::new();
-        let read = decode_notification(&body, head, &[], &mut spare).unwrap();
+        let read = decode_notification(&body, head, &[]).unwrap();
         assert_eq!((read.unique_id.as_deref(), &read.context), (Some(ID), &context));
     });
 }
@@ -357,8 +349,7 @@ fn numbers_survive_as_far_as_a_serialisation_carries_them() {
     for how in [Serialization::Json, Serialization::MsgPack] {
         let body = body(&request("m", &edge, &context), &how);
         seen(&properties(&how, false), |head| {
-            let mut spare = Vec::new();
-            let request = decode_request(&body, head, &[], &mut spare).unwrap();
+            let request = decode_request(&body, head, &[]).unwrap();
             assert_eq!(request.args.unwrap().read::<Value>().unwrap(), edge, "{how:?}");
         });
     }
@@ -373,8 +364,7 @@ fn numbers_survive_as_far_as_a_serialisation_carries_them() {
         let text = br#"{"method": "m", "args": {"arg": [NaN, Infinity]}, "namespace": "ns1", "#;
         assert!(how != Serialization::Json || body.starts_with(text));
         seen(&properties(&how, false), |head| {
-            let mut spare = Vec::new();
-            let request = decode_request(&body, head, &[], &mut spare).unwrap();
+            let request = decode_request(&body, head, &[]).unwrap();
             let args: Value = request.args.unwrap().read().unwrap();
             assert_eq!(args, json!({"arg": [null, null]}), "{how:?}");
         });

@@ -3,6 +3,7 @@
 use serde::de::IgnoredAny;
 
 use super::*;
+use crate::json::{OverBudget, RESERVED_KEY};
 
 /// Everything a stranger's bytes may be put through.
 fn read_all(bytes: &[u8]) {
@@ -89,7 +90,7 @@ fn bombs_of_depth_go_off_nowhere() {
         assert_eq!(to_value(bomb), Err(ReadError::TooDeep));
         from_slice::<IgnoredAny>(bomb).expect("what is passed over costs no stack");
         let body = [&unhex("81 a161")[..], bomb].concat();
-        assert_eq!(entries(&body), Ok(vec![("a", &bomb[..])]));
+        assert_eq!(entries(&body), Err(OverBudget::Levels.into()));
     }
     for (kind, before) in [(2, 0x92), (1, 0x81), (7, 0x81), (4, 0x91), (0, 0x91), (6, 0x81)] {
         let mut bomb = vec![0x01];
@@ -104,6 +105,114 @@ fn bombs_of_depth_go_off_nowhere() {
         }
         to_value(&bomb).expect_err("no extension may lead down that far");
         from_slice::<i128>(&bomb).expect_err("nor with a type");
+    }
+}
+
+/// `value` in `levels` arrays or, where that is possible, in sets.
+fn nested(levels: usize, in_sets: bool, value: &[u8]) -> Vec<u8> {
+    (0..levels).fold(value.to_vec(), |inner, _| {
+        let array = [&[0x91], &inner[..]].concat();
+        match (in_sets, u8::try_from(array.len())) {
+            (true, Ok(length)) => [&[0xc7, length, 4][..], &array].concat(),
+            _ => array,
+        }
+    })
+}
+
+#[test]
+fn a_body_is_within_its_budget() {
+    let body = |value: &[u8]| [&unhex("81 a161")[..], value].concat();
+    let found = |value: &[u8]| {
+        let body = body(value);
+        match entries(&body) {
+            Ok(entries) => {
+                assert_eq!(entries, [("a", value)]);
+                Ok(())
+            }
+            Err(ReadError::OverBudget(error)) => Err(error),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    for in_sets in [false, true] {
+        assert_eq!(found(&nested(127, in_sets, &[0])), Ok(()));
+        to_value(&nested(127, in_sets, &[0])).expect("it can be decoded");
+        assert_eq!(found(&nested(128, in_sets, &[0])), Err(OverBudget::Levels));
+    }
+    let many = |count: u32, one: &[u8]| {
+        [&[0xdd][..], &count.to_be_bytes(), &one.repeat(count as usize)].concat()
+    };
+    assert_eq!(found(&many(250_000, &[0])), Ok(()));
+    assert_eq!(found(&many(600_000, &[0])), Err(OverBudget::Memory));
+    assert_eq!(found(&many(999_998, b"\xa3abc")), Ok(()));
+    assert_eq!(found(&many(999_999, b"\xa3abc")), Err(OverBudget::Values));
+    assert_eq!(found(&many(20_000, &[0x81, 0xa0, 0])), Ok(()));
+    assert_eq!(found(&many(30_000, &[0x81, 0xa0, 0])), Err(OverBudget::Memory));
+    let set = many(30_000, &[0x81, 0xa0, 0]);
+    let length = u32::try_from(set.len()).unwrap().to_be_bytes();
+    let set = [&[0xc9][..], &length, &[5], &set].concat();
+    assert_eq!(found(&set), Err(OverBudget::Memory), "elements of a set are values");
+    let name = format!("{RESERVED_KEY}RawValue");
+    let mut key = vec![0x81];
+    push_str(&mut key, &name).unwrap();
+    key.push(0);
+    assert_eq!(found(&key), Err(OverBudget::ReservedKey));
+    assert_eq!(found(&nested(3, true, &key)), Err(OverBudget::ReservedKey));
+    assert_eq!(found(&packed(&[name])), Ok(()));
+}
+
+#[test]
+fn a_body_with_a_broken_set_is_refused() {
+    for broken in ["c70204 92c1", "d40480", "c70204 91 c1", "c70404 92 d404c1"] {
+        let body = [&unhex("81 a161 92")[..], &unhex(broken), &[0]].concat();
+        assert!(entries(&body).is_err(), "{broken}");
+    }
+}
+
+fn any_msgpack() -> impl Strategy<Value = Vec<u8>> {
+    let leaf = prop_oneof![
+        prop::sample::select(vec![
+            "00",
+            "ff",
+            "c0",
+            "c1",
+            "c2",
+            "a161",
+            "a1ff",
+            "c40161",
+            "c401ff",
+            "ca7fc00000",
+            "d40180",
+            "d40505",
+            "d7ff0000000000000000",
+            "d40090",
+            "c7020292ff",
+            "cfffffffffffffffff",
+        ])
+        .prop_map(unhex),
+        prop::collection::vec(any::<u8>(), 0..4),
+    ];
+    leaf.prop_recursive(5, 40, 5, |inner| {
+        (prop::collection::vec(inner, 0..6), 0..3).prop_map(|(all, kind)| {
+            let count = all.len() as u8;
+            match kind {
+                0 => [&[0x90 | count][..], &all.concat()].concat(),
+                1 => [&[0x80 | (count / 2)][..], &all.concat()].concat(),
+                _ => {
+                    let array = [&[0x90 | count][..], &all.concat()].concat();
+                    match u8::try_from(array.len()) {
+                        Ok(length) => [&[0xc7, length, 4][..], &array].concat(),
+                        Err(_) => array,
+                    }
+                }
+            }
+        })
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_value_that_was_checked_can_be_decoded(bytes in any_msgpack()) {
+        prop_assert_eq!(check_value(&bytes).is_ok(), to_value(&bytes).is_ok());
     }
 }
 
