@@ -71,15 +71,23 @@
 //!
 //! - Messages waiting to leave: 1 MiB a channel; then senders wait, until their timeout.
 //! - Requests a server holds: 1024 acknowledged, beyond them what the prefetch allows (2048 unless
-//!   set; 100 from each queue in the `pika` dialect). Of queues without acknowledgements 16,384, or
-//!   64 MiB; then their connection is not read.
-//! - Threads of a server: `executor_threads`, 64; they start as they are needed.
+//!   set; 100 from each queue in the `pika` dialect), of queues without acknowledgements 16,384;
+//!   and 16 MiB in all, beyond which the connection is not read. A connection with other uses
+//!   (`connection_factory`) is read on, unless the queue has no acknowledgements.
+//! - Threads of a server: `executor_threads`, 64; they start as they are needed. On a runtime any
+//!   number of requests run at a time, of 64 MiB together; then the connection is not read.
 //! - Notifications a listener holds: what the prefetch allows (2048 unless set, or two batches; 100
-//!   in the `pika` dialect).
+//!   in the `pika` dialect), and 16 MiB as above; those that wait for another attempt count. A
+//!   batch is served once it has 8 MiB.
 //! - Ids remembered to drop repeats: 16,384 a server or listener, or what the prefetch of a server
-//!   allows. Replies to a missing queue: tried for 60 s, 10,000 at a time.
+//!   allows. Replies to a missing queue: tried for 60 s, 10,000 or 16 MiB at a time.
 //! - Text of a compressed message: 64 MiB.
-//! - Nesting of JSON: 127 levels. Names: 255 bytes.
+//! - A message that is received: 128 levels of arrays and objects (values 127, as those sent),
+//!   1,000,000 values, and what decoding all of it as a `serde_json::Value` would take: 16 MiB, or
+//!   36 times the message's size. What has more is not decoded, and counts as `undecodable`; the
+//!   caller of a request is told, the caller whose reply it is gets `InvalidReply`. The entries of
+//!   a context are decoded one by one, when they are asked for.
+//! - Signs of life of a call: one a second at most, and two an hour at least. Names: 255 bytes.
 //!
 //! # What is promised
 //!

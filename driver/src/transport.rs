@@ -31,6 +31,7 @@ pub(crate) mod answering;
 mod builder;
 mod canary;
 pub(crate) mod incoming;
+pub(crate) mod intake;
 mod naming;
 mod observing;
 pub(crate) mod replies;

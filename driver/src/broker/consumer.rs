@@ -198,6 +198,11 @@ impl Listening {
         self.channel.consume_with(consume, sink).await.map_err(failed)
     }
 
+    /// Whether nobody else uses its connection.
+    pub(crate) fn has_own_connection(&self) -> bool {
+        !self.lent.is_shared()
+    }
+
     /// One of its consumers.
     pub(crate) fn consumer(&self) -> Option<ConsumerHandle> {
         self.consumers.first().map(|one| one.handle.clone())

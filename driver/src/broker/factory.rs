@@ -224,6 +224,10 @@ impl Lent {
         self.name
     }
 
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
     pub(super) async fn open_channel(&self, options: ChannelOptions) -> Result<LentChannel, Error> {
         let channel = self.connection.open_channel(options).await.map_err(failed)?;
         Ok(LentChannel { channel, is_shared: self.is_shared })

@@ -59,6 +59,11 @@ impl<S: Serve> Runner<S> {
         }
     }
 
+    /// Whether any number of items may be served at a time.
+    pub(crate) const fn is_unbounded(&self) -> bool {
+        matches!(self, Self::Runtime { .. })
+    }
+
     /// What waits for a thread and is `wanted` back. Tasks of a runtime look themselves before they
     /// begin.
     pub(crate) fn withdraw(&self, wanted: impl Fn(&S::Item) -> bool) -> VecDeque<S::Item> {

@@ -1,5 +1,6 @@
 //! Gathers deliveries to batches: full ones at once, others when their time has come.
 //!
+//! A batch is also full when its items are large, since the peer decides how large they are.
 //! As oslo, the time counts from when gathering began, which is when the last batch left, not from
 //! the first delivery; an empty batch is not handed over, and gathering begins anew. Invariant: a
 //! delivery is in one batch. Not here: what becomes of a batch (`intake`).
@@ -8,6 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::timer::{Key, Timer};
+use crate::transport::intake::WAITING_BYTES_MAX;
+
+/// Bytes from which on a batch is full: half of what may wait, so that a batch never waits for what
+/// is not read any more.
+const BYTES_MAX: usize = WAITING_BYTES_MAX / 2;
 
 /// How large batches are and how long they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +32,7 @@ pub(super) struct Gather<T> {
 
 struct State<T> {
     items: Vec<T>,
+    bytes: usize,
     alarm: Option<Key>,
     /// Counts batches, so that an alarm that rings too late leaves the next one alone.
     round: u64,
@@ -40,18 +47,20 @@ impl<T: Send + 'static> Gather<T> {
         timer: Arc<Timer>,
         hand_over: impl Fn(Vec<T>) + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let state =
-            Mutex::new(State { items: Vec::new(), alarm: None, round: 0, is_closed: false });
+        let (items, alarm) = (Vec::new(), None);
+        let state = Mutex::new(State { items, bytes: 0, alarm, round: 0, is_closed: false });
         let gather = Arc::new(Self { batching, timer, state, hand_over: Box::new(hand_over) });
         gather.set_alarm(&mut gather.lock());
         gather
     }
 
-    /// Takes one item.
-    pub(super) fn push(self: &Arc<Self>, item: T) {
+    /// Takes one item of so many bytes.
+    pub(super) fn push(self: &Arc<Self>, item: T, bytes: usize) {
         let mut state = self.lock();
         state.items.push(item);
-        if state.items.len() >= self.batching.size || state.is_closed {
+        state.bytes += bytes;
+        let is_full = state.items.len() >= self.batching.size || state.bytes >= BYTES_MAX;
+        if is_full || state.is_closed {
             self.complete(state);
         }
     }
@@ -65,6 +74,7 @@ impl<T: Send + 'static> Gather<T> {
 
     fn complete(self: &Arc<Self>, mut state: MutexGuard<'_, State<T>>) {
         let items = std::mem::take(&mut state.items);
+        state.bytes = 0;
         self.set_alarm(&mut state);
         drop(state);
         if !items.is_empty() {
@@ -128,20 +138,32 @@ mod tests {
     #[test]
     fn a_full_batch_leaves_at_once_and_the_rest_at_the_end() {
         let (_engine, gather, batches) = gathering(3, None);
-        (0..7).for_each(|item| gather.push(item));
+        (0..7).for_each(|item| gather.push(item, 1));
         gather.close();
-        gather.push(9);
+        gather.push(9, 1);
         drop(gather);
         let all: Vec<_> = batches.iter().collect();
         assert_eq!(all, [vec![0, 1, 2], vec![3, 4, 5], vec![6], vec![9]]);
     }
 
     #[test]
+    fn a_batch_is_full_by_its_bytes_too() {
+        let (_engine, gather, batches) = gathering(100, None);
+        let half = BYTES_MAX / 2;
+        for (item, bytes) in [(1, half), (2, half - 1), (3, 1), (4, 10 * BYTES_MAX), (5, 1)] {
+            gather.push(item, bytes);
+        }
+        gather.close();
+        drop(gather);
+        assert_eq!(batches.iter().collect::<Vec<_>>(), [vec![1, 2, 3], vec![4], vec![5]]);
+    }
+
+    #[test]
     fn time_completes_a_batch_but_not_an_empty_one() {
         let (_engine, gather, batches) = gathering(100, Some(20));
-        gather.push(1);
+        gather.push(1, 1);
         assert_eq!(batches.recv().unwrap(), [1]);
-        gather.push(2);
+        gather.push(2, 1);
         assert_eq!(batches.recv().unwrap(), [2], "the alarm is set again");
         gather.close();
         drop(gather);

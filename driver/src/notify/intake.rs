@@ -2,10 +2,13 @@
 //!
 //! Unlike a request it is acknowledged once it is handled, so what a crash interrupts comes again.
 //! Endpoints are asked in their order, until one wants the notification requeued or fails. A batch
-//! is served by priority. What the broker has back already, after a lost connection, is not begun:
+//! is served by priority. Much that waits, for its turn or for another attempt, stops the reading
+//! of the connection. What the broker has back already, after a lost connection, is not begun:
 //! it comes again. Invariant: every delivery is settled once, whatever the endpoints do.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use leveret_engine::{Delivery, DeliverySink, Disposition};
 use tracing::Instrument;
@@ -23,6 +26,7 @@ use crate::observe::taken::Tally;
 use crate::serialization::BodySerializer;
 use crate::serializer::Serializer;
 use crate::timer::Timer;
+use crate::transport::intake::{self, IntakeLimit, Load};
 use crate::transport::{Transport, incoming};
 
 /// The sink of each of a listener's queues.
@@ -43,6 +47,9 @@ pub(super) struct Intake {
     handled: Dedup,
     runner: Runner<Self>,
     gather: OnceLock<Arc<Gather<Delivery>>>,
+    limit: IntakeLimit,
+    /// Bytes of notifications that failed and wait for another attempt.
+    postponed: AtomicUsize,
     tally: Tally,
 }
 
@@ -64,13 +71,22 @@ impl NotificationSink {
 }
 
 impl DeliverySink for NotificationSink {
-    fn deliver(&mut self, delivery: Delivery) -> Disposition {
-        self.intake.tally.took_in(1, delivery.body().len());
+    fn deliver(&mut self, mut delivery: Delivery) -> Disposition {
+        let bytes = delivery.body().len();
+        self.intake.tally.took_in(1, bytes);
         match self.intake.gather.get() {
-            Some(gather) => gather.push(delivery),
+            Some(gather) => {
+                // It waits for others that are to come the same way.
+                intake::detach(&mut delivery);
+                gather.push(delivery, bytes);
+            }
             None => self.batch.push(vec![delivery]),
         }
         Disposition::Later
+    }
+
+    fn is_full(&self) -> bool {
+        self.intake.limit.stops_reading(self.intake.load(), false)
     }
 
     fn flush(&mut self) {
@@ -131,6 +147,8 @@ impl Intake {
             handled: Dedup::holding(unacknowledged),
             runner: Runner::new(executor, threads, intake.clone()),
             gather: OnceLock::new(),
+            limit: IntakeLimit::default(),
+            postponed: AtomicUsize::new(0),
             tally: Tally::new(&transport.counters().heard),
         })
     }
@@ -145,6 +163,17 @@ impl Intake {
         });
         let is_first = self.gather.set(gather).is_ok();
         debug_assert!(is_first, "batching is set once, before anything is delivered");
+    }
+
+    /// What bounds how much waits.
+    pub(super) const fn limit(&self) -> &IntakeLimit {
+        &self.limit
+    }
+
+    /// What waits to be served, or for another attempt.
+    fn load(&self) -> Load {
+        let (messages, bytes) = self.tally.waiting();
+        Load { messages, bytes: bytes + self.postponed.load(Ordering::Relaxed), running: 0 }
     }
 
     /// Nothing more comes: an unfinished batch is served as it is.
@@ -176,6 +205,7 @@ impl Intake {
     /// Decodes a delivery; what needs no endpoint is settled here.
     fn open(&self, delivery: Delivery) -> Option<Letter> {
         self.tally.took_up(delivery.body().len());
+        self.limit.resume_if_eased(|| self.load());
         if !delivery.is_answerable() {
             return None;
         }
@@ -254,7 +284,22 @@ impl Intake {
         }
     }
 
-    fn settle(&self, letter: Letter) {
+    /// Gives a notification back later, for another attempt.
+    fn postpone(self: &Arc<Self>, mut delivery: Delivery, delay: Duration) {
+        self.tally.count(|taken| &taken.returned);
+        intake::detach(&mut delivery);
+        let bytes = delivery.body().len();
+        self.postponed.fetch_add(bytes, Ordering::Relaxed);
+        let this = Arc::downgrade(self);
+        self.timer.after(delay, move || {
+            delivery.reject(true);
+            let Some(this) = this.upgrade() else { return };
+            this.postponed.fetch_sub(bytes, Ordering::Relaxed);
+            this.limit.resume_if_eased(|| this.load());
+        });
+    }
+
+    fn settle(self: &Arc<Self>, letter: Letter) {
         let Letter { delivery, received, verdict, is_in_company, .. } = letter;
         let (event_type, message_id) = (&received.event_type, &received.message_id);
         match verdict {
@@ -270,10 +315,7 @@ impl Intake {
                     error, event_type, message_id, is_dropped, "a notification failed"
                 );
                 match again {
-                    Some(delay) => {
-                        self.tally.count(|taken| &taken.returned);
-                        self.timer.after(delay, move || delivery.reject(true));
-                    }
+                    Some(delay) => self.postpone(delivery, delay),
                     // Rejected, not acknowledged: a dead letter exchange, if there is one, gets it.
                     None => {
                         self.tally.count(|taken| &taken.dropped);

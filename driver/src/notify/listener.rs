@@ -129,6 +129,7 @@ impl NotificationListener {
     }
 
     async fn end_intake(&self) -> Result<(), Error> {
+        self.intake.limit().lift();
         let cancelled = self.listening.cancel().await;
         self.intake.end_gathering();
         cancelled
@@ -244,7 +245,8 @@ impl NotificationListenerBuilder {
     }
 
     /// The same listener, serving batches of `size`; of the prefetch (`rabbit_qos_prefetch_count`),
-    /// if that is set and less, since no more would ever be there.
+    /// if that is set and less, since no more would ever be there. A batch that has 8 MiB is served
+    /// as it is.
     pub fn batch_size(mut self, size: usize) -> Self {
         self.batch_size = Some(size.max(1));
         self
@@ -309,6 +311,9 @@ impl NotificationListenerBuilder {
         let open = || Listening::open(connections, purpose, prefetch, &subscriptions, &sink);
         let listening = transport.started(transport.start_deadline(), open).await;
         let listening = listening.map_err(|error| broker::unservable(error, &targets[0]))?;
+        if let Some(consumer) = listening.consumer() {
+            intake.limit().attach(consumer, listening.has_own_connection());
+        }
         let ending = Ending::new("listener", transport.timer(), log_after);
         Ok(NotificationListener { listening, intake, ending })
     }

@@ -194,6 +194,7 @@ impl RpcServer {
     }
 
     async fn end_intake(&self) -> Result<(), Error> {
+        self.serving.limit().lift();
         let mut drained = Ok(());
         for own in &self.own {
             drained = drained.and(Box::pin(self.drain(own)).await);
@@ -365,7 +366,7 @@ impl RpcServerBuilder {
         let listening = transport.started(deadline, open).await;
         let listening = listening.map_err(|error| broker::unservable(error, &target))?;
         if let Some(consumer) = listening.consumer() {
-            serving.reads_through(consumer);
+            serving.limit().attach(consumer, listening.has_own_connection());
         }
         let timer = Arc::clone(transport.timer());
         let ending = Ending::new("server", &timer, log_after);

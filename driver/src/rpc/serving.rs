@@ -1,21 +1,21 @@
 //! What happens to a request: taken in on the shard, executed elsewhere, answered.
 //!
 //! A request is acknowledged before it is executed, so it is executed at most once by us. While few
-//! requests wait, the shard acknowledges on receipt, as oslo does; beyond [`BACKLOG_MAX`] a worker
-//! does when it takes the request up, and the prefetch stops the broker. What is no request is
-//! rejected and not requeued. One that is an envelope from outside and broken within was
-//! acknowledged already, and is dropped. A server that stops returns what is not acknowledged, so
-//! nobody's request is lost in its backlog; what came from a queue that goes with the server is
-//! executed instead.
+//! requests wait, the shard acknowledges on receipt, as oslo does; beyond [`BACKLOG_MAX`], or the
+//! bytes that may wait, a worker does when it takes the request up, and the prefetch stops the
+//! broker. What is no request is rejected and not requeued. One that is an envelope from outside
+//! and broken within was acknowledged already, and is dropped. A server that stops returns what is
+//! not acknowledged, so nobody's request is lost in its backlog; what came from a queue that goes
+//! with the server is executed instead.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use leveret_engine::wire::PropertiesView;
-use leveret_engine::{Body, ConsumerHandle, Delivery, DeliverySink, Disposition};
+use leveret_engine::{Body, Delivery, DeliverySink, Disposition};
 use tracing::{Instrument, Span};
 
 use super::dispatcher::Dispatcher;
@@ -41,15 +41,14 @@ use crate::serialization::BodySerializer;
 use crate::serializer::Serializer;
 use crate::timer::{self, Timer};
 use crate::transport::answering::{Answering, CallRef};
+use crate::transport::intake::{self, IntakeLimit, Load};
 use crate::transport::{Transport, incoming};
 
 /// Requests acknowledged on receipt that may wait for a worker.
 const BACKLOG_MAX: usize = 1024;
 
-/// Requests that may wait, and their bytes, where the broker knows no prefetch: beyond, the
-/// connection is not read.
-const UNBOUNDED_MAX: usize = 16_384;
-const UNBOUNDED_BYTES_MAX: usize = 64 << 20;
+/// Requests that wait from which on others are taken out of the connection's receive blocks.
+const DETACHED_MIN: usize = 64;
 
 /// A request on its way to a worker.
 pub(super) struct Incoming {
@@ -93,20 +92,23 @@ impl RequestSink {
 }
 
 impl DeliverySink for RequestSink {
-    fn deliver(&mut self, delivery: Delivery) -> Disposition {
+    fn deliver(&mut self, mut delivery: Delivery) -> Disposition {
         let (serving, Source { dialect, is_ours, no_ack }) = (&self.serving, self.source);
         if serving.redelivered == Redelivered::Refuse && delivery.redelivered() {
             serving.refuse(&delivery);
             return Disposition::Reject { requeue: false };
+        }
+        let backlog = serving.runner.backlog() + self.batch.len();
+        if backlog >= DETACHED_MIN {
+            intake::detach(&mut delivery);
         }
         let head = delivery.properties();
         let expires = match dialect {
             Dialect::Kombu => None,
             Dialect::Pika => incoming::life_of(&head).map(timer::deadline_in),
         };
-        let backlog = serving.runner.backlog() + self.batch.len();
-        let is_acknowledged =
-            no_ack || (backlog < BACKLOG_MAX && looks_usual(&head, &delivery, dialect));
+        let is_short = backlog < BACKLOG_MAX && !serving.limit.is_reached();
+        let is_acknowledged = no_ack || (is_short && looks_usual(&head, &delivery, dialect));
         // Whoever got it back would refuse it.
         let is_ours = is_ours || serving.redelivered == Redelivered::Refuse;
         self.batch.push(Incoming { delivery, dialect, is_acknowledged, is_ours, expires });
@@ -123,7 +125,7 @@ impl DeliverySink for RequestSink {
     }
 
     fn is_full(&self) -> bool {
-        self.source.no_ack && self.serving.is_full()
+        self.serving.limit.stops_reading(self.serving.load(), self.source.no_ack)
     }
 
     /// The broker has forgotten it, or would deliver it again to somebody who refuses that.
@@ -181,11 +183,23 @@ pub(super) struct Serving {
     redelivered: Redelivered,
     /// Serialisations that are understood besides JSON and msgpack.
     serializers: Vec<Arc<dyn BodySerializer>>,
-    /// More waits than may, where the broker knows no bound.
-    is_overfull: AtomicBool,
-    /// Whom to tell that there is room again.
-    reading: OnceLock<ConsumerHandle>,
+    limit: IntakeLimit,
+    /// Bytes of requests that run, if any number of them may.
+    running: AtomicUsize,
     tally: Tally,
+}
+
+/// One of the requests that run.
+struct RunningRequest<'a> {
+    serving: &'a Serving,
+    bytes: usize,
+}
+
+impl Drop for RunningRequest<'_> {
+    fn drop(&mut self) {
+        self.serving.running.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.serving.limit.resume_if_eased(|| self.serving.load());
+    }
 }
 
 /// A request whose method was chosen, and has run if it is a plain one.
@@ -219,6 +233,7 @@ impl Serve for Serving {
     type Item = Incoming;
 
     async fn serve(self: Arc<Self>, incoming: Incoming) {
+        let _running = self.running(incoming.delivery.body().len());
         let Some(begun) = self.begin(&incoming) else { return };
         let Begun { answered, raising, context, call, heartbeat, span } = begun;
         drop(incoming);
@@ -270,39 +285,34 @@ impl Serving {
             is_returning: AtomicBool::new(false),
             redelivered: config.redelivered,
             serializers: config.pika.serializers.clone(),
-            is_overfull: AtomicBool::new(false),
-            reading: OnceLock::new(),
+            limit: IntakeLimit::default(),
+            running: AtomicUsize::new(0),
             tally: Tally::new(&transport.counters().served),
         })
     }
 
-    /// Whom to tell that reading may go on.
-    pub(super) fn reads_through(&self, consumer: ConsumerHandle) {
-        // A second one would be of the same connection.
-        let _ = self.reading.set(consumer);
+    /// What bounds how much waits.
+    pub(super) const fn limit(&self) -> &IntakeLimit {
+        &self.limit
     }
 
-    /// Whether so much waits that nothing more may come.
-    fn is_full(&self) -> bool {
-        let (waiting, bytes) = self.tally.waiting();
-        let is_full = waiting >= UNBOUNDED_MAX || bytes >= UNBOUNDED_BYTES_MAX;
-        if is_full {
-            self.is_overfull.store(true, Ordering::Release);
-        }
-        is_full
+    fn load(&self) -> Load {
+        let (messages, bytes) = self.tally.waiting();
+        Load { messages, bytes, running: self.running.load(Ordering::Relaxed) }
     }
 
     /// A request waits no longer.
     fn took_up(&self, bytes: usize) {
         self.tally.took_up(bytes);
-        if !self.is_overfull.load(Ordering::Acquire) {
-            return;
-        }
-        let (waiting, bytes) = self.tally.waiting();
-        let has_room = waiting < UNBOUNDED_MAX / 2 && bytes < UNBOUNDED_BYTES_MAX / 2;
-        if has_room && self.is_overfull.swap(false, Ordering::AcqRel) {
-            self.reading.get().into_iter().for_each(ConsumerHandle::resume);
-        }
+        self.limit.resume_if_eased(|| self.load());
+    }
+
+    /// A request runs until this is dropped, if any number of them may.
+    fn running(&self, bytes: usize) -> Option<RunningRequest<'_>> {
+        self.runner.is_unbounded().then(|| {
+            self.running.fetch_add(bytes, Ordering::Relaxed);
+            RunningRequest { serving: self, bytes }
+        })
     }
 
     /// Somebody may have executed it.
@@ -413,10 +423,7 @@ impl Serving {
         });
         let form = std::mem::take(&mut request.form);
         let call = match (&request.msg_id, &request.reply_queue) {
-            (Some(msg_id), Some(queue)) => {
-                let (msg_id, queue) = ((**msg_id).into(), (**queue).into());
-                Some(CallRef { msg_id, queue, form, expires })
-            }
+            (Some(msg_id), Some(queue)) => self.answering.caller(msg_id, queue, form, expires),
             _ => None,
         };
         let span = spans::serve(

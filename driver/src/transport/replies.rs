@@ -20,13 +20,16 @@ use leveret_engine::{
 };
 
 use super::incoming;
+use super::intake::WAITING_BYTES_MAX;
 use crate::dialect::{Peek, kombu};
 use crate::executor::Workers;
 use crate::ids::{Hex32, IdSource};
 use crate::timer;
 
-/// Replies that may wait for the reply thread; more are dropped, and their calls time out.
+/// Replies that may wait for the reply thread, and their bytes; more are dropped, and their calls
+/// time out.
 const UNSURE_MAX: usize = 4096;
+const UNSURE_BYTES_MAX: usize = WAITING_BYTES_MAX;
 
 /// What ends a wait for a reply.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub(crate) struct ReplyBook {
     /// lock.
     odd: Mutex<Odd>,
     odd_count: AtomicUsize,
+    /// Bytes that wait for the reply thread.
+    unsure_bytes: AtomicUsize,
     late: AtomicU64,
     /// Deliveries of the reply queue, of whatever kind.
     received: AtomicU64,
@@ -79,8 +84,8 @@ struct Monitor {
 impl ReplyBook {
     pub(crate) fn new(ids: Arc<IdSource>, engine: &Engine) -> Self {
         let (places, refusals) = (engine.tickets(), engine.tickets());
-        let (odd_count, late, received) = Default::default();
-        Self { ids, places, refusals, odd: Mutex::default(), odd_count, late, received }
+        let (odd, odd_count, unsure_bytes, late, received) = Default::default();
+        Self { ids, places, refusals, odd, odd_count, unsure_bytes, late, received }
     }
 
     /// Who hears of refused requests, those that `may_repeat` or the others.
@@ -157,6 +162,7 @@ impl ReplyBook {
 
     /// Decodes a reply of unusual spelling to learn whose it is. Runs on the reply thread.
     fn deliver_unsure(&self, delivery: Delivery) {
+        self.unsure_bytes.fetch_sub(delivery.body().len(), Ordering::Relaxed);
         match read_id(&delivery) {
             Some(Peek::Reply(msg_id)) => self.deliver(&msg_id, delivery),
             Some(Peek::Heartbeat(msg_id)) => self.deliver_heartbeat(&msg_id),
@@ -314,10 +320,7 @@ impl DeliverySink for ReplySink {
         match self.peek(&delivery) {
             Peek::Reply(msg_id) => self.book.deliver(&msg_id, delivery),
             Peek::Heartbeat(msg_id) => self.book.deliver_heartbeat(&msg_id),
-            Peek::Unsure if self.unsure.waiting() < UNSURE_MAX => {
-                self.unsure.hand_over(&mut vec![delivery]);
-            }
-            Peek::Unsure => drop(self.book.late.fetch_add(1, Ordering::Relaxed)),
+            Peek::Unsure => self.hand_over(delivery),
         }
         // One that comes again finds nobody who waits for it.
         Disposition::AckSoon
@@ -340,6 +343,19 @@ impl DeliverySink for ReplySink {
 }
 
 impl ReplySink {
+    /// Leaves a reply to the reply thread, if there is room.
+    fn hand_over(&self, delivery: Delivery) {
+        let (bytes, waiting) = (delivery.body().len(), &self.book.unsure_bytes);
+        let is_full = self.unsure.waiting() >= UNSURE_MAX
+            || waiting.load(Ordering::Relaxed) >= UNSURE_BYTES_MAX;
+        if is_full {
+            self.book.late.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        waiting.fetch_add(bytes, Ordering::Relaxed);
+        self.unsure.hand_over(&mut vec![delivery]);
+    }
+
     fn peek(&self, delivery: &Delivery) -> Peek {
         if self.reads_pika
             && let Some(id) = delivery.properties().correlation_id
@@ -372,6 +388,10 @@ fn read_id(delivery: &Delivery) -> Option<Peek> {
         Some(if says_nothing { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
     });
     read.unwrap_or_else(|error| {
+        if error.is_over_budget() {
+            // Its caller is told why.
+            return incoming::call_of(delivery).map(Peek::Reply);
+        }
         tracing::warn!(
             name: "leveret.reply.undecodable",
             %error,

@@ -10,6 +10,7 @@ mod at_most_once;
 mod attribute;
 mod bad_input;
 mod bad_peer;
+mod budgets;
 mod close;
 mod conflicts;
 mod credentials;
