@@ -4,6 +4,7 @@
 //! and is gone, with its folder, when dropped or when the test process ends. Not here: how a
 //! node is configured and started (`node`).
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,6 +20,10 @@ use crate::watchdog::Watchdog;
 const ATTEMPTS: usize = 3;
 /// Nodes that are up know each other soon.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
+
+/// How many nodes run, in the words of this release or of earlier ones.
+const RUNNING: &str =
+    "length(try rabbit_nodes:list_running() catch _:_ -> rabbit_nodes:all_running() end).";
 
 /// What a queue holds, as [`Broker::queues`] lists it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +63,16 @@ impl Broker {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn cluster(nodes: usize) -> Vec<Self> {
-        let scripts = node::scripts();
+        let started = Self::try_cluster(nodes);
+        started.unwrap_or_else(|reason| panic!("RabbitMQ did not start: {reason}"))
+    }
+
+    /// [`cluster`](Self::cluster) for a program, which has to say what went wrong.
+    ///
+    /// # Errors
+    /// Why the nodes do not run, with the end of a log.
+    pub fn try_cluster(nodes: usize) -> Result<Vec<Self>, String> {
+        let scripts = node::find_scripts()?;
         let mut reason = String::new();
         for _ in 0..ATTEMPTS {
             let brokers = Self::create(nodes, &scripts);
@@ -72,13 +86,16 @@ impl Broker {
             });
             match started.into_iter().collect::<Result<(), String>>() {
                 Ok(()) => {
-                    brokers.iter().for_each(|broker| broker.await_whole(nodes));
-                    return brokers;
+                    let is_whole = |broker: &Self| broker.is_whole_within(nodes, WHOLE_WITHIN);
+                    return match brokers.iter().all(is_whole) {
+                        true => Ok(brokers),
+                        false => Err(format!("no cluster of {nodes} within {WHOLE_WITHIN:?}")),
+                    };
                 }
                 Err(error) => reason = error,
             }
         }
-        panic!("RabbitMQ did not start: {reason}");
+        Err(reason)
     }
 
     fn create(nodes: usize, scripts: &Path) -> Vec<Self> {
@@ -108,18 +125,27 @@ impl Broker {
     /// # Panics
     /// When it does not within a minute.
     pub fn await_whole(&self, nodes: usize) {
-        let deadline = Instant::now() + WHOLE_WITHIN;
-        while self.nodes_running() < nodes {
-            assert!(Instant::now() < deadline, "no cluster of {nodes} within {WHOLE_WITHIN:?}");
+        let is_whole = self.is_whole_within(nodes, WHOLE_WITHIN);
+        assert!(is_whole, "no cluster of {nodes} within {WHOLE_WITHIN:?}");
+    }
+
+    /// Waits until this node sees as many of its cluster running; whether it did in time. A node
+    /// that does not answer sees none.
+    pub fn is_whole_within(&self, nodes: usize, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        let seen = || self.try_eval(RUNNING).ok().and_then(|count| count.parse().ok());
+        while seen().unwrap_or(0) < nodes {
+            if Instant::now() >= deadline {
+                return false;
+            }
             std::thread::sleep(Duration::from_millis(50));
         }
+        true
     }
 
     /// How many nodes of its cluster this one sees running, itself included.
     pub fn nodes_running(&self) -> usize {
-        self.number(
-            "length(try rabbit_nodes:list_running() catch _:_ -> rabbit_nodes:all_running() end).",
-        )
+        self.number(RUNNING)
     }
 
     /// The node all tests of this process share, started when first asked for.
@@ -205,9 +231,24 @@ impl Broker {
     /// Starts the broker again, killing it first if it still runs: same ports, same data.
     /// Returns when AMQP answers.
     pub fn restart(&self) {
+        self.try_restart().expect("a node that ran starts again");
+    }
+
+    /// [`restart`](Self::restart) for a program, which has to say what went wrong.
+    ///
+    /// # Errors
+    /// Why the node does not run, with the end of its log.
+    pub fn try_restart(&self) -> Result<(), String> {
         self.kill();
-        let started = self.node.start();
-        *self.server() = Some(started.expect("a node that ran starts again"));
+        self.bring_up()
+    }
+
+    /// Stops the broker in order (`SIGTERM`) and waits until it is gone; one that takes half a
+    /// minute is killed.
+    pub fn stop(&self) {
+        if let Some(mut server) = self.server().take() {
+            self.node.stop(&mut server);
+        }
     }
 
     /// Stops the broker in its tracks (`SIGSTOP`): its connections stay open and silent.
@@ -293,7 +334,15 @@ impl Broker {
     /// Evaluates Erlang expressions inside the node, in about a millisecond. The last ends with
     /// a full stop; its value comes back: a binary as it is, anything else printed as a term.
     pub fn eval(&self, expressions: &str) -> String {
-        self.node.control.eval(expressions).expect("the node evaluates what tests ask")
+        self.try_eval(expressions).expect("the node evaluates what tests ask")
+    }
+
+    /// [`eval`](Self::eval) of a node that may be down, or of what may fail there.
+    ///
+    /// # Errors
+    /// That of the connection, or what the node answered.
+    pub fn try_eval(&self, expressions: &str) -> io::Result<String> {
+        self.node.control.eval(expressions)
     }
 
     /// The end of the broker's log, for the message of a failed assertion.

@@ -2,7 +2,8 @@
 //!
 //! [`Broker`] is a RabbitMQ node of our own (own name, ports, data folder, cookie), so that any
 //! number of suites run side by side; [`Peer`] is a process beside the test, most often Python that
-//! speaks oslo.messaging; [`CuttingProxy`] is a way to a broker that breaks where a test wants it.
+//! speaks oslo.messaging; [`CuttingProxy`] is a way to a broker that breaks where a test wants it,
+//! [`FaultProxy`] one that harms its connections in other ways.
 //! Invariant: nothing started here outlives the test process, however that ends (a watchdog
 //! process sees to it). Neither ever skips: what is missing is a panic that says how to get it.
 //! Not here: assertions, AMQP beyond its frames, anything of Leveret itself.
@@ -20,8 +21,10 @@ mod accounts;
 mod broker;
 mod control;
 mod cutting;
+mod fault_proxy;
 mod frames;
 mod node;
+mod operator;
 mod peer;
 mod ports;
 mod watchdog;
@@ -29,6 +32,8 @@ mod watchdog;
 pub use accounts::{ALL, NONE, Permissions};
 pub use broker::{Broker, QueueCount};
 pub use cutting::{At, By, Carried, Cut, CuttingProxy, Part};
+pub use fault_proxy::FaultProxy;
+pub use operator::{Alarm, Permissions};
 pub use peer::Peer;
 
 use std::path::Path;

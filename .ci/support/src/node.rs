@@ -21,6 +21,8 @@ use crate::watchdog::MARK;
 
 /// A node is up after 3 s on a free machine; several starting on two busy cores need longer.
 const UP_WITHIN: Duration = Duration::from_secs(120);
+/// A node stops in order within a second or two.
+const DOWN_WITHIN: Duration = Duration::from_secs(30);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 /// Ports in a row for rabbitmqctl, which is an Erlang node itself and needs one per call.
 const CTL_PORTS: u16 = 20;
@@ -158,6 +160,16 @@ impl Node {
         }
     }
 
+    /// Asks the virtual machine to stop and waits until it is gone; killed if it takes too long.
+    pub(crate) fn stop(&self, server: &mut Child) {
+        self.signal(Signal::TERM);
+        let deadline = Instant::now() + DOWN_WITHIN;
+        while self.beam().is_some_and(is_alive) && Instant::now() < deadline {
+            std::thread::sleep(POLL_EVERY);
+        }
+        self.kill(server);
+    }
+
     /// Sends `signal` to the virtual machine, if it has written its pid.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(pid) = self.beam() {
@@ -227,16 +239,18 @@ pub(crate) fn is_alive(pid: Pid) -> bool {
 /// The folder of RabbitMQ's scripts: `LEVERET_RABBITMQ_BIN`, Debian's place, or the `PATH`.
 ///
 /// Debian's own folder comes before the path because the wrappers on Debian's path insist on
-/// running as the system's broker. Panics, with the way to get it, when there is none.
-pub(crate) fn scripts() -> PathBuf {
+/// running as the system's broker. The error says how to get it.
+pub(crate) fn find_scripts() -> Result<PathBuf, String> {
     let has_server = |folder: &Path| folder.join("rabbitmq-server").is_file();
     if let Some(folder) = std::env::var_os("LEVERET_RABBITMQ_BIN").map(PathBuf::from) {
-        assert!(has_server(&folder), "LEVERET_RABBITMQ_BIN={folder:?} has no rabbitmq-server");
-        return folder;
+        return match has_server(&folder) {
+            true => Ok(folder),
+            false => Err(format!("LEVERET_RABBITMQ_BIN={folder:?} has no rabbitmq-server")),
+        };
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::iter::once(PathBuf::from("/usr/lib/rabbitmq/bin"))
         .chain(std::env::split_paths(&path))
         .find(|folder| has_server(folder))
-        .expect("RabbitMQ is missing: run `apt-get install rabbitmq-server`, or `.ci/test`")
+        .ok_or_else(|| "it is missing: run `apt-get install rabbitmq-server`, or `.ci/test`".into())
 }

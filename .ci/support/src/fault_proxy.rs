@@ -1,0 +1,434 @@
+//! A TCP proxy that harms the connections through it: resets, silence, delay, single octets.
+//!
+//! Two threads pass the octets of a connection, one for each direction. Invariant: octets are
+//! passed in order or not at all; what was held back when a connection is reset is lost with it.
+//! Not here: AMQP (`cutting` cuts at frames), corruption.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_socket_linger;
+
+/// Longest wait for a broker to accept.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// Longest wait of a thread before it looks at its state again.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Octets read at once.
+const BLOCK: usize = 64 << 10;
+
+/// A proxy to one broker, on 127.0.0.1. Dropping it resets its connections.
+#[derive(Debug)]
+pub struct FaultProxy {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    broker: SocketAddr,
+    /// The listening socket is closed: connections are refused.
+    refuses: AtomicBool,
+    /// New connections are accepted and nothing is passed on them.
+    is_cut: AtomicBool,
+    /// Single octets, each in a segment of its own.
+    drips: AtomicBool,
+    /// Microseconds that each block waits.
+    delay_us: AtomicU64,
+    is_dropped: AtomicBool,
+    links: Mutex<Vec<Weak<Link>>>,
+}
+
+/// What the two threads of a connection share.
+#[derive(Debug)]
+struct Link {
+    near: TcpStream,
+    far: TcpStream,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Octets until it is reset; negative: without bound.
+    left: AtomicI64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Passing,
+    Silent,
+    Reset,
+}
+
+impl FaultProxy {
+    /// A proxy to the broker at this address.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn to(broker: SocketAddr) -> io::Result<Self> {
+        let [port] = crate::ports::draw();
+        let shared = Arc::new(Shared {
+            broker,
+            refuses: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
+            drips: AtomicBool::new(false),
+            delay_us: AtomicU64::new(0),
+            is_dropped: AtomicBool::new(false),
+            links: Mutex::default(),
+        });
+        let listening = listen(port)?;
+        let for_listener = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("fault-proxy".to_owned())
+            .spawn(move || for_listener.accept_all(port, Some(listening)))?;
+        Ok(Self { port, shared })
+    }
+
+    /// The port it listens on, on 127.0.0.1.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Closes the listening socket, as a host does whose service is down, or opens it again.
+    pub fn refuse(&self, refuses: bool) {
+        self.shared.refuses.store(refuses, Ordering::Release);
+    }
+
+    /// Resets every open connection; how many.
+    pub fn reset(&self) -> usize {
+        let links = self.shared.live_links();
+        links.iter().for_each(|link| link.enter(State::Reset));
+        links.len()
+    }
+
+    /// Passes nothing more on the connections that are open now: they stay so, half-open, until
+    /// [`reset`](Self::reset). New ones pass. How many there are.
+    pub fn silence(&self) -> usize {
+        let links = self.shared.live_links();
+        links.iter().for_each(|link| link.enter(State::Silent));
+        links.len()
+    }
+
+    /// Cuts the way in silence: nothing passes on open connections, and new ones are accepted and
+    /// get no answer. When it is over they are reset, as by a peer that does not know them.
+    pub fn cut(&self, is_cut: bool) {
+        self.shared.is_cut.store(is_cut, Ordering::Release);
+        let links = self.shared.live_links();
+        let state = if is_cut { State::Silent } else { State::Reset };
+        links.iter().filter(|link| is_cut || link.is(State::Silent)).for_each(|l| l.enter(state));
+    }
+
+    /// Passes single octets, or blocks again.
+    pub fn drip(&self, drips: bool) {
+        self.shared.drips.store(drips, Ordering::Release);
+    }
+
+    /// Holds each block this long; zero: not at all.
+    pub fn delay(&self, delay: Duration) {
+        let us = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
+        self.shared.delay_us.store(us, Ordering::Release);
+    }
+
+    /// Resets each of the connections that are open now after so many octets more, in both
+    /// directions together; `None` takes that back.
+    pub fn cut_after(&self, octets: Option<u32>) {
+        let left = octets.map_or(-1, i64::from);
+        for link in self.shared.live_links() {
+            link.left.store(left, Ordering::Release);
+        }
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> usize {
+        self.shared.live_links().len()
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.shared.is_dropped.store(true, Ordering::Release);
+        self.reset();
+    }
+}
+
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let listening = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    listening.set_nonblocking(true)?;
+    Ok(listening)
+}
+
+impl Shared {
+    /// Accepts until the proxy is dropped.
+    fn accept_all(self: &Arc<Self>, port: u16, mut listening: Option<TcpListener>) {
+        while !self.is_dropped.load(Ordering::Acquire) {
+            if self.refuses.load(Ordering::Acquire) {
+                listening = None;
+            } else if listening.is_none() {
+                listening = listen(port).ok();
+            }
+            match &listening {
+                Some(socket) if is_ready(socket) => {
+                    while let Ok((near, _)) = socket.accept() {
+                        let shared = Arc::clone(self);
+                        let serve = move || drop(shared.serve(near));
+                        let _ = std::thread::Builder::new().spawn(serve);
+                    }
+                }
+                Some(_) => {}
+                None => std::thread::sleep(LOOK_EVERY),
+            }
+        }
+    }
+
+    /// Connects to the broker and passes octets until either side ends. A broker that is not there
+    /// costs the client a reset.
+    fn serve(&self, near: TcpStream) -> io::Result<()> {
+        near.set_nonblocking(false)?;
+        let connected = match self.is_cut.load(Ordering::Acquire) {
+            // Whatever is connected here: nothing passes.
+            true => near.try_clone(),
+            false => TcpStream::connect_timeout(&self.broker, CONNECT_WITHIN),
+        };
+        let Ok(far) = connected else {
+            set_socket_linger(&near, Some(Duration::ZERO))?;
+            return Ok(());
+        };
+        let link = Link::new(near, far, self.is_cut.load(Ordering::Acquire))?;
+        self.lock().push(Arc::downgrade(&link));
+        if self.is_dropped.load(Ordering::Acquire) {
+            link.enter(State::Reset);
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| link.pass(&link.near, &link.far, self));
+            link.pass(&link.far, &link.near, self);
+        });
+        Ok(())
+    }
+
+    fn live_links(&self) -> Vec<Arc<Link>> {
+        let mut links = self.lock();
+        links.retain(|link| link.strong_count() > 0);
+        links.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Link>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits a while for something to accept.
+fn is_ready(socket: &TcpListener) -> bool {
+    let timeout = Timespec::try_from(LOOK_EVERY).ok();
+    let mut one = [PollFd::new(socket, PollFlags::IN)];
+    poll(&mut one, timeout.as_ref()).is_ok_and(|ready| ready > 0)
+}
+
+impl Link {
+    fn new(near: TcpStream, far: TcpStream, is_cut: bool) -> io::Result<Arc<Self>> {
+        for side in [&near, &far] {
+            side.set_nodelay(true)?;
+            side.set_write_timeout(Some(LOOK_EVERY))?;
+        }
+        let state = Mutex::new(if is_cut { State::Silent } else { State::Passing });
+        let (changed, left) = (Condvar::new(), AtomicI64::new(-1));
+        Ok(Arc::new(Self { near, far, state, changed, left }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is(&self, state: State) -> bool {
+        *self.lock() == state
+    }
+
+    fn enter(&self, state: State) {
+        {
+            let mut now = self.lock();
+            if *now == State::Reset {
+                return;
+            }
+            *now = state;
+        }
+        self.changed.notify_all();
+        if state == State::Reset {
+            for side in [&self.near, &self.far] {
+                // The reset leaves when both threads, woken by this, have let go of the sockets.
+                let _ = set_socket_linger(side, Some(Duration::ZERO));
+                let _ = side.shutdown(Shutdown::Read);
+            }
+        }
+    }
+
+    /// Waits while it is silent; false once it is reset.
+    fn may_pass(&self) -> bool {
+        let mut state = self.lock();
+        while *state == State::Silent {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        *state == State::Passing
+    }
+
+    /// Passes one direction until it ends; then the other one ends, too.
+    fn pass(&self, mut from: &TcpStream, to: &TcpStream, shared: &Shared) {
+        let mut block = vec![0; BLOCK];
+        // A connection made while the way is cut has no other side to read from.
+        while self.may_pass() {
+            let Ok(length @ 1..) = from.read(&mut block) else { break };
+            let delay = Duration::from_micros(shared.delay_us.load(Ordering::Acquire));
+            if !delay.is_zero() {
+                std::thread::sleep(delay);
+            }
+            if !self.may_pass() {
+                break;
+            }
+            let (octets, is_last) = self.allowed(&block[..length]);
+            let is_passed = self.write(to, octets, shared);
+            if is_last {
+                self.enter(State::Reset);
+            }
+            if is_last || !is_passed {
+                break;
+            }
+        }
+        if !self.is(State::Reset) {
+            // Either may be gone already.
+            let _ = self.near.shutdown(Shutdown::Both);
+            let _ = self.far.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// What of these octets may pass, and whether the connection ends with them.
+    fn allowed<'a>(&self, octets: &'a [u8]) -> (&'a [u8], bool) {
+        let length = i64::try_from(octets.len()).unwrap_or(i64::MAX);
+        let take = |left: i64| (left >= 0).then(|| (left - length).max(0));
+        match self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, take) {
+            Ok(left) if left <= length => {
+                (&octets[..usize::try_from(left).unwrap_or(octets.len())], true)
+            }
+            _ => (octets, false),
+        }
+    }
+
+    /// Writes all of it, however slowly the peer reads; false once the connection has ended.
+    fn write(&self, mut to: &TcpStream, mut octets: &[u8], shared: &Shared) -> bool {
+        while !octets.is_empty() {
+            let drips = shared.drips.load(Ordering::Acquire);
+            let now = if drips { &octets[..1] } else { octets };
+            match to.write(now) {
+                Ok(0) => return false,
+                Ok(written) => octets = &octets[written..],
+                Err(error) if is_wait(&error) => {}
+                Err(_) => return false,
+            }
+            if !self.may_pass() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn is_wait(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer that sends back what it reads, and a proxy to it.
+    fn echo() -> FaultProxy {
+        let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listening.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listening.incoming().map_while(Result::ok) {
+                std::thread::spawn(move || {
+                    let _ = io::copy(&mut &stream, &mut &stream);
+                });
+            }
+        });
+        FaultProxy::to(address).unwrap()
+    }
+
+    fn connect(proxy: &FaultProxy) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        stream
+    }
+
+    fn say(mut stream: &TcpStream, text: &[u8]) -> io::Result<Vec<u8>> {
+        stream.write_all(text)?;
+        let mut answer = vec![0; text.len()];
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
+    }
+
+    fn kind(result: io::Result<Vec<u8>>) -> ErrorKind {
+        result.expect_err("nothing passes").kind()
+    }
+
+    #[test]
+    fn what_is_silent_stays_open_until_it_is_reset() {
+        let proxy = echo();
+        let stream = connect(&proxy);
+        assert_eq!(say(&stream, b"one").unwrap(), b"one");
+        assert_eq!((proxy.open(), proxy.silence()), (1, 1));
+        assert!(is_wait(&io::Error::from(kind(say(&stream, b"two")))));
+        assert_eq!(say(&connect(&proxy), b"new").unwrap(), b"new", "others pass");
+        proxy.reset();
+        assert_eq!(kind(say(&stream, b"three")), ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn a_cut_takes_new_connections_too_and_ends_them_when_it_heals() {
+        let proxy = echo();
+        let stream = connect(&proxy);
+        assert_eq!(say(&stream, b"one").unwrap(), b"one");
+        proxy.cut(true);
+        let new = connect(&proxy);
+        assert!(is_wait(&io::Error::from(kind(say(&new, b"two")))));
+        proxy.cut(false);
+        assert_eq!(kind(say(&new, b"three")), ErrorKind::ConnectionReset);
+        assert_eq!(kind(say(&stream, b"three")), ErrorKind::ConnectionReset);
+        assert_eq!(say(&connect(&proxy), b"new").unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_connection_is_reset_after_so_many_octets() {
+        let proxy = echo();
+        let mut stream = connect(&proxy);
+        assert_eq!(say(&stream, b"one").unwrap(), b"one");
+        proxy.cut_after(Some(6));
+        // Four there and two of the four back.
+        stream.write_all(b"four").unwrap();
+        let mut back = Vec::new();
+        let _ = stream.read_to_end(&mut back);
+        assert!(b"four".starts_with(&back) && back.len() <= 2, "{back:?}");
+        assert_eq!(say(&connect(&proxy), b"new").unwrap(), b"new", "new ones pass");
+    }
+
+    #[test]
+    fn octets_drip_and_wait_and_nothing_is_changed() {
+        let proxy = echo();
+        proxy.drip(true);
+        proxy.delay(Duration::from_millis(20));
+        let stream = connect(&proxy);
+        let text: Vec<u8> = (0..=255).collect();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert_eq!(say(&stream, &text).unwrap(), text);
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_has_no_socket_and_gets_its_port_back() {
+        let proxy = echo();
+        assert_eq!(say(&connect(&proxy), b"one").unwrap(), b"one");
+        proxy.refuse(true);
+        std::thread::sleep(LOOK_EVERY * 4);
+        let refused = TcpStream::connect(("127.0.0.1", proxy.port()));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        proxy.refuse(false);
+        std::thread::sleep(LOOK_EVERY * 4);
+        assert_eq!(say(&connect(&proxy), b"two").unwrap(), b"two");
+    }
+}
