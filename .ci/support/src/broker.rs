@@ -5,6 +5,7 @@
 //! node is configured and started (`node`).
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::network::Network;
 use crate::node::{self, Node};
 use crate::watchdog::Watchdog;
 
@@ -72,10 +74,18 @@ impl Broker {
     /// # Errors
     /// Why the nodes do not run, with the end of a log.
     pub fn try_cluster(nodes: usize) -> Result<Vec<Self>, String> {
+        Self::try_cluster_in(nodes, None)
+    }
+
+    /// [`try_cluster`](Self::try_cluster), each node in a network of its own.
+    ///
+    /// # Errors
+    /// As [`try_cluster`](Self::try_cluster).
+    pub fn try_cluster_in(nodes: usize, network: Option<&Network>) -> Result<Vec<Self>, String> {
         let scripts = node::find_scripts()?;
         let mut reason = String::new();
         for _ in 0..ATTEMPTS {
-            let brokers = Self::create(nodes, &scripts);
+            let brokers = Self::create(nodes, &scripts, network);
             // The first alone: nodes that form a cluster all at once wait for each other's locks.
             let (first, rest) = brokers.split_at(1);
             let mut started = vec![first[0].bring_up()];
@@ -98,13 +108,14 @@ impl Broker {
         Err(reason)
     }
 
-    fn create(nodes: usize, scripts: &Path) -> Vec<Self> {
+    fn create(nodes: usize, scripts: &Path, network: Option<&Network>) -> Vec<Self> {
         let folder = |_| {
             let folder = tempfile::Builder::new().prefix("leveret-broker-").tempdir();
             folder.expect("the temporary folder is writable").keep()
         };
         let folders: Vec<PathBuf> = (0..nodes).map(folder).collect();
-        let nodes = Node::create(&folders, scripts).expect("the temporary folder is writable");
+        let nodes = Node::create(&folders, scripts, network);
+        let nodes = nodes.expect("the temporary folder is writable");
         let broker = |(node, folder): (Node, PathBuf)| Self {
             node,
             server: Mutex::default(),
@@ -164,7 +175,12 @@ impl Broker {
 
     /// The URL of a virtual host by its name; no characters that a URL would escape.
     pub fn url_of(&self, vhost: &str) -> String {
-        format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", self.port())
+        format!("rabbit://guest:guest@{}/{vhost}", self.address())
+    }
+
+    /// Where it listens for AMQP; the same after a restart.
+    pub fn address(&self) -> SocketAddr {
+        (self.node.address, self.port()).into()
     }
 
     /// The AMQP port; the same after a restart.

@@ -1,4 +1,4 @@
-%% Evaluated inside the node before RabbitMQ boots: a socket on the loopback interface that
+%% Evaluated inside the node before RabbitMQ boots: a socket on the node's own address that
 %% evaluates Erlang expressions sent by whoever knows the token. A question costs a millisecond
 %% here and two seconds of CPU with rabbitmqctl, which starts a virtual machine each time.
 Answer = fun(Socket) ->
@@ -16,7 +16,7 @@ Answer = fun(Socket) ->
 end,
 spawn(fun() ->
     {ok, Listener} = gen_tcp:listen(@PORT@, [
-        binary, {packet, 4}, {active, false}, {ip, {127, 0, 0, 1}}, {reuseaddr, true}
+        binary, {packet, 4}, {active, false}, {ip, {@ADDRESS@}}, {reuseaddr, true}
     ]),
     (fun Accept() ->
         {ok, Socket} = gen_tcp:accept(Listener),

@@ -15,13 +15,14 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// Where a node answers, and the word that opens it.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
+    address: Ipv4Addr,
     port: u16,
     token: String,
 }
 
 impl Control {
-    pub(crate) fn new(port: u16) -> Self {
-        Self { port, token: format!("{:016x}", crate::random()) }
+    pub(crate) fn new(address: Ipv4Addr, port: u16) -> Self {
+        Self { address, port, token: format!("{:016x}", crate::random()) }
     }
 
     /// Writes the program the node evaluates at its start, readable by its owner alone.
@@ -29,6 +30,7 @@ impl Control {
         use std::os::unix::fs::OpenOptionsExt as _;
         let program = include_str!("control.erl")
             .replace("@TOKEN@", &self.token)
+            .replace("@ADDRESS@", &self.address.to_string().replace('.', ", "))
             .replace("@PORT@", &self.port.to_string());
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
@@ -38,7 +40,7 @@ impl Control {
     /// Evaluates `expressions` (each ends with a comma, the last with a full stop) and returns
     /// the value: a binary as it is, anything else printed as a term.
     pub(crate) fn eval(&self, expressions: &str) -> io::Result<String> {
-        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        let mut socket = TcpStream::connect((self.address, self.port))?;
         socket.set_read_timeout(Some(ANSWER_WITHIN))?;
         let question = format!("{}{expressions}", self.token);
         let length = u32::try_from(question.len()).map_err(io::Error::other)?;

@@ -109,13 +109,20 @@ impl FaultProxy {
         links.len()
     }
 
+    /// Resets the connections that pass nothing more.
+    pub fn reset_silent(&self) {
+        let links = self.shared.live_links();
+        links.iter().filter(|link| link.is(State::Silent)).for_each(|l| l.enter(State::Reset));
+    }
+
     /// Cuts the way in silence: nothing passes on open connections, and new ones are accepted and
     /// get no answer. When it is over they are reset, as by a peer that does not know them.
     pub fn cut(&self, is_cut: bool) {
         self.shared.is_cut.store(is_cut, Ordering::Release);
-        let links = self.shared.live_links();
-        let state = if is_cut { State::Silent } else { State::Reset };
-        links.iter().filter(|link| is_cut || link.is(State::Silent)).for_each(|l| l.enter(state));
+        match is_cut {
+            true => drop(self.silence()),
+            false => self.reset_silent(),
+        }
     }
 
     /// Passes single octets, or blocks again.

@@ -23,6 +23,7 @@ mod control;
 mod cutting;
 mod fault_proxy;
 mod frames;
+mod network;
 mod node;
 mod operator;
 mod peer;
@@ -33,6 +34,7 @@ pub use accounts::{ALL, NONE, Permissions};
 pub use broker::{Broker, QueueCount};
 pub use cutting::{At, By, Carried, Cut, CuttingProxy, Part};
 pub use fault_proxy::FaultProxy;
+pub use network::Network;
 pub use operator::{Alarm, Permissions};
 pub use peer::Peer;
 

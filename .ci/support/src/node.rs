@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::control::Control;
+use crate::network::{self, Network};
 use crate::watchdog::MARK;
 
 /// A node is up after 3 s on a free machine; several starting on two busy cores need longer.
@@ -34,6 +35,9 @@ pub(crate) struct Node {
     scripts: PathBuf,
     name: String,
     cookie: String,
+    pub(crate) address: Ipv4Addr,
+    /// A process whose network it is in, if not ours.
+    network: Option<u32>,
     pub(crate) amqp_port: u16,
     distribution_port: u16,
     epmd_port: u16,
@@ -43,9 +47,17 @@ pub(crate) struct Node {
 impl Node {
     /// Writes the configuration of new nodes, one into each of the empty `folders`. Several are
     /// one cluster, which forms when they start.
-    pub(crate) fn create(folders: &[PathBuf], scripts: &Path) -> io::Result<Vec<Self>> {
-        let mut nodes: Vec<Self> =
-            folders.iter().map(|folder| Self::draw(folder, scripts)).collect();
+    pub(crate) fn create(
+        folders: &[PathBuf],
+        scripts: &Path,
+        network: Option<&Network>,
+    ) -> io::Result<Vec<Self>> {
+        let place = |number| match network {
+            Some(network) => (network.address(number), Some(network.pid(number))),
+            None => (Ipv4Addr::LOCALHOST, None),
+        };
+        let draw = |(number, folder): (usize, &PathBuf)| Self::draw(folder, scripts, place(number));
+        let mut nodes: Vec<Self> = folders.iter().enumerate().map(draw).collect();
         let first = nodes.first().map(|first| (first.cookie.clone(), first.epmd_port));
         for (node, (cookie, epmd_port)) in nodes.iter_mut().zip(first.into_iter().cycle()) {
             (node.cookie, node.epmd_port) = (cookie, epmd_port);
@@ -56,12 +68,15 @@ impl Node {
         Ok(nodes)
     }
 
-    fn draw(folder: &Path, scripts: &Path) -> Self {
+    fn draw(folder: &Path, scripts: &Path, (address, network): (Ipv4Addr, Option<u32>)) -> Self {
         let [amqp_port, distribution_port, epmd_port, control_port] = crate::ports::draw();
+        let host = network.map_or("localhost".to_owned(), |_| address.to_string());
         Self {
-            name: format!("leveret{:08x}@localhost", crate::random() as u32),
+            name: format!("leveret{:08x}@{host}", crate::random() as u32),
             cookie: format!("{:016x}", crate::random()),
-            control: Control::new(control_port),
+            control: Control::new(address, control_port),
+            address,
+            network,
             folder: folder.to_owned(),
             scripts: scripts.to_owned(),
             amqp_port,
@@ -75,14 +90,18 @@ impl Node {
         fs::write(&cookie, &self.cookie)?;
         fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
         let mut config = format!(
-            "listeners.tcp.1 = 127.0.0.1:{}\n\
+            "listeners.tcp.1 = {}:{}\n\
              loopback_users = none\n\
              disk_free_limit.absolute = 50MB\n\
              log.console = false\n\
              log.file = rabbit.log\n\
              log.file.level = info\n",
-            self.amqp_port
+            self.address, self.amqp_port
         );
+        if self.network.is_some() {
+            // What RabbitMQ advises where a network may be split; noticed within seconds.
+            config += "cluster_partition_handling = pause_minority\nnet_ticktime = 5\n";
+        }
         if cluster.len() > 1 {
             config += "cluster_formation.peer_discovery_backend = classic_config\n";
             for (number, Self { name, .. }) in (1..).zip(cluster) {
@@ -134,7 +153,7 @@ impl Node {
 
     /// AMQP 4.2.2: the answer to the protocol header is `connection.start`, a method frame (1).
     fn amqp_answers(&self) -> bool {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.amqp_port));
+        let address = SocketAddr::from((self.address, self.amqp_port));
         let answer = || -> io::Result<u8> {
             let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
             socket.set_read_timeout(Some(Duration::from_secs(2)))?;
@@ -184,12 +203,20 @@ impl Node {
 
     /// One of RabbitMQ's scripts, in an environment that holds nothing of another node.
     pub(crate) fn command(&self, script: &str) -> Command {
-        let mut command = Command::new(self.scripts.join(script));
+        let script = self.scripts.join(script);
+        let mut command = match self.network {
+            Some(pid) => network::enter(pid, script),
+            None => Command::new(script),
+        };
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if ["RABBITMQ_", "ERL_"].iter().any(|prefix| text.starts_with(prefix)) {
                 command.env_remove(&name);
             }
+        }
+        if self.network.is_some() {
+            // Its host is an address, which counts as a long name.
+            command.env("RABBITMQ_USE_LONGNAME", "true");
         }
         let file = |name: &str| self.folder.join(name);
         let highest_ctl_port = self.distribution_port + CTL_PORTS;
@@ -199,7 +226,7 @@ impl Node {
             .env("HOME", &self.folder)
             .env("LC_ALL", "C.UTF-8")
             .env("ERL_EPMD_PORT", self.epmd_port.to_string())
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_ADDRESS", self.address.to_string())
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .env("RABBITMQ_NODENAME", &self.name)
             .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
@@ -215,8 +242,9 @@ impl Node {
             .env(
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
                 format!(
-                    "+S 2:2 +sbwt none -kernel inet_dist_use_interface {{127,0,0,1}} \
+                    "+S 2:2 +sbwt none -kernel inet_dist_use_interface {{{}}} \
                      -run file eval {}",
+                    self.address.octets().map(|octet| octet.to_string()).join(","),
                     file("control.erl").display()
                 ),
             );

@@ -47,7 +47,7 @@ impl Broker {
         let name = binary(name);
         self.operate(&format!(
             "ok = rabbit_auth_backend_internal:delete_user({name}, {ACTOR}), \
-             [rabbit_networking:close_connection(P, \"user deleted\") || \
+             [catch rabbit_networking:close_connection(P, \"user deleted\") || \
               [{{pid, P}}, {{user, U}}] <- rabbit_networking:connection_info_all([pid, user]), \
               U =:= {name}], ok."
         ))

@@ -4,10 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use leveret_support::{Alarm, Broker, Permissions};
+use leveret_support::{Alarm, Broker, Network, Permissions};
 
 /// Set for the copy of this test binary that is to be killed.
 const VICTIM: &str = "LEVERET_SUPPORT_VICTIM";
+/// Set for the copy that has a network namespace of its own.
+const IN_OWN_NETWORK: &str = "LEVERET_SUPPORT_IN_OWN_NETWORK";
 
 fn connection_start(port: u16) -> Option<u8> {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
@@ -62,6 +64,29 @@ fn victim() {
     }
 }
 
+/// Does nothing unless started in a network namespace of its own: then a cluster is cut and heals.
+#[test]
+fn cut_off() {
+    if std::env::var_os(IN_OWN_NETWORK).is_none() {
+        return;
+    }
+    let network = Network::start(2).unwrap();
+    let brokers = Broker::try_cluster_in(2, Some(&network)).unwrap();
+    let [first, second] = &brokers[..] else { panic!("two were asked for") };
+    let sees = |broker: &Broker| broker.nodes_running();
+    assert_eq!((sees(first), sees(second)), (2, 2));
+    let connects = |broker: &Broker| {
+        let address = broker.address();
+        TcpStream::connect_timeout(&address, std::time::Duration::from_millis(500)).is_ok()
+    };
+    assert!(connects(first) && connects(second));
+    network.cut(1).unwrap();
+    assert!(connects(first) && !connects(second));
+    network.heal(1).unwrap();
+    brokers.iter().for_each(|broker| broker.await_whole(2));
+    assert!(connects(first) && connects(second));
+}
+
 /// Brokers that start, die and freeze on their own; the quick gate skips `faults::`.
 mod faults {
     use super::*;
@@ -94,6 +119,19 @@ mod faults {
         drop(broker);
         assert_eq!(processes_of(&folder), 0);
         assert!(!std::path::Path::new(&folder).exists());
+    }
+
+    #[test]
+    fn a_node_in_a_network_of_its_own_is_cut_off_and_comes_back() {
+        if !Network::is_possible() {
+            // Only root may make networks, and not everywhere.
+            return;
+        }
+        let status = Network::own_namespace(&std::env::current_exe().unwrap())
+            .args(["--exact", "cut_off"])
+            .env(IN_OWN_NETWORK, "1")
+            .status();
+        assert!(status.unwrap().success());
     }
 
     #[test]
