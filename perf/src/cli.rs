@@ -4,6 +4,8 @@
 //! spellings `-tp` and
 //! `-tg` clap cannot express and [`rewrite`] turns into long options first.
 
+pub(crate) mod chaos;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -23,10 +25,10 @@ pub(crate) struct Cli {
     pub(crate) simulator: Simulator,
     /// Broker, as rabbit://user:password@host:port/vhost; without it the suite runs on an embedded
     /// one
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", global = true)]
     pub(crate) url: Option<String>,
     /// Write the outcome as JSON, too
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", global = true)]
     pub(crate) json: Option<PathBuf>,
     /// What Leveret's reactor runs on
     #[arg(long, value_name = "NAME", default_value = "auto")]
@@ -116,6 +118,12 @@ pub(crate) enum Mode {
     /// Move a fleet of servers and clients from the kombu dialect to the pika dialect and back,
     /// one by one and under load, and count what was lost or done twice
     RollingUpdate(RollingUpdateArgs),
+    /// Load a cluster from several processes, make one fault after the other, and count what was
+    /// lost, executed twice, late or said falsely
+    Chaos(chaos::ChaosArgs),
+    /// A process of `chaos`; started by that itself, which says on standard input what to be
+    #[command(hide = true)]
+    ChaosWorker,
     /// Answer calls of a measured subject; started by the suite itself, which gives the URL on
     /// standard input
     #[command(hide = true)]

@@ -3,16 +3,19 @@
 //! Map: `cli` says what is wanted, `suite` makes a plan of it, `runner` runs the plan, `report`
 //! shows the outcome. `workload` names what is done, `subject` who does it, `fixture` what it needs
 //! around it; `stage`, `usage` and `metrics` measure; `sample` is the record between measuring and
-//! reporting. Two other programs are in here: `simulator`, both sides of oslo.messaging's load
-//! tool, and `rolling`, which moves a fleet from one dialect to the other under load.
+//! reporting. Three other programs are in here: `simulator`, both sides of oslo.messaging's load
+//! tool, `rolling`, which moves a fleet from one dialect to the other under load, and `chaos`,
+//! which makes faults under load.
 
 mod alloc;
+mod chaos;
 mod child;
 mod cli;
 mod clock;
 mod fixture;
 mod machine;
 mod metrics;
+mod peer_process;
 mod peers;
 mod place;
 mod placement;
@@ -81,5 +84,7 @@ fn run(cli: &Cli) -> Result<()> {
         Some(Mode::BatchNotifyServer(args)) => simulator::notify_server::run(cli, args, true),
         Some(Mode::NotifyClient(args)) => simulator::notify_client::run(cli, args),
         Some(Mode::RollingUpdate(args)) => rolling::run(cli, args),
+        Some(Mode::Chaos(args)) => chaos::run(cli, args),
+        Some(Mode::ChaosWorker) => chaos::work(cli),
     }
 }

@@ -49,6 +49,11 @@ pub(crate) fn thread_cpu_ns(tid: i32) -> Option<u64> {
     clock_ns((!tid << 3) | 6)
 }
 
+/// Microseconds of the monotonic clock, which all processes of the machine share.
+pub(crate) fn monotonic_us() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC).unwrap_or(0) / 1000
+}
+
 fn clock_ns(clock: libc::clockid_t) -> Option<u64> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one timespec through the pointer, which is valid for the call.

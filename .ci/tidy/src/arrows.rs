@@ -97,7 +97,7 @@ const HOUSES: &[House] = &[
     },
     House {
         folder: "perf/src/",
-        never: &["leveret_benches", "leveret_support"],
+        never: &["leveret_benches"],
         rooms: &[
             // leaves
             Room("alloc", &[]),
@@ -105,6 +105,7 @@ const HOUSES: &[House] = &[
             Room("clock", &[]),
             Room("workload", &[]),
             Room("progress", &[]),
+            Room("peer_process", &[]),
             Room("place", &["sys", "placement"]),
             Room("placement", &["sys", "place"]),
             Room("usage", &["sys", "alloc"]),
@@ -126,6 +127,7 @@ const HOUSES: &[House] = &[
             Room("runner", MEASURING),
             Room("simulator", MEASURING),
             Room("rolling", MEASURING),
+            Room("chaos", MEASURING),
             // joiners
             Room("suite", ALL),
             Room("main", ALL),
@@ -189,6 +191,7 @@ const MEASURING: &[&str] = &[
     "machine",
     "metrics",
     "pacer",
+    "peer_process",
     "peers",
     "place",
     "placement",

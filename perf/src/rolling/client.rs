@@ -19,8 +19,8 @@ use tokio::time::MissedTickBehavior;
 use super::counts::Traffic;
 use super::kinds::ClientKind;
 use super::ledger::{Fault, What};
-use super::python::Peer;
-use super::world::{EVENTS, TOPIC, World};
+use super::world::{EVENTS, TOPIC, World, oslo};
+use crate::peer_process::PeerProcess;
 
 /// What is sent in turn; notifications where they are wanted.
 const MIX: [What; 10] = [
@@ -56,7 +56,7 @@ enum Sender {
         notes: Notifier,
     },
     Python {
-        peer: Peer,
+        peer: PeerProcess,
         waiting: Arc<Waiting>,
         patience: Duration,
     },
@@ -215,6 +215,6 @@ async fn start_python(world: &World) -> Result<Sender> {
             let _ = waiting.send(result);
         }
     };
-    let peer = Peer::start(python, &what, hear).await?;
+    let peer = PeerProcess::start(oslo(python), &what, hear).await?;
     Ok(Sender::Python { peer, waiting, patience: world.timeout + PROCESS_GRACE })
 }

@@ -1,9 +1,9 @@
 //! `rolling-update`: moves a fleet of servers and clients from the kombu dialect to the pika
 //! dialect and back, one by one and under load, and counts.
 //!
-//! `phases` says which member becomes what (`kinds`), `fleet` makes the moves, `server`, `client`
-//! and `python` are the members in their `world`; `ledger` keeps every request, `counts` sums up
-//! and `report` speaks. Invariant: the update has failed if a request was lost, or executed twice
+//! `phases` says which member becomes what (`kinds`), `fleet` makes the moves, `server` and
+//! `client` are the members in their `world`; `ledger` keeps every request, `counts` sums up and
+//! `report` speaks. Invariant: the update has failed if a request was lost, or executed twice
 //! where that is excluded. Not here: lost connections and dying brokers; everybody stops in order.
 
 mod client;
@@ -12,7 +12,6 @@ mod fleet;
 mod kinds;
 mod ledger;
 mod phases;
-mod python;
 mod report;
 mod server;
 mod world;

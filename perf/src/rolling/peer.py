@@ -11,33 +11,11 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 
 import oslo_messaging
 from oslo_concurrency import lockutils
-from oslo_config import cfg
-from oslo_messaging._drivers import amqp, impl_rabbit
 
-try:
-    from oslo_messaging._metrics import client as metrics
-except ImportError:  # releases before metrics
-    metrics = None
-try:
-    from oslo_messaging._tracing import client as tracing
-except ImportError:  # releases before tracing
-    tracing = None
-
-GROUP = 'oslo_messaging_rabbit'
 THREADS = 16
-
-_output = threading.Lock()
-
-
-def say(what):
-    """Prints one line at once; lines of several threads do not mix."""
-    with _output:
-        sys.stdout.write(json.dumps(what) + '\n')
-        sys.stdout.flush()
 
 
 class Names:
@@ -63,18 +41,6 @@ class Names:
             pass
 
 
-def configuration():
-    conf = cfg.ConfigOpts()
-    conf([], project='leveret-rolling', prog='leveret-rolling', default_config_files=[])
-    conf.register_opts(impl_rabbit.rabbit_opts, group=GROUP)
-    conf.register_opts(amqp.amqp_opts, group=GROUP)
-    if metrics is not None:
-        conf.register_opts(metrics.oslo_messaging_metrics, group='oslo_messaging_metrics')
-    if tracing is not None:
-        conf.register_opts(tracing.oslo_messaging_tracing, group='oslo_messaging_tracing')
-    return conf
-
-
 class Work:
     def do(self, ctxt, id):
         say({'did': id})
@@ -82,7 +48,7 @@ class Work:
 
 
 def serve(what):
-    conf = configuration()
+    conf = configuration('leveret-rolling')
     names = Names(conf, what['server'])
     transport = oslo_messaging.get_rpc_transport(conf, what['url'])
     target = oslo_messaging.Target(topic=what['topic'], server=what['server'])
@@ -99,7 +65,7 @@ def serve(what):
 
 class Sender:
     def __init__(self, what):
-        conf = configuration()
+        conf = configuration('leveret-rolling')
         self._transport = oslo_messaging.get_rpc_transport(conf, what['url'])
         target = oslo_messaging.Target(topic=what['topic'])
         self._client = oslo_messaging.get_rpc_client(

@@ -16,8 +16,8 @@ use serde_json::json;
 use super::counts::Traffic;
 use super::kinds::ServerKind;
 use super::ledger::{Ledger, ServerNumber};
-use super::python::Peer;
-use super::world::{EVENTS, TOPIC, World};
+use super::world::{EVENTS, TOPIC, World, oslo};
+use crate::peer_process::PeerProcess;
 
 /// A running server.
 pub(super) struct Member {
@@ -28,7 +28,7 @@ pub(super) struct Member {
 
 enum Running {
     Own(Box<Own>),
-    Python(Peer),
+    Python(PeerProcess),
 }
 
 struct Own {
@@ -118,11 +118,11 @@ async fn listen(
     Ok(listener.endpoint(endpoint).start().await?)
 }
 
-async fn start_python(world: &World, name: &str, number: ServerNumber) -> Result<Peer> {
+async fn start_python(world: &World, name: &str, number: ServerNumber) -> Result<PeerProcess> {
     let python = world.python.as_deref().context("a Python server needs --python")?;
     let what = json!({"role": "server", "url": world.url, "topic": TOPIC, "server": name});
     let ledger = Arc::clone(&world.ledger);
-    Peer::start(python, &what, move |said| {
+    PeerProcess::start(oslo(python), &what, move |said| {
         if let Some(id) = said["did"].as_u64() {
             ledger.executed(id, number);
         }

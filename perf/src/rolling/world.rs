@@ -2,7 +2,8 @@
 //!
 //! Invariant: who is called by name is there until the call has ended.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use leveret::engine::EngineConfig;
 use leveret::{DriverConfig, Retry, Transport};
 
 use super::ledger::Ledger;
+use crate::peer_process;
 
 /// Topic of the servers; one run at a time on a virtual host.
 pub(super) const TOPIC: &str = "leveret_rolling";
@@ -18,6 +20,11 @@ pub(super) const TOPIC: &str = "leveret_rolling";
 pub(super) const EVENTS: &str = "leveret_rolling_events";
 /// Between two looks at something that comes about elsewhere.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// A process that is Python's member of the fleet.
+pub(super) fn oslo(python: &Path) -> Command {
+    peer_process::python(python, include_str!("peer.py"))
+}
 
 /// The surroundings of a member.
 pub(super) struct World {

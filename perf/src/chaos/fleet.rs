@@ -1,0 +1,238 @@
+//! The processes under load: servers and clients, each a process of its own.
+//!
+//! Of each role the first, third and so on reaches the nodes through the fault proxies, the others
+//! directly. Invariant: a process is known to the ledger from before its first line until it has
+//! ended. Not here: what they do (`worker`), when faults come (`run`).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize as _, Serialize};
+use tokio::runtime::Runtime;
+
+use super::ledger::{Handle, Ledger};
+use super::lines::{Role, Said, Setup, StreamSetup};
+use super::record::ProcessRecord;
+use super::stream::{Consumer, Id, Stream, WorkerNumber};
+use super::usage::Usage;
+use crate::cli::chaos::ChaosSubject;
+use crate::peer_process::{self, PeerProcess};
+use crate::sys;
+
+/// A process has as long after the deadline of what it sent last to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// What the processes are.
+pub(super) struct Plan {
+    pub(super) subject: ChaosSubject,
+    pub(super) servers: usize,
+    pub(super) clients: usize,
+    /// Of each stream, all clients together.
+    pub(super) rate: f64,
+    pub(super) timeout: f64,
+    pub(super) heartbeat: u16,
+    pub(super) tag: String,
+    /// To the nodes directly, and through the proxies.
+    pub(super) urls: [String; 2],
+    /// Arguments of a process that is ours, which lead to its mode.
+    pub(super) own: Vec<String>,
+    pub(super) python: Option<PathBuf>,
+}
+
+/// All processes.
+pub(super) struct Fleet {
+    plan: Plan,
+    runtime: Runtime,
+    ledger: Arc<Ledger>,
+    running: Vec<Worker>,
+    next: WorkerNumber,
+    /// Of processes that have ended, and of those that run.
+    records: BTreeMap<WorkerNumber, ProcessRecord>,
+    /// Processes that did not end and were killed.
+    hung: u64,
+}
+
+struct Worker {
+    number: WorkerNumber,
+    role: Role,
+    is_proxied: bool,
+    process: PeerProcess,
+}
+
+impl Fleet {
+    /// Starts all processes: servers first, so that no client sends to nobody.
+    pub(super) fn start(plan: Plan, ledger: Arc<Ledger>) -> Result<Self> {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let mut fleet = Self {
+            plan,
+            runtime: runtime.worker_threads(1).enable_time().build()?,
+            ledger,
+            running: Vec::new(),
+            next: 1,
+            records: BTreeMap::new(),
+            hung: 0,
+        };
+        fleet.start_all()?;
+        Ok(fleet)
+    }
+
+    fn start_all(&mut self) -> Result<()> {
+        for place in 0..self.plan.servers {
+            self.start_one(Role::Server, place)?;
+        }
+        for place in 0..self.plan.clients {
+            self.start_one(Role::Client, place)?;
+        }
+        Ok(())
+    }
+
+    fn start_one(&mut self, role: Role, place: usize) -> Result<()> {
+        let number = self.next;
+        self.next += 1;
+        let is_proxied = place.is_multiple_of(2);
+        let setup = serde_json::to_value(self.plan.setup(role, number, is_proxied))?;
+        let command = self.plan.command()?;
+        self.ledger.watch(self.plan.handles(role, number), sys::monotonic_us());
+        let ledger = Arc::clone(&self.ledger);
+        let hear = move |said: &serde_json::Value| {
+            if let Ok(said) = Said::deserialize(said) {
+                ledger.hear(number, said);
+            }
+        };
+        let started = self.runtime.block_on(PeerProcess::start(command, &setup, hear));
+        let process = started.with_context(|| format!("{role:?} {number} does not start"))?;
+        self.records.insert(number, ProcessRecord { role, number, warm: None, end: None });
+        self.running.push(Worker { number, role, is_proxied, process });
+        Ok(())
+    }
+
+    /// Ends all processes and starts others in their places.
+    pub(super) fn replace(&mut self) -> Result<()> {
+        self.end(Role::Client);
+        self.end(Role::Server);
+        self.start_all()
+    }
+
+    /// Ends the processes of this role, which finish what they have begun. One that does not end
+    /// is killed.
+    pub(super) fn end(&mut self, role: Role) {
+        let within = ENDS_WITHIN + Duration::from_secs_f64(self.plan.timeout);
+        let (ending, staying) = self.running.drain(..).partition(|one: &Worker| one.role == role);
+        self.running = staying;
+        let ending: Vec<Worker> = ending;
+        let numbers: Vec<WorkerNumber> = ending.iter().map(|worker| worker.number).collect();
+        let ends: Vec<_> = ending
+            .into_iter()
+            .map(|worker| self.runtime.spawn(worker.process.end_within(within)))
+            .collect();
+        for end in ends {
+            let ended = self.runtime.block_on(end);
+            self.hung += u64::from(!matches!(ended, Ok(Ok(()))));
+        }
+        numbers.into_iter().for_each(|number| self.ledger.forget(number));
+    }
+
+    /// The processes that run.
+    pub(super) fn pids(&self) -> BTreeMap<WorkerNumber, u32> {
+        self.running.iter().map(|worker| (worker.number, worker.process.pid())).collect()
+    }
+
+    /// What every process holds, once it is warm or at the end.
+    pub(super) fn measure(&mut self) {
+        for worker in &self.running {
+            let Some(record) = self.records.get_mut(&worker.number) else { continue };
+            let usage = Usage::of(worker.process.pid());
+            match record.warm {
+                None => record.warm = usage,
+                Some(_) => record.end = usage,
+            }
+        }
+    }
+
+    /// Everything that is to work, and whether it reaches the nodes through the proxies.
+    pub(super) fn handles(&self) -> BTreeMap<Handle, bool> {
+        let of = |worker: &Worker| {
+            let is_proxied = worker.is_proxied;
+            let handles = self.plan.handles(worker.role, worker.number);
+            handles.into_iter().map(move |handle| (handle, is_proxied))
+        };
+        self.running.iter().flat_map(of).collect()
+    }
+
+    /// What a handle is called in reports.
+    pub(super) fn name(handle: Handle) -> String {
+        match handle {
+            Handle::Sends(worker, stream) => format!("client {worker}: {}", stream.name()),
+            Handle::Takes(worker, consumer) => format!("server {worker}: {}", name_of(&consumer)),
+        }
+    }
+
+    /// The records of all processes, and how many had to be killed.
+    pub(super) fn into_records(self) -> (Vec<ProcessRecord>, u64) {
+        (self.records.into_values().collect(), self.hung)
+    }
+}
+
+impl Plan {
+    /// The streams that this subject has.
+    pub(super) fn streams(&self) -> impl Iterator<Item = Stream> {
+        // oslo.messaging has no casts that wait for nobody.
+        let is_oslo = self.subject == ChaosSubject::Oslo;
+        Stream::ALL.into_iter().filter(move |stream| !is_oslo || *stream != Stream::CastBuffered)
+    }
+
+    fn handles(&self, role: Role, number: WorkerNumber) -> Vec<Handle> {
+        match role {
+            Role::Client => self.streams().map(|stream| Handle::Sends(number, stream)).collect(),
+            Role::Server => Consumer::ALL.map(|one| Handle::Takes(number, one)).to_vec(),
+        }
+    }
+
+    fn setup(&self, role: Role, number: WorkerNumber, is_proxied: bool) -> Setup {
+        let setup = |stream: Stream| StreamSetup {
+            stream,
+            topic: stream.consumer().topic(&self.tag),
+            first_id: Id { worker: number, stream, number: 0 }.to_number(),
+        };
+        Setup {
+            role,
+            number,
+            url: self.urls[usize::from(is_proxied)].clone(),
+            tag: self.tag.clone(),
+            rate: self.rate / self.clients as f64,
+            timeout: self.timeout,
+            heartbeat: self.heartbeat,
+            streams: self.streams().map(setup).collect(),
+            topics: Consumer::ALL.map(|one| (one, one.topic(&self.tag))).into(),
+        }
+    }
+
+    fn command(&self) -> Result<Command> {
+        match self.subject {
+            ChaosSubject::Leveret => {
+                let program = std::env::current_exe().context("this program has no path")?;
+                let mut command = Command::new(program);
+                command.args(&self.own);
+                // What they log of faults is expected.
+                command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("off".to_owned()));
+                Ok(command)
+            }
+            ChaosSubject::Oslo => {
+                let python = self.python.as_deref().context("--subject oslo needs --python")?;
+                Ok(peer_process::python(python, include_str!("oslo.py")))
+            }
+        }
+    }
+}
+
+/// The name that a value of ours has in JSON.
+fn name_of(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    }
+}

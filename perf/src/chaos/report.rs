@@ -1,0 +1,291 @@
+//! What runs came to, for people: a table of faults, one of streams, one of processes, and the
+//! promises.
+#![expect(clippy::print_stdout, reason = "the report is this program's output")]
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table, TableComponent};
+
+use super::record::{FaultRecord, Promise, Record, promises, quantile};
+use super::verdict::Counts;
+use crate::cli::chaos::FaultKind;
+
+/// Reports on runs together; an error if a promise was broken or a run was cut short.
+pub(super) fn report(records: &[Record]) -> Result<()> {
+    records.iter().for_each(print_settings);
+    print_faults(records);
+    print_streams(records);
+    print_processes(records);
+    print_remarks(records);
+    let promises = promises(records);
+    for Promise { text, broken } in &promises {
+        println!("{} {broken} {text}", if *broken == 0 { "kept  " } else { "BROKEN" });
+    }
+    objection(records, &promises)
+}
+
+/// Why the runs are to be called a failure, if they are.
+fn objection(records: &[Record], promises: &[Promise]) -> Result<()> {
+    if let Some(reason) = records.iter().find_map(|record| record.cut_short.as_ref()) {
+        bail!("the run was cut short: {reason}");
+    }
+    let broken: Vec<String> = promises
+        .iter()
+        .filter(|promise| promise.broken > 0)
+        .map(|promise| format!("{} {}", promise.broken, promise.text))
+        .collect();
+    if !broken.is_empty() {
+        bail!("{}", broken.join("; "));
+    }
+    Ok(())
+}
+
+fn print_settings(record: &Record) {
+    let settings = &record.settings;
+    println!(
+        "{:?} on {} nodes ({}): {} clients, {} servers, {} messages/s of each kind, deadline {} s, \
+         heartbeat {} s, {} faults of seed {}",
+        settings.subject,
+        settings.nodes,
+        settings.broker.as_deref().unwrap_or("unknown brokers"),
+        settings.clients,
+        settings.servers,
+        settings.rate_per_s,
+        settings.timeout_s,
+        settings.heartbeat_s,
+        record.faults.len(),
+        settings.seed
+    );
+}
+
+/// One line for each kind of fault.
+fn print_faults(records: &[Record]) {
+    let mut kinds = BTreeMap::<FaultKind, Vec<&FaultRecord>>::new();
+    for fault in records.iter().flat_map(|record| &record.faults) {
+        kinds.entry(fault.fault.kind).or_default().push(fault);
+    }
+    let mut table = table(&[
+        "fault",
+        "n",
+        "sent",
+        "ok",
+        "failed",
+        "lost",
+        "erased",
+        "classic",
+        "once x2",
+        "x2",
+        "late",
+        "false",
+        "clients p50",
+        "p90",
+        "max",
+        "servers p50",
+        "p90",
+        "max",
+        "stuck",
+    ]);
+    let mut before = Counts::default();
+    records.iter().for_each(|record| before += &record.before);
+    table.add_row(row("(none)", 0, &before, [&mut Vec::new(), &mut Vec::new()], 0));
+    let mut all = (0, before, [Vec::new(), Vec::new()], 0);
+    for (kind, faults) in kinds {
+        let (mut counts, mut stuck) = (Counts::default(), 0);
+        let [mut clients, mut servers] = [Vec::new(), Vec::new()];
+        for fault in &faults {
+            counts += &fault.counts;
+            clients.extend(&fault.clients_back_ms);
+            servers.extend(&fault.servers_back_ms);
+            stuck += fault.stuck.len();
+        }
+        all.0 += faults.len();
+        all.1 += &counts;
+        all.2[0].extend(&clients);
+        all.2[1].extend(&servers);
+        all.3 += stuck;
+        table.add_row(row(
+            &kind.name(),
+            faults.len(),
+            &counts,
+            [&mut clients, &mut servers],
+            stuck,
+        ));
+    }
+    let (faults, counts, [mut clients, mut servers], stuck) = all;
+    table.add_row(row("in sum", faults, &counts, [&mut clients, &mut servers], stuck));
+    println!("{table}");
+    println!(
+        "times from the fault (its end, where it stops everything) to the first success of each \
+         stream and consumer, in milliseconds; erased: with a queue the operator deleted; classic: \
+         lost on durable classic queues; once x2: sent at most once and executed twice; false: \
+         said to be not sent, and executed"
+    );
+}
+
+fn row(
+    name: &str,
+    faults: usize,
+    counts: &Counts,
+    times: [&mut Vec<f64>; 2],
+    stuck: usize,
+) -> Vec<String> {
+    let Counts { sent, failed, lost, erased, lost_classic, twice_once, .. } = counts;
+    let Counts { twice, late, contradicted, .. } = counts;
+    let mut cells = vec![name.to_owned(), faults.to_string()];
+    let numbers = [sent, failed, lost, erased, lost_classic, twice_once, twice, late, contradicted];
+    cells.extend(numbers.map(u64::to_string));
+    for times in times {
+        times.sort_by(f64::total_cmp);
+        cells.extend([0.5, 0.9, 1.0].map(|share| {
+            quantile(times, share).map_or_else(String::new, |time| format!("{time:.0}"))
+        }));
+    }
+    cells.push(stuck.to_string());
+    cells
+}
+
+/// One line for each stream.
+fn print_streams(records: &[Record]) {
+    let mut streams = BTreeMap::<&str, Counts>::new();
+    for (name, counts) in records.iter().flat_map(|record| &record.streams) {
+        *streams.entry(name).or_default() += counts;
+    }
+    let mut table = table(&[
+        "stream",
+        "sent",
+        "ok",
+        "failed",
+        "untold",
+        "executed",
+        "answered",
+        "unanswered",
+        "lost",
+        "erased",
+        "x2",
+        "late",
+        "latest ms",
+    ]);
+    for (name, counts) in &streams {
+        let lost = counts.lost + counts.lost_classic + counts.lost_unpromised;
+        let numbers = [
+            counts.sent,
+            counts.ok,
+            counts.failed,
+            counts.untold,
+            counts.executed,
+            counts.answered,
+            counts.unanswered,
+            lost,
+            counts.erased,
+            counts.twice + counts.twice_once,
+            counts.late + counts.late_others,
+            counts.latest_us / 1000,
+        ];
+        let cells = [(*name).to_owned()].into_iter().chain(numbers.map(|n| n.to_string()));
+        table.add_row(cells);
+    }
+    println!("{table}");
+}
+
+/// One line for each process that has seen the run to its end.
+fn print_processes(records: &[Record]) {
+    let mut table =
+        table(&["process", "RSS warm MiB", "end", "threads warm", "end", "fds warm", "end"]);
+    for process in records.iter().flat_map(|record| &record.processes) {
+        let Some((warm, end)) = process.warm.zip(process.end) else { continue };
+        let mib = |kib: u64| format!("{:.1}", kib as f64 / 1024.0);
+        table.add_row([
+            format!("{:?} {}", process.role, process.number),
+            mib(warm.rss_kib),
+            mib(end.rss_kib),
+            warm.threads.to_string(),
+            end.threads.to_string(),
+            warm.descriptors.to_string(),
+            end.descriptors.to_string(),
+        ]);
+    }
+    println!("{table}");
+}
+
+fn print_remarks(records: &[Record]) {
+    let mut total = Counts::default();
+    records.iter().for_each(|record| total += &record.total());
+    for (label, count) in &total.errors {
+        println!("{count} times: {label}");
+    }
+    if total.returned_executed > 0 {
+        let count = total.returned_executed;
+        println!("{count} were executed though the broker had returned or refused them at last");
+    }
+    for record in records {
+        println!("threads waited up to {:.0} ms for a processor", record.lag_max_ms);
+        for fault in record.faults.iter().filter(|fault| !fault.stuck.is_empty()) {
+            println!(
+                "after fault {} ({} {}, node {}) these were started again: {}",
+                fault.fault.index,
+                fault.fault.kind.name(),
+                fault.detail,
+                fault.fault.node,
+                fault.stuck.join(", ")
+            );
+        }
+        for example in &record.examples {
+            println!(
+                "{}: a {} of client {}, begun at {:.0} ms after fault {:?}, told {:?} after {:.0} \
+                 ms, executed {} times",
+                example.broke,
+                example.stream,
+                example.client,
+                example.begun_ms,
+                example.fault,
+                example.told,
+                example.took_ms,
+                example.executions
+            );
+        }
+    }
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.remove_style(TableComponent::HorizontalLines);
+    table.remove_style(TableComponent::MiddleIntersections);
+    table.set_header(header);
+    table.column_iter_mut().skip(1).for_each(|column| {
+        column.set_cell_alignment(CellAlignment::Right);
+    });
+    table
+}
+
+/// Says where the run is, for whoever waits for it.
+#[expect(clippy::print_stderr, reason = "progress is for people, the report for programs as well")]
+pub(super) fn progress(text: &str) {
+    eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::tests::{fault, record};
+    use super::*;
+
+    #[test]
+    fn parts_are_reported_together_and_one_broken_promise_is_a_failure() {
+        let mut first = record(1);
+        first.faults.push(fault(FaultKind::Kill, &[10.0, 400.0]));
+        let second = record(1);
+        report(&[first, second]).expect("nothing is broken");
+
+        let mut lost = record(1);
+        lost.streams.insert("cast".to_owned(), Counts { lost: 1, ..Counts::default() });
+        let error = report(&[record(1), lost]).expect_err("one is lost");
+        assert!(error.to_string().starts_with("1 confirmed on quorum queues"), "{error}");
+
+        let mut cut_short = record(1);
+        cut_short.cut_short = Some("a node is away".to_owned());
+        let error = report(&[cut_short]).expect_err("it was cut short");
+        assert!(error.to_string().ends_with("a node is away"), "{error}");
+    }
+}

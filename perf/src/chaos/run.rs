@@ -1,0 +1,339 @@
+//! One run: the fleet warms up, faults come and go, everything is drained and judged.
+//!
+//! A fault is waited for until every stream and every consumer has succeeded since; what has not
+//! half a minute after the end of the fault is counted, and all processes are started again, so
+//! that the next fault meets a fleet that works. Invariant: faults never overlap. Not here: how
+//! faults are made (`site`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::fleet::{Fleet, Plan};
+use super::lag::LagWatch;
+use super::ledger::{Books, Handle, Ledger, Request};
+use super::lines::Role;
+use super::record::{Example, FaultRecord, Record, Settings};
+use super::report::progress;
+use super::sequence::{CountsFrom, Fault};
+use super::site::Site;
+use super::stream::{Id, Stream};
+use super::verdict::{Counts, Erasure, Facts};
+use crate::cli::Cli;
+use crate::cli::chaos::ChaosArgs;
+use crate::sys;
+
+/// Everything works again so soon after a fault has ended, or is to be started again.
+const BACK_WITHIN: Duration = Duration::from_secs(30);
+/// Processes fill their caches and pools for so long before the first fault.
+const WARM_UP: Duration = Duration::from_secs(3);
+/// So long without an execution, and what was not executed never will be.
+const DRAINED_AFTER: Duration = Duration::from_secs(10);
+/// Between two looks at the ledger.
+const LOOK: Duration = Duration::from_millis(20);
+/// Requests of a stream that broke the same promise and are told one by one; all are counted.
+const EXAMPLES: usize = 3;
+
+/// A run under way.
+pub(super) struct Run {
+    settings: Settings,
+    dwell: Duration,
+    site: Box<dyn Site>,
+    fleet: Fleet,
+    ledger: Arc<Ledger>,
+    lag: LagWatch,
+    start_us: u64,
+    erasures: Vec<Erasure>,
+    /// Each fault, and when it began.
+    made: Vec<(u64, FaultRecord)>,
+}
+
+impl Run {
+    /// Starts the fleet and lets it warm up.
+    pub(super) fn start(
+        cli: &Cli,
+        args: &ChaosArgs,
+        (seed, tag): (u64, String),
+        site: Box<dyn Site>,
+    ) -> Result<Self> {
+        let settings = Settings {
+            subject: args.subject,
+            seed,
+            nodes: site.nodes(),
+            clients: args.clients,
+            servers: args.servers,
+            rate_per_s: args.rate(),
+            timeout_s: args.timeout,
+            heartbeat_s: args.heartbeat,
+            broker: site.broker(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let plan = plan(cli, args, tag, site.urls());
+        let ledger = Arc::<Ledger>::default();
+        progress("starting the fleet");
+        let fleet = Fleet::start(plan, Arc::clone(&ledger))?;
+        let dwell = Duration::from_secs_f64(args.dwell);
+        let (lag, start_us) = (LagWatch::start()?, sys::monotonic_us());
+        let (erasures, made) = (Vec::new(), Vec::new());
+        let mut run = Self { settings, dwell, site, fleet, ledger, lag, start_us, erasures, made };
+        run.warm_up()?;
+        Ok(run)
+    }
+
+    fn warm_up(&mut self) -> Result<()> {
+        self.lag.watch(self.fleet.pids());
+        let stuck = self.await_success();
+        if !stuck.is_empty() {
+            bail!("without any fault these do not work: {}", names(&stuck));
+        }
+        std::thread::sleep(WARM_UP);
+        self.fleet.measure();
+        Ok(())
+    }
+
+    /// Makes these faults one after the other; what all came to.
+    pub(super) fn make(mut self, faults: &[Fault]) -> Result<Record> {
+        let mut cut_short = None;
+        for fault in faults {
+            if let Err(error) = self.make_one(fault) {
+                cut_short = Some(format!("{error:#}"));
+                break;
+            }
+        }
+        if cut_short.is_none() {
+            self.fleet.measure();
+        }
+        progress("draining");
+        self.fleet.end(Role::Client);
+        self.drain();
+        self.fleet.end(Role::Server);
+        self.into_record(cut_short)
+    }
+
+    fn make_one(&mut self, fault: &Fault) -> Result<()> {
+        let detail = self.site.describe(fault);
+        let context = || format!("fault {} ({} {detail})", fault.index, fault.kind.name());
+        let begin_us = sys::monotonic_us();
+        self.made.push((begin_us, self.fault_record(fault, &detail, begin_us)));
+        if let Err(error) = self.site.begin(fault).with_context(context) {
+            // As far as it goes, so that what was sent before is executed.
+            let _ = self.site.end(fault);
+            return Err(error);
+        }
+        let struck_us = sys::monotonic_us();
+        let consumers = self.site.erases(fault);
+        if !consumers.is_empty() {
+            self.erasures.push(Erasure::of(&consumers, struck_us));
+        }
+        self.ledger.watch(self.fleet.handles().into_keys(), struck_us);
+        std::thread::sleep(fault.hold());
+        self.site.end(fault).with_context(context)?;
+        let end_us = sys::monotonic_us();
+        let from_end = self.fleet.handles().into_keys().filter(|handle| {
+            let counts_from = fault.kind.counts_from(handle.consumer().is_quorum());
+            counts_from == CountsFrom::End
+        });
+        self.ledger.watch(from_end, end_us);
+        let stuck = self.await_success();
+        self.note_times(fault, end_us, &stuck);
+        if !stuck.is_empty() {
+            self.fleet.replace().context("the fleet cannot be started again")?;
+            self.warm_up()?;
+        }
+        std::thread::sleep(self.dwell);
+        Ok(())
+    }
+
+    fn fault_record(&self, fault: &Fault, detail: &str, begin_us: u64) -> FaultRecord {
+        let begin_ms = (begin_us - self.start_us) / 1000;
+        FaultRecord {
+            fault: fault.clone(),
+            detail: detail.to_owned(),
+            begin_ms,
+            end_ms: begin_ms,
+            counts: Counts::default(),
+            clients_back_ms: Vec::new(),
+            servers_back_ms: Vec::new(),
+            stuck: Vec::new(),
+        }
+    }
+
+    /// Waits until everything that is watched has succeeded; what has not in time.
+    fn await_success(&self) -> Vec<Handle> {
+        let deadline = sys::monotonic_us() + BACK_WITHIN.as_micros() as u64;
+        loop {
+            let marks = self.ledger.marks();
+            let waiting = marks.iter().filter(|(_, mark)| mark.first_us.is_none());
+            let waiting: Vec<Handle> = waiting.map(|(handle, _)| *handle).collect();
+            if waiting.is_empty() || sys::monotonic_us() > deadline {
+                return waiting;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Notes how soon those worked again whom the fault reached.
+    fn note_times(&mut self, fault: &Fault, end_us: u64, stuck: &[Handle]) {
+        let handles: BTreeMap<Handle, bool> = self.fleet.handles();
+        let is_reached = |handle: &Handle| {
+            !fault.kind.is_of_proxies() || handles.get(handle).copied().unwrap_or(false)
+        };
+        let Some((_, record)) = self.made.last_mut() else { return };
+        for (handle, mark) in self.ledger.marks() {
+            let Some(first_us) = mark.first_us.filter(|_| is_reached(&handle)) else { continue };
+            let back_ms = first_us.saturating_sub(mark.since_us) as f64 / 1000.0;
+            match handle {
+                Handle::Sends(..) => record.clients_back_ms.push(back_ms),
+                Handle::Takes(..) => record.servers_back_ms.push(back_ms),
+            }
+        }
+        record.end_ms = (end_us - self.start_us) / 1000;
+        record.stuck = stuck.iter().map(|handle| Fleet::name(*handle)).collect();
+        progress(&line(fault, record));
+    }
+
+    /// Waits until everything that was accepted is executed, or nothing more happens.
+    fn drain(&self) {
+        let (mut left, mut since) = (usize::MAX, sys::monotonic_us());
+        loop {
+            let now = self.ledger.unexecuted();
+            if now < left {
+                (left, since) = (now, sys::monotonic_us());
+            }
+            let idle = Duration::from_micros(sys::monotonic_us() - since);
+            if left == 0 || idle > DRAINED_AFTER {
+                return;
+            }
+            std::thread::sleep(LOOK * 10);
+        }
+    }
+
+    fn into_record(self, cut_short: Option<String>) -> Result<Record> {
+        let lags = self.lag.stop();
+        let waited = lags.values().flatten().map(|lag| lag.waited_us);
+        let lag_max_us = waited.max().unwrap_or(0);
+        let timeout_us = (self.settings.timeout_s * 1e6) as u64;
+        let mut facts = Facts { timeout_us, erasures: self.erasures, lags };
+        let (processes, hung) = self.fleet.into_records();
+        let ledger = Arc::into_inner(self.ledger).context("no process is heard any more")?;
+        let mut record = Record {
+            settings: self.settings,
+            before: Counts::default(),
+            faults: Vec::new(),
+            streams: BTreeMap::new(),
+            processes,
+            hung,
+            cut_short,
+            lag_max_ms: lag_max_us as f64 / 1000.0,
+            examples: Vec::new(),
+        };
+        let begins: Vec<u64> = self.made.iter().map(|(begin_us, _)| *begin_us).collect();
+        record.faults = self.made.into_iter().map(|(_, fault)| fault).collect();
+        let books = ledger.into_books();
+        facts.note_executions(&books);
+        judge(&mut record, &books, &facts, (self.start_us, &begins));
+        Ok(record)
+    }
+}
+
+/// What is said of a fault when it is over.
+fn line(fault: &Fault, record: &FaultRecord) -> String {
+    let latest = |times: &[f64]| times.iter().copied().fold(0.0, f64::max);
+    let node = match fault.kind.has_node() {
+        true => format!(", node {}", fault.node),
+        false => String::new(),
+    };
+    let comma = if record.detail.is_empty() { "" } else { ", " };
+    let back = match record.stuck.len() {
+        0 => String::new(),
+        stuck => format!("; not back after {BACK_WITHIN:?}: {stuck}, all are started again"),
+    };
+    format!(
+        "fault {} ({}{node}{comma}{}): clients back within {:.0} ms, servers within {:.0} ms{back}",
+        fault.index,
+        fault.kind.name(),
+        record.detail,
+        latest(&record.clients_back_ms),
+        latest(&record.servers_back_ms)
+    )
+}
+
+/// Counts every request, in the time of the fault that it began after.
+fn judge(record: &mut Record, books: &Books, facts: &Facts, (start, begins): (u64, &[u64])) {
+    let (mut streams, mut examples) = (BTreeMap::<Stream, Counts>::new(), Vec::new());
+    for (id, request) in books.requests() {
+        let mut one = Counts::default();
+        one.add(id, request, books, facts);
+        let after = begins.partition_point(|begin| *begin <= request.begun_us).checked_sub(1);
+        let window = match after {
+            Some(fault) => &mut record.faults[fault].counts,
+            None => &mut record.before,
+        };
+        *window += &one;
+        *streams.entry(id.stream).or_default() += &one;
+        if one.breaks_a_promise() {
+            let fault = after.map(|fault| record.faults[fault].fault.index);
+            examples.push(example(&one, (id, request), books, (start, fault)));
+        }
+    }
+    examples.sort_by(|one, other| one.begun_ms.total_cmp(&other.begun_ms));
+    let mut told = BTreeMap::<_, usize>::new();
+    examples.retain(|example| {
+        let of_its_kind = told.entry((example.broke.clone(), example.stream.clone())).or_default();
+        *of_its_kind += 1;
+        *of_its_kind <= EXAMPLES
+    });
+    record.examples = examples;
+    let named = streams.into_iter().map(|(stream, counts)| (stream.name().to_owned(), counts));
+    record.streams = named.collect();
+}
+
+fn example(
+    counts: &Counts,
+    (id, request): (Id, &Request),
+    books: &Books,
+    (start_us, fault): (u64, Option<u32>),
+) -> Example {
+    let broke = match counts {
+        Counts { lost: 1.., .. } => "lost",
+        Counts { twice_once: 1.., .. } => "executed twice",
+        Counts { late: 1.., .. } => "late",
+        _ => "said falsely",
+    };
+    let ms = |us: u64| us as f64 / 1000.0;
+    let end_us = request.end.map_or(request.begun_us, |end| end.at_us);
+    Example {
+        broke: broke.to_owned(),
+        stream: id.stream.name().to_owned(),
+        client: id.worker,
+        begun_ms: ms(request.begun_us.saturating_sub(start_us)),
+        took_ms: ms(end_us - request.begun_us),
+        told: books.told(request).unwrap_or("nothing").to_owned(),
+        executions: request.executions,
+        fault,
+    }
+}
+
+fn plan(cli: &Cli, args: &ChaosArgs, tag: String, urls: [String; 2]) -> Plan {
+    let serving = cli.serving();
+    let own = ["--backend".to_owned(), serving.backend.to_string(), "chaos-worker".to_owned()];
+    Plan {
+        subject: args.subject,
+        servers: args.servers,
+        clients: args.clients,
+        rate: args.rate(),
+        timeout: args.timeout,
+        heartbeat: args.heartbeat,
+        tag,
+        urls,
+        own: own.to_vec(),
+        python: args.python.clone(),
+    }
+}
+
+fn names(handles: &[Handle]) -> String {
+    let names: Vec<String> = handles.iter().map(|handle| Fleet::name(*handle)).collect();
+    names.join(", ")
+}

@@ -1,0 +1,238 @@
+//! A private cluster: every fault can be made here.
+//!
+//! It has a user and a virtual host of its own; the node's own user stays untouched, so that what
+//! was taken can be given back. Invariant: the proxy of a node refuses connections while the node
+//! is down, as the node does. Not here: signals and what is asked of a node (`leveret_support`).
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use leveret_support::{Alarm, Broker, Network, Permissions};
+
+use super::Site;
+use super::proxies::Proxies;
+use super::remote::with_addresses;
+use crate::chaos::sequence::Fault;
+use crate::chaos::stream::Consumer;
+use crate::cli::chaos::FaultKind;
+
+const USER: &str = "chaos";
+const PASSWORD: &str = "chaos";
+const VHOST: &str = "chaos";
+/// Nodes see each other again so soon, even where one of them had to notice that it was away.
+const WHOLE_WITHIN: Duration = Duration::from_secs(90);
+
+/// What may be deleted: a consumer's queue, or the replies'.
+const DELETABLE: [Option<Consumer>; 7] = [
+    Some(Consumer::Requests),
+    Some(Consumer::Once),
+    Some(Consumer::Fanout),
+    Some(Consumer::Events),
+    Some(Consumer::Classic),
+    Some(Consumer::ClassicEvents),
+    None,
+];
+
+/// Queues that are bound to the exchange of all topics.
+const BOUND: [Consumer; 5] = [
+    Consumer::Requests,
+    Consumer::Once,
+    Consumer::Events,
+    Consumer::Classic,
+    Consumer::ClassicEvents,
+];
+
+/// Nodes of our own, and a proxy before each.
+pub(crate) struct PrivateSite {
+    // Fields drop in this order: the network is the last to go.
+    nodes: Vec<Broker>,
+    proxies: Proxies,
+    network: Option<Network>,
+    tag: String,
+}
+
+impl PrivateSite {
+    /// Starts a cluster of as many nodes, each in a network of its own if these are given.
+    pub(crate) fn start(nodes: usize, network: Option<Network>, tag: &str) -> Result<Self> {
+        let nodes = Broker::try_cluster_in(nodes, network.as_ref());
+        let nodes = nodes.map_err(|reason| anyhow!("RabbitMQ: {reason}"))?;
+        let proxies = Proxies::to(nodes.iter().map(Broker::address))?;
+        let site = Self { nodes, proxies, network, tag: tag.to_owned() };
+        site.make_user(&site.nodes[0])?;
+        site.make_vhost(&site.nodes[0])?;
+        Ok(site)
+    }
+
+    fn make_user(&self, node: &Broker) -> Result<()> {
+        node.add_user(USER, PASSWORD).context("the user is not made")
+    }
+
+    fn make_vhost(&self, node: &Broker) -> Result<()> {
+        node.make_vhost(VHOST).context("the virtual host is not made")?;
+        self.permit(node, Permissions::All)
+    }
+
+    fn permit(&self, node: &Broker, permissions: Permissions) -> Result<()> {
+        let permitted = node.set_permissions(USER, VHOST, permissions);
+        permitted.context("the permissions are not changed")
+    }
+
+    /// Takes a node down, in order or not, and its proxy with it.
+    fn take_down(&self, node: usize, kind: FaultKind) {
+        match kind {
+            FaultKind::Kill => self.nodes[node].kill(),
+            _ => self.nodes[node].stop(),
+        }
+        self.proxies.refuse(node, true);
+    }
+
+    fn bring_up(&self, node: usize) -> Result<()> {
+        let started = self.nodes[node].try_restart();
+        started.map_err(|reason| anyhow!("node {node} does not come back: {reason}"))?;
+        self.proxies.refuse(node, false);
+        Ok(())
+    }
+
+    fn await_whole(&self) -> Result<()> {
+        let count = self.nodes.len();
+        match self.nodes.iter().all(|node| node.is_whole_within(count, WHOLE_WITHIN)) {
+            true => Ok(()),
+            false => bail!("the cluster is not whole after {WHOLE_WITHIN:?}"),
+        }
+    }
+
+    fn delete_queues(&self, fault: &Fault, node: &Broker) -> Result<()> {
+        let pattern = match fault.choose(&DELETABLE) {
+            Some(consumer) => consumer.queues(&self.tag),
+            None => "^reply_".to_owned(),
+        };
+        node.delete_queues(VHOST, &pattern).with_context(|| format!("{pattern} is not deleted"))?;
+        Ok(())
+    }
+
+    /// The exchange that a fault deletes.
+    fn exchange(&self, fault: &Fault) -> String {
+        match fault.choice % 2 {
+            0 => self.tag.clone(),
+            _ => format!("{}_fanout", Consumer::Fanout.topic(&self.tag)),
+        }
+    }
+
+    /// The queue whose bindings a fault deletes.
+    fn bound(&self, fault: &Fault) -> String {
+        let consumer = fault.choose(&BOUND);
+        let topic = consumer.topic(&self.tag);
+        match consumer {
+            Consumer::Events | Consumer::ClassicEvents => format!("{topic}.info"),
+            _ => topic,
+        }
+    }
+}
+
+impl Site for PrivateSite {
+    fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn kinds(&self) -> Vec<FaultKind> {
+        FaultKind::all().to_vec()
+    }
+
+    fn urls(&self) -> [String; 2] {
+        let host = |node: &Broker| format!("{USER}:{PASSWORD}@{}", node.address());
+        let hosts: Vec<String> = self.nodes.iter().map(host).collect();
+        let url = format!("rabbit://{}/{VHOST}", hosts.join(","));
+        let proxied = with_addresses(&url, self.proxies.ports());
+        [url, proxied]
+    }
+
+    fn describe(&self, fault: &Fault) -> String {
+        match fault.kind {
+            FaultKind::Queue => match fault.choose(&DELETABLE) {
+                Some(consumer) => consumer.queues(&self.tag),
+                None => "replies".to_owned(),
+            },
+            FaultKind::Exchange => self.exchange(fault),
+            FaultKind::Binding => self.bound(fault),
+            FaultKind::Permissions if fault.choice % 2 == 1 => "connections closed".to_owned(),
+            FaultKind::Cut => match self.network {
+                Some(_) => "from everything".to_owned(),
+                None => "from clients of its proxy".to_owned(),
+            },
+            _ => Proxies::describe(fault),
+        }
+    }
+
+    fn begin(&mut self, fault: &Fault) -> Result<()> {
+        let node = &self.nodes[fault.node];
+        match fault.kind {
+            FaultKind::Kill | FaultKind::Stop => self.take_down(fault.node, fault.kind),
+            FaultKind::Freeze => node.freeze(),
+            FaultKind::Rolling => {
+                for node in 0..self.nodes.len() {
+                    self.take_down(node, FaultKind::Stop);
+                    self.bring_up(node)?;
+                    self.await_whole()?;
+                }
+            }
+            FaultKind::Close => drop(node.force_connections("as an operator would")?),
+            FaultKind::User => node.delete_user(USER)?,
+            FaultKind::Vhost => node.remove_vhost(VHOST)?,
+            FaultKind::Permissions => {
+                self.permit(node, Permissions::None)?;
+                if fault.choice % 2 == 1 {
+                    node.force_connections("permissions changed")?;
+                }
+            }
+            FaultKind::Queue => self.delete_queues(fault, node)?,
+            // One that nobody has made again since an earlier fault is not there to be deleted.
+            FaultKind::Exchange => drop(node.delete_exchange(VHOST, &self.exchange(fault))?),
+            FaultKind::Binding => drop(node.delete_bindings(VHOST, &self.bound(fault))?),
+            FaultKind::Memory => node.set_alarm(Alarm::Memory, true)?,
+            FaultKind::Disk => node.set_alarm(Alarm::Disk, true)?,
+            FaultKind::Reject => node.set_refusing_policy(VHOST, Some(".*"))?,
+            FaultKind::Cut => match &self.network {
+                Some(network) => network.cut(fault.node)?,
+                None => self.proxies.begin(fault),
+            },
+            _ => self.proxies.begin(fault),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, fault: &Fault) -> Result<()> {
+        let node = &self.nodes[fault.node];
+        match fault.kind {
+            FaultKind::Kill | FaultKind::Stop => self.bring_up(fault.node)?,
+            FaultKind::Freeze => node.thaw(),
+            FaultKind::User => {
+                self.make_user(node)?;
+                self.permit(node, Permissions::All)?;
+            }
+            FaultKind::Vhost => self.make_vhost(node)?,
+            FaultKind::Permissions => self.permit(node, Permissions::All)?,
+            FaultKind::Memory => node.set_alarm(Alarm::Memory, false)?,
+            FaultKind::Disk => node.set_alarm(Alarm::Disk, false)?,
+            FaultKind::Reject => node.set_refusing_policy(VHOST, None)?,
+            FaultKind::Cut => match &self.network {
+                Some(network) => network.heal(fault.node)?,
+                None => self.proxies.end(fault),
+            },
+            _ => self.proxies.end(fault),
+        }
+        self.await_whole()
+    }
+
+    fn erases(&self, fault: &Fault) -> Vec<Consumer> {
+        match fault.kind {
+            FaultKind::Queue => fault.choose(&DELETABLE).into_iter().collect(),
+            FaultKind::Vhost => Consumer::ALL.to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn broker(&self) -> Option<String> {
+        let version = self.nodes[0].try_eval("list_to_binary(rabbit_misc:version()).").ok()?;
+        Some(format!("RabbitMQ {version}"))
+    }
+}
