@@ -99,8 +99,9 @@ impl Node {
             self.address, self.amqp_port
         );
         if self.network.is_some() {
-            // What RabbitMQ advises where a network may be split; noticed within seconds.
-            config += "cluster_partition_handling = pause_minority\nnet_ticktime = 5\n";
+            // What RabbitMQ advises where a network may be split. A split is noticed a little later
+            // than that; a busy machine keeps nodes from answering for seconds, too.
+            config += "cluster_partition_handling = pause_minority\nnet_ticktime = 10\n";
         }
         if cluster.len() > 1 {
             config += "cluster_formation.peer_discovery_backend = classic_config\n";

@@ -115,6 +115,8 @@ impl Run {
     fn make_one(&mut self, fault: &Fault) -> Result<()> {
         let detail = self.site.describe(fault);
         let context = || format!("fault {} ({} {detail})", fault.index, fault.kind.name());
+        // A busy machine may have kept a node from answering the others since the last fault.
+        self.site.await_whole().with_context(context)?;
         let begin_us = sys::monotonic_us();
         self.made.push((begin_us, self.fault_record(fault, &detail, begin_us)));
         if let Err(error) = self.site.begin(fault).with_context(context) {

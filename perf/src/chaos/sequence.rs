@@ -75,7 +75,9 @@ impl FaultKind {
     const fn lasts_ms(self) -> (u64, u64) {
         match self {
             Self::Kill | Self::Stop | Self::Vhost => (500, 3000),
-            Self::Freeze | Self::Cut => (3000, 8000),
+            Self::Freeze => (3000, 8000),
+            // Shorter and longer than nodes need to notice it.
+            Self::Cut => (3000, 16_000),
             Self::User | Self::Permissions | Self::Memory | Self::Disk => (1000, 5000),
             Self::Reject => (1000, 4000),
             // Longer than two heartbeats.

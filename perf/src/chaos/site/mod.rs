@@ -30,6 +30,9 @@ pub(super) trait Site {
     /// What a fault is in detail, for people.
     fn describe(&self, fault: &Fault) -> String;
 
+    /// Waits until every node works.
+    fn await_whole(&self) -> Result<()>;
+
     /// Makes a fault.
     fn begin(&mut self, fault: &Fault) -> Result<()>;
 

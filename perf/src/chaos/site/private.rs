@@ -93,14 +93,6 @@ impl PrivateSite {
         Ok(())
     }
 
-    fn await_whole(&self) -> Result<()> {
-        let count = self.nodes.len();
-        match self.nodes.iter().all(|node| node.is_whole_within(count, WHOLE_WITHIN)) {
-            true => Ok(()),
-            false => bail!("the cluster is not whole after {WHOLE_WITHIN:?}"),
-        }
-    }
-
     fn delete_queues(&self, fault: &Fault, node: &Broker) -> Result<()> {
         let pattern = match fault.choose(&DELETABLE) {
             Some(consumer) => consumer.queues(&self.tag),
@@ -160,6 +152,14 @@ impl Site for PrivateSite {
                 None => "from clients of its proxy".to_owned(),
             },
             _ => Proxies::describe(fault),
+        }
+    }
+
+    fn await_whole(&self) -> Result<()> {
+        let count = self.nodes.len();
+        match self.nodes.iter().all(|node| node.is_whole_within(count, WHOLE_WITHIN)) {
+            true => Ok(()),
+            false => bail!("the cluster is not whole after {WHOLE_WITHIN:?}"),
         }
     }
 
