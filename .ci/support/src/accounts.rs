@@ -1,46 +1,37 @@
-//! What an operator changes on a running broker: users, permissions, policies, and what belongs to
-//! a virtual host.
+//! What tests change on a running broker: users, permissions, policies, and what belongs to a
+//! virtual host.
 //!
-//! Every method returns when the node has carried it out. A virtual host is given by its name or by
-//! a URL that ends with it, a user by its name, which is also its password. RabbitMQ's channels
-//! remember permissions they have checked, so a change holds for channels opened later. Not here:
-//! processes and listeners of a node (`broker`).
+//! The operator's work (`operator`), where a failure is a panic: a test has nothing better to do. A
+//! virtual host is given by its name or by a URL that ends with it, a user by its name, which is
+//! also its password. Not here: processes and listeners of a node (`broker`).
+
+use std::io;
 
 use crate::broker::{Broker, vhost_name};
+use crate::operator::{Operator, Permissions};
 
-/// Permissions as `rabbitmqctl set_permissions` takes them: patterns of the names a user may
-/// configure, write to, and read from.
-pub type Permissions = [&'static str; 3];
-
-/// Everything is permitted.
-pub const ALL: Permissions = [".*", ".*", ".*"];
-
-/// A pattern that matches no name.
-pub const NONE: &str = "^$";
+/// Every queue.
+const ANY: &str = ".*";
 
 impl Broker {
+    /// The same and more for a program, which has to say what went wrong.
+    pub fn operator(&self) -> Operator<'_> {
+        Operator::new(self.control())
+    }
+
     /// Adds the user `name`, with its name as its password and without permissions.
     pub fn add_user(&self, name: &str) {
-        self.eval(&format!(
-            "ok = rabbit_auth_backend_internal:add_user(<<\"{name}\">>, <<\"{name}\">>, \
-             <<\"tests\">>)."
-        ));
+        done(self.operator().add_user(name, name));
     }
 
     /// Deletes a user and its permissions. RabbitMQ closes its connections in its own time.
     pub fn delete_user(&self, name: &str) {
-        self.eval(&format!(
-            "rabbit_auth_backend_internal:delete_user(<<\"{name}\">>, <<\"tests\">>)."
-        ));
+        done(self.operator().delete_user(name));
     }
 
     /// Replaces the permissions of a user in a virtual host.
     pub fn set_permissions(&self, user: &str, vhost: &str, permissions: Permissions) {
-        let (vhost, [configure, write, read]) = (vhost_name(vhost), permissions);
-        self.eval(&format!(
-            "ok = rabbit_auth_backend_internal:set_permissions(<<\"{user}\">>, <<\"{vhost}\">>, \
-             <<\"{configure}\">>, <<\"{write}\">>, <<\"{read}\">>, <<\"tests\">>)."
-        ));
+        done(self.operator().set_permissions(user, vhost_name(vhost), permissions));
     }
 
     /// Adds the user `name` with these permissions and returns `url` with its login.
@@ -56,70 +47,38 @@ impl Broker {
 
     /// Closes the connections of a user with 320 CONNECTION_FORCED; returns how many.
     pub fn close_connections_by(&self, user: &str) -> usize {
-        let chosen = format!("U =:= <<\"{user}\">>");
-        self.close_chosen("user, U", &chosen)
+        done(self.operator().close_connections_by(user))
     }
 
     /// Closes the connections to a virtual host with 320 CONNECTION_FORCED; returns how many.
     pub fn close_connections_to(&self, vhost: &str) -> usize {
-        let chosen = format!("V =:= <<\"{}\">>", vhost_name(vhost));
-        self.close_chosen("vhost, V", &chosen)
-    }
-
-    fn close_chosen(&self, item: &str, chosen: &str) -> usize {
-        let (name, _) = item.split_once(", ").expect("an item and its variable");
-        let closed = self.eval(&format!(
-            "length([catch rabbit_networking:close_connection(P, \"on purpose\") || \
-             [{{pid, P}}, {{{item}}}] <- rabbit_networking:connection_info_all([pid, {name}]), \
-             {chosen}])."
-        ));
-        closed.parse().expect("Erlang's length/1 is a number")
+        done(self.operator().close_connections_to(vhost_name(vhost)))
     }
 
     /// Sets a policy for the queues of a virtual host whose names match `pattern`. `definition` is
     /// JSON. It replaces a policy of that name.
     pub fn set_policy(&self, vhost: &str, name: &str, pattern: &str, definition: &str) {
-        let (vhost, definition) = (vhost_name(vhost), definition.replace('"', "\\\""));
-        self.eval(&format!(
-            "ok = rabbit_policy:parse_set(<<\"{vhost}\">>, <<\"{name}\">>, <<\"{pattern}\">>, \
-             <<\"{definition}\">>, <<\"0\">>, <<\"queues\">>, <<\"tests\">>)."
-        ));
+        done(self.operator().set_policy(vhost_name(vhost), name, pattern, definition));
     }
 
     /// Clears a policy.
     pub fn clear_policy(&self, vhost: &str, name: &str) {
-        let vhost = vhost_name(vhost);
-        self.eval(&format!(
-            "ok = rabbit_policy:delete(<<\"{vhost}\">>, <<\"{name}\">>, <<\"tests\">>)."
-        ));
+        done(self.operator().clear_policy(vhost_name(vhost), name));
     }
 
     /// Deletes an exchange with its bindings, used or not.
     pub fn delete_exchange(&self, vhost: &str, name: &str) {
-        let vhost = vhost_name(vhost);
-        self.eval(&format!(
-            "rabbit_exchange:delete(rabbit_misc:r(<<\"{vhost}\">>, exchange, <<\"{name}\">>), \
-             false, <<\"tests\">>)."
-        ));
+        done(self.operator().delete_exchange(vhost_name(vhost), name));
     }
 
-    /// Removes every binding of a virtual host but those to the default exchange.
+    /// Removes every binding of a queue in a virtual host but those to the default exchange.
     pub fn delete_bindings(&self, vhost: &str) {
-        let vhost = vhost_name(vhost);
-        self.eval(&format!(
-            "[rabbit_binding:remove(B, <<\"tests\">>) || \
-             B <- rabbit_binding:list(<<\"{vhost}\">>), \
-             element(4, element(2, B)) =/= <<>>], ok."
-        ));
+        done(self.operator().delete_bindings(vhost_name(vhost), ANY));
     }
 
     /// Deletes every queue of a virtual host; RabbitMQ cancels their consumers.
     pub fn delete_queues(&self, vhost: &str) {
-        let vhost = vhost_name(vhost);
-        self.eval(&format!(
-            "[catch rabbit_amqqueue:delete(Q, false, false, <<\"tests\">>) \
-             || Q <- rabbit_amqqueue:list(<<\"{vhost}\">>)], ok."
-        ));
+        done(self.operator().delete_queues(vhost_name(vhost), ANY));
     }
 
     /// How many channels are open in a virtual host.
@@ -137,4 +96,8 @@ impl Broker {
     pub fn set_max_message_size(&self, bytes: usize) {
         self.eval(&format!("application:set_env(rabbit, max_message_size, {bytes})."));
     }
+}
+
+fn done<T>(operated: io::Result<T>) -> T {
+    operated.expect("the node does what tests ask")
 }

@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::control::Control;
 use crate::network::Network;
 use crate::node::{self, Node};
+use crate::operator::{ALL, Alarm};
 use crate::watchdog::Watchdog;
 
 /// Somebody may take a port between our draw and the node's start; three times is no accident.
@@ -217,24 +219,17 @@ impl Broker {
     }
 
     /// Makes the virtual host `name` and gives `guest` all permissions in it. Returns when it can
-    /// be entered: one that another test makes at the same time is known before it is.
+    /// be entered.
     pub fn add_vhost(&self, name: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         assert!(name.chars().all(plain), "a vhost name without escapes, not {name:?}");
-        self.eval(&format!(
-            "ok = case rabbit_vhost:add(<<\"{name}\">>, <<\"tests\">>) of {{ok, _}} -> ok; O -> O \
-             end, ok = rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, <<\"{name}\">>, \
-             <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"tests\">>), \
-             Up = fun Up(Tries) when Tries > 0 -> \
-             case rabbit_vhost_sup_sup:is_vhost_alive(<<\"{name}\">>) of \
-             true -> ok; false -> timer:sleep(20), Up(Tries - 1) end end, \
-             ok = Up(500)."
-        ));
+        self.operator().add_vhost(name).expect("the virtual host is new");
+        self.set_permissions("guest", name, ALL);
     }
 
     /// Deletes a virtual host; RabbitMQ closes its connections.
     pub fn delete_vhost(&self, name: &str) {
-        self.eval(&format!("rabbit_vhost:delete(<<\"{name}\">>, <<\"tests\">>)."));
+        self.operator().delete_vhost(name).expect("the virtual host is there");
     }
 
     /// Kills the broker with signal 9. Its port refuses connections afterwards.
@@ -289,13 +284,12 @@ impl Broker {
 
     /// Closes every connection with 320 CONNECTION_FORCED, as an operator would.
     pub fn close_connections(&self, reason: &str) {
-        self.eval(&format!("rabbit_networking:close_all_connections({reason:?})."));
+        self.operator().close_connections(reason).expect("the node knows its connections");
     }
 
     /// Raises (true) or clears (false) the memory alarm: publishing connections are blocked.
     pub fn set_memory_alarm(&self, raised: bool) {
-        let fraction = if raised { "0.000001" } else { "0.4" };
-        self.eval(&format!("vm_memory_monitor:set_vm_memory_high_watermark({fraction})."));
+        self.operator().set_alarm(Alarm::Memory, raised).expect("any watermark is taken");
     }
 
     /// The queues of the default virtual host, sorted by name.
@@ -364,6 +358,10 @@ impl Broker {
     /// The end of the broker's log, for the message of a failed assertion.
     pub fn log_tail(&self) -> String {
         self.node.log_tail(40)
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        &self.node.control
     }
 
     fn number(&self, expressions: &str) -> usize {

@@ -30,12 +30,11 @@ mod peer;
 mod ports;
 mod watchdog;
 
-pub use accounts::{ALL, NONE, Permissions};
 pub use broker::{Broker, QueueCount};
 pub use cutting::{At, By, Carried, Cut, CuttingProxy, Part};
 pub use fault_proxy::FaultProxy;
 pub use network::Network;
-pub use operator::{Alarm, Permissions};
+pub use operator::{ALL, Alarm, NONE, Operator, Permissions};
 pub use peer::Peer;
 
 use std::path::Path;

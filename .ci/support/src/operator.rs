@@ -1,24 +1,27 @@
 //! What an operator does to a running broker: users, virtual hosts, queues, policies, alarms.
 //!
-//! Each is evaluated inside the node, in milliseconds. Invariant: a method that returned `Ok` has
-//! taken effect on every node of the cluster. An error holds what the node answered. Not here:
-//! signals and restarts (`broker`).
+//! Each method evaluates an expression inside the node, in milliseconds. Invariant: a method that
+//! returned `Ok` has taken effect on every node of the cluster. An error holds what the node
+//! answered. RabbitMQ's channels remember permissions they have checked, so a change holds for
+//! channels opened later. Not here: what panics in tests (`accounts`), signals and restarts
+//! (`broker`).
 
 use std::io;
 
-use crate::Broker;
+use crate::control::Control;
 
 /// The acting user in the broker's log.
 const ACTOR: &str = "<<\"tests\">>";
 
-/// What a user may do in a virtual host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permissions {
-    /// Configure, write and read everything.
-    All,
-    /// Configure, write and read nothing.
-    None,
-}
+/// Permissions as `rabbitmqctl set_permissions` takes them: patterns of the names a user may
+/// configure, write to, and read from.
+pub type Permissions = [&'static str; 3];
+
+/// Everything is permitted.
+pub const ALL: Permissions = [".*", ".*", ".*"];
+
+/// A pattern that matches no name.
+pub const NONE: &str = "^$";
 
 /// Which resource is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,54 +32,54 @@ pub enum Alarm {
     Disk,
 }
 
-impl Broker {
-    /// Adds a user that may do nothing yet.
-    ///
-    /// # Errors
-    /// What the node answered, if it did not do it; so with all methods here.
-    pub fn add_user(&self, name: &str, password: &str) -> io::Result<()> {
-        self.operate(&format!(
+/// Changes a running broker; [`Broker::operator`](crate::Broker::operator) makes one. Every method
+/// fails with what the node answered, if it did not do what was asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Operator<'a> {
+    control: &'a Control,
+}
+
+#[expect(clippy::missing_errors_doc, reason = "the type says it once for all of them")]
+impl<'a> Operator<'a> {
+    pub(crate) const fn new(control: &'a Control) -> Self {
+        Self { control }
+    }
+
+    /// Adds a user without permissions.
+    pub fn add_user(self, name: &str, password: &str) -> io::Result<()> {
+        self.run(&format!(
             "ok = rabbit_auth_backend_internal:add_user({}, {}, {ACTOR}).",
             binary(name),
             binary(password)
         ))
     }
 
-    /// Deletes a user and closes its connections.
-    pub fn delete_user(&self, name: &str) -> io::Result<()> {
+    /// Deletes a user and its permissions. RabbitMQ closes its connections in its own time.
+    pub fn delete_user(self, name: &str) -> io::Result<()> {
         let name = binary(name);
-        self.operate(&format!(
-            "ok = rabbit_auth_backend_internal:delete_user({name}, {ACTOR}), \
-             [catch rabbit_networking:close_connection(P, \"user deleted\") || \
-              [{{pid, P}}, {{user, U}}] <- rabbit_networking:connection_info_all([pid, user]), \
-              U =:= {name}], ok."
-        ))
+        self.run(&format!("ok = rabbit_auth_backend_internal:delete_user({name}, {ACTOR})."))
     }
 
-    /// Sets what a user may do in a virtual host. Channels that are open may remember what they
-    /// were allowed before.
+    /// Replaces the permissions of a user in a virtual host.
     pub fn set_permissions(
-        &self,
+        self,
         user: &str,
         vhost: &str,
         permissions: Permissions,
     ) -> io::Result<()> {
-        let pattern = match permissions {
-            Permissions::All => "<<\".*\">>",
-            Permissions::None => "<<\"^$\">>",
-        };
-        self.operate(&format!(
-            "ok = rabbit_auth_backend_internal:set_permissions({}, {}, {pattern}, {pattern}, \
-             {pattern}, {ACTOR}).",
+        self.run(&format!(
+            "ok = rabbit_auth_backend_internal:set_permissions({}, {}, {}, {ACTOR}).",
             binary(user),
-            binary(vhost)
+            binary(vhost),
+            permissions.map(binary).join(", ")
         ))
     }
 
-    /// Makes a virtual host and returns when every node of the cluster lets clients enter it.
-    pub fn make_vhost(&self, name: &str) -> io::Result<()> {
+    /// Adds a virtual host and returns when every node of the cluster lets clients enter it: one
+    /// that somebody else adds at the same time is known before it is.
+    pub fn add_vhost(self, name: &str) -> io::Result<()> {
         let name = binary(name);
-        self.operate(&format!(
+        self.run(&format!(
             "ok = case rabbit_vhost:add({name}, {ACTOR}) of {{ok, _}} -> ok; O -> O end, \
              Alive = fun(Node) -> true =:= \
              rpc:call(Node, rabbit_vhost_sup_sup, is_vhost_alive, [{name}]) end, \
@@ -87,15 +90,16 @@ impl Broker {
         ))
     }
 
-    /// Deletes a virtual host with all that is in it, and closes its connections.
-    pub fn remove_vhost(&self, name: &str) -> io::Result<()> {
-        self.operate(&format!("ok = rabbit_vhost:delete({}, {ACTOR}).", binary(name)))
+    /// Deletes a virtual host with all that is in it; RabbitMQ closes its connections.
+    pub fn delete_vhost(self, name: &str) -> io::Result<()> {
+        self.run(&format!("rabbit_vhost:delete({}, {ACTOR}).", binary(name)))
     }
 
-    /// Deletes the queues of a virtual host whose names match a regular expression; how many.
-    pub fn delete_queues(&self, vhost: &str, pattern: &str) -> io::Result<usize> {
+    /// Deletes the queues of a virtual host whose names match a regular expression, and returns how
+    /// many. RabbitMQ cancels their consumers.
+    pub fn delete_queues(self, vhost: &str, pattern: &str) -> io::Result<usize> {
         self.count(&format!(
-            "length([rabbit_amqqueue:delete(Q, false, false, {ACTOR}) || \
+            "length([catch rabbit_amqqueue:delete(Q, false, false, {ACTOR}) || \
              Q <- rabbit_amqqueue:list({}), {{resource, _, queue, N}} <- [element(2, Q)], \
              re:run(N, {}) =/= nomatch]).",
             binary(vhost),
@@ -103,9 +107,9 @@ impl Broker {
         ))
     }
 
-    /// Deletes an exchange with its bindings; whether it was there.
-    pub fn delete_exchange(&self, vhost: &str, name: &str) -> io::Result<bool> {
-        let deleted = self.try_eval(&format!(
+    /// Deletes an exchange with its bindings, used or not; returns whether it was there.
+    pub fn delete_exchange(self, vhost: &str, name: &str) -> io::Result<bool> {
+        let deleted = self.control.eval(&format!(
             "rabbit_exchange:delete(rabbit_misc:r({}, exchange, {}), false, {ACTOR}).",
             binary(vhost),
             binary(name)
@@ -117,34 +121,46 @@ impl Broker {
         }
     }
 
-    /// Deletes the bindings of a queue, but for that to the default exchange; how many.
-    pub fn delete_bindings(&self, vhost: &str, queue: &str) -> io::Result<usize> {
+    /// Deletes the bindings of the queues whose names match a regular expression, but those to the
+    /// default exchange; returns how many.
+    pub fn delete_bindings(self, vhost: &str, pattern: &str) -> io::Result<usize> {
         self.count(&format!(
-            "length([ok = rabbit_binding:remove(B, {ACTOR}) || B <- \
-             rabbit_binding:list_for_destination(rabbit_misc:r({}, queue, {})), \
-             element(4, element(2, B)) =/= <<>>]).",
+            "length([rabbit_binding:remove(B, {ACTOR}) || \
+             B <- rabbit_binding:list({}), \
+             {{resource, _, queue, N}} <- [element(4, B)], \
+             element(4, element(2, B)) =/= <<>>, re:run(N, {}) =/= nomatch]).",
             binary(vhost),
-            binary(queue)
+            binary(pattern)
         ))
     }
 
-    /// Sets a policy by which queues whose names match refuse what is published to them, or clears
-    /// it (`None`).
-    pub fn set_refusing_policy(&self, vhost: &str, pattern: Option<&str>) -> io::Result<()> {
-        let vhost = binary(vhost);
-        self.operate(&match pattern {
-            Some(pattern) => format!(
-                "ok = rabbit_policy:set({vhost}, <<\"refuse\">>, {}, [{{<<\"max-length\">>, 0}}, \
-                 {{<<\"overflow\">>, <<\"reject-publish\">>}}], 0, <<\"queues\">>, {ACTOR}).",
-                binary(pattern)
-            ),
-            None => format!("ok = rabbit_policy:delete({vhost}, <<\"refuse\">>, {ACTOR})."),
-        })
+    /// Sets a policy for the queues of a virtual host whose names match `pattern`. `definition` is
+    /// JSON. It replaces a policy of that name.
+    pub fn set_policy(
+        self,
+        vhost: &str,
+        name: &str,
+        pattern: &str,
+        definition: &str,
+    ) -> io::Result<()> {
+        self.run(&format!(
+            "ok = rabbit_policy:parse_set({}, {}, {}, {}, <<\"0\">>, <<\"queues\">>, {ACTOR}).",
+            binary(vhost),
+            binary(name),
+            binary(pattern),
+            binary(definition)
+        ))
+    }
+
+    /// Clears a policy.
+    pub fn clear_policy(self, vhost: &str, name: &str) -> io::Result<()> {
+        let (vhost, name) = (binary(vhost), binary(name));
+        self.run(&format!("ok = rabbit_policy:delete({vhost}, {name}, {ACTOR})."))
     }
 
     /// Raises or clears an alarm of this node: every node of its cluster blocks publishers.
-    pub fn set_alarm(&self, alarm: Alarm, raised: bool) -> io::Result<()> {
-        self.operate(match (alarm, raised) {
+    pub fn set_alarm(self, alarm: Alarm, raised: bool) -> io::Result<()> {
+        self.run(match (alarm, raised) {
             (Alarm::Memory, true) => "vm_memory_monitor:set_vm_memory_high_watermark(0.000001).",
             (Alarm::Memory, false) => "vm_memory_monitor:set_vm_memory_high_watermark(0.4).",
             (Alarm::Disk, true) => "rabbit_disk_monitor:set_disk_free_limit(1 bsl 60).",
@@ -152,8 +168,8 @@ impl Broker {
         })
     }
 
-    /// Closes every connection of the cluster with 320 CONNECTION_FORCED; how many.
-    pub fn force_connections(&self, reason: &str) -> io::Result<usize> {
+    /// Closes every connection of the cluster with 320 CONNECTION_FORCED; returns how many.
+    pub fn close_connections(self, reason: &str) -> io::Result<usize> {
         self.count(&format!(
             "Open = rabbit_networking:connections(), \
              [catch rabbit_networking:close_connection(P, {reason:?}) || P <- Open], \
@@ -161,12 +177,31 @@ impl Broker {
         ))
     }
 
-    fn operate(&self, expressions: &str) -> io::Result<()> {
-        self.try_eval(expressions).map(drop)
+    /// Closes the connections of a user with 320 CONNECTION_FORCED; returns how many.
+    pub fn close_connections_by(self, user: &str) -> io::Result<usize> {
+        self.close_chosen("user", user)
     }
 
-    fn count(&self, expressions: &str) -> io::Result<usize> {
-        self.try_eval(expressions)?.parse().map_err(io::Error::other)
+    /// Closes the connections to a virtual host with 320 CONNECTION_FORCED; returns how many.
+    pub fn close_connections_to(self, vhost: &str) -> io::Result<usize> {
+        self.close_chosen("vhost", vhost)
+    }
+
+    fn close_chosen(self, item: &str, value: &str) -> io::Result<usize> {
+        self.count(&format!(
+            "length([catch rabbit_networking:close_connection(P, \"on purpose\") || \
+             [{{pid, P}}, {{{item}, I}}] <- rabbit_networking:connection_info_all([pid, {item}]), \
+             I =:= {}]).",
+            binary(value)
+        ))
+    }
+
+    fn run(self, expressions: &str) -> io::Result<()> {
+        self.control.eval(expressions).map(drop)
+    }
+
+    fn count(self, expressions: &str) -> io::Result<usize> {
+        self.control.eval(expressions)?.parse().map_err(io::Error::other)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use leveret_support::{Alarm, Broker, Network, Permissions};
+use leveret_support::{ALL, Alarm, Broker, NONE, Network};
 
 /// Set for the copy of this test binary that is to be killed.
 const VICTIM: &str = "LEVERET_SUPPORT_VICTIM";
@@ -137,16 +137,17 @@ mod faults {
     #[test]
     fn an_operator_gives_and_takes() {
         let broker = Broker::start();
-        broker.add_user("mallory", "secret").unwrap();
-        broker.make_vhost("place").unwrap();
-        broker.set_permissions("mallory", "place", Permissions::All).unwrap();
+        let operator = broker.operator();
+        operator.add_user("mallory", "secret").unwrap();
+        operator.add_vhost("place").unwrap();
+        operator.set_permissions("mallory", "place", ALL).unwrap();
         let permissions = || broker.ctl(&["list_permissions", "-p", "place"]);
         assert!(permissions().contains("mallory\t.*\t.*\t.*"), "{}", permissions());
-        broker.set_permissions("mallory", "place", Permissions::None).unwrap();
+        operator.set_permissions("mallory", "place", [NONE; 3]).unwrap();
         assert!(permissions().contains("mallory\t^$\t^$\t^$"), "{}", permissions());
-        broker.delete_user("mallory").unwrap();
+        operator.delete_user("mallory").unwrap();
         assert!(!permissions().contains("mallory"));
-        assert!(broker.delete_user("mallory").is_err(), "it is gone");
+        assert!(operator.delete_user("mallory").is_err(), "it is gone");
 
         broker.eval(
             "Q = rabbit_misc:r(<<\"place\">>, queue, <<\"q.1\">>), \
@@ -155,25 +156,26 @@ mod faults {
              rabbit_exchange:declare(X, topic, true, false, false, [], <<\"tests\">>), \
              ok = rabbit_binding:add({binding, X, <<\"k\">>, Q, []}, <<\"tests\">>).",
         );
-        broker.set_refusing_policy("place", Some("^q")).unwrap();
+        let refuses = r#"{"max-length": 0, "overflow": "reject-publish"}"#;
+        operator.set_policy("place", "full", "^q", refuses).unwrap();
         let policies = broker.ctl(&["list_policies", "-p", "place"]);
         assert!(policies.contains("reject-publish"), "{policies}");
-        broker.set_refusing_policy("place", None).unwrap();
-        assert_eq!(broker.delete_bindings("place", "q.1").unwrap(), 1);
-        assert_eq!(broker.delete_bindings("place", "q.1").unwrap(), 0);
-        assert!(broker.delete_exchange("place", "x").unwrap());
-        assert!(!broker.delete_exchange("place", "x").unwrap());
-        assert_eq!(broker.delete_queues("place", "^q\\.[2-9]$").unwrap(), 0);
-        assert_eq!(broker.delete_queues("place", "^q\\.1$").unwrap(), 1);
-        broker.remove_vhost("place").unwrap();
+        operator.clear_policy("place", "full").unwrap();
+        assert_eq!(operator.delete_bindings("place", "^q\\.1$").unwrap(), 1);
+        assert_eq!(operator.delete_bindings("place", "^q\\.1$").unwrap(), 0);
+        assert!(operator.delete_exchange("place", "x").unwrap());
+        assert!(!operator.delete_exchange("place", "x").unwrap());
+        assert_eq!(operator.delete_queues("place", "^q\\.[2-9]$").unwrap(), 0);
+        assert_eq!(operator.delete_queues("place", "^q\\.1$").unwrap(), 1);
+        operator.delete_vhost("place").unwrap();
 
         for (alarm, name) in [(Alarm::Memory, "memory"), (Alarm::Disk, "disk")] {
-            broker.set_alarm(alarm, true).unwrap();
+            operator.set_alarm(alarm, true).unwrap();
             assert!(broker.eval("rabbit_alarm:get_alarms().").contains(name));
-            broker.set_alarm(alarm, false).unwrap();
+            operator.set_alarm(alarm, false).unwrap();
             assert_eq!(broker.eval("rabbit_alarm:get_alarms()."), "[]");
         }
-        assert_eq!(broker.force_connections("enough").unwrap(), 0);
+        assert_eq!(operator.close_connections("enough").unwrap(), 0);
         broker.stop();
         assert_eq!(connection_start(broker.port()), None);
         broker.try_restart().unwrap();

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use leveret_support::{Alarm, Broker, Network, Permissions};
+use leveret_support::{ALL, Alarm, Broker, NONE, Network, Permissions};
 
 use super::Site;
 use super::proxies::Proxies;
@@ -19,6 +19,9 @@ use crate::cli::chaos::FaultKind;
 const USER: &str = "chaos";
 const PASSWORD: &str = "chaos";
 const VHOST: &str = "chaos";
+/// A policy by which queues refuse every message.
+const REFUSING: &str = "refusing";
+const REFUSES: &str = r#"{"max-length": 0, "overflow": "reject-publish"}"#;
 /// Nodes see each other again so soon, even where one of them had to notice that it was away.
 const WHOLE_WITHIN: Duration = Duration::from_secs(90);
 
@@ -64,16 +67,16 @@ impl PrivateSite {
     }
 
     fn make_user(&self, node: &Broker) -> Result<()> {
-        node.add_user(USER, PASSWORD).context("the user is not made")
+        node.operator().add_user(USER, PASSWORD).context("the user is not made")
     }
 
     fn make_vhost(&self, node: &Broker) -> Result<()> {
-        node.make_vhost(VHOST).context("the virtual host is not made")?;
-        self.permit(node, Permissions::All)
+        node.operator().add_vhost(VHOST).context("the virtual host is not made")?;
+        self.permit(node, ALL)
     }
 
     fn permit(&self, node: &Broker, permissions: Permissions) -> Result<()> {
-        let permitted = node.set_permissions(USER, VHOST, permissions);
+        let permitted = node.operator().set_permissions(USER, VHOST, permissions);
         permitted.context("the permissions are not changed")
     }
 
@@ -98,7 +101,9 @@ impl PrivateSite {
             Some(consumer) => consumer.queues(&self.tag),
             None => "^reply_".to_owned(),
         };
-        node.delete_queues(VHOST, &pattern).with_context(|| format!("{pattern} is not deleted"))?;
+        node.operator()
+            .delete_queues(VHOST, &pattern)
+            .with_context(|| format!("{pattern} is not deleted"))?;
         Ok(())
     }
 
@@ -110,14 +115,9 @@ impl PrivateSite {
         }
     }
 
-    /// The queue whose bindings a fault deletes.
+    /// A regular expression of the queue whose bindings a fault deletes.
     fn bound(&self, fault: &Fault) -> String {
-        let consumer = fault.choose(&BOUND);
-        let topic = consumer.topic(&self.tag);
-        match consumer {
-            Consumer::Events | Consumer::ClassicEvents => format!("{topic}.info"),
-            _ => topic,
-        }
+        fault.choose(&BOUND).queues(&self.tag)
     }
 }
 
@@ -165,6 +165,7 @@ impl Site for PrivateSite {
 
     fn begin(&mut self, fault: &Fault) -> Result<()> {
         let node = &self.nodes[fault.node];
+        let operator = node.operator();
         match fault.kind {
             FaultKind::Kill | FaultKind::Stop => self.take_down(fault.node, fault.kind),
             FaultKind::Freeze => node.freeze(),
@@ -175,22 +176,25 @@ impl Site for PrivateSite {
                     self.await_whole()?;
                 }
             }
-            FaultKind::Close => drop(node.force_connections("as an operator would")?),
-            FaultKind::User => node.delete_user(USER)?,
-            FaultKind::Vhost => node.remove_vhost(VHOST)?,
+            FaultKind::Close => drop(operator.close_connections("as an operator would")?),
+            FaultKind::User => {
+                operator.delete_user(USER)?;
+                operator.close_connections_by(USER)?;
+            }
+            FaultKind::Vhost => operator.delete_vhost(VHOST)?,
             FaultKind::Permissions => {
-                self.permit(node, Permissions::None)?;
+                self.permit(node, [NONE; 3])?;
                 if fault.choice % 2 == 1 {
-                    node.force_connections("permissions changed")?;
+                    operator.close_connections("permissions changed")?;
                 }
             }
             FaultKind::Queue => self.delete_queues(fault, node)?,
             // One that nobody has made again since an earlier fault is not there to be deleted.
-            FaultKind::Exchange => drop(node.delete_exchange(VHOST, &self.exchange(fault))?),
-            FaultKind::Binding => drop(node.delete_bindings(VHOST, &self.bound(fault))?),
-            FaultKind::Memory => node.set_alarm(Alarm::Memory, true)?,
-            FaultKind::Disk => node.set_alarm(Alarm::Disk, true)?,
-            FaultKind::Reject => node.set_refusing_policy(VHOST, Some(".*"))?,
+            FaultKind::Exchange => drop(operator.delete_exchange(VHOST, &self.exchange(fault))?),
+            FaultKind::Binding => drop(operator.delete_bindings(VHOST, &self.bound(fault))?),
+            FaultKind::Memory => operator.set_alarm(Alarm::Memory, true)?,
+            FaultKind::Disk => operator.set_alarm(Alarm::Disk, true)?,
+            FaultKind::Reject => operator.set_policy(VHOST, REFUSING, ".*", REFUSES)?,
             FaultKind::Cut => match &self.network {
                 Some(network) => network.cut(fault.node)?,
                 None => self.proxies.begin(fault),
@@ -202,18 +206,19 @@ impl Site for PrivateSite {
 
     fn end(&mut self, fault: &Fault) -> Result<()> {
         let node = &self.nodes[fault.node];
+        let operator = node.operator();
         match fault.kind {
             FaultKind::Kill | FaultKind::Stop => self.bring_up(fault.node)?,
             FaultKind::Freeze => node.thaw(),
             FaultKind::User => {
                 self.make_user(node)?;
-                self.permit(node, Permissions::All)?;
+                self.permit(node, ALL)?;
             }
             FaultKind::Vhost => self.make_vhost(node)?,
-            FaultKind::Permissions => self.permit(node, Permissions::All)?,
-            FaultKind::Memory => node.set_alarm(Alarm::Memory, false)?,
-            FaultKind::Disk => node.set_alarm(Alarm::Disk, false)?,
-            FaultKind::Reject => node.set_refusing_policy(VHOST, None)?,
+            FaultKind::Permissions => self.permit(node, ALL)?,
+            FaultKind::Memory => operator.set_alarm(Alarm::Memory, false)?,
+            FaultKind::Disk => operator.set_alarm(Alarm::Disk, false)?,
+            FaultKind::Reject => operator.clear_policy(VHOST, REFUSING)?,
             FaultKind::Cut => match &self.network {
                 Some(network) => network.heal(fault.node)?,
                 None => self.proxies.end(fault),
