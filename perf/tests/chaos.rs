@@ -62,7 +62,7 @@ mod faults {
         assert_eq!(kinds, ["close", "delay", "queue", "reset"]);
         for fault in faults {
             assert!(fault["counts"]["sent"].as_u64() > Some(0), "{fault}");
-            assert!(!fault["clients_back_ms"].as_array().expect("a list").is_empty(), "{fault}");
+            assert!(!fault["back"].as_array().expect("a list").is_empty(), "{fault}");
         }
         for stream in ["cast", "cast-once", "cast-buffered", "call", "fanout", "classic-call"] {
             let counts = &record["streams"][stream];

@@ -13,7 +13,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::lines::{OK, StreamSetup, Telling};
+use super::health::{self, Health};
+use super::lines::{Buffered, OK, Said, StreamSetup, Telling, say};
 use super::stream::Stream;
 use super::worker::{Queues, World};
 use crate::sys;
@@ -46,14 +47,20 @@ pub(super) async fn work(world: &World, stopped: oneshot::Receiver<()>) -> Resul
         streams.spawn(load.run(stopping.clone()));
     }
     world.is_ready();
-    let _ = stopped.await;
+    let read = || Health::of(&[quorum.health(), classic.health()], &[]);
+    tokio::select! {
+        _ = stopped => {}
+        () = health::tell(&world.telling, read) => {}
+    }
     let _ = stop.send(true);
     while streams.join_next().await.is_some() {}
     world.telling.tell_all();
-    for transport in [quorum, classic] {
+    for transport in [&quorum, &classic] {
         // A transport that does not close holds up nobody: the process ends.
         let _ = tokio::time::timeout(world.timeout(), transport.close()).await;
     }
+    let stats = quorum.stats();
+    say(&Said::Buffered(Buffered { refused: stats.casts_refused, lost: stats.casts_lost }));
     Ok(())
 }
 

@@ -105,7 +105,9 @@ impl Fleet {
         };
         let started = self.runtime.block_on(PeerProcess::start(command, &setup, hear));
         let process = started.with_context(|| format!("{role:?} {number} does not start"))?;
-        self.records.insert(number, ProcessRecord { role, number, warm: None, end: None });
+        let (warm, end, casts_unexecuted, casts) = (None, None, 0, None);
+        let record = ProcessRecord { role, number, warm, end, casts_unexecuted, casts };
+        self.records.insert(number, record);
         self.running.push(Worker { number, role, is_proxied, process });
         Ok(())
     }
@@ -151,6 +153,12 @@ impl Fleet {
                 Some(_) => record.end = usage,
             }
         }
+    }
+
+    /// What every process holds now.
+    pub(super) fn usage(&self) -> BTreeMap<WorkerNumber, Usage> {
+        let of = |worker: &Worker| Some((worker.number, Usage::of(worker.process.pid())?));
+        self.running.iter().filter_map(of).collect()
     }
 
     /// Everything that is to work, and whether it reaches the nodes through the proxies.

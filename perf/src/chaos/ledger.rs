@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::lines::{Ended, Executed, OK, Said};
+use super::health::HealthSaid;
+use super::lines::{Buffered, Ended, Executed, OK, Said};
 use super::stream::{Consumer, Id, Stream, WorkerNumber};
 
 /// One request or notification. Times are microseconds of the monotonic clock.
@@ -81,6 +82,8 @@ pub(super) struct Books {
     lanes: HashMap<(WorkerNumber, Stream), Vec<Request>>,
     labels: Vec<String>,
     marks: BTreeMap<Handle, Mark>,
+    health: BTreeMap<WorkerNumber, Vec<HealthSaid>>,
+    buffered: BTreeMap<WorkerNumber, Buffered>,
 }
 
 impl Ledger {
@@ -96,6 +99,8 @@ impl Ledger {
             Said::Executed(executed) => {
                 executed.into_iter().for_each(|one| books.executed(worker, one));
             }
+            Said::Health(said) => books.health.entry(worker).or_default().extend(said),
+            Said::Buffered(counts) => drop(books.buffered.insert(worker, counts)),
         }
     }
 
@@ -107,12 +112,23 @@ impl Ledger {
 
     /// The handles of this process are watched no more.
     pub(super) fn forget(&self, worker: WorkerNumber) {
-        self.books().marks.retain(|handle, _| handle.worker() != worker);
+        let mut books = self.books();
+        books.marks.retain(|handle, _| handle.worker() != worker);
+        books.health.remove(&worker);
     }
 
     /// All that is watched.
     pub(super) fn marks(&self) -> BTreeMap<Handle, Mark> {
         self.books().marks.clone()
+    }
+
+    /// What processes have said of their health, from the last word before this moment on.
+    pub(super) fn health_since(&self, since_us: u64) -> BTreeMap<WorkerNumber, Vec<HealthSaid>> {
+        let since = |said: &Vec<HealthSaid>| {
+            let later = said.partition_point(|(at_us, _)| *at_us < since_us);
+            said[later.saturating_sub(1)..].to_vec()
+        };
+        self.books().health.iter().map(|(worker, said)| (*worker, since(said))).collect()
     }
 
     /// Requests that their senders were told are well, and that nobody has executed.
@@ -189,6 +205,11 @@ impl Books {
 
     fn is_good(&self, request: &Request) -> bool {
         self.told(request) == Some(OK)
+    }
+
+    /// What a client said at its end.
+    pub(super) fn buffered(&self, client: WorkerNumber) -> Option<Buffered> {
+        self.buffered.get(&client).copied()
     }
 
     /// All requests something was heard of.

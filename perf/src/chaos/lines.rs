@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::health::{Health, HealthSaid};
 use super::stream::{Consumer, Stream, WorkerNumber};
 use crate::sys;
 
@@ -67,6 +68,17 @@ pub(super) type Executed = (u64, u64, u64);
 pub(super) enum Said {
     Ended(Vec<Ended>),
     Executed(Vec<Executed>),
+    Health(Vec<HealthSaid>),
+    Buffered(Buffered),
+}
+
+/// What a client knows at its end of the buffered casts that it has accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Buffered {
+    /// The broker returned or refused them.
+    pub(super) refused: u64,
+    /// They may have been lost with a connection.
+    pub(super) lost: u64,
 }
 
 /// The label of what went well.
@@ -80,6 +92,7 @@ pub(super) struct Telling(Arc<Mutex<Gathered>>);
 struct Gathered {
     ended: Vec<Ended>,
     executed: Vec<Executed>,
+    health: Vec<HealthSaid>,
 }
 
 impl Telling {
@@ -106,15 +119,23 @@ impl Telling {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).executed.push(one);
     }
 
+    pub(super) fn health(&self, health: Health) {
+        let one = (sys::monotonic_us(), health);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).health.push(one);
+    }
+
     /// Says what was not said yet.
     pub(super) fn tell_all(&self) {
-        let Gathered { ended, executed } =
+        let Gathered { ended, executed, health } =
             std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if !ended.is_empty() {
             say(&Said::Ended(ended));
         }
         if !executed.is_empty() {
             say(&Said::Executed(executed));
+        }
+        if !health.is_empty() {
+            say(&Said::Health(health));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::lines::Role;
+use super::lines::{Buffered, Role};
 use super::sequence::Fault;
 use super::stream::WorkerNumber;
 use super::usage::Usage;
@@ -64,12 +64,26 @@ pub(super) struct FaultRecord {
     pub(super) end_ms: u64,
     /// Of requests that began in this time.
     pub(super) counts: Counts,
-    /// From when it counts for each stream of each client to its first success, in milliseconds.
-    pub(super) clients_back_ms: Vec<f64>,
-    /// The same for each consumer of each server.
-    pub(super) servers_back_ms: Vec<f64>,
+    /// Each stream of a client and each consumer of a server that the fault reached.
+    pub(super) back: Vec<Back>,
+    /// For each process that had said it was not connected, from when it counts until its
+    /// connections were open for good, in milliseconds.
+    pub(super) connected_ms: Vec<f64>,
+    /// What the processes held when everything worked again.
+    pub(super) usage: BTreeMap<WorkerNumber, Usage>,
     /// What did not work again in time and was started anew.
     pub(super) stuck: Vec<String>,
+}
+
+/// A stream or a consumer, and its first success.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Back {
+    pub(super) handle: String,
+    pub(super) role: Role,
+    /// Its queue is replicated.
+    pub(super) is_quorum: bool,
+    /// Since when it counts: the fault, or its end where it stops everything.
+    pub(super) ms: f64,
 }
 
 /// A process of the fleet.
@@ -81,6 +95,18 @@ pub(super) struct ProcessRecord {
     pub(super) warm: Option<Usage>,
     /// After the last one; none if it was replaced.
     pub(super) end: Option<Usage>,
+    /// Buffered casts that it had accepted and that nobody executed.
+    pub(super) casts_unexecuted: u64,
+    /// Of how many its transport knows; none if it is no client, or was killed.
+    pub(super) casts: Option<Buffered>,
+}
+
+impl ProcessRecord {
+    /// Buffered casts lost that its transport does not know of.
+    fn silently_lost(&self) -> u64 {
+        let known = self.casts.map(|casts| casts.refused + casts.lost);
+        known.map_or(0, |known| self.casts_unexecuted.saturating_sub(known))
+    }
 }
 
 /// A request that broke a promise, for whoever is to find out why.
@@ -136,12 +162,15 @@ pub(super) fn promises(records: &[Record]) -> Vec<Promise> {
         let both = process.warm.zip(process.end);
         both.is_some_and(|(warm, end)| end.has_grown_since(&warm))
     });
+    let processes = records.iter().flat_map(|record| &record.processes);
+    let silently_lost = processes.map(ProcessRecord::silently_lost);
     let of = |text, broken| Promise { text, broken };
     vec![
         of("confirmed on quorum queues and executed by nobody", total.lost),
         of("sent at most once and executed twice", total.twice_once),
         of("calls that ended later than 50 ms after their deadline", total.late),
         of("said to be not sent or refused, and executed", total.contradicted),
+        of("buffered casts lost and not counted as such", silently_lost.sum()),
         of("clients' streams and servers' consumers to start again", stuck.sum::<usize>() as u64),
         of("processes that have grown", grown.count() as u64),
         of("processes that did not end", records.iter().map(|record| record.hung).sum()),
@@ -192,10 +221,15 @@ pub(super) mod tests {
             begin_ms: 0,
             end_ms: 0,
             counts: Counts::default(),
-            clients_back_ms: clients_back_ms.to_vec(),
-            servers_back_ms: Vec::new(),
+            back: clients_back_ms.iter().map(|ms| back(*ms)).collect(),
+            connected_ms: Vec::new(),
+            usage: BTreeMap::new(),
             stuck: Vec::new(),
         }
+    }
+
+    fn back(ms: f64) -> Back {
+        Back { handle: "client 1: call".to_owned(), role: Role::Client, is_quorum: true, ms }
     }
 
     #[test]
@@ -204,6 +238,10 @@ pub(super) mod tests {
         let of = |share| quantile(&sorted, share);
         assert_eq!([of(0.5), of(0.9), of(0.99), of(1.0)], [5.0, 9.0, 10.0, 10.0].map(Some));
         assert_eq!((quantile(&[3.0], 0.5), quantile(&[], 0.5)), (Some(3.0), None));
+    }
+
+    fn process(role: Role, number: WorkerNumber) -> ProcessRecord {
+        ProcessRecord { role, number, warm: None, end: None, casts_unexecuted: 0, casts: None }
     }
 
     #[test]
@@ -221,29 +259,38 @@ pub(super) mod tests {
                 record.streams.insert("cast".to_owned(), counts);
             })
         };
-        assert_eq!(broken(&|_| ()), [0; 7]);
-        assert_eq!(count(|counts| counts.lost = 2), [2, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(count(|counts| counts.twice_once = 1), [0, 1, 0, 0, 0, 0, 0]);
-        assert_eq!(count(|counts| counts.late = 1), [0, 0, 1, 0, 0, 0, 0]);
-        assert_eq!(count(|counts| counts.contradicted = 1), [0, 0, 0, 1, 0, 0, 0]);
+        assert_eq!(broken(&|_| ()), [0; 8]);
+        assert_eq!(count(|counts| counts.lost = 2), [2, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(count(|counts| counts.twice_once = 1), [0, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(count(|counts| counts.late = 1), [0, 0, 1, 0, 0, 0, 0, 0]);
+        assert_eq!(count(|counts| counts.contradicted = 1), [0, 0, 0, 1, 0, 0, 0, 0]);
         let kept = count(|counts| {
             (counts.lost_classic, counts.lost_unpromised, counts.erased) = (1, 1, 1);
             (counts.twice, counts.late_others, counts.returned_executed) = (1, 1, 1);
         });
-        assert_eq!(kept, [0; 7], "counted, and not promised");
+        assert_eq!(kept, [0; 8], "counted, and not promised");
         let stuck = broken(&|record| {
             record.faults.push(fault(FaultKind::User, &[]));
             record.faults[0].stuck = vec!["client 1: call".to_owned()];
         });
-        assert_eq!(stuck, [0, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(stuck, [0, 0, 0, 0, 0, 1, 0, 0]);
         let grown = broken(&|record| {
             let usage = |rss_kib| Some(Usage { rss_kib, ..Usage::default() });
             let (role, number) = (Role::Client, 1);
-            let process = ProcessRecord { role, number, warm: usage(1000), end: usage(1_000_000) };
+            let (warm, end) = (usage(1000), usage(1_000_000));
+            let process = ProcessRecord { warm, end, ..process(role, number) };
             record.processes = vec![process.clone(), ProcessRecord { end: None, ..process }];
         });
-        assert_eq!(grown, [0, 0, 0, 0, 0, 1, 0]);
-        assert_eq!(broken(&|record| record.hung = 3), [0, 0, 0, 0, 0, 0, 3]);
+        assert_eq!(grown, [0, 0, 0, 0, 0, 0, 1, 0]);
+        let silent = broken(&|record| {
+            let casts = Some(Buffered { refused: 1, lost: 2 });
+            let process = ProcessRecord { casts_unexecuted: 5, casts, ..process(Role::Client, 1) };
+            // Of one that was killed nothing is known.
+            let killed = ProcessRecord { casts: None, ..process.clone() };
+            record.processes = vec![process, killed];
+        });
+        assert_eq!(silent, [0, 0, 0, 0, 2, 0, 0, 0]);
+        assert_eq!(broken(&|record| record.hung = 3), [0, 0, 0, 0, 0, 0, 0, 3]);
     }
 
     #[test]

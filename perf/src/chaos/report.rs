@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table, TableComponent};
 
+use super::lines::Role;
 use super::record::{FaultRecord, Promise, Record, promises, quantile};
 use super::verdict::Counts;
 use crate::cli::chaos::FaultKind;
@@ -60,90 +61,107 @@ fn print_settings(record: &Record) {
     );
 }
 
-/// One line for each kind of fault.
-fn print_faults(records: &[Record]) {
-    let mut kinds = BTreeMap::<FaultKind, Vec<&FaultRecord>>::new();
-    for fault in records.iter().flat_map(|record| &record.faults) {
-        kinds.entry(fault.fault.kind).or_default().push(fault);
-    }
-    let mut table = table(&[
-        "fault",
-        "n",
-        "sent",
-        "ok",
-        "failed",
-        "lost",
-        "erased",
-        "classic",
-        "once x2",
-        "x2",
-        "late",
-        "false",
-        "clients p50",
-        "p90",
-        "max",
-        "servers p50",
-        "p90",
-        "max",
-        "stuck",
-    ]);
-    let mut before = Counts::default();
-    records.iter().for_each(|record| before += &record.before);
-    table.add_row(row("(none)", 0, &before, [&mut Vec::new(), &mut Vec::new()], 0));
-    let mut all = (0, before, [Vec::new(), Vec::new()], 0);
-    for (kind, faults) in kinds {
-        let (mut counts, mut stuck) = (Counts::default(), 0);
-        let [mut clients, mut servers] = [Vec::new(), Vec::new()];
-        for fault in &faults {
-            counts += &fault.counts;
-            clients.extend(&fault.clients_back_ms);
-            servers.extend(&fault.servers_back_ms);
-            stuck += fault.stuck.len();
+/// Faults of a kind, or of all.
+#[derive(Default)]
+struct Sum {
+    faults: usize,
+    counts: Counts,
+    /// First successes of clients and servers on quorum queues, and of either on classic ones.
+    clients: Vec<f64>,
+    servers: Vec<f64>,
+    classic: Vec<f64>,
+    connected: Vec<f64>,
+    stuck: usize,
+}
+
+impl Sum {
+    fn add(&mut self, fault: &FaultRecord) {
+        self.faults += 1;
+        self.counts += &fault.counts;
+        for back in &fault.back {
+            let times = match (back.is_quorum, back.role) {
+                (false, _) => &mut self.classic,
+                (true, Role::Client) => &mut self.clients,
+                (true, Role::Server) => &mut self.servers,
+            };
+            times.push(back.ms);
         }
-        all.0 += faults.len();
-        all.1 += &counts;
-        all.2[0].extend(&clients);
-        all.2[1].extend(&servers);
-        all.3 += stuck;
-        table.add_row(row(
-            &kind.name(),
-            faults.len(),
-            &counts,
-            [&mut clients, &mut servers],
-            stuck,
-        ));
+        self.connected.extend(&fault.connected_ms);
+        self.stuck += fault.stuck.len();
     }
-    let (faults, counts, [mut clients, mut servers], stuck) = all;
-    table.add_row(row("in sum", faults, &counts, [&mut clients, &mut servers], stuck));
+}
+
+/// One line for each kind of fault, in each of two tables.
+fn print_faults(records: &[Record]) {
+    let (mut kinds, mut all) = (BTreeMap::<FaultKind, Sum>::new(), Sum::default());
+    let mut before = Sum::default();
+    for record in records {
+        before.counts += &record.before;
+        all.counts += &record.before;
+        for fault in &record.faults {
+            kinds.entry(fault.fault.kind).or_default().add(fault);
+            all.add(fault);
+        }
+    }
+    let mut rows = vec![("(none)".to_owned(), before)];
+    rows.extend(kinds.into_iter().map(|(kind, sum)| (kind.name(), sum)));
+    rows.push(("in sum".to_owned(), all));
+    print_counts(&rows);
+    print_times(rows);
+}
+
+fn print_counts(rows: &[(String, Sum)]) {
+    let mut table = table(&[
+        "fault", "n", "sent", "ok", "failed", "executed", "lost", "erased", "classic", "once x2",
+        "x2", "late", "false", "stuck",
+    ]);
+    for (name, Sum { faults, counts, stuck, .. }) in rows {
+        let numbers = [
+            *faults as u64,
+            counts.sent,
+            counts.ok,
+            counts.failed,
+            counts.executed,
+            counts.lost,
+            counts.erased,
+            counts.lost_classic,
+            counts.twice_once,
+            counts.twice,
+            counts.late,
+            counts.contradicted,
+            *stuck as u64,
+        ];
+        table.add_row([name.clone()].into_iter().chain(numbers.map(|n| n.to_string())));
+    }
     println!("{table}");
     println!(
-        "times from the fault (its end, where it stops everything) to the first success of each \
-         stream and consumer, in milliseconds; erased: with a queue the operator deleted; classic: \
-         lost on durable classic queues; once x2: sent at most once and executed twice; false: \
-         said to be not sent, and executed"
+        "lost: confirmed on quorum queues and executed by nobody; erased: with a queue that the \
+         operator deleted; classic: lost on durable classic queues; once x2: sent at most once \
+         and executed twice; false: said to be not sent, and executed"
     );
 }
 
-fn row(
-    name: &str,
-    faults: usize,
-    counts: &Counts,
-    times: [&mut Vec<f64>; 2],
-    stuck: usize,
-) -> Vec<String> {
-    let Counts { sent, failed, lost, erased, lost_classic, twice_once, .. } = counts;
-    let Counts { twice, late, contradicted, .. } = counts;
-    let mut cells = vec![name.to_owned(), faults.to_string()];
-    let numbers = [sent, failed, lost, erased, lost_classic, twice_once, twice, late, contradicted];
-    cells.extend(numbers.map(u64::to_string));
-    for times in times {
-        times.sort_by(f64::total_cmp);
-        cells.extend([0.5, 0.9, 1.0].map(|share| {
-            quantile(times, share).map_or_else(String::new, |time| format!("{time:.0}"))
-        }));
+fn print_times(rows: Vec<(String, Sum)>) {
+    let header = ["connected", "clients", "servers", "classic"];
+    let header = header.map(|of| [format!("{of} p50"), "p99".to_owned(), "max".to_owned()]);
+    let header: Vec<String> = ["fault".to_owned()].into_iter().chain(header.concat()).collect();
+    let mut table = table(&header.iter().map(String::as_str).collect::<Vec<_>>());
+    for (name, sum) in rows.into_iter().filter(|(_, sum)| sum.faults > 0) {
+        let mut cells = vec![name];
+        for mut times in [sum.connected, sum.clients, sum.servers, sum.classic] {
+            times.sort_by(f64::total_cmp);
+            cells.extend([0.5, 0.99, 1.0].map(|share| {
+                quantile(&times, share).map_or_else(String::new, |time| format!("{time:.0}"))
+            }));
+        }
+        table.add_row(cells);
     }
-    cells.push(stuck.to_string());
-    cells
+    println!("{table}");
+    println!(
+        "milliseconds from the fault (its end, where it stops everything): until processes that \
+         were cut off were connected, to the first success of each stream and consumer on quorum \
+         queues, and on durable classic ones (from the end, where a node was away)"
+    );
 }
 
 /// One line for each stream.

@@ -12,10 +12,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::fleet::{Fleet, Plan};
+use super::health::{Health, HealthSaid};
 use super::lag::LagWatch;
 use super::ledger::{Books, Handle, Ledger, Request};
 use super::lines::Role;
-use super::record::{Example, FaultRecord, Record, Settings};
+use super::record::{Back, Example, FaultRecord, Record, Settings};
 use super::report::progress;
 use super::sequence::{CountsFrom, Fault};
 use super::site::Site;
@@ -26,7 +27,9 @@ use crate::cli::chaos::ChaosArgs;
 use crate::sys;
 
 /// Everything works again so soon after a fault has ended, or is to be started again.
-const BACK_WITHIN: Duration = Duration::from_secs(30);
+///
+/// That is an audit (30 s) and what it takes.
+const BACK_WITHIN: Duration = Duration::from_secs(45);
 /// Processes fill their caches and pools for so long before the first fault.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// So long without an execution, and what was not executed never will be.
@@ -86,7 +89,7 @@ impl Run {
         self.lag.watch(self.fleet.pids());
         let stuck = self.await_success();
         if !stuck.is_empty() {
-            bail!("without any fault these do not work: {}", names(&stuck));
+            bail!("without any fault these do not work: {}", stuck.join(", "));
         }
         std::thread::sleep(WARM_UP);
         self.fleet.measure();
@@ -139,8 +142,9 @@ impl Run {
         });
         self.ledger.watch(from_end, end_us);
         let stuck = self.await_success();
-        self.note_times(fault, end_us, &stuck);
-        if !stuck.is_empty() {
+        let is_stuck = !stuck.is_empty();
+        self.note_times(fault, (begin_us, end_us), stuck);
+        if is_stuck {
             self.fleet.replace().context("the fleet cannot be started again")?;
             self.warm_up()?;
         }
@@ -156,28 +160,37 @@ impl Run {
             begin_ms,
             end_ms: begin_ms,
             counts: Counts::default(),
-            clients_back_ms: Vec::new(),
-            servers_back_ms: Vec::new(),
+            back: Vec::new(),
+            connected_ms: Vec::new(),
+            usage: BTreeMap::new(),
             stuck: Vec::new(),
         }
     }
 
-    /// Waits until everything that is watched has succeeded; what has not in time.
-    fn await_success(&self) -> Vec<Handle> {
+    /// Waits until everything that is watched has succeeded, and every process that tells of its
+    /// health says that it is well; the names of what has not in time.
+    fn await_success(&self) -> Vec<String> {
         let deadline = sys::monotonic_us() + BACK_WITHIN.as_micros() as u64;
         loop {
             let marks = self.ledger.marks();
             let waiting = marks.iter().filter(|(_, mark)| mark.first_us.is_none());
             let waiting: Vec<Handle> = waiting.map(|(handle, _)| *handle).collect();
-            if waiting.is_empty() || sys::monotonic_us() > deadline {
-                return waiting;
+            let health = self.ledger.health_since(u64::MAX);
+            let last =
+                |(worker, said): (_, &Vec<HealthSaid>)| Some((worker, said.last()?.1.clone()));
+            let health: BTreeMap<_, Health> = health.iter().filter_map(last).collect();
+            let is_well = waiting.is_empty() && health.values().all(Health::is_ready);
+            if is_well || sys::monotonic_us() > deadline {
+                let unready = health.iter().filter(|(_, health)| !health.is_ready());
+                let unready = unready.map(|(worker, health)| format!("{worker}: {}", health.wrong));
+                return waiting.iter().map(|handle| Fleet::name(*handle)).chain(unready).collect();
             }
             std::thread::sleep(LOOK);
         }
     }
 
     /// Notes how soon those worked again whom the fault reached.
-    fn note_times(&mut self, fault: &Fault, end_us: u64, stuck: &[Handle]) {
+    fn note_times(&mut self, fault: &Fault, (begin_us, end_us): (u64, u64), stuck: Vec<String>) {
         let handles: BTreeMap<Handle, bool> = self.fleet.handles();
         let is_reached = |handle: &Handle| {
             !fault.kind.is_of_proxies() || handles.get(handle).copied().unwrap_or(false)
@@ -185,14 +198,28 @@ impl Run {
         let Some((_, record)) = self.made.last_mut() else { return };
         for (handle, mark) in self.ledger.marks() {
             let Some(first_us) = mark.first_us.filter(|_| is_reached(&handle)) else { continue };
-            let back_ms = first_us.saturating_sub(mark.since_us) as f64 / 1000.0;
-            match handle {
-                Handle::Sends(..) => record.clients_back_ms.push(back_ms),
-                Handle::Takes(..) => record.servers_back_ms.push(back_ms),
-            }
+            let role = match handle {
+                Handle::Sends(..) => Role::Client,
+                Handle::Takes(..) => Role::Server,
+            };
+            record.back.push(Back {
+                handle: Fleet::name(handle),
+                role,
+                is_quorum: handle.consumer().is_quorum(),
+                ms: first_us.saturating_sub(mark.since_us) as f64 / 1000.0,
+            });
         }
+        let since_us = match fault.kind.counts_from(true) {
+            CountsFrom::Begin => begin_us,
+            CountsFrom::End => end_us,
+        };
+        let said = self.ledger.health_since(begin_us);
+        let connected = said.values().filter_map(|said| connected_us(said, begin_us));
+        let ms = |at_us: u64| at_us.saturating_sub(since_us) as f64 / 1000.0;
+        record.connected_ms = connected.map(ms).collect();
+        record.usage = self.fleet.usage();
         record.end_ms = (end_us - self.start_us) / 1000;
-        record.stuck = stuck.iter().map(|handle| Fleet::name(*handle)).collect();
+        record.stuck = stuck;
         progress(&line(fault, record));
     }
 
@@ -240,9 +267,18 @@ impl Run {
     }
 }
 
+/// When a process was connected for good, if it was not at some time since the fault began.
+fn connected_us(said: &[HealthSaid], begin_us: u64) -> Option<u64> {
+    let apart = said.iter().rposition(|(at, health)| *at >= begin_us && !health.is_connected)?;
+    said.get(apart + 1).map(|(at_us, _)| *at_us)
+}
+
 /// What is said of a fault when it is over.
 fn line(fault: &Fault, record: &FaultRecord) -> String {
-    let latest = |times: &[f64]| times.iter().copied().fold(0.0, f64::max);
+    let latest = |role| {
+        let of_role = record.back.iter().filter(|back| back.role == role);
+        of_role.map(|back| back.ms).fold(0.0, f64::max)
+    };
     let node = match fault.kind.has_node() {
         true => format!(", node {}", fault.node),
         false => String::new(),
@@ -257,8 +293,8 @@ fn line(fault: &Fault, record: &FaultRecord) -> String {
         fault.index,
         fault.kind.name(),
         record.detail,
-        latest(&record.clients_back_ms),
-        latest(&record.servers_back_ms)
+        latest(Role::Client),
+        latest(Role::Server)
     )
 }
 
@@ -274,11 +310,19 @@ fn judge(record: &mut Record, books: &Books, facts: &Facts, (start, begins): (u6
             None => &mut record.before,
         };
         *window += &one;
+        if id.stream == Stream::CastBuffered
+            && let Some(client) = record.processes.iter_mut().find(|one| one.number == id.worker)
+        {
+            client.casts_unexecuted += one.lost_unpromised;
+        }
         *streams.entry(id.stream).or_default() += &one;
         if one.breaks_a_promise() {
             let fault = after.map(|fault| record.faults[fault].fault.index);
             examples.push(example(&one, (id, request), books, (start, fault)));
         }
+    }
+    for process in &mut record.processes {
+        process.casts = books.buffered(process.number);
     }
     examples.sort_by(|one, other| one.begun_ms.total_cmp(&other.begun_ms));
     let mut told = BTreeMap::<_, usize>::new();
@@ -333,9 +377,4 @@ fn plan(cli: &Cli, args: &ChaosArgs, tag: String, urls: [String; 2]) -> Plan {
         own: own.to_vec(),
         python: args.python.clone(),
     }
-}
-
-fn names(handles: &[Handle]) -> String {
-    let names: Vec<String> = handles.iter().map(|handle| Fleet::name(*handle)).collect();
-    names.join(", ")
 }

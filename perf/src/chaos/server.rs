@@ -12,6 +12,7 @@ use leveret::{
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
+use super::health::{self, Health};
 use super::lines::Telling;
 use super::stream::Consumer;
 use super::worker::{Queues, World};
@@ -41,7 +42,16 @@ pub(super) async fn work(world: &World, stopped: oneshot::Receiver<()>) -> Resul
         listen(world, &classic, Consumer::ClassicEvents).await?,
     ];
     world.is_ready();
-    let _ = stopped.await;
+    let read = || {
+        let transports = [quorum.health(), once.health(), classic.health()];
+        let servers = servers.iter().map(RpcServer::health);
+        let listening = servers.chain(listeners.iter().map(NotificationListener::health));
+        Health::of(&transports, &listening.collect::<Vec<_>>())
+    };
+    tokio::select! {
+        _ = stopped => {}
+        () = health::tell(&world.telling, read) => {}
+    }
     for server in &servers {
         // What does not stop in time ends with the process.
         let _ = server.stop_within(STOPS_WITHIN).await;

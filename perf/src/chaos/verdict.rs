@@ -161,8 +161,12 @@ impl Counts {
         if is_executed {
             let outcome = told.split_once('/').map_or("", |(_, outcome)| outcome);
             self.unanswered += u64::from(stream.is_call());
-            self.contradicted += u64::from(CERTAINLY_NOT.contains(&outcome));
-            self.returned_executed += u64::from(matches!(outcome, "Returned" | "Nacked"));
+            // What was published once was returned once.
+            let is_contradiction = CERTAINLY_NOT.contains(&outcome)
+                || outcome == "Returned" && stream.is_at_most_once();
+            self.contradicted += u64::from(is_contradiction);
+            let may_be = !is_contradiction && matches!(outcome, "Returned" | "Nacked");
+            self.returned_executed += u64::from(may_be);
         }
     }
 
@@ -349,5 +353,8 @@ mod tests {
         assert_eq!((counts.contradicted, counts.returned_executed), (2, 1));
         assert_eq!((counts.failed, counts.unanswered), (5, 4));
         assert!(counts.breaks_a_promise());
+        let returned = [(S, S, "MessageUndeliverable/Returned", &[1][..])];
+        let counts = self::counts(Stream::CallOnce, &returned, &facts());
+        assert_eq!((counts.contradicted, counts.returned_executed), (1, 0));
     }
 }

@@ -17,6 +17,9 @@ use super::stream::Consumer;
 use super::{client, server};
 use crate::peer_process::READY;
 
+/// A process that starts while a node is away goes round its hosts for so long.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(30);
+
 /// Queues that a transport declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Queues {
@@ -52,7 +55,8 @@ impl World {
             config.redelivered = Redelivered::Refuse;
         }
         let builder = Transport::builder(&self.setup.url).config(config);
-        let connected = builder.engine_config(self.engine.clone()).connect().await;
+        let builder = builder.engine_config(self.engine.clone()).connect_deadline(CONNECTS_WITHIN);
+        let connected = builder.connect().await;
         connected.context("a process of the fleet does not connect")
     }
 
