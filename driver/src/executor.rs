@@ -2,16 +2,18 @@
 //! itself.
 //!
 //! Threads are started as they are needed, never more than the bound, and wait for work once
-//! started. One thread is called at a time, the one that worked last: it calls the next if it finds
-//! more than its own item, so that few short items cost one wake-up and many long ones get all
-//! threads. Invariants: while items wait and a thread idles or could be started, one is on its way
-//! to them; after `finish` every item that was taken in has been worked off and no thread is left.
+//! started; those that had none for a while end, all but one, so a backlog leaves none behind. One
+//! thread is called at a time, the one that worked last: it calls the next if it finds more than
+//! its own item, so that few short items cost one wake-up and many long ones get all threads.
+//! Invariants: while items wait and a thread idles or could be started, one is on its way to them;
+//! after `finish` every item that was taken in has been worked off and no thread is left.
 //! Not here: what an item is.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -20,6 +22,9 @@ use crate::error::{Error, ErrorKind};
 
 pub(crate) mod runner;
 pub(crate) mod unwinding;
+
+/// A thread that had no work for so long ends.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Where the methods of a server's endpoints run.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +65,7 @@ struct Shared<T> {
     ended: Notify,
     waiting: AtomicUsize,
     threads_max: usize,
+    keep_alive: Duration,
     work: Box<dyn Fn(T) + Send + Sync>,
 }
 
@@ -102,6 +108,14 @@ impl<T: Send + 'static> Workers<T> {
     /// Workers for `work`, of which a panic ends the item and nothing else; at most `threads_max`
     /// (at least one) at a time.
     pub(crate) fn new(threads_max: usize, work: impl Fn(T) + Send + Sync + 'static) -> Self {
+        Self::kept_alive(KEEP_ALIVE, threads_max, work)
+    }
+
+    fn kept_alive(
+        keep_alive: Duration,
+        threads_max: usize,
+        work: impl Fn(T) + Send + Sync + 'static,
+    ) -> Self {
         let inbox = Inbox {
             items: VecDeque::new(),
             idle: Vec::new(),
@@ -114,6 +128,7 @@ impl<T: Send + 'static> Workers<T> {
             ended: Notify::new(),
             waiting: AtomicUsize::new(0),
             threads_max: threads_max.max(1),
+            keep_alive,
             work: Box::new(work),
         };
         Self { shared: Arc::new(shared) }
@@ -207,25 +222,38 @@ impl<T: Send + 'static> Shared<T> {
                 self.ended.notify_waiters();
                 return;
             } else {
-                inbox = self.idle(inbox);
+                let Some(called) = self.idle(inbox) else { return };
+                inbox = called;
             }
         }
     }
 
-    /// Waits to be called, or for the end.
-    fn idle<'a>(&'a self, mut inbox: MutexGuard<'a, Inbox<T>>) -> MutexGuard<'a, Inbox<T>> {
+    /// Waits to be called, or for the end; `None` once this thread has waited for too long and is
+    /// counted no more.
+    fn idle<'a>(&'a self, mut inbox: MutexGuard<'a, Inbox<T>>) -> Option<MutexGuard<'a, Inbox<T>>> {
         let own = thread::current();
         let id = own.id();
         inbox.idle.push(own);
+        // Work may have left an unpark behind: one wake-up without a call says nothing.
+        let mut has_waited = false;
         loop {
+            let is_last = inbox.threads == 1;
             drop(inbox);
-            thread::park();
-            inbox = self.lock();
-            // Work may have left an unpark behind: who is still listed was not called.
-            if !inbox.idle.iter().any(|thread| thread.id() == id) {
-                inbox.is_called = false;
-                return inbox;
+            match is_last {
+                true => thread::park(),
+                false => thread::park_timeout(self.keep_alive / 2),
             }
+            inbox = self.lock();
+            let Some(place) = inbox.idle.iter().position(|thread| thread.id() == id) else {
+                inbox.is_called = false;
+                return Some(inbox);
+            };
+            if has_waited && inbox.threads > 1 {
+                inbox.idle.remove(place);
+                inbox.threads -= 1;
+                return None;
+            }
+            has_waited = true;
         }
     }
 }
@@ -310,6 +338,27 @@ mod tests {
         workers.hand_over(&mut vec![(), (), ()]);
         barrier.wait();
         assert_eq!(workers.shared.lock().threads, 3);
+        leveret_engine::block_on(workers.finish());
+        assert_eq!(workers.shared.lock().threads, 0);
+    }
+
+    #[test]
+    fn threads_without_work_end_but_for_one() {
+        let barrier = Arc::new(Barrier::new(8));
+        let meeting = Arc::clone(&barrier);
+        let keep_alive = Duration::from_millis(20);
+        let workers = Workers::kept_alive(keep_alive, 8, move |()| {
+            meeting.wait();
+        });
+        for _ in 0..3 {
+            // All of them are needed again each time.
+            workers.hand_over(&mut vec![(); 8]);
+            while workers.shared.lock().threads > 1 {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        thread::sleep(3 * keep_alive);
+        assert_eq!(workers.shared.lock().threads, 1);
         leveret_engine::block_on(workers.finish());
         assert_eq!(workers.shared.lock().threads, 0);
     }
