@@ -4,9 +4,9 @@
 //! `sequence` says which fault comes when and `site` makes it, on a private cluster or on brokers
 //! somebody else runs. `fleet` holds the processes, which are this program again (`worker`,
 //! `client`, `server`) or Python's; they send in `stream`s and tell of it in `lines`. `run` drives
-//! both; `ledger` keeps every request, `verdict` judges each, with `lag`, `usage` and `health` beside;
-//! `record` is what a run came to and `report` speaks. Invariant: a run has failed if a promise was
-//! broken. Not here: servers and clients that die.
+//! both; `ledger` keeps every request, `verdict` judges each, with `lag`, `usage` and `health`
+//! beside; `record` is what a run came to and `report` speaks. Invariant: a run has failed if a
+//! promise was broken. Not here: servers and clients that die.
 
 mod client;
 mod fleet;
