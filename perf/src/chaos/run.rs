@@ -1,7 +1,7 @@
 //! One run: the fleet warms up, faults come and go, everything is drained and judged.
 //!
 //! A fault is waited for until every stream and every consumer has succeeded since; what has not
-//! half a minute after the end of the fault is counted, and all processes are started again, so
+//! three quarters of a minute later is counted, and all processes are started again, so
 //! that the next fault meets a fleet that works. Invariant: faults never overlap. Not here: how
 //! faults are made (`site`).
 

@@ -12,6 +12,7 @@ use leveret_support::{ALL, Alarm, Broker, NONE, Network, Permissions};
 use super::Site;
 use super::proxies::Proxies;
 use super::remote::with_addresses;
+use crate::chaos::report::progress;
 use crate::chaos::sequence::Fault;
 use crate::chaos::stream::Consumer;
 use crate::cli::chaos::FaultKind;
@@ -23,7 +24,7 @@ const VHOST: &str = "chaos";
 const REFUSING: &str = "refusing";
 const REFUSES: &str = r#"{"max-length": 0, "overflow": "reject-publish"}"#;
 /// Nodes see each other again so soon, even where one of them had to notice that it was away.
-const WHOLE_WITHIN: Duration = Duration::from_secs(90);
+const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
 /// What may be deleted: a consumer's queue, or the replies'.
 const DELETABLE: [Option<Consumer>; 7] = [
@@ -94,6 +95,18 @@ impl PrivateSite {
         started.map_err(|reason| anyhow!("node {node} does not come back: {reason}"))?;
         self.proxies.refuse(node, false);
         Ok(())
+    }
+
+    /// Waits until every node works. RabbitMQ does not always come back by itself from a split: the
+    /// node that was cut off is then started again, as an operator would.
+    fn make_whole(&self, node: usize) -> Result<()> {
+        if self.await_whole().is_ok() {
+            return Ok(());
+        }
+        progress(&format!("node {node} does not find its cluster again, and is started again"));
+        self.take_down(node, FaultKind::Kill);
+        self.bring_up(node)?;
+        self.await_whole()
     }
 
     fn delete_queues(&self, fault: &Fault, node: &Broker) -> Result<()> {
@@ -225,7 +238,7 @@ impl Site for PrivateSite {
             },
             _ => self.proxies.end(fault),
         }
-        self.await_whole()
+        self.make_whole(fault.node)
     }
 
     fn erases(&self, fault: &Fault) -> Vec<Consumer> {
