@@ -109,7 +109,7 @@ impl Sender {
             Stream::Cast | Stream::CastOnce | Stream::ClassicCast => {
                 Self::Cast(rpc().with_at_least_once(true))
             }
-            Stream::CastBuffered => Self::CastBuffered(rpc()),
+            Stream::CastBuffered => Self::CastBuffered(rpc().with_at_least_once(true)),
             Stream::Fanout => Self::Cast(rpc().with_fanout(true)),
             Stream::Call | Stream::CallOnce | Stream::ClassicCall => Self::Call(rpc()),
             Stream::Notification | Stream::ClassicNotification => {
