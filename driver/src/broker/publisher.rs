@@ -409,11 +409,7 @@ impl Road {
         if self.packing.is_some() || self.undeclared().is_some() {
             return Ok(false);
         }
-        match self.offer(timeout, body, cookie) {
-            Ok(()) => Ok(true),
-            Err(PublishError::Full) => Ok(false),
-            Err(error) => Err(not_taken(error)),
-        }
+        self.try_publish_unwatched(timeout, body, cookie)
     }
 
     /// Publishes at once or not at all: for the shard and the timer, which must not wait. Nobody
@@ -424,26 +420,28 @@ impl Road {
         self.publisher.try_publish(body.message(), timeout).map(drop).map_err(not_taken)
     }
 
-    /// [`Self::try_publish`]; a refusal is told as by [`Self::publish_unwatched`].
+    /// [`Self::try_publish`]; false where there is no room. A refusal is told as by
+    /// [`Self::publish_unwatched`].
     pub(crate) fn try_publish_unwatched(
         &self,
         timeout: Duration,
         body: &Body,
         cookie: u64,
-    ) -> Result<(), Error> {
-        self.offer(timeout, body, cookie).map_err(not_taken)
-    }
-
-    fn offer(&self, timeout: Duration, body: &Body, cookie: u64) -> Result<(), PublishError> {
+    ) -> Result<bool, Error> {
         let packed = self.packed(body);
         let body = packed.as_ref().unwrap_or(body);
-        match &self.unwatched {
+        let offered = match &self.unwatched {
             Unwatched::Counted(publisher) => {
                 publisher.try_publish(body.message(), timeout).map(drop)
             }
             Unwatched::Reported(reporting) => {
                 reporting.try_publish(body.message(), timeout, cookie)
             }
+        };
+        match offered {
+            Ok(()) => Ok(true),
+            Err(PublishError::Full) => Ok(false),
+            Err(error) => Err(not_taken(error)),
         }
     }
 

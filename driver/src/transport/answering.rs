@@ -127,7 +127,7 @@ impl Answering {
                 let answering = answering.clone();
                 Workers::new(1, move |(back, deadline)| {
                     if let Some(answering) = answering.upgrade() {
-                        answering.resend(&back, deadline);
+                        answering.resend(back, deadline);
                     }
                 })
             },
@@ -285,7 +285,8 @@ impl Answering {
             Form::Kombu | Form::Polyglot => self.road(&call.queue),
         };
         match road.map(|road| road.try_publish_unwatched(timeout, &body, cookie)) {
-            Some(Ok(())) => {}
+            Some(Ok(true)) => {}
+            Some(Ok(false)) => self.drop_one(&call.queue, "too many replies wait to be sent"),
             Some(Err(error)) => self.drop_one(&call.queue, &error.to_string()),
             None => self.drop_one(&call.queue, "its queue is gone"),
         }
@@ -354,6 +355,11 @@ impl Answering {
             Ok(back) => back,
             Err(other) => return self.drop_one("?", &broker::refused(other).to_string()),
         };
+        self.send_later(back, deadline);
+    }
+
+    /// Sends a reply again after a pause, if there is time left.
+    fn send_later(self: &Arc<Self>, back: ReturnedReply, deadline: Instant) {
         let delay = if back.pika.is_some() { self.persistence.pika_delay } else { RETRY_DELAY };
         if timer::now() + delay > deadline {
             return self.give_up(&back);
@@ -368,25 +374,27 @@ impl Answering {
             if is_packed || back.body.len() > BRIEF_BYTES {
                 this.resending.hand_over(&mut vec![(back, deadline)]);
             } else {
-                this.resend(&back, deadline);
+                this.resend(back, deadline);
             }
         });
     }
 
-    fn resend(&self, back: &ReturnedReply, deadline: Instant) {
+    fn resend(self: &Arc<Self>, back: ReturnedReply, deadline: Instant) {
         self.retrying.release(back.body.len());
         let sent = match &back.pika {
-            Some(head) => self.send_pika_again(back, head, deadline),
-            None => self.send_again(back, deadline),
+            Some(head) => self.send_pika_again(&back, head, deadline),
+            None => self.send_again(&back, deadline),
         };
         match sent {
-            Some(Ok(())) => drop(self.resent.fetch_add(1, Ordering::Relaxed)),
+            Some(Ok(false)) => self.send_later(back, deadline),
+            Some(Ok(true)) => drop(self.resent.fetch_add(1, Ordering::Relaxed)),
             Some(Err(error)) => self.drop_one(&back.queue, &error.to_string()),
             None => self.drop_one(&back.queue, "its queue is gone"),
         }
     }
 
-    fn send_again(&self, back: &ReturnedReply, deadline: Instant) -> Option<Result<(), Error>> {
+    /// Sends a reply again; false where there is no room, nothing where its queue is gone.
+    fn send_again(&self, back: &ReturnedReply, deadline: Instant) -> Option<Result<bool, Error>> {
         let unique_id = self.ids.unique_id();
         let body = Body::render(|body| {
             let packed = self.publishing[0].packing().map(|packing| packing.header.1);
@@ -403,7 +411,7 @@ impl Answering {
         back: &ReturnedReply,
         head: &PikaHead,
         deadline: Instant,
-    ) -> Option<Result<(), Error>> {
+    ) -> Option<Result<bool, Error>> {
         let body = Body::render(|body| {
             body.extend_from_slice(&back.body);
             Ok::<_, DecodeError>(())
