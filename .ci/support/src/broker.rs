@@ -142,12 +142,10 @@ impl Broker {
         assert!(is_whole, "no cluster of {nodes} within {WHOLE_WITHIN:?}");
     }
 
-    /// Waits until this node sees as many of its cluster running; whether it did in time. A node
-    /// that does not answer sees none.
+    /// Waits until this node sees as many of its cluster running; whether it did in time.
     pub fn is_whole_within(&self, nodes: usize, within: Duration) -> bool {
         let deadline = Instant::now() + within;
-        let seen = || self.try_eval(RUNNING).ok().and_then(|count| count.parse().ok());
-        while seen().unwrap_or(0) < nodes {
+        while self.nodes_running() < nodes {
             if Instant::now() >= deadline {
                 return false;
             }
@@ -156,9 +154,10 @@ impl Broker {
         true
     }
 
-    /// How many nodes of its cluster this one sees running, itself included.
+    /// How many nodes of its cluster this one sees running, itself included; none if it does not
+    /// answer.
     pub fn nodes_running(&self) -> usize {
-        self.number(RUNNING)
+        self.try_eval(RUNNING).ok().and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
     /// The node all tests of this process share, started when first asked for.

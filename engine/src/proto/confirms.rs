@@ -69,6 +69,12 @@ impl<P> Ledger<P> {
         self.runs.iter().map(|run| run.open).sum()
     }
 
+    /// Whether one without a confirm may not be sent again.
+    pub(crate) fn has_unrepeatable(&self) -> bool {
+        let mut open = self.runs.iter().filter(|run| run.open > 0);
+        open.any(|run| run.records.iter().any(|record| !record.settled && !record.retain))
+    }
+
     /// Takes in the records of a buffer that is about to be sent.
     pub(crate) fn absorb(&mut self, records: Vec<Record>, kept: P) {
         if records.is_empty() {

@@ -13,12 +13,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A channel opened by a recovery less than this ago is suspected at its first nack.
 const RECENT: Duration = Duration::from_secs(30);
-/// A channel is renewed as often after a recovery, if others are confirmed on it meanwhile: what
-/// one queue goes on refusing then is that queue's affair.
-const PER_RECOVERY: u8 = 3;
+/// A channel is renewed as often after a recovery, whatever is confirmed on it meanwhile: what one
+/// queue goes on refusing then is that queue's affair. An election takes up to a few seconds.
+const PER_RECOVERY: u8 = 6;
+/// Before the first of these renewals; doubled each time.
+const RECOVERED_PAUSE: Duration = Duration::from_millis(100);
 /// A channel is suspected after this many nacks without an ack.
 const IN_A_ROW: u32 = 3;
-/// Between two renewals of a channel: doubled each time, until something is confirmed.
+/// Between two other renewals of a channel: doubled each time, until something is confirmed.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(30);
 
@@ -80,11 +82,17 @@ impl Renewal {
         let age = |since: Instant| now.saturating_duration_since(since);
         let is_recent =
             self.left > 0 && self.recovered.is_some_and(|recovered| age(recovered) < RECENT);
-        if age(opened) < self.pause || !(is_recent || self.in_a_row >= IN_A_ROW) {
-            return false;
+        if is_recent {
+            if age(opened) < RECOVERED_PAUSE * (1 << (PER_RECOVERY - self.left)) {
+                return false;
+            }
+            self.left -= 1;
+        } else {
+            if age(opened) < self.pause || self.in_a_row < IN_A_ROW {
+                return false;
+            }
+            self.pause = (self.pause * 2).min(RENEWAL_PAUSE_MAX);
         }
-        self.left = self.left.saturating_sub(u8::from(is_recent));
-        self.pause = (self.pause * 2).min(RENEWAL_PAUSE_MAX);
         self.under_way = true;
         true
     }
@@ -129,11 +137,13 @@ mod tests {
         let mut channel = Renewal::default();
         channel.opened(start);
         channel.opened(at(10_000));
-        assert!(!channel.nacked(at(10_500)), "a leader needs a moment to be elected");
-        for renewal in 0..3 {
+        let mut opened = 10_000;
+        for pause in [100, 200, 400, 800, 1600, 3200] {
             channel.acked();
-            assert!(channel.nacked(at(11_000 + renewal * 2000)), "{renewal}");
-            channel.opened(at(11_100 + renewal * 2000));
+            assert!(!channel.nacked(at(opened + pause - 1)), "a leader is elected within a moment");
+            assert!(channel.nacked(at(opened + pause)), "{pause}");
+            opened += pause + 10;
+            channel.opened(at(opened));
         }
         channel.acked();
         assert!(!channel.nacked(at(20_000)), "others are confirmed on it");

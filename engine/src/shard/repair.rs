@@ -19,8 +19,10 @@ use super::shared::ConnectionState;
 use super::tasks;
 use crate::{Error, ErrorKind, reactor};
 
-/// How long a channel that is opened anew may take to settle what is under way, and between looks.
-const SETTLE: Duration = Duration::from_secs(1);
+/// How long a channel that is opened anew may take to settle what is under way, what may not be
+/// repeated of it, and between looks.
+const SETTLE: Duration = Duration::from_millis(100);
+const SETTLE_UNREPEATABLE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(5);
 /// How long an exchange that was declared again waits for the bindings of its group.
 const BOUND_WITHIN: Duration = Duration::from_millis(500);
@@ -91,12 +93,14 @@ async fn renew(conn: &Rc<Conn>, number: u16) {
         return;
     }
     // What is under way there is confirmed or refused first, if that does not take long.
-    let settled = async {
-        while conn.with_channel(number, |seat| seat.is_unsettled()).unwrap_or(false) {
+    let settled = async |is_under_way: fn(&mut Seat) -> bool| {
+        while conn.with_channel(number, is_under_way).unwrap_or(false) {
             reactor::sleep(LOOK).await;
         }
     };
-    let _ = reactor::within(SETTLE, settled).await;
+    let _ = reactor::within(SETTLE, settled(|seat| seat.is_unsettled())).await;
+    let unrepeatable = settled(|seat| seat.has_unrepeatable());
+    let _ = reactor::within(SETTLE_UNREPEATABLE, unrepeatable).await;
     let closed = conn.request(number, closing()).await;
     if conn.is_down() {
         return;

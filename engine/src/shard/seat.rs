@@ -121,6 +121,11 @@ impl Seat {
         self.sending || self.ledger.outstanding() > 0
     }
 
+    /// The same of what may not be sent again.
+    pub(super) fn has_unrepeatable(&self) -> bool {
+        self.sending || self.ledger.has_unrepeatable()
+    }
+
     /// True while anything is waiting to leave or to be confirmed.
     pub(super) fn is_busy(&self) -> bool {
         self.has_unsettled() || (self.flowing && self.owes_answers())

@@ -141,7 +141,10 @@ impl Run {
             counts_from == CountsFrom::End
         });
         self.ledger.watch(from_end, end_us);
-        let stuck = self.await_success();
+        let mut stuck = self.await_success();
+        if !stuck.is_empty() && self.site.mend(fault).with_context(context)? {
+            stuck = self.await_success();
+        }
         let is_stuck = !stuck.is_empty();
         self.note_times(fault, (begin_us, end_us), stuck);
         if is_stuck {

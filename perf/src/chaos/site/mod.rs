@@ -39,6 +39,10 @@ pub(super) trait Site {
     /// Ends it, and waits until every node works again.
     fn end(&mut self, fault: &Fault) -> Result<()>;
 
+    /// Does for a broker that does not work again after a fault what an operator would; whether
+    /// there was anything to do.
+    fn mend(&mut self, fault: &Fault) -> Result<bool>;
+
     /// The consumers whose queues it deletes.
     fn erases(&self, fault: &Fault) -> Vec<Consumer>;
 

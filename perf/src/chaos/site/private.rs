@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use leveret_support::{ALL, Alarm, Broker, NONE, Network, Permissions};
 
 use super::Site;
@@ -97,16 +97,19 @@ impl PrivateSite {
         Ok(())
     }
 
-    /// Waits until every node works. RabbitMQ does not always come back by itself from a split: the
-    /// node that was cut off is then started again, as an operator would.
-    fn make_whole(&self, node: usize) -> Result<()> {
-        if self.await_whole().is_ok() {
-            return Ok(());
-        }
+    /// Starts a node again that does not work well with its cluster.
+    fn start_again(&self, node: usize) -> Result<()> {
         progress(&format!("node {node} does not find its cluster again, and is started again"));
         self.take_down(node, FaultKind::Kill);
         self.bring_up(node)?;
-        self.await_whole()
+        ensure!(self.is_whole(), "the cluster is not whole after {WHOLE_WITHIN:?}");
+        Ok(())
+    }
+
+    /// Whether every node works, or does before long.
+    fn is_whole(&self) -> bool {
+        let count = self.nodes.len();
+        self.nodes.iter().all(|node| node.is_whole_within(count, WHOLE_WITHIN))
     }
 
     fn delete_queues(&self, fault: &Fault, node: &Broker) -> Result<()> {
@@ -168,12 +171,15 @@ impl Site for PrivateSite {
         }
     }
 
+    /// RabbitMQ does not always come back by itself from a split: the node that sees the fewest of
+    /// its cluster is then started again, as an operator would.
     fn await_whole(&self) -> Result<()> {
-        let count = self.nodes.len();
-        match self.nodes.iter().all(|node| node.is_whole_within(count, WHOLE_WITHIN)) {
-            true => Ok(()),
-            false => bail!("the cluster is not whole after {WHOLE_WITHIN:?}"),
+        if self.is_whole() {
+            return Ok(());
         }
+        let seen = |node: &usize| self.nodes[*node].nodes_running();
+        let lonely = (0..self.nodes.len()).min_by_key(seen).unwrap_or_default();
+        self.start_again(lonely)
     }
 
     fn begin(&mut self, fault: &Fault) -> Result<()> {
@@ -238,7 +244,17 @@ impl Site for PrivateSite {
             },
             _ => self.proxies.end(fault),
         }
-        self.make_whole(fault.node)
+        self.await_whole()
+    }
+
+    /// After a split RabbitMQ may go on calling the durable classic queues of the node that was cut
+    /// off inaccessible, until that node is started again.
+    fn mend(&mut self, fault: &Fault) -> Result<bool> {
+        if !matches!(fault.kind, FaultKind::Cut | FaultKind::Freeze) {
+            return Ok(false);
+        }
+        self.start_again(fault.node)?;
+        Ok(true)
     }
 
     fn erases(&self, fault: &Fault) -> Vec<Consumer> {

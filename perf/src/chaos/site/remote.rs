@@ -79,6 +79,10 @@ impl Site for RemoteSite {
         Ok(())
     }
 
+    fn mend(&mut self, _: &Fault) -> Result<bool> {
+        Ok(false)
+    }
+
     fn begin(&mut self, fault: &Fault) -> Result<()> {
         match is_of_hook(fault.kind, self.hook.is_some()) {
             true => self.call_hook(fault, "begin"),
