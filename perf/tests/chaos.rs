@@ -1,7 +1,8 @@
 //! `chaos` as its users run it: a private cluster, a few cheap faults, and the file it leaves.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -79,6 +80,32 @@ mod faults {
         std::fs::remove_file(&path).expect("the report is there");
         assert_eq!(merged.status.code(), Some(1), "{}", texts(&merged));
         assert!(texts(&merged).contains("BROKEN 1 confirmed on quorum queues"));
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_reports_what_it_has_seen() {
+        let path = file("stopped");
+        let mut run = Command::new(env!("CARGO_BIN_EXE_leveret-perf"))
+            .args(["chaos", "--nodes", "1", "--clients", "1", "--servers", "1", "--rate", "20"])
+            .args(["--faults", "1000", "--kinds", "close", "--dwell", "0.1", "--json"])
+            .arg(&path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program was built for this test");
+        let said = BufReader::new(run.stderr.take().expect("it is piped")).lines();
+        let mut said = said.map_while(Result::ok);
+        assert!(said.any(|line| line.starts_with("fault 0 ")), "a fault was made");
+        let told = Command::new("kill").arg(run.id().to_string()).status();
+        assert!(told.expect("a command of POSIX").success());
+        let last = said.last().expect("it says why it ended");
+        assert_eq!(run.wait().expect("it ends").code(), Some(1), "{last}");
+        let text = std::fs::read_to_string(&path).expect("the report was written");
+        std::fs::remove_file(&path).expect("the report is there");
+        let record: Value = serde_json::from_str(&text).expect("the report is JSON");
+        let reason = record["cut_short"].as_str().expect("a text");
+        assert!(reason.contains("told to stop"), "{reason}");
+        assert!(!record["faults"].as_array().expect("a list").is_empty());
     }
 }
 

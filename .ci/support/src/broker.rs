@@ -22,6 +22,8 @@ use crate::watchdog::Watchdog;
 
 /// Somebody may take a port between our draw and the node's start; three times is no accident.
 const ATTEMPTS: usize = 3;
+/// How long the first node of a cluster is waited for before the others are started.
+const FIRST_WITHIN: Duration = Duration::from_secs(15);
 /// Nodes that are up know each other soon.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -88,15 +90,22 @@ impl Broker {
         let mut reason = String::new();
         for _ in 0..ATTEMPTS {
             let brokers = Self::create(nodes, &scripts, network);
-            // The first alone: nodes that form a cluster all at once wait for each other's locks.
-            let (first, rest) = brokers.split_at(1);
-            let mut started = vec![first[0].bring_up()];
-            std::thread::scope(|scope| {
-                let starts = rest.iter().map(|broker| scope.spawn(|| broker.bring_up()));
-                let starts: Vec<_> = starts.collect();
-                started.extend(starts.into_iter().map(|start| start.join().expect("no panic")));
+            let started: Result<(), String> = std::thread::scope(|scope| {
+                let mut starts = Vec::new();
+                for broker in &brokers {
+                    starts.push(scope.spawn(|| broker.bring_up()));
+                    if starts.len() == 1 {
+                        // The first alone: those of RabbitMQ 3 that form a cluster all at once wait
+                        // for each other's locks. One of RabbitMQ 4 is not up without the others.
+                        let until = Instant::now() + FIRST_WITHIN;
+                        while !starts[0].is_finished() && Instant::now() < until {
+                            std::thread::sleep(Duration::from_millis(20));
+                        }
+                    }
+                }
+                starts.into_iter().try_for_each(|start| start.join().expect("no panic"))
             });
-            match started.into_iter().collect::<Result<(), String>>() {
+            match started {
                 Ok(()) => {
                     let is_whole = |broker: &Self| broker.is_whole_within(nodes, WHOLE_WITHIN);
                     return match brokers.iter().all(is_whole) {

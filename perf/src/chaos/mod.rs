@@ -36,6 +36,7 @@ use self::sequence::sequence;
 use self::site::{PrivateSite, RemoteSite, Site};
 use crate::cli::Cli;
 use crate::cli::chaos::{ChaosArgs, ChaosSubject, FaultKind};
+use crate::sys;
 
 /// Makes the faults and reports, or reports on earlier runs; an error if a promise was broken.
 pub(crate) fn run(cli: &Cli, args: &ChaosArgs) -> Result<()> {
@@ -62,6 +63,8 @@ pub(crate) fn run(cli: &Cli, args: &ChaosArgs) -> Result<()> {
     };
     let kinds = kinds(args, site.as_ref())?;
     let faults = sequence(seed, &kinds, site.nodes(), args.from..args.faults);
+    // Whoever stops it gets the report of what was seen until then.
+    sys::note_signals();
     let record = Run::start(cli, args, (seed, tag), site)?.make(&faults)?;
     if let Some(path) = &cli.json {
         record.write(path)?;
@@ -92,6 +95,8 @@ fn go_on_in_own_network() -> Result<()> {
 
 /// A process of the fleet.
 pub(crate) fn work(cli: &Cli) -> Result<()> {
+    // The end is told by closing its standard input.
+    sys::note_signals();
     worker::run(cli.serving().engine().with_cores((&cli.cores).into()))
 }
 

@@ -100,6 +100,10 @@ impl Run {
     pub(super) fn make(mut self, faults: &[Fault]) -> Result<Record> {
         let mut cut_short = None;
         for fault in faults {
+            if sys::asked_to_stop() {
+                cut_short = Some(format!("it was told to stop before fault {}", fault.index));
+                break;
+            }
             if let Err(error) = self.make_one(fault) {
                 cut_short = Some(format!("{error:#}"));
                 break;
