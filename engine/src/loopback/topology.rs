@@ -284,12 +284,7 @@ impl Broker {
         let name = unbind.exchange.as_str();
         let found = self.find_queue(id, number, unbind.queue.as_str());
         let found = found.and_then(|queue| Ok((queue, self.bound_exchange(id, name)?)));
-        let (queue, exchange) = match found {
-            Ok(found) => found,
-            // unbinding what is not there succeeds, since RabbitMQ 3.2
-            Err(refusal) if refusal.code == 404 => return Ok(()),
-            Err(refusal) => return Err(refusal),
-        };
+        let Some((queue, exchange)) = unless_missing(found)? else { return Ok(()) };
         let was_bound = exchange.unbind(queue, unbind.routing_key.as_str());
         if was_bound && exchange.settings.auto_delete && !exchange.is_bound() {
             let vhost = self.connection_mut(id).vhost;
@@ -304,12 +299,8 @@ impl Broker {
         number: u16,
         delete: &queue::Delete,
     ) -> Result<u32, Refusal> {
-        let queue = match self.find_queue(id, number, delete.queue.as_str()) {
-            Ok(queue) => queue,
-            // deleting what is not there succeeds, since RabbitMQ 3.2
-            Err(refusal) if refusal.code == 404 => return Ok(0),
-            Err(refusal) => return Err(refusal),
-        };
+        let queue = self.find_queue(id, number, delete.queue.as_str());
+        let Some(queue) = unless_missing(queue)? else { return Ok(0) };
         let found = self.queues[queue].as_deref().expect("its name was found");
         let place = format!("queue '{}' in vhost '{}'", found.name, self.vhosts[found.vhost].name);
         if delete.if_unused && !found.consumers.is_empty() {
@@ -336,6 +327,14 @@ fn settings(declare: &queue::Declare) -> QueueSettings {
         durable: declare.durable,
         auto_delete: declare.auto_delete,
         arguments: arguments(&declare.arguments),
+    }
+}
+
+/// Since RabbitMQ 3.2 it is no error to unbind or delete what is not there.
+fn unless_missing<T>(found: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+    match found {
+        Err(refusal) if refusal.code == 404 => Ok(None),
+        found => found.map(Some),
     }
 }
 

@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
@@ -67,7 +68,7 @@ impl Panics {
         what: Foreign,
         future: F,
     ) -> Option<F::Output> {
-        let mut future = Box::pin(future);
+        let mut future = pin!(future);
         poll_fn(|cx| match self.contain(what, || future.as_mut().poll(cx)) {
             Some(poll) => poll.map(Some),
             None => Poll::Ready(None),

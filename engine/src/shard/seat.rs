@@ -466,6 +466,11 @@ impl Seat {
     /// The writer has ended. One that panicked did not bring its segment back.
     pub(super) fn writer_ended(&mut self, outcomes: &mut Vec<(Token, Outcome)>) {
         self.sending = false;
+        self.fail_refused(outcomes);
+    }
+
+    /// Fails what was refused while the writer had its segment, which does not come back.
+    fn fail_refused(&mut self, outcomes: &mut Vec<(Token, Outcome)>) {
         let refused = self.refused.drain(..).filter(|(record, _)| record.token != 0);
         outcomes.extend(refused.map(|(record, _)| (record.token, Outcome::Nacked(None))));
     }
@@ -500,9 +505,7 @@ impl Seat {
         let runs = self.give_up_runs();
         let exception = Exception { error: error.clone(), cause: Cause::Other, heals: false };
         self.judge(&exception, runs, outcomes);
-        // The segment they are in does not come back here.
-        let refused = self.refused.drain(..).filter(|(record, _)| record.token != 0);
-        outcomes.extend(refused.map(|(record, _)| (record.token, Outcome::Nacked(None))));
+        self.fail_refused(outcomes);
         let Left { unsent, resend, delayed } = self.shared.outbox.close(error.clone());
         let is_open = |record: &&Record| record.token != 0 && !record.settled;
         for record in unsent.records.iter().filter(is_open) {

@@ -1,7 +1,7 @@
-//! What the engine logs, kept for tests that look for something in it.
+//! What the engine logs, kept for tests that look for something in it, and what is done with it.
 //!
-//! One subscriber for the whole test binary: tests run side by side, so a test looks for words of
-//! its own.
+//! One subscriber keeps the lines of the whole test binary: tests run side by side, so a test looks
+//! for words of its own.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Mutex, Once, PoisonError};
@@ -15,7 +15,7 @@ static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// Keeps every event from now on.
 pub(crate) fn keep() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| tracing::subscriber::set_global_default(Keep).unwrap());
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Events(keep_line)).unwrap());
 }
 
 /// The events whose line has `words` in it.
@@ -24,17 +24,22 @@ pub(crate) fn lines_with(words: &str) -> Vec<String> {
     lines.iter().filter(|line| line.contains(words)).cloned().collect()
 }
 
-struct Keep;
+fn keep_line(event: &Event<'_>) {
+    let mut line = Line(event.metadata().level().to_string());
+    event.record(&mut line);
+    LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line.0);
+}
 
-impl Subscriber for Keep {
+/// A subscriber that calls a function for each event of ours, and knows no spans.
+pub(crate) struct Events(pub(crate) fn(&Event<'_>));
+
+impl Subscriber for Events {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("leveret")
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line.0);
+        self.0(event);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

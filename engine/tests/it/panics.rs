@@ -15,9 +15,8 @@ use leveret_engine::{
     Properties, RefusalSink, Shard, block_on,
 };
 use tokio::task::{LocalSet, spawn_local};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
+use crate::log::Events;
 use crate::setup::{
     WAIT, backend, channel, config_of, engine, loopback, publish, queue, to, until,
 };
@@ -255,28 +254,6 @@ fn a_delivery_sink_that_panics_holds_up_nobody() {
     }
 }
 
-/// Panics at every event.
-struct Panicking;
-
-impl Subscriber for Panicking {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("leveret")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        panic!("a subscriber panics at {}", event.metadata().name());
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
 /// On an attached shard, so that the subscriber is this thread's alone.
 #[test]
 fn a_subscriber_that_panics_ends_no_connection() {
@@ -286,7 +263,9 @@ fn a_subscriber_that_panics_ends_no_connection() {
         let (engine, shard) =
             Shard::attach(EngineConfig::default().with_backend(backend())).unwrap();
         let shard = spawn_local(shard);
-        let subscriber = tracing::subscriber::set_default(Panicking);
+        let panicking =
+            Events(|event| panic!("a subscriber panics at {}", event.metadata().name()));
+        let subscriber = tracing::subscriber::set_default(panicking);
         let story = async {
             let mut config = config_of(&peer);
             // Refused at first: that is told as well.
