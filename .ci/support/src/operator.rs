@@ -75,8 +75,8 @@ impl<'a> Operator<'a> {
         ))
     }
 
-    /// Adds a virtual host and returns when every node of the cluster lets clients enter it: one
-    /// that somebody else adds at the same time is known before it is.
+    /// Adds a virtual host and returns when every node of the cluster lets clients enter it.
+    /// RabbitMQ knows one that another process is adding before clients may enter it.
     pub fn add_vhost(self, name: &str) -> io::Result<()> {
         let name = binary(name);
         self.run(&format!(

@@ -198,7 +198,7 @@ impl Listening {
         self.channel.consume_with(consume, sink).await.map_err(failed)
     }
 
-    /// Whether nobody else uses its connection.
+    /// Whether no publisher and no other consumer of the transport uses its connection.
     pub(crate) fn has_own_connection(&self) -> bool {
         !self.lent.is_shared()
     }

@@ -1,4 +1,4 @@
-//! One entry of a context: a key, and a value that is decoded when somebody asks for it.
+//! One entry of a context: a key, and a value that is decoded when it is first read.
 //!
 //! A server is sent contexts that its methods may never look at, and text takes a fraction of what
 //! the values take. All that a context received lies in one buffer, which the entries point into.
