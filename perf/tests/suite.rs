@@ -193,7 +193,7 @@ fn what_nobody_serves_is_told_beside_a_flood() {
 fn every_workload_is_listed() {
     let output = leveret_perf(&["--list"]);
     assert!(output.status.success());
-    assert_eq!(text(&output.stdout).lines().count(), 16);
+    assert_eq!(text(&output.stdout).lines().count(), 18);
 }
 
 #[test]

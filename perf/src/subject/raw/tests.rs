@@ -196,6 +196,16 @@ fn the_floor_at_equal_work_measures_what_the_driver_does() {
     let measured = CATALOGUE.into_iter().filter(|workload| RawKombu.measures(workload));
     assert_eq!(
         measured.map(|workload| workload.name).collect::<Vec<_>>(),
-        ["cast-sink", "cast-buffered", "cast-confirmed", "call-1", "call-5", "call-85", "notify"]
+        [
+            "cast-sink",
+            "cast-buffered",
+            "cast-confirmed",
+            "cast-confirmed-10000",
+            "call-1",
+            "call-5",
+            "call-85",
+            "call-10000",
+            "notify"
+        ]
     );
 }
