@@ -346,8 +346,24 @@ impl Conn {
         channels.contains_key(&wanted).then_some(wanted).or_else(|| channels.keys().next().copied())
     }
 
-    /// Lets publications of a channel that is open on the wire leave.
-    pub(super) fn let_flow(&self, number: u16) -> Result<(), Error> {
+    /// The epoch of a channel: it ends with the channel on the wire, so with the socket at the
+    /// latest.
+    pub(super) fn epoch(&self, number: u16) -> Result<u32, Error> {
+        self.with_channel(number, |seat| seat.epoch())
+    }
+
+    /// Whether that epoch of a channel is over.
+    pub(super) fn is_over(&self, number: u16, epoch: u32) -> bool {
+        self.is_down() || self.epoch(number).ok() != Some(epoch)
+    }
+
+    /// Lets publications of a channel leave that was opened on the wire in this epoch. If that is
+    /// over, the next socket may be in its handshake.
+    pub(super) fn let_flow(&self, number: u16, epoch: u32) -> Result<(), Error> {
+        if self.is_over(number, epoch) {
+            let text = "the connection was lost while a channel was being opened";
+            return Err(Error::new(ErrorKind::ConnectionClosed, text));
+        }
         let frame_max = self.frame_max.get();
         self.with_channel(number, |seat| seat.open(frame_max, reactor::now()))?;
         self.changed.notify_waiters();

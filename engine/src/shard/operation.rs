@@ -220,7 +220,9 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
             let shared = Arc::new(ChannelShared::new(number, options, Arc::clone(&conn.shared)));
             conn.add_channel(Arc::clone(&shared));
             undo.set(Undo::CloseChannel(number));
-            let opened = open_channel(conn, number).await.and_then(|()| conn.let_flow(number));
+            let epoch = conn.epoch(number)?;
+            let opened = open_channel(conn, number).await;
+            let opened = opened.and_then(|()| conn.let_flow(number, epoch));
             opened.inspect_err(|error| conn.remove_channel(number, error))?;
             Ok(Answered::Channel(shared))
         }

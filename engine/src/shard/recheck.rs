@@ -27,12 +27,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// Watches a consumer that was just brought back, as long as its channel lives.
 pub(super) fn start(conn: &Rc<Conn>, number: u16, tag: &str) {
-    let Ok(epoch) = conn.with_channel(number, |seat| seat.epoch()) else { return };
+    let Ok(epoch) = conn.epoch(number) else { return };
     let (weak, tag) = (Rc::downgrade(conn), tag.to_owned());
     tasks::spawn(conn, async move {
         for pause in PAUSES {
             reactor::sleep(pause).await;
-            let Some(conn) = weak.upgrade().filter(|conn| is_same(conn, number, epoch)) else {
+            let Some(conn) = weak.upgrade().filter(|conn| !conn.is_over(number, epoch)) else {
                 return;
             };
             let queue = conn.with_consumer(number, &tag, |consumer| {
@@ -47,10 +47,6 @@ pub(super) fn start(conn: &Rc<Conn>, number: u16, tag: &str) {
             }
         }
     });
-}
-
-fn is_same(conn: &Conn, number: u16, epoch: u32) -> bool {
-    !conn.is_down() && conn.with_channel(number, |seat| seat.epoch()).ok() == Some(epoch)
 }
 
 /// Looks at once whether a consumer is one: the broker knows its queue and a consumer of it, and

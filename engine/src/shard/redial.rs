@@ -22,8 +22,9 @@ use crate::proto::{self, Settings};
 use crate::reactor::{self, Reactor, SocketOptions};
 use crate::{ConnectMode, ConnectionConfig, Credentials, Error, ErrorKind, Host, Recovery};
 
-/// How long a connection must have lived for its host to count as well.
-const STEADY: Duration = Duration::from_secs(10);
+/// A connection that lived for less counts as a failed attempt: a broker that ends each one at once
+/// is not to be asked without a pause.
+const STEADY: Duration = Duration::from_secs(1);
 /// Hosts whose answers are listed in the error of a first connect; the others are counted.
 const TOLD_MAX: usize = 8;
 
@@ -335,7 +336,7 @@ async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
     }
     let numbers: Vec<u16> = conn.channels.borrow().keys().copied().collect();
     for number in numbers {
-        conn.let_flow(number)?;
+        conn.let_flow(number, conn.epoch(number)?)?;
         repair::consumers(conn, number);
     }
     if conn.is_down() { Err(conn.reason()) } else { Ok(()) }

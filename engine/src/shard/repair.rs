@@ -54,9 +54,7 @@ async fn carry_out(conn: Rc<Conn>, repair: Repair) {
 /// use: the connection is made anew.
 async fn channel(conn: &Rc<Conn>, number: u16, missing: Option<String>) {
     // Closed by its owner meanwhile.
-    if conn.with_channel(number, |_| ()).is_err() {
-        return;
-    }
+    let Ok(epoch) = conn.epoch(number) else { return };
     let opened = open_channel(conn, number).await;
     if let Some(exchange) = missing {
         let intents = conn.topology.borrow().of_exchange(&exchange);
@@ -71,10 +69,11 @@ async fn channel(conn: &Rc<Conn>, number: u16, missing: Option<String>) {
         // What others had bound to it is theirs to declare, before anything is sent there again.
         conn.config.topology_group.audited(BOUND_WITHIN).await;
     }
-    if conn.with_channel(number, |_| ()).is_err() {
+    // Closed meanwhile, or lost with the connection: then `redial` opens it again.
+    if conn.is_over(number, epoch) {
         return;
     }
-    match opened.and_then(|()| conn.let_flow(number)) {
+    match opened.and_then(|()| conn.let_flow(number, epoch)) {
         Ok(()) => consumers(conn, number),
         Err(error) => conn.fail(error),
     }
@@ -89,9 +88,8 @@ async fn renew(conn: &Rc<Conn>, number: u16) {
             "a channel refuses publications, and is opened anew"
         );
     });
-    if conn.with_channel(number, Seat::hold).is_err() {
-        return;
-    }
+    let Ok(epoch) = conn.epoch(number) else { return };
+    let _ = conn.with_channel(number, Seat::hold);
     // What is under way there is confirmed or refused first, if that does not take long.
     let settled = async |is_under_way: fn(&mut Seat) -> bool| {
         while conn.with_channel(number, is_under_way).unwrap_or(false) {
@@ -101,6 +99,9 @@ async fn renew(conn: &Rc<Conn>, number: u16) {
     let _ = reactor::within(SETTLE, settled(|seat| seat.is_unsettled())).await;
     let unrepeatable = settled(|seat| seat.has_unrepeatable());
     let _ = reactor::within(SETTLE_UNREPEATABLE, unrepeatable).await;
+    if conn.is_over(number, epoch) {
+        return;
+    }
     let closed = conn.request(number, closing()).await;
     if conn.is_down() {
         return;

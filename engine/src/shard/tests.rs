@@ -4,6 +4,7 @@
 //! A failure prints its seed; `LEVERET_SEED=n` runs that one alone. What must hold is in `check`.
 
 mod broker;
+mod lives;
 mod panics;
 
 use std::collections::BTreeMap;

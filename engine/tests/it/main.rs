@@ -20,4 +20,5 @@ mod refusals;
 mod reporting;
 mod resolving;
 mod setup;
+mod stale;
 mod unanswered;

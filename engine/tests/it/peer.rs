@@ -10,7 +10,7 @@ use std::time::Duration;
 use amq_protocol::protocol::{AMQPClass, connection};
 use amq_protocol::types::FieldTable;
 use leveret_engine::ConnectionConfig;
-use leveret_engine::wire::{FrameView, Parsed, encode_method_frame, parse_method};
+use leveret_engine::wire::{FrameKind, FrameView, Parsed, encode_method_frame, parse_method};
 
 use crate::setup::WAIT;
 
@@ -115,6 +115,24 @@ impl Peer {
         let heard = self.hear();
         self.stream.set_read_timeout(Some(WAIT)).unwrap();
         heard
+    }
+
+    /// Reads the header and the body of a message of one frame.
+    pub(crate) fn skip_content(&mut self) {
+        let mut left = 2;
+        while left > 0 {
+            let parsed = FrameView::parse(&self.buffer, 131_072).unwrap();
+            if let Parsed::Complete { frame, used } = parsed {
+                assert_ne!(frame.kind, FrameKind::Method);
+                self.buffer.drain(..used);
+                left -= 1;
+                continue;
+            }
+            let mut piece = [0; 4096];
+            let count = self.stream.read(&mut piece).unwrap();
+            assert_ne!(count, 0, "the message is cut off");
+            self.buffer.extend_from_slice(&piece[..count]);
+        }
     }
 
     /// Whether the client has ended the stream.

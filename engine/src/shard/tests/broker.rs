@@ -64,7 +64,7 @@ impl Broker {
         self.rng.borrow_mut().u64(..end)
     }
 
-    async fn serve(self: Rc<Self>, far: Far) {
+    pub(super) async fn serve(self: Rc<Self>, far: Far) {
         let mut session = Session::new(if self.below(3) == 0 { 8192 } else { 131_072 });
         loop {
             let late = Duration::from_millis(1 + self.below(30));

@@ -1,0 +1,66 @@
+//! How soon a connection that ends time and again is made again.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use super::broker::Broker;
+use super::open;
+use crate::Engine;
+use crate::reactor::sim::{Far, Sim, Weather};
+use crate::shard::Shard;
+
+/// Connections of one run.
+const LIVES: usize = 20;
+
+/// Ends every connection after `life`; the time from each end to the next connection.
+async fn pauses(life: Duration) -> Vec<Duration> {
+    let (sim, accepted) = Sim::new(1, Weather::FAIR);
+    let ending = tokio::task::spawn_local(end_each(accepted, life));
+    let (shard, handle) = Shard::new(Duration::ZERO);
+    let running = tokio::task::spawn_local(shard.run(sim));
+    let engine = Engine::around(handle, crate::BackendKind::Epoll);
+    let connected = open(&engine).await;
+    let pauses = ending.await.unwrap();
+    drop(connected);
+    engine.stop();
+    running.await.unwrap();
+    pauses
+}
+
+async fn end_each(mut accepted: mpsc::UnboundedReceiver<Far>, life: Duration) -> Vec<Duration> {
+    let broker = Broker::new(1);
+    let mut ended: Option<Instant> = None;
+    let mut pauses = Vec::new();
+    while pauses.len() < LIVES {
+        let far = accepted.recv().await.expect("the shard goes on");
+        pauses.extend(ended.map(|ended| ended.elapsed()));
+        let _ = timeout(life, Rc::clone(&broker).serve(far)).await;
+        ended = Some(Instant::now());
+    }
+    pauses
+}
+
+fn virtually<T>(run: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, run)
+}
+
+#[test]
+fn a_connection_that_lived_for_a_second_is_made_again_at_once() {
+    let pauses = virtually(pauses(Duration::from_millis(1500)));
+    assert!(pauses.iter().all(|pause| *pause < Duration::from_millis(50)), "{pauses:?}");
+}
+
+#[test]
+fn connections_that_end_at_once_are_made_again_ever_later() {
+    let pauses = virtually(pauses(Duration::from_millis(500)));
+    let sum: Duration = pauses.iter().sum();
+    assert!(sum > Duration::from_secs(10), "{pauses:?}");
+}

@@ -1,0 +1,122 @@
+//! Steps of a recovery that are overtaken by the end of their socket: nothing of them reaches the
+//! next one.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, exchange};
+use leveret_engine::{ExchangeDeclare, Properties, Route, TopologyGroup, block_on};
+
+use crate::peer::{Peer, frame, open_ok, peer, start, tune};
+use crate::setup::{WAIT, channel, engine};
+
+fn answer(number: u16, method: &AMQPClass) -> Option<Vec<u8>> {
+    let answer = match method {
+        AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
+            AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {}))
+        }
+        AMQPClass::Channel(channel::AMQPMethod::Close(_)) => {
+            AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {}))
+        }
+        AMQPClass::Confirm(confirm::AMQPMethod::Select(_)) => {
+            AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(confirm::SelectOk {}))
+        }
+        AMQPClass::Exchange(exchange::AMQPMethod::Declare(_)) => {
+            AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(exchange::DeclareOk {}))
+        }
+        _ => return None,
+    };
+    Some(frame(number, answer))
+}
+
+const fn is_publish(method: &AMQPClass) -> bool {
+    matches!(method, AMQPClass::Basic(basic::AMQPMethod::Publish(_)))
+}
+
+fn confirmed(number: u16, delivery_tag: u64) -> Vec<u8> {
+    let ack = basic::Ack { delivery_tag, multiple: false };
+    frame(number, AMQPClass::Basic(basic::AMQPMethod::Ack(ack)))
+}
+
+/// The exchange is gone; while the channel is being opened anew, the connection ends. The next
+/// broker takes its time to begin.
+#[test]
+fn a_repair_that_outlives_its_socket_sends_nothing_during_the_next_handshake() {
+    let (heard, early) = mpsc::channel();
+    let connections = AtomicUsize::new(0);
+    let mut config = peer(move |peer| {
+        if connections.fetch_add(1, Ordering::AcqRel) == 0 {
+            peer.welcome();
+            end_while_repairing(peer);
+            return;
+        }
+        peer.hear_header();
+        // Longer than the repair waits for the bindings of others.
+        let _ = heard.send(peer.hear_within(Duration::from_millis(1500)));
+        peer.send(&start());
+        peer.hear();
+        peer.send(&tune());
+        peer.hear();
+        peer.hear();
+        peer.send(&open_ok());
+        let mut tag = 0;
+        while let Some((number, method)) = peer.hear() {
+            if let Some(answer) = answer(number, &method) {
+                peer.send(&answer);
+            }
+            if is_publish(&method) {
+                tag += 1;
+                peer.skip_content();
+                peer.send(&confirmed(number, tag));
+            }
+        }
+    });
+    // Another connection of the group never ends its audit, for which the repair waits.
+    let mut other = peer(|peer| {
+        peer.welcome();
+        while let Some((number, method)) = peer.hear() {
+            if let Some(answer) = answer(number, &method).filter(|_| number == 1) {
+                peer.send(&answer);
+            }
+        }
+    });
+    let group = TopologyGroup::default();
+    config.topology_group = group.clone();
+    other.topology_group = group;
+    let engine = engine();
+    let other = engine.connect_blocking(other).unwrap();
+    let connection = engine.connect_blocking(config).unwrap();
+    let channels = [&other, &connection].map(|connection| {
+        let channel = channel(connection);
+        let declare = ExchangeDeclare { name: "x".into(), ..ExchangeDeclare::default() };
+        block_on(channel.declare_exchange(declare)).unwrap();
+        channel
+    });
+    let route = Route { exchange: "x".into(), routing_key: "one".into(), mandatory: false };
+    let publisher = channels[1].publisher(route, &Properties::default()).unwrap().retained();
+    let confirm = publisher.publish_blocking(b"m".as_slice(), WAIT).unwrap();
+    let early = early.recv_timeout(WAIT).unwrap();
+    assert!(early.is_none(), "sent during the handshake: {early:?}");
+    assert!(confirm.wait().is_ok());
+    assert_eq!(connection.reconnects(), 1);
+}
+
+/// Answers until something is published, refuses that, answers what the repair needs, and ends.
+fn end_while_repairing(peer: &mut Peer) {
+    while let Some((number, method)) = peer.hear_within(Duration::from_millis(200)) {
+        if let Some(answer) = answer(number, &method) {
+            peer.send(&answer);
+        }
+        if is_publish(&method) {
+            peer.skip_content();
+            let close = channel::Close {
+                reply_code: 404,
+                reply_text: "NOT_FOUND - no exchange 'x' in vhost '/'".into(),
+                class_id: 60,
+                method_id: 40,
+            };
+            peer.send(&frame(number, AMQPClass::Channel(channel::AMQPMethod::Close(close))));
+        }
+    }
+}
