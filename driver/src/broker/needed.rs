@@ -34,12 +34,10 @@ impl Needed {
         }
     }
 
-    /// Its queue may go, or lose its binding, while the exchange has others.
-    pub(super) fn may_lose_its_queue(&self) -> bool {
-        match self {
-            Self::Exchange(_) => false,
-            Self::Queue(stored) => stored.queue.auto_delete || self.exchange().auto_delete,
-        }
+    /// Whether a message that no queue takes is to come back: its queue has gone, or lost its
+    /// binding, while the exchange is there.
+    pub(super) const fn is_a_queue(&self) -> bool {
+        matches!(self, Self::Queue(_))
     }
 
     /// The message found its exchange gone, or its queue.
@@ -48,7 +46,7 @@ impl Needed {
             Outcome::MaybeSent(error) | Outcome::NotSent(error) | Outcome::Refused(error, _) => {
                 error.reply_code() == Some(NOT_FOUND)
             }
-            Outcome::Returned(_) => self.may_lose_its_queue(),
+            Outcome::Returned(_) => self.is_a_queue(),
             _ => false,
         }
     }

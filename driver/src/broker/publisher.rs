@@ -2,8 +2,9 @@
 //!
 //! Exchanges that come and go (fanouts, deleted with their last queue) have a channel of their own,
 //! because publishing to one that is gone ends the channel (404) with everything unconfirmed on it.
-//! Where queues come and go as well, what is published into one is mandatory, because a broker
-//! drops what it cannot route without a word.
+//! What is published into a queue is mandatory, because a broker confirms and drops what it cannot
+//! route; if the queue or its binding was deleted, both are declared again and so is the message
+//! published.
 //! Where bodies are packed (compressed), every one is, on its way through here.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,10 +138,8 @@ impl Publishing {
         refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Road, Error> {
         self.declare(&needed).await?;
-        let treatment = Treatment {
-            mandatory: treatment.mandatory || needed.may_lose_its_queue(),
-            ..treatment
-        };
+        let mandatory = treatment.mandatory || needed.is_a_queue();
+        let treatment = Treatment { mandatory, ..treatment };
         let exchange = needed.exchange();
         let transient = match exchange.auto_delete {
             true => {
@@ -150,8 +149,7 @@ impl Publishing {
             false => None,
         };
         let channel = transient.as_deref().unwrap_or(&self.permanent);
-        let vanishing = exchange
-            .auto_delete
+        let vanishing = (exchange.auto_delete || needed.is_a_queue())
             .then(|| Arc::new(Vanishing { publishing: Arc::clone(self), needed: needed.clone() }));
         let refusals = refusals.or_else(|| vanishing.clone().map(|vanishing| vanishing as _));
         let names = (exchange.name.as_str(), routing_key);

@@ -356,9 +356,9 @@ impl Notifier {
         if let Some(road) = road.get() {
             return Ok(road);
         }
-        let retain = self.retry().is_unbounded();
-        // Listeners may see a notification twice anyway.
-        let treatment = Treatment { mandatory: false, retain, once: false };
+        let retry = self.retry();
+        let (retain, once) = (retry.is_unbounded(), retry == Retry::Never);
+        let treatment = Treatment { mandatory: false, retain, once };
         let declare = || {
             let (transport, form) = (self.transport.clone(), form.clone());
             let target = Target::new(topic);

@@ -55,14 +55,7 @@ impl Service {
     pub(super) async fn between(serving: Transport, sending: Transport) -> Self {
         let notes = Notes::default();
         let server = server(&serving, "t", "s", &notes).await;
-        let heard = notes.clone();
-        let endpoint = NotificationEndpoint::new()
-            .info(move |notification: Notification| heard.add(json!(notification.event_type)));
-        let listener = NotificationListener::builder(&serving, Target::new("happened"))
-            .endpoint(endpoint)
-            .start()
-            .await
-            .unwrap();
+        let listener = listener(&serving, &notes).await;
         let client = client(&sending, "t");
         let notifier = Notifier::builder(&sending).topic("happened").retry(Retry::UntilDeadline);
         let (notifier, rounds) = (notifier.build(), AtomicU64::new(0));
@@ -131,6 +124,15 @@ impl Notes {
             }
         }
     }
+}
+
+/// A listener at topic `happened` that notes the types of events.
+pub(super) async fn listener(transport: &Transport, notes: &Notes) -> NotificationListener {
+    let heard = notes.clone();
+    let endpoint = NotificationEndpoint::new()
+        .info(move |notification: Notification| heard.add(json!(notification.event_type)));
+    let target = Target::new("happened");
+    NotificationListener::builder(transport, target).endpoint(endpoint).start().await.unwrap()
 }
 
 /// A server named `s` at a topic, or why it cannot start.

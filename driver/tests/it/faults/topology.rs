@@ -4,13 +4,13 @@
 
 use std::time::{Duration, Instant};
 
-use leveret::{ErrorKind, Outcome, Retry};
+use leveret::{ErrorKind, Notifier, Outcome, Retry};
 use leveret_support::Broker;
 use serde_json::{Value, json};
-use tokio::task::block_in_place;
+use tokio::task::{JoinSet, block_in_place};
 
-use super::{BACK, Service};
-use crate::world::{echo, run};
+use super::{BACK, Service, listener};
+use crate::world::{Notes, connect, echo, run};
 
 /// What messages have to find their way within.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -89,6 +89,54 @@ fn a_notification_finds_its_listener_when_the_exchange_was_deleted() {
         service.notifier.info((), "one", &()).await.unwrap();
         arrives(service, json!("one")).await;
     }));
+}
+
+/// RabbitMQ confirms and drops what no binding takes, unless it is mandatory. However it is to be
+/// repeated: nobody has it yet.
+#[test]
+fn a_notification_finds_its_listener_when_the_binding_was_deleted() {
+    let broker = Broker::shared();
+    let url = broker.vhost("unbound_for_notification");
+    run(async {
+        let service = Service::start(&url).await;
+        service.works_within(BACK).await;
+        for retry in [Retry::UntilDeadline, Retry::Times(1), Retry::Never] {
+            block_in_place(|| broker.delete_bindings(&url));
+            let notifier = service.notifier.clone().with_retry(retry);
+            for event in ["one", "two"] {
+                let event = format!("{event} {retry:?}");
+                notifier.info((), &event, &()).await.unwrap();
+                arrives(&service, json!(event)).await;
+            }
+        }
+        service.stop().await;
+    });
+}
+
+/// It is kept for whoever listens next, though the queue it was made for is gone.
+#[test]
+fn a_notification_is_kept_when_its_queue_was_deleted() {
+    let broker = Broker::shared();
+    let url = broker.vhost("unqueued_for_notification");
+    run(async {
+        let transport = connect(&url).await;
+        let notifier = Notifier::builder(&transport).topic("happened").build();
+        notifier.info((), "lost with its queue", &()).await.unwrap();
+        block_in_place(|| broker.delete_queues(&url));
+        let mut sent = JoinSet::new();
+        let all: Vec<Value> = (0..100).map(|number| json!(format!("event {number}"))).collect();
+        for event in all.clone() {
+            let notifier = notifier.clone();
+            sent.spawn(async move { notifier.info((), event.as_str().unwrap(), &()).await });
+        }
+        sent.join_all().await.into_iter().collect::<Result<(), _>>().unwrap();
+        let notes = Notes::default();
+        let listener = listener(&transport, &notes).await;
+        notes.include(&all, DEADLINE).await.unwrap();
+        assert_eq!(notes.all().len(), all.len(), "each comes once");
+        listener.wait().await.unwrap();
+        transport.close().await.unwrap();
+    });
 }
 
 /// What is published at most once is refused for certain, and heals the exchange for the next.
