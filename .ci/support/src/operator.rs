@@ -90,6 +90,15 @@ impl<'a> Operator<'a> {
         ))
     }
 
+    /// Takes a user's access to a virtual host away.
+    pub fn clear_permissions(self, user: &str, vhost: &str) -> io::Result<()> {
+        self.run(&format!(
+            "ok = rabbit_auth_backend_internal:clear_permissions({}, {}, {ACTOR}).",
+            binary(user),
+            binary(vhost)
+        ))
+    }
+
     /// Deletes a virtual host with all that is in it; RabbitMQ closes its connections.
     pub fn delete_vhost(self, name: &str) -> io::Result<()> {
         self.run(&format!("rabbit_vhost:delete({}, {ACTOR}).", binary(name)))

@@ -200,7 +200,13 @@ impl Site for PrivateSite {
                 operator.delete_user(USER)?;
                 operator.close_connections_by(USER)?;
             }
-            FaultKind::Vhost => operator.delete_vhost(VHOST)?,
+            FaultKind::Vhost => {
+                // Quorum queues that are declared while their virtual host is being deleted are
+                // broken for good on RabbitMQ 4.3 (541, `cluster_not_formed`).
+                operator.clear_permissions(USER, VHOST)?;
+                operator.close_connections_to(VHOST)?;
+                operator.delete_vhost(VHOST)?;
+            }
             FaultKind::Permissions => {
                 self.permit(node, [NONE; 3])?;
                 if fault.choice % 2 == 1 {
