@@ -6,7 +6,9 @@
 //! and never writes. Not here: what rustfmt and clippy check already.
 
 mod arrows;
+mod circles;
 mod licences;
+mod modules;
 mod names;
 mod size;
 mod source;
@@ -46,6 +48,7 @@ fn check(tree: &Tree) -> Result<Vec<Problem>, String> {
         problems.extend(words::check_text(file));
         problems.extend(size::check_text(file));
     }
+    problems.extend(circles::check(&tree.texts)?);
     let doors = arrows::Doors::read(&tree.sources);
     for file in &tree.sources {
         problems.extend(arrows::check(file, &doors));

@@ -1,0 +1,131 @@
+//! No circle of files that use each other, inside of a folder or across folders.
+//!
+//! A re-export is no use, and a use of what is re-exported is one of the file that defines it.
+//! [`known`] lists the circles that still exist; a circle may only lose files, and a file that is
+//! in none any more leaves the list. Not here: which folder may import which (`arrows`).
+
+mod known;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Problem;
+use crate::modules::{Modules, Uses};
+use crate::tree::Text;
+
+/// The root file of each crate.
+const CRATES: &[&str] = &["engine/src/lib.rs", "driver/src/lib.rs", "perf/src/main.rs"];
+
+pub(crate) fn check(texts: &[Text]) -> Result<Vec<Problem>, String> {
+    let mut circles = Vec::new();
+    for root in CRATES.iter().filter(|root| texts.iter().any(|text| text.path == **root)) {
+        let uses = Modules::read(root, texts)?.uses();
+        circles.extend(find(&uses).into_iter().map(|files| Circle::new(files, &uses)));
+    }
+    Ok(compare(&circles, known::KNOWN))
+}
+
+struct Circle {
+    files: BTreeSet<String>,
+    /// Who uses what of whom.
+    ties: String,
+}
+
+impl Circle {
+    fn new(files: BTreeSet<String>, uses: &Uses) -> Self {
+        let inside =
+            uses.iter().filter(|((from, to), _)| files.contains(from) && files.contains(to));
+        let tie = |((from, to), names): (&(String, String), &BTreeSet<String>)| {
+            let names = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            format!("\n    {from} uses {names} of {to}")
+        };
+        let ties = inside.map(tie).collect();
+        Self { files, ties }
+    }
+}
+
+/// The groups of files that reach each other.
+fn find(uses: &Uses) -> Vec<BTreeSet<String>> {
+    let mut direct: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (from, to) in uses.keys() {
+        direct.entry(from).or_default().push(to);
+    }
+    let reached = |start: &str| {
+        let mut reached = BTreeSet::new();
+        let mut waiting = direct.get(start).cloned().unwrap_or_default();
+        while let Some(file) = waiting.pop() {
+            if reached.insert(file) {
+                waiting.extend(direct.get(file).into_iter().flatten());
+            }
+        }
+        reached
+    };
+    let reach: BTreeMap<&str, BTreeSet<&str>> =
+        direct.keys().map(|file| (*file, reached(file))).collect();
+    let mut circles = BTreeSet::new();
+    for (file, others) in &reach {
+        let back = |other: &&&str| reach.get(**other).is_some_and(|theirs| theirs.contains(file));
+        let circle: BTreeSet<String> =
+            others.iter().filter(back).map(ToString::to_string).collect();
+        if circle.contains(*file) {
+            circles.insert(circle);
+        }
+    }
+    circles.into_iter().collect()
+}
+
+/// Holds the circles that exist against those that are known.
+fn compare(circles: &[Circle], known: &[&[&str]]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for circle in circles {
+        let is_known = known
+            .iter()
+            .any(|files| circle.files.iter().all(|file| files.contains(&file.as_str())));
+        if !is_known && let Some(first) = circle.files.first() {
+            let message = format!("a circle of {} files{}", circle.files.len(), circle.ties);
+            problems.push(Problem::new(first, 1, message));
+        }
+    }
+    for file in known.iter().copied().flatten() {
+        if !circles.iter().any(|circle| circle.files.contains(*file)) {
+            let message =
+                "is in no circle: remove it from the list in .ci/tidy/src/circles/known.rs";
+            problems.push(Problem::new(file, 1, message));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uses(pairs: &[(&str, &str)]) -> Uses {
+        let tied = |(from, to): &(&str, &str)| {
+            (((*from).to_owned(), (*to).to_owned()), BTreeSet::from(["X".to_owned()]))
+        };
+        pairs.iter().map(tied).collect()
+    }
+
+    fn circles(pairs: &[(&str, &str)]) -> Vec<Circle> {
+        let uses = uses(pairs);
+        find(&uses).into_iter().map(|files| Circle::new(files, &uses)).collect()
+    }
+
+    #[test]
+    fn files_that_reach_each_other_are_a_circle() {
+        let found = circles(&[("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("e", "f")]);
+        let files: Vec<_> = found.iter().map(|circle| &circle.files).collect();
+        assert_eq!(files, [&["a", "b", "c"].map(str::to_owned).into()]);
+        assert!(found[0].ties.contains("a uses X of b") && !found[0].ties.contains("of d"));
+    }
+
+    #[test]
+    fn a_known_circle_may_only_shrink() {
+        let found = circles(&[("a", "b"), ("b", "a")]);
+        assert_eq!(compare(&found, &[&["a", "b"]]), []);
+        assert_eq!(compare(&found, &[&["a"]])[0].path, "a");
+        let gone = compare(&found, &[&["a", "b", "c"]]);
+        assert_eq!((gone.len(), gone[0].path.as_str()), (1, "c"));
+        assert_eq!(compare(&[], &[&["a", "b"]]).len(), 2);
+    }
+}
