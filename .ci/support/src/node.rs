@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
 use crate::control::Control;
 use crate::network::{self, Network};
@@ -168,14 +168,13 @@ impl Node {
 
     /// Kills the virtual machine (signal 9) and waits until it is gone.
     pub(crate) fn kill(&self, server: &mut Child) {
-        self.signal(Signal::KILL);
-        // The shell script above it ends with it; before the pid file exists there is but that.
-        if self.beam().is_none() {
-            let _ = server.kill();
-        }
+        // The group holds the script and the virtual machine. The pid file may be missing: it is
+        // written late, and removed when a node pauses itself.
+        let group = Pid::from_child(server);
+        let _ = kill_process_group(group, Signal::KILL);
         let _ = server.wait();
         let deadline = Instant::now() + Duration::from_secs(10);
-        while self.beam().is_some_and(is_alive) && Instant::now() < deadline {
+        while test_kill_process_group(group).is_ok() && Instant::now() < deadline {
             std::thread::sleep(POLL_EVERY);
         }
     }
@@ -184,7 +183,8 @@ impl Node {
     pub(crate) fn stop(&self, server: &mut Child) {
         self.signal(Signal::TERM);
         let deadline = Instant::now() + DOWN_WITHIN;
-        while self.beam().is_some_and(is_alive) && Instant::now() < deadline {
+        // The script ends with the virtual machine.
+        while matches!(server.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(POLL_EVERY);
         }
         self.kill(server);
