@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::shard::Shard;
+use crate::shard::run::Shard;
 use crate::{Cores, Engine, EngineConfig, Error, ErrorKind, reactor};
 
 impl Shard {

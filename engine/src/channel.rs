@@ -9,9 +9,10 @@ use crate::consumer::Inbox;
 use crate::declare::{
     Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared, name,
 };
-use crate::shard::{
-    Answered, ChannelShared, ConsumeRequest, ConsumerShared, ContainedSink, DeliverySink, Operation,
-};
+use crate::shard::border::consumer_status::ConsumerShared;
+use crate::shard::border::shared::ChannelShared;
+use crate::shard::border::sink::{ContainedSink, DeliverySink};
+use crate::shard::connection::operations::{Answered, ConsumeRequest, Operation};
 use crate::{Consumer, ConsumerHandle, Error, Properties, Publisher, Route};
 
 /// An open channel. Cloning is cheap.

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use crate::connection::Lease;
 use crate::declare::Consume;
-use crate::shard::{
-    ChannelShared, ConsumerShared, ConsumerStatus, DeliverySink, Disposition, Doorbell, Operation,
-    block_on,
-};
+use crate::shard::border::block_on::block_on;
+use crate::shard::border::consumer_status::{ConsumerShared, ConsumerStatus};
+use crate::shard::border::doorbell::Doorbell;
+use crate::shard::border::shared::ChannelShared;
+use crate::shard::border::sink::{DeliverySink, Disposition};
+use crate::shard::connection::operations::Operation;
 use crate::{Delivery, Error};
 
 /// Stops a consumer, and keeps its connection alive.
@@ -154,7 +156,7 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::next`].
     pub fn next_within(&mut self, timeout: Duration) -> Result<Option<Delivery>, Error> {
-        let deadline = crate::shard::deadline_in(timeout);
+        let deadline = crate::shard::border::outbox::deadline_in(timeout);
         let room = &self.handle.channel.connection.room;
         let mut limit = std::pin::pin!(room.open(Some(deadline)));
         block_on(async {

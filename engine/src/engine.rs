@@ -7,9 +7,12 @@ use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 
 use crate::connection::Lease;
-use crate::shard::{
-    Command, ConnectionShared, Shard, ShardHandle, ShardStats, Tickets, Timer, block_on,
-};
+use crate::shard::border::block_on::block_on;
+use crate::shard::border::shared::ConnectionShared;
+use crate::shard::border::tickets::Tickets;
+use crate::shard::run::{Command, Shard, ShardHandle};
+use crate::shard::stats::ShardStats;
+use crate::shard::timer::Timer;
 use crate::{
     BackendKind, ConnectMode, Connection, ConnectionConfig, Cores, EngineConfig, Error, ErrorKind,
     reactor,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::proto::ProtoError;
-use crate::shard::TicketError;
+use crate::shard::border::slab::TicketError;
 
 /// What kind of failure an [`Error`] is. New kinds may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

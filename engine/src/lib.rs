@@ -102,7 +102,6 @@ mod connection;
 mod consumer;
 mod credentials;
 mod declare;
-mod delivery;
 mod engine;
 mod error;
 mod outcome;
@@ -124,15 +123,21 @@ pub use connection::Connection;
 pub use consumer::{Consumer, ConsumerHandle};
 pub use credentials::{Credentials, CredentialsProvider};
 pub use declare::{Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared};
-pub use delivery::{Delivery, Returned};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind};
 pub use outcome::{Nacked, Outcome};
 pub use publisher::{Message, Payload, PublishError, Publisher, Route};
 pub use reactor::{BackendChoice, BackendKind};
 pub use reporting::{RefusalSink, Reporting};
-pub use shard::{
-    ConnectionState, ConsumerState, ConsumerStatus, DeliverySink, Disposition, Shard, ShardStats,
-    Standing, Ticket, TicketError, Tickets, Timer, TimerKey, Token, TopologyGroup, block_on,
-};
+pub use shard::border::block_on::block_on;
+pub use shard::border::consumer_status::{ConsumerState, ConsumerStatus};
+pub use shard::border::delivery::{Delivery, Returned};
+pub use shard::border::shared::{ConnectionState, Standing};
+pub use shard::border::sink::{DeliverySink, Disposition};
+pub use shard::border::slab::{TicketError, Token};
+pub use shard::border::tickets::{Ticket, Tickets};
+pub use shard::recovery::audit::TopologyGroup;
+pub use shard::run::Shard;
+pub use shard::stats::ShardStats;
+pub use shard::timer::{Timer, TimerKey};
 pub use wire::Properties;

@@ -8,10 +8,12 @@ use bytes::Bytes;
 
 use crate::connection::Lease;
 use crate::proto::Record;
-use crate::shard::{
-    ChannelShared, Permit, Refused, Rendered, TicketError, Token, block_on, deadline_in,
-    fingerprint,
-};
+use crate::shard::border::block_on::block_on;
+use crate::shard::border::outbox::{Permit, Refused, deadline_in};
+use crate::shard::border::segment::Rendered;
+use crate::shard::border::shared::ChannelShared;
+use crate::shard::border::slab::{TicketError, Token};
+use crate::shard::connection::fingerprint::fingerprint;
 use crate::wire::{
     FRAME_OVERHEAD, FrameHeader, Ids, Properties, Publish, Template, WireError, body_frame_max,
     open_body, seal_body,

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::confirm::unanswered;
-use crate::shard::{ChannelShared, Listener, Permit, Refused, TicketError, Token, deadline_in};
+use crate::shard::border::outbox::{Permit, Refused, deadline_in};
+use crate::shard::border::shared::ChannelShared;
+use crate::shard::border::slab::{Listener, TicketError, Token};
 use crate::{Error, Message, Outcome, PublishError, Publisher};
 
 /// Hears of publications that ended in anything but a confirm.

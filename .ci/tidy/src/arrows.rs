@@ -40,7 +40,6 @@ const HOUSES: &[House] = &[
             Room("config", SPOKEN),
             Room("credentials", SPOKEN),
             Room("declare", SPOKEN),
-            Room("delivery", SPOKEN),
             Room("error", SPOKEN),
             Room("outcome", SPOKEN),
             // the joiner; it knows neither who publishes nor who consumes
@@ -141,7 +140,6 @@ const SPOKEN: &[&str] = &[
     "config",
     "credentials",
     "declare",
-    "delivery",
     "error",
     "outcome",
     "proto",

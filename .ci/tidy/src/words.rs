@@ -16,8 +16,7 @@ const IMPURE: &[&str] = &["std::net", "io_uring", "Instant::now", "std::thread",
 const UNSAFE_UNDER: &[&str] = &[
     "engine/src/buffer/",
     "engine/src/reactor/",
-    "engine/src/shard/outbox.rs",
-    "engine/src/shard/outbox/",
+    "engine/src/shard/border/outbox.rs",
     "engine/tests/",
     "driver/tests/memory/alloc.rs",
 ];

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::doorbell::Doorbell;
 use super::panics::{Foreign, Panics};
 use super::wheel::TICK;
 use crate::reactor;
+use crate::shard::border::doorbell::Doorbell;
 
 /// Something with deadlines.
 pub(crate) trait Expires: Send + Sync {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::reactor::sim::{Sim, Weather};
-use crate::shard::Shard;
+use crate::shard::run::Shard;
 use crate::{
     Channel, ChannelOptions, Connection, ConnectionConfig, Consume, Engine, Outcome, Properties,
     QueueDeclare, Route,

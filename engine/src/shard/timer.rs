@@ -3,15 +3,15 @@
 //! The shard's clock asks for what is due; so a timer has no thread of its own, however many there
 //! are. Invariants: an action runs once, in the order of their times, never early; a cancelled one
 //! never begins after `cancel` has returned true; actions run under no lock. Not here: deadlines of
-//! tickets, of which there may be millions (`ticket`, `wheel`).
+//! tickets, of which there may be millions (`tickets`, `wheel`).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::clock::{Clock, Expires};
-use super::outbox::deadline_in;
 use super::panics::{Foreign, Panics};
+use crate::shard::border::outbox::deadline_in;
 
 type Action = Box<dyn FnOnce() + Send>;
 

@@ -6,8 +6,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::doorbell::Doorbell;
 use crate::proto::Answer;
+use crate::shard::border::doorbell::Doorbell;
 
 #[derive(Debug)]
 pub(crate) struct AckBox {

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::shared::{ConnectionShared, ConnectionState};
+use crate::shard::border::shared::{ConnectionShared, ConnectionState};
 use crate::{Error, ErrorKind, reactor};
 
 /// What a consumer does now.
@@ -49,7 +49,7 @@ impl ConsumerShared {
     }
 
     /// It consumes; true when it did not before.
-    pub(super) fn consumes(&self) -> bool {
+    pub(crate) fn consumes(&self) -> bool {
         let mut status = self.lock();
         let is_new = !status.is_consuming();
         if is_new {
@@ -59,7 +59,7 @@ impl ConsumerShared {
     }
 
     /// It waits for this reason; true when it did not before, or for another one.
-    pub(super) fn waits(&self, reason: &Error) -> bool {
+    pub(crate) fn waits(&self, reason: &Error) -> bool {
         let mut status = self.lock();
         let is_new = match &status.state {
             ConsumerState::Consuming => {

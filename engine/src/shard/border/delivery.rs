@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::buffer::Body;
 use crate::proto::{Answer, Content};
-use crate::shard::{AckBox, Given};
+use crate::shard::border::acks::{AckBox, Given};
 use crate::wire::PropertiesView;
 
 /// A message delivered to a consumer.

@@ -11,22 +11,22 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::doorbell::Doorbell;
-use super::places::{TicketError, Token};
-use super::reframe::{reframe, unframe};
-use super::room::{RoomQueue, fits};
-use super::segment::{Rendered, Segment};
-use super::ticket::Tickets;
 use crate::proto::Record;
+use crate::shard::border::doorbell::Doorbell;
+use crate::shard::border::reframe::{reframe, unframe};
+use crate::shard::border::room::{RoomQueue, fits};
+use crate::shard::border::segment::{Rendered, Segment};
+use crate::shard::border::slab::{TicketError, Token};
+use crate::shard::border::tickets::Tickets;
 use crate::wire::{FRAME_OVERHEAD, Ids, Template};
 use crate::{Error, Nacked, reactor};
 
 /// What an outbox held when it was closed.
 #[derive(Debug, Default)]
-pub(super) struct Left {
-    pub(super) unsent: Segment,
-    pub(super) resend: Segment,
-    pub(super) delayed: Vec<Segment>,
+pub(crate) struct Left {
+    pub(crate) unsent: Segment,
+    pub(crate) resend: Segment,
+    pub(crate) delayed: Vec<Segment>,
 }
 
 /// Why a publication was not taken.
@@ -85,9 +85,9 @@ struct Inner {
 
 /// A refused publication, and when it is to be sent again.
 #[derive(Debug)]
-pub(super) struct Delayed {
-    pub(super) publication: Segment,
-    pub(super) due: Instant,
+pub(crate) struct Delayed {
+    pub(crate) publication: Segment,
+    pub(crate) due: Instant,
 }
 
 /// What became of a publication that its publisher waits for no longer.
@@ -266,12 +266,12 @@ impl Outbox {
     }
 
     /// A refused publication: it waits here until it is [due](Self::release_due).
-    pub(super) fn delay(&self, publication: Segment, due: Instant) {
+    pub(crate) fn delay(&self, publication: Segment, due: Instant) {
         self.lock().delayed.push(Delayed { publication, due });
     }
 
     /// Lets refused publications leave again whose time has come; when the next one's does.
-    pub(super) fn release_due(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn release_due(&self, now: Instant) -> Option<Instant> {
         let mut inner = self.lock();
         if inner.delayed.is_empty() {
             return None;
@@ -289,7 +289,7 @@ impl Outbox {
 
     /// Publications each of which may have ended its channel: they leave before all others, each
     /// when nothing else is on its way.
-    pub(super) fn send_alone(&self, suspects: Vec<Segment>) {
+    pub(crate) fn send_alone(&self, suspects: Vec<Segment>) {
         if suspects.is_empty() {
             return;
         }
@@ -300,7 +300,7 @@ impl Outbox {
     }
 
     /// Whether the next publication is to leave alone.
-    pub(super) fn has_suspects(&self) -> bool {
+    pub(crate) fn has_suspects(&self) -> bool {
         self.suspects.load(Ordering::Acquire) > 0
     }
 
@@ -424,7 +424,7 @@ impl Outbox {
 
     /// Nothing is taken any more; what still waits is given back: what never left, what was to
     /// leave again, and what the broker had refused.
-    pub(super) fn close(&self, error: Error) -> Left {
+    pub(crate) fn close(&self, error: Error) -> Left {
         let mut inner = self.lock();
         inner.closed.get_or_insert(error);
         let mut resend = std::mem::take(&mut inner.resend);
@@ -470,9 +470,9 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::super::clock::{Clock, Expires};
-    use super::super::park::block_on;
     use super::*;
+    use crate::shard::border::block_on::block_on;
+    use crate::shard::clock::{Clock, Expires};
 
     const WAIT: Duration = Duration::from_secs(9);
 

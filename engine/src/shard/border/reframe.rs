@@ -7,14 +7,14 @@
 
 use std::ops::Range;
 
-use super::segment::{Rendered, Segment};
+use crate::shard::border::segment::{Rendered, Segment};
 use crate::wire::{
     ContentHeader, FrameHeader, FrameKind, FrameView, HotMethod, Parsed, write_body_frames,
 };
 use crate::{Body, Nacked};
 
 /// The same publications, in body frames of at most `frame_max` bytes.
-pub(super) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segment {
+pub(crate) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segment {
     let mut anew = Segment::default();
     let mut whole = Rendered { frame_max, ..Rendered::default() };
     let mut start = 0;
@@ -32,7 +32,7 @@ pub(super) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segmen
 }
 
 /// The publication that is there in `segment`.
-pub(super) fn unframe(segment: &Segment, at: Range<u32>) -> Nacked {
+pub(crate) fn unframe(segment: &Segment, at: Range<u32>) -> Nacked {
     let (mut exchange, mut routing_key, mut header) = (String::new(), String::new(), Vec::new());
     let body = split(&flat(segment, at.start as usize..at.end as usize), |frame, _| {
         if frame.kind == FrameKind::Header {
@@ -46,7 +46,7 @@ pub(super) fn unframe(segment: &Segment, at: Range<u32>) -> Nacked {
 }
 
 /// The exchange of the publication that is there in `segment`, and the size of its body.
-pub(super) fn route_of(segment: &Segment, at: Range<u32>) -> (String, u64) {
+pub(crate) fn route_of(segment: &Segment, at: Range<u32>) -> (String, u64) {
     let (mut exchange, mut size) = (String::new(), 0);
     split(&flat(segment, at.start as usize..at.end as usize), |frame, _| match frame.kind {
         FrameKind::Header => size = ContentHeader::parse(frame.payload).map_or(0, |h| h.body_size),

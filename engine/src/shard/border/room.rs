@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::places::Token;
+use crate::shard::border::slab::Token;
 
 #[derive(Debug, Default)]
-pub(super) struct RoomQueue {
+pub(crate) struct RoomQueue {
     /// By arrival. Ordered, and waiters that give up leave at once.
     waiting: BTreeMap<u64, Waiter>,
     arrivals: u64,
@@ -24,36 +24,36 @@ struct Waiter {
 
 impl RoomQueue {
     /// True while publications wait: a newcomer has to queue.
-    pub(super) fn is_contended(&self) -> bool {
+    pub(crate) fn is_contended(&self) -> bool {
         !self.waiting.is_empty()
     }
 
     /// Bytes granted and not used yet.
-    pub(super) fn reserved(&self) -> usize {
+    pub(crate) fn reserved(&self) -> usize {
         self.reserved
     }
 
     /// Queues a publication of `bytes`; returns its number in the queue.
-    pub(super) fn join(&mut self, token: Token, bytes: usize) -> u64 {
+    pub(crate) fn join(&mut self, token: Token, bytes: usize) -> u64 {
         self.arrivals += 1;
         self.waiting.insert(self.arrivals, Waiter { token, bytes });
         self.arrivals
     }
 
     /// The publication is not made: it leaves the queue, or its granted room is free again.
-    pub(super) fn leave(&mut self, number: u64, bytes: usize) {
+    pub(crate) fn leave(&mut self, number: u64, bytes: usize) {
         if self.waiting.remove(&number).is_none() {
             self.reserved -= bytes;
         }
     }
 
     /// The publication was made: its bytes are in use and no longer reserved.
-    pub(super) fn used(&mut self, bytes: usize) {
+    pub(crate) fn used(&mut self, bytes: usize) {
         self.reserved -= bytes;
     }
 
     /// Reserves room for the first waiters that fit, in order, and returns their tokens.
-    pub(super) fn grant(&mut self, in_use: usize, budget: usize) -> Vec<Token> {
+    pub(crate) fn grant(&mut self, in_use: usize, budget: usize) -> Vec<Token> {
         let mut granted = Vec::new();
         let mut used = in_use + self.reserved;
         while let Some(first) = self.waiting.first_entry() {
@@ -69,7 +69,7 @@ impl RoomQueue {
     }
 
     /// Lets every waiter go, whether it fits or not: nothing is published any more.
-    pub(super) fn dismiss(&mut self) -> Vec<Token> {
+    pub(crate) fn dismiss(&mut self) -> Vec<Token> {
         let waiting = std::mem::take(&mut self.waiting);
         self.reserved += waiting.values().map(|waiter| waiter.bytes).sum::<usize>();
         waiting.into_values().map(|waiter| waiter.token).collect()
@@ -77,7 +77,7 @@ impl RoomQueue {
 }
 
 /// A publication larger than the budget passes when nothing else is in use.
-pub(super) fn fits(used: usize, bytes: usize, budget: usize) -> bool {
+pub(crate) fn fits(used: usize, bytes: usize, budget: usize) -> bool {
     used == 0 || used + bytes <= budget
 }
 

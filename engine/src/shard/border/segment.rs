@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::places::Token;
 use crate::proto::Record;
+use crate::shard::border::slab::Token;
 use crate::wire::frame::put_frame_header;
 use crate::wire::{FRAME_END, FrameKind, Ids, Template, body_frame_max, write_body_frames};
 
@@ -80,7 +80,7 @@ impl Segment {
     }
 
     /// Appends the publication that is there in `other`.
-    pub(super) fn push_range(&mut self, other: &Self, at: Range<u32>, record: Record) {
+    pub(crate) fn push_range(&mut self, other: &Self, at: Range<u32>, record: Record) {
         let (start, end) = (at.start as usize, at.end as usize);
         let base = self.bytes.len();
         self.bytes.extend_from_slice(&other.bytes[start..end]);
@@ -92,19 +92,19 @@ impl Segment {
     }
 
     /// Appends all of `other`.
-    pub(super) fn append(&mut self, other: &Self) {
+    pub(crate) fn append(&mut self, other: &Self) {
         for index in 0..other.records.len() {
             self.push_from(other, &other.records, index);
         }
     }
 
     /// Marks a publication as one that is not to leave; false if it is not here.
-    pub(super) fn settle(&mut self, token: Token) -> bool {
+    pub(crate) fn settle(&mut self, token: Token) -> bool {
         let found = self.records.iter_mut().find(|r| r.token == token && !r.settled);
         found.map(|record| record.settled = true).is_some()
     }
 
-    pub(super) fn push(&mut self, publication: &Rendered, record: Record) {
+    pub(crate) fn push(&mut self, publication: &Rendered, record: Record) {
         let base = self.bytes.len();
         self.bytes.extend_from_slice(&publication.frames);
         for (at, body) in &publication.parts {
@@ -116,7 +116,7 @@ impl Segment {
 
     /// Appends a body that exists, in frames of `frame_max` at most.
     #[inline]
-    pub(super) fn push_body(
+    pub(crate) fn push_body(
         &mut self,
         template: &Template,
         body: &[u8],
@@ -130,7 +130,7 @@ impl Segment {
     }
 
     /// Drops what was withdrawn while it waited.
-    pub(super) fn without_settled(&self) -> Self {
+    pub(crate) fn without_settled(&self) -> Self {
         let mut kept = Self::default();
         for (index, record) in self.records.iter().enumerate() {
             if !record.settled {

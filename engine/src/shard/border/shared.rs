@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::acks::AckBox;
-use super::doorbell::Doorbell;
-use super::operation::{Answered, Operation, Undo};
-use super::outbox::Outbox;
-use super::ticket::Tickets;
+use crate::shard::border::acks::AckBox;
+use crate::shard::border::doorbell::Doorbell;
+use crate::shard::border::outbox::Outbox;
+use crate::shard::border::tickets::Tickets;
+use crate::shard::connection::operations::{Answered, Operation, Undo};
 use crate::{ChannelOptions, Error, ErrorKind, Outcome, reactor};
 
 /// Requests a connection lets wait for its shard; more are refused.
@@ -84,7 +84,7 @@ pub(crate) struct ConnectionShared {
 impl ConnectionShared {
     pub(crate) fn new(
         config: &crate::ConnectionConfig,
-        clock: &Arc<super::clock::Clock>,
+        clock: &Arc<crate::shard::clock::Clock>,
     ) -> (Arc<Self>, mpsc::Receiver<Request>) {
         let (requests, posted) = mpsc::channel(REQUESTS_MAX);
         let shared = Self {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 
-use super::panics::{Foreign, Panics};
+use crate::shard::panics::{Foreign, Panics};
 use crate::{Delivery, Error};
 
 /// What the shard does about a delivery after the sink has seen it.
@@ -102,37 +102,37 @@ impl ContainedSink {
         self.panics.contain(Foreign::DeliverySink, || ask(sink)).unwrap_or(false)
     }
 
-    pub(super) fn deliver(&mut self, delivery: Delivery) -> Disposition {
+    pub(crate) fn deliver(&mut self, delivery: Delivery) -> Disposition {
         let disposition = self.call(|sink| sink.deliver(delivery));
         // It would panic again: the broker must not bring it back at once.
         disposition.unwrap_or(Disposition::Reject { requeue: false })
     }
 
-    pub(super) fn oversized(&mut self, delivery: Delivery, size: u64) {
+    pub(crate) fn oversized(&mut self, delivery: Delivery, size: u64) {
         self.call(|sink| sink.oversized(delivery, size));
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.call(|sink| sink.flush());
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.ask(|sink| sink.is_full())
     }
 
-    pub(super) fn takes_the_last(&self) -> bool {
+    pub(crate) fn takes_the_last(&self) -> bool {
         self.ask(|sink| sink.takes_the_last())
     }
 
-    pub(super) fn cancelled(&mut self) {
+    pub(crate) fn cancelled(&mut self) {
         self.call(|sink| sink.cancelled());
     }
 
-    pub(super) fn resuming(&mut self, arguments: &mut FieldTable) {
+    pub(crate) fn resuming(&mut self, arguments: &mut FieldTable) {
         self.call(|sink| sink.resuming(arguments));
     }
 
-    pub(super) fn ended(&mut self, error: Option<Error>) {
+    pub(crate) fn ended(&mut self, error: Option<Error>) {
         self.call(|sink| sink.ended(error));
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! A token is a slot and its generation: an answer that comes after its ticket was dropped or timed
 //! out finds another generation and is ignored. Invariant: a place ends once. Not here: locks and
-//! deadlines (`ticket`).
+//! deadlines (`tickets`).
 
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::panics::{Foreign, Panics};
+use crate::shard::panics::{Foreign, Panics};
 
 /// Why a ticket ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,19 +27,19 @@ pub(crate) trait Listener<T>: Send + Sync {
 }
 
 /// The slots, and which of them are free.
-pub(super) struct Places<T> {
-    pub(super) slots: Vec<Slot<T>>,
-    pub(super) free: Vec<u32>,
+pub(crate) struct Places<T> {
+    pub(crate) slots: Vec<Slot<T>>,
+    pub(crate) free: Vec<u32>,
 }
 
 /// One of them; its generation tells its users apart.
-pub(super) struct Slot<T> {
+pub(crate) struct Slot<T> {
     generation: u32,
-    pub(super) state: State<T>,
+    pub(crate) state: State<T>,
 }
 
 /// What a slot is used for.
-pub(super) enum State<T> {
+pub(crate) enum State<T> {
     Free,
     Waiting(Option<Waker>),
     /// Free as soon as it is answered.
@@ -55,24 +55,24 @@ fn token(slot: u32, generation: u32) -> Token {
 }
 
 /// The slot of a token that was given out.
-pub(super) fn index(token: Token) -> u32 {
+pub(crate) fn index(token: Token) -> u32 {
     (token as u32) - 1
 }
 
 impl<T> Places<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { slots: Vec::new(), free: Vec::new() }
     }
 
     /// The slot of a token, unless it has another user by now.
-    pub(super) fn slot(&mut self, token: Token) -> Option<&mut Slot<T>> {
+    pub(crate) fn slot(&mut self, token: Token) -> Option<&mut Slot<T>> {
         let index = (token as u32).checked_sub(1)?;
         let slot = self.slots.get_mut(index as usize)?;
         (slot.generation == (token >> 32) as u32).then_some(slot)
     }
 
     /// Takes a slot; grows when none is free.
-    pub(super) fn occupy(&mut self, state: State<T>) -> Token {
+    pub(crate) fn occupy(&mut self, state: State<T>) -> Token {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, state: State::Free });
             (self.slots.len() - 1) as u32
@@ -83,7 +83,7 @@ impl<T> Places<T> {
     }
 
     /// Ends a wait; says who is to be told.
-    pub(super) fn end(&mut self, index: u32, answer: Result<T, TicketError>) -> Option<Notice<T>> {
+    pub(crate) fn end(&mut self, index: u32, answer: Result<T, TicketError>) -> Option<Notice<T>> {
         let slot = &mut self.slots[index as usize];
         let token = token(index, slot.generation);
         match &mut slot.state {
@@ -103,7 +103,7 @@ impl<T> Places<T> {
     }
 
     /// Frees a slot: its token finds nothing any more.
-    pub(super) fn release(&mut self, index: u32) -> State<T> {
+    pub(crate) fn release(&mut self, index: u32) -> State<T> {
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(index);
@@ -112,7 +112,7 @@ impl<T> Places<T> {
 }
 
 /// Who is to be told of an answer, gathered under a lock and told after it.
-pub(super) enum Notice<T> {
+pub(crate) enum Notice<T> {
     Wake(Waker),
     Tell {
         listener: Arc<dyn Listener<T>>,
@@ -124,7 +124,7 @@ pub(super) enum Notice<T> {
 
 impl<T> Notice<T> {
     /// Foreign code is called here: whatever it does, the next one is told as well.
-    pub(super) fn give(self, panics: &Panics) {
+    pub(crate) fn give(self, panics: &Panics) {
         match self {
             Self::Wake(waker) => panics.contain(Foreign::Waker, || waker.wake()),
             Self::Tell { listener, token, cookie, answer } => {

@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use super::clock::{Clock, Expires};
-use super::panics::Panics;
-use super::places::{Listener, Notice, Places, Slot, State, TicketError, Token, index};
-use super::wheel::{TICK, Wheel};
+use crate::shard::border::slab::{
+    Listener, Notice, Places, Slot, State, TicketError, Token, index,
+};
+use crate::shard::clock::{Clock, Expires};
+use crate::shard::panics::Panics;
+use crate::shard::wheel::{TICK, Wheel};
 
 /// The slab of tickets of one kind of answer.
 pub struct Tickets<T> {
@@ -240,7 +242,7 @@ impl<T: Send + 'static> Ticket<T> {
     /// # Errors
     /// `TimedOut` at the deadline, `Aborted` when the engine stopped.
     pub fn wait(self) -> Result<T, TicketError> {
-        super::park::block_on(self)
+        crate::shard::border::block_on::block_on(self)
     }
 }
 

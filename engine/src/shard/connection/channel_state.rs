@@ -9,27 +9,28 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::acks::Given;
-use super::conn::ConsumerSeat;
-use super::culprit::Cause;
-use super::fingerprint::fingerprint;
-use super::in_flight::{self, Exception, Judged, Kept, Runs, Shelf};
-use super::nacked::{Renewal, pause_before};
-use super::outbox::Left;
-use super::places::Token;
-use super::reframe::unframe;
-use super::segment::Segment;
-use super::shared::ChannelShared;
-use super::sink::Disposition;
-use crate::delivery::Acker;
 use crate::proto::{Answer, Content, Ledger, ProtoError, Record, Settled, Unacked};
+use crate::shard::border::acks::Given;
+use crate::shard::border::delivery::Acker;
+use crate::shard::border::outbox::Left;
+use crate::shard::border::reframe::unframe;
+use crate::shard::border::segment::Segment;
+use crate::shard::border::shared::ChannelShared;
+use crate::shard::border::sink::Disposition;
+use crate::shard::border::slab::Token;
+use crate::shard::connection::culprit::Cause;
+use crate::shard::connection::fingerprint::fingerprint;
+use crate::shard::connection::in_flight;
+use crate::shard::connection::in_flight::{Exception, Judged, Kept, Runs, Shelf};
+use crate::shard::connection::nacked::{Renewal, pause_before};
+use crate::shard::connection::state::ConsumerSeat;
 use crate::wire::Deliver;
 use crate::{Delivery, Error, Outcome, Returned, reactor};
 
-pub(super) struct Seat {
-    pub(super) shared: Arc<ChannelShared>,
-    pub(super) consumers: Vec<ConsumerSeat>,
-    pub(super) prefetch: u16,
+pub(crate) struct Seat {
+    pub(crate) shared: Arc<ChannelShared>,
+    pub(crate) consumers: Vec<ConsumerSeat>,
+    pub(crate) prefetch: u16,
     ledger: Ledger<Shelf>,
     unacked: Unacked,
     given: Vec<Given>,
@@ -66,7 +67,7 @@ const SPARES: usize = 1024;
 const SPARE_BYTES: usize = 32 << 20;
 
 impl Seat {
-    pub(super) fn new(shared: Arc<ChannelShared>, nack_retry: Duration) -> Self {
+    pub(crate) fn new(shared: Arc<ChannelShared>, nack_retry: Duration) -> Self {
         let prefetch = shared.options.prefetch;
         Self {
             shared,
@@ -90,55 +91,55 @@ impl Seat {
         }
     }
 
-    pub(super) fn open(&mut self, frame_max: u32, now: Instant) {
+    pub(crate) fn open(&mut self, frame_max: u32, now: Instant) {
         self.shared.outbox.open(self.shared.number, frame_max);
         self.renewal.opened(now);
         self.flowing = true;
     }
 
     /// Nothing is published until the channel was opened anew.
-    pub(super) fn hold(&mut self) {
+    pub(crate) fn hold(&mut self) {
         self.flowing = false;
     }
 
     /// The channel is being opened anew because it refuses what it is given.
-    pub(super) fn is_renewing(&self) -> bool {
+    pub(crate) fn is_renewing(&self) -> bool {
         self.renewal.is_under_way()
     }
 
     /// Open on the wire, with its options.
-    pub(super) fn is_flowing(&self) -> bool {
+    pub(crate) fn is_flowing(&self) -> bool {
         self.flowing
     }
 
     /// True while publications are waiting to leave or to be confirmed.
-    pub(super) fn has_unsettled(&self) -> bool {
+    pub(crate) fn has_unsettled(&self) -> bool {
         self.shared.outbox.is_filled() || self.sending || self.ledger.outstanding() > 0
     }
 
     /// True while something is with the writer or with the broker.
-    pub(super) fn is_unsettled(&self) -> bool {
+    pub(crate) fn is_unsettled(&self) -> bool {
         self.sending || self.ledger.outstanding() > 0
     }
 
     /// The same of what may not be sent again.
-    pub(super) fn has_unrepeatable(&self) -> bool {
+    pub(crate) fn has_unrepeatable(&self) -> bool {
         self.sending || self.ledger.has_unrepeatable()
     }
 
     /// True while anything is waiting to leave or to be confirmed.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.has_unsettled() || (self.flowing && self.owes_answers())
     }
 
     /// True while a consumer has no room.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.consumers.iter().any(|consumer| !consumer.is_deaf() && consumer.sink.is_full())
     }
 
     // ---- the road down
 
-    pub(super) fn has_publications(&self) -> bool {
+    pub(crate) fn has_publications(&self) -> bool {
         let outbox = &self.shared.outbox;
         let is_alone = || self.ledger.outstanding() == 0 && !self.sending;
         self.flowing
@@ -149,7 +150,7 @@ impl Seat {
 
     /// The next segment to send. Its records are in the ledger already if the channel has confirms;
     /// the shelf takes the buffers back when they are sent.
-    pub(super) fn take(&mut self, now: Instant) -> (Segment, Option<Shelf>) {
+    pub(crate) fn take(&mut self, now: Instant) -> (Segment, Option<Shelf>) {
         let confirms = self.shared.options.confirms;
         let spare = self.spares.pop().unwrap_or_default();
         self.spare_bytes -= spare.footprint();
@@ -174,7 +175,7 @@ impl Seat {
 
     /// A segment has left, up to `written` (all of it unless the connection was lost). True when
     /// the broker has refused some of it meanwhile.
-    pub(super) fn sent(
+    pub(crate) fn sent(
         &mut self,
         mut segment: Segment,
         shelf: Option<Shelf>,
@@ -221,7 +222,7 @@ impl Seat {
     }
 
     /// The broker settles publications; false for a tag never published.
-    pub(super) fn settle(
+    pub(crate) fn settle(
         &mut self,
         tag: u64,
         multiple: bool,
@@ -300,7 +301,7 @@ impl Seat {
     }
 
     /// A nack was handled: whether the channel is to be opened anew.
-    pub(super) fn nacked(&mut self, now: Instant) -> bool {
+    pub(crate) fn nacked(&mut self, now: Instant) -> bool {
         self.renewal.nacked(now)
     }
 
@@ -310,32 +311,32 @@ impl Seat {
     }
 
     /// Lets refused publications leave again whose time has come; when the next one's does.
-    pub(super) fn release_due(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn release_due(&self, now: Instant) -> Option<Instant> {
         self.shared.outbox.release_due(now)
     }
 
     /// Since when the oldest unconfirmed publication is with the broker, and how often the broker
     /// has confirmed or refused something.
-    pub(super) fn unconfirmed(&self) -> Option<(Instant, u64)> {
+    pub(crate) fn unconfirmed(&self) -> Option<(Instant, u64)> {
         let taken = self.ledger.oldest()?.borrow().taken?;
         Some((taken, self.settlements))
     }
 
     /// The token of the publication that came back.
-    pub(super) fn returned(&mut self, returned: &Returned) -> Option<Token> {
+    pub(crate) fn returned(&mut self, returned: &Returned) -> Option<Token> {
         let body = returned.body();
         self.returned_as(fingerprint(returned.exchange(), returned.routing_key(), body.pieces()))
     }
 
     /// The token of the publication with this fingerprint, which came back.
-    pub(super) fn returned_as(&mut self, fingerprint: u32) -> Option<Token> {
+    pub(crate) fn returned_as(&mut self, fingerprint: u32) -> Option<Token> {
         self.ledger.returned(fingerprint)
     }
 
     // ---- the road up
 
     /// Fails when the broker breaks the order of delivery tags.
-    pub(super) fn deliver(&mut self, content: Content) -> Result<(), ProtoError> {
+    pub(crate) fn deliver(&mut self, content: Content) -> Result<(), ProtoError> {
         let Some(deliver) = content.deliver() else { return Ok(()) };
         let Deliver { delivery_tag: tag, redelivered, consumer_tag, .. } = deliver;
         let found = self.consumers.iter_mut().find(|c| c.request.consumer_tag == consumer_tag);
@@ -375,7 +376,7 @@ impl Seat {
     }
 
     /// A delivery whose body was too large to be kept: not for its queue again.
-    pub(super) fn reject_oversized(
+    pub(crate) fn reject_oversized(
         &mut self,
         content: Content,
         size: u64,
@@ -396,22 +397,22 @@ impl Seat {
     }
 
     /// True when acknowledgements are to leave now.
-    pub(super) fn has_answers(&self) -> bool {
+    pub(crate) fn has_answers(&self) -> bool {
         (self.flowing && self.unacked.is_pressing()) || self.shared.acks.is_filled()
     }
 
     /// True when there are some, also such as may wait.
-    pub(super) fn owes_answers(&self) -> bool {
+    pub(crate) fn owes_answers(&self) -> bool {
         (self.flowing && self.unacked.owes()) || self.shared.acks.is_filled()
     }
 
     /// What may wait has waited.
-    pub(super) fn press(&mut self) {
+    pub(crate) fn press(&mut self) {
         self.unacked.press();
     }
 
     /// Writes the acknowledgements owed.
-    pub(super) fn write_answers(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn write_answers(&mut self, out: &mut Vec<u8>) {
         if self.shared.acks.is_filled() {
             self.shared.acks.take(&mut self.given);
             for given in self.given.drain(..).filter(|given| given.epoch == self.epoch) {
@@ -427,7 +428,7 @@ impl Seat {
 
     /// The broker ended the channel. What its exception is about fails; its neighbours are sent
     /// again as far as they may be.
-    pub(super) fn interrupt(&mut self, exception: Exception, outcomes: &mut Vec<(Token, Outcome)>) {
+    pub(crate) fn interrupt(&mut self, exception: Exception, outcomes: &mut Vec<(Token, Outcome)>) {
         self.new_epoch();
         for consumer in &self.consumers {
             consumer.shared.waits(&exception.error);
@@ -464,7 +465,7 @@ impl Seat {
     }
 
     /// The writer has ended. One that panicked did not bring its segment back.
-    pub(super) fn writer_ended(&mut self, outcomes: &mut Vec<(Token, Outcome)>) {
+    pub(crate) fn writer_ended(&mut self, outcomes: &mut Vec<(Token, Outcome)>) {
         self.sending = false;
         self.fail_refused(outcomes);
     }
@@ -477,7 +478,7 @@ impl Seat {
 
     /// The connection was lost: what may be sent again is, before anything newer; the rest is
     /// `MaybeSent`. What no byte of was handed to the kernel may always be sent.
-    pub(super) fn connection_lost(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
+    pub(crate) fn connection_lost(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
         self.new_epoch();
         let exception = Exception { error: error.clone(), cause: Cause::Other, heals: false };
         let runs = self.give_up_runs();
@@ -488,7 +489,7 @@ impl Seat {
     }
 
     /// Changes when the channel is closed on the wire, and with it whatever is under way on it.
-    pub(super) fn epoch(&self) -> u32 {
+    pub(crate) fn epoch(&self) -> u32 {
         self.epoch
     }
 
@@ -500,7 +501,7 @@ impl Seat {
     }
 
     /// Closed for good: what never left was not sent, what left may have been.
-    pub(super) fn close(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
+    pub(crate) fn close(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
         self.new_epoch();
         let runs = self.give_up_runs();
         let exception = Exception { error: error.clone(), cause: Cause::Other, heals: false };

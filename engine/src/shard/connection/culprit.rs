@@ -4,14 +4,14 @@
 //! publication that ends it. So what was sent before the culprit may have been taken, what was sent
 //! behind it surely was not. The exception names the exchange (403, 404) or the size of the body
 //! (406), never the publication: where several fit the name, any of them may be it. Pure decisions;
-//! not here: what is sent again and how (`seat`).
+//! not here: what is sent again and how (`channel_state`).
 
 /// `basic.publish` (AMQP 1.8.3.7).
 const PUBLISH: (u16, u16) = (60, 40);
 
 /// What a channel exception says of its cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(crate) enum Cause {
     /// It was no publication.
     Other,
     /// A publication to this exchange.
@@ -24,7 +24,7 @@ pub(super) enum Cause {
 
 impl Cause {
     /// Reads RabbitMQ's words.
-    pub(super) fn of(method: (u16, u16), code: u16, text: &str) -> Self {
+    pub(crate) fn of(method: (u16, u16), code: u16, text: &str) -> Self {
         if method != PUBLISH {
             return Self::Other;
         }
@@ -37,7 +37,7 @@ impl Cause {
     }
 
     /// Whether a publication may be the one.
-    pub(super) fn fits(&self, exchange: &str, size: u64) -> bool {
+    pub(crate) fn fits(&self, exchange: &str, size: u64) -> bool {
         match self {
             Self::Other => false,
             Self::Exchange(named) => named == exchange,
@@ -63,7 +63,7 @@ fn size_in(text: &str) -> Option<u64> {
 
 /// Whose fault it is, among publications in the order they were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It may have been taken; it did not end the channel.
     Before,
     /// It ended the channel for certain.
@@ -75,7 +75,7 @@ pub(super) enum Verdict {
 }
 
 /// The verdicts over publications of which `fits` tells whether the exception may be about them.
-pub(super) fn verdicts(fits: &[bool]) -> Vec<Verdict> {
+pub(crate) fn verdicts(fits: &[bool]) -> Vec<Verdict> {
     let first = fits.iter().position(|fits| *fits);
     let last = fits.iter().rposition(|fits| *fits);
     let Some((first, last)) = first.zip(last) else {

@@ -1,24 +1,24 @@
 //! What each event of the state machine means for a connection's channels and for whoever waits.
 //!
 //! Invariant: outcomes are gathered while a batch is read and told at its end, under one lock.
-//! Nothing here waits; what takes time is noted as a repair (`repair`).
+//! Nothing here waits; what takes time is noted as a repair (`recover`).
 
 use std::sync::atomic::Ordering;
 
-use super::conn::{Conn, Repair, Waiting};
-use super::culprit::Cause;
-use super::fingerprint::fingerprint_of_sum;
-use super::in_flight::Exception;
-use super::places::Token;
-use super::stats::Stats;
 use crate::proto::{self, Content, Event};
+use crate::shard::border::slab::Token;
+use crate::shard::connection::culprit::Cause;
+use crate::shard::connection::fingerprint::fingerprint_of_sum;
+use crate::shard::connection::in_flight::Exception;
+use crate::shard::connection::state::{Conn, Repair, Waiting};
+use crate::shard::stats::Stats;
 use crate::{Error, ErrorKind, Outcome, Returned, reactor};
 
 /// What was named does not exist (AMQP 1.2).
 const NOT_FOUND: u16 = 404;
 
 impl Conn {
-    pub(super) fn handle_event(&self, event: Event) {
+    pub(crate) fn handle_event(&self, event: Event) {
         match event {
             Event::Opened { frame_max } => {
                 self.frame_max.set(frame_max);
@@ -219,7 +219,7 @@ impl Conn {
     }
 
     /// The batch one read brought is over.
-    pub(super) fn end_batch(&self) {
+    pub(crate) fn end_batch(&self) {
         let mut keeps_back = false;
         for seat in self.channels.borrow_mut().values_mut() {
             seat.consumers.iter_mut().for_each(|consumer| consumer.sink.flush());
@@ -231,7 +231,7 @@ impl Conn {
         self.tell_outcomes();
     }
 
-    pub(super) fn tell_outcomes(&self) {
+    pub(crate) fn tell_outcomes(&self) {
         if self.outcomes.borrow().is_empty() {
             return;
         }
@@ -241,7 +241,7 @@ impl Conn {
     }
 
     /// Outcomes of publications that a lost socket decides.
-    pub(super) fn interrupt_all(&self, error: &Error) {
+    pub(crate) fn interrupt_all(&self, error: &Error) {
         for seat in self.channels.borrow_mut().values_mut() {
             let mut outcomes = self.outcomes.borrow_mut();
             seat.writer_ended(&mut outcomes);

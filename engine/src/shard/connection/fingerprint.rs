@@ -15,7 +15,7 @@ pub(crate) fn fingerprint<'a>(
 }
 
 /// The fingerprint of a return whose body was only summed up.
-pub(super) fn fingerprint_of_sum(
+pub(crate) fn fingerprint_of_sum(
     exchange: &str,
     routing_key: &str,
     body: &crc32fast::Hasher,

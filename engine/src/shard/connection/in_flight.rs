@@ -2,19 +2,19 @@
 //! connection ends.
 //!
 //! Invariant: each ends once: sent again, or told. What no byte of was handed to the kernel is sent
-//! again whatever its publisher asked for. Not here: the outbox they go back to (`seat`), whose
-//! fault it was (`culprit`).
+//! again whatever its publisher asked for. Not here: the outbox they go back to (`channel_state`),
+//! whose fault it was (`culprit`).
 
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::culprit::{Cause, Verdict, verdicts};
-use super::places::Token;
-use super::reframe::{route_of, unframe};
-use super::segment::Segment;
 use crate::proto::Record;
+use crate::shard::border::reframe::{route_of, unframe};
+use crate::shard::border::segment::Segment;
+use crate::shard::border::slab::Token;
+use crate::shard::connection::culprit::{Cause, Verdict, verdicts};
 use crate::{Error, Outcome};
 
 /// How often a publication is sent again because what it did not find was declared again.
@@ -22,43 +22,43 @@ const HEALS_MAX: u8 = 2;
 
 /// What a run of the ledger keeps of its segment.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     /// The segment without its records; back from the socket when `Some`.
-    pub(super) segment: Option<Segment>,
+    pub(crate) segment: Option<Segment>,
     /// Its records, confirmed before it came back.
-    pub(super) records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     /// What it counts in the channel's send budget.
-    pub(super) size: usize,
+    pub(crate) size: usize,
     /// How far its bytes were handed to the kernel.
-    pub(super) written: usize,
+    pub(crate) written: usize,
     /// When the writer took it.
-    pub(super) taken: Option<Instant>,
+    pub(crate) taken: Option<Instant>,
 }
 
-pub(super) type Shelf = Rc<RefCell<Kept>>;
+pub(crate) type Shelf = Rc<RefCell<Kept>>;
 
 /// Runs of the ledger, oldest first.
-pub(super) type Runs = Vec<(Vec<Record>, Shelf)>;
+pub(crate) type Runs = Vec<(Vec<Record>, Shelf)>;
 
 /// Why a channel ended: a channel exception, or the loss of its connection.
-pub(super) struct Exception {
-    pub(super) error: Error,
-    pub(super) cause: Cause,
+pub(crate) struct Exception {
+    pub(crate) error: Error,
+    pub(crate) cause: Cause,
     /// What it did not find is declared again before anything is published.
-    pub(super) heals: bool,
+    pub(crate) heals: bool,
 }
 
 /// What is to be done about the publications of a channel that ended.
 #[derive(Default)]
-pub(super) struct Judged {
+pub(crate) struct Judged {
     /// Sent again, in this order.
-    pub(super) survivors: Segment,
+    pub(crate) survivors: Segment,
     /// Sent again one by one, because each may have ended the channel.
-    pub(super) suspects: Vec<Segment>,
+    pub(crate) suspects: Vec<Segment>,
     /// What they counted in the channel's send budget.
-    pub(super) freed: usize,
+    pub(crate) freed: usize,
     /// Publications that nobody waited for and that are not sent again.
-    pub(super) unwatched: u64,
+    pub(crate) unwatched: u64,
 }
 
 /// A publication of a run.
@@ -72,7 +72,7 @@ struct InFlight {
 }
 
 /// Decides what becomes of each publication that was unconfirmed when its channel ended.
-pub(super) fn judge(
+pub(crate) fn judge(
     exception: &Exception,
     runs: Runs,
     outcomes: &mut Vec<(Token, Outcome)>,

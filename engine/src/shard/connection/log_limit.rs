@@ -14,17 +14,17 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The limits of one connection, for each kind of event.
 #[derive(Debug, Default)]
-pub(super) struct LogLimits {
-    pub(super) blocked: LogLimit,
-    pub(super) cancelled: LogLimit,
-    pub(super) channel_closed: LogLimit,
-    pub(super) returned: LogLimit,
-    pub(super) unblocked: LogLimit,
+pub(crate) struct LogLimits {
+    pub(crate) blocked: LogLimit,
+    pub(crate) cancelled: LogLimit,
+    pub(crate) channel_closed: LogLimit,
+    pub(crate) returned: LogLimit,
+    pub(crate) unblocked: LogLimit,
 }
 
 /// The limit of one kind of event.
 #[derive(Debug, Default)]
-pub(super) struct LogLimit {
+pub(crate) struct LogLimit {
     /// Events of the burst that is under way.
     logged: Cell<u32>,
     /// When it last became one less.
@@ -34,7 +34,7 @@ pub(super) struct LogLimit {
 
 impl LogLimit {
     /// Whether an event is logged; then, how many were suppressed since the last one.
-    pub(super) fn admit(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn admit(&self, now: Instant) -> Option<u64> {
         let since = self.since.get().unwrap_or(now);
         let passed = now.saturating_duration_since(since).as_secs();
         let logged = u64::from(self.logged.get()).saturating_sub(passed) as u32;

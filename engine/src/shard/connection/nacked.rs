@@ -4,7 +4,8 @@
 //! A nack says that a queue could not take the publication now: it is full, or its leader has died.
 //! RabbitMQ 3.10 goes on nacking on a channel that was opened before a quorum queue had elected its
 //! new leader, for as long as the channel lives, and accepts on a channel opened later. Pure
-//! decisions over time; not here: what is sent (`seat`), how a channel is opened anew (`repair`).
+//! decisions over time; not here: what is sent (`channel_state`), how a channel is opened anew
+//! (`recover`).
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// How long to wait before the repetition with this number (from 0), if there is one within
 /// `limit` of the first nack.
-pub(super) fn pause_before(retry: u8, limit: Duration) -> Option<Duration> {
+pub(crate) fn pause_before(retry: u8, limit: Duration) -> Option<Duration> {
     let pause = |number: u8| (PAUSE * (1 << number.min(10))).min(PAUSE_MAX);
     let waited: Duration = (0..retry).map(pause).sum();
     (waited + pause(retry) <= limit).then(|| pause(retry))
@@ -34,7 +35,7 @@ pub(super) fn pause_before(retry: u8, limit: Duration) -> Option<Duration> {
 
 /// Whether nacks are the channel's fault.
 #[derive(Debug)]
-pub(super) struct Renewal {
+pub(crate) struct Renewal {
     /// When the channel was opened last.
     opened: Option<Instant>,
     /// When a recovery opened it last, and how often it may be renewed for that.
@@ -55,7 +56,7 @@ impl Default for Renewal {
 
 impl Renewal {
     /// The channel is open on the wire: for the first time, by a recovery, or anew.
-    pub(super) fn opened(&mut self, now: Instant) {
+    pub(crate) fn opened(&mut self, now: Instant) {
         let is_renewed = std::mem::replace(&mut self.under_way, false);
         if self.opened.is_some() && !is_renewed {
             self.recovered = Some(now);
@@ -65,18 +66,18 @@ impl Renewal {
         self.in_a_row = 0;
     }
 
-    pub(super) fn is_under_way(&self) -> bool {
+    pub(crate) fn is_under_way(&self) -> bool {
         self.under_way
     }
 
     /// Something was confirmed.
-    pub(super) fn acked(&mut self) {
+    pub(crate) fn acked(&mut self) {
         self.in_a_row = 0;
         self.pause = RENEWAL_PAUSE;
     }
 
     /// Something was refused; true when the channel is to be opened anew now.
-    pub(super) fn nacked(&mut self, now: Instant) -> bool {
+    pub(crate) fn nacked(&mut self, now: Instant) -> bool {
         self.in_a_row = self.in_a_row.saturating_add(1);
         let Some(opened) = self.opened.filter(|_| !self.under_way) else { return false };
         let age = |since: Instant| now.saturating_duration_since(since);

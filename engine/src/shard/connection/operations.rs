@@ -1,7 +1,7 @@
 //! Everything a handle asks of its connection that is no publication, and how it is carried out.
 //!
 //! Invariant: every request ends in one answer before its deadline. What was declared is remembered
-//! as an intent only after the broker agreed. Not here: recovery (`redial`).
+//! as an intent only after the broker agreed. Not here: recovery (`reconnect`).
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,13 +12,13 @@ use amq_protocol::protocol::{AMQPClass, basic, channel, confirm};
 use amq_protocol::types::FieldTable;
 use tokio::sync::oneshot;
 
-use super::conn::{Conn, ConsumerSeat};
-use super::recheck;
-use super::seat::Seat;
-use super::shared::{ChannelShared, Request};
-use super::sink::ContainedSink;
-use super::status::ConsumerShared;
 use crate::proto::short;
+use crate::shard::border::consumer_status::ConsumerShared;
+use crate::shard::border::shared::{ChannelShared, Request};
+use crate::shard::border::sink::ContainedSink;
+use crate::shard::connection::channel_state::Seat;
+use crate::shard::connection::state::{Conn, ConsumerSeat};
+use crate::shard::recovery::verify_queues;
 use crate::{ChannelOptions, Error, ErrorKind, reactor};
 
 /// How long the tasks of an abandoned socket may take to end.
@@ -88,7 +88,7 @@ pub(crate) struct ConsumeRequest {
 }
 
 impl ConsumeRequest {
-    pub(super) fn method(&self) -> AMQPClass {
+    pub(crate) fn method(&self) -> AMQPClass {
         AMQPClass::Basic(basic::AMQPMethod::Consume(basic::Consume {
             queue: short(&self.queue),
             consumer_tag: short(&self.consumer_tag),
@@ -110,7 +110,7 @@ pub(crate) enum Answered {
 
 /// How to undo what was done for a caller that went away meanwhile.
 #[derive(Default)]
-pub(super) enum Undo {
+pub(crate) enum Undo {
     #[default]
     Nothing,
     CloseChannel(u16),
@@ -119,7 +119,7 @@ pub(super) enum Undo {
 
 impl Undo {
     /// What is known to be undone before the shard has answered.
-    pub(super) fn of(operation: &Operation) -> Self {
+    pub(crate) fn of(operation: &Operation) -> Self {
         match operation {
             Operation::Consume { channel, consume, .. } => {
                 Self::Cancel(*channel, consume.consumer_tag.clone())
@@ -128,7 +128,7 @@ impl Undo {
         }
     }
 
-    pub(super) fn operation(self) -> Option<Operation> {
+    pub(crate) fn operation(self) -> Option<Operation> {
         match self {
             Self::Nothing => None,
             Self::CloseChannel(channel) => Some(Operation::CloseChannel { channel }),
@@ -140,7 +140,7 @@ impl Undo {
 }
 
 /// Carries out one request, within its deadline.
-pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
+pub(crate) async fn perform(conn: Rc<Conn>, request: Request) {
     let Request { operation, timeout, reply } = request;
     // A caller that went away before its turn asked for nothing.
     if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
@@ -190,7 +190,7 @@ pub(super) async fn perform(conn: Rc<Conn>, request: Request) {
 }
 
 /// Flushes and closes a connection; after `timeout` it ends without the broker's consent.
-pub(super) async fn close(conn: &Rc<Conn>, timeout: Duration) -> Result<(), Error> {
+pub(crate) async fn close(conn: &Rc<Conn>, timeout: Duration) -> Result<(), Error> {
     conn.leave();
     let orderly = async {
         conn.flushed_all().await;
@@ -261,7 +261,7 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
             cancelled.map(|_| Answered::Done)
         }
         Operation::Verify { channel, consumer_tag } => {
-            recheck::verify(conn, channel, &consumer_tag).await;
+            verify_queues::verify(conn, channel, &consumer_tag).await;
             Ok(Answered::Done)
         }
         Operation::CloseChannel { channel } => {
@@ -327,7 +327,7 @@ fn end_channel(conn: &Conn, channel: u16) {
 }
 
 /// `channel.close`, of one that is not needed any more.
-pub(super) fn closing() -> AMQPClass {
+pub(crate) fn closing() -> AMQPClass {
     AMQPClass::Channel(channel::AMQPMethod::Close(channel::Close {
         reply_code: 200,
         reply_text: "closed on request".into(),
@@ -337,14 +337,14 @@ pub(super) fn closing() -> AMQPClass {
 }
 
 /// `basic.cancel`, of a consumer that is to take nothing more.
-pub(super) fn cancelling(tag: &str) -> AMQPClass {
+pub(crate) fn cancelling(tag: &str) -> AMQPClass {
     let cancel = basic::Cancel { consumer_tag: short(tag), nowait: false };
     AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel))
 }
 
 /// Opens a channel on the wire with its options. Its outbox does not flow yet: after a reconnect,
 /// declarations come first.
-pub(super) async fn open_channel(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
+pub(crate) async fn open_channel(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
     conn.open_channel(number).await?;
     let seat = |seat: &mut Seat| (seat.shared.options.confirms, seat.prefetch);
     let (confirms, prefetch_count) = conn.with_channel(number, seat)?;

@@ -9,13 +9,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::conn::Conn;
-use super::seat::Seat;
-use super::segment::Segment;
-use super::stats::Stats;
-use super::{audit, tasks, watchdog};
 use crate::buffer::BufferPool;
 use crate::reactor::{self, Stream};
+use crate::shard::border::segment::Segment;
+use crate::shard::connection::channel_state::Seat;
+use crate::shard::connection::state::Conn;
+use crate::shard::connection::{tasks, watchdog};
+use crate::shard::recovery::audit;
+use crate::shard::stats::Stats;
 use crate::{Error, ErrorKind};
 
 /// Segments up to this size are copied behind waiting control frames to save a send.
@@ -29,7 +30,7 @@ const GOODBYE: Duration = Duration::from_millis(100);
 
 /// Runs a socket until it is down; returns when no operation is left on it. `renewing` runs beside
 /// it for as long.
-pub(super) async fn run<S: Stream>(
+pub(crate) async fn run<S: Stream>(
     conn: Rc<Conn>,
     stream: S,
     renewing: impl Future<Output = ()> + 'static,
@@ -98,7 +99,7 @@ async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
             });
             conn.fail(error.into());
         }
-        super::repair::start(&conn);
+        crate::shard::recovery::recover::start(&conn);
         if has_work(&conn) {
             conn.shared.write_bell.ring();
         }

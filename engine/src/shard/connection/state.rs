@@ -1,7 +1,7 @@
 //! One connection on its shard: its channels, and who waits for what.
 //!
 //! Owned by the shard's thread; the cells are never borrowed across an await or a sink. Not here:
-//! what events mean (`events`), sockets (`socket`), reconnecting (`redial`).
+//! what events mean (`events`), sockets (`socket`), reconnecting (`reconnect`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,99 +12,99 @@ use std::time::Instant;
 use amq_protocol::protocol::AMQPClass;
 use tokio::sync::{Mutex, Notify, oneshot};
 
-use super::log_limit::LogLimits;
-use super::operation::ConsumeRequest;
-use super::panics::Foreign;
-use super::places::Token;
-use super::seat::Seat;
-use super::shared::{ChannelShared, ConnectionShared, ConnectionState};
-use super::sink::ContainedSink;
-use super::stats::Stats;
-use super::status::ConsumerShared;
-use super::topology::Topology;
 use crate::proto;
 use crate::reactor::Background;
+use crate::shard::border::consumer_status::ConsumerShared;
+use crate::shard::border::shared::{ChannelShared, ConnectionShared, ConnectionState};
+use crate::shard::border::sink::ContainedSink;
+use crate::shard::border::slab::Token;
+use crate::shard::connection::channel_state::Seat;
+use crate::shard::connection::log_limit::LogLimits;
+use crate::shard::connection::operations::ConsumeRequest;
+use crate::shard::connection::topology::Topology;
+use crate::shard::panics::Foreign;
+use crate::shard::stats::Stats;
 use crate::{ConnectionConfig, Credentials, Error, ErrorKind, Outcome, reactor};
 
 /// A consumer of a channel.
-pub(super) struct ConsumerSeat {
-    pub(super) request: ConsumeRequest,
-    pub(super) sink: ContainedSink,
+pub(crate) struct ConsumerSeat {
+    pub(crate) request: ConsumeRequest,
+    pub(crate) sink: ContainedSink,
     /// Somebody is about to make it consume; two at once would use its tag twice (530).
-    pub(super) starting: bool,
+    pub(crate) starting: bool,
     /// Asked to end: it is not made again, and takes only what was on its way, if that.
-    pub(super) leaving: bool,
+    pub(crate) leaving: bool,
     /// What its handles are told.
-    pub(super) shared: Arc<ConsumerShared>,
+    pub(crate) shared: Arc<ConsumerShared>,
 }
 
 impl ConsumerSeat {
     /// Nothing is taken any more.
-    pub(super) fn is_deaf(&self) -> bool {
+    pub(crate) fn is_deaf(&self) -> bool {
         self.leaving && !self.sink.takes_the_last()
     }
 }
 
 /// A request on the wire.
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     /// The channel it was asked on.
-    pub(super) channel: u16,
+    pub(crate) channel: u16,
     /// When it was asked, or the broker last answered on that channel.
-    pub(super) since: Instant,
-    pub(super) reply: oneshot::Sender<Result<AMQPClass, Error>>,
+    pub(crate) since: Instant,
+    pub(crate) reply: oneshot::Sender<Result<AMQPClass, Error>>,
 }
 
-pub(super) struct Conn {
-    pub(super) config: ConnectionConfig,
-    pub(super) shared: Arc<ConnectionShared>,
-    pub(super) stats: Arc<Stats>,
-    pub(super) proto: RefCell<Option<proto::Connection>>,
-    pub(super) channels: RefCell<BTreeMap<u16, Seat>>,
-    pub(super) topology: RefCell<Topology>,
+pub(crate) struct Conn {
+    pub(crate) config: ConnectionConfig,
+    pub(crate) shared: Arc<ConnectionShared>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) proto: RefCell<Option<proto::Connection>>,
+    pub(crate) channels: RefCell<BTreeMap<u16, Seat>>,
+    pub(crate) topology: RefCell<Topology>,
     /// Requests on the wire, by their tokens.
-    pub(super) waiting: RefCell<HashMap<u64, Waiting>>,
+    pub(crate) waiting: RefCell<HashMap<u64, Waiting>>,
     next_token: Cell<u64>,
     /// Outcomes of the batch that is being read, told under one lock at its end.
-    pub(super) outcomes: RefCell<Vec<(Token, Outcome)>>,
+    pub(crate) outcomes: RefCell<Vec<(Token, Outcome)>>,
     /// Consumers and channels to be made again, found while reading.
-    pub(super) repairs: RefCell<Vec<Repair>>,
+    pub(crate) repairs: RefCell<Vec<Repair>>,
     /// Why the present socket is down; set once per socket.
     down: RefCell<Option<Error>>,
     /// The present socket is down because the broker left something unanswered.
-    pub(super) was_silent: Cell<bool>,
-    pub(super) opened: Cell<bool>,
+    pub(crate) was_silent: Cell<bool>,
+    pub(crate) opened: Cell<bool>,
     /// Why the broker takes no publications now.
-    pub(super) blocked: RefCell<Option<String>>,
+    pub(crate) blocked: RefCell<Option<String>>,
     /// Asked to end: what is still delivered goes back with the connection.
-    pub(super) leaving: Cell<bool>,
+    pub(crate) leaving: Cell<bool>,
     /// Not to be made again.
-    pub(super) stopping: Cell<bool>,
+    pub(crate) stopping: Cell<bool>,
     /// Nothing is read now, because a consumer or the block pool has no room.
-    pub(super) paused: Cell<bool>,
-    pub(super) frame_max: Cell<u32>,
+    pub(crate) paused: Cell<bool>,
+    pub(crate) frame_max: Cell<u32>,
     /// The number of the channel opened last.
     last_channel: Cell<u16>,
     /// Repairs declare on a channel of their own, one at a time.
-    pub(super) recovery_channel: Mutex<()>,
+    pub(crate) recovery_channel: Mutex<()>,
     /// Something that tasks of this shard wait for has changed.
-    pub(super) changed: Notify,
+    pub(crate) changed: Notify,
     /// Asks the provider of credentials, off the shard.
-    pub(super) provider: Background<Result<Credentials, String>>,
+    pub(crate) provider: Background<Result<Credentials, String>>,
     /// What the last audit was refused.
-    pub(super) refused_intents: RefCell<BTreeSet<String>>,
+    pub(crate) refused_intents: RefCell<BTreeSet<String>>,
     /// Something was sent that the broker is to answer (`watchdog`).
-    pub(super) pending: Notify,
+    pub(crate) pending: Notify,
     /// Acknowledgements are kept back for company.
-    pub(super) kept_back: Notify,
+    pub(crate) kept_back: Notify,
     /// Publications were refused, and are to be sent again later.
-    pub(super) delayed: Notify,
+    pub(crate) delayed: Notify,
     /// Since when publishers are not blocked.
-    pub(super) unblocked_since: Cell<Option<Instant>>,
-    pub(super) log_limits: LogLimits,
+    pub(crate) unblocked_since: Cell<Option<Instant>>,
+    pub(crate) log_limits: LogLimits,
 }
 
 /// What the broker took away without being asked.
-pub(super) enum Repair {
+pub(crate) enum Repair {
     /// With the exchange that is declared again first, if that is why it was closed.
     Channel(u16, Option<String>),
     /// It goes on refusing what it is given.
@@ -113,7 +113,7 @@ pub(super) enum Repair {
 }
 
 impl Conn {
-    pub(super) fn new(
+    pub(crate) fn new(
         config: ConnectionConfig,
         shared: Arc<ConnectionShared>,
         stats: Arc<Stats>,
@@ -153,12 +153,12 @@ impl Conn {
     // ---- foreign code
 
     /// Emits an event. The program's subscriber may panic in it.
-    pub(super) fn log(&self, event: impl FnOnce()) {
+    pub(crate) fn log(&self, event: impl FnOnce()) {
         self.stats.panics.log(event);
     }
 
     /// Answers a handle, whose waker may panic; false if nobody waits for the answer.
-    pub(super) fn answer<T>(&self, reply: oneshot::Sender<T>, answer: T) -> bool {
+    pub(crate) fn answer<T>(&self, reply: oneshot::Sender<T>, answer: T) -> bool {
         let sent = self.stats.panics.contain(Foreign::Waker, || reply.send(answer));
         sent.is_none_or(|sent| sent.is_ok())
     }
@@ -166,7 +166,7 @@ impl Conn {
     // ---- the life of a socket
 
     /// Forgets the last socket's end before a new one is tried.
-    pub(super) fn begin(&self, proto: proto::Connection) {
+    pub(crate) fn begin(&self, proto: proto::Connection) {
         self.proto.replace(Some(proto));
         self.down.replace(None);
         self.was_silent.set(false);
@@ -177,7 +177,7 @@ impl Conn {
 
     /// The socket is of no use any more, and whoever waits for an answer on it is told; the first
     /// reason counts.
-    pub(super) fn fail(&self, error: Error) {
+    pub(crate) fn fail(&self, error: Error) {
         let error = self.down.borrow_mut().get_or_insert(error).clone();
         for (_, waiting) in self.waiting.borrow_mut().drain() {
             let _ = waiting.reply.send(Err(error.clone()));
@@ -188,23 +188,23 @@ impl Conn {
     }
 
     /// [`fail`](Self::fail) because the broker left something unanswered: its host is a suspect.
-    pub(super) fn fail_silent(&self, error: Error) {
+    pub(crate) fn fail_silent(&self, error: Error) {
         if !self.is_down() {
             self.was_silent.set(true);
         }
         self.fail(error);
     }
 
-    pub(super) fn is_down(&self) -> bool {
+    pub(crate) fn is_down(&self) -> bool {
         self.down.borrow().is_some()
     }
 
-    pub(super) fn reason(&self) -> Error {
+    pub(crate) fn reason(&self) -> Error {
         self.down.borrow().clone().unwrap_or_else(Error::stopped)
     }
 
     /// Waits until `test` holds; tested whenever something changed.
-    pub(super) async fn until(&self, test: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, test: impl Fn(&Self) -> bool) {
         loop {
             let changed = self.changed.notified();
             if test(self) {
@@ -215,7 +215,7 @@ impl Conn {
     }
 
     /// Waits until requests may be made.
-    pub(super) async fn opened(&self) -> Result<(), Error> {
+    pub(crate) async fn opened(&self) -> Result<(), Error> {
         self.until(|conn| {
             let open = conn.shared.state() != ConnectionState::Connecting && !conn.is_down();
             conn.stopping.get() || open
@@ -228,7 +228,7 @@ impl Conn {
     }
 
     /// Waits until a channel that the broker closed is open again.
-    pub(super) async fn flowing(&self, channel: u16) -> Result<(), Error> {
+    pub(crate) async fn flowing(&self, channel: u16) -> Result<(), Error> {
         let settled = |conn: &Self| {
             conn.is_down() || conn.with_channel(channel, |seat| seat.is_flowing()).unwrap_or(true)
         };
@@ -236,23 +236,23 @@ impl Conn {
         if self.is_down() { Err(self.reason()) } else { self.with_channel(channel, |_| ()) }
     }
 
-    pub(super) fn is_paused(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
         self.paused.get()
     }
 
-    pub(super) fn is_blocked(&self) -> bool {
+    pub(crate) fn is_blocked(&self) -> bool {
         self.blocked.borrow().is_some()
     }
 
     /// The connection is usable: whoever waits for that is told.
-    pub(super) fn ready(&self) {
+    pub(crate) fn ready(&self) {
         self.shared.set_state(ConnectionState::Open);
         self.tell_state();
         self.changed.notify_waiters();
     }
 
     /// Open or blocked; neither while the connection is still being made again.
-    pub(super) fn tell_state(&self) {
+    pub(crate) fn tell_state(&self) {
         if matches!(self.shared.state(), ConnectionState::Open | ConnectionState::Blocked(_)) {
             let blocked = self.blocked.borrow().clone();
             self.shared.set_state(blocked.map_or(ConnectionState::Open, ConnectionState::Blocked));
@@ -262,7 +262,7 @@ impl Conn {
     // ---- requests
 
     /// Asks on a channel and waits for the broker's answer.
-    pub(super) async fn request(
+    pub(crate) async fn request(
         &self,
         channel: u16,
         method: AMQPClass,
@@ -270,7 +270,7 @@ impl Conn {
         self.ask(channel, |proto, token| proto.request(channel, token, method)).await
     }
 
-    pub(super) async fn open_channel(&self, channel: u16) -> Result<AMQPClass, Error> {
+    pub(crate) async fn open_channel(&self, channel: u16) -> Result<AMQPClass, Error> {
         self.ask(channel, |proto, token| proto.open_channel(channel, token)).await
     }
 
@@ -305,7 +305,7 @@ impl Conn {
 
     /// A number that no channel has, here or at the broker; not that of the channel closed last,
     /// if there is another.
-    pub(super) fn free_channel(&self) -> Result<u16, Error> {
+    pub(crate) fn free_channel(&self) -> Result<u16, Error> {
         let (proto, channels) = (self.proto.borrow(), self.channels.borrow());
         let max = proto.as_ref().map_or(0, |proto| proto.channel_max());
         let is_free = |number: &u16| {
@@ -322,12 +322,12 @@ impl Conn {
         Ok(number)
     }
 
-    pub(super) fn add_channel(&self, shared: Arc<ChannelShared>) {
+    pub(crate) fn add_channel(&self, shared: Arc<ChannelShared>) {
         let seat = Seat::new(Arc::clone(&shared), self.config.nack_retry);
         self.channels.borrow_mut().insert(shared.number, seat);
     }
 
-    pub(super) fn with_channel<T>(
+    pub(crate) fn with_channel<T>(
         &self,
         number: u16,
         act: impl FnOnce(&mut Seat) -> T,
@@ -341,25 +341,25 @@ impl Conn {
 
     /// The channel itself if it still exists, else any other: declarations belong to the
     /// connection.
-    pub(super) fn open_number(&self, wanted: u16) -> Option<u16> {
+    pub(crate) fn open_number(&self, wanted: u16) -> Option<u16> {
         let channels = self.channels.borrow();
         channels.contains_key(&wanted).then_some(wanted).or_else(|| channels.keys().next().copied())
     }
 
     /// The epoch of a channel: it ends with the channel on the wire, so with the socket at the
     /// latest.
-    pub(super) fn epoch(&self, number: u16) -> Result<u32, Error> {
+    pub(crate) fn epoch(&self, number: u16) -> Result<u32, Error> {
         self.with_channel(number, |seat| seat.epoch())
     }
 
     /// Whether that epoch of a channel is over.
-    pub(super) fn is_over(&self, number: u16, epoch: u32) -> bool {
+    pub(crate) fn is_over(&self, number: u16, epoch: u32) -> bool {
         self.is_down() || self.epoch(number).ok() != Some(epoch)
     }
 
     /// Lets publications of a channel leave that was opened on the wire in this epoch. If that is
     /// over, the next socket may be in its handshake.
-    pub(super) fn let_flow(&self, number: u16, epoch: u32) -> Result<(), Error> {
+    pub(crate) fn let_flow(&self, number: u16, epoch: u32) -> Result<(), Error> {
         if self.is_over(number, epoch) {
             let text = "the connection was lost while a channel was being opened";
             return Err(Error::new(ErrorKind::ConnectionClosed, text));
@@ -371,7 +371,7 @@ impl Conn {
         Ok(())
     }
 
-    pub(super) fn remove_channel(&self, number: u16, error: &Error) {
+    pub(crate) fn remove_channel(&self, number: u16, error: &Error) {
         let seat = self.channels.borrow_mut().remove(&number);
         if let Some(mut seat) = seat {
             let mut outcomes = self.outcomes.borrow_mut();
@@ -386,7 +386,7 @@ impl Conn {
         self.tell_outcomes();
     }
 
-    pub(super) fn with_consumer<T>(
+    pub(crate) fn with_consumer<T>(
         &self,
         channel: u16,
         tag: &str,
@@ -397,7 +397,7 @@ impl Conn {
         consumers.iter_mut().find(|seat| seat.request.consumer_tag == tag).map(act)
     }
 
-    pub(super) fn remove_consumer(&self, channel: u16, tag: &str) -> Option<ConsumerSeat> {
+    pub(crate) fn remove_consumer(&self, channel: u16, tag: &str) -> Option<ConsumerSeat> {
         let mut channels = self.channels.borrow_mut();
         let consumers = &mut channels.get_mut(&channel)?.consumers;
         let index = consumers.iter().position(|seat| seat.request.consumer_tag == tag)?;
@@ -405,7 +405,7 @@ impl Conn {
     }
 
     /// An auto-delete queue went with the last consumer we had on it; it is not to be brought back.
-    pub(super) fn forget_unused(&self, queue: &str) {
+    pub(crate) fn forget_unused(&self, queue: &str) {
         let channels = self.channels.borrow();
         let mut consumers = channels.values().flat_map(|seat| &seat.consumers);
         if consumers.all(|consumer| consumer.request.queue != queue) {
@@ -414,7 +414,7 @@ impl Conn {
     }
 
     /// True while a consumer has no room: its connection is then not read.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         let channels = self.channels.borrow();
         !self.leaving.get() && channels.values().any(Seat::is_full)
     }
@@ -422,14 +422,14 @@ impl Conn {
     // ---- leaving
 
     /// Waits until what was published on a channel has left and was confirmed, as far as it can be.
-    pub(super) async fn flushed(&self, channel: u16) {
+    pub(crate) async fn flushed(&self, channel: u16) {
         while self.channels.borrow().get(&channel).is_some_and(Seat::is_busy) && !self.is_down() {
             reactor::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
 
     /// While the connection is being made again there is nobody to flush to.
-    pub(super) async fn flushed_all(&self) {
+    pub(crate) async fn flushed_all(&self) {
         while self.channels.borrow().values().any(Seat::is_busy)
             && !self.is_down()
             && self.shared.state() != ConnectionState::Connecting
@@ -439,13 +439,13 @@ impl Conn {
     }
 
     /// True while publications are waiting to leave or to be confirmed.
-    pub(super) fn has_unsettled(&self) -> bool {
+    pub(crate) fn has_unsettled(&self) -> bool {
         self.channels.borrow().values().any(Seat::has_unsettled)
     }
 
     /// Nothing new is published, and nobody takes deliveries any more: none of them stops the
     /// reading.
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.leaving.set(true);
         for seat in self.channels.borrow().values() {
             seat.shared.outbox.refuse(Error::stopped());
@@ -453,12 +453,12 @@ impl Conn {
         self.shared.read_bell.ring();
     }
 
-    pub(super) fn is_leaving(&self) -> bool {
+    pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.get()
     }
 
     /// Closes politely; the supervisor ends when the socket is down.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.stopping.set(true);
         if let Some(proto) = self.proto.borrow_mut().as_mut().filter(|_| self.opened.get()) {
             proto.close(200, "closed on request");
@@ -469,12 +469,12 @@ impl Conn {
     }
 
     /// Ends the socket without another word.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         self.stopping.set(true);
         self.fail(Error::stopped());
     }
 
-    pub(super) async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         self.until(|conn| conn.shared.state() == ConnectionState::Closed).await;
     }
 }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use super::conn::Conn;
-use super::panics::Foreign;
-use super::redial;
+use crate::shard::connection::state::Conn;
+use crate::shard::panics::Foreign;
+use crate::shard::recovery::reconnect;
 use crate::{Error, ErrorKind, reactor};
 
 /// Starts a task. It keeps the connection alive only if it does so itself.
-pub(super) fn spawn(conn: &Rc<Conn>, task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
+pub(crate) fn spawn(conn: &Rc<Conn>, task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
     let (conn, panics) = (Rc::downgrade(conn), Arc::clone(&conn.stats.panics));
     reactor::spawn(async move {
         if panics.contain_async(Foreign::Task, task).await.is_none() {
@@ -32,14 +32,14 @@ fn fail(conn: &Weak<Conn>) {
 
 /// Runs what makes a connection again and again. Where even that panics, the connection is closed
 /// for good, and everyone who waits is told.
-pub(super) async fn last(conn: Rc<Conn>, supervised: impl Future<Output = ()>) {
+pub(crate) async fn last(conn: Rc<Conn>, supervised: impl Future<Output = ()>) {
     if conn.stats.panics.contain_async(Foreign::Task, supervised).await.is_none() {
         conn.fail(panicked());
-        redial::finish(&conn, &panicked());
+        reconnect::finish(&conn, &panicked());
     }
 }
 
 /// Why a connection failed of which a task panicked.
-pub(super) fn panicked() -> Error {
+pub(crate) fn panicked() -> Error {
     Error::new(ErrorKind::ConnectionClosed, "a task of the connection panicked")
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::conn::Conn;
+use crate::shard::connection::state::Conn;
 use crate::{Error, reactor};
 
 /// How often it looks while something is pending, at least and at most.
@@ -21,7 +21,7 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 const SLOWER: u32 = 3;
 
 /// Watches one socket until it is down.
-pub(super) async fn run(conn: Rc<Conn>) {
+pub(crate) async fn run(conn: Rc<Conn>) {
     let limits = [conn.config.operation_timeout, conn.config.confirm_timeout];
     let shortest = limits.into_iter().filter(|limit| !limit.is_zero()).min().unwrap_or(LOOK_MAX);
     let pause = (shortest / 4).clamp(LOOK_MIN, LOOK_MAX);

@@ -15,9 +15,10 @@ use std::time::Duration;
 use amq_protocol::protocol::{AMQPClass, queue};
 use tokio::sync::{Notify, watch};
 
-use super::conn::Conn;
-use super::operation::closing;
-use super::{recheck, tasks};
+use crate::shard::connection::operations::closing;
+use crate::shard::connection::state::Conn;
+use crate::shard::connection::tasks;
+use crate::shard::recovery::verify_queues;
 use crate::{Error, reactor};
 
 /// How long a queue may be without consumers before that is believed: a queue whose leader is being
@@ -70,7 +71,7 @@ impl TopologyGroup {
     }
 
     /// The same, until all of them have looked, or `limit` has passed.
-    pub(super) async fn audited(&self, limit: Duration) {
+    pub(crate) async fn audited(&self, limit: Duration) {
         self.audit();
         let number = *self.0.asked.borrow();
         let _ = reactor::within(limit, async {
@@ -106,7 +107,7 @@ impl TopologyGroup {
 }
 
 /// Audits one socket's connection until it is down.
-pub(super) async fn run(conn: Rc<Conn>) {
+pub(crate) async fn run(conn: Rc<Conn>) {
     let group = &conn.config.topology_group;
     let interval = conn.config.audit_interval;
     conn.until(|conn| conn.is_usable()).await;
@@ -151,7 +152,7 @@ async fn audit(conn: &Rc<Conn>) {
         let started = Rc::clone(conn);
         tasks::spawn(conn, async move {
             reactor::sleep(UNCONSUMED_FOR).await;
-            recheck::verify_consumed(&started, channel, &tag).await;
+            verify_queues::verify_consumed(&started, channel, &tag).await;
         });
     }
 }
@@ -185,7 +186,7 @@ async fn declare(
 impl Conn {
     /// Open, and not on its way to anything else.
     fn is_usable(&self) -> bool {
-        use super::shared::ConnectionState::{Blocked, Open};
+        use crate::shard::border::shared::ConnectionState::{Blocked, Open};
         let is_open = matches!(self.shared.state(), Open | Blocked(_));
         is_open && !self.is_down() && !self.stopping.get()
     }

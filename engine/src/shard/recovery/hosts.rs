@@ -2,7 +2,7 @@
 //!
 //! A round tries each host once, in rotation; suspects come last. A host is a suspect for a while
 //! after it refused the connection, did not answer, or confirmed nothing. Invariant: every round
-//! tries every host. Not here: pauses between rounds (`redial`).
+//! tries every host. Not here: pauses between rounds (`reconnect`).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::Host;
 const SUSPECT_FOR: Duration = Duration::from_secs(30);
 
 /// The hosts of one connection.
-pub(super) struct Hosts {
+pub(crate) struct Hosts {
     entries: Vec<Entry>,
     /// Indices still to be tried in this round.
     round: VecDeque<usize>,
@@ -31,18 +31,18 @@ struct Entry {
 
 impl Hosts {
     /// In a random order that is kept, or drawn anew each round with `shuffle`.
-    pub(super) fn new(mut hosts: Vec<Host>, shuffle: bool) -> Self {
+    pub(crate) fn new(mut hosts: Vec<Host>, shuffle: bool) -> Self {
         fastrand::shuffle(&mut hosts);
         let entries = hosts.into_iter().map(|host| Entry { host, suspect_until: None }).collect();
         Self { entries, round: VecDeque::new(), next: 0, shuffle }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The host to try now, by its index and itself.
-    pub(super) fn next(&mut self, now: Instant) -> (usize, Host) {
+    pub(crate) fn next(&mut self, now: Instant) -> (usize, Host) {
         if self.round.is_empty() {
             self.begin_round(now);
         }
@@ -52,17 +52,17 @@ impl Hosts {
     }
 
     /// Every host of this round was tried.
-    pub(super) fn is_round_over(&self) -> bool {
+    pub(crate) fn is_round_over(&self) -> bool {
         self.round.is_empty()
     }
 
     /// The next attempt begins a round: with the successor of the host tried last.
-    pub(super) fn end_round(&mut self) {
+    pub(crate) fn end_round(&mut self) {
         self.round.clear();
     }
 
     /// This host is tried last for a while.
-    pub(super) fn suspect(&mut self, index: usize, now: Instant) {
+    pub(crate) fn suspect(&mut self, index: usize, now: Instant) {
         self.entries[index].suspect_until = Some(now + SUSPECT_FOR);
     }
 

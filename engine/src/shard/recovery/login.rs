@@ -4,8 +4,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::conn::Conn;
 use crate::proto;
+use crate::shard::connection::state::Conn;
 use crate::{Credentials, Error, ErrorKind, Host, Login, reactor};
 
 /// How long a provider may take.
@@ -14,7 +14,7 @@ const PROVIDE_WITHIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// The credentials for an attempt to connect to `host`.
-pub(super) async fn credentials(conn: &Conn, host: &Host) -> Result<Credentials, Error> {
+pub(crate) async fn credentials(conn: &Conn, host: &Host) -> Result<Credentials, Error> {
     let Some(provider) = conn.config.credentials.clone() else {
         return Ok(Credentials::new(host.user.clone(), host.password.clone()));
     };
@@ -29,7 +29,7 @@ pub(super) async fn credentials(conn: &Conn, host: &Host) -> Result<Credentials,
 }
 
 /// The same, as the handshake needs them.
-pub(super) fn for_handshake(login: Login, credentials: &Credentials) -> proto::Credentials {
+pub(crate) fn for_handshake(login: Login, credentials: &Credentials) -> proto::Credentials {
     let (user, password) = (credentials.user.clone(), credentials.password.0.clone());
     match login {
         Login::Plain => proto::Credentials::Plain { user, password },
@@ -40,7 +40,7 @@ pub(super) fn for_handshake(login: Login, credentials: &Credentials) -> proto::C
 
 /// Tells the broker new credentials before the old ones expire, for as long as the socket lives.
 /// Where that is not possible, the broker ends the connection at their expiry, and it is made anew.
-pub(super) async fn renew(conn: Rc<Conn>, host: Host, expires_in: Option<Duration>) {
+pub(crate) async fn renew(conn: Rc<Conn>, host: Host, expires_in: Option<Duration>) {
     let mut expires_in = expires_in;
     while let Some(valid_for) = expires_in {
         reactor::sleep(valid_for * 4 / 5).await;

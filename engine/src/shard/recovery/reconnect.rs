@@ -11,15 +11,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::conn::{Conn, Repair};
-use super::hosts::Hosts;
-use super::operation::{close, open_channel, perform};
-use super::panics::Foreign;
-use super::shared::{ConnectionState, Request};
-use super::stats::Stats;
-use super::{login, repair, socket, tasks};
 use crate::proto::{self, Settings};
 use crate::reactor::{self, Reactor, SocketOptions};
+use crate::shard::border::shared::{ConnectionState, Request};
+use crate::shard::connection::operations::{close, open_channel, perform};
+use crate::shard::connection::state::{Conn, Repair};
+use crate::shard::connection::{socket, tasks};
+use crate::shard::panics::Foreign;
+use crate::shard::recovery::hosts::Hosts;
+use crate::shard::recovery::{login, recover};
+use crate::shard::stats::Stats;
 use crate::{ConnectMode, ConnectionConfig, Credentials, Error, ErrorKind, Host, Recovery};
 
 /// A connection that lived for less counts as a failed attempt: a broker that ends each one at once
@@ -29,7 +30,7 @@ const STEADY: Duration = Duration::from_secs(1);
 const TOLD_MAX: usize = 8;
 
 /// Runs a connection until it is closed for good. `first` is told how the first attempt ended.
-pub(super) async fn supervise<R: Reactor>(
+pub(crate) async fn supervise<R: Reactor>(
     conn: Rc<Conn>,
     reactor: R,
     requests: mpsc::Receiver<Request>,
@@ -75,7 +76,7 @@ pub(super) async fn supervise<R: Reactor>(
 }
 
 /// Nothing follows: everyone who waits is told.
-pub(super) fn finish(conn: &Rc<Conn>, error: &Error) {
+pub(crate) fn finish(conn: &Rc<Conn>, error: &Error) {
     conn.stopping.set(true);
     conn.shared.set_state(ConnectionState::Closed);
     let error = if error.reply_code() == Some(200) { &Error::stopped() } else { error };
@@ -318,7 +319,7 @@ async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
     }
     let intents = conn.topology.borrow().intents();
     for intent in intents {
-        if let Err(error) = in_time(conn, repair::replay(conn, vec![intent])).await? {
+        if let Err(error) = in_time(conn, recover::replay(conn, vec![intent])).await? {
             conn.log(|| {
                 tracing::warn!(
                     name: "leveret.engine.declaration.not_replayed",
@@ -337,7 +338,7 @@ async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
     let numbers: Vec<u16> = conn.channels.borrow().keys().copied().collect();
     for number in numbers {
         conn.let_flow(number, conn.epoch(number)?)?;
-        repair::consumers(conn, number);
+        recover::consumers(conn, number);
     }
     if conn.is_down() { Err(conn.reason()) } else { Ok(()) }
 }

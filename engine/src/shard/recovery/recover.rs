@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use amq_protocol::protocol::AMQPClass;
 
-use super::conn::{Conn, ConsumerSeat, Repair};
-use super::operation::{cancelling, closing, open_channel};
-use super::recheck;
-use super::seat::Seat;
-use super::shared::ConnectionState;
-use super::tasks;
+use crate::shard::border::shared::ConnectionState;
+use crate::shard::connection::channel_state::Seat;
+use crate::shard::connection::operations::{cancelling, closing, open_channel};
+use crate::shard::connection::state::{Conn, ConsumerSeat, Repair};
+use crate::shard::connection::tasks;
+use crate::shard::recovery::verify_queues;
 use crate::{Error, ErrorKind, reactor};
 
 /// How long a channel that is opened anew may take to settle what is under way, what may not be
@@ -30,9 +30,9 @@ const BOUND_WITHIN: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Starts the repairs the last batch asked for; while the connection is being made again, `redial`
-/// sees to them.
-pub(super) fn start(conn: &Rc<Conn>) {
+/// Starts the repairs the last batch asked for; while the connection is being made again,
+/// `reconnect` sees to them.
+pub(crate) fn start(conn: &Rc<Conn>) {
     if conn.shared.state() == ConnectionState::Connecting {
         return;
     }
@@ -69,7 +69,7 @@ async fn channel(conn: &Rc<Conn>, number: u16, missing: Option<String>) {
         // What others had bound to it is theirs to declare, before anything is sent there again.
         conn.config.topology_group.audited(BOUND_WITHIN).await;
     }
-    // Closed meanwhile, or lost with the connection: then `redial` opens it again.
+    // Closed meanwhile, or lost with the connection: then `reconnect` opens it again.
     if conn.is_over(number, epoch) {
         return;
     }
@@ -120,7 +120,7 @@ async fn renew(conn: &Rc<Conn>, number: u16) {
 }
 
 /// Starts to bring back every consumer of a channel.
-pub(super) fn consumers(conn: &Rc<Conn>, number: u16) {
+pub(crate) fn consumers(conn: &Rc<Conn>, number: u16) {
     let tags = conn.with_channel(number, |seat| {
         seat.consumers.iter().map(|c| c.request.consumer_tag.clone()).collect::<Vec<_>>()
     });
@@ -138,7 +138,7 @@ async fn consumer(conn: &Rc<Conn>, number: u16, tag: &str) {
 
 /// Consumes anew from a queue that has gone without a word: the broker thinks the consumer alive,
 /// so it is cancelled first.
-pub(super) async fn anew(conn: &Rc<Conn>, number: u16, tag: &str) {
+pub(crate) async fn anew(conn: &Rc<Conn>, number: u16, tag: &str) {
     if let Some(_claim) = Claim::take(conn, number, tag)
         && conn.request(number, cancelling(tag)).await.is_ok()
     {
@@ -179,7 +179,7 @@ async fn restart(conn: &Rc<Conn>, number: u16, tag: &str) {
         match consume(conn, number, tag).await {
             Ok(()) => {
                 consumes(conn, number, tag);
-                return recheck::start(conn, number, tag);
+                return verify_queues::start(conn, number, tag);
             }
             // The reason of every consumer is then the connection's.
             Err(_) if conn.is_down() => return,
@@ -243,7 +243,7 @@ async fn consume(conn: &Rc<Conn>, number: u16, tag: &str) -> Result<(), Error> {
 }
 
 /// Declares again, in order. The first failure ends it.
-pub(super) async fn replay(conn: &Rc<Conn>, intents: Vec<(u16, AMQPClass)>) -> Result<(), Error> {
+pub(crate) async fn replay(conn: &Rc<Conn>, intents: Vec<(u16, AMQPClass)>) -> Result<(), Error> {
     for (channel, method) in intents {
         let Some(channel) = conn.open_number(channel) else { return Ok(()) };
         conn.request(channel, method).await?;
@@ -253,7 +253,7 @@ pub(super) async fn replay(conn: &Rc<Conn>, intents: Vec<(u16, AMQPClass)>) -> R
 
 /// Declares again on a channel that nobody else uses. Where the broker allows none, the channels of
 /// the declarations have to do.
-pub(super) async fn replay_aside(
+pub(crate) async fn replay_aside(
     conn: &Rc<Conn>,
     intents: Vec<(u16, AMQPClass)>,
 ) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 //! it anew at another node: the list of what died with the node was made before. The consumer then
 //! waits at a queue without a name for ever. So its name is asked for some time later, when the
 //! cluster has settled, and at once when its owner suspects it; a consumer whose queue is gone is
-//! made again. Not here: how (`repair`).
+//! made again. Not here: how (`recover`).
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,10 +12,11 @@ use std::time::Duration;
 use amq_protocol::protocol::{AMQPClass, queue};
 use amq_protocol::types::FieldTable;
 
-use super::conn::Conn;
-use super::operation::closing;
-use super::{repair, tasks};
 use crate::proto::short;
+use crate::shard::connection::operations::closing;
+use crate::shard::connection::state::Conn;
+use crate::shard::connection::tasks;
+use crate::shard::recovery::recover;
 use crate::{Error, reactor};
 
 /// When it is looked, each from the last: a second, five and thirty after the consumer was back.
@@ -26,7 +27,7 @@ const NOT_FOUND: u16 = 404;
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// Watches a consumer that was just brought back, as long as its channel lives.
-pub(super) fn start(conn: &Rc<Conn>, number: u16, tag: &str) {
+pub(crate) fn start(conn: &Rc<Conn>, number: u16, tag: &str) {
     let Ok(epoch) = conn.epoch(number) else { return };
     let (weak, tag) = (Rc::downgrade(conn), tag.to_owned());
     tasks::spawn(conn, async move {
@@ -51,13 +52,13 @@ pub(super) fn start(conn: &Rc<Conn>, number: u16, tag: &str) {
 
 /// Looks at once whether a consumer is one: the broker knows its queue and a consumer of it, and
 /// holds nothing back.
-pub(super) async fn verify(conn: &Rc<Conn>, number: u16, tag: &str) {
+pub(crate) async fn verify(conn: &Rc<Conn>, number: u16, tag: &str) {
     verify_by(conn, number, tag, |found| found.consumer_count > 0 && found.message_count == 0)
         .await;
 }
 
 /// Looks at once whether somebody consumes from the queue of a consumer.
-pub(super) async fn verify_consumed(conn: &Rc<Conn>, number: u16, tag: &str) {
+pub(crate) async fn verify_consumed(conn: &Rc<Conn>, number: u16, tag: &str) {
     verify_by(conn, number, tag, |found| found.consumer_count > 0).await;
 }
 
@@ -88,7 +89,7 @@ async fn make_anew(conn: &Rc<Conn>, number: u16, tag: &str, queue: &str) {
             queue, consumer_tag = tag, "a queue is gone or deaf, and is consumed anew"
         );
     });
-    repair::anew(conn, number, tag).await;
+    recover::anew(conn, number, tag).await;
 }
 
 /// Asks for a queue by its name, on a channel of its own.

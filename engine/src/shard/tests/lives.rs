@@ -10,7 +10,7 @@ use super::broker::Broker;
 use super::open;
 use crate::Engine;
 use crate::reactor::sim::{Far, Sim, Weather};
-use crate::shard::Shard;
+use crate::shard::run::Shard;
 
 /// Connections of one run.
 const LIVES: usize = 20;

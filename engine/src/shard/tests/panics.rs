@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::{FOREVER, PATIENCE, open};
 use crate::reactor::sim::{Near, Sim, Weather};
 use crate::reactor::{Done, Reactor, SocketOptions, Stream};
-use crate::shard::Shard;
+use crate::shard::run::Shard;
 use crate::shard::tests::broker::Broker;
 use crate::{Engine, Properties, Route};
 

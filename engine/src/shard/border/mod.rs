@@ -1,0 +1,15 @@
+//! The border between a shard and other threads: what handles and shard share.
+
+pub(crate) mod acks;
+pub(crate) mod block_on;
+pub(crate) mod consumer_status;
+pub(crate) mod delivery;
+pub(crate) mod doorbell;
+pub(crate) mod outbox;
+pub(crate) mod reframe;
+pub(crate) mod room;
+pub(crate) mod segment;
+pub(crate) mod shared;
+pub(crate) mod sink;
+pub(crate) mod slab;
+pub(crate) mod tickets;

@@ -1,0 +1,8 @@
+//! Brings back what was lost: the connection, its channels, its consumers, its declarations.
+
+pub(crate) mod audit;
+pub(crate) mod hosts;
+pub(crate) mod login;
+pub(crate) mod reconnect;
+pub(crate) mod recover;
+pub(crate) mod verify_queues;

@@ -1,0 +1,159 @@
+//! The shard itself: takes the commands of its engine, runs connections, and ends with them.
+
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::border::shared::{ConnectionShared, Request};
+use super::clock::Clock;
+use super::connection::state::Conn;
+use super::connection::{operations, tasks};
+use super::placement;
+use super::recovery::reconnect;
+use super::stats::Stats;
+use crate::reactor::{self, BackendKind, Program, Reactor};
+use crate::{ConnectionConfig, Error, ErrorKind};
+
+/// How long a stopping shard lets its connections say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// Commands a shard lets wait; more mean that it is dead or drowned.
+const COMMANDS_MAX: usize = 256;
+
+/// What an engine tells a shard.
+pub(crate) enum Command {
+    Connect {
+        config: Box<ConnectionConfig>,
+        shared: Arc<ConnectionShared>,
+        requests: mpsc::Receiver<Request>,
+        first: oneshot::Sender<Result<(), Error>>,
+    },
+    Stop,
+}
+
+/// The border of a shard, for its engine.
+pub(crate) struct ShardHandle {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) stats: Arc<Stats>,
+}
+
+/// A thread's share of an engine: a runtime and the connections on it. An engine starts its shards
+/// itself, each on a thread of its own; [`Shard::attach`] makes one for a thread that is there.
+pub struct Shard {
+    commands: mpsc::Receiver<Command>,
+    clock: Arc<Clock>,
+    stats: Arc<Stats>,
+    busy_poll: Duration,
+}
+
+impl Shard {
+    pub(crate) fn new(busy_poll: Duration) -> (Self, ShardHandle) {
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let clock = Arc::new(Clock::new(reactor::wall()));
+        let panics = Arc::clone(clock.panics());
+        let stats = Arc::new(Stats { panics, ..Stats::default() });
+        let handle =
+            ShardHandle { commands: sender, clock: Arc::clone(&clock), stats: Arc::clone(&stats) };
+        (Self { commands, clock, stats, busy_poll }, handle)
+    }
+
+    /// Starts the thread of this shard, and returns once its runtime is built. The thread drops
+    /// `alive` when it ends.
+    pub(crate) fn start(
+        self,
+        index: usize,
+        core: Option<usize>,
+        kind: BackendKind,
+        alive: watch::Receiver<()>,
+    ) -> Result<std::thread::JoinHandle<()>, Error> {
+        let backend = |error: std::io::Error| Error::new(ErrorKind::Backend, error.to_string());
+        let (ready, built) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("leveret-shard-{index}"))
+            .spawn(move || {
+                // Dropped last, when the runtime is gone.
+                let _alive = alive;
+                if let Some(Err(error)) = core.map(placement::pin) {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+                reactor::block_on(kind, |result| drop(ready.send(result)), self);
+            })
+            .map_err(backend)?;
+        built.recv().unwrap_or_else(|_| Err(std::io::Error::other("it died"))).map_err(backend)?;
+        Ok(thread)
+    }
+
+    /// Runs connections until told to stop.
+    pub(crate) async fn run<R: Reactor>(mut self, reactor: R) {
+        // Whatever ends this future, a panic included, ends every wait.
+        let abort = Abort(Arc::clone(&self.clock));
+        let clock = Arc::clone(&self.clock);
+        reactor::spawn(async move { clock.run().await });
+        if !self.busy_poll.is_zero() {
+            reactor::spawn(busy_poll(reactor.clone(), Arc::clone(&self.stats), self.busy_poll));
+        }
+        let mut conns: Vec<Weak<Conn>> = Vec::new();
+        while let Some(Command::Connect { config, shared, requests, first }) =
+            self.commands.recv().await
+        {
+            let conn = Conn::new(*config, shared, Arc::clone(&self.stats));
+            conns.retain(|known| known.strong_count() > 0);
+            conns.push(Rc::downgrade(&conn));
+            let supervised =
+                reconnect::supervise(Rc::clone(&conn), reactor.clone(), requests, first);
+            reactor::spawn(tasks::last(conn, supervised));
+        }
+        let closing = |conn: Rc<Conn>| {
+            let closed = Rc::clone(&conn);
+            tasks::spawn(&conn, async move { drop(operations::close(&closed, GOODBYE).await) })
+        };
+        let closing: Vec<_> = conns.iter().filter_map(Weak::upgrade).map(closing).collect();
+        for closing in closing {
+            let _ = closing.await;
+        }
+        drop(abort);
+    }
+}
+
+impl Program for Shard {
+    async fn run(self, reactor: impl Reactor) {
+        Self::run(self, reactor).await;
+    }
+}
+
+struct Abort(Arc<Clock>);
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Keeps the thread awake for `span` after every operation.
+async fn busy_poll(reactor: impl Reactor, stats: Arc<Stats>, span: Duration) {
+    let operations = || {
+        let now = stats.read();
+        now.reads + now.writes
+    };
+    loop {
+        stats.activity.notified().await;
+        let mut seen = operations();
+        let mut until = reactor::now() + span;
+        while reactor::now() < until {
+            if let Err(error) = reactor.turn().await {
+                tracing::warn!(
+                    name: "leveret.engine.busy_poll.failed", %error, "busy polling is not to be had"
+                );
+                return;
+            }
+            let count = operations();
+            if count != seen {
+                seen = count;
+                until = reactor::now() + span;
+            }
+        }
+    }
+}
