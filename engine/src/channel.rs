@@ -11,8 +11,8 @@ use crate::declare::{
 };
 use crate::shard::border::consumer_status::ConsumerShared;
 use crate::shard::border::shared::ChannelShared;
+use crate::shard::border::shared::{Answered, ConsumeRequest, Operation};
 use crate::shard::border::sink::{ContainedSink, DeliverySink};
-use crate::shard::connection::operations::{Answered, ConsumeRequest, Operation};
 use crate::{Consumer, ConsumerHandle, Error, Properties, Publisher, Route};
 
 /// An open channel. Cloning is cheap.

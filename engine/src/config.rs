@@ -1,13 +1,12 @@
 //! What an engine and a connection can be told, with units, defaults and limits.
 
-use std::fmt;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
+use crate::credentials::{CredentialsProvider, Secret};
+use crate::error::{Error, ErrorKind};
 use crate::proto::FRAME_MAX_MIN;
 use crate::reactor::BackendChoice;
-use crate::{CredentialsProvider, Error, ErrorKind, TopologyGroup};
+use crate::topology_group::TopologyGroup;
 
 /// Where the shards of an engine run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,24 +53,6 @@ impl EngineConfig {
     #[must_use]
     pub fn with_busy_poll(self, busy_poll: Duration) -> Self {
         Self { busy_poll, ..self }
-    }
-}
-
-/// A password: neither `Debug` nor errors show it, and its memory is wiped when dropped.
-#[derive(Clone)]
-pub struct Secret(pub(crate) Zeroizing<String>);
-
-impl Secret {
-    /// Wraps a password.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
     }
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::shard::border::shared::{ConnectionShared, ConnectionState, Standing};
-use crate::shard::connection::operations::{Answered, Operation};
+use crate::shard::border::shared::ConnectionShared;
+use crate::shard::border::shared::{Answered, Operation};
+use crate::shard::border::status::{ConnectionState, Standing};
 use crate::{Channel, ChannelOptions, Engine, Error};
 
 /// An open connection. Cloning is cheap; when the last handle of it and of its channels, publishers

@@ -15,8 +15,8 @@ use crate::shard::border::block_on::block_on;
 use crate::shard::border::consumer_status::{ConsumerShared, ConsumerStatus};
 use crate::shard::border::doorbell::Doorbell;
 use crate::shard::border::shared::ChannelShared;
+use crate::shard::border::shared::Operation;
 use crate::shard::border::sink::{DeliverySink, Disposition};
-use crate::shard::connection::operations::Operation;
 use crate::{Delivery, Error};
 
 /// Stops a consumer, and keeps its connection alive.
@@ -57,7 +57,7 @@ impl ConsumerHandle {
     /// ```
     #[must_use]
     pub fn status(&self) -> ConsumerStatus {
-        self.status.read(&self.channel.connection)
+        self.status.read(self.channel.connection.standing())
     }
 
     /// Has the engine make sure that the broker still knows this consumer and holds nothing back

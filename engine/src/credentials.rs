@@ -8,7 +8,25 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Secret;
+use zeroize::Zeroizing;
+
+/// A password: neither `Debug` nor errors show it, and its memory is wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(pub(crate) Zeroizing<String>);
+
+impl Secret {
+    /// Wraps a password.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
 
 /// User and password for one attempt to connect.
 #[derive(Clone, Debug)]

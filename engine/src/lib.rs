@@ -110,18 +110,18 @@ mod publisher;
 mod reactor;
 mod reporting;
 mod shard;
+mod topology_group;
 
 pub use amq_protocol::types::{AMQPValue, FieldArray, FieldTable};
 pub use buffer::Body;
 pub use channel::Channel;
 pub use config::{
     ChannelOptions, ConnectMode, ConnectionConfig, Cores, EngineConfig, Host, Login, Recovery,
-    Secret,
 };
 pub use confirm::Confirm;
 pub use connection::Connection;
 pub use consumer::{Consumer, ConsumerHandle};
-pub use credentials::{Credentials, CredentialsProvider};
+pub use credentials::{Credentials, CredentialsProvider, Secret};
 pub use declare::{Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind};
@@ -132,12 +132,12 @@ pub use reporting::{RefusalSink, Reporting};
 pub use shard::border::block_on::block_on;
 pub use shard::border::consumer_status::{ConsumerState, ConsumerStatus};
 pub use shard::border::delivery::{Delivery, Returned};
-pub use shard::border::shared::{ConnectionState, Standing};
 pub use shard::border::sink::{DeliverySink, Disposition};
 pub use shard::border::slab::{TicketError, Token};
+pub use shard::border::status::{ConnectionState, Standing};
 pub use shard::border::tickets::{Ticket, Tickets};
-pub use shard::recovery::audit::TopologyGroup;
 pub use shard::run::Shard;
 pub use shard::stats::ShardStats;
 pub use shard::timer::{Timer, TimerKey};
+pub use topology_group::TopologyGroup;
 pub use wire::Properties;

@@ -42,6 +42,7 @@ const HOUSES: &[House] = &[
             Room("declare", SPOKEN),
             Room("error", SPOKEN),
             Room("outcome", SPOKEN),
+            Room("topology_group", SPOKEN),
             // the joiner; it knows neither who publishes nor who consumes
             Room("shard", SPOKEN),
             // the doors
@@ -145,6 +146,7 @@ const SPOKEN: &[&str] = &[
     "proto",
     "reactor",
     "shard",
+    "topology_group",
     "wire",
 ];
 

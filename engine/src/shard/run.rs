@@ -9,10 +9,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::border::shared::{ConnectionShared, Request};
 use super::clock::Clock;
 use super::connection::state::Conn;
-use super::connection::{operations, tasks};
-use super::placement;
+use super::connection::tasks;
 use super::recovery::reconnect;
 use super::stats::Stats;
+use super::{operations, placement};
 use crate::reactor::{self, BackendKind, Program, Reactor};
 use crate::{ConnectionConfig, Error, ErrorKind};
 
@@ -102,9 +102,12 @@ impl Shard {
             let conn = Conn::new(*config, shared, Arc::clone(&self.stats));
             conns.retain(|known| known.strong_count() > 0);
             conns.push(Rc::downgrade(&conn));
-            let supervised =
-                reconnect::supervise(Rc::clone(&conn), reactor.clone(), requests, first);
-            reactor::spawn(tasks::last(conn, supervised));
+            let serving = tasks::spawn(&conn, operations::serve(Rc::clone(&conn), requests));
+            let supervised = reconnect::supervise(Rc::clone(&conn), reactor.clone(), first);
+            reactor::spawn(async move {
+                reconnect::last(conn, supervised).await;
+                serving.abort();
+            });
         }
         let closing = |conn: Rc<Conn>| {
             let closed = Rc::clone(&conn);

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::shard::border::shared::{ConnectionShared, ConnectionState};
+use crate::shard::border::status::{ConnectionState, Standing};
 use crate::{Error, ErrorKind, reactor};
 
 /// What a consumer does now.
@@ -73,8 +73,7 @@ impl ConsumerShared {
     }
 
     /// What its handle is told.
-    pub(crate) fn read(&self, connection: &ConnectionShared) -> ConsumerStatus {
-        let standing = connection.standing();
+    pub(crate) fn read(&self, standing: Standing) -> ConsumerStatus {
         let reason = match standing.state {
             ConnectionState::Open | ConnectionState::Blocked(_) => return self.lock().clone(),
             ConnectionState::Connecting => standing.last_error,

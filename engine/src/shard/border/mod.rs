@@ -12,4 +12,5 @@ pub(crate) mod segment;
 pub(crate) mod shared;
 pub(crate) mod sink;
 pub(crate) mod slab;
+pub(crate) mod status;
 pub(crate) mod tickets;

@@ -4,46 +4,22 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use amq_protocol::protocol::{AMQPClass, basic};
+use amq_protocol::types::FieldTable;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::proto::short;
 use crate::shard::border::acks::AckBox;
+use crate::shard::border::consumer_status::ConsumerShared;
 use crate::shard::border::doorbell::Doorbell;
 use crate::shard::border::outbox::Outbox;
+use crate::shard::border::sink::ContainedSink;
+use crate::shard::border::status::{ConnectionState, Standing};
 use crate::shard::border::tickets::Tickets;
-use crate::shard::connection::operations::{Answered, Operation, Undo};
 use crate::{ChannelOptions, Error, ErrorKind, Outcome, reactor};
 
 /// Requests a connection lets wait for its shard; more are refused.
 const REQUESTS_MAX: usize = 1024;
-
-/// Where a connection stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConnectionState {
-    /// Not yet open, or lost and being recovered: [`Standing::last_error`] has the reason.
-    Connecting,
-    /// Open.
-    Open,
-    /// Open, but the broker has blocked publishers; the reason it gave (memory or disk alarm).
-    Blocked(String),
-    /// Closed for good: on request, or lost with recovery off. No answer of a broker closes a
-    /// connection that was open once.
-    Closed,
-}
-
-/// Where a connection stands, since when, and what happened to it last.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Standing {
-    /// Where it stands.
-    pub state: ConnectionState,
-    /// Since when. A block with another reason is the same block.
-    pub since: Instant,
-    /// The broker it is connected to, or was last: `host:port`. Empty before the first.
-    pub host: String,
-    /// Why it was lost last, or why the last attempt to connect failed; kept when it is open again.
-    pub last_error: Option<Error>,
-}
 
 /// Work for the shard, with the place its answer goes to.
 pub(crate) struct Request {
@@ -51,6 +27,121 @@ pub(crate) struct Request {
     pub(crate) timeout: Duration,
     /// `None` when nobody waits.
     pub(crate) reply: Option<oneshot::Sender<Result<Answered, Error>>>,
+}
+
+/// What can be asked.
+pub(crate) enum Operation {
+    OpenChannel(ChannelOptions),
+    /// A method with an answer; `keep` makes it an intent, replayed after a reconnect.
+    Method {
+        channel: u16,
+        method: AMQPClass,
+        keep: bool,
+    },
+    Consume {
+        channel: u16,
+        consume: ConsumeRequest,
+        sink: ContainedSink,
+        shared: Arc<ConsumerShared>,
+    },
+    Cancel {
+        channel: u16,
+        consumer_tag: String,
+    },
+    /// Makes sure that a consumer is one.
+    Verify {
+        channel: u16,
+        consumer_tag: String,
+    },
+    CloseChannel {
+        channel: u16,
+    },
+    CloseConnection,
+}
+
+impl Operation {
+    /// The channel that must be open for it.
+    pub(crate) fn channel(&self) -> Option<u16> {
+        match self {
+            Self::Method { channel, .. }
+            | Self::Consume { channel, .. }
+            | Self::Cancel { channel, .. } => Some(*channel),
+            Self::OpenChannel(_)
+            | Self::Verify { .. }
+            | Self::CloseChannel { .. }
+            | Self::CloseConnection => None,
+        }
+    }
+
+    /// The consumer that ends by it: its channel and tag.
+    pub(crate) fn ending(&self) -> Option<(u16, String)> {
+        match self {
+            Self::Cancel { channel, consumer_tag } => Some((*channel, consumer_tag.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// `basic.consume`, without what the connection fills in.
+#[derive(Clone, Debug)]
+pub(crate) struct ConsumeRequest {
+    pub(crate) queue: String,
+    pub(crate) consumer_tag: String,
+    pub(crate) no_ack: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) arguments: FieldTable,
+}
+
+impl ConsumeRequest {
+    pub(crate) fn method(&self) -> AMQPClass {
+        AMQPClass::Basic(basic::AMQPMethod::Consume(basic::Consume {
+            queue: short(&self.queue),
+            consumer_tag: short(&self.consumer_tag),
+            no_local: false,
+            no_ack: self.no_ack,
+            exclusive: self.exclusive,
+            nowait: false,
+            arguments: self.arguments.clone(),
+        }))
+    }
+}
+
+/// What is answered.
+pub(crate) enum Answered {
+    Done,
+    Channel(Arc<ChannelShared>),
+    Method(AMQPClass),
+}
+
+/// How to undo what was done for a caller that went away meanwhile.
+#[derive(Default)]
+pub(crate) enum Undo {
+    #[default]
+    Nothing,
+    CloseChannel(u16),
+    Cancel(u16, String),
+}
+
+impl Undo {
+    /// What is known to be undone before the shard has answered.
+    pub(crate) fn of(operation: &Operation) -> Self {
+        match operation {
+            Operation::Consume { channel, consume, .. } => {
+                Self::Cancel(*channel, consume.consumer_tag.clone())
+            }
+            _ => Self::Nothing,
+        }
+    }
+
+    pub(crate) fn operation(self) -> Option<Operation> {
+        match self {
+            Self::Nothing => None,
+            Self::CloseChannel(channel) => Some(Operation::CloseChannel { channel }),
+            Self::Cancel(channel, consumer_tag) => {
+                Some(Operation::Cancel { channel, consumer_tag })
+            }
+        }
+    }
 }
 
 /// Where a connection stands, and how long it has been blocked.

@@ -18,12 +18,12 @@ use crate::shard::border::segment::Segment;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::sink::Disposition;
 use crate::shard::border::slab::Token;
+use crate::shard::connection::consumer::ConsumerSeat;
 use crate::shard::connection::culprit::Cause;
 use crate::shard::connection::fingerprint::fingerprint;
 use crate::shard::connection::in_flight;
 use crate::shard::connection::in_flight::{Exception, Judged, Kept, Runs, Shelf};
 use crate::shard::connection::nacked::{Renewal, pause_before};
-use crate::shard::connection::state::ConsumerSeat;
 use crate::wire::Deliver;
 use crate::{Delivery, Error, Outcome, Returned, reactor};
 

@@ -1,13 +1,14 @@
 //! A connection on its shard: its state, its channels, its socket.
 
 pub(crate) mod channel_state;
+pub(crate) mod consumer;
 pub(crate) mod culprit;
 pub(crate) mod events;
 pub(crate) mod fingerprint;
 pub(crate) mod in_flight;
 pub(crate) mod log_limit;
+pub(crate) mod methods;
 pub(crate) mod nacked;
-pub(crate) mod operations;
 pub(crate) mod socket;
 pub(crate) mod state;
 pub(crate) mod tasks;

@@ -6,6 +6,7 @@
 //! down; a turn of the writer sends control frames and acknowledgements before publications, and
 //! cuts only between publications.
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use crate::shard::border::segment::Segment;
 use crate::shard::connection::channel_state::Seat;
 use crate::shard::connection::state::Conn;
 use crate::shard::connection::{tasks, watchdog};
-use crate::shard::recovery::audit;
 use crate::shard::stats::Stats;
 use crate::{Error, ErrorKind};
 
@@ -28,27 +28,30 @@ const KEPT_BACK: Duration = Duration::from_millis(5);
 /// How long a socket that is down may take for its last words, twice.
 const GOODBYE: Duration = Duration::from_millis(100);
 
-/// Runs a socket until it is down; returns when no operation is left on it. `renewing` runs beside
-/// it for as long.
-pub(crate) async fn run<S: Stream>(
-    conn: Rc<Conn>,
-    stream: S,
-    renewing: impl Future<Output = ()> + 'static,
-) {
+/// What recovery does while a socket is up.
+pub(crate) struct Upkeep {
+    /// Starts the repairs that the last batch asked for.
+    pub(crate) repair: fn(&Rc<Conn>),
+    /// Run until the socket is down.
+    pub(crate) tasks: Vec<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+/// Runs a socket until it is down; returns when no operation is left on it.
+pub(crate) async fn run<S: Stream>(conn: Rc<Conn>, stream: S, upkeep: Upkeep) {
     let stream = Rc::new(stream);
     // One that panics fails the connection, and so ends the others.
-    let reader = tasks::spawn(&conn, read(Rc::clone(&conn), Rc::clone(&stream)));
+    let reader = read(Rc::clone(&conn), Rc::clone(&stream), upkeep.repair);
+    let reader = tasks::spawn(&conn, reader);
     let mut writer = tasks::spawn(&conn, write(Rc::clone(&conn), Rc::clone(&stream)));
-    let beside = [
+    let own = [
         tasks::spawn(&conn, beat(Rc::clone(&conn))),
         tasks::spawn(&conn, press(Rc::clone(&conn))),
         tasks::spawn(&conn, repeat(Rc::clone(&conn))),
         tasks::spawn(&conn, watchdog::run(Rc::clone(&conn))),
-        tasks::spawn(&conn, audit::run(Rc::clone(&conn))),
-        tasks::spawn(&conn, renewing),
     ];
+    let beside: Vec<_> = upkeep.tasks.into_iter().map(|task| tasks::spawn(&conn, task)).collect();
     conn.until(|conn| conn.is_down()).await;
-    beside.iter().for_each(tokio::task::JoinHandle::abort);
+    own.iter().chain(&beside).for_each(tokio::task::JoinHandle::abort);
     // The answer to a close may still be waiting to leave, behind what the writer is at.
     let written = reactor::within(GOODBYE, &mut writer).await.is_some();
     if written {
@@ -62,7 +65,7 @@ pub(crate) async fn run<S: Stream>(
     }
 }
 
-async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
+async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>, repair: fn(&Rc<Conn>)) {
     let mut pool = BufferPool::new(conn.config.block_bytes, conn.config.blocks_max);
     while !conn.is_down() {
         wait_for_consumers(&conn).await;
@@ -99,7 +102,7 @@ async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
             });
             conn.fail(error.into());
         }
-        crate::shard::recovery::recover::start(&conn);
+        repair(&conn);
         if has_work(&conn) {
             conn.shared.write_bell.ring();
         }

@@ -14,36 +14,16 @@ use tokio::sync::{Mutex, Notify, oneshot};
 
 use crate::proto;
 use crate::reactor::Background;
-use crate::shard::border::consumer_status::ConsumerShared;
-use crate::shard::border::shared::{ChannelShared, ConnectionShared, ConnectionState};
-use crate::shard::border::sink::ContainedSink;
+use crate::shard::border::shared::{ChannelShared, ConnectionShared};
 use crate::shard::border::slab::Token;
+use crate::shard::border::status::ConnectionState;
 use crate::shard::connection::channel_state::Seat;
+use crate::shard::connection::consumer::ConsumerSeat;
 use crate::shard::connection::log_limit::LogLimits;
-use crate::shard::connection::operations::ConsumeRequest;
 use crate::shard::connection::topology::Topology;
 use crate::shard::panics::Foreign;
 use crate::shard::stats::Stats;
 use crate::{ConnectionConfig, Credentials, Error, ErrorKind, Outcome, reactor};
-
-/// A consumer of a channel.
-pub(crate) struct ConsumerSeat {
-    pub(crate) request: ConsumeRequest,
-    pub(crate) sink: ContainedSink,
-    /// Somebody is about to make it consume; two at once would use its tag twice (530).
-    pub(crate) starting: bool,
-    /// Asked to end: it is not made again, and takes only what was on its way, if that.
-    pub(crate) leaving: bool,
-    /// What its handles are told.
-    pub(crate) shared: Arc<ConsumerShared>,
-}
-
-impl ConsumerSeat {
-    /// Nothing is taken any more.
-    pub(crate) fn is_deaf(&self) -> bool {
-        self.leaving && !self.sink.takes_the_last()
-    }
-}
 
 /// A request on the wire.
 pub(crate) struct Waiting {

@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 
 use crate::shard::connection::state::Conn;
 use crate::shard::panics::Foreign;
-use crate::shard::recovery::reconnect;
 use crate::{Error, ErrorKind, reactor};
 
 /// Starts a task. It keeps the connection alive only if it does so itself.
@@ -27,15 +26,6 @@ pub(crate) fn spawn(conn: &Rc<Conn>, task: impl Future<Output = ()> + 'static) -
 fn fail(conn: &Weak<Conn>) {
     if let Some(conn) = conn.upgrade() {
         conn.fail(panicked());
-    }
-}
-
-/// Runs what makes a connection again and again. Where even that panics, the connection is closed
-/// for good, and everyone who waits is told.
-pub(crate) async fn last(conn: Rc<Conn>, supervised: impl Future<Output = ()>) {
-    if conn.stats.panics.contain_async(Foreign::Task, supervised).await.is_none() {
-        conn.fail(panicked());
-        reconnect::finish(&conn, &panicked());
     }
 }
 

@@ -3,22 +3,20 @@
 //!
 //! What the connection has declared is declared again, which changes nothing where it is there: at
 //! a slow beat, and at once when the broker names something of it as missing (404), here or on
-//! another connection of the same [`TopologyGroup`]. What was deleted through this connection is
+//! another connection of the same
+//! [`TopologyGroup`](crate::TopologyGroup). What was deleted through this connection is
 //! not among it. Invariant: at most one frame a millisecond, on a channel of its own.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use amq_protocol::protocol::{AMQPClass, queue};
-use tokio::sync::{Notify, watch};
 
-use crate::shard::connection::operations::closing;
+use crate::shard::connection::methods::closing;
 use crate::shard::connection::state::Conn;
 use crate::shard::connection::tasks;
-use crate::shard::recovery::verify_queues;
+use crate::shard::recovery::recover;
 use crate::{Error, reactor};
 
 /// How long a queue may be without consumers before that is believed: a queue whose leader is being
@@ -29,89 +27,12 @@ const STREAM_OFFSET: &str = "x-stream-offset";
 /// Between two frames.
 const PACE: Duration = Duration::from_millis(1);
 
-/// Connections that tell each other when something they declared is gone: all of them then look at
-/// once whether theirs is. Clones are one group.
-///
-/// ```
-/// use leveret_engine::{ConnectionConfig, TopologyGroup};
-///
-/// let group = TopologyGroup::default();
-/// let mut publishing = ConnectionConfig::to("localhost", 5672);
-/// publishing.topology_group = group.clone();
-/// let mut consuming = ConnectionConfig::to("localhost", 5672);
-/// consuming.topology_group = group;
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct TopologyGroup(Arc<Group>);
-
-#[derive(Debug)]
-struct Group {
-    /// How often an audit was asked for.
-    asked: watch::Sender<u64>,
-    /// The connections that are open.
-    members: Mutex<Vec<Weak<AtomicU64>>>,
-    /// A member has finished an audit.
-    finished: Notify,
-}
-
-impl Default for Group {
-    fn default() -> Self {
-        let (asked, finished) = (watch::Sender::new(0), Notify::new());
-        Self { asked, members: Mutex::default(), finished }
-    }
-}
-
-/// An open connection of a group: the last audit it has finished.
-struct Member(Arc<AtomicU64>);
-
-impl TopologyGroup {
-    /// Has every connection of the group look at once whether what it declared is still there.
-    pub fn audit(&self) {
-        self.0.asked.send_modify(|count| *count += 1);
-    }
-
-    /// The same, until all of them have looked, or `limit` has passed.
-    pub(crate) async fn audited(&self, limit: Duration) {
-        self.audit();
-        let number = *self.0.asked.borrow();
-        let _ = reactor::within(limit, async {
-            loop {
-                let finished = self.0.finished.notified();
-                if self.members().iter().all(|done| done.load(Ordering::Acquire) >= number) {
-                    return;
-                }
-                finished.await;
-            }
-        })
-        .await;
-    }
-
-    /// Takes a connection in for as long as it is open.
-    fn join(&self) -> Member {
-        let done = Arc::new(AtomicU64::new(*self.0.asked.borrow()));
-        let mut members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner);
-        members.retain(|known| known.strong_count() > 0);
-        members.push(Arc::downgrade(&done));
-        Member(done)
-    }
-
-    fn members(&self) -> Vec<Arc<AtomicU64>> {
-        let members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner);
-        members.iter().filter_map(Weak::upgrade).collect()
-    }
-
-    fn finish(&self, member: &Member, number: u64) {
-        member.0.store(number, Ordering::Release);
-        self.0.finished.notify_waiters();
-    }
-}
-
 /// Audits one socket's connection until it is down.
 pub(crate) async fn run(conn: Rc<Conn>) {
     let group = &conn.config.topology_group;
     let interval = conn.config.audit_interval;
     conn.until(|conn| conn.is_usable()).await;
-    let mut asked = group.0.asked.subscribe();
+    let mut asked = group.watch();
     let member = group.join();
     loop {
         let change = asked.changed();
@@ -152,7 +73,7 @@ async fn audit(conn: &Rc<Conn>) {
         let started = Rc::clone(conn);
         tasks::spawn(conn, async move {
             reactor::sleep(UNCONSUMED_FOR).await;
-            verify_queues::verify_consumed(&started, channel, &tag).await;
+            recover::verify_consumed(&started, channel, &tag).await;
         });
     }
 }
@@ -186,7 +107,7 @@ async fn declare(
 impl Conn {
     /// Open, and not on its way to anything else.
     fn is_usable(&self) -> bool {
-        use crate::shard::border::shared::ConnectionState::{Blocked, Open};
+        use crate::shard::border::status::ConnectionState::{Blocked, Open};
         let is_open = matches!(self.shared.state(), Open | Blocked(_));
         is_open && !self.is_down() && !self.stopping.get()
     }

@@ -9,17 +9,18 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::proto::{self, Settings};
 use crate::reactor::{self, Reactor, SocketOptions};
-use crate::shard::border::shared::{ConnectionState, Request};
-use crate::shard::connection::operations::{close, open_channel, perform};
+use crate::shard::border::status::ConnectionState;
+use crate::shard::connection::methods::open_channel;
+use crate::shard::connection::socket::Upkeep;
 use crate::shard::connection::state::{Conn, Repair};
 use crate::shard::connection::{socket, tasks};
 use crate::shard::panics::Foreign;
 use crate::shard::recovery::hosts::Hosts;
-use crate::shard::recovery::{login, recover};
+use crate::shard::recovery::{audit, login, recover};
 use crate::shard::stats::Stats;
 use crate::{ConnectMode, ConnectionConfig, Credentials, Error, ErrorKind, Host, Recovery};
 
@@ -33,12 +34,10 @@ const TOLD_MAX: usize = 8;
 pub(crate) async fn supervise<R: Reactor>(
     conn: Rc<Conn>,
     reactor: R,
-    requests: mpsc::Receiver<Request>,
     first: oneshot::Sender<Result<(), Error>>,
 ) {
     let mut dial = Dial::new(&conn.config);
     let mut first = Some(first);
-    let serving = tasks::spawn(&conn, serve(Rc::clone(&conn), requests));
     loop {
         let error = match dial.connect(&conn, &reactor).await {
             Ok(running) => {
@@ -72,11 +71,19 @@ pub(crate) async fn supervise<R: Reactor>(
             );
         });
     }
-    serving.abort();
+}
+
+/// Runs what makes a connection again and again. Where even that panics, the connection is closed
+/// for good, and everyone who waits is told.
+pub(crate) async fn last(conn: Rc<Conn>, supervised: impl Future<Output = ()>) {
+    if conn.stats.panics.contain_async(Foreign::Task, supervised).await.is_none() {
+        conn.fail(tasks::panicked());
+        finish(&conn, &tasks::panicked());
+    }
 }
 
 /// Nothing follows: everyone who waits is told.
-pub(crate) fn finish(conn: &Rc<Conn>, error: &Error) {
+fn finish(conn: &Rc<Conn>, error: &Error) {
     conn.stopping.set(true);
     conn.shared.set_state(ConnectionState::Closed);
     let error = if error.reply_code() == Some(200) { &Error::stopped() } else { error };
@@ -85,15 +92,6 @@ pub(crate) fn finish(conn: &Rc<Conn>, error: &Error) {
         conn.remove_channel(number, error);
     }
     conn.changed.notify_waiters();
-}
-
-/// Takes the requests of the handles; when the last handle is gone, the connection is closed.
-async fn serve(conn: Rc<Conn>, mut requests: mpsc::Receiver<Request>) {
-    while let Some(request) = requests.recv().await {
-        tasks::spawn(&conn, perform(Rc::clone(&conn), request));
-    }
-    // What the broker does not take in time is given up: nobody is left to be told.
-    let _ = close(&conn, conn.config.operation_timeout).await;
 }
 
 /// The way to the next host: rounds, pauses, and what the hosts answered.
@@ -279,7 +277,11 @@ async fn attempt<R: Reactor>(
     let settings = settings(&conn.config, &credentials);
     conn.begin(proto::Connection::new(settings, reactor::now()));
     let renewing = login::renew(Rc::clone(conn), host.clone(), credentials.expires_in);
-    let running = tasks::spawn(conn, socket::run(Rc::clone(conn), stream, renewing));
+    let upkeep = Upkeep {
+        repair: recover::start,
+        tasks: vec![Box::pin(audit::run(Rc::clone(conn))), Box::pin(renewing)],
+    };
+    let running = tasks::spawn(conn, socket::run(Rc::clone(conn), stream, upkeep));
     let limit = conn.config.handshake_timeout;
     let opening = conn.until(|conn| conn.opened.get() || conn.is_down() || conn.stopping.get());
     let opened = match reactor::within(limit, opening).await {

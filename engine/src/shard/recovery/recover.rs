@@ -10,11 +10,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::queue::DeclareOk;
 
-use crate::shard::border::shared::ConnectionState;
+use crate::shard::border::status::ConnectionState;
 use crate::shard::connection::channel_state::Seat;
-use crate::shard::connection::operations::{cancelling, closing, open_channel};
-use crate::shard::connection::state::{Conn, ConsumerSeat, Repair};
+use crate::shard::connection::consumer::ConsumerSeat;
+use crate::shard::connection::methods::{cancelling, closing, open_channel};
+use crate::shard::connection::state::{Conn, Repair};
 use crate::shard::connection::tasks;
 use crate::shard::recovery::verify_queues;
 use crate::{Error, ErrorKind, reactor};
@@ -136,9 +138,48 @@ async fn consumer(conn: &Rc<Conn>, number: u16, tag: &str) {
     }
 }
 
+/// Watches a consumer that was just brought back.
+fn watch(conn: &Rc<Conn>, number: u16, tag: &str) {
+    let Ok(epoch) = conn.epoch(number) else { return };
+    let (weak, tag) = (Rc::downgrade(conn), tag.to_owned());
+    tasks::spawn(conn, async move {
+        let gone = verify_queues::until_gone(&weak, number, epoch, &tag).await;
+        if let Some((queue, conn)) = gone.zip(weak.upgrade()) {
+            make_anew(&conn, number, &tag, &queue).await;
+        }
+    });
+}
+
+/// Makes sure that a consumer is one: the broker knows its queue and a consumer of it, and holds
+/// nothing back.
+pub(crate) async fn verify(conn: &Rc<Conn>, number: u16, tag: &str) {
+    let is_well = |found: &DeclareOk| found.consumer_count > 0 && found.message_count == 0;
+    if let Some(queue) = verify_queues::unless_well(conn, number, tag, is_well).await {
+        make_anew(conn, number, tag, &queue).await;
+    }
+}
+
+/// Makes sure that somebody consumes from the queue of a consumer.
+pub(crate) async fn verify_consumed(conn: &Rc<Conn>, number: u16, tag: &str) {
+    let is_well = |found: &DeclareOk| found.consumer_count > 0;
+    if let Some(queue) = verify_queues::unless_well(conn, number, tag, is_well).await {
+        make_anew(conn, number, tag, &queue).await;
+    }
+}
+
+async fn make_anew(conn: &Rc<Conn>, number: u16, tag: &str, queue: &str) {
+    conn.log(|| {
+        tracing::warn!(
+            name: "leveret.engine.queue.gone",
+            queue, consumer_tag = tag, "a queue is gone or deaf, and is consumed anew"
+        );
+    });
+    anew(conn, number, tag).await;
+}
+
 /// Consumes anew from a queue that has gone without a word: the broker thinks the consumer alive,
 /// so it is cancelled first.
-pub(crate) async fn anew(conn: &Rc<Conn>, number: u16, tag: &str) {
+async fn anew(conn: &Rc<Conn>, number: u16, tag: &str) {
     if let Some(_claim) = Claim::take(conn, number, tag)
         && conn.request(number, cancelling(tag)).await.is_ok()
     {
@@ -179,7 +220,7 @@ async fn restart(conn: &Rc<Conn>, number: u16, tag: &str) {
         match consume(conn, number, tag).await {
             Ok(()) => {
                 consumes(conn, number, tag);
-                return verify_queues::start(conn, number, tag);
+                return watch(conn, number, tag);
             }
             // The reason of every consumer is then the connection's.
             Err(_) if conn.is_down() => return,

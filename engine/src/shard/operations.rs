@@ -8,139 +8,31 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amq_protocol::protocol::{AMQPClass, basic, channel, confirm};
-use amq_protocol::types::FieldTable;
-use tokio::sync::oneshot;
+use amq_protocol::protocol::{AMQPClass, basic};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::proto::short;
-use crate::shard::border::consumer_status::ConsumerShared;
-use crate::shard::border::shared::{ChannelShared, Request};
-use crate::shard::border::sink::ContainedSink;
-use crate::shard::connection::channel_state::Seat;
-use crate::shard::connection::state::{Conn, ConsumerSeat};
-use crate::shard::recovery::verify_queues;
-use crate::{ChannelOptions, Error, ErrorKind, reactor};
+use super::border::shared::{Answered, ChannelShared, Operation, Request, Undo};
+use super::connection::consumer::ConsumerSeat;
+use super::connection::methods::{cancelling, closing, open_channel};
+use super::connection::state::Conn;
+use super::connection::tasks;
+use super::recovery::recover;
+use crate::{Error, ErrorKind, reactor};
 
 /// How long the tasks of an abandoned socket may take to end.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
-/// What can be asked.
-pub(crate) enum Operation {
-    OpenChannel(ChannelOptions),
-    /// A method with an answer; `keep` makes it an intent, replayed after a reconnect.
-    Method {
-        channel: u16,
-        method: AMQPClass,
-        keep: bool,
-    },
-    Consume {
-        channel: u16,
-        consume: ConsumeRequest,
-        sink: ContainedSink,
-        shared: Arc<ConsumerShared>,
-    },
-    Cancel {
-        channel: u16,
-        consumer_tag: String,
-    },
-    /// Makes sure that a consumer is one.
-    Verify {
-        channel: u16,
-        consumer_tag: String,
-    },
-    CloseChannel {
-        channel: u16,
-    },
-    CloseConnection,
-}
-
-impl Operation {
-    /// The channel that must be open for it.
-    fn channel(&self) -> Option<u16> {
-        match self {
-            Self::Method { channel, .. }
-            | Self::Consume { channel, .. }
-            | Self::Cancel { channel, .. } => Some(*channel),
-            Self::OpenChannel(_)
-            | Self::Verify { .. }
-            | Self::CloseChannel { .. }
-            | Self::CloseConnection => None,
-        }
+/// Takes the requests of the handles; when the last handle is gone, the connection is closed.
+pub(crate) async fn serve(conn: Rc<Conn>, mut requests: mpsc::Receiver<Request>) {
+    while let Some(request) = requests.recv().await {
+        tasks::spawn(&conn, perform(Rc::clone(&conn), request));
     }
-
-    /// The consumer that ends by it: its channel and tag.
-    fn ending(&self) -> Option<(u16, String)> {
-        match self {
-            Self::Cancel { channel, consumer_tag } => Some((*channel, consumer_tag.clone())),
-            _ => None,
-        }
-    }
-}
-
-/// `basic.consume`, without what the connection fills in.
-#[derive(Clone, Debug)]
-pub(crate) struct ConsumeRequest {
-    pub(crate) queue: String,
-    pub(crate) consumer_tag: String,
-    pub(crate) no_ack: bool,
-    pub(crate) exclusive: bool,
-    pub(crate) arguments: FieldTable,
-}
-
-impl ConsumeRequest {
-    pub(crate) fn method(&self) -> AMQPClass {
-        AMQPClass::Basic(basic::AMQPMethod::Consume(basic::Consume {
-            queue: short(&self.queue),
-            consumer_tag: short(&self.consumer_tag),
-            no_local: false,
-            no_ack: self.no_ack,
-            exclusive: self.exclusive,
-            nowait: false,
-            arguments: self.arguments.clone(),
-        }))
-    }
-}
-
-/// What is answered.
-pub(crate) enum Answered {
-    Done,
-    Channel(Arc<ChannelShared>),
-    Method(AMQPClass),
-}
-
-/// How to undo what was done for a caller that went away meanwhile.
-#[derive(Default)]
-pub(crate) enum Undo {
-    #[default]
-    Nothing,
-    CloseChannel(u16),
-    Cancel(u16, String),
-}
-
-impl Undo {
-    /// What is known to be undone before the shard has answered.
-    pub(crate) fn of(operation: &Operation) -> Self {
-        match operation {
-            Operation::Consume { channel, consume, .. } => {
-                Self::Cancel(*channel, consume.consumer_tag.clone())
-            }
-            _ => Self::Nothing,
-        }
-    }
-
-    pub(crate) fn operation(self) -> Option<Operation> {
-        match self {
-            Self::Nothing => None,
-            Self::CloseChannel(channel) => Some(Operation::CloseChannel { channel }),
-            Self::Cancel(channel, consumer_tag) => {
-                Some(Operation::Cancel { channel, consumer_tag })
-            }
-        }
-    }
+    // What the broker does not take in time is given up: nobody is left to be told.
+    let _ = close(&conn, conn.config.operation_timeout).await;
 }
 
 /// Carries out one request, within its deadline.
-pub(crate) async fn perform(conn: Rc<Conn>, request: Request) {
+async fn perform(conn: Rc<Conn>, request: Request) {
     let Request { operation, timeout, reply } = request;
     // A caller that went away before its turn asked for nothing.
     if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
@@ -261,7 +153,7 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
             cancelled.map(|_| Answered::Done)
         }
         Operation::Verify { channel, consumer_tag } => {
-            verify_queues::verify(conn, channel, &consumer_tag).await;
+            recover::verify(conn, channel, &consumer_tag).await;
             Ok(Answered::Done)
         }
         Operation::CloseChannel { channel } => {
@@ -324,37 +216,4 @@ fn end_channel(conn: &Conn, channel: u16) {
     for queue in queues.unwrap_or_default() {
         conn.forget_unused(&queue);
     }
-}
-
-/// `channel.close`, of one that is not needed any more.
-pub(crate) fn closing() -> AMQPClass {
-    AMQPClass::Channel(channel::AMQPMethod::Close(channel::Close {
-        reply_code: 200,
-        reply_text: "closed on request".into(),
-        class_id: 0,
-        method_id: 0,
-    }))
-}
-
-/// `basic.cancel`, of a consumer that is to take nothing more.
-pub(crate) fn cancelling(tag: &str) -> AMQPClass {
-    let cancel = basic::Cancel { consumer_tag: short(tag), nowait: false };
-    AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel))
-}
-
-/// Opens a channel on the wire with its options. Its outbox does not flow yet: after a reconnect,
-/// declarations come first.
-pub(crate) async fn open_channel(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
-    conn.open_channel(number).await?;
-    let seat = |seat: &mut Seat| (seat.shared.options.confirms, seat.prefetch);
-    let (confirms, prefetch_count) = conn.with_channel(number, seat)?;
-    if confirms {
-        let select = confirm::AMQPMethod::Select(confirm::Select { nowait: false });
-        conn.request(number, AMQPClass::Confirm(select)).await?;
-    }
-    if prefetch_count > 0 {
-        let qos = basic::Qos { prefetch_count, global: false };
-        conn.request(number, AMQPClass::Basic(basic::AMQPMethod::Qos(qos))).await?;
-    }
-    Ok(())
 }

@@ -1,0 +1,26 @@
+//! A consumer of a channel, on its shard.
+
+use std::sync::Arc;
+
+use crate::shard::border::consumer_status::ConsumerShared;
+use crate::shard::border::shared::ConsumeRequest;
+use crate::shard::border::sink::ContainedSink;
+
+/// A consumer of a channel.
+pub(crate) struct ConsumerSeat {
+    pub(crate) request: ConsumeRequest,
+    pub(crate) sink: ContainedSink,
+    /// Somebody is about to make it consume; two at once would use its tag twice (530).
+    pub(crate) starting: bool,
+    /// Asked to end: it is not made again, and takes only what was on its way, if that.
+    pub(crate) leaving: bool,
+    /// What its handles are told.
+    pub(crate) shared: Arc<ConsumerShared>,
+}
+
+impl ConsumerSeat {
+    /// Nothing is taken any more.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.leaving && !self.sink.takes_the_last()
+    }
+}

@@ -1,0 +1,43 @@
+//! AMQP methods that a shard sends of its own accord.
+
+use std::rc::Rc;
+
+use amq_protocol::protocol::{AMQPClass, basic, channel, confirm};
+
+use crate::error::Error;
+use crate::proto::short;
+use crate::shard::connection::channel_state::Seat;
+use crate::shard::connection::state::Conn;
+
+/// `channel.close`, of one that is not needed any more.
+pub(crate) fn closing() -> AMQPClass {
+    AMQPClass::Channel(channel::AMQPMethod::Close(channel::Close {
+        reply_code: 200,
+        reply_text: "closed on request".into(),
+        class_id: 0,
+        method_id: 0,
+    }))
+}
+
+/// `basic.cancel`, of a consumer that is to take nothing more.
+pub(crate) fn cancelling(tag: &str) -> AMQPClass {
+    let cancel = basic::Cancel { consumer_tag: short(tag), nowait: false };
+    AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel))
+}
+
+/// Opens a channel on the wire with its options. Its outbox does not flow yet: after a reconnect,
+/// declarations come first.
+pub(crate) async fn open_channel(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
+    conn.open_channel(number).await?;
+    let seat = |seat: &mut Seat| (seat.shared.options.confirms, seat.prefetch);
+    let (confirms, prefetch_count) = conn.with_channel(number, seat)?;
+    if confirms {
+        let select = confirm::AMQPMethod::Select(confirm::Select { nowait: false });
+        conn.request(number, AMQPClass::Confirm(select)).await?;
+    }
+    if prefetch_count > 0 {
+        let qos = basic::Qos { prefetch_count, global: false };
+        conn.request(number, AMQPClass::Basic(basic::AMQPMethod::Qos(qos))).await?;
+    }
+    Ok(())
+}
