@@ -93,42 +93,35 @@
 pub mod loopback;
 pub mod wire;
 
-mod attach;
 mod buffer;
-mod channel;
 mod config;
-mod confirm;
-mod connection;
-mod consumer;
 mod credentials;
 mod declare;
-mod engine;
 mod error;
+mod handles;
 mod outcome;
 mod proto;
-mod publisher;
 mod reactor;
-mod reporting;
 mod shard;
 mod topology_group;
 
 pub use amq_protocol::types::{AMQPValue, FieldArray, FieldTable};
 pub use buffer::Body;
-pub use channel::Channel;
 pub use config::{
     ChannelOptions, ConnectMode, ConnectionConfig, Cores, EngineConfig, Host, Login, Recovery,
 };
-pub use confirm::Confirm;
-pub use connection::Connection;
-pub use consumer::{Consumer, ConsumerHandle};
 pub use credentials::{Credentials, CredentialsProvider, Secret};
 pub use declare::{Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared};
-pub use engine::Engine;
 pub use error::{Error, ErrorKind};
+pub use handles::channel::Channel;
+pub use handles::confirm::Confirm;
+pub use handles::connection::Connection;
+pub use handles::consumer::{Consumer, ConsumerHandle};
+pub use handles::engine::Engine;
+pub use handles::publisher::{Message, Payload, PublishError, Publisher, Route};
+pub use handles::reporting::{RefusalSink, Reporting};
 pub use outcome::{Nacked, Outcome};
-pub use publisher::{Message, Payload, PublishError, Publisher, Route};
 pub use reactor::{BackendChoice, BackendKind};
-pub use reporting::{RefusalSink, Reporting};
 pub use shard::border::block_on::block_on;
 pub use shard::border::consumer_status::{ConsumerState, ConsumerStatus};
 pub use shard::border::delivery::{Delivery, Returned};

@@ -45,15 +45,8 @@ const HOUSES: &[House] = &[
             Room("topology_group", SPOKEN),
             // the joiner; it knows neither who publishes nor who consumes
             Room("shard", SPOKEN),
-            // the doors
-            Room("publisher", ALL),
-            Room("confirm", ALL),
-            Room("reporting", ALL),
-            Room("consumer", ALL),
-            Room("channel", ALL),
-            Room("connection", ALL),
-            Room("engine", ALL),
-            Room("attach", ALL),
+            // what users hold
+            Room("handles", SPOKEN),
             Room("lib", ALL),
         ],
     },

@@ -62,12 +62,12 @@ pub(super) const KNOWN: &[&[&str]] = &[
         "driver/src/transport/reply_queue.rs",
     ],
     &[
-        "engine/src/channel.rs",
-        "engine/src/connection.rs",
-        "engine/src/consumer.rs",
-        "engine/src/engine.rs",
-        "engine/src/publisher.rs",
-        "engine/src/reporting.rs",
+        "engine/src/handles/channel.rs",
+        "engine/src/handles/connection.rs",
+        "engine/src/handles/consumer.rs",
+        "engine/src/handles/engine.rs",
+        "engine/src/handles/publisher.rs",
+        "engine/src/handles/reporting.rs",
     ],
     &[
         "engine/src/loopback/broker.rs",

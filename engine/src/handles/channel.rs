@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use amq_protocol::protocol::{AMQPClass, basic, exchange, queue};
 
-use crate::connection::Lease;
-use crate::consumer::Inbox;
 use crate::declare::{
     Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared, name,
 };
+use crate::handles::connection::Lease;
+use crate::handles::consumer::Inbox;
 use crate::shard::border::consumer_status::ConsumerShared;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::shared::{Answered, ConsumeRequest, Operation};

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::connection::Lease;
+use crate::handles::connection::Lease;
 use crate::shard::border::block_on::block_on;
 use crate::shard::border::shared::ConnectionShared;
 use crate::shard::border::tickets::Tickets;

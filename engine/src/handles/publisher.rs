@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::connection::Lease;
+use crate::handles::connection::Lease;
 use crate::proto::Record;
 use crate::shard::border::block_on::block_on;
 use crate::shard::border::outbox::{Permit, Refused, deadline_in};

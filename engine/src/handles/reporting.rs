@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::confirm::unanswered;
+use crate::handles::confirm::unanswered;
 use crate::shard::border::outbox::{Permit, Refused, deadline_in};
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::{Listener, TicketError, Token};

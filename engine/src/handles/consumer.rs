@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::connection::Lease;
 use crate::declare::Consume;
+use crate::handles::connection::Lease;
 use crate::shard::border::block_on::block_on;
 use crate::shard::border::consumer_status::{ConsumerShared, ConsumerStatus};
 use crate::shard::border::doorbell::Doorbell;
