@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use amq_protocol::protocol::{AMQPClass, exchange, queue};
 use amq_protocol::types::{FieldTable, ShortString};
 
-use crate::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 
 /// An exchange (AMQP 1.7.2.1, `exchange.declare`).
 #[derive(Clone, Debug, Default)]

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use crate::buffer::Body;
+use crate::error::Error;
+use crate::shard::border::delivery::Returned;
 use crate::wire::{ContentHeader, PropertiesView};
-use crate::{Body, Error, Returned};
 
 /// The end of a publication, as surely as it can be known.
 #[derive(Debug)]

@@ -6,8 +6,11 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::config::{Cores, EngineConfig};
+use crate::error::{Error, ErrorKind};
+use crate::handles::engine::Engine;
+use crate::reactor;
 use crate::shard::run::Shard;
-use crate::{Cores, Engine, EngineConfig, Error, ErrorKind, reactor};
 
 impl Shard {
     /// An engine of one shard, and the future that runs it on the thread where it is polled: for

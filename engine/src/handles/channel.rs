@@ -7,13 +7,17 @@ use amq_protocol::protocol::{AMQPClass, basic, exchange, queue};
 use crate::declare::{
     Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared, name,
 };
-use crate::handles::connection::Lease;
-use crate::handles::consumer::Inbox;
+use crate::error::Error;
+use crate::handles::consumer::{Consumer, ConsumerHandle};
+use crate::handles::inbox::Inbox;
+use crate::handles::lease::Lease;
+use crate::handles::publish_error::Route;
+use crate::handles::publisher::Publisher;
 use crate::shard::border::consumer_status::ConsumerShared;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::shared::{Answered, ConsumeRequest, Operation};
 use crate::shard::border::sink::{ContainedSink, DeliverySink};
-use crate::{Consumer, ConsumerHandle, Error, Properties, Publisher, Route};
+use crate::wire::Properties;
 
 /// An open channel. Cloning is cheap.
 ///

@@ -7,12 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::error::Error;
+use crate::outcome::Outcome;
 use crate::shard::border::block_on::block_on;
 use crate::shard::border::outbox::Withdrawn;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::{TicketError, Token};
 use crate::shard::border::tickets::Ticket;
-use crate::{Error, Outcome};
 
 /// The outcome of a publication, to be awaited or waited for. Dropping it waits no longer; the
 /// publication goes its way.

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::config::ChannelOptions;
+use crate::error::Error;
+use crate::handles::channel::Channel;
+use crate::handles::lease::Lease;
 use crate::shard::border::shared::ConnectionShared;
 use crate::shard::border::shared::{Answered, Operation};
 use crate::shard::border::status::{ConnectionState, Standing};
-use crate::{Channel, ChannelOptions, Engine, Error};
 
 /// An open connection. Cloning is cheap; when the last handle of it and of its channels, publishers
 /// and consumers is dropped, it flushes and closes.
@@ -18,26 +21,6 @@ use crate::{Channel, ChannelOptions, Engine, Error};
 pub struct Connection {
     shared: Arc<ConnectionShared>,
     lease: Arc<Lease>,
-}
-
-/// What every handle of a connection and of its channels, publishers and consumers holds: the last
-/// one dropped lets the connection end, and with it perhaps the engine.
-pub(crate) struct Lease {
-    connection: Arc<ConnectionShared>,
-    /// Shards live as long as their connections have handles.
-    _engine: Engine,
-}
-
-impl Lease {
-    pub(crate) fn new(connection: Arc<ConnectionShared>, engine: Engine) -> Arc<Self> {
-        Arc::new(Self { connection, _engine: engine })
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.connection.end_requests();
-    }
 }
 
 impl Connection {

@@ -1,23 +1,18 @@
-//! The road up, as callers see it: a bounded inbox between the shard and user code.
-//!
-//! Invariant: the shard hands over one batch per read under one lock with one wake-up. Whoever
-//! empties a full inbox to its half rings the reader.
+//! A consumer, as user code holds it: takes deliveries from its inbox, and ends with it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use crate::declare::Consume;
-use crate::handles::connection::Lease;
+use crate::error::Error;
+use crate::handles::inbox::Inbox;
+use crate::handles::lease::Lease;
 use crate::shard::border::block_on::block_on;
 use crate::shard::border::consumer_status::{ConsumerShared, ConsumerStatus};
-use crate::shard::border::doorbell::Doorbell;
+use crate::shard::border::delivery::Delivery;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::shared::Operation;
-use crate::shard::border::sink::{DeliverySink, Disposition};
-use crate::{Delivery, Error};
 
 /// Stops a consumer, and keeps its connection alive.
 #[derive(Clone)]
@@ -82,7 +77,7 @@ impl ConsumerHandle {
     }
 
     /// Asks the broker to deliver no more; resolves when it has agreed. Deliveries on their way are
-    /// given back to the queue, or [taken](DeliverySink::takes_the_last). Where the broker did not
+    /// given back to the queue, or [taken](crate::DeliverySink::takes_the_last). Where the broker did not
     /// agree in time, the consumer ends all the same: nothing more is taken, and it does not come
     /// back with the connection.
     ///
@@ -189,143 +184,14 @@ impl Consumer {
 /// the queue.
 impl Drop for Consumer {
     fn drop(&mut self) {
-        let deliveries = std::mem::take(&mut self.inbox.lock().queue);
-        for delivery in self.batch.drain(..).chain(deliveries) {
+        for delivery in self.batch.drain(..).chain(self.inbox.take_all()) {
             delivery.reject(true);
         }
-        self.inbox.0.abandoned.store(true, Ordering::Release);
-        self.inbox.0.reader.ring();
+        self.inbox.abandon();
         let channel = &self.handle.channel;
         channel.connection.post(Operation::Cancel {
             channel: channel.number,
             consumer_tag: self.handle.consumer_tag.clone(),
         });
-    }
-}
-
-/// Shared between the sink on the shard and the consumer elsewhere.
-#[derive(Clone, Debug)]
-pub(crate) struct Inbox(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    inner: Mutex<Inner>,
-    messages_max: usize,
-    bytes_max: usize,
-    full: AtomicBool,
-    abandoned: AtomicBool,
-    reader: Arc<Doorbell>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    queue: VecDeque<Delivery>,
-    bytes: usize,
-    waker: Option<Waker>,
-    ended: bool,
-    error: Option<Error>,
-}
-
-impl Inbox {
-    pub(crate) fn new(consume: &Consume, reader: Arc<Doorbell>) -> Self {
-        Self(Arc::new(Shared {
-            inner: Mutex::default(),
-            messages_max: consume.inbox_messages.max(1),
-            bytes_max: consume.inbox_bytes.max(1),
-            full: AtomicBool::new(false),
-            abandoned: AtomicBool::new(false),
-            reader,
-        }))
-    }
-
-    pub(crate) fn sink(&self) -> InboxSink {
-        InboxSink { inbox: self.clone(), batch: Vec::new(), bytes: 0 }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn taken(&self, batch: &mut VecDeque<Delivery>) -> Result<(), Error> {
-        if !batch.is_empty() {
-            return Ok(());
-        }
-        std::future::poll_fn(|cx| self.poll_take(batch, cx.waker())).await
-    }
-
-    /// Swaps the whole queue into `batch`; ready and empty means the end.
-    fn poll_take(&self, batch: &mut VecDeque<Delivery>, waker: &Waker) -> Poll<Result<(), Error>> {
-        let mut inner = self.lock();
-        if inner.queue.is_empty() {
-            if let Some(error) = inner.error.take() {
-                return Poll::Ready(Err(error));
-            }
-            if inner.ended {
-                return Poll::Ready(Ok(()));
-            }
-            inner.waker = Some(waker.clone());
-            return Poll::Pending;
-        }
-        std::mem::swap(&mut inner.queue, batch);
-        inner.bytes = 0;
-        drop(inner);
-        if self.0.full.swap(false, Ordering::AcqRel) {
-            self.0.reader.ring();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// The shard's end of an inbox.
-pub(crate) struct InboxSink {
-    inbox: Inbox,
-    batch: Vec<Delivery>,
-    bytes: usize,
-}
-
-impl DeliverySink for InboxSink {
-    fn deliver(&mut self, delivery: Delivery) -> Disposition {
-        if self.inbox.0.abandoned.load(Ordering::Acquire) {
-            return Disposition::Reject { requeue: true };
-        }
-        self.bytes += delivery.body().len();
-        self.batch.push(delivery);
-        Disposition::Later
-    }
-
-    fn flush(&mut self) {
-        if self.batch.is_empty() {
-            return;
-        }
-        let mut inner = self.inbox.lock();
-        inner.queue.extend(self.batch.drain(..));
-        inner.bytes += std::mem::take(&mut self.bytes);
-        let shared = &self.inbox.0;
-        let full = inner.queue.len() >= shared.messages_max || inner.bytes >= shared.bytes_max;
-        if full {
-            shared.full.store(true, Ordering::Release);
-        }
-        let waker = inner.waker.take();
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        let shared = &self.inbox.0;
-        shared.full.load(Ordering::Acquire) && !shared.abandoned.load(Ordering::Acquire)
-    }
-
-    fn ended(&mut self, error: Option<Error>) {
-        self.flush();
-        let mut inner = self.inbox.lock();
-        inner.ended = true;
-        inner.error = error;
-        let waker = inner.waker.take();
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
     }
 }

@@ -2,21 +2,22 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::handles::connection::Lease;
+use crate::config::{ConnectMode, ConnectionConfig, Cores, EngineConfig};
+use crate::error::{Error, ErrorKind};
+use crate::handles::connection::Connection;
+use crate::handles::lease::Lease;
+use crate::handles::shards::Shards;
+use crate::reactor;
+use crate::reactor::BackendKind;
 use crate::shard::border::block_on::block_on;
 use crate::shard::border::shared::ConnectionShared;
 use crate::shard::border::tickets::Tickets;
 use crate::shard::run::{Command, Shard, ShardHandle};
 use crate::shard::stats::ShardStats;
 use crate::shard::timer::Timer;
-use crate::{
-    BackendKind, ConnectMode, Connection, ConnectionConfig, Cores, EngineConfig, Error, ErrorKind,
-    reactor,
-};
 
 /// A set of shards that run connections. Cloning is cheap; the last clone dropped stops the shards
 /// without waiting for them, [`Engine::stop`] and [`Engine::shutdown`] wait.
@@ -31,16 +32,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    shards: Vec<ShardHandle>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Each shard that runs holds a receiver.
-    alive: watch::Sender<()>,
-    backend: BackendKind,
-    next: AtomicUsize,
+    inner: Arc<Shards>,
 }
 
 impl Engine {
@@ -68,7 +60,7 @@ impl Engine {
             shards.push(handle);
         }
         let threads = Mutex::new(threads);
-        let inner = Inner { shards, threads, alive, backend, next: AtomicUsize::new(0) };
+        let inner = Shards { shards, threads, alive, backend, next: AtomicUsize::new(0) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -76,7 +68,7 @@ impl Engine {
     pub(crate) fn around(shard: ShardHandle, backend: BackendKind) -> Self {
         let (shards, threads, next) = (vec![shard], Mutex::default(), AtomicUsize::new(0));
         let alive = watch::Sender::new(());
-        Self { inner: Arc::new(Inner { shards, threads, alive, backend, next }) }
+        Self { inner: Arc::new(Shards { shards, threads, alive, backend, next }) }
     }
 
     /// What its one shard is to hold while it runs.
@@ -136,7 +128,7 @@ impl Engine {
         let shard = &self.inner.shards[shard % self.inner.shards.len()];
         let is_lazy = config.connect == ConnectMode::Lazy;
         let (shared, requests) = ConnectionShared::new(&config, &shard.clock);
-        let lease = Lease::new(Arc::clone(&shared), self.clone());
+        let lease = Lease::new(Arc::clone(&shared), Arc::clone(&self.inner));
         let (first, opened) = oneshot::channel();
         let config = Box::new(config);
         let command = Command::Connect { config, shared: Arc::clone(&shared), requests, first };
@@ -217,21 +209,6 @@ impl Engine {
             // A shard that panicked has ended its waits already.
             let _ = thread.join();
         }
-    }
-}
-
-impl Inner {
-    fn tell_stop(&self) {
-        for shard in &self.shards {
-            // A full or closed mailbox belongs to a shard that is already dead.
-            let _ = shard.commands.try_send(Command::Stop);
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.tell_stop();
     }
 }
 

@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use crate::handles::connection::Lease;
+use crate::error::{Error, ErrorKind};
+use crate::handles::confirm::Confirm;
+use crate::handles::lease::Lease;
+use crate::handles::message::{Message, Payload};
+use crate::handles::publish_error::{PublishError, Route};
 use crate::proto::Record;
 use crate::shard::border::block_on::block_on;
 use crate::shard::border::outbox::{Permit, Refused, deadline_in};
@@ -18,40 +20,12 @@ use crate::wire::{
     FRAME_OVERHEAD, FrameHeader, Ids, Properties, Publish, Template, WireError, body_frame_max,
     open_body, seal_body,
 };
-use crate::{Confirm, Error, ErrorKind, RefusalSink, Reporting};
 
 /// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy
 /// against a reference count and a further send lies between 4 and 16 KiB.
 const LARGE: usize = 8 << 10;
 /// A scratch that grew beyond this is given back to the allocator.
 const SCRATCH_BYTES: usize = 1 << 20;
-
-/// Where publications go.
-#[derive(Clone, Debug, Default)]
-pub struct Route {
-    /// The exchange; empty is the default exchange, which routes by queue name.
-    pub exchange: String,
-    /// The routing key.
-    pub routing_key: String,
-    /// Return the publication when no queue is bound for it (AMQP 1.8.3.7).
-    pub mandatory: bool,
-}
-
-/// Why a publication was not taken. The caller still has it: bodies are borrowed.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// The channel's send budget is used up: the broker is slower than its publishers, blocked, or
-    /// away. Or other publications wait for room: none passes them.
-    #[error("the outbox is full; wait for room, publish less, or raise outbox_bytes")]
-    Full,
-    /// There was no room before the deadline.
-    #[error("no room in the outbox before the deadline")]
-    TimedOut,
-    /// The channel or the connection was closed.
-    #[error(transparent)]
-    Closed(Error),
-}
 
 #[cold]
 fn head_too_large(needs: usize, agreed: u32) -> Refused {
@@ -62,16 +36,6 @@ fn head_too_large(needs: usize, agreed: u32) -> Refused {
              shorten the headers or raise the broker's frame_max"
         ),
     ))
-}
-
-impl From<Refused> for PublishError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Full { .. } => Self::Full,
-            Refused::FrameMax => unreachable!("rendered again"),
-            Refused::Closed(error) => Self::Closed(error),
-        }
-    }
 }
 
 /// Publishes to one route with one set of properties. Clones share a channel, and with it the order
@@ -135,13 +99,6 @@ impl Publisher {
     #[must_use]
     pub fn unwatched(&self) -> Self {
         Self { watched: false, ..self.clone() }
-    }
-
-    /// A publisher that tells `sink` what was returned, refused or lost, and nobody what was
-    /// confirmed: for publications that no task or thread waits for.
-    #[must_use]
-    pub fn reporting(&self, sink: Arc<dyn RefusalSink>) -> Reporting {
-        Reporting::new(self.clone(), sink)
     }
 
     /// A publisher whose unconfirmed publications are sent again after a reconnect, in order and
@@ -434,84 +391,6 @@ impl Publisher {
 fn unfit(error: WireError) -> Refused {
     let text = format!("{error}: an identifier replaces one of the publisher's properties");
     Refused::Closed(Error::new(ErrorKind::Config, text))
-}
-
-/// What is published: a body, with identifiers of its own if it has any. A body alone is one, too.
-///
-/// An identifier takes the place of the one the publisher was made with, which must be as long.
-///
-/// ```no_run
-/// # async fn example(channel: leveret_engine::Channel) -> Result<(), Box<dyn std::error::Error>> {
-/// use std::time::Duration;
-/// use leveret_engine::{Message, Properties, Route, wire::Ids};
-///
-/// let route = Route { exchange: String::new(), routing_key: "work".into(), mandatory: true };
-/// let publisher = channel.publisher(route, &Properties::new().with_message_id("0000"))?;
-/// let ids = Ids { message_id: Some("0001"), ..Ids::default() };
-/// let message = Message { payload: "hello".as_bytes().into(), ids };
-/// publisher.publish(message, Duration::from_secs(5)).await?;
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Debug)]
-pub struct Message<'a> {
-    /// The body.
-    pub payload: Payload<'a>,
-    /// Identifiers instead of the publisher's own.
-    pub ids: Ids<'a>,
-}
-
-impl<'a> From<Payload<'a>> for Message<'a> {
-    fn from(payload: Payload<'a>) -> Self {
-        Self { payload, ids: Ids::default() }
-    }
-}
-
-/// A body is a message without identifiers of its own.
-macro_rules! bare_messages {
-    ($($body:ty),*) => { $(
-        impl<'a> From<&'a $body> for Message<'a> {
-            fn from(body: &'a $body) -> Self {
-                Payload::from(body).into()
-            }
-        }
-    )* };
-}
-bare_messages!([u8], Vec<u8>, Bytes);
-
-/// A body, borrowed from the caller.
-#[derive(Clone, Debug)]
-pub enum Payload<'a> {
-    /// Bytes that are copied into the outbox.
-    Slice(&'a [u8]),
-    /// Shared bytes: copied up to 8 KiB, counted above.
-    Shared(&'a Bytes),
-}
-
-impl Payload<'_> {
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Slice(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
-}
-
-impl<'a> From<&'a [u8]> for Payload<'a> {
-    fn from(bytes: &'a [u8]) -> Self {
-        Self::Slice(bytes)
-    }
-}
-
-impl<'a> From<&'a Vec<u8>> for Payload<'a> {
-    fn from(bytes: &'a Vec<u8>) -> Self {
-        Self::Slice(bytes)
-    }
-}
-
-impl<'a> From<&'a Bytes> for Payload<'a> {
-    fn from(bytes: &'a Bytes) -> Self {
-        Self::Shared(bytes)
-    }
 }
 
 impl std::fmt::Debug for Publisher {

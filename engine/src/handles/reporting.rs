@@ -7,11 +7,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::error::Error;
 use crate::handles::confirm::unanswered;
+use crate::handles::message::Message;
+use crate::handles::publish_error::PublishError;
+use crate::handles::publisher::Publisher;
+use crate::outcome::Outcome;
 use crate::shard::border::outbox::{Permit, Refused, deadline_in};
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::{Listener, TicketError, Token};
-use crate::{Error, Message, Outcome, PublishError, Publisher};
 
 /// Hears of publications that ended in anything but a confirm.
 pub trait RefusalSink: Send + Sync + 'static {
@@ -35,8 +39,17 @@ struct Report {
     sink: Arc<dyn RefusalSink>,
 }
 
+impl Publisher {
+    /// A publisher that tells `sink` what was returned, refused or lost, and nobody what was
+    /// confirmed: for publications that no task or thread waits for.
+    #[must_use]
+    pub fn reporting(&self, sink: Arc<dyn RefusalSink>) -> Reporting {
+        Reporting::new(self.clone(), sink)
+    }
+}
+
 impl Reporting {
-    pub(crate) fn new(publisher: Publisher, sink: Arc<dyn RefusalSink>) -> Self {
+    fn new(publisher: Publisher, sink: Arc<dyn RefusalSink>) -> Self {
         let report = Report { channel: Arc::clone(publisher.channel()), sink };
         Self { publisher, report: Arc::new(report) }
     }

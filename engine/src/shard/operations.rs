@@ -17,7 +17,8 @@ use super::connection::methods::{cancelling, closing, open_channel};
 use super::connection::state::Conn;
 use super::connection::tasks;
 use super::recovery::recover;
-use crate::{Error, ErrorKind, reactor};
+use crate::error::{Error, ErrorKind};
+use crate::reactor;
 
 /// How long the tasks of an abandoned socket may take to end.
 const LAST_MOMENT: Duration = Duration::from_millis(500);

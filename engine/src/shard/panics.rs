@@ -133,7 +133,7 @@ mod tests {
     fn a_future_may_panic_at_any_poll() {
         let panics = Panics::default();
         let run = |fails: bool| {
-            crate::block_on(panics.contain_async(Foreign::Task, async {
+            crate::shard::border::block_on::block_on(panics.contain_async(Foreign::Task, async {
                 let mut polls = 0;
                 poll_fn(|cx| {
                     polls += 1;

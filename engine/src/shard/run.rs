@@ -13,8 +13,9 @@ use super::connection::tasks;
 use super::recovery::reconnect;
 use super::stats::Stats;
 use super::{operations, placement};
+use crate::config::ConnectionConfig;
+use crate::error::{Error, ErrorKind};
 use crate::reactor::{self, BackendKind, Program, Reactor};
-use crate::{ConnectionConfig, Error, ErrorKind};
 
 /// How long a stopping shard lets its connections say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);

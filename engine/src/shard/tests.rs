@@ -11,12 +11,16 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::config::{ChannelOptions, ConnectionConfig};
+use crate::declare::{Consume, QueueDeclare};
+use crate::handles::channel::Channel;
+use crate::handles::connection::Connection;
+use crate::handles::engine::Engine;
+use crate::handles::publish_error::Route;
+use crate::outcome::Outcome;
 use crate::reactor::sim::{Sim, Weather};
 use crate::shard::run::Shard;
-use crate::{
-    Channel, ChannelOptions, Connection, ConnectionConfig, Consume, Engine, Outcome, Properties,
-    QueueDeclare, Route,
-};
+use crate::wire::Properties;
 use broker::{Broker, body_of, id_of};
 
 const SEEDS: u64 = 300;
@@ -83,7 +87,7 @@ async fn story(seed: u64) -> Run {
     tokio::task::spawn_local(Rc::clone(&broker).accept(accepted));
     let (shard, handle) = Shard::new(Duration::ZERO);
     let running = tokio::task::spawn_local(shard.run(sim.clone()));
-    let engine = Engine::around(handle, crate::BackendKind::Epoll);
+    let engine = Engine::around(handle, crate::reactor::BackendKind::Epoll);
 
     let (publishing, consuming) = tokio::join!(open(&engine), open(&engine));
     let consumed = tokio::task::spawn_local(consume(consuming.1, rng.fork()));

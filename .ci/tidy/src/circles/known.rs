@@ -62,14 +62,6 @@ pub(super) const KNOWN: &[&[&str]] = &[
         "driver/src/transport/reply_queue.rs",
     ],
     &[
-        "engine/src/handles/channel.rs",
-        "engine/src/handles/connection.rs",
-        "engine/src/handles/consumer.rs",
-        "engine/src/handles/engine.rs",
-        "engine/src/handles/publisher.rs",
-        "engine/src/handles/reporting.rs",
-    ],
-    &[
         "engine/src/loopback/broker.rs",
         "engine/src/loopback/connection.rs",
         "engine/src/loopback/deliver.rs",

@@ -6,8 +6,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::error::{Error, ErrorKind};
+use crate::reactor;
 use crate::shard::border::status::{ConnectionState, Standing};
-use crate::{Error, ErrorKind, reactor};
 
 /// What a consumer does now.
 #[derive(Clone, Debug)]

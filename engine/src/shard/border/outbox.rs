@@ -11,7 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::error::Error;
+use crate::outcome::Nacked;
 use crate::proto::Record;
+use crate::reactor;
 use crate::shard::border::doorbell::Doorbell;
 use crate::shard::border::reframe::{reframe, unframe};
 use crate::shard::border::room::{RoomQueue, fits};
@@ -19,7 +22,6 @@ use crate::shard::border::segment::{Rendered, Segment};
 use crate::shard::border::slab::{TicketError, Token};
 use crate::shard::border::tickets::Tickets;
 use crate::wire::{FRAME_OVERHEAD, Ids, Template};
-use crate::{Error, Nacked, reactor};
 
 /// What an outbox held when it was closed.
 #[derive(Debug, Default)]

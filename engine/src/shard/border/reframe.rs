@@ -7,11 +7,12 @@
 
 use std::ops::Range;
 
+use crate::buffer::Body;
+use crate::outcome::Nacked;
 use crate::shard::border::segment::{Rendered, Segment};
 use crate::wire::{
     ContentHeader, FrameHeader, FrameKind, FrameView, HotMethod, Parsed, write_body_frames,
 };
-use crate::{Body, Nacked};
 
 /// The same publications, in body frames of at most `frame_max` bytes.
 pub(crate) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segment {

@@ -8,7 +8,11 @@ use amq_protocol::protocol::{AMQPClass, basic};
 use amq_protocol::types::FieldTable;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::ChannelOptions;
+use crate::error::{Error, ErrorKind};
+use crate::outcome::Outcome;
 use crate::proto::short;
+use crate::reactor;
 use crate::shard::border::acks::AckBox;
 use crate::shard::border::consumer_status::ConsumerShared;
 use crate::shard::border::doorbell::Doorbell;
@@ -16,7 +20,6 @@ use crate::shard::border::outbox::Outbox;
 use crate::shard::border::sink::ContainedSink;
 use crate::shard::border::status::{ConnectionState, Standing};
 use crate::shard::border::tickets::Tickets;
-use crate::{ChannelOptions, Error, ErrorKind, Outcome, reactor};
 
 /// Requests a connection lets wait for its shard; more are refused.
 const REQUESTS_MAX: usize = 1024;
@@ -174,7 +177,7 @@ pub(crate) struct ConnectionShared {
 
 impl ConnectionShared {
     pub(crate) fn new(
-        config: &crate::ConnectionConfig,
+        config: &crate::config::ConnectionConfig,
         clock: &Arc<crate::shard::clock::Clock>,
     ) -> (Arc<Self>, mpsc::Receiver<Request>) {
         let (requests, posted) = mpsc::channel(REQUESTS_MAX);

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use amq_protocol::types::FieldTable;
 
+use crate::error::Error;
+use crate::shard::border::delivery::Delivery;
 use crate::shard::panics::{Foreign, Panics};
-use crate::{Delivery, Error};
 
 /// What the shard does about a delivery after the sink has seen it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

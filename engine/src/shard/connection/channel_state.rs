@@ -9,9 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::error::Error;
+use crate::outcome::Outcome;
 use crate::proto::{Answer, Content, Ledger, ProtoError, Record, Settled, Unacked};
+use crate::reactor;
 use crate::shard::border::acks::Given;
 use crate::shard::border::delivery::Acker;
+use crate::shard::border::delivery::{Delivery, Returned};
 use crate::shard::border::outbox::Left;
 use crate::shard::border::reframe::unframe;
 use crate::shard::border::segment::Segment;
@@ -24,8 +28,8 @@ use crate::shard::connection::fingerprint::fingerprint;
 use crate::shard::connection::in_flight;
 use crate::shard::connection::in_flight::{Exception, Judged, Kept, Runs, Shelf};
 use crate::shard::connection::nacked::{Renewal, pause_before};
+use crate::shard::connection::spare_segments::SpareSegments;
 use crate::wire::Deliver;
-use crate::{Delivery, Error, Outcome, Returned, reactor};
 
 pub(crate) struct Seat {
     pub(crate) shared: Arc<ChannelShared>,
@@ -48,10 +52,7 @@ pub(crate) struct Seat {
     nack_retry: Duration,
     /// Acks and nacks so far: whether the broker confirms anything.
     settlements: u64,
-    /// By their size, the largest last.
-    spares: Vec<Segment>,
-    /// Memory of the spares.
-    spare_bytes: usize,
+    spares: SpareSegments,
     shelves: Vec<Shelf>,
     /// Scratch of `settle`.
     done: Vec<(Vec<Record>, Shelf)>,
@@ -59,12 +60,6 @@ pub(crate) struct Seat {
 
 /// How much of one channel leaves before others, acknowledgements and heartbeats get their turn.
 const TURN: usize = 256 << 10;
-/// Empty segments kept for the next swap: as many as may be under way to a broker that confirms
-/// late.
-const SPARES: usize = 1024;
-/// Memory of all of them: a few as large as the default outbox, which is what a fast broker is
-/// given. The largest are given back to the allocator first.
-const SPARE_BYTES: usize = 32 << 20;
 
 impl Seat {
     pub(crate) fn new(shared: Arc<ChannelShared>, nack_retry: Duration) -> Self {
@@ -84,8 +79,7 @@ impl Seat {
             renewal: Renewal::default(),
             nack_retry,
             settlements: 0,
-            spares: Vec::new(),
-            spare_bytes: 0,
+            spares: SpareSegments::default(),
             shelves: Vec::new(),
             done: Vec::new(),
         }
@@ -152,12 +146,10 @@ impl Seat {
     /// the shelf takes the buffers back when they are sent.
     pub(crate) fn take(&mut self, now: Instant) -> (Segment, Option<Shelf>) {
         let confirms = self.shared.options.confirms;
-        let spare = self.spares.pop().unwrap_or_default();
-        self.spare_bytes -= spare.footprint();
-        let mut segment = self.shared.outbox.take(spare, confirms);
+        let mut segment = self.shared.outbox.take(self.spares.take(), confirms);
         if self.spares.is_empty() {
             // The next one will hold about as much; grown at once, not by doubling.
-            self.recycle(Segment::sized_as(&segment));
+            self.spares.give(Segment::sized_as(&segment));
         }
         segment.cut(TURN);
         self.sending = true;
@@ -193,32 +185,19 @@ impl Seat {
             Some(shelf) if Rc::strong_count(&shelf) == 1 => {
                 segment.records = shelf.take().records;
                 self.shelves.push(shelf);
-                self.recycle(segment);
+                self.spares.give(segment);
             }
             Some(shelf) => {
                 let mut kept = shelf.borrow_mut();
                 kept.written = written;
                 kept.segment = Some(segment);
             }
-            None => self.recycle(segment),
+            None => self.spares.give(segment),
         }
         if let Some((exception, runs)) = self.interrupted.take() {
             self.judge(&exception, runs, outcomes);
         }
         is_refused
-    }
-
-    /// Keeps a segment for the next swap. The largest is used first: the small ones would grow one
-    /// after another.
-    fn recycle(&mut self, mut segment: Segment) {
-        segment.clear();
-        let footprint = segment.footprint();
-        let place = self.spares.partition_point(|spare| spare.footprint() <= footprint);
-        self.spares.insert(place, segment);
-        self.spare_bytes += footprint;
-        while self.spares.len() > SPARES || self.spare_bytes > SPARE_BYTES {
-            self.spare_bytes -= self.spares.pop().map_or(0, |spare| spare.footprint());
-        }
     }
 
     /// The broker settles publications; false for a tag never published.
@@ -260,7 +239,7 @@ impl Seat {
             self.shared.outbox.release(size);
             if let Some(mut segment) = segment {
                 segment.records = records;
-                self.recycle(segment);
+                self.spares.give(segment);
                 self.shelves.push(shelf);
             } else {
                 shelf.borrow_mut().records = records;

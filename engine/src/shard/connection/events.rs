@@ -5,14 +5,17 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::error::{Error, ErrorKind};
+use crate::outcome::Outcome;
 use crate::proto::{self, Content, Event};
+use crate::reactor;
+use crate::shard::border::delivery::Returned;
 use crate::shard::border::slab::Token;
 use crate::shard::connection::culprit::Cause;
 use crate::shard::connection::fingerprint::fingerprint_of_sum;
 use crate::shard::connection::in_flight::Exception;
 use crate::shard::connection::state::{Conn, Repair, Waiting};
 use crate::shard::stats::Stats;
-use crate::{Error, ErrorKind, Outcome, Returned, reactor};
 
 /// What was named does not exist (AMQP 1.2).
 const NOT_FOUND: u16 = 404;

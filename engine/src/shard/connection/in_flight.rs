@@ -10,12 +10,13 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Instant;
 
+use crate::error::Error;
+use crate::outcome::Outcome;
 use crate::proto::Record;
 use crate::shard::border::reframe::{route_of, unframe};
 use crate::shard::border::segment::Segment;
 use crate::shard::border::slab::Token;
 use crate::shard::connection::culprit::{Cause, Verdict, verdicts};
-use crate::{Error, Outcome};
 
 /// How often a publication is sent again because what it did not find was declared again.
 const HEALS_MAX: u8 = 2;

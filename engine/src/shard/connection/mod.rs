@@ -10,6 +10,7 @@ pub(crate) mod log_limit;
 pub(crate) mod methods;
 pub(crate) mod nacked;
 pub(crate) mod socket;
+pub(crate) mod spare_segments;
 pub(crate) mod state;
 pub(crate) mod tasks;
 pub(crate) mod topology;

@@ -11,13 +11,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::buffer::BufferPool;
+use crate::error::{Error, ErrorKind};
 use crate::reactor::{self, Stream};
 use crate::shard::border::segment::Segment;
 use crate::shard::connection::channel_state::Seat;
 use crate::shard::connection::state::Conn;
 use crate::shard::connection::{tasks, watchdog};
 use crate::shard::stats::Stats;
-use crate::{Error, ErrorKind};
 
 /// Segments up to this size are copied behind waiting control frames to save a send.
 const COALESCE: usize = 16 << 10;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
+use crate::error::{Error, ErrorKind};
+use crate::reactor;
 use crate::shard::connection::state::Conn;
 use crate::shard::panics::Foreign;
-use crate::{Error, ErrorKind, reactor};
 
 /// Starts a task. It keeps the connection alive only if it does so itself.
 pub(crate) fn spawn(conn: &Rc<Conn>, task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {

@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::error::Error;
+use crate::reactor;
 use crate::shard::connection::state::Conn;
-use crate::{Error, reactor};
 
 /// How often it looks while something is pending, at least and at most.
 const LOOK_MIN: Duration = Duration::from_millis(5);

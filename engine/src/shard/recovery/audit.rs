@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use amq_protocol::protocol::{AMQPClass, queue};
 
+use crate::error::Error;
+use crate::reactor;
 use crate::shard::connection::methods::closing;
 use crate::shard::connection::state::Conn;
 use crate::shard::connection::tasks;
 use crate::shard::recovery::recover;
-use crate::{Error, reactor};
 
 /// How long a queue may be without consumers before that is believed: a queue whose leader is being
 /// elected says so, too.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::Host;
+use crate::config::Host;
 
 /// How long a suspect is tried last. A node cut off from its cluster may accept connections and
 /// answer heartbeats for ever; without this it would be chosen again at once.

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::config::{ConnectMode, ConnectionConfig, Host, Recovery};
+use crate::credentials::Credentials;
+use crate::error::{Error, ErrorKind};
 use crate::proto::{self, Settings};
 use crate::reactor::{self, Reactor, SocketOptions};
 use crate::shard::border::status::ConnectionState;
@@ -22,7 +25,6 @@ use crate::shard::panics::Foreign;
 use crate::shard::recovery::hosts::Hosts;
 use crate::shard::recovery::{audit, login, recover};
 use crate::shard::stats::Stats;
-use crate::{ConnectMode, ConnectionConfig, Credentials, Error, ErrorKind, Host, Recovery};
 
 /// A connection that lived for less counts as a failed attempt: a broker that ends each one at once
 /// is not to be asked without a pause.

@@ -12,6 +12,8 @@ use std::time::Duration;
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::queue::DeclareOk;
 
+use crate::error::{Error, ErrorKind};
+use crate::reactor;
 use crate::shard::border::status::ConnectionState;
 use crate::shard::connection::channel_state::Seat;
 use crate::shard::connection::consumer::ConsumerSeat;
@@ -19,7 +21,6 @@ use crate::shard::connection::methods::{cancelling, closing, open_channel};
 use crate::shard::connection::state::{Conn, Repair};
 use crate::shard::connection::tasks;
 use crate::shard::recovery::verify_queues;
-use crate::{Error, ErrorKind, reactor};
 
 /// How long a channel that is opened anew may take to settle what is under way, what may not be
 /// repeated of it, and between looks.

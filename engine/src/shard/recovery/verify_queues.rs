@@ -12,10 +12,11 @@ use std::time::Duration;
 use amq_protocol::protocol::{AMQPClass, queue};
 use amq_protocol::types::FieldTable;
 
+use crate::error::Error;
 use crate::proto::short;
+use crate::reactor;
 use crate::shard::connection::methods::closing;
 use crate::shard::connection::state::Conn;
-use crate::{Error, reactor};
 
 /// When it is looked, each from the last: a second, five and thirty after the consumer was back.
 const PAUSES: [Duration; 3] =

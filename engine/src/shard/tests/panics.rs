@@ -10,11 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{FOREVER, PATIENCE, open};
+use crate::handles::engine::Engine;
+use crate::handles::publish_error::Route;
 use crate::reactor::sim::{Near, Sim, Weather};
 use crate::reactor::{Done, Reactor, SocketOptions, Stream};
 use crate::shard::run::Shard;
 use crate::shard::tests::broker::Broker;
-use crate::{Engine, Properties, Route};
+use crate::wire::Properties;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Side {
@@ -90,7 +92,7 @@ async fn story(side: Side, after: usize) -> u64 {
     let (shard, handle) = Shard::new(Duration::ZERO);
     let faulty = Faulty { sim, side, left: Rc::new(Cell::new(Some(after))) };
     let running = tokio::task::spawn_local(shard.run(faulty));
-    let engine = Engine::around(handle, crate::BackendKind::Epoll);
+    let engine = Engine::around(handle, crate::reactor::BackendKind::Epoll);
     let (connection, channel) = open(&engine).await;
     let route = Route { exchange: String::new(), routing_key: "q".into(), mandatory: false };
     let publisher = channel.publisher(route, &Properties::default()).unwrap();

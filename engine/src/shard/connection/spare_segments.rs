@@ -1,0 +1,41 @@
+//! Empty segments of a channel, kept for its next swaps of the outbox.
+
+use crate::shard::border::segment::Segment;
+
+/// Segments kept: as many as may be under way to a broker that confirms late.
+const SEGMENTS_MAX: usize = 1024;
+/// Memory of all of them: a few as large as the default outbox, which is what a fast broker is
+/// given. The largest are given back to the allocator first.
+const BYTES_MAX: usize = 32 << 20;
+
+#[derive(Default)]
+pub(crate) struct SpareSegments {
+    /// By their size, the largest last.
+    segments: Vec<Segment>,
+    bytes: usize,
+}
+
+impl SpareSegments {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// The largest, or a new one: the small ones would grow one after another.
+    pub(crate) fn take(&mut self) -> Segment {
+        let segment = self.segments.pop().unwrap_or_default();
+        self.bytes -= segment.footprint();
+        segment
+    }
+
+    /// Keeps a segment, emptied.
+    pub(crate) fn give(&mut self, mut segment: Segment) {
+        segment.clear();
+        let footprint = segment.footprint();
+        let place = self.segments.partition_point(|spare| spare.footprint() <= footprint);
+        self.segments.insert(place, segment);
+        self.bytes += footprint;
+        while self.segments.len() > SEGMENTS_MAX || self.bytes > BYTES_MAX {
+            self.bytes -= self.segments.pop().map_or(0, |spare| spare.footprint());
+        }
+    }
+}
