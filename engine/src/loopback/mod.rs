@@ -28,35 +28,23 @@
 //! loopback.stop();
 //! ```
 
-mod broker;
+pub(crate) mod broker;
 mod clock;
-mod connection;
-mod consume;
-mod deliver;
-mod exchange;
-mod handshake;
-mod input;
-mod message;
-mod outgoing;
-mod publish;
+pub(crate) mod connection;
+pub(crate) mod faults;
 mod puppet;
-mod queue;
-mod reader;
-mod refusal;
-mod script;
 mod sink;
 mod source;
-mod topology;
 
 #[cfg(test)]
 mod tests;
 
-pub use script::{RefusedDeclare, Script};
+pub use faults::{RefusedDeclare, Script};
 pub use sink::Sink;
 pub use source::Source;
 
-use broker::Broker;
-use outgoing::Outgoing;
+use broker::state::Broker;
+use connection::outgoing::Outgoing;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};

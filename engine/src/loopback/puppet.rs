@@ -1,7 +1,7 @@
 //! The answers a peer gives by rote: what [`Sink`](super::Sink) and [`Source`](super::Source) say
 //! to everything but messages. No state, no checks, nothing is refused.
 
-use super::refusal::short;
+use crate::loopback::broker::refusal::short;
 use crate::wire::encode_method_frame;
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, exchange, queue};
 use amq_protocol::types::{AMQPValue, FieldTable};

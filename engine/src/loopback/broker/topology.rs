@@ -1,14 +1,14 @@
 //! Exchange and queue methods: declare, bind, unbind, purge, delete, with RabbitMQ's refusals.
 
-use super::broker::Broker;
-use super::exchange::{Exchange, ExchangeKind, ExchangeSettings};
-use super::queue::{Argument, Arguments, Queue, QueueSettings, arguments};
-use super::refusal::{Refusal, short};
-use super::{ConnectionId, QueueId};
+use crate::loopback::broker::exchange::{Exchange, ExchangeKind, ExchangeSettings};
+use crate::loopback::broker::queue::{Argument, Arguments, Queue, QueueSettings, arguments};
+use crate::loopback::broker::refusal::{Refusal, short};
+use crate::loopback::broker::state::Broker;
+use crate::loopback::{ConnectionId, QueueId};
 use amq_protocol::protocol::{AMQPClass, exchange, queue};
 
 impl Broker {
-    pub(super) fn handle_exchange(
+    pub(crate) fn handle_exchange(
         &mut self,
         id: ConnectionId,
         number: u16,
@@ -97,7 +97,7 @@ impl Broker {
         Ok(())
     }
 
-    pub(super) fn handle_queue(
+    pub(crate) fn handle_queue(
         &mut self,
         id: ConnectionId,
         number: u16,
@@ -243,7 +243,7 @@ impl Broker {
     }
 
     /// The queue a method names; without a name, the one declared last on the channel.
-    pub(super) fn find_queue(
+    pub(crate) fn find_queue(
         &mut self,
         id: ConnectionId,
         number: u16,

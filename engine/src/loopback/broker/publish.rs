@@ -3,17 +3,17 @@
 //! Invariant: the return of a mandatory message precedes its confirm (RabbitMQ's publisher
 //! confirms guarantee it): returns are written at once, confirms when the batch ends.
 
-use super::ConnectionId;
-use super::broker::Broker;
-use super::connection::{Connection, Lazy};
-use super::input::refuse_immediate;
-use super::message::Content;
-use super::refusal::Refusal;
+use crate::loopback::ConnectionId;
+use crate::loopback::broker::message::Content;
+use crate::loopback::broker::refusal::Refusal;
+use crate::loopback::broker::state::Broker;
+use crate::loopback::connection::input::refuse_immediate;
+use crate::loopback::connection::state::{Connection, Lazy};
 use crate::wire::{ContentHeader, Publish, Return};
 use std::time::Duration;
 
 impl Broker {
-    pub(super) fn publish(
+    pub(crate) fn publish(
         &mut self,
         id: ConnectionId,
         number: u16,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Bytes waiting for one client beyond which its consumers get nothing more. Several receive
 /// buffers of a fast client, so that it never runs dry, yet small beside a machine's memory.
-pub(super) const OUTGOING_MAX: usize = 4 << 20;
+pub(crate) const OUTGOING_MAX: usize = 4 << 20;
 
 /// Bytes below which deliveries resume: late enough to work in runs, early enough not to run dry.
 const OUTGOING_LOW: usize = 1 << 20;
@@ -62,8 +62,8 @@ impl State {
 
 /// The sending half of one connection.
 #[derive(Debug)]
-pub(super) struct Outgoing {
-    pub(super) stream: TcpStream,
+pub(crate) struct Outgoing {
+    pub(crate) stream: TcpStream,
     state: Mutex<State>,
     wake: Condvar,
     room: Condvar,
@@ -72,7 +72,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(stream: TcpStream, delay: Duration) -> Self {
+    pub(crate) fn new(stream: TcpStream, delay: Duration) -> Self {
         Self {
             stream,
             state: Mutex::new(State { delay, ..State::default() }),
@@ -88,17 +88,17 @@ impl Outgoing {
     }
 
     /// Bytes handed in and not yet sent.
-    pub(super) fn backlog(&self) -> usize {
+    pub(crate) fn backlog(&self) -> usize {
         self.backlog.load(Ordering::Relaxed)
     }
 
     /// Notes that deliveries were held back; the writer asks for them when there is room.
-    pub(super) fn starve(&self) {
+    pub(crate) fn starve(&self) {
         self.starved.store(true, Ordering::Release);
     }
 
     /// Takes whole frames over; `pending` comes back empty.
-    pub(super) fn hand_in(&self, pending: &mut Vec<u8>) {
+    pub(crate) fn hand_in(&self, pending: &mut Vec<u8>) {
         let mut state = self.lock();
         if state.dead || state.muted {
             pending.clear();
@@ -113,7 +113,7 @@ impl Outgoing {
     }
 
     /// Sends what the socket takes without waiting and leaves the rest to the writer thread.
-    pub(super) fn flush(&self) {
+    pub(crate) fn flush(&self) {
         let mut state = self.lock();
         while !state.busy && !state.dead && state.has_bytes() {
             if !state.delay.is_zero() || state.rest.is_some() {
@@ -176,7 +176,7 @@ impl Outgoing {
     }
 
     /// The writer thread. `resume` asks the broker for the deliveries it held back.
-    pub(super) fn write_until_end(&self, mut resume: impl FnMut()) {
+    pub(crate) fn write_until_end(&self, mut resume: impl FnMut()) {
         while let Some(work) = self.wait() {
             match work {
                 Work::Resume => resume(),
@@ -241,10 +241,10 @@ impl Outgoing {
 
     /// Waits the scripted delay before a write; ended early only by death.
     fn wait_delay<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let until = super::clock::now() + state.delay;
+        let until = crate::loopback::clock::now() + state.delay;
         state.busy = true;
         while !state.dead {
-            let left = until.saturating_duration_since(super::clock::now());
+            let left = until.saturating_duration_since(crate::loopback::clock::now());
             if left.is_zero() {
                 break;
             }
@@ -255,7 +255,7 @@ impl Outgoing {
     }
 
     /// Waits until the client has read enough of what it is owed.
-    pub(super) fn wait_for_room(&self) {
+    pub(crate) fn wait_for_room(&self) {
         let mut state = self.lock();
         while self.backlog() > OUTGOING_MAX && !state.dead {
             state.waiting += 1;
@@ -265,7 +265,7 @@ impl Outgoing {
     }
 
     /// Sends what is there, then closes.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.ended = true;
         // a client that reads no more is not waited for; a failing option is a dead socket
@@ -274,22 +274,22 @@ impl Outgoing {
     }
 
     /// Closes at once, whatever is still to be sent.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let mut state = self.lock();
         self.die(&mut state);
     }
 
     /// Sends nothing from here on, and keeps the connection.
-    pub(super) fn mute(&self) {
+    pub(crate) fn mute(&self) {
         self.lock().muted = true;
     }
 
-    pub(super) fn set_delay(&self, delay: Duration) {
+    pub(crate) fn set_delay(&self, delay: Duration) {
         self.lock().delay = delay;
     }
 
     /// Starts heartbeats.
-    pub(super) fn set_heartbeat(&self, interval: Duration) {
+    pub(crate) fn set_heartbeat(&self, interval: Duration) {
         self.lock().heartbeat = Some(interval);
         self.wake.notify_all();
     }

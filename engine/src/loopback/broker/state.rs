@@ -6,13 +6,13 @@
 //! after `end_batch` nothing is pending and no queue holds a message a consumer could take.
 //! Identifiers of queues and connections are never used twice, so a stale one finds nothing.
 
-use super::connection::{Capabilities, Channel, Connection, Phase, Unacked};
-use super::exchange::{Exchange, ExchangeKind};
-use super::outgoing::Outgoing;
-use super::queue::Queue;
-use super::refusal::{Refusal, short};
-use super::script::Script;
-use super::{ConnectionId, LoopbackConfig, LoopbackStats, QueueId};
+use crate::loopback::broker::exchange::{Exchange, ExchangeKind};
+use crate::loopback::broker::queue::Queue;
+use crate::loopback::broker::refusal::{Refusal, short};
+use crate::loopback::connection::outgoing::Outgoing;
+use crate::loopback::connection::state::{Capabilities, Channel, Connection, Phase, Unacked};
+use crate::loopback::faults::Script;
+use crate::loopback::{ConnectionId, LoopbackConfig, LoopbackStats, QueueId};
 use amq_protocol::protocol::{AMQPClass, basic, channel, connection};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use std::time::Instant;
 
 /// A virtual host: the names of its exchanges and queues.
 #[derive(Debug)]
-pub(super) struct VirtualHost {
-    pub(super) name: String,
-    pub(super) exchanges: HashMap<Arc<str>, Exchange>,
-    pub(super) queues: HashMap<Arc<str>, QueueId>,
+pub(crate) struct VirtualHost {
+    pub(crate) name: String,
+    pub(crate) exchanges: HashMap<Arc<str>, Exchange>,
+    pub(crate) queues: HashMap<Arc<str>, QueueId>,
 }
 
 impl VirtualHost {
@@ -40,24 +40,24 @@ impl VirtualHost {
 
 /// The broker.
 #[derive(Debug)]
-pub(super) struct Broker {
-    pub(super) config: LoopbackConfig,
-    pub(super) script: Script,
+pub(crate) struct Broker {
+    pub(crate) config: LoopbackConfig,
+    pub(crate) script: Script,
     /// Why publishers are blocked, if they are.
-    pub(super) blocked: Option<String>,
-    pub(super) vhosts: Vec<VirtualHost>,
-    pub(super) queues: Vec<Option<Box<Queue>>>,
-    pub(super) connections: Vec<Option<Box<Connection>>>,
-    pub(super) stats: LoopbackStats,
+    pub(crate) blocked: Option<String>,
+    pub(crate) vhosts: Vec<VirtualHost>,
+    pub(crate) queues: Vec<Option<Box<Queue>>>,
+    pub(crate) connections: Vec<Option<Box<Connection>>>,
+    pub(crate) stats: LoopbackStats,
     /// The time of the current batch.
-    pub(super) now: Instant,
+    pub(crate) now: Instant,
     /// When something expires next, as far as was noted.
-    pub(super) next_sweep: Option<Instant>,
+    pub(crate) next_sweep: Option<Instant>,
     /// When the sweeper wakes by itself.
-    pub(super) sweeping_at: Option<Instant>,
-    pub(super) scratch: Vec<u8>,
-    pub(super) targets: Vec<QueueId>,
-    pub(super) taken: Vec<Unacked>,
+    pub(crate) sweeping_at: Option<Instant>,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) targets: Vec<QueueId>,
+    pub(crate) taken: Vec<Unacked>,
     next_id: u64,
     dirty: Vec<ConnectionId>,
     ready: Vec<QueueId>,
@@ -65,7 +65,7 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    pub(super) fn new(config: LoopbackConfig, now: Instant) -> Self {
+    pub(crate) fn new(config: LoopbackConfig, now: Instant) -> Self {
         let vhosts = std::iter::once("/".to_owned()).chain(config.vhosts.iter().cloned());
         Self {
             vhosts: vhosts.map(VirtualHost::new).collect(),
@@ -89,13 +89,13 @@ impl Broker {
     }
 
     /// A number never given before.
-    pub(super) fn fresh_id(&mut self) -> u64 {
+    pub(crate) fn fresh_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
     }
 
     /// Lets a client in.
-    pub(super) fn connect(&mut self, out: Arc<Outgoing>) -> ConnectionId {
+    pub(crate) fn connect(&mut self, out: Arc<Outgoing>) -> ConnectionId {
         let id = self.connections.len();
         let connection = Connection::new(id, out, self.config.frame_max);
         self.connections.push(Some(Box::new(connection)));
@@ -107,22 +107,22 @@ impl Broker {
     ///
     /// # Panics
     /// If it is gone; only its own reader takes it away.
-    pub(super) fn connection_mut(&mut self, id: ConnectionId) -> &mut Connection {
+    pub(crate) fn connection_mut(&mut self, id: ConnectionId) -> &mut Connection {
         let slot = self.connections.get_mut(id).and_then(Option::as_deref_mut);
         slot.expect("a connection lives as long as its reader")
     }
 
     /// Open connections.
-    pub(super) fn connections(&mut self) -> impl Iterator<Item = &mut Connection> {
+    pub(crate) fn connections(&mut self) -> impl Iterator<Item = &mut Connection> {
         self.connections.iter_mut().filter_map(Option::as_deref_mut)
     }
 
-    pub(super) fn queue_mut(&mut self, id: QueueId) -> Option<&mut Queue> {
+    pub(crate) fn queue_mut(&mut self, id: QueueId) -> Option<&mut Queue> {
         self.queues.get_mut(id)?.as_deref_mut()
     }
 
     /// Lists a connection to be flushed when the batch ends.
-    pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
+    pub(crate) fn mark_dirty(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections[id].as_deref_mut()
             && !std::mem::replace(&mut connection.is_dirty, true)
         {
@@ -131,7 +131,7 @@ impl Broker {
     }
 
     /// Lists a queue to be dispatched when the batch ends.
-    pub(super) fn mark_ready(&mut self, id: QueueId) {
+    pub(crate) fn mark_ready(&mut self, id: QueueId) {
         if let Some(queue) = self.queue_mut(id)
             && !std::mem::replace(&mut queue.is_ready, true)
         {
@@ -140,18 +140,18 @@ impl Broker {
     }
 
     /// Lists a channel whose confirms go out when the batch ends.
-    pub(super) fn mark_confirming(&mut self, id: ConnectionId, channel: u16) {
+    pub(crate) fn mark_confirming(&mut self, id: ConnectionId, channel: u16) {
         self.confirming.push((id, channel));
     }
 
     /// Sends a method to a client.
-    pub(super) fn send(&mut self, id: ConnectionId, channel: u16, method: &AMQPClass) {
+    pub(crate) fn send(&mut self, id: ConnectionId, channel: u16, method: &AMQPClass) {
         self.connection_mut(id).send(channel, method);
         self.mark_dirty(id);
     }
 
     /// Ends a batch; `flushes` gets the writers that have something to send.
-    pub(super) fn end_batch(&mut self, flushes: &mut Vec<Arc<Outgoing>>) {
+    pub(crate) fn end_batch(&mut self, flushes: &mut Vec<Arc<Outgoing>>) {
         while let Some(queue) = self.ready.pop() {
             if let Some(queue) = self.queue_mut(queue) {
                 queue.is_ready = false;
@@ -183,14 +183,18 @@ impl Broker {
     }
 
     /// Hands a queue's messages to its consumers while both last.
-    pub(super) fn dispatch(&mut self, id: QueueId) {
+    pub(crate) fn dispatch(&mut self, id: QueueId) {
         let Self { queues, connections, now, .. } = self;
         let Some(queue) = queues.get_mut(id).and_then(Option::as_deref_mut) else { return };
         let mut touched: Vec<ConnectionId> = Vec::new();
         while !queue.is_empty() && !queue.consumers.is_empty() {
-            let Some(index) = super::deliver::ready_consumer(queue, connections) else { break };
+            let Some(index) = crate::loopback::broker::deliver::ready_consumer(queue, connections)
+            else {
+                break;
+            };
             let Some(entry) = queue.pop(*now) else { break };
-            let id = super::deliver::deliver_entry(queue, index, connections, entry);
+            let id =
+                crate::loopback::broker::deliver::deliver_entry(queue, index, connections, entry);
             self.stats.delivered += 1;
             if !touched.contains(&id) {
                 touched.push(id);
@@ -202,7 +206,7 @@ impl Broker {
     }
 
     /// Closes what a refusal closes: the channel, or the whole connection.
-    pub(super) fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         id: ConnectionId,
         number: u16,
@@ -226,7 +230,7 @@ impl Broker {
     }
 
     /// Sends `connection.close` and takes nothing but its answer from here on.
-    pub(super) fn close_connection(
+    pub(crate) fn close_connection(
         &mut self,
         id: ConnectionId,
         method: (u16, u16),
@@ -247,7 +251,7 @@ impl Broker {
     }
 
     /// Ends a channel: its consumers go, its unacknowledged messages return to their queues.
-    pub(super) fn release_channel(&mut self, id: ConnectionId, number: u16) {
+    pub(crate) fn release_channel(&mut self, id: ConnectionId, number: u16) {
         let connection = self.connection_mut(id);
         let slot = connection.channels.get_mut(usize::from(number)).and_then(Option::take);
         let Some(channel) = slot else { return };
@@ -260,7 +264,7 @@ impl Broker {
         }
     }
 
-    pub(super) fn release_channels(&mut self, id: ConnectionId) {
+    pub(crate) fn release_channels(&mut self, id: ConnectionId) {
         let count = self.connection_mut(id).channels.len();
         for number in 0..count {
             let number = u16::try_from(number).expect("channel numbers have 16 bits");
@@ -271,7 +275,7 @@ impl Broker {
 
     /// Ends a client's channels and deletes what was exclusive to it. RabbitMQ does so before it
     /// answers a close, so that the names are free when the client knows.
-    pub(super) fn release_connection(&mut self, id: ConnectionId) {
+    pub(crate) fn release_connection(&mut self, id: ConnectionId) {
         self.release_channels(id);
         let own = self.queues.iter().flatten().filter(|queue| queue.owner == Some(id));
         let own: Vec<QueueId> = own.map(|queue| queue.id).collect();
@@ -281,14 +285,14 @@ impl Broker {
     }
 
     /// Forgets a client.
-    pub(super) fn disconnect(&mut self, id: ConnectionId) {
+    pub(crate) fn disconnect(&mut self, id: ConnectionId) {
         self.release_connection(id);
         self.connections[id] = None;
         self.stats.connections -= 1;
     }
 
     /// Puts a message back, to be delivered again.
-    pub(super) fn requeue(&mut self, unacked: Unacked) {
+    pub(crate) fn requeue(&mut self, unacked: Unacked) {
         if let Some(queue) = self.queue_mut(unacked.queue) {
             if let Some(consumer) = queue.consumer_mut(unacked.consumer) {
                 consumer.unacked -= 1;
@@ -299,7 +303,7 @@ impl Broker {
     }
 
     /// Ends a consumer; an auto-delete queue goes with its last one.
-    pub(super) fn remove_consumer(&mut self, queue: QueueId, consumer: u64) {
+    pub(crate) fn remove_consumer(&mut self, queue: QueueId, consumer: u64) {
         let now = self.now;
         let Some(found) = self.queue_mut(queue) else { return };
         found.consumers.retain(|other| other.id != consumer);
@@ -314,7 +318,7 @@ impl Broker {
 
     /// Deletes a queue, its bindings, and the auto-delete exchanges they were the last of; says
     /// how many messages were lost. Consumers are told if their client asked for it.
-    pub(super) fn delete_queue(&mut self, id: QueueId) -> usize {
+    pub(crate) fn delete_queue(&mut self, id: QueueId) -> usize {
         let Some(queue) = self.queues.get_mut(id).and_then(Option::take) else { return 0 };
         let vhost = &mut self.vhosts[queue.vhost];
         // Another may have its name by now.
@@ -343,7 +347,7 @@ impl Broker {
     }
 
     /// Whether the sweeper would wake too late by itself.
-    pub(super) fn wants_sweeper(&self) -> bool {
+    pub(crate) fn wants_sweeper(&self) -> bool {
         match (self.next_sweep, self.sweeping_at) {
             (Some(next), Some(planned)) => next < planned,
             (next, planned) => next.is_some() && planned.is_none(),
@@ -351,14 +355,14 @@ impl Broker {
     }
 
     /// Remembers that something expires then.
-    pub(super) fn note_deadline(&mut self, deadline: Option<Instant>) {
+    pub(crate) fn note_deadline(&mut self, deadline: Option<Instant>) {
         if let Some(deadline) = deadline {
             self.next_sweep = Some(self.next_sweep.map_or(deadline, |next| next.min(deadline)));
         }
     }
 
     /// Drops what has expired, messages and queues, and notes when the next one will.
-    pub(super) fn sweep(&mut self) {
+    pub(crate) fn sweep(&mut self) {
         let now = self.now;
         self.next_sweep = None;
         let mut next = None;
@@ -378,7 +382,7 @@ impl Broker {
     }
 
     /// Dispatches again what a full connection had held back.
-    pub(super) fn resume(&mut self, id: ConnectionId) {
+    pub(crate) fn resume(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get(id).and_then(Option::as_deref) else { return };
         let channels = connection.channels.iter().flatten();
         let queues: Vec<QueueId> = channels

@@ -1,10 +1,10 @@
 //! From protocol header to open connection (AMQP 2.2.4), channels opened and closed, and both ends
 //! of closing. PLAIN and AMQPLAIN, as RabbitMQ offers them.
 
-use super::ConnectionId;
-use super::broker::Broker;
-use super::connection::{Capabilities, Channel, Phase};
-use super::refusal::{Refusal, short};
+use crate::loopback::ConnectionId;
+use crate::loopback::broker::refusal::{Refusal, short};
+use crate::loopback::broker::state::Broker;
+use crate::loopback::connection::state::{Capabilities, Channel, Phase};
 use crate::wire::TableView;
 use amq_protocol::protocol::{AMQPClass, channel, confirm, connection};
 use amq_protocol::types::{AMQPValue, FieldTable};
@@ -19,7 +19,7 @@ fn connection_method(method: connection::AMQPMethod) -> AMQPClass {
 
 impl Broker {
     /// Answers the protocol header.
-    pub(super) fn greet(&mut self, id: ConnectionId) {
+    pub(crate) fn greet(&mut self, id: ConnectionId) {
         if let Some(greeting) = self.script.greeting.clone() {
             self.connection_mut(id).pending.extend_from_slice(&greeting);
             return self.mark_dirty(id);
@@ -34,7 +34,7 @@ impl Broker {
         self.send(id, 0, &connection_method(connection::AMQPMethod::Start(start)));
     }
 
-    pub(super) fn handle_connection_method(
+    pub(crate) fn handle_connection_method(
         &mut self,
         id: ConnectionId,
         phase: Phase,
@@ -150,7 +150,7 @@ impl Broker {
     }
 
     /// Tells a client that publishers are blocked, if it wants to know.
-    pub(super) fn tell_blocked(&mut self, id: ConnectionId, reason: &str) {
+    pub(crate) fn tell_blocked(&mut self, id: ConnectionId, reason: &str) {
         let connection = self.connection_mut(id);
         if connection.phase == Phase::Running && connection.capabilities.blocked {
             let blocked = connection::Blocked { reason: short(reason) };
@@ -159,7 +159,7 @@ impl Broker {
     }
 
     /// Tells a client that publishers are no longer blocked, and reads from it again.
-    pub(super) fn tell_unblocked(&mut self, id: ConnectionId) {
+    pub(crate) fn tell_unblocked(&mut self, id: ConnectionId) {
         let connection = self.connection_mut(id);
         connection.is_held = false;
         if connection.phase == Phase::Running && connection.capabilities.blocked {
@@ -168,7 +168,7 @@ impl Broker {
         }
     }
 
-    pub(super) fn handle_channel_class(
+    pub(crate) fn handle_channel_class(
         &mut self,
         id: ConnectionId,
         number: u16,
@@ -227,7 +227,7 @@ impl Broker {
         self.send(id, number, &AMQPClass::Channel(method));
     }
 
-    pub(super) fn handle_confirm(
+    pub(crate) fn handle_confirm(
         &mut self,
         id: ConnectionId,
         number: u16,

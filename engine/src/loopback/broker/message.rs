@@ -11,17 +11,17 @@ use std::time::Instant;
 
 /// A whole message, borrowed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Content<'a> {
-    pub(super) exchange: &'a str,
-    pub(super) routing_key: &'a str,
+pub(crate) struct Content<'a> {
+    pub(crate) exchange: &'a str,
+    pub(crate) routing_key: &'a str,
     /// The payload of its header frame.
-    pub(super) header: &'a [u8],
-    pub(super) body: &'a [u8],
+    pub(crate) header: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 impl Content<'_> {
     /// Appends the header frame and the body frames.
-    pub(super) fn write(&self, channel: u16, frame_max: u32, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, channel: u16, frame_max: u32, out: &mut Vec<u8>) {
         let size = u32::try_from(self.header.len()).expect("a header came in one frame");
         put_frame_header(out, FrameKind::Header, channel, size);
         out.extend_from_slice(self.header);
@@ -32,7 +32,7 @@ impl Content<'_> {
 
 /// A whole message, kept.
 #[derive(Clone, Debug)]
-pub(super) struct Stored {
+pub(crate) struct Stored {
     bytes: Arc<[u8]>,
     exchange_end: usize,
     key_end: usize,
@@ -40,7 +40,7 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    pub(super) fn new(content: &Content<'_>, scratch: &mut Vec<u8>) -> Self {
+    pub(crate) fn new(content: &Content<'_>, scratch: &mut Vec<u8>) -> Self {
         scratch.clear();
         scratch.extend_from_slice(content.exchange.as_bytes());
         let exchange_end = scratch.len();
@@ -52,7 +52,7 @@ impl Stored {
         Self { bytes: Arc::from(&scratch[..]), exchange_end, key_end, header_end }
     }
 
-    pub(super) fn content(&self) -> Content<'_> {
+    pub(crate) fn content(&self) -> Content<'_> {
         let text = |bytes| std::str::from_utf8(bytes).expect("it was stored from text");
         Content {
             exchange: text(&self.bytes[..self.exchange_end]),
@@ -65,10 +65,10 @@ impl Stored {
 
 /// A message in a queue or unacknowledged.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) message: Stored,
+pub(crate) struct Entry {
+    pub(crate) message: Stored,
     /// Its place in the queue, to return to when it is requeued.
-    pub(super) place: u64,
-    pub(super) redelivered: bool,
-    pub(super) expires: Option<Instant>,
+    pub(crate) place: u64,
+    pub(crate) redelivered: bool,
+    pub(crate) expires: Option<Instant>,
 }

@@ -1,15 +1,15 @@
 //! Class `basic` on the consuming side: qos, consume, cancel, get, recover, and the settling of
 //! deliveries.
 
-use super::ConnectionId;
-use super::broker::Broker;
-use super::connection::Connection;
-use super::queue::Consumer;
-use super::refusal::{Refusal, short};
+use crate::loopback::ConnectionId;
+use crate::loopback::broker::queue::Consumer;
+use crate::loopback::broker::refusal::{Refusal, short};
+use crate::loopback::broker::state::Broker;
+use crate::loopback::connection::state::Connection;
 use amq_protocol::protocol::{AMQPClass, basic};
 
 impl Broker {
-    pub(super) fn handle_basic(
+    pub(crate) fn handle_basic(
         &mut self,
         id: ConnectionId,
         number: u16,
@@ -160,7 +160,7 @@ impl Broker {
     }
 
     /// Settles deliveries: gone, or back to their queues.
-    pub(super) fn settle(
+    pub(crate) fn settle(
         &mut self,
         id: ConnectionId,
         number: u16,

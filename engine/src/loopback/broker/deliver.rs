@@ -1,11 +1,11 @@
 //! From a queue to a consumer, and from a publication straight to one where nothing waits before
 //! it: then nothing is stored, unless it must be acknowledged.
 
-use super::broker::Broker;
-use super::connection::{Connection, Lazy};
-use super::message::{Content, Entry};
-use super::queue::Queue;
-use super::{ConnectionId, QueueId};
+use crate::loopback::broker::message::{Content, Entry};
+use crate::loopback::broker::queue::Queue;
+use crate::loopback::broker::state::Broker;
+use crate::loopback::connection::state::{Connection, Lazy};
+use crate::loopback::{ConnectionId, QueueId};
 use crate::wire::Deliver;
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use std::time::Duration;
 type Connections = [Option<Box<Connection>>];
 
 /// The next consumer in turn that can take a delivery.
-pub(super) fn ready_consumer(queue: &mut Queue, connections: &Connections) -> Option<usize> {
+pub(crate) fn ready_consumer(queue: &mut Queue, connections: &Connections) -> Option<usize> {
     queue.next_consumer(|consumer| {
         connections[consumer.connection].as_deref().is_some_and(|client| client.can_take(consumer))
     })
 }
 
 /// Hands a queued message to a consumer; says whose connection has more to send now.
-pub(super) fn deliver_entry(
+pub(crate) fn deliver_entry(
     queue: &mut Queue,
     index: usize,
     connections: &mut Connections,
@@ -73,7 +73,7 @@ fn keep(queue: &mut Queue, index: usize, connections: &mut Connections, tag: u64
 
 impl Broker {
     /// Gives a publication to a queue: straight to a consumer, or into the queue.
-    pub(super) fn offer(
+    pub(crate) fn offer(
         &mut self,
         id: QueueId,
         message: &mut Lazy<'_>,

@@ -7,22 +7,22 @@ use amq_protocol::types::ShortString;
 
 /// A reason to close a channel or a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) code: u16,
-    pub(super) text: String,
+pub(crate) struct Refusal {
+    pub(crate) code: u16,
+    pub(crate) text: String,
 }
 
 impl Refusal {
     /// A refusal whose text starts with the code's name, as RabbitMQ's do.
-    pub(super) fn new(code: u16, detail: impl AsRef<str>) -> Self {
+    pub(crate) fn new(code: u16, detail: impl AsRef<str>) -> Self {
         Self { code, text: format!("{} - {}", name(code), detail.as_ref()) }
     }
 
-    pub(super) fn not_found(what: &str, name: &str, vhost: &str) -> Self {
+    pub(crate) fn not_found(what: &str, name: &str, vhost: &str) -> Self {
         Self::new(404, format!("no {what} '{name}' in vhost '{vhost}'"))
     }
 
-    pub(super) fn locked(queue: &str, vhost: &str) -> Self {
+    pub(crate) fn locked(queue: &str, vhost: &str) -> Self {
         Self::new(
             405,
             format!(
@@ -33,12 +33,12 @@ impl Refusal {
         )
     }
 
-    pub(super) fn not_implemented(what: &str) -> Self {
+    pub(crate) fn not_implemented(what: &str) -> Self {
         Self::new(540, what)
     }
 
     /// Whether only the channel ends.
-    pub(super) fn is_soft(&self) -> bool {
+    pub(crate) fn is_soft(&self) -> bool {
         matches!(self.code, 311..=313 | 403..=406)
     }
 }
@@ -69,7 +69,7 @@ fn name(code: u16) -> &'static str {
 }
 
 /// `text` as a short string, cut at a character where it is too long.
-pub(super) fn short(text: &str) -> ShortString {
+pub(crate) fn short(text: &str) -> ShortString {
     let mut end = text.len().min(255);
     while !text.is_char_boundary(end) {
         end -= 1;

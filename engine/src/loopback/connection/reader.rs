@@ -1,9 +1,9 @@
 //! The reader thread of one connection: reads a batch, takes the lock once, sends what came of it.
 
-use super::clock::now;
-use super::input::Flow;
-use super::outgoing::Outgoing;
-use super::{ConnectionId, Shared};
+use crate::loopback::clock::now;
+use crate::loopback::connection::input::Flow;
+use crate::loopback::connection::outgoing::Outgoing;
+use crate::loopback::{ConnectionId, Shared};
 use std::io::{ErrorKind, Read};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const RECEIVE_BYTES: usize = 256 << 10;
 const LAST_READ_MAX: Duration = Duration::from_secs(1);
 
 /// Reads until either side ends the connection, then cleans up after it.
-pub(super) fn run(shared: &Shared, id: ConnectionId, out: &Arc<Outgoing>) {
+pub(crate) fn run(shared: &Shared, id: ConnectionId, out: &Arc<Outgoing>) {
     let mut flushes = Vec::new();
     read_batches(shared, id, out, &mut flushes);
     {

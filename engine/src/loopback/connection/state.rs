@@ -3,10 +3,10 @@
 //! Plain state under the broker's lock. Invariants: `unacked` is sorted by delivery tag; a channel
 //! that is closing takes nothing but `close-ok`; bytes in `pending` are whole frames.
 
-use super::message::{Entry, Stored};
-use super::outgoing::{OUTGOING_MAX, Outgoing};
-use super::queue::Consumer;
-use super::{ConnectionId, QueueId};
+use crate::loopback::broker::message::{Entry, Stored};
+use crate::loopback::broker::queue::Consumer;
+use crate::loopback::connection::outgoing::{OUTGOING_MAX, Outgoing};
+use crate::loopback::{ConnectionId, QueueId};
 use crate::wire::{Ack, Nack, encode_method_frame};
 use amq_protocol::protocol::AMQPClass;
 use std::collections::{HashMap, VecDeque};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// How far a connection has come (AMQP 2.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Nothing but the protocol header may come.
     Header,
     /// `start` is sent.
@@ -33,32 +33,32 @@ pub(super) enum Phase {
 
 /// What the client said it understands.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Capabilities {
-    pub(super) consumer_cancel_notify: bool,
-    pub(super) blocked: bool,
-    pub(super) authentication_failure_close: bool,
+pub(crate) struct Capabilities {
+    pub(crate) consumer_cancel_notify: bool,
+    pub(crate) blocked: bool,
+    pub(crate) authentication_failure_close: bool,
 }
 
 /// One client.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) id: ConnectionId,
-    pub(super) phase: Phase,
-    pub(super) vhost: usize,
-    pub(super) frame_max: u32,
-    pub(super) channel_max: u16,
-    pub(super) capabilities: Capabilities,
-    pub(super) channels: Vec<Option<Box<Channel>>>,
-    pub(super) pending: Vec<u8>,
-    pub(super) is_dirty: bool,
-    pub(super) out: Arc<Outgoing>,
-    pub(super) frames_in: u64,
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) phase: Phase,
+    pub(crate) vhost: usize,
+    pub(crate) frame_max: u32,
+    pub(crate) channel_max: u16,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) channels: Vec<Option<Box<Channel>>>,
+    pub(crate) pending: Vec<u8>,
+    pub(crate) is_dirty: bool,
+    pub(crate) out: Arc<Outgoing>,
+    pub(crate) frames_in: u64,
     /// Published while the broker was blocked: not read until it is unblocked.
-    pub(super) is_held: bool,
+    pub(crate) is_held: bool,
 }
 
 impl Connection {
-    pub(super) fn new(id: ConnectionId, out: Arc<Outgoing>, frame_max: u32) -> Self {
+    pub(crate) fn new(id: ConnectionId, out: Arc<Outgoing>, frame_max: u32) -> Self {
         Self {
             id,
             phase: Phase::Header,
@@ -76,20 +76,20 @@ impl Connection {
     }
 
     /// Appends a method frame.
-    pub(super) fn send(&mut self, channel: u16, method: &AMQPClass) {
+    pub(crate) fn send(&mut self, channel: u16, method: &AMQPClass) {
         encode_method_frame(&mut self.pending, channel, method);
     }
 
-    pub(super) fn channel(&self, number: u16) -> Option<&Channel> {
+    pub(crate) fn channel(&self, number: u16) -> Option<&Channel> {
         self.channels.get(usize::from(number))?.as_deref()
     }
 
-    pub(super) fn channel_mut(&mut self, number: u16) -> Option<&mut Channel> {
+    pub(crate) fn channel_mut(&mut self, number: u16) -> Option<&mut Channel> {
         self.channels.get_mut(usize::from(number))?.as_deref_mut()
     }
 
     /// Whether a delivery to this consumer may be handed over now.
-    pub(super) fn can_take(&self, consumer: &Consumer) -> bool {
+    pub(crate) fn can_take(&self, consumer: &Consumer) -> bool {
         let Some(channel) = self.channel(consumer.channel) else { return false };
         if !consumer.has_credit() || !(consumer.no_ack || channel.has_credit()) {
             return false;
@@ -104,23 +104,23 @@ impl Connection {
 
 /// A delivery that was not acknowledged yet.
 #[derive(Debug)]
-pub(super) struct Unacked {
-    pub(super) tag: u64,
-    pub(super) queue: QueueId,
+pub(crate) struct Unacked {
+    pub(crate) tag: u64,
+    pub(crate) queue: QueueId,
     /// The consumer's id, 0 for `basic.get`.
-    pub(super) consumer: u64,
-    pub(super) entry: Entry,
+    pub(crate) consumer: u64,
+    pub(crate) entry: Entry,
 }
 
 /// A publication whose frames have not all come yet.
 #[derive(Debug)]
-pub(super) struct PartialContent {
-    pub(super) exchange: String,
-    pub(super) routing_key: String,
-    pub(super) mandatory: bool,
-    pub(super) header: Option<Vec<u8>>,
-    pub(super) body_size: usize,
-    pub(super) body: Vec<u8>,
+pub(crate) struct PartialContent {
+    pub(crate) exchange: String,
+    pub(crate) routing_key: String,
+    pub(crate) mandatory: bool,
+    pub(crate) header: Option<Vec<u8>>,
+    pub(crate) body_size: usize,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Publications to be confirmed together: `count` of them up to tag `last`.
@@ -133,20 +133,20 @@ struct ConfirmRun {
 
 /// One channel.
 #[derive(Debug, Default)]
-pub(super) struct Channel {
+pub(crate) struct Channel {
     /// `close` is sent.
-    pub(super) is_closing: bool,
-    pub(super) confirms: bool,
-    pub(super) unacked: VecDeque<Unacked>,
+    pub(crate) is_closing: bool,
+    pub(crate) confirms: bool,
+    pub(crate) unacked: VecDeque<Unacked>,
     /// `basic.qos` for consumers to come.
-    pub(super) prefetch: u16,
+    pub(crate) prefetch: u16,
     /// `basic.qos` with `global`, for the whole channel.
-    pub(super) prefetch_global: u16,
+    pub(crate) prefetch_global: u16,
     /// Tag, queue and id of each consumer.
-    pub(super) consumers: HashMap<Box<str>, (QueueId, u64)>,
-    pub(super) content: Option<PartialContent>,
+    pub(crate) consumers: HashMap<Box<str>, (QueueId, u64)>,
+    pub(crate) content: Option<PartialContent>,
     /// The queue declared last, for methods that name none.
-    pub(super) last_queue: String,
+    pub(crate) last_queue: String,
     delivered: u64,
     published: u64,
     run: Option<ConfirmRun>,
@@ -154,7 +154,7 @@ pub(super) struct Channel {
 
 impl Channel {
     /// One that waits for `close-ok` and nothing else.
-    pub(super) fn closing() -> Self {
+    pub(crate) fn closing() -> Self {
         Self { is_closing: true, ..Self::default() }
     }
 
@@ -163,7 +163,7 @@ impl Channel {
     }
 
     /// The tag of the next delivery.
-    pub(super) fn next_delivery_tag(&mut self) -> u64 {
+    pub(crate) fn next_delivery_tag(&mut self) -> u64 {
         self.delivered += 1;
         self.delivered
     }
@@ -171,7 +171,7 @@ impl Channel {
     /// Counts a publication on a confirming channel. The confirm goes out with
     /// [`Channel::flush_confirms`], but where acks turn to nacks the run before goes out first.
     /// True if it began a run.
-    pub(super) fn count_publish(&mut self, number: u16, is_ack: bool, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn count_publish(&mut self, number: u16, is_ack: bool, out: &mut Vec<u8>) -> bool {
         self.published += 1;
         let last = self.published;
         if self.run.is_some_and(|run| run.is_ack != is_ack) {
@@ -184,12 +184,12 @@ impl Channel {
     }
 
     /// Counts a publication that is never confirmed.
-    pub(super) fn skip_publish(&mut self) {
+    pub(crate) fn skip_publish(&mut self) {
         self.published += 1;
     }
 
     /// Sends what is to be confirmed as one frame.
-    pub(super) fn flush_confirms(&mut self, number: u16, out: &mut Vec<u8>) {
+    pub(crate) fn flush_confirms(&mut self, number: u16, out: &mut Vec<u8>) {
         let Some(ConfirmRun { last: delivery_tag, count, is_ack }) = self.run.take() else {
             return;
         };
@@ -202,7 +202,7 @@ impl Channel {
     }
 
     /// Takes the deliveries an ack, nack or reject names; false if there is no such delivery.
-    pub(super) fn take_unacked(
+    pub(crate) fn take_unacked(
         &mut self,
         tag: u64,
         multiple: bool,
@@ -224,19 +224,19 @@ impl Channel {
     }
 
     /// Keeps a delivery until it is acknowledged.
-    pub(super) fn keep(&mut self, tag: u64, queue: QueueId, consumer: u64, entry: Entry) {
+    pub(crate) fn keep(&mut self, tag: u64, queue: QueueId, consumer: u64, entry: Entry) {
         self.unacked.push_back(Unacked { tag, queue, consumer, entry });
     }
 }
 
 /// A message that is stored only if somebody must keep it.
-pub(super) struct Lazy<'a> {
-    pub(super) content: super::message::Content<'a>,
-    pub(super) stored: Option<Stored>,
+pub(crate) struct Lazy<'a> {
+    pub(crate) content: crate::loopback::broker::message::Content<'a>,
+    pub(crate) stored: Option<Stored>,
 }
 
 impl Lazy<'_> {
-    pub(super) fn stored(&mut self, scratch: &mut Vec<u8>) -> Stored {
+    pub(crate) fn stored(&mut self, scratch: &mut Vec<u8>) -> Stored {
         self.stored.get_or_insert_with(|| Stored::new(&self.content, scratch)).clone()
     }
 }

@@ -4,8 +4,8 @@
 //! binding empties it. Not here: the default exchange, which is the list of queues itself; the
 //! headers exchange, and exchanges bound to exchanges, which this broker does not have.
 
-use super::QueueId;
-use super::queue::Arguments;
+use crate::loopback::QueueId;
+use crate::loopback::broker::queue::Arguments;
 use std::collections::HashMap;
 
 /// Routing keys whose queues are remembered; when there are more, all are forgotten. Enough for
@@ -14,7 +14,7 @@ const ROUTES_MAX: usize = 4096;
 
 /// The type of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ExchangeKind {
+pub(crate) enum ExchangeKind {
     Direct,
     Fanout,
     Topic,
@@ -23,7 +23,7 @@ pub(super) enum ExchangeKind {
 }
 
 impl ExchangeKind {
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         match name {
             "direct" => Some(Self::Direct),
             "fanout" => Some(Self::Fanout),
@@ -33,7 +33,7 @@ impl ExchangeKind {
         }
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Fanout => "fanout",
@@ -45,12 +45,12 @@ impl ExchangeKind {
 
 /// What makes two declarations of one name the same.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ExchangeSettings {
-    pub(super) kind: ExchangeKind,
-    pub(super) durable: bool,
-    pub(super) auto_delete: bool,
-    pub(super) internal: bool,
-    pub(super) arguments: Arguments,
+pub(crate) struct ExchangeSettings {
+    pub(crate) kind: ExchangeKind,
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) internal: bool,
+    pub(crate) arguments: Arguments,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -61,19 +61,19 @@ struct Binding {
 
 /// An exchange.
 #[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) settings: ExchangeSettings,
+pub(crate) struct Exchange {
+    pub(crate) settings: ExchangeSettings,
     bindings: Vec<Binding>,
     routes: HashMap<Box<str>, Vec<QueueId>>,
 }
 
 impl Exchange {
-    pub(super) fn new(settings: ExchangeSettings) -> Self {
+    pub(crate) fn new(settings: ExchangeSettings) -> Self {
         Self { settings, bindings: Vec::new(), routes: HashMap::new() }
     }
 
     /// One that is there from the start.
-    pub(super) fn predeclared(kind: ExchangeKind) -> Self {
+    pub(crate) fn predeclared(kind: ExchangeKind) -> Self {
         Self::new(ExchangeSettings {
             kind,
             durable: true,
@@ -83,12 +83,12 @@ impl Exchange {
         })
     }
 
-    pub(super) fn is_bound(&self) -> bool {
+    pub(crate) fn is_bound(&self) -> bool {
         !self.bindings.is_empty()
     }
 
     /// Adds a binding; the same one twice is one.
-    pub(super) fn bind(&mut self, queue: QueueId, key: &str) {
+    pub(crate) fn bind(&mut self, queue: QueueId, key: &str) {
         let binding = Binding { queue, key: key.into() };
         if !self.bindings.contains(&binding) {
             self.bindings.push(binding);
@@ -97,12 +97,12 @@ impl Exchange {
     }
 
     /// Removes a binding; says whether there was one.
-    pub(super) fn unbind(&mut self, queue: QueueId, key: &str) -> bool {
+    pub(crate) fn unbind(&mut self, queue: QueueId, key: &str) -> bool {
         self.retain(|binding| binding.queue != queue || &*binding.key != key)
     }
 
     /// Removes every binding of a queue; says whether there was one.
-    pub(super) fn unbind_all(&mut self, queue: QueueId) -> bool {
+    pub(crate) fn unbind_all(&mut self, queue: QueueId) -> bool {
         self.retain(|binding| binding.queue != queue)
     }
 
@@ -114,7 +114,7 @@ impl Exchange {
     }
 
     /// The queues a key leads to, each once.
-    pub(super) fn route(&mut self, key: &str, targets: &mut Vec<QueueId>) {
+    pub(crate) fn route(&mut self, key: &str, targets: &mut Vec<QueueId>) {
         let kind = self.settings.kind;
         if kind == ExchangeKind::LocalRandom {
             let any = fastrand::choice(&self.bindings);

@@ -3,11 +3,11 @@
 //! Invariant: whatever the bytes, the outcome is an answer, a refusal or the end of this one
 //! connection, never a panic and never an effect on another client's connection.
 
-use super::ConnectionId;
-use super::broker::Broker;
-use super::connection::{Connection, PartialContent, Phase};
-use super::message::Content;
-use super::refusal::Refusal;
+use crate::loopback::ConnectionId;
+use crate::loopback::broker::message::Content;
+use crate::loopback::broker::refusal::Refusal;
+use crate::loopback::broker::state::Broker;
+use crate::loopback::connection::state::{Connection, PartialContent, Phase};
 use crate::wire::{
     ContentHeader, FrameKind, FrameView, HotMethod, PROTOCOL_HEADER, Parsed, Publish, WireError,
     parse_method,
@@ -19,7 +19,7 @@ const BODY_MAX: u64 = 128 << 20;
 
 /// What the reader does after a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flow {
+pub(crate) enum Flow {
     /// Read on.
     Continue,
     /// Read on when the broker is no longer blocked.
@@ -30,7 +30,7 @@ pub(super) enum Flow {
 
 impl Broker {
     /// Takes as many whole frames as `input` holds; says how many bytes that were.
-    pub(super) fn handle_input(&mut self, id: ConnectionId, input: &[u8]) -> (usize, Flow) {
+    pub(crate) fn handle_input(&mut self, id: ConnectionId, input: &[u8]) -> (usize, Flow) {
         let mut used = 0;
         loop {
             let rest = &input[used..];
@@ -295,7 +295,7 @@ impl Broker {
 }
 
 /// Refuses what RabbitMQ gave up in 3.0.
-pub(super) fn refuse_immediate(publish: &Publish<'_>) -> Result<(), Refusal> {
+pub(crate) fn refuse_immediate(publish: &Publish<'_>) -> Result<(), Refusal> {
     match publish.immediate {
         true => Err(Refusal::not_implemented("immediate=true")),
         false => Ok(()),

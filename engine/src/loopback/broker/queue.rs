@@ -4,9 +4,9 @@
 //! never holds more than n (the oldest goes first, RabbitMQ's `drop-head`). Messages expire at
 //! the head, as RabbitMQ's classic queues do. Not here: who may use it, and where it is bound.
 
-use super::message::Entry;
-use super::refusal::Refusal;
-use super::{ConnectionId, QueueId};
+use crate::loopback::broker::message::Entry;
+use crate::loopback::broker::refusal::Refusal;
+use crate::loopback::{ConnectionId, QueueId};
 use amq_protocol::types::{AMQPValue, FieldTable};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -14,31 +14,31 @@ use std::time::{Duration, Instant};
 
 /// One `basic.consume`.
 #[derive(Debug)]
-pub(super) struct Consumer {
-    pub(super) id: u64,
-    pub(super) connection: ConnectionId,
-    pub(super) channel: u16,
-    pub(super) tag: Box<str>,
-    pub(super) no_ack: bool,
-    pub(super) exclusive: bool,
+pub(crate) struct Consumer {
+    pub(crate) id: u64,
+    pub(crate) connection: ConnectionId,
+    pub(crate) channel: u16,
+    pub(crate) tag: Box<str>,
+    pub(crate) no_ack: bool,
+    pub(crate) exclusive: bool,
     /// Most deliveries unacknowledged at a time; 0 is no bound.
-    pub(super) prefetch: u16,
-    pub(super) unacked: u32,
+    pub(crate) prefetch: u16,
+    pub(crate) unacked: u32,
 }
 
 impl Consumer {
     /// Whether its prefetch leaves room for one more delivery.
-    pub(super) fn has_credit(&self) -> bool {
+    pub(crate) fn has_credit(&self) -> bool {
         self.no_ack || self.prefetch == 0 || self.unacked < u32::from(self.prefetch)
     }
 }
 
 /// The arguments of a declaration in a comparable form.
-pub(super) type Arguments = BTreeMap<String, Argument>;
+pub(crate) type Arguments = BTreeMap<String, Argument>;
 
 /// One argument: integers of all widths are one type, as in RabbitMQ's equivalence check.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Argument {
+pub(crate) enum Argument {
     Int(i64),
     Text(Vec<u8>),
     Other(AMQPValue),
@@ -57,7 +57,7 @@ impl std::fmt::Display for Argument {
 }
 
 /// The `x-` arguments of a declaration; others mean nothing to the broker.
-pub(super) fn arguments(table: &FieldTable) -> Arguments {
+pub(crate) fn arguments(table: &FieldTable) -> Arguments {
     let known = table.into_iter().filter(|(key, _)| key.as_str().starts_with("x-"));
     known.map(|(key, value)| (key.to_string(), argument(value))).collect()
 }
@@ -78,10 +78,10 @@ fn argument(value: &AMQPValue) -> Argument {
 
 /// What makes two declarations of one name the same.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct QueueSettings {
-    pub(super) durable: bool,
-    pub(super) auto_delete: bool,
-    pub(super) arguments: Arguments,
+pub(crate) struct QueueSettings {
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) arguments: Arguments,
 }
 
 /// The bounds that arguments set.
@@ -94,16 +94,16 @@ struct Bounds {
 
 /// A queue.
 #[derive(Debug)]
-pub(super) struct Queue {
-    pub(super) id: QueueId,
-    pub(super) name: Arc<str>,
-    pub(super) vhost: usize,
-    pub(super) settings: QueueSettings,
+pub(crate) struct Queue {
+    pub(crate) id: QueueId,
+    pub(crate) name: Arc<str>,
+    pub(crate) vhost: usize,
+    pub(crate) settings: QueueSettings,
     /// The connection it is exclusive to.
-    pub(super) owner: Option<ConnectionId>,
-    pub(super) consumers: Vec<Consumer>,
+    pub(crate) owner: Option<ConnectionId>,
+    pub(crate) consumers: Vec<Consumer>,
     /// Whether it is listed to be dispatched when the batch ends.
-    pub(super) is_ready: bool,
+    pub(crate) is_ready: bool,
     bounds: Bounds,
     messages: VecDeque<Entry>,
     turn: usize,
@@ -112,7 +112,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(
+    pub(crate) fn new(
         id: QueueId,
         name: &str,
         vhost: usize,
@@ -138,21 +138,21 @@ impl Queue {
     }
 
     /// Messages ready to be delivered.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.messages.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
     /// Notes a use, which puts `x-expires` off.
-    pub(super) fn touch(&mut self, now: Instant) {
+    pub(crate) fn touch(&mut self, now: Instant) {
         self.used = now;
     }
 
     /// When a message put in now will expire, given its own `expiration`.
-    pub(super) fn deadline(&self, own: Option<Duration>, now: Instant) -> Option<Instant> {
+    pub(crate) fn deadline(&self, own: Option<Duration>, now: Instant) -> Option<Instant> {
         let ttl = match (own, self.bounds.ttl) {
             (Some(own), Some(ttl)) => own.min(ttl),
             (own, ttl) => own.or(ttl)?,
@@ -161,19 +161,19 @@ impl Queue {
     }
 
     /// The place of the next message.
-    pub(super) fn take_place(&mut self) -> u64 {
+    pub(crate) fn take_place(&mut self) -> u64 {
         self.next_place += 1;
         self.next_place
     }
 
     /// Appends a message; the oldest one gives way where the queue is full.
-    pub(super) fn push(&mut self, entry: Entry) {
+    pub(crate) fn push(&mut self, entry: Entry) {
         self.messages.push_back(entry);
         self.keep_length();
     }
 
     /// Puts a message back where it was.
-    pub(super) fn requeue(&mut self, entry: Entry) {
+    pub(crate) fn requeue(&mut self, entry: Entry) {
         let at = self.messages.partition_point(|other| other.place < entry.place);
         self.messages.insert(at, Entry { redelivered: true, ..entry });
         self.keep_length();
@@ -186,13 +186,13 @@ impl Queue {
     }
 
     /// Takes the oldest message that has not expired.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Entry> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Entry> {
         self.drop_expired(now);
         self.messages.pop_front()
     }
 
     /// Drops expired messages at the head.
-    pub(super) fn drop_expired(&mut self, now: Instant) {
+    pub(crate) fn drop_expired(&mut self, now: Instant) {
         let expired = |entry: &Entry| entry.expires.is_some_and(|at| at <= now);
         while self.messages.front().is_some_and(expired) {
             self.messages.pop_front();
@@ -200,14 +200,14 @@ impl Queue {
     }
 
     /// Empties the queue and says how many messages that were.
-    pub(super) fn purge(&mut self) -> usize {
+    pub(crate) fn purge(&mut self) -> usize {
         let count = self.messages.len();
         self.messages.clear();
         count
     }
 
     /// When the queue itself expires, if it is not used until then (`x-expires`).
-    pub(super) fn expires(&self) -> Option<Instant> {
+    pub(crate) fn expires(&self) -> Option<Instant> {
         if !self.consumers.is_empty() {
             return None;
         }
@@ -215,13 +215,13 @@ impl Queue {
     }
 
     /// When something here expires next.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let head = self.messages.front().and_then(|entry| entry.expires);
         [head, self.expires()].into_iter().flatten().min()
     }
 
     /// The next consumer in turn that `can_take` a delivery.
-    pub(super) fn next_consumer(&mut self, can_take: impl Fn(&Consumer) -> bool) -> Option<usize> {
+    pub(crate) fn next_consumer(&mut self, can_take: impl Fn(&Consumer) -> bool) -> Option<usize> {
         let count = self.consumers.len();
         let index = (0..count)
             .map(|step| (self.turn + step) % count)
@@ -231,7 +231,7 @@ impl Queue {
     }
 
     /// The consumer with this id, if it is still there.
-    pub(super) fn consumer_mut(&mut self, id: u64) -> Option<&mut Consumer> {
+    pub(crate) fn consumer_mut(&mut self, id: u64) -> Option<&mut Consumer> {
         self.consumers.iter_mut().find(|consumer| consumer.id == id)
     }
 }

@@ -4,10 +4,10 @@
 //! happens once (garbage, a close, a drop). Bytes are only ever inserted between whole frames, so
 //! a fault is exactly the fault that was asked for.
 
-use super::broker::Broker;
-use super::connection::{Connection, Phase};
-use super::refusal::Refusal;
-use super::{ConnectionId, Loopback};
+use crate::loopback::broker::refusal::Refusal;
+use crate::loopback::broker::state::Broker;
+use crate::loopback::connection::state::{Connection, Phase};
+use crate::loopback::{ConnectionId, Loopback};
 use crate::wire::frame::{FRAME_END, FrameKind, put_frame_header};
 use crate::wire::write_frame;
 use std::time::Duration;
