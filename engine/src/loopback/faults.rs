@@ -6,55 +6,11 @@
 
 use crate::loopback::broker::refusal::Refusal;
 use crate::loopback::broker::state::Broker;
+use crate::loopback::config::{ConnectionId, RefusedDeclare, Script};
 use crate::loopback::connection::state::{Connection, Phase};
-use crate::loopback::{ConnectionId, Loopback};
+use crate::loopback::server::Loopback;
 use crate::wire::frame::{FRAME_END, FrameKind, put_frame_header};
 use crate::wire::write_frame;
-use std::time::Duration;
-
-/// A declaration to be refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedDeclare {
-    /// The name of the queue or exchange.
-    pub name: String,
-    /// The reply code: 403 to 406 close the channel, others the connection.
-    pub code: u16,
-    /// The reply text.
-    pub text: String,
-}
-
-/// Lasting faults. The default has none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Script {
-    /// Time between deciding on bytes and sending them. Default: none.
-    pub delay: Duration,
-    /// After this many frames received on a connection nothing on it is answered or sent any
-    /// more, heartbeats included, and it stays open; 0 is silent from the protocol header on.
-    /// Default: never.
-    pub silent_after_frames: Option<u64>,
-    /// Sent instead of `connection.start`. Default: none.
-    pub greeting: Option<Vec<u8>>,
-    /// Declarations to be refused, passive or not. Default: none.
-    pub refused_declares: Vec<RefusedDeclare>,
-    /// Queues whose declaration is never answered, as by a node that has lost its cluster. What
-    /// else is asked on the same channel is answered. Default: none.
-    pub unanswered_declares: Vec<String>,
-    /// Refuses to open a connection, with this reply code and text: 403 as for a user who is not
-    /// there, 530 as for a virtual host. Default: no.
-    pub refused_open: Option<(u16, String)>,
-    /// The largest body taken, RabbitMQ's `max_message_size`; a larger one ends its channel (406).
-    /// Default: none but the loopback's own.
-    pub message_max: Option<u64>,
-    /// Publishing to one of these exchanges ends the channel (403), as without permission to write.
-    /// Default: none.
-    pub unwritable_exchanges: Vec<String>,
-    /// Answers every publication on a confirming channel with `basic.nack` and drops it; without
-    /// confirms it is only dropped. Default: false.
-    pub nack_publishes: bool,
-    /// Takes publications and never confirms them. A later confirm with `multiple` covers them,
-    /// as on any broker. Default: false.
-    pub withhold_confirms: bool,
-}
 
 impl Loopback {
     /// Changes the script; what it says holds from the next frame on.

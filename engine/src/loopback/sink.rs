@@ -6,7 +6,7 @@
 //! as an error, so that a bench cannot mistake garbage for speed.
 
 use super::puppet::{answer, greet};
-use super::spawn;
+use super::shared::spawn;
 use crate::wire::frame::{FRAME_END, FrameHeader, FrameKind};
 use crate::wire::{Ack, PROTOCOL_HEADER, parse_method};
 use amq_protocol::protocol::{AMQPClass, confirm, connection};

@@ -1,10 +1,10 @@
 //! Class `basic` on the consuming side: qos, consume, cancel, get, recover, and the settling of
 //! deliveries.
 
-use crate::loopback::ConnectionId;
 use crate::loopback::broker::queue::Consumer;
 use crate::loopback::broker::refusal::{Refusal, short};
 use crate::loopback::broker::state::Broker;
+use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::state::Connection;
 use amq_protocol::protocol::{AMQPClass, basic};
 

@@ -4,8 +4,8 @@
 use crate::loopback::broker::message::{Content, Entry};
 use crate::loopback::broker::queue::Queue;
 use crate::loopback::broker::state::Broker;
+use crate::loopback::config::{ConnectionId, QueueId};
 use crate::loopback::connection::state::{Connection, Lazy};
-use crate::loopback::{ConnectionId, QueueId};
 use crate::wire::Deliver;
 use std::time::Duration;
 
@@ -103,6 +103,29 @@ impl Broker {
         self.note_deadline(expires);
         if has_consumers {
             self.mark_ready(id);
+        }
+    }
+}
+
+impl Broker {
+    /// Hands a queue's messages to its consumers while both last.
+    pub(crate) fn dispatch(&mut self, id: QueueId) {
+        let Self { queues, connections, now, .. } = self;
+        let Some(queue) = queues.get_mut(id).and_then(Option::as_deref_mut) else { return };
+        let mut touched: Vec<ConnectionId> = Vec::new();
+        while !queue.is_empty() && !queue.consumers.is_empty() {
+            let Some(index) = ready_consumer(queue, connections) else {
+                break;
+            };
+            let Some(entry) = queue.pop(*now) else { break };
+            let id = deliver_entry(queue, index, connections, entry);
+            self.stats.delivered += 1;
+            if !touched.contains(&id) {
+                touched.push(id);
+            }
+        }
+        for id in touched {
+            self.mark_dirty(id);
         }
     }
 }

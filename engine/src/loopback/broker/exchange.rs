@@ -4,8 +4,8 @@
 //! binding empties it. Not here: the default exchange, which is the list of queues itself; the
 //! headers exchange, and exchanges bound to exchanges, which this broker does not have.
 
-use crate::loopback::QueueId;
 use crate::loopback::broker::queue::Arguments;
+use crate::loopback::config::QueueId;
 use std::collections::HashMap;
 
 /// Routing keys whose queues are remembered; when there are more, all are forgotten. Enough for

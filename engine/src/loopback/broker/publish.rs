@@ -3,10 +3,10 @@
 //! Invariant: the return of a mandatory message precedes its confirm (RabbitMQ's publisher
 //! confirms guarantee it): returns are written at once, confirms when the batch ends.
 
-use crate::loopback::ConnectionId;
 use crate::loopback::broker::message::Content;
 use crate::loopback::broker::refusal::Refusal;
 use crate::loopback::broker::state::Broker;
+use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::input::refuse_immediate;
 use crate::loopback::connection::state::{Connection, Lazy};
 use crate::wire::{ContentHeader, Publish, Return};

@@ -6,7 +6,7 @@
 
 use crate::loopback::broker::message::Entry;
 use crate::loopback::broker::refusal::Refusal;
-use crate::loopback::{ConnectionId, QueueId};
+use crate::loopback::config::{ConnectionId, QueueId};
 use amq_protocol::types::{AMQPValue, FieldTable};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

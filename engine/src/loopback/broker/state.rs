@@ -9,10 +9,10 @@
 use crate::loopback::broker::exchange::{Exchange, ExchangeKind};
 use crate::loopback::broker::queue::Queue;
 use crate::loopback::broker::refusal::{Refusal, short};
+use crate::loopback::config::Script;
+use crate::loopback::config::{ConnectionId, LoopbackConfig, LoopbackStats, QueueId};
 use crate::loopback::connection::outgoing::Outgoing;
 use crate::loopback::connection::state::{Capabilities, Channel, Connection, Phase, Unacked};
-use crate::loopback::faults::Script;
-use crate::loopback::{ConnectionId, LoopbackConfig, LoopbackStats, QueueId};
 use amq_protocol::protocol::{AMQPClass, basic, channel, connection};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -178,29 +178,6 @@ impl Broker {
         let channel = channels.get_mut(usize::from(number)).and_then(Option::as_deref_mut);
         if let Some(channel) = channel {
             channel.flush_confirms(number, pending);
-            self.mark_dirty(id);
-        }
-    }
-
-    /// Hands a queue's messages to its consumers while both last.
-    pub(crate) fn dispatch(&mut self, id: QueueId) {
-        let Self { queues, connections, now, .. } = self;
-        let Some(queue) = queues.get_mut(id).and_then(Option::as_deref_mut) else { return };
-        let mut touched: Vec<ConnectionId> = Vec::new();
-        while !queue.is_empty() && !queue.consumers.is_empty() {
-            let Some(index) = crate::loopback::broker::deliver::ready_consumer(queue, connections)
-            else {
-                break;
-            };
-            let Some(entry) = queue.pop(*now) else { break };
-            let id =
-                crate::loopback::broker::deliver::deliver_entry(queue, index, connections, entry);
-            self.stats.delivered += 1;
-            if !touched.contains(&id) {
-                touched.push(id);
-            }
-        }
-        for id in touched {
             self.mark_dirty(id);
         }
     }

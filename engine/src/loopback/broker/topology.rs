@@ -4,7 +4,7 @@ use crate::loopback::broker::exchange::{Exchange, ExchangeKind, ExchangeSettings
 use crate::loopback::broker::queue::{Argument, Arguments, Queue, QueueSettings, arguments};
 use crate::loopback::broker::refusal::{Refusal, short};
 use crate::loopback::broker::state::Broker;
-use crate::loopback::{ConnectionId, QueueId};
+use crate::loopback::config::{ConnectionId, QueueId};
 use amq_protocol::protocol::{AMQPClass, exchange, queue};
 
 impl Broker {

@@ -1,9 +1,9 @@
 //! From protocol header to open connection (AMQP 2.2.4), channels opened and closed, and both ends
 //! of closing. PLAIN and AMQPLAIN, as RabbitMQ offers them.
 
-use crate::loopback::ConnectionId;
 use crate::loopback::broker::refusal::{Refusal, short};
 use crate::loopback::broker::state::Broker;
+use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::state::{Capabilities, Channel, Phase};
 use crate::wire::TableView;
 use amq_protocol::protocol::{AMQPClass, channel, confirm, connection};

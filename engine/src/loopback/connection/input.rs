@@ -3,10 +3,10 @@
 //! Invariant: whatever the bytes, the outcome is an answer, a refusal or the end of this one
 //! connection, never a panic and never an effect on another client's connection.
 
-use crate::loopback::ConnectionId;
 use crate::loopback::broker::message::Content;
 use crate::loopback::broker::refusal::Refusal;
 use crate::loopback::broker::state::Broker;
+use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::state::{Connection, PartialContent, Phase};
 use crate::wire::{
     ContentHeader, FrameKind, FrameView, HotMethod, PROTOCOL_HEADER, Parsed, Publish, WireError,

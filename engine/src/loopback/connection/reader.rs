@@ -1,9 +1,10 @@
 //! The reader thread of one connection: reads a batch, takes the lock once, sends what came of it.
 
 use crate::loopback::clock::now;
+use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::input::Flow;
 use crate::loopback::connection::outgoing::Outgoing;
-use crate::loopback::{ConnectionId, Shared};
+use crate::loopback::shared::Shared;
 use std::io::{ErrorKind, Read};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;

@@ -5,8 +5,8 @@
 
 use crate::loopback::broker::message::{Entry, Stored};
 use crate::loopback::broker::queue::Consumer;
+use crate::loopback::config::{ConnectionId, QueueId};
 use crate::loopback::connection::outgoing::{OUTGOING_MAX, Outgoing};
-use crate::loopback::{ConnectionId, QueueId};
 use crate::wire::{Ack, Nack, encode_method_frame};
 use amq_protocol::protocol::AMQPClass;
 use std::collections::{HashMap, VecDeque};

@@ -1,6 +1,7 @@
 //! A client in a few lines: blocking, one frame after the other, panics on the unexpected.
 
-use crate::loopback::{Loopback, LoopbackConfig};
+use crate::loopback::config::LoopbackConfig;
+use crate::loopback::server::Loopback;
 use crate::wire::{
     ContentHeader, FrameKind, FrameView, HotMethod, PROTOCOL_HEADER, Parsed, Properties, Publish,
     encode_method_frame, parse_method, write_body_frames,

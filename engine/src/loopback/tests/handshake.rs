@@ -1,7 +1,8 @@
 //! Opening, refusing and closing connections and channels.
 
 use super::client::{Client, start};
-use crate::loopback::{Loopback, LoopbackConfig};
+use crate::loopback::config::LoopbackConfig;
+use crate::loopback::server::Loopback;
 use crate::wire::{FrameKind, HEARTBEAT_FRAME, PROTOCOL_HEADER};
 use amq_protocol::protocol::{AMQPClass, channel, connection};
 

@@ -1,7 +1,8 @@
 //! Every scripted fault, as a client sees it.
 
 use super::client::{Client, start};
-use crate::loopback::{Loopback, LoopbackConfig, Script};
+use crate::loopback::config::{LoopbackConfig, Script};
+use crate::loopback::server::Loopback;
 use crate::wire::{FrameKind, HotMethod, PROTOCOL_HEADER, WireError, print};
 use amq_protocol::protocol::{AMQPClass, connection, queue};
 use std::io::{ErrorKind, Read};

@@ -1,7 +1,8 @@
 //! Declaring, binding and deleting, and every refusal around it.
 
 use super::client::{Client, arguments, start};
-use crate::loopback::{Loopback, LoopbackConfig};
+use crate::loopback::config::LoopbackConfig;
+use crate::loopback::server::Loopback;
 use amq_protocol::protocol::{AMQPClass, basic, exchange, queue};
 
 fn named(name: &str) -> queue::Declare {

@@ -102,14 +102,6 @@ impl Stream for Socket {
     }
 }
 
-/// Emits an event. The program's subscriber may panic in it, and that must not end a ring.
-fn tell(event: impl FnOnce()) {
-    if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(event)) {
-        // Dropping it might panic as well.
-        std::mem::forget(panic);
-    }
-}
-
 fn is_interrupted(done: &io::Result<usize>) -> bool {
     done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
 }

@@ -308,7 +308,7 @@ impl Inner {
         // A signal came, or completions must be reaped first: both mean the next turn.
         if !matches!(errno, Some(Errno::INTR | Errno::BUSY)) {
             if !std::mem::replace(&mut self.is_refused, true) {
-                super::tell(|| {
+                log(|| {
                     tracing::warn!(
                         name: "leveret.engine.ring.refused",
                         %error, "io_uring_enter failed; it is tried again"
@@ -375,7 +375,7 @@ impl Drop for Ring {
             // First of all: the kernel may still write there.
             std::mem::forget(std::mem::take(&mut inner.slots));
             let pending = inner.pending;
-            super::tell(|| {
+            log(|| {
                 tracing::warn!(
                     name: "leveret.engine.ring.operations_left",
                     pending, "operations outlive their ring"
@@ -430,5 +430,13 @@ impl Drop for Operation {
                 inner.free.push(slot);
             }
         }
+    }
+}
+
+/// Emits an event. The program's subscriber may panic in it, and that must not end a ring.
+fn log(event: impl FnOnce()) {
+    if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(event)) {
+        // Dropping it might panic as well.
+        std::mem::forget(panic);
     }
 }

@@ -1,0 +1,181 @@
+//! The loopback broker as its users start it: threads that accept, and one that drops what expires.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::broker::state::Broker;
+use super::clock;
+use super::config::{LoopbackConfig, LoopbackStats};
+use super::connection::outgoing::Outgoing;
+use super::connection::reader;
+use super::shared::{Shared, spawn};
+
+/// A running broker. Dropping it stops it.
+#[derive(Debug)]
+pub struct Loopback {
+    pub(crate) shared: Arc<Shared>,
+    addr: SocketAddr,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Loopback {
+    /// Starts a broker on 127.0.0.1.
+    ///
+    /// # Errors
+    /// What binding the port or starting a thread gives.
+    pub fn start(config: LoopbackConfig) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
+        let addr = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            broker: Mutex::new(Broker::new(config, clock::now())),
+            unblocked: Condvar::new(),
+            sweep: Condvar::new(),
+            stopping: AtomicBool::new(false),
+        });
+        let mut loopback = Self { shared: Arc::clone(&shared), addr, threads: Vec::new() };
+        let for_sweeper = Arc::clone(&shared);
+        loopback.threads.push(spawn("loopback-sweep", move || sweep_until_stop(&for_sweeper))?);
+        loopback
+            .threads
+            .push(spawn("loopback-accept", move || accept_until_stop(&listener, &shared))?);
+        Ok(loopback)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where it listens, as an AMQP URL for guest. The virtual host `/` is spelled `%2f`, which
+    /// every reader of such URLs understands alike.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@{}/%2f", self.addr)
+    }
+
+    /// What it has counted.
+    #[must_use]
+    pub fn stats(&self) -> LoopbackStats {
+        self.shared.lock().stats
+    }
+
+    /// Messages ready in a queue; `None` if there is no such queue.
+    #[must_use]
+    pub fn queue_len(&self, vhost: &str, queue: &str) -> Option<usize> {
+        let broker = self.shared.lock();
+        let vhost = broker.vhosts.iter().find(|other| other.name == vhost)?;
+        let queue = *vhost.queues.get(queue)?;
+        Some(broker.queues[queue].as_deref()?.len())
+    }
+
+    /// Whether an exchange is there.
+    #[must_use]
+    pub fn has_exchange(&self, vhost: &str, exchange: &str) -> bool {
+        let broker = self.shared.lock();
+        let vhost = broker.vhosts.iter().find(|other| other.name == vhost);
+        vhost.is_some_and(|vhost| vhost.exchanges.contains_key(exchange))
+    }
+
+    /// Cuts every connection, ends every thread and frees the port, before it returns.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    /// Does something under the lock and sends what came of it.
+    pub(crate) fn with_broker<T>(&self, act: impl FnOnce(&mut Broker) -> T) -> T {
+        let mut flushes = Vec::new();
+        let result = {
+            let mut broker = self.shared.lock();
+            broker.now = clock::now();
+            let result = act(&mut broker);
+            broker.end_batch(&mut flushes);
+            result
+        };
+        flushes.iter().for_each(|out| out.flush());
+        result
+    }
+}
+
+impl Drop for Loopback {
+    fn drop(&mut self) {
+        {
+            // under the lock, or a thread about to wait would miss it
+            let mut broker = self.shared.lock();
+            self.shared.stopping.store(true, Ordering::Release);
+            broker.connections().for_each(|connection| connection.out.kill());
+            self.shared.unblocked.notify_all();
+            self.shared.sweep.notify_all();
+        }
+        // wakes the accepting thread; if it fails, so did accepting
+        let _ = TcpStream::connect(self.addr);
+        for thread in self.threads.drain(..) {
+            // a thread that panicked has printed why
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Lets clients in; ends, and has ended every connection's threads, when the broker stops.
+fn accept_until_stop(listener: &TcpListener, shared: &Arc<Shared>) {
+    let mut clients: Vec<JoinHandle<()>> = Vec::new();
+    while let Ok((stream, _)) = listener.accept() {
+        if shared.is_stopping() {
+            break;
+        }
+        clients.retain(|client| !client.is_finished());
+        // a client we cannot serve sees its connection closed
+        if let Ok(threads) = serve(stream, shared) {
+            clients.extend(threads);
+        }
+    }
+    // one that came in just before the end was not seen by the one who stopped us
+    shared.lock().connections().for_each(|connection| connection.out.kill());
+    for client in clients {
+        let _ = client.join();
+    }
+}
+
+fn serve(stream: TcpStream, shared: &Arc<Shared>) -> io::Result<[JoinHandle<()>; 2]> {
+    stream.set_nodelay(true)?;
+    let (out, id) = {
+        let mut broker = shared.lock();
+        let out = Arc::new(Outgoing::new(stream, broker.script.delay));
+        let id = broker.connect(Arc::clone(&out));
+        (out, id)
+    };
+    let (for_reader, reader_out) = (Arc::clone(shared), Arc::clone(&out));
+    let reader = spawn("loopback-read", move || reader::run(&for_reader, id, &reader_out))?;
+    let for_writer = Arc::clone(shared);
+    let writer = spawn("loopback-write", move || {
+        out.write_until_end(|| for_writer.resume(id));
+    })?;
+    Ok([reader, writer])
+}
+
+/// Drops what expires, when it does.
+fn sweep_until_stop(shared: &Shared) {
+    let mut flushes = Vec::new();
+    let mut broker = shared.lock();
+    while !shared.is_stopping() {
+        broker.now = clock::now();
+        if broker.next_sweep.is_some_and(|at| at <= broker.now) {
+            broker.sweep();
+            broker.end_batch(&mut flushes);
+            flushes.drain(..).for_each(|out: Arc<Outgoing>| out.flush());
+        }
+        let next = broker.next_sweep;
+        broker.sweeping_at = next;
+        broker = match next {
+            None => shared.sweep.wait(broker).unwrap_or_else(PoisonError::into_inner),
+            Some(at) => {
+                let pause = at.saturating_duration_since(clock::now());
+                let waited = shared.sweep.wait_timeout(broker, pause);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+    }
+}
