@@ -123,44 +123,41 @@
 //! default): for tests, without disk or cluster.
 
 mod broker;
+pub(crate) mod codec;
 mod config;
-mod context;
-mod dedup;
 mod dialect;
-mod ending;
 mod error;
-mod executor;
 pub mod guide;
 mod ids;
-mod json;
 mod message;
-mod msgpack;
 mod notify;
 mod observe;
 mod retry;
 mod rpc;
-mod serialization;
-mod serializer;
-mod target;
-mod timer;
+pub(crate) mod runtime;
+pub(crate) mod topology;
 mod transport;
-mod url;
-mod version;
 
+pub use codec::serialization::{BodySerializer, Serialization};
+pub use config::url::{AMQP_PORT, Secrets, TransportHost, TransportUrl};
 pub use config::{
     Compression, Config, ConnectionFactory, ConnectionOptions, DriverConfig, EntityOptions,
     Failover, Ignored, LoginMethod, MetricsOptions, NotificationConfig, PikaOptions, PoolOptions,
     QueueProfile, Redelivered, SendingDialect, ServingDialect, Setting, Source, StableNames,
 };
-pub use context::{Context, InvalidTraceParent, TraceParent};
 pub use error::{Error, ErrorKind, Outcome, RemoteError};
-pub use executor::Executor;
 pub use leveret_engine as engine;
 pub use leveret_engine::{ConnectMode, ConnectionState, ConsumerState, Credentials, Secret};
 #[cfg(feature = "macros")]
 pub use leveret_macros::endpoint;
 pub use message::Failure;
+pub use message::context::{Context, InvalidTraceParent, TraceParent};
 pub use message::priority::{InvalidPriority, Priority};
+pub use message::serializer::{
+    JsonPayloadSerializer, NoOpSerializer, RequestContextSerializer, Serializer,
+};
+pub use message::target::Target;
+pub use message::version::{InvalidVersion, Version};
 pub use notify::driver::{NotificationDriver, Notify, TestNotifications};
 pub use notify::endpoint::{Answer, NotificationEndpoint, NotificationResult};
 pub use notify::filter::NotificationFilter;
@@ -185,12 +182,8 @@ pub use rpc::access::{AccessPolicy, Allows};
 pub use rpc::client::RpcClient;
 pub use rpc::endpoint::Endpoint;
 pub use rpc::server::{RpcServer, RpcServerBuilder, ServerStats};
-pub use serialization::{BodySerializer, Serialization};
-pub use serializer::{JsonPayloadSerializer, NoOpSerializer, RequestContextSerializer, Serializer};
-pub use target::Target;
+pub use runtime::executor::Executor;
 pub use transport::{Transport, TransportBuilder, TransportStats};
-pub use url::{AMQP_PORT, Secrets, TransportHost, TransportUrl};
-pub use version::{InvalidVersion, Version};
 
 /// What generated code names.
 #[cfg(feature = "macros")]

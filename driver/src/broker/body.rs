@@ -11,7 +11,7 @@ use leveret_engine::{Message, Payload};
 
 use crate::ids::Hex32;
 use crate::message::form::MessageIds;
-use crate::target::entity::Packing;
+use crate::topology::Packing;
 
 /// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
 /// draws the line in the same place.

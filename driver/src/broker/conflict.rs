@@ -9,7 +9,7 @@
 use leveret_engine as engine;
 
 use crate::error::{Error, ErrorKind};
-use crate::target::entity::{AS_IT_IS, Exchange, Queue, Subscription};
+use crate::topology::{AS_IT_IS, Exchange, Queue, Subscription};
 
 /// It exists and is different.
 const PRECONDITION_FAILED: u16 = 406;

@@ -19,7 +19,7 @@ use super::{NOT_FOUND, declare, failed, health_of, metrics_of};
 use crate::error::Error;
 use crate::observe::health::{ConnectionHealth, ConsumerHealth};
 use crate::observe::metrics::ConnectionMetrics;
-use crate::target::entity::{Exchange, Subscription};
+use crate::topology::{Exchange, Subscription};
 
 /// How often a queue may be removed between its declaration and its consumption.
 const CONSUME_ATTEMPTS: usize = 4;

@@ -9,7 +9,7 @@ use leveret_engine::{
 
 use super::conflict;
 use crate::error::Error;
-use crate::target::entity::{AS_IT_IS, Argument, Exchange, Queue, Subscription};
+use crate::topology::{AS_IT_IS, Argument, Exchange, Queue, Subscription};
 
 /// Declares an exchange, or the one that a peer was first with.
 pub(super) async fn exchange(channel: &Channel, exchange: &Exchange) -> Result<(), Error> {

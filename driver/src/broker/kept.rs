@@ -23,8 +23,8 @@ use super::publisher::{Publishing, Road, Treatment};
 use super::shared_task::SharedTask;
 use super::{NOT_FOUND, declare, failed};
 use crate::error::Error;
-use crate::target::entity::Exchange;
-use crate::timer;
+use crate::runtime::timer;
+use crate::topology::Exchange;
 
 /// How long an exchange that was not found is not looked for again.
 const PATIENCE: Duration = Duration::from_millis(250);

@@ -11,8 +11,8 @@ use super::factory::{Connections, Lent, Purpose};
 use super::open_once::{OpenOnce, Opened};
 use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
-use crate::target::entity::Packing;
-use crate::timer::Timer;
+use crate::runtime::timer::Timer;
+use crate::topology::Packing;
 
 /// The connections one purpose publishes on.
 pub(crate) struct Lanes {

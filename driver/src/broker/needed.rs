@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use leveret_engine::Outcome;
 
 use super::NOT_FOUND;
-use crate::target::entity::{Exchange, Subscription};
+use crate::topology::{Exchange, Subscription};
 
 /// What this connection has declared, by name.
 #[derive(Default)]

@@ -12,7 +12,8 @@ use leveret_engine::TicketError;
 
 use super::stopped;
 use crate::error::{Error, ErrorKind};
-use crate::timer::{self, Timer};
+use crate::runtime::timer;
+use crate::runtime::timer::Timer;
 
 /// Between two attempts, at first; it doubles.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -25,8 +25,9 @@ use super::{confirmed, declare, failed, health_of, metrics_of, opened, refused};
 use crate::error::{self, Error, ErrorKind};
 use crate::observe::health::ConnectionHealth;
 use crate::observe::metrics::ConnectionMetrics;
-use crate::target::entity::{Packing, Route, Subscription};
-use crate::timer::{self, Timer};
+use crate::runtime::timer;
+use crate::runtime::timer::Timer;
+use crate::topology::{Packing, Route, Subscription};
 
 /// A connection to publish on, perhaps shared with others.
 pub(crate) struct Publishing {

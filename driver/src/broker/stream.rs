@@ -5,7 +5,7 @@
 
 use leveret_engine::{AMQPValue, Delivery, DeliverySink, Disposition, Error, FieldTable};
 
-use crate::target::entity::{STREAM_LAST, STREAM_OFFSET};
+use crate::topology::{STREAM_LAST, STREAM_OFFSET};
 
 /// The sink of a stream's consumer, in front of another one.
 pub(super) struct StreamSink {

@@ -4,8 +4,8 @@
 //! themselves (`table`).
 
 use super::{DriverConfig, SendingDialect};
+use crate::codec::serialization::Serialization;
 use crate::error::{Error, ErrorKind};
-use crate::serialization::Serialization;
 
 /// Refuses what cannot work together.
 pub(super) fn check(config: &DriverConfig) -> Result<(), Error> {

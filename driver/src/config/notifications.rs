@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::url::TransportUrl;
+use crate::config::url::TransportUrl;
 
 /// How a service notifies: by which drivers, under which topics, through which broker.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 use leveret_engine::{ConnectionConfig, Login};
 
 use super::{ConnectionFactory, DriverConfig};
-use crate::serialization::{BodySerializer, Serialization};
+use crate::codec::serialization::{BodySerializer, Serialization};
 
 /// How the `pika` dialect is spoken.
 ///

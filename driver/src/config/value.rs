@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::settings::Settings;
-use crate::url::TransportUrl;
+use crate::config::url::TransportUrl;
 
 /// A kind of value, and where in the settings it goes.
 pub(super) enum Kind {

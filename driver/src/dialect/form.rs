@@ -6,8 +6,8 @@ use leveret_engine::Properties;
 use serde::Serialize;
 
 use super::{EncodeError, kombu, pika, polyglot};
+use crate::codec::json::WriteError;
 use crate::ids::Hex32;
-use crate::json::WriteError;
 use crate::message::form::{Form, MessageIds};
 use crate::message::notification::OutgoingNotification;
 use crate::message::{Reply, Request};

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::DecodeError;
-use crate::json::{self, Members, ReadError};
-use crate::message::encoded::Encoded;
-use crate::msgpack;
-use crate::serialization::Serialization;
+use crate::codec::encoded::Encoded;
+use crate::codec::json;
+use crate::codec::json::{Members, ReadError};
+use crate::codec::msgpack;
+use crate::codec::serialization::Serialization;
 
 /// The value of one member.
 pub(super) enum Member<'a> {

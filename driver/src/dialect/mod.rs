@@ -8,11 +8,12 @@
 
 use std::sync::Arc;
 
+use crate::codec::json;
+use crate::codec::json::WriteError;
+use crate::codec::msgpack;
+use crate::codec::serialization::BodySerializer;
 use crate::error::{Error, ErrorKind};
 use crate::ids::Hex32;
-use crate::json::{self, WriteError};
-use crate::msgpack;
-use crate::serialization::BodySerializer;
 
 mod form;
 pub(crate) mod kombu;
@@ -83,9 +84,9 @@ pub(crate) enum DecodeError {
     #[error("it is in the format of the {0} driver, in a queue of the other one")]
     OtherDialect(&'static str),
     #[error("the body is no JSON object of a message: {0}")]
-    Json(#[from] crate::json::ReadError),
+    Json(#[from] crate::codec::json::ReadError),
     #[error("the body is no msgpack map of a message: {0}")]
-    MsgPack(#[from] crate::msgpack::ReadError),
+    MsgPack(#[from] crate::codec::msgpack::ReadError),
     #[error("the serialiser cannot read the body: {0}")]
     Custom(String),
 }

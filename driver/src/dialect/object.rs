@@ -8,9 +8,10 @@ use serde::ser::Error as _;
 use serde_json::{Map, Value};
 
 use super::EncodeError;
-use crate::json::{self, WriteError};
-use crate::msgpack;
-use crate::serialization::{BodySerializer, Serialization};
+use crate::codec::json;
+use crate::codec::json::WriteError;
+use crate::codec::msgpack;
+use crate::codec::serialization::{BodySerializer, Serialization};
 
 /// An object under construction.
 pub(super) struct Object<'o> {

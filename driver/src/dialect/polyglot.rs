@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::EncodeError;
 use super::object::Object;
 use super::{kombu, pika};
+use crate::codec::serialization::Serialization;
 use crate::message::Request;
-use crate::serialization::Serialization;
 
 /// Appends the body of a request, call or cast.
 pub(super) fn encode_request<A: Serialize + ?Sized>(

@@ -1,7 +1,7 @@
 //! In which form a message is written.
 
+use crate::codec::serialization::Serialization;
 use crate::ids::Hex32;
-use crate::serialization::Serialization;
 
 /// A form of requests, replies and notifications.
 #[derive(Debug, Clone, PartialEq, Default)]

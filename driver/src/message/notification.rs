@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::encoded::Encoded;
 use super::priority::Priority;
-use crate::context::Context;
+use crate::codec::encoded::Encoded;
 use crate::ids::Hex32;
+use crate::message::context::Context;
 
 /// A notification about to be sent.
 #[derive(Debug)]

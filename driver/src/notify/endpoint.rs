@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 
 use super::filter::NotificationFilter;
 use super::notification::{Notification, Received};
-use crate::executor::unwinding::{caught, caught_async};
 use crate::message::priority::Priority;
+use crate::runtime::panics::{caught, caught_async};
 
 /// What became of a notification, as an endpoint sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

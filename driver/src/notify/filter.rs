@@ -123,7 +123,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::context::Context;
+    use crate::message::context::Context;
     use crate::message::priority::Priority;
 
     fn passes(filter: Result<NotificationFilter, Error>) -> bool {
@@ -132,7 +132,7 @@ mod tests {
             publisher_id: "compute.host1".into(),
             event_type: "instance.create.end".into(),
             priority: Priority::Info,
-            payload: Some(crate::message::encoded::Encoded::Json(payload.into_bytes().into())),
+            payload: Some(crate::codec::encoded::Encoded::Json(payload.into_bytes().into())),
             context: Context::new().with("user", "alice"),
             message_id: "abc".into(),
             timestamp: "2026-11-22 22:32:27".into(),

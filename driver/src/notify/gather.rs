@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::timer::{Key, Timer};
+use crate::runtime::timer::{Key, Timer};
 use crate::transport::intake::WAITING_BYTES_MAX;
 
 /// Bytes from which on a batch is full: half of what may wait, so that a batch never waits for what

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::context::Context;
+use crate::message::context::Context;
 
 /// What stands in for a secret, as in oslo's logs.
 const MASK: &str = "***";

@@ -8,14 +8,14 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::endpoint::Verdict;
-use crate::context::Context;
-use crate::executor::unwinding::caught;
+use crate::codec::encoded::{Encoded, NULL};
 use crate::ids::Hex32;
 use crate::message::Failure;
-use crate::message::encoded::{Encoded, NULL};
+use crate::message::context::Context;
 use crate::message::notification::IncomingNotification;
 use crate::message::priority::Priority;
-use crate::serializer::Serializer;
+use crate::message::serializer::Serializer;
+use crate::runtime::panics::caught;
 
 /// A notification: what happened, who says so, and what there is to say about it.
 #[derive(Debug, Clone, PartialEq)]

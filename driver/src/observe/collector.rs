@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use crate::config::MetricsOptions;
-use crate::timer;
+use crate::runtime::timer;
 
 /// As oslo: how long to wait before a report that could not be sent is sent again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);

@@ -12,7 +12,7 @@ use super::histogram::Latencies;
 use super::metrics::{CallMetrics, CastMetrics, NotificationMetrics};
 use super::taken::Tallies;
 use crate::error::{Error, ErrorKind};
-use crate::timer;
+use crate::runtime::timer;
 
 /// The live counters of a transport.
 #[derive(Debug, Default)]

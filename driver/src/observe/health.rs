@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     fn connection(purpose: &'static str, state: ConnectionState) -> ConnectionHealth {
-        let (since, host) = (crate::timer::now(), "h:5672".to_owned());
+        let (since, host) = (crate::runtime::timer::now(), "h:5672".to_owned());
         let number = 0;
         ConnectionHealth { purpose, number, state, since, host, last_error: None, reconnects: 0 }
     }
@@ -184,7 +184,7 @@ mod tests {
         let lost = connection("replies", ConnectionState::Connecting);
         assert!(!health(ReplyPath::Open, vec![open(), lost]).is_ready());
         let listening = |is_stopped, state| {
-            let (queue, since) = ("q".to_owned(), crate::timer::now());
+            let (queue, since) = ("q".to_owned(), crate::runtime::timer::now());
             let consumers = vec![ConsumerHealth { queue, state, since }];
             ListeningHealth { connection: open(), consumers, is_stopped }
         };

@@ -253,7 +253,7 @@ mod tests {
             purpose: "publish",
             number: 0,
             state: ConnectionState::Blocked("disk".into()),
-            since: crate::timer::now(),
+            since: crate::runtime::timer::now(),
             host: "a\\b\"c\nd:5672".into(),
             last_error: None,
             reconnects: 2,

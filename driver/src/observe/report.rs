@@ -10,10 +10,10 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::collector::Collector;
+use crate::codec::json;
 use crate::error::{Error, ErrorKind};
-use crate::json;
-use crate::target::Target;
-use crate::timer;
+use crate::message::target::Target;
+use crate::runtime::timer;
 
 /// oslo.metrics' name of the one module that reports.
 const MODULE: &str = "oslo_messaging";

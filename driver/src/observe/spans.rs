@@ -8,11 +8,11 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 
-use crate::context::Context;
 use crate::error::Error;
 use crate::message::Failure;
+use crate::message::context::Context;
 use crate::message::priority::Priority;
-use crate::target::Target;
+use crate::message::target::Target;
 
 /// A span with the fields all have, and its own.
 macro_rules! span {

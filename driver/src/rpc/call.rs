@@ -16,14 +16,14 @@ use super::serialized;
 use super::underway::Underway;
 use super::way::{Leg, Next};
 use crate::broker;
-use crate::context::Context;
+use crate::codec::encoded::NULL;
 use crate::dialect::DecodeError;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::ids::Hex32;
 use crate::message::CallPart;
-use crate::message::encoded::NULL;
+use crate::message::context::Context;
 use crate::observe::spans;
-use crate::timer;
+use crate::runtime::timer;
 use crate::transport::incoming;
 use crate::transport::replies::Arrived;
 

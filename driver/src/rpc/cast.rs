@@ -12,10 +12,10 @@ use super::client::RpcClient;
 use super::underway::Underway;
 use super::way::{Leg, Next, Way};
 use crate::broker::{self, Body};
-use crate::context::Context;
 use crate::error::{Error, Outcome};
+use crate::message::context::Context;
 use crate::observe::spans;
-use crate::timer;
+use crate::runtime::timer;
 
 impl RpcClient {
     /// Sends a request that wants no answer; returns when the broker has confirmed it.
@@ -278,9 +278,9 @@ fn of_both(first: Result<(), Error>, second: Result<(), Error>) -> Result<(), Er
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::target::Target;
+    use crate::message::target::Target;
+    use crate::message::version::Version;
     use crate::transport::Transport;
-    use crate::version::Version;
 
     /// Arguments that nobody should look at.
     struct Unread;

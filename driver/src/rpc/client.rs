@@ -12,19 +12,19 @@ use serde::Serialize;
 use super::serialized;
 use super::way::{Leg, Way};
 use crate::broker::{Body, OpenOnce, Opened, Road, Treatment};
+use crate::codec::serialization::Serialization;
 use crate::config::SendingDialect;
-use crate::context::Context;
 use crate::error::{Error, ErrorKind};
+use crate::message::context::Context;
 use crate::message::form::Form;
+use crate::message::serializer::Serializer;
+use crate::message::target::Target;
+use crate::message::version::{Version, is_compatible};
 use crate::message::{CallPart, Request};
 use crate::observe::report::Reported;
 use crate::retry::{Attempts, Retry};
-use crate::serialization::Serialization;
-use crate::serializer::Serializer;
-use crate::target::Target;
-use crate::timer;
+use crate::runtime::timer;
 use crate::transport::{Asked, Transport};
-use crate::version::{Version, is_compatible};
 
 /// Makes calls and casts to a target.
 ///

@@ -5,10 +5,10 @@
 //! `NoSuchMethod`. Not here: which thread this runs on (`executor`), where the answer goes
 //! (`server`).
 
+use crate::message::version::Version;
 use crate::message::{Failure, IncomingRequest};
 use crate::rpc::access::AccessPolicy;
 use crate::rpc::endpoint::{Endpoint, Offer};
-use crate::version::Version;
 
 /// The endpoints of a server, and which of their methods may be reached.
 #[derive(Debug)]
@@ -61,9 +61,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::context::Context;
+    use crate::codec::encoded::Encoded;
     use crate::ids::Hex32;
-    use crate::message::encoded::Encoded;
+    use crate::message::context::Context;
     use crate::message::form::Form;
     use crate::rpc::endpoint::Method;
 

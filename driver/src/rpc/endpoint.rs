@@ -14,14 +14,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::context::Context;
-use crate::executor::unwinding::{caught, caught_async};
+use crate::codec::encoded::{Encoded, NULL};
+use crate::codec::json::WriteError;
 use crate::ids::Hex32;
-use crate::json::WriteError;
-use crate::message::encoded::{Encoded, NULL};
+use crate::message::context::Context;
 use crate::message::form::Form;
+use crate::message::version::Version;
 use crate::message::{Answer, Failure, Reply};
-use crate::version::Version;
+use crate::runtime::panics::{caught, caught_async};
 
 /// Methods that an [`RpcServer`](crate::RpcServer) offers under one namespace and version.
 ///

@@ -7,8 +7,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::context::CLIENT_TIMEOUT_MAX;
-use crate::timer::{Key, Timer};
+use crate::message::context::CLIENT_TIMEOUT_MAX;
+use crate::runtime::timer::{Key, Timer};
 use crate::transport::answering::{Answering, CallRef};
 
 /// Clients that wait less are not served, as by oslo: signs would have to come more than once a

@@ -5,8 +5,8 @@
 use serde::de::IgnoredAny;
 
 use super::endpoint::Endpoint;
-use crate::context::Context;
 use crate::message::Failure;
+use crate::message::context::Context;
 
 const METHOD: &str = "oslo_rpc_server_ping";
 

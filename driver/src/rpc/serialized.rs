@@ -8,11 +8,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::endpoint::{Answerable, Answered};
-use crate::context::Context;
+use crate::codec::encoded::Encoded;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::message::Failure;
-use crate::message::encoded::Encoded;
-use crate::serializer::Serializer;
+use crate::message::context::Context;
+use crate::message::serializer::Serializer;
 
 /// A client's context and arguments as they travel.
 pub(super) fn request<A: Serialize + ?Sized>(

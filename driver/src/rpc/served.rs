@@ -8,8 +8,8 @@ use super::server::PREFETCH;
 use super::serving::Source;
 use crate::dialect::Dialect;
 use crate::error::Error;
-use crate::target::Target;
-use crate::target::entity::{Queue, Subscription};
+use crate::message::target::Target;
+use crate::topology::{Queue, Subscription};
 use crate::transport::Transport;
 
 /// A server's queues.

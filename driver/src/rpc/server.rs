@@ -15,14 +15,15 @@ use super::ping;
 use super::served::Served;
 use super::serving::{RequestSink, Serving, Source};
 use crate::broker::{self, Listening, Purpose, Removed};
-use crate::ending::{Ending, LOG_AFTER};
 use crate::error::Error;
-use crate::executor::Executor;
+use crate::message::serializer::Serializer;
+use crate::message::target::Target;
 use crate::observe::health::ListeningHealth;
-use crate::serializer::Serializer;
-use crate::target::Target;
-use crate::target::entity::Subscription;
-use crate::timer::{self, Timer};
+use crate::runtime::executor::Executor;
+use crate::runtime::shutdown::{Ending, LOG_AFTER};
+use crate::runtime::timer;
+use crate::runtime::timer::Timer;
+use crate::topology::Subscription;
 use crate::transport::Transport;
 
 /// Requests the broker may leave with us unacknowledged where the options set no prefetch: enough

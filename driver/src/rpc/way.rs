@@ -12,8 +12,8 @@ use super::client::RpcClient;
 use crate::broker::{self, Road};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::retry::{Attempts, Retry};
-use crate::target::entity::Exchange;
-use crate::timer;
+use crate::runtime::timer;
+use crate::topology::Exchange;
 use crate::transport::Transport;
 
 /// Where requests go.

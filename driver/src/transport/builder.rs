@@ -13,6 +13,7 @@ use super::canary::Canary;
 use super::replies::ReplyBook;
 use super::{OwnBroker, Shared, Transport};
 use crate::broker::{self, Connections, Lanes, OpenOnce, Purpose};
+use crate::config::url::{TransportHost, TransportUrl};
 use crate::config::{
     Config, ConnectionFactory, DriverConfig, DriverName, Failover, LoginMethod, SendingDialect,
 };
@@ -22,8 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
 use crate::observe::collector::Collector;
 use crate::observe::counters::Counters;
-use crate::timer::Timer;
-use crate::url::{TransportHost, TransportUrl};
+use crate::runtime::timer::Timer;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Provide = dyn Fn(&TransportHost) -> Result<Credentials, BoxError> + Send + Sync;
@@ -357,7 +357,7 @@ fn hosts(url: &TransportUrl) -> Vec<Host> {
             .with_login(host.username(), Secret::new(host.password()))
     };
     match url.hosts() {
-        [] => vec![Host::new("localhost", crate::url::AMQP_PORT)],
+        [] => vec![Host::new("localhost", crate::config::url::AMQP_PORT)],
         hosts => hosts.iter().map(host).collect(),
     }
 }

@@ -88,7 +88,7 @@ pub(crate) fn sender_of(delivery: &Delivery, known: Known<'_>) -> Option<CallRef
     let head = delivery.properties();
     if let (Some(msg_id), Some(queue)) = (head.correlation_id, head.reply_to) {
         let content_type = head.content_type.unwrap_or_default();
-        let serialization = crate::serialization::Serialization::named(content_type, known);
+        let serialization = crate::codec::serialization::Serialization::named(content_type, known);
         let form = Form::Pika(serialization.unwrap_or_default());
         return CallRef::new(msg_id, queue, form, None);
     }

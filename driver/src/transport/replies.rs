@@ -22,9 +22,9 @@ use leveret_engine::{
 use super::incoming;
 use super::intake::WAITING_BYTES_MAX;
 use crate::dialect::{Peek, kombu};
-use crate::executor::Workers;
 use crate::ids::{Hex32, IdSource};
-use crate::timer;
+use crate::runtime::executor::Workers;
+use crate::runtime::timer;
 
 /// Replies that may wait for the reply thread, and their bytes; more are dropped, and their calls
 /// time out.

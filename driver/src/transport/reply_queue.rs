@@ -14,8 +14,8 @@ use super::replies::{ReplyBook, ReplySink};
 use crate::broker::{self, Connections, Listening, Purpose};
 use crate::config::SendingDialect;
 use crate::error::Error;
-use crate::target::Target;
-use crate::target::entity::{Exchange, Subscription};
+use crate::message::target::Target;
+use crate::topology::{Exchange, Subscription};
 
 /// The reply queue and its consumer.
 pub(super) struct ReplyQueue {

@@ -13,8 +13,8 @@ use crate::broker::{Publishing, Road, Treatment};
 use crate::error::Error;
 use crate::message::form::Form;
 use crate::message::priority::Priority;
-use crate::target::Target;
-use crate::target::entity::{Exchange, Route};
+use crate::message::target::Target;
+use crate::topology::{Exchange, Route};
 
 /// What a road of requests is to be like.
 pub(crate) struct Asked<'a> {

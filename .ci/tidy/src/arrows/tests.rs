@@ -57,9 +57,9 @@ fn arrows_that_point_up_or_sideways_are_named() {
 
 #[test]
 fn modules_outside_the_table_are_asked_for() {
-    let new = "`sink` is new: add it to the table in .ci/tidy/src/arrows.rs";
+    let new = "`sink` is new: add it to the table in .ci/tidy/src/arrows/mod.rs";
     assert_eq!(messages("engine/src/sink.rs", "fn a() {}"), [new]);
-    let unknown = "`sink` is in no row of the table in .ci/tidy/src/arrows.rs";
+    let unknown = "`sink` is in no row of the table in .ci/tidy/src/arrows/mod.rs";
     assert_eq!(messages("engine/src/shard/a.rs", "use crate::sink::X;"), [unknown]);
     let door = "`crate::Engine` is behind no door: import it from its module";
     assert_eq!(messages("engine/src/shard/a.rs", "use crate::Engine;"), [door]);

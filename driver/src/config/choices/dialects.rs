@@ -1,10 +1,10 @@
 //! The words of dialects: which is spoken, how bodies are serialised, what connections are like.
 
 use super::Chosen;
+use crate::codec::serialization::Serialization;
 use crate::config::settings::Settings;
 use crate::config::value::Choice;
 use crate::config::{ConnectionFactory, Redelivered, SendingDialect, ServingDialect};
-use crate::serialization::Serialization;
 
 /// Below this a connection has no room for what one transport needs.
 const CHANNEL_MAX_LEAST: u16 = 16;

@@ -132,12 +132,12 @@ pub(super) static PIKA_ROWS: &[Row] = &[
 mod tests {
     use std::time::Duration;
 
+    use crate::codec::serialization::Serialization;
+    use crate::config::url::TransportUrl;
     use crate::config::{
         Config, ConnectionFactory, DriverConfig, Redelivered, SendingDialect, ServingDialect,
     };
     use crate::error::{Error, ErrorKind};
-    use crate::serialization::Serialization;
-    use crate::url::TransportUrl;
 
     /// A file of a service with every option of the group, none at its default.
     const EVERYTHING: &str = "[DEFAULT]\ntransport_url = pika://h/\ncontrol_exchange = nova\n\

@@ -12,7 +12,7 @@ use flate2::read::ZlibDecoder;
 
 use crate::config::Compression;
 use crate::dialect::DecodeError;
-use crate::target::entity::Packing;
+use crate::topology::Packing;
 
 /// The header that says how a body is packed.
 const HEADER: &str = "compression";

@@ -9,12 +9,13 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use super::{CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, failure};
+use crate::codec::encoded::Encoded;
+use crate::codec::json;
+use crate::codec::json::{Members, ReadError};
 use crate::dialect::DecodeError;
 use crate::dialect::member::{encoded, is_falsy, text};
-use crate::json::{self, Members, ReadError};
-use crate::message::encoded::Encoded;
+use crate::message::version::Version;
 use crate::message::{IncomingReply, IncomingRequest};
-use crate::version::Version;
 
 /// The buffer that decoding unescapes into.
 #[derive(Debug, Default)]

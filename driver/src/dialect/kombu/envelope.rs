@@ -13,9 +13,10 @@ use super::{
     CONTENT_ENCODING, CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, PERSISTENT,
     failure,
 };
+use crate::codec::json;
+use crate::codec::json::WriteError;
 use crate::dialect::EncodeError;
 use crate::ids::Hex32;
-use crate::json::{self, WriteError};
 use crate::message::{Answer, CallPart, Reply, Request};
 
 /// Appends the body of a request, call or cast.

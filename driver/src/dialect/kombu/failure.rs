@@ -7,8 +7,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::codec::json;
+use crate::codec::json::{Members, WriteError};
 use crate::dialect::DecodeError;
-use crate::json::{self, Members, WriteError};
 use crate::message::Failure;
 
 /// Appends the JSON string that holds the exception, quotes included.

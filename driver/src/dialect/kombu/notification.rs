@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::decode::{Scratch, open_envelope};
 use super::{CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN};
+use crate::codec::encoded::Encoded;
+use crate::codec::json;
+use crate::codec::json::{Members, WriteError};
 use crate::dialect::DecodeError;
 use crate::dialect::member::text;
-use crate::json::{self, Members, WriteError};
-use crate::message::encoded::Encoded;
 use crate::message::notification::{IncomingNotification, OutgoingNotification};
 
 /// Appends the body of a notification.

@@ -6,10 +6,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::context::Context;
+use crate::codec::encoded::Encoded;
 use crate::dialect::{DecodeError, EncodeError, Peek};
 use crate::ids::Hex32;
-use crate::message::encoded::Encoded;
+use crate::message::context::Context;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
 use crate::message::{Answer, CallPart, Failure, Reply, Request};

@@ -7,13 +7,13 @@
 use leveret_engine::wire::PropertiesView;
 
 use super::{CONTEXT_PREFIX, VERSION_HEADER, failure};
-use crate::context::Context;
+use crate::codec::serialization::Serialization;
 use crate::dialect::kombu;
 use crate::dialect::member::{Member, each};
 use crate::dialect::{DecodeError, Known};
+use crate::message::context::Context;
 use crate::message::form::Form;
 use crate::message::{IncomingReply, IncomingRequest};
-use crate::serialization::Serialization;
 
 /// Whether a message says that it has a version of this format.
 pub(crate) fn is_versioned(head: &PropertiesView<'_>) -> bool {

@@ -8,12 +8,12 @@ use leveret_engine::{AMQPValue, FieldTable, Properties};
 use serde::Serialize;
 
 use super::{CONTEXT_PREFIX, VERSION, VERSION_HEADER, failure};
+use crate::codec::json::WriteError;
+use crate::codec::serialization::Serialization;
 use crate::dialect::EncodeError;
 use crate::dialect::object::Object;
 use crate::ids::Hex32;
-use crate::json::WriteError;
 use crate::message::{Answer, Request};
-use crate::serialization::Serialization;
 
 /// Messages that a restart of the broker may cost.
 const TRANSIENT: u8 = 1;

@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use super::decode::serialization;
 use super::{CONTEXT_PREFIX, check_version};
-use crate::context::Context;
+use crate::codec::json::WriteError;
+use crate::codec::serialization::Serialization;
 use crate::dialect::member::each;
 use crate::dialect::object::Object;
 use crate::dialect::{DecodeError, Known, kombu};
-use crate::json::WriteError;
+use crate::message::context::Context;
 use crate::message::notification::{IncomingNotification, OutgoingNotification};
-use crate::serialization::Serialization;
 
 /// Appends the body of a notification.
 pub(crate) fn encode_notification<P: Serialize + ?Sized>(

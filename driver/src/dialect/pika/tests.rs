@@ -7,15 +7,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::context::Context;
+use crate::codec::encoded::Encoded;
+use crate::codec::serialization::{BodySerializer, Serialization};
 use crate::dialect::{DecodeError, EncodeError, polyglot};
 use crate::ids::Hex32;
-use crate::message::encoded::Encoded;
+use crate::message::context::Context;
 use crate::message::form::Form;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
 use crate::message::{Answer, CallPart, Failure, Request};
-use crate::serialization::{BodySerializer, Serialization};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const QUEUE: &str = "reply.proj.prog.0123456789abcdef0123456789abcdef01";

@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::config::PikaOptions;
 use crate::error::Error;
 use crate::message::priority::Priority;
-use crate::target::Target;
-use crate::target::entity::{Argument, Exchange, Queue, Route, Subscription, check_names};
+use crate::message::target::Target;
+use crate::topology::{Argument, Exchange, Queue, Route, Subscription, check_names};
 
 /// How the reply queues of the old driver begin.
 pub(crate) const REPLY_PREFIX: &str = "reply.";

@@ -11,7 +11,10 @@ use std::sync::{Arc, Mutex};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::{Config, NotificationDriver, Notifier, TransportBuilder};
+use crate::config::Config;
+use crate::notify::driver::NotificationDriver;
+use crate::notify::notifier::Notifier;
+use crate::transport::TransportBuilder;
 
 /// Levels and fields: of one event in the sources, or of all that have one name.
 type Shape = (BTreeSet<String>, BTreeSet<String>);

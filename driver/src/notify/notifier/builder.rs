@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Notifier, Options, Roads};
+use crate::codec::serialization::Serialization;
 use crate::config::NotificationConfig;
 use crate::error::{Error, ErrorKind};
+use crate::message::serializer::Serializer;
 use crate::notify::driver::NotificationDriver;
 use crate::notify::routing::Routing;
 use crate::retry::Retry;
-use crate::serialization::Serialization;
-use crate::serializer::Serializer;
 use crate::transport::Transport;
 
 /// Describes a notifier.

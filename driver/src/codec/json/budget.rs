@@ -1,0 +1,99 @@
+//! What the values of one message may cost: levels, number, and memory once they are decoded.
+//!
+//! A few bytes of text can become hundreds of bytes of [`Value`]: an object of one entry takes a
+//! node of a B-tree with room for eleven. So a message is judged before anything is decoded, from
+//! its structure alone. The memory is what `serde_json` allocates for the whole message as one
+//! `Value`, the worst that a receiver asks for. Nothing here allocates. Not here: how the structure
+//! is found (`scan` here, and in `msgpack`).
+
+use serde_json::Value;
+
+/// Levels of arrays and objects, that of the message itself included. The values in it are one less
+/// deep, which is as deep as they are written and read ([`crate::DEPTH_MAX`]).
+pub(super) const LEVELS_MAX: usize = crate::codec::json::DEPTH_MAX as usize + 1;
+/// Values of a message; keys are not counted.
+pub(super) const VALUES_MAX: usize = 1_000_000;
+/// Memory that every message may cost, whatever its size: that of the largest message that RabbitMQ
+/// takes by default.
+const MEMORY_MIN: usize = 16 << 20;
+/// Memory that a message may cost for each of its bytes. With the copies that are made of a body on
+/// its way to the values, a message costs 40 bytes a byte at most.
+const MEMORY_PER_BYTE: usize = 36;
+
+/// A value in an array, or in the place of an entry's value.
+pub(super) const VALUE: usize = size_of::<Value>();
+/// A node of `serde_json`'s maps: entries, its parent, its place there and its length.
+const NODE_ENTRIES: usize = 11;
+pub(super) const NODE: usize = NODE_ENTRIES * (size_of::<String>() + VALUE) + 16;
+/// Memory for each entry of a map with more than one node: nodes are at least five elevenths full,
+/// and one in six of them has twelve pointers as well.
+const ENTRY: usize = NODE.div_ceil(5) + 24;
+/// The first allocation of an array is for this many values.
+const ARRAY_MIN: usize = 4;
+
+/// Why a message is not decoded: its values would cost too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OverBudget {
+    /// Arrays and objects are nested too deep.
+    #[error("it is nested deeper than {LEVELS_MAX} levels")]
+    Levels,
+    /// There are too many values.
+    #[error("it has more than {VALUES_MAX} values")]
+    Values,
+    /// The values would take too much memory.
+    #[error(
+        "its values would take more than {} MiB of memory, and more than {MEMORY_PER_BYTE} times \
+         its own size",
+        MEMORY_MIN >> 20
+    )]
+    Memory,
+    /// `serde_json` takes objects with such a key for something else, and would decode their text
+    /// again.
+    #[error("it has an object with a reserved key ({RESERVED_KEY}…)")]
+    ReservedKey,
+}
+
+/// What the keys begin with by which `serde_json` carries numbers and raw values.
+pub(crate) const RESERVED_KEY: &str = "$serde_json::private::";
+
+/// What was found so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Budget {
+    pub(crate) values: usize,
+    /// Bytes.
+    pub(crate) memory: usize,
+}
+
+impl Budget {
+    /// There is an array of so many elements.
+    #[inline]
+    pub(crate) fn array(&mut self, elements: usize) {
+        self.values += elements;
+        if elements > 0 {
+            self.memory += elements.next_power_of_two().max(ARRAY_MIN) * VALUE;
+        }
+    }
+
+    /// There is an object of so many entries.
+    #[inline]
+    pub(crate) fn object(&mut self, entries: usize) {
+        self.values += entries;
+        self.memory += match entries {
+            0 => 0,
+            1..=NODE_ENTRIES => NODE,
+            more => NODE + more * ENTRY,
+        };
+    }
+
+    /// Whether a message of `bytes` bytes may have these values.
+    #[inline]
+    pub(crate) fn check(&self, bytes: usize) -> Result<(), OverBudget> {
+        if self.values > VALUES_MAX {
+            return Err(OverBudget::Values);
+        }
+        if self.memory > MEMORY_MIN.max(bytes.saturating_mul(MEMORY_PER_BYTE)) {
+            return Err(OverBudget::Memory);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! msgpack as oslo's `msgpackutils` writes it, and as tolerant as Python when read.
+//!
+//! The shapes are those of `json`: structs are maps with text as keys, enums are tagged from
+//! outside, map keys become text, bytes that hold UTF-8 are text to whom asks for text. So a value
+//! says the same to a typed receiver whichever way it came; what msgpack carries beyond JSON
+//! (bytes, not-a-number) survives where the receiver's type has room for it. Python 2 writes its
+//! native strings as bytes, keys included, hence the tolerance.
+//!
+//! Written by hand on both ways rather than with a crate: the private structs of `serde_json`, the
+//! text in bytes and oslo's extension types cut through every method there is. Invariant: reading
+//! is linear in the input, allocates by no claimed length and recurses no deeper than
+//! [`DEPTH_MAX`]. Not here: oslo's extension types are read and never written, JSON having no words
+//! for them.
+
+mod entries;
+mod extension;
+mod frame;
+mod key;
+mod read;
+mod scan;
+mod token;
+mod writer;
+
+pub(crate) use crate::codec::msgpack::entries::{Entries, text};
+pub(crate) use crate::codec::msgpack::frame::{push_map, push_str};
+pub(crate) use crate::codec::msgpack::read::{ReadError, from_slice, to_value};
+pub(crate) use crate::codec::msgpack::scan::check_value;
+pub(crate) use crate::codec::msgpack::writer::{WriteError, write};
+
+/// Deepest nesting of arrays and maps, both ways: that of JSON, for which values may be bound next.
+pub(crate) const DEPTH_MAX: u8 = crate::codec::json::DEPTH_MAX;
+
+/// The structs by which `serde_json` smuggles a number's digits and a raw value's text.
+const NUMBER_TOKEN: &str = "$serde_json::private::Number";
+const RAW_TOKEN: &str = "$serde_json::private::RawValue";
+
+#[cfg(test)]
+mod tests;

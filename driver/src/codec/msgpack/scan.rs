@@ -1,0 +1,186 @@
+//! Passes over values of msgpack without decoding them: what they would cost, and whether they can
+//! be decoded.
+//!
+//! Invariants: nothing recurses, and nothing is allocated but the text of a key or of an extension,
+//! which is dropped at once. The elements of oslo's sets lie within an extension and are seen as
+//! well. Not here: what a value may cost (`json::budget`).
+
+use crate::codec::json::{Budget, OverBudget, RESERVED_KEY};
+use crate::codec::msgpack::extension::{Meaning, meaning};
+use crate::codec::msgpack::key::key_text;
+use crate::codec::msgpack::token::{Input, Token, utf8};
+use crate::codec::msgpack::{DEPTH_MAX, ReadError};
+
+/// The extension types that are sets, whose elements are decoded as those of arrays.
+const SETS: [i8; 2] = [4, 5];
+
+/// Decoding makes up to three bytes of each byte, as numbers are kept as text.
+const NUMBERS: usize = 3;
+
+/// What the map that a message of `bytes` bytes is has cost before its entries.
+pub(super) fn message(bytes: usize, entries: u32) -> Budget {
+    let mut budget = Budget { values: 1, memory: bytes.saturating_mul(NUMBERS) };
+    budget.object(entries as usize);
+    budget
+}
+
+/// Passes over one value in the outermost map and returns its bytes. What it costs is added to
+/// `budget`.
+pub(super) fn skip<'a>(input: &mut Input<'a>, budget: &mut Budget) -> Result<&'a [u8], ReadError> {
+    let (start, before) = (*input, *budget);
+    let Head { elements, needs_walk } = head(input, budget)?;
+    let needs_walk =
+        if elements > 0 { skip_elements(input, budget, elements)? } else { needs_walk };
+    let value = input.since(start);
+    if needs_walk {
+        *budget = before;
+        count(value, budget)?;
+    }
+    Ok(value)
+}
+
+/// What is known of a value by its head.
+struct Head {
+    elements: u64,
+    /// Passing over it is not enough: there may be elements within an extension, or a reserved key.
+    needs_walk: bool,
+}
+
+#[inline]
+fn head(input: &mut Input<'_>, budget: &mut Budget) -> Result<Head, ReadError> {
+    if input.skip_plain()? {
+        return Ok(Head { elements: 0, needs_walk: false });
+    }
+    let (elements, needs_walk) = match input.token()? {
+        Token::Array(length) => {
+            budget.array(length as usize);
+            (length.into(), false)
+        }
+        Token::Map(length) => {
+            budget.object(length as usize);
+            (2 * u64::from(length), false)
+        }
+        Token::Text(text) | Token::Bytes(text) => (0, is_reserved(text)),
+        Token::Extension(kind, _) => (0, SETS.contains(&kind)),
+        _ => (0, false),
+    };
+    Ok(Head { elements, needs_walk })
+}
+
+/// Passes over so many values and what is in them; whether any of them [needs a walk](Head).
+fn skip_elements(
+    input: &mut Input<'_>,
+    budget: &mut Budget,
+    elements: u64,
+) -> Result<bool, ReadError> {
+    // Values left in each open array or map within the message.
+    let mut open = [0; DEPTH_MAX as usize];
+    open[0] = elements;
+    let (mut level, mut any_walk) = (0, false);
+    loop {
+        open[level] -= 1;
+        let Head { elements, needs_walk } = head(input, budget)?;
+        any_walk |= needs_walk;
+        if elements > 0 {
+            level += 1;
+            *open.get_mut(level).ok_or(OverBudget::Levels)? = elements;
+        }
+        while open[level] == 0 {
+            let Some(outer) = level.checked_sub(1) else { return Ok(any_walk) };
+            level = outer;
+        }
+    }
+}
+
+/// Adds what a value costs that has elements within extensions, or a text that may be a reserved
+/// key.
+fn count(value: &[u8], budget: &mut Budget) -> Result<(), ReadError> {
+    let counted = walk(value, |token, is_key| {
+        match token {
+            Token::Array(length) => budget.array(length as usize),
+            Token::Map(length) => budget.object(length as usize),
+            Token::Text(text) | Token::Bytes(text) if is_key && is_reserved(text) => {
+                return Err(OverBudget::ReservedKey.into());
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    counted.map_err(|error| match error {
+        ReadError::TooDeep => OverBudget::Levels.into(),
+        other => other,
+    })
+}
+
+fn is_reserved(text: &[u8]) -> bool {
+    text.starts_with(RESERVED_KEY.as_bytes())
+}
+
+/// Refuses what cannot be decoded as a value of JSON. The value is not decoded.
+pub(crate) fn check_value(value: &[u8]) -> Result<(), ReadError> {
+    let mut head = Input::new(value);
+    if let Token::Text(text) = head.token()? {
+        // Most of them.
+        head.finish()?;
+        return utf8(text).map(drop);
+    }
+    walk(value, |token, is_key| match token {
+        key if is_key => key_text(key).map(drop),
+        Token::Text(text) | Token::Bytes(text) => utf8(text).map(drop),
+        Token::Extension(kind, payload) => match meaning(kind, payload)? {
+            Meaning::Integer(value) if u64::try_from(value).is_err() => {
+                i64::try_from(value).map(drop).map_err(|_| ReadError::Extension(kind))
+            }
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    })
+}
+
+/// An array or a map whose elements are being passed over.
+#[derive(Clone, Copy, Default)]
+struct Frame<'a> {
+    left: u64,
+    is_map: bool,
+    /// What follows the extension that it is in.
+    outer: Option<Input<'a>>,
+}
+
+/// Calls `visit` with each token of a value, those within sets included, and whether it is a key.
+fn walk<'a>(
+    value: &'a [u8],
+    mut visit: impl FnMut(Token<'a>, bool) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    let mut input = Input::new(value);
+    let mut frames = [Frame::default(); DEPTH_MAX as usize];
+    let (mut levels, mut frame) = (0_usize, Frame { left: 1, ..Frame::default() });
+    loop {
+        while frame.left == 0 {
+            if levels == 0 || frame.outer.is_some() {
+                input.finish()?;
+            }
+            input = frame.outer.unwrap_or(input);
+            let Some(level) = levels.checked_sub(1) else { return Ok(()) };
+            (levels, frame) = (level, frames[level]);
+        }
+        let is_key = frame.is_map && frame.left.is_multiple_of(2);
+        frame.left -= 1;
+        let token = input.token()?;
+        visit(token, is_key)?;
+        let entered = match token {
+            Token::Array(length) => Frame { left: length.into(), ..Frame::default() },
+            Token::Map(length) => Frame { left: 2 * u64::from(length), is_map: true, outer: None },
+            Token::Extension(kind, payload) if SETS.contains(&kind) && !is_key => {
+                let mut elements = Input::new(payload);
+                let array = elements.token()?;
+                let Token::Array(length) = array else { return Err(ReadError::Extension(kind)) };
+                visit(array, false)?;
+                let outer = Some(std::mem::replace(&mut input, elements));
+                Frame { left: length.into(), is_map: false, outer }
+            }
+            _ => continue,
+        };
+        *frames.get_mut(levels).ok_or(ReadError::TooDeep)? = frame;
+        (levels, frame) = (levels + 1, entered);
+    }
+}

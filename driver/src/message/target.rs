@@ -1,0 +1,182 @@
+//! Where a request goes, what a server serves, what an endpoint implements: oslo's `Target`.
+//!
+//! Plain data; what is missing is found when it is used, with oslo's words.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind};
+use crate::message::version::Version;
+
+/// Destination of a request or identity of a server.
+///
+/// A client needs a topic. A server needs a topic and a server name. Everything else is optional.
+///
+/// ```
+/// use leveret::Target;
+///
+/// let target = Target::new("compute").with_server("host1");
+/// assert_eq!(target.to_string(), "<Target topic=compute, server=host1>");
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Target {
+    exchange: Option<String>,
+    topic: Option<String>,
+    namespace: Option<String>,
+    version: Option<Version>,
+    server: Option<String>,
+    fanout: bool,
+}
+
+impl Target {
+    /// A target with this topic.
+    pub fn new(topic: impl Into<String>) -> Self {
+        Self { topic: Some(topic.into()), ..Self::default() }
+    }
+
+    /// The same target in this exchange instead of the transport's control exchange.
+    #[must_use]
+    pub fn with_exchange(mut self, exchange: impl Into<String>) -> Self {
+        self.exchange = Some(exchange.into());
+        self
+    }
+
+    /// The same target with another topic.
+    #[must_use]
+    pub fn with_topic(mut self, topic: impl Into<String>) -> Self {
+        self.topic = Some(topic.into());
+        self
+    }
+
+    /// The same target for the methods of this namespace.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// The same target asking for (or implementing) this version.
+    #[must_use]
+    pub const fn with_version(mut self, version: Version) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// The same target on one server of its topic.
+    #[must_use]
+    pub fn with_server(mut self, server: impl Into<String>) -> Self {
+        self.server = Some(server.into());
+        self
+    }
+
+    /// The same target on all servers of its topic. Wins over a server name.
+    #[must_use]
+    pub const fn with_fanout(mut self, fanout: bool) -> Self {
+        self.fanout = fanout;
+        self
+    }
+
+    /// The exchange, unless it is the transport's.
+    pub fn exchange(&self) -> Option<&str> {
+        self.exchange.as_deref()
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> Option<&str> {
+        self.topic.as_deref()
+    }
+
+    /// The namespace of the methods.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// The version asked for or implemented.
+    pub const fn version(&self) -> Option<&Version> {
+        self.version.as_ref()
+    }
+
+    /// The server's name.
+    pub fn server(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
+
+    /// Whether all servers of the topic are meant.
+    pub const fn is_fanout(&self) -> bool {
+        self.fanout
+    }
+
+    /// The topic, or the error of a client without one.
+    pub(crate) fn sendable(&self) -> Result<&str, Error> {
+        match self.topic() {
+            Some(topic) if !topic.is_empty() => Ok(topic),
+            _ => Err(self.invalid("A topic is required to send")),
+        }
+    }
+
+    /// The topic and server name, or the error of a server that lacks one.
+    pub(crate) fn servable(&self) -> Result<(&str, &str), Error> {
+        match (self.topic(), self.server()) {
+            (Some(topic), Some(server)) if !topic.is_empty() && !server.is_empty() => {
+                Ok((topic, server))
+            }
+            _ => Err(self.invalid("A server's target must have topic and server names specified")),
+        }
+    }
+
+    pub(crate) fn invalid(&self, reason: impl fmt::Display) -> Error {
+        Error::new(ErrorKind::InvalidTarget, format!("{reason}:{self}"))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = self.version.map(|version| version.to_string());
+        let attributes = [
+            ("exchange", self.exchange()),
+            ("topic", self.topic()),
+            ("namespace", self.namespace()),
+            ("version", version.as_deref()),
+            ("server", self.server()),
+            ("fanout", self.fanout.then_some("True")),
+        ];
+        f.write_str("<Target ")?;
+        let mut separator = "";
+        for (name, value) in attributes {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                write!(f, "{separator}{name}={value}")?;
+                separator = ", ";
+            }
+        }
+        f.write_str(">")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_in_oslos_words() {
+        let error = Target::default().sendable().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidTarget);
+        assert_eq!(error.to_string(), "A topic is required to send:<Target >");
+        let error = Target::new("t").servable().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "A server's target must have topic and server names specified:<Target topic=t>"
+        );
+    }
+
+    #[test]
+    fn it_prints_as_in_oslo() {
+        let target = Target::new("t")
+            .with_exchange("e")
+            .with_version(Version::new(1, 2))
+            .with_namespace("n")
+            .with_fanout(true);
+        assert_eq!(
+            target.to_string(),
+            "<Target exchange=e, topic=t, namespace=n, version=1.2, fanout=True>"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! Where user code runs and what runs later: threads, timers, shutdown, and ids seen before.
+
+pub(crate) mod dedup;
+pub(crate) mod executor;
+pub(crate) mod panics;
+pub(crate) mod runner;
+pub(crate) mod shutdown;
+pub(crate) mod timer;
