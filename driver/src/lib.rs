@@ -145,12 +145,13 @@ pub use config::{
     Failover, Ignored, LoginMethod, MetricsOptions, NotificationConfig, PikaOptions, PoolOptions,
     QueueProfile, Redelivered, SendingDialect, ServingDialect, Setting, Source, StableNames,
 };
-pub use error::{Error, ErrorKind, Outcome, RemoteError};
+pub use error::failure::Failure;
+pub use error::remote::RemoteError;
+pub use error::{Error, ErrorKind, Outcome};
 pub use leveret_engine as engine;
 pub use leveret_engine::{ConnectMode, ConnectionState, ConsumerState, Credentials, Secret};
 #[cfg(feature = "macros")]
 pub use leveret_macros::endpoint;
-pub use message::Failure;
 pub use message::context::{Context, InvalidTraceParent, TraceParent};
 pub use message::priority::{InvalidPriority, Priority};
 pub use message::serializer::{

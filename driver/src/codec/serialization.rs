@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::message::Failure;
+use crate::error::failure::Failure;
 
 /// The content type of JSON.
 pub(crate) const JSON: &str = "application/json";

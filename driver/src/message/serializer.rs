@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::message::Failure;
+use crate::error::failure::Failure;
 use crate::message::context::Context;
 
 /// Turns values and contexts into what travels, and back.

@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 
 use super::endpoint::Verdict;
 use crate::codec::encoded::{Encoded, NULL};
+use crate::error::failure::Failure;
 use crate::ids::Hex32;
-use crate::message::Failure;
 use crate::message::context::Context;
 use crate::message::notification::IncomingNotification;
 use crate::message::priority::Priority;

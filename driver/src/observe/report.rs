@@ -128,7 +128,7 @@ fn exception(error: &Error) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Failure;
+    use crate::error::failure::Failure;
 
     #[test]
     fn exceptions_have_the_names_python_sees() {

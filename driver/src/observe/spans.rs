@@ -9,7 +9,7 @@ use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 
 use crate::error::Error;
-use crate::message::Failure;
+use crate::error::failure::Failure;
 use crate::message::context::Context;
 use crate::message::priority::Priority;
 use crate::message::target::Target;

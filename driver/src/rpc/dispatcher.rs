@@ -5,8 +5,9 @@
 //! `NoSuchMethod`. Not here: which thread this runs on (`executor`), where the answer goes
 //! (`server`).
 
+use crate::error::failure::Failure;
+use crate::message::IncomingRequest;
 use crate::message::version::Version;
-use crate::message::{Failure, IncomingRequest};
 use crate::rpc::access::AccessPolicy;
 use crate::rpc::endpoint::{Endpoint, Offer};
 

@@ -16,11 +16,12 @@ use serde_json::Value;
 
 use crate::codec::encoded::{Encoded, NULL};
 use crate::codec::json::WriteError;
+use crate::error::failure::Failure;
 use crate::ids::Hex32;
 use crate::message::context::Context;
 use crate::message::form::Form;
 use crate::message::version::Version;
-use crate::message::{Answer, Failure, Reply};
+use crate::message::{Answer, Reply};
 use crate::runtime::panics::{caught, caught_async};
 
 /// Methods that an [`RpcServer`](crate::RpcServer) offers under one namespace and version.

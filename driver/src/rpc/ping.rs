@@ -5,7 +5,7 @@
 use serde::de::IgnoredAny;
 
 use super::endpoint::Endpoint;
-use crate::message::Failure;
+use crate::error::failure::Failure;
 use crate::message::context::Context;
 
 const METHOD: &str = "oslo_rpc_server_ping";

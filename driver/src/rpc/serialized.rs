@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::endpoint::{Answerable, Answered};
 use crate::codec::encoded::Encoded;
+use crate::error::failure::Failure;
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::message::Failure;
 use crate::message::context::Context;
 use crate::message::serializer::Serializer;
 

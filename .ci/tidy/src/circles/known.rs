@@ -25,12 +25,6 @@ pub(super) const KNOWN: &[&[&str]] = &[
         "driver/src/config/settings.rs",
         "driver/src/config/value.rs",
     ],
-    &[
-        "driver/src/error.rs",
-        "driver/src/message/mod.rs",
-        "driver/src/message/form.rs",
-        "driver/src/codec/serialization.rs",
-    ],
     &["driver/src/codec/json/writer/mod.rs", "driver/src/codec/json/writer/compound.rs"],
     &[
         "driver/src/codec/msgpack/entries.rs",
@@ -39,13 +33,8 @@ pub(super) const KNOWN: &[&[&str]] = &[
         "driver/src/codec/msgpack/read/mod.rs",
         "driver/src/codec/msgpack/read/nested.rs",
         "driver/src/codec/msgpack/scan.rs",
-        "driver/src/codec/msgpack/token.rs",
     ],
-    &[
-        "driver/src/codec/msgpack/frame.rs",
-        "driver/src/codec/msgpack/writer/mod.rs",
-        "driver/src/codec/msgpack/writer/compound.rs",
-    ],
+    &["driver/src/codec/msgpack/writer/mod.rs", "driver/src/codec/msgpack/writer/compound.rs"],
     &["driver/src/notify/driver.rs", "driver/src/notify/routing.rs"],
     &[
         "driver/src/notify/endpoint.rs",

@@ -13,6 +13,7 @@
 //! for them.
 
 mod entries;
+pub(crate) mod error;
 mod extension;
 mod frame;
 mod key;
@@ -22,10 +23,12 @@ mod token;
 mod writer;
 
 pub(crate) use crate::codec::msgpack::entries::{Entries, text};
+pub(crate) use crate::codec::msgpack::error::ReadError;
+pub(crate) use crate::codec::msgpack::error::WriteError;
 pub(crate) use crate::codec::msgpack::frame::{push_map, push_str};
-pub(crate) use crate::codec::msgpack::read::{ReadError, from_slice, to_value};
+pub(crate) use crate::codec::msgpack::read::{from_slice, to_value};
 pub(crate) use crate::codec::msgpack::scan::check_value;
-pub(crate) use crate::codec::msgpack::writer::{WriteError, write};
+pub(crate) use crate::codec::msgpack::writer::write;
 
 /// Deepest nesting of arrays and maps, both ways: that of JSON, for which values may be bound next.
 pub(crate) const DEPTH_MAX: u8 = crate::codec::json::DEPTH_MAX;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::codec::json;
 use crate::codec::json::{Members, WriteError};
 use crate::dialect::DecodeError;
-use crate::message::Failure;
+use crate::error::failure::Failure;
 
 /// Appends the JSON string that holds the exception, quotes included.
 pub(super) fn write(out: &mut Vec<u8>, failure: &Failure) -> Result<(), WriteError> {

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::codec::encoded::Encoded;
 use crate::dialect::{DecodeError, EncodeError, Peek};
+use crate::error::failure::Failure;
 use crate::ids::Hex32;
 use crate::message::context::Context;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
-use crate::message::{Answer, CallPart, Failure, Reply, Request};
+use crate::message::{Answer, CallPart, Reply, Request};
 
 macro_rules! golden {
     ($name:literal) => {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::message::Failure;
+use crate::error::failure::Failure;
 
 /// An exception as it is written.
 #[derive(Serialize)]

@@ -10,12 +10,13 @@ use super::*;
 use crate::codec::encoded::Encoded;
 use crate::codec::serialization::{BodySerializer, Serialization};
 use crate::dialect::{DecodeError, EncodeError, polyglot};
+use crate::error::failure::Failure;
 use crate::ids::Hex32;
 use crate::message::context::Context;
 use crate::message::form::Form;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
-use crate::message::{Answer, CallPart, Failure, Request};
+use crate::message::{Answer, CallPart, Request};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const QUEUE: &str = "reply.proj.prog.0123456789abcdef0123456789abcdef01";

@@ -115,7 +115,7 @@ fn every_option_of_oslos_is_in_the_table() {
 #[test]
 fn every_kind_of_error_and_outcome_is_explained() {
     let page = include_str!("../errors.md");
-    let source = fs::read_to_string(folder().join("src/error.rs")).unwrap();
+    let source = fs::read_to_string(folder().join("src/error/mod.rs")).unwrap();
     for name in ["ErrorKind", "Outcome"] {
         let (_, rest) = source.split_once(&format!("pub enum {name} {{")).unwrap();
         let (variants, _) = rest.split_once("\n}").unwrap();

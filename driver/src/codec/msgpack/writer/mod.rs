@@ -10,6 +10,7 @@ use std::io::Write as _;
 
 use serde::ser::{self, Serialize};
 
+use crate::codec::msgpack::error::WriteError;
 use crate::codec::msgpack::frame::{
     push_array, push_bool, push_bytes, push_float, push_map, push_nil, push_signed, push_str,
     push_unsigned,
@@ -19,26 +20,6 @@ use crate::codec::msgpack::{DEPTH_MAX, NUMBER_TOKEN, RAW_TOKEN};
 use WriteError as Error;
 
 mod compound;
-
-/// Why a value cannot be written as msgpack.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WriteError {
-    /// Arrays and maps are nested more than [`DEPTH_MAX`] deep.
-    #[error("nested deeper than {DEPTH_MAX} levels")]
-    TooDeep,
-    /// A map key that is an array, a map or bytes that are no text.
-    #[error("a map key must be text, a number, a boolean or null")]
-    Key,
-    /// An integer below `i64::MIN` or above `u64::MAX`.
-    #[error("msgpack has no integers beyond 64 bits")]
-    IntegerTooLarge,
-    /// Text, bytes, an array or a map whose length does not fit 32 bits.
-    #[error("msgpack has no lengths beyond 32 bits")]
-    TooLong,
-    /// The value's own `Serialize` gave up.
-    #[error("{0}")]
-    Custom(Box<str>),
-}
 
 impl ser::Error for Error {
     fn custom<T: std::fmt::Display>(message: T) -> Self {

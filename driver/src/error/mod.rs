@@ -2,13 +2,16 @@
 //!
 //! An [`Error`] says what kind it is, what became of the message if there was one, and which
 //! exception a remote endpoint raised. Invariant: no error text ever contains a password. Not here:
-//! exceptions on their way to a caller (`message::Failure`).
+//! exceptions on their way to a caller (`failure`).
 
+pub(crate) mod failure;
+pub(crate) mod remote;
+use std::any::Any;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::message::{DISPATCHER, Failure, NO_SUCH_METHOD, UNSUPPORTED_VERSION};
+use crate::error::failure::{DISPATCHER, Failure, NO_SUCH_METHOD, UNSUPPORTED_VERSION};
+use crate::error::remote::RemoteError;
 
 /// Shared, as several callers may wait for one thing and all be told why it failed.
 type Cause = Arc<dyn std::error::Error + Send + Sync>;
@@ -90,14 +93,6 @@ pub enum Outcome {
     Answered,
 }
 
-/// The exception that a remote endpoint raised, as its server described it. Data only: nothing is
-/// ever made of what it names.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RemoteError {
-    failure: Failure,
-    is_allowed: bool,
-}
-
 impl Error {
     pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         let text = text.into();
@@ -110,7 +105,7 @@ impl Error {
             ErrorKind::RemoteError,
             format!("Remote error: {} {}", failure.class(), failure.message()),
         );
-        error.0.remote = Some(RemoteError { failure, is_allowed });
+        error.0.remote = Some(RemoteError::new(failure, is_allowed));
         error.with_outcome(Outcome::Answered)
     }
 
@@ -227,36 +222,42 @@ impl std::error::Error for Error {
     }
 }
 
-impl RemoteError {
-    /// The exception itself, to raise it again from an endpoint under its original type.
-    pub fn into_failure(self) -> Failure {
-        self.failure
-    }
+/// Where oslo keeps the exceptions of its own.
+const EXCEPTIONS: &str = "oslo_messaging.exceptions";
 
-    /// Whether its module is among those whose classes may be matched by name; see
-    /// [`TransportBuilder::allowed_remote_exmods`](crate::TransportBuilder::allowed_remote_exmods).
-    pub const fn is_allowed(&self) -> bool {
-        self.is_allowed
-    }
-}
-
-impl Deref for RemoteError {
-    type Target = Failure;
-
-    fn deref(&self) -> &Failure {
-        &self.failure
-    }
-}
-
-/// oslo's text: type, value, traceback.
-impl fmt::Display for RemoteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Remote error: {} {}", self.class(), self.message())?;
-        self.traceback().iter().try_for_each(|line| write!(f, "\n{}", line.trim_end()))
+/// An exception from afar keeps its type; every other error is named after its Rust type.
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let any: &dyn Any = &error;
+        if let Some(remote) = any.downcast_ref::<RemoteError>() {
+            return remote.clone().into_failure();
+        }
+        if let Some(error) = any.downcast_ref::<Error>() {
+            return of_messaging(error);
+        }
+        let path = std::any::type_name::<E>();
+        let path = path.split('<').next().unwrap_or(path);
+        let (module, class) = path.rsplit_once("::").unwrap_or(("", path));
+        Self::new(class, module.replace("::", "."), error.to_string())
     }
 }
 
-impl std::error::Error for RemoteError {}
+fn of_messaging(error: &Error) -> Failure {
+    if let Some(remote) = error.remote() {
+        return remote.clone().into_failure();
+    }
+    let class = match error.kind() {
+        ErrorKind::MessagingTimeout => "MessagingTimeout",
+        ErrorKind::MessageDeliveryFailure => "MessageDeliveryFailure",
+        ErrorKind::MessageUndeliverable => "MessageUndeliverable",
+        ErrorKind::InvalidTarget => "InvalidTarget",
+        ErrorKind::InvalidTransportUrl => "InvalidTransportURL",
+        ErrorKind::DriverLoadFailure => "DriverLoadFailure",
+        ErrorKind::ClientSendError => "ClientSendError",
+        _ => "MessagingException",
+    };
+    Failure::new(class, EXCEPTIONS, error.to_string())
+}
 
 #[cfg(test)]
 mod tests {
@@ -291,5 +292,22 @@ mod tests {
         assert!(error.is_unsupported_version() && !error.is_no_such_method());
         let forged = Failure::new("NoSuchMethod", "elsewhere", "x");
         assert!(!Error::from_remote(forged, true).is_no_such_method());
+    }
+
+    #[test]
+    fn a_travelled_exception_gets_its_name_back() {
+        let failure = Failure::new("ValueError_Remote", "builtins_Remote", "x");
+        let failure = failure.under_original_name();
+        assert_eq!((failure.class(), failure.module()), ("ValueError", "builtins"));
+        let half = Failure::new("Odd_Remote", "builtins", "x").under_original_name();
+        assert_eq!(half.class(), "Odd_Remote", "only if both carry the suffix");
+    }
+
+    #[test]
+    fn a_rust_error_is_named_after_its_type() {
+        let failure = Failure::from(std::fmt::Error);
+        assert_eq!((failure.class(), failure.module()), ("Error", "core.fmt"));
+        let remote = Error::from_remote(Failure::builtin("KeyError", "k"), true);
+        assert_eq!(Failure::from(remote).class(), "KeyError", "passed on as it came");
     }
 }
