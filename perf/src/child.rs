@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use crate::cli::AnswerCallsArgs;
 use crate::place::Place;
 use crate::placement::Serving;
-use crate::subject::Subject;
+use crate::subject::job::Subject;
 
 /// How long a server may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -11,8 +11,8 @@ use crate::child::Server;
 use crate::peers;
 use crate::place::Place;
 use crate::placement::Serving;
+use crate::subject::job::{Exchange, Subject};
 use crate::subject::raw::client::{Client, QueueShape};
-use crate::subject::{Exchange, Subject};
 use crate::workload::{Operation, Peer, Workload};
 
 /// Messages a flooded queue keeps: the broker's work stays the same however long the flood is.

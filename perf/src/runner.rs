@@ -21,8 +21,8 @@ use crate::placement::Serving;
 use crate::progress::Progress;
 use crate::sample::Run;
 use crate::stage::{Crew, Phase};
-use crate::subject::DRAIN;
-use crate::subject::{Job, Subject};
+use crate::subject::job::DRAIN;
+use crate::subject::job::{Job, Subject};
 use crate::usage::Meter;
 use crate::workload::Workload;
 

@@ -7,9 +7,10 @@ use crate::place::Place;
 use crate::runner::Plan;
 use crate::sample::Outcome;
 use crate::subject::contender::Contender;
+use crate::subject::job::Subject;
 use crate::subject::leveret::Leveret;
 use crate::subject::leveret::variant::Variant;
-use crate::subject::{self, Subject};
+use crate::subject::{self};
 use crate::workload::{CATALOGUE, Peer};
 use crate::{machine, metrics, peers, report};
 

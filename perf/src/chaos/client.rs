@@ -13,10 +13,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::health::{self, Health};
+use super::health::{self};
 use super::lines::{Buffered, OK, Said, StreamSetup, Telling, say};
 use super::stream::Stream;
-use super::worker::{Queues, World};
+use crate::chaos::lines::Health;
+use crate::chaos::world::{Queues, World};
 use crate::sys;
 
 /// Requests of a stream under way at most: more than a stream of any rate has in its deadline.

@@ -4,27 +4,15 @@
 //! A process tells each change. Invariant: what a process said last is true until it says something
 //! else, to `LOOK_EVERY`. Not here: what is expected of it (`run`).
 
+use crate::chaos::lines::Health;
 use std::time::Duration;
 
 use leveret::{ListeningHealth, TransportHealth};
-use serde::{Deserialize, Serialize};
 
 use super::lines::Telling;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// A reading.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Health {
-    /// Every connection is open, blocked or not.
-    pub(super) is_connected: bool,
-    /// What does not work, in words; empty if all does.
-    pub(super) wrong: String,
-}
-
-/// When it was so, on the monotonic clock in microseconds.
-pub(super) type HealthSaid = (u64, Health);
 
 impl Health {
     /// Of these transports, servers and listeners.

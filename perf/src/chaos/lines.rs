@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::health::{Health, HealthSaid};
 use super::stream::{Consumer, Stream, WorkerNumber};
 use crate::sys;
 
@@ -147,6 +146,18 @@ pub(super) fn say(what: &impl Serialize) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
 }
+
+/// A reading.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Health {
+    /// Every connection is open, blocked or not.
+    pub(crate) is_connected: bool,
+    /// What does not work, in words; empty if all does.
+    pub(crate) wrong: String,
+}
+
+/// When it was so, on the monotonic clock in microseconds.
+pub(crate) type HealthSaid = (u64, Health);
 
 #[cfg(test)]
 mod tests {

@@ -24,6 +24,7 @@ mod stream;
 mod usage;
 mod verdict;
 mod worker;
+pub(crate) mod world;
 
 use std::os::unix::process::CommandExt as _;
 

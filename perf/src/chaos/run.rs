@@ -12,7 +12,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::fleet::{Fleet, Plan};
-use super::health::{Health, HealthSaid};
 use super::lag::LagWatch;
 use super::ledger::{Books, Handle, Ledger, Request};
 use super::lines::Role;
@@ -22,6 +21,7 @@ use super::sequence::{CountsFrom, Fault};
 use super::site::Site;
 use super::stream::{Id, Stream};
 use super::verdict::{Counts, Erasure, Facts};
+use crate::chaos::lines::{Health, HealthSaid};
 use crate::cli::Cli;
 use crate::cli::chaos::ChaosArgs;
 use crate::sys;

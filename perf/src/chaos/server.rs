@@ -12,10 +12,11 @@ use leveret::{
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use super::health::{self, Health};
+use super::health::{self};
 use super::lines::Telling;
 use super::stream::Consumer;
-use super::worker::{Queues, World};
+use crate::chaos::lines::Health;
+use crate::chaos::world::{Queues, World};
 
 /// How long each part may take to stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::{members, per_second, seconds};
+use crate::cli::values::{members, per_second, seconds};
 
 /// Flags of `chaos`.
 #[derive(Clone, Debug, Args)]

@@ -5,11 +5,13 @@
 //! `-tg` clap cannot express and [`rewrite`] turns into long options first.
 
 pub(crate) mod chaos;
+pub(crate) mod values;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::values::{members, per_second, seconds};
 use crate::placement::{BackendName, Cores, ExecutorName, Serving};
 use crate::subject::contender::Contender;
 use crate::workload::Workload;
@@ -292,27 +294,6 @@ pub(crate) struct AnswerCallsArgs {
     /// Which of the queue's servers it is
     #[arg(long)]
     pub(crate) number: usize,
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.05..=3600.0).contains(&seconds) => Ok(seconds),
-        _ => Err("a number from 0.05 to 3600".to_owned()),
-    }
-}
-
-fn members(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(members) if (1..=100).contains(&members) => Ok(members),
-        _ => Err("a count from 1 to 100".to_owned()),
-    }
-}
-
-fn per_second(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if (0.1..=10_000.0).contains(&rate) => Ok(rate),
-        _ => Err("a number from 0.1 to 10000".to_owned()),
-    }
 }
 
 /// Turns the simulator's `-tp TOPIC` and `-tg TARGET…` into long options; all else passes.

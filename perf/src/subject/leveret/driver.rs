@@ -28,7 +28,8 @@ use crate::clock;
 use crate::place::Place;
 use crate::placement::ExecutorName;
 use crate::stage::{Crew, Probe};
-use crate::subject::{Job, oslo_exchange};
+use crate::subject::job::{Job, oslo_exchange};
+use crate::subject::leveret::variant::server;
 use crate::workload::Operation;
 
 /// The method of every request.
@@ -71,11 +72,6 @@ impl<'de> Deserialize<'de> for Echo {
         }
         deserializer.deserialize_str(Length)
     }
-}
-
-/// The name of a topic's `n`-th server.
-pub(super) fn server(n: usize) -> String {
-    format!("server-{n}")
 }
 
 /// Connects and starts the clients.

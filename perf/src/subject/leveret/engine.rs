@@ -15,7 +15,7 @@ use leveret_engine::{
 use crate::clock;
 use crate::place::Place;
 use crate::stage::{Crew, Probe};
-use crate::subject::{DRAIN, Job, PlainWork};
+use crate::subject::job::{DRAIN, Job, PlainWork};
 
 /// How long an operation may wait for the broker.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);

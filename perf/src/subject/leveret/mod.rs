@@ -12,10 +12,10 @@ use anyhow::{Context, Result};
 use leveret_engine::Engine;
 
 use self::variant::Variant;
-use super::{Exchange, Job, Subject};
 use crate::place::Place;
 use crate::placement::{Cores, ExecutorName, Serving};
 use crate::stage::Crew;
+use crate::subject::job::{Exchange, Job, Subject};
 use crate::workload::Workload;
 
 /// The subject `leveret`, or one of its variants.

@@ -7,8 +7,7 @@
 
 use std::str::FromStr;
 
-use super::driver;
-use crate::subject::{Exchange, oslo_exchange, oslo_routing_key};
+use crate::subject::job::{Exchange, oslo_exchange, oslo_routing_key};
 use crate::workload::{Operation, Workload};
 
 /// How Leveret is configured.
@@ -141,7 +140,7 @@ impl Variant {
     /// What the `n`-th server of a topic leaves behind, apart from queues whose names are random
     /// and which go by themselves.
     pub(super) fn queues_of_server(self, topic: &str, n: usize) -> Vec<String> {
-        let addresses = [topic.to_owned(), format!("{topic}.{}", driver::server(n))];
+        let addresses = [topic.to_owned(), format!("{topic}.{}", server(n))];
         let prefixes: &[&str] = match self {
             Self::Pika | Self::MsgPack => &["with_ack.", "no_ack."],
             Self::Auto | Self::Both => &["", "with_ack.", "no_ack."],
@@ -162,6 +161,11 @@ impl FromStr for Variant {
     fn from_str(name: &str) -> Result<Self, UnknownVariant> {
         Self::OTHERS.into_iter().find(|variant| variant.name() == name).ok_or(UnknownVariant)
     }
+}
+
+/// The name of a topic's `n`-th server.
+pub(crate) fn server(n: usize) -> String {
+    format!("server-{n}")
 }
 
 #[cfg(test)]

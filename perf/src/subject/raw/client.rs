@@ -15,7 +15,7 @@ use rustix::net::RecvFlags;
 
 use super::frames::{self, Fields, Frame, MethodId, Scan};
 use crate::place::Place;
-use crate::subject::{DRAIN, Exchange};
+use crate::subject::job::{DRAIN, Exchange};
 
 /// How long a silent broker is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

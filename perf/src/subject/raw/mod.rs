@@ -18,9 +18,9 @@ use anyhow::{Context, Result};
 
 use self::client::Client;
 use self::manner::Manner;
-use super::{Exchange, Job, PlainWork, Subject, oslo_exchange, oslo_routing_key};
 use crate::place::Place;
 use crate::stage::Crew;
+use crate::subject::job::{Exchange, Job, PlainWork, Subject, oslo_exchange, oslo_routing_key};
 use crate::workload::{Operation, Workload};
 
 /// The subject `raw`: the floor of what any client can get.

@@ -14,7 +14,7 @@ use super::incoming::Incoming;
 use super::manner::Manner;
 use crate::clock;
 use crate::stage::Probe;
-use crate::subject::Exchange;
+use crate::subject::job::Exchange;
 
 /// Calls `queue` with `outstanding` requests in flight until told to stop.
 pub(crate) fn call(
