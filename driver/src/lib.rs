@@ -159,15 +159,17 @@ pub use message::serializer::{
 };
 pub use message::target::Target;
 pub use message::version::{InvalidVersion, Version};
+pub use notify::driver::Routing as NotificationRouting;
 pub use notify::driver::{NotificationDriver, Notify, TestNotifications};
-pub use notify::endpoint::{Answer, NotificationEndpoint, NotificationResult};
+pub use notify::endpoint::NotificationEndpoint;
 pub use notify::filter::NotificationFilter;
 #[cfg(feature = "log-handler")]
 pub use notify::layer::{NotificationLayer, NotificationLayerGuard};
-pub use notify::listener::{ListenerStats, NotificationListener, NotificationListenerBuilder};
+pub use notify::listener::{NotificationListener, NotificationListenerBuilder};
 pub use notify::notification::Notification;
 pub use notify::notifier::{Notifier, NotifierBuilder};
-pub use notify::routing::Routing as NotificationRouting;
+pub use notify::stats::ListenerStats;
+pub use notify::verdict::{Answer, NotificationResult};
 pub use observe::health::{
     ConnectionHealth, ConsumerHealth, ListeningHealth, ReplyPath, TransportHealth,
 };
@@ -182,7 +184,8 @@ pub use retry::Retry;
 pub use rpc::access::{AccessPolicy, Allows};
 pub use rpc::client::RpcClient;
 pub use rpc::endpoint::Endpoint;
-pub use rpc::server::{RpcServer, RpcServerBuilder, ServerStats};
+pub use rpc::server::{RpcServer, RpcServerBuilder};
+pub use rpc::stats::ServerStats;
 pub use runtime::executor::Executor;
 pub use transport::{Transport, TransportBuilder, TransportStats};
 

@@ -5,8 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use regex::Regex;
+
 use super::notification::Notification;
-use super::routing::Routing;
 use crate::error::{Error, ErrorKind};
 
 /// What a [`Notifier`](crate::Notifier) does with a notification; named as in oslo's option
@@ -98,4 +99,33 @@ impl FromStr for NotificationDriver {
             )),
         }
     }
+}
+
+/// Rules that select drivers by event type and priority.
+///
+/// ```
+/// use leveret::NotificationRouting;
+///
+/// # fn main() -> Result<(), leveret::Error> {
+/// let routing: NotificationRouting = "
+/// for_operators:
+///   messagingv2:
+///     accepted_events: ['compute.*', 'volume.[ac]*']
+///     accepted_priorities: [error, critical]
+///   log: {}
+/// ".parse()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Routing {
+    pub(super) entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) driver: NotificationDriver,
+    pub(super) name: String,
+    /// `None` accepts all.
+    pub(super) events: Option<Vec<Regex>>,
+    pub(super) priorities: Option<Vec<Regex>>,
 }

@@ -8,8 +8,8 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::notification::Received;
 use crate::error::{Error, ErrorKind};
+use crate::notify::received::Received;
 
 /// Rules that a notification must fulfil to reach an endpoint (oslo's `NotificationFilter`).
 ///

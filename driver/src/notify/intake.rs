@@ -14,12 +14,13 @@ use leveret_engine::{Delivery, DeliverySink, Disposition};
 use tracing::Instrument;
 
 use super::attempts::Attempts;
-use super::endpoint::{Begun, NotificationEndpoint, Running, Verdict};
+use super::endpoint::{Begun, NotificationEndpoint, Running};
 use super::gather::{Batching, Gather};
-use super::listener::ListenerStats;
-use super::notification::Received;
 use crate::codec::serialization::BodySerializer;
 use crate::message::serializer::Serializer;
+use crate::notify::received::Received;
+use crate::notify::stats::ListenerStats;
+use crate::notify::verdict::Verdict;
 use crate::observe::spans;
 use crate::observe::taken::Tally;
 use crate::runtime::dedup::Dedup;

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::priority::Priority;
 use crate::message::serializer::Serializer;
 use crate::message::target::Target;
+use crate::notify::stats::ListenerStats;
 use crate::observe::health::ListeningHealth;
 use crate::runtime::executor::Executor;
 use crate::runtime::shutdown::{Ending, LOG_AFTER};
@@ -49,25 +50,6 @@ pub struct NotificationListenerBuilder {
     log_after: Duration,
     batch_size: Option<usize>,
     batch_timeout: Option<Duration>,
-}
-
-/// What a listener has done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct ListenerStats {
-    /// Notifications handled, those that no endpoint wanted included.
-    pub handled: u64,
-    /// Notifications sent back to their queue.
-    pub requeued: u64,
-    /// Notifications that failed, or were to be requeued where that is not allowed, and were given
-    /// up.
-    pub dropped: u64,
-    /// Notifications seen before and not handled again.
-    pub duplicates: u64,
-    /// Messages that were no notifications.
-    pub undecodable: u64,
-    /// Times the connection was lost.
-    pub reconnects: u64,
 }
 
 impl NotificationListener {

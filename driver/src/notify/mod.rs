@@ -11,6 +11,7 @@ mod attempts;
 pub(crate) mod driver;
 pub(crate) mod endpoint;
 pub(crate) mod filter;
+pub(crate) mod fnmatch;
 mod gather;
 mod intake;
 #[cfg(feature = "log-handler")]
@@ -20,4 +21,7 @@ mod log;
 mod mask;
 pub(crate) mod notification;
 pub(crate) mod notifier;
+pub(crate) mod received;
 pub(crate) mod routing;
+pub(crate) mod stats;
+pub(crate) mod verdict;

@@ -11,37 +11,10 @@ use regex::Regex;
 use serde::Deserialize;
 
 use super::driver::NotificationDriver;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::message::priority::Priority;
-
-/// Rules that select drivers by event type and priority.
-///
-/// ```
-/// use leveret::NotificationRouting;
-///
-/// # fn main() -> Result<(), leveret::Error> {
-/// let routing: NotificationRouting = "
-/// for_operators:
-///   messagingv2:
-///     accepted_events: ['compute.*', 'volume.[ac]*']
-///     accepted_priorities: [error, critical]
-///   log: {}
-/// ".parse()?;
-/// # Ok(()) }
-/// ```
-#[derive(Debug, Clone)]
-pub struct Routing {
-    entries: Vec<Entry>,
-}
-
-#[derive(Debug, Clone)]
-struct Entry {
-    driver: NotificationDriver,
-    name: String,
-    /// `None` accepts all.
-    events: Option<Vec<Regex>>,
-    priorities: Option<Vec<Regex>>,
-}
+use crate::notify::driver::{Entry, Routing};
+use crate::notify::fnmatch::{fnmatch, invalid};
 
 /// One driver's entry as the file has it.
 #[derive(Debug, Default, Deserialize)]
@@ -108,76 +81,6 @@ impl std::str::FromStr for Routing {
         }
         Ok(Self { entries })
     }
-}
-
-/// A pattern of Python's `fnmatch` as an expression: `*`, `?`, `[seq]`, `[!seq]`.
-fn fnmatch(pattern: &str) -> Result<Regex, Error> {
-    let pattern_chars: Vec<char> = pattern.chars().collect();
-    let mut expression = String::from("^(?s:");
-    let mut rest = pattern_chars.as_slice();
-    while let [character, more @ ..] = rest {
-        rest = more;
-        match character {
-            '*' => expression.push_str(".*"),
-            '?' => expression.push('.'),
-            '[' => match set_end(more) {
-                Some(end) => {
-                    expression.push_str(&set(&more[..end]));
-                    rest = &more[end + 1..];
-                }
-                None => expression.push_str("\\["),
-            },
-            other => expression.push_str(&literal(*other)),
-        }
-    }
-    expression.push_str(")$");
-    Regex::new(&expression)
-        .map_err(|error| invalid(format!("the pattern {pattern:?} cannot be used: {error}")))
-}
-
-/// Where a set ends. The bracket that would end it may be its first member.
-fn set_end(text: &[char]) -> Option<usize> {
-    let first = usize::from(text.first() == Some(&'!'));
-    let from = first + usize::from(text.get(first) == Some(&']'));
-    Some(from + text.get(from..)?.iter().position(|one| *one == ']')?)
-}
-
-/// A set between its brackets; a range that runs backwards holds nothing, as in Python.
-fn set(text: &[char]) -> String {
-    let (is_negated, mut rest) = match text {
-        ['!', members @ ..] => (true, members),
-        members => (false, members),
-    };
-    let mut members = String::new();
-    loop {
-        rest = match rest {
-            [first, '-', last, more @ ..] => {
-                if first <= last {
-                    members.push_str(&format!("{}-{}", literal(*first), literal(*last)));
-                }
-                more
-            }
-            [one, more @ ..] => {
-                members.push_str(&literal(*one));
-                more
-            }
-            [] => break,
-        };
-    }
-    match (is_negated, members.is_empty()) {
-        (false, true) => "[^\\s\\S]".to_owned(),
-        (true, true) => ".".to_owned(),
-        (false, false) => format!("[{members}]"),
-        (true, false) => format!("[^{members}]"),
-    }
-}
-
-fn literal(character: char) -> String {
-    regex::escape(character.encode_utf8(&mut [0; 4]))
-}
-
-fn invalid(text: String) -> Error {
-    Error::new(ErrorKind::ConfigurationError, text)
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@
 //! target names it, it is the `rabbit` driver's: a topic exchange also routes by keys that are
 //! equal, which is all the other one needs. Not here: what happens to a request (`serving`).
 
-use super::server::PREFETCH;
-use super::serving::Source;
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::message::target::Target;
+use crate::rpc::incoming::Source;
 use crate::topology::{Queue, Subscription};
 use crate::transport::Transport;
 
@@ -86,3 +85,7 @@ impl Served {
         Ok(())
     }
 }
+
+/// Requests the broker may leave with us unacknowledged where the options set no prefetch: enough
+/// to keep any number of workers busy across a slow link. oslo sets none, and holds whatever comes.
+pub(crate) const PREFETCH: u16 = 2048;

@@ -13,22 +13,21 @@ use super::dispatcher::Dispatcher;
 use super::endpoint::Endpoint;
 use super::ping;
 use super::served::Served;
-use super::serving::{RequestSink, Serving, Source};
+use super::serving::Serving;
 use crate::broker::{self, Listening, Purpose, Removed};
 use crate::error::Error;
 use crate::message::serializer::Serializer;
 use crate::message::target::Target;
 use crate::observe::health::ListeningHealth;
+use crate::rpc::incoming::Source;
+use crate::rpc::sink::RequestSink;
+use crate::rpc::stats::ServerStats;
 use crate::runtime::executor::Executor;
 use crate::runtime::shutdown::{Ending, LOG_AFTER};
 use crate::runtime::timer;
 use crate::runtime::timer::Timer;
 use crate::topology::Subscription;
 use crate::transport::Transport;
-
-/// Requests the broker may leave with us unacknowledged where the options set no prefetch: enough
-/// to keep any number of workers busy across a slow link. oslo sets none, and holds whatever comes.
-pub(super) const PREFETCH: u16 = 2048;
 
 /// How long a server that stops waits for what is in its local queue, and between two looks.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -84,22 +83,6 @@ pub struct RpcServerBuilder {
     policy: AccessPolicy,
     serializer: Option<Arc<dyn Serializer>>,
     log_after: Duration,
-}
-
-/// What a server has done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct ServerStats {
-    /// Requests given to a method, or answered in its stead.
-    pub dispatched: u64,
-    /// Requests seen before and not executed again.
-    pub duplicates: u64,
-    /// Messages that were no requests.
-    pub undecodable: u64,
-    /// Requests that went back to their queue because the server stopped before it began them.
-    pub returned: u64,
-    /// Times the connection was lost.
-    pub reconnects: u64,
 }
 
 impl RpcServer {

@@ -14,19 +14,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use leveret_engine::wire::PropertiesView;
-use leveret_engine::{Body, Delivery, DeliverySink, Disposition};
+use leveret_engine::Delivery;
 use tracing::{Instrument, Span};
 
 use super::dispatcher::Dispatcher;
 use super::endpoint::{Answerable, Answered, Method, Offer, panicked};
 use super::monitor::Heartbeat;
 use super::serialized;
-use super::server::ServerStats;
 use crate::codec::encoded::Encoded;
 use crate::codec::serialization::BodySerializer;
 use crate::config::Redelivered;
-use crate::dialect::{DecodeError, Dialect, kombu, pika};
+use crate::dialect::DecodeError;
 use crate::error::failure::{Failure, NO_SUCH_METHOD};
 use crate::ids::Hex32;
 use crate::message::IncomingRequest;
@@ -36,6 +34,8 @@ use crate::message::serializer::Serializer;
 use crate::observe::metrics::IntakeMetrics;
 use crate::observe::spans;
 use crate::observe::taken::Tally;
+use crate::rpc::incoming::Incoming;
+use crate::rpc::stats::ServerStats;
 use crate::runtime::dedup::Dedup;
 use crate::runtime::executor::Executor;
 use crate::runtime::panics::caught;
@@ -43,152 +43,29 @@ use crate::runtime::runner::{Runner, Serve};
 use crate::runtime::timer;
 use crate::runtime::timer::Timer;
 use crate::transport::answering::{Answering, CallRef};
-use crate::transport::intake::{self, IntakeLimit, Load};
+use crate::transport::intake::{IntakeLimit, Load};
 use crate::transport::{Transport, incoming};
 
 /// Requests acknowledged on receipt that may wait for a worker.
-const BACKLOG_MAX: usize = 1024;
-
-/// Requests that wait from which on others are taken out of the connection's receive blocks.
-const DETACHED_MIN: usize = 64;
-
-/// A request on its way to a worker.
-pub(super) struct Incoming {
-    delivery: Delivery,
-    dialect: Dialect,
-    is_acknowledged: bool,
-    /// Nobody else could execute it.
-    is_ours: bool,
-    /// When its caller gives up, if that is known.
-    expires: Option<Instant>,
-}
-
-impl Incoming {
-    /// Somebody else gets it if it goes back to its queue.
-    fn may_return(&self) -> bool {
-        !self.is_acknowledged && !self.is_ours
-    }
-}
-
-/// The sink of each of a server's queues.
-pub(super) struct RequestSink {
-    serving: Arc<Serving>,
-    source: Source,
-    batch: Vec<Incoming>,
-}
-
-/// What is known of a request by the queue it came through.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Source {
-    pub(super) dialect: Dialect,
-    /// It goes with us; others are shared.
-    pub(super) is_ours: bool,
-    /// The broker forgets what it delivers.
-    pub(super) no_ack: bool,
-}
-
-impl RequestSink {
-    pub(super) fn new(serving: &Arc<Serving>, source: Source) -> Self {
-        Self { serving: Arc::clone(serving), source, batch: Vec::new() }
-    }
-}
-
-impl DeliverySink for RequestSink {
-    fn deliver(&mut self, mut delivery: Delivery) -> Disposition {
-        let (serving, Source { dialect, is_ours, no_ack }) = (&self.serving, self.source);
-        if serving.redelivered == Redelivered::Refuse && delivery.redelivered() {
-            serving.refuse(&delivery);
-            return Disposition::Reject { requeue: false };
-        }
-        let backlog = serving.runner.backlog() + self.batch.len();
-        if backlog >= DETACHED_MIN {
-            intake::detach(&mut delivery);
-        }
-        let head = delivery.properties();
-        let expires = match dialect {
-            Dialect::Kombu => None,
-            Dialect::Pika => incoming::life_of(&head).map(timer::deadline_in),
-        };
-        let is_short = backlog < BACKLOG_MAX && !serving.limit.is_reached();
-        let is_acknowledged = no_ack || (is_short && looks_usual(&head, &delivery, dialect));
-        // Whoever got it back would refuse it.
-        let is_ours = is_ours || serving.redelivered == Redelivered::Refuse;
-        self.batch.push(Incoming { delivery, dialect, is_acknowledged, is_ours, expires });
-        if is_acknowledged && !no_ack { Disposition::Ack } else { Disposition::Later }
-    }
-
-    fn oversized(&mut self, delivery: Delivery, size: u64) {
-        let serving = &self.serving;
-        serving.tally.count(|taken| &taken.undecodable);
-        if let Some(call) = incoming::sender_of_cut(&delivery, &serving.serializers) {
-            let text = format!("the request of {size} bytes is larger than the server takes");
-            serving.answering.refuse_at_once(&call, text);
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.serving.limit.stops_reading(self.serving.load(), self.source.no_ack)
-    }
-
-    /// The broker has forgotten it, or would deliver it again to somebody who refuses that.
-    fn takes_the_last(&self) -> bool {
-        self.source.no_ack || self.serving.redelivered == Redelivered::Refuse
-    }
-
-    fn flush(&mut self) {
-        if !self.batch.is_empty() {
-            let bytes = self.batch.iter().map(|incoming| incoming.delivery.body().len()).sum();
-            self.serving.tally.took_in(self.batch.len(), bytes);
-            self.serving.runner.take(&self.serving, &mut self.batch);
-        }
-    }
-
-    fn ended(&mut self, error: Option<leveret_engine::Error>) {
-        self.flush();
-        if let Some(error) = error {
-            tracing::error!(
-                name: "leveret.server.consumer_lost",
-                %error, "a server no longer listens to one of its queues"
-            );
-        }
-    }
-}
-
-/// Whether a message is an ordinary envelope, judged by its outside alone; a worker decides about
-/// others.
-fn looks_usual(head: &PropertiesView<'_>, delivery: &Delivery, dialect: Dialect) -> bool {
-    if dialect == Dialect::Pika {
-        return pika::check_version(head).is_ok() && head.message_id.is_some();
-    }
-    let is_text = kombu::check_content(head.content_type).is_ok();
-    is_text && kombu::is_enveloped(first(delivery.body()), last(delivery.body()))
-}
-
-fn first(body: &Body) -> &[u8] {
-    body.pieces().next().unwrap_or_default()
-}
-
-fn last(body: &Body) -> &[u8] {
-    body.pieces().last().unwrap_or_default()
-}
+pub(super) const BACKLOG_MAX: usize = 1024;
 
 /// What serves requests, wherever it runs.
 pub(super) struct Serving {
     dispatcher: Dispatcher,
     serializer: Option<Arc<dyn Serializer>>,
     dedup: Dedup,
-    answering: Arc<Answering>,
+    pub(super) answering: Arc<Answering>,
     timer: Arc<Timer>,
-    runner: Runner<Self>,
+    pub(super) runner: Runner<Self>,
     /// What was not begun goes back to its queue.
     is_returning: AtomicBool,
-    redelivered: Redelivered,
+    pub(super) redelivered: Redelivered,
     /// Serialisations that are understood besides JSON and msgpack.
-    serializers: Vec<Arc<dyn BodySerializer>>,
-    limit: IntakeLimit,
+    pub(super) serializers: Vec<Arc<dyn BodySerializer>>,
+    pub(super) limit: IntakeLimit,
     /// Bytes of requests that run, if any number of them may.
     running: AtomicUsize,
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 /// One of the requests that run.
@@ -298,7 +175,7 @@ impl Serving {
         &self.limit
     }
 
-    fn load(&self) -> Load {
+    pub(super) fn load(&self) -> Load {
         let (messages, bytes) = self.tally.waiting();
         Load { messages, bytes, running: self.running.load(Ordering::Relaxed) }
     }
@@ -318,7 +195,7 @@ impl Serving {
     }
 
     /// Somebody may have executed it.
-    fn refuse(&self, delivery: &Delivery) {
+    pub(super) fn refuse(&self, delivery: &Delivery) {
         self.tally.count(|taken| &taken.refused);
         tracing::warn!(
             name: "leveret.request.refused",

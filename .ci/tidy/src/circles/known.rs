@@ -35,15 +35,7 @@ pub(super) const KNOWN: &[&[&str]] = &[
         "driver/src/codec/msgpack/scan.rs",
     ],
     &["driver/src/codec/msgpack/writer/mod.rs", "driver/src/codec/msgpack/writer/compound.rs"],
-    &["driver/src/notify/driver.rs", "driver/src/notify/routing.rs"],
-    &[
-        "driver/src/notify/endpoint.rs",
-        "driver/src/notify/filter.rs",
-        "driver/src/notify/notification.rs",
-    ],
-    &["driver/src/notify/intake.rs", "driver/src/notify/listener.rs"],
     &["driver/src/rpc/client.rs", "driver/src/rpc/way.rs"],
-    &["driver/src/rpc/served.rs", "driver/src/rpc/server.rs", "driver/src/rpc/serving.rs"],
     &[
         "driver/src/transport/mod.rs",
         "driver/src/transport/builder.rs",

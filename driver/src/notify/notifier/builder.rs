@@ -9,7 +9,7 @@ use crate::config::NotificationConfig;
 use crate::error::{Error, ErrorKind};
 use crate::message::serializer::Serializer;
 use crate::notify::driver::NotificationDriver;
-use crate::notify::routing::Routing;
+use crate::notify::driver::Routing;
 use crate::retry::Retry;
 use crate::transport::Transport;
 
