@@ -6,10 +6,11 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, exchange};
-use leveret_engine::{ExchangeDeclare, Properties, Route, TopologyGroup, block_on};
+use leveret_engine::loopback::Script;
+use leveret_engine::{ExchangeDeclare, Outcome, Properties, Route, TopologyGroup, block_on};
 
 use crate::peer::{Peer, frame, open_ok, peer, start, tune};
-use crate::setup::{WAIT, channel, engine};
+use crate::setup::{WAIT, channel, config_of, engine, loopback, publish, queue, to, until};
 
 fn answer(number: u16, method: &AMQPClass) -> Option<Vec<u8>> {
     let answer = match method {
@@ -119,4 +120,31 @@ fn end_while_repairing(peer: &mut Peer) {
             peer.send(&frame(number, AMQPClass::Channel(channel::AMQPMethod::Close(close))));
         }
     }
+}
+
+/// A channel that refuses publications is about to be opened anew, and waits for what is under way
+/// there; meanwhile the broker closes it.
+#[test]
+fn a_channel_that_ends_while_it_is_to_be_opened_anew_is_opened() {
+    let peer = loopback();
+    let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+    let channel = channel(&connection);
+    queue(&channel, "q");
+    // A renewal that is not due to a recovery comes a second after the channel was opened.
+    std::thread::sleep(Duration::from_millis(1100));
+    peer.script(|script| script.withhold_confirms = true);
+    let under_way = publish(&channel, "q", "under way");
+    until("it was published", || peer.stats().published == 1);
+    peer.script(|script| {
+        *script = Script { nack_publishes: true, ..Script::default() };
+    });
+    for _ in 0..3 {
+        assert!(matches!(publish(&channel, "q", "no").wait(), Outcome::Nacked(_)));
+    }
+    peer.script(|script| *script = Script::default());
+    peer.close_channels(404, "NOT_FOUND - no exchange 'y' in vhost '/'");
+    assert!(!under_way.wait().is_ok());
+    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap().retained();
+    assert!(publisher.publish_blocking(b"yes".as_slice(), WAIT).unwrap().wait().is_ok());
+    assert_eq!(connection.reconnects(), 0);
 }

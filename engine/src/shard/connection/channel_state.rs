@@ -96,11 +96,6 @@ impl Seat {
         self.flowing = false;
     }
 
-    /// The channel is being opened anew because it refuses what it is given.
-    pub(crate) fn is_renewing(&self) -> bool {
-        self.renewal.is_under_way()
-    }
-
     /// Open on the wire, with its options.
     pub(crate) fn is_flowing(&self) -> bool {
         self.flowing

@@ -213,11 +213,8 @@ impl Conn {
             };
             let missing = missing.filter(|name| self.topology.borrow().has_exchange(name));
             let heals = missing.is_some();
-            let is_renewing = seat.is_renewing();
             seat.interrupt(Exception { error, cause, heals }, &mut self.outcomes.borrow_mut());
-            if !is_renewing {
-                self.repairs.borrow_mut().push(Repair::Channel(channel, missing));
-            }
+            self.repairs.borrow_mut().push(Repair::Channel(channel, missing));
         }
     }
 

@@ -66,10 +66,6 @@ impl Renewal {
         self.in_a_row = 0;
     }
 
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.under_way
-    }
-
     /// Something was confirmed.
     pub(crate) fn acked(&mut self) {
         self.in_a_row = 0;
@@ -120,7 +116,7 @@ mod tests {
         let mut channel = Renewal::default();
         channel.opened(start);
         assert!(!channel.nacked(at(2000)) && !channel.nacked(at(2000)) && channel.nacked(at(2000)));
-        assert!(channel.is_under_way() && !channel.nacked(at(2001)), "one at a time");
+        assert!(channel.under_way && !channel.nacked(at(2001)), "one at a time");
         channel.opened(at(2100));
         for _ in 0..9 {
             assert!(!channel.nacked(at(3500)), "the pause has doubled");

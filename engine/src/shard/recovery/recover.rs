@@ -85,6 +85,10 @@ async fn channel(conn: &Rc<Conn>, number: u16, missing: Option<String>) {
 /// Opens a channel anew that goes on refusing publications: what it refuses is the channel's fault,
 /// not the queue's (`nacked`).
 async fn renew(conn: &Rc<Conn>, number: u16) {
+    // One that has been closed meanwhile is being opened already.
+    if !conn.with_channel(number, |seat| seat.is_flowing()).unwrap_or(false) {
+        return;
+    }
     conn.log(|| {
         tracing::info!(
             name: "leveret.engine.channel.renewed", channel = number,
@@ -106,7 +110,8 @@ async fn renew(conn: &Rc<Conn>, number: u16) {
         return;
     }
     let closed = conn.request(number, closing()).await;
-    if conn.is_down() {
+    // Closed by the broker, or lost with the connection: what repairs that opens it.
+    if conn.is_over(number, epoch) {
         return;
     }
     if let Err(error) = closed
