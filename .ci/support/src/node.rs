@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::control::Control;
 use crate::network::{self, Network};
@@ -169,12 +169,12 @@ impl Node {
     /// Kills the virtual machine (signal 9) and waits until it is gone.
     pub(crate) fn kill(&self, server: &mut Child) {
         // The group holds the script and the virtual machine. The pid file may be missing: it is
-        // written late, and removed when a node pauses itself.
-        let group = Pid::from_child(server);
-        let _ = kill_process_group(group, Signal::KILL);
+        // written late, and removed by a node that stops.
+        let group = members(Pid::from_child(server));
+        let _ = kill_process_group(Pid::from_child(server), Signal::KILL);
         let _ = server.wait();
         let deadline = Instant::now() + Duration::from_secs(10);
-        while test_kill_process_group(group).is_ok() && Instant::now() < deadline {
+        while group.iter().any(|pid| is_alive(*pid)) && Instant::now() < deadline {
             std::thread::sleep(POLL_EVERY);
         }
     }
@@ -259,10 +259,28 @@ impl Node {
     }
 }
 
+/// The processes of a group.
+fn members(group: Pid) -> Vec<Pid> {
+    let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = folders
+        .filter_map(|folder| Pid::from_raw(folder.file_name().to_str()?.parse().ok()?))
+        .filter(|pid| {
+            let stat = stat_of(*pid);
+            let group_of = stat.as_deref().and_then(|stat| stat.split(' ').nth(2));
+            group_of == Some(group.as_raw_nonzero().to_string().as_str())
+        });
+    pids.collect()
+}
+
 /// Whether `pid` runs; one that waits to be reaped does not.
 pub(crate) fn is_alive(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    stat.is_ok_and(|text| text.rsplit(')').next().is_some_and(|rest| !rest.starts_with(" Z")))
+    stat_of(pid).is_some_and(|stat| !stat.starts_with('Z'))
+}
+
+/// What the kernel says of a process, from its state on.
+fn stat_of(pid: Pid) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    Some(stat.rsplit_once(") ")?.1.to_owned())
 }
 
 /// The folder of RabbitMQ's scripts: `LEVERET_RABBITMQ_BIN`, Debian's place, or the `PATH`.
