@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use amq_protocol::protocol::{AMQPClass, connection};
+use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, exchange, queue};
 use amq_protocol::types::FieldTable;
 use leveret_engine::ConnectionConfig;
 use leveret_engine::wire::{FrameKind, FrameView, Parsed, encode_method_frame, parse_method};
@@ -64,6 +64,41 @@ pub(crate) fn tune() -> Vec<u8> {
 
 pub(crate) fn open_ok() -> Vec<u8> {
     on_connection(connection::AMQPMethod::OpenOk(connection::OpenOk {}))
+}
+
+/// How a broker agrees to a request; none to what has no answer.
+pub(crate) fn answer(number: u16, method: &AMQPClass) -> Option<Vec<u8>> {
+    let answer = match method {
+        AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
+            AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {}))
+        }
+        AMQPClass::Channel(channel::AMQPMethod::Close(_)) => {
+            AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {}))
+        }
+        AMQPClass::Confirm(confirm::AMQPMethod::Select(_)) => {
+            AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(confirm::SelectOk {}))
+        }
+        AMQPClass::Exchange(exchange::AMQPMethod::Declare(_)) => {
+            AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(exchange::DeclareOk {}))
+        }
+        AMQPClass::Queue(queue::AMQPMethod::Declare(declare)) => {
+            let ok = queue::DeclareOk { queue: declare.queue.clone(), ..Default::default() };
+            AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok))
+        }
+        AMQPClass::Basic(basic::AMQPMethod::Consume(consume)) => {
+            let ok = basic::ConsumeOk { consumer_tag: consume.consumer_tag.clone() };
+            AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(ok))
+        }
+        AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
+            let ok = basic::CancelOk { consumer_tag: cancel.consumer_tag.clone() };
+            AMQPClass::Basic(basic::AMQPMethod::CancelOk(ok))
+        }
+        AMQPClass::Connection(connection::AMQPMethod::Close(_)) => {
+            AMQPClass::Connection(connection::AMQPMethod::CloseOk(connection::CloseOk {}))
+        }
+        _ => return None,
+    };
+    Some(frame(number, answer))
 }
 
 impl Peer {

@@ -5,31 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, exchange};
+use amq_protocol::protocol::{AMQPClass, basic, channel};
 use leveret_engine::loopback::Script;
 use leveret_engine::{ExchangeDeclare, Outcome, Properties, Route, TopologyGroup, block_on};
 
-use crate::peer::{Peer, frame, open_ok, peer, start, tune};
+use crate::peer::{Peer, answer, frame, open_ok, peer, start, tune};
 use crate::setup::{WAIT, channel, config_of, engine, loopback, publish, queue, to, until};
-
-fn answer(number: u16, method: &AMQPClass) -> Option<Vec<u8>> {
-    let answer = match method {
-        AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
-            AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {}))
-        }
-        AMQPClass::Channel(channel::AMQPMethod::Close(_)) => {
-            AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {}))
-        }
-        AMQPClass::Confirm(confirm::AMQPMethod::Select(_)) => {
-            AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(confirm::SelectOk {}))
-        }
-        AMQPClass::Exchange(exchange::AMQPMethod::Declare(_)) => {
-            AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(exchange::DeclareOk {}))
-        }
-        _ => return None,
-    };
-    Some(frame(number, answer))
-}
 
 const fn is_publish(method: &AMQPClass) -> bool {
     matches!(method, AMQPClass::Basic(basic::AMQPMethod::Publish(_)))

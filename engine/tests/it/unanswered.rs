@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, queue};
+use amq_protocol::protocol::{AMQPClass, basic, channel, connection, queue};
 use leveret_engine::wire::{
     ContentHeader, Deliver, FrameKind, HEARTBEAT_FRAME, PropertiesView, write_frame,
 };
 use leveret_engine::{ChannelOptions, ConnectionConfig, Consume, QueueDeclare, block_on};
 
-use crate::peer::{Peer, frame, on_connection, open_ok, peer, start};
+use crate::peer::{Peer, answer, frame, on_connection, open_ok, peer, start};
 use crate::setup::engine;
 
 /// The deadline of a step, and how long all of it may take after one was left unanswered.
@@ -81,37 +81,6 @@ fn welcome(peer: &mut Peer) {
     peer.hear();
     peer.hear();
     peer.send(&open_ok());
-}
-
-fn answer(number: u16, method: &AMQPClass) -> Option<Vec<u8>> {
-    let answer = match method {
-        AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
-            AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {}))
-        }
-        AMQPClass::Channel(channel::AMQPMethod::Close(_)) => {
-            AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {}))
-        }
-        AMQPClass::Confirm(confirm::AMQPMethod::Select(_)) => {
-            AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(confirm::SelectOk {}))
-        }
-        AMQPClass::Queue(queue::AMQPMethod::Declare(declare)) => {
-            let ok = queue::DeclareOk { queue: declare.queue.clone(), ..Default::default() };
-            AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok))
-        }
-        AMQPClass::Basic(basic::AMQPMethod::Consume(consume)) => {
-            let ok = basic::ConsumeOk { consumer_tag: consume.consumer_tag.clone() };
-            AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(ok))
-        }
-        AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
-            let ok = basic::CancelOk { consumer_tag: cancel.consumer_tag.clone() };
-            AMQPClass::Basic(basic::AMQPMethod::CancelOk(ok))
-        }
-        AMQPClass::Connection(connection::AMQPMethod::Close(_)) => {
-            AMQPClass::Connection(connection::AMQPMethod::CloseOk(connection::CloseOk {}))
-        }
-        _ => return None,
-    };
-    Some(frame(number, answer))
 }
 
 /// The message with this number on its channel; it names its consumer.
