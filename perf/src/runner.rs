@@ -13,18 +13,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::clock;
 use crate::fixture::Fixture;
-use crate::metrics;
 use crate::place::Place;
 use crate::placement::Serving;
 use crate::progress::Progress;
 use crate::sample::Run;
 use crate::stage::{Crew, Phase};
-use crate::subject::job::DRAIN;
-use crate::subject::job::{Job, Subject};
+use crate::subject::job::{DRAIN, Job, Subject};
 use crate::usage::Meter;
 use crate::workload::Workload;
+use crate::{clock, metrics};
 
 /// Without a single message for so long, the broker counts as dead.
 const STALL: Duration = Duration::from_secs(10);

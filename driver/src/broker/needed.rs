@@ -34,8 +34,8 @@ impl Needed {
         }
     }
 
-    /// Whether a message that no queue takes is to come back: its queue has gone, or lost its
-    /// binding, while the exchange is there.
+    /// Whether a queue is among it. A message that comes back has found the exchange, but not the
+    /// queue or its binding.
     pub(super) const fn is_a_queue(&self) -> bool {
         matches!(self, Self::Queue(_))
     }

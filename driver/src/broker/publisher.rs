@@ -2,9 +2,8 @@
 //!
 //! Exchanges that come and go (fanouts, deleted with their last queue) have a channel of their own,
 //! because publishing to one that is gone ends the channel (404) with everything unconfirmed on it.
-//! What is published into a queue is mandatory, because a broker confirms and drops what it cannot
-//! route; if the queue or its binding was deleted, both are declared again and so is the message
-//! published.
+//! A mandatory message that no queue takes comes back. If it was meant for a queue that this
+//! connection declares, the queue and its binding are declared again, and it is published again.
 //! Where bodies are packed (compressed), every one is, on its way through here.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -139,8 +138,6 @@ impl Publishing {
         refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Road, Error> {
         self.declare(&needed).await?;
-        let mandatory = treatment.mandatory || needed.is_a_queue();
-        let treatment = Treatment { mandatory, ..treatment };
         let exchange = needed.exchange();
         let transient = match exchange.auto_delete {
             true => {

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::codec::json;
-use crate::codec::msgpack;
+use crate::codec::{json, msgpack};
 
 /// Arguments, a result or a payload before somebody says what type it is to be.
 #[derive(Debug, Clone, PartialEq)]

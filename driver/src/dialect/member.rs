@@ -6,10 +6,9 @@ use serde_json::Value;
 
 use super::DecodeError;
 use crate::codec::encoded::Encoded;
-use crate::codec::json;
 use crate::codec::json::{Members, ReadError};
-use crate::codec::msgpack;
 use crate::codec::serialization::Serialization;
+use crate::codec::{json, msgpack};
 
 /// The value of one member.
 pub(super) enum Member<'a> {

@@ -8,10 +8,9 @@
 
 use std::sync::Arc;
 
-use crate::codec::json;
 use crate::codec::json::WriteError;
-use crate::codec::msgpack;
 use crate::codec::serialization::BodySerializer;
+use crate::codec::{json, msgpack};
 use crate::error::{Error, ErrorKind};
 use crate::ids::Hex32;
 

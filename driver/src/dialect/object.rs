@@ -8,10 +8,9 @@ use serde::ser::Error as _;
 use serde_json::{Map, Value};
 
 use super::EncodeError;
-use crate::codec::json;
 use crate::codec::json::WriteError;
-use crate::codec::msgpack;
 use crate::codec::serialization::{BodySerializer, Serialization};
+use crate::codec::{json, msgpack};
 
 /// An object under construction.
 pub(super) struct Object<'o> {

@@ -8,9 +8,8 @@ use std::time::Duration;
 use leveret_engine::Properties;
 use serde::Serialize;
 
-use super::EncodeError;
 use super::object::Object;
-use super::{kombu, pika};
+use super::{EncodeError, kombu, pika};
 use crate::codec::serialization::Serialization;
 use crate::message::Request;
 

@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 pub struct Failure(Box<Parts>);
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Parts {
+struct Parts {
     class: String,
     module: String,
     message: String,
@@ -36,10 +36,10 @@ pub(crate) struct Parts {
 }
 
 /// Where Python 3 keeps its own exceptions.
-pub(crate) const BUILTINS: &str = "builtins";
+const BUILTINS: &str = "builtins";
 
 /// oslo appends this to class and module of an exception that came from afar.
-pub(crate) const REMOTE_POSTFIX: &str = "_Remote";
+const REMOTE_POSTFIX: &str = "_Remote";
 
 impl Failure {
     /// An exception of class `class` in Python module `module`.

@@ -1,8 +1,9 @@
 //! The exception that a remote endpoint raised.
 
-use crate::error::failure::Failure;
 use std::fmt;
 use std::ops::Deref;
+
+use crate::error::failure::Failure;
 
 /// The exception that a remote endpoint raised, as its server described it. Data only: nothing is
 /// ever made of what it names.

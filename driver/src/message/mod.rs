@@ -8,11 +8,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use form::Form;
+
 use crate::codec::encoded::Encoded;
 use crate::error::failure::Failure;
 use crate::ids::Hex32;
 use crate::message::context::Context;
-use form::Form;
 
 pub(crate) mod context;
 pub(crate) mod form;

@@ -1,7 +1,8 @@
 //! Patterns of Python's `fnmatch`, as oslo's routing file has them.
 
-use crate::error::{Error, ErrorKind};
 use regex::Regex;
+
+use crate::error::{Error, ErrorKind};
 
 /// A pattern of Python's `fnmatch` as an expression: `*`, `?`, `[seq]`, `[!seq]`.
 pub(crate) fn fnmatch(pattern: &str) -> Result<Regex, Error> {
@@ -29,14 +30,14 @@ pub(crate) fn fnmatch(pattern: &str) -> Result<Regex, Error> {
 }
 
 /// Where a set ends. The bracket that would end it may be its first member.
-pub(crate) fn set_end(text: &[char]) -> Option<usize> {
+fn set_end(text: &[char]) -> Option<usize> {
     let first = usize::from(text.first() == Some(&'!'));
     let from = first + usize::from(text.get(first) == Some(&']'));
     Some(from + text.get(from..)?.iter().position(|one| *one == ']')?)
 }
 
 /// A set between its brackets; a range that runs backwards holds nothing, as in Python.
-pub(crate) fn set(text: &[char]) -> String {
+fn set(text: &[char]) -> String {
     let (is_negated, mut rest) = match text {
         ['!', members @ ..] => (true, members),
         members => (false, members),
@@ -65,7 +66,7 @@ pub(crate) fn set(text: &[char]) -> String {
     }
 }
 
-pub(crate) fn literal(character: char) -> String {
+fn literal(character: char) -> String {
     regex::escape(character.encode_utf8(&mut [0; 4]))
 }
 

@@ -1,5 +1,9 @@
 //! A notification as it came, before its payload is read.
 
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+
 use crate::codec::encoded::{Encoded, NULL};
 use crate::error::failure::Failure;
 use crate::message::context::Context;
@@ -9,8 +13,6 @@ use crate::message::serializer::Serializer;
 use crate::notify::notification::Notification;
 use crate::notify::verdict::Verdict;
 use crate::runtime::panics::caught;
-use serde::de::DeserializeOwned;
-use std::borrow::Cow;
 
 /// A notification received, its payload not yet read.
 #[derive(Debug)]

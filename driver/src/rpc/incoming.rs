@@ -1,22 +1,24 @@
 //! A request as it came, and which queue it came from.
 
-use crate::dialect::Dialect;
-use leveret_engine::Delivery;
 use std::time::Instant;
+
+use leveret_engine::Delivery;
+
+use crate::dialect::Dialect;
 
 /// A request on its way to a worker.
 pub(crate) struct Incoming {
     pub(crate) delivery: Delivery,
     pub(crate) dialect: Dialect,
     pub(crate) is_acknowledged: bool,
-    /// Nobody else could execute it.
+    /// No other server could execute it.
     pub(crate) is_ours: bool,
     /// When its caller gives up, if that is known.
     pub(crate) expires: Option<Instant>,
 }
 
 impl Incoming {
-    /// Somebody else gets it if it goes back to its queue.
+    /// Whether another server gets it if it goes back to its queue.
     pub(crate) fn may_return(&self) -> bool {
         !self.is_acknowledged && !self.is_ours
     }

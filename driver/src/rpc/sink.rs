@@ -1,5 +1,10 @@
 //! The shard's end of a server: takes deliveries, acknowledges what may be acknowledged at once.
 
+use std::sync::Arc;
+
+use leveret_engine::wire::PropertiesView;
+use leveret_engine::{Body, Delivery, DeliverySink, Disposition};
+
 use crate::config::Redelivered;
 use crate::dialect::{Dialect, kombu, pika};
 use crate::rpc::incoming::{Incoming, Source};
@@ -7,12 +12,9 @@ use crate::rpc::serving::{BACKLOG_MAX, Serving};
 use crate::runtime::timer;
 use crate::transport::incoming;
 use crate::transport::intake::{self};
-use leveret_engine::wire::PropertiesView;
-use leveret_engine::{Body, Delivery, DeliverySink, Disposition};
-use std::sync::Arc;
 
 /// Requests that wait from which on others are taken out of the connection's receive blocks.
-pub(crate) const DETACHED_MIN: usize = 64;
+const DETACHED_MIN: usize = 64;
 
 /// The sink of each of a server's queues.
 pub(crate) struct RequestSink {
@@ -90,11 +92,7 @@ impl DeliverySink for RequestSink {
 
 /// Whether a message is an ordinary envelope, judged by its outside alone; a worker decides about
 /// others.
-pub(crate) fn looks_usual(
-    head: &PropertiesView<'_>,
-    delivery: &Delivery,
-    dialect: Dialect,
-) -> bool {
+fn looks_usual(head: &PropertiesView<'_>, delivery: &Delivery, dialect: Dialect) -> bool {
     if dialect == Dialect::Pika {
         return pika::check_version(head).is_ok() && head.message_id.is_some();
     }
@@ -102,10 +100,10 @@ pub(crate) fn looks_usual(
     is_text && kombu::is_enveloped(first(delivery.body()), last(delivery.body()))
 }
 
-pub(crate) fn first(body: &Body) -> &[u8] {
+fn first(body: &Body) -> &[u8] {
     body.pieces().next().unwrap_or_default()
 }
 
-pub(crate) fn last(body: &Body) -> &[u8] {
+fn last(body: &Body) -> &[u8] {
     body.pieces().last().unwrap_or_default()
 }

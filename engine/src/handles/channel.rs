@@ -14,8 +14,7 @@ use crate::handles::lease::Lease;
 use crate::handles::publish_error::Route;
 use crate::handles::publisher::Publisher;
 use crate::shard::border::consumer_status::ConsumerShared;
-use crate::shard::border::shared::ChannelShared;
-use crate::shard::border::shared::{Answered, ConsumeRequest, Operation};
+use crate::shard::border::shared::{Answered, ChannelShared, ConsumeRequest, Operation};
 use crate::shard::border::sink::{ContainedSink, DeliverySink};
 use crate::wire::Properties;
 

@@ -8,8 +8,7 @@ use crate::config::ChannelOptions;
 use crate::error::Error;
 use crate::handles::channel::Channel;
 use crate::handles::lease::Lease;
-use crate::shard::border::shared::ConnectionShared;
-use crate::shard::border::shared::{Answered, Operation};
+use crate::shard::border::shared::{Answered, ConnectionShared, Operation};
 use crate::shard::border::status::{ConnectionState, Standing};
 
 /// An open connection. Cloning is cheap; when the last handle of it and of its channels, publishers

@@ -11,8 +11,8 @@ use crate::handles::lease::Lease;
 use crate::shard::border::block_on::block_on;
 use crate::shard::border::consumer_status::{ConsumerShared, ConsumerStatus};
 use crate::shard::border::delivery::Delivery;
-use crate::shard::border::shared::ChannelShared;
-use crate::shard::border::shared::Operation;
+use crate::shard::border::outbox::deadline_in;
+use crate::shard::border::shared::{ChannelShared, Operation};
 
 /// Stops a consumer, and keeps its connection alive.
 #[derive(Clone)]
@@ -151,7 +151,7 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::next`].
     pub fn next_within(&mut self, timeout: Duration) -> Result<Option<Delivery>, Error> {
-        let deadline = crate::shard::border::outbox::deadline_in(timeout);
+        let deadline = deadline_in(timeout);
         let room = &self.handle.channel.connection.room;
         let mut limit = std::pin::pin!(room.open(Some(deadline)));
         block_on(async {

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::reactor::BackendKind;
 use crate::shard::run::{Command, ShardHandle};
 
+/// What every clone of an engine and every connection with handles holds.
 pub(crate) struct Shards {
     pub(crate) shards: Vec<ShardHandle>,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,

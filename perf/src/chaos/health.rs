@@ -4,12 +4,12 @@
 //! A process tells each change. Invariant: what a process said last is true until it says something
 //! else, to `LOOK_EVERY`. Not here: what is expected of it (`run`).
 
-use crate::chaos::lines::Health;
 use std::time::Duration;
 
 use leveret::{ListeningHealth, TransportHealth};
 
 use super::lines::Telling;
+use crate::chaos::lines::Health;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(10);

@@ -1,12 +1,14 @@
 //! What a worker works with: its transport, its queues, and whom it tells.
 
-use crate::chaos::lines::{Setup, Telling, say};
-use crate::chaos::stream::Consumer;
-use crate::peer_process::READY;
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use leveret::engine::EngineConfig;
 use leveret::{DriverConfig, Redelivered, Transport};
-use std::time::Duration;
+
+use crate::chaos::lines::{Setup, Telling, say};
+use crate::chaos::stream::Consumer;
+use crate::peer_process::READY;
 
 /// A process that starts while a node is away goes round its hosts for so long.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(30);

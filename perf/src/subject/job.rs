@@ -4,12 +4,14 @@
 //! Invariant: when `start` returns, everything is connected and declared, so the run begins at full
 //! speed.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+
 use crate::place::Place;
 use crate::stage::Crew;
 use crate::workload::{Operation, Workload};
-use anyhow::Result;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// How long a receiver may take to work through what a subject has handed over: what the buffers of
 /// the kernel and of the client hold.

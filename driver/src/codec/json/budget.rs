@@ -9,7 +9,7 @@
 use serde_json::Value;
 
 /// Levels of arrays and objects, that of the message itself included. The values in it are one less
-/// deep, which is as deep as they are written and read ([`crate::DEPTH_MAX`]).
+/// deep, which is as deep as they are written and read ([`DEPTH_MAX`](super::DEPTH_MAX)).
 pub(super) const LEVELS_MAX: usize = crate::codec::json::DEPTH_MAX as usize + 1;
 /// Values of a message; keys are not counted.
 pub(super) const VALUES_MAX: usize = 1_000_000;

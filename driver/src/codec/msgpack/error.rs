@@ -1,5 +1,8 @@
 //! Why msgpack cannot be read or written.
 
+use serde::{de, ser};
+
+use crate::codec::json::OverBudget;
 use crate::codec::msgpack::DEPTH_MAX;
 
 /// Why msgpack could not be read.
@@ -37,7 +40,7 @@ pub(crate) enum ReadError {
     Extension(i8),
     /// The message's values would cost too much.
     #[error(transparent)]
-    OverBudget(#[from] crate::codec::json::OverBudget),
+    OverBudget(#[from] OverBudget),
     /// The receiving type refused the value, in its own words.
     #[error("{0}")]
     Custom(Box<str>),
@@ -61,4 +64,16 @@ pub(crate) enum WriteError {
     /// The value's own `Serialize` gave up.
     #[error("{0}")]
     Custom(Box<str>),
+}
+
+impl de::Error for ReadError {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self::Custom(message.to_string().into())
+    }
+}
+
+impl ser::Error for WriteError {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self::Custom(message.to_string().into())
+    }
 }

@@ -23,8 +23,7 @@ mod token;
 mod writer;
 
 pub(crate) use crate::codec::msgpack::entries::{Entries, text};
-pub(crate) use crate::codec::msgpack::error::ReadError;
-pub(crate) use crate::codec::msgpack::error::WriteError;
+pub(crate) use crate::codec::msgpack::error::{ReadError, WriteError};
 pub(crate) use crate::codec::msgpack::frame::{push_map, push_str};
 pub(crate) use crate::codec::msgpack::read::{from_slice, to_value};
 pub(crate) use crate::codec::msgpack::scan::check_value;

@@ -137,7 +137,7 @@ impl<'a> Input<'a> {
     }
 
     /// Passes over the next value if it is a scalar of known length: a number, a constant, or text
-    /// too short for a [reserved key](crate::RESERVED_KEY). Whether it was one.
+    /// too short for a [reserved key](crate::codec::json::RESERVED_KEY). Whether it was one.
     #[inline]
     pub(super) fn skip_plain(&mut self) -> Result<bool, ReadError> {
         let marker = *self.rest.first().ok_or(ReadError::Truncated)?;

@@ -3,8 +3,7 @@
 //! What is said of connections holds for `pika://` alone. What has no effect is read as by oslo all
 //! the same, so that a service's files can stay as they are.
 
-use super::Row;
-use super::{LONG, MAX};
+use super::{LONG, MAX, Row};
 use crate::config::choices;
 use crate::config::value::Kind::{Attempts, Choice, Count, Flag, Name, Seconds, Tls};
 use crate::config::value::Number;

@@ -8,9 +8,8 @@ use leveret_engine::wire::PropertiesView;
 
 use super::{CONTEXT_PREFIX, VERSION_HEADER, failure};
 use crate::codec::serialization::Serialization;
-use crate::dialect::kombu;
 use crate::dialect::member::{Member, each};
-use crate::dialect::{DecodeError, Known};
+use crate::dialect::{DecodeError, Known, kombu};
 use crate::message::context::Context;
 use crate::message::form::Form;
 use crate::message::{IncomingReply, IncomingRequest};

@@ -8,8 +8,7 @@ use crate::codec::serialization::Serialization;
 use crate::config::NotificationConfig;
 use crate::error::{Error, ErrorKind};
 use crate::message::serializer::Serializer;
-use crate::notify::driver::NotificationDriver;
-use crate::notify::driver::Routing;
+use crate::notify::driver::{NotificationDriver, Routing};
 use crate::retry::Retry;
 use crate::transport::Transport;
 

@@ -358,7 +358,8 @@ impl Notifier {
         }
         let retry = self.retry();
         let (retain, once) = (retry.is_unbounded(), retry == Retry::Never);
-        let treatment = Treatment { mandatory: false, retain, once };
+        // RabbitMQ confirms and drops what it cannot route, unless it is mandatory.
+        let treatment = Treatment { mandatory: true, retain, once };
         let declare = || {
             let (transport, form) = (self.transport.clone(), form.clone());
             let target = Target::new(topic);

@@ -105,9 +105,7 @@ impl Broker {
             self.mark_ready(id);
         }
     }
-}
 
-impl Broker {
     /// Hands a queue's messages to its consumers while both last.
     pub(crate) fn dispatch(&mut self, id: QueueId) {
         let Self { queues, connections, now, .. } = self;

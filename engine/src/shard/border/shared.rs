@@ -8,7 +8,7 @@ use amq_protocol::protocol::{AMQPClass, basic};
 use amq_protocol::types::FieldTable;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::ChannelOptions;
+use crate::config::{ChannelOptions, ConnectionConfig};
 use crate::error::{Error, ErrorKind};
 use crate::outcome::Outcome;
 use crate::proto::short;
@@ -20,6 +20,7 @@ use crate::shard::border::outbox::Outbox;
 use crate::shard::border::sink::ContainedSink;
 use crate::shard::border::status::{ConnectionState, Standing};
 use crate::shard::border::tickets::Tickets;
+use crate::shard::clock::Clock;
 
 /// Requests a connection lets wait for its shard; more are refused.
 const REQUESTS_MAX: usize = 1024;
@@ -177,8 +178,8 @@ pub(crate) struct ConnectionShared {
 
 impl ConnectionShared {
     pub(crate) fn new(
-        config: &crate::config::ConnectionConfig,
-        clock: &Arc<crate::shard::clock::Clock>,
+        config: &ConnectionConfig,
+        clock: &Arc<Clock>,
     ) -> (Arc<Self>, mpsc::Receiver<Request>) {
         let (requests, posted) = mpsc::channel(REQUESTS_MAX);
         let shared = Self {

@@ -16,8 +16,6 @@ use crate::config::ConnectionConfig;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::outcome::Outcome;
-use crate::proto;
-use crate::reactor;
 use crate::reactor::Background;
 use crate::shard::border::shared::{ChannelShared, ConnectionShared};
 use crate::shard::border::slab::Token;
@@ -28,6 +26,7 @@ use crate::shard::connection::log_limit::LogLimits;
 use crate::shard::connection::topology::Topology;
 use crate::shard::panics::Foreign;
 use crate::shard::stats::Stats;
+use crate::{proto, reactor};
 
 /// A request on the wire.
 pub(crate) struct Waiting {

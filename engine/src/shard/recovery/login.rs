@@ -7,9 +7,8 @@ use std::time::Duration;
 use crate::config::{Host, Login};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
-use crate::proto;
-use crate::reactor;
 use crate::shard::connection::state::Conn;
+use crate::{proto, reactor};
 
 /// How long a provider may take.
 const PROVIDE_WITHIN: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@
 
 use serde::ser::{self, Impossible, Serialize};
 
+use crate::codec::json::escape::quote;
 use crate::codec::json::writer::{Compound, Error, NUMBER_TOKEN, Writer};
 
 impl<const LEVEL: usize> ser::SerializeSeq for Compound<'_, LEVEL> {
@@ -134,9 +135,9 @@ struct Key<'a, const LEVEL: usize>(Writer<'a, LEVEL>);
 impl<const LEVEL: usize> Key<'_, LEVEL> {
     fn quoted(self, value: impl Serialize) -> Result<(), Error> {
         let Writer { out, depth } = self.0;
-        out.extend_from_slice(crate::codec::json::writer::quote::<LEVEL>());
+        out.extend_from_slice(quote::<LEVEL>());
         value.serialize(Writer::<LEVEL> { out, depth })?;
-        out.extend_from_slice(crate::codec::json::writer::quote::<LEVEL>());
+        out.extend_from_slice(quote::<LEVEL>());
         Ok(())
     }
 }

@@ -13,18 +13,12 @@ use serde::de::{self, IntoDeserializer, Visitor};
 use crate::codec::msgpack::error::ReadError;
 use crate::codec::msgpack::extension::{Meaning, meaning};
 use crate::codec::msgpack::read::nested::{Elements, Variant};
-use crate::codec::msgpack::token::{Input, Token};
+use crate::codec::msgpack::token::{Input, Token, utf8};
 use crate::codec::msgpack::{DEPTH_MAX, RAW_TOKEN};
 
 mod nested;
 
 use ReadError as Error;
-
-impl de::Error for Error {
-    fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self::Custom(message.to_string().into())
-    }
-}
 
 /// Reads a value; all of `value` must be read.
 pub(crate) fn from_slice<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, Error> {
@@ -167,7 +161,7 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     ) -> Result<V::Value, Error> {
         match self.input.token()? {
             Token::Text(name) | Token::Bytes(name) => {
-                let name = crate::codec::msgpack::token::utf8(name)?;
+                let name = utf8(name)?;
                 visitor.visit_enum(IntoDeserializer::<Error>::into_deserializer(name))
             }
             Token::Map(1) => self.nested(|reader| visitor.visit_enum(Variant { reader })),

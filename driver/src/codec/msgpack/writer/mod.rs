@@ -21,12 +21,6 @@ use WriteError as Error;
 
 mod compound;
 
-impl ser::Error for Error {
-    fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self::Custom(message.to_string().into())
-    }
-}
-
 /// Appends `value` to `out`. On an error `out` is as long as before.
 pub(crate) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Error> {
     let before = out.len();
