@@ -159,17 +159,18 @@ pub use message::serializer::{
 };
 pub use message::target::Target;
 pub use message::version::{InvalidVersion, Version};
-pub use notify::driver::Routing as NotificationRouting;
-pub use notify::driver::{NotificationDriver, Notify, TestNotifications};
-pub use notify::endpoint::NotificationEndpoint;
-pub use notify::filter::NotificationFilter;
-#[cfg(feature = "log-handler")]
-pub use notify::layer::{NotificationLayer, NotificationLayerGuard};
-pub use notify::listener::{NotificationListener, NotificationListenerBuilder};
+pub use notify::listener::endpoint::NotificationEndpoint;
+pub use notify::listener::filter::NotificationFilter;
+pub use notify::listener::listener::{NotificationListener, NotificationListenerBuilder};
+pub use notify::listener::stats::ListenerStats;
+pub use notify::listener::verdict::{Answer, NotificationResult};
 pub use notify::notification::Notification;
-pub use notify::notifier::{Notifier, NotifierBuilder};
-pub use notify::stats::ListenerStats;
-pub use notify::verdict::{Answer, NotificationResult};
+pub use notify::notifier::builder::NotifierBuilder;
+pub use notify::notifier::driver::Routing as NotificationRouting;
+pub use notify::notifier::driver::{NotificationDriver, Notify, TestNotifications};
+#[cfg(feature = "log-handler")]
+pub use notify::notifier::layer::{NotificationLayer, NotificationLayerGuard};
+pub use notify::notifier::notifier::Notifier;
 pub use observe::health::{
     ConnectionHealth, ConsumerHealth, ListeningHealth, ReplyPath, TransportHealth,
 };
@@ -181,13 +182,14 @@ pub use observe::metrics::{
 #[cfg(feature = "prometheus")]
 pub use observe::prometheus::PROMETHEUS_CONTENT_TYPE;
 pub use retry::Retry;
-pub use rpc::access::{AccessPolicy, Allows};
-pub use rpc::client::RpcClient;
-pub use rpc::endpoint::Endpoint;
-pub use rpc::server::{RpcServer, RpcServerBuilder};
-pub use rpc::stats::ServerStats;
+pub use rpc::client::client::RpcClient;
+pub use rpc::server::access::{AccessPolicy, Allows};
+pub use rpc::server::endpoint::Endpoint;
+pub use rpc::server::server::{RpcServer, RpcServerBuilder};
+pub use rpc::server::stats::ServerStats;
 pub use runtime::executor::Executor;
-pub use transport::{Transport, TransportBuilder, TransportStats};
+pub use transport::builder::TransportBuilder;
+pub use transport::transport::{Transport, TransportStats};
 
 /// What generated code names.
 #[cfg(feature = "macros")]

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_a_queue_refuses_is_repeated_later_and_later() {
-        let refused = || crate::broker::refused(leveret_engine::Outcome::Nacked(None));
+        let refused = || crate::broker::errors::refused(leveret_engine::Outcome::Nacked(None));
         let mut attempts = Attempts::first(Retry::Times(6));
         let pauses: Vec<u128> =
             (0..6).map(|_| attempts.again(refused()).unwrap().as_millis()).collect();

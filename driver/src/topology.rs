@@ -11,7 +11,7 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// Where a message is published to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Route {
+pub(crate) struct Address {
     /// The exchange to declare first; `None` for the default exchange.
     pub(crate) exchange: Option<Exchange>,
     pub(crate) routing_key: String,
@@ -83,7 +83,7 @@ impl Queue {
 
 /// How bodies are packed before they leave, and the header that tells receivers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Packing {
+pub(crate) struct Compressor {
     pub(crate) header: (&'static str, &'static str),
     pub(crate) pack: fn(&[u8]) -> Vec<u8>,
 }

@@ -90,7 +90,7 @@ pub(super) fn explained(error: engine::Error) -> Error {
     } else if error.kind() == engine::ErrorKind::ChannelClosed {
         error.to_string()
     } else {
-        return super::failed(error);
+        return crate::broker::errors::failed(error);
     };
     Error::new(ErrorKind::MessageDeliveryFailure, text).with_cause(error)
 }

@@ -3,147 +3,16 @@
 //! It speaks of queues and exchanges as a dialect describes them and knows no format. Reconnecting,
 //! declaring again and consuming again are the engine's work.
 
-mod body;
-mod conflict;
-mod consumer;
-mod declare;
-mod factory;
-mod kept;
-mod lanes;
+pub(crate) mod conflict;
+pub(crate) mod connections;
+pub(crate) mod declare;
+pub(crate) mod errors;
+pub(crate) mod lease;
 #[cfg(feature = "loopback")]
 pub(crate) mod loopback;
-mod needed;
-mod open_once;
-mod opening;
-mod publisher;
-mod shared_task;
-mod stream;
-
-use leveret_engine::{Channel, Outcome, Standing, wire::PropertiesView};
-
-pub(crate) use body::Body;
-pub(crate) use consumer::{Listening, Removed};
-pub(crate) use factory::{Connections, Lent, Purpose, program};
-pub(crate) use lanes::Lanes;
-pub(crate) use open_once::{OpenOnce, Opened};
-pub(crate) use opening::opened;
-pub(crate) use publisher::{Publishing, Road, Treatment};
-
-use factory::Name;
-
-use crate::error::{self, Error, ErrorKind};
-use crate::observe::health::ConnectionHealth;
-use crate::observe::metrics::ConnectionMetrics;
-
-/// A channel exception over what does not exist (AMQP 1.1, constants).
-const NOT_FOUND: u16 = 404;
-
-/// An engine's error in oslo's terms.
-pub(crate) fn failed(error: leveret_engine::Error) -> Error {
-    use leveret_engine::ErrorKind as Engine;
-    let kind = match error.kind() {
-        Engine::TimedOut => ErrorKind::MessagingTimeout,
-        Engine::Unsupported => ErrorKind::Unsupported,
-        Engine::Stopped => ErrorKind::Closed,
-        _ => ErrorKind::TransportDriverError,
-    };
-    Error::new(kind, error.to_string()).with_cause(error)
-}
-
-/// What the publication of a message that ended in `outcome` comes to.
-pub(crate) fn confirmed(outcome: Outcome) -> Result<(), Error> {
-    if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
-}
-
-/// The error of a message whose publication ended in `outcome`; only for outcomes that are none.
-pub(crate) fn refused(outcome: Outcome) -> Error {
-    let lost = |known, text: &str, cause: leveret_engine::Error| {
-        let kind = match cause.kind() {
-            leveret_engine::ErrorKind::TimedOut => ErrorKind::MessagingTimeout,
-            _ => ErrorKind::MessageDeliveryFailure,
-        };
-        Error::new(kind, format!("{text}: {cause}")).with_outcome(known).with_cause(cause)
-    };
-    match outcome {
-        Outcome::Returned(returned) => Error::new(
-            ErrorKind::MessageUndeliverable,
-            format!(
-                "no queue is bound to exchange {:?} for key {:?}: {} {}",
-                returned.exchange(),
-                returned.routing_key(),
-                returned.reply_code(),
-                returned.reply_text()
-            ),
-        )
-        .with_outcome(error::Outcome::Returned),
-        Outcome::Nacked(_) => Error::new(
-            ErrorKind::MessageDeliveryFailure,
-            "the broker refused the message: its queue is full or has failed",
-        )
-        .with_outcome(error::Outcome::Nacked),
-        Outcome::Refused(cause, _) => {
-            let text = format!("the broker refused the message: {cause}");
-            Error::new(ErrorKind::MessageDeliveryFailure, text)
-                .with_outcome(error::Outcome::Refused)
-                .with_cause(cause)
-        }
-        Outcome::NotSent(cause) => lost(error::Outcome::NotSent, "the message was not sent", cause),
-        Outcome::MaybeSent(cause) => {
-            lost(error::Outcome::MaybeSent, "the message may not have reached the broker", cause)
-        }
-        _ => Error::new(ErrorKind::TransportDriverError, "the message was accepted after all"),
-    }
-}
-
-/// Whether an exchange was not there: the message went nowhere, or another one of its channel did.
-pub(crate) fn found_no_exchange(error: &Error) -> bool {
-    let cause = std::error::Error::source(error);
-    let cause = cause.and_then(|cause| cause.downcast_ref::<leveret_engine::Error>());
-    cause.is_some_and(|cause| cause.reply_code() == Some(NOT_FOUND))
-}
-
-/// Where a connection stands.
-pub(crate) fn health_of(lent: &Lent) -> ConnectionHealth {
-    let Name { purpose, number } = lent.name();
-    let Standing { state, since, host, last_error, .. } = lent.connection().standing();
-    let reconnects = lent.connection().reconnects();
-    ConnectionHealth { purpose, number, state, since, host, last_error, reconnects }
-}
-
-/// What a connection with these channels has done and holds.
-pub(crate) fn metrics_of<'a>(
-    lent: &Lent,
-    channels: impl IntoIterator<Item = &'a Channel>,
-) -> ConnectionMetrics {
-    let connection = lent.connection();
-    ConnectionMetrics {
-        health: health_of(lent),
-        confirms_outstanding: connection.confirms_outstanding(),
-        outbox_bytes: channels.into_iter().map(Channel::outbox_bytes).sum(),
-        resends: connection.resends(),
-        blocked: connection.blocked_time(),
-    }
-}
-
-/// A refusal of what a server or listener declares is an error of its own.
-pub(crate) fn unservable(error: Error, what: impl std::fmt::Display) -> Error {
-    let is_refusal = std::error::Error::source(&error)
-        .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>())
-        .is_some_and(|cause| cause.kind() == leveret_engine::ErrorKind::ChannelClosed);
-    if !is_refusal && error.kind() != ErrorKind::MessageDeliveryFailure {
-        return error;
-    }
-    Error::new(ErrorKind::ServerListenError, format!("cannot listen at {what}: {error}"))
-        .with_cause(error)
-}
-
-/// The error of everything that goes on after the end.
-pub(crate) fn stopped() -> Error {
-    Error::new(ErrorKind::Closed, "the transport was closed")
-}
-
-/// What a body says it is compressed with (kombu's header).
-pub(crate) fn compression<'a>(properties: &PropertiesView<'a>) -> Option<&'a str> {
-    let table = properties.headers.as_ref()?;
-    table.get("compression").and_then(|value| value.as_str())
-}
+pub(crate) mod open;
+pub(crate) mod open_once;
+pub(crate) mod publish;
+pub(crate) mod shared_task;
+pub(crate) mod stream_sink;
+pub(crate) mod subscriber;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::shared_task::SharedTask;
-use super::stopped;
+use crate::broker::errors::stopped;
 use crate::error::Error;
 
 /// A value that is opened when it is first needed.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::stopped;
+use crate::broker::errors::stopped;
 use crate::error::Error;
 
 /// A task. It does not own the [`SharedTask`] it runs in, and holds no lock while it waits: without

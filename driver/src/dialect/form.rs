@@ -5,14 +5,15 @@ use std::time::Duration;
 use leveret_engine::Properties;
 use serde::Serialize;
 
-use super::{EncodeError, kombu, pika, polyglot};
+use super::{EncodeError, kombu, pika};
 use crate::codec::json::WriteError;
+use crate::dialect::both;
 use crate::ids::Hex32;
-use crate::message::form::{Form, MessageIds};
+use crate::message::form::{MessageIds, WireFormat};
 use crate::message::notification::OutgoingNotification;
 use crate::message::{Reply, Request};
 
-impl Form {
+impl WireFormat {
     /// Appends the body of a request.
     pub(crate) fn encode_request<A: Serialize + ?Sized>(
         &self,
@@ -22,7 +23,7 @@ impl Form {
         match self {
             Self::Kombu => kombu::encode_request(out, request),
             Self::Pika(serialization) => pika::encode_request(out, request, serialization),
-            Self::Polyglot => polyglot::encode_request(out, request),
+            Self::Both => both::encode_request(out, request),
         }
     }
 
@@ -34,7 +35,7 @@ impl Form {
     ) -> Option<MessageIds> {
         match self {
             Self::Kombu => None,
-            Self::Pika(_) | Self::Polyglot => {
+            Self::Pika(_) | Self::Both => {
                 Some(MessageIds { message_id: unique_id, correlation_id: msg_id })
             }
         }
@@ -45,7 +46,7 @@ impl Form {
         match self {
             Self::Kombu => kombu::properties(call.map(|(timeout, _)| timeout)),
             Self::Pika(serialization) => pika::request_properties(serialization, call),
-            Self::Polyglot => polyglot::request_properties(call),
+            Self::Both => both::request_properties(call),
         }
     }
 
@@ -58,7 +59,7 @@ impl Form {
     ) -> Result<(), WriteError> {
         match self {
             Self::Pika(serialization) => pika::encode_reply(out, &reply.answer, serialization),
-            Self::Kombu | Self::Polyglot => kombu::encode_reply(out, reply),
+            Self::Kombu | Self::Both => kombu::encode_reply(out, reply),
         }
     }
 
@@ -75,7 +76,7 @@ impl Form {
             Self::Pika(serialization) => {
                 pika::encode_notification(out, notification, serialization)
             }
-            Self::Polyglot => pika::encode_polyglot(out, notification),
+            Self::Both => pika::encode_polyglot(out, notification),
         }
     }
 
@@ -84,7 +85,7 @@ impl Form {
         match self {
             Self::Kombu => kombu::properties(None),
             Self::Pika(serialization) => pika::properties(serialization, persistent),
-            Self::Polyglot => polyglot::properties(),
+            Self::Both => both::properties(),
         }
     }
 }

@@ -14,15 +14,15 @@ use crate::codec::{json, msgpack};
 use crate::error::{Error, ErrorKind};
 use crate::ids::Hex32;
 
+pub(crate) mod both;
 mod form;
 pub(crate) mod kombu;
 mod member;
 mod object;
 pub(crate) mod pika;
-mod polyglot;
 
 /// The serialisations that are understood besides JSON and msgpack.
-pub(crate) type Known<'a> = &'a [Arc<dyn BodySerializer>];
+pub(crate) type CustomSerializers<'a> = &'a [Arc<dyn BodySerializer>];
 
 /// A dialect, as the name of a queue says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,14 +5,14 @@ use crate::ids::Hex32;
 
 /// A form of requests, replies and notifications.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) enum Form {
+pub(crate) enum WireFormat {
     /// That of oslo's `rabbit` driver: everything in the body.
     #[default]
     Kombu,
     /// That of its old `pika` driver: identifiers in the properties.
     Pika(Serialization),
     /// One that both understand: JSON without an envelope, everything in both places.
-    Polyglot,
+    Both,
 }
 
 /// Identifiers among the properties of a message.

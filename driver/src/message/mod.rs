@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use form::Form;
+use form::WireFormat;
 
 use crate::codec::encoded::Encoded;
 use crate::error::failure::Failure;
@@ -58,7 +58,7 @@ pub(crate) struct IncomingRequest<'a> {
     pub(crate) unique_id: Option<Cow<'a, str>>,
     pub(crate) context: Context,
     /// In which its answer is to be written.
-    pub(crate) form: Form,
+    pub(crate) form: WireFormat,
 }
 
 /// An answer about to be sent to the caller that `msg_id` names.

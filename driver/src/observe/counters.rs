@@ -10,17 +10,17 @@ use std::time::Instant;
 
 use super::histogram::Latencies;
 use super::metrics::{CallMetrics, CastMetrics, NotificationMetrics};
-use super::taken::Tallies;
 use crate::error::{Error, ErrorKind};
+use crate::observe::intake::IntakeRecorders;
 use crate::runtime::timer;
 
 /// The live counters of a transport.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     /// Requests of all its servers.
-    pub(crate) served: Arc<Tallies>,
+    pub(crate) served: Arc<IntakeRecorders>,
     /// Notifications of all its listeners.
-    pub(crate) heard: Arc<Tallies>,
+    pub(crate) heard: Arc<IntakeRecorders>,
     latencies: Latencies,
     retries: AtomicU64,
     fallbacks: AtomicU64,

@@ -8,9 +8,9 @@ pub(crate) mod collector;
 pub(crate) mod counters;
 pub(crate) mod health;
 pub(crate) mod histogram;
+pub(crate) mod intake;
 pub(crate) mod metrics;
 #[cfg(feature = "prometheus")]
 pub(crate) mod prometheus;
 pub(crate) mod report;
 pub(crate) mod spans;
-pub(crate) mod taken;

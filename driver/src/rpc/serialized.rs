@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::endpoint::{Answerable, Answered};
 use crate::codec::encoded::Encoded;
 use crate::error::failure::Failure;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::message::context::Context;
 use crate::message::serializer::Serializer;
+use crate::rpc::server::endpoint::{ErasedResult, MethodResult};
 
 /// A client's context and arguments as they travel.
 pub(super) fn request<A: Serialize + ?Sized>(
@@ -62,8 +62,8 @@ pub(super) fn taken(
 pub(super) fn given(
     serializer: &dyn Serializer,
     context: &Context,
-    answer: &dyn Answerable,
-) -> Answered {
+    answer: &dyn ErasedResult,
+) -> MethodResult {
     Ok(Box::new(serializer.serialize_entity(context, answer.to_value()?)?))
 }
 

@@ -18,7 +18,7 @@ use crate::runtime::timer::Timer;
 pub(crate) const LOG_AFTER: Duration = Duration::from_secs(30);
 
 /// The end of one server or listener.
-pub(crate) struct Ending {
+pub(crate) struct Shutdown {
     /// Whose it is, for texts.
     whose: &'static str,
     timer: Arc<Timer>,
@@ -27,7 +27,7 @@ pub(crate) struct Ending {
     ended: OnceCell<()>,
 }
 
-impl Ending {
+impl Shutdown {
     pub(crate) fn new(whose: &'static str, timer: &Arc<Timer>, log_after: Duration) -> Self {
         let (stopped, ended) = (OnceCell::new(), OnceCell::new());
         Self { whose, timer: Arc::clone(timer), log_after, stopped, ended }

@@ -9,10 +9,12 @@ use leveret_engine::{
     Login, Secret, block_on,
 };
 
-use super::canary::Canary;
-use super::replies::ReplyBook;
-use super::{OwnBroker, Shared, Transport};
-use crate::broker::{self, Connections, Lanes, OpenOnce, Purpose};
+use super::transport::{OwnBroker, Shared, Transport};
+use crate::broker::connections::Connections;
+use crate::broker::errors;
+use crate::broker::lease::Purpose;
+use crate::broker::open_once::OpenOnce;
+use crate::broker::publish::pool::PublisherPool;
 use crate::config::url::{TransportHost, TransportUrl};
 use crate::config::{
     Config, ConnectionFactory, DriverConfig, DriverName, Failover, LoginMethod, SendingDialect,
@@ -24,6 +26,8 @@ use crate::ids::IdSource;
 use crate::observe::collector::Collector;
 use crate::observe::counters::Counters;
 use crate::runtime::timer::Timer;
+use crate::transport::pending_calls::PendingCalls;
+use crate::transport::reply_watchdog::ReplyWatchdog;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Provide = dyn Fn(&TransportHost) -> Result<Credentials, BoxError> + Send + Sync;
@@ -236,7 +240,7 @@ impl TransportBuilder {
         let owns_engine = self.engine.is_none();
         let engine = match self.engine {
             Some(engine) => engine,
-            None => Engine::start(self.engine_config).map_err(broker::failed)?,
+            None => Engine::start(self.engine_config).map_err(errors::failed)?,
         };
         let (hosts, own_broker) = brokers(&url, driver)?;
         let mut connection = connection_config(&url, driver, hosts, &config);
@@ -251,7 +255,7 @@ impl TransportBuilder {
         let timer = Arc::new(Timer::new(&engine));
         let factory = config.connection_factory.unwrap_or_default();
         let connections = Connections::new(&engine, connection, factory);
-        let lanes = |purpose| Lanes::new(&connections, purpose, packing, &timer);
+        let lanes = |purpose| PublisherPool::new(&connections, purpose, packing, &timer);
         let (publishing, notifying) = (lanes(Purpose::Publish), lanes(Purpose::Notify));
         let casting = (factory == ConnectionFactory::New).then(|| lanes(Purpose::Cast));
         match config.connection.connect {
@@ -261,8 +265,8 @@ impl TransportBuilder {
         let shared = Shared {
             topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
             pika: pika::Topology::new(config.control_exchange.clone(), config.pika.clone()),
-            book: Arc::new(ReplyBook::new(Arc::clone(&ids), &engine)),
-            canary: Canary::default(),
+            book: Arc::new(PendingCalls::new(Arc::clone(&ids), &engine)),
+            canary: ReplyWatchdog::default(),
             counters: Counters::default(),
             collector: Collector::new(&config.metrics),
             engine,
@@ -300,8 +304,8 @@ fn brokers(url: &TransportUrl, driver: DriverName) -> Result<(Vec<Host>, OwnBrok
         DriverName::Kombu | DriverName::Pika => Ok((hosts(url), OwnBroker::default())),
         #[cfg(feature = "loopback")]
         DriverName::Loopback => {
-            let broker = broker::loopback::broker(url.virtual_host())?;
-            Ok((vec![broker::loopback::host(&broker)], Some(broker)))
+            let broker = crate::broker::loopback::broker(url.virtual_host())?;
+            Ok((vec![crate::broker::loopback::host(&broker)], Some(broker)))
         }
         #[cfg(not(feature = "loopback"))]
         DriverName::Loopback => Err(Error::new(

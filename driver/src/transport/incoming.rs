@@ -9,13 +9,12 @@ use std::time::Duration;
 use leveret_engine::Delivery;
 use leveret_engine::wire::PropertiesView;
 
-use super::answering::CallRef;
-use crate::broker;
-use crate::dialect::{DecodeError, Dialect, Known, kombu, pika};
+use crate::dialect::{CustomSerializers, DecodeError, Dialect, kombu, pika};
 use crate::ids::Hex32;
-use crate::message::form::Form;
+use crate::message::form::WireFormat;
 use crate::message::notification::IncomingNotification;
 use crate::message::{IncomingReply, IncomingRequest};
+use crate::transport::reply_sender::ReplyAddress;
 
 /// A message's text, unpacked, if it is text by its own account.
 #[inline]
@@ -24,14 +23,14 @@ fn text_of<'a>(
     head: &PropertiesView<'_>,
 ) -> Result<Cow<'a, [u8]>, DecodeError> {
     kombu::check_content(head.content_type)?;
-    kombu::unpack(broker::compression(head), delivery.body().contiguous())
+    kombu::unpack(kombu::label(head), delivery.body().contiguous())
 }
 
 /// Reads a request of a queue of this dialect.
 pub(crate) fn with_request<T>(
     delivery: &Delivery,
     dialect: Dialect,
-    known: Known<'_>,
+    known: CustomSerializers<'_>,
     read: impl FnOnce(IncomingRequest<'_>) -> T,
 ) -> Result<T, DecodeError> {
     let head = delivery.properties();
@@ -47,7 +46,7 @@ pub(crate) fn with_request<T>(
             if request.unique_id.is_none() {
                 return Err(DecodeError::OtherDialect("pika"));
             }
-            request.form = Form::Polyglot;
+            request.form = WireFormat::Both;
         }
         Ok(read(request))
     })
@@ -56,7 +55,7 @@ pub(crate) fn with_request<T>(
 /// Reads a reply.
 pub(crate) fn with_reply<T>(
     delivery: &Delivery,
-    known: Known<'_>,
+    known: CustomSerializers<'_>,
     read: impl FnOnce(IncomingReply<'_>) -> T,
 ) -> Result<T, DecodeError> {
     let head = delivery.properties();
@@ -71,7 +70,7 @@ pub(crate) fn with_reply<T>(
 /// Reads a notification.
 pub(crate) fn with_notification<T>(
     delivery: &Delivery,
-    known: Known<'_>,
+    known: CustomSerializers<'_>,
     read: impl FnOnce(IncomingNotification<'_>) -> T,
 ) -> Result<T, DecodeError> {
     let head = delivery.properties();
@@ -84,18 +83,18 @@ pub(crate) fn with_notification<T>(
 }
 
 /// Who waits for the answer to a request that could not be read, if that much can be told.
-pub(crate) fn sender_of(delivery: &Delivery, known: Known<'_>) -> Option<CallRef> {
+pub(crate) fn sender_of(delivery: &Delivery, known: CustomSerializers<'_>) -> Option<ReplyAddress> {
     let head = delivery.properties();
     if let (Some(msg_id), Some(queue)) = (head.correlation_id, head.reply_to) {
         let content_type = head.content_type.unwrap_or_default();
         let serialization = crate::codec::serialization::Serialization::named(content_type, known);
-        let form = Form::Pika(serialization.unwrap_or_default());
-        return CallRef::new(msg_id, queue, form, None);
+        let form = WireFormat::Pika(serialization.unwrap_or_default());
+        return ReplyAddress::new(msg_id, queue, form, None);
     }
     let text = text_of(delivery, &head).ok()?;
     kombu::Scratch::with(|scratch| {
         let kombu::Address { msg_id, reply_queue } = kombu::decode_address(&text, scratch).ok()?;
-        CallRef::new(&msg_id?, &reply_queue?, Form::Kombu, None)
+        ReplyAddress::new(&msg_id?, &reply_queue?, WireFormat::Kombu, None)
     })
 }
 
@@ -113,14 +112,17 @@ pub(crate) fn call_of(delivery: &Delivery) -> Option<Hex32> {
 }
 
 /// [`sender_of`] a request of which only the end of the body is there.
-pub(crate) fn sender_of_cut(delivery: &Delivery, known: Known<'_>) -> Option<CallRef> {
+pub(crate) fn sender_of_cut(
+    delivery: &Delivery,
+    known: CustomSerializers<'_>,
+) -> Option<ReplyAddress> {
     let head = delivery.properties();
     if head.correlation_id.is_some() && head.reply_to.is_some() {
         return sender_of(delivery, known);
     }
     let tail = delivery.body().contiguous();
     let (msg_id, queue) = kombu::peek_sender(&tail)?;
-    CallRef::new(msg_id.as_str(), queue, Form::Kombu, None)
+    ReplyAddress::new(msg_id.as_str(), queue, WireFormat::Kombu, None)
 }
 
 /// How long a message of the `pika` dialect is of use to its sender, from when it was sent.

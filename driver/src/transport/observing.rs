@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use leveret_engine::Error as EngineError;
 
-use super::Transport;
-use crate::broker::{Lanes, Publishing, health_of, metrics_of};
+use super::transport::Transport;
+use crate::broker::lease::{health_of, metrics_of};
+use crate::broker::publish::pool::PublisherPool;
+use crate::broker::publish::publisher::PublishConnection;
 use crate::observe::collector::Collector;
 use crate::observe::health::{ConnectionHealth, ReplyPath, TransportHealth};
 use crate::observe::metrics::{ConnectionMetrics, TransportMetrics};
@@ -87,23 +89,23 @@ impl Transport {
     }
 
     /// The connections that requests and notifications are published on.
-    fn senders(&self) -> impl Iterator<Item = &Lanes> {
+    fn senders(&self) -> impl Iterator<Item = &PublisherPool> {
         let shared = &self.shared;
         [&shared.publishing].into_iter().chain(&shared.casting).chain([&shared.notifying])
     }
 
     /// All that publishes: requests, notifications, our replies.
-    fn publishing(&self) -> impl Iterator<Item = Arc<Publishing>> {
-        self.senders().flat_map(Lanes::opened).chain(self.answering_on())
+    fn publishing(&self) -> impl Iterator<Item = Arc<PublishConnection>> {
+        self.senders().flat_map(PublisherPool::opened).chain(self.answering_on())
     }
 
     /// Where the connections of all that publishes stand, of those too whose channels are not open.
     fn publishing_health(&self) -> impl Iterator<Item = ConnectionHealth> {
         let answering = self.answering_on().into_iter().map(|publishing| publishing.health());
-        self.senders().flat_map(Lanes::health).chain(answering)
+        self.senders().flat_map(PublisherPool::health).chain(answering)
     }
 
-    fn answering_on(&self) -> Vec<Arc<Publishing>> {
+    fn answering_on(&self) -> Vec<Arc<PublishConnection>> {
         let answering = self.shared.answering.get();
         answering.map_or_else(Vec::new, |answering| answering.publishing().to_vec())
     }

@@ -9,19 +9,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::Transport;
-use super::replies::{ReplyBook, ReplySink};
-use crate::broker::{self, Connections, Listening, Purpose};
+use super::transport::Transport;
+use crate::broker::connections::Connections;
+use crate::broker::errors;
+use crate::broker::lease::Purpose;
+use crate::broker::subscriber::Subscriber;
 use crate::config::SendingDialect;
 use crate::error::Error;
 use crate::message::target::Target;
 use crate::topology::{Exchange, Subscription};
+use crate::transport::pending_calls::{PendingCalls, ReplySink};
 
 /// The reply queue and its consumer.
 pub(super) struct ReplyQueue {
     name: Arc<str>,
     /// `None` once it is retired.
-    subscriber: Mutex<Option<Arc<Listening>>>,
+    subscriber: Mutex<Option<Arc<Subscriber>>>,
     /// Exchanges that are bound to the queue: servers of the `pika` dialect reply through theirs.
     bound: Mutex<HashSet<String>>,
     /// The consumer has ended for good.
@@ -31,14 +34,14 @@ pub(super) struct ReplyQueue {
 /// What it takes to open the reply queue.
 struct Opening {
     connections: Arc<Connections>,
-    book: Arc<ReplyBook>,
+    book: Arc<PendingCalls>,
     subscriptions: Vec<Subscription>,
     reads_pika: bool,
 }
 
 impl ReplyQueue {
     /// The consumer of replies, unless it is retired.
-    pub(super) fn subscriber(&self) -> Option<Arc<Listening>> {
+    pub(super) fn subscriber(&self) -> Option<Arc<Subscriber>> {
         self.lock().clone()
     }
 
@@ -48,11 +51,11 @@ impl ReplyQueue {
     }
 
     /// Takes the consumer away: it ends when it is dropped.
-    pub(super) fn retire(&self) -> Option<Arc<Listening>> {
+    pub(super) fn retire(&self) -> Option<Arc<Subscriber>> {
         self.lock().take()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Listening>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Subscriber>>> {
         self.subscriber.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -78,7 +81,7 @@ impl Opening {
             }))
         };
         let purpose = Purpose::Replies;
-        let listening = Listening::open(&connections, purpose, 0, &subscriptions, sink).await?;
+        let listening = Subscriber::open(&connections, purpose, 0, &subscriptions, sink).await?;
         let bindings = subscriptions.iter().filter_map(|one| one.binding.as_ref());
         let bound = bindings.map(|(exchange, _)| exchange.name.clone()).collect();
         Ok(ReplyQueue {
@@ -109,7 +112,7 @@ impl Transport {
         let shared = &self.shared;
         loop {
             if shared.replies.is_closed() {
-                return Err(broker::stopped());
+                return Err(errors::stopped());
             }
             if let Some(lost) = shared.replies.get().filter(|queue| queue.is_lost()) {
                 shared.replies.forget(&lost);
@@ -138,7 +141,9 @@ impl Transport {
         let shared = &self.shared;
         let mut all = match self.sending() {
             SendingDialect::Kombu => vec![shared.topology.replies(id)],
-            SendingDialect::Pika => vec![shared.pika.replies(&broker::program(), id)],
+            SendingDialect::Pika => {
+                vec![shared.pika.replies(&crate::broker::connections::program(), id)]
+            }
             SendingDialect::Auto => {
                 let plain = shared.topology.replies(id);
                 let (queue, key) = (plain.queue.clone(), plain.queue.name.clone());

@@ -8,23 +8,23 @@ use std::time::Duration;
 
 use leveret_engine::RefusalSink;
 
-use super::Transport;
-use crate::broker::{Publishing, Road, Treatment};
+use super::transport::Transport;
+use crate::broker::publish::publisher::{PublishConnection, PublishOptions, Route};
 use crate::error::Error;
-use crate::message::form::Form;
+use crate::message::form::WireFormat;
 use crate::message::priority::Priority;
 use crate::message::target::Target;
-use crate::topology::{Exchange, Route};
+use crate::topology::{Address, Exchange};
 
 /// What a road of requests is to be like.
-pub(crate) struct Asked<'a> {
+pub(crate) struct RouteRequest<'a> {
     pub(crate) target: &'a Target,
-    pub(crate) form: &'a Form,
+    pub(crate) form: &'a WireFormat,
     /// Of calls: their timeout, and where replies are to go.
     pub(crate) call: Option<(Duration, &'a str)>,
     /// Requests are never sent again.
     pub(crate) once: bool,
-    pub(crate) treatment: Treatment,
+    pub(crate) treatment: PublishOptions,
     /// Refusals are told to the book in the way that fits calls that may be repeated.
     pub(crate) may_repeat: bool,
     /// Nobody waits for what becomes of them.
@@ -33,7 +33,7 @@ pub(crate) struct Asked<'a> {
 
 impl Transport {
     /// The road to a target under its name of the `rabbit` driver, its exchange declared.
-    pub(crate) async fn kombu_road(&self, asked: &Asked<'_>) -> Result<Road, Error> {
+    pub(crate) async fn kombu_road(&self, asked: &RouteRequest<'_>) -> Result<Route, Error> {
         let route = self.shared.topology.request(asked.target)?;
         let properties = asked.form.request_properties(asked.call);
         let refusals = self.refusals(asked);
@@ -42,7 +42,7 @@ impl Transport {
     }
 
     /// The road to a target under its `pika` name, its exchange declared unless it is there.
-    pub(crate) async fn pika_road(&self, asked: &Asked<'_>) -> Result<Road, Error> {
+    pub(crate) async fn pika_road(&self, asked: &RouteRequest<'_>) -> Result<Route, Error> {
         let (route, exchange) = self.pika_route(asked)?;
         self.lane_of(asked).await?.keep(&exchange).await?;
         self.kept_road(asked, &route, &exchange).await
@@ -52,13 +52,13 @@ impl Transport {
     /// whether it [is there](Self::finds).
     pub(crate) async fn pika_road_if_there(
         &self,
-        asked: &Asked<'_>,
-    ) -> Result<(Road, Exchange), Error> {
+        asked: &RouteRequest<'_>,
+    ) -> Result<(Route, Exchange), Error> {
         let (route, exchange) = self.pika_route(asked)?;
         Ok((self.kept_road(asked, &route, &exchange).await?, exchange))
     }
 
-    fn pika_route(&self, asked: &Asked<'_>) -> Result<(Route, Exchange), Error> {
+    fn pika_route(&self, asked: &RouteRequest<'_>) -> Result<(Address, Exchange), Error> {
         let route = self.shared.pika.request(asked.target, asked.once)?;
         let exchange = route.exchange.clone().expect("requests of this dialect have an exchange");
         Ok((route, exchange))
@@ -66,19 +66,19 @@ impl Transport {
 
     async fn kept_road(
         &self,
-        asked: &Asked<'_>,
-        route: &Route,
+        asked: &RouteRequest<'_>,
+        route: &Address,
         exchange: &Exchange,
-    ) -> Result<Road, Error> {
+    ) -> Result<Route, Error> {
         let properties = asked.form.request_properties(asked.call);
         let names = (exchange.name.as_str(), route.routing_key.as_str());
-        let treatment = Treatment { mandatory: !asked.target.is_fanout(), ..asked.treatment };
+        let treatment = PublishOptions { mandatory: !asked.target.is_fanout(), ..asked.treatment };
         let refusals = self.refusals(asked);
         self.lane_of(asked).await?.kept_road(names, &properties, treatment, refusals).await
     }
 
     /// What these requests are published on.
-    async fn lane_of(&self, asked: &Asked<'_>) -> Result<Arc<Publishing>, Error> {
+    async fn lane_of(&self, asked: &RouteRequest<'_>) -> Result<Arc<PublishConnection>, Error> {
         match &self.shared.casting {
             Some(casting) if asked.is_buffered => casting.lane(self.lane).await,
             _ => self.own_lane().await,
@@ -86,11 +86,11 @@ impl Transport {
     }
 
     /// What this sender publishes other requests on.
-    async fn own_lane(&self) -> Result<Arc<Publishing>, Error> {
+    async fn own_lane(&self) -> Result<Arc<PublishConnection>, Error> {
         self.shared.publishing.lane(self.lane).await
     }
 
-    fn refusals(&self, asked: &Asked<'_>) -> Option<Arc<dyn RefusalSink>> {
+    fn refusals(&self, asked: &RouteRequest<'_>) -> Option<Arc<dyn RefusalSink>> {
         asked.call.map(|_| self.shared.book.refusals(asked.may_repeat))
     }
 
@@ -116,10 +116,10 @@ impl Transport {
         &self,
         target: &Target,
         priority: Priority,
-        treatment: Treatment,
-        form: &Form,
-    ) -> Result<Road, Error> {
-        let is_pika = matches!(form, Form::Pika(_));
+        treatment: PublishOptions,
+        form: &WireFormat,
+    ) -> Result<Route, Error> {
+        let is_pika = matches!(form, WireFormat::Pika(_));
         let stored = match is_pika {
             true => self.shared.pika.notifications(target, priority, None)?,
             false => self.shared.topology.notifications(target, priority, None)?,

@@ -1,13 +1,7 @@
 //! Circles that are to be cut.
 
 pub(super) const KNOWN: &[&[&str]] = &[
-    &[
-        "driver/src/broker/factory.rs",
-        "driver/src/broker/mod.rs",
-        "driver/src/broker/open_once.rs",
-        "driver/src/broker/shared_task.rs",
-    ],
-    &["driver/src/broker/kept.rs", "driver/src/broker/publisher.rs"],
+    &["driver/src/broker/publish/anchored_exchanges.rs", "driver/src/broker/publish/publisher.rs"],
     &[
         "driver/src/config/mod.rs",
         "driver/src/config/check.rs",
@@ -35,11 +29,11 @@ pub(super) const KNOWN: &[&[&str]] = &[
         "driver/src/codec/msgpack/scan.rs",
     ],
     &["driver/src/codec/msgpack/writer/mod.rs", "driver/src/codec/msgpack/writer/compound.rs"],
-    &["driver/src/rpc/client.rs", "driver/src/rpc/way.rs"],
+    &["driver/src/rpc/client/client.rs", "driver/src/rpc/client/destination.rs"],
     &[
-        "driver/src/transport/mod.rs",
+        "driver/src/transport/transport.rs",
         "driver/src/transport/builder.rs",
-        "driver/src/transport/canary.rs",
+        "driver/src/transport/reply_watchdog.rs",
         "driver/src/transport/reply_queue.rs",
     ],
 ];

@@ -9,10 +9,11 @@ use std::borrow::Cow;
 use std::io::{Read, Write};
 
 use flate2::read::ZlibDecoder;
+use leveret_engine::wire::PropertiesView;
 
 use crate::config::Compression;
 use crate::dialect::DecodeError;
-use crate::topology::Packing;
+use crate::topology::Compressor;
 
 /// The header that says how a body is packed.
 const HEADER: &str = "compression";
@@ -25,15 +26,21 @@ const INFLATED_BYTES_MAX: u64 = 64 << 20;
 const MEASURED_BYTES_MIN: u64 = 1 << 20;
 
 /// How bodies leave under this option.
-pub(crate) fn packing(compression: Compression) -> Packing {
+pub(crate) fn packing(compression: Compression) -> Compressor {
     match compression {
-        Compression::Gzip => Packing { header: (HEADER, GZIP), pack: deflate },
+        Compression::Gzip => Compressor { header: (HEADER, GZIP), pack: deflate },
     }
 }
 
 fn deflate(body: &[u8]) -> Vec<u8> {
     let mut out = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
     out.write_all(body).and_then(|()| out.finish()).expect("memory takes what is written")
+}
+
+/// What a body says it is compressed with (kombu's header).
+pub(crate) fn label<'a>(properties: &PropertiesView<'a>) -> Option<&'a str> {
+    let table = properties.headers.as_ref()?;
+    table.get(HEADER).and_then(|value| value.as_str())
 }
 
 /// The text of a body that says it is packed like this; the body itself where it says nothing.
@@ -86,7 +93,7 @@ mod tests {
     use super::*;
 
     fn pack(compression: Compression, body: &[u8]) -> (&'static str, Vec<u8>) {
-        let Packing { header: (_, label), pack } = packing(compression);
+        let Compressor { header: (_, label), pack } = packing(compression);
         (label, pack(body))
     }
 

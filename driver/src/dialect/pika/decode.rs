@@ -9,9 +9,9 @@ use leveret_engine::wire::PropertiesView;
 use super::{CONTEXT_PREFIX, VERSION_HEADER, failure};
 use crate::codec::serialization::Serialization;
 use crate::dialect::member::{Member, each};
-use crate::dialect::{DecodeError, Known, kombu};
+use crate::dialect::{CustomSerializers, DecodeError, kombu};
 use crate::message::context::Context;
-use crate::message::form::Form;
+use crate::message::form::WireFormat;
 use crate::message::{IncomingReply, IncomingRequest};
 
 /// Whether a message says that it has a version of this format.
@@ -34,7 +34,7 @@ pub(crate) fn check_version(head: &PropertiesView<'_>) -> Result<(), DecodeError
 /// The serialisation a message names.
 pub(super) fn serialization(
     head: &PropertiesView<'_>,
-    known: Known<'_>,
+    known: CustomSerializers<'_>,
 ) -> Result<Serialization, DecodeError> {
     let content_type = head.content_type.unwrap_or_default();
     Serialization::named(content_type, known)
@@ -81,7 +81,7 @@ impl<'a> Flat<'a> {
 pub(crate) fn decode_request<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
-    known: Known<'_>,
+    known: CustomSerializers<'_>,
 ) -> Result<IncomingRequest<'a>, DecodeError> {
     check_version(head)?;
     let serialization = serialization(head, known)?;
@@ -99,7 +99,7 @@ pub(crate) fn decode_request<'a>(
     request.context.settle();
     let is_of_both = request.unique_id.is_some();
     if is_of_both {
-        request.form = Form::Polyglot;
+        request.form = WireFormat::Both;
     }
     if request.msg_id.is_none() || request.reply_queue.is_none() {
         if head.reply_to.is_some() && head.correlation_id.is_none() {
@@ -108,7 +108,7 @@ pub(crate) fn decode_request<'a>(
         request.msg_id = head.correlation_id.map(Into::into);
         request.reply_queue = head.reply_to.map(Into::into);
         if !is_of_both {
-            request.form = Form::Pika(serialization);
+            request.form = WireFormat::Pika(serialization);
         }
     }
     request.unique_id = request.unique_id.take().or(head.message_id.map(Into::into));
@@ -119,7 +119,7 @@ pub(crate) fn decode_request<'a>(
 pub(crate) fn decode_reply<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
-    known: Known<'_>,
+    known: CustomSerializers<'_>,
 ) -> Result<IncomingReply<'a>, DecodeError> {
     check_version(head)?;
     let msg_id = head.correlation_id.map(Into::into);

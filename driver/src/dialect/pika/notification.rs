@@ -10,7 +10,7 @@ use crate::codec::json::WriteError;
 use crate::codec::serialization::Serialization;
 use crate::dialect::member::each;
 use crate::dialect::object::Object;
-use crate::dialect::{DecodeError, Known, kombu};
+use crate::dialect::{CustomSerializers, DecodeError, kombu};
 use crate::message::context::Context;
 use crate::message::notification::{IncomingNotification, OutgoingNotification};
 
@@ -66,7 +66,7 @@ fn write<P: Serialize + ?Sized>(
 pub(crate) fn decode_notification<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
-    known: Known<'_>,
+    known: CustomSerializers<'_>,
 ) -> Result<IncomingNotification<'a>, DecodeError> {
     check_version(head)?;
     let mut notification = IncomingNotification::default();

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::codec::encoded::Encoded;
 use crate::codec::serialization::{BodySerializer, Serialization};
-use crate::dialect::{DecodeError, EncodeError, polyglot};
+use crate::dialect::both;
+use crate::dialect::{DecodeError, EncodeError};
 use crate::error::failure::Failure;
 use crate::ids::Hex32;
 use crate::message::context::Context;
-use crate::message::form::Form;
+use crate::message::form::WireFormat;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
 use crate::message::{Answer, CallPart, Request};
@@ -209,7 +210,7 @@ fn requests_are_understood_in_every_serialisation() {
             assert_eq!(request.msg_id.as_deref(), Some(ID));
             assert_eq!(request.reply_queue.as_deref(), Some(QUEUE));
             assert_eq!(request.unique_id.as_deref(), Some("m"));
-            assert_eq!(request.form, Form::Pika(how.clone()));
+            assert_eq!(request.form, WireFormat::Pika(how.clone()));
             let sorted = |context: &Context| {
                 let all = context.iter().map(|(key, value)| (key.to_owned(), value.clone()));
                 all.collect::<std::collections::BTreeMap<_, _>>()
@@ -246,17 +247,17 @@ fn what_both_understand_carries_everything_twice() {
     let args = Args { arg: 1 };
     let request = Request { call: Some(call), ..request("echo", &args, &context) };
     let mut body = Vec::new();
-    polyglot::encode_request(&mut body, &request).unwrap();
+    both::encode_request(&mut body, &request).unwrap();
     let golden = include_str!("../../../tests/golden/pika/polyglot.json");
     assert_eq!(String::from_utf8(body.clone()).unwrap(), golden);
     let wait = std::time::Duration::from_secs(3);
-    let properties = polyglot::request_properties(Some((wait, "reply_1")));
+    let properties = both::request_properties(Some((wait, "reply_1")));
     seen(&properties, |head| {
         assert_eq!((head.delivery_mode, head.priority), (Some(2), Some(0)));
         assert_eq!((head.content_encoding, head.expiration), (Some("utf-8"), Some("3000")));
         assert!(is_versioned(head));
         let read = decode_request(&body, head, &[]).unwrap();
-        assert_eq!((&read.form, read.msg_id.as_deref()), (&Form::Polyglot, Some(ID)));
+        assert_eq!((&read.form, read.msg_id.as_deref()), (&WireFormat::Both, Some(ID)));
         assert_eq!((read.reply_queue.as_deref(), &read.context), (Some("reply_1"), &context));
     });
     let mut scratch = crate::dialect::kombu::Scratch::default();
@@ -336,7 +337,7 @@ fn notifications_are_those_of_python() {
     let mut scratch = crate::dialect::kombu::Scratch::default();
     let read = crate::dialect::kombu::decode_notification(&body, &mut scratch).unwrap();
     assert_eq!((read.unique_id.as_deref(), &read.context), (Some(ID), &context));
-    seen(&polyglot::properties(), |head| {
+    seen(&both::properties(), |head| {
         let read = decode_notification(&body, head, &[]).unwrap();
         assert_eq!((read.unique_id.as_deref(), &read.context), (Some(ID), &context));
     });

@@ -10,7 +10,7 @@ use crate::config::PikaOptions;
 use crate::error::Error;
 use crate::message::priority::Priority;
 use crate::message::target::Target;
-use crate::topology::{Argument, Exchange, Queue, Route, Subscription, check_names};
+use crate::topology::{Address, Argument, Exchange, Queue, Subscription, check_names};
 
 /// How the reply queues of the old driver begin.
 pub(crate) const REPLY_PREFIX: &str = "reply.";
@@ -34,7 +34,7 @@ impl Topology {
 
     /// Where a request to `target` goes; one that is never sent again goes to other queues than
     /// one that is. Fanout wins over a server's name.
-    pub(crate) fn request(&self, target: &Target, once: bool) -> Result<Route, Error> {
+    pub(crate) fn request(&self, target: &Target, once: bool) -> Result<Address, Error> {
         let topic = target.sendable()?;
         let prefix = if once { NO_ACK } else { WITH_ACK };
         let routing_key = match target.server().filter(|server| !server.is_empty()) {
@@ -44,7 +44,7 @@ impl Topology {
         };
         let exchange = self.rpc_exchange(target);
         check_names(target, [exchange.name.as_str(), &routing_key].into_iter())?;
-        Ok(Route { exchange: Some(exchange), routing_key })
+        Ok(Address { exchange: Some(exchange), routing_key })
     }
 
     /// What a server listens to: its topic, its own name, and everybody's fanouts, each twice. The

@@ -12,9 +12,9 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::config::Config;
-use crate::notify::driver::NotificationDriver;
-use crate::notify::notifier::Notifier;
-use crate::transport::TransportBuilder;
+use crate::notify::notifier::driver::NotificationDriver;
+use crate::notify::notifier::notifier::Notifier;
+use crate::transport::builder::TransportBuilder;
 
 /// Levels and fields: of one event in the sources, or of all that have one name.
 type Shape = (BTreeSet<String>, BTreeSet<String>);

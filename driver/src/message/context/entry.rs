@@ -23,11 +23,11 @@ enum Origin {
     /// Set in this process; the key.
     Own(Box<str>),
     /// Received: where the key begins, where the value does, and where that ends.
-    Received { form: Form, key: usize, value: usize, end: usize },
+    Received { form: WireFormat, key: usize, value: usize, end: usize },
 }
 
 #[derive(Clone, Copy)]
-enum Form {
+enum WireFormat {
     Json,
     MsgPack,
 }
@@ -40,8 +40,8 @@ impl Entry {
     /// An entry of a message that was received. The value was checked, and can be decoded.
     pub(super) fn received(buffer: &mut Vec<u8>, key: &str, value: Encoded<'_>) -> Self {
         let (form, bytes) = match value {
-            Encoded::Json(text) => (Form::Json, text),
-            Encoded::MsgPack(bytes) => (Form::MsgPack, bytes),
+            Encoded::Json(text) => (WireFormat::Json, text),
+            Encoded::MsgPack(bytes) => (WireFormat::MsgPack, bytes),
             Encoded::Value(value) => return Self::own(key.to_owned(), value),
         };
         let start = buffer.len();
@@ -76,8 +76,8 @@ impl Entry {
         let Origin::Received { form, value, end, .. } = &self.origin else { return Value::Null };
         let bytes = &buffer[*value..*end];
         let value = match form {
-            Form::Json => Encoded::Json(bytes.into()).read(),
-            Form::MsgPack => Encoded::MsgPack(bytes.into()).read(),
+            WireFormat::Json => Encoded::Json(bytes.into()).read(),
+            WireFormat::MsgPack => Encoded::MsgPack(bytes.into()).read(),
         };
         debug_assert!(value.is_ok(), "checked when it was received: {value:?}");
         value.unwrap_or_default()

@@ -3,20 +3,37 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Notifier, Options, Roads};
 use crate::codec::serialization::Serialization;
 use crate::config::NotificationConfig;
 use crate::error::{Error, ErrorKind};
 use crate::message::serializer::Serializer;
-use crate::notify::driver::{NotificationDriver, Routing};
+use crate::notify::notifier::driver::{NotificationDriver, Routing};
+use crate::notify::notifier::notifier::{Notifier, Options, Roads};
 use crate::retry::Retry;
-use crate::transport::Transport;
+use crate::transport::transport::Transport;
 
 /// Describes a notifier.
 #[must_use = "a notifier is made by `build`"]
 pub struct NotifierBuilder {
     pub(super) transport: Transport,
     pub(super) options: Options,
+}
+
+impl Notifier {
+    /// A notifier over `transport`; unless told otherwise it sends in the envelope (`messagingv2`)
+    /// to topic `notifications`.
+    pub fn builder(transport: &Transport) -> NotifierBuilder {
+        let options = Options {
+            publisher_id: String::new(),
+            drivers: Vec::new(),
+            topics: Vec::new(),
+            retry: None,
+            serialization: None,
+            timeout: None,
+            serializer: None,
+        };
+        NotifierBuilder { transport: transport.for_sender(), options }
+    }
 }
 
 impl NotifierBuilder {

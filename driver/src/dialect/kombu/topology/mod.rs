@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::message::priority::Priority;
 use crate::message::target::Target;
 use crate::topology::{
-    Argument, Exchange, Queue, Route, STREAM_LAST, STREAM_OFFSET, Subscription, check_names,
+    Address, Argument, Exchange, Queue, STREAM_LAST, STREAM_OFFSET, Subscription, check_names,
 };
 
 /// How every reply queue's name begins; a server sends replies nowhere else.
@@ -30,22 +30,22 @@ impl Topology {
     }
 
     /// Where a request to `target` goes. Fanout wins over a server's name.
-    pub(crate) fn request(&self, target: &Target) -> Result<Route, Error> {
+    pub(crate) fn request(&self, target: &Target) -> Result<Address, Error> {
         let topic = target.sendable()?;
         let route = if target.is_fanout() {
-            Route { exchange: Some(self.fanout_exchange(topic)), routing_key: String::new() }
+            Address { exchange: Some(self.fanout_exchange(topic)), routing_key: String::new() }
         } else {
             match target.server().filter(|server| !server.is_empty()) {
-                Some(server) => Route {
+                Some(server) => Address {
                     exchange: Some(self.exchange(target)),
                     routing_key: format!("{topic}.{server}"),
                 },
-                None if self.is_local() => Route {
+                None if self.is_local() => Address {
                     exchange: Some(self.local_exchange(target, topic)),
                     routing_key: String::new(),
                 },
                 None => {
-                    Route { exchange: Some(self.exchange(target)), routing_key: topic.to_owned() }
+                    Address { exchange: Some(self.exchange(target)), routing_key: topic.to_owned() }
                 }
             }
         };

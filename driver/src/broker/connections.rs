@@ -1,0 +1,162 @@
+//! The connections of a transport: which purpose gets which, and which are shared.
+//!
+//! A shared connection is opened by the first who needs it and ends with the transport; one that
+//! was opened for a single purpose ends with that. Invariant: closing a purpose never ends a
+//! connection that others use. Everybody has channels of their own on it, which go with them. Not
+//! here: what is done on a connection (`publisher`, `consumer`).
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use leveret_engine::{Connection, ConnectionConfig, ConnectionState, Engine};
+
+use crate::broker::errors::{failed, stopped};
+use crate::broker::lease::{ConnectionLease, Name, Purpose};
+use crate::broker::open_once::OpenOnce;
+use crate::config::ConnectionFactory;
+use crate::error::Error;
+
+/// The connections of a transport.
+pub(crate) struct Connections {
+    engine: Engine,
+    config: ConnectionConfig,
+    factory: ConnectionFactory,
+    shared: Box<[Arc<Slot>]>,
+    is_closed: AtomicBool,
+}
+
+/// A place for one shared connection.
+struct Slot {
+    name: Name,
+    /// Where it must be; none: on the engine's next.
+    shard: Option<usize>,
+    connection: OpenOnce<Connection>,
+}
+
+impl Connections {
+    /// None is opened yet. `config` has everything but names.
+    pub(crate) fn new(
+        engine: &Engine,
+        config: ConnectionConfig,
+        factory: ConnectionFactory,
+    ) -> Arc<Self> {
+        let slot = |purpose, number, shard| {
+            let name = Name { purpose, number };
+            Arc::new(Slot { name, shard, connection: OpenOnce::default() })
+        };
+        let shared = match factory {
+            ConnectionFactory::Single => vec![slot("all", 0, None)],
+            ConnectionFactory::ReadWrite => vec![slot("write", 0, None), slot("read", 0, None)],
+            ConnectionFactory::New => Vec::new(),
+            ConnectionFactory::Pool(count) => {
+                (0..usize::from(count)).map(|number| slot("publish", number, None)).collect()
+            }
+            ConnectionFactory::PerShard => {
+                let shards = 0..engine.shards();
+                shards.map(|shard| slot("publish", shard, Some(shard))).collect()
+            }
+        };
+        let (engine, shared) = (engine.clone(), shared.into_boxed_slice());
+        Arc::new(Self { engine, config, factory, shared, is_closed: AtomicBool::new(false) })
+    }
+
+    /// How many connections there are to publish on for each purpose.
+    pub(crate) fn lanes(&self) -> usize {
+        match self.factory {
+            ConnectionFactory::Pool(_) | ConnectionFactory::PerShard => self.shared.len(),
+            _ => 1,
+        }
+    }
+
+    /// The connection for a purpose, opened if it is not there; of several to publish on, the one
+    /// with this number.
+    pub(crate) async fn lend(
+        &self,
+        purpose: Purpose,
+        lane: usize,
+    ) -> Result<ConnectionLease, Error> {
+        match self.slot(purpose, lane) {
+            Some(slot) => self.share(slot).await,
+            None => self.own(purpose).await,
+        }
+    }
+
+    /// A connection for nothing else, whatever the factory says.
+    pub(crate) async fn own(&self, purpose: Purpose) -> Result<ConnectionLease, Error> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(stopped());
+        }
+        let name = Name { purpose: purpose.name(), number: 0 };
+        let connection = self.engine.connect(self.named(name)).await.map_err(failed)?;
+        Ok(ConnectionLease::new(connection, name, false))
+    }
+
+    fn slot(&self, purpose: Purpose, lane: usize) -> Option<&Slot> {
+        let index = match self.factory {
+            ConnectionFactory::Single => 0,
+            ConnectionFactory::ReadWrite => usize::from(!purpose.publishes()),
+            ConnectionFactory::Pool(_) | ConnectionFactory::PerShard if purpose.publishes() => lane,
+            _ => return None,
+        };
+        self.shared.get(index).map(Deref::deref)
+    }
+
+    async fn share(&self, slot: &Slot) -> Result<ConnectionLease, Error> {
+        // One that could not be brought back is of no use any more.
+        slot.connection.forget_if(|known| known.state() == ConnectionState::Closed);
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(stopped());
+        }
+        let connect = || {
+            let (engine, config, shard) = (self.engine.clone(), self.named(slot.name), slot.shard);
+            async move {
+                let opened = match shard {
+                    Some(shard) => engine.connect_on(shard, config).await,
+                    None => engine.connect(config).await,
+                };
+                opened.map_err(failed)
+            }
+        };
+        let connection = slot.connection.get_or_open(connect).await?.clone();
+        Ok(ConnectionLease::new(connection, slot.name, true))
+    }
+
+    /// The shared connections there are. One that is being opened counts as not there yet.
+    pub(crate) fn shared(&self) -> impl Iterator<Item = ConnectionLease> + '_ {
+        self.shared.iter().filter_map(|slot| {
+            let connection = slot.connection.get()?.clone();
+            Some(ConnectionLease::new(connection, slot.name, true))
+        })
+    }
+
+    /// Flushes and ends the shared connections; none is opened afterwards. Tells the first error.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        self.is_closed.store(true, Ordering::Release);
+        let mut outcome = Ok(());
+        for slot in &self.shared {
+            // It stays in its place, where health finds it closed.
+            slot.connection.close();
+            if let Some(connection) = slot.connection.get() {
+                outcome = outcome.and(connection.close().await.map_err(failed));
+            }
+        }
+        outcome
+    }
+
+    /// `program:pid:purpose`, as management tools show it.
+    fn named(&self, Name { purpose, number }: Name) -> ConnectionConfig {
+        let mut config = self.config.clone();
+        let program = program();
+        let number = if number == 0 { String::new() } else { format!(":{number}") };
+        config.connection_name = format!("{program}:{}:{purpose}{number}", std::process::id());
+        config
+    }
+}
+
+/// What this program is called, as far as that fits into names.
+pub(crate) fn program() -> String {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let program = std::path::Path::new(&program).file_name().unwrap_or_default();
+    program.to_string_lossy().chars().take(32).collect()
+}

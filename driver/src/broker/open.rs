@@ -1,0 +1,72 @@
+//! Opening what a message needs, within the deadline of whoever sends it.
+//!
+//! Connections, exchanges and queues are opened by the first who needs them. What fails because the
+//! broker is away is tried again, as often as there is time; a refusal is final. Invariant: nobody
+//! waits longer than until the deadline.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use leveret_engine::TicketError;
+
+use crate::broker::errors::stopped;
+use crate::error::{Error, ErrorKind};
+use crate::runtime::timer;
+use crate::runtime::timer::Timer;
+
+/// Between two attempts, at first; it doubles.
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// What `open` opens, tried until `deadline`; `why_down` says then why the
+/// connection is down. Boxed:
+/// futures that contain this one are moved for every message, and nearly always find everything
+/// open.
+pub(crate) fn opened<T, F: Future<Output = Result<T, Error>>>(
+    timer: &Timer,
+    deadline: Instant,
+    open: impl Fn() -> F,
+    why_down: impl Fn() -> Option<leveret_engine::Error>,
+) -> Pin<Box<impl Future<Output = Result<T, Error>>>> {
+    Box::pin(async move {
+        let mut last = None;
+        let trying = async {
+            let mut pause = PAUSE;
+            loop {
+                match open().await {
+                    Err(error) if is_transient(&error) => {
+                        tracing::debug!(
+                            name: "leveret.opening.retried", %error, "opening is tried again"
+                        );
+                        last = Some(error);
+                        let _ = timer.pause(pause).await;
+                        pause = (pause * 2).min(PAUSE_MAX);
+                    }
+                    settled => return settled,
+                }
+            }
+        };
+        match timer.within(timer::until(deadline), trying).await {
+            Ok(settled) => settled,
+            Err(TicketError::TimedOut) => Err(too_late(last, why_down())),
+            Err(TicketError::Aborted) => Err(stopped()),
+        }
+    })
+}
+
+fn is_transient(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<leveret_engine::Error>());
+    cause.is_some_and(leveret_engine::Error::is_transient)
+}
+
+fn too_late(last: Option<Error>, reason: Option<leveret_engine::Error>) -> Error {
+    let text = "the broker did not open what is needed before the deadline";
+    let kind = ErrorKind::MessagingTimeout;
+    match (last, reason) {
+        (Some(last), _) => Error::new(kind, format!("{text}: {last}")).with_cause(last),
+        (None, Some(reason)) => Error::new(kind, format!("{text}: {reason}")).with_cause(reason),
+        (None, None) => Error::new(kind, text),
+    }
+}

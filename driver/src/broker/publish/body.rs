@@ -1,0 +1,88 @@
+//! Bodies on their way out.
+//!
+//! They are rendered into a scratch of the thread before they are offered: a serializer that fails
+//! sends nothing.
+
+use std::cell::Cell;
+
+use bytes::Bytes;
+use leveret_engine::wire::Ids;
+use leveret_engine::{Message, Payload};
+
+use crate::ids::Hex32;
+use crate::message::form::MessageIds;
+use crate::topology::Compressor;
+
+/// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
+/// draws the line in the same place.
+const SHARED_BYTES_MIN: usize = 8 << 10;
+
+thread_local! {
+    static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A rendered body, in a buffer that its thread uses again, with the identifiers its message has
+/// among the properties.
+pub(crate) struct Body {
+    bytes: Rendered,
+    /// Boxed, as bodies are moved for every message and most have none.
+    ids: Option<Box<MessageIds>>,
+}
+
+enum Rendered {
+    Small(Vec<u8>),
+    Large(Bytes),
+}
+
+impl Body {
+    /// Lets `write` append the body.
+    pub(crate) fn render<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
+        let mut buffer = BODY.take();
+        buffer.clear();
+        write(&mut buffer)?;
+        Ok(Self { bytes: Rendered::of(buffer), ids: None })
+    }
+
+    /// The same with these identifiers.
+    pub(crate) fn with_ids(mut self, ids: Option<MessageIds>) -> Self {
+        self.ids = ids.map(Box::new);
+        self
+    }
+
+    pub(crate) fn packed(&self, packing: Compressor) -> Self {
+        let packed = match &self.bytes {
+            Rendered::Small(body) => (packing.pack)(body),
+            Rendered::Large(body) => (packing.pack)(body),
+        };
+        Self { bytes: Rendered::of(packed), ids: self.ids.clone() }
+    }
+
+    pub(crate) fn message(&self) -> Message<'_> {
+        let payload = match &self.bytes {
+            Rendered::Small(body) => Payload::Slice(body),
+            Rendered::Large(body) => Payload::Shared(body),
+        };
+        let ids = self.ids.as_deref().map(|ids| Ids {
+            message_id: Some(ids.message_id.as_str()),
+            correlation_id: ids.correlation_id.as_ref().map(Hex32::as_str),
+        });
+        Message { payload, ids: ids.unwrap_or_default() }
+    }
+}
+
+impl Rendered {
+    fn of(bytes: Vec<u8>) -> Self {
+        match bytes.len() > SHARED_BYTES_MIN {
+            true => Self::Large(bytes.into()),
+            false => Self::Small(bytes),
+        }
+    }
+}
+
+impl Drop for Rendered {
+    fn drop(&mut self) {
+        if let Self::Small(buffer) = self {
+            BODY.set(std::mem::take(buffer));
+        }
+    }
+}

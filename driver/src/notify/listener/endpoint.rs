@@ -1,0 +1,234 @@
+//! What a listener's user provides: functions for priorities, for one notification or a batch at a
+//! time.
+//!
+//! Types are erased here once. A payload that does not fit, an error and a panic are failures; a
+//! failure asks for the notification again, as in oslo. Whatever panics here, the payload's reading
+//! and the error's text included, fails what was given to it and nothing else. Not here: who is
+//! asked in which order (`intake`).
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::de::DeserializeOwned;
+
+use crate::message::priority::Priority;
+use crate::notify::listener::filter::NotificationFilter;
+use crate::notify::listener::received::Received;
+use crate::notify::listener::verdict::{Answer, Verdict};
+use crate::notify::notification::Notification;
+use crate::runtime::panics::{caught, caught_async};
+
+/// Functions that a [`NotificationListener`](crate::NotificationListener) calls with what comes.
+///
+/// A listener subscribes to the priorities that some endpoint has a function for.
+///
+/// ```
+/// use leveret::{Notification, NotificationEndpoint, NotificationResult, Priority};
+/// use serde_json::Value;
+///
+/// let endpoint = NotificationEndpoint::new()
+///     .info(|notification: Notification| println!("{}", notification.event_type))
+///     .error(|notification: Notification<Value>| match notification.payload["retry"].as_bool() {
+///         Some(true) => NotificationResult::Requeue,
+///         _ => NotificationResult::Handled,
+///     })
+///     .on_batch(Priority::Sample, |samples: Vec<Notification<f64>>| {
+///         println!("{} samples", samples.len());
+///     });
+/// ```
+///
+/// The payload is whatever type serde can read, `serde_json::Value` for whatever comes.
+#[derive(Default)]
+pub struct NotificationEndpoint {
+    filter: Option<NotificationFilter>,
+    functions: Vec<(Priority, Function)>,
+}
+
+/// One function, its types erased.
+pub(crate) struct Function {
+    /// Gets all notifications of a batch at once.
+    pub(crate) takes_batch: bool,
+    pub(crate) is_async: bool,
+    pub(crate) run: Run,
+}
+
+type Run = Box<dyn Fn(&[&Received]) -> Begun + Send + Sync>;
+
+/// A function that was called with what could be read.
+pub(crate) struct Begun {
+    pub(crate) running: Running,
+    /// What it was not called with, by its place, and why.
+    pub(crate) unreadable: Vec<(usize, String)>,
+}
+
+/// A function that has returned, or its future.
+pub(crate) enum Running {
+    Done(Verdict),
+    Awaited(Pin<Box<dyn Future<Output = Verdict> + Send>>),
+}
+
+/// One `on` for each priority, named as in oslo.
+macro_rules! priorities {
+    ($($name:ident $priority:ident)*) => {$(
+        #[doc = concat!("[`on`](Self::on) for [`Priority::", stringify!($priority), "`].")]
+        #[must_use]
+        pub fn $name<T, A, F>(self, function: F) -> Self
+        where
+            T: DeserializeOwned,
+            A: Answer,
+            F: Fn(Notification<T>) -> A + Send + Sync + 'static,
+        {
+            self.on(Priority::$priority, function)
+        }
+    )*};
+}
+
+impl NotificationEndpoint {
+    /// An endpoint without functions.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same endpoint, seeing only what passes `filter`. What does not is handled as far as this
+    /// endpoint is concerned.
+    #[must_use]
+    pub fn with_filter(mut self, filter: NotificationFilter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// The same endpoint with a function for one priority, called with each notification.
+    #[must_use]
+    pub fn on<T, A, F>(self, priority: Priority, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        A: Answer,
+        F: Fn(Notification<T>) -> A + Send + Sync + 'static,
+    {
+        self.with(priority, (false, false), move |received| {
+            Begun::with(received, |read| Running::Done(function(only(read)).verdict()))
+        })
+    }
+
+    /// The same endpoint with an async function for one priority, called with each notification.
+    #[must_use]
+    pub fn async_on<T, A, F, R>(self, priority: Priority, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        A: Answer,
+        F: Fn(Notification<T>) -> R + Send + Sync + 'static,
+        R: Future<Output = A> + Send + 'static,
+    {
+        self.with(priority, (false, true), move |received| {
+            Begun::with(received, |read| awaited(function(only(read))))
+        })
+    }
+
+    /// The same endpoint with a function for one priority, called with all notifications of a
+    /// batch; one requeue or failure is that of all. What has failed in company comes again alone,
+    /// in a batch of one, so that a poisonous notification takes no other along. One whose payload
+    /// is none of this type fails by itself.
+    #[must_use]
+    pub fn on_batch<T, A, F>(self, priority: Priority, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        A: Answer,
+        F: Fn(Vec<Notification<T>>) -> A + Send + Sync + 'static,
+    {
+        self.with(priority, (true, false), move |received| {
+            Begun::with(received, |read| Running::Done(function(read).verdict()))
+        })
+    }
+
+    /// [`on_batch`](Self::on_batch) with an async function.
+    #[must_use]
+    pub fn async_on_batch<T, A, F, R>(self, priority: Priority, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        A: Answer,
+        F: Fn(Vec<Notification<T>>) -> R + Send + Sync + 'static,
+        R: Future<Output = A> + Send + 'static,
+    {
+        self.with(priority, (true, true), move |received| {
+            Begun::with(received, |read| awaited(function(read)))
+        })
+    }
+
+    priorities! {
+        audit Audit
+        debug Debug
+        info Info
+        warn Warn
+        error Error
+        critical Critical
+        sample Sample
+    }
+
+    fn with(
+        mut self,
+        priority: Priority,
+        (takes_batch, is_async): (bool, bool),
+        run: impl Fn(&[&Received]) -> Begun + Send + Sync + 'static,
+    ) -> Self {
+        self.functions.retain(|(other, _)| *other != priority);
+        self.functions.push((priority, Function { takes_batch, is_async, run: Box::new(run) }));
+        self
+    }
+
+    pub(crate) fn has_async_functions(&self) -> bool {
+        self.functions.iter().any(|(_, function)| function.is_async)
+    }
+
+    pub(crate) fn function(&self, priority: Priority) -> Option<&Function> {
+        self.functions.iter().find(|(own, _)| *own == priority).map(|(_, function)| function)
+    }
+
+    pub(crate) fn wants(&self, received: &Received) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.passes(received))
+    }
+}
+
+impl Begun {
+    /// Calls `function` with what can be read, if there is any.
+    fn with<T: DeserializeOwned>(
+        received: &[&Received],
+        function: impl FnOnce(Vec<Notification<T>>) -> Running,
+    ) -> Self {
+        let mut unreadable = Vec::new();
+        let mut all = Vec::with_capacity(received.len());
+        for (place, one) in received.iter().enumerate() {
+            match caught(|| one.read()).and_then(|read| read) {
+                Ok(read) => all.push(read),
+                Err(error) => unreadable.push((place, error)),
+            }
+        }
+        let running = match all.is_empty() {
+            true => Ok(Running::Done(Verdict::Handled)),
+            false => caught(|| function(all)),
+        };
+        Self {
+            running: running.unwrap_or_else(|panic| Running::Done(Verdict::Failed(panic))),
+            unreadable,
+        }
+    }
+}
+
+fn only<T>(read: Vec<Notification<T>>) -> Notification<T> {
+    read.into_iter().next().expect("a function is called with something")
+}
+
+fn awaited<A: Answer>(future: impl Future<Output = A> + Send + 'static) -> Running {
+    let judged = async { future.await.verdict() };
+    Running::Awaited(Box::pin(async { caught_async(judged).await.unwrap_or_else(Verdict::Failed) }))
+}
+
+impl fmt::Debug for NotificationEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let priorities: Vec<_> = self.functions.iter().map(|(priority, _)| priority).collect();
+        f.debug_struct("NotificationEndpoint")
+            .field("priorities", &priorities)
+            .field("filter", &self.filter)
+            .finish()
+    }
+}

@@ -1,0 +1,126 @@
+//! How often each notification has failed here, so that a poisonous one does not come for ever, and
+//! how long the next attempt is to wait, so that a short failure of something else costs none.
+//!
+//! A notification is known by a keyed hash of its bytes, which come again unchanged, since nothing
+//! else is sure to be in them. Bounded: the last [`WINDOW`] that failed; one that was pushed out
+//! begins anew. Not here: those that an endpoint asked to requeue, which go back as often as it
+//! asks.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Failures remembered: at most 2 MiB, and nothing while none fails.
+const WINDOW: usize = 1 << 16;
+/// Between the first attempt and the second; it doubles from attempt to attempt.
+pub(crate) const DELAY: Duration = Duration::from_millis(100);
+/// Between two attempts at most.
+pub(crate) const DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// The counters.
+pub(crate) struct Attempts {
+    max: Option<u32>,
+    hasher: RandomState,
+    failed: Mutex<Failed>,
+    /// Whether anything is counted, so that nobody hashes in vain.
+    any: AtomicBool,
+}
+
+#[derive(Default)]
+struct Failed {
+    counts: HashMap<u64, u32>,
+    order: VecDeque<u64>,
+}
+
+impl Attempts {
+    /// At most `max` attempts each; without it any number.
+    pub(crate) fn new(max: Option<u32>) -> Self {
+        let any = AtomicBool::new(false);
+        Self { max, hasher: RandomState::new(), failed: Mutex::default(), any }
+    }
+
+    /// Counts a failure, unless it happened in company and somebody else may have caused it. How
+    /// long the next attempt is to wait, if there is one.
+    pub(crate) fn failed(&self, body: &[u8], is_in_company: bool) -> Option<Duration> {
+        let key = self.key(body);
+        let failed = &mut *self.lock();
+        self.any.store(true, Ordering::Release);
+        let Failed { counts, order } = failed;
+        let count = counts.entry(key).or_insert_with(|| {
+            order.push_back(key);
+            0
+        });
+        *count += u32::from(!is_in_company);
+        let count = *count;
+        if order.len() > WINDOW {
+            let oldest = order.pop_front().expect("longer than the window");
+            counts.remove(&oldest);
+        }
+        if self.max.is_some_and(|max| count >= max.max(1)) {
+            counts.remove(&key);
+            return None;
+        }
+        Some(DELAY.saturating_mul(1 << count.saturating_sub(1).min(16)).min(DELAY_MAX))
+    }
+
+    /// Whether it has failed before, and is better served alone.
+    pub(crate) fn suspects(&self, body: &[u8]) -> bool {
+        self.any.load(Ordering::Acquire) && self.lock().counts.contains_key(&self.key(body))
+    }
+
+    /// It was handled in the end.
+    pub(crate) fn forget(&self, body: &[u8]) {
+        let counts = &mut self.lock().counts;
+        counts.remove(&self.key(body));
+        self.any.store(!counts.is_empty(), Ordering::Release);
+    }
+
+    fn key(&self, body: &[u8]) -> u64 {
+        self.hasher.hash_one(body)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Failed> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_counted_and_take_ever_longer() {
+        let attempts = Attempts::new(Some(3));
+        let failed = |text: &str| attempts.failed(text.as_bytes(), false);
+        assert_eq!([failed("a"), failed("a"), failed("a")], [Some(DELAY), Some(DELAY * 2), None]);
+        assert!(!attempts.suspects(b"a"), "it is gone");
+        assert_eq!(failed("b"), Some(DELAY));
+        assert_eq!(Attempts::new(Some(1)).failed(b"a", false), None);
+        let endless = Attempts::new(None);
+        let last = (0..100).map(|_| endless.failed(b"a", false)).last().flatten();
+        assert_eq!(last, Some(DELAY_MAX));
+    }
+
+    #[test]
+    fn company_is_suspected_but_not_blamed() {
+        let attempts = Attempts::new(Some(1));
+        assert!(!attempts.suspects(b"a"));
+        assert_eq!(attempts.failed(b"a", true), Some(DELAY));
+        assert!(attempts.suspects(b"a") && !attempts.suspects(b"b"));
+        attempts.forget(b"a");
+        assert!(!attempts.suspects(b"a"));
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let attempts = Attempts::new(None);
+        for one in 0..=WINDOW {
+            assert!(attempts.failed(&one.to_be_bytes(), false).is_some());
+        }
+        assert!(
+            !attempts.suspects(&0_usize.to_be_bytes()) && attempts.suspects(&1_usize.to_be_bytes())
+        );
+    }
+}

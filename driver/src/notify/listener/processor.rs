@@ -1,0 +1,351 @@
+//! What happens to a notification that was delivered: decoded, given to the endpoints, settled.
+//!
+//! Unlike a request it is acknowledged once it is handled, so what a crash interrupts comes again.
+//! Endpoints are asked in their order, until one wants the notification requeued or fails. A batch
+//! is served by priority. Much that waits, for its turn or for another attempt, stops the reading
+//! of the connection. What the broker has back already, after a lost connection, is not begun:
+//! it comes again. Invariant: every delivery is settled once, whatever the endpoints do.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use leveret_engine::{Delivery, DeliverySink, Disposition};
+use tracing::Instrument;
+
+use crate::codec::serialization::BodySerializer;
+use crate::message::serializer::Serializer;
+use crate::notify::listener::batcher::{Batcher, Batching};
+use crate::notify::listener::endpoint::{Begun, NotificationEndpoint, Running};
+use crate::notify::listener::failed_attempts::Attempts;
+use crate::notify::listener::received::Received;
+use crate::notify::listener::stats::ListenerStats;
+use crate::notify::listener::verdict::Verdict;
+use crate::observe::intake::IntakeRecorder;
+use crate::observe::spans;
+use crate::runtime::dedup::Dedup;
+use crate::runtime::executor::Executor;
+use crate::runtime::runner::{Runner, Serve};
+use crate::runtime::timer::Timer;
+use crate::transport::incoming;
+use crate::transport::intake_limit;
+use crate::transport::intake_limit::{IntakeLimit, Load};
+use crate::transport::transport::Transport;
+
+/// The sink of each of a listener's queues.
+pub(crate) struct NotificationSink {
+    intake: Arc<NotificationProcessor>,
+    batch: Vec<Vec<Delivery>>,
+}
+
+/// What serves notifications, wherever it runs.
+pub(crate) struct NotificationProcessor {
+    endpoints: Vec<NotificationEndpoint>,
+    serializer: Option<Arc<dyn Serializer>>,
+    /// Serialisations that are understood besides JSON and msgpack.
+    serializers: Vec<Arc<dyn BodySerializer>>,
+    allow_requeue: bool,
+    attempts: Attempts,
+    timer: Arc<Timer>,
+    handled: Dedup,
+    runner: Runner<Self>,
+    gather: OnceLock<Arc<Batcher<Delivery>>>,
+    limit: IntakeLimit,
+    /// Bytes of notifications that failed and wait for another attempt.
+    postponed: AtomicUsize,
+    tally: IntakeRecorder,
+}
+
+/// A notification on its way through the endpoints.
+struct PendingNotification {
+    delivery: Delivery,
+    received: Received,
+    verdict: Verdict,
+    /// It has failed before and is served alone.
+    is_suspect: bool,
+    /// It failed together with others, and need not be what failed.
+    is_in_company: bool,
+}
+
+impl NotificationSink {
+    pub(crate) fn new(intake: &Arc<NotificationProcessor>) -> Self {
+        Self { intake: Arc::clone(intake), batch: Vec::new() }
+    }
+}
+
+impl DeliverySink for NotificationSink {
+    fn deliver(&mut self, mut delivery: Delivery) -> Disposition {
+        let bytes = delivery.body().len();
+        self.intake.tally.took_in(1, bytes);
+        match self.intake.gather.get() {
+            Some(gather) => {
+                // It waits for others that are to come the same way.
+                intake_limit::detach(&mut delivery);
+                gather.push(delivery, bytes);
+            }
+            None => self.batch.push(vec![delivery]),
+        }
+        Disposition::Later
+    }
+
+    fn is_full(&self) -> bool {
+        self.intake.limit.stops_reading(self.intake.load(), false)
+    }
+
+    fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            self.intake.runner.take(&self.intake, &mut self.batch);
+        }
+    }
+
+    fn oversized(&mut self, _: Delivery, _: u64) {
+        self.intake.tally.count(|taken| &taken.undecodable);
+    }
+
+    fn ended(&mut self, error: Option<leveret_engine::Error>) {
+        self.flush();
+        if let Some(error) = error {
+            tracing::error!(
+                name: "leveret.listener.consumer_lost",
+                %error, "a listener no longer listens to one of its queues"
+            );
+        }
+    }
+}
+
+impl Serve for NotificationProcessor {
+    type Item = Vec<Delivery>;
+
+    async fn serve(self: Arc<Self>, deliveries: Vec<Delivery>) {
+        let opened = deliveries.into_iter().filter_map(|delivery| self.open(delivery));
+        let mut letters: Vec<PendingNotification> = opened.collect();
+        letters.sort_by_key(|letter| letter.received.priority);
+        for group in
+            letters.chunk_by_mut(|one, next| one.received.priority == next.received.priority)
+        {
+            self.dispatch(group).await;
+        }
+        letters.into_iter().for_each(|letter| self.settle(letter));
+    }
+}
+
+impl NotificationProcessor {
+    pub(crate) fn new(
+        endpoints: Vec<NotificationEndpoint>,
+        serializer: Option<Arc<dyn Serializer>>,
+        (allow_requeue, attempts_max): (bool, Option<u32>),
+        executor: Executor,
+        unacknowledged: usize,
+        transport: &Transport,
+    ) -> Arc<Self> {
+        let config = transport.config();
+        let threads = config.executor_threads;
+        Arc::new_cyclic(|intake| Self {
+            endpoints,
+            serializer,
+            allow_requeue,
+            attempts: Attempts::new(attempts_max),
+            timer: Arc::clone(transport.timer()),
+            serializers: config.pika.serializers.clone(),
+            handled: Dedup::holding(unacknowledged),
+            runner: Runner::new(executor, threads, intake.clone()),
+            gather: OnceLock::new(),
+            limit: IntakeLimit::default(),
+            postponed: AtomicUsize::new(0),
+            tally: IntakeRecorder::new(&transport.counters().heard),
+        })
+    }
+
+    /// From now on notifications come in batches.
+    pub(crate) fn gather(self: &Arc<Self>, batching: Batching) {
+        let this = Arc::downgrade(self);
+        let gather = Batcher::new(batching, Arc::clone(&self.timer), move |batch| {
+            if let Some(this) = this.upgrade() {
+                this.runner.take(&this, &mut vec![batch]);
+            }
+        });
+        let is_first = self.gather.set(gather).is_ok();
+        debug_assert!(is_first, "batching is set once, before anything is delivered");
+    }
+
+    /// What bounds how much waits.
+    pub(crate) const fn limit(&self) -> &IntakeLimit {
+        &self.limit
+    }
+
+    /// What waits to be served, or for another attempt.
+    fn load(&self) -> Load {
+        let (messages, bytes) = self.tally.waiting();
+        Load { messages, bytes: bytes + self.postponed.load(Ordering::Relaxed), running: 0 }
+    }
+
+    /// Nothing more comes: an unfinished batch is served as it is.
+    pub(crate) fn end_gathering(&self) {
+        if let Some(gather) = self.gather.get() {
+            gather.close();
+        }
+    }
+
+    /// Waits until everything delivered is served. What waits for another attempt goes back with
+    /// the connection.
+    pub(crate) async fn finish(&self) {
+        self.end_gathering();
+        self.runner.finish().await;
+    }
+
+    pub(crate) fn stats(&self) -> ListenerStats {
+        let counts = self.tally.own();
+        ListenerStats {
+            handled: counts.done,
+            requeued: counts.returned,
+            dropped: counts.dropped,
+            duplicates: counts.duplicates,
+            undecodable: counts.undecodable,
+            reconnects: 0,
+        }
+    }
+
+    /// Decodes a delivery; what needs no endpoint is settled here.
+    fn open(&self, delivery: Delivery) -> Option<PendingNotification> {
+        self.tally.took_up(delivery.body().len());
+        self.limit.resume_if_eased(|| self.load());
+        if !delivery.is_answerable() {
+            return None;
+        }
+        let received = incoming::with_notification(&delivery, &self.serializers, Received::new);
+        let received = match received {
+            Ok(Some(received)) => received,
+            Ok(None) => {
+                tracing::warn!(
+                    name: "leveret.notification.unknown_priority",
+                    "a notification of no known priority is dropped"
+                );
+                self.tally.count(|taken| &taken.undecodable);
+                delivery.ack();
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    name: "leveret.notification.undecodable",
+                    %error, "a message is no notification and is dropped"
+                );
+                self.tally.count(|taken| &taken.undecodable);
+                delivery.reject(false);
+                return None;
+            }
+        };
+        if received.unique_id.as_deref().is_some_and(|id| self.handled.knows(id)) {
+            self.tally.count(|taken| &taken.duplicates);
+            tracing::info!(
+                name: "leveret.notification.repeated",
+                unique_id = ?received.unique_id, "a repeated notification is dropped"
+            );
+            delivery.ack();
+            return None;
+        }
+        let (received, verdict) = match &self.serializer {
+            None => (received, Verdict::Handled),
+            Some(serializer) => received.through(serializer.as_ref()),
+        };
+        let is_suspect = self.attempts.suspects(&delivery.body().contiguous());
+        Some(PendingNotification { delivery, received, verdict, is_suspect, is_in_company: false })
+    }
+
+    /// Gives letters of one priority to the endpoints.
+    async fn dispatch(&self, letters: &mut [PendingNotification]) {
+        let Some(priority) = letters.first().map(|letter| letter.received.priority) else { return };
+        for endpoint in &self.endpoints {
+            let Some(function) = endpoint.function(priority) else { continue };
+            let mut wanted: Vec<&mut PendingNotification> = letters
+                .iter_mut()
+                .filter(|one| one.verdict == Verdict::Handled && endpoint.wants(&one.received))
+                .collect();
+            let belong = |one: &&mut PendingNotification, next: &&mut PendingNotification| {
+                function.takes_batch && !one.is_suspect && !next.is_suspect
+            };
+            for letters in wanted.chunk_by_mut(belong) {
+                let first = &letters[0].received;
+                let span = spans::hear(&first.event_type, priority, letters.len(), &first.context);
+                let Begun { running, unreadable } = {
+                    let received: Vec<_> = letters.iter().map(|one| &one.received).collect();
+                    span.in_scope(|| (function.run)(&received))
+                };
+                let verdict = match running {
+                    Running::Done(verdict) => verdict,
+                    Running::Awaited(future) => future.instrument(span).await,
+                };
+                let is_in_company = letters.len() - unreadable.len() > 1;
+                for letter in letters.iter_mut() {
+                    letter.verdict = verdict.clone();
+                    letter.is_in_company = is_in_company;
+                }
+                for (place, error) in unreadable {
+                    letters[place].verdict = Verdict::Failed(error);
+                    letters[place].is_in_company = false;
+                }
+            }
+        }
+    }
+
+    /// Gives a notification back later, for another attempt.
+    fn postpone(self: &Arc<Self>, mut delivery: Delivery, delay: Duration) {
+        self.tally.count(|taken| &taken.returned);
+        intake_limit::detach(&mut delivery);
+        let bytes = delivery.body().len();
+        self.postponed.fetch_add(bytes, Ordering::Relaxed);
+        let this = Arc::downgrade(self);
+        self.timer.after(delay, move || {
+            delivery.reject(true);
+            let Some(this) = this.upgrade() else { return };
+            this.postponed.fetch_sub(bytes, Ordering::Relaxed);
+            this.limit.resume_if_eased(|| this.load());
+        });
+    }
+
+    fn settle(self: &Arc<Self>, letter: PendingNotification) {
+        let PendingNotification { delivery, received, verdict, is_in_company, .. } = letter;
+        let (event_type, message_id) = (&received.event_type, &received.message_id);
+        match verdict {
+            Verdict::Requeue if self.allow_requeue => {
+                self.tally.count(|taken| &taken.returned);
+                delivery.reject(true);
+            }
+            Verdict::Failed(error) if self.allow_requeue => {
+                let again = self.attempts.failed(&delivery.body().contiguous(), is_in_company);
+                let is_dropped = again.is_none();
+                tracing::error!(
+                    name: "leveret.notification.failed",
+                    error, event_type, message_id, is_dropped, "a notification failed"
+                );
+                match again {
+                    Some(delay) => self.postpone(delivery, delay),
+                    // Rejected, not acknowledged: a dead letter exchange, if there is one, gets it.
+                    None => {
+                        self.tally.count(|taken| &taken.dropped);
+                        delivery.reject(false);
+                    }
+                }
+            }
+            done => {
+                if let Verdict::Failed(error) = &done {
+                    tracing::error!(
+                        name: "leveret.notification.failed",
+                        error, event_type, message_id, "a notification failed"
+                    );
+                }
+                let is_handled = done == Verdict::Handled;
+                self.tally.count(match is_handled {
+                    true => |taken| &taken.done,
+                    false => |taken| &taken.dropped,
+                });
+                if let Some(id) = &received.unique_id {
+                    self.handled.is_first(id);
+                }
+                if letter.is_suspect {
+                    self.attempts.forget(&delivery.body().contiguous());
+                }
+                delivery.ack();
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A call: a request out, a reply in, within one deadline.
+//!
+//! The place for the reply is opened before the request leaves, because the reply may overtake the
+//! confirm. The confirm itself wakes nobody; a refusal ends the call at once. The reply is decoded
+//! here, on the caller's own thread.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use leveret_engine::{Delivery, TicketError};
+
+use crate::broker::errors;
+use crate::codec::encoded::NULL;
+use crate::dialect::DecodeError;
+use crate::error::{Error, ErrorKind, Outcome};
+use crate::ids::Hex32;
+use crate::message::CallPart;
+use crate::message::context::Context;
+use crate::observe::spans;
+use crate::rpc::client::call_observer::CallObserver;
+use crate::rpc::client::client::RpcClient;
+use crate::rpc::client::destination::{Attempt, RetryDecision};
+use crate::rpc::serialized;
+use crate::runtime::timer;
+use crate::transport::incoming;
+use crate::transport::pending_calls::Arrived;
+
+impl RpcClient {
+    /// Calls `method` of one server and waits for its answer.
+    ///
+    /// `args` serialises to an object, the arguments by name: a struct, a map, `json!({…})`, or
+    /// `()`. The result is any type serde can read, `serde_json::Value` for whatever comes.
+    /// Dropping the future gives up; the server may still execute the request.
+    ///
+    /// # Errors
+    /// `MessagingTimeout` when no reply came in time; `RemoteError` with what the endpoint raised;
+    /// `MessageDeliveryFailure` and `MessageUndeliverable` when the broker refused the request;
+    /// `InvalidTarget`, `RpcVersionCapError` and `ClientSendError` for what cannot be sent;
+    /// `InvalidReply` when the result is not of type `R`. [`Error::outcome`] says what became of
+    /// the request.
+    pub async fn call<R: DeserializeOwned>(
+        &self,
+        context: impl AsRef<Context>,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<R, Error> {
+        let begun = timer::now();
+        let counted = self.transport.counters().call(begun);
+        let deadline = timer::deadline_from(begun, self.timeout());
+        let context = context.as_ref();
+        let span = || spans::call(self.target(), method, context);
+        let underway = CallObserver::begin(self, "call", method, span);
+        let calling = || self.call_until(deadline, context, method, args);
+        let result = spans::within!(underway.span(), calling());
+        self.forget_lost_ways(&result);
+        counted.ended(&result);
+        underway.ended(&result);
+        result
+    }
+
+    async fn call_until<R: DeserializeOwned>(
+        &self,
+        deadline: Instant,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<R, Error> {
+        let way = self.call_way(deadline).await?;
+        let reply_queue = self.transport.reply_queue(deadline).await.map_err(Error::unsent)?;
+        let mut attempts = self.attempts();
+        let may_repeat = attempts.may_repeat() || way.only().is_none();
+        let monitor = self.transport.monitoring(self.options.monitor);
+        let mut pending = self.transport.book().open(deadline, monitor, may_repeat);
+        self.transport.watch_replies();
+        let msg_id = pending.msg_id();
+        let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
+        let body = self.render(context, method, args, Some(call))?;
+        let mut leg = match way.only() {
+            Some(_) => Attempt::Only,
+            None => Box::pin(way.first(&self.transport)).await.map_err(Error::unsent)?,
+        };
+        let (timeout, place) = (timer::until(deadline), pending.refusal_place());
+        way.road(leg).publish_unwatched(timeout, &body, place).await?;
+        // Most bodies go back to their thread now.
+        let body = may_repeat.then_some(body);
+        loop {
+            match pending.arrived().await {
+                Ok(Arrived::Reply(delivery)) => match self.read(&delivery, &msg_id, context) {
+                    Ok(Some(result)) => return result,
+                    Ok(None) => pending.wait_on(),
+                    Err(error) if is_refused(&error, &delivery, &msg_id) => {
+                        return Err(invalid(format!("the result is not decoded: {error}")));
+                    }
+                    Err(error) => {
+                        tracing::warn!(
+                            name: "leveret.reply.undecodable",
+                            %error, "a reply cannot be read and is dropped"
+                        );
+                        pending.wait_on();
+                    }
+                },
+                Ok(Arrived::Refused(outcome)) => {
+                    let error = errors::refused(outcome);
+                    let refused = self.refused((&way, leg), error, &mut attempts, deadline);
+                    match Box::pin(refused).await? {
+                        RetryDecision::Again(next) => leg = next,
+                        RetryDecision::Wait => continue,
+                    }
+                    pending.repeat();
+                    let body = body.as_ref().expect("kept, as it may be repeated");
+                    let place = pending.refusal_place();
+                    let again = async {
+                        let shorter = self.shorter_road(leg, deadline, &reply_queue).await?;
+                        let road = shorter.as_ref().unwrap_or_else(|| way.road(leg));
+                        road.publish_unwatched(timer::until(deadline), body, place).await
+                    };
+                    Box::pin(again).await.map_err(|error| attempts.of_all(error))?;
+                }
+                Ok(Arrived::Oversized(size)) => return Err(too_large(size)),
+                Err(TicketError::TimedOut) => {
+                    return Err(timed_out(&msg_id, self.transport.why_down()));
+                }
+                Err(TicketError::Aborted) => {
+                    return Err(errors::stopped().with_outcome(Outcome::MaybeSent));
+                }
+            }
+        }
+    }
+
+    /// [`call`](Self::call) for a plain thread, which is parked meanwhile.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn call_blocking<R: DeserializeOwned>(
+        &self,
+        context: impl AsRef<Context>,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<R, Error> {
+        leveret_engine::block_on(self.call(context, method, args))
+    }
+
+    /// What a reply says; `None` if it is a reply to somebody else.
+    fn read<R: DeserializeOwned>(
+        &self,
+        delivery: &Delivery,
+        msg_id: &Hex32,
+        context: &Context,
+    ) -> Result<Option<Result<R, Error>>, DecodeError> {
+        let known = &self.transport.config().pika.serializers;
+        incoming::with_reply(delivery, known, |reply| {
+            if reply.msg_id.as_deref() != Some(msg_id.as_str()) {
+                return None;
+            }
+            if let Some(failure) = reply.failure {
+                let is_allowed = self.transport.allows_remote(failure.module());
+                return Some(Err(Error::from_remote(failure, is_allowed)));
+            }
+            let result = reply.result.as_ref().unwrap_or(&NULL);
+            if let Some(serializer) = &self.options.serializer {
+                return Some(serialized::result(serializer.as_ref(), context, result));
+            }
+            Some(result.read().map_err(|error| {
+                invalid(format!("the result is not of the expected type: {error}"))
+            }))
+        })
+    }
+}
+
+fn timed_out(msg_id: &Hex32, reason: Option<leveret_engine::Error>) -> Error {
+    let mut text = format!("Timed out waiting for a reply to message ID {}", msg_id.as_str());
+    if let Some(reason) = &reason {
+        text += &format!(" ({reason})");
+    }
+    let error = Error::new(ErrorKind::MessagingTimeout, text).with_outcome(Outcome::MaybeSent);
+    match reason {
+        Some(reason) => error.with_cause(reason),
+        None => error,
+    }
+}
+
+fn too_large(size: u64) -> Error {
+    invalid(format!(
+        "the reply of {size} bytes is larger than body_max; raise it to receive such ones"
+    ))
+}
+
+/// Whether this is the reply to the call, and is not decoded because of what it would cost.
+fn is_refused(error: &DecodeError, delivery: &Delivery, msg_id: &Hex32) -> bool {
+    error.is_over_budget() && incoming::call_of(delivery).as_ref() == Some(msg_id)
+}
+
+fn invalid(text: String) -> Error {
+    Error::new(ErrorKind::InvalidReply, text).with_outcome(Outcome::Answered)
+}

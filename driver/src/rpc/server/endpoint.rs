@@ -1,0 +1,306 @@
+//! What a server offers: methods under a namespace and a version, with their arguments typed by
+//! serde.
+//!
+//! Types are erased here once, so that the dispatcher handles values not yet read and answers that
+//! can render themselves. A panicking method costs its own request only. Not here: choosing a
+//! method (`dispatcher`).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::codec::encoded::{Encoded, NULL};
+use crate::codec::json::WriteError;
+use crate::error::failure::Failure;
+use crate::ids::Hex32;
+use crate::message::context::Context;
+use crate::message::form::WireFormat;
+use crate::message::version::Version;
+use crate::message::{Answer, Reply};
+use crate::runtime::panics::{caught, caught_async};
+
+/// Methods that an [`RpcServer`](crate::RpcServer) offers under one namespace and version.
+///
+/// ```
+/// use leveret::{Context, Endpoint, Failure};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Add {
+///     value: i64,
+///     increment: i64,
+/// }
+///
+/// let endpoint = Endpoint::new()
+///     .method("add", |_: Context, args: Add| Ok::<_, Failure>(args.value + args.increment));
+/// ```
+///
+/// With the feature `macros` (on by default) an `impl` block says the same:
+///
+/// ```
+/// use leveret::{Context, Endpoint, Failure};
+///
+/// struct Calculator;
+///
+/// #[leveret::endpoint(namespace = "math", version = "1.2")]
+/// impl Calculator {
+///     #[expose]
+///     #[expected_exceptions("OverflowError")]
+///     fn add(&self, _: &Context, value: i64, increment: i64) -> Result<i64, Failure> {
+///         let overflow = || Failure::builtin("OverflowError", "the sum is too large");
+///         value.checked_add(increment).ok_or_else(overflow)
+///     }
+/// }
+///
+/// let endpoint = Endpoint::from(Calculator);
+/// assert!(endpoint.is_exposed("add"));
+/// ```
+///
+/// Arguments arrive by name: the argument type is a struct, a map, `serde_json::Value`, or `()` for
+/// none. What does not fit is answered with a `TypeError`, as a Python server would.
+///
+/// [`exposed`](Self::exposed) and [`expecting`](Self::expecting) say more about the method added
+/// last.
+#[derive(Default)]
+pub struct Endpoint {
+    namespaces: Vec<Option<String>>,
+    version: Version,
+    methods: HashMap<Box<str>, RegisteredMethod>,
+    last: Box<str>,
+}
+
+/// A method and what is said about it.
+pub(crate) struct RegisteredMethod {
+    pub(crate) name: Box<str>,
+    pub(crate) method: Method,
+    is_exposed: bool,
+    /// Classes of exceptions that are no surprise, with their module or without.
+    expected: Vec<Box<str>>,
+}
+
+impl RegisteredMethod {
+    /// Whether this exception is part of the method's contract.
+    pub(crate) fn expects(&self, failure: &Failure) -> bool {
+        self.expected.iter().any(|expected| match expected.rsplit_once('.') {
+            Some((module, class)) => (module, class) == (failure.module(), failure.class()),
+            None => **expected == *failure.class(),
+        })
+    }
+}
+
+/// One method, its types erased.
+pub(crate) enum Method {
+    /// Runs to its end on the thread that dispatches it.
+    Plain(PlainMethod),
+    /// Yields a future to be awaited.
+    Async(AsyncMethod),
+}
+
+type PlainMethod = Box<dyn Fn(Context, &Encoded<'_>) -> MethodResult + Send + Sync>;
+type AsyncMethod = Box<dyn Fn(Context, &Encoded<'_>) -> AnswerFuture + Send + Sync>;
+
+/// What a method came to.
+pub(crate) type MethodResult = Result<Box<dyn ErasedResult>, Failure>;
+type AnswerFuture = Pin<Box<dyn Future<Output = MethodResult> + Send>>;
+
+/// A result that can render itself into a reply.
+pub(crate) trait ErasedResult: Send {
+    /// Appends the reply's body to `out`, in this form.
+    fn encode(
+        &self,
+        out: &mut Vec<u8>,
+        form: &WireFormat,
+        msg_id: &str,
+        unique_id: Hex32,
+    ) -> Result<(), WriteError>;
+
+    /// The result itself, for a serializer.
+    fn to_value(&self) -> Result<Value, serde_json::Error>;
+}
+
+impl<T: Serialize + Send> ErasedResult for T {
+    fn encode(
+        &self,
+        out: &mut Vec<u8>,
+        form: &WireFormat,
+        msg_id: &str,
+        unique_id: Hex32,
+    ) -> Result<(), WriteError> {
+        let reply = Reply { msg_id, unique_id, answer: Answer::Result(self) };
+        caught(|| form.encode_reply(out, &reply))
+            .unwrap_or_else(|panic| Err(serde::ser::Error::custom(panic)))
+    }
+
+    fn to_value(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(self)
+    }
+}
+
+impl Endpoint {
+    /// An endpoint of version 1.0 in no namespace, without methods.
+    pub fn new() -> Self {
+        Self { namespaces: vec![None], ..Self::default() }
+    }
+
+    /// The same endpoint in this namespace.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespaces[0] = Some(namespace.into());
+        self
+    }
+
+    /// The same endpoint, serving requests for this namespace (`None`: for no namespace) too.
+    #[must_use]
+    pub fn with_legacy_namespace(mut self, namespace: Option<&str>) -> Self {
+        self.namespaces.push(namespace.map(str::to_owned));
+        self
+    }
+
+    /// The same endpoint implementing this version.
+    #[must_use]
+    pub const fn with_version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The same endpoint with one more method, an ordinary function. It may block its thread.
+    ///
+    /// An error the function returns is raised in the caller; see [`Failure`] for how it looks
+    /// there.
+    #[must_use]
+    pub fn method<T, R, E, F>(self, name: impl Into<String>, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        R: Serialize + Send + 'static,
+        E: Into<Failure>,
+        F: Fn(Context, T) -> Result<R, E> + Send + Sync + 'static,
+    {
+        let erased = move |context: Context, args: &Encoded<'_>| {
+            caught(|| finished(function(context, read_args(args)?))).unwrap_or_else(panicked)
+        };
+        self.add(name.into(), Method::Plain(Box::new(erased)))
+    }
+
+    /// The same endpoint with one more method, an async function.
+    #[must_use]
+    pub fn async_method<T, R, E, F, A>(self, name: impl Into<String>, function: F) -> Self
+    where
+        T: DeserializeOwned,
+        R: Serialize + Send + 'static,
+        E: Into<Failure>,
+        F: Fn(Context, T) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<R, E>> + Send + 'static,
+    {
+        let erased = move |context: Context, args: &Encoded<'_>| -> AnswerFuture {
+            match caught(|| Ok(function(context, read_args(args)?))).unwrap_or_else(panicked) {
+                Ok(future) => Box::pin(async {
+                    let answered = caught_async(async { finished(future.await) }).await;
+                    answered.unwrap_or_else(panicked)
+                }),
+                Err(failure) => Box::pin(std::future::ready(Err(failure))),
+            }
+        };
+        self.add(name.into(), Method::Async(Box::new(erased)))
+    }
+
+    /// The same endpoint, the method added last being exposed: callers may reach it under
+    /// [`AccessPolicy::Explicit`](crate::AccessPolicy::Explicit) (oslo's `@expose`).
+    #[must_use]
+    pub fn exposed(mut self) -> Self {
+        if let Some(offer) = self.methods.get_mut(&self.last) {
+            offer.is_exposed = true;
+        }
+        self
+    }
+
+    /// The same endpoint, the method added last being expected to raise these: they reach the
+    /// caller like any other, but are logged for debugging only (oslo's `@expected_exceptions`).
+    /// Each is named by its class, or by module and class (`nova.exception.NotFound`).
+    ///
+    /// ```
+    /// use leveret::{Context, Endpoint, Failure};
+    ///
+    /// let endpoint = Endpoint::new()
+    ///     .method("find", |_: Context, (): ()| Err::<(), _>(Failure::builtin("KeyError", "no")))
+    ///     .expecting(["KeyError"]);
+    /// ```
+    #[must_use]
+    pub fn expecting<C: Into<String>>(mut self, classes: impl IntoIterator<Item = C>) -> Self {
+        if let Some(offer) = self.methods.get_mut(&self.last) {
+            offer.expected.extend(classes.into_iter().map(|class| class.into().into()));
+        }
+        self
+    }
+
+    fn add(mut self, name: String, method: Method) -> Self {
+        let name: Box<str> = name.into();
+        self.last.clone_from(&name);
+        let offer = RegisteredMethod {
+            name: name.clone(),
+            method,
+            is_exposed: false,
+            expected: Vec::new(),
+        };
+        self.methods.insert(name, offer);
+        self
+    }
+
+    /// The version it implements.
+    pub const fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The namespace of its methods.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespaces.first()?.as_deref()
+    }
+
+    /// Whether it has this method, and it is [exposed](Self::exposed).
+    pub fn is_exposed(&self, method: &str) -> bool {
+        self.methods.get(method).is_some_and(|offer| offer.is_exposed)
+    }
+
+    pub(crate) fn is_of_namespace(&self, namespace: Option<&str>) -> bool {
+        self.namespaces.iter().any(|own| own.as_deref() == namespace)
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&RegisteredMethod> {
+        self.methods.get(name)
+    }
+
+    pub(crate) fn has_async_methods(&self) -> bool {
+        self.methods.values().any(|offer| matches!(offer.method, Method::Async(_)))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("namespaces", &self.namespaces)
+            .field("version", &self.version)
+            .field("methods", &self.methods.keys())
+            .finish()
+    }
+}
+
+/// Arguments by name; a method without arguments also accepts the empty object Python sends.
+fn read_args<T: DeserializeOwned>(args: &Encoded<'_>) -> Result<T, Failure> {
+    args.read()
+        .or_else(|error| if args.is_empty_object() { NULL.read() } else { Err(error) })
+        .map_err(|error| Failure::builtin("TypeError", format!("arguments do not fit: {error}")))
+}
+
+fn finished<R: Serialize + Send + 'static, E: Into<Failure>>(result: Result<R, E>) -> MethodResult {
+    match result {
+        Ok(value) => Ok(Box::new(value)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) fn panicked<T>(text: String) -> Result<T, Failure> {
+    Err(Failure::builtin("RuntimeError", text))
+}
