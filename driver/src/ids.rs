@@ -127,7 +127,7 @@ impl IdSource {
     }
 
     /// The place that [`Self::call_id`] made this id from; `None` for ids of anybody else.
-    pub(crate) fn place_of(&self, id: &Hex32) -> Option<u64> {
+    pub(crate) fn slot_of(&self, id: &Hex32) -> Option<u64> {
         let [prefix, scrambled] = id.halves();
         (prefix == self.call_prefix).then(|| unscramble(scrambled, self.keys))
     }
@@ -191,9 +191,9 @@ mod tests {
         fn an_id_leads_back_to_its_place(place: u64) {
             let source = IdSource::new().unwrap();
             let id = source.call_id(place);
-            prop_assert_eq!(source.place_of(&id), Some(place));
+            prop_assert_eq!(source.slot_of(&id), Some(place));
             prop_assert_eq!(Hex32::from_digits(id.as_str().as_bytes()), Some(id));
-            prop_assert_eq!(IdSource::new().unwrap().place_of(&id), None, "another source's id");
+            prop_assert_eq!(IdSource::new().unwrap().slot_of(&id), None, "another source's id");
         }
     }
 

@@ -132,7 +132,6 @@ mod ids;
 mod message;
 mod notify;
 mod observe;
-mod retry;
 mod rpc;
 pub(crate) mod runtime;
 pub(crate) mod topology;
@@ -154,6 +153,7 @@ pub use leveret_engine::{ConnectMode, ConnectionState, ConsumerState, Credential
 pub use leveret_macros::endpoint;
 pub use message::context::{Context, InvalidTraceParent, TraceParent};
 pub use message::priority::{InvalidPriority, Priority};
+pub use message::retry::Retry;
 pub use message::serializer::{
     JsonPayloadSerializer, NoOpSerializer, RequestContextSerializer, Serializer,
 };
@@ -181,11 +181,11 @@ pub use observe::metrics::{
 };
 #[cfg(feature = "prometheus")]
 pub use observe::prometheus::PROMETHEUS_CONTENT_TYPE;
-pub use retry::Retry;
 pub use rpc::client::client::RpcClient;
 pub use rpc::server::access::{AccessPolicy, Allows};
+pub use rpc::server::builder::RpcServerBuilder;
 pub use rpc::server::endpoint::Endpoint;
-pub use rpc::server::server::{RpcServer, RpcServerBuilder};
+pub use rpc::server::server::RpcServer;
 pub use rpc::server::stats::ServerStats;
 pub use runtime::executor::Executor;
 pub use transport::builder::TransportBuilder;

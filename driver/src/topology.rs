@@ -1,13 +1,6 @@
-//! What a target comes to on a broker: exchanges, queues, bindings and packing, as plain
-//! data.
+//! Exchanges, queues and bindings to declare, as plain data.
 //!
-//! A dialect names them, the broker's side declares them; neither knows the other.
-
-use crate::error::Error;
-use crate::message::target::Target;
-
-/// Longest name AMQP carries (a short string).
-const NAME_BYTES_MAX: usize = 255;
+//! `dialect` names them, `broker` declares them; neither knows the other.
 
 /// Where a message is published to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,13 +74,6 @@ impl Queue {
     }
 }
 
-/// How bodies are packed before they leave, and the header that tells receivers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Compressor {
-    pub(crate) header: (&'static str, &'static str),
-    pub(crate) pack: fn(&[u8]) -> Vec<u8>,
-}
-
 /// A queue to consume from, with how messages get into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subscription {
@@ -95,18 +81,4 @@ pub(crate) struct Subscription {
     /// The exchange to declare and bind to, with the binding's key; `None` for the default exchange
     /// alone.
     pub(crate) binding: Option<(Exchange, String)>,
-}
-
-/// Refuses names that AMQP cannot carry.
-pub(crate) fn check_names<'a>(
-    target: &Target,
-    mut names: impl Iterator<Item = &'a str>,
-) -> Result<(), Error> {
-    match names.find(|name| name.len() > NAME_BYTES_MAX) {
-        None => Ok(()),
-        Some(name) => Err(target.invalid(format_args!(
-            "AMQP names have at most {NAME_BYTES_MAX} bytes, this target needs one of {}",
-            name.len()
-        ))),
-    }
 }

@@ -62,7 +62,7 @@ impl Connections {
     }
 
     /// How many connections there are to publish on for each purpose.
-    pub(crate) fn lanes(&self) -> usize {
+    pub(crate) fn publish_connections(&self) -> usize {
         match self.factory {
             ConnectionFactory::Pool(_) | ConnectionFactory::PerShard => self.shared.len(),
             _ => 1,
@@ -71,19 +71,19 @@ impl Connections {
 
     /// The connection for a purpose, opened if it is not there; of several to publish on, the one
     /// with this number.
-    pub(crate) async fn lend(
+    pub(crate) async fn lease(
         &self,
         purpose: Purpose,
-        lane: usize,
+        index: usize,
     ) -> Result<ConnectionLease, Error> {
-        match self.slot(purpose, lane) {
+        match self.slot(purpose, index) {
             Some(slot) => self.share(slot).await,
-            None => self.own(purpose).await,
+            None => self.lease_own(purpose).await,
         }
     }
 
     /// A connection for nothing else, whatever the factory says.
-    pub(crate) async fn own(&self, purpose: Purpose) -> Result<ConnectionLease, Error> {
+    pub(crate) async fn lease_own(&self, purpose: Purpose) -> Result<ConnectionLease, Error> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(stopped());
         }
@@ -92,11 +92,13 @@ impl Connections {
         Ok(ConnectionLease::new(connection, name, false))
     }
 
-    fn slot(&self, purpose: Purpose, lane: usize) -> Option<&Slot> {
+    fn slot(&self, purpose: Purpose, index: usize) -> Option<&Slot> {
         let index = match self.factory {
             ConnectionFactory::Single => 0,
             ConnectionFactory::ReadWrite => usize::from(!purpose.publishes()),
-            ConnectionFactory::Pool(_) | ConnectionFactory::PerShard if purpose.publishes() => lane,
+            ConnectionFactory::Pool(_) | ConnectionFactory::PerShard if purpose.publishes() => {
+                index
+            }
             _ => return None,
         };
         self.shared.get(index).map(Deref::deref)

@@ -13,21 +13,21 @@ use crate::observe::health::ConnectionHealth;
 use crate::observe::metrics::ConnectionMetrics;
 
 /// Where a connection stands.
-pub(crate) fn health_of(lent: &ConnectionLease) -> ConnectionHealth {
-    let Name { purpose, number } = lent.name();
-    let Standing { state, since, host, last_error, .. } = lent.connection().standing();
-    let reconnects = lent.connection().reconnects();
+pub(crate) fn health_of(lease: &ConnectionLease) -> ConnectionHealth {
+    let Name { purpose, number } = lease.name();
+    let Standing { state, since, host, last_error, .. } = lease.connection().standing();
+    let reconnects = lease.connection().reconnects();
     ConnectionHealth { purpose, number, state, since, host, last_error, reconnects }
 }
 
 /// What a connection with these channels has done and holds.
 pub(crate) fn metrics_of<'a>(
-    lent: &ConnectionLease,
+    lease: &ConnectionLease,
     channels: impl IntoIterator<Item = &'a Channel>,
 ) -> ConnectionMetrics {
-    let connection = lent.connection();
+    let connection = lease.connection();
     ConnectionMetrics {
-        health: health_of(lent),
+        health: health_of(lease),
         confirms_outstanding: connection.confirms_outstanding(),
         outbox_bytes: channels.into_iter().map(Channel::outbox_bytes).sum(),
         resends: connection.resends(),
@@ -125,14 +125,14 @@ impl ConnectionLease {
     ) -> Result<Opened<'a, ChannelLease>, Error> {
         cell.forget_if(|channel| channel.is_closed());
         let open = || {
-            let lent = self.clone();
-            async move { lent.open_channel(options).await }
+            let lease = self.clone();
+            async move { lease.open_channel(options).await }
         };
         cell.get_or_open(open).await
     }
 
     /// Whether the connection has ended for good.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.connection.state() == ConnectionState::Closed
     }
 

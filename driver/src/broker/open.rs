@@ -1,8 +1,8 @@
-//! Opening what a message needs, within the deadline of whoever sends it.
+//! Opens what a message needs, within the deadline of its sender.
 //!
 //! Connections, exchanges and queues are opened by the first who needs them. What fails because the
-//! broker is away is tried again, as often as there is time; a refusal is final. Invariant: nobody
-//! waits longer than until the deadline.
+//! broker is away is tried again, as often as there is time; a refusal is final. Invariant: no
+//! caller waits beyond its deadline.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,11 +19,11 @@ use crate::runtime::timer::Timer;
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What `open` opens, tried until `deadline`; `why_down` says then why the
-/// connection is down. Boxed:
-/// futures that contain this one are moved for every message, and nearly always find everything
-/// open.
-pub(crate) fn opened<T, F: Future<Output = Result<T, Error>>>(
+/// What `open` opens, tried until `deadline`; `why_down` then says why the connection is down.
+///
+/// Boxed: futures that contain this one are moved for every message, and nearly always find
+/// everything open.
+pub(crate) fn open_until<T, F: Future<Output = Result<T, Error>>>(
     timer: &Timer,
     deadline: Instant,
     open: impl Fn() -> F,

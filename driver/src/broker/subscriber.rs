@@ -34,7 +34,7 @@ const NOT_EMPTY: &str = "not empty";
 
 /// Consumers on a channel of their own.
 pub(crate) struct Subscriber {
-    lent: ConnectionLease,
+    lease: ConnectionLease,
     channel: ChannelLease,
     /// For what may be refused.
     removing: OpenOnce<ChannelLease>,
@@ -82,12 +82,12 @@ impl Subscriber {
     ) -> Result<Self, Error> {
         let is_exclusive = |one: &Subscription| one.queue.exclusive;
         let may_share = purpose == Purpose::Replies || !subscriptions.iter().any(is_exclusive);
-        let lent = match may_share {
-            true => connections.lend(purpose, 0).await?,
-            false => connections.own(purpose).await?,
+        let lease = match may_share {
+            true => connections.lease(purpose, 0).await?,
+            false => connections.lease_own(purpose).await?,
         };
         let options = ChannelOptions::default().with_confirms(false).with_prefetch(prefetch);
-        let channel = lent.open_channel(options).await?;
+        let channel = lease.open_channel(options).await?;
         for subscription in subscriptions {
             declare::subscription(&channel, subscription).await?;
         }
@@ -110,7 +110,7 @@ impl Subscriber {
             let handle = consumed_from(&channel, subscription, consume, sink).await?;
             consumers.push(QueueConsumer { queue, handle });
         }
-        Ok(Self { lent, channel, removing: OpenOnce::default(), consumers })
+        Ok(Self { lease, channel, removing: OpenOnce::default(), consumers })
     }
 
     /// Asks the broker to send nothing more to this queue; what is there still comes.
@@ -182,7 +182,7 @@ impl Subscriber {
     /// The channel for what may be refused: that ends it, so deliveries of ours must not be on it.
     async fn removing(&self) -> Result<Opened<'_, ChannelLease>, Error> {
         let options = ChannelOptions::default().with_confirms(false);
-        self.lent.channel_in(&self.removing, options).await
+        self.lease.channel_in(&self.removing, options).await
     }
 
     /// Takes back an [`unbind`](Self::unbind).
@@ -203,7 +203,7 @@ impl Subscriber {
 
     /// Whether no publisher and no other consumer of the transport uses its connection.
     pub(crate) fn has_own_connection(&self) -> bool {
-        !self.lent.is_shared()
+        !self.lease.is_shared()
     }
 
     /// One of its consumers.
@@ -218,20 +218,20 @@ impl Subscriber {
 
     /// Ends the connection, or where others use it, the channel.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        match self.lent.close_own().await? {
+        match self.lease.close_own().await? {
             true => Ok(()),
             false => self.channel.close().await.map_err(failed),
         }
     }
 
     /// Whether the connection has ended for good.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.lent.is_gone()
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lease.is_closed()
     }
 
     /// Where the connection stands.
     pub(crate) fn health(&self) -> ConnectionHealth {
-        health_of(&self.lent)
+        health_of(&self.lease)
     }
 
     /// How each of its consumers is doing.
@@ -245,12 +245,12 @@ impl Subscriber {
 
     /// What the connection has done, and what the channel holds.
     pub(crate) fn metrics(&self) -> ConnectionMetrics {
-        metrics_of(&self.lent, [&*self.channel])
+        metrics_of(&self.lease, [&*self.channel])
     }
 
     /// How often the connection was lost.
     pub(crate) fn reconnects(&self) -> u64 {
-        self.lent.connection().reconnects()
+        self.lease.connection().reconnects()
     }
 }
 

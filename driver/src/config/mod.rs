@@ -14,6 +14,7 @@ mod check;
 mod choices;
 mod connection;
 mod dialects;
+pub(crate) mod engine_connection;
 mod factory;
 mod ini;
 mod layers;
@@ -365,6 +366,11 @@ pub(crate) enum DriverName {
 }
 
 impl DriverName {
+    /// Whether the broker is one of this process.
+    pub(crate) const fn is_loopback(self) -> bool {
+        matches!(self, Self::Loopback)
+    }
+
     /// The driver of `url`'s scheme.
     pub(crate) fn of(url: &TransportUrl) -> Result<Self, Error> {
         match url.transport() {

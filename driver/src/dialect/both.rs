@@ -9,8 +9,10 @@ use leveret_engine::Properties;
 use serde::Serialize;
 
 use crate::codec::serialization::Serialization;
+use crate::dialect::error::EncodeError;
+use crate::dialect::kombu;
 use crate::dialect::object::Object;
-use crate::dialect::{EncodeError, kombu, pika};
+use crate::dialect::pika;
 use crate::message::Request;
 
 /// Appends the body of a request, call or cast.

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::DecodeError;
 use crate::codec::encoded::Encoded;
 use crate::codec::json::{Members, ReadError};
 use crate::codec::serialization::Serialization;
 use crate::codec::{json, msgpack};
+use crate::dialect::error::DecodeError;
 
 /// The value of one member.
 pub(super) enum Member<'a> {

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde::ser::Error as _;
 use serde_json::{Map, Value};
 
-use super::EncodeError;
 use crate::codec::json::WriteError;
 use crate::codec::serialization::{BodySerializer, Serialization};
 use crate::codec::{json, msgpack};
+use crate::dialect::error::EncodeError;
 
 /// An object under construction.
 pub(super) struct Object<'o> {

@@ -8,17 +8,15 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use form::WireFormat;
-
 use crate::codec::encoded::Encoded;
 use crate::error::failure::Failure;
 use crate::ids::Hex32;
 use crate::message::context::Context;
 
 pub(crate) mod context;
-pub(crate) mod form;
 pub(crate) mod notification;
 pub(crate) mod priority;
+pub(crate) mod retry;
 pub(crate) mod serializer;
 pub(crate) mod target;
 pub(crate) mod version;
@@ -46,6 +44,13 @@ pub(crate) struct CallPart<'a> {
     pub(crate) monitor: Option<Duration>,
 }
 
+/// Identifiers among the properties of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MessageIds {
+    pub(crate) message_id: Hex32,
+    pub(crate) correlation_id: Option<Hex32>,
+}
+
 /// A request as received.
 #[derive(Debug, Default)]
 pub(crate) struct IncomingRequest<'a> {
@@ -57,8 +62,6 @@ pub(crate) struct IncomingRequest<'a> {
     pub(crate) reply_queue: Option<Cow<'a, str>>,
     pub(crate) unique_id: Option<Cow<'a, str>>,
     pub(crate) context: Context,
-    /// In which its answer is to be written.
-    pub(crate) form: WireFormat,
 }
 
 /// An answer about to be sent to the caller that `msg_id` names.

@@ -72,7 +72,7 @@ impl Counters {
     }
 
     /// A request goes to its other name, as nobody was there for the first.
-    pub(crate) fn to_other_name(&self) {
+    pub(crate) fn fallback(&self) {
         add(&self.fallbacks);
     }
 

@@ -19,9 +19,8 @@ pub(crate) struct IntakeCounters {
     pub(crate) dropped: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) expired: AtomicU64,
-    pub(crate) of_kombu: AtomicU64,
-    pub(crate) of_pika: AtomicU64,
-    pub(crate) of_both: AtomicU64,
+    /// Requests by their format: `kombu`, `pika`, both.
+    by_format: [AtomicU64; 3],
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
 }
@@ -47,6 +46,7 @@ struct All {
 impl IntakeCounters {
     fn read(&self) -> IntakeMetrics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let [of_kombu, of_pika, of_both] = self.by_format.each_ref().map(read);
         IntakeMetrics {
             done: read(&self.done),
             duplicates: read(&self.duplicates),
@@ -55,9 +55,9 @@ impl IntakeCounters {
             dropped: read(&self.dropped),
             refused: read(&self.refused),
             expired: read(&self.expired),
-            of_kombu: read(&self.of_kombu),
-            of_pika: read(&self.of_pika),
-            of_both: read(&self.of_both),
+            of_kombu,
+            of_pika,
+            of_both,
             waiting: self.waiting.load(Ordering::Relaxed),
             waiting_bytes: self.waiting_bytes.load(Ordering::Relaxed),
         }
@@ -75,6 +75,11 @@ impl IntakeRecorder {
     /// One more of these.
     pub(crate) fn count(&self, fact: fn(&IntakeCounters) -> &AtomicU64) {
         fact(&self.own).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request in the format with this index.
+    pub(crate) fn count_format(&self, index: usize) {
+        self.own.by_format[index].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Messages of so many bytes wait from now on.

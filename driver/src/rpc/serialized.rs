@@ -12,7 +12,7 @@ use crate::error::failure::Failure;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::message::context::Context;
 use crate::message::serializer::Serializer;
-use crate::rpc::server::endpoint::{ErasedResult, MethodResult};
+use crate::rpc::server::method::{ErasedResult, MethodResult};
 
 /// A client's context and arguments as they travel.
 pub(super) fn request<A: Serialize + ?Sized>(

@@ -1,33 +1,35 @@
 //! Describes a transport and connects it: URL and options become hosts, logins and an engine.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leveret_engine::{
-    ConnectMode, ConnectionConfig, Credentials, CredentialsProvider, Engine, EngineConfig, Host,
-    Login, Secret, block_on,
+    ConnectMode, Credentials, CredentialsProvider, Engine, EngineConfig, Host, block_on,
 };
 
-use super::transport::{OwnBroker, Shared, Transport};
 use crate::broker::connections::Connections;
 use crate::broker::errors;
 use crate::broker::lease::Purpose;
+#[cfg(feature = "loopback")]
+use crate::broker::loopback;
 use crate::broker::open_once::OpenOnce;
 use crate::broker::publish::pool::PublisherPool;
+use crate::config::engine_connection;
 use crate::config::url::{TransportHost, TransportUrl};
-use crate::config::{
-    Config, ConnectionFactory, DriverConfig, DriverName, Failover, LoginMethod, SendingDialect,
-};
-use crate::dialect::kombu::{self, Topology};
-use crate::dialect::pika;
+use crate::config::{Config, ConnectionFactory, DriverConfig, DriverName};
+use crate::dialect::wire::Wire;
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
 use crate::observe::collector::Collector;
 use crate::observe::counters::Counters;
 use crate::runtime::timer::Timer;
 use crate::transport::pending_calls::PendingCalls;
+use crate::transport::publishers::{PublisherPools, Publishers};
+use crate::transport::queue_names::QueueNames;
+use crate::transport::reply_queue::ReplyQueue;
 use crate::transport::reply_watchdog::ReplyWatchdog;
+use crate::transport::transport::{OwnBroker, Shared, Transport};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Provide = dyn Fn(&TransportHost) -> Result<Credentials, BoxError> + Send + Sync;
@@ -45,8 +47,35 @@ pub struct TransportBuilder {
     allowed_remote_exmods: Vec<String>,
 }
 
+impl Transport {
+    /// Connects to the first broker of `url` that answers, with default options and an engine of
+    /// its own. To wait for a broker, or to begin without one, see
+    /// [`TransportBuilder::connect_deadline`] and [`TransportBuilder::lazy`].
+    ///
+    /// # Errors
+    /// `InvalidTransportUrl`, `DriverLoadFailure` and `Unsupported` for the URL; `InvalidOptions`
+    /// for options that contradict each other;
+    /// `TransportDriverError` when no broker is reached or it refuses us, saying why.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::builder(url).connect().await
+    }
+
+    /// [`connect`](Self::connect) for a plain thread.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_blocking(url: &str) -> Result<Self, Error> {
+        Self::builder(url).connect_blocking()
+    }
+
+    /// A transport with options, or with an engine that is running already.
+    pub fn builder(url: &str) -> TransportBuilder {
+        TransportBuilder::new(url)
+    }
+}
+
 impl TransportBuilder {
-    pub(super) fn new(url: &str) -> Self {
+    fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
             config: DriverConfig::default(),
@@ -242,51 +271,50 @@ impl TransportBuilder {
             Some(engine) => engine,
             None => Engine::start(self.engine_config).map_err(errors::failed)?,
         };
-        let (hosts, own_broker) = brokers(&url, driver)?;
-        let mut connection = connection_config(&url, driver, hosts, &config);
+        let (hosts, own_broker) = hosts(&url, driver)?;
+        let mut connection = engine_connection::config(&url, driver, hosts, &config);
         connection.credentials = self.credentials.map(|provide| provider(&url, provide));
         let ids = IdSource::new().map_err(|error| {
             Error::new(ErrorKind::TransportDriverError, error.to_string()).with_cause(error)
         })?;
         let ids = Arc::new(ids);
-        // Readers of the old driver know no packing, and both read what is of both.
-        let is_packed = config.sending == Some(SendingDialect::Kombu);
-        let packing = config.compression.filter(|_| is_packed).map(kombu::packing);
+        let wire = Arc::new(Wire::new(&config));
         let timer = Arc::new(Timer::new(&engine));
         let factory = config.connection_factory.unwrap_or_default();
         let connections = Connections::new(&engine, connection, factory);
-        let lanes = |purpose| PublisherPool::new(&connections, purpose, packing, &timer);
-        let (publishing, notifying) = (lanes(Purpose::Publish), lanes(Purpose::Notify));
-        let casting = (factory == ConnectionFactory::New).then(|| lanes(Purpose::Cast));
+        let pool = |purpose| PublisherPool::new(&connections, purpose, wire.compressor(), &timer);
+        let pools = Arc::new(PublisherPools {
+            requests: pool(Purpose::Publish),
+            buffered_casts: (factory == ConnectionFactory::New).then(|| pool(Purpose::Cast)),
+            notifications: pool(Purpose::Notify),
+        });
         match config.connection.connect {
-            ConnectMode::Eager => drop(publishing.lane(0).await?),
-            ConnectMode::Lazy => publishing.connect(0).await?,
+            ConnectMode::Eager => drop(pools.requests.get(0).await?),
+            ConnectMode::Lazy => pools.requests.connect(0).await?,
         }
+        let queue_names = QueueNames::new(config.stable_names.clone(), &ids, &timer);
+        let pending = Arc::new(PendingCalls::new(Arc::clone(&ids), &engine));
+        let reply_queue = ReplyQueue::new(&connections, &wire, &pending, queue_names.clone());
         let shared = Shared {
-            topology: Topology::new(config.control_exchange.clone(), config.entities.clone()),
-            pika: pika::Topology::new(config.control_exchange.clone(), config.pika.clone()),
-            book: Arc::new(PendingCalls::new(Arc::clone(&ids), &engine)),
-            canary: ReplyWatchdog::default(),
+            reply_watchdog: ReplyWatchdog::new(&pending, &reply_queue, &timer),
+            pending,
+            reply_queue,
+            queue_names,
             counters: Counters::default(),
             collector: Collector::new(&config.metrics),
             engine,
             owns_engine,
             connections,
-            next_lane: AtomicUsize::new(0),
+            next_publisher: AtomicUsize::new(0),
             config,
-            ids: Arc::clone(&ids),
+            wire,
+            ids,
             timer,
-            publishing,
-            casting,
-            notifying,
-            replies: OpenOnce::default(),
-            reply_id: OpenOnce::default(),
-            heard: Mutex::default(),
-            answering: OpenOnce::default(),
+            reply_sender: OpenOnce::default(),
             allowed_remote_exmods: self.allowed_remote_exmods,
             _broker: own_broker,
         };
-        Ok(Transport { shared: Arc::new(shared), lane: 0 })
+        Ok(Transport { shared: Arc::new(shared), publishers: Publishers { pools, index: 0 } })
     }
 
     /// [`connect`](Self::connect) for a plain thread.
@@ -298,49 +326,21 @@ impl TransportBuilder {
     }
 }
 
-/// The brokers a URL leads to.
-fn brokers(url: &TransportUrl, driver: DriverName) -> Result<(Vec<Host>, OwnBroker), Error> {
-    match driver {
-        DriverName::Kombu | DriverName::Pika => Ok((hosts(url), OwnBroker::default())),
-        #[cfg(feature = "loopback")]
-        DriverName::Loopback => {
-            let broker = crate::broker::loopback::broker(url.virtual_host())?;
-            Ok((vec![crate::broker::loopback::host(&broker)], Some(broker)))
-        }
-        #[cfg(not(feature = "loopback"))]
-        DriverName::Loopback => Err(Error::new(
-            ErrorKind::DriverLoadFailure,
-            "Failed to load transport driver \"fake\": the feature `loopback` is off",
-        )),
+/// The hosts of a URL, and the broker of this process that it may name.
+fn hosts(url: &TransportUrl, driver: DriverName) -> Result<(Vec<Host>, OwnBroker), Error> {
+    if !driver.is_loopback() {
+        return Ok((engine_connection::hosts(url), OwnBroker::default()));
     }
-}
-
-/// What the engine is to know of URL and options.
-fn connection_config(
-    url: &TransportUrl,
-    driver: DriverName,
-    hosts: Vec<Host>,
-    options: &DriverConfig,
-) -> ConnectionConfig {
-    let mut config = ConnectionConfig::new(hosts);
-    config.vhost = url.virtual_host().to_owned();
-    config.login = match options.login_method {
-        LoginMethod::Plain => Login::Plain,
-        LoginMethod::AmqPlain => Login::AmqPlain,
-        LoginMethod::External => Login::External,
-    };
-    config.heartbeat = options.heartbeat;
-    config.recovery.backoff = options.retry_interval;
-    config.recovery.backoff_step = options.retry_backoff;
-    config.recovery.backoff_max = options.retry_interval_max;
-    options.connection.apply_to(&mut config);
-    config.recovery.delay = options.reconnect_delay;
-    config.recovery.splay = options.reconnect_splay;
-    config.recovery.shuffle = options.failover == Failover::Shuffle;
-    if driver == DriverName::Pika {
-        options.pika.apply_to(&mut config);
+    #[cfg(feature = "loopback")]
+    {
+        let broker = loopback::broker(url.virtual_host())?;
+        Ok((vec![loopback::host(&broker)], Some(broker)))
     }
-    config
+    #[cfg(not(feature = "loopback"))]
+    Err(Error::new(
+        ErrorKind::DriverLoadFailure,
+        "Failed to load transport driver \"fake\": the feature `loopback` is off",
+    ))
 }
 
 /// What the engine asks for credentials: it knows a broker by name and port.
@@ -353,15 +353,4 @@ fn provider(url: &TransportUrl, provide: Arc<Provide>) -> CredentialsProvider {
             None => provide(&TransportHost::at(name, port)),
         }
     })
-}
-
-fn hosts(url: &TransportUrl) -> Vec<Host> {
-    let host = |host: &TransportHost| {
-        Host::new(host.hostname(), host.port())
-            .with_login(host.username(), Secret::new(host.password()))
-    };
-    match url.hosts() {
-        [] => vec![Host::new("localhost", crate::config::url::AMQP_PORT)],
-        hosts => hosts.iter().map(host).collect(),
-    }
 }

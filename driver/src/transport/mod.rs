@@ -1,14 +1,20 @@
-//! Transports: what clients and servers of one URL share.
+//! Transports: what the clients, servers, notifiers and listeners of one URL share.
+//!
+//! `builder` makes a `transport` from a URL and options. `publishers` opens routes for what is
+//! sent. Calls wait in `pending_calls` for replies, which come through the `reply_queue` into its
+//! sink; replies of our servers leave through the `reply_sender`.
 
+pub(crate) mod attempts;
 pub(crate) mod builder;
-pub(crate) mod incoming;
+mod connection_lists;
 pub(crate) mod intake_limit;
-pub(crate) mod name_counter;
-pub(crate) mod observing;
+mod name_counter;
 pub(crate) mod pending_calls;
-pub(crate) mod queue_names;
-pub(crate) mod reply_queue;
+pub(crate) mod publishers;
+mod queue_names;
+mod reply_queue;
+mod reply_retry;
 pub(crate) mod reply_sender;
-pub(crate) mod reply_watchdog;
-pub(crate) mod roads;
+mod reply_sink;
+mod reply_watchdog;
 pub(crate) mod transport;

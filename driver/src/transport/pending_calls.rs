@@ -1,11 +1,10 @@
-//! Finds the caller of each reply: places for calls under way, and the sink of the reply queue.
+//! The calls that wait for a reply: a slot for each.
 //!
-//! The sink runs on the shard: it peeks the id at the end of a body, turns it back into a place and
-//! leaves the undecoded reply there. What it cannot read at a glance is decoded by one reply
-//! thread. The peek only selects; a caller whose own decode disagrees puts the reply aside and
-//! waits on, in a new place that the old id leads to. A request that may be repeated has a place of
-//! its own for its refusal, so that the reply to an earlier attempt always finds the caller.
-//! Invariant: a call that ended, however, holds no place. Not here: what a reply says (`call`).
+//! The id of a call tells its slot, so the shard completes a slot without a lookup. A request that
+//! may be repeated has a slot of its own for its refusal, so that the reply to an earlier attempt
+//! always finds the caller. A caller that gets a reply to another call puts it aside and waits on,
+//! in a new slot that the old id leads to. Invariant: a call that has ended holds no slot. Not
+//! here: which call a delivery is for (`reply_sink`), what a reply says (`rpc`).
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -14,22 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use leveret_engine::{
-    Body, Delivery, DeliverySink, Disposition, Engine, Outcome, RefusalSink, Ticket, TicketError,
-    Tickets,
-};
+use leveret_engine::{Delivery, Engine, Outcome, RefusalSink, Ticket, TicketError, Tickets};
 
-use crate::dialect::{Peek, kombu};
 use crate::ids::{Hex32, IdSource};
-use crate::runtime::executor::Workers;
 use crate::runtime::timer;
-use crate::transport::incoming;
-use crate::transport::intake_limit::WAITING_BYTES_MAX;
-
-/// Replies that may wait for the reply thread, and their bytes; more are dropped, and their calls
-/// time out.
-const UNSURE_MAX: usize = 4096;
-const UNSURE_BYTES_MAX: usize = WAITING_BYTES_MAX;
 
 /// What ends a wait for a reply.
 #[derive(Debug)]
@@ -42,20 +29,17 @@ pub(crate) enum Arrived {
     Oversized(u64),
 }
 
-/// The calls under way of one transport.
+/// The calls of one transport that wait for a reply.
 pub(crate) struct PendingCalls {
     ids: Arc<IdSource>,
-    places: Arc<Tickets<Arrived>>,
-    /// Of the requests that their callers may repeat.
+    slots: Arc<Tickets<Arrived>>,
+    /// For refusals of requests that their callers may repeat.
     refusals: Arc<Tickets<Outcome>>,
-    /// Calls that want signs of life, and calls that moved to another place: rare, so both share a
-    /// lock.
-    odd: Mutex<MonitoredCalls>,
-    odd_count: AtomicUsize,
-    /// Bytes that wait for the reply thread.
-    unsure_bytes: AtomicUsize,
+    /// Calls with heartbeats, and calls that moved to another slot: rare, so both share a lock.
+    monitored: Mutex<MonitoredCalls>,
+    monitored_count: AtomicUsize,
     late: AtomicU64,
-    /// Deliveries of the reply queue, of whatever kind.
+    /// Deliveries of the reply queue, of every kind.
     received: AtomicU64,
 }
 
@@ -65,13 +49,13 @@ struct MonitoredCalls {
     moved: HashMap<u64, u64>,
 }
 
-/// Signs of life a caller wants.
+/// The heartbeats that a caller asked for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Monitoring {
+pub(crate) struct HeartbeatWait {
     /// How long it waits for the next one.
     pub(crate) interval: Duration,
-    /// Whether whoever answers surely gives signs; else the wait is for the first one as long as
-    /// for the reply.
+    /// Whether the server sends heartbeats for certain; otherwise the caller waits for the first
+    /// one as long as for the reply.
     pub(crate) is_expected: bool,
 }
 
@@ -82,169 +66,180 @@ struct Monitor {
 }
 
 impl PendingCalls {
-    pub(crate) fn new(ids: Arc<IdSource>, engine: &Engine) -> Self {
-        let (places, refusals) = (engine.tickets(), engine.tickets());
-        let (odd, odd_count, unsure_bytes, late, received) = Default::default();
-        Self { ids, places, refusals, odd, odd_count, unsure_bytes, late, received }
+    pub(super) fn new(ids: Arc<IdSource>, engine: &Engine) -> Self {
+        let (slots, refusals) = (engine.tickets(), engine.tickets());
+        let (monitored, monitored_count, late, received) = Default::default();
+        Self { ids, slots, refusals, monitored, monitored_count, late, received }
     }
 
-    /// Who hears of refused requests, those that `may_repeat` or the others.
-    pub(crate) fn refusals(self: &Arc<Self>, may_repeat: bool) -> Arc<dyn RefusalSink> {
+    /// The sink of refused requests, those that `may_repeat` or the others.
+    pub(crate) fn refusal_sink(self: &Arc<Self>, may_repeat: bool) -> Arc<dyn RefusalSink> {
         match may_repeat {
-            true => Arc::new(Refusals(Arc::clone(&self.refusals))),
+            true => Arc::new(RepeatableRefusals(Arc::clone(&self.refusals))),
             false => Arc::clone(self) as _,
         }
     }
 
-    /// Opens a place for a call that ends at `deadline`, or earlier for want of signs of life; and
+    /// Opens a slot for a call that ends at `deadline`, or earlier when heartbeats stay away; and
     /// another one for the refusal of a request that `may_repeat`.
     pub(crate) fn open(
         self: &Arc<Self>,
         deadline: Instant,
-        monitor: Option<Monitoring>,
+        heartbeats: Option<HeartbeatWait>,
         may_repeat: bool,
-    ) -> Pending {
-        let ticket = self.places.open(Some(first_sign(deadline, monitor)));
+    ) -> PendingCall {
+        let ticket = self.slots.open(Some(first_deadline(deadline, heartbeats)));
         let refusal = may_repeat.then(|| self.refusals.open(None));
-        let place = ticket.token();
-        if let Some(Monitoring { interval, .. }) = monitor {
-            self.change_odd(|odd| {
-                odd.monitors.insert(place, Monitor { interval, deadline });
+        let slot = ticket.token();
+        if let Some(HeartbeatWait { interval, .. }) = heartbeats {
+            self.change_monitored(|calls| {
+                calls.monitors.insert(slot, Monitor { interval, deadline });
             });
         }
-        Pending { book: Arc::clone(self), place, ticket, refusal, deadline, monitor }
+        PendingCall { calls: Arc::clone(self), slot, ticket, refusal, deadline, heartbeats }
     }
 
-    /// Calls that wait, or hold an answer not yet taken.
+    /// Calls that wait, or hold a reply that their caller has not taken yet.
     pub(crate) fn outstanding(&self) -> usize {
-        self.places.outstanding()
+        self.slots.outstanding()
     }
 
-    /// Replies nobody waited for.
-    pub(crate) fn late(&self) -> u64 {
+    /// Replies that no caller waited for.
+    pub(super) fn late(&self) -> u64 {
         self.late.load(Ordering::Relaxed)
     }
 
+    /// Counts a reply that no caller waits for.
+    pub(super) fn count_late(&self) {
+        self.late.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Deliveries of the reply queue so far.
-    pub(crate) fn received(&self) -> u64 {
+    pub(super) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
-    fn complete(&self, place: u64, arrived: Arrived) {
-        let Err(arrived) = self.places.complete(place, arrived) else { return };
-        let moved = self.odd(|odd| odd.moved.get(&place).copied());
+    /// Counts a delivery of the reply queue. The shard of its consumer alone calls this.
+    pub(super) fn count_received(&self) {
+        self.received.store(self.received() + 1, Ordering::Relaxed);
+    }
+
+    /// Gives a reply to the call that `msg_id` names.
+    pub(super) fn deliver(&self, msg_id: &Hex32, delivery: Delivery) {
+        match self.ids.slot_of(msg_id) {
+            Some(slot) => self.complete(slot, Arrived::Reply(delivery)),
+            None => self.count_late(),
+        }
+    }
+
+    /// Tells the call that `msg_id` names of a reply that was too large.
+    pub(super) fn deliver_oversized(&self, msg_id: &Hex32, bytes: u64) {
+        match self.ids.slot_of(msg_id) {
+            Some(slot) => self.complete(slot, Arrived::Oversized(bytes)),
+            None => self.count_late(),
+        }
+    }
+
+    /// A heartbeat renews the wait for the next one, never the call's own deadline.
+    pub(super) fn deliver_heartbeat(&self, msg_id: &Hex32) {
+        if let Some(slot) = self.ids.slot_of(msg_id) {
+            self.renew(slot);
+        }
+    }
+
+    fn complete(&self, slot: u64, arrived: Arrived) {
+        let Err(arrived) = self.slots.complete(slot, arrived) else { return };
+        let moved = self.find_monitored(|calls| calls.moved.get(&slot).copied());
         let left = match moved {
-            Some(place) => self.places.complete(place, arrived).err(),
+            Some(slot) => self.slots.complete(slot, arrived).err(),
             None => Some(arrived),
         };
         if matches!(left, Some(Arrived::Reply(_))) {
-            self.late.fetch_add(1, Ordering::Relaxed);
+            self.count_late();
         }
     }
 
-    /// A sign of life renews the wait for the next one, never the call's own deadline.
-    fn renew(&self, place: u64) {
+    fn renew(&self, slot: u64) {
         if let Some(Monitor { interval, deadline }) =
-            self.odd(|odd| odd.monitors.get(&place).copied())
+            self.find_monitored(|calls| calls.monitors.get(&slot).copied())
         {
-            let place = self.odd(|odd| odd.moved.get(&place).copied()).unwrap_or(place);
-            self.places.extend(place, deadline.min(timer::deadline_in(interval)));
+            let moved = self.find_monitored(|calls| calls.moved.get(&slot).copied());
+            let next = deadline.min(timer::deadline_in(interval));
+            self.slots.extend(moved.unwrap_or(slot), next);
         }
     }
 
-    /// Leaves a reply to whom `msg_id` names.
-    fn deliver(&self, msg_id: &Hex32, delivery: Delivery) {
-        match self.ids.place_of(msg_id) {
-            Some(place) => self.complete(place, Arrived::Reply(delivery)),
-            None => drop(self.late.fetch_add(1, Ordering::Relaxed)),
-        }
-    }
-
-    /// Decodes a reply of unusual spelling to learn whose it is. Runs on the reply thread.
-    fn deliver_unsure(&self, delivery: Delivery) {
-        self.unsure_bytes.fetch_sub(delivery.body().len(), Ordering::Relaxed);
-        match read_id(&delivery) {
-            Some(Peek::Reply(msg_id)) => self.deliver(&msg_id, delivery),
-            Some(Peek::Heartbeat(msg_id)) => self.deliver_heartbeat(&msg_id),
-            Some(Peek::Unsure) | None => drop(self.late.fetch_add(1, Ordering::Relaxed)),
-        }
-    }
-
-    fn deliver_heartbeat(&self, msg_id: &Hex32) {
-        if let Some(place) = self.ids.place_of(msg_id) {
-            self.renew(place);
-        }
-    }
-
-    fn odd<T>(&self, look: impl FnOnce(&mut MonitoredCalls) -> Option<T>) -> Option<T> {
-        if self.odd_count.load(Ordering::Acquire) == 0 {
+    fn find_monitored<T>(&self, find: impl FnOnce(&mut MonitoredCalls) -> Option<T>) -> Option<T> {
+        if self.monitored_count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        look(&mut self.lock())
+        find(&mut self.lock())
     }
 
-    fn change_odd(&self, change: impl FnOnce(&mut MonitoredCalls)) {
-        let mut odd = self.lock();
-        change(&mut odd);
-        self.odd_count.store(odd.monitors.len() + odd.moved.len(), Ordering::Release);
+    fn change_monitored(&self, change: impl FnOnce(&mut MonitoredCalls)) {
+        let mut calls = self.lock();
+        change(&mut calls);
+        let count = calls.monitors.len() + calls.moved.len();
+        self.monitored_count.store(count, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, MonitoredCalls> {
-        self.odd.lock().unwrap_or_else(PoisonError::into_inner)
+        self.monitored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// When a call ends unless a sign of life comes first.
-fn first_sign(deadline: Instant, monitor: Option<Monitoring>) -> Instant {
-    match monitor {
-        Some(Monitoring { interval, is_expected: true }) => {
+/// When a call ends unless a heartbeat comes first.
+fn first_deadline(deadline: Instant, heartbeats: Option<HeartbeatWait>) -> Instant {
+    match heartbeats {
+        Some(HeartbeatWait { interval, is_expected: true }) => {
             deadline.min(timer::deadline_in(interval))
         }
         _ => deadline,
     }
 }
 
-/// A refused request that is not repeated ends the wait in its place at once.
+/// A refused request that is not repeated ends the wait in its slot at once.
 impl RefusalSink for PendingCalls {
-    fn refused(&self, place: u64, outcome: Outcome) {
-        self.complete(place, Arrived::Refused(outcome));
+    fn refused(&self, slot: u64, outcome: Outcome) {
+        self.complete(slot, Arrived::Refused(outcome));
     }
 }
 
 /// A refused request that may be repeated leaves the wait for a reply as it is.
-struct Refusals(Arc<Tickets<Outcome>>);
+struct RepeatableRefusals(Arc<Tickets<Outcome>>);
 
-impl RefusalSink for Refusals {
-    fn refused(&self, place: u64, outcome: Outcome) {
-        // Nobody waits for it any more once the call has ended.
-        let _ = self.0.complete(place, outcome);
+impl RefusalSink for RepeatableRefusals {
+    fn refused(&self, slot: u64, outcome: Outcome) {
+        // A call that has ended no longer waits for it.
+        let _ = self.0.complete(slot, outcome);
     }
 }
 
-/// A call under way. Dropping it gives its place back; a reply that comes later is dropped and
-/// counted.
-pub(crate) struct Pending {
-    book: Arc<PendingCalls>,
-    place: u64,
+/// A call that waits for its reply. Dropping it frees its slot; a reply that comes later is dropped
+/// and counted.
+pub(crate) struct PendingCall {
+    calls: Arc<PendingCalls>,
+    slot: u64,
     ticket: Ticket<Arrived>,
     /// For a refusal of the request, where it may be repeated.
     refusal: Option<Ticket<Outcome>>,
     deadline: Instant,
-    monitor: Option<Monitoring>,
+    heartbeats: Option<HeartbeatWait>,
 }
 
-impl Pending {
-    /// Where a refusal of the request is to be left.
-    pub(crate) fn refusal_place(&self) -> u64 {
-        self.refusal.as_ref().map_or(self.place, Ticket::token)
+impl PendingCall {
+    /// The slot for a refusal of the request.
+    pub(crate) fn refusal_slot(&self) -> u64 {
+        self.refusal.as_ref().map_or(self.slot, Ticket::token)
     }
 
     /// The id that leads a reply here.
     pub(crate) fn msg_id(&self) -> Hex32 {
-        self.book.ids.call_id(self.place)
+        self.calls.ids.call_id(self.slot)
     }
 
-    /// Waits for what ends the call or its present attempt; a reply goes first.
+    /// Waits for what ends the call or its present attempt; of a reply and a refusal the reply
+    /// counts.
     pub(crate) fn arrived(&mut self) -> impl Future<Output = Result<Arrived, TicketError>> {
         std::future::poll_fn(|cx| {
             let reply = Pin::new(&mut self.ticket).poll(cx);
@@ -252,153 +247,42 @@ impl Pending {
                 return reply;
             };
             let refused = std::task::ready!(Pin::new(refusal).poll(cx));
-            // It has been answered, and must not be asked again.
+            // A ticket that is ready must not be polled again.
             self.refusal = None;
             Poll::Ready(refused.map(Arrived::Refused))
         })
     }
 
-    /// The reply that arrived was somebody else's: waits on.
+    /// Waits on, as the reply that arrived was for another call: in a new slot that the old id
+    /// leads to.
     pub(crate) fn wait_on(&mut self) {
-        self.book.late.fetch_add(1, Ordering::Relaxed);
-        // In a new place that the old id leads to.
-        let first = first_sign(self.deadline, self.monitor);
-        self.ticket = self.book.places.open(Some(first));
-        let (from, to) = (self.place, self.ticket.token());
-        self.book.change_odd(|odd| {
-            odd.moved.insert(from, to);
+        self.calls.count_late();
+        let first = first_deadline(self.deadline, self.heartbeats);
+        self.ticket = self.calls.slots.open(Some(first));
+        let (from, to) = (self.slot, self.ticket.token());
+        self.calls.change_monitored(|calls| {
+            calls.moved.insert(from, to);
         });
     }
 
-    /// The request is about to be made again: signs of life are waited for anew.
+    /// Prepares for another attempt of the request: waits for heartbeats anew.
     pub(crate) fn repeat(&mut self) {
-        self.refusal = Some(self.book.refusals.open(None));
-        if self.monitor.is_some_and(|monitoring| monitoring.is_expected) {
-            self.book.renew(self.place);
+        self.refusal = Some(self.calls.refusals.open(None));
+        if self.heartbeats.is_some_and(|heartbeats| heartbeats.is_expected) {
+            self.calls.renew(self.slot);
         }
     }
 }
 
-impl Drop for Pending {
+impl Drop for PendingCall {
     fn drop(&mut self) {
-        if self.book.odd_count.load(Ordering::Acquire) > 0 {
-            self.book.change_odd(|odd| {
-                odd.monitors.remove(&self.place);
-                odd.moved.remove(&self.place);
+        if self.calls.monitored_count.load(Ordering::Acquire) > 0 {
+            self.calls.change_monitored(|calls| {
+                calls.monitors.remove(&self.slot);
+                calls.moved.remove(&self.slot);
             });
         }
     }
-}
-
-/// The sink of the reply queue.
-pub(crate) struct ReplySink {
-    book: Arc<PendingCalls>,
-    unsure: Workers<Delivery>,
-    /// Replies may name their call among the properties.
-    reads_pika: bool,
-    on_end: Box<dyn Fn(Option<leveret_engine::Error>) + Send>,
-}
-
-impl ReplySink {
-    /// A sink for the callers in `book`, who may ask in the `pika` dialect; `on_end` hears when no
-    /// reply can come any more.
-    pub(crate) fn new(
-        book: &Arc<PendingCalls>,
-        reads_pika: bool,
-        on_end: impl Fn(Option<leveret_engine::Error>) + Send + 'static,
-    ) -> Self {
-        let reader = Arc::clone(book);
-        let unsure = Workers::new(1, move |delivery| reader.deliver_unsure(delivery));
-        Self { book: Arc::clone(book), unsure, reads_pika, on_end: Box::new(on_end) }
-    }
-}
-
-impl DeliverySink for ReplySink {
-    fn deliver(&mut self, delivery: Delivery) -> Disposition {
-        // Written by the shard alone.
-        self.book.received.store(self.book.received() + 1, Ordering::Relaxed);
-        match self.peek(&delivery) {
-            Peek::Reply(msg_id) => self.book.deliver(&msg_id, delivery),
-            Peek::Heartbeat(msg_id) => self.book.deliver_heartbeat(&msg_id),
-            Peek::Unsure => self.hand_over(delivery),
-        }
-        // One that comes again finds nobody who waits for it.
-        Disposition::AckSoon
-    }
-
-    fn oversized(&mut self, delivery: Delivery, size: u64) {
-        let place = match self.peek(&delivery) {
-            Peek::Reply(msg_id) => self.book.ids.place_of(&msg_id),
-            Peek::Heartbeat(_) | Peek::Unsure => None,
-        };
-        match place {
-            Some(place) => self.book.complete(place, Arrived::Oversized(size)),
-            None => drop(self.book.late.fetch_add(1, Ordering::Relaxed)),
-        }
-    }
-
-    fn ended(&mut self, error: Option<leveret_engine::Error>) {
-        (self.on_end)(error);
-    }
-}
-
-impl ReplySink {
-    /// Leaves a reply to the reply thread, if there is room.
-    fn hand_over(&self, delivery: Delivery) {
-        let (bytes, waiting) = (delivery.body().len(), &self.book.unsure_bytes);
-        let is_full = self.unsure.waiting() >= UNSURE_MAX
-            || waiting.load(Ordering::Relaxed) >= UNSURE_BYTES_MAX;
-        if is_full {
-            self.book.late.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        waiting.fetch_add(bytes, Ordering::Relaxed);
-        self.unsure.hand_over(&mut vec![delivery]);
-    }
-
-    fn peek(&self, delivery: &Delivery) -> Peek {
-        if self.reads_pika
-            && let Some(id) = delivery.properties().correlation_id
-        {
-            return Hex32::from_digits(id.as_bytes()).map_or(Peek::Unsure, Peek::Reply);
-        }
-        peek(delivery.body())
-    }
-}
-
-/// Peeks at the end of a body, wherever its pieces lie.
-fn peek(body: &Body) -> Peek {
-    let mut tail = [0; kombu::TAIL_BYTES];
-    let mut skip = body.len().saturating_sub(tail.len());
-    let mut length = 0;
-    for piece in body.pieces() {
-        let rest = &piece[skip.min(piece.len())..];
-        skip -= piece.len() - rest.len();
-        tail[length..length + rest.len()].copy_from_slice(rest);
-        length += rest.len();
-    }
-    kombu::peek_reply(&tail[..length])
-}
-
-/// Learns the same as [`peek`] by reading the whole reply, which may be compressed.
-fn read_id(delivery: &Delivery) -> Option<Peek> {
-    let read = incoming::with_reply(delivery, &[], |reply| {
-        let msg_id = Hex32::from_digits(reply.msg_id.as_deref()?.as_bytes())?;
-        let says_nothing = reply.result.is_none() && reply.failure.is_none() && !reply.ending;
-        Some(if says_nothing { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
-    });
-    read.unwrap_or_else(|error| {
-        if error.is_over_budget() {
-            // Its caller is told why.
-            return incoming::call_of(delivery).map(Peek::Reply);
-        }
-        tracing::warn!(
-            name: "leveret.reply.undecodable",
-            %error,
-            "a reply cannot be read and is dropped"
-        );
-        None
-    })
 }
 
 #[cfg(test)]
@@ -410,21 +294,21 @@ mod tests {
     #[test]
     fn a_repeated_request_is_waited_for_by_its_monitor() {
         let engine = Engine::start(EngineConfig::default()).unwrap();
-        let book = Arc::new(PendingCalls::new(Arc::new(IdSource::new().unwrap()), &engine));
+        let calls = Arc::new(PendingCalls::new(Arc::new(IdSource::new().unwrap()), &engine));
         let deadline = timer::deadline_in(Duration::from_secs(3600));
         let interval = Duration::from_millis(20);
-        let monitoring = Monitoring { interval, is_expected: true };
-        let mut pending = book.open(deadline, Some(monitoring), true);
+        let heartbeats = HeartbeatWait { interval, is_expected: true };
+        let mut pending = calls.open(deadline, Some(heartbeats), true);
         pending.repeat();
         assert!(matches!(block_on(pending.arrived()), Err(TicketError::TimedOut)));
-        pending = book.open(deadline, None, true);
+        pending = calls.open(deadline, None, true);
         for _ in 0..2 {
-            book.refusals(true).refused(pending.refusal_place(), Outcome::Nacked(None));
+            calls.refusal_sink(true).refused(pending.refusal_slot(), Outcome::Nacked(None));
             let refused = block_on(pending.arrived());
             assert!(matches!(refused, Ok(Arrived::Refused(Outcome::Nacked(None)))), "{refused:?}");
             pending.repeat();
         }
         drop(pending);
-        assert_eq!((book.outstanding(), book.refusals.outstanding()), (0, 0));
+        assert_eq!((calls.outstanding(), calls.refusals.outstanding()), (0, 0));
     }
 }

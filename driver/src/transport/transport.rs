@@ -1,43 +1,43 @@
-//! A transport: what a URL stands for. Joins engine, dialect and options, and owns what clients and
-//! servers share.
+//! A transport: joins engine, formats and options, and owns what clients and servers share.
 //!
 //! Requests, notifications, replies to our calls, replies of ours, and each server and listener
 //! have channels of their own, on connections of their own unless options say otherwise. The first
-//! to publish on is opened at once, so that mistakes show early, the others by their first use.
-//! Clones share all of them. Not here: what is sent over them (`rpc`, `notify`), which connection
-//! is shared by whom (`broker`).
+//! connection to publish on is opened at once, so that mistakes show early, the others by their
+//! first use. Clones share all of them. Not here: how it is made (`builder`), what is sent over it
+//! (`rpc`, `notify`), which connections are shared (`broker`).
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use leveret_engine::{ConnectMode, Engine, block_on};
+use leveret_engine::{ConnectMode, Engine, Error as EngineError, block_on};
 
 use crate::broker::connections::Connections;
-use crate::broker::lease::Purpose;
+use crate::broker::lease::{Purpose, health_of, metrics_of};
+use crate::broker::open::open_until;
 use crate::broker::open_once::OpenOnce;
+use crate::broker::publish::connection::PublishConnection;
 use crate::broker::publish::pool::PublisherPool;
-use crate::codec::serialization::Serialization;
-use crate::config::{DriverConfig, SendingDialect, ServingDialect};
-use crate::dialect::kombu::{self, Topology};
-use crate::dialect::pika;
-use crate::error::{Error, ErrorKind};
+use crate::config::DriverConfig;
+use crate::dialect::wire::{Heartbeats, Wire};
+use crate::error::Error;
 use crate::ids::IdSource;
-use crate::message::form::WireFormat;
 use crate::observe::collector::Collector;
 use crate::observe::counters::Counters;
-use crate::runtime::timer;
-use crate::runtime::timer::Timer;
-use crate::topology::Exchange;
-
-use crate::transport::builder::TransportBuilder;
-use crate::transport::pending_calls::{Monitoring, PendingCalls};
+use crate::observe::health::{ConnectionHealth, TransportHealth};
+use crate::observe::metrics::TransportMetrics;
+use crate::runtime::timer::{self, Timer};
+use crate::transport::connection_lists::{add_health, add_metrics};
+use crate::transport::pending_calls::{HeartbeatWait, PendingCalls};
+use crate::transport::publishers::Publishers;
+use crate::transport::queue_names::QueueNames;
 use crate::transport::reply_queue::ReplyQueue;
 use crate::transport::reply_sender::{ReplyRetryPolicy, ReplySender};
 use crate::transport::reply_watchdog::ReplyWatchdog;
 
-/// A way to the brokers of a URL. Cheap to clone; clones share connections.
+/// The connections to the brokers of a URL, and what their users share. Cheap to clone; clones
+/// share connections.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), leveret::Error> {
@@ -52,41 +52,29 @@ use crate::transport::reply_watchdog::ReplyWatchdog;
 /// ```
 #[derive(Clone)]
 pub struct Transport {
+    /// What this handle's messages leave on. First, as `shared` may own the broker.
+    pub(super) publishers: Publishers,
     pub(super) shared: Arc<Shared>,
-    /// Which of several connections to publish on this handle's messages leave on, so that they
-    /// stay in order.
-    pub(super) lane: usize,
 }
 
 pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) owns_engine: bool,
     pub(super) connections: Arc<Connections>,
-    /// The lane of the next client or notifier.
-    pub(super) next_lane: AtomicUsize,
+    /// The index of the next client's or notifier's connections.
+    pub(super) next_publisher: AtomicUsize,
     pub(super) config: DriverConfig,
-    pub(super) topology: Topology,
-    pub(super) pika: pika::Topology,
+    pub(super) wire: Arc<Wire>,
     pub(super) ids: Arc<IdSource>,
     pub(super) timer: Arc<Timer>,
-    pub(super) book: Arc<PendingCalls>,
-    pub(super) canary: ReplyWatchdog,
+    pub(super) pending: Arc<PendingCalls>,
+    pub(super) reply_queue: Arc<ReplyQueue>,
+    pub(super) reply_watchdog: Arc<ReplyWatchdog>,
+    pub(super) queue_names: QueueNames,
     pub(super) counters: Counters,
     /// Where calls and casts are reported, if the options say so.
     pub(super) collector: Option<Collector>,
-    pub(super) publishing: PublisherPool,
-    /// Buffered casts, where each purpose has a connection of its own: a flood of them would hold
-    /// up whoever waits for an answer.
-    pub(super) casting: Option<PublisherPool>,
-    /// Notifications leave on channels of their own, by default on a connection of their own, so
-    /// that a flood of them holds up no call.
-    pub(super) notifying: PublisherPool,
-    pub(super) replies: OpenOnce<ReplyQueue>,
-    /// The same for the transport's life, as servers try for a while to reach it.
-    pub(super) reply_id: OpenOnce<String>,
-    /// Exchanges of servers that calls were made to, which their replies come through.
-    pub(super) heard: Mutex<Vec<Exchange>>,
-    pub(super) answering: OpenOnce<Arc<ReplySender>>,
+    pub(super) reply_sender: OpenOnce<Arc<ReplySender>>,
     pub(super) allowed_remote_exmods: Vec<String>,
     pub(super) _broker: OwnBroker,
 }
@@ -121,60 +109,27 @@ pub struct TransportStats {
 }
 
 impl Transport {
-    /// Connects to the first broker of `url` that answers, with default options and an engine of
-    /// its own. To wait for a broker, or to begin without one, see
-    /// [`TransportBuilder::connect_deadline`] and [`TransportBuilder::lazy`].
-    ///
-    /// # Errors
-    /// `InvalidTransportUrl`, `DriverLoadFailure` and `Unsupported` for the URL; `InvalidOptions`
-    /// for options that contradict each other;
-    /// `TransportDriverError` when no broker is reached or it refuses us, saying why.
-    pub async fn connect(url: &str) -> Result<Self, Error> {
-        Self::builder(url).connect().await
-    }
-
-    /// [`connect`](Self::connect) for a plain thread.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub fn connect_blocking(url: &str) -> Result<Self, Error> {
-        Self::builder(url).connect_blocking()
-    }
-
-    /// A transport with options or an engine that is there already.
-    pub fn builder(url: &str) -> TransportBuilder {
-        TransportBuilder::new(url)
-    }
-
     /// Sends what is waiting and ends all connections. Clients and servers of this transport fail
     /// afterwards.
     ///
     /// # Errors
-    /// `MessagingTimeout` when a broker does not take its leave, `TransportDriverError` when one
-    /// was lost before everything sent was confirmed; the connections are gone all the same.
+    /// `MessagingTimeout` when a broker does not answer, `TransportDriverError` when a connection
+    /// was lost before everything sent was confirmed; the connections are closed all the same.
     pub async fn close(&self) -> Result<(), Error> {
         let shared = &self.shared;
-        let published = shared.publishing.close().await;
-        let cast = match &shared.casting {
-            Some(casting) => casting.close().await,
+        let published = self.publishers.pools.close().await;
+        shared.reply_sender.close();
+        let answered = match shared.reply_sender.get() {
+            Some(sender) => sender.close().await,
             None => Ok(()),
         };
-        let notified = shared.notifying.close().await;
-        shared.answering.close();
-        let answered = match shared.answering.get() {
-            Some(answering) => answering.close().await,
-            None => Ok(()),
-        };
-        shared.replies.close();
-        let replied = match shared.replies.get().and_then(|queue| queue.retire()) {
-            Some(subscriber) => subscriber.close().await,
-            None => Ok(()),
-        };
+        shared.reply_queue.stop();
+        let replied = shared.reply_queue.close().await;
         let ended = shared.connections.close().await;
         if shared.owns_engine {
             shared.engine.shutdown().await;
         }
-        published.and(cast).and(notified).and(answered).and(replied).and(ended)
+        published.and(answered).and(replied).and(ended)
     }
 
     /// [`close`](Self::close) for a plain thread.
@@ -197,66 +152,93 @@ impl Transport {
 
     /// What it counts.
     pub fn stats(&self) -> TransportStats {
-        let shared = &self.shared;
-        let casting = || shared.casting.iter().flat_map(PublisherPool::opened);
-        let publishing = || shared.publishing.opened().chain(casting());
+        let (shared, pools) = (&self.shared, &self.publishers.pools);
         TransportStats {
-            calls_outstanding: shared.book.outstanding(),
-            replies_late: shared.book.late(),
-            replies_dropped: shared.answering.get().map_or(0, |answering| answering.dropped()),
-            casts_refused: publishing().map(|one| one.unwatched_failures()).sum(),
-            casts_lost: publishing().map(|one| one.unwatched_losses()).sum(),
-            reconnects: publishing().map(|one| one.reconnects()).sum(),
+            calls_outstanding: shared.pending.outstanding(),
+            replies_late: shared.pending.late(),
+            replies_dropped: shared.reply_sender.get().map_or(0, |sender| sender.dropped()),
+            casts_refused: pools.of_requests().map(|one| one.unwatched_failures()).sum(),
+            casts_lost: pools.of_requests().map(|one| one.unwatched_losses()).sum(),
+            reconnects: pools.of_requests().map(|one| one.reconnects()).sum(),
         }
     }
 
-    pub(crate) fn topology(&self) -> &Topology {
-        &self.shared.topology
-    }
-
-    pub(crate) fn pika(&self) -> &pika::Topology {
-        &self.shared.pika
-    }
-
-    /// The dialects its servers and listeners understand.
-    pub(crate) fn serving(&self) -> ServingDialect {
-        self.shared.config.serving.unwrap_or_default()
-    }
-
-    /// The dialect of its clients and notifiers.
-    pub(crate) fn sending(&self) -> SendingDialect {
-        self.shared.config.sending.unwrap_or_default()
-    }
-
-    /// The form of what is sent, serialised like this where the dialect leaves a choice.
-    pub(crate) fn form(&self, chosen: Option<&Serialization>) -> WireFormat {
-        match self.sending() {
-            SendingDialect::Kombu => WireFormat::Kombu,
-            SendingDialect::Auto => WireFormat::Both,
-            SendingDialect::Pika => {
-                WireFormat::Pika(chosen.unwrap_or(&self.config().pika.serialization).clone())
-            }
+    /// The state of its connections: cheap, and nothing is sent. For a liveness or readiness probe,
+    /// ask [`is_ready`](TransportHealth::is_ready). What is being opened counts as not there yet.
+    pub fn health(&self) -> TransportHealth {
+        let shared = &self.shared;
+        let mut connections = Vec::new();
+        let published = self.publishers.pools.all().flat_map(PublisherPool::health);
+        let replying = self.reply_connections().into_iter().map(|connection| connection.health());
+        published.chain(replying).for_each(|one| add_health(&mut connections, one));
+        let subscriber = shared.reply_queue.subscriber();
+        if let Some(subscriber) = &subscriber {
+            add_health(&mut connections, subscriber.health());
+        }
+        for lease in shared.connections.shared() {
+            add_health(&mut connections, health_of(&lease));
+        }
+        TransportHealth {
+            connections,
+            reply_path: shared.reply_queue.state(),
+            replies: subscriber.and_then(|subscriber| subscriber.consumers().pop()),
         }
     }
 
-    /// Refuses a choice of serialisation where the dialect leaves none.
-    pub(crate) fn check_serialization(&self, chosen: Option<&Serialization>) -> Result<(), Error> {
-        let is_json = chosen.is_none_or(|one| *one == Serialization::Json);
-        if is_json || self.sending() == SendingDialect::Pika {
-            return Ok(());
+    /// What it has done and holds, and the shards of its engine. Cheap enough for every second.
+    pub fn metrics(&self) -> TransportMetrics {
+        let shared = &self.shared;
+        let stats = self.stats();
+        let mut connections = Vec::new();
+        let published = self.publishers.pools.all().flat_map(PublisherPool::open);
+        for connection in published.chain(self.reply_connections()) {
+            add_metrics(&mut connections, connection.metrics());
         }
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            "only the pika dialect has a choice of serialisations; what receivers of the rabbit \
-             driver are to read is JSON",
-        ))
+        if let Some(subscriber) = shared.reply_queue.subscriber() {
+            add_metrics(&mut connections, subscriber.metrics());
+        }
+        for lease in shared.connections.shared() {
+            add_metrics(&mut connections, metrics_of(&lease, []));
+        }
+        TransportMetrics {
+            calls: shared.counters.calls(stats.calls_outstanding),
+            casts: shared.counters.casts(stats.casts_refused),
+            notifications: shared.counters.notifications(),
+            served: shared.counters.served.read(),
+            heard: shared.counters.heard.read(),
+            retries: shared.counters.retries(),
+            fallbacks: shared.counters.fallbacks(),
+            replies_resent: shared.reply_sender.get().map_or(0, |sender| sender.resent()),
+            replies_late: stats.replies_late,
+            replies_dropped: stats.replies_dropped,
+            reports_dropped: self.collector().map_or(0, Collector::dropped),
+            connections,
+            shards: shared.engine.stats(),
+        }
     }
 
-    /// What comes of the wish for signs of life: servers of the `pika` dialect give none.
-    pub(crate) fn monitoring(&self, interval: Option<Duration>) -> Option<Monitoring> {
-        let is_expected = self.sending() == SendingDialect::Kombu;
-        let interval = interval.filter(|_| self.sending() != SendingDialect::Pika)?;
-        Some(Monitoring { interval, is_expected })
+    fn reply_connections(&self) -> Vec<Arc<PublishConnection>> {
+        let sender = self.shared.reply_sender.get();
+        sender.map_or_else(Vec::new, |sender| sender.connections().to_vec())
+    }
+
+    /// Why calls cannot be made now, if a connection they need is down and the reason is known.
+    pub(crate) fn why_down(&self) -> Option<EngineError> {
+        let replies = self.shared.reply_queue.subscriber().map(|subscriber| subscriber.health());
+        self.publishers.health().into_iter().chain(replies).find_map(|one| one.why_down())
+    }
+
+    /// The formats of what is sent and received.
+    pub(crate) fn wire(&self) -> &Arc<Wire> {
+        &self.shared.wire
+    }
+
+    /// The wait for heartbeats of a caller that asks for one in each `interval`; `None` where
+    /// servers send none.
+    pub(crate) fn heartbeat_wait(&self, interval: Option<Duration>) -> Option<HeartbeatWait> {
+        let heartbeats = self.shared.wire.heartbeats();
+        let interval = interval.filter(|_| heartbeats != Heartbeats::Never)?;
+        Some(HeartbeatWait { interval, is_expected: heartbeats == Heartbeats::Always })
     }
 
     pub(crate) fn ids(&self) -> &IdSource {
@@ -267,8 +249,25 @@ impl Transport {
         &self.shared.timer
     }
 
-    pub(crate) fn book(&self) -> &Arc<PendingCalls> {
-        &self.shared.book
+    pub(crate) fn pending_calls(&self) -> &Arc<PendingCalls> {
+        &self.shared.pending
+    }
+
+    pub(crate) fn reply_queue(&self) -> &ReplyQueue {
+        &self.shared.reply_queue
+    }
+
+    pub(crate) fn reply_watchdog(&self) -> &Arc<ReplyWatchdog> {
+        &self.shared.reply_watchdog
+    }
+
+    pub(crate) fn queue_names(&self) -> &QueueNames {
+        &self.shared.queue_names
+    }
+
+    /// What this handle's messages leave on.
+    pub(crate) fn publishers(&self) -> &Publishers {
+        &self.publishers
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -286,7 +285,7 @@ impl Transport {
             || self.shared.allowed_remote_exmods.iter().any(|allowed| allowed == module)
     }
 
-    /// What lends connections to servers and listeners.
+    /// The connections of servers and listeners.
     pub(crate) fn connections(&self) -> &Connections {
         &self.shared.connections
     }
@@ -294,62 +293,67 @@ impl Transport {
     /// The same transport for one more client or notifier: of several connections to publish on, it
     /// uses the next, and so do its clones.
     pub(crate) fn for_sender(&self) -> Self {
-        let lane = self.shared.next_lane.fetch_add(1, Ordering::Relaxed);
-        Self { shared: Arc::clone(&self.shared), lane }
+        let index = self.shared.next_publisher.fetch_add(1, Ordering::Relaxed);
+        let publishers = Publishers { index, ..self.publishers.clone() };
+        Self { shared: Arc::clone(&self.shared), publishers }
     }
 
     /// The sender of replies, shared by the servers of this transport.
-    pub(crate) async fn answering(&self) -> Result<Arc<ReplySender>, Error> {
+    pub(crate) async fn reply_sender(&self) -> Result<Arc<ReplySender>, Error> {
         let shared = &self.shared;
-        let is_gone = |one: &Arc<ReplySender>| one.publishing().iter().any(|on| on.is_gone());
-        shared.answering.forget_if(is_gone);
+        shared
+            .reply_sender
+            .forget_if(|sender| sender.connections().iter().any(|one| one.is_closed()));
         let open = || {
-            let packing = shared.config.compression.map(kombu::packing);
-            let lanes =
-                PublisherPool::new(&shared.connections, Purpose::Answers, packing, &shared.timer);
-            let (ids, timer) = (Arc::clone(&shared.ids), Arc::clone(&shared.timer));
-            let persistence = ReplyRetryPolicy {
+            let compressor = shared.wire.reply_compressor();
+            let (connections, timer) = (&shared.connections, Arc::clone(&shared.timer));
+            let pool = PublisherPool::new(connections, Purpose::Answers, compressor, &timer);
+            let (wire, ids) = (Arc::clone(&shared.wire), Arc::clone(&shared.ids));
+            let policy = ReplyRetryPolicy {
                 mandatory: shared.config.entities.direct_mandatory,
                 missing_timeout: shared.config.missing_queue_timeout,
-                pika_retry: shared.config.pika.reply_retry,
-                pika_delay: shared.config.pika.reply_retry_delay,
             };
-            let exchange = shared.pika.reply_exchange();
-            async move {
-                let publishing = lanes.all().await?;
-                Ok(ReplySender::new(publishing, ids, timer, persistence, exchange))
-            }
+            async move { Ok(ReplySender::new(pool.all().await?, wire, ids, timer, policy)) }
         };
-        shared.answering.get_or_open(open).await.map(|answering| Arc::clone(&answering))
+        shared.reply_sender.get_or_open(open).await.map(|sender| Arc::clone(&sender))
     }
 
-    /// Until when a server or listener that starts now waits for a broker; `None` where it has to
-    /// be there.
+    /// Until when a server or listener that starts now waits for a broker; `None` where a broker
+    /// has to be there.
     pub(crate) fn start_deadline(&self) -> Option<Instant> {
         let options = &self.config().connection;
-        let patience = options.connect_deadline.max(options.operation_timeout);
-        (options.connect == ConnectMode::Lazy).then(|| timer::deadline_in(patience))
+        let wait = options.connect_deadline.max(options.operation_timeout);
+        (options.connect == ConnectMode::Lazy).then(|| timer::deadline_in(wait))
     }
 
     /// What `open` opens for a server or listener that starts.
-    pub(crate) async fn started<T, F: Future<Output = Result<T, Error>>>(
+    pub(crate) async fn open_for_start<T, F: Future<Output = Result<T, Error>>>(
         &self,
         deadline: Option<Instant>,
         open: impl Fn() -> F,
     ) -> Result<T, Error> {
         match deadline {
-            Some(deadline) => self.opened(deadline, open).await,
+            Some(deadline) => self.open_until(deadline, open).await,
             None => open().await,
         }
     }
 
-    /// What `open` opens, tried until `deadline`; the error says then why a connection is down.
-    pub(crate) async fn opened<T, F: Future<Output = Result<T, Error>>>(
+    /// What `open` opens, tried until `deadline`; the error then says why a connection is down.
+    pub(crate) async fn open_until<T, F: Future<Output = Result<T, Error>>>(
         &self,
         deadline: Instant,
         open: impl Fn() -> F,
     ) -> Result<T, Error> {
-        crate::broker::open::opened(self.timer(), deadline, open, || self.why_not_opened()).await
+        let why_down = || self.health().connections.iter().find_map(ConnectionHealth::why_down);
+        open_until(self.timer(), deadline, open, why_down).await
+    }
+
+    /// The name of the reply queue, consumed from before `deadline`.
+    pub(crate) async fn open_reply_queue(&self, deadline: Instant) -> Result<Arc<str>, Error> {
+        match self.shared.reply_queue.open_name() {
+            Some(name) => Ok(name),
+            None => self.open_until(deadline, || self.shared.reply_queue.open()).await,
+        }
     }
 }
 
@@ -361,6 +365,8 @@ impl fmt::Debug for Transport {
 
 #[cfg(test)]
 mod tests {
+    use crate::broker::publish::pool::PublisherPool;
+    use crate::error::ErrorKind;
     use crate::message::target::Target;
     use crate::notify::notifier::notifier::Notifier;
     use crate::rpc::client::client::RpcClient;
@@ -368,9 +374,9 @@ mod tests {
     use super::*;
 
     /// Ends the connections that are published on, as their owner would.
-    fn end(lanes: &PublisherPool) {
-        let publishing = lanes.opened().next().unwrap();
-        block_on(publishing.close()).unwrap();
+    fn end(pool: &PublisherPool) {
+        let connection = pool.open().next().unwrap();
+        block_on(connection.close()).unwrap();
     }
 
     #[test]
@@ -378,14 +384,11 @@ mod tests {
         let transport = Transport::connect_blocking("fake:///opened-again").unwrap();
         let client = RpcClient::new(&transport, Target::new("t"));
         let notifier = Notifier::builder(&transport).build();
-        let shared = &transport.shared;
         for _ in 0..3 {
             client.cast_blocking((), "m", &()).unwrap();
             client.cast_buffered_blocking((), "m", &()).unwrap();
             notifier.info_blocking((), "e", &()).unwrap();
-            for lanes in [&shared.publishing, shared.casting.as_ref().unwrap(), &shared.notifying] {
-                end(lanes);
-            }
+            transport.publishers.pools.all().for_each(end);
             let lost = client.cast_blocking((), "m", &()).unwrap_err();
             assert_eq!(lost.outcome(), Some(crate::error::Outcome::NotSent), "{lost}");
             // The loss of one is the reason to look at the client's others.

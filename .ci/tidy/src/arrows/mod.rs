@@ -70,7 +70,6 @@ const HOUSES: &[House] = &[
             // counters and readings, which name neither queues nor formats
             Room("observe", &["runtime", "+"]),
             // what both joiners stand on
-            Room("retry", PLAIN),
             Room("transport", &["dialect", "broker", "runtime", "observe", "+"]),
             // joiners, which do not meet either
             Room("rpc", JOINED),

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use leveret_engine::wire::Ids;
 use leveret_engine::{Message, Payload};
 
+use crate::codec::compressor::Compressor;
 use crate::ids::Hex32;
-use crate::message::form::MessageIds;
-use crate::topology::Compressor;
+use crate::message::MessageIds;
 
 /// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
 /// draws the line in the same place.
@@ -49,12 +49,12 @@ impl Body {
         self
     }
 
-    pub(crate) fn packed(&self, packing: Compressor) -> Self {
-        let packed = match &self.bytes {
-            Rendered::Small(body) => (packing.pack)(body),
-            Rendered::Large(body) => (packing.pack)(body),
+    pub(crate) fn compressed(&self, compressor: Compressor) -> Self {
+        let compressed = match &self.bytes {
+            Rendered::Small(body) => (compressor.compress)(body),
+            Rendered::Large(body) => (compressor.compress)(body),
         };
-        Self { bytes: Rendered::of(packed), ids: self.ids.clone() }
+        Self { bytes: Rendered::of(compressed), ids: self.ids.clone() }
     }
 
     pub(crate) fn message(&self) -> Message<'_> {

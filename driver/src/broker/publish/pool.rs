@@ -1,129 +1,128 @@
-//! The connections one purpose publishes on: one, or several side by side.
+//! The connections that one purpose publishes on: one, or several side by side.
 //!
-//! Each sender keeps to one lane, so that what it sends stays in order. A lane is opened when it is
-//! first used, and again after its connection has ended for good. Not here: which connection a lane
-//! is on (`factory`).
+//! A sender keeps to one of them, so that its messages stay in order. A connection is opened when
+//! it is first used, and again after it has closed for good. Not here: which connections are shared
+//! (`connections`).
 
 use std::sync::Arc;
 
 use crate::broker::connections::Connections;
-use crate::broker::lease::{ConnectionLease, Purpose};
+use crate::broker::lease::{ConnectionLease, Purpose, health_of};
 use crate::broker::open_once::{OpenOnce, Opened};
-use crate::broker::publish::publisher::PublishConnection;
+use crate::broker::publish::connection::PublishConnection;
+use crate::codec::compressor::Compressor;
 use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
 use crate::runtime::timer::Timer;
-use crate::topology::Compressor;
 
-/// The connections one purpose publishes on.
+/// The connections that one purpose publishes on.
 pub(crate) struct PublisherPool {
     connections: Arc<Connections>,
     purpose: Purpose,
-    packing: Option<Compressor>,
+    compressor: Option<Compressor>,
     timer: Arc<Timer>,
-    lanes: Box<[Lane]>,
+    slots: Box<[Slot]>,
 }
 
 #[derive(Default)]
-struct Lane {
-    /// There before its channels are: the broker may be away.
-    lent: Arc<OpenOnce<ConnectionLease>>,
-    publishing: OpenOnce<Arc<PublishConnection>>,
+struct Slot {
+    /// There before the channels are: the broker may be away.
+    lease: Arc<OpenOnce<ConnectionLease>>,
+    connection: OpenOnce<Arc<PublishConnection>>,
 }
 
 impl PublisherPool {
-    /// Nothing is opened yet. With `packing` every body is packed before it is sent.
+    /// A pool that has opened nothing yet. With a `compressor` every body is compressed before it
+    /// is sent.
     pub(crate) fn new(
         connections: &Arc<Connections>,
         purpose: Purpose,
-        packing: Option<Compressor>,
+        compressor: Option<Compressor>,
         timer: &Arc<Timer>,
     ) -> Self {
-        let lanes = (0..connections.lanes()).map(|_| Lane::default()).collect();
+        let slots = (0..connections.publish_connections()).map(|_| Slot::default()).collect();
         let (connections, timer) = (Arc::clone(connections), Arc::clone(timer));
-        Self { connections, purpose, packing, timer, lanes }
+        Self { connections, purpose, compressor, timer, slots }
     }
 
-    /// The lane with this number; beyond the last they begin anew.
-    pub(crate) async fn lane(&self, number: usize) -> Result<Arc<PublishConnection>, Error> {
-        let number = number % self.lanes.len();
-        let lane = &self.lanes[number];
-        lane.publishing.forget_if(|publishing| publishing.is_gone());
+    /// The connection with this index, modulo their number.
+    pub(crate) async fn get(&self, index: usize) -> Result<Arc<PublishConnection>, Error> {
+        let index = index % self.slots.len();
+        let slot = &self.slots[index];
+        slot.connection.forget_if(|connection| connection.is_closed());
         let open = || {
             let connections = Arc::clone(&self.connections);
-            let (lent, purpose) = (Arc::clone(&lane.lent), self.purpose);
-            let (packing, timer) = (self.packing, Arc::clone(&self.timer));
+            let (lease, purpose) = (Arc::clone(&slot.lease), self.purpose);
+            let (compressor, timer) = (self.compressor, Arc::clone(&self.timer));
             async move {
-                let lent = lend(&lent, &connections, purpose, number).await?;
-                PublishConnection::open(lent, packing, &timer).await
+                let lease = open_lease(&lease, &connections, purpose, index).await?;
+                PublishConnection::open(lease, compressor, &timer).await
             }
         };
-        lane.publishing.get_or_open(open).await.map(|publishing| Arc::clone(&publishing))
+        slot.connection.get_or_open(open).await.map(|connection| Arc::clone(&connection))
     }
 
-    /// Opens the connection of a lane, without its channels.
-    pub(crate) async fn connect(&self, number: usize) -> Result<(), Error> {
-        let number = number % self.lanes.len();
-        lend(&self.lanes[number].lent, &self.connections, self.purpose, number).await.map(drop)
+    /// Opens the connection with this index, without its channels.
+    pub(crate) async fn connect(&self, index: usize) -> Result<(), Error> {
+        let index = index % self.slots.len();
+        let lease = &self.slots[index].lease;
+        open_lease(lease, &self.connections, self.purpose, index).await.map(drop)
     }
 
-    /// The lane with this number, if it is open.
-    pub(crate) fn opened_lane(&self, number: usize) -> Option<Opened<'_, Arc<PublishConnection>>> {
-        self.lanes[number % self.lanes.len()].publishing.get()
+    /// The connection with this index, if it is open.
+    pub(crate) fn get_open(&self, index: usize) -> Option<Opened<'_, Arc<PublishConnection>>> {
+        self.slots[index % self.slots.len()].connection.get()
     }
 
     /// All of them.
     pub(crate) async fn all(&self) -> Result<Vec<Arc<PublishConnection>>, Error> {
         let mut all = Vec::new();
-        for number in 0..self.lanes.len() {
-            all.push(self.lane(number).await?);
+        for index in 0..self.slots.len() {
+            all.push(self.get(index).await?);
         }
         Ok(all)
     }
 
     /// Those that are open.
-    pub(crate) fn opened(&self) -> impl Iterator<Item = Arc<PublishConnection>> {
-        self.lanes.iter().filter_map(|lane| lane.publishing.get().map(|one| Arc::clone(&one)))
+    pub(crate) fn open(&self) -> impl Iterator<Item = Arc<PublishConnection>> {
+        self.slots.iter().filter_map(|slot| slot.connection.get().map(|one| Arc::clone(&one)))
     }
 
-    /// Where its connections stand, those included whose channels are not open yet.
+    /// The states of its connections, those included whose channels are not open yet.
     pub(crate) fn health(&self) -> impl Iterator<Item = ConnectionHealth> {
-        self.lanes
-            .iter()
-            .filter_map(|lane| lane.lent.get().map(|lent| crate::broker::lease::health_of(&lent)))
+        self.slots.iter().filter_map(|slot| slot.lease.get().map(|lease| health_of(&lease)))
     }
 
-    /// Where the connection of one lane stands, if there is one.
-    pub(crate) fn lane_health(&self, number: usize) -> Option<ConnectionHealth> {
-        let lane = &self.lanes[number % self.lanes.len()];
-        lane.lent.get().map(|lent| crate::broker::lease::health_of(&lent))
+    /// The state of the connection with this index, if there is one.
+    pub(crate) fn health_at(&self, index: usize) -> Option<ConnectionHealth> {
+        let slot = &self.slots[index % self.slots.len()];
+        slot.lease.get().map(|lease| health_of(&lease))
     }
 
-    /// Flushes and ends the connections that are nobody else's; none is opened afterwards.
+    /// Flushes and ends the connections that no other purpose shares; none is opened afterwards.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        for lane in &self.lanes {
-            lane.publishing.close();
-            lane.lent.close();
+        for slot in &self.slots {
+            slot.connection.close();
+            slot.lease.close();
         }
         let mut outcome = Ok(());
-        for lent in self.lanes.iter().filter_map(|lane| lane.lent.get()) {
-            outcome = outcome.and(lent.close_own().await.map(drop));
+        for lease in self.slots.iter().filter_map(|slot| slot.lease.get()) {
+            outcome = outcome.and(lease.close_own().await.map(drop));
         }
         outcome
     }
 }
 
-/// The connection of a lane.
-async fn lend(
-    lent: &OpenOnce<ConnectionLease>,
+async fn open_lease(
+    lease: &OpenOnce<ConnectionLease>,
     connections: &Arc<Connections>,
     purpose: Purpose,
-    number: usize,
+    index: usize,
 ) -> Result<ConnectionLease, Error> {
-    lent.forget_if(ConnectionLease::is_gone);
-    let lend = || {
+    lease.forget_if(ConnectionLease::is_closed);
+    let open = || {
         let connections = Arc::clone(connections);
-        async move { connections.lend(purpose, number).await }
+        async move { connections.lease(purpose, index).await }
     };
-    lent.get_or_open(lend).await.map(|lent| lent.clone())
+    lease.get_or_open(open).await.map(|lease| lease.clone())
 }

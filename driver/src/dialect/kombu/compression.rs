@@ -1,9 +1,9 @@
-//! Compressed bodies, as kombu labels and packs them.
+//! Compressed bodies, as kombu labels and compresses them.
 //!
 //! kombu's `gzip` is a zlib stream in truth, labelled `application/x-gzip` in the header
 //! `compression`. It is read whatever the options say. Invariant: nothing inflates beyond
 //! [`INFLATED_BYTES_MAX`], whatever a peer sends, and what would costs no memory. Not here: when
-//! bodies are packed (`broker`), kombu's other algorithms.
+//! bodies are compressed (`broker`), kombu's other algorithms.
 
 use std::borrow::Cow;
 use std::io::{Read, Write};
@@ -11,11 +11,11 @@ use std::io::{Read, Write};
 use flate2::read::ZlibDecoder;
 use leveret_engine::wire::PropertiesView;
 
+use crate::codec::compressor::Compressor;
 use crate::config::Compression;
-use crate::dialect::DecodeError;
-use crate::topology::Compressor;
+use crate::dialect::error::DecodeError;
 
-/// The header that says how a body is packed.
+/// The header that says how a body is compressed.
 const HEADER: &str = "compression";
 const GZIP: &str = "application/x-gzip";
 
@@ -26,9 +26,9 @@ const INFLATED_BYTES_MAX: u64 = 64 << 20;
 const MEASURED_BYTES_MIN: u64 = 1 << 20;
 
 /// How bodies leave under this option.
-pub(crate) fn packing(compression: Compression) -> Compressor {
+pub(crate) fn compressor(compression: Compression) -> Compressor {
     match compression {
-        Compression::Gzip => Compressor { header: (HEADER, GZIP), pack: deflate },
+        Compression::Gzip => Compressor { header: (HEADER, GZIP), compress: deflate },
     }
 }
 
@@ -43,19 +43,19 @@ pub(crate) fn label<'a>(properties: &PropertiesView<'a>) -> Option<&'a str> {
     table.get(HEADER).and_then(|value| value.as_str())
 }
 
-/// The text of a body that says it is packed like this; the body itself where it says nothing.
+/// The text of a body that says it is compressed like this; the body itself where it says nothing.
 #[inline]
-pub(crate) fn unpack<'a>(
+pub(crate) fn decompress<'a>(
     label: Option<&str>,
     body: Cow<'a, [u8]>,
 ) -> Result<Cow<'a, [u8]>, DecodeError> {
     match label {
         None => Ok(body),
-        Some(label) => unpack_labelled(label, &body).map(Cow::Owned),
+        Some(label) => decompress_labelled(label, &body).map(Cow::Owned),
     }
 }
 
-fn unpack_labelled(label: &str, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+fn decompress_labelled(label: &str, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
     match label {
         GZIP => inflate(body),
         other => Err(DecodeError::Compressed(other.to_owned())),
@@ -64,10 +64,10 @@ fn unpack_labelled(label: &str, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
 
 /// Text that turns out to be long is measured before memory is taken for it: a vector that grows
 /// takes up to three times as much.
-fn inflate(packed: &[u8]) -> Result<Vec<u8>, DecodeError> {
+fn inflate(compressed: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let failed = |error: std::io::Error| DecodeError::Inflate(error.to_string());
     let mut text = Vec::new();
-    let mut decoder = ZlibDecoder::new(packed).take(MEASURED_BYTES_MIN);
+    let mut decoder = ZlibDecoder::new(compressed).take(MEASURED_BYTES_MIN);
     decoder.read_to_end(&mut text).map_err(failed)?;
     if (text.len() as u64) < MEASURED_BYTES_MIN {
         return Ok(text);
@@ -82,7 +82,7 @@ fn inflate(packed: &[u8]) -> Result<Vec<u8>, DecodeError> {
     }
     text.clear();
     text.reserve_exact(length as usize);
-    ZlibDecoder::new(packed).read_to_end(&mut text).map_err(failed)?;
+    ZlibDecoder::new(compressed).read_to_end(&mut text).map_err(failed)?;
     Ok(text)
 }
 
@@ -92,40 +92,40 @@ mod tests {
 
     use super::*;
 
-    fn pack(compression: Compression, body: &[u8]) -> (&'static str, Vec<u8>) {
-        let Compressor { header: (_, label), pack } = packing(compression);
-        (label, pack(body))
+    fn compress(compression: Compression, body: &[u8]) -> (&'static str, Vec<u8>) {
+        let Compressor { header: (_, label), compress } = compressor(compression);
+        (label, compress(body))
     }
 
     #[test]
     fn what_python_packed_is_read() {
         // zlib.compress(b"{}" * 20)
         let zlib = b"\x78\x9c\xab\xae\xad\x26\x0a\x02\x00\x8d\x53\x13\x61";
-        let text = unpack(Some(GZIP), Cow::Borrowed(zlib)).unwrap();
+        let text = decompress(Some(GZIP), Cow::Borrowed(zlib)).unwrap();
         assert_eq!(&*text, "{}".repeat(20).as_bytes());
-        assert_eq!(&pack(Compression::Gzip, &text).1[..2], b"\x78\x9c", "zlib, not gzip");
+        assert_eq!(&compress(Compression::Gzip, &text).1[..2], b"\x78\x9c", "zlib, not gzip");
     }
 
     #[test]
     fn what_cannot_be_unpacked_is_an_error() {
-        let packed = pack(Compression::Gzip, b"some text").1;
-        let cut = unpack(Some(GZIP), Cow::Borrowed(&packed[..packed.len() - 5]));
+        let compressed = compress(Compression::Gzip, b"some text").1;
+        let cut = decompress(Some(GZIP), Cow::Borrowed(&compressed[..compressed.len() - 5]));
         assert!(matches!(cut, Err(DecodeError::Inflate(_))), "{cut:?}");
-        let other = unpack(Some("application/x-lzma"), Cow::Borrowed(b""));
+        let other = decompress(Some("application/x-lzma"), Cow::Borrowed(b""));
         assert_eq!(other, Err(DecodeError::Compressed("application/x-lzma".into())));
     }
 
     #[test]
     fn a_bomb_is_an_error() {
-        let (label, bomb) = pack(Compression::Gzip, &vec![b' '; (64 << 20) + 1]);
+        let (label, bomb) = compress(Compression::Gzip, &vec![b' '; (64 << 20) + 1]);
         assert!(bomb.len() < 1 << 20, "it is one");
-        let refused = unpack(Some(label), Cow::Owned(bomb));
+        let refused = decompress(Some(label), Cow::Owned(bomb));
         assert!(matches!(refused, Err(DecodeError::Inflate(_))), "{refused:?}");
         for length in [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 64 << 20] {
-            let (label, packed) = pack(Compression::Gzip, &vec![b' '; length]);
-            let text = unpack(Some(label), Cow::Owned(packed.clone())).unwrap();
+            let (label, compressed) = compress(Compression::Gzip, &vec![b' '; length]);
+            let text = decompress(Some(label), Cow::Owned(compressed.clone())).unwrap();
             assert_eq!(text.len(), length);
-            let cut = unpack(Some(label), Cow::Borrowed(&packed[..packed.len() - 1]));
+            let cut = decompress(Some(label), Cow::Borrowed(&compressed[..compressed.len() - 1]));
             assert!(matches!(cut, Err(DecodeError::Inflate(_))), "{length}");
         }
     }
@@ -133,13 +133,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_packed_is_unpacked(body in prop::collection::vec(any::<u8>(), 0..3000)) {
-            let (label, packed) = pack(Compression::Gzip, &body);
-            prop_assert_eq!(&*unpack(Some(label), packed.into()).unwrap(), &body[..]);
+            let (label, compressed) = compress(Compression::Gzip, &body);
+            prop_assert_eq!(&*decompress(Some(label), compressed.into()).unwrap(), &body[..]);
         }
 
         #[test]
         fn garbage_is_an_error_not_a_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = unpack(Some(GZIP), Cow::Borrowed(&body));
+            let _ = decompress(Some(GZIP), Cow::Borrowed(&body));
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, failure
 use crate::codec::encoded::Encoded;
 use crate::codec::json;
 use crate::codec::json::{Members, ReadError};
-use crate::dialect::DecodeError;
+use crate::dialect::error::DecodeError;
 use crate::dialect::member::{encoded, is_falsy, text};
 use crate::message::version::Version;
 use crate::message::{IncomingReply, IncomingRequest};

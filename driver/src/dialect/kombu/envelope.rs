@@ -15,7 +15,7 @@ use super::{
 };
 use crate::codec::json;
 use crate::codec::json::WriteError;
-use crate::dialect::EncodeError;
+use crate::dialect::error::EncodeError;
 use crate::ids::Hex32;
 use crate::message::{Answer, CallPart, Reply, Request};
 

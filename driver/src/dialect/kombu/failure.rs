@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::codec::json;
 use crate::codec::json::{Members, WriteError};
-use crate::dialect::DecodeError;
+use crate::dialect::error::DecodeError;
 use crate::error::failure::Failure;
 
 /// Appends the JSON string that holds the exception, quotes included.

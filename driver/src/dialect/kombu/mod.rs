@@ -13,7 +13,7 @@ mod notification;
 mod peek;
 mod topology;
 
-pub(crate) use compression::{label, packing, unpack};
+pub(crate) use compression::{compressor, decompress, label};
 pub(crate) use decode::{
     Address, Scratch, check_content, decode_address, decode_reply, decode_request,
 };

@@ -10,7 +10,7 @@ use super::{CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN};
 use crate::codec::encoded::Encoded;
 use crate::codec::json;
 use crate::codec::json::{Members, WriteError};
-use crate::dialect::DecodeError;
+use crate::dialect::error::DecodeError;
 use crate::dialect::member::text;
 use crate::message::notification::{IncomingNotification, OutgoingNotification};
 

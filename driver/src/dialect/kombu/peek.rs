@@ -5,7 +5,7 @@
 //! rule out (a peer may repeat a key), so this only chooses who decodes; the full decode decides.
 
 use super::{ENVELOPE_CLOSE, ENVELOPE_OPEN};
-use crate::dialect::Peek;
+use crate::dialect::peek::Peek;
 use crate::ids::Hex32;
 
 /// As many bytes from the end as [`peek_reply`] ever looks at.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::codec::encoded::Encoded;
-use crate::dialect::{DecodeError, EncodeError, Peek};
+use crate::dialect::error::{DecodeError, EncodeError};
+use crate::dialect::peek::Peek;
 use crate::error::failure::Failure;
 use crate::ids::Hex32;
 use crate::message::context::Context;

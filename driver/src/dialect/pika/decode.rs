@@ -4,15 +4,21 @@
 //! left unacknowledged for ever is an error here. Bodies that both dialects understand say how they
 //! want to be answered by their `_reply_q`.
 
+use std::sync::Arc;
+
 use leveret_engine::wire::PropertiesView;
 
 use super::{CONTEXT_PREFIX, VERSION_HEADER, failure};
-use crate::codec::serialization::Serialization;
+use crate::codec::serialization::{BodySerializer, Serialization};
+use crate::dialect::error::DecodeError;
+use crate::dialect::format::WireFormat;
+use crate::dialect::kombu;
 use crate::dialect::member::{Member, each};
-use crate::dialect::{CustomSerializers, DecodeError, kombu};
 use crate::message::context::Context;
-use crate::message::form::WireFormat;
 use crate::message::{IncomingReply, IncomingRequest};
+
+/// The user's serialisations that are read besides JSON and msgpack.
+pub(crate) type CustomSerializers<'a> = &'a [Arc<dyn BodySerializer>];
 
 /// Whether a message says that it has a version of this format.
 pub(crate) fn is_versioned(head: &PropertiesView<'_>) -> bool {
@@ -77,12 +83,12 @@ impl<'a> Flat<'a> {
     }
 }
 
-/// Reads a request.
+/// Reads a request, and says in which format its reply is to be written.
 pub(crate) fn decode_request<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
     known: CustomSerializers<'_>,
-) -> Result<IncomingRequest<'a>, DecodeError> {
+) -> Result<(IncomingRequest<'a>, WireFormat), DecodeError> {
     check_version(head)?;
     let serialization = serialization(head, known)?;
     let mut flat = Flat::default();
@@ -98,9 +104,7 @@ pub(crate) fn decode_request<'a>(
     }
     request.context.settle();
     let is_of_both = request.unique_id.is_some();
-    if is_of_both {
-        request.form = WireFormat::Both;
-    }
+    let mut format = if is_of_both { WireFormat::Both } else { WireFormat::default() };
     if request.msg_id.is_none() || request.reply_queue.is_none() {
         if head.reply_to.is_some() && head.correlation_id.is_none() {
             return Err(DecodeError::NoCorrelationId);
@@ -108,11 +112,11 @@ pub(crate) fn decode_request<'a>(
         request.msg_id = head.correlation_id.map(Into::into);
         request.reply_queue = head.reply_to.map(Into::into);
         if !is_of_both {
-            request.form = WireFormat::Pika(serialization);
+            format = WireFormat::Pika(serialization);
         }
     }
     request.unique_id = request.unique_id.take().or(head.message_id.map(Into::into));
-    Ok(request)
+    Ok((request, format))
 }
 
 /// Reads a reply.

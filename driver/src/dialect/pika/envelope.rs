@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{CONTEXT_PREFIX, VERSION, VERSION_HEADER, failure};
 use crate::codec::json::WriteError;
 use crate::codec::serialization::Serialization;
-use crate::dialect::EncodeError;
+use crate::dialect::error::EncodeError;
 use crate::dialect::object::Object;
 use crate::ids::Hex32;
 use crate::message::{Answer, Request};

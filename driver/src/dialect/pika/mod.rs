@@ -10,7 +10,9 @@ mod failure;
 mod notification;
 mod topology;
 
-pub(crate) use decode::{check_version, decode_reply, decode_request, is_versioned};
+pub(crate) use decode::{
+    CustomSerializers, check_version, decode_reply, decode_request, is_versioned,
+};
 pub(super) use envelope::{ID_PLACE, asking, version_header};
 pub(crate) use envelope::{
     encode_reply, encode_request, properties, reply_properties, reply_properties_of,

@@ -8,9 +8,11 @@ use super::decode::serialization;
 use super::{CONTEXT_PREFIX, check_version};
 use crate::codec::json::WriteError;
 use crate::codec::serialization::Serialization;
+use crate::dialect::error::DecodeError;
+use crate::dialect::kombu;
 use crate::dialect::member::each;
 use crate::dialect::object::Object;
-use crate::dialect::{CustomSerializers, DecodeError, kombu};
+use crate::dialect::pika::CustomSerializers;
 use crate::message::context::Context;
 use crate::message::notification::{IncomingNotification, OutgoingNotification};
 

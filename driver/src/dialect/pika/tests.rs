@@ -10,11 +10,11 @@ use super::*;
 use crate::codec::encoded::Encoded;
 use crate::codec::serialization::{BodySerializer, Serialization};
 use crate::dialect::both;
-use crate::dialect::{DecodeError, EncodeError};
+use crate::dialect::error::{DecodeError, EncodeError};
+use crate::dialect::format::WireFormat;
 use crate::error::failure::Failure;
 use crate::ids::Hex32;
 use crate::message::context::Context;
-use crate::message::form::WireFormat;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
 use crate::message::{Answer, CallPart, Request};
@@ -203,14 +203,14 @@ fn requests_are_understood_in_every_serialisation() {
         let call = Some((std::time::Duration::from_secs(3), QUEUE));
         let properties = request_properties(&how, call).with_correlation_id(ID);
         seen(&properties.with_message_id("m"), |head| {
-            let request = decode_request(&body, head, &known).unwrap();
+            let (request, format) = decode_request(&body, head, &known).unwrap();
             assert_eq!(request.method.as_deref(), Some("echo"));
             assert_eq!(request.namespace.as_deref(), Some("ns1"));
             assert_eq!(request.version.as_deref(), Some("1.2"));
             assert_eq!(request.msg_id.as_deref(), Some(ID));
             assert_eq!(request.reply_queue.as_deref(), Some(QUEUE));
             assert_eq!(request.unique_id.as_deref(), Some("m"));
-            assert_eq!(request.form, WireFormat::Pika(how.clone()));
+            assert_eq!(format, WireFormat::Pika(how.clone()));
             let sorted = |context: &Context| {
                 let all = context.iter().map(|(key, value)| (key.to_owned(), value.clone()));
                 all.collect::<std::collections::BTreeMap<_, _>>()
@@ -234,7 +234,7 @@ fn arguments_are_an_object_in_every_serialisation() {
         seen(&properties(&how, false), |head| {
             let body = body(&request("m", &(), &context), &how);
             let known = [std::sync::Arc::new(Lines) as _];
-            let request = decode_request(&body, head, &known).unwrap();
+            let (request, _) = decode_request(&body, head, &known).unwrap();
             assert!(request.args.unwrap().is_empty_object(), "{how:?}");
         });
     }
@@ -256,8 +256,8 @@ fn what_both_understand_carries_everything_twice() {
         assert_eq!((head.delivery_mode, head.priority), (Some(2), Some(0)));
         assert_eq!((head.content_encoding, head.expiration), (Some("utf-8"), Some("3000")));
         assert!(is_versioned(head));
-        let read = decode_request(&body, head, &[]).unwrap();
-        assert_eq!((&read.form, read.msg_id.as_deref()), (&WireFormat::Both, Some(ID)));
+        let (read, format) = decode_request(&body, head, &[]).unwrap();
+        assert_eq!((&format, read.msg_id.as_deref()), (&WireFormat::Both, Some(ID)));
         assert_eq!((read.reply_queue.as_deref(), &read.context), (Some("reply_1"), &context));
     });
     let mut scratch = crate::dialect::kombu::Scratch::default();
@@ -351,7 +351,7 @@ fn numbers_survive_as_far_as_a_serialisation_carries_them() {
     for how in [Serialization::Json, Serialization::MsgPack] {
         let body = body(&request("m", &edge, &context), &how);
         seen(&properties(&how, false), |head| {
-            let request = decode_request(&body, head, &[]).unwrap();
+            let (request, _) = decode_request(&body, head, &[]).unwrap();
             assert_eq!(request.args.unwrap().read::<Value>().unwrap(), edge, "{how:?}");
         });
     }
@@ -366,7 +366,7 @@ fn numbers_survive_as_far_as_a_serialisation_carries_them() {
         let text = br#"{"method": "m", "args": {"arg": [NaN, Infinity]}, "namespace": "ns1", "#;
         assert!(how != Serialization::Json || body.starts_with(text));
         seen(&properties(&how, false), |head| {
-            let request = decode_request(&body, head, &[]).unwrap();
+            let (request, _) = decode_request(&body, head, &[]).unwrap();
             let args: Value = request.args.unwrap().read().unwrap();
             assert_eq!(args, json!({"arg": [null, null]}), "{how:?}");
         });

@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use crate::config::PikaOptions;
+use crate::dialect::names::check_names;
 use crate::error::Error;
 use crate::message::priority::Priority;
 use crate::message::target::Target;
-use crate::topology::{Address, Argument, Exchange, Queue, Subscription, check_names};
+use crate::topology::{Address, Argument, Exchange, Queue, Subscription};
 
 /// How the reply queues of the old driver begin.
 pub(crate) const REPLY_PREFIX: &str = "reply.";

@@ -49,9 +49,9 @@ impl<T: Send + 'static> Batcher<T> {
     ) -> Arc<Self> {
         let (items, alarm) = (Vec::new(), None);
         let state = Mutex::new(State { items, bytes: 0, alarm, round: 0, is_closed: false });
-        let gather = Arc::new(Self { batching, timer, state, hand_over: Box::new(hand_over) });
-        gather.set_alarm(&mut gather.lock());
-        gather
+        let batcher = Arc::new(Self { batching, timer, state, hand_over: Box::new(hand_over) });
+        batcher.set_alarm(&mut batcher.lock());
+        batcher
     }
 
     /// Takes one item of so many bytes.
@@ -137,36 +137,36 @@ mod tests {
 
     #[test]
     fn a_full_batch_leaves_at_once_and_the_rest_at_the_end() {
-        let (_engine, gather, batches) = gathering(3, None);
-        (0..7).for_each(|item| gather.push(item, 1));
-        gather.close();
-        gather.push(9, 1);
-        drop(gather);
+        let (_engine, batcher, batches) = gathering(3, None);
+        (0..7).for_each(|item| batcher.push(item, 1));
+        batcher.close();
+        batcher.push(9, 1);
+        drop(batcher);
         let all: Vec<_> = batches.iter().collect();
         assert_eq!(all, [vec![0, 1, 2], vec![3, 4, 5], vec![6], vec![9]]);
     }
 
     #[test]
     fn a_batch_is_full_by_its_bytes_too() {
-        let (_engine, gather, batches) = gathering(100, None);
+        let (_engine, batcher, batches) = gathering(100, None);
         let half = BYTES_MAX / 2;
         for (item, bytes) in [(1, half), (2, half - 1), (3, 1), (4, 10 * BYTES_MAX), (5, 1)] {
-            gather.push(item, bytes);
+            batcher.push(item, bytes);
         }
-        gather.close();
-        drop(gather);
+        batcher.close();
+        drop(batcher);
         assert_eq!(batches.iter().collect::<Vec<_>>(), [vec![1, 2, 3], vec![4], vec![5]]);
     }
 
     #[test]
     fn time_completes_a_batch_but_not_an_empty_one() {
-        let (_engine, gather, batches) = gathering(100, Some(20));
-        gather.push(1, 1);
+        let (_engine, batcher, batches) = gathering(100, Some(20));
+        batcher.push(1, 1);
         assert_eq!(batches.recv().unwrap(), [1]);
-        gather.push(2, 1);
+        batcher.push(2, 1);
         assert_eq!(batches.recv().unwrap(), [2], "the alarm is set again");
-        gather.close();
-        drop(gather);
+        batcher.close();
+        drop(batcher);
         assert!(batches.recv().is_err(), "no empty batch");
     }
 }

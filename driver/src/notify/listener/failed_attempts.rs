@@ -20,7 +20,7 @@ pub(crate) const DELAY: Duration = Duration::from_millis(100);
 pub(crate) const DELAY_MAX: Duration = Duration::from_secs(10);
 
 /// The counters.
-pub(crate) struct Attempts {
+pub(crate) struct FailedAttempts {
     max: Option<u32>,
     hasher: RandomState,
     failed: Mutex<Failed>,
@@ -34,7 +34,7 @@ struct Failed {
     order: VecDeque<u64>,
 }
 
-impl Attempts {
+impl FailedAttempts {
     /// At most `max` attempts each; without it any number.
     pub(crate) fn new(max: Option<u32>) -> Self {
         let any = AtomicBool::new(false);
@@ -43,7 +43,7 @@ impl Attempts {
 
     /// Counts a failure, unless it happened in company and somebody else may have caused it. How
     /// long the next attempt is to wait, if there is one.
-    pub(crate) fn failed(&self, body: &[u8], is_in_company: bool) -> Option<Duration> {
+    pub(crate) fn failed(&self, body: &[u8], is_batched: bool) -> Option<Duration> {
         let key = self.key(body);
         let failed = &mut *self.lock();
         self.any.store(true, Ordering::Release);
@@ -52,7 +52,7 @@ impl Attempts {
             order.push_back(key);
             0
         });
-        *count += u32::from(!is_in_company);
+        *count += u32::from(!is_batched);
         let count = *count;
         if order.len() > WINDOW {
             let oldest = order.pop_front().expect("longer than the window");
@@ -92,20 +92,20 @@ mod tests {
 
     #[test]
     fn attempts_are_counted_and_take_ever_longer() {
-        let attempts = Attempts::new(Some(3));
+        let attempts = FailedAttempts::new(Some(3));
         let failed = |text: &str| attempts.failed(text.as_bytes(), false);
         assert_eq!([failed("a"), failed("a"), failed("a")], [Some(DELAY), Some(DELAY * 2), None]);
         assert!(!attempts.suspects(b"a"), "it is gone");
         assert_eq!(failed("b"), Some(DELAY));
-        assert_eq!(Attempts::new(Some(1)).failed(b"a", false), None);
-        let endless = Attempts::new(None);
+        assert_eq!(FailedAttempts::new(Some(1)).failed(b"a", false), None);
+        let endless = FailedAttempts::new(None);
         let last = (0..100).map(|_| endless.failed(b"a", false)).last().flatten();
         assert_eq!(last, Some(DELAY_MAX));
     }
 
     #[test]
     fn company_is_suspected_but_not_blamed() {
-        let attempts = Attempts::new(Some(1));
+        let attempts = FailedAttempts::new(Some(1));
         assert!(!attempts.suspects(b"a"));
         assert_eq!(attempts.failed(b"a", true), Some(DELAY));
         assert!(attempts.suspects(b"a") && !attempts.suspects(b"b"));
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten() {
-        let attempts = Attempts::new(None);
+        let attempts = FailedAttempts::new(None);
         for one in 0..=WINDOW {
             assert!(attempts.failed(&one.to_be_bytes(), false).is_some());
         }

@@ -1,7 +1,7 @@
 //! The listener as its user sees it: built, started, stopped.
 //!
 //! It consumes one queue for each topic and priority (or one for its pool) on a connection of its
-//! own. Not here: what happens to a notification (`intake`).
+//! own. Not here: what happens to a notification (`processor`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,6 @@ use leveret_engine::{DeliverySink, block_on};
 use crate::broker::errors;
 use crate::broker::lease::Purpose;
 use crate::broker::subscriber::Subscriber;
-use crate::config::ServingDialect;
 use crate::error::{Error, ErrorKind};
 use crate::message::priority::Priority;
 use crate::message::serializer::Serializer;
@@ -33,9 +32,9 @@ const PREFETCH: u16 = 2048;
 /// A running listener. Stop it before dropping it, or what it was doing comes again elsewhere.
 #[must_use = "what a dropped listener was doing comes again elsewhere: stop it, and wait for it"]
 pub struct NotificationListener {
-    listening: Subscriber,
-    intake: Arc<NotificationProcessor>,
-    ending: Shutdown,
+    subscriber: Subscriber,
+    processor: Arc<NotificationProcessor>,
+    shutdown: Shutdown,
 }
 
 /// Describes a listener before it starts.
@@ -95,7 +94,7 @@ impl NotificationListener {
     /// `MessagingTimeout` or `TransportDriverError` when the broker does not agree; nothing is
     /// taken any more all the same. One caller is told, later ones get `Ok`.
     pub async fn stop(&self) -> Result<(), Error> {
-        self.ending.stop(self.end_intake()).await
+        self.shutdown.stop(self.end_intake()).await
     }
 
     /// Waits until everything taken is handled, then ends the connection; what waits for another
@@ -106,16 +105,16 @@ impl NotificationListener {
     /// As [`stop`](Self::stop).
     pub async fn wait(&self) -> Result<(), Error> {
         let rest = async {
-            self.intake.finish().await;
-            self.listening.close().await
+            self.processor.finish().await;
+            self.subscriber.close().await
         };
-        self.ending.end(self.end_intake(), rest).await
+        self.shutdown.end(self.end_intake(), rest).await
     }
 
     async fn end_intake(&self) -> Result<(), Error> {
-        self.intake.limit().lift();
-        let cancelled = self.listening.cancel().await;
-        self.intake.end_gathering();
+        self.processor.limit().lift();
+        let cancelled = self.subscriber.cancel().await;
+        self.processor.end_gathering();
         cancelled
     }
 
@@ -125,7 +124,7 @@ impl NotificationListener {
     /// `TaskTimeout` when endpoints work longer than that; they go on, and so does whoever waits
     /// next. Else as [`stop`](Self::stop).
     pub async fn wait_within(&self, timeout: Duration) -> Result<(), Error> {
-        self.ending.within(timeout, self.wait()).await
+        self.shutdown.within(timeout, self.wait()).await
     }
 
     /// [`wait_within`](Self::wait_within) for a plain thread.
@@ -154,14 +153,14 @@ impl NotificationListener {
 
     /// Whether it still hears: cheap, and nothing is sent.
     pub fn health(&self) -> ListeningHealth {
-        let is_stopped = self.ending.has_stopped();
-        let (connection, consumers) = (self.listening.health(), self.listening.consumers());
+        let is_stopped = self.shutdown.has_stopped();
+        let (connection, consumers) = (self.subscriber.health(), self.subscriber.consumers());
         ListeningHealth { connection, consumers, is_stopped }
     }
 
     /// What it has done so far.
     pub fn stats(&self) -> ListenerStats {
-        ListenerStats { reconnects: self.listening.reconnects(), ..self.intake.stats() }
+        ListenerStats { reconnects: self.subscriber.reconnects(), ..self.processor.stats() }
     }
 }
 
@@ -261,9 +260,7 @@ impl NotificationListenerBuilder {
         let any_async = self.endpoints.iter().any(NotificationEndpoint::has_async_functions);
         self.executor.check("functions", any_async)?;
         let subscriptions = self.subscriptions()?;
-        let config = self.transport.config();
-        let of_pika = config.pika.notification_prefetch;
-        let prefetch = self.transport.serving().prefetch(config.prefetch, of_pika);
+        let prefetch = self.transport.wire().listener_prefetch();
         let batching = self.batching(prefetch)?;
         let twice = batching.map_or(0, |batching| batching.size.saturating_mul(2));
         let prefetch = match prefetch {
@@ -283,7 +280,7 @@ impl NotificationListenerBuilder {
         } = self;
         let again = (allow_requeue, attempts_max);
         let unacknowledged = subscriptions.len() * usize::from(prefetch);
-        let intake = NotificationProcessor::new(
+        let processor = NotificationProcessor::new(
             endpoints,
             serializer,
             again,
@@ -292,20 +289,20 @@ impl NotificationListenerBuilder {
             &transport,
         );
         if let Some(batching) = batching {
-            intake.gather(batching);
+            processor.start_batching(batching);
         }
         let sink = |_: &Subscription| -> Box<dyn DeliverySink> {
-            Box::new(NotificationSink::new(&intake))
+            Box::new(NotificationSink::new(&processor))
         };
         let (connections, purpose) = (transport.connections(), Purpose::Listener);
         let open = || Subscriber::open(connections, purpose, prefetch, &subscriptions, &sink);
-        let listening = transport.started(transport.start_deadline(), open).await;
-        let listening = listening.map_err(|error| errors::unservable(error, &targets[0]))?;
-        if let Some(consumer) = listening.consumer() {
-            intake.limit().attach(consumer, listening.has_own_connection());
+        let subscriber = transport.open_for_start(transport.start_deadline(), open).await;
+        let subscriber = subscriber.map_err(|error| errors::unservable(error, &targets[0]))?;
+        if let Some(consumer) = subscriber.consumer() {
+            processor.limit().attach(consumer, subscriber.has_own_connection());
         }
-        let ending = Shutdown::new("listener", transport.timer(), log_after);
-        Ok(NotificationListener { listening, intake, ending })
+        let shutdown = Shutdown::new("listener", transport.timer(), log_after);
+        Ok(NotificationListener { subscriber, processor, shutdown })
     }
 
     /// [`start`](Self::start) for a plain thread.
@@ -321,38 +318,16 @@ impl NotificationListenerBuilder {
         let is_taken = |priority: &Priority| {
             self.endpoints.iter().any(|endpoint| endpoint.function(*priority).is_some())
         };
-        let mut all = Vec::new();
+        let (wire, mut all) = (self.transport.wire(), Vec::new());
         for target in &self.targets {
             for priority in Priority::ALL.into_iter().filter(is_taken) {
-                all.extend(self.heard(target, priority)?);
+                all.extend(wire.listener_queues(target, priority, self.pool.as_deref())?);
             }
         }
         if all.is_empty() {
             return Err(unservable("no endpoint has a function for any priority"));
         }
         Ok(all)
-    }
-
-    /// The queue of a target's notifications of one priority, bound for each dialect.
-    ///
-    /// Both have the same name for it, so it is one queue, and like the `rabbit` driver's where
-    /// that is spoken: whichever exchange a notification goes through, it is consumed once.
-    fn heard(&self, target: &Target, priority: Priority) -> Result<Vec<Subscription>, Error> {
-        let (kombu, pika) = (self.transport.topology(), self.transport.pika());
-        let pool = self.pool.as_deref();
-        let (ours, theirs) = match self.transport.serving() {
-            ServingDialect::Kombu => return Ok(vec![kombu.notifications(target, priority, pool)?]),
-            ServingDialect::Pika => return Ok(vec![pika.notifications(target, priority, pool)?]),
-            ServingDialect::Both => (
-                kombu.notifications(target, priority, pool)?,
-                pika.notifications(target, priority, pool)?,
-            ),
-        };
-        let name = |one: &Subscription| one.binding.as_ref().map(|(from, _)| from.name.clone());
-        // A target that names its exchange names the same one for both.
-        let is_one = name(&ours) == name(&theirs);
-        let other = Subscription { queue: ours.queue.clone(), binding: theirs.binding };
-        Ok(std::iter::once(ours).chain((!is_one).then_some(other)).collect())
     }
 
     fn batching(&self, prefetch: u16) -> Result<Option<Batching>, Error> {

@@ -13,11 +13,11 @@ use std::time::Duration;
 use leveret_engine::{Delivery, DeliverySink, Disposition};
 use tracing::Instrument;
 
-use crate::codec::serialization::BodySerializer;
+use crate::dialect::wire::Wire;
 use crate::message::serializer::Serializer;
 use crate::notify::listener::batcher::{Batcher, Batching};
 use crate::notify::listener::endpoint::{Begun, NotificationEndpoint, Running};
-use crate::notify::listener::failed_attempts::Attempts;
+use crate::notify::listener::failed_attempts::FailedAttempts;
 use crate::notify::listener::received::Received;
 use crate::notify::listener::stats::ListenerStats;
 use crate::notify::listener::verdict::Verdict;
@@ -27,14 +27,13 @@ use crate::runtime::dedup::Dedup;
 use crate::runtime::executor::Executor;
 use crate::runtime::runner::{Runner, Serve};
 use crate::runtime::timer::Timer;
-use crate::transport::incoming;
 use crate::transport::intake_limit;
 use crate::transport::intake_limit::{IntakeLimit, Load};
 use crate::transport::transport::Transport;
 
 /// The sink of each of a listener's queues.
 pub(crate) struct NotificationSink {
-    intake: Arc<NotificationProcessor>,
+    processor: Arc<NotificationProcessor>,
     batch: Vec<Vec<Delivery>>,
 }
 
@@ -42,18 +41,17 @@ pub(crate) struct NotificationSink {
 pub(crate) struct NotificationProcessor {
     endpoints: Vec<NotificationEndpoint>,
     serializer: Option<Arc<dyn Serializer>>,
-    /// Serialisations that are understood besides JSON and msgpack.
-    serializers: Vec<Arc<dyn BodySerializer>>,
+    wire: Arc<Wire>,
     allow_requeue: bool,
-    attempts: Attempts,
+    attempts: FailedAttempts,
     timer: Arc<Timer>,
     handled: Dedup,
     runner: Runner<Self>,
-    gather: OnceLock<Arc<Batcher<Delivery>>>,
+    batcher: OnceLock<Arc<Batcher<Delivery>>>,
     limit: IntakeLimit,
     /// Bytes of notifications that failed and wait for another attempt.
     postponed: AtomicUsize,
-    tally: IntakeRecorder,
+    counters: IntakeRecorder,
 }
 
 /// A notification on its way through the endpoints.
@@ -64,24 +62,24 @@ struct PendingNotification {
     /// It has failed before and is served alone.
     is_suspect: bool,
     /// It failed together with others, and need not be what failed.
-    is_in_company: bool,
+    is_batched: bool,
 }
 
 impl NotificationSink {
-    pub(crate) fn new(intake: &Arc<NotificationProcessor>) -> Self {
-        Self { intake: Arc::clone(intake), batch: Vec::new() }
+    pub(crate) fn new(processor: &Arc<NotificationProcessor>) -> Self {
+        Self { processor: Arc::clone(processor), batch: Vec::new() }
     }
 }
 
 impl DeliverySink for NotificationSink {
     fn deliver(&mut self, mut delivery: Delivery) -> Disposition {
         let bytes = delivery.body().len();
-        self.intake.tally.took_in(1, bytes);
-        match self.intake.gather.get() {
-            Some(gather) => {
+        self.processor.counters.took_in(1, bytes);
+        match self.processor.batcher.get() {
+            Some(batcher) => {
                 // It waits for others that are to come the same way.
                 intake_limit::detach(&mut delivery);
-                gather.push(delivery, bytes);
+                batcher.push(delivery, bytes);
             }
             None => self.batch.push(vec![delivery]),
         }
@@ -89,17 +87,17 @@ impl DeliverySink for NotificationSink {
     }
 
     fn is_full(&self) -> bool {
-        self.intake.limit.stops_reading(self.intake.load(), false)
+        self.processor.limit.stops_reading(self.processor.load(), false)
     }
 
     fn flush(&mut self) {
         if !self.batch.is_empty() {
-            self.intake.runner.take(&self.intake, &mut self.batch);
+            self.processor.runner.take(&self.processor, &mut self.batch);
         }
     }
 
     fn oversized(&mut self, _: Delivery, _: u64) {
-        self.intake.tally.count(|taken| &taken.undecodable);
+        self.processor.counters.count(|counters| &counters.undecodable);
     }
 
     fn ended(&mut self, error: Option<leveret_engine::Error>) {
@@ -118,14 +116,14 @@ impl Serve for NotificationProcessor {
 
     async fn serve(self: Arc<Self>, deliveries: Vec<Delivery>) {
         let opened = deliveries.into_iter().filter_map(|delivery| self.open(delivery));
-        let mut letters: Vec<PendingNotification> = opened.collect();
-        letters.sort_by_key(|letter| letter.received.priority);
+        let mut pending: Vec<PendingNotification> = opened.collect();
+        pending.sort_by_key(|one| one.received.priority);
         for group in
-            letters.chunk_by_mut(|one, next| one.received.priority == next.received.priority)
+            pending.chunk_by_mut(|one, next| one.received.priority == next.received.priority)
         {
             self.dispatch(group).await;
         }
-        letters.into_iter().for_each(|letter| self.settle(letter));
+        pending.into_iter().for_each(|one| self.settle(one));
     }
 }
 
@@ -138,33 +136,32 @@ impl NotificationProcessor {
         unacknowledged: usize,
         transport: &Transport,
     ) -> Arc<Self> {
-        let config = transport.config();
-        let threads = config.executor_threads;
-        Arc::new_cyclic(|intake| Self {
+        let threads = transport.config().executor_threads;
+        Arc::new_cyclic(|this| Self {
             endpoints,
             serializer,
             allow_requeue,
-            attempts: Attempts::new(attempts_max),
+            attempts: FailedAttempts::new(attempts_max),
             timer: Arc::clone(transport.timer()),
-            serializers: config.pika.serializers.clone(),
+            wire: Arc::clone(transport.wire()),
             handled: Dedup::holding(unacknowledged),
-            runner: Runner::new(executor, threads, intake.clone()),
-            gather: OnceLock::new(),
+            runner: Runner::new(executor, threads, this.clone()),
+            batcher: OnceLock::new(),
             limit: IntakeLimit::default(),
             postponed: AtomicUsize::new(0),
-            tally: IntakeRecorder::new(&transport.counters().heard),
+            counters: IntakeRecorder::new(&transport.counters().heard),
         })
     }
 
     /// From now on notifications come in batches.
-    pub(crate) fn gather(self: &Arc<Self>, batching: Batching) {
+    pub(crate) fn start_batching(self: &Arc<Self>, batching: Batching) {
         let this = Arc::downgrade(self);
-        let gather = Batcher::new(batching, Arc::clone(&self.timer), move |batch| {
+        let batcher = Batcher::new(batching, Arc::clone(&self.timer), move |batch| {
             if let Some(this) = this.upgrade() {
                 this.runner.take(&this, &mut vec![batch]);
             }
         });
-        let is_first = self.gather.set(gather).is_ok();
+        let is_first = self.batcher.set(batcher).is_ok();
         debug_assert!(is_first, "batching is set once, before anything is delivered");
     }
 
@@ -175,14 +172,14 @@ impl NotificationProcessor {
 
     /// What waits to be served, or for another attempt.
     fn load(&self) -> Load {
-        let (messages, bytes) = self.tally.waiting();
+        let (messages, bytes) = self.counters.waiting();
         Load { messages, bytes: bytes + self.postponed.load(Ordering::Relaxed), running: 0 }
     }
 
     /// Nothing more comes: an unfinished batch is served as it is.
     pub(crate) fn end_gathering(&self) {
-        if let Some(gather) = self.gather.get() {
-            gather.close();
+        if let Some(batcher) = self.batcher.get() {
+            batcher.close();
         }
     }
 
@@ -194,7 +191,7 @@ impl NotificationProcessor {
     }
 
     pub(crate) fn stats(&self) -> ListenerStats {
-        let counts = self.tally.own();
+        let counts = self.counters.own();
         ListenerStats {
             handled: counts.done,
             requeued: counts.returned,
@@ -207,12 +204,12 @@ impl NotificationProcessor {
 
     /// Decodes a delivery; what needs no endpoint is settled here.
     fn open(&self, delivery: Delivery) -> Option<PendingNotification> {
-        self.tally.took_up(delivery.body().len());
+        self.counters.took_up(delivery.body().len());
         self.limit.resume_if_eased(|| self.load());
         if !delivery.is_answerable() {
             return None;
         }
-        let received = incoming::with_notification(&delivery, &self.serializers, Received::new);
+        let received = self.wire.read_notification(&delivery, Received::new);
         let received = match received {
             Ok(Some(received)) => received,
             Ok(None) => {
@@ -220,7 +217,7 @@ impl NotificationProcessor {
                     name: "leveret.notification.unknown_priority",
                     "a notification of no known priority is dropped"
                 );
-                self.tally.count(|taken| &taken.undecodable);
+                self.counters.count(|counters| &counters.undecodable);
                 delivery.ack();
                 return None;
             }
@@ -229,13 +226,13 @@ impl NotificationProcessor {
                     name: "leveret.notification.undecodable",
                     %error, "a message is no notification and is dropped"
                 );
-                self.tally.count(|taken| &taken.undecodable);
+                self.counters.count(|counters| &counters.undecodable);
                 delivery.reject(false);
                 return None;
             }
         };
         if received.unique_id.as_deref().is_some_and(|id| self.handled.knows(id)) {
-            self.tally.count(|taken| &taken.duplicates);
+            self.counters.count(|counters| &counters.duplicates);
             tracing::info!(
                 name: "leveret.notification.repeated",
                 unique_id = ?received.unique_id, "a repeated notification is dropped"
@@ -248,40 +245,40 @@ impl NotificationProcessor {
             Some(serializer) => received.through(serializer.as_ref()),
         };
         let is_suspect = self.attempts.suspects(&delivery.body().contiguous());
-        Some(PendingNotification { delivery, received, verdict, is_suspect, is_in_company: false })
+        Some(PendingNotification { delivery, received, verdict, is_suspect, is_batched: false })
     }
 
-    /// Gives letters of one priority to the endpoints.
-    async fn dispatch(&self, letters: &mut [PendingNotification]) {
-        let Some(priority) = letters.first().map(|letter| letter.received.priority) else { return };
+    /// Gives pending of one priority to the endpoints.
+    async fn dispatch(&self, pending: &mut [PendingNotification]) {
+        let Some(priority) = pending.first().map(|one| one.received.priority) else { return };
         for endpoint in &self.endpoints {
             let Some(function) = endpoint.function(priority) else { continue };
-            let mut wanted: Vec<&mut PendingNotification> = letters
+            let mut wanted: Vec<&mut PendingNotification> = pending
                 .iter_mut()
                 .filter(|one| one.verdict == Verdict::Handled && endpoint.wants(&one.received))
                 .collect();
             let belong = |one: &&mut PendingNotification, next: &&mut PendingNotification| {
                 function.takes_batch && !one.is_suspect && !next.is_suspect
             };
-            for letters in wanted.chunk_by_mut(belong) {
-                let first = &letters[0].received;
-                let span = spans::hear(&first.event_type, priority, letters.len(), &first.context);
+            for pending in wanted.chunk_by_mut(belong) {
+                let first = &pending[0].received;
+                let span = spans::hear(&first.event_type, priority, pending.len(), &first.context);
                 let Begun { running, unreadable } = {
-                    let received: Vec<_> = letters.iter().map(|one| &one.received).collect();
+                    let received: Vec<_> = pending.iter().map(|one| &one.received).collect();
                     span.in_scope(|| (function.run)(&received))
                 };
                 let verdict = match running {
                     Running::Done(verdict) => verdict,
                     Running::Awaited(future) => future.instrument(span).await,
                 };
-                let is_in_company = letters.len() - unreadable.len() > 1;
-                for letter in letters.iter_mut() {
-                    letter.verdict = verdict.clone();
-                    letter.is_in_company = is_in_company;
+                let is_batched = pending.len() - unreadable.len() > 1;
+                for one in pending.iter_mut() {
+                    one.verdict = verdict.clone();
+                    one.is_batched = is_batched;
                 }
                 for (place, error) in unreadable {
-                    letters[place].verdict = Verdict::Failed(error);
-                    letters[place].is_in_company = false;
+                    pending[place].verdict = Verdict::Failed(error);
+                    pending[place].is_batched = false;
                 }
             }
         }
@@ -289,7 +286,7 @@ impl NotificationProcessor {
 
     /// Gives a notification back later, for another attempt.
     fn postpone(self: &Arc<Self>, mut delivery: Delivery, delay: Duration) {
-        self.tally.count(|taken| &taken.returned);
+        self.counters.count(|counters| &counters.returned);
         intake_limit::detach(&mut delivery);
         let bytes = delivery.body().len();
         self.postponed.fetch_add(bytes, Ordering::Relaxed);
@@ -302,16 +299,16 @@ impl NotificationProcessor {
         });
     }
 
-    fn settle(self: &Arc<Self>, letter: PendingNotification) {
-        let PendingNotification { delivery, received, verdict, is_in_company, .. } = letter;
+    fn settle(self: &Arc<Self>, one: PendingNotification) {
+        let PendingNotification { delivery, received, verdict, is_batched, .. } = one;
         let (event_type, message_id) = (&received.event_type, &received.message_id);
         match verdict {
             Verdict::Requeue if self.allow_requeue => {
-                self.tally.count(|taken| &taken.returned);
+                self.counters.count(|counters| &counters.returned);
                 delivery.reject(true);
             }
             Verdict::Failed(error) if self.allow_requeue => {
-                let again = self.attempts.failed(&delivery.body().contiguous(), is_in_company);
+                let again = self.attempts.failed(&delivery.body().contiguous(), is_batched);
                 let is_dropped = again.is_none();
                 tracing::error!(
                     name: "leveret.notification.failed",
@@ -319,9 +316,9 @@ impl NotificationProcessor {
                 );
                 match again {
                     Some(delay) => self.postpone(delivery, delay),
-                    // Rejected, not acknowledged: a dead letter exchange, if there is one, gets it.
+                    // Rejected, not acknowledged: a dead one exchange, if there is one, gets it.
                     None => {
-                        self.tally.count(|taken| &taken.dropped);
+                        self.counters.count(|counters| &counters.dropped);
                         delivery.reject(false);
                     }
                 }
@@ -334,14 +331,14 @@ impl NotificationProcessor {
                     );
                 }
                 let is_handled = done == Verdict::Handled;
-                self.tally.count(match is_handled {
-                    true => |taken| &taken.done,
-                    false => |taken| &taken.dropped,
+                self.counters.count(match is_handled {
+                    true => |counters| &counters.done,
+                    false => |counters| &counters.dropped,
                 });
                 if let Some(id) = &received.unique_id {
                     self.handled.is_first(id);
                 }
-                if letter.is_suspect {
+                if one.is_suspect {
                     self.attempts.forget(&delivery.body().contiguous());
                 }
                 delivery.ack();

@@ -6,24 +6,24 @@ use std::time::Duration;
 use crate::codec::serialization::Serialization;
 use crate::config::NotificationConfig;
 use crate::error::{Error, ErrorKind};
+use crate::message::retry::Retry;
 use crate::message::serializer::Serializer;
 use crate::notify::notifier::driver::{NotificationDriver, Routing};
-use crate::notify::notifier::notifier::{Notifier, Options, Roads};
-use crate::retry::Retry;
+use crate::notify::notifier::notifier::{Notifier, NotifierOptions, TopicRoutes};
 use crate::transport::transport::Transport;
 
 /// Describes a notifier.
 #[must_use = "a notifier is made by `build`"]
 pub struct NotifierBuilder {
     pub(super) transport: Transport,
-    pub(super) options: Options,
+    pub(super) options: NotifierOptions,
 }
 
 impl Notifier {
     /// A notifier over `transport`; unless told otherwise it sends in the envelope (`messagingv2`)
     /// to topic `notifications`.
     pub fn builder(transport: &Transport) -> NotifierBuilder {
-        let options = Options {
+        let options = NotifierOptions {
             publisher_id: String::new(),
             drivers: Vec::new(),
             topics: Vec::new(),
@@ -116,7 +116,7 @@ impl NotifierBuilder {
         if options.topics.is_empty() {
             options.topics.push("notifications".into());
         }
-        let roads = Roads::of(&options);
-        Notifier { transport, options: Arc::new(options), roads }
+        let routes = TopicRoutes::new(&options);
+        Notifier { transport, options: Arc::new(options), routes }
     }
 }

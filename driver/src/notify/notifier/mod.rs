@@ -7,5 +7,6 @@ pub(crate) mod fnmatch;
 pub(crate) mod layer;
 pub(crate) mod log;
 pub(crate) mod mask;
+mod messaging;
 pub(crate) mod notifier;
 pub(crate) mod routing_file;

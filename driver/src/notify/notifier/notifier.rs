@@ -1,36 +1,29 @@
-//! Sends notifications: what happened, to whom it may concern.
+//! Sends notifications.
 //!
-//! A notification is published with confirms to the queue of its topic and priority, which is
-//! declared first, so that it is kept though nobody listens yet. All drivers and all topics are
-//! tried whatever the others came to. Not here: what a driver is (`driver`).
+//! A notification goes through every driver, whatever the result of the others. Not here: what a
+//! driver is (`driver`), how a notification is published (`messaging`).
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use leveret_engine::block_on;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::broker::open_once::{OpenOnce, Opened};
-use crate::broker::publish::body::Body;
-use crate::broker::publish::publisher::{PublishOptions, Route};
+use crate::broker::open_once::OpenOnce;
+use crate::broker::publish::route::Route;
 use crate::codec::serialization::Serialization;
-use crate::config::SendingDialect;
 use crate::error::failure::Failure;
 use crate::error::{Error, ErrorKind};
 use crate::message::context::Context;
-use crate::message::form::WireFormat;
-use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
+use crate::message::retry::Retry;
 use crate::message::serializer::Serializer;
-use crate::message::target::Target;
 use crate::notify::notification::{Notification, timestamp, uuid};
 use crate::notify::notifier::driver::NotificationDriver;
 use crate::notify::notifier::{log, mask};
 use crate::observe::spans;
-use crate::retry::{Attempts, Retry};
-use crate::runtime::timer;
 use crate::transport::transport::Transport;
 
 /// Sends notifications on behalf of a publisher. Cheap to clone.
@@ -48,12 +41,12 @@ use crate::transport::transport::Transport;
 #[derive(Clone)]
 pub struct Notifier {
     pub(super) transport: Transport,
-    pub(super) options: Arc<Options>,
-    pub(super) roads: Arc<Roads>,
+    pub(super) options: Arc<NotifierOptions>,
+    pub(super) routes: Arc<TopicRoutes>,
 }
 
 #[derive(Clone)]
-pub(super) struct Options {
+pub(super) struct NotifierOptions {
     pub(super) publisher_id: String,
     pub(super) drivers: Vec<NotificationDriver>,
     pub(super) topics: Vec<String>,
@@ -63,11 +56,11 @@ pub(super) struct Options {
     pub(super) serializer: Option<Arc<dyn Serializer>>,
 }
 
-/// The roads to the queues of each topic, in the topics' order, each opened when first used.
-pub(super) struct Roads(pub(super) Vec<[OpenOnce<Route>; Priority::ALL.len()]>);
+/// The routes to the queues of each topic, in the order of the topics, each opened when first used.
+pub(super) struct TopicRoutes(pub(super) Vec<[OpenOnce<Route>; Priority::ALL.len()]>);
 
-impl Roads {
-    pub(super) fn of(options: &Options) -> Arc<Self> {
+impl TopicRoutes {
+    pub(super) fn new(options: &NotifierOptions) -> Arc<Self> {
         Arc::new(Self(options.topics.iter().map(|_| Default::default()).collect()))
     }
 }
@@ -115,8 +108,8 @@ impl Notifier {
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         Arc::make_mut(&mut self.options).retry = Some(retry);
-        // Roads are rendered for one way.
-        self.roads = Roads::of(&self.options);
+        // Routes are rendered for one retry.
+        self.routes = TopicRoutes::new(&self.options);
         self
     }
 
@@ -125,19 +118,8 @@ impl Notifier {
     #[must_use]
     pub fn with_serialization(mut self, serialization: Serialization) -> Self {
         Arc::make_mut(&mut self.options).serialization = Some(serialization);
-        self.roads = Roads::of(&self.options);
+        self.routes = TopicRoutes::new(&self.options);
         self
-    }
-
-    /// The form of its notifications, of two in the dialect of the `rabbit` driver.
-    fn form(&self) -> Result<WireFormat, Error> {
-        let chosen = self.options.serialization.as_ref();
-        self.transport.check_serialization(chosen).map(|()| self.transport.form(chosen))
-    }
-
-    fn retry(&self) -> Retry {
-        let of_pika = self.transport.config().pika.notification_retry;
-        Retry::of_sender(self.options.retry, self.transport.sending(), of_pika)
     }
 
     /// Whether anything is ever done with a notification: false if `noop` is the only driver.
@@ -184,7 +166,7 @@ impl Notifier {
         payload: &(impl Serialize + Sync + ?Sized),
     ) -> Result<(), Error> {
         let Some(serializer) = &self.options.serializer else {
-            return self.distribute(priority, context, event_type, payload).await;
+            return self.send_by_all(priority, context, event_type, payload).await;
         };
         let (context, payload) =
             serialized(serializer.as_ref(), context, payload).inspect_err(|error| {
@@ -193,11 +175,11 @@ impl Notifier {
                     %error, event_type, "a notification is not sent"
                 );
             })?;
-        self.distribute(priority, &context, event_type, &payload).await
+        self.send_by_all(priority, &context, event_type, &payload).await
     }
 
-    /// Gives a notification to every driver.
-    async fn distribute<P: Serialize + Sync + ?Sized>(
+    /// Sends a notification through every driver.
+    async fn send_by_all<P: Serialize + Sync + ?Sized>(
         &self,
         priority: Priority,
         context: &Context,
@@ -216,10 +198,10 @@ impl Notifier {
         for driver in &self.options.drivers {
             if let NotificationDriver::Routing(routing) = driver {
                 for driver in routing.select(event_type, priority) {
-                    result = result.and(self.give(driver, &draft).await);
+                    result = result.and(self.send_by(driver, &draft).await);
                 }
             } else {
-                result = result.and(self.give(driver, &draft).await);
+                result = result.and(self.send_by(driver, &draft).await);
             }
         }
         result
@@ -249,18 +231,18 @@ impl Notifier {
         sample sample_blocking Sample
     }
 
-    /// Gives a notification to one driver.
-    async fn give<P: Serialize + Sync + ?Sized>(
+    /// Sends a notification through one driver.
+    async fn send_by<P: Serialize + Sync + ?Sized>(
         &self,
         driver: &NotificationDriver,
         draft: &Draft<'_, P>,
     ) -> Result<(), Error> {
-        let given = match driver {
-            NotificationDriver::Messaging => self.send(draft, false).await,
-            NotificationDriver::MessagingV2 => self.send(draft, true).await,
-            local => self.keep(local, draft),
+        let sent = match driver {
+            NotificationDriver::Messaging => self.publish(draft, false).await,
+            NotificationDriver::MessagingV2 => self.publish(draft, true).await,
+            local => self.send_locally(local, draft),
         };
-        given.inspect_err(|error| {
+        sent.inspect_err(|error| {
             let event_type = draft.event_type;
             tracing::error!(
                 name: "leveret.notification.not_sent",
@@ -269,91 +251,8 @@ impl Notifier {
         })
     }
 
-    /// Publishes, and again as often as is allowed.
-    async fn publish(&self, road: &Route, body: &Body, deadline: Instant) -> Result<(), Error> {
-        let waits = self.transport.sending() == SendingDialect::Pika;
-        let delay = self.transport.config().pika.notification_retry_delay;
-        let mut attempts =
-            Attempts::first(self.retry()).waiting_for_a_route(waits.then_some(delay));
-        loop {
-            let pause = match road.publish_confirmed(timer::until(deadline), body).await {
-                Ok(()) => return Ok(()),
-                Err(error) if timer::until(deadline).is_zero() => return Err(error),
-                Err(error) => attempts.again(error)?,
-            };
-            self.transport.counters().retry();
-            if !pause.is_zero() {
-                // Where the engine has stopped, publishing says so.
-                let _ = self.transport.timer().pause(pause.min(timer::until(deadline))).await;
-            }
-        }
-    }
-
-    async fn send<P: Serialize + Sync + ?Sized>(
-        &self,
-        draft: &Draft<'_, P>,
-        is_enveloped: bool,
-    ) -> Result<(), Error> {
-        let options = &self.options;
-        let timeout = options.timeout.unwrap_or(self.transport.config().response_timeout);
-        let deadline = timer::deadline_in(timeout);
-        let form = self.form()?;
-        let mut result = Ok(());
-        for (topic, roads) in options.topics.iter().zip(&self.roads.0) {
-            let unique_id = self.transport.ids().unique_id();
-            let notification = OutgoingNotification {
-                message_id: &draft.message_id,
-                publisher_id: &options.publisher_id,
-                event_type: draft.event_type,
-                priority: draft.priority,
-                payload: draft.payload,
-                timestamp: &draft.timestamp,
-                unique_id,
-                context: draft.context,
-            };
-            let body =
-                Body::render(|out| form.encode_notification(out, &notification, is_enveloped))
-                    .map_err(unwritable)?
-                    .with_ids(form.request_ids(unique_id, None));
-            let sent = match self.road(topic, roads, (draft.priority, &form), deadline).await {
-                Ok(road) => self.publish(&road, &body, deadline).await,
-                Err(error) => Err(error.unsent()),
-            };
-            if sent.is_err() {
-                roads[draft.priority as usize].forget_if(Route::is_gone);
-            }
-            self.transport.counters().notification(&sent);
-            result = result.and(sent);
-        }
-        result
-    }
-
-    async fn road<'a>(
-        &self,
-        topic: &str,
-        roads: &'a [OpenOnce<Route>; Priority::ALL.len()],
-        (priority, form): (Priority, &WireFormat),
-        deadline: Instant,
-    ) -> Result<Opened<'a, Route>, Error> {
-        let road = &roads[priority as usize];
-        if let Some(road) = road.get() {
-            return Ok(road);
-        }
-        let retry = self.retry();
-        let (retain, once) = (retry.is_unbounded(), retry == Retry::Never);
-        // RabbitMQ confirms and drops what it cannot route, unless it is mandatory.
-        let treatment = PublishOptions { mandatory: true, retain, once };
-        let declare = || {
-            let (transport, form) = (self.transport.clone(), form.clone());
-            let target = Target::new(topic);
-            async move { transport.notification_road(&target, priority, treatment, &form).await }
-        };
-        let open = || road.get_or_open(declare);
-        self.transport.opened(deadline, open).await
-    }
-
     /// Hands a notification to a driver of this process.
-    fn keep<P: Serialize + ?Sized>(
+    fn send_locally<P: Serialize + ?Sized>(
         &self,
         driver: &NotificationDriver,
         draft: &Draft<'_, P>,
@@ -376,7 +275,7 @@ impl Notifier {
         };
         match driver {
             NotificationDriver::Log => log::write(&notification),
-            NotificationDriver::Test(kept) => kept.push(notification),
+            NotificationDriver::Test(sent) => sent.push(notification),
             NotificationDriver::Custom(custom) => custom.notify(&notification),
             _ => {}
         }
@@ -384,17 +283,17 @@ impl Notifier {
     }
 }
 
-/// A notification as the caller and the clock gave it.
-struct Draft<'a, P: ?Sized> {
-    priority: Priority,
-    event_type: &'a str,
-    payload: &'a P,
-    context: &'a Context,
-    message_id: String,
-    timestamp: String,
+/// A notification before it is encoded.
+pub(super) struct Draft<'a, P: ?Sized> {
+    pub(super) priority: Priority,
+    pub(super) event_type: &'a str,
+    pub(super) payload: &'a P,
+    pub(super) context: &'a Context,
+    pub(super) message_id: String,
+    pub(super) timestamp: String,
 }
 
-/// Context and payload as they travel.
+/// Context and payload, passed through the serializer.
 fn serialized<P: Serialize + ?Sized>(
     serializer: &dyn Serializer,
     context: &Context,
@@ -409,7 +308,7 @@ fn serialized<P: Serialize + ?Sized>(
     Ok((serializer.serialize_context(context).map_err(refused)?, payload))
 }
 
-fn unwritable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(super) fn unwritable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     let text = format!("the payload cannot be written: {error}");
     Error::new(ErrorKind::ClientSendError, text).with_cause(error).unsent()
 }

@@ -1,8 +1,8 @@
 //! A call: a request out, a reply in, within one deadline.
 //!
-//! The place for the reply is opened before the request leaves, because the reply may overtake the
-//! confirm. The confirm itself wakes nobody; a refusal ends the call at once. The reply is decoded
-//! here, on the caller's own thread.
+//! The slot for the reply is opened before the request leaves, because the reply may overtake the
+//! confirm. A confirm does not wake the caller; a refusal ends the call at once. The reply is
+//! decoded here, on the caller's own thread.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use leveret_engine::{Delivery, TicketError};
 
 use crate::broker::errors;
 use crate::codec::encoded::NULL;
-use crate::dialect::DecodeError;
+use crate::dialect::error::DecodeError;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::ids::Hex32;
 use crate::message::CallPart;
@@ -22,9 +22,9 @@ use crate::observe::spans;
 use crate::rpc::client::call_observer::CallObserver;
 use crate::rpc::client::client::RpcClient;
 use crate::rpc::client::destination::{Attempt, RetryDecision};
+use crate::rpc::client::open_destination::RequestKind;
 use crate::rpc::serialized;
 use crate::runtime::timer;
-use crate::transport::incoming;
 use crate::transport::pending_calls::Arrived;
 
 impl RpcClient {
@@ -51,12 +51,12 @@ impl RpcClient {
         let deadline = timer::deadline_from(begun, self.timeout());
         let context = context.as_ref();
         let span = || spans::call(self.target(), method, context);
-        let underway = CallObserver::begin(self, "call", method, span);
+        let observer = CallObserver::begin(self, "call", method, span);
         let calling = || self.call_until(deadline, context, method, args);
-        let result = spans::within!(underway.span(), calling());
-        self.forget_lost_ways(&result);
+        let result = spans::within!(observer.span(), calling());
+        self.forget_closed(&result);
         counted.ended(&result);
-        underway.ended(&result);
+        observer.ended(&result);
         result
     }
 
@@ -67,22 +67,25 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
-        let way = self.call_way(deadline).await?;
-        let reply_queue = self.transport.reply_queue(deadline).await.map_err(Error::unsent)?;
+        let destination = self.destination(RequestKind::Call, deadline).await?;
+        let reply_queue = self.transport.open_reply_queue(deadline).await.map_err(Error::unsent)?;
         let mut attempts = self.attempts();
-        let may_repeat = attempts.may_repeat() || way.only().is_none();
-        let monitor = self.transport.monitoring(self.options.monitor);
-        let mut pending = self.transport.book().open(deadline, monitor, may_repeat);
-        self.transport.watch_replies();
+        let may_repeat = attempts.may_repeat() || destination.only().is_none();
+        let heartbeats = self.transport.heartbeat_wait(self.options.monitor);
+        let mut pending = self.transport.pending_calls().open(deadline, heartbeats, may_repeat);
+        self.transport.reply_watchdog().watch();
         let msg_id = pending.msg_id();
         let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
         let body = self.render(context, method, args, Some(call))?;
-        let mut leg = match way.only() {
+        let mut attempt = match destination.only() {
             Some(_) => Attempt::Only,
-            None => Box::pin(way.first(&self.transport)).await.map_err(Error::unsent)?,
+            None => {
+                let first = Box::pin(destination.first_attempt(&self.transport)).await;
+                first.map_err(Error::unsent)?
+            }
         };
-        let (timeout, place) = (timer::until(deadline), pending.refusal_place());
-        way.road(leg).publish_unwatched(timeout, &body, place).await?;
+        let (timeout, slot) = (timer::until(deadline), pending.refusal_slot());
+        destination.route(attempt).publish_unwatched(timeout, &body, slot).await?;
         // Most bodies go back to their thread now.
         let body = may_repeat.then_some(body);
         loop {
@@ -90,7 +93,7 @@ impl RpcClient {
                 Ok(Arrived::Reply(delivery)) => match self.read(&delivery, &msg_id, context) {
                     Ok(Some(result)) => return result,
                     Ok(None) => pending.wait_on(),
-                    Err(error) if is_refused(&error, &delivery, &msg_id) => {
+                    Err(error) if self.is_refused(&error, &delivery, &msg_id) => {
                         return Err(invalid(format!("the result is not decoded: {error}")));
                     }
                     Err(error) => {
@@ -103,18 +106,27 @@ impl RpcClient {
                 },
                 Ok(Arrived::Refused(outcome)) => {
                     let error = errors::refused(outcome);
-                    let refused = self.refused((&way, leg), error, &mut attempts, deadline);
-                    match Box::pin(refused).await? {
-                        RetryDecision::Again(next) => leg = next,
+                    let (policy, transport) = (self.refusal_policy(), &self.transport);
+                    let decision = destination.after_refusal(
+                        attempt,
+                        error,
+                        &mut attempts,
+                        deadline,
+                        policy,
+                        transport,
+                    );
+                    match Box::pin(decision).await? {
+                        RetryDecision::Again(next) => attempt = next,
                         RetryDecision::Wait => continue,
                     }
                     pending.repeat();
                     let body = body.as_ref().expect("kept, as it may be repeated");
-                    let place = pending.refusal_place();
+                    let slot = pending.refusal_slot();
                     let again = async {
-                        let shorter = self.shorter_road(leg, deadline, &reply_queue).await?;
-                        let road = shorter.as_ref().unwrap_or_else(|| way.road(leg));
-                        road.publish_unwatched(timer::until(deadline), body, place).await
+                        let own =
+                            self.route_of_repeat(&destination, deadline, &reply_queue).await?;
+                        let route = own.as_ref().unwrap_or_else(|| destination.route(attempt));
+                        route.publish_unwatched(timer::until(deadline), body, slot).await
                     };
                     Box::pin(again).await.map_err(|error| attempts.of_all(error))?;
                 }
@@ -149,8 +161,7 @@ impl RpcClient {
         msg_id: &Hex32,
         context: &Context,
     ) -> Result<Option<Result<R, Error>>, DecodeError> {
-        let known = &self.transport.config().pika.serializers;
-        incoming::with_reply(delivery, known, |reply| {
+        self.transport.wire().read_reply(delivery, |reply| {
             if reply.msg_id.as_deref() != Some(msg_id.as_str()) {
                 return None;
             }
@@ -166,6 +177,12 @@ impl RpcClient {
                 invalid(format!("the result is not of the expected type: {error}"))
             }))
         })
+    }
+
+    /// Whether this is the reply to the call, and is not decoded because of what it would cost.
+    fn is_refused(&self, error: &DecodeError, delivery: &Delivery, msg_id: &Hex32) -> bool {
+        error.is_over_budget()
+            && self.transport.wire().call_id_of(delivery).as_ref() == Some(msg_id)
     }
 }
 
@@ -185,11 +202,6 @@ fn too_large(size: u64) -> Error {
     invalid(format!(
         "the reply of {size} bytes is larger than body_max; raise it to receive such ones"
     ))
-}
-
-/// Whether this is the reply to the call, and is not decoded because of what it would cost.
-fn is_refused(error: &DecodeError, delivery: &Delivery, msg_id: &Hex32) -> bool {
-    error.is_over_budget() && incoming::call_of(delivery).as_ref() == Some(msg_id)
 }
 
 fn invalid(text: String) -> Error {

@@ -1,7 +1,7 @@
 //! A cast: a request without an answer.
 //!
-//! Two promises: `cast` returns when the broker has the message, `cast_buffered` when this process
-//! has accepted it. Neither says that anybody executes it.
+//! `cast` returns when the broker has the message, `cast_buffered` when this process has accepted
+//! it. Neither says that a server executes it. The two differ in a [`CastMode`] alone.
 
 use std::time::Instant;
 
@@ -16,7 +16,34 @@ use crate::observe::spans;
 use crate::rpc::client::call_observer::CallObserver;
 use crate::rpc::client::client::RpcClient;
 use crate::rpc::client::destination::{Attempt, Destination, RetryDecision};
+use crate::rpc::client::open_destination::RequestKind;
 use crate::runtime::timer;
+
+/// What a cast waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CastMode {
+    /// The confirm of the broker.
+    Confirmed,
+    /// Room in the outbox.
+    Buffered,
+}
+
+/// What became of a cast that was to be accepted without waiting.
+enum Immediate {
+    /// Accepted, with its confirm if the cast waits for one.
+    Accepted(Option<Confirm>),
+    /// To be sent by a way that may wait; with its body, if that was rendered already.
+    Deferred(Option<Body>),
+}
+
+impl CastMode {
+    const fn kind(self) -> RequestKind {
+        match self {
+            Self::Confirmed => RequestKind::Cast,
+            Self::Buffered => RequestKind::BufferedCast,
+        }
+    }
+}
 
 impl RpcClient {
     /// Sends a request that wants no answer; returns when the broker has confirmed it.
@@ -29,126 +56,13 @@ impl RpcClient {
     /// [`Retry`](crate::Retry) allows no more; `MessageUndeliverable` with at-least-once when no
     /// queue exists for it; `InvalidTarget`, `RpcVersionCapError` and `ClientSendError` for what
     /// cannot be sent. [`Error::outcome`] says what became of the message.
-    pub async fn cast(
+    pub fn cast(
         &self,
         context: impl AsRef<Context>,
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<(), Error> {
-        let context = context.as_ref();
-        let span = || spans::cast(self.target(), method, context);
-        let underway = CallObserver::begin(self, "cast", method, span);
-        // Mostly there is room, and nothing to publish again from here: then all that is kept of a
-        // cast until it is confirmed, of thousands in flight perhaps, is its confirm.
-        let attempt = {
-            let _entered = underway.enter();
-            self.cast_at_once(context, method, args)
-        };
-        let result = match attempt {
-            Ok(Immediate::Taken(confirm)) => {
-                errors::confirmed(confirm.await).map_err(|error| self.attempts().given_up(error))
-            }
-            Ok(Immediate::Left(body)) => {
-                let later = || Box::pin(self.cast_later(body, context, method, args));
-                spans::within!(underway.span(), later())
-            }
-            Err(error) => Err(error),
-        };
-        self.forget_lost_ways(&result);
-        self.transport.counters().cast(&result);
-        underway.ended(&result);
-        result
-    }
-
-    /// Renders the request and hands it over, if that needs no waiting and it is never published
-    /// again from here.
-    fn cast_at_once(
-        &self,
-        context: &Context,
-        method: &str,
-        args: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<Immediate<Confirm>, Error> {
-        let attempts = self.attempts();
-        let way = self.cast_way_if_open();
-        let road = match way.as_ref().and_then(|way| way.only()) {
-            Some(road) if !attempts.may_repeat() => road,
-            _ => return Ok(Immediate::Left(None)),
-        };
-        let body = self.render(context, method, args, None)?;
-        match road.offer_confirmed(self.timeout(), &body) {
-            Ok(Some(confirm)) => Ok(Immediate::Taken(confirm)),
-            Ok(None) => Ok(Immediate::Left(Some(body))),
-            Err(error) => Err(attempts.given_up(error)),
-        }
-    }
-
-    /// Publishes a request, rendered or not yet.
-    async fn cast_later(
-        &self,
-        body: Option<Body>,
-        context: &Context,
-        method: &str,
-        args: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<(), Error> {
-        let deadline = timer::deadline_in(self.timeout());
-        let way = self.cast_way(deadline).await?;
-        let body = self.rendered(body, context, method, args)?;
-        match way.only() {
-            Some(_) => self.send_along((&way, Attempt::Only), &body, deadline).await,
-            None => self.send_either_way(&way, &body, deadline).await,
-        }
-    }
-
-    /// The body of a request, if it is not there already.
-    fn rendered(
-        &self,
-        body: Option<Body>,
-        context: &Context,
-        method: &str,
-        args: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<Body, Error> {
-        body.map_or_else(|| self.render(context, method, args, None), Ok)
-    }
-
-    /// Publishes where there are two names.
-    async fn send_either_way(
-        &self,
-        way: &Destination,
-        body: &Body,
-        deadline: Instant,
-    ) -> Result<(), Error> {
-        let first = way.first(&self.transport).await.map_err(Error::unsent)?;
-        let sent = self.send_along((way, first), body, deadline).await;
-        if !matches!(way, Destination::Both { .. }) || first == Attempt::Kombu {
-            return sent;
-        }
-        match self.send_along((way, Attempt::Kombu), body, deadline).await {
-            // Its exchange went with the last server of that dialect; the others have it.
-            Err(error) if errors::found_no_exchange(&error) => sent,
-            too => of_both(sent, too),
-        }
-    }
-
-    /// Publishes until somebody has it.
-    async fn send_along(
-        &self,
-        (way, mut leg): (&Destination, Attempt),
-        body: &Body,
-        deadline: Instant,
-    ) -> Result<(), Error> {
-        let mut attempts = self.attempts();
-        loop {
-            match way.road(leg).publish_confirmed(timer::until(deadline), body).await {
-                Ok(()) => return Ok(()),
-                Err(error) => {
-                    let refused = self.refused((way, leg), error, &mut attempts, deadline);
-                    match Box::pin(refused).await? {
-                        RetryDecision::Again(next) => leg = next,
-                        RetryDecision::Wait => return Ok(()),
-                    }
-                }
-            }
-        }
+    ) -> impl Future<Output = Result<(), Error>> {
+        self.cast_by(CastMode::Confirmed, context, method, args)
     }
 
     /// [`cast`](Self::cast) for a plain thread, which is parked meanwhile.
@@ -180,65 +94,13 @@ impl RpcClient {
     ///
     /// # Errors
     /// As [`cast`](Self::cast), for what is known before it leaves.
-    pub async fn cast_buffered(
+    pub fn cast_buffered(
         &self,
         context: impl AsRef<Context>,
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<(), Error> {
-        let context = context.as_ref();
-        let span = || spans::cast(self.target(), method, context);
-        let underway = CallObserver::begin(self, "cast", method, span);
-        // Nearly always there is room, and no future is needed to wait for it.
-        let attempt = {
-            let _entered = underway.enter();
-            self.buffer_at_once(context, method, args)
-        };
-        let result = match attempt {
-            Ok(Immediate::Taken(())) => Ok(()),
-            Ok(Immediate::Left(body)) => {
-                let later = || Box::pin(self.buffer_later(body, context, method, args));
-                spans::within!(underway.span(), later())
-            }
-            Err(error) => Err(error),
-        };
-        self.forget_lost_ways(&result);
-        self.transport.counters().cast_buffered(&result);
-        underway.ended(&result);
-        result
-    }
-
-    /// Renders the request and hands it over, if that is possible at once.
-    fn buffer_at_once(
-        &self,
-        context: &Context,
-        method: &str,
-        args: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<Immediate<()>, Error> {
-        let way = self.buffered_way_if_open();
-        let Some(road) = way.as_ref().and_then(|way| way.only()) else {
-            return Ok(Immediate::Left(None));
-        };
-        let body = self.render(context, method, args, None)?;
-        let is_taken = road.publish_at_once(self.timeout(), &body, 0)?;
-        Ok(if is_taken { Immediate::Taken(()) } else { Immediate::Left(Some(body)) })
-    }
-
-    /// Hands a request over, rendered or not yet, when that is possible.
-    async fn buffer_later(
-        &self,
-        body: Option<Body>,
-        context: &Context,
-        method: &str,
-        args: &(impl Serialize + Sync + ?Sized),
-    ) -> Result<(), Error> {
-        let deadline = timer::deadline_in(self.timeout());
-        let way = self.buffered_way(deadline).await?;
-        let body = self.rendered(body, context, method, args)?;
-        match way.only() {
-            Some(road) => road.publish_unwatched(timer::until(deadline), &body, 0).await,
-            None => self.send_either_way(&way, &body, deadline).await,
-        }
+    ) -> impl Future<Output = Result<(), Error>> {
+        self.cast_by(CastMode::Buffered, context, method, args)
     }
 
     /// [`cast_buffered`](Self::cast_buffered) for a plain thread, which is parked while the outbox
@@ -254,16 +116,149 @@ impl RpcClient {
     ) -> Result<(), Error> {
         leveret_engine::block_on(self.cast_buffered(context, method, args))
     }
+
+    async fn cast_by(
+        &self,
+        mode: CastMode,
+        context: impl AsRef<Context>,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
+        let context = context.as_ref();
+        let span = || spans::cast(self.target(), method, context);
+        let observer = CallObserver::begin(self, "cast", method, span);
+        // Mostly there is room, and nothing to publish again from here. Then all that is kept of a
+        // cast until it is confirmed, of thousands in flight perhaps, is its confirm.
+        let immediate = {
+            let _entered = observer.enter();
+            self.try_cast(mode, context, method, args)
+        };
+        let result = match immediate {
+            Ok(Immediate::Accepted(None)) => Ok(()),
+            Ok(Immediate::Accepted(Some(confirm))) => {
+                errors::confirmed(confirm.await).map_err(|error| self.attempts().given_up(error))
+            }
+            Ok(Immediate::Deferred(body)) => {
+                let later = || Box::pin(self.cast_later(mode, body, context, method, args));
+                spans::within!(observer.span(), later())
+            }
+            Err(error) => Err(error),
+        };
+        self.forget_closed(&result);
+        match mode {
+            CastMode::Confirmed => self.transport.counters().cast(&result),
+            CastMode::Buffered => self.transport.counters().cast_buffered(&result),
+        }
+        observer.ended(&result);
+        result
+    }
+
+    /// Renders the request and hands it over, if that needs no waiting and it is never published
+    /// again from here.
+    fn try_cast(
+        &self,
+        mode: CastMode,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<Immediate, Error> {
+        let destination = self.open_destination(mode.kind());
+        let Some(route) = destination.as_ref().and_then(|destination| destination.only()) else {
+            return Ok(Immediate::Deferred(None));
+        };
+        if mode == CastMode::Buffered {
+            let body = self.render(context, method, args, None)?;
+            let is_accepted = route.offer_unwatched(self.timeout(), &body, 0)?;
+            return Ok(match is_accepted {
+                true => Immediate::Accepted(None),
+                false => Immediate::Deferred(Some(body)),
+            });
+        }
+        let attempts = self.attempts();
+        if attempts.may_repeat() {
+            return Ok(Immediate::Deferred(None));
+        }
+        let body = self.render(context, method, args, None)?;
+        match route.offer_confirmed(self.timeout(), &body) {
+            Ok(Some(confirm)) => Ok(Immediate::Accepted(Some(confirm))),
+            Ok(None) => Ok(Immediate::Deferred(Some(body))),
+            Err(error) => Err(attempts.given_up(error)),
+        }
+    }
+
+    /// Publishes a request, rendered or not yet.
+    async fn cast_later(
+        &self,
+        mode: CastMode,
+        body: Option<Body>,
+        context: &Context,
+        method: &str,
+        args: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<(), Error> {
+        let deadline = timer::deadline_in(self.timeout());
+        let destination = self.destination(mode.kind(), deadline).await?;
+        let body = body.map_or_else(|| self.render(context, method, args, None), Ok)?;
+        match destination.only() {
+            Some(route) if mode == CastMode::Buffered => {
+                route.publish_unwatched(timer::until(deadline), &body, 0).await
+            }
+            Some(_) => self.publish(&destination, Attempt::Only, &body, deadline).await,
+            None => self.publish_to_two(&destination, &body, deadline).await,
+        }
+    }
+
+    /// Publishes where there are two addresses.
+    async fn publish_to_two(
+        &self,
+        destination: &Destination,
+        body: &Body,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let first = destination.first_attempt(&self.transport).await.map_err(Error::unsent)?;
+        let sent = self.publish(destination, first, body, deadline).await;
+        if !destination.is_each() || first == Attempt::Other {
+            return sent;
+        }
+        match self.publish(destination, Attempt::Other, body, deadline).await {
+            // Its exchange went with the last server there; the servers at the first have it.
+            Err(error) if errors::found_no_exchange(&error) => sent,
+            too => of_both(sent, too),
+        }
+    }
+
+    /// Publishes until a queue has it.
+    async fn publish(
+        &self,
+        destination: &Destination,
+        mut attempt: Attempt,
+        body: &Body,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let (mut attempts, policy) = (self.attempts(), self.refusal_policy());
+        loop {
+            let route = destination.route(attempt);
+            let Err(error) = route.publish_confirmed(timer::until(deadline), body).await else {
+                return Ok(());
+            };
+            let transport = &self.transport;
+            let decision = destination.after_refusal(
+                attempt,
+                error,
+                &mut attempts,
+                deadline,
+                policy,
+                transport,
+            );
+            match Box::pin(decision).await? {
+                RetryDecision::Again(next) => attempt = next,
+                RetryDecision::Wait => return Ok(()),
+            }
+        }
+    }
 }
 
-/// What became of a request that was to leave at once.
-enum Immediate<T> {
-    Taken(T),
-    /// Left to be sent in a longer way; with its body, if that was rendered already.
-    Left(Option<Body>),
-}
-
-/// What became of a message that was sent to two names: it was not sent only if it was to neither.
+/// What became of a message that was sent to two addresses: it was not sent only if it went to
+/// neither.
 fn of_both(first: Result<(), Error>, second: Result<(), Error>) -> Result<(), Error> {
     let was_not = |sent: &Result<(), Error>| {
         sent.as_ref().is_err_and(|error| error.outcome() == Some(Outcome::NotSent))

@@ -1,32 +1,23 @@
 //! The client: a target with options, from which calls and casts are made.
 //!
-//! Cheap to clone and to derive from; clones share the rendered route, and with it the connection
-//! and the order of what is sent. Not here: how a call or a cast runs (`call`, `cast`).
+//! Cheap to clone and to derive from; clones share the rendered routes, and with them the
+//! connection and the order of what is sent. Not here: how a call or a cast runs (`call`, `cast`),
+//! how a request is rendered (`request`), where it goes (`destination`).
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::broker::open_once::{OpenOnce, Opened};
-use crate::broker::publish::body::Body;
-use crate::broker::publish::publisher::{PublishOptions, Route};
 use crate::codec::serialization::Serialization;
-use crate::config::SendingDialect;
-use crate::error::{Error, ErrorKind};
-use crate::message::context::Context;
-use crate::message::form::WireFormat;
+use crate::dialect::format::WireFormat;
+use crate::error::Error;
+use crate::message::retry::Retry;
 use crate::message::serializer::Serializer;
 use crate::message::target::Target;
 use crate::message::version::{Version, is_compatible};
-use crate::message::{CallPart, Request};
 use crate::observe::report::Reported;
-use crate::retry::{Attempts, Retry};
-use crate::rpc::client::destination::{Attempt, Destination};
-use crate::rpc::serialized;
-use crate::runtime::timer;
-use crate::transport::roads::RouteRequest;
+use crate::rpc::client::destination::{Destination, Destinations, RefusalPolicy};
+use crate::transport::attempts::Attempts;
 use crate::transport::transport::Transport;
 
 /// Makes calls and casts to a target.
@@ -44,31 +35,23 @@ use crate::transport::transport::Transport;
 /// ```
 #[derive(Clone)]
 pub struct RpcClient {
-    pub(crate) transport: Transport,
-    pub(crate) options: Arc<Options>,
-    pub(crate) roads: Arc<Roads>,
+    pub(super) transport: Transport,
+    pub(super) options: Arc<ClientOptions>,
+    pub(super) destinations: Arc<Destinations>,
 }
 
 /// What `prepare` and the builders change.
 #[derive(Clone)]
-pub(crate) struct Options {
-    pub(crate) target: Target,
-    pub(crate) version: Option<String>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) monitor: Option<Duration>,
-    retry: Option<Retry>,
-    serialization: Option<Serialization>,
-    pub(crate) serializer: Option<Arc<dyn Serializer>>,
-    version_cap: Option<Version>,
-    at_least_once: bool,
-}
-
-/// The routes of one client, rendered when first used.
-#[derive(Default)]
-pub(crate) struct Roads {
-    pub(crate) call: OpenOnce<Destination>,
-    cast: OpenOnce<Destination>,
-    buffered: OpenOnce<Destination>,
+pub(super) struct ClientOptions {
+    pub(super) target: Target,
+    pub(super) version: Option<String>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) monitor: Option<Duration>,
+    pub(super) retry: Option<Retry>,
+    pub(super) serialization: Option<Serialization>,
+    pub(super) serializer: Option<Arc<dyn Serializer>>,
+    pub(super) version_cap: Option<Version>,
+    pub(super) at_least_once: bool,
 }
 
 impl RpcClient {
@@ -76,7 +59,7 @@ impl RpcClient {
     /// yet.
     pub fn new(transport: &Transport, target: Target) -> Self {
         let version = target.version().map(ToString::to_string);
-        let options = Options {
+        let options = ClientOptions {
             target,
             version,
             timeout: None,
@@ -88,7 +71,7 @@ impl RpcClient {
             at_least_once: false,
         };
         let transport = transport.for_sender();
-        Self { transport, options: Arc::new(options), roads: Arc::default() }
+        Self { transport, options: Arc::new(options), destinations: Arc::default() }
     }
 
     /// A copy to change by the builders, as oslo's `prepare`.
@@ -212,9 +195,9 @@ impl RpcClient {
         is_compatible(options.version_cap.as_ref(), options.target.version())
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut ClientOptions)) -> Self {
         change(Arc::make_mut(&mut self.options));
-        self.roads = Arc::default();
+        self.destinations = Arc::default();
         self
     }
 
@@ -234,7 +217,7 @@ impl RpcClient {
         method: &'a str,
     ) -> Option<Reported<'a>> {
         let collector = self.transport.collector()?;
-        let Options { target, version, .. } = &*self.options;
+        let ClientOptions { target, version, .. } = &*self.options;
         Some(Reported::begin(collector, target, version.as_deref(), (call_type, method)))
     }
 
@@ -242,241 +225,37 @@ impl RpcClient {
         self.options.timeout.unwrap_or(self.transport.config().response_timeout)
     }
 
-    /// The body of a request.
-    pub(crate) fn render<A: Serialize + ?Sized>(
-        &self,
-        context: &Context,
-        method: &str,
-        args: &A,
-        call: Option<CallPart<'_>>,
-    ) -> Result<Body, Error> {
-        if let Some(serializer) = &self.options.serializer {
-            let (context, args) = serialized::request(serializer.as_ref(), context, args)?;
-            return self.render_as_it_is(&context, method, &args, call);
-        }
-        self.render_as_it_is(context, method, args, call)
-    }
-
-    fn render_as_it_is<A: Serialize + ?Sized>(
-        &self,
-        context: &Context,
-        method: &str,
-        args: &A,
-        call: Option<CallPart<'_>>,
-    ) -> Result<Body, Error> {
-        let unique_id = self.transport.ids().unique_id();
-        let msg_id = call.as_ref().map(|call| call.msg_id);
-        let request = Request {
-            method,
-            args,
-            namespace: self.options.target.namespace(),
-            version: self.options.version.as_deref(),
-            context,
-            unique_id,
-            call,
-        };
-        let form = self.form();
-        let body = Body::render(|body| form.encode_request(body, &request))?;
-        Ok(body.with_ids(form.request_ids(unique_id, msg_id)))
-    }
-
-    /// The form of its requests.
-    fn form(&self) -> WireFormat {
-        self.transport.form(self.options.serialization.as_ref())
+    /// The format of its requests.
+    pub(super) fn format(&self) -> WireFormat {
+        self.transport.wire().format(self.options.serialization.as_ref())
     }
 
     /// What happens to its requests when they are cut off.
-    pub(crate) fn retry(&self) -> Retry {
-        let of_pika = self.transport.config().pika.rpc_retry;
-        Retry::of_sender(self.options.retry, self.transport.sending(), of_pika)
+    pub(super) fn retry(&self) -> Retry {
+        self.options.retry.unwrap_or_else(|| self.transport.wire().request_retry().default)
     }
 
     /// One attempt, about to be made, and what may follow it.
-    pub(crate) fn attempts(&self) -> Attempts {
+    pub(super) fn attempts(&self) -> Attempts {
         let retry = self.retry();
-        let waits = self.transport.sending() == SendingDialect::Pika
-            && retry != Retry::Never
-            && !self.options.at_least_once;
-        let delay = waits.then_some(self.transport.config().pika.rpc_retry_delay);
+        let waits = retry != Retry::Never && !self.options.at_least_once;
+        let delay = self.transport.wire().request_retry().unroutable_delay.filter(|_| waits);
         Attempts::first(retry).waiting_for_a_route(delay)
     }
 
-    pub(crate) fn is_at_least_once(&self) -> bool {
-        self.options.at_least_once
+    /// What to do about requests that are refused.
+    pub(super) fn refusal_policy(&self) -> RefusalPolicy {
+        let is_sent_once = self.retry() == Retry::Never;
+        RefusalPolicy { is_sent_once, is_at_least_once: self.options.at_least_once }
     }
 
-    /// The way of calls, opened before `deadline`.
-    pub(crate) async fn call_way(
-        &self,
-        deadline: Instant,
-    ) -> Result<Opened<'_, Destination>, Error> {
-        match self.roads.call.get() {
-            Some(way) => Ok(way),
-            None => self.opened(&self.roads.call, deadline, Self::open_call_way).await,
-        }
-    }
-
-    /// The way of casts, opened before `deadline`.
-    pub(crate) async fn cast_way(
-        &self,
-        deadline: Instant,
-    ) -> Result<Opened<'_, Destination>, Error> {
-        match self.cast_way_if_open() {
-            Some(way) => Ok(way),
-            None => self.opened(&self.roads.cast, deadline, Self::open_cast_way).await,
-        }
-    }
-
-    /// The way of buffered casts, opened before `deadline`.
-    pub(crate) async fn buffered_way(
-        &self,
-        deadline: Instant,
-    ) -> Result<Opened<'_, Destination>, Error> {
-        match self.buffered_way_if_open() {
-            Some(way) => Ok(way),
-            None => self.opened(&self.roads.buffered, deadline, Self::open_buffered_way).await,
-        }
-    }
-
-    async fn opened<'a, F>(
-        &self,
-        way: &'a OpenOnce<Destination>,
-        deadline: Instant,
-        open: impl Fn(Self) -> F,
-    ) -> Result<Opened<'a, Destination>, Error>
-    where
-        F: Future<Output = Result<Destination, Error>> + Send + 'static,
-    {
-        // The ways own what opens them: that must not own them.
-        let opener = || Self { roads: Arc::default(), ..self.clone() };
-        let opening = || way.get_or_open(|| open(opener()));
-        self.transport.opened(deadline, opening).await.map_err(Error::unsent)
-    }
-
-    /// The way of casts, if it is open.
-    pub(crate) fn cast_way_if_open(&self) -> Option<Opened<'_, Destination>> {
-        self.roads.cast.get()
-    }
-
-    /// The way of buffered casts, if it is open.
-    pub(crate) fn buffered_way_if_open(&self) -> Option<Opened<'_, Destination>> {
-        self.roads.buffered.get()
-    }
-
-    /// Forgets, after an error, the ways whose connection has ended for good: the next request
-    /// opens them again.
-    pub(crate) fn forget_lost_ways<T>(&self, result: &Result<T, Error>) {
+    /// Forgets, after an error, the destinations whose connection has closed for good: the next
+    /// request opens them again.
+    pub(super) fn forget_closed<T>(&self, result: &Result<T, Error>) {
         if result.is_err() {
-            for way in [&self.roads.call, &self.roads.cast, &self.roads.buffered] {
-                way.forget_if(Destination::is_gone);
+            for destination in self.destinations.all() {
+                destination.forget_if(Destination::is_closed);
             }
-        }
-    }
-
-    async fn open_cast_way(self) -> Result<Destination, Error> {
-        self.way(None, false).await
-    }
-
-    async fn open_buffered_way(self) -> Result<Destination, Error> {
-        self.way(None, true).await
-    }
-
-    /// All that is wrong with a call's options shows here.
-    async fn open_call_way(self) -> Result<Destination, Error> {
-        let timeout = self.timeout();
-        if self.options.target.is_fanout() {
-            let reason = "A call cannot be used with fanout";
-            return Err(self.options.target.invalid(reason));
-        }
-        if timeout.is_zero() {
-            return Err(Error::new(
-                ErrorKind::ClientSendError,
-                "a call needs a timeout above zero, or no reply could ever come in time",
-            ));
-        }
-        self.check()?;
-        let reply_queue = self.transport.open_reply_queue().await?;
-        self.transport.hear_servers_of(&self.options.target).await?;
-        self.way(Some((timeout, &reply_queue)), false).await
-    }
-
-    /// What no target and no broker could mend.
-    fn check(&self) -> Result<(), Error> {
-        let options = &self.options;
-        if !self.can_send_version() {
-            let version = options.version.as_deref().unwrap_or("None");
-            let cap = options.version_cap.map_or_else(String::new, |cap| cap.to_string());
-            return Err(Error::new(
-                ErrorKind::RpcVersionCapError,
-                format!(
-                    "Requested message version, {version} is incompatible.  It needs to be equal \
-                     in major version and less than or equal in minor version as the specified \
-                     version cap {cap}."
-                ),
-            ));
-        }
-        self.transport.check_serialization(options.serialization.as_ref())
-    }
-
-    /// The way to the target; that of calls has their timeout, and the queue of their replies.
-    async fn way(
-        &self,
-        call: Option<(Duration, &str)>,
-        is_buffered: bool,
-    ) -> Result<Destination, Error> {
-        self.check()?;
-        let form = self.form();
-        let asked = RouteRequest { is_buffered, ..self.asked(&form, call) };
-        match self.transport.sending() {
-            SendingDialect::Kombu => Ok(Destination::One(self.transport.kombu_road(&asked).await?)),
-            SendingDialect::Pika => Ok(Destination::One(self.transport.pika_road(&asked).await?)),
-            SendingDialect::Auto => {
-                let (pika, exchange) = self.transport.pika_road_if_there(&asked).await?;
-                let kombu = self.transport.kombu_road(&asked).await?;
-                Ok(match self.options.target.is_fanout() {
-                    true => Destination::Both { pika, kombu, exchange },
-                    false => Destination::Either { pika, kombu, exchange },
-                })
-            }
-        }
-    }
-
-    /// The road of a call that has less time left than its client gives to calls, if its request
-    /// has to say so: in the `pika` dialect servers go by it.
-    pub(crate) async fn shorter_road(
-        &self,
-        leg: Attempt,
-        deadline: Instant,
-        reply_queue: &str,
-    ) -> Result<Option<Route>, Error> {
-        if leg != Attempt::Only || self.transport.sending() != SendingDialect::Pika {
-            return Ok(None);
-        }
-        let form = self.form();
-        let asked = self.asked(&form, Some((timer::until(deadline), reply_queue)));
-        self.transport.pika_road(&asked).await.map(Some)
-    }
-
-    fn asked<'a>(
-        &'a self,
-        form: &'a WireFormat,
-        call: Option<(Duration, &'a str)>,
-    ) -> RouteRequest<'a> {
-        let options = &self.options;
-        let is_auto = self.transport.sending() == SendingDialect::Auto;
-        let may_be_mandatory = options.at_least_once || is_auto;
-        let retry = self.retry();
-        let mandatory = may_be_mandatory && !options.target.is_fanout();
-        let once = retry == Retry::Never;
-        RouteRequest {
-            target: &options.target,
-            form,
-            call,
-            once,
-            treatment: PublishOptions { mandatory, retain: retry.is_unbounded(), once },
-            // Refusals are for the client to think about, where it has a choice.
-            may_repeat: self.attempts().may_repeat() || is_auto,
-            is_buffered: false,
         }
     }
 }

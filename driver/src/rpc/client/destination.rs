@@ -1,136 +1,181 @@
-//! The way of a client's requests: the name they go to, or the two names where servers of either
-//! dialect may listen.
+//! Where a client's requests go: to one address, or to two where servers of either format may
+//! listen.
 //!
-//! Where there are two, the `pika` name goes first: its queues vanish with their servers, so that
-//! what can be routed there finds one, while those of the `rabbit` driver stay for ever and would
-//! bury what came first to them. A message goes to the other name only when the broker has said
-//! that nobody got it: never because a confirm was lost. Not here: how a call or cast runs.
+//! Of two addresses a request goes to the first one, while its exchange exists and a queue takes
+//! the request there. It goes to the other one only when RabbitMQ has said that no queue took it:
+//! never because a confirm was lost. Not here: how a destination is opened (`open_destination`),
+//! how a call or a cast runs.
 
 use std::time::Instant;
 
 use crate::broker::errors;
-use crate::broker::publish::publisher::Route;
+use crate::broker::open_once::OpenOnce;
+use crate::broker::publish::route::Route;
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::retry::{Attempts, Retry};
-use crate::rpc::client::client::RpcClient;
 use crate::runtime::timer;
 use crate::topology::Exchange;
+use crate::transport::attempts::Attempts;
 use crate::transport::transport::Transport;
 
+/// The destinations of one client, each opened when it is first used.
+#[derive(Default)]
+pub(super) struct Destinations {
+    pub(super) calls: OpenOnce<Destination>,
+    pub(super) casts: OpenOnce<Destination>,
+    pub(super) buffered_casts: OpenOnce<Destination>,
+}
+
 /// Where requests go.
-pub(crate) enum Destination {
-    /// To one name.
-    One(Route),
-    /// To the `pika` name, while its exchange is there and somebody listens; else to the other.
-    Either { pika: Route, kombu: Route, exchange: Exchange },
+pub(super) enum Destination {
+    /// To one address.
+    One {
+        route: Route,
+        /// Its properties name the time that is left, so another attempt needs a route of its own.
+        expires_per_attempt: bool,
+    },
+    /// To the first, while its exchange exists and a server listens there; else to the other.
+    FirstThenOther { routes: [Route; 2], exchange: Exchange },
     /// To both.
-    Both { pika: Route, kombu: Route, exchange: Exchange },
+    Each { routes: [Route; 2], exchange: Exchange },
 }
 
-/// Which name an attempt goes to.
+/// Which address an attempt goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Attempt {
+pub(super) enum Attempt {
     Only,
-    Pika,
-    Kombu,
-}
-
-impl Destination {
-    /// The road of a leg.
-    pub(crate) const fn road(&self, leg: Attempt) -> &Route {
-        match (self, leg) {
-            (Self::One(road), _) => road,
-            (Self::Either { pika, .. } | Self::Both { pika, .. }, Attempt::Pika) => pika,
-            (Self::Either { kombu, .. } | Self::Both { kombu, .. }, _) => kombu,
-        }
-    }
-
-    /// Whether one of its roads leads nowhere any more.
-    pub(crate) fn is_gone(&self) -> bool {
-        match self {
-            Self::One(road) => road.is_gone(),
-            Self::Either { pika, kombu, .. } | Self::Both { pika, kombu, .. } => {
-                pika.is_gone() || kombu.is_gone()
-            }
-        }
-    }
-
-    /// The only road, if that is all there is.
-    pub(crate) const fn only(&self) -> Option<&Route> {
-        match self {
-            Self::One(road) => Some(road),
-            Self::Either { .. } | Self::Both { .. } => None,
-        }
-    }
-
-    /// Where a request goes first.
-    pub(crate) async fn first(&self, transport: &Transport) -> Result<Attempt, Error> {
-        match self {
-            Self::One(_) => Ok(Attempt::Only),
-            Self::Either { exchange, .. } | Self::Both { exchange, .. } => {
-                let is_there = match transport.has_found(exchange) {
-                    Some(known) => known,
-                    None => transport.finds(exchange).await?,
-                };
-                if !is_there {
-                    transport.counters().to_other_name();
-                }
-                Ok(if is_there { Attempt::Pika } else { Attempt::Kombu })
-            }
-        }
-    }
-
-    /// Where a request goes next: to the other name, if nobody got it at this one. That an exchange
-    /// is gone ends the channel, and with it what others had published: only those who `may_repeat`
-    /// take that for a refusal of theirs.
-    pub(crate) fn after(&self, leg: Attempt, error: &Error, may_repeat: bool) -> Option<Attempt> {
-        let is_first = matches!(self, Self::Either { .. }) && leg == Attempt::Pika;
-        let is_sure = error.is_undeliverable() || (may_repeat && errors::found_no_exchange(error));
-        (is_first && is_sure).then_some(Attempt::Kombu)
-    }
+    First,
+    Other,
 }
 
 /// What to do about a request that was refused.
-pub(crate) enum RetryDecision {
+pub(super) enum RetryDecision {
     /// Publish it again.
     Again(Attempt),
-    /// Nothing, as if somebody had got it: clients of the `rabbit` driver do not ask.
+    /// Nothing, as if a queue had taken it: clients of the `rabbit` driver do not ask.
     Wait,
 }
 
-impl RpcClient {
-    /// What to do about a request that was refused, after as much time as that takes.
-    pub(crate) async fn refused(
+/// What a client wants to happen to requests that are refused.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RefusalPolicy {
+    /// They are published at most once.
+    pub(super) is_sent_once: bool,
+    /// The caller is told of a request that no queue takes.
+    pub(super) is_at_least_once: bool,
+}
+
+impl Destinations {
+    /// All of them.
+    pub(super) const fn all(&self) -> [&OpenOnce<Destination>; 3] {
+        [&self.calls, &self.casts, &self.buffered_casts]
+    }
+}
+
+impl Destination {
+    /// The route of an attempt.
+    pub(super) const fn route(&self, attempt: Attempt) -> &Route {
+        match (self, attempt) {
+            (Self::One { route, .. }, _) => route,
+            (Self::FirstThenOther { routes, .. } | Self::Each { routes, .. }, Attempt::First) => {
+                &routes[0]
+            }
+            (Self::FirstThenOther { routes, .. } | Self::Each { routes, .. }, _) => &routes[1],
+        }
+    }
+
+    /// The only route, if there is one alone.
+    pub(super) const fn only(&self) -> Option<&Route> {
+        match self {
+            Self::One { route, .. } => Some(route),
+            Self::FirstThenOther { .. } | Self::Each { .. } => None,
+        }
+    }
+
+    /// Whether every request goes to both addresses.
+    pub(super) const fn is_each(&self) -> bool {
+        matches!(self, Self::Each { .. })
+    }
+
+    /// Whether another attempt needs a route of its own.
+    pub(super) const fn expires_per_attempt(&self) -> bool {
+        matches!(self, Self::One { expires_per_attempt: true, .. })
+    }
+
+    /// Whether one of its routes has closed for good.
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Self::One { route, .. } => route.is_closed(),
+            Self::FirstThenOther { routes, .. } | Self::Each { routes, .. } => {
+                routes.iter().any(Route::is_closed)
+            }
+        }
+    }
+
+    /// Which address a request goes to first.
+    pub(super) async fn first_attempt(&self, transport: &Transport) -> Result<Attempt, Error> {
+        let exchange = match self {
+            Self::One { .. } => return Ok(Attempt::Only),
+            Self::FirstThenOther { exchange, .. } | Self::Each { exchange, .. } => exchange,
+        };
+        let publishers = transport.publishers();
+        let exists = match publishers.cached(exchange) {
+            Some(exists) => exists,
+            None => publishers.probe(exchange).await?,
+        };
+        if exists {
+            return Ok(Attempt::First);
+        }
+        transport.counters().fallback();
+        Ok(Attempt::Other)
+    }
+
+    /// Decides what to do about a request that was refused, and waits as long as that takes.
+    pub(super) async fn after_refusal(
         &self,
-        (way, leg): (&Destination, Attempt),
+        attempt: Attempt,
         error: Error,
         attempts: &mut Attempts,
         deadline: Instant,
+        policy: RefusalPolicy,
+        transport: &Transport,
     ) -> Result<RetryDecision, Error> {
-        if let Some(other) = way.after(leg, &error, self.retry() != Retry::Never) {
-            self.transport.counters().to_other_name();
-            if let Destination::Either { exchange, .. } = way
-                && !error.is_undeliverable()
-            {
-                self.transport.lost(exchange);
+        if let Some(exchange) = self.first_exchange_after(attempt, &error, policy) {
+            transport.counters().fallback();
+            if !error.is_undeliverable() {
+                transport.publishers().invalidate(exchange);
             }
-            return Ok(RetryDecision::Again(other));
+            return Ok(RetryDecision::Again(Attempt::Other));
         }
-        if error.is_undeliverable() && way.only().is_none() && !self.is_at_least_once() {
+        if error.is_undeliverable() && self.only().is_none() && !policy.is_at_least_once {
             return Ok(RetryDecision::Wait);
         }
         let (text, outcome) = (error.to_string(), error.outcome());
         let delay = attempts.again(error)?;
-        self.transport.counters().retry();
+        transport.counters().retry();
         if !delay.is_zero() {
             // Where the engine has stopped, publishing says so.
-            let _ = self.transport.timer().pause(delay.min(timer::until(deadline))).await;
+            let _ = transport.timer().pause(delay.min(timer::until(deadline))).await;
             if timer::now() >= deadline {
                 let text = format!("nobody got the request before the deadline: {text}");
                 let error = Error::new(ErrorKind::MessagingTimeout, text);
                 return Err(error.with_outcome(outcome.unwrap_or(Outcome::Returned)));
             }
         }
-        Ok(RetryDecision::Again(leg))
+        Ok(RetryDecision::Again(attempt))
+    }
+
+    /// The exchange of the first address, if the request goes to the other one next, because no
+    /// queue took it at the first. A missing exchange ends the channel, and with it what other
+    /// senders published there: only a request that may be sent twice takes that for its refusal.
+    fn first_exchange_after(
+        &self,
+        attempt: Attempt,
+        error: &Error,
+        policy: RefusalPolicy,
+    ) -> Option<&Exchange> {
+        let Self::FirstThenOther { exchange, .. } = self else { return None };
+        let was_not_taken =
+            error.is_undeliverable() || (!policy.is_sent_once && errors::found_no_exchange(error));
+        (attempt == Attempt::First && was_not_taken).then_some(exchange)
     }
 }

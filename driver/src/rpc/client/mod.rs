@@ -3,8 +3,10 @@
 //! `client` is what users hold, `destination` decides where a request goes, `call` and
 //! `cast` run one.
 
-pub(crate) mod call;
-pub(crate) mod call_observer;
-pub(crate) mod cast;
+mod call;
+mod call_observer;
+mod cast;
 pub(crate) mod client;
-pub(crate) mod destination;
+mod destination;
+mod open_destination;
+mod request;

@@ -9,7 +9,8 @@ use crate::error::failure::Failure;
 use crate::message::IncomingRequest;
 use crate::message::version::Version;
 use crate::rpc::server::access::AccessPolicy;
-use crate::rpc::server::endpoint::{Endpoint, RegisteredMethod};
+use crate::rpc::server::endpoint::Endpoint;
+use crate::rpc::server::method::RegisteredMethod;
 
 /// The endpoints of a server, and which of their methods may be reached.
 #[derive(Debug)]
@@ -43,10 +44,10 @@ impl Dispatcher {
                 continue;
             }
             is_compatible = true;
-            if let Some(offer) = endpoint.find(name)
+            if let Some(method) = endpoint.find(name)
                 && self.policy.allows(endpoint, name)
             {
-                return Ok(offer);
+                return Ok(method);
             }
         }
         Err(if is_compatible {
@@ -63,10 +64,10 @@ mod tests {
 
     use super::*;
     use crate::codec::encoded::Encoded;
+    use crate::dialect::format::WireFormat;
     use crate::ids::Hex32;
     use crate::message::context::Context;
-    use crate::message::form::WireFormat;
-    use crate::rpc::server::endpoint::Method;
+    use crate::rpc::server::method::Method;
 
     fn named(name: &'static str) -> Endpoint {
         Endpoint::new().method("who", move |_: Context, (): ()| Ok::<_, Failure>(name))
@@ -163,11 +164,11 @@ mod tests {
         let endpoint = Endpoint::new()
             .method("find", |_, (): ()| Ok::<_, Failure>(()))
             .expecting(["KeyError", "nova.exception.NotFound"]);
-        let offer = endpoint.find("find").unwrap();
-        assert!(offer.expects(&Failure::builtin("KeyError", "k")));
-        assert!(offer.expects(&Failure::new("NotFound", "nova.exception", "n")));
-        assert!(!offer.expects(&Failure::new("NotFound", "cinder.exception", "n")));
-        assert!(!offer.expects(&Failure::builtin("ValueError", "v")));
+        let method = endpoint.find("find").unwrap();
+        assert!(method.expects(&Failure::builtin("KeyError", "k")));
+        assert!(method.expects(&Failure::new("NotFound", "nova.exception", "n")));
+        assert!(!method.expects(&Failure::new("NotFound", "cinder.exception", "n")));
+        assert!(!method.expects(&Failure::builtin("ValueError", "v")));
     }
 
     #[derive(serde::Deserialize)]

@@ -1,27 +1,22 @@
 //! What a server offers: methods under a namespace and a version, with their arguments typed by
 //! serde.
 //!
-//! Types are erased here once, so that the dispatcher handles values not yet read and answers that
-//! can render themselves. A panicking method costs its own request only. Not here: choosing a
-//! method (`dispatcher`).
+//! A panicking method costs its own request only. Not here: choosing a method (`dispatcher`).
 
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
-use crate::codec::encoded::{Encoded, NULL};
-use crate::codec::json::WriteError;
+use crate::codec::encoded::Encoded;
 use crate::error::failure::Failure;
-use crate::ids::Hex32;
 use crate::message::context::Context;
-use crate::message::form::WireFormat;
 use crate::message::version::Version;
-use crate::message::{Answer, Reply};
+use crate::rpc::server::method::{
+    Method, RegisteredMethod, ResultFuture, finished, panicked, read_args,
+};
 use crate::runtime::panics::{caught, caught_async};
 
 /// Methods that an [`RpcServer`](crate::RpcServer) offers under one namespace and version.
@@ -71,73 +66,6 @@ pub struct Endpoint {
     version: Version,
     methods: HashMap<Box<str>, RegisteredMethod>,
     last: Box<str>,
-}
-
-/// A method and what is said about it.
-pub(crate) struct RegisteredMethod {
-    pub(crate) name: Box<str>,
-    pub(crate) method: Method,
-    is_exposed: bool,
-    /// Classes of exceptions that are no surprise, with their module or without.
-    expected: Vec<Box<str>>,
-}
-
-impl RegisteredMethod {
-    /// Whether this exception is part of the method's contract.
-    pub(crate) fn expects(&self, failure: &Failure) -> bool {
-        self.expected.iter().any(|expected| match expected.rsplit_once('.') {
-            Some((module, class)) => (module, class) == (failure.module(), failure.class()),
-            None => **expected == *failure.class(),
-        })
-    }
-}
-
-/// One method, its types erased.
-pub(crate) enum Method {
-    /// Runs to its end on the thread that dispatches it.
-    Plain(PlainMethod),
-    /// Yields a future to be awaited.
-    Async(AsyncMethod),
-}
-
-type PlainMethod = Box<dyn Fn(Context, &Encoded<'_>) -> MethodResult + Send + Sync>;
-type AsyncMethod = Box<dyn Fn(Context, &Encoded<'_>) -> AnswerFuture + Send + Sync>;
-
-/// What a method came to.
-pub(crate) type MethodResult = Result<Box<dyn ErasedResult>, Failure>;
-type AnswerFuture = Pin<Box<dyn Future<Output = MethodResult> + Send>>;
-
-/// A result that can render itself into a reply.
-pub(crate) trait ErasedResult: Send {
-    /// Appends the reply's body to `out`, in this form.
-    fn encode(
-        &self,
-        out: &mut Vec<u8>,
-        form: &WireFormat,
-        msg_id: &str,
-        unique_id: Hex32,
-    ) -> Result<(), WriteError>;
-
-    /// The result itself, for a serializer.
-    fn to_value(&self) -> Result<Value, serde_json::Error>;
-}
-
-impl<T: Serialize + Send> ErasedResult for T {
-    fn encode(
-        &self,
-        out: &mut Vec<u8>,
-        form: &WireFormat,
-        msg_id: &str,
-        unique_id: Hex32,
-    ) -> Result<(), WriteError> {
-        let reply = Reply { msg_id, unique_id, answer: Answer::Result(self) };
-        caught(|| form.encode_reply(out, &reply))
-            .unwrap_or_else(|panic| Err(serde::ser::Error::custom(panic)))
-    }
-
-    fn to_value(&self) -> Result<Value, serde_json::Error> {
-        serde_json::to_value(self)
-    }
 }
 
 impl Endpoint {
@@ -195,7 +123,7 @@ impl Endpoint {
         F: Fn(Context, T) -> A + Send + Sync + 'static,
         A: Future<Output = Result<R, E>> + Send + 'static,
     {
-        let erased = move |context: Context, args: &Encoded<'_>| -> AnswerFuture {
+        let erased = move |context: Context, args: &Encoded<'_>| -> ResultFuture {
             match caught(|| Ok(function(context, read_args(args)?))).unwrap_or_else(panicked) {
                 Ok(future) => Box::pin(async {
                     let answered = caught_async(async { finished(future.await) }).await;
@@ -211,8 +139,8 @@ impl Endpoint {
     /// [`AccessPolicy::Explicit`](crate::AccessPolicy::Explicit) (oslo's `@expose`).
     #[must_use]
     pub fn exposed(mut self) -> Self {
-        if let Some(offer) = self.methods.get_mut(&self.last) {
-            offer.is_exposed = true;
+        if let Some(method) = self.methods.get_mut(&self.last) {
+            method.is_exposed = true;
         }
         self
     }
@@ -230,8 +158,8 @@ impl Endpoint {
     /// ```
     #[must_use]
     pub fn expecting<C: Into<String>>(mut self, classes: impl IntoIterator<Item = C>) -> Self {
-        if let Some(offer) = self.methods.get_mut(&self.last) {
-            offer.expected.extend(classes.into_iter().map(|class| class.into().into()));
+        if let Some(method) = self.methods.get_mut(&self.last) {
+            method.expected.extend(classes.into_iter().map(|class| class.into().into()));
         }
         self
     }
@@ -239,13 +167,13 @@ impl Endpoint {
     fn add(mut self, name: String, method: Method) -> Self {
         let name: Box<str> = name.into();
         self.last.clone_from(&name);
-        let offer = RegisteredMethod {
+        let registered = RegisteredMethod {
             name: name.clone(),
             method,
             is_exposed: false,
             expected: Vec::new(),
         };
-        self.methods.insert(name, offer);
+        self.methods.insert(name, registered);
         self
     }
 
@@ -261,7 +189,7 @@ impl Endpoint {
 
     /// Whether it has this method, and it is [exposed](Self::exposed).
     pub fn is_exposed(&self, method: &str) -> bool {
-        self.methods.get(method).is_some_and(|offer| offer.is_exposed)
+        self.methods.get(method).is_some_and(|method| method.is_exposed)
     }
 
     pub(crate) fn is_of_namespace(&self, namespace: Option<&str>) -> bool {
@@ -273,7 +201,7 @@ impl Endpoint {
     }
 
     pub(crate) fn has_async_methods(&self) -> bool {
-        self.methods.values().any(|offer| matches!(offer.method, Method::Async(_)))
+        self.methods.values().any(|method| matches!(method.method, Method::Async(_)))
     }
 }
 
@@ -285,22 +213,4 @@ impl fmt::Debug for Endpoint {
             .field("methods", &self.methods.keys())
             .finish()
     }
-}
-
-/// Arguments by name; a method without arguments also accepts the empty object Python sends.
-fn read_args<T: DeserializeOwned>(args: &Encoded<'_>) -> Result<T, Failure> {
-    args.read()
-        .or_else(|error| if args.is_empty_object() { NULL.read() } else { Err(error) })
-        .map_err(|error| Failure::builtin("TypeError", format!("arguments do not fit: {error}")))
-}
-
-fn finished<R: Serialize + Send + 'static, E: Into<Failure>>(result: Result<R, E>) -> MethodResult {
-    match result {
-        Ok(value) => Ok(Box::new(value)),
-        Err(error) => Err(error.into()),
-    }
-}
-
-pub(crate) fn panicked<T>(text: String) -> Result<T, Failure> {
-    Err(Failure::builtin("RuntimeError", text))
 }

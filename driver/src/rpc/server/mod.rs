@@ -4,13 +4,16 @@
 //! them, `dispatcher` chooses the method of an `endpoint`.
 
 pub(crate) mod access;
-pub(crate) mod dispatcher;
+pub(crate) mod builder;
+mod dispatcher;
+mod drain;
 pub(crate) mod endpoint;
-pub(crate) mod heartbeat;
-pub(crate) mod incoming;
-pub(crate) mod ping;
-pub(crate) mod processor;
-pub(crate) mod queues;
+mod failure_log;
+mod heartbeat;
+mod incoming;
+pub(crate) mod method;
+mod ping;
+mod processor;
 pub(crate) mod server;
-pub(crate) mod sink;
+mod sink;
 pub(crate) mod stats;

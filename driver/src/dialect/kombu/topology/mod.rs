@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use crate::config::{EntityOptions, QueueProfile};
+use crate::dialect::names::check_names;
 use crate::error::Error;
 use crate::message::priority::Priority;
 use crate::message::target::Target;
 use crate::topology::{
-    Address, Argument, Exchange, Queue, STREAM_LAST, STREAM_OFFSET, Subscription, check_names,
+    Address, Argument, Exchange, Queue, STREAM_LAST, STREAM_OFFSET, Subscription,
 };
 
 /// How every reply queue's name begins; a server sends replies nowhere else.

@@ -1,17 +1,17 @@
-//! Each form of a message, written by the dialect it belongs to.
+//! Encodes requests, replies and notifications in their wire format.
 
 use std::time::Duration;
 
 use leveret_engine::Properties;
 use serde::Serialize;
 
-use super::{EncodeError, kombu, pika};
 use crate::codec::json::WriteError;
-use crate::dialect::both;
+use crate::dialect::error::EncodeError;
+use crate::dialect::format::WireFormat;
+use crate::dialect::{both, kombu, pika};
 use crate::ids::Hex32;
-use crate::message::form::{MessageIds, WireFormat};
 use crate::message::notification::OutgoingNotification;
-use crate::message::{Reply, Request};
+use crate::message::{MessageIds, Reply, Request};
 
 impl WireFormat {
     /// Appends the body of a request.
@@ -27,8 +27,8 @@ impl WireFormat {
         }
     }
 
-    /// The identifiers of a request among its properties.
-    pub(crate) fn request_ids(
+    /// The identifiers that a message carries among its properties; `None` where the body has them.
+    pub(crate) fn message_ids(
         &self,
         unique_id: Hex32,
         msg_id: Option<Hex32>,
@@ -41,8 +41,8 @@ impl WireFormat {
         }
     }
 
-    /// The properties of requests; those of calls know how long the caller waits, and where.
-    pub(crate) fn request_properties(&self, call: Option<(Duration, &str)>) -> Properties {
+    /// The properties of requests; those of calls name the timeout and the reply queue.
+    pub(super) fn request_properties(&self, call: Option<(Duration, &str)>) -> Properties {
         match self {
             Self::Kombu => kombu::properties(call.map(|(timeout, _)| timeout)),
             Self::Pika(serialization) => pika::request_properties(serialization, call),
@@ -50,8 +50,8 @@ impl WireFormat {
         }
     }
 
-    /// Appends the body of a reply. A request that both dialects understand is answered as the
-    /// `rabbit` driver would, whose answers say more.
+    /// Appends the body of a reply. A request that both formats read gets the reply of the
+    /// `rabbit` driver, which tells more.
     pub(crate) fn encode_reply<R: Serialize + ?Sized>(
         &self,
         out: &mut Vec<u8>,
@@ -80,8 +80,8 @@ impl WireFormat {
         }
     }
 
-    /// The properties of notifications, those of `pika` being `persistent` or not.
-    pub(crate) fn notification_properties(&self, persistent: bool) -> Properties {
+    /// The properties of notifications; those of `pika` are `persistent` or not.
+    pub(super) fn notification_properties(&self, persistent: bool) -> Properties {
         match self {
             Self::Kombu => kombu::properties(None),
             Self::Pika(serialization) => pika::properties(serialization, persistent),

@@ -1,0 +1,325 @@
+//! A rendered route: one exchange and routing key with fixed properties, and how its messages are
+//! published.
+//!
+//! A mandatory message that no queue takes comes back. If it was meant for a queue that its
+//! connection declares, the queue and its binding are declared again, and the message is published
+//! again. Where a route compresses, it compresses every body.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use leveret_engine::{
+    AMQPValue, Channel, Confirm, Outcome, Properties, PublishError, Publisher, RefusalSink,
+    Reporting, Route as EngineRoute,
+};
+
+use crate::broker::errors::{confirmed, failed, refused};
+use crate::broker::publish::body::Body;
+use crate::broker::publish::declarations::Declarations;
+use crate::broker::publish::prerequisite::Prerequisite;
+use crate::codec::compressor::Compressor;
+use crate::error::{self, Error, ErrorKind};
+use crate::runtime::timer;
+
+/// A rendered route to one exchange and routing key, with fixed properties.
+pub(crate) struct Route {
+    publisher: Publisher,
+    fire_and_forget: FireAndForget,
+    auto_delete: Option<Arc<AutoDeleteRoute>>,
+    compressor: Option<Compressor>,
+    once: bool,
+}
+
+/// How messages are published whose sender does not wait for the outcome.
+enum FireAndForget {
+    /// The connection counts refusals.
+    Counted(Publisher),
+    /// A sink hears of refusals.
+    Reported(Reporting),
+}
+
+/// A route whose prerequisite may disappear; it is declared again then.
+pub(super) struct AutoDeleteRoute {
+    pub(super) declarations: Arc<Declarations>,
+    pub(super) prerequisite: Prerequisite,
+}
+
+/// How the messages of a route are published.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PublishOptions {
+    /// They come back if no queue is bound.
+    pub(crate) mandatory: bool,
+    /// They are sent again after a reconnect, until they are confirmed.
+    pub(crate) retain: bool,
+    /// They are never sent again once the broker may have them, whatever happens.
+    pub(crate) once: bool,
+}
+
+impl Route {
+    /// A route on `channel`. `refusals` hears of refused messages whose senders do not wait;
+    /// without it the connection counts them.
+    pub(super) fn new(
+        channel: &Channel,
+        (exchange, routing_key): (&str, &str),
+        properties: &Properties,
+        PublishOptions { mandatory, retain, once }: PublishOptions,
+        refusals: Option<Arc<dyn RefusalSink>>,
+    ) -> Result<Self, Error> {
+        let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());
+        let route = EngineRoute { exchange, routing_key, mandatory };
+        let publisher = channel.publisher(route, properties).map_err(failed)?;
+        let publisher = if retain { publisher.retained() } else { publisher };
+        let fire_and_forget = match refusals {
+            Some(sink) => FireAndForget::Reported(publisher.reporting(sink)),
+            None => FireAndForget::Counted(publisher.unwatched()),
+        };
+        Ok(Self { publisher, fire_and_forget, auto_delete: None, compressor: None, once })
+    }
+
+    /// [`new`](Self::new), compressing every body if there is a `compressor`.
+    pub(super) fn compressing(
+        compressor: Option<Compressor>,
+        channel: &Channel,
+        names: (&str, &str),
+        properties: &Properties,
+        options: PublishOptions,
+        refusals: Option<Arc<dyn RefusalSink>>,
+    ) -> Result<Self, Error> {
+        let Some(one) = compressor else {
+            return Self::new(channel, names, properties, options, refusals);
+        };
+        let route = Self::new(channel, names, &labelled(properties, one), options, refusals)?;
+        Ok(Self { compressor, ..route })
+    }
+
+    /// The same route, whose prerequisite is declared again where it disappears.
+    pub(super) fn with_auto_delete(self, auto_delete: Option<Arc<AutoDeleteRoute>>) -> Self {
+        Self { auto_delete, ..self }
+    }
+
+    /// Whether nothing is published here any more, as the connection or the channel has closed for
+    /// good.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.publisher.is_closed()
+    }
+
+    /// Publishes and waits for the outcome.
+    pub(crate) async fn publish_confirmed(
+        &self,
+        timeout: Duration,
+        body: &Body,
+    ) -> Result<(), Error> {
+        let compressed = self.compressed(body);
+        let body = compressed.as_ref().unwrap_or(body);
+        // Most routes have no prerequisite that disappears, and need not read the clock.
+        let deadline = self.auto_delete.as_ref().map(|_| timer::deadline_in(timeout));
+        let outcome = self.send(timeout, body).await?.await;
+        if outcome.is_ok() {
+            return Ok(());
+        }
+        let missing = self.auto_delete.as_deref();
+        let missing = missing.filter(|one| one.prerequisite.was_missing(&outcome));
+        match missing.zip(deadline) {
+            Some((missing, deadline)) => {
+                Box::pin(self.publish_again(missing, outcome, deadline, body)).await
+            }
+            None => Err(refused(outcome)),
+        }
+    }
+
+    /// Declares the prerequisite again, and publishes again.
+    async fn publish_again(
+        &self,
+        AutoDeleteRoute { declarations, prerequisite }: &AutoDeleteRoute,
+        outcome: Outcome,
+        deadline: Instant,
+        body: &Body,
+    ) -> Result<(), Error> {
+        declarations.forget(prerequisite);
+        // What is gone took the message to no queue. But a 404 ends the channel, and may be about
+        // another message, or have come after this one was routed.
+        if self.once && matches!(outcome, Outcome::MaybeSent(_) | Outcome::Refused(..)) {
+            return Err(refused(outcome));
+        }
+        declarations.declare_until(prerequisite, deadline).await?;
+        confirmed(self.send(timer::until(deadline), body).await?.await)
+    }
+
+    /// [`publish_confirmed`](Self::publish_confirmed) up to the wait for the confirm; `None` where
+    /// the outbox is full, or where the route compresses or may publish again.
+    pub(crate) fn offer_confirmed(
+        &self,
+        timeout: Duration,
+        body: &Body,
+    ) -> Result<Option<Confirm>, Error> {
+        if self.compressor.is_some() || self.auto_delete.is_some() {
+            return Ok(None);
+        }
+        match self.publisher.try_publish(body.message(), timeout) {
+            Ok(confirm) => Ok(Some(confirm)),
+            Err(PublishError::Full) => Ok(None),
+            Err(error) => Err(not_accepted(error)),
+        }
+    }
+
+    /// Publishes for a sender who does not wait for the outcome; the sink of refusals gets
+    /// `cookie` with a refusal. Waits while the outbox is full.
+    pub(crate) async fn publish_unwatched(
+        &self,
+        timeout: Duration,
+        body: &Body,
+        cookie: u64,
+    ) -> Result<(), Error> {
+        if self.offer_unwatched(timeout, body, cookie)? {
+            return Ok(());
+        }
+        Box::pin(self.publish_when_possible(timeout, body, cookie)).await
+    }
+
+    async fn publish_when_possible(
+        &self,
+        timeout: Duration,
+        body: &Body,
+        cookie: u64,
+    ) -> Result<(), Error> {
+        let compressed = self.compressed(body);
+        let body = compressed.as_ref().unwrap_or(body);
+        let mut timeout = timeout;
+        if let Some(AutoDeleteRoute { declarations, prerequisite }) = self.undeclared() {
+            let deadline = timer::deadline_in(timeout);
+            declarations.declare_until(prerequisite, deadline).await?;
+            timeout = timer::until(deadline);
+        }
+        let published = match &self.fire_and_forget {
+            FireAndForget::Counted(publisher) => {
+                publisher.publish(body.message(), timeout).await.map(drop)
+            }
+            FireAndForget::Reported(reporting) => {
+                reporting.publish(body.message(), timeout, cookie).await
+            }
+        };
+        published.map_err(not_accepted)
+    }
+
+    /// [`publish_unwatched`](Self::publish_unwatched) if that needs no waiting; false if it does.
+    /// A route that compresses waits for room first, as it would compress again otherwise.
+    pub(crate) fn offer_unwatched(
+        &self,
+        timeout: Duration,
+        body: &Body,
+        cookie: u64,
+    ) -> Result<bool, Error> {
+        if self.compressor.is_some() || self.undeclared().is_some() {
+            return Ok(false);
+        }
+        self.try_publish_unwatched(timeout, body, cookie)
+    }
+
+    /// Publishes at once or fails: for the shard and the timer thread, which must not wait. The
+    /// outcome is told to no one.
+    pub(crate) fn try_publish(&self, timeout: Duration, body: &Body) -> Result<(), Error> {
+        let compressed = self.compressed(body);
+        let body = compressed.as_ref().unwrap_or(body);
+        self.publisher.try_publish(body.message(), timeout).map(drop).map_err(not_accepted)
+    }
+
+    /// [`try_publish`](Self::try_publish); false where the outbox is full. A refusal is told as by
+    /// [`publish_unwatched`](Self::publish_unwatched).
+    pub(crate) fn try_publish_unwatched(
+        &self,
+        timeout: Duration,
+        body: &Body,
+        cookie: u64,
+    ) -> Result<bool, Error> {
+        let compressed = self.compressed(body);
+        let body = compressed.as_ref().unwrap_or(body);
+        let offered = match &self.fire_and_forget {
+            FireAndForget::Counted(publisher) => {
+                publisher.try_publish(body.message(), timeout).map(drop)
+            }
+            FireAndForget::Reported(reporting) => {
+                reporting.try_publish(body.message(), timeout, cookie)
+            }
+        };
+        match offered {
+            Ok(()) => Ok(true),
+            Err(PublishError::Full) => Ok(false),
+            Err(error) => Err(not_accepted(error)),
+        }
+    }
+
+    async fn send(&self, timeout: Duration, body: &Body) -> Result<Confirm, Error> {
+        // The outbox is rarely full, and a full one alone needs a future that waits.
+        let accepted = match self.publisher.try_publish(body.message(), timeout) {
+            Err(PublishError::Full) => {
+                Box::pin(self.publisher.publish(body.message(), timeout)).await
+            }
+            accepted => accepted,
+        };
+        accepted.map_err(not_accepted)
+    }
+
+    fn compressed(&self, body: &Body) -> Option<Body> {
+        self.compressor.map(|compressor| body.compressed(compressor))
+    }
+
+    /// What has to be declared before a message is published.
+    fn undeclared(&self) -> Option<&AutoDeleteRoute> {
+        self.auto_delete.as_deref().filter(|one| !one.declarations.contains(&one.prerequisite))
+    }
+}
+
+/// Counts refusals, and forgets a prerequisite that is gone: the next message declares it again.
+impl RefusalSink for AutoDeleteRoute {
+    fn refused(&self, _cookie: u64, outcome: Outcome) {
+        self.declarations.count_refused();
+        if self.prerequisite.was_missing(&outcome) {
+            self.declarations.forget(&self.prerequisite);
+        }
+    }
+}
+
+/// The same properties with the header that names the compression.
+fn labelled(
+    properties: &Properties,
+    Compressor { header: (name, label), .. }: Compressor,
+) -> Properties {
+    let mut headers = properties.headers().cloned().unwrap_or_default();
+    headers.insert(name.into(), AMQPValue::LongString(label.into()));
+    properties.clone().with_headers(headers)
+}
+
+/// The error of a message that the connection did not accept.
+fn not_accepted(error: PublishError) -> Error {
+    let (kind, text) = match &error {
+        PublishError::TimedOut => (
+            ErrorKind::MessagingTimeout,
+            "the broker took nothing before the deadline: it is away, blocked or too slow".into(),
+        ),
+        PublishError::Closed(cause) if cause.kind() == leveret_engine::ErrorKind::Stopped => {
+            (ErrorKind::Closed, "the transport was closed".into())
+        }
+        other => (ErrorKind::MessageDeliveryFailure, other.to_string()),
+    };
+    Error::new(kind, text).with_outcome(error::Outcome::NotSent).with_cause(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Compression;
+    use crate::dialect::kombu;
+
+    #[test]
+    fn a_packed_body_is_labelled_as_by_kombu() {
+        // What py-amqp writes for the properties of a compressed cast, from the flags on.
+        let mut captured = b"\xf8\x00\x10application/json\x05utf-8\x00\x00\x00#".to_vec();
+        captured.extend_from_slice(b"\x0bcompressionS\x00\x00\x00\x12application/x-gzip\x02\x00");
+        let properties = kombu::properties(None);
+        let mut frame = Vec::new();
+        let compressor = kombu::compressor(Compression::Gzip);
+        labelled(&properties, compressor).encode_frame(1, 0, &mut frame);
+        // After the frame's header (7), class, weight and body size (12); before the end octet.
+        assert_eq!(&frame[19..frame.len() - 1], captured);
+    }
+}

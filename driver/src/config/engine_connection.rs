@@ -1,0 +1,46 @@
+//! URL and options as the engine's description of a connection, whatever the scheme of the URL.
+
+use leveret_engine::{ConnectionConfig, Host, Login, Secret};
+
+use crate::config::url::{AMQP_PORT, TransportHost, TransportUrl};
+use crate::config::{DriverConfig, DriverName, Failover, LoginMethod};
+
+/// The connection that URL and options describe, to these hosts.
+pub(crate) fn config(
+    url: &TransportUrl,
+    driver: DriverName,
+    hosts: Vec<Host>,
+    options: &DriverConfig,
+) -> ConnectionConfig {
+    let mut config = ConnectionConfig::new(hosts);
+    config.vhost = url.virtual_host().to_owned();
+    config.login = match options.login_method {
+        LoginMethod::Plain => Login::Plain,
+        LoginMethod::AmqPlain => Login::AmqPlain,
+        LoginMethod::External => Login::External,
+    };
+    config.heartbeat = options.heartbeat;
+    config.recovery.backoff = options.retry_interval;
+    config.recovery.backoff_step = options.retry_backoff;
+    config.recovery.backoff_max = options.retry_interval_max;
+    options.connection.apply_to(&mut config);
+    config.recovery.delay = options.reconnect_delay;
+    config.recovery.splay = options.reconnect_splay;
+    config.recovery.shuffle = options.failover == Failover::Shuffle;
+    if driver == DriverName::Pika {
+        options.pika.apply_to(&mut config);
+    }
+    config
+}
+
+/// The brokers that a URL names; `localhost` where it names none.
+pub(crate) fn hosts(url: &TransportUrl) -> Vec<Host> {
+    let host = |host: &TransportHost| {
+        Host::new(host.hostname(), host.port())
+            .with_login(host.username(), Secret::new(host.password()))
+    };
+    match url.hosts() {
+        [] => vec![Host::new("localhost", AMQP_PORT)],
+        hosts => hosts.iter().map(host).collect(),
+    }
+}

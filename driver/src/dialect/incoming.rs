@@ -1,0 +1,215 @@
+//! Reads what was delivered: requests, replies and notifications.
+//!
+//! A request is in the format of the queue that it came through. Replies and notifications of both
+//! formats come through one queue, so each says its own format.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use leveret_engine::wire::PropertiesView;
+use leveret_engine::{Body, Delivery};
+
+use crate::codec::serialization::Serialization;
+use crate::config::SendingDialect;
+use crate::dialect::error::DecodeError;
+use crate::dialect::format::WireFormat;
+use crate::dialect::kombu;
+use crate::dialect::peek::Peek;
+use crate::dialect::pika::{self, CustomSerializers};
+use crate::dialect::replies::ReplyAddress;
+use crate::dialect::wire::Wire;
+use crate::ids::Hex32;
+use crate::message::notification::IncomingNotification;
+use crate::message::{IncomingReply, IncomingRequest};
+
+/// The format of the requests that come through a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestFormat {
+    /// That of the `rabbit` driver; requests that both formats read come here, too.
+    Kombu,
+    /// That of the `pika` driver; requests that both formats read come here, too.
+    Pika,
+}
+
+impl RequestFormat {
+    /// Whether a message looks like a usual request, judged by its properties and by the first and
+    /// last bytes of its body. What does not may be one all the same: a full decode decides.
+    pub(crate) fn looks_like_request(self, head: &PropertiesView<'_>, body: &Body) -> bool {
+        match self {
+            Self::Kombu => {
+                let first = body.pieces().next().unwrap_or_default();
+                let last = body.pieces().last().unwrap_or_default();
+                kombu::check_content(head.content_type).is_ok() && kombu::is_enveloped(first, last)
+            }
+            Self::Pika => pika::check_version(head).is_ok() && head.message_id.is_some(),
+        }
+    }
+
+    /// How long a request is of use to its caller, counted from when it was sent; `None` where
+    /// requests do not tell.
+    pub(crate) fn time_to_live(self, head: &PropertiesView<'_>) -> Option<Duration> {
+        match self {
+            Self::Kombu => None,
+            Self::Pika => head.expiration?.parse().ok().map(Duration::from_millis),
+        }
+    }
+}
+
+impl Wire {
+    /// Reads a request, and hands `read` the format of its reply with it.
+    pub(crate) fn read_request<T>(
+        &self,
+        delivery: &Delivery,
+        format: RequestFormat,
+        read: impl FnOnce(IncomingRequest<'_>, WireFormat) -> T,
+    ) -> Result<T, DecodeError> {
+        let head = delivery.properties();
+        if format == RequestFormat::Pika {
+            let body = delivery.body().contiguous();
+            let (request, format) = pika::decode_request(&body, &head, &self.serializers)?;
+            return Ok(read(request, format));
+        }
+        let text = text_of(delivery, &head)?;
+        kombu::Scratch::with(|scratch| {
+            let request = kombu::decode_request(&text, scratch)?;
+            if !pika::is_versioned(&head) {
+                return Ok(read(request, WireFormat::Kombu));
+            }
+            // What both formats read has this id.
+            if request.unique_id.is_none() {
+                return Err(DecodeError::OtherDialect("pika"));
+            }
+            Ok(read(request, WireFormat::Both))
+        })
+    }
+
+    /// Reads a reply.
+    pub(crate) fn read_reply<T>(
+        &self,
+        delivery: &Delivery,
+        read: impl FnOnce(IncomingReply<'_>) -> T,
+    ) -> Result<T, DecodeError> {
+        read_reply_by(delivery, &self.serializers, read)
+    }
+
+    /// Reads a notification.
+    pub(crate) fn read_notification<T>(
+        &self,
+        delivery: &Delivery,
+        read: impl FnOnce(IncomingNotification<'_>) -> T,
+    ) -> Result<T, DecodeError> {
+        let head = delivery.properties();
+        if pika::is_versioned(&head) {
+            let body = delivery.body().contiguous();
+            return pika::decode_notification(&body, &head, &self.serializers).map(read);
+        }
+        let text = text_of(delivery, &head)?;
+        kombu::Scratch::with(|scratch| kombu::decode_notification(&text, scratch).map(read))
+    }
+
+    /// Where the reply to a request goes that cannot be decoded, if that much can be told.
+    pub(crate) fn reply_address_of(&self, delivery: &Delivery) -> Option<ReplyAddress> {
+        let head = delivery.properties();
+        if let (Some(msg_id), Some(queue)) = (head.correlation_id, head.reply_to) {
+            let content_type = head.content_type.unwrap_or_default();
+            let serialization = Serialization::named(content_type, &self.serializers);
+            let format = WireFormat::Pika(serialization.unwrap_or_default());
+            return ReplyAddress::new(msg_id, queue, format, None);
+        }
+        let text = text_of(delivery, &head).ok()?;
+        kombu::Scratch::with(|scratch| {
+            let address = kombu::decode_address(&text, scratch).ok()?;
+            let (msg_id, queue) = (address.msg_id?, address.reply_queue?);
+            ReplyAddress::new(&msg_id, &queue, WireFormat::Kombu, None)
+        })
+    }
+
+    /// [`reply_address_of`](Self::reply_address_of) a request of which only the end was kept.
+    pub(crate) fn reply_address_of_truncated(&self, delivery: &Delivery) -> Option<ReplyAddress> {
+        let head = delivery.properties();
+        if head.correlation_id.is_some() && head.reply_to.is_some() {
+            return self.reply_address_of(delivery);
+        }
+        let tail = delivery.body().contiguous();
+        let (msg_id, queue) = kombu::peek_sender(&tail)?;
+        ReplyAddress::new(msg_id.as_str(), queue, WireFormat::Kombu, None)
+    }
+
+    /// What the last bytes of a reply tell of it. Runs on the shard: where nothing but `kombu` is
+    /// sent, it parses no properties.
+    pub(crate) fn peek_reply(&self, delivery: &Delivery) -> Peek {
+        if self.sends != SendingDialect::Kombu
+            && let Some(id) = delivery.properties().correlation_id
+        {
+            return Hex32::from_digits(id.as_bytes()).map_or(Peek::Unsure, Peek::Reply);
+        }
+        peek(delivery.body())
+    }
+
+    /// What [`peek_reply`](Self::peek_reply) looks for, found by decoding the reply, which may be
+    /// compressed. `None` for a reply to nobody. Runs no code of the user: a reply in a
+    /// serialisation of the user's own is an error.
+    pub(crate) fn read_reply_id(&self, delivery: &Delivery) -> Result<Option<Peek>, DecodeError> {
+        let read = read_reply_by(delivery, &[], |reply| {
+            let msg_id = Hex32::from_digits(reply.msg_id.as_deref()?.as_bytes())?;
+            let says_nothing = reply.result.is_none() && reply.failure.is_none() && !reply.ending;
+            Some(if says_nothing { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
+        });
+        match read {
+            // Its caller is told why it is not decoded.
+            Err(error) if error.is_over_budget() => Ok(self.call_id_of(delivery).map(Peek::Reply)),
+            read => read,
+        }
+    }
+
+    /// The call that a reply answers, without decoding the reply.
+    pub(crate) fn call_id_of(&self, delivery: &Delivery) -> Option<Hex32> {
+        let head = delivery.properties();
+        if pika::is_versioned(&head) {
+            return Hex32::from_digits(head.correlation_id?.as_bytes());
+        }
+        let text = text_of(delivery, &head).ok()?;
+        kombu::Scratch::with(|scratch| {
+            let kombu::Address { msg_id, .. } = kombu::decode_address(&text, scratch).ok()?;
+            Hex32::from_digits(msg_id?.as_bytes())
+        })
+    }
+}
+
+fn read_reply_by<T>(
+    delivery: &Delivery,
+    serializers: CustomSerializers<'_>,
+    read: impl FnOnce(IncomingReply<'_>) -> T,
+) -> Result<T, DecodeError> {
+    let head = delivery.properties();
+    if pika::is_versioned(&head) {
+        let body = delivery.body().contiguous();
+        return pika::decode_reply(&body, &head, serializers).map(read);
+    }
+    let text = text_of(delivery, &head)?;
+    kombu::Scratch::with(|scratch| kombu::decode_reply(&text, scratch).map(read))
+}
+
+/// A message's text, decompressed, if its content type says that it is text.
+#[inline]
+fn text_of<'a>(
+    delivery: &'a Delivery,
+    head: &PropertiesView<'_>,
+) -> Result<Cow<'a, [u8]>, DecodeError> {
+    kombu::check_content(head.content_type)?;
+    kombu::decompress(kombu::label(head), delivery.body().contiguous())
+}
+
+/// Peeks at the end of a body, which may lie in several pieces.
+fn peek(body: &Body) -> Peek {
+    let mut tail = [0; kombu::TAIL_BYTES];
+    let mut skip = body.len().saturating_sub(tail.len());
+    let mut length = 0;
+    for piece in body.pieces() {
+        let rest = &piece[skip.min(piece.len())..];
+        skip -= piece.len() - rest.len();
+        tail[length..length + rest.len()].copy_from_slice(rest);
+        length += rest.len();
+    }
+    kombu::peek_reply(&tail[..length])
+}

@@ -1,0 +1,21 @@
+//! Checks of names.
+
+use crate::error::Error;
+use crate::message::target::Target;
+
+/// Longest name AMQP carries (a short string).
+const NAME_BYTES_MAX: usize = 255;
+
+/// Refuses names that AMQP cannot carry.
+pub(super) fn check_names<'a>(
+    target: &Target,
+    mut names: impl Iterator<Item = &'a str>,
+) -> Result<(), Error> {
+    match names.find(|name| name.len() > NAME_BYTES_MAX) {
+        None => Ok(()),
+        Some(name) => Err(target.invalid(format_args!(
+            "AMQP names have at most {NAME_BYTES_MAX} bytes, this target needs one of {}",
+            name.len()
+        ))),
+    }
+}

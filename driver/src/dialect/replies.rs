@@ -1,0 +1,222 @@
+//! How a reply reaches its caller, and how one that came back is sent again.
+
+use std::time::{Duration, Instant};
+
+use leveret_engine::wire::PropertiesView;
+use leveret_engine::{Body, Nacked, Outcome, Properties};
+
+use crate::codec::compressor::Compressor;
+use crate::codec::serialization::Serialization;
+use crate::dialect::error::DecodeError;
+use crate::dialect::format::{ReplyRouting, WireFormat};
+use crate::dialect::kombu;
+use crate::dialect::peek::Peek;
+use crate::dialect::pika;
+use crate::dialect::wire::Wire;
+use crate::ids::Hex32;
+use crate::topology::Exchange;
+
+/// The longest name of a queue, and the longest id of a call: AMQP has no longer ones.
+const NAME_BYTES_MAX: usize = 255;
+/// As oslo: how long to wait before a reply that came back is sent again.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
+
+/// Where a reply goes, and in which format.
+#[derive(Debug, Clone)]
+pub(crate) struct ReplyAddress {
+    pub(crate) msg_id: Box<str>,
+    pub(crate) queue: Box<str>,
+    pub(crate) format: WireFormat,
+    /// When the caller gives up, if that is known.
+    pub(crate) expires: Option<Instant>,
+}
+
+/// How a reply that no queue took is sent again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReplyRetry {
+    pub(crate) delay: Duration,
+    /// The most attempts; `None` where a timeout alone decides.
+    pub(crate) attempts: Option<u32>,
+}
+
+/// A reply that came back.
+pub(crate) struct ReturnedReply {
+    queue: Box<str>,
+    /// A copy: what arrived lies in a receive block, which is larger.
+    body: Vec<u8>,
+    /// Its queue was not there; otherwise it was, and did not take the reply.
+    is_missing: bool,
+    /// What its properties say, if it went through the exchange of replies.
+    head: Option<ReplyHead>,
+}
+
+/// What the properties of a reply in the `pika` format say.
+struct ReplyHead {
+    content_type: Box<str>,
+    correlation_id: Box<str>,
+    expires: bool,
+}
+
+impl ReplyAddress {
+    /// Where the reply to a call goes; `None` where a name is longer than any in AMQP.
+    pub(crate) fn new(
+        msg_id: &str,
+        queue: &str,
+        format: WireFormat,
+        expires: Option<Instant>,
+    ) -> Option<Self> {
+        let is_short = msg_id.len().max(queue.len()) <= NAME_BYTES_MAX;
+        is_short.then(|| Self { msg_id: msg_id.into(), queue: queue.into(), format, expires })
+    }
+
+    /// Where a reply of ours was sent that the broker refused, compressed by `compressor`.
+    pub(crate) fn of_refused(reply: &Nacked, compressor: Option<&Compressor>) -> Option<Self> {
+        if reply.exchange().is_empty() {
+            let msg_id = msg_id_of(reply.body(), compressor)?;
+            return Self::new(msg_id.as_str(), reply.routing_key(), WireFormat::Kombu, None);
+        }
+        let format = WireFormat::Pika(Serialization::default());
+        Self::new(reply.properties().correlation_id?, reply.routing_key(), format, None)
+    }
+}
+
+/// The call that a reply of ours is for.
+fn msg_id_of(body: &Body, compressor: Option<&Compressor>) -> Option<Hex32> {
+    let label = compressor.map(|compressor| compressor.header.1);
+    let text = kombu::decompress(label, body.contiguous()).ok()?;
+    let tail = &text[text.len().saturating_sub(kombu::TAIL_BYTES)..];
+    match kombu::peek_reply(tail) {
+        Peek::Reply(msg_id) => Some(msg_id),
+        Peek::Heartbeat(_) | Peek::Unsure => None,
+    }
+}
+
+impl ReplyRouting {
+    /// Whether a queue may be a reply queue. Its name comes from the request, and a request must
+    /// not make us write anywhere else.
+    pub(crate) fn is_reply_queue(self, name: &str) -> bool {
+        let is_kombu = name.starts_with(kombu::REPLY_PREFIX);
+        match self {
+            Self::DefaultExchange => is_kombu,
+            // Clients whose requests both formats read have a queue of the `rabbit` driver.
+            Self::ReplyExchange => is_kombu || name.starts_with(pika::REPLY_PREFIX),
+        }
+    }
+}
+
+impl Wire {
+    /// The exchange of replies of this transport's servers.
+    pub(crate) const fn reply_exchange(&self) -> &Exchange {
+        &self.reply_exchange
+    }
+
+    /// The properties of replies through the default exchange, which are the same for all.
+    pub(crate) fn queue_reply_properties(&self) -> Properties {
+        kombu::properties(None)
+    }
+
+    /// The properties of one reply, whose caller waits for as long as `left`.
+    pub(crate) fn reply_properties(
+        &self,
+        to: &ReplyAddress,
+        message_id: Hex32,
+        left: Option<Duration>,
+    ) -> Properties {
+        match &to.format {
+            WireFormat::Pika(serialization) => {
+                pika::reply_properties(serialization, &to.msg_id, message_id, left)
+            }
+            WireFormat::Kombu | WireFormat::Both => self.queue_reply_properties(),
+        }
+    }
+
+    /// How replies that no queue took are sent again.
+    pub(crate) fn reply_retry(&self, routing: ReplyRouting) -> ReplyRetry {
+        match routing {
+            ReplyRouting::DefaultExchange => ReplyRetry { delay: RETRY_DELAY, attempts: None },
+            ReplyRouting::ReplyExchange => ReplyRetry {
+                delay: self.options.reply_retry_delay,
+                attempts: self.options.reply_retry,
+            },
+        }
+    }
+}
+
+impl ReturnedReply {
+    /// The reply that came back, or the outcome of one that did not.
+    pub(crate) fn of(outcome: Outcome) -> Result<Self, Outcome> {
+        let (queue, body, head) = match &outcome {
+            Outcome::Returned(returned) => {
+                let has_exchange = !returned.exchange().is_empty();
+                let head = has_exchange.then(|| ReplyHead::of(&returned.properties()));
+                (returned.routing_key(), returned.body(), head)
+            }
+            // What is given back here has no properties.
+            Outcome::Nacked(Some(nacked)) if nacked.exchange().is_empty() => {
+                (nacked.routing_key(), nacked.body(), None)
+            }
+            _ => return Err(outcome),
+        };
+        let is_missing = matches!(outcome, Outcome::Returned(_));
+        Ok(Self { queue: queue.into(), body: body.to_vec(), is_missing, head })
+    }
+
+    /// The queue that did not take it.
+    pub(crate) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// Bytes of its body.
+    pub(crate) fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Whether its queue was not there.
+    pub(crate) const fn is_missing(&self) -> bool {
+        self.is_missing
+    }
+
+    /// How it is sent again.
+    pub(crate) const fn routing(&self) -> ReplyRouting {
+        match self.head {
+            Some(_) => ReplyRouting::ReplyExchange,
+            None => ReplyRouting::DefaultExchange,
+        }
+    }
+
+    /// Appends its body, decompressed, with a fresh id where the body has one: receivers drop what
+    /// they have seen.
+    pub(crate) fn rewrite(
+        &self,
+        out: &mut Vec<u8>,
+        unique_id: Hex32,
+        compressor: Option<&Compressor>,
+    ) -> Result<(), DecodeError> {
+        if self.head.is_some() {
+            out.extend_from_slice(&self.body);
+            return Ok(());
+        }
+        let label = compressor.map(|compressor| compressor.header.1);
+        out.extend_from_slice(&kombu::decompress(label, (&self.body).into())?);
+        kombu::renew_unique_id(out, unique_id);
+        Ok(())
+    }
+
+    /// Its properties for another attempt, whose caller waits for as long as `left`; `None` where
+    /// they are those of every reply to a queue.
+    pub(crate) fn properties(&self, message_id: Hex32, left: Duration) -> Option<Properties> {
+        let ReplyHead { content_type, correlation_id, expires } = self.head.as_ref()?;
+        let left = expires.then_some(left);
+        Some(pika::reply_properties_of(content_type, correlation_id, message_id, left))
+    }
+}
+
+impl ReplyHead {
+    fn of(head: &PropertiesView<'_>) -> Self {
+        Self {
+            content_type: head.content_type.unwrap_or_default().into(),
+            correlation_id: head.correlation_id.unwrap_or_default().into(),
+            expires: head.expiration.is_some(),
+        }
+    }
+}

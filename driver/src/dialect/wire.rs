@@ -1,0 +1,267 @@
+//! The seam between the formats and the rest of the driver: every question about form is asked
+//! here.
+//!
+//! There are three members: `kombu`, `pika`, and both. What is sent and what is served each hold
+//! one; every answer is a `match`, or two of them. Here are the answers about what clients and
+//! notifiers send; `queues`, `incoming` and `replies` add theirs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leveret_engine::Properties;
+
+use crate::codec::compressor::Compressor;
+use crate::codec::serialization::{BodySerializer, Serialization};
+use crate::config::{Compression, DriverConfig, PikaOptions, SendingDialect, ServingDialect};
+use crate::dialect::format::WireFormat;
+use crate::dialect::{kombu, pika};
+use crate::error::{Error, ErrorKind};
+use crate::message::priority::Priority;
+use crate::message::retry::Retry;
+use crate::message::target::Target;
+use crate::topology::{Address, Exchange, Subscription};
+
+/// The wire formats of one transport.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(super) sends: SendingDialect,
+    pub(super) serves: ServingDialect,
+    pub(super) kombu: kombu::Topology,
+    pub(super) pika: pika::Topology,
+    pub(super) options: PikaOptions,
+    /// The user's serialisations that are read besides JSON and msgpack.
+    pub(super) serializers: Vec<Arc<dyn BodySerializer>>,
+    /// What replies in the `pika` format go through.
+    pub(super) reply_exchange: Exchange,
+    /// The prefetch of servers and listeners in the `kombu` format; 0 where none is configured.
+    pub(super) prefetch: u16,
+    /// Servers of a topic share one stream for its fanouts.
+    pub(super) has_fanout_stream: bool,
+    /// Fanout queues keep their names across restarts.
+    pub(super) has_stable_names: bool,
+    compression: Option<Compression>,
+}
+
+/// Where requests are to go.
+pub(crate) struct RequestAddress<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) format: &'a WireFormat,
+    /// Of calls: their timeout, and the queue of their replies.
+    pub(crate) call: Option<(Duration, &'a str)>,
+    /// They are published at most once.
+    pub(crate) is_sent_once: bool,
+}
+
+/// The routes of requests to one target.
+pub(crate) enum RequestRoutes {
+    One(RouteSpec),
+    /// To the first while a server listens there, else to the second.
+    FirstThenOther([RouteSpec; 2]),
+    /// To both.
+    Each([RouteSpec; 2]),
+}
+
+/// A route to be opened.
+pub(crate) struct RouteSpec {
+    pub(crate) address: Address,
+    pub(crate) properties: Properties,
+    pub(crate) exchange_use: ExchangeUse,
+    /// RabbitMQ returns what no queue is bound for.
+    pub(crate) is_mandatory: bool,
+    /// Its properties name the time that is left to the caller, so each attempt needs its own.
+    pub(crate) expires_per_attempt: bool,
+}
+
+/// What a publisher does about the exchange of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExchangeUse {
+    /// Declares it.
+    Declare,
+    /// Declares it and anchors it: it would go with its last binding.
+    Anchor,
+    /// Probes it before each request: only servers declare it.
+    Probe,
+}
+
+/// What happens to a publication that fails, where its sender says nothing.
+pub(crate) struct PublishRetry {
+    pub(crate) default: Retry,
+    /// After how long a message that no queue is bound for is published again; `None` for never.
+    pub(crate) unroutable_delay: Option<Duration>,
+}
+
+/// Whether servers send heartbeats to a caller that asks for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heartbeats {
+    Always,
+    /// Depends on the server that takes the request.
+    Maybe,
+    Never,
+}
+
+impl Wire {
+    /// The formats that a transport's options choose.
+    pub(crate) fn new(config: &DriverConfig) -> Self {
+        let pika = pika::Topology::new(config.control_exchange.clone(), config.pika.clone());
+        Self {
+            sends: config.sending.unwrap_or_default(),
+            serves: config.serving.unwrap_or_default(),
+            kombu: kombu::Topology::new(config.control_exchange.clone(), config.entities.clone()),
+            reply_exchange: pika.reply_exchange(),
+            pika,
+            options: config.pika.clone(),
+            serializers: config.pika.serializers.clone(),
+            prefetch: config.prefetch,
+            has_fanout_stream: config.entities.stream_fanout,
+            has_stable_names: config.stable_names.enabled,
+            compression: config.compression,
+        }
+    }
+
+    /// The format of what is sent, in the `chosen` serialisation where the format leaves a choice.
+    pub(crate) fn format(&self, chosen: Option<&Serialization>) -> WireFormat {
+        match self.sends {
+            SendingDialect::Kombu => WireFormat::Kombu,
+            SendingDialect::Auto => WireFormat::Both,
+            SendingDialect::Pika => {
+                WireFormat::Pika(chosen.unwrap_or(&self.options.serialization).clone())
+            }
+        }
+    }
+
+    /// Refuses a choice of serialisation where the format leaves none.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    pub(crate) fn check_serialization(&self, chosen: Option<&Serialization>) -> Result<(), Error> {
+        let is_json = chosen.is_none_or(|one| *one == Serialization::Json);
+        if is_json || self.sends == SendingDialect::Pika {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "only the pika dialect has a choice of serialisations; what receivers of the rabbit \
+             driver are to read is JSON",
+        ))
+    }
+
+    /// Where requests go.
+    ///
+    /// Where they may go to either of two addresses, the `pika` one is the first: its queues vanish
+    /// with their servers, so what can be routed there finds a server. Queues of the `rabbit`
+    /// driver stay, and would keep requests that no server takes.
+    ///
+    /// # Errors
+    /// `InvalidTarget`.
+    pub(crate) fn request_routes(
+        &self,
+        request: &RequestAddress<'_>,
+    ) -> Result<RequestRoutes, Error> {
+        match self.sends {
+            SendingDialect::Kombu => Ok(RequestRoutes::One(self.kombu_route(request)?)),
+            SendingDialect::Pika => {
+                let expires_per_attempt = request.call.is_some();
+                let route = self.pika_route(request, ExchangeUse::Anchor)?;
+                Ok(RequestRoutes::One(RouteSpec { expires_per_attempt, ..route }))
+            }
+            SendingDialect::Auto => {
+                let first = self.pika_route(request, ExchangeUse::Probe)?;
+                let other = self.kombu_route(request)?;
+                let is_fanout = request.target.is_fanout();
+                let routes = [first, RouteSpec { is_mandatory: !is_fanout, ..other }];
+                Ok(match is_fanout {
+                    true => RequestRoutes::Each(routes),
+                    false => RequestRoutes::FirstThenOther(routes),
+                })
+            }
+        }
+    }
+
+    fn kombu_route(&self, request: &RequestAddress<'_>) -> Result<RouteSpec, Error> {
+        Ok(RouteSpec {
+            address: self.kombu.request(request.target)?,
+            properties: request.format.request_properties(request.call),
+            exchange_use: ExchangeUse::Declare,
+            is_mandatory: false,
+            expires_per_attempt: false,
+        })
+    }
+
+    fn pika_route(
+        &self,
+        request: &RequestAddress<'_>,
+        exchange_use: ExchangeUse,
+    ) -> Result<RouteSpec, Error> {
+        Ok(RouteSpec {
+            address: self.pika.request(request.target, request.is_sent_once)?,
+            properties: request.format.request_properties(request.call),
+            exchange_use,
+            is_mandatory: !request.target.is_fanout(),
+            expires_per_attempt: false,
+        })
+    }
+
+    /// Whether requests have two addresses, a first one and another.
+    pub(crate) fn has_two_addresses(&self) -> bool {
+        self.sends == SendingDialect::Auto
+    }
+
+    /// What happens to requests that cannot be published.
+    pub(crate) fn request_retry(&self) -> PublishRetry {
+        self.retry(self.options.rpc_retry, self.options.rpc_retry_delay)
+    }
+
+    /// What happens to notifications that cannot be published.
+    pub(crate) fn notification_retry(&self) -> PublishRetry {
+        self.retry(self.options.notification_retry, self.options.notification_retry_delay)
+    }
+
+    /// The `pika` driver has options for it, and waits for a route.
+    fn retry(&self, attempts: Option<u32>, delay: Duration) -> PublishRetry {
+        let is_pika = self.sends == SendingDialect::Pika;
+        PublishRetry {
+            default: Retry::from(attempts.filter(|_| is_pika).map(i64::from)),
+            unroutable_delay: is_pika.then_some(delay),
+        }
+    }
+
+    /// Whether servers send heartbeats to a caller that asks for them: those of `pika` never do.
+    pub(crate) fn heartbeats(&self) -> Heartbeats {
+        match self.sends {
+            SendingDialect::Kombu => Heartbeats::Always,
+            SendingDialect::Auto => Heartbeats::Maybe,
+            SendingDialect::Pika => Heartbeats::Never,
+        }
+    }
+
+    /// The queue and the properties of a topic's notifications of one priority.
+    ///
+    /// # Errors
+    /// `InvalidTarget`.
+    pub(crate) fn notification_queue(
+        &self,
+        target: &Target,
+        priority: Priority,
+        format: &WireFormat,
+    ) -> Result<(Subscription, Properties), Error> {
+        let subscription = match format {
+            WireFormat::Pika(_) => self.pika.notifications(target, priority, None)?,
+            WireFormat::Kombu | WireFormat::Both => {
+                self.kombu.notifications(target, priority, None)?
+            }
+        };
+        let properties = format.notification_properties(self.options.notification_persistence);
+        Ok((subscription, properties))
+    }
+
+    /// What compresses requests and notifications: readers of the old driver know no compression,
+    /// and they are to read what is in the format of both.
+    pub(crate) fn compressor(&self) -> Option<Compressor> {
+        self.reply_compressor().filter(|_| self.sends == SendingDialect::Kombu)
+    }
+
+    /// What compresses replies that go through the default exchange.
+    pub(crate) fn reply_compressor(&self) -> Option<Compressor> {
+        self.compression.map(kombu::compressor)
+    }
+}
