@@ -159,9 +159,10 @@ pub use message::serializer::{
 };
 pub use message::target::Target;
 pub use message::version::{InvalidVersion, Version};
+pub use notify::listener::builder::NotificationListenerBuilder;
 pub use notify::listener::endpoint::NotificationEndpoint;
 pub use notify::listener::filter::NotificationFilter;
-pub use notify::listener::listener::{NotificationListener, NotificationListenerBuilder};
+pub use notify::listener::listener::NotificationListener;
 pub use notify::listener::stats::ListenerStats;
 pub use notify::listener::verdict::{Answer, NotificationResult};
 pub use notify::notification::Notification;

@@ -1,7 +1,8 @@
 //! Errors of the engine and outcomes of publications in oslo's terms.
 
-use crate::error::{self, Error, ErrorKind};
 use leveret_engine::Outcome;
+
+use crate::error::{self, Error, ErrorKind};
 
 /// A channel exception over what does not exist (AMQP 1.1, constants).
 pub(crate) const NOT_FOUND: u16 = 404;

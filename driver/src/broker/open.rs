@@ -12,8 +12,7 @@ use leveret_engine::TicketError;
 
 use crate::broker::errors::stopped;
 use crate::error::{Error, ErrorKind};
-use crate::runtime::timer;
-use crate::runtime::timer::Timer;
+use crate::runtime::timer::{self, Timer};
 
 /// Between two attempts, at first; it doubles.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -15,8 +15,7 @@ use leveret_engine::{
 use crate::broker::connections::Connections;
 use crate::broker::declare;
 use crate::broker::errors::{NOT_FOUND, failed};
-use crate::broker::lease::{ChannelLease, ConnectionLease, Purpose};
-use crate::broker::lease::{health_of, metrics_of};
+use crate::broker::lease::{ChannelLease, ConnectionLease, Purpose, health_of, metrics_of};
 use crate::broker::open_once::{OpenOnce, Opened};
 use crate::broker::stream_sink::StreamSink;
 use crate::error::Error;

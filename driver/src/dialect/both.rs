@@ -10,9 +10,8 @@ use serde::Serialize;
 
 use crate::codec::serialization::Serialization;
 use crate::dialect::error::EncodeError;
-use crate::dialect::kombu;
 use crate::dialect::object::Object;
-use crate::dialect::pika;
+use crate::dialect::{kombu, pika};
 use crate::message::Request;
 
 /// Appends the body of a request, call or cast.

@@ -1,7 +1,7 @@
 //! Why a body cannot be written, and why one cannot be read.
 
-use crate::codec::json::WriteError;
-use crate::codec::{json, msgpack};
+use crate::codec::json::{self, WriteError};
+use crate::codec::msgpack;
 use crate::error::{Error, ErrorKind};
 
 /// Why a body cannot be written.

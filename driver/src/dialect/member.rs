@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::codec::encoded::Encoded;
-use crate::codec::json::{Members, ReadError};
+use crate::codec::json::{self, Members, ReadError};
+use crate::codec::msgpack;
 use crate::codec::serialization::Serialization;
-use crate::codec::{json, msgpack};
 use crate::dialect::error::DecodeError;
 
 /// The value of one member.

@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde::ser::Error as _;
 use serde_json::{Map, Value};
 
-use crate::codec::json::WriteError;
+use crate::codec::json::{self, WriteError};
+use crate::codec::msgpack;
 use crate::codec::serialization::{BodySerializer, Serialization};
-use crate::codec::{json, msgpack};
 use crate::dialect::error::EncodeError;
 
 /// An object under construction.

@@ -9,10 +9,9 @@ use crate::codec::compressor::Compressor;
 use crate::codec::serialization::Serialization;
 use crate::dialect::error::DecodeError;
 use crate::dialect::format::{ReplyRouting, WireFormat};
-use crate::dialect::kombu;
 use crate::dialect::peek::Peek;
-use crate::dialect::pika;
 use crate::dialect::wire::Wire;
+use crate::dialect::{kombu, pika};
 use crate::ids::Hex32;
 use crate::topology::Exchange;
 

@@ -1,4 +1,4 @@
-//! A notification as users see it, and the facts a notifier adds to one.
+//! A notification as users see it, and the metadata that a notifier adds to one.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,21 +8,21 @@ use crate::ids::Hex32;
 use crate::message::context::Context;
 use crate::message::priority::Priority;
 
-/// A notification: what happened, who says so, and what there is to say about it.
+/// A notification: an event with its publisher and its payload.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Notification<T = Value> {
-    /// Who sent it, such as `compute.host1`.
+    /// The publisher, such as `compute.host1`.
     pub publisher_id: String,
-    /// What happened, such as `compute.instance.create.end`.
+    /// The type of the event, such as `compute.instance.create.end`.
     pub event_type: String,
-    /// How much it matters.
+    /// Its priority.
     pub priority: Priority,
-    /// What there is to say about it.
+    /// Its payload.
     pub payload: T,
-    /// The context it was sent in, without what looks secret.
+    /// The context it was sent in, without entries that look secret.
     pub context: Context,
-    /// Which notification it is; a UUID where oslo or we sent it. Part of oslo's `metadata`.
+    /// Its id; a UUID if oslo or Leveret sent it. Part of oslo's `metadata`.
     pub message_id: String,
     /// When it was sent, as `2026-11-22 22:32:27.290698` in UTC. Part of oslo's `metadata`.
     pub timestamp: String,
@@ -33,7 +33,7 @@ pub(crate) fn timestamp(at: OffsetDateTime) -> String {
     let (year, month, day) = at.to_calendar_date();
     let (hour, minute, second, micros) = at.to_hms_micro();
     let mut text = String::with_capacity("2026-11-22 22:32:27.290698".len());
-    // Digit by digit: `format!` would be a quarter of what a notification costs.
+    // Digit by digit: `format!` would be a quarter of the cost of a notification.
     let mut push = |before: &str, number: u32, width: u32| {
         text.push_str(before);
         let digits = (0..width).rev().map(|place| number / 10_u32.pow(place) % 10);
@@ -51,9 +51,9 @@ pub(crate) fn timestamp(at: OffsetDateTime) -> String {
     text
 }
 
-/// An id in the form of a random UUID (version 4), made from one of ours. The digits that give way
-/// to version and variant move to where the id's digits are the same for the whole transport, so
-/// that ids still differ.
+/// An id in the form of a random UUID (version 4), made from one of ours. The digits that version
+/// and variant replace move to a place where all ids of a transport have the same digits, so that
+/// ids still differ.
 pub(crate) fn uuid(id: Hex32) -> String {
     let mut digits = *id.as_bytes();
     (digits[10], digits[11]) = (digits[12], digits[16]);
@@ -63,7 +63,7 @@ pub(crate) fn uuid(id: Hex32) -> String {
 }
 
 impl<T: Serialize> Notification<T> {
-    /// The same with its payload as JSON, for drivers that do not send.
+    /// The notification as JSON, for drivers that do not publish.
     pub(crate) fn to_value(&self) -> Value {
         serde_json::json!({
             "message_id": self.message_id,

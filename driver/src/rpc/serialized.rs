@@ -1,4 +1,4 @@
-//! Requests and answers that pass through a user's serializer, on both sides.
+//! Passes requests and results through a user's serializer, on both sides.
 //!
 //! As in oslo: every argument by itself, the context before the arguments on a server, the result
 //! under the context the request came with. Not here: what a serializer does (`serializer`).
@@ -14,8 +14,8 @@ use crate::message::context::Context;
 use crate::message::serializer::Serializer;
 use crate::rpc::server::method::{ErasedResult, MethodResult};
 
-/// A client's context and arguments as they travel.
-pub(super) fn request<A: Serialize + ?Sized>(
+/// A client's context and arguments, serialized.
+pub(super) fn serialize_request<A: Serialize + ?Sized>(
     serializer: &dyn Serializer,
     context: &Context,
     args: &A,
@@ -29,8 +29,8 @@ pub(super) fn request<A: Serialize + ?Sized>(
     Ok((serializer.serialize_context(context).map_err(refused)?, args))
 }
 
-/// What the client makes of a result.
-pub(super) fn result<R: DeserializeOwned>(
+/// A client's result, deserialized.
+pub(super) fn deserialize_result<R: DeserializeOwned>(
     serializer: &dyn Serializer,
     context: &Context,
     encoded: &Encoded<'_>,
@@ -45,8 +45,8 @@ pub(super) fn result<R: DeserializeOwned>(
     })
 }
 
-/// A server's context and arguments, from what came.
-pub(super) fn taken(
+/// A server's context and arguments, deserialized.
+pub(super) fn deserialize_request(
     serializer: &dyn Serializer,
     context: Context,
     args: &Encoded<'_>,
@@ -58,8 +58,8 @@ pub(super) fn taken(
     Ok((context, Encoded::Value(args)))
 }
 
-/// An answer as it travels.
-pub(super) fn given(
+/// A server's result, serialized.
+pub(super) fn serialize_result(
     serializer: &dyn Serializer,
     context: &Context,
     answer: &dyn ErasedResult,
@@ -71,7 +71,7 @@ fn read(encoded: &Encoded<'_>) -> Result<Value, Failure> {
     encoded.read().map_err(|error| Failure::builtin("ValueError", error))
 }
 
-/// The arguments of an object, one by one; anything else is no arguments and is left alone.
+/// Passes each argument of an object through `change`; any other value is no arguments and stays.
 fn each(
     args: Value,
     mut change: impl FnMut(Value) -> Result<Value, Failure>,

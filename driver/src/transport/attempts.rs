@@ -22,7 +22,7 @@ pub(crate) struct Attempts {
     made: u32,
     more: u32,
     is_counted: bool,
-    /// After which time a message that nobody could get is published again.
+    /// After how long a message that no queue took is published again.
     unroutable_delay: Option<Duration>,
     /// An earlier attempt ended with its channel.
     lost_its_channel: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// One attempt, about to be made.
+    /// The count at the first attempt.
     pub(crate) const fn first(retry: Retry) -> Self {
         let more = if let Retry::Times(times) = retry { times } else { 0 };
         let is_counted = !retry.is_unbounded();
@@ -45,8 +45,7 @@ impl Attempts {
         }
     }
 
-    /// The same, a message that nobody could get being published again after `delay`, as by oslo's
-    /// `pika` driver.
+    /// Publishes a message that no queue took again after `delay`, as oslo's `pika` driver does.
     pub(crate) const fn waiting_for_a_route(mut self, delay: Option<Duration>) -> Self {
         self.unroutable_delay = delay;
         self
@@ -57,7 +56,7 @@ impl Attempts {
         self.more > 0 || self.unroutable_delay.is_some()
     }
 
-    /// Allows another attempt after `error`, and says how much later, or hands the error on.
+    /// Allows another attempt after `error` and returns the pause before it, or returns the error.
     pub(crate) fn again(&mut self, error: Error) -> Result<Duration, Error> {
         if error.is_undeliverable()
             && let Some(delay) = self.unroutable_delay
@@ -102,14 +101,14 @@ impl Attempts {
         Ok(delay)
     }
 
-    /// The error of an attempt that no other follows.
+    /// The error of the last attempt.
     pub(crate) fn given_up(&self, error: Error) -> Error {
         let error = self.of_all(error);
         let tells_attempts = self.is_counted && was_cut_off(&error);
         if tells_attempts { error.after_attempts(self.made) } else { error }
     }
 
-    /// The error of the last attempt, saying what became of the message in all of them.
+    /// The same error with the outcome of all attempts.
     pub(crate) fn of_all(&self, error: Error) -> Error {
         if self.may_be_sent && error.outcome() == Some(Outcome::NotSent) {
             return error.with_outcome(Outcome::MaybeSent);
@@ -118,10 +117,10 @@ impl Attempts {
     }
 }
 
-/// What was named does not exist (AMQP 1.2).
+/// A channel exception: an exchange or a queue does not exist (AMQP 1.2).
 const NOT_FOUND: u16 = 404;
 
-/// The connection or channel ended under the message.
+/// Whether the connection or channel closed before the outcome was known.
 fn was_cut_off(error: &Error) -> bool {
     if error.outcome() == Some(Outcome::Refused) {
         return cause(error).is_some_and(|cause| cause.reply_code() == Some(NOT_FOUND));

@@ -15,9 +15,8 @@ use crate::broker::lease::Purpose;
 use crate::broker::loopback;
 use crate::broker::open_once::OpenOnce;
 use crate::broker::publish::pool::PublisherPool;
-use crate::config::engine_connection;
 use crate::config::url::{TransportHost, TransportUrl};
-use crate::config::{Config, ConnectionFactory, DriverConfig, DriverName};
+use crate::config::{Config, ConnectionFactory, DriverConfig, DriverName, engine_connection};
 use crate::dialect::wire::Wire;
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
@@ -54,8 +53,8 @@ impl Transport {
     ///
     /// # Errors
     /// `InvalidTransportUrl`, `DriverLoadFailure` and `Unsupported` for the URL; `InvalidOptions`
-    /// for options that contradict each other;
-    /// `TransportDriverError` when no broker is reached or it refuses us, saying why.
+    /// for options that contradict each other; `TransportDriverError` with the reason when no
+    /// broker is reached, or the broker refuses the connection.
     pub async fn connect(url: &str) -> Result<Self, Error> {
         Self::builder(url).connect().await
     }
@@ -68,7 +67,7 @@ impl Transport {
         Self::builder(url).connect_blocking()
     }
 
-    /// A transport with options, or with an engine that is running already.
+    /// Describes a transport with options, or with an engine that is running already.
     pub fn builder(url: &str) -> TransportBuilder {
         TransportBuilder::new(url)
     }
@@ -88,8 +87,8 @@ impl TransportBuilder {
         }
     }
 
-    /// The transport a configuration describes: its `transport_url`, options and engine. Its
-    /// [warnings](Config::warnings) are logged.
+    /// Describes the transport of a configuration: its `transport_url`, options and engine. The
+    /// configuration's [warnings](Config::warnings) are logged.
     ///
     /// ```
     /// # fn main() -> Result<(), leveret::Error> {
@@ -110,11 +109,11 @@ impl TransportBuilder {
         Self::to(config.transport_url()?, config)
     }
 
-    /// The transport for notifications that a configuration describes, oslo's
+    /// Describes the transport for notifications of a configuration, as oslo's
     /// `get_notification_transport`: to the broker of `[oslo_messaging_notifications]
     /// transport_url` if there is one, else to that of the RPCs. With
-    /// [`NotifierBuilder::config`](crate::NotifierBuilder::config) a service's notifications are
-    /// set up as its Python counterpart's.
+    /// [`NotifierBuilder::config`](crate::NotifierBuilder::config) a service configures its
+    /// notifications as its Python counterpart does.
     ///
     /// ```
     /// # fn main() -> Result<(), leveret::Error> {
@@ -144,27 +143,27 @@ impl TransportBuilder {
         Ok(transport.engine_config(config.engine_config()?))
     }
 
-    /// The same transport with these options; the URL's query overrides them.
+    /// Sets the options; the URL's query overrides them.
     pub fn config(mut self, config: DriverConfig) -> Self {
         self.config = config;
         self
     }
 
-    /// The same transport on an engine that is there already; closing the transport leaves it
+    /// Runs the transport on an engine that exists already; closing the transport leaves the engine
     /// running.
     pub fn engine(mut self, engine: &Engine) -> Self {
         self.engine = Some(engine.clone());
         self
     }
 
-    /// The same transport on an engine of its own with these settings.
+    /// Sets the configuration of the transport's own engine.
     pub fn engine_config(mut self, config: EngineConfig) -> Self {
         self.engine_config = config;
         self
     }
 
-    /// The same transport, made at once whether or not a broker is there: its connections go on
-    /// trying in the background, also where a broker refuses them. The URL's query overrides it
+    /// Makes [`connect`](Self::connect) return at once, with or without a broker: connections are
+    /// retried in the background, also where a broker refuses them. The URL's query overrides it
     /// (`connect=eager`).
     ///
     /// Calls, casts and notifications wait for a broker until their own deadline, then fail as not
@@ -184,9 +183,9 @@ impl TransportBuilder {
         self
     }
 
-    /// The same transport, going round the hosts for this long when it connects for the first time,
-    /// before it gives up; it gives up earlier when every host has refused it. Default: once
-    /// round. The URL's query overrides it (`connect_deadline`).
+    /// Sets how long the first connection tries all hosts before it gives up; it gives up earlier
+    /// when every host has refused it. Default: each host is tried once. The URL's query overrides
+    /// it (`connect_deadline`).
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -201,16 +200,15 @@ impl TransportBuilder {
         self
     }
 
-    /// The same transport, asking `provide` for user and password before each attempt to connect,
-    /// instead of those in the URL: for passwords that are rotated and tokens that expire. It gets
-    /// the broker that is tried, as the URL names it.
+    /// Asks `provide` for user and password before each attempt to connect, instead of those in the
+    /// URL: for passwords that are rotated and tokens that expire. `provide` gets the broker that
+    /// is tried, as the URL names it.
     ///
-    /// It is called for one connection at a time, perhaps for several connections side by side, on
-    /// threads of the engine, where it may block for 10 s. An error, a panic or a longer time fails
-    /// that attempt, which is made again later like one that the broker refuses; the error's text
-    /// becomes part of the reason in [`Transport::health`] and in the log.
-    /// Credentials [that expire](Credentials::with_expiry) are renewed before that without a
-    /// reconnect.
+    /// It is called on threads of the engine, perhaps for several connections at a time, and may
+    /// block for 10 s. An error, a panic or a longer time fails the attempt, which is repeated
+    /// later like one that the broker refuses; the error's text becomes part of the reason in
+    /// [`Transport::health`] and in the log. Credentials [that expire](Credentials::with_expiry)
+    /// are renewed before that without a reconnect.
     ///
     /// ```no_run
     /// use leveret::{Credentials, Secret, Transport};
@@ -235,9 +233,9 @@ impl TransportBuilder {
         self
     }
 
-    /// The same transport, callers also matching exceptions of these Python modules by class
-    /// ([`Error::is_remote_class`], [`Error::remote_as`]); Python's own always are allowed. Others
-    /// arrive as data all the same, in [`Error::remote`].
+    /// Lets callers match exceptions of these Python modules by class, too
+    /// ([`Error::is_remote_class`], [`Error::remote_as`]); Python's own modules are always allowed.
+    /// Other exceptions arrive as data, in [`Error::remote`].
     ///
     /// ```no_run
     /// # fn main() -> Result<(), leveret::Error> {
@@ -343,7 +341,7 @@ fn hosts(url: &TransportUrl, driver: DriverName) -> Result<(Vec<Host>, OwnBroker
     ))
 }
 
-/// What the engine asks for credentials: it knows a broker by name and port.
+/// The provider that the engine asks for credentials: the engine knows a broker by name and port.
 fn provider(url: &TransportUrl, provide: Arc<Provide>) -> CredentialsProvider {
     let hosts = url.hosts().to_vec();
     CredentialsProvider::new(move |name, port| {

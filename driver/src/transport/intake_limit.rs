@@ -1,34 +1,34 @@
-//! How much of what came in may wait to be handled, and how reading stops beyond that.
+//! Bounds how much of what was received may wait, and stops reading beyond that.
 //!
 //! Peers decide how large messages are, so a bound on their number alone is none on memory. A
-//! server or a listener that is behind stops the reading of its connection, and TCP the broker; it
-//! reads on once half of what waited is gone. Where others read through the same connection, among
-//! them replies that handlers may be waiting for, only the prefetch bounds what has to be
-//! acknowledged. Not here: what is counted as waiting (`observe`).
+//! server or a listener that is behind stops reading from its connection, and TCP stops the broker;
+//! it resumes once half of what waited is gone. Where other consumers share the connection, among
+//! them the one of replies that handlers may wait for, only the prefetch bounds messages that have
+//! to be acknowledged. Not here: what is counted as waiting (`observe`).
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use leveret_engine::{ConsumerHandle, Delivery};
 
-/// Bytes of messages that wait to be handled.
+/// The most bytes of messages that wait to be handled.
 pub(crate) const WAITING_BYTES_MAX: usize = 16 << 20;
-/// Messages that wait where no prefetch bounds them.
+/// The most messages that wait where no prefetch bounds them.
 const UNBOUNDED_MAX: usize = 16_384;
-/// Bytes of messages that are being handled where nothing bounds how many are at a time.
+/// The most bytes of messages that are being handled where their number has no bound.
 const RUNNING_BYTES_MAX: usize = 64 << 20;
-/// Deliveries up to this size are taken out of the connection's receive blocks, which are 64 KiB
-/// each, if they wait for long.
+/// Deliveries up to this size that wait long are copied out of the connection's receive blocks,
+/// which are 64 KiB each.
 const DETACHED_BYTES_MAX: usize = 32 << 10;
 
-/// What a server or a listener has not done with.
+/// What a server or a listener has not finished.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     /// Messages that wait.
     pub(crate) messages: usize,
     /// Their bytes.
     pub(crate) bytes: usize,
-    /// Bytes of those that are being handled, where that is as many as come.
+    /// Bytes of messages that are being handled, where their number has no bound.
     pub(crate) running: usize,
 }
 
@@ -37,19 +37,19 @@ pub(crate) struct Load {
 pub(crate) struct IntakeLimit {
     is_reached: AtomicBool,
     is_lifted: AtomicBool,
-    /// A consumer that reading goes on through, and whether it has a connection of its own.
+    /// The consumer that resumes reading, and whether it has a connection of its own.
     reader: OnceLock<(ConsumerHandle, bool)>,
 }
 
 impl IntakeLimit {
-    /// Sets the consumer whose connection the messages come through. `is_exclusive`: nothing else
-    /// uses that connection.
+    /// Sets the consumer whose connection the messages come through. `is_exclusive`: no other
+    /// purpose uses that connection.
     pub(crate) fn attach(&self, consumer: ConsumerHandle, is_exclusive: bool) {
-        // A second one would be of the same connection.
+        // A second consumer would be on the same connection.
         let _ = self.reader.set((consumer, is_exclusive));
     }
 
-    /// Whether the connection is not to be read at this load. `no_ack`: the queue has no prefetch.
+    /// Whether reading from the connection stops at this load. `no_ack`: the queue has no prefetch.
     pub(crate) fn stops_reading(&self, load: Load, no_ack: bool) -> bool {
         let is_reached = load.bytes >= WAITING_BYTES_MAX
             || load.running >= RUNNING_BYTES_MAX
@@ -70,8 +70,8 @@ impl IntakeLimit {
         self.is_reached.load(Ordering::Acquire)
     }
 
-    /// Reads on if the limit was reached and `load` is half of it at most: to be called when a
-    /// message no longer waits, or was handled.
+    /// Resumes reading if the limit was reached and `load` is half of it at most. To be called when
+    /// a message no longer waits, or was handled.
     pub(crate) fn resume_if_eased(&self, load: impl FnOnce() -> Load) {
         if !self.is_reached() {
             return;
@@ -85,7 +85,7 @@ impl IntakeLimit {
         }
     }
 
-    /// Reads on whatever the load, unless the queue has no prefetch: the consumers are about to be
+    /// Resumes reading at any load, unless the queue has no prefetch: the consumers are about to be
     /// cancelled, and the broker's answer has to be read.
     pub(crate) fn lift(&self) {
         self.is_lifted.store(true, Ordering::Release);
@@ -97,7 +97,7 @@ impl IntakeLimit {
     }
 }
 
-/// Keeps a delivery that will wait for long from holding much more memory than it is large.
+/// Copies a small delivery that will wait long, so that it holds no receive block.
 pub(crate) fn detach(delivery: &mut Delivery) {
     if delivery.body().len() <= DETACHED_BYTES_MAX {
         delivery.detach();

@@ -18,10 +18,10 @@ use crate::error::{Error, ErrorKind};
 
 /// Where Python's driver keeps the counter.
 const SHARED_MEMORY: &str = "/dev/shm";
-/// Three decimal numbers have less.
+/// More than three decimal numbers need.
 const TEXT_BYTES_MAX: u64 = 256;
 
-/// Record locks belong to a process, so its threads take turns by this; it guards no state.
+/// Record locks belong to a process, so this mutex excludes the threads of one; it guards no state.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// The counter of one service on one host.
@@ -33,7 +33,7 @@ pub(crate) struct Counter {
     lock_file: PathBuf,
 }
 
-/// A service's present life: it counts from one when this changes.
+/// One run of a service: the counter starts at one when this changes.
 #[derive(Debug, PartialEq, Eq)]
 struct Generation {
     group: u32,
@@ -41,7 +41,7 @@ struct Generation {
 }
 
 impl Counter {
-    /// The counter these options ask for, if they do.
+    /// The counter that these options ask for, if they do.
     pub(crate) fn of(options: &StableNames) -> Result<Option<Self>, Error> {
         if !options.enabled {
             return Ok(None);
@@ -59,7 +59,7 @@ impl Counter {
         Self { hostname, process, count_file, lock_file }
     }
 
-    /// What makes a queue's name of a count.
+    /// The part of a queue's name for a count.
     pub(crate) fn name(&self, count: u64) -> String {
         format!("{}:{}:{count}", self.hostname, self.process)
     }
@@ -79,7 +79,7 @@ impl Counter {
             fs::create_dir_all(folder)?;
         }
         let lock = OpenOptions::new().append(true).create(true).open(&self.lock_file)?;
-        // Closing the file ends the lock, whatever happens before.
+        // Closing the file releases the lock on every path.
         match fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock) => return Ok(None),
@@ -96,7 +96,7 @@ impl Counter {
         Ok(Some(count))
     }
 
-    /// What the file says; nothing if it is not there or is no counter.
+    /// The content of the file; `None` if it is missing or no counter.
     fn read(&self) -> io::Result<Option<(Generation, u64)>> {
         let file = match File::open(&self.count_file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -120,7 +120,7 @@ impl Generation {
     fn now() -> io::Result<Self> {
         let broken = || io::Error::new(io::ErrorKind::InvalidData, "/proc has an unknown form");
         let own = fs::read_to_string("/proc/self/stat")?;
-        // Behind the program's name, which may contain anything: state, parent, group.
+        // After the program's name, which may contain any character: state, parent, group.
         let (_, rest) = own.rsplit_once(')').ok_or_else(broken)?;
         let group = rest.split_whitespace().nth(2).and_then(|group| group.parse().ok());
         let group: u32 = group.ok_or_else(broken)?;
@@ -148,7 +148,7 @@ fn failed(what: &str, error: &io::Error) -> Error {
 mod tests {
     use super::*;
 
-    /// A counter in folders of its own, removed in the end.
+    /// A counter in folders of its own, which are removed on drop.
     struct Scene(Counter, PathBuf);
 
     impl Scene {

@@ -10,8 +10,7 @@ use std::cell::Cell;
 
 use super::{CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, failure};
 use crate::codec::encoded::Encoded;
-use crate::codec::json;
-use crate::codec::json::{Members, ReadError};
+use crate::codec::json::{self, Members, ReadError};
 use crate::dialect::error::DecodeError;
 use crate::dialect::member::{encoded, is_falsy, text};
 use crate::message::version::Version;

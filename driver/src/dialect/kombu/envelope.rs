@@ -13,8 +13,7 @@ use super::{
     CONTENT_ENCODING, CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, PERSISTENT,
     failure,
 };
-use crate::codec::json;
-use crate::codec::json::WriteError;
+use crate::codec::json::{self, WriteError};
 use crate::dialect::error::EncodeError;
 use crate::ids::Hex32;
 use crate::message::{Answer, CallPart, Reply, Request};

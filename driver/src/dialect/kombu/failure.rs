@@ -7,8 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::codec::json;
-use crate::codec::json::{Members, WriteError};
+use crate::codec::json::{self, Members, WriteError};
 use crate::dialect::error::DecodeError;
 use crate::error::failure::Failure;
 

@@ -1,9 +1,9 @@
-//! Gathers deliveries to batches: full ones at once, others when their time has come.
+//! Gathers deliveries into batches: a full batch leaves at once, others after their timeout.
 //!
-//! A batch is also full when its items are large, since the peer decides how large they are.
-//! As oslo, the time counts from when gathering began, which is when the last batch left, not from
-//! the first delivery; an empty batch is not handed over, and gathering begins anew. Invariant: a
-//! delivery is in one batch. Not here: what becomes of a batch (`intake`).
+//! A batch is also full when its items are large, since the peer decides how large they are. As in
+//! oslo, the timeout counts from when the last batch left, not from the first delivery; an empty
+//! batch is not handed over. Invariant: a delivery is in one batch. Not here: how a batch is
+//! processed (`processor`).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -11,18 +11,18 @@ use std::time::Duration;
 use crate::runtime::timer::{Key, Timer};
 use crate::transport::intake_limit::WAITING_BYTES_MAX;
 
-/// Bytes from which on a batch is full: half of what may wait, so that a batch never waits for what
-/// is not read any more.
+/// A batch is full from so many bytes on: half of what may wait, so that a batch never waits for
+/// messages that are not read any more.
 const BYTES_MAX: usize = WAITING_BYTES_MAX / 2;
 
-/// How large batches are and how long they take.
+/// The size and the timeout of batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Batching {
     pub(crate) size: usize,
     pub(crate) timeout: Option<Duration>,
 }
 
-/// Items on their way into a batch.
+/// Gathers items into batches.
 pub(crate) struct Batcher<T> {
     batching: Batching,
     timer: Arc<Timer>,
@@ -34,14 +34,14 @@ struct State<T> {
     items: Vec<T>,
     bytes: usize,
     alarm: Option<Key>,
-    /// Counts batches, so that an alarm that rings too late leaves the next one alone.
+    /// Counts batches, so that a late timer does not end the next one.
     round: u64,
     is_closed: bool,
 }
 
 impl<T: Send + 'static> Batcher<T> {
-    /// Gathers for `hand_over`, which runs on the thread that completes a batch, or on a shard when
-    /// its time has come, and must not block.
+    /// Gathers for `hand_over`, which runs on the thread that completes a batch, or on the timer
+    /// thread, and must not block.
     pub(crate) fn new(
         batching: Batching,
         timer: Arc<Timer>,
@@ -54,7 +54,7 @@ impl<T: Send + 'static> Batcher<T> {
         batcher
     }
 
-    /// Takes one item of so many bytes.
+    /// Adds an item of so many bytes.
     pub(crate) fn push(self: &Arc<Self>, item: T, bytes: usize) {
         let mut state = self.lock();
         state.items.push(item);
@@ -65,7 +65,7 @@ impl<T: Send + 'static> Batcher<T> {
         }
     }
 
-    /// Hands over what is there, and from now on every item at once.
+    /// Hands over the present batch, and from now on every item at once.
     pub(crate) fn close(self: &Arc<Self>) {
         let mut state = self.lock();
         state.is_closed = true;
@@ -102,7 +102,7 @@ impl<T: Send + 'static> Batcher<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // No user code runs under this lock, so a poisoned one is whole.
+        // No user code runs under this lock, so the state is consistent even if it is poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,10 +1,10 @@
-//! What a listener's user provides: functions for priorities, for one notification or a batch at a
-//! time.
+//! The endpoints of a listener: the user's functions for priorities, called with one notification
+//! or with a batch.
 //!
-//! Types are erased here once. A payload that does not fit, an error and a panic are failures; a
-//! failure asks for the notification again, as in oslo. Whatever panics here, the payload's reading
-//! and the error's text included, fails what was given to it and nothing else. Not here: who is
-//! asked in which order (`intake`).
+//! Types are erased here once. A payload that does not fit, an error and a panic are failures;
+//! after a failure the notification is delivered again, as in oslo. A panic, in the payload's
+//! reading and the error's text as well, fails the notifications of that call alone. Not here: the
+//! order of the endpoints (`processor`).
 
 use std::fmt;
 use std::future::Future;
@@ -19,7 +19,7 @@ use crate::notify::listener::verdict::{Answer, Verdict};
 use crate::notify::notification::Notification;
 use crate::runtime::panics::{caught, caught_async};
 
-/// Functions that a [`NotificationListener`](crate::NotificationListener) calls with what comes.
+/// Functions that a [`NotificationListener`](crate::NotificationListener) calls with notifications.
 ///
 /// A listener subscribes to the priorities that some endpoint has a function for.
 ///
@@ -38,7 +38,7 @@ use crate::runtime::panics::{caught, caught_async};
 ///     });
 /// ```
 ///
-/// The payload is whatever type serde can read, `serde_json::Value` for whatever comes.
+/// The payload is any type that serde can read, `serde_json::Value` for any payload.
 #[derive(Default)]
 pub struct NotificationEndpoint {
     filter: Option<NotificationFilter>,
@@ -55,10 +55,10 @@ pub(crate) struct Function {
 
 type Run = Box<dyn Fn(&[&Received]) -> Begun + Send + Sync>;
 
-/// A function that was called with what could be read.
+/// A function that was called with the notifications that could be read.
 pub(crate) struct Begun {
     pub(crate) running: Running,
-    /// What it was not called with, by its place, and why.
+    /// The indexes of those that could not be read, and why.
     pub(crate) unreadable: Vec<(usize, String)>,
 }
 
@@ -90,15 +90,15 @@ impl NotificationEndpoint {
         Self::default()
     }
 
-    /// The same endpoint, seeing only what passes `filter`. What does not is handled as far as this
-    /// endpoint is concerned.
+    /// Calls the endpoint only with notifications that pass `filter`. Others count as handled by
+    /// it.
     #[must_use]
     pub fn with_filter(mut self, filter: NotificationFilter) -> Self {
         self.filter = Some(filter);
         self
     }
 
-    /// The same endpoint with a function for one priority, called with each notification.
+    /// Adds a function for one priority, called with each notification.
     #[must_use]
     pub fn on<T, A, F>(self, priority: Priority, function: F) -> Self
     where
@@ -111,7 +111,7 @@ impl NotificationEndpoint {
         })
     }
 
-    /// The same endpoint with an async function for one priority, called with each notification.
+    /// Adds an async function for one priority, called with each notification.
     #[must_use]
     pub fn async_on<T, A, F, R>(self, priority: Priority, function: F) -> Self
     where
@@ -125,10 +125,10 @@ impl NotificationEndpoint {
         })
     }
 
-    /// The same endpoint with a function for one priority, called with all notifications of a
-    /// batch; one requeue or failure is that of all. What has failed in company comes again alone,
-    /// in a batch of one, so that a poisonous notification takes no other along. One whose payload
-    /// is none of this type fails by itself.
+    /// Adds a function for one priority, called with all notifications of a batch; its result
+    /// counts for all of them. Notifications that failed in a batch come again alone, in batches of
+    /// one, so that one that always fails does not fail others. One whose payload is not of this
+    /// type fails by itself.
     #[must_use]
     pub fn on_batch<T, A, F>(self, priority: Priority, function: F) -> Self
     where
@@ -190,7 +190,7 @@ impl NotificationEndpoint {
 }
 
 impl Begun {
-    /// Calls `function` with what can be read, if there is any.
+    /// Calls `function` with the notifications that can be read, if there are any.
     fn with<T: DeserializeOwned>(
         received: &[&Received],
         function: impl FnOnce(Vec<Notification<T>>) -> Running,

@@ -1,10 +1,9 @@
-//! How often each notification has failed here, so that a poisonous one does not come for ever, and
-//! how long the next attempt is to wait, so that a short failure of something else costs none.
+//! Counts how often each notification has failed here, so that one that always fails is given up,
+//! and how long the next attempt waits, so that a short failure of something else loses none.
 //!
-//! A notification is known by a keyed hash of its bytes, which come again unchanged, since nothing
-//! else is sure to be in them. Bounded: the last [`WINDOW`] that failed; one that was pushed out
-//! begins anew. Not here: those that an endpoint asked to requeue, which go back as often as it
-//! asks.
+//! The key of a notification is a keyed hash of its bytes, which come again unchanged: it may have
+//! no id. Bounded: the last [`WINDOW`] that failed; one that was pushed out starts at zero. Not
+//! here: notifications that an endpoint requeues, which go back as often as it asks.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -12,19 +11,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Failures remembered: at most 2 MiB, and nothing while none fails.
+/// The most failures remembered: 2 MiB, and nothing while none fails.
 const WINDOW: usize = 1 << 16;
-/// Between the first attempt and the second; it doubles from attempt to attempt.
+/// The pause between the first attempt and the second; it doubles with each attempt.
 pub(crate) const DELAY: Duration = Duration::from_millis(100);
-/// Between two attempts at most.
+/// The longest pause between two attempts.
 pub(crate) const DELAY_MAX: Duration = Duration::from_secs(10);
 
-/// The counters.
+/// The failures of one listener.
 pub(crate) struct FailedAttempts {
     max: Option<u32>,
     hasher: RandomState,
     failed: Mutex<Failed>,
-    /// Whether anything is counted, so that nobody hashes in vain.
+    /// Whether anything is counted; nothing is hashed otherwise.
     any: AtomicBool,
 }
 
@@ -35,14 +34,14 @@ struct Failed {
 }
 
 impl FailedAttempts {
-    /// At most `max` attempts each; without it any number.
+    /// Allows `max` attempts for each; without it any number.
     pub(crate) fn new(max: Option<u32>) -> Self {
         let any = AtomicBool::new(false);
         Self { max, hasher: RandomState::new(), failed: Mutex::default(), any }
     }
 
-    /// Counts a failure, unless it happened in company and somebody else may have caused it. How
-    /// long the next attempt is to wait, if there is one.
+    /// Counts a failure, unless it happened in a batch and another notification may have caused it.
+    /// Returns the pause before the next attempt, if there is one.
     pub(crate) fn failed(&self, body: &[u8], is_batched: bool) -> Option<Duration> {
         let key = self.key(body);
         let failed = &mut *self.lock();
@@ -65,12 +64,12 @@ impl FailedAttempts {
         Some(DELAY.saturating_mul(1 << count.saturating_sub(1).min(16)).min(DELAY_MAX))
     }
 
-    /// Whether it has failed before, and is better served alone.
+    /// Whether it has failed before: it is processed alone then.
     pub(crate) fn suspects(&self, body: &[u8]) -> bool {
         self.any.load(Ordering::Acquire) && self.lock().counts.contains_key(&self.key(body))
     }
 
-    /// It was handled in the end.
+    /// Forgets a notification that was handled.
     pub(crate) fn forget(&self, body: &[u8]) {
         let counts = &mut self.lock().counts;
         counts.remove(&self.key(body));

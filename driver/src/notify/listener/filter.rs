@@ -1,4 +1,4 @@
-//! What an endpoint wants to see: rules over publisher, event type, context, metadata and payload.
+//! The filter of an endpoint: rules over publisher, event type, context, metadata and payload.
 //!
 //! All rules must hold; a key that is missing or whose value is no text is a mismatch, as in oslo.
 //! Expressions are anchored at the start only, as Python's `re.match`. They run in linear time, so
@@ -33,21 +33,21 @@ pub struct NotificationFilter {
 }
 
 impl NotificationFilter {
-    /// A filter that lets everything pass.
+    /// Creates a filter that every notification passes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same filter, for publishers that match.
+    /// Adds a rule: the publisher matches.
     ///
     /// # Errors
-    /// `ConfigurationError` if the text is no expression; the same for all rules below.
+    /// `ConfigurationError` if `pattern` is no regular expression.
     pub fn publisher_id(mut self, pattern: &str) -> Result<Self, Error> {
         self.publisher_id = Some(anchored(pattern)?);
         Ok(self)
     }
 
-    /// The same filter, for event types that match.
+    /// Adds a rule: the event type matches.
     ///
     /// # Errors
     /// As [`publisher_id`](Self::publisher_id).
@@ -56,7 +56,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// The same filter, for contexts whose `key` is text that matches.
+    /// Adds a rule: the value of `key` in the context is text that matches.
     ///
     /// # Errors
     /// As [`publisher_id`](Self::publisher_id).
@@ -65,7 +65,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// The same filter, for metadata (`message_id`, `timestamp`) that matches.
+    /// Adds a rule: the metadata `key` (`message_id`, `timestamp`) matches.
     ///
     /// # Errors
     /// As [`publisher_id`](Self::publisher_id).
@@ -74,7 +74,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// The same filter, for payloads whose `key` is text that matches.
+    /// Adds a rule: the value of `key` in the payload is text that matches.
     ///
     /// # Errors
     /// As [`publisher_id`](Self::publisher_id).

@@ -1,105 +1,43 @@
-//! The listener as its user sees it: built, started, stopped.
+//! The listener as its user sees it: it runs, is stopped, is waited for.
 //!
 //! It consumes one queue for each topic and priority (or one for its pool) on a connection of its
-//! own. Not here: what happens to a notification (`processor`).
+//! own. Not here: what happens to a notification (`processor`), how a listener starts (`builder`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use leveret_engine::{DeliverySink, block_on};
+use leveret_engine::block_on;
 
-use crate::broker::errors;
-use crate::broker::lease::Purpose;
 use crate::broker::subscriber::Subscriber;
-use crate::error::{Error, ErrorKind};
-use crate::message::priority::Priority;
-use crate::message::serializer::Serializer;
-use crate::message::target::Target;
-use crate::notify::listener::batcher::Batching;
-use crate::notify::listener::endpoint::NotificationEndpoint;
-use crate::notify::listener::processor::{NotificationProcessor, NotificationSink};
+use crate::error::Error;
+use crate::notify::listener::processor::NotificationProcessor;
 use crate::notify::listener::stats::ListenerStats;
 use crate::observe::health::ListeningHealth;
-use crate::runtime::executor::Executor;
-use crate::runtime::shutdown::{LOG_AFTER, Shutdown};
-use crate::topology::Subscription;
-use crate::transport::transport::Transport;
+use crate::runtime::shutdown::Shutdown;
 
-/// Notifications the broker may leave with us unacknowledged where the options set no prefetch;
-/// twice a batch, if that is more, so that one gathers while another is served.
-const PREFETCH: u16 = 2048;
-
-/// A running listener. Stop it before dropping it, or what it was doing comes again elsewhere.
+/// A running listener. Stop it before dropping it: dropping it aborts what runs, and RabbitMQ
+/// delivers those notifications again.
 #[must_use = "what a dropped listener was doing comes again elsewhere: stop it, and wait for it"]
 pub struct NotificationListener {
-    subscriber: Subscriber,
-    processor: Arc<NotificationProcessor>,
-    shutdown: Shutdown,
-}
-
-/// Describes a listener before it starts.
-#[must_use = "a listener listens once it is started"]
-pub struct NotificationListenerBuilder {
-    transport: Transport,
-    targets: Vec<Target>,
-    endpoints: Vec<NotificationEndpoint>,
-    executor: Executor,
-    serializer: Option<Arc<dyn Serializer>>,
-    pool: Option<String>,
-    allow_requeue: bool,
-    attempts_max: Option<u32>,
-    log_after: Duration,
-    batch_size: Option<usize>,
-    batch_timeout: Option<Duration>,
+    pub(super) subscriber: Subscriber,
+    pub(super) processor: Arc<NotificationProcessor>,
+    pub(super) shutdown: Shutdown,
 }
 
 impl NotificationListener {
-    /// A listener on `target`, which needs a topic; its exchange is the transport's unless it says
-    /// otherwise.
-    ///
-    /// ```
-    /// use leveret::{Notification, NotificationEndpoint, NotificationListener, Target, Transport};
-    ///
-    /// # fn main() -> Result<(), leveret::Error> {
-    /// let transport = Transport::connect_blocking("fake://")?;
-    /// let endpoint = NotificationEndpoint::new()
-    ///     .info(|notification: Notification| println!("{}", notification.event_type));
-    /// let listener = NotificationListener::builder(&transport, Target::new("notifications"))
-    ///     .endpoint(endpoint)
-    ///     .start_blocking()?;
-    /// listener.wait_blocking()?;
-    /// transport.close_blocking()
-    /// # }
-    /// ```
-    pub fn builder(transport: &Transport, target: Target) -> NotificationListenerBuilder {
-        NotificationListenerBuilder {
-            transport: transport.clone(),
-            targets: vec![target],
-            endpoints: Vec::new(),
-            executor: Executor::default(),
-            serializer: None,
-            pool: None,
-            allow_requeue: false,
-            attempts_max: Some(10),
-            log_after: LOG_AFTER,
-            batch_size: None,
-            batch_timeout: None,
-        }
-    }
-
-    /// Takes no further notifications. Those already taken go on, and so does a batch that is not
-    /// full.
+    /// Takes no further notifications. Those already taken are processed, a batch that is not full
+    /// as well.
     ///
     /// # Errors
-    /// `MessagingTimeout` or `TransportDriverError` when the broker does not agree; nothing is
-    /// taken any more all the same. One caller is told, later ones get `Ok`.
+    /// `MessagingTimeout` or `TransportDriverError` when the broker does not answer or refuses; the
+    /// intake has ended all the same. The first caller gets the error, later ones get `Ok`.
     pub async fn stop(&self) -> Result<(), Error> {
         self.shutdown.stop(self.end_intake()).await
     }
 
-    /// Waits until everything taken is handled, then ends the connection; what waits for another
-    /// attempt goes back to its queue. Stops first, if need be. Must not be called by an endpoint,
-    /// which would wait for itself.
+    /// Waits until every notification taken is handled, then ends the connection; those that wait
+    /// for another attempt go back to their queue. Stops first, if it has not been stopped. An
+    /// endpoint must not call it: it would wait for itself.
     ///
     /// # Errors
     /// As [`stop`](Self::stop).
@@ -121,8 +59,8 @@ impl NotificationListener {
     /// [`wait`](Self::wait), for as long as `timeout` at most.
     ///
     /// # Errors
-    /// `TaskTimeout` when endpoints work longer than that; they go on, and so does whoever waits
-    /// next. Else as [`stop`](Self::stop).
+    /// `TaskTimeout` when endpoints run longer; they continue, and the next caller of `wait`
+    /// continues to wait. Else as [`stop`](Self::stop).
     pub async fn wait_within(&self, timeout: Duration) -> Result<(), Error> {
         self.shutdown.within(timeout, self.wait()).await
     }
@@ -151,7 +89,7 @@ impl NotificationListener {
         block_on(self.wait())
     }
 
-    /// Whether it still hears: cheap, and nothing is sent.
+    /// Whether it still consumes. Cheap: nothing is sent.
     pub fn health(&self) -> ListeningHealth {
         let is_stopped = self.shutdown.has_stopped();
         let (connection, consumers) = (self.subscriber.health(), self.subscriber.consumers());
@@ -162,199 +100,6 @@ impl NotificationListener {
     pub fn stats(&self) -> ListenerStats {
         ListenerStats { reconnects: self.subscriber.reconnects(), ..self.processor.stats() }
     }
-}
-
-impl NotificationListenerBuilder {
-    /// The same listener on one more topic.
-    pub fn target(mut self, target: Target) -> Self {
-        self.targets.push(target);
-        self
-    }
-
-    /// The same listener with one more endpoint. All of them get a notification, in their order,
-    /// until one wants it requeued or fails.
-    pub fn endpoint(mut self, endpoint: NotificationEndpoint) -> Self {
-        self.endpoints.push(endpoint);
-        self
-    }
-
-    /// The same listener, running its endpoints there.
-    pub fn executor(mut self, executor: Executor) -> Self {
-        self.executor = executor;
-        self
-    }
-
-    /// The same listener, contexts and payloads passing through `serializer` before they are read.
-    /// What it refuses has failed.
-    pub fn serializer(mut self, serializer: impl Serializer) -> Self {
-        self.serializer = Some(Arc::new(serializer));
-        self
-    }
-
-    /// The same listener in a pool: every pool gets each notification once, and so do those that
-    /// are in none. The queue of the latter exists regardless, so somebody has to consume it.
-    pub fn pool(mut self, pool: impl Into<String>) -> Self {
-        self.pool = Some(pool.into());
-        self
-    }
-
-    /// The same listener, sending back to the queue what endpoints requeue or fail at. Default:
-    /// false, everything is acknowledged, as in oslo.
-    ///
-    /// What is requeued comes again at once, to any listener of the queue, as often as an endpoint
-    /// asks for it.
-    pub fn allow_requeue(mut self, allowed: bool) -> Self {
-        self.allow_requeue = allowed;
-        self
-    }
-
-    /// The same listener, giving up what failed (by error or panic, not by a requeue) this many
-    /// times here; then it is rejected, which drops it or hands it to the queue's dead letter
-    /// exchange. Default: 10, at least 1; `None` for never, as in oslo.
-    ///
-    /// Between two attempts it is kept here, unacknowledged: 100 ms at first, twice as long each
-    /// time, 10 s at most, so that ten attempts take half a minute. Meanwhile it counts against the
-    /// prefetch.
-    pub fn attempts_max(mut self, attempts: impl Into<Option<u32>>) -> Self {
-        self.attempts_max = attempts.into();
-        self
-    }
-
-    /// The same listener, saying in the log after this time that stopping or waiting may hang; zero
-    /// for never. Default 30 s, as oslo's `log_after`.
-    pub fn log_after(mut self, time: Duration) -> Self {
-        self.log_after = time;
-        self
-    }
-
-    /// The same listener, serving batches of `size`; of the prefetch (`rabbit_qos_prefetch_count`),
-    /// if that is set and less, since no more would ever be there. A batch that has 8 MiB is served
-    /// as it is.
-    pub fn batch_size(mut self, size: usize) -> Self {
-        self.batch_size = Some(size.max(1));
-        self
-    }
-
-    /// The same listener, serving a batch that is not full when `timeout` has passed since the last
-    /// one, unless it is empty.
-    pub fn batch_timeout(mut self, timeout: Duration) -> Self {
-        self.batch_timeout = Some(timeout);
-        self
-    }
-
-    /// Connects, declares the queues and begins to listen.
-    ///
-    /// With a [lazy](crate::TransportBuilder::lazy) transport it waits for a broker, for
-    /// `connect_deadline` and for `operation_timeout` (10 s) at least.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves no consumer and no connection behind.
-    ///
-    /// # Errors
-    /// `MessagingTimeout` when a lazy transport finds no broker in time;
-    /// `InvalidTarget` without a topic; `ServerListenError` without an endpoint, with a batch that
-    /// nothing ever completes, or when a queue or exchange exists with other options (406);
-    /// `ExecutorLoadFailure` when async functions are to run inline; `TransportDriverError` when no
-    /// broker is reached.
-    pub async fn start(self) -> Result<NotificationListener, Error> {
-        let any_async = self.endpoints.iter().any(NotificationEndpoint::has_async_functions);
-        self.executor.check("functions", any_async)?;
-        let subscriptions = self.subscriptions()?;
-        let prefetch = self.transport.wire().listener_prefetch();
-        let batching = self.batching(prefetch)?;
-        let twice = batching.map_or(0, |batching| batching.size.saturating_mul(2));
-        let prefetch = match prefetch {
-            0 => PREFETCH.max(u16::try_from(twice).unwrap_or(u16::MAX)),
-            prefetch => prefetch,
-        };
-        let Self {
-            transport,
-            targets,
-            endpoints,
-            executor,
-            serializer,
-            allow_requeue,
-            attempts_max,
-            log_after,
-            ..
-        } = self;
-        let again = (allow_requeue, attempts_max);
-        let unacknowledged = subscriptions.len() * usize::from(prefetch);
-        let processor = NotificationProcessor::new(
-            endpoints,
-            serializer,
-            again,
-            executor,
-            unacknowledged,
-            &transport,
-        );
-        if let Some(batching) = batching {
-            processor.start_batching(batching);
-        }
-        let sink = |_: &Subscription| -> Box<dyn DeliverySink> {
-            Box::new(NotificationSink::new(&processor))
-        };
-        let (connections, purpose) = (transport.connections(), Purpose::Listener);
-        let open = || Subscriber::open(connections, purpose, prefetch, &subscriptions, &sink);
-        let subscriber = transport.open_for_start(transport.start_deadline(), open).await;
-        let subscriber = subscriber.map_err(|error| errors::unservable(error, &targets[0]))?;
-        if let Some(consumer) = subscriber.consumer() {
-            processor.limit().attach(consumer, subscriber.has_own_connection());
-        }
-        let shutdown = Shutdown::new("listener", transport.timer(), log_after);
-        Ok(NotificationListener { subscriber, processor, shutdown })
-    }
-
-    /// [`start`](Self::start) for a plain thread.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub fn start_blocking(self) -> Result<NotificationListener, Error> {
-        block_on(self.start())
-    }
-
-    /// The queues of all targets and of those priorities that some endpoint takes.
-    fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
-        let is_taken = |priority: &Priority| {
-            self.endpoints.iter().any(|endpoint| endpoint.function(*priority).is_some())
-        };
-        let (wire, mut all) = (self.transport.wire(), Vec::new());
-        for target in &self.targets {
-            for priority in Priority::ALL.into_iter().filter(is_taken) {
-                all.extend(wire.listener_queues(target, priority, self.pool.as_deref())?);
-            }
-        }
-        if all.is_empty() {
-            return Err(unservable("no endpoint has a function for any priority"));
-        }
-        Ok(all)
-    }
-
-    fn batching(&self, prefetch: u16) -> Result<Option<Batching>, Error> {
-        let timeout = self.batch_timeout;
-        let size = match (self.batch_size, timeout) {
-            (None, None) => return Ok(None),
-            (size, _) if matches!(self.executor, Executor::Inline) => {
-                let _ = size;
-                return Err(unservable(
-                    "batches need threads or a runtime, not the inline executor",
-                ));
-            }
-            (Some(size), _) => size,
-            (None, Some(_)) => usize::from(PREFETCH),
-        };
-        let size = if prefetch > 0 { size.min(prefetch.into()) } else { size };
-        if size > usize::from(u16::MAX) {
-            return Err(unservable(
-                "a batch holds 65,535 notifications at most, as AMQP's prefetch",
-            ));
-        }
-        Ok(Some(Batching { size, timeout }))
-    }
-}
-
-fn unservable(reason: &str) -> Error {
-    Error::new(ErrorKind::ServerListenError, format!("cannot listen: {reason}"))
 }
 
 impl std::fmt::Debug for NotificationListener {

@@ -3,12 +3,14 @@
 //! `listener` is what users hold, `processor` handles a delivery, `batcher` makes batches,
 //! `failed_attempts` counts failures, `endpoint` and `filter` describe what the user wants.
 
-pub(crate) mod batcher;
+mod batcher;
+pub(crate) mod builder;
 pub(crate) mod endpoint;
-pub(crate) mod failed_attempts;
+mod failed_attempts;
 pub(crate) mod filter;
 pub(crate) mod listener;
-pub(crate) mod processor;
+mod processor;
 pub(crate) mod received;
+mod sink;
 pub(crate) mod stats;
 pub(crate) mod verdict;

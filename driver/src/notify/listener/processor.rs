@@ -1,16 +1,16 @@
-//! What happens to a notification that was delivered: decoded, given to the endpoints, settled.
+//! Processes notifications: decodes them, calls the endpoints, acknowledges or rejects.
 //!
-//! Unlike a request it is acknowledged once it is handled, so what a crash interrupts comes again.
-//! Endpoints are asked in their order, until one wants the notification requeued or fails. A batch
-//! is served by priority. Much that waits, for its turn or for another attempt, stops the reading
-//! of the connection. What the broker has back already, after a lost connection, is not begun:
-//! it comes again. Invariant: every delivery is settled once, whatever the endpoints do.
+//! Unlike a request, a notification is acknowledged once it is handled, so what a crash interrupts
+//! comes again. Endpoints are called in their order, until one requeues the notification or fails.
+//! A batch is processed by priority. Reading stops while too much waits. A notification whose
+//! connection was lost is not started: RabbitMQ delivers it again. Invariant: every delivery is
+//! acknowledged or rejected once, whatever the endpoints do.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use leveret_engine::{Delivery, DeliverySink, Disposition};
+use leveret_engine::Delivery;
 use tracing::Instrument;
 
 use crate::dialect::wire::Wire;
@@ -27,17 +27,10 @@ use crate::runtime::dedup::Dedup;
 use crate::runtime::executor::Executor;
 use crate::runtime::runner::{Runner, Serve};
 use crate::runtime::timer::Timer;
-use crate::transport::intake_limit;
-use crate::transport::intake_limit::{IntakeLimit, Load};
+use crate::transport::intake_limit::{self, IntakeLimit, Load};
 use crate::transport::transport::Transport;
 
-/// The sink of each of a listener's queues.
-pub(crate) struct NotificationSink {
-    processor: Arc<NotificationProcessor>,
-    batch: Vec<Vec<Delivery>>,
-}
-
-/// What serves notifications, wherever it runs.
+/// Processes the notifications of one listener, on whichever thread its executor runs them.
 pub(crate) struct NotificationProcessor {
     endpoints: Vec<NotificationEndpoint>,
     serializer: Option<Arc<dyn Serializer>>,
@@ -46,69 +39,23 @@ pub(crate) struct NotificationProcessor {
     attempts: FailedAttempts,
     timer: Arc<Timer>,
     handled: Dedup,
-    runner: Runner<Self>,
-    batcher: OnceLock<Arc<Batcher<Delivery>>>,
-    limit: IntakeLimit,
+    pub(super) runner: Runner<Self>,
+    pub(super) batcher: OnceLock<Arc<Batcher<Delivery>>>,
+    pub(super) limit: IntakeLimit,
     /// Bytes of notifications that failed and wait for another attempt.
     postponed: AtomicUsize,
-    counters: IntakeRecorder,
+    pub(super) counters: IntakeRecorder,
 }
 
-/// A notification on its way through the endpoints.
+/// A notification on its way through the endpoints, with their verdict so far.
 struct PendingNotification {
     delivery: Delivery,
     received: Received,
     verdict: Verdict,
-    /// It has failed before and is served alone.
+    /// It has failed before and is processed alone.
     is_suspect: bool,
-    /// It failed together with others, and need not be what failed.
+    /// It was called together with others, so another may have failed.
     is_batched: bool,
-}
-
-impl NotificationSink {
-    pub(crate) fn new(processor: &Arc<NotificationProcessor>) -> Self {
-        Self { processor: Arc::clone(processor), batch: Vec::new() }
-    }
-}
-
-impl DeliverySink for NotificationSink {
-    fn deliver(&mut self, mut delivery: Delivery) -> Disposition {
-        let bytes = delivery.body().len();
-        self.processor.counters.took_in(1, bytes);
-        match self.processor.batcher.get() {
-            Some(batcher) => {
-                // It waits for others that are to come the same way.
-                intake_limit::detach(&mut delivery);
-                batcher.push(delivery, bytes);
-            }
-            None => self.batch.push(vec![delivery]),
-        }
-        Disposition::Later
-    }
-
-    fn is_full(&self) -> bool {
-        self.processor.limit.stops_reading(self.processor.load(), false)
-    }
-
-    fn flush(&mut self) {
-        if !self.batch.is_empty() {
-            self.processor.runner.take(&self.processor, &mut self.batch);
-        }
-    }
-
-    fn oversized(&mut self, _: Delivery, _: u64) {
-        self.processor.counters.count(|counters| &counters.undecodable);
-    }
-
-    fn ended(&mut self, error: Option<leveret_engine::Error>) {
-        self.flush();
-        if let Some(error) = error {
-            tracing::error!(
-                name: "leveret.listener.consumer_lost",
-                %error, "a listener no longer listens to one of its queues"
-            );
-        }
-    }
 }
 
 impl Serve for NotificationProcessor {
@@ -153,7 +100,7 @@ impl NotificationProcessor {
         })
     }
 
-    /// From now on notifications come in batches.
+    /// From now on gathers notifications into batches.
     pub(crate) fn start_batching(self: &Arc<Self>, batching: Batching) {
         let this = Arc::downgrade(self);
         let batcher = Batcher::new(batching, Arc::clone(&self.timer), move |batch| {
@@ -165,26 +112,26 @@ impl NotificationProcessor {
         debug_assert!(is_first, "batching is set once, before anything is delivered");
     }
 
-    /// What bounds how much waits.
+    /// The bound on what waits.
     pub(crate) const fn limit(&self) -> &IntakeLimit {
         &self.limit
     }
 
-    /// What waits to be served, or for another attempt.
-    fn load(&self) -> Load {
+    /// What waits to be processed, or for another attempt.
+    pub(super) fn load(&self) -> Load {
         let (messages, bytes) = self.counters.waiting();
         Load { messages, bytes: bytes + self.postponed.load(Ordering::Relaxed), running: 0 }
     }
 
-    /// Nothing more comes: an unfinished batch is served as it is.
+    /// No further notification comes: an unfinished batch is processed as it is.
     pub(crate) fn end_gathering(&self) {
         if let Some(batcher) = self.batcher.get() {
             batcher.close();
         }
     }
 
-    /// Waits until everything delivered is served. What waits for another attempt goes back with
-    /// the connection.
+    /// Waits until every notification taken is processed. Those that wait for another attempt go
+    /// back when the connection ends.
     pub(crate) async fn finish(&self) {
         self.end_gathering();
         self.runner.finish().await;
@@ -202,7 +149,7 @@ impl NotificationProcessor {
         }
     }
 
-    /// Decodes a delivery; what needs no endpoint is settled here.
+    /// Decodes a delivery; acknowledges or rejects one that needs no endpoint.
     fn open(&self, delivery: Delivery) -> Option<PendingNotification> {
         self.counters.took_up(delivery.body().len());
         self.limit.resume_if_eased(|| self.load());
@@ -248,7 +195,7 @@ impl NotificationProcessor {
         Some(PendingNotification { delivery, received, verdict, is_suspect, is_batched: false })
     }
 
-    /// Gives pending of one priority to the endpoints.
+    /// Calls the endpoints with notifications of one priority.
     async fn dispatch(&self, pending: &mut [PendingNotification]) {
         let Some(priority) = pending.first().map(|one| one.received.priority) else { return };
         for endpoint in &self.endpoints {
@@ -284,7 +231,7 @@ impl NotificationProcessor {
         }
     }
 
-    /// Gives a notification back later, for another attempt.
+    /// Returns a notification to its queue later, for another attempt.
     fn postpone(self: &Arc<Self>, mut delivery: Delivery, delay: Duration) {
         self.counters.count(|counters| &counters.returned);
         intake_limit::detach(&mut delivery);
@@ -316,7 +263,7 @@ impl NotificationProcessor {
                 );
                 match again {
                     Some(delay) => self.postpone(delivery, delay),
-                    // Rejected, not acknowledged: a dead one exchange, if there is one, gets it.
+                    // Rejected, not acknowledged: a dead letter exchange, if there is one, gets it.
                     None => {
                         self.counters.count(|counters| &counters.dropped);
                         delivery.reject(false);

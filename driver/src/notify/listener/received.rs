@@ -1,4 +1,4 @@
-//! A notification as it came, before its payload is read.
+//! A received notification, before its payload is read.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// What was decoded, on its own feet; `None` if its priority is none.
+    /// Copies what was decoded; `None` if its priority is unknown.
     pub(crate) fn new(incoming: IncomingNotification<'_>) -> Option<Self> {
         let text = |text: Option<Cow<'_, str>>| text.map_or_else(String::new, Cow::into_owned);
         Some(Self {
@@ -43,7 +43,7 @@ impl Received {
         })
     }
 
-    /// What a serializer makes of it: the context first, the payload under that context. A refusal
+    /// Passes it through a serializer: the context first, the payload under that context. A refusal
     /// is a failure.
     pub(crate) fn through(mut self, serializer: &dyn Serializer) -> (Self, Verdict) {
         let context = std::mem::take(&mut self.context);
@@ -70,7 +70,7 @@ impl Received {
         self.payload.as_ref().unwrap_or(&NULL)
     }
 
-    /// The notification with its payload as a `T`, or why it is none.
+    /// The notification with its payload as a `T`, or why the payload is none.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<Notification<T>, String> {
         let payload = self
             .payload()

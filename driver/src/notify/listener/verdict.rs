@@ -1,13 +1,13 @@
-//! What an endpoint says of a notification.
+//! The verdict of an endpoint on a notification.
 
 use std::fmt;
 
-/// What became of a notification, as an endpoint sees it.
+/// The result that an endpoint returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotificationResult {
-    /// It is done with.
+    /// The notification is handled.
     Handled,
-    /// It goes back to its queue, if the listener allows that; else it counts as handled.
+    /// It goes back to its queue, if the listener allows that; otherwise it counts as handled.
     Requeue,
 }
 
@@ -18,7 +18,7 @@ pub trait Answer: private::Sealed {
     fn verdict(self) -> Verdict;
 }
 
-/// What an endpoint came to.
+/// The verdict of an endpoint.
 #[doc(hidden)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {

@@ -20,7 +20,7 @@ pub struct NotifierBuilder {
 }
 
 impl Notifier {
-    /// A notifier over `transport`; unless told otherwise it sends in the envelope (`messagingv2`)
+    /// Describes a notifier over `transport`. By default it sends in the envelope (`messagingv2`)
     /// to topic `notifications`.
     pub fn builder(transport: &Transport) -> NotifierBuilder {
         let options = NotifierOptions {
@@ -37,25 +37,25 @@ impl Notifier {
 }
 
 impl NotifierBuilder {
-    /// The same notifier in the name of this publisher, by custom `service.host`. Default: empty.
+    /// Sets the publisher, by convention `service.host`. Default: empty.
     pub fn publisher_id(mut self, publisher_id: impl Into<String>) -> Self {
         self.options.publisher_id = publisher_id.into();
         self
     }
 
-    /// The same notifier with one more driver. Default, if none is named: `messagingv2`.
+    /// Adds a driver. Default, if none is added: `messagingv2`.
     pub fn driver(mut self, driver: NotificationDriver) -> Self {
         self.options.drivers.push(driver);
         self
     }
 
-    /// The same notifier sending to one more topic. Default, if none is named: `notifications`.
+    /// Adds a topic. Default, if none is added: `notifications`.
     pub fn topic(mut self, topic: impl Into<String>) -> Self {
         self.options.topics.push(topic.into());
         self
     }
 
-    /// The same notifier with this way to deal with interrupted publications. Default:
+    /// Sets what happens to notifications whose publication is interrupted. Default:
     /// [`Retry::UntilDeadline`]; in the `pika` dialect the transport's
     /// `default_notification_retry_attempts`.
     pub fn retry(mut self, retry: Retry) -> Self {
@@ -63,25 +63,25 @@ impl NotifierBuilder {
         self
     }
 
-    /// The same notifier, its notifications serialised this way; the `pika` dialect only. Default:
-    /// the transport's `default_serializer_type`.
+    /// Sets how notifications are serialised; in the `pika` dialect only. Default: the transport's
+    /// `default_serializer_type`.
     pub fn serialization(mut self, serialization: Serialization) -> Self {
         self.options.serialization = Some(serialization);
         self
     }
 
-    /// The same notifier, its payloads and contexts passing through `serializer`.
+    /// Passes payloads and contexts through `serializer`.
     pub fn serializer(mut self, serializer: impl Serializer) -> Self {
         self.options.serializer = Some(Arc::new(serializer));
         self
     }
 
-    /// The same notifier with drivers, topics and retry as the options say, instead of those it
-    /// had. Without any driver in the options nothing is sent, as in oslo.
+    /// Replaces drivers, topics and retry by those of the options. Without a driver in the options
+    /// nothing is sent, as in oslo.
     ///
     /// # Errors
-    /// `DriverLoadFailure` for a driver nobody knows, `ConfigurationError` for a routing file that
-    /// cannot be read or is missing.
+    /// `DriverLoadFailure` for an unknown driver, `ConfigurationError` for a routing file that is
+    /// missing or cannot be read.
     pub fn config(mut self, config: &NotificationConfig) -> Result<Self, Error> {
         let driver = |name: &String| match (name.as_str(), &config.routing_config) {
             ("routing", Some(path)) => Routing::from_file(path).map(NotificationDriver::Routing),
@@ -100,14 +100,14 @@ impl NotifierBuilder {
         Ok(self)
     }
 
-    /// The same notifier, waiting this long for the broker's confirm. Default: the transport's
-    /// `response_timeout`. oslo waits for ever.
+    /// Sets how long a notification waits for the broker's confirm. Default: the transport's
+    /// `response_timeout`. oslo waits forever.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
         self
     }
 
-    /// The notifier. Nothing is declared or sent yet.
+    /// Creates the notifier. It declares and sends nothing yet.
     pub fn build(self) -> Notifier {
         let Self { transport, mut options } = self;
         if options.drivers.is_empty() {

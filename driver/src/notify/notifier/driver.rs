@@ -1,5 +1,5 @@
-//! Where a notifier's notifications go: to the broker in one of two formats, to a log, to a test,
-//! to the user's own code, or through a routing file to several of these.
+//! The drivers of a notifier: notifications go to the broker in one of two formats, to a log, to a
+//! test, to the user's own code, or by a routing file to several of these.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,25 +15,25 @@ use crate::notify::notification::Notification;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum NotificationDriver {
-    /// `messaging`: sent without an envelope (version 1.0).
+    /// `messaging`: publishes without an envelope (version 1.0).
     Messaging,
-    /// `messagingv2`: sent in the envelope of version 2.0.
+    /// `messagingv2`: publishes in the envelope of version 2.0.
     MessagingV2,
     /// `log`: an event of `tracing` with target `leveret::notification`, the notification as JSON
     /// in its field `notification`, secrets masked. Its level is the priority's; `audit` and
     /// `sample` are logged as `info` (oslo logs neither), `critical` as `error`.
     Log,
-    /// `noop`: nothing.
+    /// `noop`: does nothing.
     Noop,
-    /// `test`: kept in memory for a test to look at.
+    /// `test`: keeps notifications in memory for a test.
     Test(TestNotifications),
-    /// `routing`: whichever of the others a file of rules selects for a notification.
+    /// `routing`: the drivers that a file of rules selects for a notification.
     Routing(Routing),
-    /// Code of yours.
+    /// The user's own driver.
     Custom(Arc<dyn Notify>),
 }
 
-/// A driver of your own.
+/// A driver of the user's own.
 pub trait Notify: fmt::Debug + Send + Sync {
     /// Takes a notification. Runs on the thread that notifies and should not block it.
     fn notify(&self, notification: &Notification);
@@ -61,7 +61,7 @@ pub trait Notify: fmt::Debug + Send + Sync {
 pub struct TestNotifications(Arc<Mutex<Vec<Notification>>>);
 
 impl TestNotifications {
-    /// What was sent since the last time, in order (oslo: `NOTIFICATIONS` and `reset()`).
+    /// Returns what was sent since the last call, in order (oslo: `NOTIFICATIONS` and `reset()`).
     pub fn take(&self) -> Vec<Notification> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -72,14 +72,14 @@ impl TestNotifications {
 }
 
 impl NotificationDriver {
-    /// Whether it wants the notification as a value, not as bytes.
+    /// Whether it takes the notification as a value, not as bytes.
     pub(crate) const fn is_local(&self) -> bool {
         matches!(self, Self::Log | Self::Test(_) | Self::Custom(_))
     }
 }
 
-/// A driver by its name in oslo's option; `test` starts with an empty memory of its own, `routing`
-/// needs a file and has no text.
+/// Parses the name of a driver in oslo's option; `test` starts empty, `routing` needs a file and
+/// has no text.
 impl FromStr for NotificationDriver {
     type Err = Error;
 

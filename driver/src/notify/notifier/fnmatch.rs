@@ -29,14 +29,14 @@ pub(crate) fn fnmatch(pattern: &str) -> Result<Regex, Error> {
         .map_err(|error| invalid(format!("the pattern {pattern:?} cannot be used: {error}")))
 }
 
-/// Where a set ends. The bracket that would end it may be its first member.
+/// The end of a set. A closing bracket may be its first member.
 fn set_end(text: &[char]) -> Option<usize> {
     let first = usize::from(text.first() == Some(&'!'));
     let from = first + usize::from(text.get(first) == Some(&']'));
     Some(from + text.get(from..)?.iter().position(|one| *one == ']')?)
 }
 
-/// A set between its brackets; a range that runs backwards holds nothing, as in Python.
+/// The content of a set; a range that runs backwards is empty, as in Python.
 fn set(text: &[char]) -> String {
     let (is_negated, mut rest) = match text {
         ['!', members @ ..] => (true, members),

@@ -1,9 +1,9 @@
 //! Log events as notifications: oslo's `LoggingNotificationHandler`, as a layer of
 //! `tracing-subscriber`.
 //!
-//! An event is noted on the thread that logs, and sent by a thread of the layer's own, so that
-//! logging never waits for a broker. Bounded: [`WAITING_MAX`] events wait; more are counted and
-//! dropped. Events of this library are left alone, or a notification that fails would notify.
+//! The thread that logs records an event, and a thread of the layer sends it, so that logging never
+//! waits for a broker. Bounded: [`WAITING_MAX`] events wait; more are counted and dropped. Events
+//! of this library are ignored, or a notification that fails would notify.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,19 +20,19 @@ use crate::error::{Error, ErrorKind};
 use crate::message::priority::Priority;
 use crate::notify::notifier::notifier::Notifier;
 
-/// Events that wait to be sent; a second's worth of a chatty service.
+/// The most events that wait to be sent; about a second of a service that logs much.
 const WAITING_MAX: usize = 1024;
 
-/// What begins the target of every event of this library and its engine.
+/// The prefix of the targets of all events of this library and its engine.
 const OWN: &str = "leveret";
 
 /// Sends log events as notifications of type `logrecord`.
 ///
 /// The payload has the keys of a Python log record (`name`, `levelno`, `levelname`, `msg`,
 /// `pathname`, `lineno`, `funcName`, `thread`, `process`, `processName`, `exc_info`), so listeners
-/// need not know who logged; other fields of the event are in `extra`. The priority is the level's;
-/// a field `priority` naming another (`critical`, `audit`, `sample`) wins. Events below the level
-/// the notifier's listeners care for are best filtered by `with_filter`.
+/// read them as those of a Python service; other fields of the event are in `extra`. The priority
+/// is the level's; a field `priority` naming another (`critical`, `audit`, `sample`) wins. Filter
+/// events by level with `with_filter`.
 ///
 /// ```
 /// use leveret::{NotificationDriver, NotificationLayer, Notifier, TestNotifications, Transport};
@@ -58,28 +58,28 @@ pub struct NotificationLayer {
     dropped: Arc<AtomicU64>,
 }
 
-/// Dropping it ends the thread of a [`NotificationLayer`], once what waits is sent, and blocks
-/// until then. Async code has [`finish`](Self::finish).
+/// Ends the thread of a [`NotificationLayer`] when it is dropped, and blocks until the events that
+/// wait are sent. Async code calls [`finish`](Self::finish).
 #[derive(Debug)]
 #[must_use = "dropping it ends the sending of events"]
 pub struct NotificationLayerGuard {
     records: SyncSender<Entry>,
     thread: Option<std::thread::JoinHandle<()>>,
-    /// Nothing more is waited for than what waits already.
+    /// The thread sends what waits already, and ends.
     is_ending: Arc<AtomicBool>,
     /// Resolves when the thread has ended.
     ended: oneshot::Receiver<()>,
     dropped: Arc<AtomicU64>,
 }
 
-/// What the thread is given.
+/// A message to the thread.
 enum Entry {
     Record(Priority, Value),
     End,
 }
 
 impl NotificationLayer {
-    /// A layer that sends through `notifier`, and the guard of its thread.
+    /// Creates a layer that sends through `notifier`, and the guard of its thread.
     ///
     /// # Errors
     /// `TransportDriverError` when no thread can be started.
@@ -115,15 +115,15 @@ impl NotificationLayerGuard {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Ends the thread as dropping does, for async code: resolves when what waits is sent, and
-    /// blocks no thread meanwhile. Dropping the future leaves the thread to end by itself.
+    /// Ends the thread, for async code: resolves when the events that wait are sent, and blocks no
+    /// thread. If the future is dropped, the thread ends by itself.
     pub async fn finish(mut self) {
         let thread = self.thread.take();
         self.is_ending.store(true, Ordering::Release);
-        // Where there is no room for this, the thread is at work, and looks when it has sent one.
+        // If there is no room, the thread is sending, and checks the flag after each event.
         let _ = self.records.try_send(Entry::End);
         let _ = (&mut self.ended).await;
-        // It has left its last function.
+        // The thread has finished.
         let _ = thread.map(std::thread::JoinHandle::join);
     }
 }
@@ -131,7 +131,7 @@ impl NotificationLayerGuard {
 impl Drop for NotificationLayerGuard {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // The thread goes on reading until it finds this, so there will be room.
+            // The thread reads until it finds this entry, so there will be room.
             let _ = self.records.send(Entry::End);
             let _ = thread.join();
         }
@@ -140,13 +140,13 @@ impl Drop for NotificationLayerGuard {
 
 fn send(notifier: &Notifier, waiting: &Receiver<Entry>, is_ending: &AtomicBool) {
     let send_one = |priority, record: &Value| {
-        // What fails is logged by the notifier itself.
+        // The notifier itself logs failures.
         let _ = notifier.notify_blocking(priority, (), "logrecord", record);
     };
     while let Ok(Entry::Record(priority, record)) = waiting.recv() {
         send_one(priority, &record);
         if is_ending.load(Ordering::Acquire) {
-            // What waits by now, however much comes meanwhile.
+            // Only what waits now: more may arrive meanwhile.
             for entry in waiting.try_iter().take(WAITING_MAX) {
                 let Entry::Record(priority, record) = entry else { break };
                 send_one(priority, &record);

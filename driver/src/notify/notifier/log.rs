@@ -7,7 +7,7 @@ use crate::notify::notifier::mask;
 /// The target of such events, for subscribers to filter by.
 const TARGET: &str = "leveret::notification";
 
-/// Does `$then` with the level of a priority, a constant as `tracing` wants it.
+/// Runs `$then` with the level of a priority, a constant as `tracing` needs it.
 macro_rules! at_level_of {
     ($priority:expr, $then:ident) => {
         match $priority {
@@ -19,7 +19,7 @@ macro_rules! at_level_of {
     };
 }
 
-/// Whether anybody reads what is written at this priority.
+/// Whether a subscriber takes events of this priority.
 pub(crate) fn is_wanted(priority: Priority) -> bool {
     macro_rules! enabled {
         ($level:ident) => {
@@ -29,7 +29,7 @@ pub(crate) fn is_wanted(priority: Priority) -> bool {
     at_level_of!(priority, enabled)
 }
 
-/// Writes a notification, its secrets masked.
+/// Logs a notification with its secrets masked.
 pub(crate) fn write(notification: &Notification) {
     let mut value = notification.to_value();
     mask::mask(&mut value);

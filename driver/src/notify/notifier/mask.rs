@@ -1,14 +1,14 @@
-//! Hides what looks secret in what leaves for logs and for everybody who listens.
+//! Hides values that look secret in logs and in the contexts of notifications.
 //!
 //! oslo masks values whose key contains one of these words before it logs a notification, and sends
-//! only a redacted copy of a context. A name is all there is to judge by: a secret under an
-//! innocent key is not found. Invariant: what is masked keeps its key.
+//! only a redacted copy of a context. The key alone decides: a secret under another key is not
+//! found. Invariant: a masked value keeps its key.
 
 use serde_json::Value;
 
 use crate::message::context::Context;
 
-/// What stands in for a secret, as in oslo's logs.
+/// The replacement of a secret, as in oslo's logs.
 const MASK: &str = "***";
 
 /// Words that make a key suspect, in lower case (oslo.utils' list, those of single products left
@@ -38,7 +38,7 @@ fn is_secret(key: &str) -> bool {
     WORDS.iter().any(|word| key.contains(word))
 }
 
-/// Replaces every secret in `value`, however deep.
+/// Replaces every secret in `value`, at any depth.
 pub(crate) fn mask(value: &mut Value) {
     match value {
         Value::Object(entries) => {

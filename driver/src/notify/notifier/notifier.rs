@@ -97,14 +97,14 @@ macro_rules! priorities {
 }
 
 impl Notifier {
-    /// The same notifier for another publisher, as oslo's `prepare`.
+    /// Sets the publisher, as oslo's `prepare`.
     #[must_use]
     pub fn with_publisher_id(mut self, publisher_id: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.options).publisher_id = publisher_id.into();
         self
     }
 
-    /// The same notifier with this way to deal with interrupted publications, as oslo's `prepare`.
+    /// Sets what happens to notifications whose publication is interrupted, as oslo's `prepare`.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         Arc::make_mut(&mut self.options).retry = Some(retry);
@@ -113,8 +113,8 @@ impl Notifier {
         self
     }
 
-    /// The same notifier, its notifications serialised this way; the `pika` dialect only. Default:
-    /// the transport's `default_serializer_type`.
+    /// Sets how notifications are serialised; in the `pika` dialect only. Default: the transport's
+    /// `default_serializer_type`.
     #[must_use]
     pub fn with_serialization(mut self, serialization: Serialization) -> Self {
         Arc::make_mut(&mut self.options).serialization = Some(serialization);
@@ -122,7 +122,7 @@ impl Notifier {
         self
     }
 
-    /// Whether anything is ever done with a notification: false if `noop` is the only driver.
+    /// Whether some driver does anything with a notification: false if `noop` is the only one.
     pub fn is_enabled(&self) -> bool {
         !self.options.drivers.iter().all(|driver| matches!(driver, NotificationDriver::Noop))
     }
@@ -130,15 +130,14 @@ impl Notifier {
     /// Sends a notification to every topic through every driver; returns when the broker has
     /// confirmed all of them.
     ///
-    /// Of the context goes what does not look secret: oslo sends a redacted copy too, since
-    /// everybody may listen. Dropping the future gives up waiting; what was handed over may still
-    /// be sent.
+    /// Entries of the context that look secret are left out, as by oslo: any listener may read
+    /// them. Dropping the future stops waiting; a notification in the outbox may still be sent.
     ///
     /// # Errors
     /// `MessageDeliveryFailure` or `MessagingTimeout` when the broker refused it or was not there,
     /// `InvalidTarget` for a topic AMQP cannot carry, `ClientSendError` for a payload that is no
     /// JSON; the first of several. Each is logged as well, so a caller may ignore the result, as
-    /// oslo makes every caller do.
+    /// oslo's callers must.
     pub async fn notify(
         &self,
         priority: Priority,

@@ -12,8 +12,7 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::message::priority::Priority;
-use crate::notify::notifier::driver::NotificationDriver;
-use crate::notify::notifier::driver::{Entry, Routing};
+use crate::notify::notifier::driver::{Entry, NotificationDriver, Routing};
 use crate::notify::notifier::fnmatch::{fnmatch, invalid};
 
 /// One driver's entry as the file has it.
@@ -31,7 +30,7 @@ impl Routing {
     /// Reads the rules from a file (oslo's option `routing_config`).
     ///
     /// # Errors
-    /// `ConfigurationError` naming the file, if it cannot be read or understood.
+    /// `ConfigurationError` with the name of the file, if it cannot be read or parsed.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let about = |error: &dyn std::fmt::Display| {
@@ -41,7 +40,7 @@ impl Routing {
         text.parse().map_err(|error: Error| about(&error))
     }
 
-    /// The drivers that accept such a notification, each once.
+    /// The drivers that accept a notification of this type and priority, each once.
     pub(crate) fn select(
         &self,
         event_type: &str,

@@ -6,10 +6,9 @@
 
 use std::time::Instant;
 
+use leveret_engine::{Delivery, TicketError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-use leveret_engine::{Delivery, TicketError};
 
 use crate::broker::errors;
 use crate::codec::encoded::NULL;
@@ -28,18 +27,18 @@ use crate::runtime::timer;
 use crate::transport::pending_calls::Arrived;
 
 impl RpcClient {
-    /// Calls `method` of one server and waits for its answer.
+    /// Calls `method` of one server and waits for the reply.
     ///
     /// `args` serialises to an object, the arguments by name: a struct, a map, `json!({…})`, or
-    /// `()`. The result is any type serde can read, `serde_json::Value` for whatever comes.
-    /// Dropping the future gives up; the server may still execute the request.
+    /// `()`. The result is any type serde can read, `serde_json::Value` for any reply. Dropping the
+    /// future gives up; the server may still execute the request.
     ///
     /// # Errors
     /// `MessagingTimeout` when no reply came in time; `RemoteError` with what the endpoint raised;
     /// `MessageDeliveryFailure` and `MessageUndeliverable` when the broker refused the request;
     /// `InvalidTarget`, `RpcVersionCapError` and `ClientSendError` for what cannot be sent;
-    /// `InvalidReply` when the result is not of type `R`. [`Error::outcome`] says what became of
-    /// the request.
+    /// `InvalidReply` when the result is not of type `R`. [`Error::outcome`] says whether the
+    /// broker or a server has the request.
     pub async fn call<R: DeserializeOwned>(
         &self,
         context: impl AsRef<Context>,
@@ -86,7 +85,7 @@ impl RpcClient {
         };
         let (timeout, slot) = (timer::until(deadline), pending.refusal_slot());
         destination.route(attempt).publish_unwatched(timeout, &body, slot).await?;
-        // Most bodies go back to their thread now.
+        // Most bodies return to their thread's buffer now.
         let body = may_repeat.then_some(body);
         loop {
             match pending.arrived().await {
@@ -106,16 +105,9 @@ impl RpcClient {
                 },
                 Ok(Arrived::Refused(outcome)) => {
                     let error = errors::refused(outcome);
-                    let (policy, transport) = (self.refusal_policy(), &self.transport);
-                    let decision = destination.after_refusal(
-                        attempt,
-                        error,
-                        &mut attempts,
-                        deadline,
-                        policy,
-                        transport,
-                    );
-                    match Box::pin(decision).await? {
+                    let decision =
+                        self.after_refusal(&destination, attempt, error, &mut attempts, deadline);
+                    match decision.await? {
                         RetryDecision::Again(next) => attempt = next,
                         RetryDecision::Wait => continue,
                     }
@@ -154,7 +146,7 @@ impl RpcClient {
         leveret_engine::block_on(self.call(context, method, args))
     }
 
-    /// What a reply says; `None` if it is a reply to somebody else.
+    /// The result in a reply; `None` if the reply is for another call.
     fn read<R: DeserializeOwned>(
         &self,
         delivery: &Delivery,
@@ -171,7 +163,7 @@ impl RpcClient {
             }
             let result = reply.result.as_ref().unwrap_or(&NULL);
             if let Some(serializer) = &self.options.serializer {
-                return Some(serialized::result(serializer.as_ref(), context, result));
+                return Some(serialized::deserialize_result(serializer.as_ref(), context, result));
             }
             Some(result.read().map_err(|error| {
                 invalid(format!("the result is not of the expected type: {error}"))

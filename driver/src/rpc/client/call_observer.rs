@@ -1,6 +1,6 @@
-//! A call or cast as those see it who observe: a span, and a report to a collector if there is one.
+//! Observes a call or a cast: a span, and a report to a collector if there is one.
 //!
-//! Mostly nobody observes, which costs two loads. Invariant: what is sent is the same either way.
+//! Without an observer it costs two loads. Invariant: the message is the same with and without one.
 
 use tracing::Span;
 use tracing::span::Entered;
@@ -10,17 +10,17 @@ use crate::observe::report::Reported;
 use crate::observe::spans;
 use crate::rpc::client::client::RpcClient;
 
-/// One under way; dropped before its end, it has none.
+/// Observes one call or cast. Dropped before its end, it reports none.
 pub(crate) struct CallObserver<'a>(Option<Box<Observed<'a>>>);
 
-/// What its observers have of it; apart, because what is in a future is moved with it.
+/// Boxed, because a future is moved with what it holds.
 struct Observed<'a> {
     span: Span,
     reported: Option<Reported<'a>>,
 }
 
 impl<'a> CallObserver<'a> {
-    /// A `call` or `cast` that begins now, in the span that `span` opens.
+    /// Starts to observe a `call` or `cast`, in the span that `span` opens.
     #[inline]
     pub(crate) fn begin(
         client: &'a RpcClient,
@@ -40,17 +40,17 @@ impl<'a> CallObserver<'a> {
         Self(is_observed.then(|| Box::new(Observed { span, reported })))
     }
 
-    /// What it is to run in.
+    /// The span of the call or cast.
     pub(crate) fn span(&self) -> Option<&Span> {
         self.0.as_ref().map(|observed| &observed.span)
     }
 
-    /// Runs in its span until what comes back is dropped.
+    /// Enters its span until the result is dropped.
     pub(crate) fn enter(&self) -> Option<Entered<'_>> {
         self.span().map(Span::enter)
     }
 
-    /// Notes how it ended.
+    /// Records its result.
     pub(crate) fn ended<T>(self, result: &Result<T, Error>) {
         if let Some(observed) = self.0 {
             observed.ended(result);

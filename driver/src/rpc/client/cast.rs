@@ -46,16 +46,16 @@ impl CastMode {
 }
 
 impl RpcClient {
-    /// Sends a request that wants no answer; returns when the broker has confirmed it.
+    /// Sends a request without a reply, and returns when the broker has confirmed it.
     ///
     /// With fanout it goes to every server of the topic, else to one of them or to the one named.
     ///
     /// # Errors
     /// `MessagingTimeout` when the broker did not confirm it before the timeout;
-    /// `MessageDeliveryFailure` when it refused it, or was lost meanwhile and
-    /// [`Retry`](crate::Retry) allows no more; `MessageUndeliverable` with at-least-once when no
-    /// queue exists for it; `InvalidTarget`, `RpcVersionCapError` and `ClientSendError` for what
-    /// cannot be sent. [`Error::outcome`] says what became of the message.
+    /// `MessageDeliveryFailure` when the broker refused it, or when the connection was lost and
+    /// [`Retry`](crate::Retry) allows no further attempt; `MessageUndeliverable` with at-least-once
+    /// when no queue exists for it; `InvalidTarget`, `RpcVersionCapError` and `ClientSendError` for
+    /// what cannot be sent. [`Error::outcome`] says whether the broker has the message.
     pub fn cast(
         &self,
         context: impl AsRef<Context>,
@@ -78,19 +78,18 @@ impl RpcClient {
         leveret_engine::block_on(self.cast(context, method, args))
     }
 
-    /// Sends a request that wants no answer; returns when it is in the outbox, from where it leaves
-    /// with thousands of others. Waits only while the outbox is full, until the timeout at most.
+    /// Sends a request without a reply, and returns when it is in the outbox, which the shard sends
+    /// in batches. Waits only while the outbox is full, until the timeout at most.
     ///
-    /// They leave in their order, by default on a connection of their own: whoever waits for an
-    /// answer or a confirm does not stand behind a flood of them, and what is sent in another way
-    /// may overtake them.
+    /// Buffered casts leave in order, by default on a connection of their own: they do not delay
+    /// calls and confirmed casts, which may overtake them.
     ///
-    /// What the broker refuses later is only counted, in
-    /// [`TransportStats::casts_refused`](crate::TransportStats::casts_refused). Nobody waits who
-    /// could publish it again, so [`Retry::Times`](crate::Retry::Times) is
-    /// [`Retry::Never`](crate::Retry::Never) here. Where requests go to either of two names
-    /// ([`SendingDialect::Auto`](crate::SendingDialect::Auto)) somebody has to wait for what the
-    /// broker says of the first, so this is [`cast`](Self::cast) there.
+    /// What the broker refuses later is counted, and not returned as an error:
+    /// [`TransportStats::casts_refused`](crate::TransportStats::casts_refused). No sender waits
+    /// that could publish it again, so [`Retry::Times`](crate::Retry::Times) counts as
+    /// [`Retry::Never`](crate::Retry::Never) here. With
+    /// [`SendingDialect::Auto`](crate::SendingDialect::Auto) the second address depends on what the
+    /// broker says of the first, so this waits for it, as [`cast`](Self::cast) does.
     ///
     /// # Errors
     /// As [`cast`](Self::cast), for what is known before it leaves.
@@ -127,8 +126,8 @@ impl RpcClient {
         let context = context.as_ref();
         let span = || spans::cast(self.target(), method, context);
         let observer = CallObserver::begin(self, "cast", method, span);
-        // Mostly there is room, and nothing to publish again from here. Then all that is kept of a
-        // cast until it is confirmed, of thousands in flight perhaps, is its confirm.
+        // Mostly the outbox has room and no retry is counted here. Then the future keeps only the
+        // confirm of the cast: thousands may be in flight.
         let immediate = {
             let _entered = observer.enter();
             self.try_cast(mode, context, method, args)
@@ -234,22 +233,14 @@ impl RpcClient {
         body: &Body,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let (mut attempts, policy) = (self.attempts(), self.refusal_policy());
+        let mut attempts = self.attempts();
         loop {
             let route = destination.route(attempt);
             let Err(error) = route.publish_confirmed(timer::until(deadline), body).await else {
                 return Ok(());
             };
-            let transport = &self.transport;
-            let decision = destination.after_refusal(
-                attempt,
-                error,
-                &mut attempts,
-                deadline,
-                policy,
-                transport,
-            );
-            match Box::pin(decision).await? {
+            let decision = self.after_refusal(destination, attempt, error, &mut attempts, deadline);
+            match decision.await? {
                 RetryDecision::Again(next) => attempt = next,
                 RetryDecision::Wait => return Ok(()),
             }
@@ -257,7 +248,7 @@ impl RpcClient {
     }
 }
 
-/// What became of a message that was sent to two addresses: it was not sent only if it went to
+/// The result of a message that was sent to two addresses: it is `NotSent` only if it went to
 /// neither.
 fn of_both(first: Result<(), Error>, second: Result<(), Error>) -> Result<(), Error> {
     let was_not = |sent: &Result<(), Error>| {
@@ -278,7 +269,7 @@ mod tests {
     use crate::message::version::Version;
     use crate::transport::transport::Transport;
 
-    /// Arguments that nobody should look at.
+    /// Arguments that must not be serialised.
     struct Unread;
 
     impl Serialize for Unread {

@@ -5,8 +5,9 @@
 //! how a request is rendered (`request`), where it goes (`destination`).
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::codec::serialization::Serialization;
 use crate::dialect::format::WireFormat;
@@ -16,7 +17,9 @@ use crate::message::serializer::Serializer;
 use crate::message::target::Target;
 use crate::message::version::{Version, is_compatible};
 use crate::observe::report::Reported;
-use crate::rpc::client::destination::{Destination, Destinations, RefusalPolicy};
+use crate::rpc::client::destination::{
+    Attempt, Destination, Destinations, RefusalPolicy, RetryDecision,
+};
 use crate::transport::attempts::Attempts;
 use crate::transport::transport::Transport;
 
@@ -55,8 +58,8 @@ pub(super) struct ClientOptions {
 }
 
 impl RpcClient {
-    /// A client for `target` with the transport's options. Nothing is sent, and nothing is checked
-    /// yet.
+    /// Creates a client for `target` with the transport's options. It sends nothing and checks
+    /// nothing yet.
     pub fn new(transport: &Transport, target: Target) -> Self {
         let version = target.version().map(ToString::to_string);
         let options = ClientOptions {
@@ -74,38 +77,40 @@ impl RpcClient {
         Self { transport, options: Arc::new(options), destinations: Arc::default() }
     }
 
-    /// A copy to change by the builders, as oslo's `prepare`.
+    /// Returns a copy to change with the `with_…` methods, as oslo's `prepare`.
     #[must_use]
     pub fn prepare(&self) -> Self {
         self.clone()
     }
 
-    /// The same client with this timeout: of calls until the reply, of casts until the confirm.
-    /// Default: the transport's `response_timeout`.
+    /// Sets the timeout: of calls until the reply, of casts until the confirm. Default: the
+    /// transport's `response_timeout`.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         self.with(|options| options.timeout = Some(timeout))
     }
 
-    /// The same client with calls that also fail after `timeout` without a sign of life from the
-    /// server. Signs come every half of it; servers ignore what is below 2 s. Default: none.
+    /// Makes calls fail also when no heartbeat comes from the server for `timeout`. Servers send
+    /// one every half of it, and none if it is below 2 s. Default: none.
     #[must_use]
     pub fn with_call_monitor_timeout(self, timeout: Duration) -> Self {
         self.with(|options| options.monitor = Some(timeout))
     }
 
-    /// The same client with this way to deal with interrupted publications. Default: until the
-    /// deadline; in the `pika` dialect the transport's `default_rpc_retry_attempts`.
+    /// Sets what happens to requests whose publication is interrupted. Default: they are published
+    /// again until the deadline; in the `pika` dialect as the transport's
+    /// `default_rpc_retry_attempts` says.
     ///
     /// In the `pika` dialect it also governs requests that no queue is bound for: they are
-    /// published again every `rpc_retry_delay`, unless at-least-once is asked for.
+    /// published again every `rpc_retry_delay`, unless the client [is
+    /// at-least-once](Self::with_at_least_once).
     #[must_use]
     pub fn with_retry(self, retry: Retry) -> Self {
         self.with(|options| options.retry = Some(retry))
     }
 
-    /// The same client, its requests serialised this way; the `pika` dialect only. Default: the
-    /// transport's `default_serializer_type`.
+    /// Sets how requests are serialised; in the `pika` dialect only. Default: the transport's
+    /// `default_serializer_type`.
     ///
     /// ```
     /// # fn main() -> Result<(), leveret::Error> {
@@ -124,20 +129,20 @@ impl RpcClient {
         self.with(|options| options.serialization = Some(serialization))
     }
 
-    /// The same client, passing arguments, contexts and results through this serializer. The
-    /// servers need its counterpart. Default: none.
+    /// Passes arguments, contexts and results through this serializer. The servers need its
+    /// counterpart. Default: none.
     #[must_use]
     pub fn with_serializer(self, serializer: impl Serializer) -> Self {
         self.with(|options| options.serializer = Some(Arc::new(serializer)))
     }
 
-    /// The same client, refusing to send what this version does not serve.
+    /// Makes the client refuse requests that a server of version `cap` would not serve.
     #[must_use]
     pub fn with_version_cap(self, cap: Version) -> Self {
         self.with(|options| options.version_cap = Some(cap))
     }
 
-    /// The same client asking for this version.
+    /// Sets the version that requests ask for.
     #[must_use]
     pub fn with_version(self, version: Version) -> Self {
         self.with(|options| {
@@ -146,38 +151,38 @@ impl RpcClient {
         })
     }
 
-    /// The same client for this server of the topic.
+    /// Sends requests to this server of the topic.
     #[must_use]
     pub fn with_server(self, server: impl Into<String>) -> Self {
         self.with_target(|target| target.with_server(server))
     }
 
-    /// The same client for all servers of the topic; casts only.
+    /// Sends requests to all servers of the topic; casts only.
     #[must_use]
     pub fn with_fanout(self, fanout: bool) -> Self {
         self.with_target(|target| target.with_fanout(fanout))
     }
 
-    /// The same client for methods of this namespace.
+    /// Calls methods of this namespace.
     #[must_use]
     pub fn with_namespace(self, namespace: impl Into<String>) -> Self {
         self.with_target(|target| target.with_namespace(namespace))
     }
 
-    /// The same client for this topic.
+    /// Sends requests to this topic.
     #[must_use]
     pub fn with_topic(self, topic: impl Into<String>) -> Self {
         self.with_target(|target| target.with_topic(topic))
     }
 
-    /// The same client for this exchange.
+    /// Sends requests through this exchange.
     #[must_use]
     pub fn with_exchange(self, exchange: impl Into<String>) -> Self {
         self.with_target(|target| target.with_exchange(exchange))
     }
 
-    /// The same client, told at once (`MessageUndeliverable`) when no queue exists for a message.
-    /// Without it a call nobody can get times out, and a cast is lost, as in oslo. Ignored for
+    /// Makes calls and casts fail at once (`MessageUndeliverable`) when no queue exists for the
+    /// message. Without it such a call times out, and such a cast is lost, as in oslo. Ignored for
     /// fanout.
     #[must_use]
     pub fn with_at_least_once(self, at_least_once: bool) -> Self {
@@ -210,7 +215,7 @@ impl RpcClient {
         self.transport.collector().is_some()
     }
 
-    /// Reports the begin of a `call` or `cast` where the options say so.
+    /// Reports the start of a `call` or `cast`, if the options ask for reports.
     pub(crate) fn reported<'a>(
         &'a self,
         call_type: &'a str,
@@ -235,7 +240,7 @@ impl RpcClient {
         self.options.retry.unwrap_or_else(|| self.transport.wire().request_retry().default)
     }
 
-    /// One attempt, about to be made, and what may follow it.
+    /// The count of the attempts of one request, at its first.
     pub(super) fn attempts(&self) -> Attempts {
         let retry = self.retry();
         let waits = retry != Retry::Never && !self.options.at_least_once;
@@ -243,10 +248,21 @@ impl RpcClient {
         Attempts::first(retry).waiting_for_a_route(delay)
     }
 
-    /// What to do about requests that are refused.
-    pub(super) fn refusal_policy(&self) -> RefusalPolicy {
-        let is_sent_once = self.retry() == Retry::Never;
-        RefusalPolicy { is_sent_once, is_at_least_once: self.options.at_least_once }
+    /// Decides what to do about a request that was refused. Boxed: few requests are.
+    pub(super) fn after_refusal<'a>(
+        &'a self,
+        destination: &'a Destination,
+        attempt: Attempt,
+        error: Error,
+        attempts: &'a mut Attempts,
+        deadline: Instant,
+    ) -> Pin<Box<impl Future<Output = Result<RetryDecision, Error>> + 'a>> {
+        let policy = RefusalPolicy {
+            is_sent_once: self.retry() == Retry::Never,
+            is_at_least_once: self.options.at_least_once,
+        };
+        let transport = &self.transport;
+        Box::pin(destination.after_refusal(attempt, error, attempts, deadline, policy, transport))
     }
 
     /// Forgets, after an error, the destinations whose connection has closed for good: the next
@@ -280,7 +296,7 @@ mod tests {
         let cast = size_of_val(&client.cast((), "m", &()));
         let buffered = size_of_val(&client.cast_buffered((), "m", &()));
         let call = size_of_val(&client.call::<()>((), "m", &()));
-        // Thousands of casts may wait for their confirms.
+        // Thousands of casts may wait for their confirms at a time.
         assert!(cast <= 192 && buffered <= 192 && call <= 1024, "{cast} {buffered} {call}");
     }
 }

@@ -51,7 +51,8 @@ impl RpcClient {
         call: Option<CallPart<'_>>,
     ) -> Result<Body, Error> {
         if let Some(serializer) = &self.options.serializer {
-            let (context, args) = serialized::request(serializer.as_ref(), context, args)?;
+            let (context, args) =
+                serialized::serialize_request(serializer.as_ref(), context, args)?;
             return self.render_serialized(&context, method, &args, call);
         }
         self.render_serialized(context, method, args, call)

@@ -1,7 +1,7 @@
-//! Which of its methods a server lets callers reach: oslo's access policies.
+//! The access policies of oslo: which methods of a server callers may reach.
 //!
-//! Whoever asks for a forbidden method is told that there is none. Not here: which methods there
-//! are (`endpoint`), who serves a request (`dispatcher`).
+//! The caller of a forbidden method gets `NoSuchMethod`. Not here: which methods there are
+//! (`endpoint`), which endpoint serves a request (`dispatcher`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub enum AccessPolicy {
     Legacy,
     /// Methods marked by [`Endpoint::exposed`].
     Explicit,
-    /// What a function says; see [`AccessPolicy::by`].
+    /// The methods that a function allows; see [`AccessPolicy::by`].
     By(Arc<Allows>),
 }
 

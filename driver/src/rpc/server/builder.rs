@@ -37,7 +37,7 @@ pub struct RpcServerBuilder {
 }
 
 impl RpcServer {
-    /// A server of `target`, which needs a topic and a server name.
+    /// Describes a server of `target`, which needs a topic and a server name.
     pub fn builder(transport: &Transport, target: Target) -> RpcServerBuilder {
         let transport = transport.clone();
         RpcServerBuilder {
@@ -53,34 +53,34 @@ impl RpcServer {
 }
 
 impl RpcServerBuilder {
-    /// The same server with one more endpoint; the first that has a method serves it.
+    /// Adds an endpoint; the first that has a method serves it.
     pub fn endpoint(mut self, endpoint: impl Into<Endpoint>) -> Self {
         self.endpoints.push(endpoint.into());
         self
     }
 
-    /// The same server, running its endpoints there.
+    /// Sets where endpoints run. Default: [`Executor::default`].
     pub fn executor(mut self, executor: Executor) -> Self {
         self.executor = executor;
         self
     }
 
-    /// The same server, letting callers reach what this policy allows. Default: every method whose
-    /// name does not begin with an underscore.
+    /// Sets which methods callers may reach. Default: every method whose name does not begin with
+    /// an underscore.
     pub fn access_policy(mut self, policy: AccessPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// The same server, passing contexts, arguments and results through this serializer: first the
-    /// context, then each argument under it, last the result. Default: none.
+    /// Passes contexts, arguments and results through this serializer: first the context, then each
+    /// argument under it, last the result. Default: none.
     pub fn serializer(mut self, serializer: impl Serializer) -> Self {
         self.serializer = Some(Arc::new(serializer));
         self
     }
 
-    /// The same server, saying in the log after this time that stopping or waiting may hang; zero
-    /// for never. Default 30 s, as oslo's `log_after`.
+    /// Sets after which time a stop or a wait that has not ended is logged; zero for never. Default
+    /// 30 s, as oslo's `log_after`.
     pub fn log_after(mut self, time: Duration) -> Self {
         self.log_after = time;
         self

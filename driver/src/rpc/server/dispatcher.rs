@@ -1,7 +1,7 @@
 //! Chooses the method of a request by oslo's rules and runs it.
 //!
 //! Endpoints are asked in their order; the first compatible one that has the method wins. A request
-//! that matches no namespace and version gets `UnsupportedVersion`, a method nobody has
+//! that matches no namespace and version gets `UnsupportedVersion`, a method that no endpoint has
 //! `NoSuchMethod`. Not here: which thread this runs on (`executor`), where the answer goes
 //! (`server`).
 
@@ -12,7 +12,7 @@ use crate::rpc::server::access::AccessPolicy;
 use crate::rpc::server::endpoint::Endpoint;
 use crate::rpc::server::method::RegisteredMethod;
 
-/// The endpoints of a server, and which of their methods may be reached.
+/// The endpoints of a server, and which of their methods callers may reach.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     endpoints: Vec<Endpoint>,
@@ -28,7 +28,7 @@ impl Dispatcher {
         self.endpoints.iter().any(Endpoint::has_async_methods)
     }
 
-    /// The method that serves this request, or what its caller is to be told instead.
+    /// The method that serves this request, or the failure for its caller.
     pub(crate) fn find(&self, request: &IncomingRequest<'_>) -> Result<&RegisteredMethod, Failure> {
         let name = request.method.as_deref().unwrap_or("None");
         let asked = request.version.as_deref();

@@ -56,7 +56,7 @@ use crate::runtime::panics::{caught, caught_async};
 /// ```
 ///
 /// Arguments arrive by name: the argument type is a struct, a map, `serde_json::Value`, or `()` for
-/// none. What does not fit is answered with a `TypeError`, as a Python server would.
+/// none. Arguments that do not fit are answered with a `TypeError`, as a Python server answers.
 ///
 /// [`exposed`](Self::exposed) and [`expecting`](Self::expecting) say more about the method added
 /// last.
@@ -74,31 +74,30 @@ impl Endpoint {
         Self { namespaces: vec![None], ..Self::default() }
     }
 
-    /// The same endpoint in this namespace.
+    /// Sets the namespace.
     #[must_use]
     pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespaces[0] = Some(namespace.into());
         self
     }
 
-    /// The same endpoint, serving requests for this namespace (`None`: for no namespace) too.
+    /// Serves requests for this namespace (`None`: for no namespace), too.
     #[must_use]
     pub fn with_legacy_namespace(mut self, namespace: Option<&str>) -> Self {
         self.namespaces.push(namespace.map(str::to_owned));
         self
     }
 
-    /// The same endpoint implementing this version.
+    /// Sets the version that the endpoint implements.
     #[must_use]
     pub const fn with_version(mut self, version: Version) -> Self {
         self.version = version;
         self
     }
 
-    /// The same endpoint with one more method, an ordinary function. It may block its thread.
+    /// Adds a method, an ordinary function. It may block its thread.
     ///
-    /// An error the function returns is raised in the caller; see [`Failure`] for how it looks
-    /// there.
+    /// An error that the function returns is raised in the caller, as [`Failure`] says.
     #[must_use]
     pub fn method<T, R, E, F>(self, name: impl Into<String>, function: F) -> Self
     where
@@ -113,7 +112,7 @@ impl Endpoint {
         self.add(name.into(), Method::Plain(Box::new(erased)))
     }
 
-    /// The same endpoint with one more method, an async function.
+    /// Adds a method, an async function.
     #[must_use]
     pub fn async_method<T, R, E, F, A>(self, name: impl Into<String>, function: F) -> Self
     where
@@ -135,7 +134,7 @@ impl Endpoint {
         self.add(name.into(), Method::Async(Box::new(erased)))
     }
 
-    /// The same endpoint, the method added last being exposed: callers may reach it under
+    /// Exposes the method added last: callers may reach it under
     /// [`AccessPolicy::Explicit`](crate::AccessPolicy::Explicit) (oslo's `@expose`).
     #[must_use]
     pub fn exposed(mut self) -> Self {
@@ -145,9 +144,9 @@ impl Endpoint {
         self
     }
 
-    /// The same endpoint, the method added last being expected to raise these: they reach the
-    /// caller like any other, but are logged for debugging only (oslo's `@expected_exceptions`).
-    /// Each is named by its class, or by module and class (`nova.exception.NotFound`).
+    /// Declares exceptions that the method added last is expected to raise: they reach the caller
+    /// like any other, but are logged for debugging only (oslo's `@expected_exceptions`). Each is
+    /// named by its class, or by module and class (`nova.exception.NotFound`).
     ///
     /// ```
     /// use leveret::{Context, Endpoint, Failure};

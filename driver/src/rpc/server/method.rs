@@ -38,9 +38,9 @@ impl RegisteredMethod {
 
 /// One method, its types erased.
 pub(crate) enum Method {
-    /// Runs to its end on the thread that dispatches it.
+    /// Returns its result on the thread that dispatches it.
     Plain(PlainMethod),
-    /// Yields a future to be awaited.
+    /// Returns a future.
     Async(AsyncMethod),
 }
 
@@ -84,7 +84,8 @@ impl<T: Serialize + Send> ErasedResult for T {
     }
 }
 
-/// Arguments by name; a method without arguments also accepts the empty object Python sends.
+/// Reads arguments by name; a method without arguments also accepts the empty object that Python
+/// sends.
 pub(super) fn read_args<T: DeserializeOwned>(args: &Encoded<'_>) -> Result<T, Failure> {
     args.read()
         .or_else(|error| if args.is_empty_object() { NULL.read() } else { Err(error) })

@@ -1,6 +1,6 @@
-//! The method by which monitoring asks whether a server lives (`rpc_ping_enabled`).
+//! The method that tells monitoring that a server works (`rpc_ping_enabled`).
 //!
-//! It is served after the user's endpoints, so one that has a method of that name answers itself.
+//! The user's endpoints come first: one that has a method of that name answers itself.
 
 use serde::de::IgnoredAny;
 

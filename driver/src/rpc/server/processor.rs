@@ -47,7 +47,7 @@ use crate::transport::intake_limit::{IntakeLimit, Load};
 use crate::transport::reply_sender::ReplySender;
 use crate::transport::transport::Transport;
 
-/// Requests acknowledged on receipt that may wait for a worker.
+/// The most requests acknowledged on receipt that wait for a worker.
 pub(super) const BACKLOG_MAX: usize = 1024;
 
 /// As oslo: a caller of a method with such a name knows that servers may lack it.
@@ -114,7 +114,7 @@ impl Serve for RequestProcessor {
         };
         if let (Some(serializer), Some(context)) = (&self.serializer, context) {
             let serialize = |value: Box<dyn ErasedResult>| {
-                serialized::given(serializer.as_ref(), &context, value.as_ref())
+                serialized::serialize_result(serializer.as_ref(), &context, value.as_ref())
             };
             result = caught(|| result.and_then(serialize)).unwrap_or_else(panicked);
         }
@@ -135,8 +135,8 @@ impl Serve for RequestProcessor {
 }
 
 impl RequestProcessor {
-    /// A processor on at most `executor_threads` threads; so many requests may be
-    /// `unacknowledged` here.
+    /// A processor on at most `executor_threads` threads. It remembers the ids of as many requests
+    /// as may be `unacknowledged` at a time.
     pub(super) fn new(
         dispatcher: Dispatcher,
         serializer: Option<Arc<dyn Serializer>>,
@@ -327,7 +327,8 @@ impl RequestProcessor {
                     None => call(method, request_context, &args),
                     Some(serializer) => {
                         let serializer = serializer.as_ref();
-                        let deserialize = || serialized::taken(serializer, request_context, &args);
+                        let deserialize =
+                            || serialized::deserialize_request(serializer, request_context, &args);
                         match caught(deserialize).unwrap_or_else(panicked) {
                             Err(failure) => PendingResult::Ready(Err(failure)),
                             Ok((own, args)) => {

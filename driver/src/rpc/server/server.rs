@@ -1,4 +1,4 @@
-//! The server as its user sees it: running, stopped, waited for.
+//! The server as its user sees it: it runs, is stopped, is waited for.
 //!
 //! It consumes from the queues of its target on a channel of its own. Not here: how it starts
 //! (`builder`), what happens to a request (`processor`).
@@ -19,7 +19,7 @@ use crate::rpc::server::stats::ServerStats;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::timer::Timer;
 
-/// A running server. Stop it before dropping it, or what it was doing is cut off.
+/// A running server. Stop it before dropping it: dropping it aborts the requests that run.
 ///
 /// ```
 /// # use leveret::{Context, Endpoint, Error, Failure, RpcServer, Target, Transport};
@@ -38,8 +38,8 @@ use crate::runtime::timer::Timer;
 /// ```
 ///
 /// The life cycle is oslo's: [`stop`](Self::stop) ends the intake, [`wait`](Self::wait) waits for
-/// what was taken. Each happens once, whoever calls it how often; callers that come meanwhile wait
-/// for the one under way. To begin again, build and start another server.
+/// the requests taken. Each happens once; further callers wait for the one under way. To serve
+/// again, build and start another server.
 #[must_use = "what a dropped server was doing is cut off: stop it, and wait for it"]
 pub struct RpcServer {
     pub(super) subscriber: Subscriber,
@@ -50,23 +50,23 @@ pub struct RpcServer {
 }
 
 impl RpcServer {
-    /// Takes no further requests, and returns those that were not begun: what the broker had left
-    /// here unacknowledged goes back to its queue, for another server of the topic. Requests that
-    /// were acknowledged are executed; this does not wait for them. So are those from queues that
-    /// go with this server, which nobody else could execute: fanouts that were confirmed before,
-    /// and under [`QueueProfile::LocalRandom`](crate::QueueProfile::LocalRandom) what clients on
-    /// its node sent. What the broker still holds of these because more wait here than the prefetch
-    /// allows has 10 s to come; what is left then is lost.
+    /// Takes no further requests, and returns requests that are not acknowledged to their queue,
+    /// for another server of the topic. Requests that were acknowledged are executed; this does not
+    /// wait for them. So are those from queues that go with this server, which no other server
+    /// could execute: fanouts that were confirmed before, and under
+    /// [`QueueProfile::LocalRandom`](crate::QueueProfile::LocalRandom) what clients on its node
+    /// sent. Those that the prefetch holds back at the broker have 10 s to be delivered; what is
+    /// left then is lost.
     ///
     /// # Errors
-    /// `MessagingTimeout` or `TransportDriverError` when the broker does not agree; nothing is
-    /// taken any more all the same. One caller is told, later ones get `Ok`.
+    /// `MessagingTimeout` or `TransportDriverError` when the broker does not answer or refuses; the
+    /// intake has ended all the same. The first caller gets the error, later ones get `Ok`.
     pub async fn stop(&self) -> Result<(), Error> {
         self.shutdown.stop(self.end_intake()).await
     }
 
-    /// Waits until every request taken is answered, then ends the connection. Stops first, if need
-    /// be. Must not be called by an endpoint, which would wait for itself.
+    /// Waits until every request taken is answered, then ends the connection. Stops first, if it
+    /// has not been stopped. An endpoint must not call it: it would wait for itself.
     ///
     /// # Errors
     /// As [`stop`](Self::stop).
@@ -77,8 +77,8 @@ impl RpcServer {
     /// [`stop`](Self::stop), for as long as `timeout` at most.
     ///
     /// # Errors
-    /// `TaskTimeout` when it takes longer; whoever stops or waits next goes on with it. Else as
-    /// [`stop`](Self::stop).
+    /// `TaskTimeout` when it takes longer; the next caller of `stop` or `wait` continues it. Else
+    /// as [`stop`](Self::stop).
     pub async fn stop_within(&self, timeout: Duration) -> Result<(), Error> {
         self.shutdown.within(timeout, self.stop()).await
     }
@@ -86,8 +86,8 @@ impl RpcServer {
     /// [`wait`](Self::wait), for as long as `timeout` at most.
     ///
     /// # Errors
-    /// `TaskTimeout` when endpoints work longer than that; they go on, and so does whoever waits
-    /// next. Else as [`stop`](Self::stop).
+    /// `TaskTimeout` when endpoints run longer; they continue, and the next caller of `wait`
+    /// continues to wait. Else as [`stop`](Self::stop).
     pub async fn wait_within(&self, timeout: Duration) -> Result<(), Error> {
         self.shutdown.within(timeout, self.wait()).await
     }
@@ -152,7 +152,7 @@ impl RpcServer {
 
     async fn finish(&self) -> Result<(), Error> {
         self.processor.finish().await;
-        // As oslo: other queues stay for the next server, this one nobody will ever use again.
+        // As oslo: other queues stay for the next server, but no server will use this one again.
         let deleted = match &self.queues.fanout_queue {
             Some(queue) => self.subscriber.delete_queue(queue).await,
             None => Ok(()),
@@ -161,7 +161,7 @@ impl RpcServer {
         deleted.and(closed)
     }
 
-    /// Whether it still serves: cheap, and nothing is sent.
+    /// Whether it still serves. Cheap: nothing is sent.
     pub fn health(&self) -> ListeningHealth {
         let is_stopped = self.shutdown.has_stopped();
         let (connection, consumers) = (self.subscriber.health(), self.subscriber.consumers());

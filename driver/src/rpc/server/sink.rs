@@ -11,7 +11,8 @@ use crate::rpc::server::processor::{BACKLOG_MAX, RequestProcessor};
 use crate::runtime::timer;
 use crate::transport::intake_limit;
 
-/// Requests that wait from which on others are taken out of the connection's receive blocks.
+/// From so many waiting requests on, further ones are copied out of the connection's receive
+/// blocks.
 const DETACHED_MIN: usize = 64;
 
 /// The sink of each of a server's queues.
