@@ -3,10 +3,10 @@
 //!
 //! A reply queue may be missing for a moment (its client reconnects), or take nothing (its node
 //! dies, it is full), so a returned or refused reply is sent again every quarter of a second, for a
-//! minute, under a fresh id. No worker waits meanwhile: the timer thread sends it, or a thread of
-//! its own where that takes long. Queues that stay missing are remembered for a while and get
-//! nothing. Only queues that are named like reply queues are ever written to: the name comes from
-//! the request, and a request must not make us write anywhere else.
+//! minute, under a fresh id. No worker waits meanwhile: a shard sends it, or a thread of its own
+//! where that takes long. Queues that stay missing are remembered for a while and get nothing. Only
+//! queues that are named like reply queues are ever written to: the name comes from the request,
+//! and a request must not make us write anywhere else.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +34,7 @@ use crate::transport::reply_retry::{MissingQueues, RetryBudget};
 
 /// How long a reply is tried at most, whatever its caller says.
 const RETRIED_MAX: Duration = Duration::from_secs(3600);
-/// Replies up to this size are sent again on the timer thread, if they are not compressed.
+/// Replies up to this size are sent again on a shard, if they are not compressed.
 const SHORT_BYTES: usize = 64 << 10;
 /// Reply queues whose routes are kept rendered.
 const ROUTES_MAX: usize = 1024;

@@ -63,7 +63,7 @@ impl ReplyWatchdog {
         });
     }
 
-    /// Runs on the timer thread: it must not wait.
+    /// Runs on a shard: it must not wait.
     fn check(self: &Arc<Self>) {
         if self.pending.outstanding() == 0 {
             self.is_watching.store(false, Ordering::Release);

@@ -215,8 +215,8 @@ impl Route {
         self.try_publish_unwatched(timeout, body, cookie)
     }
 
-    /// Publishes at once or fails: for the shard and the timer thread, which must not wait. The
-    /// outcome is told to no one.
+    /// Publishes at once or fails: for code that runs on a shard, which must not wait. The outcome
+    /// is told to no one.
     pub(crate) fn try_publish(&self, timeout: Duration, body: &Body) -> Result<(), Error> {
         let compressed = self.compressed(body);
         let body = compressed.as_ref().unwrap_or(body);

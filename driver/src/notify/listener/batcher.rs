@@ -40,8 +40,8 @@ struct State<T> {
 }
 
 impl<T: Send + 'static> Batcher<T> {
-    /// Gathers for `hand_over`, which runs on the thread that completes a batch, or on the timer
-    /// thread, and must not block.
+    /// Gathers for `hand_over`, which runs on the thread that completes a batch, or on a shard at
+    /// the timeout, and must not block.
     pub(crate) fn new(
         batching: Batching,
         timer: Arc<Timer>,
