@@ -10,18 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Problem;
 use crate::modules::{Modules, Uses};
-use crate::tree::Text;
 
-/// The root file of each crate.
-const CRATES: &[&str] = &["engine/src/lib.rs", "driver/src/lib.rs", "perf/src/main.rs"];
-
-pub(crate) fn check(texts: &[Text]) -> Result<Vec<Problem>, String> {
+pub(crate) fn check(crates: &[Modules]) -> Vec<Problem> {
     let mut circles = Vec::new();
-    for root in CRATES.iter().filter(|root| texts.iter().any(|text| text.path == **root)) {
-        let uses = Modules::read(root, texts)?.uses();
+    for modules in crates {
+        let uses = modules.uses();
         circles.extend(find(&uses).into_iter().map(|files| Circle::new(files, &uses)));
     }
-    Ok(compare(&circles, known::KNOWN))
+    compare(&circles, known::KNOWN)
 }
 
 struct Circle {
@@ -81,7 +77,11 @@ fn compare(circles: &[Circle], known: &[&[&str]]) -> Vec<Problem> {
             .iter()
             .any(|files| circle.files.iter().all(|file| files.contains(&file.as_str())));
         if !is_known && let Some(first) = circle.files.first() {
-            let message = format!("a circle of {} files{}", circle.files.len(), circle.ties);
+            let message = format!(
+                "a circle of {} files: move what one of them uses to a file below both{}",
+                circle.files.len(),
+                circle.ties
+            );
             problems.push(Problem::new(first, 1, message));
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Files are parsed with `syn`. A path is followed through `use` declarations and re-exports to
 //! the file that defines the item. Items under `#[cfg(test)]` are left out. Limits: methods are
-//! not resolved, a name that only a macro produces is not found, and a bare module (`use
-//! crate::wire;`) is no use of its file. Not here: which uses are allowed.
+//! not resolved, and a name that only a macro produces is not found. Not here: which uses are
+//! allowed.
 
 mod uses;
 
@@ -15,6 +15,9 @@ use crate::tree::Text;
 
 /// The names that each file uses, by the file that defines them.
 pub(crate) type Uses = BTreeMap<(String, String), BTreeSet<String>>;
+
+/// The root file of each crate whose modules are read.
+const ROOTS: &[&str] = &["engine/src/lib.rs", "driver/src/lib.rs", "perf/src/main.rs"];
 
 /// How many `use` declarations a path is followed through.
 const REDIRECTIONS_MAX: usize = 32;
@@ -35,12 +38,20 @@ struct Module {
     globs: Vec<Vec<String>>,
     /// Paths that the code of this module names, each with at least two segments.
     paths: BTreeSet<Vec<String>>,
+    /// Paths that this module re-exports.
+    re_exports: BTreeSet<Vec<String>>,
 }
 
 /// What a path leads to.
 enum Found {
-    Module,
+    Module { file: String },
     Item { file: String, name: String },
+}
+
+/// Reads all crates of the workspace that have modules.
+pub(crate) fn read_crates(texts: &[Text]) -> Result<Vec<Modules>, String> {
+    let exists = |root: &&&str| texts.iter().any(|text| text.path == **root);
+    ROOTS.iter().filter(exists).map(|root| Modules::read(root, texts)).collect()
 }
 
 impl Modules {
@@ -52,19 +63,47 @@ impl Modules {
         Ok(modules)
     }
 
-    /// Which file uses which names of which other file.
+    /// The root file.
+    pub(crate) fn root(&self) -> &str {
+        self.modules.first().map_or("", |module| &module.file)
+    }
+
+    /// Which file uses which names of which other file. Neither re-exports nor bare modules (`use
+    /// crate::wire;`) are uses.
     pub(crate) fn uses(&self) -> Uses {
         let mut uses = Uses::new();
         for (index, module) in self.modules.iter().enumerate() {
             for path in &module.paths {
-                if let Some(Found::Item { file, name }) = self.find(index, path, REDIRECTIONS_MAX)
-                    && file != module.file
-                {
-                    uses.entry((module.file.clone(), file)).or_default().insert(name);
+                if let Some(Found::Item { file, name }) = self.find(index, path, REDIRECTIONS_MAX) {
+                    add_use(&mut uses, module, file, name);
                 }
             }
         }
         uses
+    }
+
+    /// The uses, and the re-exports, glob imports and bare modules as well. A path that is followed
+    /// to no item is an import of the last module on its way.
+    pub(crate) fn imports(&self) -> Uses {
+        let mut imports = Uses::new();
+        for (index, module) in self.modules.iter().enumerate() {
+            for path in module.paths.iter().chain(&module.re_exports).chain(&module.globs) {
+                let found = (1..=path.len())
+                    .rev()
+                    .find_map(|length| self.find(index, &path[..length], REDIRECTIONS_MAX));
+                match found {
+                    Some(Found::Item { file, name }) => {
+                        add_use(&mut imports, module, file, name);
+                    }
+                    Some(Found::Module { file }) => {
+                        let name = path.last().cloned().unwrap_or_default();
+                        add_use(&mut imports, module, file, name);
+                    }
+                    None => {}
+                }
+            }
+        }
+        imports
     }
 
     fn add_file(
@@ -124,7 +163,9 @@ impl Modules {
             }
             rest = others;
         }
-        let [name, others @ ..] = rest else { return Some(Found::Module) };
+        let [name, others @ ..] = rest else {
+            return Some(Found::Module { file: self.modules[at].file.clone() });
+        };
         let module = &self.modules[at];
         if let Some(&child) = module.children.get(name) {
             return self.find_below(child, others, redirections);
@@ -202,8 +243,16 @@ impl Module {
         }
         if is_private {
             self.paths.insert(path.clone());
+        } else {
+            self.re_exports.insert(path.clone());
         }
         self.bindings.insert(bound, path);
+    }
+}
+
+fn add_use(uses: &mut Uses, module: &Module, file: String, name: String) {
+    if file != module.file {
+        uses.entry((module.file.clone(), file)).or_default().insert(name);
     }
 }
 

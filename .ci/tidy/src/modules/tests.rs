@@ -54,3 +54,31 @@ fn a_name_that_leads_to_itself_ends() {
     ]);
     assert_eq!(found, [""; 0]);
 }
+
+#[test]
+fn re_exports_globs_and_modules_are_imports() {
+    let texts = [
+        ("src/lib.rs", "mod a; mod b; mod c;"),
+        ("src/a.rs", "pub use crate::b::B; use crate::c; pub use other::C;"),
+        ("src/b.rs", "use crate::c::*; pub struct B; use crate::a::C; use other::c;"),
+        ("src/c.rs", "fn f() { crate::b::made_by_a_macro(); std::b() }"),
+    ]
+    .map(|(path, text)| Text { path: path.into(), text: text.into() });
+    let modules = Modules::read("src/lib.rs", &texts).unwrap();
+    let found: Vec<String> = modules
+        .imports()
+        .into_iter()
+        .map(|((from, to), names)| format!("{from} {to} {names:?}"))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "src/a.rs src/b.rs {\"B\"}",
+            "src/a.rs src/c.rs {\"c\"}",
+            "src/b.rs src/a.rs {\"C\"}",
+            "src/b.rs src/c.rs {\"c\"}",
+            "src/c.rs src/b.rs {\"made_by_a_macro\"}",
+        ]
+    );
+    assert_eq!(modules.root(), "src/lib.rs");
+}

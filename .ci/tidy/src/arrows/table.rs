@@ -1,0 +1,147 @@
+//! The table: the modules of each crate, and which of them each may import.
+//!
+//! Lowest first. Two siblings that do not import each other and one module above them that joins
+//! both occur three times: `proto`, `reactor` and `shard` in the engine; `dialect`, `broker` and
+//! `rpc` in the driver; the modules that measure, `report` and `suite` in perf.
+
+use super::{CrateRules, Imports, ModuleRule};
+
+pub(super) const CRATES: &[CrateRules] = &[
+    CrateRules {
+        folder: "engine/src/",
+        never: &["leveret", "leveret_perf", "leveret_benches", "leveret_support"],
+        modules: &[
+            only("wire", &[]),
+            only("buffer", &[]),
+            only("proto", &[&["wire", "buffer"]]),
+            only("reactor", &[&["buffer"]]),
+            only("loopback", &[&["wire", "buffer"]]),
+            // plain data of the public interface
+            only("config", &[SHARED_TYPES]),
+            only("credentials", &[SHARED_TYPES]),
+            only("declare", &[SHARED_TYPES]),
+            only("error", &[SHARED_TYPES]),
+            only("outcome", &[SHARED_TYPES]),
+            only("topology_group", &[SHARED_TYPES]),
+            // joins `proto` and `reactor`; knows neither publishers nor consumers
+            only("shard", &[SHARED_TYPES]),
+            only("handles", &[SHARED_TYPES]),
+            any("lib"),
+        ],
+    },
+    CrateRules {
+        folder: "driver/src/",
+        never: &["leveret_perf", "leveret_benches", "leveret_support"],
+        modules: &[
+            only("ids", &[]),
+            // plain data
+            only("codec", &[PLAIN_DATA]),
+            only("topology", &[PLAIN_DATA]),
+            only("config", &[PLAIN_DATA]),
+            only("message", &[PLAIN_DATA]),
+            only("error", &[PLAIN_DATA]),
+            // threads, timers and counters, which know no queues and no formats
+            only("runtime", &[PLAIN_DATA]),
+            only("observe", &[PLAIN_DATA, &["runtime"]]),
+            // formats without a broker; queues without a format
+            only("dialect", &[PLAIN_DATA]),
+            only("broker", &[PLAIN_DATA, &["runtime", "observe"]]),
+            // join both
+            only("transport", &[PLAIN_DATA, &["runtime", "observe", "dialect", "broker"]]),
+            only("rpc", &[PLAIN_DATA, UNDER_RPC_AND_NOTIFY]),
+            only("notify", &[PLAIN_DATA, UNDER_RPC_AND_NOTIFY]),
+            any("guide"),
+            any("bin"),
+            any("lib"),
+        ],
+    },
+    CrateRules {
+        folder: "perf/src/",
+        never: &["leveret_benches"],
+        modules: &[
+            only("alloc", &[]),
+            only("sys", &[]),
+            only("clock", &[]),
+            only("workload", &[]),
+            only("progress", &[]),
+            only("peer_process", &[]),
+            only("place", &[&["sys", "placement"]]),
+            only("placement", &[&["sys", "place"]]),
+            only("usage", &[&["sys", "alloc"]]),
+            only("stage", &[&["clock"]]),
+            // the record between the modules that measure and those that report
+            only("sample", &[&["workload"]]),
+            only("metrics", &[&["sample"]]),
+            only("report", &[&["metrics", "sample", "workload"]]),
+            // what is measured
+            only("subject", &[&["workload", "clock", "stage", "place", "placement", "sys"]]),
+            only("machine", &[&["sample", "place", "placement", "subject", "sys"]]),
+            // the modules that measure; none of them reports
+            only("cli", &[&["subject", "workload", "place", "placement"]]),
+            only("child", &[MEASURING]),
+            only("peers", &[MEASURING]),
+            only("fixture", &[MEASURING]),
+            only("runner", &[MEASURING]),
+            only("simulator", &[MEASURING]),
+            only("rolling", &[MEASURING]),
+            only("chaos", &[MEASURING]),
+            any("suite"),
+            any("main"),
+        ],
+    },
+];
+
+/// What the engine's handles, its shard and the plain data of both may import: the plain data, the
+/// shard, and all that is below them.
+const SHARED_TYPES: &[&str] = &[
+    "buffer",
+    "config",
+    "credentials",
+    "declare",
+    "error",
+    "outcome",
+    "proto",
+    "reactor",
+    "shard",
+    "topology_group",
+    "wire",
+];
+
+/// Plain data of the driver: it may import other plain data only.
+const PLAIN_DATA: &[&str] = &["codec", "config", "error", "ids", "message", "topology"];
+
+/// What `rpc` and `notify` may import beside plain data. They do not import each other.
+const UNDER_RPC_AND_NOTIFY: &[&str] = &["transport", "runtime", "observe", "dialect", "broker"];
+
+/// What the measuring modules of perf may import: all but `report`.
+const MEASURING: &[&str] = &[
+    "alloc",
+    "child",
+    "cli",
+    "clock",
+    "fixture",
+    "machine",
+    "metrics",
+    "peer_process",
+    "peers",
+    "place",
+    "placement",
+    "progress",
+    "runner",
+    "sample",
+    "stage",
+    "subject",
+    "sys",
+    "usage",
+    "workload",
+];
+
+/// A row for a module that may import what these lists name.
+const fn only(module: &'static str, lists: &'static [&'static [&'static str]]) -> ModuleRule {
+    ModuleRule { module, imports: Imports::Only(lists) }
+}
+
+/// A row for a module that may import all others of its crate.
+const fn any(module: &'static str) -> ModuleRule {
+    ModuleRule { module, imports: Imports::Any }
+}
