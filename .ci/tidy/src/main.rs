@@ -10,6 +10,7 @@ mod circles;
 mod licences;
 mod modules;
 mod names;
+mod ratchet;
 mod size;
 mod source;
 mod toplevel;
@@ -54,8 +55,8 @@ fn check(tree: &Tree) -> Result<Vec<Problem>, String> {
     for file in &tree.sources {
         problems.extend(words::check_source(file));
         problems.extend(names::check(file));
-        problems.extend(size::check_source(file));
     }
+    problems.extend(size::check_sources(&tree.sources));
     problems.extend(licences::check(&tree.metadata()?)?);
     problems.sort();
     problems.dedup();
