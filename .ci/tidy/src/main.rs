@@ -7,6 +7,7 @@
 
 mod arrows;
 mod circles;
+mod dialects;
 mod licences;
 mod modules;
 mod names;
@@ -57,6 +58,7 @@ fn check(tree: &Tree) -> Result<Vec<Problem>, String> {
         problems.extend(names::check(file));
     }
     problems.extend(size::check_sources(&tree.sources));
+    problems.extend(dialects::check(&tree.sources));
     problems.extend(licences::check(&tree.metadata()?)?);
     problems.sort();
     problems.dedup();

@@ -39,13 +39,13 @@ impl Ratchet {
                 );
                 problems.push(Problem::new(path, 1, message));
             } else if number < allowed {
-                let message = format!("now has {number} {unit}: write that number in {list}");
+                let message = format!("now {number} {unit}: write that number in {list}");
                 problems.push(Problem::new(path, 1, message));
             }
         }
         let below = known.iter().zip(is_above).filter(|(_, is_above)| !is_above);
         problems.extend(below.map(|((path, _), _)| {
-            let message = format!("has no more than {limit} {unit}: remove it from {list}");
+            let message = format!("no longer above {limit} {unit}: remove it from {list}");
             Problem::new(path, 1, message)
         }));
         problems
@@ -91,13 +91,13 @@ mod tests {
         assert_eq!(
             messages(&[("a", 11), ("b", 10)]),
             [
-                "a: now has 11 lines: write that number in known.rs",
-                "b: has no more than 10 lines: remove it from known.rs",
+                "a: now 11 lines: write that number in known.rs",
+                "b: no longer above 10 lines: remove it from known.rs",
             ]
         );
         assert_eq!(
             messages(&[("a", 12)]),
-            ["b: has no more than 10 lines: remove it from known.rs"]
+            ["b: no longer above 10 lines: remove it from known.rs"]
         );
     }
 }

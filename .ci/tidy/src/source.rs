@@ -1,8 +1,9 @@
 //! A Rust file read just well enough: which characters are code, which lines are tests.
 //!
 //! Comments become spaces and the insides of strings become `"`, so that a word found in a line
-//! of `code` is a word of the program. Invariant: `code` has as many lines as the file. Not
-//! here: syntax; a file that does not compile may be misread, and the compiler says so anyway.
+//! of `code` is a word of the program. Both `code` and `uncommented` have as many lines as the
+//! file. Not here: syntax; a file that does not compile may be misread, and the compiler says so
+//! anyway.
 
 /// A Rust file as the rules see it.
 #[derive(Debug)]
@@ -10,17 +11,20 @@ pub(crate) struct Source {
     pub(crate) path: String,
     /// The lines without comments and without what strings say.
     pub(crate) code: Vec<String>,
+    /// The lines without comments, strings included.
+    pub(crate) uncommented: Vec<String>,
     /// Whether each line belongs to a test.
     pub(crate) test: Vec<bool>,
 }
 
 impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        let blanked = blank(text);
+        let blanked = blank(text, true);
         let mut test = vec![is_test_path(path); text.lines().count()];
         mark_tests(&blanked, &mut test);
-        let code = blanked.lines().map(str::to_owned).collect();
-        Self { path: path.to_owned(), code, test }
+        let lines = |text: &str| text.lines().map(str::to_owned).collect();
+        let uncommented = lines(&blank(text, false));
+        Self { path: path.to_owned(), code: lines(&blanked), uncommented, test }
     }
 
     /// The lines of the program itself, with their numbers; tests are not among them.
@@ -53,8 +57,8 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Replaces comments by spaces and the contents of strings by quotes; keeps line ends.
-fn blank(text: &str) -> String {
+/// Replaces comments by spaces and, if asked to, strings by quotes; keeps line ends.
+fn blank(text: &str, with_strings: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut after_word = false;
@@ -62,6 +66,7 @@ fn blank(text: &str) -> String {
         let (length, fill) = token(rest, after_word);
         let (this, next) = rest.split_at(length);
         match fill {
+            Some('"') if !with_strings => out.push_str(this),
             Some(fill) => out.extend(this.chars().map(|c| if c == '\n' { c } else { fill })),
             None => out.push_str(this),
         }
@@ -198,6 +203,8 @@ mod tests {
         let found: Vec<&str> =
             source.code.iter().flat_map(|line| words(line).map(|(_, word)| word)).collect();
         assert_eq!(found, ["let", "a", "let", "b"]);
+        assert_eq!(source.uncommented[0].trim_end(), "let a = \"unsafe\";");
+        assert_eq!(source.uncommented[1].trim_start(), "let b = 'u';");
     }
 
     #[test]
