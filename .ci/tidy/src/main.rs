@@ -46,6 +46,7 @@ impl fmt::Display for Problem {
 
 fn check(tree: &Tree) -> Result<Vec<Problem>, String> {
     let mut problems = toplevel::check(&tree.paths);
+    problems.extend(size::check_folders(&tree.paths));
     for file in &tree.texts {
         problems.extend(words::check_text(file));
         problems.extend(size::check_text(file));

@@ -1,6 +1,8 @@
-//! How long files and lines are, and how each file begins.
+//! How long files and lines are, how many modules a folder has, and how each file begins.
 
 mod known;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Problem;
 use crate::ratchet::Ratchet;
@@ -15,6 +17,16 @@ const FILE_CODE: Ratchet = Ratchet {
     unit: "lines of code",
     advice: "split the file, one idea per file",
 };
+/// Modules that stand side by side in a folder below `src`.
+const FOLDER_MODULES: Ratchet = Ratchet {
+    limit: 14,
+    known: known::FULL_FOLDERS,
+    list: ".ci/tidy/src/size/known.rs",
+    unit: "modules side by side",
+    advice: "group them in folders by what they do",
+};
+/// Files and folders below `src` that are no module beside others.
+const NO_SIBLINGS: &[&str] = &["bin", "lib", "main", "mod", "tests"];
 /// Characters of a line; what rustfmt keeps to where it can.
 const LINE_MAX: usize = 100;
 
@@ -24,6 +36,30 @@ pub(crate) fn check_sources(files: &[Source]) -> Vec<Problem> {
 
 fn lines_of_code(file: &Source) -> usize {
     file.all().filter(|(_, line)| !line.trim().is_empty()).count()
+}
+
+pub(crate) fn check_folders(paths: &[String]) -> Vec<Problem> {
+    let folders = modules_by_folder(paths);
+    FOLDER_MODULES.check(folders.iter().map(|(folder, modules)| (*folder, modules.len())))
+}
+
+/// The modules that stand directly in each folder, as files or as folders.
+fn modules_by_folder(paths: &[String]) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut folders: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for path in paths.iter().filter_map(|path| path.strip_suffix(".rs")) {
+        let Some(source) = path.find("/src/") else { continue };
+        let first = source + "/src/".len();
+        let ends = path[first..].match_indices('/').map(|(at, _)| first + at).chain([path.len()]);
+        let mut start = first;
+        for end in ends {
+            let name = &path[start..end];
+            if !NO_SIBLINGS.contains(&name) {
+                folders.entry(&path[..start - 1]).or_default().insert(name);
+            }
+            start = end + 1;
+        }
+    }
+    folders
 }
 
 pub(crate) fn check_text(file: &Text) -> Vec<Problem> {
@@ -89,5 +125,51 @@ mod tests {
             [Problem::new("a.rs", 2, "101 characters, more than 100: break the line")]
         );
         assert_eq!(text("a.md", &long), []);
+    }
+
+    #[test]
+    fn modules_of_a_folder_are_counted_once() {
+        let paths = [
+            "engine/src/lib.rs",
+            "engine/src/bin/a.rs",
+            "engine/src/wire.rs",
+            "engine/src/shard/mod.rs",
+            "engine/src/shard/border/mod.rs",
+            "engine/src/shard/border/slab.rs",
+            "engine/src/shard/border/tests.rs",
+            "engine/src/shard/run.rs",
+            "engine/src/shard/page.md",
+            "engine/tests/it/main.rs",
+        ]
+        .map(str::to_owned);
+        let found: Vec<String> = modules_by_folder(&paths)
+            .into_iter()
+            .map(|(folder, modules)| format!("{folder} {modules:?}"))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "engine/src {\"shard\", \"wire\"}",
+                "engine/src/bin {\"a\"}",
+                "engine/src/shard {\"border\", \"run\"}",
+                "engine/src/shard/border {\"slab\"}",
+            ]
+        );
+    }
+
+    #[test]
+    fn full_folders_are_refused() {
+        let paths = |count: usize| -> Vec<String> {
+            (0..count).map(|n| format!("benches/src/m{n}.rs")).collect()
+        };
+        let messages = |count| -> Vec<String> {
+            let problems = check_folders(&paths(count)).into_iter();
+            let own = problems.filter(|problem| problem.path == "benches/src");
+            own.map(|problem| problem.message).collect()
+        };
+        assert_eq!(messages(14), [""; 0]);
+        let message =
+            "15 modules side by side, more than 14: group them in folders by what they do";
+        assert_eq!(messages(15), [message]);
     }
 }
