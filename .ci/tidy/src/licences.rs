@@ -34,7 +34,11 @@ pub(crate) fn check(metadata: &Value) -> Result<Vec<Problem>, String> {
             Some(expression) if satisfiable(expression) == Some(true) => return None,
             Some(expression) => format!("has the licence `{expression}`"),
         };
-        Some(Problem::new("Cargo.lock", 1, format!("dependency `{name}` {reason}")))
+        Some(Problem::new(
+            "Cargo.lock",
+            1,
+            format!("dependency `{name}` {reason}: use another one"),
+        ))
     });
     Ok(objections.collect())
 }
@@ -116,8 +120,8 @@ mod tests {
         assert_eq!(
             messages,
             [
-                "dependency `silent` states no licence",
-                "dependency `closed` has the licence `Proprietary`"
+                "dependency `silent` states no licence: use another one",
+                "dependency `closed` has the licence `Proprietary`: use another one"
             ]
         );
         assert!(check(&json!({})).is_err());

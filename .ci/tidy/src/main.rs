@@ -1,4 +1,4 @@
-//! `leveret-tidy`, the structure check: what compilers and clippy do not see.
+//! `leveret-tidy`, the structure check: rules that neither compilers nor clippy check.
 //!
 //! Each rule is a module: a table as data and a function from files to problems, tested on small
 //! samples. `arrows` and `circles` check imports, `words`, `names` and `size` the text of files,
@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use tree::Tree;
 
-/// One thing to repair, and where.
+/// One thing to repair, where, and how.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Problem {
     path: String,

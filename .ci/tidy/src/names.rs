@@ -1,4 +1,4 @@
-//! Names that say nothing: a type, function or module is called after what it is for.
+//! Names that say nothing. A type, function or module is named for what it is or does.
 
 use crate::Problem;
 use crate::source::{Source, words};
@@ -6,15 +6,19 @@ use crate::source::{Source, words};
 /// Last words of a name that only say "some code".
 const EMPTY_ENDINGS: &[&str] =
     &["Manager", "Helper", "Util", "Utils", "Handler", "Wrapper", "Info", "Base", "Impl"];
-/// Modules that are drawers for what found no place.
-const DRAWERS: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc"];
+/// Modules that may hold anything.
+const VAGUE_MODULES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc"];
 const TYPES: &[&str] = &["struct", "enum", "union", "trait", "type"];
 
 pub(crate) fn check(file: &Source) -> Vec<Problem> {
     let mut problems = Vec::new();
     let path = file.path.trim_end_matches(".rs").trim_end_matches("/mod");
-    if path.split('/').any(|part| DRAWERS.contains(&part)) {
-        problems.push(Problem::new(&file.path, 1, "a drawer is no module: name what is inside"));
+    if path.split('/').any(|part| VAGUE_MODULES.contains(&part)) {
+        problems.push(Problem::new(
+            &file.path,
+            1,
+            "the module may hold anything: name it for what it holds",
+        ));
     }
     for (number, line) in file.all() {
         let line_words: Vec<&str> = words(line).map(|(_, word)| word).collect();
@@ -35,11 +39,11 @@ fn objection(keyword: &str, name: &str) -> Option<String> {
     } else if keyword == "fn" {
         empty(name.rsplit('_').next().unwrap_or(name))
     } else if keyword == "mod" {
-        DRAWERS.contains(&name)
+        VAGUE_MODULES.contains(&name)
     } else {
         false
     };
-    wrong.then(|| format!("`{keyword} {name}` says nothing: name what it is for"))
+    wrong.then(|| format!("`{keyword} {name}` says nothing: name it for what it is or does"))
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
-//! A Rust file read just well enough: which characters are code, which lines are tests.
+//! A Rust file, split into code and comments, tests and program.
 //!
 //! Comments become spaces and the insides of strings become `"`, so that a word found in a line
 //! of `code` is a word of the program. Both `code` and `uncommented` have as many lines as the
-//! file. Not here: syntax; a file that does not compile may be misread, and the compiler says so
-//! anyway.
+//! file. Limit: a file that does not compile may be misread. Not here: syntax (`modules`).
 
-/// A Rust file as the rules see it.
+/// A Rust file as lines.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) path: String,
-    /// The lines without comments and without what strings say.
+    /// The lines without comments and without the contents of strings.
     pub(crate) code: Vec<String>,
     /// The lines without comments, strings included.
     pub(crate) uncommented: Vec<String>,
@@ -27,7 +26,7 @@ impl Source {
         Self { path: path.to_owned(), code: lines(&blanked), uncommented, test }
     }
 
-    /// The lines of the program itself, with their numbers; tests are not among them.
+    /// The lines outside of tests, with their numbers.
     pub(crate) fn program(&self) -> impl Iterator<Item = (usize, &str)> {
         self.all().filter(|(number, _)| !self.test[number - 1])
     }
@@ -197,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_and_strings_are_no_code() {
+    fn comments_and_strings_are_not_code() {
         let text = "let a = \"unsafe\"; // unsafe\n/* unsafe /* nested */ unsafe */ let b = 'u';\n";
         let source = Source::new("engine/src/a.rs", text);
         let found: Vec<&str> =
@@ -208,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn raw_strings_end_where_their_hashes_say() {
+    fn raw_strings_end_at_their_hashes() {
         let source = Source::new("a.rs", "f(r#\"a \" unsafe\"#, br\"unsafe\", x)\nfor_r\"\"");
         assert!(!source.code[0].contains("unsafe"));
         assert!(source.code[0].ends_with(", x)"));
     }
 
     #[test]
-    fn a_lifetime_is_no_character() {
+    fn lifetimes_are_not_characters() {
         let source = Source::new("a.rs", "fn f<'a>(x: &'a str) -> char { '\\'' }");
         assert!(source.code[0].contains("'a str"), "{:?}", source.code);
     }
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_tests_are_tests_throughout() {
+    fn files_of_tests_contain_no_program() {
         for path in ["engine/src/wire/tests.rs", "driver/tests/it/main.rs"] {
             assert_eq!(Source::new(path, "fn a() {}\n").program().count(), 0, "{path}");
         }

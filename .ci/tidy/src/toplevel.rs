@@ -1,4 +1,4 @@
-//! What `ls` shows in the root: a table of contents, nothing else.
+//! What `ls` shows in the root folder: a fixed list.
 
 use crate::Problem;
 
@@ -22,7 +22,8 @@ pub(crate) fn check(paths: &[String]) -> Vec<Problem> {
         .filter(|entry| !entry.starts_with('.') && !VISIBLE.contains(entry))
         .collect();
     extra.dedup();
-    let message = "does not belong in the root; hidden forms or a crate's folder do";
+    let message =
+        "does not belong in the root: move it to a hidden folder or to the folder of a crate";
     extra.into_iter().map(|entry| Problem::new(entry, 1, message)).collect()
 }
 
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_table_of_contents_is_visible() {
+    fn only_what_is_listed_is_visible() {
         let paths = [".ci/test", "Cargo.toml", "engine/src/lib.rs"].map(str::to_owned);
         assert_eq!(check(&paths), []);
         let paths = ["docs/a.md", "docs/b.md", "notes.txt"].map(str::to_owned);

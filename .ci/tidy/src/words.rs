@@ -1,18 +1,19 @@
-//! Words that may not stand where they stand.
+//! Words that only some files may contain.
 //!
-//! The protocol folders know no sockets, clocks or threads; `unsafe` lives in a few rooms; no
-//! file keeps unfinished work or the path of somebody's machine. Patterns are put together at
-//! run time where the checker would otherwise find itself. Not here: imports (`arrows`).
+//! The protocol folders know no sockets, clocks or threads; `unsafe` is confined to a few files; no
+//! file keeps unfinished work or a path of one machine. Patterns are put together by `concat!`
+//! where the check would otherwise find itself. Not here: imports (`arrows`), names of dialects
+//! (`dialects`).
 
 use crate::Problem;
 use crate::source::{Source, words};
 use crate::tree::Text;
 
-/// Folders that are told the time and handed bytes.
+/// Folders whose code gets the time and the bytes as arguments.
 const PURE: &[&str] = &["engine/src/wire", "engine/src/proto", "driver/src/dialect"];
 const IMPURE: &[&str] = &["std::net", "io_uring", "Instant::now", "std::thread", "thread::"];
 
-/// Where `unsafe` may stand: folders and files by their beginning, files by their end.
+/// Where `unsafe` may be used: folders and files by their beginning, files by their end.
 const UNSAFE_UNDER: &[&str] = &[
     "engine/src/buffer/",
     "engine/src/reactor/",
@@ -25,7 +26,7 @@ const UNSAFE_FILES: (&str, &[&str]) = ("perf/src/", &["/sys.rs", "/alloc.rs"]);
 /// Folders of machines; a path below one of them means nothing on another machine.
 const MACHINE_FOLDERS: &[&str] = &["root", "home", "work"];
 
-/// Text files whose words are not ours.
+/// Text files that we do not write.
 const FOREIGN: &[&str] = &["Cargo.lock", "LICENSE"];
 
 pub(crate) fn check_source(file: &Source) -> Vec<Problem> {
@@ -34,15 +35,20 @@ pub(crate) fn check_source(file: &Source) -> Vec<Problem> {
     if PURE.iter().any(|folder| is_under(path, folder)) {
         for (number, line) in file.program() {
             for word in IMPURE.iter().filter(|word| holds_path(line, word)) {
-                let message = format!("`{word}` in a folder without sockets, clocks and threads");
+                let message = format!(
+                    "`{word}` in a folder without sockets, clocks and threads: pass the time and \
+                     the bytes as arguments"
+                );
                 problems.push(Problem::new(path, number, message));
             }
         }
     }
     for (number, line) in file.all() {
         let in_test = path.starts_with("engine/") && file.test[number - 1];
-        if !in_test && !unsafe_may_stand_in(path) && words(line).any(|(_, w)| w == "unsafe") {
-            problems.push(Problem::new(path, number, "`unsafe` outside the rooms meant for it"));
+        if !in_test && !may_use_unsafe(path) && words(line).any(|(_, w)| w == "unsafe") {
+            let message = "`unsafe` outside of the files meant for it: use safe code, or add the \
+                           file to `UNSAFE_UNDER` in .ci/tidy/src/words.rs";
+            problems.push(Problem::new(path, number, message));
         }
     }
     problems
@@ -53,7 +59,7 @@ fn is_under(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
-fn unsafe_may_stand_in(path: &str) -> bool {
+fn may_use_unsafe(path: &str) -> bool {
     let (folder, files) = UNSAFE_FILES;
     UNSAFE_UNDER.iter().any(|prefix| path.starts_with(prefix))
         || (path.starts_with(folder) && files.iter().any(|file| path.ends_with(file)))
@@ -84,11 +90,13 @@ pub(crate) fn check_text(file: &Text) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, line) in file.text.lines().enumerate() {
         for word in unfinished.iter().filter(|word| holds_word(line, word)) {
-            let message = format!("`{word}` is unfinished work");
+            let message = format!("`{word}` is unfinished work: finish it");
             problems.push(Problem::new(&file.path, index + 1, message));
         }
         for folder in MACHINE_FOLDERS.iter().filter(|folder| holds_folder(line, folder)) {
-            let message = format!("a path under /{folder} means nothing on another machine");
+            let message = format!(
+                "a path under /{folder} means nothing on another machine: use a relative path"
+            );
             problems.push(Problem::new(&file.path, index + 1, message));
         }
     }
@@ -137,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_lives_in_a_few_rooms() {
+    fn unsafe_is_confined_to_a_few_files() {
         let line = "unsafe { f() }";
         for path in ["engine/src/proto/a.rs", "driver/src/lib.rs", "perf/src/main.rs"] {
             assert_eq!(source(path, line), 1, "{path}");

@@ -1,4 +1,4 @@
-//! Circles that are to be cut.
+//! The circles of today, which are to be cut.
 
 pub(super) const KNOWN: &[&[&str]] = &[
     &[

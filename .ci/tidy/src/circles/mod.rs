@@ -1,8 +1,8 @@
-//! No circle of files that use each other, inside of a folder or across folders.
+//! Circles of files that use each other, inside of a folder or across folders.
 //!
-//! A re-export is no use, and a use of what is re-exported is one of the file that defines it.
-//! [`known`] lists the circles that still exist; a circle may only lose files, and a file that is
-//! in none any more leaves the list. Not here: which folder may import which (`arrows`).
+//! A re-export is not a use; a use of a re-exported item is one of the file that defines it.
+//! [`known`] lists the circles of today. They may only lose files, and a file that is in no circle
+//! any more leaves the list. Not here: which folder may import which (`arrows`).
 
 mod known;
 
@@ -22,7 +22,7 @@ pub(crate) fn check(crates: &[Modules]) -> Vec<Problem> {
 
 struct Circle {
     files: BTreeSet<String>,
-    /// Who uses what of whom.
+    /// Which file uses which names of which other.
     ties: String,
 }
 
@@ -69,7 +69,7 @@ fn find(uses: &Uses) -> Vec<BTreeSet<String>> {
     circles.into_iter().collect()
 }
 
-/// Holds the circles that exist against those that are known.
+/// Holds the circles of today against the known ones.
 fn compare(circles: &[Circle], known: &[&[&str]]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for circle in circles {
