@@ -3,7 +3,7 @@
 //!
 //! Each module has one kind of fault. `Service` is what most of them disturb: everything a
 //! transport can do, checked as a whole. Not here: connections that are cut at a given octet
-//! (`cuts`), and oslo's own failover tests (`functional::faults`).
+//! (`recovery::cuts`), and oslo's own failover tests (`functional::faults`).
 
 mod consumers;
 mod credentials;
@@ -27,7 +27,7 @@ use leveret::{
 use leveret_support::Broker;
 use serde_json::{Value, json};
 
-use crate::world::{Notes, client, connect, endpoint, eventually, server};
+use crate::support::world::{Notes, client, connect, endpoint, eventually, server};
 
 /// A transport works again this long after the cause of an outage is gone, at the latest.
 pub(super) const BACK: Duration = Duration::from_secs(6);

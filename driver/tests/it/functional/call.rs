@@ -6,8 +6,8 @@ use leveret::{Endpoint, ErrorKind, Failure, RpcServer, Target, Version};
 use serde_json::json;
 
 use super::{Group, add, append, context};
-use crate::scenario::in_every_dialect;
-use crate::world::connect;
+use crate::rpc::scenario::in_every_dialect;
+use crate::support::world::connect;
 
 in_every_dialect! {
     test_specific_server

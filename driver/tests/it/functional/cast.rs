@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{Group, context};
-use crate::scenario::in_every_dialect;
-use crate::world::{connect, eventually};
+use crate::rpc::scenario::in_every_dialect;
+use crate::support::world::{connect, eventually};
 
 in_every_dialect! {
     test_specific_server

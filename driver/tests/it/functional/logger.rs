@@ -8,8 +8,8 @@ use leveret::{
 };
 use tracing_subscriber::prelude::*;
 
-use crate::scenario::on_every_broker;
-use crate::world::{connect, eventually};
+use crate::rpc::scenario::on_every_broker;
+use crate::support::world::{connect, eventually};
 
 on_every_broker! {
     test_logging

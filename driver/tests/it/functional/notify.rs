@@ -9,8 +9,8 @@ use leveret::{
 };
 use serde_json::{Value, json};
 
-use crate::scenario::in_every_dialect;
-use crate::world::{connect, eventually};
+use crate::rpc::scenario::in_every_dialect;
+use crate::support::world::{connect, eventually};
 
 in_every_dialect! {
     test_simple

@@ -1,0 +1,6 @@
+//! The dialect of Python's former `pika` driver, alone and beside that of `rabbit`. The gate runs
+//! these tests on one backend only, by the name of this module.
+
+mod both;
+mod edges;
+mod pika_bad_input;

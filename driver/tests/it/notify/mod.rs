@@ -1,0 +1,4 @@
+//! Notifications between our own notifiers and listeners.
+
+pub(crate) mod delivery;
+mod failing;

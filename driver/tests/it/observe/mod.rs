@@ -1,0 +1,4 @@
+//! Health, counters and reports.
+
+mod health;
+mod oslo_metrics;
