@@ -5,7 +5,6 @@ pub(super) const LONG_FILES: &[(&str, usize)] = &[
     ("driver/src/config/options/mod.rs", 425),
     ("driver/src/dialect/kombu/tests.rs", 401),
     ("driver/tests/it/notify/delivery.rs", 464),
-    ("driver/tests/it/rpc/scenario.rs", 412),
     ("engine/src/shard/border/outbox.rs", 603),
     ("engine/src/shard/connection/channel_state.rs", 403),
     ("engine/tests/it/badinput.rs", 477),

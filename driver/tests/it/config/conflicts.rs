@@ -6,7 +6,7 @@ use leveret::{Error, ErrorKind, RpcServer, Target, Transport};
 use leveret_support::Broker;
 use serde_json::json;
 
-use crate::rpc::bad_input::raw;
+use crate::support::raw::raw;
 use crate::support::world::{Notes, client, connect, echo, endpoint, eventually, run, server};
 
 async fn start(transport: &Transport, topic: &str) -> Result<RpcServer, Error> {

@@ -14,7 +14,7 @@ use leveret_support::Broker;
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use crate::rpc::scenario::on_every_broker;
+use crate::support::every_broker::on_every_broker;
 use crate::support::world::{Notes, client, echo, eventually, run, server, server_on};
 
 on_every_broker! {

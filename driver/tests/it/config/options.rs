@@ -5,7 +5,7 @@ use leveret::{Notifier, RpcServer, Transport};
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
-use crate::rpc::bad_input::raw;
+use crate::support::raw::raw;
 use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
 
 /// A Python client and a Python server with these options, each `NAME=VALUE`.

@@ -16,7 +16,7 @@ use leveret::{
 use leveret_support::Broker;
 use serde_json::{Value, json};
 
-use crate::rpc::bad_input::raw;
+use crate::support::raw::raw;
 use crate::support::world::{
     Notes, builder, client, connect, echo, endpoint, eventually, run, server,
 };

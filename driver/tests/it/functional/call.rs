@@ -6,7 +6,7 @@ use leveret::{Endpoint, ErrorKind, Failure, RpcServer, Target, Version};
 use serde_json::json;
 
 use super::{Group, add, append, context};
-use crate::rpc::scenario::in_every_dialect;
+use crate::support::every_broker::in_every_dialect;
 use crate::support::world::connect;
 
 in_every_dialect! {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Group, context};
-use crate::rpc::scenario::in_every_dialect;
+use crate::support::every_broker::in_every_dialect;
 use crate::support::world::{connect, eventually};
 
 in_every_dialect! {

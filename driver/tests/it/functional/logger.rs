@@ -8,7 +8,7 @@ use leveret::{
 };
 use tracing_subscriber::prelude::*;
 
-use crate::rpc::scenario::on_every_broker;
+use crate::support::every_broker::on_every_broker;
 use crate::support::world::{connect, eventually};
 
 on_every_broker! {

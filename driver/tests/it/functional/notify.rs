@@ -9,7 +9,7 @@ use leveret::{
 };
 use serde_json::{Value, json};
 
-use crate::rpc::scenario::in_every_dialect;
+use crate::support::every_broker::in_every_dialect;
 use crate::support::world::{connect, eventually};
 
 in_every_dialect! {

@@ -8,8 +8,8 @@ use leveret::{Context, ErrorKind, Retry, RpcClient, Serialization, TraceParent, 
 use leveret_support::Broker;
 use serde_json::{Value, json};
 
-use crate::rpc::bad_input::raw;
 use crate::support::old_python::old_server;
+use crate::support::raw::raw;
 use crate::support::world::{client, connect, echo, run};
 
 #[test]

@@ -9,7 +9,7 @@ use leveret::{ErrorKind, Executor, Notification, NotificationEndpoint, Priority}
 use serde_json::json;
 
 use crate::notify::delivery::{Heard, listener, notifier};
-use crate::rpc::scenario::on_every_broker;
+use crate::support::every_broker::on_every_broker;
 use crate::support::world::{connect, eventually, run};
 
 on_every_broker! {

@@ -12,7 +12,7 @@ use leveret::{
 use leveret_support::Broker;
 use serde_json::json;
 
-use crate::rpc::scenario::on_every_broker;
+use crate::support::every_broker::on_every_broker;
 use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
 
 on_every_broker! {

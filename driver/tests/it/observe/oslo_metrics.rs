@@ -7,7 +7,7 @@ use std::time::Duration;
 use leveret::{Config, TransportBuilder, Version};
 use serde_json::{Value, json};
 
-use crate::rpc::scenario::on_every_broker;
+use crate::support::every_broker::on_every_broker;
 use crate::support::world::{Notes, client, connect, echo, eventually, server};
 
 on_every_broker! {

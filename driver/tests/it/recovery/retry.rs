@@ -15,7 +15,7 @@ use leveret::{
 use leveret_support::Broker;
 use serde_json::json;
 
-use crate::rpc::bad_input::raw;
+use crate::support::raw::raw;
 use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
 
 /// What a body holds that is to be cut off.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use leveret::{AccessPolicy, Context, Failure, RpcServer, Target, Version};
 use serde_json::{Value, json};
 
-use crate::rpc::scenario::on_every_broker;
+use crate::support::every_broker::on_every_broker;
 use crate::support::world::{client, connect};
 
 on_every_broker! {

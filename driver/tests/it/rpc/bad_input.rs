@@ -4,14 +4,12 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use leveret::engine::{
-    Channel, ChannelOptions, ConnectionConfig, Consume, Engine, EngineConfig, FieldTable,
-    Properties, QueueDeclare, Route,
-};
+use leveret::engine::{Consume, QueueDeclare};
 use leveret::{Error, ErrorKind, Transport};
 use leveret_support::Broker;
 use serde_json::json;
 
+use crate::support::raw::{JSON, raw, send};
 use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
 
 async fn refused(url: &str) -> Error {
@@ -57,29 +55,6 @@ fn a_peer_that_is_no_broker_is_recognised() {
     assert_eq!(error.kind(), ErrorKind::TransportDriverError);
     assert!(error.to_string().contains("AMQP"), "{error}");
 }
-
-/// A channel beside the driver, to send what no driver sends.
-pub(crate) async fn raw(port: u16, vhost: &str) -> (Engine, Channel) {
-    let engine = Engine::start(EngineConfig::default()).unwrap();
-    let mut config = ConnectionConfig::to("127.0.0.1", port);
-    config.vhost = vhost.into();
-    let connection = engine.connect(config).await.unwrap();
-    let channel = connection.open_channel(ChannelOptions::default()).await.unwrap();
-    (engine, channel)
-}
-
-pub(crate) async fn send(channel: &Channel, queue: &str, content_type: Option<&str>, body: &str) {
-    let route = Route { exchange: String::new(), routing_key: queue.to_owned(), mandatory: true };
-    let mut properties = Properties::new().with_headers(FieldTable::default());
-    if let Some(content_type) = content_type {
-        properties = properties.with_content_type(content_type);
-    }
-    let publisher = channel.publisher(route, &properties).unwrap();
-    let confirm = publisher.publish(body.as_bytes(), Duration::from_secs(10)).await.unwrap();
-    assert!(confirm.await.is_ok(), "{body}");
-}
-
-pub(crate) const JSON: Option<&str> = Some("application/json");
 
 #[test]
 fn poison_is_dropped_and_the_server_goes_on() {

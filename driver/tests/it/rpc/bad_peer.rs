@@ -6,7 +6,7 @@ use leveret::engine::{Channel, Consume, FieldTable, QueueBind, QueueDeclare};
 use leveret_support::Broker;
 use serde_json::{Value, json};
 
-use crate::rpc::bad_input::{JSON, raw, send};
+use crate::support::raw::{JSON, raw, send};
 use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
 
 fn enveloped(payload: &str) -> String {

@@ -12,7 +12,7 @@ use leveret::{
 };
 use serde_json::{Value, json};
 
-use crate::rpc::bad_input::{JSON, raw, send};
+use crate::support::raw::{JSON, raw, send};
 use crate::support::world::{builder, client, connect, eventually, run};
 
 const MIB: usize = 1 << 20;

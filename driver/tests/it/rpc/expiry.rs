@@ -12,7 +12,7 @@ use leveret::{
 use leveret_support::Broker;
 use serde_json::json;
 
-use crate::rpc::bad_input::raw;
+use crate::support::raw::raw;
 use crate::support::world::{Notes, client, endpoint, eventually, run, server};
 
 /// Which queue a client's requests go to.

@@ -2,7 +2,7 @@
 
 mod access;
 mod attribute;
-pub(crate) mod bad_input;
+mod bad_input;
 mod bad_peer;
 mod budgets;
 mod close;
@@ -11,6 +11,6 @@ mod expiry;
 mod life;
 mod openings;
 mod panics;
-pub(crate) mod scenario;
+mod scenario;
 mod serialized;
 mod tokio_service;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::notify::delivery::{listener, notifier};
-use crate::rpc::scenario::on_every_broker;
+use crate::support::every_broker::on_every_broker;
 use crate::support::world::{client, connect, eventually};
 
 on_every_broker! {

@@ -6,7 +6,7 @@ use leveret::{
 };
 use serde_json::{Value, json};
 
-use crate::rpc::scenario::on_every_broker;
+use crate::support::every_broker::on_every_broker;
 use crate::support::world::{client, connect};
 
 on_every_broker! {
