@@ -7,8 +7,8 @@ use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection};
 use leveret_engine::loopback::{Loopback, LoopbackConfig};
 use leveret_engine::wire::{ContentHeader, Deliver, FrameKind, PropertiesView, write_frame};
 use leveret_engine::{
-    Connection, ConnectionConfig, ConnectionState, Consume, Delivery, DeliverySink, Disposition,
-    Engine, Error, ErrorKind, Host, Login, Outcome, Secret, block_on,
+    ChannelOptions, Connection, ConnectionConfig, ConnectionState, Consume, Delivery, DeliverySink,
+    Disposition, Engine, Error, ErrorKind, Host, Login, Outcome, Secret, block_on,
 };
 use leveret_support::Broker;
 
