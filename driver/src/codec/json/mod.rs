@@ -5,10 +5,9 @@
 //! same writer renders *inside* an enclosing JSON string (`LEVEL` 1) or inside a string inside a
 //! string (`LEVEL` 2) in one pass, because oslo's envelope nests JSON text that way. Reading is
 //! `serde_json` plus a repair of what only Python accepts; what comes from peers is taken apart
-//! before (`members`) and held against its `budget`. Invariant: nothing here allocates while
+//! before (`members`) and held against its budget. Invariant: nothing here allocates while
 //! writing, the output vector apart.
 
-mod budget;
 mod escape;
 mod members;
 mod number;
@@ -16,16 +15,11 @@ mod read;
 mod scan;
 mod writer;
 
-pub(crate) use crate::codec::json::budget::{Budget, OverBudget, RESERVED_KEY};
 pub(crate) use crate::codec::json::escape::{push_text, quote};
 pub(crate) use crate::codec::json::members::Members;
 pub(crate) use crate::codec::json::number::push_unsigned;
 pub(crate) use crate::codec::json::read::{ReadError, from_slice, string, unescape_into};
 pub(crate) use crate::codec::json::writer::{WriteError, write};
-
-/// Deepest nesting of arrays and objects written; deeper values are refused. `serde_json` reads no
-/// more (its bound of 128 counts the value inside), so what we write we can read.
-pub(crate) const DEPTH_MAX: u8 = 127;
 
 #[cfg(test)]
 mod tests;

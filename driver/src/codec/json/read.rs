@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use crate::codec::json::budget::OverBudget;
+use crate::codec::budget::OverBudget;
 use crate::codec::json::escape::unescaped_run;
 
 /// Why JSON text could not be read.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::codec::budget::DEPTH_MAX;
 use crate::codec::json::*;
 
 fn plain<T: serde::Serialize + ?Sized>(value: &T) -> String {

@@ -5,7 +5,7 @@
 //! claims to be, and what is handed out keeps the message within its budget. Not here: repeated
 //! keys, of which Python believes the last.
 
-use crate::codec::json::Budget;
+use crate::codec::budget::Budget;
 use crate::codec::msgpack::token::{Input, Token, utf8};
 use crate::codec::msgpack::{ReadError, scan};
 

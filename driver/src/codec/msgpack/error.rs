@@ -2,8 +2,7 @@
 
 use serde::{de, ser};
 
-use crate::codec::json::OverBudget;
-use crate::codec::msgpack::DEPTH_MAX;
+use crate::codec::budget::{DEPTH_MAX, OverBudget};
 
 /// Why msgpack could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

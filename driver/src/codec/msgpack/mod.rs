@@ -9,8 +9,8 @@
 //! Written by hand on both ways rather than with a crate: the private structs of `serde_json`, the
 //! text in bytes and oslo's extension types cut through every method there is. Invariant: reading
 //! is linear in the input, allocates by no claimed length and recurses no deeper than
-//! [`DEPTH_MAX`]. Not here: oslo's extension types are read and never written, JSON having no words
-//! for them.
+//! [`DEPTH_MAX`](crate::codec::budget::DEPTH_MAX). Not here: oslo's extension types are read and
+//! never written, JSON having no words for them.
 
 mod entries;
 pub(crate) mod error;
@@ -28,13 +28,6 @@ pub(crate) use crate::codec::msgpack::frame::{push_map, push_str};
 pub(crate) use crate::codec::msgpack::read::{from_slice, to_value};
 pub(crate) use crate::codec::msgpack::scan::check_value;
 pub(crate) use crate::codec::msgpack::writer::write;
-
-/// Deepest nesting of arrays and maps, both ways: that of JSON, for which values may be bound next.
-pub(crate) const DEPTH_MAX: u8 = crate::codec::json::DEPTH_MAX;
-
-/// The structs by which `serde_json` smuggles a number's digits and a raw value's text.
-const NUMBER_TOKEN: &str = "$serde_json::private::Number";
-const RAW_TOKEN: &str = "$serde_json::private::RawValue";
 
 #[cfg(test)]
 mod tests;

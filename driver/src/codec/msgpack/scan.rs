@@ -5,11 +5,12 @@
 //! which is dropped at once. The elements of oslo's sets lie within an extension and are seen as
 //! well. Not here: what a value may cost (`json::budget`).
 
-use crate::codec::json::{Budget, OverBudget, RESERVED_KEY};
+use crate::codec::budget::{Budget, DEPTH_MAX, OverBudget};
+use crate::codec::msgpack::error::ReadError;
 use crate::codec::msgpack::extension::{Meaning, meaning};
 use crate::codec::msgpack::key::key_text;
 use crate::codec::msgpack::token::{Input, Token, utf8};
-use crate::codec::msgpack::{DEPTH_MAX, ReadError};
+use crate::codec::reserved_keys::RESERVED_PREFIX;
 
 /// The extension types that are sets, whose elements are decoded as those of arrays.
 const SETS: [i8; 2] = [4, 5];
@@ -113,7 +114,7 @@ fn count(value: &[u8], budget: &mut Budget) -> Result<(), ReadError> {
 }
 
 fn is_reserved(text: &[u8]) -> bool {
-    text.starts_with(RESERVED_KEY.as_bytes())
+    text.starts_with(RESERVED_PREFIX.as_bytes())
 }
 
 /// Refuses what cannot be decoded as a value of JSON. The value is not decoded.

@@ -4,8 +4,8 @@
 //! array or a map claims no more elements than there are bytes left, since each takes one at least.
 //! Not here: what a token means, and how deep one may go.
 
-use crate::codec::json::RESERVED_KEY;
-use crate::codec::msgpack::ReadError;
+use crate::codec::msgpack::error::ReadError;
+use crate::codec::reserved_keys::RESERVED_PREFIX;
 
 /// A scalar with its content, or the head of an array or a map whose elements follow.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,7 +39,7 @@ const SPECIAL: u8 = u8::MAX;
 const fn plain_length(marker: u8) -> u8 {
     match marker {
         0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 0,
-        0xa0..=0xbf if ((marker - 0xa0) as usize) < RESERVED_KEY.len() => marker - 0xa0,
+        0xa0..=0xbf if ((marker - 0xa0) as usize) < RESERVED_PREFIX.len() => marker - 0xa0,
         0xcc | 0xd0 => 1,
         0xcd | 0xd1 => 2,
         0xca | 0xce | 0xd2 => 4,
@@ -137,7 +137,7 @@ impl<'a> Input<'a> {
     }
 
     /// Passes over the next value if it is a scalar of known length: a number, a constant, or text
-    /// too short for a [reserved key](crate::codec::json::RESERVED_KEY). Whether it was one.
+    /// too short for a [reserved key](RESERVED_PREFIX). Whether it was one.
     #[inline]
     pub(super) fn skip_plain(&mut self) -> Result<bool, ReadError> {
         let marker = *self.rest.first().ok_or(ReadError::Truncated)?;

@@ -8,9 +8,10 @@
 
 use std::ops::Range;
 
-use crate::codec::json::budget::{Budget, LEVELS_MAX, OverBudget, RESERVED_KEY};
+use crate::codec::budget::{Budget, LEVELS_MAX, OverBudget};
 use crate::codec::json::escape::content_run;
 use crate::codec::json::read::ReadError;
+use crate::codec::reserved_keys::RESERVED_PREFIX;
 
 /// A pass over the text of a message.
 pub(super) struct Scan<'t> {
@@ -257,10 +258,10 @@ fn number(text: &[u8]) -> Option<usize> {
     Some(length)
 }
 
-/// Whether a key whose text starts with `content` begins with [`RESERVED_KEY`], escaped or not.
+/// Whether a key whose text starts with `content` begins with [`RESERVED_PREFIX`], escaped or not.
 fn is_reserved(content: &[u8]) -> bool {
     let mut rest = content;
-    RESERVED_KEY.bytes().all(|wanted| {
+    RESERVED_PREFIX.bytes().all(|wanted| {
         let (found, length) = match rest {
             [b'\\', b'u', digits @ ..] => (unit(digits), 6),
             [byte, ..] => (Some(u16::from(*byte)), 1),

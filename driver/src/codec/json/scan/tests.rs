@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use crate::codec::json::budget::{NODE, VALUE, VALUES_MAX};
+use crate::codec::budget::{NODE, VALUE, VALUES_MAX};
 use crate::codec::json::scan::*;
 use crate::codec::json::{Members, from_slice};
 
@@ -64,7 +64,7 @@ fn values_and_what_they_take_are_bounded() {
 
 #[test]
 fn reserved_keys_are_found_in_any_spelling() {
-    let token = format!("{RESERVED_KEY}RawValue");
+    let token = format!("{RESERVED_PREFIX}RawValue");
     let escaped: String = token.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
     for key in [token.as_str(), &escaped] {
         let text = format!(r#"{{"a": 1, "b": [{{"c": 1, "{key}": "[1]"}}]}}"#);

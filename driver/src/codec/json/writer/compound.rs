@@ -5,7 +5,8 @@
 use serde::ser::{self, Impossible, Serialize};
 
 use crate::codec::json::escape::quote;
-use crate::codec::json::writer::{Compound, Error, NUMBER_TOKEN, Writer};
+use crate::codec::json::writer::{Compound, Error, Writer};
+use crate::codec::reserved_keys::NUMBER;
 
 impl<const LEVEL: usize> ser::SerializeSeq for Compound<'_, LEVEL> {
     type Ok = ();
@@ -108,7 +109,7 @@ impl<const LEVEL: usize> ser::SerializeStruct for Fields<'_, LEVEL> {
             Self::Object(object) => object.field(key, value),
             Self::Number(writer) | Self::Raw(writer) => {
                 let writer = Writer::<LEVEL> { out: writer.out, depth: writer.depth };
-                value.serialize(Verbatim { writer, is_number: key == NUMBER_TOKEN })
+                value.serialize(Verbatim { writer, is_number: key == NUMBER })
             }
         }
     }

@@ -7,12 +7,11 @@
 
 use serde::ser::{self, Serialize};
 
+use crate::codec::budget::DEPTH_MAX;
+use crate::codec::json::WriteError as Error;
 use crate::codec::json::escape::{backslash, push_text, push_wide, quote};
 use crate::codec::json::number::{push_float, push_float32, push_signed, push_unsigned};
-use crate::codec::json::{DEPTH_MAX, WriteError as Error};
-
-const NUMBER_TOKEN: &str = "$serde_json::private::Number";
-const RAW_TOKEN: &str = "$serde_json::private::RawValue";
+use crate::codec::reserved_keys::{NUMBER, RAW_VALUE};
 
 /// Why a value cannot be written as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -251,8 +250,8 @@ impl<'a, const LEVEL: usize> ser::Serializer for Writer<'a, LEVEL> {
     }
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Fields<'a, LEVEL>, Error> {
         match name {
-            NUMBER_TOKEN => Ok(Fields::Number(self)),
-            RAW_TOKEN => Ok(Fields::Raw(self)),
+            NUMBER => Ok(Fields::Number(self)),
+            RAW_VALUE => Ok(Fields::Raw(self)),
             _ => self.open(b'{', b"}").map(Fields::Object),
         }
     }

@@ -10,11 +10,12 @@
 use serde::Deserialize;
 use serde::de::{self, IntoDeserializer, Visitor};
 
+use crate::codec::budget::DEPTH_MAX;
 use crate::codec::msgpack::error::ReadError;
 use crate::codec::msgpack::extension::{Meaning, meaning};
 use crate::codec::msgpack::read::nested::{Elements, Variant};
 use crate::codec::msgpack::token::{Input, Token, utf8};
-use crate::codec::msgpack::{DEPTH_MAX, RAW_TOKEN};
+use crate::codec::reserved_keys::RAW_VALUE;
 
 mod nested;
 
@@ -147,11 +148,11 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        if name != RAW_TOKEN {
+        if name != RAW_VALUE {
             return visitor.visit_newtype_struct(self);
         }
         let text = serde_json::Value::deserialize(self)?.to_string();
-        visitor.visit_map(de::value::MapDeserializer::new([(RAW_TOKEN, text)].into_iter()))
+        visitor.visit_map(de::value::MapDeserializer::new([(RAW_VALUE, text)].into_iter()))
     }
     fn deserialize_enum<V: Visitor<'de>>(
         self,

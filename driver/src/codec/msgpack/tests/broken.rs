@@ -2,8 +2,9 @@
 
 use serde::de::IgnoredAny;
 
-use crate::codec::json::{OverBudget, RESERVED_KEY};
+use crate::codec::budget::OverBudget;
 use crate::codec::msgpack::tests::*;
+use crate::codec::reserved_keys::RESERVED_PREFIX;
 
 /// Everything a stranger's bytes may be put through.
 fn read_all(bytes: &[u8]) {
@@ -151,7 +152,7 @@ fn a_body_is_within_its_budget() {
     let length = u32::try_from(set.len()).unwrap().to_be_bytes();
     let set = [&[0xc9][..], &length, &[5], &set].concat();
     assert_eq!(found(&set), Err(OverBudget::Memory), "elements of a set are values");
-    let name = format!("{RESERVED_KEY}RawValue");
+    let name = format!("{RESERVED_PREFIX}RawValue");
     let mut key = vec![0x81];
     push_str(&mut key, &name).unwrap();
     key.push(0);

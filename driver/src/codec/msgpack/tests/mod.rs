@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::codec::budget::DEPTH_MAX;
 use crate::codec::msgpack::frame::{
     push_array, push_bool, push_bytes, push_float, push_nil, push_signed, push_unsigned,
 };

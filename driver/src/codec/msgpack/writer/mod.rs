@@ -10,13 +10,14 @@ use std::io::Write as _;
 
 use serde::ser::{self, Serialize};
 
+use crate::codec::budget::DEPTH_MAX;
 use crate::codec::msgpack::error::WriteError;
 use crate::codec::msgpack::frame::{
     push_array, push_bool, push_bytes, push_float, push_map, push_nil, push_signed, push_str,
     push_unsigned,
 };
 use crate::codec::msgpack::writer::compound::{Compound, Shape};
-use crate::codec::msgpack::{DEPTH_MAX, NUMBER_TOKEN, RAW_TOKEN};
+use crate::codec::reserved_keys::{NUMBER, RAW_VALUE};
 use WriteError as Error;
 
 mod compound;
@@ -197,8 +198,8 @@ impl<'a> ser::Serializer for Writer<'a> {
     }
     fn serialize_struct(self, name: &'static str, length: usize) -> Result<Compound<'a>, Error> {
         match name {
-            NUMBER_TOKEN => Ok(Compound::open(self.out, self.depth, Shape::Number, 0)),
-            RAW_TOKEN => Ok(Compound::open(self.out, self.depth, Shape::Raw, 0)),
+            NUMBER => Ok(Compound::open(self.out, self.depth, Shape::Number, 0)),
+            RAW_VALUE => Ok(Compound::open(self.out, self.depth, Shape::Raw, 0)),
             _ => self.open(Shape::Map, Some(length)),
         }
     }

@@ -4,13 +4,19 @@
 //! node of a B-tree with room for eleven. So a message is judged before anything is decoded, from
 //! its structure alone. The memory is what `serde_json` allocates for the whole message as one
 //! `Value`, the worst that a receiver asks for. Nothing here allocates. Not here: how the structure
-//! is found (`scan` here, and in `msgpack`).
+//! is found (`scan`, in `json` and in `msgpack`).
 
 use serde_json::Value;
 
+use crate::codec::reserved_keys::RESERVED_PREFIX;
+
+/// Deepest nesting of arrays and objects, written and read. `serde_json` reads no more (its bound of
+/// 128 counts the value inside), so what we write we can read.
+pub(crate) const DEPTH_MAX: u8 = 127;
+
 /// Levels of arrays and objects, that of the message itself included. The values in it are one less
-/// deep, which is as deep as they are written and read ([`DEPTH_MAX`](super::DEPTH_MAX)).
-pub(super) const LEVELS_MAX: usize = crate::codec::json::DEPTH_MAX as usize + 1;
+/// deep, which is as deep as they are written and read ([`DEPTH_MAX`]).
+pub(super) const LEVELS_MAX: usize = DEPTH_MAX as usize + 1;
 /// Values of a message; keys are not counted.
 pub(super) const VALUES_MAX: usize = 1_000_000;
 /// Memory that every message may cost, whatever its size: that of the largest message that RabbitMQ
@@ -49,12 +55,9 @@ pub(crate) enum OverBudget {
     Memory,
     /// `serde_json` takes objects with such a key for something else, and would decode their text
     /// again.
-    #[error("it has an object with a reserved key ({RESERVED_KEY}…)")]
+    #[error("it has an object with a reserved key ({RESERVED_PREFIX}…)")]
     ReservedKey,
 }
-
-/// What the keys begin with by which `serde_json` carries numbers and raw values.
-pub(crate) const RESERVED_KEY: &str = "$serde_json::private::";
 
 /// What was found so far.
 #[derive(Debug, Clone, Copy, Default)]
