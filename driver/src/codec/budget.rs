@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::codec::reserved_keys::RESERVED_PREFIX;
 
-/// Deepest nesting of arrays and objects, written and read. `serde_json` reads no more (its bound of
-/// 128 counts the value inside), so what we write we can read.
+/// Deepest nesting of arrays and objects, written and read. `serde_json` reads no more (its bound
+/// of 128 counts the value inside), so what we write we can read.
 pub(crate) const DEPTH_MAX: u8 = 127;
 
 /// Levels of arrays and objects, that of the message itself included. The values in it are one less

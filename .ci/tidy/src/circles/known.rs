@@ -19,13 +19,5 @@ pub(super) const KNOWN: &[&[&str]] = &[
         "driver/src/config/value.rs",
     ],
     &["driver/src/codec/json/writer/mod.rs", "driver/src/codec/json/writer/compound.rs"],
-    &[
-        "driver/src/codec/msgpack/entries.rs",
-        "driver/src/codec/msgpack/extension.rs",
-        "driver/src/codec/msgpack/key.rs",
-        "driver/src/codec/msgpack/read/mod.rs",
-        "driver/src/codec/msgpack/read/nested.rs",
-        "driver/src/codec/msgpack/scan.rs",
-    ],
     &["driver/src/codec/msgpack/writer/mod.rs", "driver/src/codec/msgpack/writer/compound.rs"],
 ];

@@ -6,8 +6,9 @@
 //! keys, of which Python believes the last.
 
 use crate::codec::budget::Budget;
+use crate::codec::msgpack::error::ReadError;
+use crate::codec::msgpack::scan;
 use crate::codec::msgpack::token::{Input, Token, utf8};
-use crate::codec::msgpack::{ReadError, scan};
 
 /// The entries of a map in their order; it ends after the first error.
 #[derive(Debug)]

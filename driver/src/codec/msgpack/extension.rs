@@ -7,8 +7,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::codec::msgpack::entries::Entries;
+use crate::codec::msgpack::error::ReadError as Error;
 use crate::codec::msgpack::token::{Input, Token};
-use crate::codec::msgpack::{Entries, ReadError as Error};
 
 /// What an extension stands for.
 #[derive(Debug)]

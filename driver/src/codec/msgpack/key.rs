@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde::de::{self, IntoDeserializer, Visitor};
 
-use crate::codec::msgpack::ReadError as Error;
+use crate::codec::msgpack::error::ReadError as Error;
 use crate::codec::msgpack::extension::{Meaning, meaning};
 use crate::codec::msgpack::token::{Token, utf8};
 

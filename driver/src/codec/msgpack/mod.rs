@@ -12,21 +12,25 @@
 //! [`DEPTH_MAX`](crate::codec::budget::DEPTH_MAX). Not here: oslo's extension types are read and
 //! never written, JSON having no words for them.
 
+mod check;
+mod deserializer;
 mod entries;
 pub(crate) mod error;
 mod extension;
 mod frame;
 mod key;
-mod read;
+mod nested;
+mod reader;
 mod scan;
 mod token;
+mod walk;
 mod writer;
 
+pub(crate) use crate::codec::msgpack::check::check_value;
+pub(crate) use crate::codec::msgpack::deserializer::{from_slice, to_value};
 pub(crate) use crate::codec::msgpack::entries::{Entries, text};
-pub(crate) use crate::codec::msgpack::error::{ReadError, WriteError};
+pub(crate) use crate::codec::msgpack::error::ReadError;
 pub(crate) use crate::codec::msgpack::frame::{push_map, push_str};
-pub(crate) use crate::codec::msgpack::read::{from_slice, to_value};
-pub(crate) use crate::codec::msgpack::scan::check_value;
 pub(crate) use crate::codec::msgpack::writer::write;
 
 #[cfg(test)]

@@ -1,19 +1,14 @@
-//! Passes over values of msgpack without decoding them: what they would cost, and whether they can
-//! be decoded.
+//! Passes over the values of a message without decoding them, and adds up what they would cost.
 //!
-//! Invariants: nothing recurses, and nothing is allocated but the text of a key or of an extension,
-//! which is dropped at once. The elements of oslo's sets lie within an extension and are seen as
-//! well. Not here: what a value may cost (`json::budget`).
+//! Invariants: nothing recurses, and nothing is allocated. The elements of oslo's sets lie within
+//! an extension and are counted as well. Not here: what a value may cost (`codec::budget`), whether
+//! it can be decoded (`check`).
 
 use crate::codec::budget::{Budget, DEPTH_MAX, OverBudget};
 use crate::codec::msgpack::error::ReadError;
-use crate::codec::msgpack::extension::{Meaning, meaning};
-use crate::codec::msgpack::key::key_text;
-use crate::codec::msgpack::token::{Input, Token, utf8};
+use crate::codec::msgpack::token::{Input, Token};
+use crate::codec::msgpack::walk::{SETS, walk};
 use crate::codec::reserved_keys::RESERVED_PREFIX;
-
-/// The extension types that are sets, whose elements are decoded as those of arrays.
-const SETS: [i8; 2] = [4, 5];
 
 /// Decoding makes up to three bytes of each byte, as numbers are kept as text.
 const NUMBERS: usize = 3;
@@ -115,73 +110,4 @@ fn count(value: &[u8], budget: &mut Budget) -> Result<(), ReadError> {
 
 fn is_reserved(text: &[u8]) -> bool {
     text.starts_with(RESERVED_PREFIX.as_bytes())
-}
-
-/// Refuses what cannot be decoded as a value of JSON. The value is not decoded.
-pub(crate) fn check_value(value: &[u8]) -> Result<(), ReadError> {
-    let mut head = Input::new(value);
-    if let Token::Text(text) = head.token()? {
-        // Most of them.
-        head.finish()?;
-        return utf8(text).map(drop);
-    }
-    walk(value, |token, is_key| match token {
-        key if is_key => key_text(key).map(drop),
-        Token::Text(text) | Token::Bytes(text) => utf8(text).map(drop),
-        Token::Extension(kind, payload) => match meaning(kind, payload)? {
-            Meaning::Integer(value) if u64::try_from(value).is_err() => {
-                i64::try_from(value).map(drop).map_err(|_| ReadError::Extension(kind))
-            }
-            _ => Ok(()),
-        },
-        _ => Ok(()),
-    })
-}
-
-/// An array or a map whose elements are being passed over.
-#[derive(Clone, Copy, Default)]
-struct Frame<'a> {
-    left: u64,
-    is_map: bool,
-    /// What follows the extension that it is in.
-    outer: Option<Input<'a>>,
-}
-
-/// Calls `visit` with each token of a value, those within sets included, and whether it is a key.
-fn walk<'a>(
-    value: &'a [u8],
-    mut visit: impl FnMut(Token<'a>, bool) -> Result<(), ReadError>,
-) -> Result<(), ReadError> {
-    let mut input = Input::new(value);
-    let mut frames = [Frame::default(); DEPTH_MAX as usize];
-    let (mut levels, mut frame) = (0_usize, Frame { left: 1, ..Frame::default() });
-    loop {
-        while frame.left == 0 {
-            if levels == 0 || frame.outer.is_some() {
-                input.finish()?;
-            }
-            input = frame.outer.unwrap_or(input);
-            let Some(level) = levels.checked_sub(1) else { return Ok(()) };
-            (levels, frame) = (level, frames[level]);
-        }
-        let is_key = frame.is_map && frame.left.is_multiple_of(2);
-        frame.left -= 1;
-        let token = input.token()?;
-        visit(token, is_key)?;
-        let entered = match token {
-            Token::Array(length) => Frame { left: length.into(), ..Frame::default() },
-            Token::Map(length) => Frame { left: 2 * u64::from(length), is_map: true, outer: None },
-            Token::Extension(kind, payload) if SETS.contains(&kind) && !is_key => {
-                let mut elements = Input::new(payload);
-                let array = elements.token()?;
-                let Token::Array(length) = array else { return Err(ReadError::Extension(kind)) };
-                visit(array, false)?;
-                let outer = Some(std::mem::replace(&mut input, elements));
-                Frame { left: length.into(), is_map: false, outer }
-            }
-            _ => continue,
-        };
-        *frames.get_mut(levels).ok_or(ReadError::TooDeep)? = frame;
-        (levels, frame) = (levels + 1, entered);
-    }
 }

@@ -10,20 +10,16 @@
 use serde::Deserialize;
 use serde::de::{self, IntoDeserializer, Visitor};
 
-use crate::codec::budget::DEPTH_MAX;
-use crate::codec::msgpack::error::ReadError;
+use crate::codec::msgpack::error::ReadError as Error;
 use crate::codec::msgpack::extension::{Meaning, meaning};
-use crate::codec::msgpack::read::nested::{Elements, Variant};
+use crate::codec::msgpack::nested::{Elements, Variant};
+use crate::codec::msgpack::reader::Reader;
 use crate::codec::msgpack::token::{Input, Token, utf8};
 use crate::codec::reserved_keys::RAW_VALUE;
 
-mod nested;
-
-use ReadError as Error;
-
 /// Reads a value; all of `value` must be read.
 pub(crate) fn from_slice<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, Error> {
-    let mut reader = Reader { input: Input::new(value), depth: 0 };
+    let mut reader = Reader::new(value);
     let read = T::deserialize(&mut reader)?;
     reader.input.finish()?;
     Ok(read)
@@ -34,24 +30,7 @@ pub(crate) fn to_value(value: &[u8]) -> Result<serde_json::Value, Error> {
     from_slice(value)
 }
 
-/// Reads the values of `input` one after the other, `depth` arrays and maps down.
-struct Reader<'de> {
-    input: Input<'de>,
-    depth: u8,
-}
-
 impl<'de> Reader<'de> {
-    /// Does something one level further down.
-    fn nested<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R, Error>) -> Result<R, Error> {
-        if self.depth == DEPTH_MAX {
-            return Err(Error::TooDeep);
-        }
-        self.depth += 1;
-        let result = read(self);
-        self.depth -= 1;
-        result
-    }
-
     fn array<V: Visitor<'de>>(&mut self, length: u32, visitor: V) -> Result<V::Value, Error> {
         self.nested(|reader| {
             let mut elements = Elements { reader, left: length };

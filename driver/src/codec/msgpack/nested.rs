@@ -5,8 +5,9 @@
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Visitor};
 
+use crate::codec::msgpack::error::ReadError as Error;
 use crate::codec::msgpack::key::{Key, key_text};
-use crate::codec::msgpack::read::{Error, Reader};
+use crate::codec::msgpack::reader::Reader;
 
 /// What is left of an array or a map.
 pub(super) struct Elements<'r, 'de> {
