@@ -3,6 +3,7 @@
 mod budget;
 pub(crate) mod compressor;
 pub(crate) mod encoded;
+pub(crate) mod error;
 pub(crate) mod json;
 pub(crate) mod msgpack;
 mod reserved_keys;

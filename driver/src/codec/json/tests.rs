@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::codec::budget::DEPTH_MAX;
+use crate::codec::error::WriteError;
 use crate::codec::json::*;
 
 fn plain<T: serde::Serialize + ?Sized>(value: &T) -> String {

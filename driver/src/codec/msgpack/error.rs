@@ -1,6 +1,6 @@
-//! Why msgpack cannot be read or written.
+//! Why msgpack cannot be read.
 
-use serde::{de, ser};
+use serde::de;
 
 use crate::codec::budget::{DEPTH_MAX, OverBudget};
 
@@ -45,33 +45,7 @@ pub(crate) enum ReadError {
     Custom(Box<str>),
 }
 
-/// Why a value cannot be written as msgpack.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WriteError {
-    /// Arrays and maps are nested more than [`DEPTH_MAX`] deep.
-    #[error("nested deeper than {DEPTH_MAX} levels")]
-    TooDeep,
-    /// A map key that is an array, a map or bytes that are no text.
-    #[error("a map key must be text, a number, a boolean or null")]
-    Key,
-    /// An integer below `i64::MIN` or above `u64::MAX`.
-    #[error("msgpack has no integers beyond 64 bits")]
-    IntegerTooLarge,
-    /// Text, bytes, an array or a map whose length does not fit 32 bits.
-    #[error("msgpack has no lengths beyond 32 bits")]
-    TooLong,
-    /// The value's own `Serialize` gave up.
-    #[error("{0}")]
-    Custom(Box<str>),
-}
-
 impl de::Error for ReadError {
-    fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self::Custom(message.to_string().into())
-    }
-}
-
-impl ser::Error for WriteError {
     fn custom<T: std::fmt::Display>(message: T) -> Self {
         Self::Custom(message.to_string().into())
     }

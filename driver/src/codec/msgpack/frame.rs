@@ -4,7 +4,7 @@
 //! `use_bin_type=True`. Invariant: a piece is appended whole or not at all. Not here: counting the
 //! values that must follow the head of an array or a map.
 
-use crate::codec::msgpack::error::WriteError;
+use crate::codec::error::WriteError;
 
 /// The heads of one family, from the shortest form to the longest.
 struct Family {

@@ -8,7 +8,7 @@ use leveret_engine::{AMQPValue, FieldTable, Properties};
 use serde::Serialize;
 
 use super::{CONTEXT_PREFIX, VERSION, VERSION_HEADER, failure};
-use crate::codec::json::WriteError;
+use crate::codec::error::WriteError;
 use crate::codec::serialization::Serialization;
 use crate::dialect::error::EncodeError;
 use crate::dialect::object::Object;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::decode::serialization;
 use super::{CONTEXT_PREFIX, check_version};
-use crate::codec::json::WriteError;
+use crate::codec::error::WriteError;
 use crate::codec::serialization::Serialization;
 use crate::dialect::error::DecodeError;
 use crate::dialect::kombu;

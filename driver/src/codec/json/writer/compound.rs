@@ -4,8 +4,9 @@
 
 use serde::ser::{self, Impossible, Serialize};
 
+use crate::codec::error::WriteError as Error;
 use crate::codec::json::escape::quote;
-use crate::codec::json::writer::{Compound, Error, Writer};
+use crate::codec::json::writer::{Compound, Writer};
 use crate::codec::reserved_keys::NUMBER;
 
 impl<const LEVEL: usize> ser::SerializeSeq for Compound<'_, LEVEL> {

@@ -8,33 +8,10 @@
 use serde::ser::{self, Serialize};
 
 use crate::codec::budget::DEPTH_MAX;
-use crate::codec::json::WriteError as Error;
+use crate::codec::error::WriteError as Error;
 use crate::codec::json::escape::{backslash, push_text, push_wide, quote};
 use crate::codec::json::number::{push_float, push_float32, push_signed, push_unsigned};
 use crate::codec::reserved_keys::{NUMBER, RAW_VALUE};
-
-/// Why a value cannot be written as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WriteError {
-    /// Arrays and objects are nested more than [`DEPTH_MAX`] deep.
-    #[error("nested deeper than {DEPTH_MAX} levels")]
-    TooDeep,
-    /// A map key that JSON has no text for.
-    #[error("a map key must be text, a number, a boolean or null")]
-    Key,
-    /// Bytes that are no text.
-    #[error("bytes that are not UTF-8 cannot be written as JSON")]
-    NotText,
-    /// The value's own `Serialize` gave up.
-    #[error("{0}")]
-    Custom(Box<str>),
-}
-
-impl ser::Error for Error {
-    fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self::Custom(message.to_string().into())
-    }
-}
 
 /// Appends `value` to `out` as the content of `LEVEL` enclosing JSON strings. On an error `out`
 /// keeps what was written so far; callers truncate.

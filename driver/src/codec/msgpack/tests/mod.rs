@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::codec::budget::DEPTH_MAX;
-use crate::codec::msgpack::error::WriteError;
+use crate::codec::error::WriteError;
 use crate::codec::msgpack::frame::{
     push_array, push_bool, push_bytes, push_float, push_nil, push_signed, push_unsigned,
 };

@@ -6,10 +6,11 @@
 
 use serde::ser::{self, Serialize};
 
+use crate::codec::error::WriteError as Error;
 use crate::codec::msgpack::frame::{push_float, push_signed, push_str, push_unsigned};
 use crate::codec::msgpack::key::key_text;
 use crate::codec::msgpack::token::{Input, Token, utf8};
-use crate::codec::msgpack::writer::{Error, Writer, push_head};
+use crate::codec::msgpack::writer::{Writer, push_head};
 
 /// What the elements add up to.
 #[derive(Debug, Clone, Copy)]

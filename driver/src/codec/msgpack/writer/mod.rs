@@ -11,14 +11,13 @@ use std::io::Write as _;
 use serde::ser::{self, Serialize};
 
 use crate::codec::budget::DEPTH_MAX;
-use crate::codec::msgpack::error::WriteError;
+use crate::codec::error::WriteError as Error;
 use crate::codec::msgpack::frame::{
     push_array, push_bool, push_bytes, push_float, push_map, push_nil, push_signed, push_str,
     push_unsigned,
 };
 use crate::codec::msgpack::writer::compound::{Compound, Shape};
 use crate::codec::reserved_keys::{NUMBER, RAW_VALUE};
-use WriteError as Error;
 
 mod compound;
 
