@@ -8,3 +8,4 @@ pub(crate) mod json;
 pub(crate) mod msgpack;
 mod reserved_keys;
 pub(crate) mod serialization;
+mod write;

@@ -9,6 +9,7 @@
 //! writing, the output vector apart.
 
 mod escape;
+mod key;
 mod members;
 mod number;
 mod read;

@@ -1,0 +1,12 @@
+//! For serializers that take few kinds of values: the methods that refuse the others.
+
+/// Declares methods of a `serde` serializer that return an error, whatever they are given.
+macro_rules! refuse {
+    ($error:expr => $($method:ident($($kind:ty),*) $(-> $result:ty)?;)*) => {
+        $(fn $method(self, $(_: $kind),*) -> refuse!(@result $($result)?) { Err($error) })*
+    };
+    (@result) => { Result<(), crate::codec::error::WriteError> };
+    (@result $result:ty) => { Result<$result, crate::codec::error::WriteError> };
+}
+
+pub(crate) use refuse;
