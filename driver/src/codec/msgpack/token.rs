@@ -4,6 +4,8 @@
 //! array or a map claims no more elements than there are bytes left, since each takes one at least.
 //! Not here: what a token means, and how deep one may go.
 
+use rmp::Marker;
+
 use crate::codec::msgpack::error::ReadError;
 use crate::codec::reserved_keys::RESERVED_PREFIX;
 
@@ -28,7 +30,7 @@ const PLAIN: [u8; 256] = {
     let mut lengths = [0; 256];
     let mut marker = 0;
     while marker < 256 {
-        lengths[marker] = plain_length(marker as u8);
+        lengths[marker] = plain_length(Marker::from_u8(marker as u8));
         marker += 1;
     }
     lengths
@@ -36,14 +38,14 @@ const PLAIN: [u8; 256] = {
 /// No such marker.
 const SPECIAL: u8 = u8::MAX;
 
-const fn plain_length(marker: u8) -> u8 {
+const fn plain_length(marker: Marker) -> u8 {
     match marker {
-        0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 0,
-        0xa0..=0xbf if ((marker - 0xa0) as usize) < RESERVED_PREFIX.len() => marker - 0xa0,
-        0xcc | 0xd0 => 1,
-        0xcd | 0xd1 => 2,
-        0xca | 0xce | 0xd2 => 4,
-        0xcb | 0xcf | 0xd3 => 8,
+        Marker::FixPos(_) | Marker::FixNeg(_) | Marker::Null | Marker::True | Marker::False => 0,
+        Marker::FixStr(length) if (length as usize) < RESERVED_PREFIX.len() => length,
+        Marker::U8 | Marker::I8 => 1,
+        Marker::U16 | Marker::I16 => 2,
+        Marker::U32 | Marker::I32 | Marker::F32 => 4,
+        Marker::U64 | Marker::I64 | Marker::F64 => 8,
         _ => SPECIAL,
     }
 }
@@ -75,45 +77,55 @@ impl<'a> Input<'a> {
 
     /// Whether the next value is nil.
     pub(super) fn at_nil(&self) -> bool {
-        self.rest.first() == Some(&0xc0)
+        self.rest.first() == Some(&Marker::Null.to_u8())
+    }
+
+    /// Whether the next value is text, not bytes.
+    pub(super) fn at_text(&self) -> bool {
+        let marker = self.rest.first().map(|marker| Marker::from_u8(*marker));
+        matches!(marker, Some(Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32))
     }
 
     pub(super) fn token(&mut self) -> Result<Token<'a>, ReadError> {
         let [marker] = self.fixed()?;
-        Ok(match marker {
-            0x00..=0x7f => Token::Unsigned(marker.into()),
-            0x80..=0x8f => self.map((marker & 0x0f).into())?,
-            0x90..=0x9f => self.array((marker & 0x0f).into())?,
-            0xa0..=0xbf => Token::Text(self.take((marker & 0x1f).into())?),
-            0xc0 => Token::Nil,
-            0xc1 => return Err(ReadError::Reserved),
-            0xc2 | 0xc3 => Token::Bool(marker == 0xc3),
-            0xc4..=0xc6 => Token::Bytes(self.run(marker - 0xc4)?),
-            0xc7..=0xc9 => {
-                let length = self.length(marker - 0xc7)?;
-                self.extension(length)?
-            }
-            0xca => Token::Single(f32::from_be_bytes(self.fixed()?)),
-            0xcb => Token::Double(f64::from_be_bytes(self.fixed()?)),
-            0xcc => Token::Unsigned(u8::from_be_bytes(self.fixed()?).into()),
-            0xcd => Token::Unsigned(u16::from_be_bytes(self.fixed()?).into()),
-            0xce => Token::Unsigned(u32::from_be_bytes(self.fixed()?).into()),
-            0xcf => Token::Unsigned(u64::from_be_bytes(self.fixed()?)),
-            0xd0 => Token::Signed(i8::from_be_bytes(self.fixed()?).into()),
-            0xd1 => Token::Signed(i16::from_be_bytes(self.fixed()?).into()),
-            0xd2 => Token::Signed(i32::from_be_bytes(self.fixed()?).into()),
-            0xd3 => Token::Signed(i64::from_be_bytes(self.fixed()?)),
-            0xd4..=0xd8 => self.extension(1 << (marker - 0xd4))?,
-            0xd9..=0xdb => Token::Text(self.run(marker - 0xd9)?),
-            0xdc | 0xdd => {
-                let length = self.length(marker - 0xdc + 1)?;
-                self.array(length)?
-            }
-            0xde | 0xdf => {
-                let length = self.length(marker - 0xde + 1)?;
-                self.map(length)?
-            }
-            0xe0..=0xff => Token::Signed((marker as i8).into()),
+        Ok(match Marker::from_u8(marker) {
+            Marker::Null => Token::Nil,
+            Marker::False => Token::Bool(false),
+            Marker::True => Token::Bool(true),
+            Marker::FixPos(value) => Token::Unsigned(value.into()),
+            Marker::U8 => Token::Unsigned(u8::from_be_bytes(self.fixed()?).into()),
+            Marker::U16 => Token::Unsigned(u16::from_be_bytes(self.fixed()?).into()),
+            Marker::U32 => Token::Unsigned(u32::from_be_bytes(self.fixed()?).into()),
+            Marker::U64 => Token::Unsigned(u64::from_be_bytes(self.fixed()?)),
+            Marker::FixNeg(value) => Token::Signed(value.into()),
+            Marker::I8 => Token::Signed(i8::from_be_bytes(self.fixed()?).into()),
+            Marker::I16 => Token::Signed(i16::from_be_bytes(self.fixed()?).into()),
+            Marker::I32 => Token::Signed(i32::from_be_bytes(self.fixed()?).into()),
+            Marker::I64 => Token::Signed(i64::from_be_bytes(self.fixed()?)),
+            Marker::F32 => Token::Single(f32::from_be_bytes(self.fixed()?)),
+            Marker::F64 => Token::Double(f64::from_be_bytes(self.fixed()?)),
+            Marker::FixStr(length) => Token::Text(self.take(length.into())?),
+            Marker::Str8 => Token::Text(self.run::<1>()?),
+            Marker::Str16 => Token::Text(self.run::<2>()?),
+            Marker::Str32 => Token::Text(self.run::<4>()?),
+            Marker::Bin8 => Token::Bytes(self.run::<1>()?),
+            Marker::Bin16 => Token::Bytes(self.run::<2>()?),
+            Marker::Bin32 => Token::Bytes(self.run::<4>()?),
+            Marker::FixArray(length) => self.array(length.into())?,
+            Marker::Array16 => self.length::<2>().and_then(|length| self.array(length))?,
+            Marker::Array32 => self.length::<4>().and_then(|length| self.array(length))?,
+            Marker::FixMap(length) => self.map(length.into())?,
+            Marker::Map16 => self.length::<2>().and_then(|length| self.map(length))?,
+            Marker::Map32 => self.length::<4>().and_then(|length| self.map(length))?,
+            Marker::FixExt1 => self.extension(1)?,
+            Marker::FixExt2 => self.extension(2)?,
+            Marker::FixExt4 => self.extension(4)?,
+            Marker::FixExt8 => self.extension(8)?,
+            Marker::FixExt16 => self.extension(16)?,
+            Marker::Ext8 => self.length::<1>().and_then(|length| self.extension(length))?,
+            Marker::Ext16 => self.length::<2>().and_then(|length| self.extension(length))?,
+            Marker::Ext32 => self.length::<4>().and_then(|length| self.extension(length))?,
+            Marker::Reserved => return Err(ReadError::Reserved),
         })
     }
 
@@ -155,13 +167,10 @@ impl<'a> Input<'a> {
         Ok(*bytes)
     }
 
-    /// A length of one, two or four bytes.
-    fn length(&mut self, width: u8) -> Result<u32, ReadError> {
-        Ok(match width {
-            0 => u8::from_be_bytes(self.fixed()?).into(),
-            1 => u16::from_be_bytes(self.fixed()?).into(),
-            _ => u32::from_be_bytes(self.fixed()?),
-        })
+    /// A length in `N` bytes, four at most.
+    fn length<const N: usize>(&mut self) -> Result<u32, ReadError> {
+        let bytes: [u8; N] = self.fixed()?;
+        Ok(bytes.iter().fold(0, |length, byte| length << 8 | u32::from(*byte)))
     }
 
     fn take(&mut self, length: u32) -> Result<&'a [u8], ReadError> {
@@ -171,8 +180,9 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
-    fn run(&mut self, width: u8) -> Result<&'a [u8], ReadError> {
-        let length = self.length(width)?;
+    /// Text or bytes after a length in `N` bytes.
+    fn run<const N: usize>(&mut self) -> Result<&'a [u8], ReadError> {
+        let length = self.length::<N>()?;
         self.take(length)
     }
 

@@ -13,12 +13,12 @@ use std::ops::Range;
 use serde::ser::{self, Serialize};
 
 use crate::codec::error::WriteError;
-use crate::codec::msgpack::frame::{
+use crate::codec::msgpack::encode::{
     push_array, push_bool, push_bytes, push_float, push_map, push_nil, push_signed, push_str,
     push_unsigned,
 };
 use crate::codec::msgpack::key::key_text;
-use crate::codec::msgpack::token::{Input, Token};
+use crate::codec::msgpack::token::Input;
 use crate::codec::write::format::{Format, Shape};
 use crate::codec::write::writer::Writer;
 
@@ -126,10 +126,11 @@ impl Format for MsgPack {
     ) -> Result<(), WriteError> {
         let start = out.len();
         key.serialize(Writer::<Self>::new(out, depth))?;
-        let token = Input::new(&out[start..]).token().map_err(|_| WriteError::Key)?;
-        if matches!(token, Token::Text(_)) {
+        let mut written = Input::new(&out[start..]);
+        if written.at_text() {
             return Ok(());
         }
+        let token = written.token().map_err(|_| WriteError::Key)?;
         let text = key_text(token).map_err(|_| WriteError::Key)?.into_owned();
         out.truncate(start);
         push_str(out, &text)

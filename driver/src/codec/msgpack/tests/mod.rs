@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::codec::budget::DEPTH_MAX;
 use crate::codec::error::WriteError;
-use crate::codec::msgpack::frame::{
+use crate::codec::msgpack::encode::{
     push_array, push_bool, push_bytes, push_float, push_nil, push_signed, push_unsigned,
 };
 use crate::codec::msgpack::*;
