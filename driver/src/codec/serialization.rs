@@ -99,7 +99,10 @@ impl Serialization {
     }
 
     /// The one that a content type names, of these two and `others`.
-    pub(crate) fn named(content_type: &str, others: &[Arc<dyn BodySerializer>]) -> Option<Self> {
+    pub(crate) fn from_content_type(
+        content_type: &str,
+        others: &[Arc<dyn BodySerializer>],
+    ) -> Option<Self> {
         match content_type {
             JSON => Some(Self::Json),
             MSGPACK => Some(Self::MsgPack),

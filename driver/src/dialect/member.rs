@@ -25,7 +25,7 @@ pub(super) fn each<'a>(
     mut take: impl FnMut(Cow<'a, str>, Member<'a>) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     match serialization {
-        Serialization::Json => Members::of(body)?.try_for_each(|member| {
+        Serialization::Json => Members::new(body)?.try_for_each(|member| {
             let (key, value) = member?;
             take(key, Member::Json(value))
         }),
@@ -99,7 +99,7 @@ impl<'a> Member<'a> {
 pub(super) fn text(raw: &str) -> Result<Option<Cow<'_, str>>, ReadError> {
     match raw.as_bytes().first() {
         Some(b'n') => Ok(None),
-        Some(b'"') => json::string(raw).map(Some),
+        Some(b'"') => json::parse_string(raw).map(Some),
         _ => Ok(Some(Cow::Borrowed(raw))),
     }
 }

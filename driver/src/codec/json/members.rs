@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::codec::json::read::{ReadError, string};
+use crate::codec::json::read::{ReadError, parse_string};
 use crate::codec::json::scan::Scan;
 
 /// The members of an object in their order; it ends after the first error.
@@ -28,7 +28,7 @@ enum Next {
 
 impl<'t> Members<'t> {
     /// Those of the object that `text` is.
-    pub(crate) fn of(text: &'t [u8]) -> Result<Self, ReadError> {
+    pub(crate) fn new(text: &'t [u8]) -> Result<Self, ReadError> {
         let text = std::str::from_utf8(text).map_err(|_| ReadError::NotUtf8)?;
         Ok(Self { text, scan: Scan::of(text), next: Next::Object, is_checked: true })
     }
@@ -36,7 +36,7 @@ impl<'t> Members<'t> {
     /// The same without a budget. Values other than strings and numbers may be no JSON, and are not
     /// to be decoded.
     pub(crate) fn unchecked(text: &'t [u8]) -> Result<Self, ReadError> {
-        Ok(Self { is_checked: false, ..Self::of(text)? })
+        Ok(Self { is_checked: false, ..Self::new(text)? })
     }
 
     fn member(&mut self) -> Result<Option<(Cow<'t, str>, &'t str)>, ReadError> {
@@ -62,7 +62,7 @@ impl<'t> Members<'t> {
         let value = if self.is_checked { scan.value()? } else { scan.skip_value() };
         let key = match is_plain {
             true => Cow::Borrowed(&self.text[key.start + 1..key.end - 1]),
-            false => string(&self.text[key])?,
+            false => parse_string(&self.text[key])?,
         };
         Ok(Some((key, &self.text[value])))
     }

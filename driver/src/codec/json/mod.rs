@@ -19,7 +19,7 @@ mod writer;
 pub(crate) use crate::codec::json::escape::{push_text, quote};
 pub(crate) use crate::codec::json::members::Members;
 pub(crate) use crate::codec::json::number::push_unsigned;
-pub(crate) use crate::codec::json::read::{ReadError, from_slice, string, unescape_into};
+pub(crate) use crate::codec::json::read::{ReadError, from_slice, parse_string, unescape_into};
 pub(crate) use crate::codec::json::writer::write;
 
 #[cfg(test)]

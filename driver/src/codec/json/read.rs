@@ -58,7 +58,7 @@ fn strictly<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
 }
 
 /// What a string stands for that was found to be one.
-pub(crate) fn string(raw: &str) -> Result<Cow<'_, str>, ReadError> {
+pub(crate) fn parse_string(raw: &str) -> Result<Cow<'_, str>, ReadError> {
     // Without escapes it stands for itself.
     let content = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     if let Some(content) = content.filter(|content| !content.as_bytes().contains(&b'\\')) {

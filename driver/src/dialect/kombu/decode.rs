@@ -55,7 +55,7 @@ pub(crate) fn decode_request<'a>(
     scratch: &'a mut Scratch,
 ) -> Result<IncomingRequest<'a>, DecodeError> {
     let mut request = IncomingRequest::default();
-    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
+    for member in Members::new(open_envelope(body, scratch, Members::new)?)? {
         let (key, value) = member?;
         match &*key {
             "method" => request.method = text(value)?,
@@ -87,7 +87,7 @@ pub(crate) fn decode_reply<'a>(
 ) -> Result<IncomingReply<'a>, DecodeError> {
     let mut reply = IncomingReply::default();
     let mut failure = None;
-    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
+    for member in Members::new(open_envelope(body, scratch, Members::new)?)? {
         let (key, value) = member?;
         match &*key {
             "result" => reply.result = encoded(value),
@@ -155,7 +155,7 @@ pub(super) fn open_envelope<'a>(
     let (Some(version), Some(message)) = (version, message) else {
         return Ok(body);
     };
-    let number = if version.starts_with('"') { json::string(version)? } else { "".into() };
+    let number = if version.starts_with('"') { json::parse_string(version)? } else { "".into() };
     if !number.parse().is_ok_and(|version| Version::new(2, 0).serves(&version)) {
         return Err(DecodeError::EnvelopeVersion(version.chars().take(32).collect()));
     }
@@ -163,6 +163,6 @@ pub(super) fn open_envelope<'a>(
         return Err(DecodeError::EnvelopeMessage);
     }
     payload.clear();
-    payload.extend_from_slice(json::string(message)?.as_bytes());
+    payload.extend_from_slice(json::parse_string(message)?.as_bytes());
     Ok(payload)
 }

@@ -33,7 +33,7 @@ pub(super) fn write(out: &mut Vec<u8>, failure: &Failure) -> Result<(), WriteErr
 /// was one string.
 pub(super) fn read(text: &str) -> Result<Failure, DecodeError> {
     let mut parts = Map::new();
-    for member in Members::of(text.as_bytes())? {
+    for member in Members::new(text.as_bytes())? {
         let (key, value) = member?;
         if let "class" | "module" | "message" | "tb" | "args" | "kwargs" = &*key {
             parts.insert(key.into_owned(), json::from_slice(value.as_bytes())?);

@@ -82,7 +82,7 @@ pub(crate) fn decode_notification<'a>(
     scratch: &'a mut Scratch,
 ) -> Result<IncomingNotification<'a>, DecodeError> {
     let mut notification = IncomingNotification::default();
-    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
+    for member in Members::new(open_envelope(body, scratch, Members::new)?)? {
         let (key, value) = member?;
         match &*key {
             "message_id" => notification.message_id = text(value)?,

@@ -43,7 +43,7 @@ pub(super) fn serialization(
     known: CustomSerializers<'_>,
 ) -> Result<Serialization, DecodeError> {
     let content_type = head.content_type.unwrap_or_default();
-    Serialization::named(content_type, known)
+    Serialization::from_content_type(content_type, known)
         .ok_or_else(|| DecodeError::UnknownType(content_type.to_owned()))
 }
 

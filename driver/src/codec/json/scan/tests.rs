@@ -84,7 +84,7 @@ fn a_node_is_what_serde_json_has() {
 #[test]
 fn members_are_handed_out_as_they_came() {
     let members = |text: &str| {
-        Members::of(text.as_bytes())?
+        Members::new(text.as_bytes())?
             .map(|member| member.map(|(key, value)| (key.into_owned(), value.to_owned())))
             .collect::<Result<Vec<_>, _>>()
     };
@@ -112,11 +112,11 @@ fn members_are_handed_out_as_they_came() {
         let error = members(wrong).unwrap_err();
         assert!(matches!(error, ReadError::Expected { .. }), "{wrong}: {error}");
     }
-    assert_eq!(Members::of(b"{\"\xff\": 1}").err(), Some(ReadError::NotUtf8));
+    assert_eq!(Members::new(b"{\"\xff\": 1}").err(), Some(ReadError::NotUtf8));
     // A member of a message is counted with all before it.
     let many = repeated("0", VALUES_MAX / 2);
     let text = format!("{{\"a\": {many}, \"b\": 5, \"c\": {many}}}");
-    let mut all = Members::of(text.as_bytes()).unwrap();
+    let mut all = Members::new(text.as_bytes()).unwrap();
     assert_eq!([all.next(), all.next()].map(|one| one.unwrap().unwrap().1.len()), [many.len(), 1]);
     assert_eq!(all.next(), Some(Err(OverBudget::Values.into())));
     assert_eq!(all.next(), None);
@@ -242,7 +242,7 @@ proptest! {
     #[test]
     fn members_are_those_of_the_parser(text in near_json(), value in any_value()) {
         for text in [text, json!({"x": value, "y": 1}).to_string()] {
-            let found: Result<Map<_, _>, _> = Members::of(text.as_bytes()).and_then(|mut all| {
+            let found: Result<Map<_, _>, _> = Members::new(text.as_bytes()).and_then(|mut all| {
                 all.try_fold(Map::new(), |mut map, member| {
                     let (key, value) = member?;
                     map.insert(key.into_owned(), from_slice(value.as_bytes())?);
@@ -256,7 +256,7 @@ proptest! {
 
     #[test]
     fn garbage_is_an_error_not_a_panic(text in prop::collection::vec(any::<u8>(), 0..80)) {
-        for members in [Members::of(&text), Members::unchecked(&text)].into_iter().flatten() {
+        for members in [Members::new(&text), Members::unchecked(&text)].into_iter().flatten() {
             let _ = members.last();
         }
     }
