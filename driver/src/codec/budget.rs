@@ -1,10 +1,10 @@
-//! What the values of one message may cost: levels, number, and memory once they are decoded.
+//! Limits of the values of one message: their levels, their number, and their memory once decoded.
 //!
 //! A few bytes of text can become hundreds of bytes of [`Value`]: an object of one entry takes a
-//! node of a B-tree with room for eleven. So a message is judged before anything is decoded, from
-//! its structure alone. The memory is what `serde_json` allocates for the whole message as one
-//! `Value`, the worst that a receiver asks for. Nothing here allocates. Not here: how the structure
-//! is found (`scan`, in `json` and in `msgpack`).
+//! node of a B-tree with room for eleven. So the structure of a message is checked before anything
+//! is decoded. The memory is what `serde_json` allocates for the whole message as one `Value`, the
+//! worst case among receivers. Nothing here allocates. Not here: how the structure is found
+//! (`scan`, in `json` and in `msgpack`).
 
 use serde_json::Value;
 
@@ -14,21 +14,21 @@ use crate::codec::reserved_keys::RESERVED_PREFIX;
 /// of 128 counts the value inside), so what we write we can read.
 pub(crate) const DEPTH_MAX: u8 = 127;
 
-/// Levels of arrays and objects, that of the message itself included. The values in it are one less
-/// deep, which is as deep as they are written and read ([`DEPTH_MAX`]).
+/// Levels of arrays and objects, including that of the message itself. Its values have one level
+/// less: [`DEPTH_MAX`].
 pub(super) const LEVELS_MAX: usize = DEPTH_MAX as usize + 1;
 /// Values of a message; keys are not counted.
 pub(super) const VALUES_MAX: usize = 1_000_000;
-/// Memory that every message may cost, whatever its size: that of the largest message that RabbitMQ
-/// takes by default.
+/// Memory that every message may take, whatever its size: the size of the largest message that
+/// RabbitMQ accepts by default.
 const MEMORY_MIN: usize = 16 << 20;
-/// Memory that a message may cost for each of its bytes. With the copies that are made of a body on
-/// its way to the values, a message costs 40 bytes a byte at most.
+/// Memory that a message may take for each of its bytes. With the copies of its body, a message
+/// takes at most 40 bytes a byte.
 const MEMORY_PER_BYTE: usize = 36;
 
-/// A value in an array, or in the place of an entry's value.
+/// Memory of a value in an array or an entry.
 pub(super) const VALUE: usize = size_of::<Value>();
-/// A node of `serde_json`'s maps: entries, its parent, its place there and its length.
+/// Memory of a node of `serde_json`'s maps: entries, its parent, its index there and its length.
 const NODE_ENTRIES: usize = 11;
 pub(super) const NODE: usize = NODE_ENTRIES * (size_of::<String>() + VALUE) + 16;
 /// Memory for each entry of a map with more than one node: nodes are at least five elevenths full,
@@ -37,7 +37,7 @@ const ENTRY: usize = NODE.div_ceil(5) + 24;
 /// The first allocation of an array is for this many values.
 const ARRAY_MIN: usize = 4;
 
-/// Why a message is not decoded: its values would cost too much.
+/// Why a message is not decoded: its values exceed the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OverBudget {
     /// Arrays and objects are nested too deep.
@@ -53,13 +53,13 @@ pub(crate) enum OverBudget {
         MEMORY_MIN >> 20
     )]
     Memory,
-    /// `serde_json` takes objects with such a key for something else, and would decode their text
-    /// again.
+    /// `serde_json` takes an object with such a key for a number or a raw value, and would decode
+    /// its text again.
     #[error("it has an object with a reserved key ({RESERVED_PREFIX}…)")]
     ReservedKey,
 }
 
-/// What was found so far.
+/// The values counted so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Budget {
     pub(crate) values: usize,
@@ -68,7 +68,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// There is an array of so many elements.
+    /// Counts an array.
     #[inline]
     pub(crate) fn array(&mut self, elements: usize) {
         self.values += elements;
@@ -77,7 +77,7 @@ impl Budget {
         }
     }
 
-    /// There is an object of so many entries.
+    /// Counts an object.
     #[inline]
     pub(crate) fn object(&mut self, entries: usize) {
         self.values += entries;
@@ -88,7 +88,7 @@ impl Budget {
         };
     }
 
-    /// Whether a message of `bytes` bytes may have these values.
+    /// Returns an error if these values exceed the limits of a message of `bytes` bytes.
     #[inline]
     pub(crate) fn check(&self, bytes: usize) -> Result<(), OverBudget> {
         if self.values > VALUES_MAX {

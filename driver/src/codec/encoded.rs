@@ -1,4 +1,4 @@
-//! A value as it came, in whatever serialisation, not yet read.
+//! A value as it was received, in any serialisation, not yet decoded.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::codec::{json, msgpack};
 
-/// Arguments, a result or a payload before somebody says what type it is to be.
+/// Arguments, a result or a payload, whose type is not known yet.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Encoded<'a> {
     /// JSON text.
     Json(Cow<'a, [u8]>),
     /// msgpack.
     MsgPack(Cow<'a, [u8]>),
-    /// What a serialiser of the user's own has made of it.
+    /// What a user's own serialiser returned.
     Value(Value),
 }
 
@@ -22,12 +22,15 @@ pub(crate) enum Encoded<'a> {
 pub(crate) static NULL: Encoded<'static> = Encoded::json(b"null");
 
 impl<'a> Encoded<'a> {
-    /// JSON text that stays where it is.
+    /// Borrows JSON text.
     pub(crate) const fn json(text: &'a [u8]) -> Self {
         Self::Json(Cow::Borrowed(text))
     }
 
-    /// The value as a `T`, or why it is none.
+    /// Decodes the value as a `T`.
+    ///
+    /// # Errors
+    /// Why it is not one.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, String> {
         match self {
             Self::Json(text) => json::from_slice(text).map_err(|error| error.to_string()),
@@ -36,16 +39,16 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    /// Whether it is the object without members.
+    /// Whether it is an object without members.
     pub(crate) fn is_empty_object(&self) -> bool {
         match self {
             Self::Json(text) => **text == *b"{}",
-            Self::MsgPack(bytes) => **bytes == [0x80],
+            Self::MsgPack(bytes) => **bytes == msgpack::EMPTY_MAP,
             Self::Value(value) => value.as_object().is_some_and(serde_json::Map::is_empty),
         }
     }
 
-    /// The same on its own feet.
+    /// Copies what is borrowed.
     pub(crate) fn into_owned(self) -> Encoded<'static> {
         match self {
             Self::Json(text) => Encoded::Json(Cow::Owned(text.into_owned())),

@@ -1,4 +1,4 @@
-//! Why a value cannot be written, in whichever format.
+//! Why a value cannot be written, in any format.
 
 use serde::ser;
 

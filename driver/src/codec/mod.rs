@@ -1,4 +1,4 @@
-//! How values are written and read: JSON, msgpack, and whatever else a user brings.
+//! Writing and reading of values: JSON, msgpack, and a user's own serialisers.
 
 mod budget;
 pub(crate) mod compressor;

@@ -1,8 +1,7 @@
-//! How bodies are serialised where the dialect leaves a choice: JSON, msgpack, or a way of the
-//! user's own.
+//! The serialisation of bodies where the dialect leaves a choice: JSON, msgpack, or a user's own.
 //!
-//! Receivers go by the content type, so a sender may choose for each message. Not here: the bytes
-//! (`json`, `msgpack`), what is in a body (`dialect`).
+//! A receiver reads the content type, so a sender may choose for each message. Not here: the bytes
+//! (`json`, `msgpack`), the content of a body (`dialect`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,20 +15,20 @@ pub(crate) const JSON: &str = "application/json";
 /// The content type of msgpack.
 pub(crate) const MSGPACK: &str = "application/msgpack";
 
-/// How bodies of the `pika` dialect are serialised (`default_serializer_type`). The `rabbit`
-/// dialect knows JSON alone, and so do messages that both may read.
+/// Serialisation of bodies in the `pika` dialect (`default_serializer_type`).
 ///
-/// Every receiver of this version of oslo.messaging's driver reads both; replies come as their
-/// requests went.
+/// The `rabbit` dialect has JSON only, and so have messages for receivers of either dialect. Every
+/// receiver with oslo.messaging's `pika` driver reads JSON and msgpack. A server serialises a reply
+/// as its request.
 ///
-/// - Integers: of any size in JSON. 64 bits in msgpack; larger ones are refused before anything is
-///   sent, as by Python's packer.
-/// - NaN and infinity: JSON has them as Python writes them, and they are read as `null`. In msgpack
-///   they are themselves for a receiver that reads a number, `null` in a `Value`.
-/// - Bytes: JSON has none, so they are a sequence of numbers, as serde writes them. In msgpack they
-///   are themselves; those that are UTF-8 may be read as text, as Python 2 writes it, and others
-///   cannot be read as a `Value`.
-/// - Nesting: 127 levels, both ways.
+/// - Integers: of any size in JSON. 64 bits in msgpack; a larger one is an error before anything is
+///   sent, as with Python's packer.
+/// - NaN and infinity: written to JSON as Python writes them, and read from it as `null`. Read from
+///   msgpack, they are floats in a number and `null` in a `Value`.
+/// - Bytes: JSON has none, so a `Vec<u8>` is an array of numbers, as serde writes it. msgpack has
+///   bytes; a receiver may read UTF-8 among them as text, as Python 2 writes text, and cannot read
+///   others as a `Value`.
+/// - Nesting: 127 levels, written and read.
 ///
 /// ```
 /// use leveret::{DriverConfig, Serialization};
@@ -40,16 +39,16 @@ pub(crate) const MSGPACK: &str = "application/msgpack";
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Serialization {
-    /// `json`.
+    /// JSON (`json`).
     #[default]
     Json,
-    /// `msgpack`.
+    /// msgpack (`msgpack`).
     MsgPack,
-    /// One of your own, which all peers must know.
+    /// Your own, which all peers must have.
     Custom(Arc<dyn BodySerializer>),
 }
 
-/// A way of your own to serialise bodies.
+/// A serialisation of your own.
 ///
 /// ```
 /// use leveret::{BodySerializer, Failure};
@@ -71,25 +70,25 @@ pub enum Serialization {
 /// }
 /// ```
 pub trait BodySerializer: fmt::Debug + Send + Sync {
-    /// What messages say they are; at most 255 bytes, and neither `application/json` nor
+    /// Returns the content type of messages: at most 255 bytes, and neither `application/json` nor
     /// `application/msgpack`.
     fn content_type(&self) -> &str;
 
-    /// The bytes of a body. Runs on the thread that sends.
+    /// Serialises a body. Runs on the thread that sends.
     ///
     /// # Errors
-    /// What cannot be written; nothing is sent then.
+    /// If the body cannot be serialised. Nothing is sent then.
     fn encode(&self, body: &Value) -> Result<Vec<u8>, Failure>;
 
-    /// What a body's bytes say. Runs on the thread that executes, or waits for the reply.
+    /// Deserialises a body. Runs on the thread that executes the request or waits for the reply.
     ///
     /// # Errors
-    /// What cannot be read; the message is dropped and counted then.
+    /// If the bytes are not such a body. The message is dropped and counted then.
     fn decode(&self, bytes: &[u8]) -> Result<Value, Failure>;
 }
 
 impl Serialization {
-    /// What messages say they are.
+    /// Returns the content type of messages.
     pub fn content_type(&self) -> &str {
         match self {
             Self::Json => JSON,
@@ -98,7 +97,7 @@ impl Serialization {
         }
     }
 
-    /// The one that a content type names, of these two and `others`.
+    /// Returns the serialisation with this content type: JSON, msgpack, or one of `others`.
     pub(crate) fn from_content_type(
         content_type: &str,
         others: &[Arc<dyn BodySerializer>],
@@ -114,7 +113,7 @@ impl Serialization {
     }
 }
 
-/// Equal where messages say the same.
+/// Equal if the content types are.
 impl PartialEq for Serialization {
     fn eq(&self, other: &Self) -> bool {
         self.content_type() == other.content_type()

@@ -86,7 +86,7 @@ impl<'a> Member<'a> {
     pub(super) fn encoded(self) -> Option<Encoded<'a>> {
         match self {
             Self::Json(raw) => encoded(raw),
-            Self::MsgPack([0xc0]) => None,
+            Self::MsgPack(bytes) if bytes == msgpack::NIL => None,
             Self::MsgPack(bytes) => Some(Encoded::MsgPack(bytes.into())),
             Self::Value(Value::Null) => None,
             Self::Value(value) => Some(Encoded::Value(value)),

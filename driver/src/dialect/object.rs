@@ -91,8 +91,8 @@ impl<'o> Object<'o> {
                 written => (written == b"null", b"{}"),
             },
             Members::MsgPack => match &self.out[start..] {
-                [0x80..=0x8f | 0xde | 0xdf, ..] => return Ok(()),
-                written => (written == [0xc0], &[0x80]),
+                written if msgpack::is_map(written) => return Ok(()),
+                written => (written == msgpack::NIL, &msgpack::EMPTY_MAP),
             },
             Members::Gathered(map, _) => match map.get_mut(key) {
                 Some(Value::Object(_)) => return Ok(()),

@@ -1,11 +1,10 @@
-//! Text to JSON text: runs of plain ASCII are copied whole, the rest is escaped.
+//! Escapes of JSON text: runs of plain ASCII are copied whole, the rest is escaped.
 //!
-//! At `LEVEL` n the output is itself the content of n enclosing JSON strings, so a quote is
-//! preceded by 2^n - 1 backslashes and a backslash becomes 2^n of them. As everything else we emit
-//! is printable ASCII, these two are all that nesting changes. Not here: the surrounding quotes
-//! (the caller's).
+//! At `LEVEL` n the output is itself the content of n enclosing JSON strings, so a quote has 2^n -
+//! 1 backslashes before it and a backslash becomes 2^n of them. Nesting changes nothing else,
+//! because all other output is printable ASCII. Not here: the quotes around the text.
 
-/// How a quote that is *syntax* (delimits a string) looks at each level.
+/// A quote that is *syntax* (delimits a string), at each level.
 pub(crate) const fn quote<const LEVEL: usize>() -> &'static [u8] {
     match LEVEL {
         0 => b"\"",
@@ -15,7 +14,7 @@ pub(crate) const fn quote<const LEVEL: usize>() -> &'static [u8] {
     }
 }
 
-/// How a backslash that is *syntax* (begins an escape) looks at each level.
+/// A backslash that is *syntax* (begins an escape), at each level.
 pub(crate) const fn backslash<const LEVEL: usize>() -> &'static [u8] {
     match LEVEL {
         0 => b"\\",
@@ -40,18 +39,18 @@ pub(crate) fn push_text<const LEVEL: usize>(out: &mut Vec<u8>, text: &str) {
         }
         // `done` is on a character boundary: a run ends before the first byte of what is not plain.
         if bytes[done] < 0x80 {
-            push_ascii::<LEVEL>(out, bytes[done]);
+            push_ascii_escape::<LEVEL>(out, bytes[done]);
             done += 1;
         } else {
             let character = text[done..].chars().next().expect("not at the end of the text");
-            push_wide::<LEVEL>(out, character);
+            push_non_ascii::<LEVEL>(out, character);
             done += character.len_utf8();
         }
     }
 }
 
-/// Appends the escape of one ASCII character that cannot stand for itself.
-fn push_ascii<const LEVEL: usize>(out: &mut Vec<u8>, byte: u8) {
+/// Appends the escape of one ASCII character.
+fn push_ascii_escape<const LEVEL: usize>(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(backslash::<LEVEL>());
     match byte {
         b'"' => out.extend_from_slice(quote::<LEVEL>()),
@@ -61,30 +60,38 @@ fn push_ascii<const LEVEL: usize>(out: &mut Vec<u8>, byte: u8) {
         b'\t' => out.push(b't'),
         0x08 => out.push(b'b'),
         0x0c => out.push(b'f'),
-        _ => push_unit(out, u16::from(byte)),
+        _ => push_code_unit(out, u16::from(byte)),
     }
 }
 
 /// Appends the escape of a character outside ASCII: one UTF-16 unit, or a surrogate pair.
-pub(super) fn push_wide<const LEVEL: usize>(out: &mut Vec<u8>, character: char) {
+pub(super) fn push_non_ascii<const LEVEL: usize>(out: &mut Vec<u8>, character: char) {
     let mut units = [0; 2];
     for unit in character.encode_utf16(&mut units) {
         out.extend_from_slice(backslash::<LEVEL>());
-        push_unit(out, *unit);
+        push_code_unit(out, *unit);
     }
 }
 
-fn push_unit(out: &mut Vec<u8>, unit: u16) {
+fn push_code_unit(out: &mut Vec<u8>, unit: u16) {
     let digit = |shift: u32| HEX[usize::from(unit >> shift & 0xf)];
     out.extend_from_slice(&[b'u', digit(12), digit(8), digit(4), digit(0)]);
 }
 
-/// Whether a byte stands for itself in JSON text limited to ASCII.
+/// Reads the four hexadecimal digits of a UTF-16 code unit at the start of `digits`.
+pub(super) fn code_unit(digits: &[u8]) -> Option<u16> {
+    digits.get(..4)?.iter().try_fold(0, |unit, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        Some(unit << 4 | digit as u16)
+    })
+}
+
+/// Whether a byte needs no escape in JSON text limited to ASCII.
 const fn is_plain(byte: u8) -> bool {
     byte >= 0x20 && byte < 0x7f && byte != b'"' && byte != b'\\'
 }
 
-/// Length of the longest prefix that needs no escape, found eight bytes at a time.
+/// Returns the length of the longest prefix that needs no escape. Reads eight bytes at a time.
 fn plain_run(bytes: &[u8]) -> usize {
     let mut words = bytes.chunks_exact(8);
     let mut length = 0;
@@ -99,8 +106,7 @@ fn plain_run(bytes: &[u8]) -> usize {
     length + words.remainder().iter().take_while(|&&byte| is_plain(byte)).count()
 }
 
-/// Length of the longest prefix without a quote or a backslash: what a string's content copies
-/// whole.
+/// Returns the length of the longest prefix without a quote or a backslash.
 pub(super) fn unescaped_run(bytes: &[u8]) -> usize {
     let mut words = bytes.chunks_exact(8);
     let mut length = 0;
@@ -117,8 +123,8 @@ pub(super) fn unescaped_run(bytes: &[u8]) -> usize {
     length + words.remainder().iter().take_while(is_content).count()
 }
 
-/// Length of the longest prefix without what may not stand in a string: a quote, a backslash, a
-/// control character.
+/// Returns the length of the longest prefix without a quote, a backslash or a control character,
+/// which a string cannot contain.
 #[inline]
 pub(super) fn content_run(bytes: &[u8]) -> usize {
     let mut words = bytes.chunks_exact(8);
@@ -141,13 +147,13 @@ pub(super) fn content_run(bytes: &[u8]) -> usize {
 const ONES: u64 = u64::MAX / 255;
 const HIGH: u64 = ONES * 0x80;
 
-/// High bit of each byte that is zero. Exact up to and including the first such byte, which is all
-/// that is asked of it (borrows only travel upwards).
+/// Returns the high bit of each byte that is zero. Exact up to and including the first such byte,
+/// which is all that callers need (a borrow only affects higher bytes).
 const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & HIGH
 }
 
-/// High bit of each byte that needs an escape, as exact as [`zero_bytes`].
+/// Returns the high bit of each byte that needs an escape, as exact as [`zero_bytes`].
 const fn special_mask(word: u64) -> u64 {
     let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
     let wide = word & HIGH;

@@ -11,7 +11,7 @@ use crate::codec::write::format::Format;
 use crate::codec::write::refuse::refuse;
 use crate::codec::write::writer::Writer;
 
-/// Writes one map key, always as a JSON string.
+/// Writes one key, always as a JSON string.
 pub(super) struct Key<'a, F> {
     out: &'a mut Vec<u8>,
     depth: u8,
@@ -20,12 +20,12 @@ pub(super) struct Key<'a, F> {
 }
 
 impl<'a, F: Format> Key<'a, F> {
-    /// The key of an entry `depth` objects and arrays down; `quote` stands before and after text.
+    /// A key `depth` arrays and objects down. `quote` is put around what is not text.
     pub(super) fn new(out: &'a mut Vec<u8>, depth: u8, quote: &'static [u8]) -> Self {
         Self { out, depth, quote, format: PhantomData }
     }
 
-    /// For text, which `F` quotes.
+    /// The writer of text, which `F` puts in quotes itself.
     fn text(self) -> Writer<'a, F> {
         Writer::new(self.out, self.depth)
     }

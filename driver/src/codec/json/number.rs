@@ -1,8 +1,8 @@
 //! Numbers as Python prints them: integers in full, floats as `repr`.
 //!
-//! `repr` and Rust agree on the digits (the shortest that read back to the same value) and differ
-//! in form: Python switches to an exponent below 1e-4 and from 1e16 on, signs it and gives it two
-//! digits at least.
+//! `repr` and Rust have the same digits (the shortest that are read as the same value) in different
+//! forms: Python writes an exponent below 1e-4 and from 1e16 on, with a sign and at least two
+//! digits.
 
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub(crate) fn push_signed(out: &mut Vec<u8>, value: i64) {
     push_unsigned(out, value.unsigned_abs());
 }
 
-/// Appends a float as Python's `repr`, with `NaN`, `Infinity` and `-Infinity` for what JSON lacks.
+/// Appends a float as Python's `repr`, or as `NaN`, `Infinity` or `-Infinity`.
 pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
         return push_finite(out, value, value.abs());
@@ -39,7 +39,7 @@ pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
     out.extend_from_slice(if value.is_nan() { b"NaN" } else { b"Infinity" });
 }
 
-/// Appends a single-precision float in its own shortest digits, so that `0.1f32` goes out as `0.1`.
+/// Appends a single-precision float in the shortest digits of its precision: `0.1f32` as `0.1`.
 pub(crate) fn push_float32(out: &mut Vec<u8>, value: f32) {
     if value.is_finite() {
         return push_finite(out, value, value.abs().into());
@@ -61,7 +61,7 @@ fn push_finite(out: &mut Vec<u8>, value: impl Serialize, size: f64) {
         out.push(b'-');
         text
     });
-    push_shortest(out, &Shortest::of(text));
+    push_shortest(out, &Shortest::parse(text));
 }
 
 /// A finite positive float as `0.d1d2d3… × 10^point`, in the shortest digits.
@@ -72,8 +72,8 @@ struct Shortest {
 }
 
 impl Shortest {
-    /// Takes the digits out of the float's text, whatever its form.
-    fn of(text: &[u8]) -> Self {
+    /// Reads the digits of a float's text in either form.
+    fn parse(text: &[u8]) -> Self {
         let mark = text.iter().position(|&byte| byte == b'e').unwrap_or(text.len());
         let exponent = std::str::from_utf8(&text[mark..])
             .ok()

@@ -1,44 +1,21 @@
-//! Reading JSON: `serde_json`, and for what only Python accepts a repair and a second try.
+//! Reads JSON with `serde_json`, and repairs what only Python accepts.
 //!
-//! Python's encoder emits `NaN`, `Infinity`, `-Infinity` and lone surrogates (`"\ud800"`), which no
-//! strict parser takes. They are rare, so the repair runs only after a strict parse failed: the
-//! three literals become `null`, a lone surrogate becomes U+FFFD. Integers of any size survive
-//! (arbitrary precision). Depth is bounded by `serde_json` itself. Not here: messages as a whole
-//! (`members`); byte order marks and UTF-16, which oslo never sends.
+//! Python's encoder writes `NaN`, `Infinity`, `-Infinity` and lone surrogates (`"\ud800"`), which a
+//! strict parser refuses. They are rare, so the repair runs only after a strict parse failed: the
+//! three literals become `null`, a lone surrogate becomes U+FFFD. Integers have any size (arbitrary
+//! precision). `serde_json` bounds the depth. Not here: messages as a whole (`members`); byte order
+//! marks and UTF-16, which oslo does not send.
 
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use crate::codec::budget::OverBudget;
-use crate::codec::json::escape::unescaped_run;
+use crate::codec::json::error::ReadError;
+use crate::codec::json::escape::{code_unit, unescaped_run};
 
-/// Why JSON text could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ReadError {
-    /// The message's values would cost too much.
-    #[error(transparent)]
-    OverBudget(#[from] OverBudget),
-    /// Text is UTF-8.
-    #[error("it is not UTF-8")]
-    NotUtf8,
-    /// It is no JSON, from this byte on.
-    #[error("{what} was expected at byte {at}")]
-    Expected { what: &'static str, at: usize },
-    /// The parser's own words.
-    #[error("{0}")]
-    Parser(Box<str>),
-}
-
-impl From<serde_json::Error> for ReadError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Parser(error.to_string().into())
-    }
-}
-
-/// Reads a value.
+/// Deserializes a value.
 pub(crate) fn from_slice<T: DeserializeOwned>(text: &[u8]) -> Result<T, ReadError> {
-    let error = match strictly(text) {
+    let error = match parse(text) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
@@ -46,20 +23,20 @@ pub(crate) fn from_slice<T: DeserializeOwned>(text: &[u8]) -> Result<T, ReadErro
     if !repair(text, &mut repaired) {
         return Err(error.into());
     }
-    strictly(&repaired).map_err(ReadError::from)
+    parse(&repaired).map_err(ReadError::from)
 }
 
-/// Text is checked to be UTF-8 as a whole, which costs less than string by string.
-fn strictly<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
+/// Parses strict JSON. Checks the text as a whole to be UTF-8, which costs less than each string.
+fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
     match std::str::from_utf8(text) {
         Ok(text) => serde_json::from_str(text),
         Err(_) => serde_json::from_slice(text),
     }
 }
 
-/// What a string stands for that was found to be one.
+/// Returns the content of a JSON string, which `raw` must be.
 pub(crate) fn parse_string(raw: &str) -> Result<Cow<'_, str>, ReadError> {
-    // Without escapes it stands for itself.
+    // Without escapes nothing needs parsing.
     let content = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     if let Some(content) = content.filter(|content| !content.as_bytes().contains(&b'\\')) {
         return Ok(Cow::Borrowed(content));
@@ -67,7 +44,7 @@ pub(crate) fn parse_string(raw: &str) -> Result<Cow<'_, str>, ReadError> {
     from_slice(raw.as_bytes()).map(Cow::Owned)
 }
 
-/// Copies `text` with Python's liberties replaced; false if there were none.
+/// Copies `text` and replaces what only Python accepts. Returns false if there is nothing of that.
 fn repair(text: &[u8], out: &mut Vec<u8>) -> bool {
     let mut changed = false;
     let mut at = 0;
@@ -91,7 +68,8 @@ fn repair(text: &[u8], out: &mut Vec<u8>) -> bool {
     changed
 }
 
-/// Copies one string with its quotes; returns its length and whether a lone surrogate was replaced.
+/// Copies one string with its quotes. Returns its length, and whether a lone surrogate was
+/// replaced.
 fn repair_string(text: &[u8], out: &mut Vec<u8>) -> (usize, bool) {
     out.push(b'"');
     let (mut at, mut repaired) = (1, false);
@@ -106,11 +84,12 @@ fn repair_string(text: &[u8], out: &mut Vec<u8>) -> (usize, bool) {
                 return (at + 1, repaired);
             }
             [b'\\', b'u', ..] => {
-                let (length, keep) = match (code_unit(rest), rest.get(6..).and_then(code_unit)) {
-                    (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, true),
-                    (Some(0xd800..=0xdfff), _) => (6, false),
-                    _ => (2, true),
-                };
+                let (length, keep) =
+                    match (escaped_unit(rest), rest.get(6..).and_then(escaped_unit)) {
+                        (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, true),
+                        (Some(0xd800..=0xdfff), _) => (6, false),
+                        _ => (2, true),
+                    };
                 out.extend_from_slice(if keep { &rest[..length] } else { b"\\ufffd" });
                 repaired |= !keep;
                 at += length;
@@ -127,16 +106,16 @@ fn repair_string(text: &[u8], out: &mut Vec<u8>) -> (usize, bool) {
     }
 }
 
-/// The UTF-16 unit of a `\uXXXX` escape at the start of `text`.
-fn code_unit(text: &[u8]) -> Option<u16> {
-    let digits = text.strip_prefix(b"\\u")?.get(..4)?;
-    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+/// Reads the UTF-16 code unit of a `\uXXXX` escape at the start of `text`.
+fn escaped_unit(text: &[u8]) -> Option<u16> {
+    code_unit(text.strip_prefix(b"\\u")?)
 }
 
-/// Appends the text that the content of a JSON string stands for, if it uses simple escapes only.
+/// Unescapes the content of a JSON string, if it has only escaped quotes and backslashes.
 ///
-/// False, with `out` unfinished, for anything that needs a real parser: a quote inside, a `\uXXXX`,
-/// a dangling backslash. Text nested by Python or by us has none of these, being ASCII already.
+/// Returns false, with `out` unfinished, for anything that needs a parser: a quote, another escape,
+/// a backslash at the end. JSON text that Python or we put in a string has none of these, because
+/// it is ASCII already.
 pub(crate) fn unescape_into(content: &[u8], out: &mut Vec<u8>) -> bool {
     let mut at = 0;
     while at < content.len() {

@@ -1,21 +1,21 @@
-//! Writes values as Python's JSON, straight into a byte vector.
+//! Python's JSON as a format of values.
 //!
-//! `LEVEL` is the number of JSON strings the output will sit in (see `escape`). Bytes are UTF-8
-//! text, as in oslo's `jsonutils`. Not here: the shapes of values (`codec::write`).
+//! `LEVEL` is the number of JSON strings around the output (see `escape`). Bytes are UTF-8 text, as
+//! in oslo's `jsonutils`. Not here: the shapes of values (`codec::write`).
 
 use std::fmt::{self, Display};
 
 use serde::ser::{self, Serialize};
 
 use crate::codec::error::WriteError;
-use crate::codec::json::escape::{backslash, push_text, push_wide, quote};
+use crate::codec::json::escape::{backslash, push_non_ascii, push_text, quote};
 use crate::codec::json::key::Key;
 use crate::codec::json::number::{push_float, push_float32, push_signed, push_unsigned};
 use crate::codec::write::format::{Format, Shape};
 use crate::codec::write::writer::Writer;
 
 /// Appends `value` to `out` as the content of `LEVEL` enclosing JSON strings. On an error `out`
-/// keeps what was written so far; callers truncate.
+/// has a part of the value; the caller truncates it.
 pub(crate) fn write<const LEVEL: usize, T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     value: &T,
@@ -26,7 +26,7 @@ pub(crate) fn write<const LEVEL: usize, T: Serialize + ?Sized>(
 /// JSON within `LEVEL` JSON strings.
 struct Json<const LEVEL: usize>;
 
-/// An array or object that has no member yet.
+/// Whether an array or object has no members yet.
 struct IsEmpty(bool);
 
 impl<const LEVEL: usize> Format for Json<LEVEL> {
@@ -82,7 +82,7 @@ impl<const LEVEL: usize> Format for Json<LEVEL> {
         Ok(())
     }
 
-    /// The text as it is, but for what the nesting and ASCII ask.
+    /// The text as it is, except for quotes and backslashes in nested text, and what is not ASCII.
     fn push_raw(out: &mut Vec<u8>, text: &str, _: u8) -> Result<(), WriteError> {
         for character in text.chars() {
             match character {
@@ -90,7 +90,7 @@ impl<const LEVEL: usize> Format for Json<LEVEL> {
                 '\\' => out.extend_from_slice(backslash::<LEVEL>()),
                 '\n' | '\r' | '\t' => out.push(b' '),
                 '\x00'..='\x7f' => out.push(character as u8),
-                wide => push_wide::<LEVEL>(out, wide),
+                wide => push_non_ascii::<LEVEL>(out, wide),
             }
         }
         Ok(())
@@ -131,7 +131,7 @@ impl<const LEVEL: usize> Format for Json<LEVEL> {
     }
 }
 
-/// Appends what is displayed, escaped.
+/// Appends displayed text, escaped.
 fn push_displayed<const LEVEL: usize>(
     out: &mut Vec<u8>,
     text: fmt::Arguments<'_>,

@@ -1,23 +1,23 @@
-//! A `serde` deserializer over msgpack, which every receiver may take for JSON.
+//! A `serde` deserializer of msgpack, for receivers that expect JSON.
 //!
-//! It describes itself as JSON does: text where bytes are UTF-8, oslo's extension types as their
-//! text, number or array, an enum as text or a map of one. So there is one way into all types, and
-//! `serde_json::Value` is a type like others, in which not-a-number and infinity become null (as
-//! the JSON reader has them). A type that asks for bytes or floats gets them as they were sent.
-//! Bytes are never an array of numbers: text from Python 2 must not pass for a list. Invariant:
-//! whatever is asked for, exactly one value is taken from the input, or there is an error.
+//! Values are described as JSON describes them: bytes that are UTF-8 are text, an extension of oslo
+//! is its text, number or array, an enum is text or a map of one entry. So every type is read in
+//! one way, `serde_json::Value` included, in which NaN and infinity become null, as with the JSON
+//! reader. A type that asks for bytes or floats gets them as they were sent. Bytes are never an
+//! array of numbers, because text from Python 2 must not be read as a list. Invariant: each read
+//! takes exactly one value from the input, or returns an error.
 
 use serde::Deserialize;
 use serde::de::{self, IntoDeserializer, Visitor};
 
 use crate::codec::msgpack::error::ReadError as Error;
-use crate::codec::msgpack::extension::{Meaning, meaning};
+use crate::codec::msgpack::extension::{ExtensionValue, decode_extension};
 use crate::codec::msgpack::nested::{Elements, Variant};
 use crate::codec::msgpack::reader::Reader;
 use crate::codec::msgpack::token::{Input, Token, utf8};
 use crate::codec::reserved_keys::RAW_VALUE;
 
-/// Reads a value; all of `value` must be read.
+/// Deserializes a value. Bytes that follow it are an error.
 pub(crate) fn from_slice<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, Error> {
     let mut reader = Reader::new(value);
     let read = T::deserialize(&mut reader)?;
@@ -25,7 +25,7 @@ pub(crate) fn from_slice<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, E
     Ok(read)
 }
 
-/// Reads a value as what JSON would have carried.
+/// Deserializes a value of JSON.
 pub(crate) fn to_value(value: &[u8]) -> Result<serde_json::Value, Error> {
     from_slice(value)
 }
@@ -55,15 +55,15 @@ impl<'de> Reader<'de> {
         payload: &'de [u8],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match meaning(kind, payload)? {
-            Meaning::Text(text) => visitor.visit_string(text),
-            Meaning::Integer(value) => match u64::try_from(value) {
+        match decode_extension(kind, payload)? {
+            ExtensionValue::Text(text) => visitor.visit_string(text),
+            ExtensionValue::Integer(value) => match u64::try_from(value) {
                 Ok(value) => visitor.visit_u64(value),
                 Err(_) => {
                     visitor.visit_i64(i64::try_from(value).map_err(|_| Error::Extension(kind))?)
                 }
             },
-            Meaning::Set(elements) => {
+            ExtensionValue::Set(elements) => {
                 let mut reader = Reader { input: Input::new(elements), depth: self.depth };
                 let Token::Array(length) = reader.input.token()? else {
                     return Err(Error::Extension(kind));
@@ -75,11 +75,11 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Bytes that came as text or as bytes: text if they can be.
+    /// Reads text or bytes: as text if they are UTF-8.
     fn text<V: Visitor<'de>>(&self, bytes: &'de [u8], visitor: V) -> Result<V::Value, Error> {
         match std::str::from_utf8(bytes) {
             Ok(text) => visitor.visit_borrowed_str(text),
-            // What the visitor says of bytes is less than what we know of them.
+            // This error says more than that of the visitor, which expected another type.
             Err(_) => visitor.visit_borrowed_bytes(bytes).map_err(|_: Error| Error::NotUtf8),
         }
     }

@@ -1,10 +1,9 @@
-//! Appends the scalars of msgpack, and the heads of its arrays and maps, one by one.
+//! Appends scalars, and the heads of arrays and maps.
 //!
-//! Each takes the shortest form that holds the value, as Python's packer does with
-//! `use_bin_type=True`. Numbers are written by `rmp`; lengths are not, as its functions look at the
-//! marker again after they have chosen it, which costs a request up to a tenth more. Invariant: what
-//! is appended is appended whole or not at all. Not here: counting the values that must follow the
-//! head of an array or a map.
+//! Each takes the shortest form of the value, as Python's packer does with `use_bin_type=True`.
+//! `rmp` writes the numbers. It does not write the lengths, because its functions match on a marker
+//! after they have chosen it, which adds up to a tenth to the cost of a request. Not here: the
+//! values that must follow the head of an array or a map.
 
 use rmp::{Marker, encode};
 
@@ -13,34 +12,39 @@ use crate::codec::error::WriteError;
 /// Why writing into a vector does not fail.
 const IN_MEMORY: &str = "a vector takes what is written";
 
-/// The markers of one family, from the shortest form to the longest.
-struct Family {
-    /// The marker that holds small lengths itself, and the first length it does not hold.
+/// Nil as a whole value.
+pub(crate) const NIL: [u8; 1] = [Marker::Null.to_u8()];
+/// A map without entries as a whole value.
+pub(crate) const EMPTY_MAP: [u8; 1] = [Marker::FixMap(0).to_u8()];
+
+/// The markers of a type with a length, from the shortest form to the longest.
+struct Markers {
+    /// The marker that contains small lengths, and the first length that it cannot contain.
     fixed: Option<(u8, u32)>,
     byte: Option<u8>,
     short: u8,
     long: u8,
 }
 
-const STR: Family = Family {
+const STR: Markers = Markers {
     fixed: Some((Marker::FixStr(0).to_u8(), 32)),
     byte: Some(Marker::Str8.to_u8()),
     short: Marker::Str16.to_u8(),
     long: Marker::Str32.to_u8(),
 };
-const BIN: Family = Family {
+const BIN: Markers = Markers {
     fixed: None,
     byte: Some(Marker::Bin8.to_u8()),
     short: Marker::Bin16.to_u8(),
     long: Marker::Bin32.to_u8(),
 };
-const ARRAY: Family = Family {
+const ARRAY: Markers = Markers {
     fixed: Some((Marker::FixArray(0).to_u8(), 16)),
     byte: None,
     short: Marker::Array16.to_u8(),
     long: Marker::Array32.to_u8(),
 };
-const MAP: Family = Family {
+const MAP: Markers = Markers {
     fixed: Some((Marker::FixMap(0).to_u8(), 16)),
     byte: None,
     short: Marker::Map16.to_u8(),
@@ -48,45 +52,45 @@ const MAP: Family = Family {
 };
 
 #[inline]
-fn push_head(out: &mut Vec<u8>, family: &Family, length: u32) {
-    if let Some((marker, limit)) = family.fixed
+fn push_head(out: &mut Vec<u8>, markers: &Markers, length: u32) {
+    if let Some((marker, limit)) = markers.fixed
         && length < limit
     {
         out.push(marker | length as u8);
-    } else if let (Some(marker), Ok(length)) = (family.byte, u8::try_from(length)) {
+    } else if let (Some(marker), Ok(length)) = (markers.byte, u8::try_from(length)) {
         out.extend_from_slice(&[marker, length]);
     } else if let Ok(length) = u16::try_from(length) {
-        out.push(family.short);
+        out.push(markers.short);
         out.extend_from_slice(&length.to_be_bytes());
     } else {
-        out.push(family.long);
+        out.push(markers.long);
         out.extend_from_slice(&length.to_be_bytes());
     }
 }
 
-fn push_run(out: &mut Vec<u8>, family: &Family, content: &[u8]) -> Result<(), WriteError> {
+fn push_prefixed(out: &mut Vec<u8>, markers: &Markers, content: &[u8]) -> Result<(), WriteError> {
     let length = u32::try_from(content.len()).map_err(|_| WriteError::TooLong)?;
-    push_head(out, family, length);
+    push_head(out, markers, length);
     out.extend_from_slice(content);
     Ok(())
 }
 
-/// Appends text; 4 GiB and more are refused.
+/// Appends text. From 4 GiB on it is an error.
 pub(crate) fn push_str(out: &mut Vec<u8>, text: &str) -> Result<(), WriteError> {
-    push_run(out, &STR, text.as_bytes())
+    push_prefixed(out, &STR, text.as_bytes())
 }
 
-/// Appends bytes that are no text; 4 GiB and more are refused.
+/// Appends bytes. From 4 GiB on it is an error.
 pub(crate) fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), WriteError> {
-    push_run(out, &BIN, bytes)
+    push_prefixed(out, &BIN, bytes)
 }
 
-/// Appends the head of an array: `length` values must follow.
+/// Appends the head of an array. `length` values must follow.
 pub(crate) fn push_array(out: &mut Vec<u8>, length: u32) {
     push_head(out, &ARRAY, length);
 }
 
-/// Appends the head of a map: `length` keys must follow, each with its value.
+/// Appends the head of a map. `length` keys must follow, each with its value.
 pub(crate) fn push_map(out: &mut Vec<u8>, length: u32) {
     push_head(out, &MAP, length);
 }
@@ -96,7 +100,7 @@ pub(crate) fn push_nil(out: &mut Vec<u8>) {
     encode::write_nil(out).expect(IN_MEMORY);
 }
 
-/// Appends a truth value.
+/// Appends a boolean.
 pub(crate) fn push_bool(out: &mut Vec<u8>, value: bool) {
     encode::write_bool(out, value).expect(IN_MEMORY);
 }
@@ -106,7 +110,7 @@ pub(crate) fn push_unsigned(out: &mut Vec<u8>, value: u64) {
     encode::write_uint(out, value).expect(IN_MEMORY);
 }
 
-/// Appends a signed integer; one that is not negative goes out as unsigned.
+/// Appends a signed integer, as an unsigned one if it is not negative.
 pub(crate) fn push_signed(out: &mut Vec<u8>, value: i64) {
     match u64::try_from(value) {
         Ok(value) => push_unsigned(out, value),
@@ -116,7 +120,7 @@ pub(crate) fn push_signed(out: &mut Vec<u8>, value: i64) {
     }
 }
 
-/// Appends a float, always in double precision, as Python has no other.
+/// Appends a float in double precision, as Python has no other.
 pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
     encode::write_f64(out, value).expect(IN_MEMORY);
 }

@@ -1,16 +1,16 @@
-//! The entries of a body's outermost map, each value as the bytes it was sent as.
+//! The entries of a body's outermost map, with their values as bytes.
 //!
 //! A dialect looks at the keys it knows and decodes only what it needs, when it needs it.
-//! Invariants: nothing is copied, nobody recurses into a value that is passed over, however deep it
-//! claims to be, and what is handed out keeps the message within its budget. Not here: repeated
-//! keys, of which Python believes the last.
+//! Invariants: nothing is copied, nothing recurses into a value, however deep it is, and an entry
+//! is returned only while the message is within its budget. Not here: repeated keys, of which
+//! Python takes the last.
 
 use crate::codec::budget::Budget;
 use crate::codec::msgpack::error::ReadError;
 use crate::codec::msgpack::scan;
 use crate::codec::msgpack::token::{Input, Token, utf8};
 
-/// The entries of a map in their order; it ends after the first error.
+/// An iterator over the entries of a map. It ends after the first error.
 #[derive(Debug)]
 pub(crate) struct Entries<'a> {
     input: Input<'a>,
@@ -25,7 +25,7 @@ impl<'a> Entries<'a> {
         let mut input = Input::new(body);
         match input.token()? {
             Token::Map(left) => {
-                let (budget, bytes) = (scan::message(body.len(), left), body.len());
+                let (budget, bytes) = (scan::message_budget(body.len(), left), body.len());
                 Ok(Self { input, left, budget, bytes })
             }
             _ => Err(ReadError::NotMap),
@@ -37,7 +37,7 @@ impl<'a> Entries<'a> {
             Token::Text(key) | Token::Bytes(key) => utf8(key)?,
             _ => return Err(ReadError::Key),
         };
-        let value = scan::skip(&mut self.input, &mut self.budget)?;
+        let value = scan::skip_value(&mut self.input, &mut self.budget)?;
         self.budget.check(self.bytes)?;
         Ok((key, value))
     }
@@ -59,7 +59,7 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// The text that `value` holds, as text or as UTF-8 bytes; nil is none.
+/// Reads text, or UTF-8 in bytes; `None` for nil.
 pub(crate) fn text(value: &[u8]) -> Result<Option<&str>, ReadError> {
     let mut input = Input::new(value);
     let text = match input.token()? {

@@ -10,37 +10,37 @@ pub(crate) enum ReadError {
     /// The input ends early, or a length claims more than there is.
     #[error("the input ends within a value")]
     Truncated,
-    /// Something follows the value.
+    /// Bytes follow the value.
     #[error("bytes follow the value")]
     Trailing,
-    /// The one marker that stands for nothing.
+    /// A marker that the specification reserves.
     #[error("the marker 0xc1 has no meaning")]
     Reserved,
     /// Arrays and maps are nested more than [`DEPTH_MAX`] deep.
     #[error("nested deeper than {DEPTH_MAX} levels")]
     TooDeep,
-    /// A body that is no map.
+    /// The body is not a map.
     #[error("a map was expected")]
     NotMap,
-    /// A key of a kind that JSON has no text for; in the outermost map, one that is no text.
+    /// A key that JSON has no text for; in the outermost map, a key that is not text.
     #[error("a map key must be text")]
     Key,
-    /// Another value where text belongs.
+    /// Another value in place of text.
     #[error("text was expected")]
     NotText,
-    /// Bytes in a place that takes text.
+    /// Bytes that are not UTF-8 in place of text.
     #[error("bytes that are not UTF-8 are no text")]
     NotUtf8,
-    /// An extension type that is none of oslo's.
+    /// An extension type that oslo does not have.
     #[error("extension type {0} is unknown")]
     UnknownExtension(i8),
-    /// An extension's payload is not as oslo writes it.
+    /// The payload of an extension is not as oslo writes it.
     #[error("the content of extension type {0} is broken")]
     Extension(i8),
-    /// The message's values would cost too much.
+    /// The values of the message exceed its limits.
     #[error(transparent)]
     OverBudget(#[from] OverBudget),
-    /// The receiving type refused the value, in its own words.
+    /// The receiving type refused the value.
     #[error("{0}")]
     Custom(Box<str>),
 }

@@ -1,9 +1,9 @@
-//! The extension types of oslo's `msgpackutils`, as what oslo's JSON would carry in their place.
+//! The extension types of oslo's `msgpackutils`, each as the value that oslo's JSON has for it.
 //!
-//! 0 a UUID, 1 a time, 2 a counter, 3 an address, 4 and 5 sets, 6 a time of XML-RPC, 7 a date.
-//! Times lose their zone, as in oslo's JSON. Invariant: a payload that oslo could not have written
-//! is an error, as it is to Python, and nothing here recurses, however extensions are nested. Not
-//! here: the elements of a set, which are for the reader to count.
+//! 0 is a UUID, 1 a `datetime`, 2 an `itertools.count`, 3 an IP address, 4 a set, 5 a frozenset, 6
+//! an `xmlrpc.client.DateTime`, 7 a `date`. Times lose their zone, as in oslo's JSON. Invariants: a
+//! payload that oslo cannot write is an error, as it is in Python, and nothing here recurses,
+//! however extensions are nested. Not here: the elements of a set.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,9 +11,9 @@ use crate::codec::msgpack::entries::Entries;
 use crate::codec::msgpack::error::ReadError as Error;
 use crate::codec::msgpack::token::{Input, Token};
 
-/// What an extension stands for.
+/// The value of an extension.
 #[derive(Debug)]
-pub(super) enum Meaning<'a> {
+pub(super) enum ExtensionValue<'a> {
     Text(String),
     /// Within `i64` or `u64`.
     Integer(i128),
@@ -21,20 +21,20 @@ pub(super) enum Meaning<'a> {
     Set(&'a [u8]),
 }
 
-pub(super) fn meaning(kind: i8, payload: &[u8]) -> Result<Meaning<'_>, Error> {
+pub(super) fn decode_extension(kind: i8, payload: &[u8]) -> Result<ExtensionValue<'_>, Error> {
     let text = match kind {
         0 => uuid(payload),
         1 | 6 => time(payload),
-        2 => return count(payload).map(Meaning::Integer).ok_or(Error::Extension(kind)),
-        3 => address(payload),
-        4 | 5 => return Ok(Meaning::Set(payload)),
+        2 => return counter(payload).map(ExtensionValue::Integer).ok_or(Error::Extension(kind)),
+        3 => ip_address(payload),
+        4 | 5 => return Ok(ExtensionValue::Set(payload)),
         7 => date(payload),
         _ => return Err(Error::UnknownExtension(kind)),
     };
-    text.map(Meaning::Text).ok_or(Error::Extension(kind))
+    text.map(ExtensionValue::Text).ok_or(Error::Extension(kind))
 }
 
-/// 32 hexadecimal digits, which JSON has with dashes.
+/// Reads 32 hexadecimal digits. JSON has dashes between them.
 fn uuid(payload: &[u8]) -> Option<String> {
     if payload.len() != 32 || !payload.iter().all(u8::is_ascii_hexdigit) {
         return None;
@@ -44,8 +44,8 @@ fn uuid(payload: &[u8]) -> Option<String> {
     Some([part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-"))
 }
 
-/// An array of the next number and the step.
-fn count(payload: &[u8]) -> Option<i128> {
+/// Reads an array of the next number and the step.
+fn counter(payload: &[u8]) -> Option<i128> {
     let mut input = Input::new(payload);
     let Ok(Token::Array(2)) = input.token() else { return None };
     let next = integer(&mut input)?;
@@ -54,7 +54,7 @@ fn count(payload: &[u8]) -> Option<i128> {
     Some(next)
 }
 
-/// A bare integer. No deserializer, which would follow extensions within extensions.
+/// Reads an integer without a deserializer, which would read extensions within extensions.
 fn integer(input: &mut Input<'_>) -> Option<i128> {
     match input.token() {
         Ok(Token::Unsigned(value)) => Some(value.into()),
@@ -63,9 +63,9 @@ fn integer(input: &mut Input<'_>) -> Option<i128> {
     }
 }
 
-/// A bare integer: what fits 32 bits is version 4, as `netaddr` guesses. Of version 6 there are
-/// only those that fit 64 bits; Python's packer has no word for the others.
-fn address(payload: &[u8]) -> Option<String> {
+/// Reads an integer. One that fits 32 bits is an IPv4 address, as `netaddr` takes it. Of IPv6 there
+/// are only addresses that fit 64 bits; Python's packer cannot write others.
+fn ip_address(payload: &[u8]) -> Option<String> {
     let mut input = Input::new(payload);
     let value = u64::try_from(integer(&mut input)?).ok()?;
     input.finish().ok()?;
@@ -91,7 +91,7 @@ fn date(payload: &[u8]) -> Option<String> {
     Parts::read(payload)?.date()
 }
 
-/// The parts of a date or time, by their names in the payload's map.
+/// The parts of a date or time, by their keys in the payload's map.
 #[derive(Default)]
 struct Parts {
     year: Option<u32>,
@@ -123,7 +123,7 @@ impl Parts {
         Some(parts)
     }
 
-    /// The date, if the calendar has it; Python's years are 1 to 9999.
+    /// Formats the date, if it exists. Python's years are 1 to 9999.
     fn date(&self) -> Option<String> {
         let year = i32::try_from(self.year?).ok().filter(|year| (1..=9999).contains(year))?;
         let month = u8::try_from(self.month?).ok().and_then(|m| time::Month::try_from(m).ok())?;

@@ -1,19 +1,19 @@
-//! Map keys: text whatever they were, both ways.
+//! Map keys: text, written and read.
 //!
 //! Numbers, booleans and nil become the text that Python's `json` has for them, so a map with
-//! integer keys looks alike in both formats; a receiver whose keys are numbers or booleans gets
-//! them back from that text, as from `serde_json`. Not here: keys that are arrays or maps, which
-//! Python cannot hash either.
+//! integer keys is the same in both formats. A receiver whose keys are numbers or booleans reads
+//! them from that text, as with `serde_json`. Not here: keys that are arrays or maps, which Python
+//! cannot hash either.
 
 use std::borrow::Cow;
 
 use serde::de::{self, IntoDeserializer, Visitor};
 
 use crate::codec::msgpack::error::ReadError as Error;
-use crate::codec::msgpack::extension::{Meaning, meaning};
+use crate::codec::msgpack::extension::{ExtensionValue, decode_extension};
 use crate::codec::msgpack::token::{Token, utf8};
 
-/// The text a key stands for.
+/// Returns the text of a key.
 pub(super) fn key_text(token: Token<'_>) -> Result<Cow<'_, str>, Error> {
     Ok(match token {
         Token::Text(text) | Token::Bytes(text) => utf8(text)?.into(),
@@ -21,27 +21,28 @@ pub(super) fn key_text(token: Token<'_>) -> Result<Cow<'_, str>, Error> {
         Token::Bool(value) => if value { "true" } else { "false" }.into(),
         Token::Unsigned(value) => value.to_string().into(),
         Token::Signed(value) => value.to_string().into(),
-        Token::Single(value) => as_json(&value)?.into(),
-        Token::Double(value) => as_json(&value)?.into(),
-        Token::Extension(kind, payload) => match meaning(kind, payload)? {
-            Meaning::Text(text) => text.into(),
-            Meaning::Integer(value) => value.to_string().into(),
-            Meaning::Set(_) => return Err(Error::Key),
+        Token::Single(value) => float_text(&value)?.into(),
+        Token::Double(value) => float_text(&value)?.into(),
+        Token::Extension(kind, payload) => match decode_extension(kind, payload)? {
+            ExtensionValue::Text(text) => text.into(),
+            ExtensionValue::Integer(value) => value.to_string().into(),
+            ExtensionValue::Set(_) => return Err(Error::Key),
         },
         Token::Array(_) | Token::Map(_) => return Err(Error::Key),
     })
 }
 
-fn as_json(value: &impl serde::Serialize) -> Result<String, Error> {
+/// Returns the text that JSON has for a float.
+fn float_text(value: &impl serde::Serialize) -> Result<String, Error> {
     let mut text = Vec::new();
     crate::codec::json::write::<0, _>(&mut text, value).map_err(|_| Error::Key)?;
     String::from_utf8(text).map_err(|_| Error::Key)
 }
 
-/// Hands a key's text to the type that asked for the key.
+/// Deserializes a key from its text.
 pub(super) struct Key<'de>(pub(super) Cow<'de, str>);
 
-/// A key read as a number if its text is one; other text is the visitor's to refuse.
+/// Declares methods that parse the text of a key. The visitor refuses text that cannot be parsed.
 macro_rules! parsed {
     ($($method:ident $visit:ident;)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

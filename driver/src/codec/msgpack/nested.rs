@@ -1,7 +1,7 @@
 //! The elements of an array or a map, and the content of an enum's variant.
 //!
-//! Invariant: a size is hinted only as far as there are bytes for it. A visitor that leaves
-//! elements behind is refused, as by `serde_json`: a tuple of two is no array of three.
+//! Invariant: a size hint is at most the number of bytes left. A visitor that leaves elements
+//! unread is an error, as with `serde_json`: an array of three is not a tuple of two.
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Visitor};
 
@@ -9,13 +9,14 @@ use crate::codec::msgpack::error::ReadError as Error;
 use crate::codec::msgpack::key::{Key, key_text};
 use crate::codec::msgpack::reader::Reader;
 
-/// What is left of an array or a map.
+/// The elements left in an array or a map.
 pub(super) struct Elements<'r, 'de> {
     pub(super) reader: &'r mut Reader<'de>,
     pub(super) left: u32,
 }
 
 impl Elements<'_, '_> {
+    /// Returns an error if elements are left.
     pub(super) fn finish(self) -> Result<(), Error> {
         match self.left {
             0 => Ok(()),
@@ -27,7 +28,7 @@ impl Elements<'_, '_> {
         usize::try_from(self.left).ok().map(|left| left.min(self.reader.input.remaining()))
     }
 
-    /// Counts one element; false when there is none.
+    /// Counts one element. Returns false if none is left.
     fn begin(&mut self) -> bool {
         let any = self.left > 0;
         self.left -= u32::from(any);
@@ -71,7 +72,7 @@ impl<'de> de::MapAccess<'de> for &mut Elements<'_, 'de> {
     }
 }
 
-/// A map of one entry: a variant's name and what belongs to it.
+/// A map of one entry: the name of an enum's variant and its content.
 pub(super) struct Variant<'r, 'de> {
     pub(super) reader: &'r mut Reader<'de>,
 }

@@ -1,10 +1,10 @@
-//! Where reading is: what is left of the input, and how deep it is nested.
+//! The input of a deserializer, and its depth.
 
 use crate::codec::budget::DEPTH_MAX;
 use crate::codec::msgpack::error::ReadError as Error;
 use crate::codec::msgpack::token::Input;
 
-/// Reads the values of `input` one after the other, `depth` arrays and maps down.
+/// Reads the values of `input` in order, `depth` arrays and maps down.
 pub(super) struct Reader<'de> {
     pub(super) input: Input<'de>,
     pub(super) depth: u8,
@@ -15,7 +15,7 @@ impl<'de> Reader<'de> {
         Self { input: Input::new(input), depth: 0 }
     }
 
-    /// Does something one level further down.
+    /// Calls `read` one level deeper.
     pub(super) fn nested<R>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<R, Error>,

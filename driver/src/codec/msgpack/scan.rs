@@ -1,8 +1,8 @@
-//! Passes over the values of a message without decoding them, and adds up what they would cost.
+//! Skips the values of a message and counts what they would cost to decode.
 //!
-//! Invariants: nothing recurses, and nothing is allocated. The elements of oslo's sets lie within
-//! an extension and are counted as well. Not here: what a value may cost (`codec::budget`), whether
-//! it can be decoded (`check`).
+//! Invariants: nothing recurses, and nothing is allocated. The elements of oslo's sets are within
+//! an extension and are counted as well. Not here: the limits (`codec::budget`), whether a value
+//! can be decoded (`check`).
 
 use crate::codec::budget::{Budget, DEPTH_MAX, OverBudget};
 use crate::codec::msgpack::error::ReadError;
@@ -10,41 +10,44 @@ use crate::codec::msgpack::token::{Input, Token};
 use crate::codec::msgpack::walk::{SETS, walk};
 use crate::codec::reserved_keys::RESERVED_PREFIX;
 
-/// Decoding makes up to three bytes of each byte, as numbers are kept as text.
-const NUMBERS: usize = 3;
+/// Decoding makes up to three bytes of each byte, because numbers are kept as text.
+const DECODED_PER_BYTE: usize = 3;
 
-/// What the map that a message of `bytes` bytes is has cost before its entries.
-pub(super) fn message(bytes: usize, entries: u32) -> Budget {
-    let mut budget = Budget { values: 1, memory: bytes.saturating_mul(NUMBERS) };
+/// Counts the outermost map of a message of `bytes` bytes.
+pub(super) fn message_budget(bytes: usize, entries: u32) -> Budget {
+    let mut budget = Budget { values: 1, memory: bytes.saturating_mul(DECODED_PER_BYTE) };
     budget.object(entries as usize);
     budget
 }
 
-/// Passes over one value in the outermost map and returns its bytes. What it costs is added to
-/// `budget`.
-pub(super) fn skip<'a>(input: &mut Input<'a>, budget: &mut Budget) -> Result<&'a [u8], ReadError> {
+/// Skips one value in the outermost map, counts it and returns its bytes.
+pub(super) fn skip_value<'a>(
+    input: &mut Input<'a>,
+    budget: &mut Budget,
+) -> Result<&'a [u8], ReadError> {
     let (start, before) = (*input, *budget);
-    let Head { elements, needs_walk } = head(input, budget)?;
+    let Head { elements, needs_walk } = skip_head(input, budget)?;
     let needs_walk =
         if elements > 0 { skip_elements(input, budget, elements)? } else { needs_walk };
     let value = input.since(start);
     if needs_walk {
         *budget = before;
-        count(value, budget)?;
+        count_by_walk(value, budget)?;
     }
     Ok(value)
 }
 
-/// What is known of a value by its head.
+/// What the head of a value says.
 struct Head {
     elements: u64,
-    /// Passing over it is not enough: there may be elements within an extension, or a reserved key.
+    /// It must be walked: it may have elements within an extension, or a reserved key.
     needs_walk: bool,
 }
 
+/// Skips a scalar or the head of an array or map, and counts it.
 #[inline]
-fn head(input: &mut Input<'_>, budget: &mut Budget) -> Result<Head, ReadError> {
-    if input.skip_plain()? {
+fn skip_head(input: &mut Input<'_>, budget: &mut Budget) -> Result<Head, ReadError> {
+    if input.skip_scalar()? {
         return Ok(Head { elements: 0, needs_walk: false });
     }
     let (elements, needs_walk) = match input.token()? {
@@ -63,19 +66,19 @@ fn head(input: &mut Input<'_>, budget: &mut Budget) -> Result<Head, ReadError> {
     Ok(Head { elements, needs_walk })
 }
 
-/// Passes over so many values and what is in them; whether any of them [needs a walk](Head).
+/// Skips so many values with what they contain. Returns whether any of them [needs a walk](Head).
 fn skip_elements(
     input: &mut Input<'_>,
     budget: &mut Budget,
     elements: u64,
 ) -> Result<bool, ReadError> {
-    // Values left in each open array or map within the message.
+    // Values left in each open array or map.
     let mut open = [0; DEPTH_MAX as usize];
     open[0] = elements;
     let (mut level, mut any_walk) = (0, false);
     loop {
         open[level] -= 1;
-        let Head { elements, needs_walk } = head(input, budget)?;
+        let Head { elements, needs_walk } = skip_head(input, budget)?;
         any_walk |= needs_walk;
         if elements > 0 {
             level += 1;
@@ -88,9 +91,8 @@ fn skip_elements(
     }
 }
 
-/// Adds what a value costs that has elements within extensions, or a text that may be a reserved
-/// key.
-fn count(value: &[u8], budget: &mut Budget) -> Result<(), ReadError> {
+/// Counts a value that may have elements within extensions, and refuses reserved keys.
+fn count_by_walk(value: &[u8], budget: &mut Budget) -> Result<(), ReadError> {
     let counted = walk(value, |token, is_key| {
         match token {
             Token::Array(length) => budget.array(length as usize),

@@ -1,8 +1,8 @@
-//! One value's head at a time: the cursor under everything that reads msgpack.
+//! The input as tokens. Everything that reads msgpack reads tokens.
 //!
-//! Invariant: a token never says more than the input holds. Text and bytes lie in it whole; an
-//! array or a map claims no more elements than there are bytes left, since each takes one at least.
-//! Not here: what a token means, and how deep one may go.
+//! Invariant: a token needs no more than the input has. Text and bytes are complete; an array or a
+//! map has no more elements than there are bytes left, as each element takes at least one. Not
+//! here: the values of extensions, and the limit of depth.
 
 use rmp::Marker;
 
@@ -25,20 +25,20 @@ pub(super) enum Token<'a> {
     Extension(i8, &'a [u8]),
 }
 
-/// How many bytes follow each marker of a scalar whose length it tells.
-const PLAIN: [u8; 256] = {
+/// Bytes that follow each marker, for scalars whose marker determines their length.
+const SCALAR_LENGTHS: [u8; 256] = {
     let mut lengths = [0; 256];
     let mut marker = 0;
     while marker < 256 {
-        lengths[marker] = plain_length(Marker::from_u8(marker as u8));
+        lengths[marker] = scalar_length(Marker::from_u8(marker as u8));
         marker += 1;
     }
     lengths
 };
-/// No such marker.
-const SPECIAL: u8 = u8::MAX;
+/// The marker does not determine the length, or the value is not a scalar.
+const UNKNOWN: u8 = u8::MAX;
 
-const fn plain_length(marker: Marker) -> u8 {
+const fn scalar_length(marker: Marker) -> u8 {
     match marker {
         Marker::FixPos(_) | Marker::FixNeg(_) | Marker::Null | Marker::True | Marker::False => 0,
         Marker::FixStr(length) if (length as usize) < RESERVED_PREFIX.len() => length,
@@ -46,11 +46,11 @@ const fn plain_length(marker: Marker) -> u8 {
         Marker::U16 | Marker::I16 => 2,
         Marker::U32 | Marker::I32 | Marker::F32 => 4,
         Marker::U64 | Marker::I64 | Marker::F64 => 8,
-        _ => SPECIAL,
+        _ => UNKNOWN,
     }
 }
 
-/// What is left to read.
+/// The input that is left to read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Input<'a> {
     rest: &'a [u8],
@@ -65,12 +65,12 @@ impl<'a> Input<'a> {
         self.rest.len()
     }
 
-    /// What was read since it was as `start`.
+    /// Returns the bytes that were read since `start`.
     pub(super) fn since(self, start: Self) -> &'a [u8] {
         &start.rest[..start.rest.len() - self.rest.len()]
     }
 
-    /// An error unless everything was read.
+    /// Returns an error if bytes are left.
     pub(super) fn finish(self) -> Result<(), ReadError> {
         if self.rest.is_empty() { Ok(()) } else { Err(ReadError::Trailing) }
     }
@@ -86,6 +86,7 @@ impl<'a> Input<'a> {
         matches!(marker, Some(Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32))
     }
 
+    /// Reads a token.
     pub(super) fn token(&mut self) -> Result<Token<'a>, ReadError> {
         let [marker] = self.fixed()?;
         Ok(match Marker::from_u8(marker) {
@@ -105,12 +106,12 @@ impl<'a> Input<'a> {
             Marker::F32 => Token::Single(f32::from_be_bytes(self.fixed()?)),
             Marker::F64 => Token::Double(f64::from_be_bytes(self.fixed()?)),
             Marker::FixStr(length) => Token::Text(self.take(length.into())?),
-            Marker::Str8 => Token::Text(self.run::<1>()?),
-            Marker::Str16 => Token::Text(self.run::<2>()?),
-            Marker::Str32 => Token::Text(self.run::<4>()?),
-            Marker::Bin8 => Token::Bytes(self.run::<1>()?),
-            Marker::Bin16 => Token::Bytes(self.run::<2>()?),
-            Marker::Bin32 => Token::Bytes(self.run::<4>()?),
+            Marker::Str8 => Token::Text(self.prefixed::<1>()?),
+            Marker::Str16 => Token::Text(self.prefixed::<2>()?),
+            Marker::Str32 => Token::Text(self.prefixed::<4>()?),
+            Marker::Bin8 => Token::Bytes(self.prefixed::<1>()?),
+            Marker::Bin16 => Token::Bytes(self.prefixed::<2>()?),
+            Marker::Bin32 => Token::Bytes(self.prefixed::<4>()?),
             Marker::FixArray(length) => self.array(length.into())?,
             Marker::Array16 => self.length::<2>().and_then(|length| self.array(length))?,
             Marker::Array32 => self.length::<4>().and_then(|length| self.array(length))?,
@@ -129,45 +130,45 @@ impl<'a> Input<'a> {
         })
     }
 
-    /// Passes over one value and returns its bytes. No recursion: what is owed is counted, and more
-    /// than there are bytes left can never be paid.
-    pub(super) fn skip(&mut self) -> Result<&'a [u8], ReadError> {
-        let before = self.rest;
-        let mut owed = 1_u64;
-        while owed > 0 {
-            owed -= 1;
+    /// Skips one value. Counts the values left to skip instead of recursing; if they are more than
+    /// the bytes left, the input is truncated.
+    pub(super) fn skip(&mut self) -> Result<(), ReadError> {
+        let mut pending = 1_u64;
+        while pending > 0 {
+            pending -= 1;
             match self.token()? {
-                Token::Array(length) => owed += u64::from(length),
-                Token::Map(length) => owed += 2 * u64::from(length),
+                Token::Array(length) => pending += u64::from(length),
+                Token::Map(length) => pending += 2 * u64::from(length),
                 _ => {}
             }
-            if owed > self.rest.len() as u64 {
+            if pending > self.rest.len() as u64 {
                 return Err(ReadError::Truncated);
             }
         }
-        Ok(&before[..before.len() - self.rest.len()])
+        Ok(())
     }
 
-    /// Passes over the next value if it is a scalar of known length: a number, a constant, or text
-    /// too short for a [reserved key](RESERVED_PREFIX). Whether it was one.
+    /// Skips the next value if it is a scalar of known length: a number, a constant, or text too
+    /// short for a [reserved key](RESERVED_PREFIX). Returns whether it was one.
     #[inline]
-    pub(super) fn skip_plain(&mut self) -> Result<bool, ReadError> {
+    pub(super) fn skip_scalar(&mut self) -> Result<bool, ReadError> {
         let marker = *self.rest.first().ok_or(ReadError::Truncated)?;
-        let length = PLAIN[usize::from(marker)];
-        if length == SPECIAL {
+        let length = SCALAR_LENGTHS[usize::from(marker)];
+        if length == UNKNOWN {
             return Ok(false);
         }
         self.rest = self.rest.get(1 + usize::from(length)..).ok_or(ReadError::Truncated)?;
         Ok(true)
     }
 
+    /// Reads `N` bytes.
     fn fixed<const N: usize>(&mut self) -> Result<[u8; N], ReadError> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or(ReadError::Truncated)?;
         self.rest = rest;
         Ok(*bytes)
     }
 
-    /// A length in `N` bytes, four at most.
+    /// Reads a length of `N` bytes, at most four.
     fn length<const N: usize>(&mut self) -> Result<u32, ReadError> {
         let bytes: [u8; N] = self.fixed()?;
         Ok(bytes.iter().fold(0, |length, byte| length << 8 | u32::from(*byte)))
@@ -180,8 +181,8 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
-    /// Text or bytes after a length in `N` bytes.
-    fn run<const N: usize>(&mut self) -> Result<&'a [u8], ReadError> {
+    /// Reads a length of `N` bytes, and as many bytes.
+    fn prefixed<const N: usize>(&mut self) -> Result<&'a [u8], ReadError> {
         let length = self.length::<N>()?;
         self.take(length)
     }
@@ -192,19 +193,26 @@ impl<'a> Input<'a> {
     }
 
     fn array(&self, length: u32) -> Result<Token<'a>, ReadError> {
-        self.holds(length.into()).map(|()| Token::Array(length))
+        self.check_values(length.into()).map(|()| Token::Array(length))
     }
 
     fn map(&self, length: u32) -> Result<Token<'a>, ReadError> {
-        self.holds(2 * u64::from(length)).map(|()| Token::Map(length))
+        self.check_values(2 * u64::from(length)).map(|()| Token::Map(length))
     }
 
-    fn holds(&self, values: u64) -> Result<(), ReadError> {
+    /// Returns an error if there cannot be so many values.
+    fn check_values(&self, values: u64) -> Result<(), ReadError> {
         if values > self.rest.len() as u64 { Err(ReadError::Truncated) } else { Ok(()) }
     }
 }
 
-/// Text, written as such or as bytes.
+/// Whether `value` is a map.
+pub(crate) fn is_map(value: &[u8]) -> bool {
+    let marker = value.first().map(|marker| Marker::from_u8(*marker));
+    matches!(marker, Some(Marker::FixMap(_) | Marker::Map16 | Marker::Map32))
+}
+
+/// Returns text that was written as text or as bytes.
 pub(super) fn utf8(bytes: &[u8]) -> Result<&str, ReadError> {
     std::str::from_utf8(bytes).map_err(|_| ReadError::NotUtf8)
 }

@@ -1,4 +1,4 @@
-//! Visits the tokens of one value, those within oslo's sets included.
+//! Visits the tokens of one value, including those within oslo's sets.
 //!
 //! Invariant: nothing recurses, and nothing is allocated.
 
@@ -6,53 +6,55 @@ use crate::codec::budget::DEPTH_MAX;
 use crate::codec::msgpack::error::ReadError;
 use crate::codec::msgpack::token::{Input, Token};
 
-/// The extension types that are sets, whose elements are decoded as those of arrays.
+/// The extension types that are sets. Their elements are decoded as those of arrays.
 pub(super) const SETS: [i8; 2] = [4, 5];
 
-/// An array or a map whose elements are being passed over.
+/// An array or a map whose elements are being visited.
 #[derive(Clone, Copy, Default)]
-struct Frame<'a> {
+struct Container<'a> {
     left: u64,
     is_map: bool,
-    /// What follows the extension that it is in.
+    /// For a set: the input after its extension.
     outer: Option<Input<'a>>,
 }
 
-/// Calls `visit` with each token of a value, those within sets included, and whether it is a key.
+/// Calls `visit` with each token of a value, and with whether the token is a key.
 pub(super) fn walk<'a>(
     value: &'a [u8],
     mut visit: impl FnMut(Token<'a>, bool) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
     let mut input = Input::new(value);
-    let mut frames = [Frame::default(); DEPTH_MAX as usize];
-    let (mut levels, mut frame) = (0_usize, Frame { left: 1, ..Frame::default() });
+    let mut open = [Container::default(); DEPTH_MAX as usize];
+    let (mut levels, mut container) = (0_usize, Container { left: 1, ..Container::default() });
     loop {
-        while frame.left == 0 {
-            if levels == 0 || frame.outer.is_some() {
+        while container.left == 0 {
+            if levels == 0 || container.outer.is_some() {
                 input.finish()?;
             }
-            input = frame.outer.unwrap_or(input);
+            input = container.outer.unwrap_or(input);
             let Some(level) = levels.checked_sub(1) else { return Ok(()) };
-            (levels, frame) = (level, frames[level]);
+            (levels, container) = (level, open[level]);
         }
-        let is_key = frame.is_map && frame.left.is_multiple_of(2);
-        frame.left -= 1;
+        let is_key = container.is_map && container.left.is_multiple_of(2);
+        container.left -= 1;
         let token = input.token()?;
         visit(token, is_key)?;
         let entered = match token {
-            Token::Array(length) => Frame { left: length.into(), ..Frame::default() },
-            Token::Map(length) => Frame { left: 2 * u64::from(length), is_map: true, outer: None },
+            Token::Array(length) => Container { left: length.into(), ..Container::default() },
+            Token::Map(length) => {
+                Container { left: 2 * u64::from(length), is_map: true, outer: None }
+            }
             Token::Extension(kind, payload) if SETS.contains(&kind) && !is_key => {
                 let mut elements = Input::new(payload);
                 let array = elements.token()?;
                 let Token::Array(length) = array else { return Err(ReadError::Extension(kind)) };
                 visit(array, false)?;
                 let outer = Some(std::mem::replace(&mut input, elements));
-                Frame { left: length.into(), is_map: false, outer }
+                Container { left: length.into(), is_map: false, outer }
             }
             _ => continue,
         };
-        *frames.get_mut(levels).ok_or(ReadError::TooDeep)? = frame;
-        (levels, frame) = (levels + 1, entered);
+        *open.get_mut(levels).ok_or(ReadError::TooDeep)? = container;
+        (levels, container) = (levels + 1, entered);
     }
 }

@@ -1,10 +1,10 @@
-//! Writes values as msgpack, straight into a byte vector.
+//! msgpack as a format of values.
 //!
-//! Bytes stay bytes and floats that are no numbers stay floats, since msgpack has both. A key that
-//! is not text is written as what it is, looked at, and replaced. Invariant: the head of an array
-//! or a map says as many members as were written, whatever length was announced. Not here: integers
-//! beyond 64 bits, for which msgpack has no form (Python's packer raises `OverflowError`), and the
-//! shapes of values (`codec::write`).
+//! Bytes, NaN and infinity are written as such. A key that is not text is written first as it is,
+//! then replaced by its text. Invariant: the head of an array or a map has the number of members
+//! that were written, whatever length the value announced. Not here: integers beyond 64 bits, which
+//! msgpack does not have (Python's packer raises `OverflowError`), and the shapes of values
+//! (`codec::write`).
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -36,9 +36,9 @@ struct MsgPack;
 
 /// An array or a map that is being written.
 struct Open {
-    /// Where its head is.
+    /// The place of its head.
     head: Range<usize>,
-    /// How many members the head says.
+    /// The number of members in the head.
     claimed: u32,
     written: usize,
 }
@@ -70,7 +70,7 @@ impl Format for MsgPack {
         push_unsigned(out, value.try_into().map_err(|_| WriteError::IntegerTooLarge)?);
         Ok(())
     }
-    /// In its own shortest digits, as the JSON writer has it: `0.1f32` reaches Python as `0.1`.
+    /// In the shortest digits of its own precision, as in JSON: Python reads `0.1f32` as `0.1`.
     fn push_f32(out: &mut Vec<u8>, value: f32) {
         let mut text = [0; 24];
         let mut rest = &mut text[..];
@@ -92,7 +92,7 @@ impl Format for MsgPack {
         push_str(out, &value.to_string())
     }
 
-    /// An integer if the digits are one, or else a float.
+    /// As an integer if the digits are one, or else as a float.
     fn push_number(out: &mut Vec<u8>, digits: &str) -> Result<(), WriteError> {
         if digits.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
             push_float(out, digits.parse().map_err(ser::Error::custom)?);

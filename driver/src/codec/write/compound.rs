@@ -14,11 +14,12 @@ pub(crate) struct Compound<'a, F: Format> {
     depth: u8,
     shape: Shape,
     open: F::Open,
-    /// It is the value of a variant.
+    /// Whether it is the value of an enum's variant.
     in_variant: bool,
 }
 
 impl<'a, F: Format> Compound<'a, F> {
+    /// Begins an array or an object.
     pub(super) fn open(
         writer: Writer<'a, F>,
         shape: Shape,
@@ -29,7 +30,7 @@ impl<'a, F: Format> Compound<'a, F> {
         Ok(Self { out: writer.out, depth, shape, open, in_variant: false })
     }
 
-    /// The same as the value of a variant.
+    /// Begins an array or an object as the value of an enum's variant.
     pub(super) fn open_variant(
         writer: Writer<'a, F>,
         variant: &str,
@@ -74,7 +75,7 @@ impl<'a, F: Format> Compound<'a, F> {
     }
 }
 
-/// Implements one of the traits of arrays, all of which say the same.
+/// Implements the traits of arrays, which differ in name only.
 macro_rules! array {
     ($($of:ident $method:ident;)*) => {
         $(impl<F: Format> ser::$of for Compound<'_, F> {
@@ -125,7 +126,7 @@ impl<F: Format> ser::SerializeStructVariant for Compound<'_, F> {
     }
 }
 
-/// A struct: an object, or what `serde_json` carries under a reserved name.
+/// A struct: an object, or a number or raw value of `serde_json`.
 pub(crate) enum Fields<'a, F: Format> {
     Object(Compound<'a, F>),
     Number(Writer<'a, F>),

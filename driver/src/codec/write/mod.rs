@@ -1,10 +1,10 @@
-//! What all formats share of writing a value: a `serde` serializer over what each format says.
+//! Writing values in any format: one `serde` serializer over the functions of a format.
 //!
-//! `format` is what a format must say, `writer` where a value goes, `compound` an array or an
-//! object that is being written, `serializer` the serializer above them. Shapes are those of
-//! `serde_json`: externally tagged enums, structs as objects, `None` as null; and two private
-//! conventions of `serde_json` are kept at every depth, its numbers of any precision and its raw
-//! values. Not here: any byte of any format (`json`, `msgpack`).
+//! `format` declares these functions, `writer` holds the output, `compound` writes arrays and
+//! objects, `serializer` is the serializer itself. Values take the shapes that `serde_json` gives
+//! them: externally tagged enums, structs as objects, `None` as null. Two private conventions of
+//! `serde_json` are supported at every depth: numbers of any precision, and raw values. Not here:
+//! the bytes of a format (`json`, `msgpack`).
 
 mod compound;
 pub(super) mod format;

@@ -1,6 +1,6 @@
-//! For serializers that take few kinds of values: the methods that refuse the others.
+//! Methods of serializers that accept few kinds of values.
 
-/// Declares methods of a `serde` serializer that return an error, whatever they are given.
+/// Declares methods of a `serde` serializer that return an error.
 macro_rules! refuse {
     ($error:expr => $($method:ident($($kind:ty),*) $(-> $result:ty)?;)*) => {
         $(fn $method(self, $(_: $kind),*) -> refuse!(@result $($result)?) { Err($error) })*

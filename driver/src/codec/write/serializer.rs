@@ -1,4 +1,4 @@
-//! The serializer: values of any type, in any format.
+//! The serializer of values of any type, in any format.
 
 use std::fmt::Display;
 
@@ -10,7 +10,7 @@ use crate::codec::write::compound::{Compound, Fields};
 use crate::codec::write::format::{Format, Shape};
 use crate::codec::write::writer::Writer;
 
-/// Declares methods of scalars, each by way of a function of the format that cannot fail.
+/// Declares methods of scalars, each with the function of the format that it calls.
 macro_rules! scalars {
     ($($method:ident($kind:ty) $push:ident;)*) => {
         $(fn $method(self, value: $kind) -> Result<(), Error> {

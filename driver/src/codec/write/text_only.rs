@@ -1,11 +1,11 @@
-//! Receives the text of a number or of a raw value, as `serde_json` hands it over.
+//! A serializer for the text of a number or of a raw value of `serde_json`.
 
 use serde::ser::{self, Impossible, Serialize};
 
 use crate::codec::error::WriteError as Error;
 use crate::codec::write::refuse::refuse;
 
-/// Hands text to a function, and refuses all else.
+/// Passes text to a function and refuses other values.
 pub(super) struct TextOnly<W>(pub(super) W);
 
 fn no_text() -> Error {

@@ -1,4 +1,4 @@
-//! Where a value is written, and how deep it is nested.
+//! The output of a value, and its depth.
 
 use std::marker::PhantomData;
 
@@ -17,7 +17,7 @@ impl<'a, F> Writer<'a, F> {
         Self { out, depth, format: PhantomData }
     }
 
-    /// The depth of what is in the array or object that is written here.
+    /// Returns the depth of the members of an array or object that is written here.
     pub(super) fn inner_depth(&self) -> Result<u8, WriteError> {
         if self.depth == DEPTH_MAX { Err(WriteError::TooDeep) } else { Ok(self.depth + 1) }
     }

@@ -1,19 +1,19 @@
-//! Reads over JSON text without decoding it: where values end, whether they are JSON, and what they
+//! Scans JSON text without decoding it: where values end, whether they are JSON, and what they
 //! would cost.
 //!
-//! One loop over the text, with the open arrays and objects in an array of fixed size. What passes
-//! is what `serde_json` decodes, and the literals beyond JSON that Python writes. Invariants:
-//! nothing is allocated and nothing recurses, whatever the text. Not here: the members of a message
-//! (`members`), what values may cost (`budget`).
+//! One loop over the text, with the open arrays and objects in an array of fixed size. It accepts
+//! what `serde_json` decodes, and the literals beyond JSON that Python writes. Invariants: nothing
+//! is allocated and nothing recurses, whatever the text. Not here: the members of a message
+//! (`members`), the limits (`codec::budget`).
 
 use std::ops::Range;
 
 use crate::codec::budget::{Budget, LEVELS_MAX, OverBudget};
-use crate::codec::json::escape::content_run;
-use crate::codec::json::read::ReadError;
+use crate::codec::json::error::ReadError;
+use crate::codec::json::escape::{code_unit, content_run};
 use crate::codec::reserved_keys::RESERVED_PREFIX;
 
-/// A pass over the text of a message.
+/// A scan of the text of a message.
 pub(super) struct Scan<'t> {
     text: &'t [u8],
     at: usize,
@@ -24,87 +24,87 @@ pub(super) struct Scan<'t> {
 const OPEN_MAX: usize = LEVELS_MAX - 1;
 
 impl<'t> Scan<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
-        // The text itself bounds what its strings, keys and numbers take.
+    pub(super) fn new(text: &'t str) -> Self {
+        // Strings, keys and numbers take no more memory than the text.
         let budget = Budget { values: 1, memory: text.len() };
         Self { text: text.as_bytes(), at: 0, budget }
     }
 
-    /// Passes over spaces, and over this byte if it is next; whether it was.
+    /// Skips spaces, and this byte if it is next. Returns whether it was.
     pub(super) fn skip_byte(&mut self, byte: u8) -> bool {
-        self.at = spaces(self.text, self.at);
+        self.at = skip_spaces(self.text, self.at);
         let is_next = self.text.get(self.at) == Some(&byte);
         self.at += usize::from(is_next);
         is_next
     }
 
-    /// Passes over spaces and this byte, which must be next.
+    /// Skips spaces and this byte, which must be next.
     pub(super) fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), ReadError> {
         if self.skip_byte(byte) { Ok(()) } else { Err(ReadError::Expected { what, at: self.at }) }
     }
 
-    /// Passes over a key and its colon. Returns the range of the key with its quotes, and whether
-    /// it has no escapes.
-    pub(super) fn key(&mut self) -> Result<(Range<usize>, bool), ReadError> {
-        let start = spaces(self.text, self.at);
-        let plain = plain_string(self.text, start);
-        let end = plain.map_or_else(|| key(self.text, start), Ok)?;
-        self.at = colon(self.text, end)?;
+    /// Skips a key and its colon. Returns the range of the key with its quotes, and whether it has
+    /// no escapes.
+    pub(super) fn read_key(&mut self) -> Result<(Range<usize>, bool), ReadError> {
+        let start = skip_spaces(self.text, self.at);
+        let plain = skip_plain_string(self.text, start);
+        let end = plain.map_or_else(|| skip_key(self.text, start), Ok)?;
+        self.at = skip_colon(self.text, end)?;
         Ok((start..end, plain.is_some()))
     }
 
-    /// Passes over one value and checks the budget. Returns the range of the value.
-    pub(super) fn value(&mut self) -> Result<Range<usize>, ReadError> {
-        let start = spaces(self.text, self.at);
+    /// Checks one value and the budget. Returns the range of the value.
+    pub(super) fn check_value(&mut self) -> Result<Range<usize>, ReadError> {
+        let start = skip_spaces(self.text, self.at);
         self.at = match self.text.get(start) {
-            Some(b'"') => string(self.text, start)?,
-            Some(b'{' | b'[') => self.container(start)?,
-            _ => scalar(self.text, start)?,
+            Some(b'"') => skip_string(self.text, start)?,
+            Some(b'{' | b'[') => self.check_container(start)?,
+            _ => skip_scalar(self.text, start)?,
         };
         self.budget.values += 1;
         self.budget.check(self.text.len())?;
         Ok(start..self.at)
     }
 
-    /// Returns the end of the array or object that begins at `at`.
-    fn container(&mut self, mut at: usize) -> Result<usize, ReadError> {
+    /// Checks and counts the array or object that begins at `at`. Returns its end.
+    fn check_container(&mut self, mut at: usize) -> Result<usize, ReadError> {
         let text = self.text;
         // Of each that is open: elements so far, and whether it is an object.
         let (mut lengths, mut are_objects) = ([0_u32; OPEN_MAX], [false; OPEN_MAX]);
         let mut levels = 0;
         loop {
-            // Here is a value.
-            at = spaces(text, at);
+            // A value begins.
+            at = skip_spaces(text, at);
             match text.get(at) {
-                Some(b'"') => at = string(text, at)?,
+                Some(b'"') => at = skip_string(text, at)?,
                 Some(first @ (b'{' | b'[')) => {
                     let is_object = *first == b'{';
                     *lengths.get_mut(levels).ok_or(OverBudget::Levels)? = 1;
                     are_objects[levels] = is_object;
-                    at = spaces(text, at + 1);
+                    at = skip_spaces(text, at + 1);
                     if text.get(at) == Some(&(first + CLOSING)) {
                         at += 1;
                     } else {
                         levels += 1;
                         if is_object {
-                            at = inner_key(text, at)?;
+                            at = skip_inner_key(text, at)?;
                         }
                         continue;
                     }
                 }
-                _ => at = scalar(text, at)?,
+                _ => at = skip_scalar(text, at)?,
             }
-            // It has ended, and others with it.
+            // It ends, and with it perhaps the arrays and objects around it.
             loop {
                 let Some(level) = levels.checked_sub(1) else { return Ok(at) };
                 let (length, is_object) = (&mut lengths[level], are_objects[level]);
-                at = spaces(text, at);
+                at = skip_spaces(text, at);
                 match (text.get(at), is_object) {
                     (Some(b','), _) => {
                         *length += 1;
                         at += 1;
                         if is_object {
-                            at = inner_key(text, spaces(text, at))?;
+                            at = skip_inner_key(text, skip_spaces(text, at))?;
                         }
                         break;
                     }
@@ -118,13 +118,13 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// Passes over one value without checking that it is JSON. Returns its range.
+    /// Skips one value without checking that it is JSON. Returns its range.
     pub(super) fn skip_value(&mut self) -> Range<usize> {
-        let start = spaces(self.text, self.at);
+        let start = skip_spaces(self.text, self.at);
         let (mut at, mut levels) = (start, 0_usize);
         while let Some(byte) = self.text.get(at) {
             at = match byte {
-                b'"' => string(self.text, at).unwrap_or(self.text.len()),
+                b'"' => skip_string(self.text, at).unwrap_or(self.text.len()),
                 b'{' | b'[' => {
                     levels += 1;
                     at + 1
@@ -141,9 +141,9 @@ impl<'t> Scan<'t> {
         start..start + self.text[start..at].trim_ascii_end().len()
     }
 
-    /// An error unless everything was read.
+    /// Returns an error if text is left.
     pub(super) fn finish(&mut self) -> Result<(), ReadError> {
-        self.at = spaces(self.text, self.at);
+        self.at = skip_spaces(self.text, self.at);
         match self.text.get(self.at) {
             None => Ok(()),
             Some(_) => Err(ReadError::Expected { what: "the end", at: self.at }),
@@ -151,12 +151,12 @@ impl<'t> Scan<'t> {
     }
 }
 
-/// From the byte that opens an array or an object to the one that ends it.
+/// Distance from the byte that opens an array or an object to the byte that ends it.
 const CLOSING: u8 = b'}' - b'{';
 
 /// Returns the position after the spaces at `at`.
 #[inline]
-fn spaces(text: &[u8], mut at: usize) -> usize {
+fn skip_spaces(text: &[u8], mut at: usize) -> usize {
     while matches!(text.get(at), Some(b' ' | b'\n' | b'\t' | b'\r')) {
         at += 1;
     }
@@ -165,8 +165,8 @@ fn spaces(text: &[u8], mut at: usize) -> usize {
 
 /// Returns the position after the colon that must follow at `at`.
 #[inline]
-fn colon(text: &[u8], at: usize) -> Result<usize, ReadError> {
-    let at = spaces(text, at);
+fn skip_colon(text: &[u8], at: usize) -> Result<usize, ReadError> {
+    let at = skip_spaces(text, at);
     match text.get(at) {
         Some(b':') => Ok(at + 1),
         _ => Err(ReadError::Expected { what: "a colon", at }),
@@ -175,51 +175,50 @@ fn colon(text: &[u8], at: usize) -> Result<usize, ReadError> {
 
 /// Returns the end of the key that begins at `at`.
 #[inline]
-fn key(text: &[u8], at: usize) -> Result<usize, ReadError> {
+fn skip_key(text: &[u8], at: usize) -> Result<usize, ReadError> {
     match text.get(at) {
-        Some(b'"') => string(text, at),
+        Some(b'"') => skip_string(text, at),
         _ => Err(ReadError::Expected { what: "a key", at }),
     }
 }
 
-/// Returns the position after a key and its colon, if the key is none of those that `serde_json`
-/// reserves.
+/// Returns the position after a key and its colon. A key that `serde_json` reserves is an error.
 #[inline]
-fn inner_key(text: &[u8], at: usize) -> Result<usize, ReadError> {
-    let end = key(text, at)?;
+fn skip_inner_key(text: &[u8], at: usize) -> Result<usize, ReadError> {
+    let end = skip_key(text, at)?;
     if let b'$' | b'\\' = text[at + 1]
         && is_reserved(&text[at + 1..end])
     {
         return Err(OverBudget::ReservedKey.into());
     }
-    colon(text, end)
+    skip_colon(text, end)
 }
 
 /// Returns the end of the string without escapes that begins at `at`, if there is one.
 #[inline]
-fn plain_string(text: &[u8], at: usize) -> Option<usize> {
+fn skip_plain_string(text: &[u8], at: usize) -> Option<usize> {
     let content = text.get(at..)?.strip_prefix(b"\"")?;
     let end = at + 1 + content_run(content);
     (text.get(end) == Some(&b'"')).then_some(end + 1)
 }
 
-/// Returns the end of the string whose quote is at `at`.
+/// Returns the end of the string that begins at `at`.
 #[inline]
-fn string(text: &[u8], at: usize) -> Result<usize, ReadError> {
+fn skip_string(text: &[u8], at: usize) -> Result<usize, ReadError> {
     let end = at + 1 + content_run(&text[at + 1..]);
     match text.get(end) {
         Some(b'"') => Ok(end + 1),
-        _ => escaped_string(text, end),
+        _ => skip_escaped_string(text, end),
     }
 }
 
-/// Returns the end of the string that goes on at `at` with a byte that does not stand for itself.
-fn escaped_string(text: &[u8], mut at: usize) -> Result<usize, ReadError> {
+/// Returns the end of the string that continues at `at` with an escape.
+fn skip_escaped_string(text: &[u8], mut at: usize) -> Result<usize, ReadError> {
     loop {
         at += match &text[at..] {
             [b'"', ..] => return Ok(at + 1),
             [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
-            [b'\\', b'u', digits @ ..] if unit(digits).is_some() => 6,
+            [b'\\', b'u', digits @ ..] if code_unit(digits).is_some() => 6,
             [b'\\', ..] => return Err(ReadError::Expected { what: "an escape", at }),
             _ => return Err(ReadError::Expected { what: "a string's end", at }),
         };
@@ -228,19 +227,21 @@ fn escaped_string(text: &[u8], mut at: usize) -> Result<usize, ReadError> {
 }
 
 /// Returns the end of the number or literal that begins at `at`.
-fn scalar(text: &[u8], at: usize) -> Result<usize, ReadError> {
+fn skip_scalar(text: &[u8], at: usize) -> Result<usize, ReadError> {
     let rest = &text[at..];
     let words = [&b"null"[..], b"true", b"false", b"NaN", b"Infinity", b"-Infinity"];
     let length = match rest.first() {
-        Some(b'0'..=b'9') => number(rest),
-        Some(b'-') if rest.get(1) != Some(&b'I') => number(&rest[1..]).map(|length| length + 1),
+        Some(b'0'..=b'9') => number_length(rest),
+        Some(b'-') if rest.get(1) != Some(&b'I') => {
+            number_length(&rest[1..]).map(|length| length + 1)
+        }
         _ => words.iter().find(|word| rest.starts_with(word)).map(|word| word.len()),
     };
     length.map(|length| at + length).ok_or(ReadError::Expected { what: "a value", at })
 }
 
 /// Returns the length of the number that `text` begins with, without a sign.
-fn number(text: &[u8]) -> Option<usize> {
+fn number_length(text: &[u8]) -> Option<usize> {
     let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let mut length = digits(0);
     if length == 0 || length > 1 && text[0] == b'0' {
@@ -263,20 +264,12 @@ fn is_reserved(content: &[u8]) -> bool {
     let mut rest = content;
     RESERVED_PREFIX.bytes().all(|wanted| {
         let (found, length) = match rest {
-            [b'\\', b'u', digits @ ..] => (unit(digits), 6),
+            [b'\\', b'u', digits @ ..] => (code_unit(digits), 6),
             [byte, ..] => (Some(u16::from(*byte)), 1),
             [] => return false,
         };
         rest = rest.get(length..).unwrap_or_default();
         found == Some(wanted.into())
-    })
-}
-
-/// Returns the value of four hexadecimal digits.
-fn unit(digits: &[u8]) -> Option<u16> {
-    digits.get(..4)?.iter().try_fold(0, |unit, digit| {
-        let digit = char::from(*digit).to_digit(16)?;
-        Some(unit << 4 | digit as u16)
     })
 }
 

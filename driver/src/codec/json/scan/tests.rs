@@ -10,8 +10,8 @@ use crate::codec::json::{Members, from_slice};
 
 /// What a scan makes of a text that is a value as a whole, and what it found.
 fn scanned(text: &str) -> Result<Budget, ReadError> {
-    let mut scan = Scan::of(text);
-    let value = scan.value()?;
+    let mut scan = Scan::new(text);
+    let value = scan.check_value()?;
     scan.finish()?;
     assert_eq!(&text[value], text.trim_matches([' ', '\n', '\t', '\r']));
     Ok(scan.budget)
