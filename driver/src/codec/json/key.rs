@@ -4,11 +4,11 @@
 
 use std::marker::PhantomData;
 
-use serde::ser::{self, Impossible, Serialize};
+use serde::ser::{self, Serialize};
 
 use crate::codec::error::WriteError as Error;
 use crate::codec::write::format::Format;
-use crate::codec::write::refuse::refuse;
+use crate::codec::write::refuse::refuse_compounds;
 use crate::codec::write::writer::Writer;
 
 /// Writes one key, always as a JSON string.
@@ -41,13 +41,7 @@ impl<'a, F: Format> Key<'a, F> {
 impl<F: Format> ser::Serializer for Key<'_, F> {
     type Ok = ();
     type Error = Error;
-    type SerializeSeq = Impossible<(), Error>;
-    type SerializeTuple = Impossible<(), Error>;
-    type SerializeTupleStruct = Impossible<(), Error>;
-    type SerializeTupleVariant = Impossible<(), Error>;
-    type SerializeMap = Impossible<(), Error>;
-    type SerializeStruct = Impossible<(), Error>;
-    type SerializeStructVariant = Impossible<(), Error>;
+    refuse_compounds!(Error::Key);
 
     fn serialize_bool(self, value: bool) -> Result<(), Error> {
         self.quoted(value)
@@ -121,28 +115,10 @@ impl<F: Format> ser::Serializer for Key<'_, F> {
     ) -> Result<(), Error> {
         value.serialize(self)
     }
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<(), Error> {
-        Err(Error::Key)
-    }
     fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<(), Error> {
         self.text().collect_str(value)
     }
-    refuse! { Error::Key =>
-        serialize_unit_struct(&'static str);
-        serialize_seq(Option<usize>) -> Self::SerializeSeq;
-        serialize_tuple(usize) -> Self::SerializeTuple;
-        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize)
-            -> Self::SerializeTupleVariant;
-        serialize_map(Option<usize>) -> Self::SerializeMap;
-        serialize_struct(&'static str, usize) -> Self::SerializeStruct;
-        serialize_struct_variant(&'static str, u32, &'static str, usize)
-            -> Self::SerializeStructVariant;
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
+        Err(Error::Key)
     }
 }
