@@ -7,5 +7,7 @@ pub(crate) mod error;
 pub(crate) mod json;
 pub(crate) mod msgpack;
 mod reserved_keys;
+#[cfg(test)]
+mod sample;
 pub(crate) mod serialization;
 mod write;

@@ -1,4 +1,4 @@
-//! What passes is what the parser takes, and costs what its values cost.
+//! The scan accepts what the parser accepts, and counts what its values cost.
 
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
@@ -8,7 +8,7 @@ use crate::codec::budget::{NODE, VALUE, VALUES_MAX};
 use crate::codec::json::scan::*;
 use crate::codec::json::{Members, from_slice};
 
-/// What a scan makes of a text that is a value as a whole, and what it found.
+/// Scans a text that is one value. Returns what was counted.
 fn scanned(text: &str) -> Result<Budget, ReadError> {
     let mut scan = Scan::new(text);
     let value = scan.check_value()?;
@@ -29,11 +29,11 @@ fn repeated(one: &str, count: usize) -> String {
     format!("[{}{one}]", format!("{one},").repeat(count - 1))
 }
 
-/// How deep values within a message may be.
+/// Deepest level of values within a message.
 const DEEP: usize = LEVELS_MAX - 1;
 
 #[test]
-fn levels_are_counted_as_they_are_written() {
+fn levels_are_limited_as_in_the_writer() {
     let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let full = |levels| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
     assert_eq!(refused(&full(DEEP)), None);
@@ -51,7 +51,7 @@ fn levels_are_counted_as_they_are_written() {
 }
 
 #[test]
-fn values_and_what_they_take_are_bounded() {
+fn values_and_their_memory_are_limited() {
     assert_eq!(refused(&repeated("0", VALUES_MAX - 2)), None);
     assert_eq!(refused(&repeated("0", VALUES_MAX - 1)), Some(OverBudget::Values));
     assert_eq!(refused(&repeated(r#"{"":0}"#, 20_000)), None, "small messages may");
@@ -76,13 +76,13 @@ fn reserved_keys_are_found_in_any_spelling() {
 }
 
 #[test]
-fn a_node_is_what_serde_json_has() {
-    // Taken from the implementation; a change there is to be noticed.
+fn a_value_and_a_node_have_the_sizes_of_serde_json() {
+    // These are the sizes of the implementation: a change there must be noticed.
     assert_eq!((VALUE, NODE), (32, 632));
 }
 
 #[test]
-fn members_are_handed_out_as_they_came() {
+fn members_are_returned_as_they_were_sent() {
     let members = |text: &str| {
         Members::new(text.as_bytes())?
             .map(|member| member.map(|(key, value)| (key.into_owned(), value.to_owned())))
@@ -113,7 +113,7 @@ fn members_are_handed_out_as_they_came() {
         assert!(matches!(error, ReadError::Expected { .. }), "{wrong}: {error}");
     }
     assert_eq!(Members::new(b"{\"\xff\": 1}").err(), Some(ReadError::NotUtf8));
-    // A member of a message is counted with all before it.
+    // A member is counted together with those before it.
     let many = repeated("0", VALUES_MAX / 2);
     let text = format!("{{\"a\": {many}, \"b\": 5, \"c\": {many}}}");
     let mut all = Members::new(text.as_bytes()).unwrap();
@@ -123,7 +123,7 @@ fn members_are_handed_out_as_they_came() {
 }
 
 #[test]
-fn what_is_not_checked_is_passed_over() {
+fn unchecked_values_are_skipped() {
     let deep = format!("{}{}", "[{\"]\": ".repeat(100_000), "}]".repeat(100_000));
     let text = format!("{{\"a\": {deep}, \"b\": tru ,\"c\": \"x\"}}");
     let found: Vec<_> =
@@ -153,7 +153,7 @@ fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The same found by recursion.
+/// Counts a value by recursion.
 fn cost(value: &Value, budget: &mut Budget) {
     match value {
         Value::Array(all) => {
@@ -168,7 +168,7 @@ fn cost(value: &Value, budget: &mut Budget) {
     }
 }
 
-/// Text near JSON.
+/// Generates text that is almost JSON.
 fn near_json() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "{",
@@ -221,7 +221,7 @@ fn near_json() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn the_structure_is_seen_as_the_parser_sees_it(value in any_value(), pretty: bool) {
+    fn values_are_counted_as_the_parser_decodes_them(value in any_value(), pretty: bool) {
         let text = match pretty {
             true => serde_json::to_string_pretty(&value).unwrap(),
             false => value.to_string(),
@@ -233,7 +233,7 @@ proptest! {
     }
 
     #[test]
-    fn what_passes_is_what_can_be_decoded(text in near_json()) {
+    fn text_is_accepted_if_it_can_be_decoded(text in near_json()) {
         let passes = scanned(&text).is_ok();
         prop_assert_eq!(passes, from_slice::<Value>(text.as_bytes()).is_ok(), "{}", text);
         prop_assert_eq!(passes, from_slice::<IgnoredAny>(text.as_bytes()).is_ok(), "{}", text);

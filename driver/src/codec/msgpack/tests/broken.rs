@@ -1,4 +1,4 @@
-//! What no peer should send: cut short, too long, too deep, or rubbish altogether.
+//! Invalid input: truncated, too long, too deep, or random bytes.
 
 use serde::de::IgnoredAny;
 
@@ -6,7 +6,7 @@ use crate::codec::budget::OverBudget;
 use crate::codec::msgpack::tests::*;
 use crate::codec::reserved_keys::RESERVED_PREFIX;
 
-/// Everything a stranger's bytes may be put through.
+/// Reads `bytes` in every way.
 fn read_all(bytes: &[u8]) {
     let _ = to_value(bytes);
     let _ = text(bytes);
@@ -44,7 +44,7 @@ fn input_cut_short_is_an_error_everywhere() {
 }
 
 #[test]
-fn bodies_that_are_no_map_are_told_apart() {
+fn a_body_must_be_a_map_with_text_as_keys() {
     assert_eq!(entries(&unhex("80")), Ok(vec![]));
     assert_eq!(entries(b""), Err(ReadError::Truncated));
     assert_eq!(entries(&unhex("9101")), Err(ReadError::NotMap));
@@ -60,7 +60,7 @@ fn bodies_that_are_no_map_are_told_apart() {
 }
 
 #[test]
-fn values_that_mean_nothing_are_told_apart() {
+fn invalid_values_are_errors() {
     assert_eq!(to_value(&unhex("0101")), Err(ReadError::Trailing));
     assert_eq!(text(&unhex("a16101")), Err(ReadError::Trailing));
     assert_eq!(text(&unhex("a1ff")), Err(ReadError::NotUtf8));
@@ -70,9 +70,9 @@ fn values_that_mean_nothing_are_told_apart() {
     from_slice::<u8>(&unhex("cd0100")).expect_err("too large for its type");
 }
 
-/// The claim is refused before anything is made ready for it.
+/// A length is checked before anything is allocated for it.
 #[test]
-fn lengths_that_lie_are_refused() {
+fn lengths_beyond_the_input_are_refused() {
     for head in ["db", "c6", "dd", "df", "c9"] {
         let bytes = unhex(&format!("{head} ffffffff 00 00"));
         assert_eq!(to_value(&bytes), Err(ReadError::Truncated), "{head}");
@@ -84,12 +84,12 @@ fn lengths_that_lie_are_refused() {
 
 /// A megabyte of arrays within arrays, of maps, of sets, and of counters within counters.
 #[test]
-fn bombs_of_depth_go_off_nowhere() {
+fn deep_nesting_is_refused_everywhere() {
     let arrays = [vec![0x91; 1 << 20], vec![0x01]].concat();
     let maps = [[0x81, 0xa0].repeat(1 << 19), vec![0x01]].concat();
     for bomb in [&arrays, &maps] {
         assert_eq!(to_value(bomb), Err(ReadError::TooDeep));
-        from_slice::<IgnoredAny>(bomb).expect("what is passed over costs no stack");
+        from_slice::<IgnoredAny>(bomb).expect("skipping does not recurse");
         let body = [&unhex("81 a161")[..], bomb].concat();
         assert_eq!(entries(&body), Err(OverBudget::Levels.into()));
     }
@@ -104,12 +104,12 @@ fn bombs_of_depth_go_off_nowhere() {
             outer.extend_from_slice(&[kind, before]);
             bomb = [&outer[..], name, &bomb, tail].concat();
         }
-        to_value(&bomb).expect_err("no extension may lead down that far");
-        from_slice::<i128>(&bomb).expect_err("nor with a type");
+        to_value(&bomb).expect_err("an extension must not nest that deep");
+        from_slice::<i128>(&bomb).expect_err("for a typed receiver either");
     }
 }
 
-/// `value` in `levels` arrays or, where that is possible, in sets.
+/// Puts `value` in `levels` arrays or, if they are short enough, sets.
 fn nested(levels: usize, in_sets: bool, value: &[u8]) -> Vec<u8> {
     (0..levels).fold(value.to_vec(), |inner, _| {
         let array = [&[0x91], &inner[..]].concat();

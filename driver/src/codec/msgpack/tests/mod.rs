@@ -1,4 +1,4 @@
-//! The writer and the reader against Python's bytes, against each other, and against rubbish.
+//! The writer and the reader against Python's bytes, each other, `rmp-serde`, and invalid input.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,6 +13,7 @@ use crate::codec::msgpack::encode::{
     push_array, push_bool, push_bytes, push_float, push_nil, push_signed, push_unsigned,
 };
 use crate::codec::msgpack::*;
+use crate::codec::sample::{any_json, same};
 
 mod broken;
 
@@ -28,7 +29,7 @@ fn unhex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(byte).collect()
 }
 
-/// Name, bytes and JSON of what Python wrote.
+/// Returns the name, bytes and JSON of values that Python wrote.
 fn golden() -> impl Iterator<Item = (&'static str, Vec<u8>, Value)> {
     let lines = include_str!("../../../../tests/golden/msgpack.txt").lines();
     lines.filter(|line| !line.starts_with('#')).map(|line| {
@@ -36,26 +37,6 @@ fn golden() -> impl Iterator<Item = (&'static str, Vec<u8>, Value)> {
         let mut part = || parts.next().unwrap();
         (part(), unhex(part()), serde_json::from_str(part()).unwrap())
     })
-}
-
-/// Equal up to the spelling of floats, which arbitrary precision keeps as text.
-fn same(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) => {
-            one == other
-                || one.is_f64()
-                    && other.is_f64()
-                    && one.as_f64().map(f64::to_bits) == other.as_f64().map(f64::to_bits)
-        }
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            one.len() == other.len()
-                && one.iter().zip(other).all(|((k, one), (l, other))| k == l && same(one, other))
-        }
-        _ => one == other,
-    }
 }
 
 #[test]
@@ -116,7 +97,7 @@ fn observed_replies_are_read() {
 }
 
 #[test]
-fn a_frame_made_by_hand_is_taken_apart() {
+fn pushed_values_are_read_as_entries() {
     let mut frame = Vec::new();
     push_map(&mut frame, 5);
     push_str(&mut frame, "method").unwrap();
@@ -144,7 +125,7 @@ fn a_frame_made_by_hand_is_taken_apart() {
 }
 
 #[test]
-fn numbers_are_numbers_at_any_depth() {
+fn serde_json_numbers_are_numbers_at_any_depth() {
     let text = r#"{"a": [1, {"b": -2.5, "c": 18446744073709551615}], "d": 1e400, "e": -0}"#;
     let value: Value = serde_json::from_str(text).unwrap();
     let raw: Box<RawValue> = serde_json::from_str(text).unwrap();
@@ -170,9 +151,9 @@ fn integers_beyond_64_bits_are_refused() {
     assert_eq!(from_slice(&out[6..]), Ok((u128::from(u64::MAX), i128::from(i64::MIN))));
 }
 
-/// A receiver's own type has room for what JSON lacks.
+/// A receiver's type may have what JSON lacks.
 #[test]
-fn bytes_and_floats_survive() {
+fn bytes_and_nan_reach_types_that_have_them() {
     struct Bytes<'a>(&'a [u8]);
     impl Serialize for Bytes<'_> {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -230,7 +211,7 @@ fn map_keys_become_text() {
 }
 
 #[test]
-fn map_keys_come_back_as_what_is_asked_for() {
+fn map_keys_are_read_as_the_type_asked_for() {
     let numbers = BTreeMap::from([(-1_i8, 1), (100, 2)]);
     assert_eq!(from_slice(&packed(&numbers)), Ok(numbers));
     assert_eq!(from_slice(&unhex("82 01 02 ff 03")), Ok(BTreeMap::from([(1, 2), (-1, 3)])));
@@ -242,7 +223,7 @@ fn map_keys_come_back_as_what_is_asked_for() {
 }
 
 #[test]
-fn lengths_that_were_not_announced_are_set_right() {
+fn heads_have_the_length_that_was_written() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Flat {
         first: u8,
@@ -268,12 +249,12 @@ fn lengths_that_were_not_announced_are_set_right() {
 }
 
 #[test]
-fn a_raw_value_is_given_json() {
+fn a_raw_value_is_read_as_json() {
     let raw: Box<RawValue> = from_slice(&unhex("92 c40161 81a16201")).unwrap();
     assert_eq!(raw.get(), r#"["a",{"b":1}]"#);
 }
 
-/// Text, numbers and lists: what extension types are to receivers with types.
+/// Typed receivers read extension types as text, numbers and lists.
 #[test]
 fn extension_types_are_read_into_types() {
     let bytes: HashMap<_, _> = golden().map(|(name, bytes, _)| (name, bytes)).collect();
@@ -289,7 +270,7 @@ fn extension_types_are_read_into_types() {
 }
 
 #[test]
-fn nesting_has_a_floor() {
+fn values_nested_too_deep_are_refused() {
     let mut value = json!(1);
     for _ in 0..DEPTH_MAX {
         value = json!([value]);
@@ -303,29 +284,9 @@ fn nesting_has_a_floor() {
     assert_eq!(write(&mut Vec::new(), &[raw]), Err(WriteError::TooDeep));
 }
 
-fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<i16>().prop_map(Value::from),
-        any::<u64>().prop_map(Value::from),
-        any::<f64>().prop_filter("finite", |f| f.is_finite()).prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
-        "[ -~]{0,40}".prop_map(Value::from),
-    ];
-    leaf.prop_recursive(4, 64, 20, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..20).prop_map(Value::from),
-            prop::collection::btree_map(any::<String>(), inner, 0..20)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
 proptest! {
     #[test]
-    fn what_is_written_reads_back(value in any_json()) {
+    fn what_is_written_reads_back(value in any_json(20)) {
         let bytes = packed(&value);
         let back = to_value(&bytes).unwrap();
         prop_assert!(same(&back, &value), "{back}");
@@ -333,7 +294,7 @@ proptest! {
     }
 
     #[test]
-    fn typed_and_raw_values_are_written_alike(value in any_json()) {
+    fn typed_and_raw_values_are_written_alike(value in any_json(20)) {
         let raw = RawValue::from_string(value.to_string()).unwrap();
         prop_assert_eq!(packed(&raw), packed(&value));
         let back: Box<RawValue> = from_slice(&packed(&raw)).unwrap();
@@ -343,7 +304,7 @@ proptest! {
 
     #[test]
     fn entries_cover_the_body(
-        map in prop::collection::btree_map(any::<String>(), any_json(), 0..20),
+        map in prop::collection::btree_map(any::<String>(), any_json(20), 0..20),
     ) {
         let bytes = packed(&map);
         let entries: Vec<_> = Entries::new(&bytes).unwrap().map(Result::unwrap).collect();
@@ -355,7 +316,7 @@ proptest! {
     }
 }
 
-/// What most Rust programs write and read it with.
+/// `rmp-serde`, which most Rust programs use.
 mod oracle {
     use super::*;
 
@@ -391,7 +352,7 @@ mod oracle {
 
     proptest! {
         #[test]
-        fn the_common_library_writes_the_same_and_reads_it(sample in sample()) {
+        fn rmp_serde_writes_the_same_and_reads_it(sample in sample()) {
             let theirs = rmp_serde::to_vec_named(&sample).unwrap();
             let ours = packed(&sample);
             prop_assert_eq!(&ours, &theirs);
