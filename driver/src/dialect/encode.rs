@@ -5,7 +5,7 @@ use std::time::Duration;
 use leveret_engine::Properties;
 use serde::Serialize;
 
-use crate::codec::json::WriteError;
+use crate::codec::error::WriteError;
 use crate::dialect::error::EncodeError;
 use crate::dialect::format::WireFormat;
 use crate::dialect::{both, kombu, pika};

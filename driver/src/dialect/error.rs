@@ -1,6 +1,7 @@
 //! Why a body cannot be written, and why one cannot be read.
 
-use crate::codec::json::{self, WriteError};
+use crate::codec::error::WriteError;
+use crate::codec::json;
 use crate::codec::msgpack;
 use crate::error::{Error, ErrorKind};
 

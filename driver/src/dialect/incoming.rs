@@ -112,7 +112,7 @@ impl Wire {
         let head = delivery.properties();
         if let (Some(msg_id), Some(queue)) = (head.correlation_id, head.reply_to) {
             let content_type = head.content_type.unwrap_or_default();
-            let serialization = Serialization::named(content_type, &self.serializers);
+            let serialization = Serialization::from_content_type(content_type, &self.serializers);
             let format = WireFormat::Pika(serialization.unwrap_or_default());
             return ReplyAddress::new(msg_id, queue, format, None);
         }

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde::ser::Error as _;
 use serde_json::{Map, Value};
 
-use crate::codec::json::{self, WriteError};
+use crate::codec::error::WriteError;
+use crate::codec::json;
 use crate::codec::msgpack;
 use crate::codec::serialization::{BodySerializer, Serialization};
 use crate::dialect::error::EncodeError;
@@ -51,7 +52,7 @@ impl<'o> Object<'o> {
         match &mut self.members {
             Members::Json { .. } => push_quoted(self.out, &[text]),
             Members::MsgPack => {
-                msgpack::push_str(self.out, text).map_err(WriteError::custom)?;
+                msgpack::push_str(self.out, text)?;
             }
             Members::Gathered(map, _) => drop(map.insert(key.to_owned(), text.into())),
         }
@@ -68,7 +69,7 @@ impl<'o> Object<'o> {
         self.key(prefix, key)?;
         match &mut self.members {
             Members::Json { .. } => json::write::<0, T>(self.out, value),
-            Members::MsgPack => msgpack::write(self.out, value).map_err(WriteError::custom),
+            Members::MsgPack => msgpack::write(self.out, value),
             Members::Gathered(map, _) => {
                 let value = serde_json::to_value(value).map_err(WriteError::custom)?;
                 map.insert(format!("{prefix}{key}"), value);
@@ -133,13 +134,10 @@ impl<'o> Object<'o> {
                 push_quoted(self.out, &[prefix, key]);
                 self.out.extend_from_slice(b": ");
             }
-            Members::MsgPack => {
-                let pushed = match prefix {
-                    "" => msgpack::push_str(self.out, key),
-                    prefix => msgpack::push_str(self.out, &[prefix, key].concat()),
-                };
-                pushed.map_err(WriteError::custom)?;
-            }
+            Members::MsgPack => match prefix {
+                "" => msgpack::push_str(self.out, key)?,
+                prefix => msgpack::push_str(self.out, &[prefix, key].concat())?,
+            },
             Members::Gathered(..) => {}
         }
         Ok(())

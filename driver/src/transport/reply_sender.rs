@@ -19,7 +19,7 @@ use crate::broker::errors;
 use crate::broker::publish::body::Body;
 use crate::broker::publish::connection::PublishConnection;
 use crate::broker::publish::route::{PublishOptions, Route};
-use crate::codec::json::WriteError;
+use crate::codec::error::WriteError;
 use crate::dialect::error::DecodeError;
 use crate::dialect::format::{ReplyRouting, WireFormat};
 use crate::dialect::replies::{ReplyAddress, ReturnedReply};

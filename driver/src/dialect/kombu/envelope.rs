@@ -13,7 +13,8 @@ use super::{
     CONTENT_ENCODING, CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, PERSISTENT,
     failure,
 };
-use crate::codec::json::{self, WriteError};
+use crate::codec::error::WriteError;
+use crate::codec::json;
 use crate::dialect::error::EncodeError;
 use crate::ids::Hex32;
 use crate::message::{Answer, CallPart, Reply, Request};

@@ -7,7 +7,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::codec::json::{self, Members, WriteError};
+use crate::codec::error::WriteError;
+use crate::codec::json::{self, Members};
 use crate::dialect::error::DecodeError;
 use crate::error::failure::Failure;
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::codec::encoded::{Encoded, NULL};
-use crate::codec::json::WriteError;
+use crate::codec::error::WriteError;
 use crate::dialect::format::WireFormat;
 use crate::error::failure::Failure;
 use crate::ids::Hex32;
