@@ -75,7 +75,7 @@
 //! - A lost connection comes back: next host at once, then full-jitter back-off, hosts that refused
 //!   or did not answer last. Channels keep their numbers; declarations, bindings and consumers
 //!   return; what was deleted on purpose does not. No answer of a broker ends a connection that was
-//!   open once, or a consumer that has begun: [`Connection::standing`] and
+//!   open once, or a consumer that has begun: [`Connection::status`] and
 //!   [`ConsumerHandle::status`] have the reason meanwhile.
 //! - A channel exception fails the publication it is about and no other. A publication that the
 //!   broker refuses (`basic.nack`) is sent again for [`ConnectionConfig::nack_retry`], if its
@@ -129,7 +129,7 @@ pub use shard::border::consumer_status::{ConsumerState, ConsumerStatus};
 pub use shard::border::delivery::{Delivery, Returned};
 pub use shard::border::sink::{DeliverySink, Disposition};
 pub use shard::border::slab::{TicketError, Token};
-pub use shard::border::status::{ConnectionState, Standing};
+pub use shard::border::status::{ConnectionState, ConnectionStatus};
 pub use shard::border::tickets::{Ticket, Tickets};
 pub use shard::run::Shard;
 pub use shard::stats::ShardStats;

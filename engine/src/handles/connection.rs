@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::handles::channel::Channel;
 use crate::handles::lease::Lease;
 use crate::shard::border::shared::{Answered, ConnectionShared, Operation};
-use crate::shard::border::status::{ConnectionState, Standing};
+use crate::shard::border::status::{ConnectionState, ConnectionStatus};
 
 /// An open connection. Cloning is cheap; when the last handle of it and of its channels, publishers
 /// and consumers is dropped, it flushes and closes.
@@ -37,13 +37,13 @@ impl Connection {
     ///
     /// ```no_run
     /// # fn example(connection: &leveret_engine::Connection) {
-    /// let standing = connection.standing();
-    /// println!("{:?} for {:?} at {}", standing.state, standing.since.elapsed(), standing.host);
+    /// let status = connection.status();
+    /// println!("{:?} for {:?} at {}", status.state, status.since.elapsed(), status.host);
     /// # }
     /// ```
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.shared.standing()
+    pub fn status(&self) -> ConnectionStatus {
+        self.shared.status()
     }
 
     /// How often it was lost and recovery began.

@@ -52,7 +52,7 @@ impl ConsumerHandle {
     /// ```
     #[must_use]
     pub fn status(&self) -> ConsumerStatus {
-        self.status.read(self.channel.connection.standing())
+        self.status.read(self.channel.connection.status())
     }
 
     /// Has the engine make sure that the broker still knows this consumer and holds nothing back

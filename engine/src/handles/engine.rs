@@ -94,7 +94,7 @@ impl Engine {
     /// [`ConnectMode::Lazy`](crate::ConnectMode::Lazy).
     ///
     /// After the first success no answer of a broker ends the connection: a refusal is a state with
-    /// a reason ([`Connection::standing`]), and it is tried again, with pauses that grow to
+    /// a reason ([`Connection::status`]), and it is tried again, with pauses that grow to
     /// [`Recovery::backoff_max`](crate::Recovery::backoff_max).
     ///
     /// Dropping the future closes the connection when it opens.

@@ -477,7 +477,7 @@ fn a_peer_that_asks_and_does_not_read_is_left() {
     // the last answer at once.
     let _channel = block_on(connection.open_channel(ChannelOptions::default()));
     until("the connection is closed", || connection.state() == ConnectionState::Closed);
-    let error = connection.standing().last_error.unwrap();
+    let error = connection.status().last_error.unwrap();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
     assert!(error.to_string().contains("does not read"), "{error}");
 }

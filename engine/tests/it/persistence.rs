@@ -28,9 +28,9 @@ fn is_open(connection: &Connection) -> bool {
 /// Waits until the last attempt ended like this.
 fn until_refused(connection: &Connection, kind: ErrorKind) {
     until("it was refused", || {
-        let standing = connection.standing();
-        standing.state == ConnectionState::Connecting
-            && standing.last_error.is_some_and(|error| error.kind() == kind)
+        let status = connection.status();
+        status.state == ConnectionState::Connecting
+            && status.last_error.is_some_and(|error| error.kind() == kind)
     });
 }
 

@@ -262,9 +262,9 @@ fn retained_ones_are_sent_again_and_others_are_maybe_sent() {
     assert_eq!(seen[..10], (0..10).map(|i| i.to_string()).collect::<Vec<_>>());
     assert_eq!(seen[10..], twice, "sent again in order, and before newer ones");
     assert_eq!(connection.resends(), 5);
-    let standing = connection.standing();
-    assert_eq!(standing.host, peer.addr().to_string());
-    assert_eq!(standing.last_error.unwrap().kind(), ErrorKind::ConnectionClosed);
+    let status = connection.status();
+    assert_eq!(status.host, peer.addr().to_string());
+    assert_eq!(status.last_error.unwrap().kind(), ErrorKind::ConnectionClosed);
 }
 
 #[test]
@@ -563,8 +563,8 @@ fn a_consumer_of_a_foreign_queue_waits_a_while_for_it() {
         queue(&other, "foreign");
         until_consumed(&other, "foreign", &mut foreign);
         until_consumed(&consuming, "own", &mut own);
-        let standing = connection.standing();
-        assert_eq!(connection.reconnects(), 0, "no tag was used twice: {standing:?}");
+        let status = connection.status();
+        assert_eq!(connection.reconnects(), 0, "no tag was used twice: {status:?}");
     }
 }
 

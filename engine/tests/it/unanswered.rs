@@ -108,7 +108,7 @@ fn is_left_behind(what: &str, unanswered: Is) {
     config.hosts.extend(other.hosts);
     config.operation_timeout = STEP;
     let connection = engine().connect_blocking(config).unwrap();
-    let first_host = connection.standing().host;
+    let first_host = connection.status().host;
     let mut consumers = Vec::new();
 
     let channel = block_on(connection.open_channel(ChannelOptions::default())).unwrap();
@@ -133,7 +133,7 @@ fn is_left_behind(what: &str, unanswered: Is) {
     }
     assert!(script.is_left.load(Ordering::Acquire), "{what} was never asked");
     assert_eq!(connection.reconnects(), 1, "{what}");
-    assert_ne!(connection.standing().host, first_host, "{what}");
+    assert_ne!(connection.status().host, first_host, "{what}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 use crate::reactor;
-use crate::shard::border::status::{ConnectionState, Standing};
+use crate::shard::border::status::{ConnectionState, ConnectionStatus};
 
 /// What a consumer does now.
 #[derive(Clone, Debug)]
@@ -74,15 +74,15 @@ impl ConsumerShared {
     }
 
     /// What its handle is told.
-    pub(crate) fn read(&self, standing: Standing) -> ConsumerStatus {
-        let reason = match standing.state {
+    pub(crate) fn read(&self, status: ConnectionStatus) -> ConsumerStatus {
+        let reason = match status.state {
             ConnectionState::Open | ConnectionState::Blocked(_) => return self.lock().clone(),
-            ConnectionState::Connecting => standing.last_error,
+            ConnectionState::Connecting => status.last_error,
             ConnectionState::Closed => None,
         };
         let closed = || Error::new(ErrorKind::ConnectionClosed, "the connection is not open");
         let state = ConsumerState::Waiting(reason.unwrap_or_else(closed));
-        ConsumerStatus { state, since: standing.since }
+        ConsumerStatus { state, since: status.since }
     }
 
     fn lock(&self) -> MutexGuard<'_, ConsumerStatus> {

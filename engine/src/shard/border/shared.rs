@@ -18,7 +18,7 @@ use crate::shard::border::consumer_status::ConsumerShared;
 use crate::shard::border::doorbell::Doorbell;
 use crate::shard::border::outbox::Outbox;
 use crate::shard::border::sink::ContainedSink;
-use crate::shard::border::status::{ConnectionState, Standing};
+use crate::shard::border::status::{ConnectionState, ConnectionStatus};
 use crate::shard::border::tickets::Tickets;
 use crate::shard::clock::Clock;
 
@@ -150,7 +150,7 @@ impl Undo {
 
 /// Where a connection stands, and how long it has been blocked.
 struct Life {
-    standing: Standing,
+    status: ConnectionStatus,
     blocked_since: Option<Instant>,
     /// In blocks that are over.
     blocked: Duration,
@@ -184,7 +184,7 @@ impl ConnectionShared {
         let (requests, posted) = mpsc::channel(REQUESTS_MAX);
         let shared = Self {
             life: Mutex::new(Life {
-                standing: Standing {
+                status: ConnectionStatus {
                     state: ConnectionState::Connecting,
                     since: reactor::wall(),
                     host: String::new(),
@@ -209,30 +209,30 @@ impl ConnectionShared {
     }
 
     pub(crate) fn state(&self) -> ConnectionState {
-        self.life().standing.state.clone()
+        self.life().status.state.clone()
     }
 
-    pub(crate) fn standing(&self) -> Standing {
-        self.life().standing.clone()
+    pub(crate) fn status(&self) -> ConnectionStatus {
+        self.life().status.clone()
     }
 
     /// It is open, at this broker.
     pub(crate) fn reached(&self, host: &str) {
-        self.life().standing.host = host.to_owned();
+        self.life().status.host = host.to_owned();
     }
 
     /// It was lost, or could not be made; true when that is another reason than the last.
     pub(crate) fn failed(&self, error: &Error) -> bool {
         let mut life = self.life();
-        let last = life.standing.last_error.replace(error.clone());
+        let last = life.status.last_error.replace(error.clone());
         last.is_none_or(|last| last.to_string() != error.to_string())
     }
 
     /// Why it is not open, if it is not and the reason is known.
     pub(crate) fn down_reason(&self) -> Option<Error> {
         let life = self.life();
-        let is_down = life.standing.state == ConnectionState::Connecting;
-        life.standing.last_error.clone().filter(|_| is_down)
+        let is_down = life.status.state == ConnectionState::Connecting;
+        life.status.last_error.clone().filter(|_| is_down)
     }
 
     /// The state from now on.
@@ -240,10 +240,10 @@ impl ConnectionShared {
         let mut life = self.life();
         let is_blocked = matches!(state, ConnectionState::Blocked(_));
         let now = reactor::wall();
-        if std::mem::discriminant(&life.standing.state) != std::mem::discriminant(&state) {
-            life.standing.since = now;
+        if std::mem::discriminant(&life.status.state) != std::mem::discriminant(&state) {
+            life.status.since = now;
         }
-        life.standing.state = state;
+        life.status.state = state;
         if is_blocked {
             life.blocked_since.get_or_insert(now);
         } else if let Some(since) = life.blocked_since.take() {

@@ -8,7 +8,7 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {
-    /// Not yet open, or lost and being recovered: [`Standing::last_error`] has the reason.
+    /// Not yet open, or lost and being recovered: [`ConnectionStatus::last_error`] has the reason.
     Connecting,
     /// Open.
     Open,
@@ -22,7 +22,7 @@ pub enum ConnectionState {
 /// Where a connection stands, since when, and what happened to it last.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Standing {
+pub struct ConnectionStatus {
     /// Where it stands.
     pub state: ConnectionState,
     /// Since when. A block with another reason is the same block.
