@@ -42,18 +42,18 @@ impl DeliverySink for StreamSink {
         self.sink.cancelled();
     }
 
-    fn resuming(&mut self, arguments: &mut FieldTable) {
+    fn before_resubscribe(&mut self, arguments: &mut FieldTable) {
         let last = || AMQPValue::LongString(STREAM_LAST.into());
         let from = self.next.map_or_else(last, AMQPValue::LongLongInt);
         arguments.insert(STREAM_OFFSET.into(), from);
-        self.sink.resuming(arguments);
+        self.sink.before_resubscribe(arguments);
     }
 
-    fn takes_the_last(&self) -> bool {
-        self.sink.takes_the_last()
+    fn accepts_while_cancelling(&self) -> bool {
+        self.sink.accepts_while_cancelling()
     }
 
-    fn ended(&mut self, error: Option<Error>) {
-        self.sink.ended(error);
+    fn closed(&mut self, error: Option<Error>) {
+        self.sink.closed(error);
     }
 }

@@ -143,7 +143,7 @@ impl DeliverySink for InboxSink {
         shared.full.load(Ordering::Acquire) && !shared.abandoned.load(Ordering::Acquire)
     }
 
-    fn ended(&mut self, error: Option<Error>) {
+    fn closed(&mut self, error: Option<Error>) {
         self.flush();
         let mut inner = self.inbox.lock();
         inner.ended = true;

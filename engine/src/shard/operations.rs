@@ -189,7 +189,7 @@ fn leave_consumer(conn: &Conn, channel: u16, tag: &str) {
 /// Nobody listens any more, whatever the broker thinks.
 fn end_consumer(conn: &Conn, channel: u16, tag: &str) {
     if let Some(mut seat) = conn.remove_consumer(channel, tag) {
-        seat.sink.ended(None);
+        seat.sink.closed(None);
         conn.forget_unused(&seat.request.queue);
     }
 }

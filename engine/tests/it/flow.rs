@@ -197,7 +197,7 @@ impl DeliverySink for Patient {
         Disposition::AckSoon
     }
 
-    fn ended(&mut self, _: Option<leveret_engine::Error>) {}
+    fn closed(&mut self, _: Option<leveret_engine::Error>) {}
 }
 
 #[test]
@@ -236,11 +236,11 @@ impl DeliverySink for Thorough {
         Disposition::Later
     }
 
-    fn takes_the_last(&self) -> bool {
+    fn accepts_while_cancelling(&self) -> bool {
         true
     }
 
-    fn ended(&mut self, _: Option<leveret_engine::Error>) {}
+    fn closed(&mut self, _: Option<leveret_engine::Error>) {}
 }
 
 #[test]

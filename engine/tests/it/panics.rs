@@ -180,7 +180,7 @@ impl DeliverySink for Fragile {
         false
     }
 
-    fn takes_the_last(&self) -> bool {
+    fn accepts_while_cancelling(&self) -> bool {
         self.enter(In::TakesTheLast);
         false
     }
@@ -189,12 +189,12 @@ impl DeliverySink for Fragile {
         self.enter(In::Cancelled);
     }
 
-    fn resuming(&mut self, arguments: &mut FieldTable) {
+    fn before_resubscribe(&mut self, arguments: &mut FieldTable) {
         arguments.insert("x-priority".into(), AMQPValue::LongInt(1));
         self.enter(In::Resuming);
     }
 
-    fn ended(&mut self, _: Option<Error>) {
+    fn closed(&mut self, _: Option<Error>) {
         self.enter(In::Ended);
     }
 }

@@ -60,7 +60,7 @@ pub trait DeliverySink: Send {
     /// that goes back to its queue, marked as delivered before; where the broker waits for no
     /// acknowledgement, it is lost. Whoever takes it may hold up the cancelling while it
     /// [is full](Self::is_full). Default: no.
-    fn takes_the_last(&self) -> bool {
+    fn accepts_while_cancelling(&self) -> bool {
         false
     }
 
@@ -70,13 +70,13 @@ pub trait DeliverySink: Send {
 
     /// The consumer is about to begin again, after a loss or a cancellation, with these arguments:
     /// a stream's consumer puts the offset here that it wants to go on from.
-    fn resuming(&mut self, arguments: &mut FieldTable) {
+    fn before_resubscribe(&mut self, arguments: &mut FieldTable) {
         let _ = arguments;
     }
 
     /// No delivery will follow: the consumer was cancelled (`None`), or it failed and could not be
     /// made again.
-    fn ended(&mut self, error: Option<Error>);
+    fn closed(&mut self, error: Option<Error>);
 }
 
 /// A sink whose panics are contained.
@@ -121,20 +121,20 @@ impl ContainedSink {
         self.ask(|sink| sink.is_full())
     }
 
-    pub(crate) fn takes_the_last(&self) -> bool {
-        self.ask(|sink| sink.takes_the_last())
+    pub(crate) fn accepts_while_cancelling(&self) -> bool {
+        self.ask(|sink| sink.accepts_while_cancelling())
     }
 
     pub(crate) fn cancelled(&mut self) {
         self.call(|sink| sink.cancelled());
     }
 
-    pub(crate) fn resuming(&mut self, arguments: &mut FieldTable) {
-        self.call(|sink| sink.resuming(arguments));
+    pub(crate) fn before_resubscribe(&mut self, arguments: &mut FieldTable) {
+        self.call(|sink| sink.before_resubscribe(arguments));
     }
 
-    pub(crate) fn ended(&mut self, error: Option<Error>) {
-        self.call(|sink| sink.ended(error));
+    pub(crate) fn closed(&mut self, error: Option<Error>) {
+        self.call(|sink| sink.closed(error));
     }
 }
 

@@ -21,6 +21,6 @@ pub(crate) struct ConsumerSeat {
 impl ConsumerSeat {
     /// Nothing is taken any more.
     pub(crate) fn is_deaf(&self) -> bool {
-        self.leaving && !self.sink.takes_the_last()
+        self.leaving && !self.sink.accepts_while_cancelling()
     }
 }

@@ -362,7 +362,7 @@ impl Conn {
             drop(outcomes);
             let ended = error.kind() != ErrorKind::Stopped;
             for mut consumer in seat.consumers.drain(..) {
-                consumer.sink.ended(ended.then(|| error.clone()));
+                consumer.sink.closed(ended.then(|| error.clone()));
             }
         }
         self.changed.notify_waiters();

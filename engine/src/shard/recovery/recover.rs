@@ -269,7 +269,7 @@ fn waits(conn: &Conn, number: u16, tag: &str, reason: &Error) {
 async fn consume(conn: &Rc<Conn>, number: u16, tag: &str) -> Result<(), Error> {
     let request = conn.with_consumer(number, tag, |consumer| {
         (!consumer.leaving).then(|| {
-            consumer.sink.resuming(&mut consumer.request.arguments);
+            consumer.sink.before_resubscribe(&mut consumer.request.arguments);
             consumer.request.clone()
         })
     });
