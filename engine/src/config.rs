@@ -193,7 +193,7 @@ pub struct ConnectionConfig {
     pub nack_retry: Duration,
     /// TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged by the peer's kernel; default
     /// 2 s, 0 = the system's default.
-    pub user_timeout: Duration,
+    pub tcp_user_timeout: Duration,
     /// What a channel keeps in memory for sending: waiting, and sent but unconfirmed; default 1
     /// MiB, which stays in the caches of both cores.
     pub outbox_bytes: usize,
@@ -234,7 +234,7 @@ impl ConnectionConfig {
             operation_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(5),
             nack_retry: Duration::from_secs(5),
-            user_timeout: Duration::from_secs(2),
+            tcp_user_timeout: Duration::from_secs(2),
             outbox_bytes: 1 << 20,
             block_bytes: 64 << 10,
             blocks_max: 256,

@@ -75,7 +75,7 @@ impl Default for ConnectionOptions {
             confirm_timeout: engine.confirm_timeout,
             nack_retry: engine.nack_retry,
             topology_audit_interval: engine.audit_interval,
-            user_timeout: engine.user_timeout,
+            user_timeout: engine.tcp_user_timeout,
         }
     }
 }
@@ -96,7 +96,7 @@ impl ConnectionOptions {
         config.confirm_timeout = self.confirm_timeout;
         config.nack_retry = self.nack_retry;
         config.audit_interval = self.topology_audit_interval;
-        config.user_timeout = self.user_timeout;
+        config.tcp_user_timeout = self.user_timeout;
     }
 }
 
@@ -130,7 +130,7 @@ mod tests {
             config.connect_timeout,
             config.handshake_timeout,
             config.operation_timeout,
-            config.user_timeout,
+            config.tcp_user_timeout,
             config.resolve_timeout,
             config.confirm_timeout,
             config.nack_retry,

@@ -25,7 +25,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 pub(crate) struct SocketOptions {
     /// How long sent bytes may stay unacknowledged by the peer's kernel (TCP_USER_TIMEOUT); zero
     /// leaves the system's default.
-    pub(crate) user_timeout: Duration,
+    pub(crate) tcp_user_timeout: Duration,
     /// How long the name may take to resolve.
     pub(crate) resolve_timeout: Duration,
     /// How long each address may take to connect.
@@ -110,8 +110,8 @@ where
 fn configure(stream: &TcpStream, options: SocketOptions) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    if !options.user_timeout.is_zero() {
-        socket.set_tcp_user_timeout(Some(options.user_timeout))?;
+    if !options.tcp_user_timeout.is_zero() {
+        socket.set_tcp_user_timeout(Some(options.tcp_user_timeout))?;
     }
     Ok(())
 }

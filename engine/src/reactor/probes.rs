@@ -20,7 +20,7 @@ async fn pair<R: Reactor>(reactor: R) -> (R::Stream, Peer) {
     let port = listener.local_addr().unwrap().port();
     let limit = Duration::from_secs(2);
     let options =
-        SocketOptions { user_timeout: limit, resolve_timeout: limit, connect_timeout: limit };
+        SocketOptions { tcp_user_timeout: limit, resolve_timeout: limit, connect_timeout: limit };
     let stream = reactor.connect("127.0.0.1", port, options).await.unwrap();
     (stream, listener.accept().unwrap().0)
 }

@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     const OPTIONS: SocketOptions = SocketOptions {
-        user_timeout: Duration::ZERO,
+        tcp_user_timeout: Duration::ZERO,
         resolve_timeout: Duration::ZERO,
         connect_timeout: Duration::ZERO,
     };

@@ -471,7 +471,7 @@ fn a_peer_that_asks_and_does_not_read_is_left() {
         while peer.try_send(&flood) {}
     }));
     // Where it takes nothing for that long, the kernel leaves it, too.
-    config.user_timeout = WAIT;
+    config.tcp_user_timeout = WAIT;
     let connection = engine().connect_blocking(config).unwrap();
     // Kept while the peer floods. It may be lost before this thread has it: the flood follows
     // the last answer at once.

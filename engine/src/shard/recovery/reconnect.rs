@@ -264,7 +264,7 @@ async fn attempt<R: Reactor>(
     let name = format!("{}:{}", host.host, host.port);
     let unreachable = |why: String| Error::new(ErrorKind::Unreachable, format!("{name}: {why}"));
     let options = SocketOptions {
-        user_timeout: conn.config.user_timeout,
+        tcp_user_timeout: conn.config.tcp_user_timeout,
         resolve_timeout: conn.config.resolve_timeout,
         connect_timeout: conn.config.connect_timeout,
     };
