@@ -14,7 +14,7 @@ use crate::handles::lease::Lease;
 use crate::handles::publish_error::Route;
 use crate::handles::publisher::Publisher;
 use crate::shard::border::consumer_status::ConsumerShared;
-use crate::shard::border::shared::{Answered, ChannelShared, ConsumeRequest, Operation};
+use crate::shard::border::shared::{ChannelShared, ConsumeRequest, Operation, Response};
 use crate::shard::border::sink::{ContainedSink, DeliverySink};
 use crate::wire::Properties;
 
@@ -66,8 +66,8 @@ impl Channel {
     async fn method(&self, method: AMQPClass, keep: bool) -> Result<AMQPClass, Error> {
         let channel = self.shared.number;
         match self.shared.connection.ask(Operation::Method { channel, method, keep }).await? {
-            Answered::Method(reply) => Ok(reply),
-            Answered::Done | Answered::Channel(_) => Err(Error::stopped()),
+            Response::Method(reply) => Ok(reply),
+            Response::Done | Response::Channel(_) => Err(Error::stopped()),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::config::ChannelOptions;
 use crate::error::Error;
 use crate::handles::channel::Channel;
 use crate::handles::lease::Lease;
-use crate::shard::border::shared::{Answered, ConnectionShared, Operation};
+use crate::shard::border::shared::{ConnectionShared, Operation, Response};
 use crate::shard::border::status::{ConnectionState, ConnectionStatus};
 
 /// An open connection. Cloning is cheap; when the last handle of it and of its channels, publishers
@@ -102,8 +102,8 @@ impl Connection {
     /// A channel whose opening is given up is closed again.
     pub async fn open_channel(&self, options: ChannelOptions) -> Result<Channel, Error> {
         match self.shared.ask(Operation::OpenChannel(options)).await? {
-            Answered::Channel(channel) => Ok(Channel::new(channel, Arc::clone(&self.lease))),
-            Answered::Done | Answered::Method(_) => Err(Error::stopped()),
+            Response::Channel(channel) => Ok(Channel::new(channel, Arc::clone(&self.lease))),
+            Response::Done | Response::Method(_) => Err(Error::stopped()),
         }
     }
 

@@ -21,6 +21,6 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.connection.end_requests();
+        self.connection.close_requests();
     }
 }

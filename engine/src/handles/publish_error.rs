@@ -1,7 +1,7 @@
 //! Where publications go, and why one was not taken.
 
 use crate::error::Error;
-use crate::shard::border::outbox::Refused;
+use crate::shard::border::outbox::PushError;
 
 /// Where publications go.
 #[derive(Clone, Debug, Default)]
@@ -30,12 +30,12 @@ pub enum PublishError {
     Closed(Error),
 }
 
-impl From<Refused> for PublishError {
-    fn from(refused: Refused) -> Self {
+impl From<PushError> for PublishError {
+    fn from(refused: PushError) -> Self {
         match refused {
-            Refused::Full { .. } => Self::Full,
-            Refused::FrameMax => unreachable!("rendered again"),
-            Refused::Closed(error) => Self::Closed(error),
+            PushError::Full { .. } => Self::Full,
+            PushError::FrameMax => unreachable!("rendered again"),
+            PushError::Closed(error) => Self::Closed(error),
         }
     }
 }

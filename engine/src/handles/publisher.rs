@@ -11,7 +11,7 @@ use crate::handles::message::{Message, Payload};
 use crate::handles::publish_error::{PublishError, Route};
 use crate::proto::Record;
 use crate::shard::border::block_on::block_on;
-use crate::shard::border::outbox::{Permit, Refused, deadline_in};
+use crate::shard::border::outbox::{Permit, PushError, deadline_in};
 use crate::shard::border::segment::Rendered;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::{TicketError, Token};
@@ -28,8 +28,8 @@ const LARGE: usize = 8 << 10;
 const SCRATCH_BYTES: usize = 1 << 20;
 
 #[cold]
-fn head_too_large(needs: usize, agreed: u32) -> Refused {
-    Refused::Closed(Error::new(
+fn head_too_large(needs: usize, agreed: u32) -> PushError {
+    PushError::Closed(Error::new(
         ErrorKind::Config,
         format!(
             "the properties need a frame of {needs} bytes and the broker agreed to {agreed}; \
@@ -213,7 +213,7 @@ impl Publisher {
         &self,
         deadline: Instant,
         size: Option<usize>,
-        attempt: impl Fn(&mut Option<Permit<'_>>) -> Result<T, Refused>,
+        attempt: impl Fn(&mut Option<Permit<'_>>) -> Result<T, PushError>,
     ) -> Result<T, PublishError> {
         let outbox = &self.inner.channel.outbox;
         let mut permit = None;
@@ -229,7 +229,7 @@ impl Publisher {
                 })?);
             }
             match attempt(&mut permit) {
-                Err(Refused::Full { bytes }) => wanted = Some(bytes),
+                Err(PushError::Full { bytes }) => wanted = Some(bytes),
                 done => return done.map_err(PublishError::from),
             }
         }
@@ -267,8 +267,8 @@ impl Publisher {
     fn attempt(
         &self,
         deadline: Option<Instant>,
-        append: impl FnOnce(Token) -> Result<(), Refused>,
-    ) -> Result<Confirm, Refused> {
+        append: impl FnOnce(Token) -> Result<(), PushError>,
+    ) -> Result<Confirm, PushError> {
         if !self.has_ticket() {
             return append(0).map(|()| Confirm::new(None));
         }
@@ -284,7 +284,7 @@ impl Publisher {
         token: Token,
         message: &Message<'_>,
         permit: &mut Option<Permit<'_>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PushError> {
         let Inner { channel, template, route, .. } = &*self.inner;
         let Message { payload, ids } = message;
         template.check_ids(ids).map_err(unfit)?;
@@ -312,7 +312,7 @@ impl Publisher {
 
     /// A broker may agree to smaller frames than the properties need.
     #[inline]
-    fn check_head(&self) -> Result<(), Refused> {
+    fn check_head(&self) -> Result<(), PushError> {
         let (needs, agreed) =
             (self.inner.template.frame_len_max(), self.inner.channel.outbox.frame_max());
         if needs > agreed as usize { Err(head_too_large(needs, agreed)) } else { Ok(()) }
@@ -324,7 +324,7 @@ impl Publisher {
         token: Token,
         write: &impl Fn(&mut Vec<u8>),
         permit: &mut Option<Permit<'_>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PushError> {
         self.append_rendered(token, permit, |scratch| self.render_with(scratch, write))
     }
 
@@ -334,7 +334,7 @@ impl Publisher {
         token: Token,
         permit: &mut Option<Permit<'_>>,
         render: impl Fn(&mut Rendered),
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PushError> {
         self.check_head()?;
         let channel = &self.inner.channel;
         // Taken out, so that a body writer may itself publish elsewhere.
@@ -343,7 +343,7 @@ impl Publisher {
             scratch.clear(channel.outbox.frame_max());
             render(&mut scratch);
             match channel.outbox.push(&scratch, self.record(token, scratch.fingerprint), permit) {
-                Err(Refused::FrameMax) => {}
+                Err(PushError::FrameMax) => {}
                 pushed => break pushed,
             }
         };
@@ -388,9 +388,9 @@ impl Publisher {
 }
 
 #[cold]
-fn unfit(error: WireError) -> Refused {
+fn unfit(error: WireError) -> PushError {
     let text = format!("{error}: an identifier replaces one of the publisher's properties");
-    Refused::Closed(Error::new(ErrorKind::Config, text))
+    PushError::Closed(Error::new(ErrorKind::Config, text))
 }
 
 impl std::fmt::Debug for Publisher {

@@ -13,9 +13,9 @@ use crate::handles::message::Message;
 use crate::handles::publish_error::PublishError;
 use crate::handles::publisher::Publisher;
 use crate::outcome::Outcome;
-use crate::shard::border::outbox::{Permit, Refused, deadline_in};
+use crate::shard::border::outbox::{Permit, PushError, deadline_in};
 use crate::shard::border::shared::ChannelShared;
-use crate::shard::border::slab::{Listener, TicketError, Token};
+use crate::shard::border::slab::{AnswerListener, TicketError, Token};
 
 /// Hears of publications that ended in anything but a confirm.
 pub trait RefusalSink: Send + Sync + 'static {
@@ -95,15 +95,15 @@ impl Reporting {
         deadline: Instant,
         cookie: u64,
         permit: &mut Option<Permit<'_>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PushError> {
         let channel = &self.report.channel;
         if !channel.options.confirms {
             return self.publisher.append(0, message, permit);
         }
         let outcomes = &channel.connection.outcomes;
         let token = outcomes
-            .open_heard(Some(deadline), Arc::clone(&self.report) as _, cookie)
-            .map_err(|_| Refused::Closed(Error::stopped()))?;
+            .open_with_listener(Some(deadline), Arc::clone(&self.report) as _, cookie)
+            .map_err(|_| PushError::Closed(Error::stopped()))?;
         match self.publisher.append(token, message, permit) {
             // Where the deadline was faster, the sink has been told.
             Err(error) if outcomes.forget(token) => Err(error),
@@ -112,8 +112,8 @@ impl Reporting {
     }
 }
 
-impl Listener<Outcome> for Report {
-    fn hear(&self, token: Token, cookie: u64, answer: Result<Outcome, TicketError>) {
+impl AnswerListener<Outcome> for Report {
+    fn on_answer(&self, token: Token, cookie: u64, answer: Result<Outcome, TicketError>) {
         let outcome = answer.unwrap_or_else(|error| unanswered(&self.channel, token, error));
         if !outcome.is_ok() {
             self.sink.refused(cookie, outcome);

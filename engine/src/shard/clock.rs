@@ -86,7 +86,7 @@ impl Clock {
             reactor::sleep_until(due).await;
             self.armed.store(false, Ordering::Release);
             let now = reactor::now();
-            self.was_late(now.saturating_duration_since(due));
+            self.record_lateness(now.saturating_duration_since(due));
             next = self.expire(now, &mut slabs);
         }
     }
@@ -113,7 +113,7 @@ impl Clock {
         reactor::now() + TICK
     }
 
-    fn was_late(&self, late: Duration) {
+    fn record_lateness(&self, late: Duration) {
         self.late_max_ns.fetch_max(late.as_nanos() as u64, Ordering::Relaxed);
     }
 
@@ -125,7 +125,7 @@ impl Clock {
     /// `slabs` is a scratch: whoever is told of a deadline may bring a further slab, so none is
     /// told under the lock.
     fn expire(&self, now: Instant, slabs: &mut Vec<Arc<dyn Expires>>) -> Option<Instant> {
-        self.gather(slabs);
+        self.collect(slabs);
         let asked = slabs.drain(..).filter_map(|slab| {
             let asked = self.panics.contain(Foreign::Task, || slab.expire(now));
             // Whatever it was, others of its deadlines may be left.
@@ -138,13 +138,13 @@ impl Clock {
     pub(crate) fn abort(&self) {
         self.stopped.store(true, Ordering::Release);
         let mut slabs = Vec::new();
-        self.gather(&mut slabs);
+        self.collect(&mut slabs);
         for slab in &slabs {
             self.panics.contain(Foreign::Task, || slab.abort());
         }
     }
 
-    fn gather(&self, slabs: &mut Vec<Arc<dyn Expires>>) {
+    fn collect(&self, slabs: &mut Vec<Arc<dyn Expires>>) {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         slabs.extend(watched.iter().filter_map(Weak::upgrade));
     }
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn the_greatest_lateness_is_told_once() {
         let clock = Clock::new(Instant::now());
-        clock.was_late(Duration::from_millis(7));
-        clock.was_late(Duration::from_millis(2));
+        clock.record_lateness(Duration::from_millis(7));
+        clock.record_lateness(Duration::from_millis(2));
         assert_eq!(clock.take_late_max(), Duration::from_millis(7));
         assert_eq!(clock.take_late_max(), Duration::ZERO);
     }

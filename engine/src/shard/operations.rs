@@ -11,9 +11,9 @@ use std::time::Duration;
 use amq_protocol::protocol::{AMQPClass, basic};
 use tokio::sync::{mpsc, oneshot};
 
-use super::border::shared::{Answered, ChannelShared, Operation, Request, Undo};
-use super::connection::consumer::ConsumerSeat;
-use super::connection::methods::{cancelling, closing, open_channel};
+use super::border::shared::{ChannelShared, Operation, Request, Response, Undo};
+use super::connection::consumer::ChannelConsumer;
+use super::connection::methods::{cancel_method, close_method, open_channel};
 use super::connection::state::Conn;
 use super::connection::tasks;
 use super::recovery::recover;
@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::reactor;
 
 /// How long the tasks of an abandoned socket may take to end.
-const LAST_MOMENT: Duration = Duration::from_millis(500);
+const ABANDON_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Takes the requests of the handles; when the last handle is gone, the connection is closed.
 pub(crate) async fn serve(conn: Rc<Conn>, mut requests: mpsc::Receiver<Request>) {
@@ -41,23 +41,23 @@ async fn perform(conn: Rc<Conn>, request: Request) {
     }
     if let Operation::CloseConnection = operation {
         let closed = close(&conn, timeout).await;
-        reply.map(|reply| conn.answer(reply, closed.map(|()| Answered::Done)));
+        reply.map(|reply| conn.answer(reply, closed.map(|()| Response::Done)));
         return;
     }
     let undo = Cell::new(Undo::Nothing);
-    let ending = operation.ending();
+    let ending = operation.ending_consumer();
     let closing = match operation {
         Operation::CloseChannel { channel } => Some(channel),
         _ => None,
     };
     if let Some((channel, consumer_tag)) = &ending {
         // At once, so that a connection that comes back does not bring it back.
-        leave_consumer(&conn, *channel, consumer_tag);
+        mark_cancelling(&conn, *channel, consumer_tag);
     }
     let work = async {
-        conn.opened().await?;
+        conn.wait_until_open().await?;
         if let Some(channel) = operation.channel() {
-            conn.flowing(channel).await?;
+            conn.wait_for_channel(channel).await?;
         }
         run(&conn, operation, &undo).await
     };
@@ -84,9 +84,9 @@ async fn perform(conn: Rc<Conn>, request: Request) {
 
 /// Flushes and closes a connection; after `timeout` it ends without the broker's consent.
 pub(crate) async fn close(conn: &Rc<Conn>, timeout: Duration) -> Result<(), Error> {
-    conn.leave();
+    conn.begin_closing();
     let orderly = async {
-        conn.flushed_all().await;
+        conn.wait_until_all_flushed().await;
         let is_flushed = !conn.has_unsettled();
         conn.close().await;
         is_flushed
@@ -99,14 +99,14 @@ pub(crate) async fn close(conn: &Rc<Conn>, timeout: Duration) -> Result<(), Erro
         )),
         None => {
             conn.abandon();
-            let _ = reactor::within(LAST_MOMENT, conn.closed()).await;
+            let _ = reactor::within(ABANDON_TIMEOUT, conn.wait_until_closed()).await;
             Err(Error::timed_out("closing"))
         }
     }
 }
 
 /// `undo` is told what there is to undo, as soon as there is something.
-async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result<Answered, Error> {
+async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result<Response, Error> {
     match operation {
         Operation::OpenChannel(options) => {
             let number = conn.free_channel()?;
@@ -115,60 +115,70 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
             undo.set(Undo::CloseChannel(number));
             let epoch = conn.epoch(number)?;
             let opened = open_channel(conn, number).await;
-            let opened = opened.and_then(|()| conn.let_flow(number, epoch));
+            let opened = opened.and_then(|()| conn.start_publishing(number, epoch));
             opened.inspect_err(|error| conn.remove_channel(number, error))?;
-            Ok(Answered::Channel(shared))
+            Ok(Response::Channel(shared))
         }
         Operation::Method { channel, method, keep } => {
             let reply = match keep {
                 true => conn.request(channel, method.clone()).await?,
-                false => forgetting(conn, channel, &method).await?,
+                false => request_removal(conn, channel, &method).await?,
             };
             if let AMQPClass::Basic(basic::AMQPMethod::Qos(qos)) = &method {
-                conn.with_channel(channel, |seat| seat.prefetch = qos.prefetch_count)?;
+                conn.with_channel(channel, |state| state.prefetch = qos.prefetch_count)?;
             }
             if keep {
                 conn.topology.borrow_mut().remember(channel, method);
             }
-            Ok(Answered::Method(reply))
+            Ok(Response::Method(reply))
         }
         Operation::Consume { channel, consume, sink, shared } => {
             let method = consume.method();
             let tag = consume.consumer_tag.clone();
             undo.set(Undo::Cancel(channel, tag.clone()));
-            conn.with_channel(channel, |seat| {
-                let (request, starting, leaving) = (consume, true, false);
-                seat.consumers.push(ConsumerSeat { request, sink, starting, leaving, shared });
+            conn.with_channel(channel, |state| {
+                let (request, is_starting, is_cancelling) = (consume, true, false);
+                state.consumers.push(ChannelConsumer {
+                    request,
+                    sink,
+                    is_starting,
+                    is_cancelling,
+                    shared,
+                });
             })?;
             let begun = conn.request(channel, method).await;
             begun.inspect_err(|_| drop(conn.remove_consumer(channel, &tag)))?;
-            conn.with_consumer(channel, &tag, |consumer| consumer.starting = false);
-            Ok(Answered::Done)
+            conn.with_consumer(channel, &tag, |consumer| consumer.is_starting = false);
+            Ok(Response::Done)
         }
         Operation::Cancel { channel, consumer_tag } => {
-            leave_consumer(conn, channel, &consumer_tag);
+            mark_cancelling(conn, channel, &consumer_tag);
             // The queue may go with its consumer: nothing may declare it again meanwhile.
-            let _alone = conn.recovery_channel.lock().await;
-            let cancelled = conn.request(channel, cancelling(&consumer_tag)).await;
+            let _guard = conn.recovery_channel.lock().await;
+            let cancelled = conn.request(channel, cancel_method(&consumer_tag)).await;
             end_consumer(conn, channel, &consumer_tag);
-            cancelled.map(|_| Answered::Done)
+            cancelled.map(|_| Response::Done)
         }
         Operation::Verify { channel, consumer_tag } => {
             recover::verify(conn, channel, &consumer_tag).await;
-            Ok(Answered::Done)
+            Ok(Response::Done)
         }
         Operation::CloseChannel { channel } => {
-            close_channel(conn, channel).await.map(|()| Answered::Done)
+            close_channel(conn, channel).await.map(|()| Response::Done)
         }
         Operation::CloseConnection => unreachable!("performed on its own"),
     }
 }
 
 /// Asks for what may be a deletion or unbinding: what ends by it is declared again by nobody.
-async fn forgetting(conn: &Rc<Conn>, channel: u16, method: &AMQPClass) -> Result<AMQPClass, Error> {
+async fn request_removal(
+    conn: &Rc<Conn>,
+    channel: u16,
+    method: &AMQPClass,
+) -> Result<AMQPClass, Error> {
     let gone = conn.topology.borrow_mut().forget(method);
     // A declaration of it may be on its way, on another channel, whose order is not ours.
-    let _alone = match gone.is_empty() {
+    let _guard = match gone.is_empty() {
         true => None,
         false => Some(conn.recovery_channel.lock().await),
     };
@@ -181,27 +191,28 @@ async fn forgetting(conn: &Rc<Conn>, channel: u16, method: &AMQPClass) -> Result
 
 /// Nobody takes what it is still given, unless its sink says otherwise. The answer to its end comes
 /// behind deliveries that its full inbox must not hold up.
-fn leave_consumer(conn: &Conn, channel: u16, tag: &str) {
-    conn.with_consumer(channel, tag, |consumer| consumer.leaving = true);
+fn mark_cancelling(conn: &Conn, channel: u16, tag: &str) {
+    conn.with_consumer(channel, tag, |consumer| consumer.is_cancelling = true);
     conn.shared.read_bell.ring();
 }
 
 /// Nobody listens any more, whatever the broker thinks.
 fn end_consumer(conn: &Conn, channel: u16, tag: &str) {
-    if let Some(mut seat) = conn.remove_consumer(channel, tag) {
-        seat.sink.closed(None);
-        conn.forget_unused(&seat.request.queue);
+    if let Some(mut consumer) = conn.remove_consumer(channel, tag) {
+        consumer.sink.closed(None);
+        conn.forget_unused_queue(&consumer.request.queue);
     }
 }
 
-/// Nothing may follow `channel.close` on the wire (504), so the channel's seat goes before it.
+/// Nothing may follow `channel.close` on the wire (504), so the channel's state goes before it.
 async fn close_channel(conn: &Rc<Conn>, channel: u16) -> Result<(), Error> {
-    conn.with_channel(channel, |seat| seat.shared.outbox.refuse(Error::stopped()))?;
-    let _ = reactor::within(conn.config.operation_timeout / 2, conn.flushed(channel)).await;
-    let _alone = conn.recovery_channel.lock().await;
+    conn.with_channel(channel, |state| state.shared.outbox.stop_accepting(Error::stopped()))?;
+    let _ =
+        reactor::within(conn.config.operation_timeout / 2, conn.wait_until_flushed(channel)).await;
+    let _guard = conn.recovery_channel.lock().await;
     end_channel(conn, channel);
     conn.shared.read_bell.ring();
-    match conn.request(channel, closing()).await {
+    match conn.request(channel, close_method()).await {
         // The broker had closed it, or it was never open.
         Err(error) if error.kind() == ErrorKind::ChannelClosed => Ok(()),
         closed => closed.map(drop),
@@ -210,11 +221,11 @@ async fn close_channel(conn: &Rc<Conn>, channel: u16) -> Result<(), Error> {
 
 /// Nobody uses it any more, and what its consumers leave to nobody is not brought back.
 fn end_channel(conn: &Conn, channel: u16) {
-    let queues = conn.with_channel(channel, |seat| {
-        seat.consumers.iter().map(|consumer| consumer.request.queue.clone()).collect::<Vec<_>>()
+    let queues = conn.with_channel(channel, |state| {
+        state.consumers.iter().map(|consumer| consumer.request.queue.clone()).collect::<Vec<_>>()
     });
     conn.remove_channel(channel, &Error::stopped());
     for queue in queues.unwrap_or_default() {
-        conn.forget_unused(&queue);
+        conn.forget_unused_queue(&queue);
     }
 }

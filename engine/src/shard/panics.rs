@@ -56,7 +56,7 @@ impl Panics {
         match catch_unwind(AssertUnwindSafe(call)) {
             Ok(result) => Some(result),
             Err(panic) => {
-                self.caught(what, panic);
+                self.record(what, panic);
                 None
             }
         }
@@ -84,7 +84,7 @@ impl Panics {
     /// Logs the first of a kind, the second, the fourth and so on: a sink that always panics must
     /// not flood the log.
     #[cold]
-    fn caught(&self, what: Foreign, panic: Box<dyn Any + Send>) {
+    fn record(&self, what: Foreign, panic: Box<dyn Any + Send>) {
         let count = self.0[what as usize].fetch_add(1, Ordering::Relaxed) + 1;
         let report = move || {
             if count.is_power_of_two() {

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::reactor::{self, BackendKind, Program, Reactor};
 
 /// How long a stopping shard lets its connections say goodbye.
-const GOODBYE: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Commands a shard lets wait; more mean that it is dead or drowned.
 const COMMANDS_MAX: usize = 256;
 
@@ -87,7 +87,7 @@ impl Shard {
         Ok(thread)
     }
 
-    /// Runs connections until told to stop.
+    /// InFlightRuns connections until told to stop.
     pub(crate) async fn run<R: Reactor>(mut self, reactor: R) {
         // Whatever ends this future, a panic included, ends every wait.
         let abort = Abort(Arc::clone(&self.clock));
@@ -106,13 +106,16 @@ impl Shard {
             let serving = tasks::spawn(&conn, operations::serve(Rc::clone(&conn), requests));
             let supervised = reconnect::supervise(Rc::clone(&conn), reactor.clone(), first);
             reactor::spawn(async move {
-                reconnect::last(conn, supervised).await;
+                reconnect::run_to_end(conn, supervised).await;
                 serving.abort();
             });
         }
         let closing = |conn: Rc<Conn>| {
             let closed = Rc::clone(&conn);
-            tasks::spawn(&conn, async move { drop(operations::close(&closed, GOODBYE).await) })
+            tasks::spawn(
+                &conn,
+                async move { drop(operations::close(&closed, CLOSE_TIMEOUT).await) },
+            )
         };
         let closing: Vec<_> = conns.iter().filter_map(Weak::upgrade).map(closing).collect();
         for closing in closing {

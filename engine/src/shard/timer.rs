@@ -46,11 +46,11 @@ impl TimerKey {
 /// # Ok(()) }
 /// ```
 pub struct Timer {
-    agenda: Arc<Agenda>,
+    queue: Arc<TimerQueue>,
     clock: Arc<Clock>,
 }
 
-struct Agenda {
+struct TimerQueue {
     state: Mutex<State>,
     panics: Arc<Panics>,
 }
@@ -65,10 +65,10 @@ struct State {
 impl Timer {
     pub(crate) fn new(clock: &Arc<Clock>) -> Self {
         let (state, panics) = (Mutex::default(), Arc::clone(clock.panics()));
-        let agenda = Arc::new(Agenda { state, panics });
-        let weak = Arc::downgrade(&agenda);
+        let queue = Arc::new(TimerQueue { state, panics });
+        let weak = Arc::downgrade(&queue);
         clock.watch(weak);
-        Self { agenda, clock: Arc::clone(clock) }
+        Self { queue, clock: Arc::clone(clock) }
     }
 
     /// Runs `action` once `delay` has passed: never early, within 10 ms unless something holds up
@@ -80,7 +80,7 @@ impl Timer {
     /// dropped instead, those that wait and those that come later.
     pub fn after(&self, delay: Duration, action: impl FnOnce() + Send + 'static) -> TimerKey {
         let due = deadline_in(delay);
-        let mut state = self.agenda.lock();
+        let mut state = self.queue.lock();
         state.next += 1;
         let key = TimerKey { due, number: state.next };
         if state.has_stopped {
@@ -100,18 +100,18 @@ impl Timer {
 
     /// Forgets an action; false if it has begun, or was dropped with the engine.
     pub fn cancel(&self, key: TimerKey) -> bool {
-        let action = self.agenda.lock().actions.remove(&key);
+        let action = self.queue.lock().actions.remove(&key);
         action.is_some()
     }
 
     /// Actions that have not begun.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.agenda.lock().actions.len()
+        self.queue.lock().actions.len()
     }
 }
 
-impl Agenda {
+impl TimerQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No foreign code runs under it, so a poisoned one is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -137,7 +137,7 @@ impl Agenda {
     }
 }
 
-impl Expires for Agenda {
+impl Expires for TimerQueue {
     fn expire(&self, now: Instant) -> Option<Instant> {
         loop {
             match self.next(now) {
@@ -154,7 +154,7 @@ impl Expires for Agenda {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        self.agenda.drop_all(false);
+        self.queue.drop_all(false);
     }
 }
 
@@ -189,10 +189,10 @@ mod tests {
         }
         keys.sort_unstable();
         let just_before = keys[2].due() - Duration::from_nanos(1);
-        assert_eq!(timer.agenda.expire(just_before), Some(keys[2].due()));
+        assert_eq!(timer.queue.expire(just_before), Some(keys[2].due()));
         assert_eq!(ran.try_iter().collect::<Vec<_>>(), [9, 10]);
         assert!(!timer.cancel(keys[0]) && timer.cancel(keys[2]) && !timer.cancel(keys[2]));
-        assert_eq!(timer.agenda.expire(keys[3].due()), None);
+        assert_eq!(timer.queue.expire(keys[3].due()), None);
         assert_eq!(ran.try_iter().collect::<Vec<_>>(), [30]);
         assert_eq!(timer.pending(), 0);
     }
@@ -204,7 +204,7 @@ mod tests {
         timer.after(Duration::ZERO, || panic!("an action panics"));
         timer.after(Duration::ZERO, move || sender.send(()).unwrap());
         let now = Instant::now();
-        assert_eq!(timer.agenda.expire(now), None);
+        assert_eq!(timer.queue.expire(now), None);
         assert_eq!((ran.try_recv(), clock.panics().count()), (Ok(()), 1));
     }
 

@@ -77,9 +77,9 @@ impl Wheel {
     /// Calls `due` for every slot whose deadline has come; each is forgotten first.
     pub(crate) fn advance(&mut self, now: Instant, mut due: impl FnMut(u32)) {
         let target = self.ticks(now);
-        let turns = (target.saturating_sub(self.done)).min(LISTS as u64);
+        let passed = (target.saturating_sub(self.done)).min(LISTS as u64);
         if self.len > 0 {
-            for tick in target + 1 - turns..=target {
+            for tick in target + 1 - passed..=target {
                 let mut slot = self.heads[tick as usize % LISTS];
                 while slot != NONE {
                     let link = self.links[slot as usize];

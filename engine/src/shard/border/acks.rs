@@ -10,8 +10,8 @@ use crate::proto::Answer;
 use crate::shard::border::doorbell::Doorbell;
 
 #[derive(Debug)]
-pub(crate) struct AckBox {
-    answers: Mutex<Vec<Given>>,
+pub(crate) struct AckQueue {
+    acks: Mutex<Vec<PendingAck>>,
     filled: AtomicBool,
     /// That of the channel now; the shard writes it.
     epoch: AtomicU32,
@@ -20,30 +20,30 @@ pub(crate) struct AckBox {
 
 /// One answer to one delivery.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Given {
+pub(crate) struct PendingAck {
     pub(crate) epoch: u32,
     pub(crate) tag: u64,
     pub(crate) answer: Answer,
 }
 
-impl AckBox {
+impl AckQueue {
     pub(crate) fn new(bell: Arc<Doorbell>) -> Self {
         Self {
-            answers: Mutex::default(),
+            acks: Mutex::default(),
             filled: AtomicBool::new(false),
             epoch: AtomicU32::new(0),
             bell,
         }
     }
 
-    pub(crate) fn push(&self, given: Given) {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = answers.is_empty();
-        answers.push(given);
+    pub(crate) fn push(&self, ack: PendingAck) {
+        let mut acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = acks.is_empty();
+        acks.push(ack);
         if first {
             self.filled.store(true, Ordering::Release);
         }
-        drop(answers);
+        drop(acks);
         if first {
             self.bell.ring();
         }
@@ -54,19 +54,19 @@ impl AckBox {
     }
 
     /// Whether an answer to a delivery of this epoch still means anything.
-    pub(crate) fn takes(&self, epoch: u32) -> bool {
+    pub(crate) fn is_current_epoch(&self, epoch: u32) -> bool {
         self.epoch.load(Ordering::Acquire) == epoch
     }
 
     /// Answers to deliveries of other epochs are dropped from now on. The shard's half.
-    pub(crate) fn begin(&self, epoch: u32) {
+    pub(crate) fn set_epoch(&self, epoch: u32) {
         self.epoch.store(epoch, Ordering::Release);
     }
 
-    /// Swaps the answers for an empty list. The shard's half.
-    pub(crate) fn take(&self, spare: &mut Vec<Given>) {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut *answers, spare);
+    /// Swaps the acks for an empty list. The shard's half.
+    pub(crate) fn take(&self, spare: &mut Vec<PendingAck>) {
+        let mut acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut *acks, spare);
         self.filled.store(false, Ordering::Release);
     }
 }

@@ -50,7 +50,7 @@ impl ConsumerShared {
     }
 
     /// It consumes; true when it did not before.
-    pub(crate) fn consumes(&self) -> bool {
+    pub(crate) fn set_consuming(&self) -> bool {
         let mut status = self.lock();
         let is_new = !status.is_consuming();
         if is_new {
@@ -60,7 +60,7 @@ impl ConsumerShared {
     }
 
     /// It waits for this reason; true when it did not before, or for another one.
-    pub(crate) fn waits(&self, reason: &Error) -> bool {
+    pub(crate) fn set_waiting(&self, reason: &Error) -> bool {
         let mut status = self.lock();
         let is_new = match &status.state {
             ConsumerState::Consuming => {
@@ -98,12 +98,12 @@ mod tests {
     fn a_change_is_new_once_and_another_reason_is_the_same_wait() {
         let status = ConsumerShared::new();
         let gone = Error::new(ErrorKind::ChannelClosed, "gone");
-        assert!(!status.consumes());
-        assert!(status.waits(&gone));
+        assert!(!status.set_consuming());
+        assert!(status.set_waiting(&gone));
         let since = status.lock().since;
-        assert!(!status.waits(&gone));
-        assert!(status.waits(&Error::new(ErrorKind::ChannelClosed, "locked")));
+        assert!(!status.set_waiting(&gone));
+        assert!(status.set_waiting(&Error::new(ErrorKind::ChannelClosed, "locked")));
         assert_eq!(status.lock().since, since);
-        assert!(status.consumes() && !status.consumes());
+        assert!(status.set_consuming() && !status.set_consuming());
     }
 }

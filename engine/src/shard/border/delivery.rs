@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::buffer::Body;
 use crate::proto::{Answer, Content};
-use crate::shard::border::acks::{AckBox, Given};
+use crate::shard::border::acks::{AckQueue, PendingAck};
 use crate::wire::PropertiesView;
 
 /// A message delivered to a consumer.
@@ -22,7 +22,7 @@ pub struct Delivery {
 /// Where the answer to a delivery goes.
 #[derive(Clone)]
 pub(crate) struct Acker {
-    pub(crate) acks: Arc<AckBox>,
+    pub(crate) acks: Arc<AckQueue>,
     pub(crate) epoch: u32,
 }
 
@@ -101,12 +101,12 @@ impl Delivery {
     /// again. True for consumers that acknowledge nothing.
     #[must_use]
     pub fn is_answerable(&self) -> bool {
-        self.acker.as_ref().is_none_or(|Acker { acks, epoch }| acks.takes(*epoch))
+        self.acker.as_ref().is_none_or(|Acker { acks, epoch }| acks.is_current_epoch(*epoch))
     }
 
     fn answer(&self, answer: Answer) {
         if let Some(Acker { acks, epoch }) = &self.acker {
-            acks.push(Given { epoch: *epoch, tag: self.delivery_tag, answer });
+            acks.push(PendingAck { epoch: *epoch, tag: self.delivery_tag, answer });
         }
     }
 }

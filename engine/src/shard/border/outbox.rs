@@ -25,7 +25,7 @@ use crate::wire::{FRAME_OVERHEAD, Ids, Template};
 
 /// What an outbox held when it was closed.
 #[derive(Debug, Default)]
-pub(crate) struct Left {
+pub(crate) struct Remaining {
     pub(crate) unsent: Segment,
     pub(crate) resend: Segment,
     pub(crate) delayed: Vec<Segment>,
@@ -33,7 +33,7 @@ pub(crate) struct Left {
 
 /// Why a publication was not taken.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub(crate) enum PushError {
     /// There is no room for `bytes` now, or others wait for room.
     Full {
         bytes: usize,
@@ -52,7 +52,7 @@ pub(crate) struct Outbox {
     contended: AtomicBool,
     frame_max: AtomicU32,
     /// Bytes that were taken and are kept until confirmed.
-    held: AtomicUsize,
+    unconfirmed_bytes: AtomicUsize,
     /// How many publications leave alone.
     suspects: AtomicUsize,
     bytes_max: usize,
@@ -79,7 +79,7 @@ struct Inner {
     resend_withdrawn: usize,
     /// Each of these may have ended its channel, so each is sent alone.
     suspects: VecDeque<Segment>,
-    /// Refused by the broker, to be sent again later.
+    /// PushError by the broker, to be sent again later.
     delayed: Vec<Delayed>,
     room: RoomQueue,
     closed: Option<Error>,
@@ -116,8 +116,10 @@ impl Inner {
 
     /// Why there is no room.
     #[cold]
-    fn refusal(&self, bytes: usize) -> Refused {
-        self.closed.as_ref().map_or(Refused::Full { bytes }, |error| Refused::Closed(error.clone()))
+    fn push_error(&self, bytes: usize) -> PushError {
+        self.closed
+            .as_ref()
+            .map_or(PushError::Full { bytes }, |error| PushError::Closed(error.clone()))
     }
 }
 
@@ -129,7 +131,7 @@ impl Outbox {
             filled: AtomicBool::new(false),
             contended: AtomicBool::new(false),
             frame_max: AtomicU32::new(crate::proto::FRAME_MAX_MIN),
-            held: AtomicUsize::new(0),
+            unconfirmed_bytes: AtomicUsize::new(0),
             suspects: AtomicUsize::new(0),
             bytes_max,
             waiters,
@@ -147,18 +149,18 @@ impl Outbox {
         publication: &Rendered,
         record: Record,
         permit: &mut Option<Permit<'_>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PushError> {
         let body: usize = publication.parts.iter().map(|(_, body)| body.len()).sum();
         let bytes = publication.frames.len() + body;
         let mut inner = self.lock();
         if !self.has_room(&inner, bytes, permit) {
-            return Err(inner.refusal(bytes));
+            return Err(inner.push_error(bytes));
         }
         if publication.frame_max > self.frame_max() {
-            return Err(Refused::FrameMax);
+            return Err(PushError::FrameMax);
         }
         inner.segment.push(publication, record);
-        self.taken(inner, permit);
+        self.finish_push(inner, permit);
         Ok(())
     }
 
@@ -170,14 +172,14 @@ impl Outbox {
         (body, ids): (&[u8], &Ids<'_>),
         record: Record,
         permit: &mut Option<Permit<'_>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PushError> {
         let bytes = template.len() + body.len() + FRAME_OVERHEAD as usize;
         let mut inner = self.lock();
         if !self.has_room(&inner, bytes, permit) {
-            return Err(inner.refusal(bytes));
+            return Err(inner.push_error(bytes));
         }
         inner.segment.push_body(template, body, ids, self.frame_max(), record);
-        self.taken(inner, permit);
+        self.finish_push(inner, permit);
         Ok(())
     }
 
@@ -195,12 +197,12 @@ impl Outbox {
     /// Bytes of publications that wait, and of those sent and unconfirmed.
     #[inline]
     fn in_use(&self, inner: &Inner) -> usize {
-        inner.size() + self.held.load(Ordering::Relaxed)
+        inner.size() + self.unconfirmed_bytes.load(Ordering::Relaxed)
     }
 
     /// A publication was added.
     #[inline]
-    fn taken(&self, mut inner: MutexGuard<'_, Inner>, permit: &mut Option<Permit<'_>>) {
+    fn finish_push(&self, mut inner: MutexGuard<'_, Inner>, permit: &mut Option<Permit<'_>>) {
         if let Some(permit) = permit {
             inner.room.used(std::mem::take(&mut permit.bytes));
         }
@@ -230,12 +232,12 @@ impl Outbox {
     ) -> Result<Permit<'_>, TicketError> {
         let ticket = self.waiters.open(Some(deadline));
         // Given back whenever this future ends without it.
-        let permit = self.join(ticket.token(), bytes);
+        let permit = self.enqueue(ticket.token(), bytes);
         ticket.await?;
         Ok(permit)
     }
 
-    fn join(&self, token: Token, bytes: usize) -> Permit<'_> {
+    fn enqueue(&self, token: Token, bytes: usize) -> Permit<'_> {
         let mut inner = self.lock();
         let number = inner.room.join(token, bytes);
         self.contended.store(true, Ordering::Relaxed);
@@ -248,11 +250,11 @@ impl Outbox {
     /// connection that was lost, is not sent again.
     pub(crate) fn withdraw(&self, token: Token) -> Withdrawn {
         let mut inner = self.lock();
-        if inner.segment.settle(token) {
+        if inner.segment.mark_settled(token) {
             inner.withdrawn += 1;
             return Withdrawn::Unsent;
         }
-        if inner.resend.settle(token) {
+        if inner.resend.mark_settled(token) {
             inner.resend_withdrawn += 1;
             return Withdrawn::No;
         }
@@ -268,7 +270,7 @@ impl Outbox {
     }
 
     /// A refused publication: it waits here until it is [due](Self::release_due).
-    pub(crate) fn delay(&self, publication: Segment, due: Instant) {
+    pub(crate) fn hold_until(&self, publication: Segment, due: Instant) {
         self.lock().delayed.push(Delayed { publication, due });
     }
 
@@ -328,7 +330,7 @@ impl Outbox {
 
     /// Swaps the publications that leave next for an empty segment. With `hold` they count until
     /// they are released. The shard's half.
-    pub(crate) fn take(&self, spare: Segment, hold: bool) -> Segment {
+    pub(crate) fn take(&self, spare: Segment, has_confirms: bool) -> Segment {
         let mut inner = self.lock();
         let suspect = inner.suspects.pop_front();
         self.suspects.store(inner.suspects.len(), Ordering::Release);
@@ -340,9 +342,9 @@ impl Outbox {
             let withdrawn = std::mem::take(&mut inner.resend_withdrawn);
             (std::mem::replace(&mut inner.resend, spare), withdrawn)
         };
-        if hold {
+        if has_confirms {
             // Under the lock, or there would seem to be room meanwhile.
-            self.held.fetch_add(segment.size(), Ordering::Relaxed);
+            self.unconfirmed_bytes.fetch_add(segment.size(), Ordering::Relaxed);
         }
         self.filled.store(!inner.is_empty(), Ordering::Release);
         drop(inner);
@@ -350,7 +352,7 @@ impl Outbox {
             return segment;
         }
         let left = segment.without_settled();
-        if hold {
+        if has_confirms {
             self.release(segment.size() - left.size());
         }
         left
@@ -358,8 +360,8 @@ impl Outbox {
 
     /// Bytes are kept no longer.
     pub(crate) fn release(&self, bytes: usize) {
-        let held = self.held.fetch_sub(bytes, Ordering::Relaxed) - bytes;
-        if self.may_grant(held) {
+        let unconfirmed = self.unconfirmed_bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+        if self.may_grant(unconfirmed) {
             self.announce_room();
         }
     }
@@ -367,8 +369,8 @@ impl Outbox {
     /// Nothing is granted while more than half of the budget waits for confirms. A grant for every
     /// confirm would wake publishers one at a time, each of which publishes one message and sleeps
     /// again.
-    fn may_grant(&self, held: usize) -> bool {
-        held <= self.bytes_max / 2
+    fn may_grant(&self, unconfirmed: usize) -> bool {
+        unconfirmed <= self.bytes_max / 2
     }
 
     /// Grants room that has become free.
@@ -383,7 +385,7 @@ impl Outbox {
         }
         let granted = if inner.closed.is_some() {
             inner.room.dismiss()
-        } else if self.may_grant(self.held.load(Ordering::Relaxed)) {
+        } else if self.may_grant(self.unconfirmed_bytes.load(Ordering::Relaxed)) {
             let in_use = self.in_use(&inner);
             inner.room.grant(in_use, self.bytes_max)
         } else {
@@ -419,14 +421,14 @@ impl Outbox {
     }
 
     /// Nothing is taken any more; what waits may still leave.
-    pub(crate) fn refuse(&self, error: Error) {
+    pub(crate) fn stop_accepting(&self, error: Error) {
         self.lock().closed.get_or_insert(error);
         self.announce_room();
     }
 
     /// Nothing is taken any more; what still waits is given back: what never left, what was to
     /// leave again, and what the broker had refused.
-    pub(crate) fn close(&self, error: Error) -> Left {
+    pub(crate) fn close(&self, error: Error) -> Remaining {
         let mut inner = self.lock();
         inner.closed.get_or_insert(error);
         let mut resend = std::mem::take(&mut inner.resend);
@@ -434,7 +436,7 @@ impl Outbox {
             resend.append(&suspect);
         }
         let delayed = inner.delayed.drain(..).map(|one| one.publication).collect();
-        let left = Left { unsent: std::mem::take(&mut inner.segment), resend, delayed };
+        let left = Remaining { unsent: std::mem::take(&mut inner.segment), resend, delayed };
         self.filled.store(false, Ordering::Release);
         drop(inner);
         self.announce_room();
@@ -521,12 +523,12 @@ mod tests {
         outbox.push(&rendered(b"giant", &[]), record(1), &mut None).unwrap();
         assert!(matches!(
             outbox.push(&rendered(b"x", &[]), record(2), &mut None),
-            Err(Refused::Full { .. })
+            Err(PushError::Full { .. })
         ));
         outbox.take(Segment::default(), true);
         assert!(matches!(
             outbox.push(&rendered(b"x", &[]), record(2), &mut None),
-            Err(Refused::Full { .. })
+            Err(PushError::Full { .. })
         ));
         assert_eq!(outbox.bytes(), 5, "what was sent and is unconfirmed");
         let mut waiting = pin!(outbox.acquire(1, deadline_in(WAIT)));
@@ -566,7 +568,7 @@ mod tests {
 
     fn is_full(outbox: &Outbox) -> bool {
         let refused = outbox.push(&rendered(b"x", &[]), record(9), &mut None);
-        matches!(refused, Err(Refused::Full { bytes: 1 }))
+        matches!(refused, Err(PushError::Full { bytes: 1 }))
     }
 
     #[test]
@@ -651,7 +653,7 @@ mod tests {
         let mut permit = granted(&mut waiting);
         outbox.push(&rendered(&[0; 90], &[]), record(2), &mut None).unwrap();
         let grown = outbox.push(&rendered(&[0; 11], &[]), record(3), &mut permit);
-        assert!(matches!(grown, Err(Refused::Full { bytes: 11 })));
+        assert!(matches!(grown, Err(PushError::Full { bytes: 11 })));
         outbox.push(&rendered(&[0; 4], &[]), record(3), &mut permit).unwrap();
         outbox.push(&rendered(&[0; 6], &[]), record(4), &mut permit).unwrap();
         assert!(is_full(&outbox));
@@ -659,13 +661,13 @@ mod tests {
 
     #[test]
     fn the_end_of_an_outbox_ends_every_wait() {
-        for end in [Outbox::refuse, |outbox: &Outbox, error| drop(outbox.close(error))] {
+        for end in [Outbox::stop_accepting, |outbox: &Outbox, error| drop(outbox.close(error))] {
             let outbox = full();
             let mut waiting: Vec<_> = (0..3).map(|_| wait(&outbox, 60)).collect();
             end(&outbox, Error::stopped());
             for one in &mut waiting {
                 let refused = outbox.push(&rendered(b"x", &[]), record(2), &mut granted(one));
-                assert!(matches!(refused, Err(Refused::Closed(_))));
+                assert!(matches!(refused, Err(PushError::Closed(_))));
             }
             assert!(block_on(outbox.acquire(60, deadline_in(WAIT))).is_ok(), "also later ones");
         }
@@ -687,7 +689,7 @@ mod tests {
         assert!(matches!(outbox.withdraw(1), Withdrawn::No), "it has left");
         outbox.push(&rendered(&[0; 90], &[]), record(4), &mut None).unwrap();
         let full = outbox.push(&rendered(b"x", &[]), record(5), &mut None);
-        assert!(matches!(full, Err(Refused::Full { .. })), "what left counts: 10 of 100 bytes");
+        assert!(matches!(full, Err(PushError::Full { .. })), "what left counts: 10 of 100 bytes");
     }
 
     #[test]
@@ -699,7 +701,7 @@ mod tests {
         outbox.send_again(lost);
         outbox.release(5);
         let full = outbox.push(&rendered(b"xyz", &[]), record(3), &mut None);
-        assert!(matches!(full, Err(Refused::Full { .. })), "8 of 10 bytes");
+        assert!(matches!(full, Err(PushError::Full { .. })), "8 of 10 bytes");
         let segment = outbox.take(Segment::default(), true);
         assert_eq!(segment.bytes, b"first");
         // Lost once more: older than what waits, and withdrawn meanwhile.
@@ -718,21 +720,21 @@ mod tests {
     fn a_closed_outbox_says_why() {
         let outbox = outbox(100);
         outbox.push(&rendered(b"left", &[]), record(1), &mut None).unwrap();
-        outbox.refuse(Error::stopped());
+        outbox.stop_accepting(Error::stopped());
         assert!(matches!(
             outbox.push(&rendered(b"x", &[]), record(2), &mut None),
-            Err(Refused::Closed(_))
+            Err(PushError::Closed(_))
         ));
         assert_eq!(outbox.close(Error::stopped()).unsent.bytes, b"left");
         let refused = outbox.push(&rendered(b"x", &[]), record(2), &mut None);
-        assert!(matches!(refused, Err(Refused::Closed(_))));
+        assert!(matches!(refused, Err(PushError::Closed(_))));
     }
 
     #[test]
     fn a_body_cut_for_larger_frames_is_rendered_again() {
         let outbox = outbox(100);
         let large = Rendered { frame_max: 131_072, ..rendered(b"x", &[]) };
-        assert!(matches!(outbox.push(&large, record(1), &mut None), Err(Refused::FrameMax)));
+        assert!(matches!(outbox.push(&large, record(1), &mut None), Err(PushError::FrameMax)));
         outbox.open(1, 131_072);
         outbox.push(&large, record(1), &mut None).unwrap();
     }

@@ -33,7 +33,7 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// Marks where sending may be interrupted: at publication ends, about every `step` bytes.
-    pub(crate) fn cut(&mut self, step: usize) {
+    pub(crate) fn mark_cuts(&mut self, step: usize) {
         let mut from = 0;
         while let Some(last) = self.records.last().filter(|last| from < last.end as usize) {
             let near = self.records.partition_point(|record| record.end as usize <= from + step);
@@ -54,14 +54,14 @@ impl Segment {
     }
 
     /// An empty one with memory for as much as `other` holds.
-    pub(crate) fn sized_as(other: &Self) -> Self {
+    pub(crate) fn with_capacity_of(other: &Self) -> Self {
         let bytes = Vec::with_capacity(other.bytes.len());
         let records = Vec::with_capacity(other.records.len());
         Self { bytes, records, ..Self::default() }
     }
 
     /// Memory it takes when it is empty.
-    pub(crate) fn footprint(&self) -> usize {
+    pub(crate) fn capacity_bytes(&self) -> usize {
         self.bytes.capacity() + self.records.capacity() * size_of::<Record>()
     }
 
@@ -88,7 +88,7 @@ impl Segment {
             self.part_bytes += part.body.len();
             self.parts.push(Part { at: base + part.at - start, body: part.body.clone() });
         }
-        self.records.push(Record { end: end_of(&self.bytes), ..record });
+        self.records.push(Record { end: length_of(&self.bytes), ..record });
     }
 
     /// Appends all of `other`.
@@ -99,7 +99,7 @@ impl Segment {
     }
 
     /// Marks a publication as one that is not to leave; false if it is not here.
-    pub(crate) fn settle(&mut self, token: Token) -> bool {
+    pub(crate) fn mark_settled(&mut self, token: Token) -> bool {
         let found = self.records.iter_mut().find(|r| r.token == token && !r.settled);
         found.map(|record| record.settled = true).is_some()
     }
@@ -111,7 +111,7 @@ impl Segment {
             self.part_bytes += body.len();
             self.parts.push(Part { at: base + at, body: body.clone() });
         }
-        self.records.push(Record { end: end_of(&self.bytes), ..record });
+        self.records.push(Record { end: length_of(&self.bytes), ..record });
     }
 
     /// Appends a body that exists, in frames of `frame_max` at most.
@@ -126,7 +126,7 @@ impl Segment {
     ) {
         template.render_fitting(body.len() as u64, ids, &mut self.bytes);
         write_body_frames(&mut self.bytes, template.channel(), body, frame_max);
-        self.records.push(Record { end: end_of(&self.bytes), ..record });
+        self.records.push(Record { end: length_of(&self.bytes), ..record });
     }
 
     /// Drops what was withdrawn while it waited.
@@ -141,7 +141,7 @@ impl Segment {
     }
 }
 
-fn end_of(bytes: &[u8]) -> u32 {
+fn length_of(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("an outbox is bounded far below 4 GiB")
 }
 
@@ -208,7 +208,7 @@ mod tests {
             };
             segment.push(&publication, record);
         }
-        segment.cut(7);
+        segment.mark_cuts(7);
         assert_eq!(segment.cuts, [6, 9, 29, 30], "a publication larger than a step stays whole");
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::outcome::Outcome;
 use crate::proto::short;
 use crate::reactor;
-use crate::shard::border::acks::AckBox;
+use crate::shard::border::acks::AckQueue;
 use crate::shard::border::consumer_status::ConsumerShared;
 use crate::shard::border::doorbell::Doorbell;
 use crate::shard::border::outbox::Outbox;
@@ -30,7 +30,7 @@ pub(crate) struct Request {
     pub(crate) operation: Operation,
     pub(crate) timeout: Duration,
     /// `None` when nobody waits.
-    pub(crate) reply: Option<oneshot::Sender<Result<Answered, Error>>>,
+    pub(crate) reply: Option<oneshot::Sender<Result<Response, Error>>>,
 }
 
 /// What can be asked.
@@ -78,7 +78,7 @@ impl Operation {
     }
 
     /// The consumer that ends by it: its channel and tag.
-    pub(crate) fn ending(&self) -> Option<(u16, String)> {
+    pub(crate) fn ending_consumer(&self) -> Option<(u16, String)> {
         match self {
             Self::Cancel { channel, consumer_tag } => Some((*channel, consumer_tag.clone())),
             _ => None,
@@ -111,7 +111,7 @@ impl ConsumeRequest {
 }
 
 /// What is answered.
-pub(crate) enum Answered {
+pub(crate) enum Response {
     Done,
     Channel(Arc<ChannelShared>),
     Method(AMQPClass),
@@ -149,7 +149,7 @@ impl Undo {
 }
 
 /// Where a connection stands, and how long it has been blocked.
-struct Life {
+struct TrackedStatus {
     status: ConnectionStatus,
     blocked_since: Option<Instant>,
     /// In blocks that are over.
@@ -158,7 +158,7 @@ struct Life {
 
 /// One connection, as its handles see it.
 pub(crate) struct ConnectionShared {
-    life: Mutex<Life>,
+    tracked: Mutex<TrackedStatus>,
     /// `None` once the last handle is gone: the shard then sees the end of its requests.
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     pub(crate) outcomes: Arc<Tickets<Outcome>>,
@@ -183,7 +183,7 @@ impl ConnectionShared {
     ) -> (Arc<Self>, mpsc::Receiver<Request>) {
         let (requests, posted) = mpsc::channel(REQUESTS_MAX);
         let shared = Self {
-            life: Mutex::new(Life {
+            tracked: Mutex::new(TrackedStatus {
                 status: ConnectionStatus {
                     state: ConnectionState::Connecting,
                     since: reactor::wall(),
@@ -209,57 +209,58 @@ impl ConnectionShared {
     }
 
     pub(crate) fn state(&self) -> ConnectionState {
-        self.life().status.state.clone()
+        self.tracked().status.state.clone()
     }
 
     pub(crate) fn status(&self) -> ConnectionStatus {
-        self.life().status.clone()
+        self.tracked().status.clone()
     }
 
     /// It is open, at this broker.
-    pub(crate) fn reached(&self, host: &str) {
-        self.life().status.host = host.to_owned();
+    pub(crate) fn set_host(&self, host: &str) {
+        self.tracked().status.host = host.to_owned();
     }
 
     /// It was lost, or could not be made; true when that is another reason than the last.
-    pub(crate) fn failed(&self, error: &Error) -> bool {
-        let mut life = self.life();
-        let last = life.status.last_error.replace(error.clone());
+    pub(crate) fn set_last_error(&self, error: &Error) -> bool {
+        let mut tracked = self.tracked();
+        let last = tracked.status.last_error.replace(error.clone());
         last.is_none_or(|last| last.to_string() != error.to_string())
     }
 
     /// Why it is not open, if it is not and the reason is known.
     pub(crate) fn down_reason(&self) -> Option<Error> {
-        let life = self.life();
-        let is_down = life.status.state == ConnectionState::Connecting;
-        life.status.last_error.clone().filter(|_| is_down)
+        let tracked = self.tracked();
+        let is_down = tracked.status.state == ConnectionState::Connecting;
+        tracked.status.last_error.clone().filter(|_| is_down)
     }
 
     /// The state from now on.
     pub(crate) fn set_state(&self, state: ConnectionState) {
-        let mut life = self.life();
+        let mut tracked = self.tracked();
         let is_blocked = matches!(state, ConnectionState::Blocked(_));
         let now = reactor::wall();
-        if std::mem::discriminant(&life.status.state) != std::mem::discriminant(&state) {
-            life.status.since = now;
+        if std::mem::discriminant(&tracked.status.state) != std::mem::discriminant(&state) {
+            tracked.status.since = now;
         }
-        life.status.state = state;
+        tracked.status.state = state;
         if is_blocked {
-            life.blocked_since.get_or_insert(now);
-        } else if let Some(since) = life.blocked_since.take() {
-            life.blocked += now.saturating_duration_since(since);
+            tracked.blocked_since.get_or_insert(now);
+        } else if let Some(since) = tracked.blocked_since.take() {
+            tracked.blocked += now.saturating_duration_since(since);
         }
     }
 
     /// How long publishers were blocked, a block under way included.
     pub(crate) fn blocked_time(&self) -> Duration {
-        let life = self.life();
-        let now = life.blocked_since.map(|since| reactor::wall().saturating_duration_since(since));
-        life.blocked + now.unwrap_or_default()
+        let tracked = self.tracked();
+        let now =
+            tracked.blocked_since.map(|since| reactor::wall().saturating_duration_since(since));
+        tracked.blocked + now.unwrap_or_default()
     }
 
-    fn life(&self) -> MutexGuard<'_, Life> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tracked(&self) -> MutexGuard<'_, TrackedStatus> {
+        self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the shard without waiting for its answer; where it cannot be asked, there is nobody to
@@ -270,7 +271,7 @@ impl ConnectionShared {
     }
 
     /// No handle is left that could ask; the shard shares this too, so its count says nothing.
-    pub(crate) fn end_requests(&self) {
+    pub(crate) fn close_requests(&self) {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
@@ -290,31 +291,31 @@ impl ConnectionShared {
     ///
     /// # Cancel safety
     /// What was opened for a caller that drops the future is closed again.
-    pub(crate) async fn ask(&self, operation: Operation) -> Result<Answered, Error> {
+    pub(crate) async fn ask(&self, operation: Operation) -> Result<Response, Error> {
         let undo = Undo::of(&operation);
         let (reply, answer) = oneshot::channel();
         let request = Request { operation, timeout: self.operation_timeout, reply: Some(reply) };
         self.send(request)?;
-        let mut asked = Asked { shared: self, answer, undo };
-        let answer = (&mut asked.answer).await;
+        let mut guard = RequestGuard { shared: self, answer, undo };
+        let answer = (&mut guard.answer).await;
         answer.unwrap_or_else(|_| Err(Error::stopped()))
     }
 }
 
 /// A question to the shard. Where its caller goes away, the shard undoes what it did, unless it has
 /// answered already: then this does.
-struct Asked<'a> {
+struct RequestGuard<'a> {
     shared: &'a ConnectionShared,
-    answer: oneshot::Receiver<Result<Answered, Error>>,
+    answer: oneshot::Receiver<Result<Response, Error>>,
     undo: Undo,
 }
 
-impl Drop for Asked<'_> {
+impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
         self.answer.close();
         // An answer that was taken is not there any more.
         let undo = match self.answer.try_recv() {
-            Ok(Ok(Answered::Channel(channel))) => Undo::CloseChannel(channel.number),
+            Ok(Ok(Response::Channel(channel))) => Undo::CloseChannel(channel.number),
             Ok(Ok(_)) => std::mem::take(&mut self.undo),
             _ => return,
         };
@@ -329,7 +330,7 @@ pub(crate) struct ChannelShared {
     pub(crate) number: u16,
     pub(crate) options: ChannelOptions,
     pub(crate) outbox: Outbox,
-    pub(crate) acks: Arc<AckBox>,
+    pub(crate) acks: Arc<AckQueue>,
     pub(crate) connection: Arc<ConnectionShared>,
 }
 
@@ -342,7 +343,7 @@ impl ChannelShared {
         let bell = &connection.write_bell;
         let outbox =
             Outbox::new(Arc::clone(bell), Arc::clone(&connection.room), connection.outbox_bytes);
-        let acks = Arc::new(AckBox::new(Arc::clone(bell)));
+        let acks = Arc::new(AckQueue::new(Arc::clone(bell)));
         Self { number, options, outbox, acks, connection }
     }
 }

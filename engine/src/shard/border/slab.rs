@@ -1,4 +1,4 @@
-//! Places of pending answers: slots that are used again, and who is told what comes to them.
+//! Slab of pending answers: slots that are used again, and who is told what comes to them.
 //!
 //! A token is a slot and its generation: an answer that comes after its ticket was dropped or timed
 //! out finds another generation and is ignored. Invariant: a place ends once. Not here: locks and
@@ -21,13 +21,13 @@ pub enum TicketError {
 }
 
 /// Hears of answers that no task or thread waits for.
-pub(crate) trait Listener<T>: Send + Sync {
+pub(crate) trait AnswerListener<T>: Send + Sync {
     /// The answer, or why there is none. Called once, under no lock, mostly on the shard.
-    fn hear(&self, token: Token, cookie: u64, answer: Result<T, TicketError>);
+    fn on_answer(&self, token: Token, cookie: u64, answer: Result<T, TicketError>);
 }
 
 /// The slots, and which of them are free.
-pub(crate) struct Places<T> {
+pub(crate) struct Slab<T> {
     pub(crate) slots: Vec<Slot<T>>,
     pub(crate) free: Vec<u32>,
 }
@@ -43,7 +43,7 @@ pub(crate) enum State<T> {
     Free,
     Waiting(Option<Waker>),
     /// Free as soon as it is answered.
-    Heard(Arc<dyn Listener<T>>, u64),
+    Listener(Arc<dyn AnswerListener<T>>, u64),
     Done(Result<T, TicketError>),
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn index(token: Token) -> u32 {
     (token as u32) - 1
 }
 
-impl<T> Places<T> {
+impl<T> Slab<T> {
     pub(crate) fn new() -> Self {
         Self { slots: Vec::new(), free: Vec::new() }
     }
@@ -83,7 +83,7 @@ impl<T> Places<T> {
     }
 
     /// Ends a wait; says who is to be told.
-    pub(crate) fn end(&mut self, index: u32, answer: Result<T, TicketError>) -> Option<Notice<T>> {
+    pub(crate) fn end(&mut self, index: u32, answer: Result<T, TicketError>) -> Option<Wakeup<T>> {
         let slot = &mut self.slots[index as usize];
         let token = token(index, slot.generation);
         match &mut slot.state {
@@ -91,13 +91,13 @@ impl<T> Places<T> {
             State::Waiting(waker) => {
                 let waker = waker.take();
                 slot.state = State::Done(answer);
-                waker.map(Notice::Wake)
+                waker.map(Wakeup::Task)
             }
-            State::Heard(..) => {
-                let State::Heard(listener, cookie) = self.release(index) else {
+            State::Listener(..) => {
+                let State::Listener(listener, cookie) = self.release(index) else {
                     unreachable!("just matched");
                 };
-                Some(Notice::Tell { listener, token, cookie, answer })
+                Some(Wakeup::Listener { listener, token, cookie, answer })
             }
         }
     }
@@ -112,23 +112,23 @@ impl<T> Places<T> {
 }
 
 /// Who is to be told of an answer, gathered under a lock and told after it.
-pub(crate) enum Notice<T> {
-    Wake(Waker),
-    Tell {
-        listener: Arc<dyn Listener<T>>,
+pub(crate) enum Wakeup<T> {
+    Task(Waker),
+    Listener {
+        listener: Arc<dyn AnswerListener<T>>,
         token: Token,
         cookie: u64,
         answer: Result<T, TicketError>,
     },
 }
 
-impl<T> Notice<T> {
+impl<T> Wakeup<T> {
     /// Foreign code is called here: whatever it does, the next one is told as well.
-    pub(crate) fn give(self, panics: &Panics) {
+    pub(crate) fn run(self, panics: &Panics) {
         match self {
-            Self::Wake(waker) => panics.contain(Foreign::Waker, || waker.wake()),
-            Self::Tell { listener, token, cookie, answer } => {
-                panics.contain(Foreign::RefusalSink, || listener.hear(token, cookie, answer))
+            Self::Task(waker) => panics.contain(Foreign::Waker, || waker.wake()),
+            Self::Listener { listener, token, cookie, answer } => {
+                panics.contain(Foreign::RefusalSink, || listener.on_answer(token, cookie, answer))
             }
         };
     }

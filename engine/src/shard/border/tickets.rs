@@ -1,7 +1,7 @@
 //! One pending answer per ticket: `.await` it in a task, `wait()` for it on a thread, or let a
-//! [`Listener`] hear of it.
+//! [`AnswerListener`] hear of it.
 //!
-//! Tickets are places of a slab, so taking one allocates nothing in steady state. Invariant: a
+//! Tickets are slots of a slab, so taking one allocates nothing in steady state. Invariant: a
 //! ticket ends once: answered, timed out, or aborted with the engine; nobody is told under the
 //! lock.
 
@@ -12,33 +12,33 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use crate::shard::border::slab::{
-    Listener, Notice, Places, Slot, State, TicketError, Token, index,
+    AnswerListener, Slab, Slot, State, TicketError, Token, Wakeup, index,
 };
 use crate::shard::clock::{Clock, Expires};
 use crate::shard::panics::Panics;
 use crate::shard::wheel::{TICK, Wheel};
 
-/// The slab of tickets of one kind of answer.
+/// The tickets of one kind of answer.
 pub struct Tickets<T> {
-    slab: Mutex<Slab<T>>,
+    inner: Mutex<Inner<T>>,
     clock: Arc<Clock>,
 }
 
-struct Slab<T> {
-    places: Places<T>,
+struct Inner<T> {
+    slab: Slab<T>,
     wheel: Wheel,
     aborted: bool,
     /// The list of the last batch, to be used again.
-    spare: Vec<Notice<T>>,
+    spare: Vec<Wakeup<T>>,
 }
 
 impl<T: Send + 'static> Tickets<T> {
     /// An empty slab whose deadlines are watched by `clock`.
     pub(crate) fn new(clock: &Arc<Clock>) -> Arc<Self> {
         let wheel = Wheel::new(clock.start());
-        let places = Places::new();
-        let slab = Mutex::new(Slab { places, wheel, aborted: false, spare: Vec::new() });
-        let tickets = Arc::new(Self { slab, clock: Arc::clone(clock) });
+        let slab = Slab::new();
+        let inner = Mutex::new(Inner { slab, wheel, aborted: false, spare: Vec::new() });
+        let tickets = Arc::new(Self { inner, clock: Arc::clone(clock) });
         let weak = Arc::downgrade(&tickets);
         clock.watch(weak);
         tickets
@@ -47,43 +47,43 @@ impl<T: Send + 'static> Tickets<T> {
     /// Takes a ticket that times out at `deadline` (met within 10 ms, never early), if one is
     /// given.
     pub fn open(self: &Arc<Self>, deadline: Option<Instant>) -> Ticket<T> {
-        let mut slab = self.lock();
-        let aborted = slab.aborted;
-        let token = slab.places.occupy(if aborted {
+        let mut inner = self.lock();
+        let aborted = inner.aborted;
+        let token = inner.slab.occupy(if aborted {
             State::Done(Err(TicketError::Aborted))
         } else {
             State::Waiting(None)
         });
-        self.set_deadline(slab, token, deadline.filter(|_| !aborted));
+        self.set_deadline(inner, token, deadline.filter(|_| !aborted));
         Ticket { tickets: Arc::clone(self), token }
     }
 
     /// Takes a ticket that `listener` hears the end of, with this `cookie`.
-    pub(crate) fn open_heard(
+    pub(crate) fn open_with_listener(
         &self,
         deadline: Option<Instant>,
-        listener: Arc<dyn Listener<T>>,
+        listener: Arc<dyn AnswerListener<T>>,
         cookie: u64,
     ) -> Result<Token, TicketError> {
-        let mut slab = self.lock();
-        if slab.aborted {
+        let mut inner = self.lock();
+        if inner.aborted {
             return Err(TicketError::Aborted);
         }
-        let token = slab.places.occupy(State::Heard(listener, cookie));
-        self.set_deadline(slab, token, deadline);
+        let token = inner.slab.occupy(State::Listener(listener, cookie));
+        self.set_deadline(inner, token, deadline);
         Ok(token)
     }
 
     fn set_deadline(
         &self,
-        mut slab: MutexGuard<'_, Slab<T>>,
+        mut inner: MutexGuard<'_, Inner<T>>,
         token: Token,
         deadline: Option<Instant>,
     ) {
         let Some(deadline) = deadline else { return };
-        let first = slab.wheel.is_empty();
-        slab.wheel.set(index(token), deadline);
-        drop(slab);
+        let first = inner.wheel.is_empty();
+        inner.wheel.set(index(token), deadline);
+        drop(inner);
         if first {
             self.clock.start_ticking();
         }
@@ -91,51 +91,50 @@ impl<T: Send + 'static> Tickets<T> {
 
     /// Gives up a heard ticket; false when its listener has heard already, or is about to.
     pub(crate) fn forget(&self, token: Token) -> bool {
-        let mut slab = self.lock();
-        if !matches!(slab.places.slot(token), Some(Slot { state: State::Heard(..), .. })) {
+        let mut inner = self.lock();
+        if !matches!(inner.slab.slot(token), Some(Slot { state: State::Listener(..), .. })) {
             return false;
         }
-        let state = slab.release(token);
-        drop(slab);
+        let state = inner.release(token);
+        drop(inner);
         drop(state);
         true
     }
 
     /// Answers a ticket. The answer comes back when nobody waits for it any more.
     pub fn complete(&self, token: Token, answer: T) -> Result<(), T> {
-        let notice = self.lock().finish(token, answer)?;
-        notice.into_iter().for_each(|notice| notice.give(self.panics()));
+        let wakeup = self.lock().finish(token, answer)?;
+        wakeup.into_iter().for_each(|wakeup| wakeup.run(self.panics()));
         Ok(())
     }
 
     /// Answers many tickets under one lock; tokens nobody waits for are skipped.
     pub(crate) fn complete_all(&self, answers: impl Iterator<Item = (Token, T)>) {
-        self.notify(|slab, notices| {
+        self.notify(|inner, wakeups| {
             for (token, answer) in answers {
-                notices.extend(slab.finish(token, answer).ok().flatten());
+                wakeups.extend(inner.finish(token, answer).ok().flatten());
             }
         });
     }
 
-    /// Gathers notices under the lock and gives them after it.
-    fn notify<R>(&self, gather: impl FnOnce(&mut Slab<T>, &mut Vec<Notice<T>>) -> R) -> R {
-        let mut slab = self.lock();
-        let mut notices = std::mem::take(&mut slab.spare);
-        let result = gather(&mut slab, &mut notices);
-        drop(slab);
-        notices.drain(..).for_each(|notice| notice.give(self.panics()));
-        self.lock().spare = notices;
+    /// Gathers wakeups under the lock and gives them after it.
+    fn notify<R>(&self, gather: impl FnOnce(&mut Inner<T>, &mut Vec<Wakeup<T>>) -> R) -> R {
+        let mut inner = self.lock();
+        let mut wakeups = std::mem::take(&mut inner.spare);
+        let result = gather(&mut inner, &mut wakeups);
+        drop(inner);
+        wakeups.drain(..).for_each(|wakeup| wakeup.run(self.panics()));
+        self.lock().spare = wakeups;
         result
     }
 
     /// Gives a waiting ticket a new deadline; false when nobody waits for it any more.
     pub fn extend(&self, token: Token, deadline: Instant) -> bool {
-        let mut slab = self.lock();
-        let waiting =
-            matches!(slab.places.slot(token), Some(Slot { state: State::Waiting(_), .. }));
+        let mut inner = self.lock();
+        let waiting = matches!(inner.slab.slot(token), Some(Slot { state: State::Waiting(_), .. }));
         if waiting {
-            slab.wheel.clear(index(token));
-            slab.wheel.set(index(token), deadline);
+            inner.wheel.clear(index(token));
+            inner.wheel.set(index(token), deadline);
         }
         waiting
     }
@@ -143,23 +142,23 @@ impl<T: Send + 'static> Tickets<T> {
     /// Tickets that wait or hold an answer not yet taken.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        let Places { slots, free } = &self.lock().places;
+        let Slab { slots, free } = &self.lock().slab;
         slots.len() - free.len()
     }
 
-    /// Where panics of this slab's shard are counted.
+    /// Where panics of this shard are counted.
     pub(crate) fn panics(&self) -> &Arc<Panics> {
         self.clock.panics()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slab<T>> {
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         // No user code runs under this lock, so a poisoned one is whole.
-        self.slab.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn poll(&self, token: Token, waker: &Waker) -> Poll<Result<T, TicketError>> {
-        let mut slab = self.lock();
-        let slot = slab.places.slot(token).expect("a live ticket owns its slot");
+        let mut inner = self.lock();
+        let slot = inner.slab.slot(token).expect("a live ticket owns its slot");
         match &mut slot.state {
             State::Waiting(current) => {
                 if !current.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -173,17 +172,17 @@ impl<T: Send + 'static> Tickets<T> {
                 };
                 Poll::Ready(answer)
             }
-            State::Free | State::Heard(..) => panic!("a ticket was polled after its answer"),
+            State::Free | State::Listener(..) => panic!("a ticket was polled after its answer"),
         }
     }
 }
 
-impl<T> Slab<T> {
-    fn finish(&mut self, token: Token, answer: T) -> Result<Option<Notice<T>>, T> {
-        match self.places.slot(token) {
-            Some(Slot { state: State::Waiting(_) | State::Heard(..), .. }) => {
+impl<T> Inner<T> {
+    fn finish(&mut self, token: Token, answer: T) -> Result<Option<Wakeup<T>>, T> {
+        match self.slab.slot(token) {
+            Some(Slot { state: State::Waiting(_) | State::Listener(..), .. }) => {
                 self.wheel.clear(index(token));
-                Ok(self.places.end(index(token), Ok(answer)))
+                Ok(self.slab.end(index(token), Ok(answer)))
             }
             _ => Err(answer),
         }
@@ -191,26 +190,26 @@ impl<T> Slab<T> {
 
     fn release(&mut self, token: Token) -> State<T> {
         self.wheel.clear(index(token));
-        self.places.release(index(token))
+        self.slab.release(index(token))
     }
 }
 
 impl<T: Send + 'static> Expires for Tickets<T> {
     fn expire(&self, now: Instant) -> Option<Instant> {
-        self.notify(|Slab { places, wheel, .. }, notices| {
+        self.notify(|Inner { slab, wheel, .. }, wakeups| {
             wheel.advance(now, |slot| {
-                notices.extend(places.end(slot, Err(TicketError::TimedOut)));
+                wakeups.extend(slab.end(slot, Err(TicketError::TimedOut)));
             });
             (!wheel.is_empty()).then(|| now + TICK)
         })
     }
 
     fn abort(&self) {
-        self.notify(|Slab { places, wheel, aborted, .. }, notices| {
+        self.notify(|Inner { slab, wheel, aborted, .. }, wakeups| {
             *aborted = true;
-            for index in 0..places.slots.len() as u32 {
+            for index in 0..slab.slots.len() as u32 {
                 wheel.clear(index);
-                notices.extend(places.end(index, Err(TicketError::Aborted)));
+                wakeups.extend(slab.end(index, Err(TicketError::Aborted)));
             }
         });
     }
@@ -321,8 +320,8 @@ mod tests {
     #[derive(Default)]
     struct Heard(Mutex<Vec<(u64, Result<u32, TicketError>)>>);
 
-    impl Listener<u32> for Heard {
-        fn hear(&self, _token: Token, cookie: u64, answer: Result<u32, TicketError>) {
+    impl AnswerListener<u32> for Heard {
+        fn on_answer(&self, _token: Token, cookie: u64, answer: Result<u32, TicketError>) {
             self.0.lock().unwrap().push((cookie, answer));
         }
     }
@@ -332,7 +331,8 @@ mod tests {
         let (clock, tickets) = tickets();
         let heard = Arc::new(Heard::default());
         let deadline = clock.start() + Duration::from_millis(10);
-        let open = |deadline, cookie| tickets.open_heard(deadline, heard.clone(), cookie).unwrap();
+        let open =
+            |deadline, cookie| tickets.open_with_listener(deadline, heard.clone(), cookie).unwrap();
         let (answered, late) = (open(None, 1), open(Some(deadline), 2));
         let (aborted, forgotten) = (open(None, 3), open(Some(deadline), 4));
         assert!(tickets.forget(forgotten));
@@ -346,7 +346,10 @@ mod tests {
         assert_eq!(*heard.0.lock().unwrap(), [(1, Ok(7)), (2, Err(timed_out)), (3, Err(stopped))]);
         assert_eq!(tickets.outstanding(), 0);
         assert_eq!(Arc::strong_count(&heard), 1, "nobody is held longer than needed");
-        assert!(tickets.open_heard(None, heard.clone(), 5).is_err(), "no engine, no answer");
+        assert!(
+            tickets.open_with_listener(None, heard.clone(), 5).is_err(),
+            "no engine, no answer"
+        );
     }
 
     #[test]

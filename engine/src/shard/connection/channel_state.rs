@@ -13,54 +13,56 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::proto::{Answer, Content, Ledger, ProtoError, Record, Settled, Unacked};
 use crate::reactor;
-use crate::shard::border::acks::Given;
+use crate::shard::border::acks::PendingAck;
 use crate::shard::border::delivery::{Acker, Delivery, Returned};
-use crate::shard::border::outbox::Left;
+use crate::shard::border::outbox::Remaining;
 use crate::shard::border::reframe::unframe;
 use crate::shard::border::segment::Segment;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::sink::Disposition;
 use crate::shard::border::slab::Token;
-use crate::shard::connection::consumer::ConsumerSeat;
-use crate::shard::connection::culprit::Cause;
+use crate::shard::connection::consumer::ChannelConsumer;
+use crate::shard::connection::exception_cause::Cause;
 use crate::shard::connection::fingerprint::fingerprint;
 use crate::shard::connection::in_flight;
-use crate::shard::connection::in_flight::{Exception, Judged, Kept, Runs, Shelf};
-use crate::shard::connection::nacked::{Renewal, pause_before};
+use crate::shard::connection::in_flight::{
+    ChannelFailure, InFlightRuns, InFlightSegment, Resolution, SentSegment,
+};
+use crate::shard::connection::reopen_policy::{ReopenPolicy, pause_before};
 use crate::shard::connection::spare_segments::SpareSegments;
 use crate::wire::Deliver;
 
-pub(crate) struct Seat {
+pub(crate) struct ChannelState {
     pub(crate) shared: Arc<ChannelShared>,
-    pub(crate) consumers: Vec<ConsumerSeat>,
+    pub(crate) consumers: Vec<ChannelConsumer>,
     pub(crate) prefetch: u16,
-    ledger: Ledger<Shelf>,
+    ledger: Ledger<InFlightSegment>,
     unacked: Unacked,
-    given: Vec<Given>,
+    pending_acks: Vec<PendingAck>,
     epoch: u32,
     /// Open on the wire: its outbox may flow.
-    flowing: bool,
+    is_open: bool,
     /// A segment is with the writer.
     sending: bool,
     /// Refused publications of that segment, seen to once it is back.
     refused: Vec<(Record, Range<u32>)>,
     /// The channel ended while that segment was with the writer.
-    interrupted: Option<(Exception, Runs)>,
-    renewal: Renewal,
+    pending_failure: Option<(ChannelFailure, InFlightRuns)>,
+    reopen_policy: ReopenPolicy,
     /// How long refused publications are sent again.
     nack_retry: Duration,
     /// Acks and nacks so far: whether the broker confirms anything.
     settlements: u64,
     spares: SpareSegments,
-    shelves: Vec<Shelf>,
+    spare_handles: Vec<InFlightSegment>,
     /// Scratch of `settle`.
-    done: Vec<(Vec<Record>, Shelf)>,
+    done: Vec<(Vec<Record>, InFlightSegment)>,
 }
 
 /// How much of one channel leaves before others, acknowledgements and heartbeats get their turn.
-const TURN: usize = 256 << 10;
+const WRITE_TICK_BYTES: usize = 256 << 10;
 
-impl Seat {
+impl ChannelState {
     pub(crate) fn new(shared: Arc<ChannelShared>, nack_retry: Duration) -> Self {
         let prefetch = shared.options.prefetch;
         Self {
@@ -69,35 +71,35 @@ impl Seat {
             prefetch,
             ledger: Ledger::new(),
             unacked: Unacked::default(),
-            given: Vec::new(),
+            pending_acks: Vec::new(),
             epoch: 0,
-            flowing: false,
+            is_open: false,
             sending: false,
             refused: Vec::new(),
-            interrupted: None,
-            renewal: Renewal::default(),
+            pending_failure: None,
+            reopen_policy: ReopenPolicy::default(),
             nack_retry,
             settlements: 0,
             spares: SpareSegments::default(),
-            shelves: Vec::new(),
+            spare_handles: Vec::new(),
             done: Vec::new(),
         }
     }
 
     pub(crate) fn open(&mut self, frame_max: u32, now: Instant) {
         self.shared.outbox.open(self.shared.number, frame_max);
-        self.renewal.opened(now);
-        self.flowing = true;
+        self.reopen_policy.record_open(now);
+        self.is_open = true;
     }
 
     /// Nothing is published until the channel was opened anew.
-    pub(crate) fn hold(&mut self) {
-        self.flowing = false;
+    pub(crate) fn pause(&mut self) {
+        self.is_open = false;
     }
 
     /// Open on the wire, with its options.
-    pub(crate) fn is_flowing(&self) -> bool {
-        self.flowing
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// True while publications are waiting to leave or to be confirmed.
@@ -117,12 +119,12 @@ impl Seat {
 
     /// True while anything is waiting to leave or to be confirmed.
     pub(crate) fn is_busy(&self) -> bool {
-        self.has_unsettled() || (self.flowing && self.owes_answers())
+        self.has_unsettled() || (self.is_open && self.has_acks())
     }
 
     /// True while a consumer has no room.
     pub(crate) fn is_full(&self) -> bool {
-        self.consumers.iter().any(|consumer| !consumer.is_deaf() && consumer.sink.is_full())
+        self.consumers.iter().any(|consumer| !consumer.is_cancelled() && consumer.sink.is_full())
     }
 
     // ---- the road down
@@ -130,22 +132,22 @@ impl Seat {
     pub(crate) fn has_publications(&self) -> bool {
         let outbox = &self.shared.outbox;
         let is_alone = || self.ledger.outstanding() == 0 && !self.sending;
-        self.flowing
+        self.is_open
             && outbox.is_filled()
-            && self.interrupted.is_none()
+            && self.pending_failure.is_none()
             && (!outbox.has_suspects() || is_alone())
     }
 
     /// The next segment to send. Its records are in the ledger already if the channel has confirms;
-    /// the shelf takes the buffers back when they are sent.
-    pub(crate) fn take(&mut self, now: Instant) -> (Segment, Option<Shelf>) {
+    /// the in_flight takes the buffers back when they are sent.
+    pub(crate) fn take(&mut self, now: Instant) -> (Segment, Option<InFlightSegment>) {
         let confirms = self.shared.options.confirms;
         let mut segment = self.shared.outbox.take(self.spares.take(), confirms);
         if self.spares.is_empty() {
             // The next one will hold about as much; grown at once, not by doubling.
-            self.spares.give(Segment::sized_as(&segment));
+            self.spares.give(Segment::with_capacity_of(&segment));
         }
-        segment.cut(TURN);
+        segment.mark_cuts(WRITE_TICK_BYTES);
         self.sending = true;
         if !confirms {
             // Callers fill the next buffer while this one is being sent.
@@ -153,18 +155,19 @@ impl Seat {
             return (segment, None);
         }
         let size = segment.size();
-        let shelf = self.shelves.pop().unwrap_or_default();
-        shelf.replace(Kept { size, taken: Some(now), ..Kept::default() });
-        self.ledger.absorb(std::mem::take(&mut segment.records), Shelf::clone(&shelf));
-        (segment, Some(shelf))
+        let in_flight = self.spare_handles.pop().unwrap_or_default();
+        in_flight.replace(SentSegment { size, taken: Some(now), ..SentSegment::default() });
+        self.ledger
+            .absorb(std::mem::take(&mut segment.records), InFlightSegment::clone(&in_flight));
+        (segment, Some(in_flight))
     }
 
     /// A segment has left, up to `written` (all of it unless the connection was lost). True when
     /// the broker has refused some of it meanwhile.
-    pub(crate) fn sent(
+    pub(crate) fn finish_send(
         &mut self,
         mut segment: Segment,
-        shelf: Option<Shelf>,
+        in_flight: Option<InFlightSegment>,
         written: usize,
         outcomes: &mut Vec<(Token, Outcome)>,
     ) -> bool {
@@ -174,22 +177,22 @@ impl Seat {
         for (record, at) in refused {
             self.refuse(&segment, record, at, outcomes);
         }
-        match shelf {
+        match in_flight {
             // The ledger let go of it: confirmed while its write was still ending.
-            Some(shelf) if Rc::strong_count(&shelf) == 1 => {
-                segment.records = shelf.take().records;
-                self.shelves.push(shelf);
+            Some(in_flight) if Rc::strong_count(&in_flight) == 1 => {
+                segment.records = in_flight.take().records;
+                self.spare_handles.push(in_flight);
                 self.spares.give(segment);
             }
-            Some(shelf) => {
-                let mut kept = shelf.borrow_mut();
+            Some(in_flight) => {
+                let mut kept = in_flight.borrow_mut();
                 kept.written = written;
                 kept.segment = Some(segment);
             }
             None => self.spares.give(segment),
         }
-        if let Some((exception, runs)) = self.interrupted.take() {
-            self.judge(&exception, runs, outcomes);
+        if let Some((failure, runs)) = self.pending_failure.take() {
+            self.resolve(&failure, runs, outcomes);
         }
         is_refused
     }
@@ -204,7 +207,7 @@ impl Seat {
     ) -> bool {
         self.settlements += 1;
         if ack {
-            self.renewal.acked();
+            self.reopen_policy.record_ack();
         }
         let mut done = std::mem::take(&mut self.done);
         let mut nacked = Vec::new();
@@ -212,31 +215,33 @@ impl Seat {
             tag,
             multiple,
             ack,
-            |settled, shelf| match settled {
+            |settled, in_flight| match settled {
                 Settled { record: Record { token: 0, .. }, ack: true, .. } => {}
                 Settled { record, ack: true, .. } => {
                     outcomes.push((record.token, Outcome::Confirmed));
                 }
-                Settled { record, at, .. } => nacked.push((record, at, Shelf::clone(shelf))),
+                Settled { record, at, .. } => {
+                    nacked.push((record, at, InFlightSegment::clone(in_flight)))
+                }
             },
-            |records, shelf| done.push((records, shelf)),
+            |records, in_flight| done.push((records, in_flight)),
         );
-        for (record, at, shelf) in nacked {
-            let kept = shelf.borrow();
+        for (record, at, in_flight) in nacked {
+            let kept = in_flight.borrow();
             match &kept.segment {
                 Some(segment) => self.refuse(segment, record, at, outcomes),
                 None => self.refused.push((record, at)),
             }
         }
-        for (records, shelf) in done.drain(..) {
-            let Kept { segment, size, .. } = shelf.take();
+        for (records, in_flight) in done.drain(..) {
+            let SentSegment { segment, size, .. } = in_flight.take();
             self.shared.outbox.release(size);
             if let Some(mut segment) = segment {
                 segment.records = records;
                 self.spares.give(segment);
-                self.shelves.push(shelf);
+                self.spare_handles.push(in_flight);
             } else {
-                shelf.borrow_mut().records = records;
+                in_flight.borrow_mut().records = records;
             }
         }
         self.done = done;
@@ -263,7 +268,7 @@ impl Seat {
                 let (retries, maybe_taken) = (retries + 1, true);
                 again.push_range(segment, at, Record { retries, maybe_taken, ..record });
                 self.shared.connection.resends.fetch_add(1, Ordering::Relaxed);
-                self.shared.outbox.delay(again, reactor::now() + pause);
+                self.shared.outbox.hold_until(again, reactor::now() + pause);
             }
             None if retain => {
                 let given_back = Box::new(unframe(segment, at));
@@ -274,8 +279,8 @@ impl Seat {
     }
 
     /// A nack was handled: whether the channel is to be opened anew.
-    pub(crate) fn nacked(&mut self, now: Instant) -> bool {
-        self.renewal.nacked(now)
+    pub(crate) fn record_nack(&mut self, now: Instant) -> bool {
+        self.reopen_policy.record_nack(now)
     }
 
     /// A publication that nobody waits for was refused.
@@ -296,13 +301,17 @@ impl Seat {
     }
 
     /// The token of the publication that came back.
-    pub(crate) fn returned(&mut self, returned: &Returned) -> Option<Token> {
+    pub(crate) fn take_returned(&mut self, returned: &Returned) -> Option<Token> {
         let body = returned.body();
-        self.returned_as(fingerprint(returned.exchange(), returned.routing_key(), body.pieces()))
+        self.take_returned_fingerprint(fingerprint(
+            returned.exchange(),
+            returned.routing_key(),
+            body.pieces(),
+        ))
     }
 
     /// The token of the publication with this fingerprint, which came back.
-    pub(crate) fn returned_as(&mut self, fingerprint: u32) -> Option<Token> {
+    pub(crate) fn take_returned_fingerprint(&mut self, fingerprint: u32) -> Option<Token> {
         self.ledger.returned(fingerprint)
     }
 
@@ -326,7 +335,7 @@ impl Seat {
         if !no_ack {
             self.unacked.delivered(tag);
         }
-        if consumer.is_deaf() {
+        if consumer.is_cancelled() {
             if !no_ack {
                 self.unacked.answer(tag, Answer::Reject { requeue: true });
             }
@@ -363,36 +372,36 @@ impl Seat {
             self.unacked.delivered(tag);
             self.unacked.answer(tag, Answer::Reject { requeue: false });
         }
-        if let Some(consumer) = found.filter(|consumer| !consumer.is_deaf()) {
+        if let Some(consumer) = found.filter(|consumer| !consumer.is_cancelled()) {
             consumer.sink.oversized(Delivery::new(content, (tag, redelivered), None), size);
         }
         Ok(())
     }
 
     /// True when acknowledgements are to leave now.
-    pub(crate) fn has_answers(&self) -> bool {
-        (self.flowing && self.unacked.is_pressing()) || self.shared.acks.is_filled()
+    pub(crate) fn has_urgent_acks(&self) -> bool {
+        (self.is_open && self.unacked.is_pressing()) || self.shared.acks.is_filled()
     }
 
     /// True when there are some, also such as may wait.
-    pub(crate) fn owes_answers(&self) -> bool {
-        (self.flowing && self.unacked.owes()) || self.shared.acks.is_filled()
+    pub(crate) fn has_acks(&self) -> bool {
+        (self.is_open && self.unacked.owes()) || self.shared.acks.is_filled()
     }
 
     /// What may wait has waited.
-    pub(crate) fn press(&mut self) {
+    pub(crate) fn flush_acks(&mut self) {
         self.unacked.press();
     }
 
     /// Writes the acknowledgements owed.
-    pub(crate) fn write_answers(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn write_acks(&mut self, out: &mut Vec<u8>) {
         if self.shared.acks.is_filled() {
-            self.shared.acks.take(&mut self.given);
-            for given in self.given.drain(..).filter(|given| given.epoch == self.epoch) {
-                self.unacked.answer(given.tag, given.answer);
+            self.shared.acks.take(&mut self.pending_acks);
+            for ack in self.pending_acks.drain(..).filter(|ack| ack.epoch == self.epoch) {
+                self.unacked.answer(ack.tag, ack.answer);
             }
         }
-        if self.flowing {
+        if self.is_open {
             self.unacked.write(self.shared.number, out);
         }
     }
@@ -401,44 +410,53 @@ impl Seat {
 
     /// The broker ended the channel. What its exception is about fails; its neighbours are sent
     /// again as far as they may be.
-    pub(crate) fn interrupt(&mut self, exception: Exception, outcomes: &mut Vec<(Token, Outcome)>) {
+    pub(crate) fn handle_channel_failure(
+        &mut self,
+        failure: ChannelFailure,
+        outcomes: &mut Vec<(Token, Outcome)>,
+    ) {
         self.new_epoch();
         for consumer in &self.consumers {
-            consumer.shared.waits(&exception.error);
+            consumer.shared.set_waiting(&failure.error);
         }
-        let runs = self.give_up_runs();
+        let runs = self.take_runs();
         if self.sending && !runs.is_empty() {
             // Its bytes are needed, and come back soon.
-            self.interrupted = Some((exception, runs));
+            self.pending_failure = Some((failure, runs));
         } else {
-            self.judge(&exception, runs, outcomes);
+            self.resolve(&failure, runs, outcomes);
         }
     }
 
-    fn give_up_runs(&mut self) -> Runs {
-        let mut runs = self.interrupted.take().map_or_else(Vec::new, |(_, runs)| runs);
-        self.ledger.reset(|records, shelf| runs.push((records, shelf)));
+    fn take_runs(&mut self) -> InFlightRuns {
+        let mut runs = self.pending_failure.take().map_or_else(Vec::new, |(_, runs)| runs);
+        self.ledger.reset(|records, in_flight| runs.push((records, in_flight)));
         runs
     }
 
     /// Ends, or sends again, what was unconfirmed when the channel ended.
-    fn judge(&mut self, exception: &Exception, runs: Runs, outcomes: &mut Vec<(Token, Outcome)>) {
-        let judged = in_flight::judge(exception, runs, outcomes);
+    fn resolve(
+        &mut self,
+        failure: &ChannelFailure,
+        runs: InFlightRuns,
+        outcomes: &mut Vec<(Token, Outcome)>,
+    ) {
+        let resolution = in_flight::resolve(failure, runs, outcomes);
         let shared = &self.shared.connection;
-        shared.unwatched_failures.fetch_add(judged.unwatched, Ordering::Relaxed);
-        self.send_again(judged);
+        shared.unwatched_failures.fetch_add(resolution.unwatched_failures, Ordering::Relaxed);
+        self.send_again(resolution);
     }
 
-    fn send_again(&mut self, Judged { survivors, suspects, freed, .. }: Judged) {
+    fn send_again(&mut self, Resolution { survivors, suspects, released_bytes, .. }: Resolution) {
         let resends = survivors.records.len() + suspects.len();
         self.shared.connection.resends.fetch_add(resends as u64, Ordering::Relaxed);
         self.shared.outbox.send_again(survivors);
         self.shared.outbox.send_alone(suspects);
-        self.shared.outbox.release(freed);
+        self.shared.outbox.release(released_bytes);
     }
 
     /// The writer has ended. One that panicked did not bring its segment back.
-    pub(crate) fn writer_ended(&mut self, outcomes: &mut Vec<(Token, Outcome)>) {
+    pub(crate) fn handle_writer_ended(&mut self, outcomes: &mut Vec<(Token, Outcome)>) {
         self.sending = false;
         self.fail_refused(outcomes);
     }
@@ -451,14 +469,19 @@ impl Seat {
 
     /// The connection was lost: what may be sent again is, before anything newer; the rest is
     /// `MaybeSent`. What no byte of was handed to the kernel may always be sent.
-    pub(crate) fn connection_lost(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
+    pub(crate) fn handle_connection_lost(
+        &mut self,
+        error: &Error,
+        outcomes: &mut Vec<(Token, Outcome)>,
+    ) {
         self.new_epoch();
-        let exception = Exception { error: error.clone(), cause: Cause::Other, heals: false };
-        let runs = self.give_up_runs();
-        let judged = in_flight::judge(&exception, runs, outcomes);
+        let failure =
+            ChannelFailure { error: error.clone(), cause: Cause::Other, is_redeclared: false };
+        let runs = self.take_runs();
+        let resolution = in_flight::resolve(&failure, runs, outcomes);
         let lost = &self.shared.connection.unwatched_losses;
-        lost.fetch_add(judged.unwatched, Ordering::Relaxed);
-        self.send_again(judged);
+        lost.fetch_add(resolution.unwatched_failures, Ordering::Relaxed);
+        self.send_again(resolution);
     }
 
     /// Changes when the channel is closed on the wire, and with it whatever is under way on it.
@@ -468,19 +491,20 @@ impl Seat {
 
     fn new_epoch(&mut self) {
         self.epoch += 1;
-        self.shared.acks.begin(self.epoch);
-        self.flowing = false;
+        self.shared.acks.set_epoch(self.epoch);
+        self.is_open = false;
         self.unacked = Unacked::default();
     }
 
     /// Closed for good: what never left was not sent, what left may have been.
     pub(crate) fn close(&mut self, error: &Error, outcomes: &mut Vec<(Token, Outcome)>) {
         self.new_epoch();
-        let runs = self.give_up_runs();
-        let exception = Exception { error: error.clone(), cause: Cause::Other, heals: false };
-        self.judge(&exception, runs, outcomes);
+        let runs = self.take_runs();
+        let failure =
+            ChannelFailure { error: error.clone(), cause: Cause::Other, is_redeclared: false };
+        self.resolve(&failure, runs, outcomes);
         self.fail_refused(outcomes);
-        let Left { unsent, resend, delayed } = self.shared.outbox.close(error.clone());
+        let Remaining { unsent, resend, delayed } = self.shared.outbox.close(error.clone());
         let is_open = |record: &&Record| record.token != 0 && !record.settled;
         for record in unsent.records.iter().filter(is_open) {
             outcomes.push((record.token, Outcome::NotSent(error.clone())));
@@ -496,7 +520,7 @@ impl Seat {
 }
 
 /// A shard that ends, however it ends, leaves no publisher waiting for room.
-impl Drop for Seat {
+impl Drop for ChannelState {
     fn drop(&mut self) {
         self.shared.outbox.close(Error::stopped());
     }

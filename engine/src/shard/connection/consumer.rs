@@ -7,20 +7,20 @@ use crate::shard::border::shared::ConsumeRequest;
 use crate::shard::border::sink::ContainedSink;
 
 /// A consumer of a channel.
-pub(crate) struct ConsumerSeat {
+pub(crate) struct ChannelConsumer {
     pub(crate) request: ConsumeRequest,
     pub(crate) sink: ContainedSink,
     /// Somebody is about to make it consume; two at once would use its tag twice (530).
-    pub(crate) starting: bool,
+    pub(crate) is_starting: bool,
     /// Asked to end: it is not made again, and takes only what was on its way, if that.
-    pub(crate) leaving: bool,
+    pub(crate) is_cancelling: bool,
     /// What its handles are told.
     pub(crate) shared: Arc<ConsumerShared>,
 }
 
-impl ConsumerSeat {
+impl ChannelConsumer {
     /// Nothing is taken any more.
-    pub(crate) fn is_deaf(&self) -> bool {
-        self.leaving && !self.sink.accepts_while_cancelling()
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.is_cancelling && !self.sink.accepts_while_cancelling()
     }
 }

@@ -11,10 +11,10 @@ use crate::proto::{self, Content, Event};
 use crate::reactor;
 use crate::shard::border::delivery::Returned;
 use crate::shard::border::slab::Token;
-use crate::shard::connection::culprit::Cause;
+use crate::shard::connection::exception_cause::Cause;
 use crate::shard::connection::fingerprint::fingerprint_of_sum;
-use crate::shard::connection::in_flight::Exception;
-use crate::shard::connection::state::{Conn, Repair, Waiting};
+use crate::shard::connection::in_flight::ChannelFailure;
+use crate::shard::connection::state::{Conn, PendingRequest, RecoveryTask};
 use crate::shard::stats::Stats;
 
 /// What was named does not exist (AMQP 1.2).
@@ -29,39 +29,41 @@ impl Conn {
                 self.changed.notify_waiters();
             }
             Event::Reply { token, method } => {
-                let answered = self.waiting.borrow_mut().remove(&token);
-                if let Some(Waiting { channel, reply, .. }) = answered {
+                let answered = self.pending_requests.borrow_mut().remove(&token);
+                if let Some(PendingRequest { channel, reply, .. }) = answered {
                     // Those behind it on the wire have waited for this one, not for the broker.
-                    let mut waiting = self.waiting.borrow_mut();
-                    let behind = waiting.values_mut().filter(|one| one.channel == channel);
+                    let mut requests = self.pending_requests.borrow_mut();
+                    let behind = requests.values_mut().filter(|one| one.channel == channel);
                     behind.for_each(|one| one.since = reactor::now());
                     // A caller that timed out meanwhile misses nothing.
                     let _ = reply.send(Ok(method));
                 }
             }
-            Event::Delivery { .. } if self.leaving.get() => {}
+            Event::Delivery { .. } if self.closing.get() => {}
             Event::Delivery { channel, content } => {
                 let mut channels = self.channels.borrow_mut();
                 let delivered =
-                    channels.get_mut(&channel).map_or(Ok(()), |seat| seat.deliver(content));
+                    channels.get_mut(&channel).map_or(Ok(()), |state| state.deliver(content));
                 drop(channels);
                 if let Err(error) = delivered {
                     self.fail(error.into());
                 }
             }
-            Event::Oversized { .. } if self.leaving.get() => {}
+            Event::Oversized { .. } if self.closing.get() => {}
             Event::Oversized { channel, content, size, body } => {
-                self.oversized(channel, content, size, &body);
+                self.handle_oversized(channel, content, size, &body);
             }
-            Event::Returned { channel, content } => self.returned(channel, Returned::new(content)),
+            Event::Returned { channel, content } => {
+                self.handle_returned(channel, Returned::new(content))
+            }
             Event::Confirmed { channel, tag, multiple, ack } => {
-                self.confirmed(channel, tag, multiple, ack);
+                self.handle_confirmed(channel, tag, multiple, ack);
             }
             Event::ConsumerCancelled { channel, consumer_tag } => {
-                self.consumer_cancelled(channel, consumer_tag);
+                self.handle_consumer_cancelled(channel, consumer_tag);
             }
             Event::ChannelClosed { channel, code, text, cause } => {
-                self.channel_closed(channel, code, &text, Cause::of(cause, code, &text));
+                self.handle_channel_closed(channel, code, &text, Cause::of(cause, code, &text));
             }
             Event::Blocked { reason } => {
                 if let Some(suppressed) = self.log_limits.blocked.admit(reactor::now()) {
@@ -73,7 +75,7 @@ impl Conn {
                     });
                 }
                 self.blocked.replace(Some(reason));
-                self.tell_state();
+                self.update_state();
             }
             Event::Unblocked => {
                 if let Some(suppressed) = self.log_limits.unblocked.admit(reactor::now()) {
@@ -86,14 +88,14 @@ impl Conn {
                 }
                 self.blocked.replace(None);
                 self.unblocked_since.set(Some(reactor::now()));
-                self.tell_state();
+                self.update_state();
             }
             Event::Closed { code, text } => self.fail(Error::closed_by_broker(code, &text)),
         }
     }
 
     /// The broker took a consumer's queue away.
-    fn consumer_cancelled(&self, channel: u16, consumer_tag: String) {
+    fn handle_consumer_cancelled(&self, channel: u16, consumer_tag: String) {
         if let Some(suppressed) = self.log_limits.cancelled.admit(reactor::now()) {
             let consumer_tag = &*proto::printable(&consumer_tag);
             self.log(|| {
@@ -106,21 +108,21 @@ impl Conn {
         let text = "the broker cancelled the consumer: its queue was deleted or moved";
         let reason = Error::new(ErrorKind::ChannelClosed, text);
         self.with_consumer(channel, &consumer_tag, |consumer| {
-            consumer.shared.waits(&reason);
+            consumer.shared.set_waiting(&reason);
             consumer.sink.cancelled();
         });
-        self.repairs.borrow_mut().push(Repair::Consumer(channel, consumer_tag));
+        self.recovery_tasks.borrow_mut().push(RecoveryTask::Resubscribe(channel, consumer_tag));
     }
 
     /// The broker confirmed publications, or refused them.
-    fn confirmed(&self, channel: u16, tag: u64, multiple: bool, ack: bool) {
+    fn handle_confirmed(&self, channel: u16, tag: u64, multiple: bool, ack: bool) {
         let mut channels = self.channels.borrow_mut();
-        let Some(seat) = channels.get_mut(&channel) else { return };
-        let known = seat.settle(tag, multiple, ack, &mut self.outcomes.borrow_mut());
+        let Some(state) = channels.get_mut(&channel) else { return };
+        let known = state.settle(tag, multiple, ack, &mut self.outcomes.borrow_mut());
         if !ack {
             self.delayed.notify_one();
-            if seat.nacked(reactor::now()) {
-                self.repairs.borrow_mut().push(Repair::Renew(channel));
+            if state.record_nack(reactor::now()) {
+                self.recovery_tasks.borrow_mut().push(RecoveryTask::RenewChannel(channel));
             }
         }
         drop(channels);
@@ -129,15 +131,21 @@ impl Conn {
         }
     }
 
-    fn returned(&self, channel: u16, returned: Returned) {
+    fn handle_returned(&self, channel: u16, returned: Returned) {
         let mut channels = self.channels.borrow_mut();
-        let Some(seat) = channels.get_mut(&channel) else { return };
-        let token = seat.returned(&returned);
-        self.tell_returned(token, returned);
+        let Some(state) = channels.get_mut(&channel) else { return };
+        let token = state.take_returned(&returned);
+        self.complete_returned(token, returned);
     }
 
     /// A content whose body was too large to be kept: it costs itself only.
-    fn oversized(&self, channel: u16, content: Content, size: u64, body: &crc32fast::Hasher) {
+    fn handle_oversized(
+        &self,
+        channel: u16,
+        content: Content,
+        size: u64,
+        body: &crc32fast::Hasher,
+    ) {
         Stats::count(&self.stats.oversized, 1);
         self.log(|| {
             tracing::warn!(
@@ -146,20 +154,23 @@ impl Conn {
             );
         });
         let mut channels = self.channels.borrow_mut();
-        let Some(seat) = channels.get_mut(&channel) else { return };
+        let Some(state) = channels.get_mut(&channel) else { return };
         if !content.is_return() {
-            let rejected = seat.reject_oversized(content, size);
+            let rejected = state.reject_oversized(content, size);
             drop(channels);
             return rejected.unwrap_or_else(|error| self.fail(error.into()));
         }
         let returned = Returned::new(content);
-        let token =
-            seat.returned_as(fingerprint_of_sum(returned.exchange(), returned.routing_key(), body));
-        self.tell_returned(token, returned);
+        let token = state.take_returned_fingerprint(fingerprint_of_sum(
+            returned.exchange(),
+            returned.routing_key(),
+            body,
+        ));
+        self.complete_returned(token, returned);
     }
 
     /// Who waits for a publication that came back is told.
-    fn tell_returned(&self, token: Option<Token>, returned: Returned) {
+    fn complete_returned(&self, token: Option<Token>, returned: Returned) {
         match token {
             Some(token) if token != 0 => {
                 let outcome = Outcome::Returned(Box::new(returned));
@@ -182,11 +193,11 @@ impl Conn {
 
     /// The broker ended a channel: whatever is unanswered on it has failed; the number is opened
     /// again.
-    fn channel_closed(&self, channel: u16, code: u16, text: &str, cause: Cause) {
+    fn handle_channel_closed(&self, channel: u16, code: u16, text: &str, cause: Cause) {
         let words = format!("the broker closed channel {channel}: {code} {text}");
         let error = Error::with_code(ErrorKind::ChannelClosed, code, words);
-        let mut waiting = self.waiting.borrow_mut();
-        let failed: Vec<u64> = waiting
+        let mut requests = self.pending_requests.borrow_mut();
+        let failed: Vec<u64> = requests
             .iter()
             .filter(|(_, one)| one.channel == channel)
             .map(|(token, _)| *token)
@@ -202,36 +213,39 @@ impl Conn {
             });
         }
         for token in failed {
-            if let Some(one) = waiting.remove(&token) {
+            if let Some(one) = requests.remove(&token) {
                 let _ = one.reply.send(Err(error.clone()));
             }
         }
-        if let Some(seat) = self.channels.borrow_mut().get_mut(&channel) {
+        if let Some(state) = self.channels.borrow_mut().get_mut(&channel) {
             let missing = match &cause {
                 Cause::Exchange(name) if code == NOT_FOUND => Some(name.clone()),
                 _ => None,
             };
             let missing = missing.filter(|name| self.topology.borrow().has_exchange(name));
-            let heals = missing.is_some();
-            seat.interrupt(Exception { error, cause, heals }, &mut self.outcomes.borrow_mut());
-            self.repairs.borrow_mut().push(Repair::Channel(channel, missing));
+            let is_redeclared = missing.is_some();
+            state.handle_channel_failure(
+                ChannelFailure { error, cause, is_redeclared },
+                &mut self.outcomes.borrow_mut(),
+            );
+            self.recovery_tasks.borrow_mut().push(RecoveryTask::ReopenChannel(channel, missing));
         }
     }
 
     /// The batch one read brought is over.
     pub(crate) fn end_batch(&self) {
-        let mut keeps_back = false;
-        for seat in self.channels.borrow_mut().values_mut() {
-            seat.consumers.iter_mut().for_each(|consumer| consumer.sink.flush());
-            keeps_back |= seat.owes_answers() && !seat.has_answers();
+        let mut has_deferred_acks = false;
+        for state in self.channels.borrow_mut().values_mut() {
+            state.consumers.iter_mut().for_each(|consumer| consumer.sink.flush());
+            has_deferred_acks |= state.has_acks() && !state.has_urgent_acks();
         }
-        if keeps_back {
-            self.kept_back.notify_one();
+        if has_deferred_acks {
+            self.deferred_acks.notify_one();
         }
-        self.tell_outcomes();
+        self.complete_outcomes();
     }
 
-    pub(crate) fn tell_outcomes(&self) {
+    pub(crate) fn complete_outcomes(&self) {
         if self.outcomes.borrow().is_empty() {
             return;
         }
@@ -241,12 +255,12 @@ impl Conn {
     }
 
     /// Outcomes of publications that a lost socket decides.
-    pub(crate) fn interrupt_all(&self, error: &Error) {
-        for seat in self.channels.borrow_mut().values_mut() {
+    pub(crate) fn handle_connection_lost(&self, error: &Error) {
+        for state in self.channels.borrow_mut().values_mut() {
             let mut outcomes = self.outcomes.borrow_mut();
-            seat.writer_ended(&mut outcomes);
-            seat.connection_lost(error, &mut outcomes);
+            state.handle_writer_ended(&mut outcomes);
+            state.handle_connection_lost(error, &mut outcomes);
         }
-        self.tell_outcomes();
+        self.complete_outcomes();
     }
 }

@@ -9,7 +9,7 @@ pub(crate) fn fingerprint<'a>(
     routing_key: &str,
     body: impl Iterator<Item = &'a [u8]>,
 ) -> u32 {
-    let mut hash = of_names(exchange, routing_key);
+    let mut hash = hash_names(exchange, routing_key);
     body.for_each(|piece| hash.update(piece));
     hash.finalize()
 }
@@ -20,12 +20,12 @@ pub(crate) fn fingerprint_of_sum(
     routing_key: &str,
     body: &crc32fast::Hasher,
 ) -> u32 {
-    let mut hash = of_names(exchange, routing_key);
+    let mut hash = hash_names(exchange, routing_key);
     hash.combine(body);
     hash.finalize()
 }
 
-fn of_names(exchange: &str, routing_key: &str) -> crc32fast::Hasher {
+fn hash_names(exchange: &str, routing_key: &str) -> crc32fast::Hasher {
     let mut hash = crc32fast::Hasher::new();
     for name in [exchange, routing_key] {
         hash.update(&(name.len() as u64).to_be_bytes());

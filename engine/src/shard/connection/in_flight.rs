@@ -16,14 +16,14 @@ use crate::proto::Record;
 use crate::shard::border::reframe::{route_of, unframe};
 use crate::shard::border::segment::Segment;
 use crate::shard::border::slab::Token;
-use crate::shard::connection::culprit::{Cause, Verdict, verdicts};
+use crate::shard::connection::exception_cause::{Attribution, Cause, attribute};
 
 /// How often a publication is sent again because what it did not find was declared again.
-const HEALS_MAX: u8 = 2;
+const REDECLARED_RESENDS_MAX: u8 = 2;
 
 /// What a run of the ledger keeps of its segment.
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct SentSegment {
     /// The segment without its records; back from the socket when `Some`.
     pub(crate) segment: Option<Segment>,
     /// Its records, confirmed before it came back.
@@ -36,34 +36,34 @@ pub(crate) struct Kept {
     pub(crate) taken: Option<Instant>,
 }
 
-pub(crate) type Shelf = Rc<RefCell<Kept>>;
+pub(crate) type InFlightSegment = Rc<RefCell<SentSegment>>;
 
-/// Runs of the ledger, oldest first.
-pub(crate) type Runs = Vec<(Vec<Record>, Shelf)>;
+/// InFlightRuns of the ledger, oldest first.
+pub(crate) type InFlightRuns = Vec<(Vec<Record>, InFlightSegment)>;
 
 /// Why a channel ended: a channel exception, or the loss of its connection.
-pub(crate) struct Exception {
+pub(crate) struct ChannelFailure {
     pub(crate) error: Error,
     pub(crate) cause: Cause,
     /// What it did not find is declared again before anything is published.
-    pub(crate) heals: bool,
+    pub(crate) is_redeclared: bool,
 }
 
 /// What is to be done about the publications of a channel that ended.
 #[derive(Default)]
-pub(crate) struct Judged {
+pub(crate) struct Resolution {
     /// Sent again, in this order.
     pub(crate) survivors: Segment,
     /// Sent again one by one, because each may have ended the channel.
     pub(crate) suspects: Vec<Segment>,
     /// What they counted in the channel's send budget.
-    pub(crate) freed: usize,
+    pub(crate) released_bytes: usize,
     /// Publications that nobody waited for and that are not sent again.
-    pub(crate) unwatched: u64,
+    pub(crate) unwatched_failures: u64,
 }
 
 /// A publication of a run.
-struct InFlight {
+struct UnconfirmedPublication {
     record: Record,
     at: Range<u32>,
     /// Its place among the segments.
@@ -73,55 +73,58 @@ struct InFlight {
 }
 
 /// Decides what becomes of each publication that was unconfirmed when its channel ended.
-pub(crate) fn judge(
-    exception: &Exception,
-    runs: Runs,
+pub(crate) fn resolve(
+    failure: &ChannelFailure,
+    runs: InFlightRuns,
     outcomes: &mut Vec<(Token, Outcome)>,
-) -> Judged {
-    let mut judged = Judged::default();
-    let (segments, publications) = unfold(runs, &exception.error, &mut judged, outcomes);
-    let fits = |one: &InFlight| {
+) -> Resolution {
+    let mut resolution = Resolution::default();
+    let (segments, publications) =
+        collect_unconfirmed(runs, &failure.error, &mut resolution, outcomes);
+    let fits = |one: &UnconfirmedPublication| {
         // Where nothing is named, nobody needs to look.
-        exception.cause != Cause::Other && {
+        failure.cause != Cause::Other && {
             let (exchange, size) = route_of(&segments[one.segment], one.at.clone());
-            exception.cause.fits(&exchange, size)
+            failure.cause.fits(&exchange, size)
         }
     };
     let touched = publications.iter().filter(|one| !one.is_untouched);
-    let mut verdicts = verdicts(&touched.map(fits).collect::<Vec<_>>()).into_iter();
+    let mut attributions = attribute(&touched.map(fits).collect::<Vec<_>>()).into_iter();
     for one in publications {
-        let verdict = if one.is_untouched { None } else { verdicts.next() };
+        let attribution = if one.is_untouched { None } else { attributions.next() };
         let segment = &segments[one.segment];
-        judged.add(exception, one, segment, verdict.unwrap_or(Verdict::Behind), outcomes);
+        resolution.add(failure, one, segment, attribution.unwrap_or(Attribution::Behind), outcomes);
     }
-    judged
+    resolution
 }
 
-impl Judged {
+impl Resolution {
     fn add(
         &mut self,
-        Exception { error, heals, .. }: &Exception,
-        InFlight { record, at, .. }: InFlight,
+        ChannelFailure { error, is_redeclared, .. }: &ChannelFailure,
+        UnconfirmedPublication { record, at, .. }: UnconfirmedPublication,
         segment: &Segment,
-        verdict: Verdict,
+        attribution: Attribution,
         outcomes: &mut Vec<(Token, Outcome)>,
     ) {
         let Record { token, retain, retries, maybe_taken, .. } = record;
         let again = Record { maybe_taken: true, ..record };
-        match verdict {
-            Verdict::Behind => self.survivors.push_range(segment, at, record),
-            Verdict::Before if retain => self.survivors.push_range(segment, at, again),
-            Verdict::Culprit | Verdict::Suspect if retain && *heals && retries < HEALS_MAX => {
+        match attribution {
+            Attribution::Behind => self.survivors.push_range(segment, at, record),
+            Attribution::Before if retain => self.survivors.push_range(segment, at, again),
+            Attribution::Culprit | Attribution::Suspect
+                if retain && *is_redeclared && retries < REDECLARED_RESENDS_MAX =>
+            {
                 let again = Record { retries: retries + 1, ..again };
                 self.survivors.push_range(segment, at, again);
             }
-            Verdict::Suspect if retain => {
+            Attribution::Suspect if retain => {
                 let mut alone = Segment::default();
                 alone.push_range(segment, at, again);
                 self.suspects.push(alone);
             }
-            _ if token == 0 => self.unwatched += 1,
-            Verdict::Culprit if !maybe_taken => {
+            _ if token == 0 => self.unwatched_failures += 1,
+            Attribution::Culprit if !maybe_taken => {
                 let given_back = retain.then(|| Box::new(unframe(segment, at)));
                 outcomes.push((token, Outcome::Refused(error.clone(), given_back)));
             }
@@ -132,16 +135,16 @@ impl Judged {
 
 /// The unconfirmed publications of runs, with their segments. What is still with the writer,
 /// because the channel ends for good, may have been sent.
-fn unfold(
-    runs: Runs,
+fn collect_unconfirmed(
+    runs: InFlightRuns,
     error: &Error,
-    judged: &mut Judged,
+    resolution: &mut Resolution,
     outcomes: &mut Vec<(Token, Outcome)>,
-) -> (Vec<Segment>, Vec<InFlight>) {
+) -> (Vec<Segment>, Vec<UnconfirmedPublication>) {
     let (mut segments, mut publications) = (Vec::new(), Vec::new());
-    for (records, shelf) in runs {
-        let Kept { segment, size, written, .. } = shelf.take();
-        judged.freed += size;
+    for (records, in_flight) in runs {
+        let SentSegment { segment, size, written, .. } = in_flight.take();
+        resolution.released_bytes += size;
         let Some(kept) = segment else {
             let open = records.iter().filter(|record| !record.settled && record.token != 0);
             outcomes.extend(open.map(|r| (r.token, Outcome::MaybeSent(error.clone()))));
@@ -153,7 +156,7 @@ fn unfold(
             if !record.settled {
                 let is_untouched = at.start as usize >= written;
                 let segment = segments.len();
-                publications.push(InFlight { record, at, segment, is_untouched });
+                publications.push(UnconfirmedPublication { record, at, segment, is_untouched });
             }
         }
         segments.push(kept);

@@ -6,11 +6,11 @@ use amq_protocol::protocol::{AMQPClass, basic, channel, confirm};
 
 use crate::error::Error;
 use crate::proto::short;
-use crate::shard::connection::channel_state::Seat;
+use crate::shard::connection::channel_state::ChannelState;
 use crate::shard::connection::state::Conn;
 
 /// `channel.close`, of one that is not needed any more.
-pub(crate) fn closing() -> AMQPClass {
+pub(crate) fn close_method() -> AMQPClass {
     AMQPClass::Channel(channel::AMQPMethod::Close(channel::Close {
         reply_code: 200,
         reply_text: "closed on request".into(),
@@ -20,7 +20,7 @@ pub(crate) fn closing() -> AMQPClass {
 }
 
 /// `basic.cancel`, of a consumer that is to take nothing more.
-pub(crate) fn cancelling(tag: &str) -> AMQPClass {
+pub(crate) fn cancel_method(tag: &str) -> AMQPClass {
     let cancel = basic::Cancel { consumer_tag: short(tag), nowait: false };
     AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel))
 }
@@ -29,8 +29,8 @@ pub(crate) fn cancelling(tag: &str) -> AMQPClass {
 /// declarations come first.
 pub(crate) async fn open_channel(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
     conn.open_channel(number).await?;
-    let seat = |seat: &mut Seat| (seat.shared.options.confirms, seat.prefetch);
-    let (confirms, prefetch_count) = conn.with_channel(number, seat)?;
+    let options = |state: &mut ChannelState| (state.shared.options.confirms, state.prefetch);
+    let (confirms, prefetch_count) = conn.with_channel(number, options)?;
     if confirms {
         let select = confirm::AMQPMethod::Select(confirm::Select { nowait: false });
         conn.request(number, AMQPClass::Confirm(select)).await?;

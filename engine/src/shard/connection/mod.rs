@@ -2,13 +2,13 @@
 
 pub(crate) mod channel_state;
 pub(crate) mod consumer;
-pub(crate) mod culprit;
 pub(crate) mod events;
+pub(crate) mod exception_cause;
 pub(crate) mod fingerprint;
 pub(crate) mod in_flight;
 pub(crate) mod log_limit;
 pub(crate) mod methods;
-pub(crate) mod nacked;
+pub(crate) mod reopen_policy;
 pub(crate) mod socket;
 pub(crate) mod spare_segments;
 pub(crate) mod state;

@@ -3,7 +3,7 @@
 //!
 //! The tasks of a socket share a stream: one reads, one writes, two keep the time. Invariants: one
 //! read and one write in flight; a read is never raced, so whoever wants it to end shuts the socket
-//! down; a turn of the writer sends control frames and acknowledgements before publications, and
+//! down; a last_channel of the writer sends control frames and acknowledgements before publications, and
 //! cuts only between publications.
 
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::buffer::BufferPool;
 use crate::error::{Error, ErrorKind};
 use crate::reactor::{self, Stream};
 use crate::shard::border::segment::Segment;
-use crate::shard::connection::channel_state::Seat;
+use crate::shard::connection::channel_state::ChannelState;
 use crate::shard::connection::state::Conn;
 use crate::shard::connection::{tasks, watchdog};
 use crate::shard::stats::Stats;
@@ -24,38 +24,38 @@ const COALESCE: usize = 16 << 10;
 /// How often a reader without a free block looks for one.
 const POOL_RETRY: Duration = Duration::from_millis(1);
 /// How long acknowledgements that may wait do.
-const KEPT_BACK: Duration = Duration::from_millis(5);
+const ACK_DELAY: Duration = Duration::from_millis(5);
 /// How long a socket that is down may take for its last words, twice.
-const GOODBYE: Duration = Duration::from_millis(100);
+const LAST_WRITES_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What recovery does while a socket is up.
-pub(crate) struct Upkeep {
-    /// Starts the repairs that the last batch asked for.
-    pub(crate) repair: fn(&Rc<Conn>),
+pub(crate) struct RecoveryHooks {
+    /// Starts the recovery_tasks that the last batch asked for.
+    pub(crate) start_recovery: fn(&Rc<Conn>),
     /// Run until the socket is down.
     pub(crate) tasks: Vec<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
-/// Runs a socket until it is down; returns when no operation is left on it.
-pub(crate) async fn run<S: Stream>(conn: Rc<Conn>, stream: S, upkeep: Upkeep) {
+/// InFlightRuns a socket until it is down; returns when no operation is left on it.
+pub(crate) async fn run<S: Stream>(conn: Rc<Conn>, stream: S, hooks: RecoveryHooks) {
     let stream = Rc::new(stream);
     // One that panics fails the connection, and so ends the others.
-    let reader = read(Rc::clone(&conn), Rc::clone(&stream), upkeep.repair);
+    let reader = read(Rc::clone(&conn), Rc::clone(&stream), hooks.start_recovery);
     let reader = tasks::spawn(&conn, reader);
     let mut writer = tasks::spawn(&conn, write(Rc::clone(&conn), Rc::clone(&stream)));
     let own = [
-        tasks::spawn(&conn, beat(Rc::clone(&conn))),
-        tasks::spawn(&conn, press(Rc::clone(&conn))),
-        tasks::spawn(&conn, repeat(Rc::clone(&conn))),
+        tasks::spawn(&conn, run_heartbeats(Rc::clone(&conn))),
+        tasks::spawn(&conn, flush_deferred_acks(Rc::clone(&conn))),
+        tasks::spawn(&conn, resend_nacked(Rc::clone(&conn))),
         tasks::spawn(&conn, watchdog::run(Rc::clone(&conn))),
     ];
-    let beside: Vec<_> = upkeep.tasks.into_iter().map(|task| tasks::spawn(&conn, task)).collect();
-    conn.until(|conn| conn.is_down()).await;
+    let beside: Vec<_> = hooks.tasks.into_iter().map(|task| tasks::spawn(&conn, task)).collect();
+    conn.wait_until(|conn| conn.is_down()).await;
     own.iter().chain(&beside).for_each(tokio::task::JoinHandle::abort);
     // The answer to a close may still be waiting to leave, behind what the writer is at.
-    let written = reactor::within(GOODBYE, &mut writer).await.is_some();
+    let written = reactor::within(LAST_WRITES_TIMEOUT, &mut writer).await.is_some();
     if written {
-        let _ = reactor::within(GOODBYE, flush_control(&conn, &*stream)).await;
+        let _ = reactor::within(LAST_WRITES_TIMEOUT, flush_control(&conn, &*stream)).await;
     }
     stream.shutdown();
     // Both end: the socket is shut down, so the read completes and the write fails.
@@ -65,7 +65,7 @@ pub(crate) async fn run<S: Stream>(conn: Rc<Conn>, stream: S, upkeep: Upkeep) {
     }
 }
 
-async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>, repair: fn(&Rc<Conn>)) {
+async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>, start_recovery: fn(&Rc<Conn>)) {
     let mut pool = BufferPool::new(conn.config.block_bytes, conn.config.blocks_max);
     while !conn.is_down() {
         wait_for_consumers(&conn).await;
@@ -102,7 +102,7 @@ async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>, repair: fn(&Rc<Conn>)) {
             });
             conn.fail(error.into());
         }
-        repair(&conn);
+        start_recovery(&conn);
         if has_work(&conn) {
             conn.shared.write_bell.ring();
         }
@@ -115,19 +115,19 @@ async fn wait_for_consumers(conn: &Conn) {
         return;
     }
     Stats::count(&conn.stats.pauses, 1);
-    listen(conn, false);
+    set_reading(conn, false);
     let bell = &conn.shared.read_bell;
     std::future::poll_fn(|cx| bell.poll_sleep(cx, || !conn.is_full() || conn.is_down())).await;
-    listen(conn, true);
+    set_reading(conn, true);
 }
 
 async fn next_block(conn: &Conn, pool: &mut BufferPool) -> Option<Vec<u8>> {
     let mut paused = false;
     loop {
         let mid_body = conn.proto.borrow().as_ref()?.is_mid_body();
-        if let Some(block) = pool.take(mid_body || conn.is_leaving()) {
+        if let Some(block) = pool.take(mid_body || conn.is_closing()) {
             if paused {
-                listen(conn, true);
+                set_reading(conn, true);
             }
             return Some(block);
         }
@@ -136,16 +136,16 @@ async fn next_block(conn: &Conn, pool: &mut BufferPool) -> Option<Vec<u8>> {
         }
         if !std::mem::replace(&mut paused, true) {
             Stats::count(&conn.stats.pauses, 1);
-            listen(conn, false);
+            set_reading(conn, false);
         }
         reactor::sleep(POOL_RETRY).await;
     }
 }
 
-fn listen(conn: &Conn, listening: bool) {
-    conn.paused.set(!listening);
+fn set_reading(conn: &Conn, reading: bool) {
+    conn.paused.set(!reading);
     if let Some(proto) = conn.proto.borrow_mut().as_mut() {
-        proto.listen(listening, reactor::now());
+        proto.listen(reading, reactor::now());
     }
 }
 
@@ -156,38 +156,38 @@ fn has_work(conn: &Conn) -> bool {
     }
     let blocked = conn.is_blocked();
     let channels = conn.channels.borrow();
-    channels.values().any(|seat| seat.has_answers() || (!blocked && seat.has_publications()))
+    channels.values().any(|state| state.has_urgent_acks() || (!blocked && state.has_publications()))
 }
 
 async fn write<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
     let mut control = Vec::new();
-    let mut turn = 0;
+    let mut last_channel = 0;
     while !conn.is_down() {
         let bell = &conn.shared.write_bell;
         let awake = || conn.is_down() || has_work(&conn);
         std::future::poll_fn(|cx| bell.poll_sleep(cx, awake)).await;
-        if let Err(error) = write_turn(&conn, &*stream, &mut control, &mut turn).await {
+        if let Err(error) = write_tick(&conn, &*stream, &mut control, &mut last_channel).await {
             conn.fail(lost(&format!("sending failed: {error}")));
         }
     }
 }
 
 /// Control frames and acknowledgements, then the next channel's publications.
-async fn write_turn<S: Stream>(
+async fn write_tick<S: Stream>(
     conn: &Rc<Conn>,
     stream: &S,
     control: &mut Vec<u8>,
-    turn: &mut u16,
+    last_channel: &mut u16,
 ) -> std::io::Result<()> {
     gather_control(conn, control);
-    let Some(number) = next_channel(conn, *turn) else {
+    let Some(number) = next_channel(conn, *last_channel) else {
         return send_control(conn, stream, control).await;
     };
-    *turn = number;
+    *last_channel = number;
     let now = reactor::now();
-    let taken = conn.with_channel(number, |seat| (seat.epoch(), seat.take(now)));
-    let Ok((epoch, (segment, shelf))) = taken else { return Ok(()) };
-    if shelf.is_some() {
+    let taken = conn.with_channel(number, |state| (state.epoch(), state.take(now)));
+    let Ok((epoch, (segment, in_flight))) = taken else { return Ok(()) };
+    if in_flight.is_some() {
         conn.pending.notify_one();
     }
     let (segment, written, result) =
@@ -199,20 +199,20 @@ async fn write_turn<S: Stream>(
             match send_control(conn, stream, control).await {
                 Ok(()) => {
                     let alive =
-                        || conn.with_channel(number, |seat| seat.epoch()).ok() == Some(epoch);
+                        || conn.with_channel(number, |state| state.epoch()).ok() == Some(epoch);
                     send_segment(conn, stream, control, segment, alive).await
                 }
                 failed => (segment, 0, failed),
             }
         };
     // A channel that was closed meanwhile has already told its callers.
-    let refused = conn.with_channel(number, |seat| {
-        seat.sent(segment, shelf, written, &mut conn.outcomes.borrow_mut())
+    let refused = conn.with_channel(number, |state| {
+        state.finish_send(segment, in_flight, written, &mut conn.outcomes.borrow_mut())
     });
     if refused.unwrap_or(false) {
         conn.delayed.notify_one();
     }
-    conn.tell_outcomes();
+    conn.complete_outcomes();
     result
 }
 
@@ -225,7 +225,7 @@ fn next_channel(conn: &Conn, last: u16) -> Option<u16> {
     let after = channels.range(last.wrapping_add(1)..);
     after
         .chain(channels.range(..=last))
-        .find(|(_, seat)| seat.has_publications())
+        .find(|(_, state)| state.has_publications())
         .map(|(number, _)| *number)
 }
 
@@ -233,9 +233,9 @@ fn gather_control(conn: &Conn, control: &mut Vec<u8>) {
     if let Some(proto) = conn.proto.borrow_mut().as_mut() {
         proto.take_output(control);
     }
-    for seat in conn.channels.borrow_mut().values_mut() {
-        if seat.owes_answers() {
-            seat.write_answers(control);
+    for state in conn.channels.borrow_mut().values_mut() {
+        if state.has_acks() {
+            state.write_acks(control);
         }
     }
 }
@@ -293,7 +293,7 @@ async fn send_segment<S: Stream>(
             }
         }
         if result.is_err() {
-            // The bytes the kernel was offered last may have left in part: the whole turn counts as
+            // The bytes the kernel was offered last may have left in part: the whole last_channel counts as
             // sent.
             return (segment, end, result);
         }
@@ -313,7 +313,7 @@ async fn send_part<S: Stream>(
     while at < end {
         let (done, back) = stream.write_shared(std::mem::take(body), at..end).await;
         *body = back;
-        at += count(conn, done)?;
+        at += count_write(conn, done)?;
     }
     Ok(())
 }
@@ -328,7 +328,7 @@ async fn send_range<S: Stream>(
     while at < end {
         let (done, back) = stream.write(std::mem::take(buffer), at..end).await;
         *buffer = back;
-        match count(conn, done) {
+        match count_write(conn, done) {
             Ok(written) => at += written,
             Err(error) => return (at, Err(error)),
         }
@@ -336,7 +336,7 @@ async fn send_range<S: Stream>(
     (at, Ok(()))
 }
 
-fn count(conn: &Conn, done: std::io::Result<usize>) -> std::io::Result<usize> {
+fn count_write(conn: &Conn, done: std::io::Result<usize>) -> std::io::Result<usize> {
     let written = done?;
     if written == 0 {
         return Err(std::io::ErrorKind::WriteZero.into());
@@ -350,20 +350,20 @@ fn count(conn: &Conn, done: std::io::Result<usize>) -> std::io::Result<usize> {
 }
 
 /// Lets acknowledgements that were kept back leave in time.
-async fn press(conn: Rc<Conn>) {
+async fn flush_deferred_acks(conn: Rc<Conn>) {
     loop {
-        conn.kept_back.notified().await;
-        reactor::sleep(KEPT_BACK).await;
-        conn.channels.borrow_mut().values_mut().for_each(Seat::press);
+        conn.deferred_acks.notified().await;
+        reactor::sleep(ACK_DELAY).await;
+        conn.channels.borrow_mut().values_mut().for_each(ChannelState::flush_acks);
         conn.shared.write_bell.ring();
     }
 }
 
 /// Lets refused publications leave again when their time has come.
-async fn repeat(conn: Rc<Conn>) {
+async fn resend_nacked(conn: Rc<Conn>) {
     loop {
         let now = reactor::now();
-        let due = conn.channels.borrow().values().filter_map(|seat| seat.release_due(now)).min();
+        let due = conn.channels.borrow().values().filter_map(|state| state.release_due(now)).min();
         conn.shared.write_bell.ring();
         let more = conn.delayed.notified();
         match due {
@@ -374,8 +374,8 @@ async fn repeat(conn: Rc<Conn>) {
 }
 
 /// Keeps both heartbeat deadlines.
-async fn beat(conn: Rc<Conn>) {
-    conn.until(|conn| conn.opened.get()).await;
+async fn run_heartbeats(conn: Rc<Conn>) {
+    conn.wait_until(|conn| conn.opened.get()).await;
     loop {
         let next = conn.proto.borrow().as_ref().and_then(|proto| proto.next_timeout());
         let Some(next) = next else { return };
@@ -386,7 +386,7 @@ async fn beat(conn: Rc<Conn>) {
         };
         match checked {
             Ok(()) => conn.shared.write_bell.ring(),
-            Err(error) => conn.fail_silent(error.into()),
+            Err(error) => conn.fail_unresponsive(error.into()),
         }
     }
 }

@@ -23,19 +23,19 @@ impl SpareSegments {
     /// The largest, or a new one: the small ones would grow one after another.
     pub(crate) fn take(&mut self) -> Segment {
         let segment = self.segments.pop().unwrap_or_default();
-        self.bytes -= segment.footprint();
+        self.bytes -= segment.capacity_bytes();
         segment
     }
 
     /// Keeps a segment, emptied.
     pub(crate) fn give(&mut self, mut segment: Segment) {
         segment.clear();
-        let footprint = segment.footprint();
-        let place = self.segments.partition_point(|spare| spare.footprint() <= footprint);
+        let capacity_bytes = segment.capacity_bytes();
+        let place = self.segments.partition_point(|spare| spare.capacity_bytes() <= capacity_bytes);
         self.segments.insert(place, segment);
-        self.bytes += footprint;
+        self.bytes += capacity_bytes;
         while self.segments.len() > SEGMENTS_MAX || self.bytes > BYTES_MAX {
-            self.bytes -= self.segments.pop().map_or(0, |spare| spare.footprint());
+            self.bytes -= self.segments.pop().map_or(0, |spare| spare.capacity_bytes());
         }
     }
 }

@@ -20,8 +20,8 @@ use crate::reactor::Background;
 use crate::shard::border::shared::{ChannelShared, ConnectionShared};
 use crate::shard::border::slab::Token;
 use crate::shard::border::status::ConnectionState;
-use crate::shard::connection::channel_state::Seat;
-use crate::shard::connection::consumer::ConsumerSeat;
+use crate::shard::connection::channel_state::ChannelState;
+use crate::shard::connection::consumer::ChannelConsumer;
 use crate::shard::connection::log_limit::LogLimits;
 use crate::shard::connection::topology::Topology;
 use crate::shard::panics::Foreign;
@@ -29,7 +29,7 @@ use crate::shard::stats::Stats;
 use crate::{proto, reactor};
 
 /// A request on the wire.
-pub(crate) struct Waiting {
+pub(crate) struct PendingRequest {
     /// The channel it was asked on.
     pub(crate) channel: u16,
     /// When it was asked, or the broker last answered on that channel.
@@ -42,24 +42,24 @@ pub(crate) struct Conn {
     pub(crate) shared: Arc<ConnectionShared>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) proto: RefCell<Option<proto::Connection>>,
-    pub(crate) channels: RefCell<BTreeMap<u16, Seat>>,
+    pub(crate) channels: RefCell<BTreeMap<u16, ChannelState>>,
     pub(crate) topology: RefCell<Topology>,
     /// Requests on the wire, by their tokens.
-    pub(crate) waiting: RefCell<HashMap<u64, Waiting>>,
+    pub(crate) pending_requests: RefCell<HashMap<u64, PendingRequest>>,
     next_token: Cell<u64>,
     /// Outcomes of the batch that is being read, told under one lock at its end.
     pub(crate) outcomes: RefCell<Vec<(Token, Outcome)>>,
     /// Consumers and channels to be made again, found while reading.
-    pub(crate) repairs: RefCell<Vec<Repair>>,
+    pub(crate) recovery_tasks: RefCell<Vec<RecoveryTask>>,
     /// Why the present socket is down; set once per socket.
     down: RefCell<Option<Error>>,
     /// The present socket is down because the broker left something unanswered.
-    pub(crate) was_silent: Cell<bool>,
+    pub(crate) was_unresponsive: Cell<bool>,
     pub(crate) opened: Cell<bool>,
     /// Why the broker takes no publications now.
     pub(crate) blocked: RefCell<Option<String>>,
     /// Asked to end: what is still delivered goes back with the connection.
-    pub(crate) leaving: Cell<bool>,
+    pub(crate) closing: Cell<bool>,
     /// Not to be made again.
     pub(crate) stopping: Cell<bool>,
     /// Nothing is read now, because a consumer or the block pool has no room.
@@ -78,7 +78,7 @@ pub(crate) struct Conn {
     /// Something was sent that the broker is to answer (`watchdog`).
     pub(crate) pending: Notify,
     /// Acknowledgements are kept back for company.
-    pub(crate) kept_back: Notify,
+    pub(crate) deferred_acks: Notify,
     /// Publications were refused, and are to be sent again later.
     pub(crate) delayed: Notify,
     /// Since when publishers are not blocked.
@@ -87,12 +87,12 @@ pub(crate) struct Conn {
 }
 
 /// What the broker took away without being asked.
-pub(crate) enum Repair {
+pub(crate) enum RecoveryTask {
     /// With the exchange that is declared again first, if that is why it was closed.
-    Channel(u16, Option<String>),
+    ReopenChannel(u16, Option<String>),
     /// It goes on refusing what it is given.
-    Renew(u16),
-    Consumer(u16, String),
+    RenewChannel(u16),
+    Resubscribe(u16, String),
 }
 
 impl Conn {
@@ -108,15 +108,15 @@ impl Conn {
             proto: RefCell::default(),
             channels: RefCell::default(),
             topology: RefCell::default(),
-            waiting: RefCell::default(),
+            pending_requests: RefCell::default(),
             next_token: Cell::new(1),
             outcomes: RefCell::default(),
-            repairs: RefCell::default(),
+            recovery_tasks: RefCell::default(),
             down: RefCell::default(),
-            was_silent: Cell::new(false),
+            was_unresponsive: Cell::new(false),
             opened: Cell::new(false),
             blocked: RefCell::default(),
-            leaving: Cell::new(false),
+            closing: Cell::new(false),
             stopping: Cell::new(false),
             paused: Cell::new(false),
             frame_max: Cell::new(0),
@@ -126,7 +126,7 @@ impl Conn {
             provider: Background::default(),
             refused_intents: RefCell::default(),
             pending: Notify::new(),
-            kept_back: Notify::new(),
+            deferred_acks: Notify::new(),
             delayed: Notify::new(),
             unblocked_since: Cell::new(None),
             log_limits: LogLimits::default(),
@@ -149,10 +149,10 @@ impl Conn {
     // ---- the life of a socket
 
     /// Forgets the last socket's end before a new one is tried.
-    pub(crate) fn begin(&self, proto: proto::Connection) {
+    pub(crate) fn begin_socket(&self, proto: proto::Connection) {
         self.proto.replace(Some(proto));
         self.down.replace(None);
-        self.was_silent.set(false);
+        self.was_unresponsive.set(false);
         self.paused.set(false);
         self.opened.set(false);
         self.blocked.replace(None);
@@ -162,8 +162,8 @@ impl Conn {
     /// reason counts.
     pub(crate) fn fail(&self, error: Error) {
         let error = self.down.borrow_mut().get_or_insert(error).clone();
-        for (_, waiting) in self.waiting.borrow_mut().drain() {
-            let _ = waiting.reply.send(Err(error.clone()));
+        for (_, request) in self.pending_requests.borrow_mut().drain() {
+            let _ = request.reply.send(Err(error.clone()));
         }
         self.changed.notify_waiters();
         self.shared.write_bell.ring();
@@ -171,9 +171,9 @@ impl Conn {
     }
 
     /// [`fail`](Self::fail) because the broker left something unanswered: its host is a suspect.
-    pub(crate) fn fail_silent(&self, error: Error) {
+    pub(crate) fn fail_unresponsive(&self, error: Error) {
         if !self.is_down() {
-            self.was_silent.set(true);
+            self.was_unresponsive.set(true);
         }
         self.fail(error);
     }
@@ -187,7 +187,7 @@ impl Conn {
     }
 
     /// Waits until `test` holds; tested whenever something changed.
-    pub(crate) async fn until(&self, test: impl Fn(&Self) -> bool) {
+    pub(crate) async fn wait_until(&self, test: impl Fn(&Self) -> bool) {
         loop {
             let changed = self.changed.notified();
             if test(self) {
@@ -198,8 +198,8 @@ impl Conn {
     }
 
     /// Waits until requests may be made.
-    pub(crate) async fn opened(&self) -> Result<(), Error> {
-        self.until(|conn| {
+    pub(crate) async fn wait_until_open(&self) -> Result<(), Error> {
+        self.wait_until(|conn| {
             let open = conn.shared.state() != ConnectionState::Connecting && !conn.is_down();
             conn.stopping.get() || open
         })
@@ -211,11 +211,11 @@ impl Conn {
     }
 
     /// Waits until a channel that the broker closed is open again.
-    pub(crate) async fn flowing(&self, channel: u16) -> Result<(), Error> {
+    pub(crate) async fn wait_for_channel(&self, channel: u16) -> Result<(), Error> {
         let settled = |conn: &Self| {
-            conn.is_down() || conn.with_channel(channel, |seat| seat.is_flowing()).unwrap_or(true)
+            conn.is_down() || conn.with_channel(channel, |state| state.is_open()).unwrap_or(true)
         };
-        self.until(settled).await;
+        self.wait_until(settled).await;
         if self.is_down() { Err(self.reason()) } else { self.with_channel(channel, |_| ()) }
     }
 
@@ -228,14 +228,14 @@ impl Conn {
     }
 
     /// The connection is usable: whoever waits for that is told.
-    pub(crate) fn ready(&self) {
+    pub(crate) fn mark_open(&self) {
         self.shared.set_state(ConnectionState::Open);
-        self.tell_state();
+        self.update_state();
         self.changed.notify_waiters();
     }
 
     /// Open or blocked; neither while the connection is still being made again.
-    pub(crate) fn tell_state(&self) {
+    pub(crate) fn update_state(&self) {
         if matches!(self.shared.state(), ConnectionState::Open | ConnectionState::Blocked(_)) {
             let blocked = self.blocked.borrow().clone();
             self.shared.set_state(blocked.map_or(ConnectionState::Open, ConnectionState::Blocked));
@@ -277,8 +277,8 @@ impl Conn {
                 return Err(Error::new(ErrorKind::ChannelClosed, text));
             }
         }
-        let waiting = Waiting { channel, since: reactor::now(), reply };
-        self.waiting.borrow_mut().insert(token, waiting);
+        let request = PendingRequest { channel, since: reactor::now(), reply };
+        self.pending_requests.borrow_mut().insert(token, request);
         self.pending.notify_one();
         self.shared.write_bell.ring();
         answer.await.unwrap_or_else(|_| Err(self.reason()))
@@ -306,25 +306,25 @@ impl Conn {
     }
 
     pub(crate) fn add_channel(&self, shared: Arc<ChannelShared>) {
-        let seat = Seat::new(Arc::clone(&shared), self.config.nack_retry);
-        self.channels.borrow_mut().insert(shared.number, seat);
+        let state = ChannelState::new(Arc::clone(&shared), self.config.nack_retry);
+        self.channels.borrow_mut().insert(shared.number, state);
     }
 
     pub(crate) fn with_channel<T>(
         &self,
         number: u16,
-        act: impl FnOnce(&mut Seat) -> T,
+        act: impl FnOnce(&mut ChannelState) -> T,
     ) -> Result<T, Error> {
         let mut channels = self.channels.borrow_mut();
-        let seat = channels.get_mut(&number).ok_or_else(|| {
+        let state = channels.get_mut(&number).ok_or_else(|| {
             Error::new(ErrorKind::ChannelClosed, format!("channel {number} was closed"))
         })?;
-        Ok(act(seat))
+        Ok(act(state))
     }
 
     /// The channel itself if it still exists, else any other: declarations belong to the
     /// connection.
-    pub(crate) fn open_number(&self, wanted: u16) -> Option<u16> {
+    pub(crate) fn existing_channel(&self, wanted: u16) -> Option<u16> {
         let channels = self.channels.borrow();
         channels.contains_key(&wanted).then_some(wanted).or_else(|| channels.keys().next().copied())
     }
@@ -332,65 +332,65 @@ impl Conn {
     /// The epoch of a channel: it ends with the channel on the wire, so with the socket at the
     /// latest.
     pub(crate) fn epoch(&self, number: u16) -> Result<u32, Error> {
-        self.with_channel(number, |seat| seat.epoch())
+        self.with_channel(number, |state| state.epoch())
     }
 
     /// Whether that epoch of a channel is over.
-    pub(crate) fn is_over(&self, number: u16, epoch: u32) -> bool {
+    pub(crate) fn is_epoch_over(&self, number: u16, epoch: u32) -> bool {
         self.is_down() || self.epoch(number).ok() != Some(epoch)
     }
 
     /// Lets publications of a channel leave that was opened on the wire in this epoch. If that is
     /// over, the next socket may be in its handshake.
-    pub(crate) fn let_flow(&self, number: u16, epoch: u32) -> Result<(), Error> {
-        if self.is_over(number, epoch) {
+    pub(crate) fn start_publishing(&self, number: u16, epoch: u32) -> Result<(), Error> {
+        if self.is_epoch_over(number, epoch) {
             let text = "the connection was lost while a channel was being opened";
             return Err(Error::new(ErrorKind::ConnectionClosed, text));
         }
         let frame_max = self.frame_max.get();
-        self.with_channel(number, |seat| seat.open(frame_max, reactor::now()))?;
+        self.with_channel(number, |state| state.open(frame_max, reactor::now()))?;
         self.changed.notify_waiters();
         self.shared.write_bell.ring();
         Ok(())
     }
 
     pub(crate) fn remove_channel(&self, number: u16, error: &Error) {
-        let seat = self.channels.borrow_mut().remove(&number);
-        if let Some(mut seat) = seat {
+        let state = self.channels.borrow_mut().remove(&number);
+        if let Some(mut state) = state {
             let mut outcomes = self.outcomes.borrow_mut();
-            seat.close(error, &mut outcomes);
+            state.close(error, &mut outcomes);
             drop(outcomes);
             let ended = error.kind() != ErrorKind::Stopped;
-            for mut consumer in seat.consumers.drain(..) {
+            for mut consumer in state.consumers.drain(..) {
                 consumer.sink.closed(ended.then(|| error.clone()));
             }
         }
         self.changed.notify_waiters();
-        self.tell_outcomes();
+        self.complete_outcomes();
     }
 
     pub(crate) fn with_consumer<T>(
         &self,
         channel: u16,
         tag: &str,
-        act: impl FnOnce(&mut ConsumerSeat) -> T,
+        act: impl FnOnce(&mut ChannelConsumer) -> T,
     ) -> Option<T> {
         let mut channels = self.channels.borrow_mut();
         let consumers = &mut channels.get_mut(&channel)?.consumers;
-        consumers.iter_mut().find(|seat| seat.request.consumer_tag == tag).map(act)
+        consumers.iter_mut().find(|consumer| consumer.request.consumer_tag == tag).map(act)
     }
 
-    pub(crate) fn remove_consumer(&self, channel: u16, tag: &str) -> Option<ConsumerSeat> {
+    pub(crate) fn remove_consumer(&self, channel: u16, tag: &str) -> Option<ChannelConsumer> {
         let mut channels = self.channels.borrow_mut();
         let consumers = &mut channels.get_mut(&channel)?.consumers;
-        let index = consumers.iter().position(|seat| seat.request.consumer_tag == tag)?;
+        let index = consumers.iter().position(|consumer| consumer.request.consumer_tag == tag)?;
         Some(consumers.remove(index))
     }
 
     /// An auto-delete queue went with the last consumer we had on it; it is not to be brought back.
-    pub(crate) fn forget_unused(&self, queue: &str) {
+    pub(crate) fn forget_unused_queue(&self, queue: &str) {
         let channels = self.channels.borrow();
-        let mut consumers = channels.values().flat_map(|seat| &seat.consumers);
+        let mut consumers = channels.values().flat_map(|state| &state.consumers);
         if consumers.all(|consumer| consumer.request.queue != queue) {
             self.topology.borrow_mut().forget_auto_delete(queue);
         }
@@ -399,21 +399,23 @@ impl Conn {
     /// True while a consumer has no room: its connection is then not read.
     pub(crate) fn is_full(&self) -> bool {
         let channels = self.channels.borrow();
-        !self.leaving.get() && channels.values().any(Seat::is_full)
+        !self.closing.get() && channels.values().any(ChannelState::is_full)
     }
 
-    // ---- leaving
+    // ---- closing
 
     /// Waits until what was published on a channel has left and was confirmed, as far as it can be.
-    pub(crate) async fn flushed(&self, channel: u16) {
-        while self.channels.borrow().get(&channel).is_some_and(Seat::is_busy) && !self.is_down() {
+    pub(crate) async fn wait_until_flushed(&self, channel: u16) {
+        while self.channels.borrow().get(&channel).is_some_and(ChannelState::is_busy)
+            && !self.is_down()
+        {
             reactor::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
 
     /// While the connection is being made again there is nobody to flush to.
-    pub(crate) async fn flushed_all(&self) {
-        while self.channels.borrow().values().any(Seat::is_busy)
+    pub(crate) async fn wait_until_all_flushed(&self) {
+        while self.channels.borrow().values().any(ChannelState::is_busy)
             && !self.is_down()
             && self.shared.state() != ConnectionState::Connecting
         {
@@ -423,21 +425,21 @@ impl Conn {
 
     /// True while publications are waiting to leave or to be confirmed.
     pub(crate) fn has_unsettled(&self) -> bool {
-        self.channels.borrow().values().any(Seat::has_unsettled)
+        self.channels.borrow().values().any(ChannelState::has_unsettled)
     }
 
     /// Nothing new is published, and nobody takes deliveries any more: none of them stops the
     /// reading.
-    pub(crate) fn leave(&self) {
-        self.leaving.set(true);
-        for seat in self.channels.borrow().values() {
-            seat.shared.outbox.refuse(Error::stopped());
+    pub(crate) fn begin_closing(&self) {
+        self.closing.set(true);
+        for state in self.channels.borrow().values() {
+            state.shared.outbox.stop_accepting(Error::stopped());
         }
         self.shared.read_bell.ring();
     }
 
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.get()
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
     }
 
     /// Closes politely; the supervisor ends when the socket is down.
@@ -448,7 +450,7 @@ impl Conn {
         }
         self.shared.write_bell.ring();
         self.changed.notify_waiters();
-        self.closed().await;
+        self.wait_until_closed().await;
     }
 
     /// Ends the socket without another word.
@@ -457,7 +459,7 @@ impl Conn {
         self.fail(Error::stopped());
     }
 
-    pub(crate) async fn closed(&self) {
-        self.until(|conn| conn.shared.state() == ConnectionState::Closed).await;
+    pub(crate) async fn wait_until_closed(&self) {
+        self.wait_until(|conn| conn.shared.state() == ConnectionState::Closed).await;
     }
 }

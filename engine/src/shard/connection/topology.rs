@@ -25,7 +25,7 @@ impl Topology {
     pub(crate) fn forget(&mut self, method: &AMQPClass) -> Vec<(u16, AMQPClass)> {
         let (gone, kept) = std::mem::take(&mut self.intents)
             .into_iter()
-            .partition(|(_, intent)| goes_with(intent, method));
+            .partition(|(_, intent)| is_removed_by(intent, method));
         self.intents = kept;
         gone
     }
@@ -38,7 +38,7 @@ impl Topology {
     }
 
     /// Whether a declaration is still wanted; a question is always.
-    pub(crate) fn wants(&self, method: &AMQPClass) -> bool {
+    pub(crate) fn is_wanted(&self, method: &AMQPClass) -> bool {
         let is_question = match method {
             AMQPClass::Queue(queue::AMQPMethod::Declare(declare)) => declare.passive,
             AMQPClass::Exchange(exchange::AMQPMethod::Declare(declare)) => declare.passive,
@@ -108,7 +108,7 @@ impl Topology {
 }
 
 /// Whether a declaration or binding ends with this deletion or unbinding.
-fn goes_with(intent: &AMQPClass, method: &AMQPClass) -> bool {
+fn is_removed_by(intent: &AMQPClass, method: &AMQPClass) -> bool {
     use exchange::AMQPMethod as Exchange;
     use queue::AMQPMethod as Queue;
     match (method, intent) {
@@ -180,9 +180,9 @@ mod tests {
         }));
         let gone = topology.forget(&delete);
         assert_eq!(topology.intents(), [(2, declare("b"))]);
-        assert!(topology.wants(&declare("b")) && !topology.wants(&declare("a")));
+        assert!(topology.is_wanted(&declare("b")) && !topology.is_wanted(&declare("a")));
         topology.restore(gone);
-        assert!(topology.wants(&declare("a")) && topology.wants(&bind("a", "k")));
+        assert!(topology.is_wanted(&declare("a")) && topology.is_wanted(&bind("a", "k")));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! that was cut off from its cluster may confirm nothing for as long as that lasts. So after
 //! `operation_timeout` and `confirm_timeout` the connection is made anew, at another host first.
 //! While we do not read (a consumer has no room) the broker's silence says nothing; while it blocks
-//! publishers, neither does a missing confirm. Runs only while something is pending.
+//! publishers, neither does a missing confirm. InFlightRuns only while something is pending.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,18 +15,19 @@ use crate::reactor;
 use crate::shard::connection::state::Conn;
 
 /// How often it looks while something is pending, at least and at most.
-const LOOK_MIN: Duration = Duration::from_millis(5);
-const LOOK_MAX: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(5);
+const CHECK_INTERVAL_MAX: Duration = Duration::from_secs(1);
 /// A publication may wait for this many times `confirm_timeout` while others are confirmed: not
 /// every queue is as fast as the next, but none that works is that much slower.
-const SLOWER: u32 = 3;
+const SLOW_QUEUE_FACTOR: u32 = 3;
 
 /// Watches one socket until it is down.
 pub(crate) async fn run(conn: Rc<Conn>) {
     let limits = [conn.config.operation_timeout, conn.config.confirm_timeout];
-    let shortest = limits.into_iter().filter(|limit| !limit.is_zero()).min().unwrap_or(LOOK_MAX);
-    let pause = (shortest / 4).clamp(LOOK_MIN, LOOK_MAX);
-    let mut progress = Progress::default();
+    let shortest =
+        limits.into_iter().filter(|limit| !limit.is_zero()).min().unwrap_or(CHECK_INTERVAL_MAX);
+    let pause = (shortest / 4).clamp(CHECK_INTERVAL_MIN, CHECK_INTERVAL_MAX);
+    let mut progress = ConfirmProgress::default();
     while !conn.is_down() {
         conn.pending.notified().await;
         while !conn.is_down() && conn.has_pending() {
@@ -34,11 +35,11 @@ pub(crate) async fn run(conn: Rc<Conn>) {
             let now = reactor::now();
             let overdue = match conn.is_paused() {
                 true => {
-                    conn.restart_watch(now);
-                    progress.forget(now);
+                    conn.restart_request_clocks(now);
+                    progress.reset(now);
                     None
                 }
-                false => conn.unanswered(now).or_else(|| progress.unconfirmed(&conn, now)),
+                false => conn.overdue_request(now).or_else(|| progress.overdue_confirm(&conn, now)),
             };
             if let Some(error) = overdue {
                 conn.log(|| {
@@ -47,7 +48,7 @@ pub(crate) async fn run(conn: Rc<Conn>) {
                         %error, "the broker does not answer; the connection is made anew"
                     );
                 });
-                conn.fail_silent(error);
+                conn.fail_unresponsive(error);
             }
         }
     }
@@ -55,21 +56,21 @@ pub(crate) async fn run(conn: Rc<Conn>) {
 
 /// How far the broker has come with confirming, channel by channel.
 #[derive(Default)]
-struct Progress {
+struct ConfirmProgress {
     /// How often it had confirmed something when that was last seen to change, and when.
     seen: BTreeMap<u16, (u64, Instant)>,
     /// What is older does not count.
     since: Option<Instant>,
 }
 
-impl Progress {
-    fn forget(&mut self, now: Instant) {
+impl ConfirmProgress {
+    fn reset(&mut self, now: Instant) {
         self.seen.clear();
         self.since = Some(now);
     }
 
     /// What has been unconfirmed for too long, if anything.
-    fn unconfirmed(&mut self, conn: &Conn, now: Instant) -> Option<Error> {
+    fn overdue_confirm(&mut self, conn: &Conn, now: Instant) -> Option<Error> {
         let limit = conn.config.confirm_timeout;
         if limit.is_zero() || conn.is_blocked() {
             self.seen.clear();
@@ -77,19 +78,19 @@ impl Progress {
         }
         let since = self.since.max(conn.unblocked_since.get());
         let channels = conn.channels.borrow();
-        for (number, seat) in channels.iter() {
-            let Some((oldest, count)) = seat.unconfirmed() else {
+        for (number, state) in channels.iter() {
+            let Some((oldest, count)) = state.unconfirmed() else {
                 self.seen.remove(number);
                 continue;
             };
             let oldest = since.map_or(oldest, |since| oldest.max(since));
-            let (known, stands_since) = self.seen.entry(*number).or_insert((count, oldest));
+            let (known, unchanged_since) = self.seen.entry(*number).or_insert((count, oldest));
             if *known != count {
-                (*known, *stands_since) = (count, now);
+                (*known, *unchanged_since) = (count, now);
             }
-            let stands = now.saturating_duration_since(oldest.max(*stands_since));
+            let unchanged_for = now.saturating_duration_since(oldest.max(*unchanged_since));
             let age = now.saturating_duration_since(oldest);
-            if stands >= limit || age >= limit * SLOWER {
+            if unchanged_for >= limit || age >= limit * SLOW_QUEUE_FACTOR {
                 return Some(Error::timed_out(&format!("publisher confirms, for {age:.1?}")));
             }
         }
@@ -101,20 +102,20 @@ impl Conn {
     /// Whether the broker owes an answer.
     fn has_pending(&self) -> bool {
         let is_unconfirmed = || self.channels.borrow().values().any(|s| s.unconfirmed().is_some());
-        !self.waiting.borrow().is_empty() || is_unconfirmed()
+        !self.pending_requests.borrow().is_empty() || is_unconfirmed()
     }
 
     /// What has been unanswered for too long, if anything.
-    fn unanswered(&self, now: Instant) -> Option<Error> {
+    fn overdue_request(&self, now: Instant) -> Option<Error> {
         let limit = self.config.operation_timeout;
-        let waiting = self.waiting.borrow();
-        let oldest = waiting.values().map(|one| one.since).min()?;
+        let requests = self.pending_requests.borrow();
+        let oldest = requests.values().map(|one| one.since).min()?;
         (now.saturating_duration_since(oldest) >= limit)
             .then(|| Error::timed_out(&format!("a request, for {limit:?}")))
     }
 
     /// What is pending has waited for us, not for the broker.
-    fn restart_watch(&self, now: Instant) {
-        self.waiting.borrow_mut().values_mut().for_each(|one| one.since = now);
+    fn restart_request_clocks(&self, now: Instant) {
+        self.pending_requests.borrow_mut().values_mut().for_each(|one| one.since = now);
     }
 }

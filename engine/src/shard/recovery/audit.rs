@@ -15,24 +15,24 @@ use amq_protocol::protocol::{AMQPClass, queue};
 
 use crate::error::Error;
 use crate::reactor;
-use crate::shard::connection::methods::closing;
+use crate::shard::connection::methods::close_method;
 use crate::shard::connection::state::Conn;
 use crate::shard::connection::tasks;
 use crate::shard::recovery::recover;
 
 /// How long a queue may be without consumers before that is believed: a queue whose leader is being
 /// elected says so, too.
-const UNCONSUMED_FOR: Duration = Duration::from_secs(1);
+const UNCONSUMED_GRACE: Duration = Duration::from_secs(1);
 /// What a stream's consumer says where it goes on; streams do not count their consumers.
 const STREAM_OFFSET: &str = "x-stream-offset";
 /// Between two frames.
-const PACE: Duration = Duration::from_millis(1);
+const FRAME_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Audits one socket's connection until it is down.
 pub(crate) async fn run(conn: Rc<Conn>) {
     let group = &conn.config.topology_group;
     let interval = conn.config.audit_interval;
-    conn.until(|conn| conn.is_usable()).await;
+    conn.wait_until(|conn| conn.is_usable()).await;
     let mut asked = group.watch();
     let member = group.join();
     loop {
@@ -65,15 +65,15 @@ async fn audit(conn: &Rc<Conn>) {
         let Ok(number) = opened else { return };
         let ended = declare(conn, number, &mut rest, &mut unconsumed).await;
         if ended.is_none() {
-            let _ = conn.request(number, closing()).await;
+            let _ = conn.request(number, close_method()).await;
         }
         refused.extend(ended.map(|error| error.to_string()));
     }
-    conn.tell_refused(refused);
+    conn.log_refused(refused);
     for (channel, tag) in unconsumed.iter().flat_map(|queue| conn.consumers_of(queue)) {
         let started = Rc::clone(conn);
         tasks::spawn(conn, async move {
-            reactor::sleep(UNCONSUMED_FOR).await;
+            reactor::sleep(UNCONSUMED_GRACE).await;
             recover::verify_consumed(&started, channel, &tag).await;
         });
     }
@@ -88,8 +88,8 @@ async fn declare(
 ) -> Option<Error> {
     for method in rest {
         // Nobody deletes it between the question and the answer.
-        let alone = conn.recovery_channel.lock().await;
-        if !conn.topology.borrow().wants(&method) {
+        let guard = conn.recovery_channel.lock().await;
+        if !conn.topology.borrow().is_wanted(&method) {
             continue;
         }
         match conn.request(number, method).await {
@@ -99,8 +99,8 @@ async fn declare(
             }
             Ok(_) => {}
         }
-        drop(alone);
-        reactor::sleep(PACE).await;
+        drop(guard);
+        reactor::sleep(FRAME_INTERVAL).await;
     }
     None
 }
@@ -116,18 +116,18 @@ impl Conn {
     /// The consumers of a queue that should be consuming, by channel and tag.
     fn consumers_of(&self, queue: &str) -> Vec<(u16, String)> {
         let channels = self.channels.borrow();
-        let all = channels.iter().flat_map(|(number, seat)| {
-            seat.consumers.iter().map(move |consumer| (*number, consumer))
+        let all = channels.iter().flat_map(|(number, state)| {
+            state.consumers.iter().map(move |consumer| (*number, consumer))
         });
         let idle = all.filter(|(_, one)| {
             let is_stream = one.request.arguments.inner().contains_key(STREAM_OFFSET);
-            one.request.queue == queue && !one.starting && !one.leaving && !is_stream
+            one.request.queue == queue && !one.is_starting && !one.is_cancelling && !is_stream
         });
         idle.map(|(number, one)| (number, one.request.consumer_tag.clone())).collect()
     }
 
     /// Logs what the last audit did not find refused.
-    fn tell_refused(&self, refused: BTreeSet<String>) {
+    fn log_refused(&self, refused: BTreeSet<String>) {
         let known = self.refused_intents.replace(refused);
         for error in self.refused_intents.borrow().difference(&known) {
             self.log(|| {

@@ -11,9 +11,9 @@ use crate::shard::connection::state::Conn;
 use crate::{proto, reactor};
 
 /// How long a provider may take.
-const PROVIDE_WITHIN: Duration = Duration::from_secs(10);
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between attempts to get new credentials while the old ones still hold.
-const PAUSE: Duration = Duration::from_secs(5);
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// The credentials for an attempt to connect to `host`.
 pub(crate) async fn credentials(conn: &Conn, host: &Host) -> Result<Credentials, Error> {
@@ -22,7 +22,7 @@ pub(crate) async fn credentials(conn: &Conn, host: &Host) -> Result<Credentials,
     };
     let (name, port) = (host.host.clone(), host.port);
     let asked = move || provider.ask(&name, port);
-    let given = conn.provider.run("leveret-credentials", PROVIDE_WITHIN, asked).await;
+    let given = conn.provider.run("leveret-credentials", PROVIDER_TIMEOUT, asked).await;
     let failed = |why: String| {
         let text = format!("no credentials for {}:{}: the provider failed: {why}", host.host, port);
         Error::new(ErrorKind::AccessRefused, text)
@@ -66,7 +66,7 @@ pub(crate) async fn renew(conn: Rc<Conn>, host: Host, expires_in: Option<Duratio
                             %error, "credentials that expire could not be renewed yet"
                         );
                     });
-                    reactor::sleep(PAUSE.min(valid_for / 5)).await;
+                    reactor::sleep(RETRY_PAUSE.min(valid_for / 5)).await;
                 }
             }
         };

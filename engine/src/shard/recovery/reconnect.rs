@@ -1,4 +1,4 @@
-//! The life of a connection: dial, handshake, replay, run, and again.
+//! The life of a connection: connector, handshake, replay, run, and again.
 //!
 //! Hosts are tried in turn (`hosts`): the next one at once, after a whole round a full-jitter pause
 //! that grows each round. Before the first success every host is asked once, then the caller is
@@ -18,8 +18,8 @@ use crate::proto::{self, Settings};
 use crate::reactor::{self, Reactor, SocketOptions};
 use crate::shard::border::status::ConnectionState;
 use crate::shard::connection::methods::open_channel;
-use crate::shard::connection::socket::Upkeep;
-use crate::shard::connection::state::{Conn, Repair};
+use crate::shard::connection::socket::RecoveryHooks;
+use crate::shard::connection::state::{Conn, RecoveryTask};
 use crate::shard::connection::{socket, tasks};
 use crate::shard::panics::Foreign;
 use crate::shard::recovery::hosts::Hosts;
@@ -28,23 +28,23 @@ use crate::shard::stats::Stats;
 
 /// A connection that lived for less counts as a failed attempt: a broker that ends each one at once
 /// is not to be asked without a pause.
-const STEADY: Duration = Duration::from_secs(1);
+const STABLE_AFTER: Duration = Duration::from_secs(1);
 /// Hosts whose answers are listed in the error of a first connect; the others are counted.
-const TOLD_MAX: usize = 8;
+const ERRORS_LISTED_MAX: usize = 8;
 
-/// Runs a connection until it is closed for good. `first` is told how the first attempt ended.
+/// InFlightRuns a connection until it is closed for good. `first` is told how the first attempt ended.
 pub(crate) async fn supervise<R: Reactor>(
     conn: Rc<Conn>,
     reactor: R,
     first: oneshot::Sender<Result<(), Error>>,
 ) {
-    let mut dial = Dial::new(&conn.config);
+    let mut connector = Connector::new(&conn.config);
     let mut first = Some(first);
     loop {
-        let error = match dial.connect(&conn, &reactor).await {
+        let error = match connector.connect(&conn, &reactor).await {
             Ok(running) => {
                 if let Some(first) = first.take() {
-                    dial.first = None;
+                    connector.first = None;
                     conn.answer(first, Ok(()));
                 }
                 let _ = running.await;
@@ -53,17 +53,17 @@ pub(crate) async fn supervise<R: Reactor>(
             Err(error) => error,
         };
         if !conn.stopping.get() {
-            conn.shared.failed(&error);
+            conn.shared.set_last_error(&error);
         }
-        conn.interrupt_all(&error);
+        conn.handle_connection_lost(&error);
         if let Some(first) = first.take() {
             conn.answer(first, Err(error.clone()));
-            break finish(&conn, &error);
+            break close_for_good(&conn, &error);
         }
         if conn.stopping.get() || !conn.config.recovery.enabled {
-            break finish(&conn, &error);
+            break close_for_good(&conn, &error);
         }
-        dial.lost(conn.was_silent.get());
+        connector.record_loss(conn.was_unresponsive.get());
         conn.shared.set_state(ConnectionState::Connecting);
         Stats::count(&conn.stats.losses, 1);
         conn.shared.reconnects.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -75,17 +75,17 @@ pub(crate) async fn supervise<R: Reactor>(
     }
 }
 
-/// Runs what makes a connection again and again. Where even that panics, the connection is closed
+/// InFlightRuns what makes a connection again and again. Where even that panics, the connection is closed
 /// for good, and everyone who waits is told.
-pub(crate) async fn last(conn: Rc<Conn>, supervised: impl Future<Output = ()>) {
+pub(crate) async fn run_to_end(conn: Rc<Conn>, supervised: impl Future<Output = ()>) {
     if conn.stats.panics.contain_async(Foreign::Task, supervised).await.is_none() {
         conn.fail(tasks::panicked());
-        finish(&conn, &tasks::panicked());
+        close_for_good(&conn, &tasks::panicked());
     }
 }
 
 /// Nothing follows: everyone who waits is told.
-fn finish(conn: &Rc<Conn>, error: &Error) {
+fn close_for_good(conn: &Rc<Conn>, error: &Error) {
     conn.stopping.set(true);
     conn.shared.set_state(ConnectionState::Closed);
     let error = if error.reply_code() == Some(200) { &Error::stopped() } else { error };
@@ -97,14 +97,14 @@ fn finish(conn: &Rc<Conn>, error: &Error) {
 }
 
 /// The way to the next host: rounds, pauses, and what the hosts answered.
-struct Dial {
+struct Connector {
     hosts: Hosts,
     /// The host that the connection is on, or was on last.
     host: usize,
     /// Failed attempts and short lives since a connection lived for a while.
     failures: u32,
     /// When the last connection was opened.
-    since: Option<Instant>,
+    opened_at: Option<Instant>,
     /// What the first connect needs to know of the rounds so far; none once it has succeeded.
     first: Option<FirstConnect>,
 }
@@ -117,7 +117,7 @@ struct FirstConnect {
     answers: Vec<(String, Error)>,
 }
 
-impl Dial {
+impl Connector {
     fn new(config: &ConnectionConfig) -> Self {
         let is_lazy = config.connect == ConnectMode::Lazy;
         let until = (!is_lazy).then(|| reactor::now() + config.connect_deadline);
@@ -125,7 +125,7 @@ impl Dial {
             hosts: Hosts::new(config.hosts.clone(), config.recovery.shuffle),
             host: 0,
             failures: 0,
-            since: None,
+            opened_at: None,
             first: Some(FirstConnect { until, answers: Vec::new() }),
         }
     }
@@ -137,14 +137,14 @@ impl Dial {
         conn: &Rc<Conn>,
         reactor: &R,
     ) -> Result<tokio::task::JoinHandle<()>, Error> {
-        self.judge(conn).await;
+        self.wait_after_loss(conn).await;
         loop {
             let (index, host) = self.hosts.next(reactor::now());
             self.host = index;
-            let error = match attempt(conn, reactor, &host).await {
+            let error = match connect_to(conn, reactor, &host).await {
                 Ok(running) => {
                     Stats::count(&conn.stats.connects, 1);
-                    self.since = Some(reactor::now());
+                    self.opened_at = Some(reactor::now());
                     return Ok(running);
                 }
                 Err(error) => error,
@@ -155,7 +155,7 @@ impl Dial {
             }
             self.failures += 1;
             self.hosts.suspect(index, reactor::now());
-            let is_news = conn.shared.failed(&error);
+            let is_news = conn.shared.set_last_error(&error);
             if is_news {
                 conn.log(|| {
                     tracing::info!(
@@ -175,8 +175,8 @@ impl Dial {
     }
 
     /// The connection was lost; its host is a suspect if it went without a word.
-    fn lost(&mut self, was_silent: bool) {
-        if was_silent {
+    fn record_loss(&mut self, was_unresponsive: bool) {
+        if was_unresponsive {
             self.hosts.suspect(self.host, reactor::now());
         }
         // The next attempt goes to this host's successor, suspects last.
@@ -185,11 +185,11 @@ impl Dial {
 
     /// A connection that did not live for a while is one more failure: a broker that ends each one
     /// at once is not to be asked without a pause.
-    async fn judge(&mut self, conn: &Rc<Conn>) {
-        let Some(since) = self.since.take() else { return };
+    async fn wait_after_loss(&mut self, conn: &Rc<Conn>) {
+        let Some(opened_at) = self.opened_at.take() else { return };
         let Recovery { delay, splay, .. } = conn.config.recovery;
         wait(conn, delay + splay.mul_f64(fastrand::f64())).await;
-        if reactor::now() >= since + STEADY {
+        if reactor::now() >= opened_at + STABLE_AFTER {
             self.failures = 0;
             return;
         }
@@ -202,7 +202,7 @@ impl Dial {
     /// Full jitter: a random part of a span that doubles each round (so that clients spread).
     async fn pause(&self, conn: &Rc<Conn>) {
         let round = (self.failures as usize / self.hosts.len()).saturating_sub(1).min(1 << 16);
-        let pause = span(&conn.config.recovery, round as u32).mul_f64(fastrand::f64());
+        let pause = backoff_span(&conn.config.recovery, round as u32).mul_f64(fastrand::f64());
         wait(conn, pause.max(Duration::from_millis(1))).await;
     }
 }
@@ -213,7 +213,7 @@ impl FirstConnect {
         let answers = std::mem::take(&mut self.answers);
         let is_refused = answers.iter().all(|(_, error)| error.is_refusal());
         match self.until {
-            Some(until) if is_refused || reactor::now() >= until => Err(told(answers)),
+            Some(until) if is_refused || reactor::now() >= until => Err(combined_error(answers)),
             _ => Ok(()),
         }
     }
@@ -221,7 +221,7 @@ impl FirstConnect {
 
 /// The error of a first connect: a refusal rather than a host that was not reached, with what the
 /// others answered.
-fn told(mut answers: Vec<(String, Error)>) -> Error {
+fn combined_error(mut answers: Vec<(String, Error)>) -> Error {
     // The last of the kind that tells most.
     answers.sort_by_key(|(_, error)| error.is_refusal());
     let Some((_, chief)) = answers.last() else { return Error::stopped() };
@@ -229,17 +229,21 @@ fn told(mut answers: Vec<(String, Error)>) -> Error {
         return chief.clone();
     }
     let count = answers.len();
-    let told = answers.iter().rev().take(TOLD_MAX).map(|(host, error)| format!("{host}: {error}"));
+    let listed = answers
+        .iter()
+        .rev()
+        .take(ERRORS_LISTED_MAX)
+        .map(|(host, error)| format!("{host}: {error}"));
     let mut text = format!("none of {count} hosts could be used: ");
-    text += &told.collect::<Vec<_>>().join("; ");
-    if count > TOLD_MAX {
-        text += &format!("; and {} more", count - TOLD_MAX);
+    text += &listed.collect::<Vec<_>>().join("; ");
+    if count > ERRORS_LISTED_MAX {
+        text += &format!("; and {} more", count - ERRORS_LISTED_MAX);
     }
     chief.clone().with_text(text)
 }
 
 /// What a pause is drawn from after this many rounds.
-fn span(recovery: &Recovery, round: u32) -> Duration {
+fn backoff_span(recovery: &Recovery, round: u32) -> Duration {
     let grown = match recovery.backoff_step {
         None => recovery.backoff.saturating_mul(1 << round.min(16)),
         Some(step) => recovery.backoff.saturating_add(step.saturating_mul(round)),
@@ -250,13 +254,13 @@ fn span(recovery: &Recovery, round: u32) -> Duration {
 /// Waits, unless the connection is told to stop meanwhile.
 async fn wait(conn: &Rc<Conn>, pause: Duration) {
     if pause > Duration::ZERO {
-        let stop = conn.until(|conn| conn.stopping.get());
+        let stop = conn.wait_until(|conn| conn.stopping.get());
         let _ = reactor::within(pause, stop).await;
     }
 }
 
 /// One host, once: connect, handshake, replay. The socket's tasks go on when this returns well.
-async fn attempt<R: Reactor>(
+async fn connect_to<R: Reactor>(
     conn: &Rc<Conn>,
     reactor: &R,
     host: &Host,
@@ -268,24 +272,25 @@ async fn attempt<R: Reactor>(
         resolve_timeout: conn.config.resolve_timeout,
         connect_timeout: conn.config.connect_timeout,
     };
-    let stopping = conn.until(|conn| conn.stopping.get());
+    let stopping = conn.wait_until(|conn| conn.stopping.get());
     let credentials = reactor::unless(stopping, login::credentials(conn, host));
     let credentials = credentials.await.ok_or_else(Error::stopped)??;
-    let stopping = conn.until(|conn| conn.stopping.get());
+    let stopping = conn.wait_until(|conn| conn.stopping.get());
     let stream = reactor::unless(stopping, reactor.connect(&host.host, host.port, options))
         .await
         .ok_or_else(Error::stopped)?
         .map_err(|error| unreachable(error.to_string()))?;
     let settings = settings(&conn.config, &credentials);
-    conn.begin(proto::Connection::new(settings, reactor::now()));
+    conn.begin_socket(proto::Connection::new(settings, reactor::now()));
     let renewing = login::renew(Rc::clone(conn), host.clone(), credentials.expires_in);
-    let upkeep = Upkeep {
-        repair: recover::start,
+    let hooks = RecoveryHooks {
+        start_recovery: recover::start_tasks,
         tasks: vec![Box::pin(audit::run(Rc::clone(conn))), Box::pin(renewing)],
     };
-    let running = tasks::spawn(conn, socket::run(Rc::clone(conn), stream, upkeep));
+    let running = tasks::spawn(conn, socket::run(Rc::clone(conn), stream, hooks));
     let limit = conn.config.handshake_timeout;
-    let opening = conn.until(|conn| conn.opened.get() || conn.is_down() || conn.stopping.get());
+    let opening =
+        conn.wait_until(|conn| conn.opened.get() || conn.is_down() || conn.stopping.get());
     let opened = match reactor::within(limit, opening).await {
         Some(()) if conn.opened.get() && !conn.is_down() => {
             let restored = conn.stats.panics.contain_async(Foreign::Task, restore(conn)).await;
@@ -296,8 +301,8 @@ async fn attempt<R: Reactor>(
     };
     match opened {
         Ok(()) if !conn.is_down() => {
-            conn.shared.reached(&name);
-            conn.ready();
+            conn.shared.set_host(&name);
+            conn.mark_open();
             conn.log(|| {
                 tracing::info!(
                     name: "leveret.engine.connection.open", host = name, "a connection is open"
@@ -316,14 +321,14 @@ async fn attempt<R: Reactor>(
 
 /// Opens the channels again, declares again, consumes again.
 async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
-    conn.repairs.borrow_mut().clear();
+    conn.recovery_tasks.borrow_mut().clear();
     let numbers: Vec<u16> = conn.channels.borrow().keys().copied().collect();
     for number in numbers {
         reopen(conn, number).await?;
     }
     let intents = conn.topology.borrow().intents();
     for intent in intents {
-        if let Err(error) = in_time(conn, recover::replay(conn, vec![intent])).await? {
+        if let Err(error) = within_timeout(conn, recover::replay(conn, vec![intent])).await? {
             conn.log(|| {
                 tracing::warn!(
                     name: "leveret.engine.declaration.not_replayed",
@@ -332,24 +337,24 @@ async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
             });
         }
         // A refusal closed the channel it was asked on, and others need it.
-        let repairs = std::mem::take(&mut *conn.repairs.borrow_mut());
-        for repair in repairs {
-            if let Repair::Channel(number, _) = repair {
+        let recovery_tasks = std::mem::take(&mut *conn.recovery_tasks.borrow_mut());
+        for task in recovery_tasks {
+            if let RecoveryTask::ReopenChannel(number, _) = task {
                 reopen(conn, number).await?;
             }
         }
     }
     let numbers: Vec<u16> = conn.channels.borrow().keys().copied().collect();
     for number in numbers {
-        conn.let_flow(number, conn.epoch(number)?)?;
-        recover::consumers(conn, number);
+        conn.start_publishing(number, conn.epoch(number)?)?;
+        recover::resubscribe_all(conn, number);
     }
     if conn.is_down() { Err(conn.reason()) } else { Ok(()) }
 }
 
 /// Opens one channel again. A broker that does not allow it is of no use to this connection.
 async fn reopen(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
-    match in_time(conn, open_channel(conn, number)).await? {
+    match within_timeout(conn, open_channel(conn, number)).await? {
         // Closed by its owner meanwhile.
         Err(_) if conn.with_channel(number, |_| ()).is_err() => Ok(()),
         opened => opened,
@@ -357,7 +362,7 @@ async fn reopen(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
 }
 
 /// The broker's answer; the outer error is the end of the socket, or of our patience with it.
-async fn in_time(
+async fn within_timeout(
     conn: &Conn,
     request: impl Future<Output = Result<(), Error>>,
 ) -> Result<Result<(), Error>, Error> {
@@ -390,12 +395,12 @@ mod tests {
     fn a_refusal_tells_more_than_a_host_that_was_not_reached() {
         let refused = of(ErrorKind::AccessRefused, "no");
         let absent = of(ErrorKind::Unreachable, "away");
-        assert_eq!(told(vec![absent.clone()]).to_string(), "away");
-        let error = told(vec![refused, absent]);
+        assert_eq!(combined_error(vec![absent.clone()]).to_string(), "away");
+        let error = combined_error(vec![refused, absent]);
         assert_eq!(error.kind(), ErrorKind::AccessRefused);
         assert_eq!(error.to_string(), "none of 2 hosts could be used: h-no: no; h-away: away");
         let many = (0..20).map(|_| of(ErrorKind::Unreachable, "away")).collect();
-        assert!(told(many).to_string().ends_with("h-away: away; and 12 more"));
+        assert!(combined_error(many).to_string().ends_with("h-away: away; and 12 more"));
     }
 
     #[test]
@@ -420,8 +425,9 @@ mod tests {
     #[test]
     fn spans_grow_by_doubling_or_in_steps_to_their_end() {
         let mut recovery = Recovery::default();
-        let spans =
-            |recovery: &Recovery| [0, 1, 3, 70_000].map(|round| span(recovery, round).as_millis());
+        let spans = |recovery: &Recovery| {
+            [0, 1, 3, 70_000].map(|round| backoff_span(recovery, round).as_millis())
+        };
         assert_eq!(spans(&recovery), [100, 200, 800, 5000]);
         recovery.backoff_step = Some(Duration::from_millis(250));
         assert_eq!(spans(&recovery), [100, 350, 850, 5000]);

@@ -15,15 +15,15 @@ use amq_protocol::types::FieldTable;
 use crate::error::Error;
 use crate::proto::short;
 use crate::reactor;
-use crate::shard::connection::methods::closing;
+use crate::shard::connection::methods::close_method;
 use crate::shard::connection::state::Conn;
 
 /// When it is looked, each from the last: a second, five and thirty after the consumer was back.
-const PAUSES: [Duration; 3] =
+const CHECK_DELAYS: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(25)];
 const NOT_FOUND: u16 = 404;
 /// How soon a broker answers a question that somebody waits for.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Looks at the queue of a consumer that was just brought back, as long as its channel lives; the
 /// queue's name once it is gone.
@@ -33,11 +33,11 @@ pub(crate) async fn until_gone(
     epoch: u32,
     tag: &str,
 ) -> Option<String> {
-    for pause in PAUSES {
+    for pause in CHECK_DELAYS {
         reactor::sleep(pause).await;
-        let conn = conn.upgrade().filter(|conn| !conn.is_over(number, epoch))?;
+        let conn = conn.upgrade().filter(|conn| !conn.is_epoch_over(number, epoch))?;
         let queue = settled_queue(&conn, number, tag)?;
-        let asked = ask(&conn, &queue).await;
+        let asked = query_queue(&conn, &queue).await;
         if asked.is_err_and(|error| error.reply_code() == Some(NOT_FOUND)) {
             return Some(queue);
         }
@@ -54,9 +54,9 @@ pub(crate) async fn unless_well(
     is_well: impl Fn(&queue::DeclareOk) -> bool,
 ) -> Option<String> {
     let queue = settled_queue(conn, number, tag)?;
-    match reactor::within(ANSWER_WITHIN, ask(conn, &queue)).await {
+    match reactor::within(ANSWER_TIMEOUT, query_queue(conn, &queue)).await {
         None => {
-            conn.fail_silent(Error::timed_out("a question for a queue"));
+            conn.fail_unresponsive(Error::timed_out("a question for a queue"));
             None
         }
         Some(Ok(found)) if is_well(&found) => None,
@@ -68,14 +68,14 @@ pub(crate) async fn unless_well(
 /// The queue of a consumer that is neither beginning nor ending.
 fn settled_queue(conn: &Conn, number: u16, tag: &str) -> Option<String> {
     let queue = conn.with_consumer(number, tag, |consumer| {
-        let is_settled = !consumer.starting && !consumer.leaving;
+        let is_settled = !consumer.is_starting && !consumer.is_cancelling;
         is_settled.then(|| consumer.request.queue.clone())
     });
     queue.flatten()
 }
 
 /// Asks for a queue by its name, on a channel of its own.
-async fn ask(conn: &Rc<Conn>, name: &str) -> Result<queue::DeclareOk, Error> {
+async fn query_queue(conn: &Rc<Conn>, name: &str) -> Result<queue::DeclareOk, Error> {
     let passive = AMQPClass::Queue(queue::AMQPMethod::Declare(queue::Declare {
         queue: short(name),
         passive: true,
@@ -88,7 +88,7 @@ async fn ask(conn: &Rc<Conn>, name: &str) -> Result<queue::DeclareOk, Error> {
     let number = conn.free_channel()?;
     conn.open_channel(number).await?;
     let reply = conn.request(number, passive).await?;
-    conn.request(number, closing()).await?;
+    conn.request(number, close_method()).await?;
     match reply {
         AMQPClass::Queue(queue::AMQPMethod::DeclareOk(found)) => Ok(found),
         _ => Err(Error::stopped()),

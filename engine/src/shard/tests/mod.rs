@@ -4,8 +4,9 @@
 //! A failure prints its seed; `LEVERET_SEED=n` runs that one alone. What must hold is in `check`.
 
 mod broker;
-mod lives;
+
 mod panics;
+mod reconnect_pauses;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -59,7 +60,7 @@ fn simulate(seed: u64) {
         .build()
         .unwrap();
     let run = tokio::task::LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(PATIENCE, story(seed)).await.expect("it hangs")
+        tokio::time::timeout(PATIENCE, run_scenario(seed)).await.expect("it hangs")
     });
     check(&run);
     std::mem::forget(told);
@@ -74,7 +75,7 @@ impl Drop for SeedOnPanic {
 }
 
 /// Publishes on one connection, consumes on another, in weather that ends at last.
-async fn story(seed: u64) -> Run {
+async fn run_scenario(seed: u64) -> Run {
     let mut rng = fastrand::Rng::with_seed(seed);
     let rough = Weather {
         refused: rng.u8(..60),
@@ -126,7 +127,7 @@ async fn open(engine: &Engine) -> (Connection, Channel) {
     }
 }
 
-/// The id that ends the story.
+/// The id that ends the run_scenario.
 const LAST: u32 = u32::MAX;
 
 async fn publish(channel: &Channel, mut rng: fastrand::Rng) -> Ends {

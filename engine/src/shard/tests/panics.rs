@@ -85,7 +85,7 @@ impl Stream for FaultyStream {
 }
 
 /// Publishes on a connection of which one operation panics; how many panics were counted.
-async fn story(side: Side, after: usize) -> u64 {
+async fn run_scenario(side: Side, after: usize) -> u64 {
     let (sim, accepted) = Sim::new(1, Weather::FAIR);
     let broker = Broker::new(1);
     tokio::task::spawn_local(Rc::clone(&broker).accept(accepted));
@@ -119,8 +119,8 @@ fn a_connection_of_which_a_task_panics_is_made_again() {
                 .build()
                 .unwrap();
             let panics = tokio::task::LocalSet::new().block_on(&runtime, async {
-                let story = tokio::time::timeout(PATIENCE / 2, story(side, after)).await;
-                story.unwrap_or_else(|_| panic!("{side:?} {after}: it hangs"))
+                let scenario = tokio::time::timeout(PATIENCE / 2, run_scenario(side, after)).await;
+                scenario.unwrap_or_else(|_| panic!("{side:?} {after}: it hangs"))
             });
             if panics == 0 {
                 break;

@@ -63,7 +63,7 @@ fn size_in(text: &str) -> Option<u64> {
 
 /// Whose fault it is, among publications in the order they were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Attribution {
     /// It may have been taken; it did not end the channel.
     Before,
     /// It ended the channel for certain.
@@ -74,19 +74,19 @@ pub(crate) enum Verdict {
     Behind,
 }
 
-/// The verdicts over publications of which `fits` tells whether the exception may be about them.
-pub(crate) fn verdicts(fits: &[bool]) -> Vec<Verdict> {
+/// The attributions over publications of which `fits` tells whether the exception may be about them.
+pub(crate) fn attribute(fits: &[bool]) -> Vec<Attribution> {
     let first = fits.iter().position(|fits| *fits);
     let last = fits.iter().rposition(|fits| *fits);
     let Some((first, last)) = first.zip(last) else {
         // The one it is about was confirmed or withdrawn: nothing is known of the others.
-        return vec![Verdict::Before; fits.len()];
+        return vec![Attribution::Before; fits.len()];
     };
     let of = |(index, fits): (usize, &bool)| match *fits {
-        true if first == last => Verdict::Culprit,
-        true => Verdict::Suspect,
-        false if index < last => Verdict::Before,
-        false => Verdict::Behind,
+        true if first == last => Attribution::Culprit,
+        true => Attribution::Suspect,
+        false if index < last => Attribution::Before,
+        false => Attribution::Behind,
     };
     fits.iter().enumerate().map(of).collect()
 }
@@ -120,11 +120,11 @@ mod tests {
 
     #[test]
     fn the_only_one_that_fits_is_the_culprit() {
-        use Verdict::{Before, Behind, Culprit, Suspect};
-        assert_eq!(verdicts(&[false, true, false]), [Before, Culprit, Behind]);
-        let among_others = verdicts(&[false, true, false, true, false]);
+        use Attribution::{Before, Behind, Culprit, Suspect};
+        assert_eq!(attribute(&[false, true, false]), [Before, Culprit, Behind]);
+        let among_others = attribute(&[false, true, false, true, false]);
         assert_eq!(among_others, [Before, Suspect, Before, Suspect, Behind]);
-        assert_eq!(verdicts(&[false, false]), [Before; 2], "nothing is known");
-        assert_eq!(verdicts(&[]), []);
+        assert_eq!(attribute(&[false, false]), [Before; 2], "nothing is known");
+        assert_eq!(attribute(&[]), []);
     }
 }

@@ -20,7 +20,7 @@ const PER_RECOVERY: u8 = 6;
 /// Before the first of these renewals; doubled each time.
 const RECOVERED_PAUSE: Duration = Duration::from_millis(100);
 /// A channel is suspected after this many nacks without an ack.
-const IN_A_ROW: u32 = 3;
+const CONSECUTIVE_NACKS_MAX: u32 = 3;
 /// Between two other renewals of a channel: doubled each time, until something is confirmed.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -35,62 +35,69 @@ pub(crate) fn pause_before(retry: u8, limit: Duration) -> Option<Duration> {
 
 /// Whether nacks are the channel's fault.
 #[derive(Debug)]
-pub(crate) struct Renewal {
+pub(crate) struct ReopenPolicy {
     /// When the channel was opened last.
     opened: Option<Instant>,
     /// When a recovery opened it last, and how often it may be renewed for that.
     recovered: Option<Instant>,
-    left: u8,
-    in_a_row: u32,
+    reopens_left: u8,
+    consecutive_nacks: u32,
     pause: Duration,
     /// It is being opened anew.
-    under_way: bool,
+    is_reopening: bool,
 }
 
-impl Default for Renewal {
+impl Default for ReopenPolicy {
     fn default() -> Self {
-        let (opened, recovered, left, in_a_row) = (None, None, 0, 0);
-        Self { opened, recovered, left, in_a_row, pause: RENEWAL_PAUSE, under_way: false }
+        let (opened, recovered, reopens_left, consecutive_nacks) = (None, None, 0, 0);
+        Self {
+            opened,
+            recovered,
+            reopens_left,
+            consecutive_nacks,
+            pause: RENEWAL_PAUSE,
+            is_reopening: false,
+        }
     }
 }
 
-impl Renewal {
+impl ReopenPolicy {
     /// The channel is open on the wire: for the first time, by a recovery, or anew.
-    pub(crate) fn opened(&mut self, now: Instant) {
-        let is_renewed = std::mem::replace(&mut self.under_way, false);
+    pub(crate) fn record_open(&mut self, now: Instant) {
+        let is_renewed = std::mem::replace(&mut self.is_reopening, false);
         if self.opened.is_some() && !is_renewed {
             self.recovered = Some(now);
-            self.left = PER_RECOVERY;
+            self.reopens_left = PER_RECOVERY;
         }
         self.opened = Some(now);
-        self.in_a_row = 0;
+        self.consecutive_nacks = 0;
     }
 
     /// Something was confirmed.
-    pub(crate) fn acked(&mut self) {
-        self.in_a_row = 0;
+    pub(crate) fn record_ack(&mut self) {
+        self.consecutive_nacks = 0;
         self.pause = RENEWAL_PAUSE;
     }
 
     /// Something was refused; true when the channel is to be opened anew now.
-    pub(crate) fn nacked(&mut self, now: Instant) -> bool {
-        self.in_a_row = self.in_a_row.saturating_add(1);
-        let Some(opened) = self.opened.filter(|_| !self.under_way) else { return false };
+    pub(crate) fn record_nack(&mut self, now: Instant) -> bool {
+        self.consecutive_nacks = self.consecutive_nacks.saturating_add(1);
+        let Some(opened) = self.opened.filter(|_| !self.is_reopening) else { return false };
         let age = |since: Instant| now.saturating_duration_since(since);
-        let is_recent =
-            self.left > 0 && self.recovered.is_some_and(|recovered| age(recovered) < RECENT);
+        let is_recent = self.reopens_left > 0
+            && self.recovered.is_some_and(|recovered| age(recovered) < RECENT);
         if is_recent {
-            if age(opened) < RECOVERED_PAUSE * (1 << (PER_RECOVERY - self.left)) {
+            if age(opened) < RECOVERED_PAUSE * (1 << (PER_RECOVERY - self.reopens_left)) {
                 return false;
             }
-            self.left -= 1;
+            self.reopens_left -= 1;
         } else {
-            if age(opened) < self.pause || self.in_a_row < IN_A_ROW {
+            if age(opened) < self.pause || self.consecutive_nacks < CONSECUTIVE_NACKS_MAX {
                 return false;
             }
             self.pause = (self.pause * 2).min(RENEWAL_PAUSE_MAX);
         }
-        self.under_way = true;
+        self.is_reopening = true;
         true
     }
 }
@@ -113,38 +120,45 @@ mod tests {
     fn a_channel_is_renewed_after_several_nacks_without_an_ack() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut channel = Renewal::default();
-        channel.opened(start);
-        assert!(!channel.nacked(at(2000)) && !channel.nacked(at(2000)) && channel.nacked(at(2000)));
-        assert!(channel.under_way && !channel.nacked(at(2001)), "one at a time");
-        channel.opened(at(2100));
+        let mut channel = ReopenPolicy::default();
+        channel.record_open(start);
+        assert!(
+            !channel.record_nack(at(2000))
+                && !channel.record_nack(at(2000))
+                && channel.record_nack(at(2000))
+        );
+        assert!(channel.is_reopening && !channel.record_nack(at(2001)), "one at a time");
+        channel.record_open(at(2100));
         for _ in 0..9 {
-            assert!(!channel.nacked(at(3500)), "the pause has doubled");
+            assert!(!channel.record_nack(at(3500)), "the pause has doubled");
         }
-        assert!(channel.nacked(at(4100)));
-        channel.opened(at(4200));
-        channel.acked();
-        assert!(!channel.nacked(at(40_000)), "one nack is the queue's affair");
+        assert!(channel.record_nack(at(4100)));
+        channel.record_open(at(4200));
+        channel.record_ack();
+        assert!(!channel.record_nack(at(40_000)), "one nack is the queue's affair");
     }
 
     #[test]
     fn a_channel_that_a_recovery_opened_is_renewed_at_a_nack_a_few_times() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut channel = Renewal::default();
-        channel.opened(start);
-        channel.opened(at(10_000));
+        let mut channel = ReopenPolicy::default();
+        channel.record_open(start);
+        channel.record_open(at(10_000));
         let mut opened = 10_000;
         for pause in [100, 200, 400, 800, 1600, 3200] {
-            channel.acked();
-            assert!(!channel.nacked(at(opened + pause - 1)), "a leader is elected within a moment");
-            assert!(channel.nacked(at(opened + pause)), "{pause}");
+            channel.record_ack();
+            assert!(
+                !channel.record_nack(at(opened + pause - 1)),
+                "a leader is elected within a moment"
+            );
+            assert!(channel.record_nack(at(opened + pause)), "{pause}");
             opened += pause + 10;
-            channel.opened(at(opened));
+            channel.record_open(at(opened));
         }
-        channel.acked();
-        assert!(!channel.nacked(at(20_000)), "others are confirmed on it");
-        channel.opened(at(30_000));
-        assert!(!channel.nacked(at(61_000)), "long ago");
+        channel.record_ack();
+        assert!(!channel.record_nack(at(20_000)), "others are confirmed on it");
+        channel.record_open(at(30_000));
+        assert!(!channel.record_nack(at(61_000)), "long ago");
     }
 }

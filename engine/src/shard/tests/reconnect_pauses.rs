@@ -13,7 +13,7 @@ use crate::reactor::sim::{Far, Sim, Weather};
 use crate::shard::run::Shard;
 
 /// Connections of one run.
-const LIVES: usize = 20;
+const CONNECTIONS: usize = 20;
 
 /// Ends every connection after `life`; the time from each end to the next connection.
 async fn pauses(life: Duration) -> Vec<Duration> {
@@ -34,7 +34,7 @@ async fn end_each(mut accepted: mpsc::UnboundedReceiver<Far>, life: Duration) ->
     let broker = Broker::new(1);
     let mut ended: Option<Instant> = None;
     let mut pauses = Vec::new();
-    while pauses.len() < LIVES {
+    while pauses.len() < CONNECTIONS {
         let far = accepted.recv().await.expect("the shard goes on");
         pauses.extend(ended.map(|ended| ended.elapsed()));
         let _ = timeout(life, Rc::clone(&broker).serve(far)).await;
@@ -43,7 +43,7 @@ async fn end_each(mut accepted: mpsc::UnboundedReceiver<Far>, life: Duration) ->
     pauses
 }
 
-fn virtually<T>(run: impl Future<Output = T>) -> T {
+fn run_in_virtual_time<T>(run: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -54,13 +54,13 @@ fn virtually<T>(run: impl Future<Output = T>) -> T {
 
 #[test]
 fn a_connection_that_lived_for_a_second_is_made_again_at_once() {
-    let pauses = virtually(pauses(Duration::from_millis(1500)));
+    let pauses = run_in_virtual_time(pauses(Duration::from_millis(1500)));
     assert!(pauses.iter().all(|pause| *pause < Duration::from_millis(50)), "{pauses:?}");
 }
 
 #[test]
 fn connections_that_end_at_once_are_made_again_ever_later() {
-    let pauses = virtually(pauses(Duration::from_millis(500)));
+    let pauses = run_in_virtual_time(pauses(Duration::from_millis(500)));
     let sum: Duration = pauses.iter().sum();
     assert!(sum > Duration::from_secs(10), "{pauses:?}");
 }
