@@ -1,11 +1,11 @@
-//! A shard: one thread, one runtime, its connections. No shard talks to another, and nothing is
-//! global.
+//! A shard: one thread, one runtime and the connections on it. Shards share nothing with one
+//! another; there is no global state.
 //!
-//! `run` is the shard itself, `border` what it shares with other threads, `connection` the state
-//! and the socket of one connection, `recovery` what brings lost things back, `operations` what
-//! handles ask of a connection. Invariant: user code runs on a shard only as a `DeliverySink`, a
-//! `RefusalSink` or an action of a `Timer`, which may store and wake; where foreign code panics,
-//! that ends what it was called for and nothing else.
+//! `run` is the shard itself. `border` holds what the shard shares with other threads, `connection`
+//! the state and the socket of a connection, `recovery` everything that restores a lost connection,
+//! channel or consumer, and `operations` the requests of handles. Invariant: a shard calls user
+//! code only as a `DeliverySink`, a `RefusalSink` or an action of a `Timer`, and these may only
+//! store and wake. A panic in foreign code ends that one call and nothing else.
 
 pub(crate) mod border;
 pub(crate) mod clock;

@@ -1,7 +1,8 @@
-//! Acknowledgements from other threads, on their way to the shard.
+//! Acknowledgements on their way from other threads to the shard.
 //!
-//! Bounded by what is unacknowledged. Each carries the epoch of its channel: an answer to a
-//! delivery of an older epoch is dropped, because its tag would close the new channel (406).
+//! The prefetch bounds their number. Each carries the epoch of its channel. The shard drops an
+//! acknowledgement of an older epoch, because the broker would close the new channel for its
+//! unknown delivery tag (406).
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use crate::shard::border::doorbell::Doorbell;
 pub(crate) struct AckQueue {
     acks: Mutex<Vec<PendingAck>>,
     filled: AtomicBool,
-    /// That of the channel now; the shard writes it.
+    /// The epoch of the channel now. Only the shard writes it.
     epoch: AtomicU32,
     bell: Arc<Doorbell>,
 }
@@ -53,17 +54,17 @@ impl AckQueue {
         self.filled.load(Ordering::Acquire)
     }
 
-    /// Whether an answer to a delivery of this epoch still means anything.
+    /// Whether an answer to a delivery of this epoch still reaches the broker.
     pub(crate) fn is_current_epoch(&self, epoch: u32) -> bool {
         self.epoch.load(Ordering::Acquire) == epoch
     }
 
-    /// Answers to deliveries of other epochs are dropped from now on. The shard's half.
+    /// Starts an epoch: drops answers of all others from now on. For the shard only.
     pub(crate) fn set_epoch(&self, epoch: u32) {
         self.epoch.store(epoch, Ordering::Release);
     }
 
-    /// Swaps the acks for an empty list. The shard's half.
+    /// Swaps the acknowledgements for an empty vector. For the shard only.
     pub(crate) fn take(&self, spare: &mut Vec<PendingAck>) {
         let mut acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut *acks, spare);

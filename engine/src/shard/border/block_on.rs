@@ -1,4 +1,4 @@
-//! Waiting on a plain thread for any future of ours.
+//! Runs a future on a plain thread.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -20,14 +20,14 @@ impl Wake for Unpark {
 }
 
 thread_local! {
-    /// One waker per thread, so that a wait allocates nothing; taken while a wait is running.
+    /// One waker per thread, so that a wait allocates nothing. `None` while a wait is running.
     static WAKER: Cell<Option<Waker>> = const { Cell::new(None) };
 }
 
-/// Runs `future` on this thread, parking it while there is nothing to do.
+/// Runs `future` on this thread and parks the thread while the future is pending.
 ///
-/// For plain threads; inside an async runtime `.await` the future instead, or the runtime stands
-/// still.
+/// For plain threads only. Inside an async runtime, `.await` the future instead: blocking would
+/// stop the runtime.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let waker =
         WAKER.with(Cell::take).unwrap_or_else(|| Waker::from(Arc::new(Unpark(thread::current()))));

@@ -1,7 +1,7 @@
-//! Whether a consumer consumes, as its handle sees it.
+//! The status of a consumer as its handle sees it.
 //!
-//! The shard writes it, handles read it. Invariant: while the connection is down every consumer
-//! waits, with the connection's reason.
+//! The shard writes the status, handles read it. Invariant: while the connection is down, every
+//! consumer reports `Waiting` with the connection's reason.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::shard::border::status::{ConnectionState, ConnectionStatus};
 pub enum ConsumerState {
     /// The broker delivers to it.
     Consuming,
-    /// Nothing is delivered, for this reason. It is tried again with pauses of up to 5 s.
+    /// The broker delivers nothing, for this reason. The engine retries with pauses of up to 5 s.
     Waiting(Error),
 }
 
@@ -24,9 +24,9 @@ pub enum ConsumerState {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConsumerStatus {
-    /// What it does.
+    /// The state.
     pub state: ConsumerState,
-    /// Since when. Another reason to wait is the same wait.
+    /// When the state last changed. A new reason to wait does not count as a change.
     pub since: Instant,
 }
 
@@ -38,18 +38,18 @@ impl ConsumerStatus {
     }
 }
 
-/// The status of one consumer.
+/// The status of one consumer, shared by the shard and the handle.
 #[derive(Debug)]
 pub(crate) struct ConsumerShared(Mutex<ConsumerStatus>);
 
 impl ConsumerShared {
-    /// Of a consumer that is about to begin.
+    /// The status of a consumer that is about to start.
     pub(crate) fn new() -> Self {
         let (state, since) = (ConsumerState::Consuming, reactor::wall());
         Self(Mutex::new(ConsumerStatus { state, since }))
     }
 
-    /// It consumes; true when it did not before.
+    /// Sets the state to consuming. Returns true if that is a change.
     pub(crate) fn set_consuming(&self) -> bool {
         let mut status = self.lock();
         let is_new = !status.is_consuming();
@@ -59,7 +59,7 @@ impl ConsumerShared {
         is_new
     }
 
-    /// It waits for this reason; true when it did not before, or for another one.
+    /// Sets the state to waiting for this reason. Returns true if the state or the reason is new.
     pub(crate) fn set_waiting(&self, reason: &Error) -> bool {
         let mut status = self.lock();
         let is_new = match &status.state {
@@ -73,7 +73,7 @@ impl ConsumerShared {
         is_new
     }
 
-    /// What its handle is told.
+    /// The status to report, given the status of the connection.
     pub(crate) fn read(&self, status: ConnectionStatus) -> ConsumerStatus {
         let reason = match status.state {
             ConnectionState::Open | ConnectionState::Blocked(_) => return self.lock().clone(),

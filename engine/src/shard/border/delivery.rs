@@ -1,4 +1,4 @@
-//! A message on its way to user code, and the answer to it.
+//! A message delivered to user code, and its acknowledgement.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::wire::PropertiesView;
 
 /// A message delivered to a consumer.
 ///
-/// Dropping it without an answer leaves it unacknowledged: the broker delivers it again when the
-/// channel or connection ends, and it counts against the prefetch until then.
+/// Dropping it without an answer leaves it unacknowledged. It then counts against the prefetch
+/// until the channel or connection ends, and the broker redelivers it after that.
 pub struct Delivery {
     content: Content,
     delivery_tag: u64,
@@ -19,7 +19,7 @@ pub struct Delivery {
     acker: Option<Acker>,
 }
 
-/// Where the answer to a delivery goes.
+/// The destination of the answer to a delivery.
 #[derive(Clone)]
 pub(crate) struct Acker {
     pub(crate) acks: Arc<AckQueue>,
@@ -27,7 +27,7 @@ pub(crate) struct Acker {
 }
 
 impl Delivery {
-    /// A content that came with this tag; `acker` is `None` for consumers that acknowledge nothing.
+    /// Creates a delivery. `acker` is `None` for consumers without acknowledgements.
     pub(crate) fn new(
         content: Content,
         (delivery_tag, redelivered): (u64, bool),
@@ -36,13 +36,13 @@ impl Delivery {
         Self { content, delivery_tag, redelivered, acker }
     }
 
-    /// The tag the broker gave it; unique in its channel.
+    /// The delivery tag. Unique in its channel.
     #[must_use]
     pub fn delivery_tag(&self) -> u64 {
         self.delivery_tag
     }
 
-    /// True when the broker has delivered it before, to anybody.
+    /// True if the broker has delivered it before, to any consumer.
     #[must_use]
     pub fn redelivered(&self) -> bool {
         self.redelivered
@@ -60,45 +60,45 @@ impl Delivery {
         self.content.deliver().map_or("", |deliver| deliver.routing_key)
     }
 
-    /// Its properties, read from the received bytes.
+    /// The properties, parsed from the received bytes.
     #[must_use]
     pub fn properties(&self) -> PropertiesView<'_> {
         self.content.properties()
     }
 
-    /// Its body.
+    /// The body.
     #[must_use]
     pub fn body(&self) -> &Body {
         self.content.body()
     }
 
-    /// Its body, by value.
+    /// Returns the body by value.
     #[must_use]
     pub fn into_body(self) -> Body {
         self.content.into_body()
     }
 
-    /// Copies its body out of the receive blocks of the connection. A body above 1 KiB keeps those
-    /// it arrived in, 64 KiB each, and when all are kept, the connection is not read: for
-    /// deliveries that wait for long, or for each other.
+    /// Copies the body out of the connection's receive blocks. A body above 1 KiB otherwise holds
+    /// the blocks of 64 KiB it arrived in, and when all blocks are held, the engine stops reading
+    /// the connection. Use it for deliveries that are kept for long, or until others arrive.
     pub fn detach(&mut self) {
         self.content.detach();
     }
 
-    /// Tells the broker that it was handled. Once; later answers, and answers after the channel was
-    /// reopened, do nothing. Never blocks; may be called from any thread.
+    /// Acknowledges it. Later answers do nothing, nor do answers after the channel was reopened.
+    /// Never blocks; callable from any thread.
     pub fn ack(&self) {
         self.answer(Answer::Ack);
     }
 
-    /// Gives it back: to the queue (`requeue`), or to be dropped or dead-lettered.
+    /// Rejects it: the broker returns it to its queue (`requeue`), or drops or dead-letters it.
     pub fn reject(&self, requeue: bool) {
         self.answer(Answer::Reject { requeue });
     }
 
-    /// False once the channel or connection it came through has ended: the broker has it back, and
-    /// an answer does nothing. Whoever has not begun with it may as well drop it, since it comes
-    /// again. True for consumers that acknowledge nothing.
+    /// False once its channel or connection has ended: the broker has requeued it, and an answer
+    /// does nothing. An application that has not started work on it may drop it, because it is
+    /// delivered again. Always true for consumers without acknowledgements.
     #[must_use]
     pub fn is_answerable(&self) -> bool {
         self.acker.as_ref().is_none_or(|Acker { acks, epoch }| acks.is_current_epoch(*epoch))
@@ -122,7 +122,7 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// A mandatory publishing that came back, because no queue was bound for it.
+/// A mandatory message that the broker returned because no queue was bound for it.
 pub struct Returned {
     content: Content,
 }
@@ -150,13 +150,13 @@ impl Returned {
         self.content.returned().map_or("", |returned| returned.exchange)
     }
 
-    /// The routing key nobody was bound for.
+    /// The routing key it was published with.
     #[must_use]
     pub fn routing_key(&self) -> &str {
         self.content.returned().map_or("", |returned| returned.routing_key)
     }
 
-    /// Its properties, as they were published.
+    /// The properties, as they were published.
     #[must_use]
     pub fn properties(&self) -> PropertiesView<'_> {
         self.content.properties()

@@ -1,9 +1,9 @@
-//! Waking a sleeping task from another thread, only when it sleeps.
+//! Wakes a sleeping task from another thread, only if it sleeps.
 //!
-//! A wake-up costs the caller microseconds, so it is paid on the edge alone: the sleeper announces
-//! its sleep, then looks again; the caller leaves its work, then looks for an announcement.
-//! Whatever the order, one of the two sees the other (loom-tested below). Not here: what the work
-//! is.
+//! A wake-up costs the caller microseconds, so the caller pays for one only if the task sleeps. The
+//! task first sets `asleep` and then checks for work; the caller first stores its work and then
+//! checks `asleep`. In every order at least one of them sees the other (tested with loom below).
+//! The doorbell does not know the work.
 
 #[cfg(leveret_loom)]
 use loom::sync::atomic::{AtomicBool, Ordering, fence};
@@ -27,7 +27,7 @@ impl Doorbell {
         Self { asleep: AtomicBool::new(false), waker: AtomicWaker::new() }
     }
 
-    /// Says that work was left; wakes the sleeper if there is one.
+    /// Wakes the task if it sleeps. The caller has stored its work before.
     pub(crate) fn ring(&self) {
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel) {
@@ -35,7 +35,7 @@ impl Doorbell {
         }
     }
 
-    /// Sleeps until rung, unless `work` is there already.
+    /// Resolves when [`ring`](Self::ring) is called, or at once if there is `work`.
     pub(crate) fn poll_sleep(&self, cx: &mut Context<'_>, work: impl Fn() -> bool) -> Poll<()> {
         if work() {
             return Poll::Ready(());

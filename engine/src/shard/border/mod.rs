@@ -1,4 +1,4 @@
-//! The border between a shard and other threads: what handles and shard share.
+//! What the handles of a connection and its shard share across threads.
 
 pub(crate) mod acks;
 pub(crate) mod block_on;

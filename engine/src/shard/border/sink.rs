@@ -1,8 +1,8 @@
-//! Where deliveries go: called on the shard.
+//! Delivery sinks: user code that the shard calls for each delivery.
 //!
-//! Invariant of every sink: it may store, wake and append to outboxes; it must not block, and what
-//! it costs is paid by every connection of its shard. A sink that panics ends nothing on the shard:
-//! a [`ContainedSink`] answers in its place.
+//! Invariant: a sink may store, wake and append to outboxes. It must not block, because its time
+//! delays every connection of the shard. If a sink panics, a [`ContainedSink`] returns a default in
+//! its place and the shard goes on.
 
 use std::sync::Arc;
 
@@ -12,76 +12,77 @@ use crate::error::Error;
 use crate::shard::border::delivery::Delivery;
 use crate::shard::panics::{Foreign, Panics};
 
-/// What the shard does about a delivery after the sink has seen it.
+/// What the shard does with a delivery after the sink has received it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// Acknowledge it now.
     Ack,
-    /// Acknowledge it with others, a few milliseconds later at most (at once on a channel with
-    /// prefetch): for deliveries whose repetition after a lost connection does no harm. Saves the
-    /// broker and us a packet each.
+    /// Acknowledge it together with later ones, within a few milliseconds (at once on a channel
+    /// with a prefetch). For deliveries that may safely repeat after a lost connection. Saves the
+    /// broker and the client a packet per delivery.
     AckSoon,
-    /// Reject it now: back to the queue, or dropped or dead-lettered.
+    /// Reject it now.
     Reject {
-        /// Back to the queue.
+        /// True returns it to its queue; false drops or dead-letters it.
         requeue: bool,
     },
-    /// Somebody will answer it through the [`Delivery`] later.
+    /// Nothing: the application answers it later through the [`Delivery`].
     Later,
 }
 
 /// Receives the deliveries of one consumer, on the shard's thread.
 ///
-/// A panic in a sink is contained and counted in [`ShardStats::panics`](crate::ShardStats::panics),
-/// and the consumer goes on: the delivery it panicked at is rejected without requeue, which drops
-/// or dead-letters it; a sink that panics when it is asked a question is taken to have given the
-/// default answer.
+/// The shard contains a panic in a sink, counts it in
+/// [`ShardStats::panics`](crate::ShardStats::panics) and keeps the consumer. It rejects the
+/// delivery the sink panicked at without requeueing it, so the broker drops or dead-letters it. If
+/// a method that returns a `bool` panics, its default applies.
 pub trait DeliverySink: Send {
-    /// Takes one delivery. Must not block.
+    /// Receives one delivery. Must not block.
     fn deliver(&mut self, delivery: Delivery) -> Disposition;
 
-    /// A delivery above [`body_max`](crate::ConnectionConfig::body_max), of `size` bytes, was
-    /// dropped, and rejected without being requeued if it was to be acknowledged. Its body here is
-    /// the end of the real one, 16 KiB at most. Answers to it are ignored.
+    /// Receives a delivery of `size` bytes, above [`body_max`](crate::ConnectionConfig::body_max).
+    /// The engine dropped it, and rejected it without requeueing unless the consumer uses no
+    /// acknowledgements. `delivery` holds only the last 16 KiB of the body, at most. Answers to it
+    /// are ignored.
     fn oversized(&mut self, delivery: Delivery, size: u64) {
         let _ = (delivery, size);
     }
 
-    /// The batch that one read brought is over: a good moment to wake somebody once.
+    /// Called after all deliveries of one read, so a sink can wake its reader once per batch.
     fn flush(&mut self) {}
 
-    /// True while no more can be taken: the connection is then not read until
-    /// [`ConsumerHandle::resume`](crate::ConsumerHandle::resume) is called, while heartbeats go on.
+    /// True while the sink has no room. The engine then stops reading the connection until
+    /// [`ConsumerHandle::resume`](crate::ConsumerHandle::resume) is called. Heartbeats continue.
     fn is_full(&self) -> bool {
         false
     }
 
-    /// Whether it takes what is still on its way while its consumer is being cancelled. Otherwise
-    /// that goes back to its queue, marked as delivered before; where the broker waits for no
-    /// acknowledgement, it is lost. Whoever takes it may hold up the cancelling while it
-    /// [is full](Self::is_full). Default: no.
+    /// Whether the sink accepts deliveries that arrive while its consumer is being cancelled. By
+    /// default the engine requeues them, marked as redelivered; without acknowledgements they are
+    /// lost. A sink that accepts them may delay the cancellation while it [is full](Self::is_full).
+    /// Default: false.
     fn accepts_while_cancelling(&self) -> bool {
         false
     }
 
-    /// The broker cancelled the consumer: its queue was deleted, or moved. It begins again, unless
-    /// that fails.
+    /// The broker cancelled the consumer because its queue was deleted or moved. The engine tries
+    /// to subscribe again.
     fn cancelled(&mut self) {}
 
-    /// The consumer is about to begin again, after a loss or a cancellation, with these arguments:
-    /// a stream's consumer puts the offset here that it wants to go on from.
+    /// The engine is about to subscribe again, after a loss or a cancellation, with these
+    /// arguments. A stream consumer sets the offset to continue from.
     fn before_resubscribe(&mut self, arguments: &mut FieldTable) {
         let _ = arguments;
     }
 
-    /// No delivery will follow: the consumer was cancelled (`None`), or it failed and could not be
-    /// made again.
+    /// No delivery follows: the consumer was cancelled (`None`), or it failed and the engine could
+    /// not restore it.
     fn closed(&mut self, error: Option<Error>);
 }
 
 /// A sink whose panics are contained.
 pub(crate) struct ContainedSink {
-    /// `None` only while this is being dropped.
+    /// `None` only during drop.
     sink: Option<Box<dyn DeliverySink>>,
     panics: Arc<Panics>,
 }
@@ -105,7 +106,7 @@ impl ContainedSink {
 
     pub(crate) fn deliver(&mut self, delivery: Delivery) -> Disposition {
         let disposition = self.call(|sink| sink.deliver(delivery));
-        // It would panic again: the broker must not bring it back at once.
+        // The sink would panic at it again, so the broker must not redeliver it.
         disposition.unwrap_or(Disposition::Reject { requeue: false })
     }
 

@@ -1,8 +1,8 @@
-//! Slab of pending answers: slots that are used again, and who is told what comes to them.
+//! A slab of pending answers: reusable slots, and the waiter of each.
 //!
-//! A token is a slot and its generation: an answer that comes after its ticket was dropped or timed
-//! out finds another generation and is ignored. Invariant: a place ends once. Not here: locks and
-//! deadlines (`tickets`).
+//! A token is a slot index and a generation. Freeing a slot raises its generation, so an answer for
+//! a ticket that was dropped or has timed out no longer matches and is ignored. Invariant: a slot
+//! is completed once. Locks and deadlines are in `tickets`.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,24 +15,25 @@ pub enum TicketError {
     /// The deadline passed.
     #[error("no answer before the deadline")]
     TimedOut,
-    /// The engine stopped or died; no answer can come.
+    /// The engine stopped or died, so no answer can arrive.
     #[error("the engine stopped")]
     Aborted,
 }
 
-/// Hears of answers that no task or thread waits for.
+/// Receives answers that no task or thread waits for.
 pub(crate) trait AnswerListener<T>: Send + Sync {
-    /// The answer, or why there is none. Called once, under no lock, mostly on the shard.
+    /// Receives the answer, or the reason why there is none. Called once, without a lock held,
+    /// usually on the shard.
     fn on_answer(&self, token: Token, cookie: u64, answer: Result<T, TicketError>);
 }
 
-/// The slots, and which of them are free.
+/// The slots and the indices of the free ones.
 pub(crate) struct Slab<T> {
     pub(crate) slots: Vec<Slot<T>>,
     pub(crate) free: Vec<u32>,
 }
 
-/// One of them; its generation tells its users apart.
+/// One slot. The generation distinguishes its successive users.
 pub(crate) struct Slot<T> {
     generation: u32,
     pub(crate) state: State<T>,
@@ -42,19 +43,19 @@ pub(crate) struct Slot<T> {
 pub(crate) enum State<T> {
     Free,
     Waiting(Option<Waker>),
-    /// Free as soon as it is answered.
+    /// The slot is freed as soon as the answer arrives.
     Listener(Arc<dyn AnswerListener<T>>, u64),
     Done(Result<T, TicketError>),
 }
 
-/// A place in the slab; the number that comes back with the answer.
+/// The slot and generation of a pending answer; the answer is addressed to it.
 pub type Token = u64;
 
 fn token(slot: u32, generation: u32) -> Token {
     u64::from(generation) << 32 | u64::from(slot + 1)
 }
 
-/// The slot of a token that was given out.
+/// Returns the slot index of a token made by [`token`].
 pub(crate) fn index(token: Token) -> u32 {
     (token as u32) - 1
 }
@@ -64,14 +65,14 @@ impl<T> Slab<T> {
         Self { slots: Vec::new(), free: Vec::new() }
     }
 
-    /// The slot of a token, unless it has another user by now.
+    /// Returns the slot of a token, or `None` if the slot was freed since.
     pub(crate) fn slot(&mut self, token: Token) -> Option<&mut Slot<T>> {
         let index = (token as u32).checked_sub(1)?;
         let slot = self.slots.get_mut(index as usize)?;
         (slot.generation == (token >> 32) as u32).then_some(slot)
     }
 
-    /// Takes a slot; grows when none is free.
+    /// Takes a free slot, or grows the slab.
     pub(crate) fn occupy(&mut self, state: State<T>) -> Token {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, state: State::Free });
@@ -82,7 +83,7 @@ impl<T> Slab<T> {
         token(slot, entry.generation)
     }
 
-    /// Ends a wait; says who is to be told.
+    /// Stores the answer of a slot and returns the wakeup to run once the lock is released.
     pub(crate) fn end(&mut self, index: u32, answer: Result<T, TicketError>) -> Option<Wakeup<T>> {
         let slot = &mut self.slots[index as usize];
         let token = token(index, slot.generation);
@@ -102,7 +103,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Frees a slot: its token finds nothing any more.
+    /// Frees a slot and invalidates its token.
     pub(crate) fn release(&mut self, index: u32) -> State<T> {
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
@@ -111,7 +112,7 @@ impl<T> Slab<T> {
     }
 }
 
-/// Who is to be told of an answer, gathered under a lock and told after it.
+/// A waiter to wake. Collected under the lock, run after it is released.
 pub(crate) enum Wakeup<T> {
     Task(Waker),
     Listener {
@@ -123,7 +124,7 @@ pub(crate) enum Wakeup<T> {
 }
 
 impl<T> Wakeup<T> {
-    /// Foreign code is called here: whatever it does, the next one is told as well.
+    /// Calls foreign code. A panic is contained, so the remaining wakeups run too.
     pub(crate) fn run(self, panics: &Panics) {
         match self {
             Self::Task(waker) => panics.contain(Foreign::Waker, || waker.wake()),

@@ -1,34 +1,38 @@
-//! Where a connection stands, as its handles are told.
+//! The state of a connection as its handles see it.
 
 use std::time::Instant;
 
 use crate::error::Error;
 
-/// Where a connection stands.
+/// The state of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {
-    /// Not yet open, or lost and being recovered: [`ConnectionStatus::last_error`] has the reason.
+    /// Not open yet, or lost and being recovered. [`ConnectionStatus::last_error`] holds the
+    /// reason.
     Connecting,
     /// Open.
     Open,
-    /// Open, but the broker has blocked publishers; the reason it gave (memory or disk alarm).
+    /// Open, but the broker has blocked publishers. Holds the broker's reason (memory or disk
+    /// alarm).
     Blocked(String),
-    /// Closed for good: on request, or lost with recovery off. No answer of a broker closes a
-    /// connection that was open once.
+    /// Closed for good: on request, or lost with recovery disabled. Once a connection has been
+    /// open, no answer of a broker closes it for good.
     Closed,
 }
 
-/// Where a connection stands, since when, and what happened to it last.
+/// The state of a connection, the time of its last change and the last error.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionStatus {
-    /// Where it stands.
+    /// The state.
     pub state: ConnectionState,
-    /// Since when. A block with another reason is the same block.
+    /// When the state last changed. A new reason for a block does not count as a change.
     pub since: Instant,
-    /// The broker it is connected to, or was last: `host:port`. Empty before the first.
+    /// The broker it is connected to, or was connected to last, as `host:port`. Empty before the
+    /// first connection.
     pub host: String,
-    /// Why it was lost last, or why the last attempt to connect failed; kept when it is open again.
+    /// Why the connection was lost last, or why the last attempt to connect failed. Kept after the
+    /// connection is open again.
     pub last_error: Option<Error>,
 }

@@ -1,9 +1,9 @@
-//! One pending answer per ticket: `.await` it in a task, `wait()` for it on a thread, or let a
-//! [`AnswerListener`] hear of it.
+//! Tickets: one pending answer each. A task awaits it, a thread calls `wait()`, or an
+//! [`AnswerListener`] receives it.
 //!
-//! Tickets are slots of a slab, so taking one allocates nothing in steady state. Invariant: a
-//! ticket ends once: answered, timed out, or aborted with the engine; nobody is told under the
-//! lock.
+//! Tickets are slots of a slab, so opening one allocates nothing in steady state. Invariants: a
+//! ticket ends once, by its answer, its deadline or the end of the engine; wakers and listeners run
+//! without the lock held.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,12 +28,12 @@ struct Inner<T> {
     slab: Slab<T>,
     wheel: Wheel,
     aborted: bool,
-    /// The list of the last batch, to be used again.
+    /// The vector of the last batch of wakeups, kept for reuse.
     spare: Vec<Wakeup<T>>,
 }
 
 impl<T: Send + 'static> Tickets<T> {
-    /// An empty slab whose deadlines are watched by `clock`.
+    /// Creates an empty slab whose deadlines `clock` watches.
     pub(crate) fn new(clock: &Arc<Clock>) -> Arc<Self> {
         let wheel = Wheel::new(clock.start());
         let slab = Slab::new();
@@ -44,8 +44,8 @@ impl<T: Send + 'static> Tickets<T> {
         tickets
     }
 
-    /// Takes a ticket that times out at `deadline` (met within 10 ms, never early), if one is
-    /// given.
+    /// Opens a ticket. With a `deadline`, the ticket times out then: never early, at most 10 ms
+    /// late.
     pub fn open(self: &Arc<Self>, deadline: Option<Instant>) -> Ticket<T> {
         let mut inner = self.lock();
         let aborted = inner.aborted;
@@ -58,7 +58,7 @@ impl<T: Send + 'static> Tickets<T> {
         Ticket { tickets: Arc::clone(self), token }
     }
 
-    /// Takes a ticket that `listener` hears the end of, with this `cookie`.
+    /// Opens a ticket whose answer `listener` receives, together with `cookie`.
     pub(crate) fn open_with_listener(
         &self,
         deadline: Option<Instant>,
@@ -89,7 +89,8 @@ impl<T: Send + 'static> Tickets<T> {
         }
     }
 
-    /// Gives up a heard ticket; false when its listener has heard already, or is about to.
+    /// Drops a ticket that has a listener. Returns false if the listener has received the answer,
+    /// or is about to.
     pub(crate) fn forget(&self, token: Token) -> bool {
         let mut inner = self.lock();
         if !matches!(inner.slab.slot(token), Some(Slot { state: State::Listener(..), .. })) {
@@ -101,14 +102,15 @@ impl<T: Send + 'static> Tickets<T> {
         true
     }
 
-    /// Answers a ticket. The answer comes back when nobody waits for it any more.
+    /// Answers a ticket. Returns the answer as `Err` if the ticket was dropped, has timed out or
+    /// was answered before.
     pub fn complete(&self, token: Token, answer: T) -> Result<(), T> {
         let wakeup = self.lock().finish(token, answer)?;
         wakeup.into_iter().for_each(|wakeup| wakeup.run(self.panics()));
         Ok(())
     }
 
-    /// Answers many tickets under one lock; tokens nobody waits for are skipped.
+    /// Answers many tickets under one lock. Skips tokens of tickets that have ended.
     pub(crate) fn complete_all(&self, answers: impl Iterator<Item = (Token, T)>) {
         self.notify(|inner, wakeups| {
             for (token, answer) in answers {
@@ -117,7 +119,7 @@ impl<T: Send + 'static> Tickets<T> {
         });
     }
 
-    /// Gathers wakeups under the lock and gives them after it.
+    /// Collects wakeups under the lock and runs them after releasing it.
     fn notify<R>(&self, gather: impl FnOnce(&mut Inner<T>, &mut Vec<Wakeup<T>>) -> R) -> R {
         let mut inner = self.lock();
         let mut wakeups = std::mem::take(&mut inner.spare);
@@ -128,7 +130,7 @@ impl<T: Send + 'static> Tickets<T> {
         result
     }
 
-    /// Gives a waiting ticket a new deadline; false when nobody waits for it any more.
+    /// Replaces the deadline of a ticket. Returns false if the ticket has ended.
     pub fn extend(&self, token: Token, deadline: Instant) -> bool {
         let mut inner = self.lock();
         let waiting = matches!(inner.slab.slot(token), Some(Slot { state: State::Waiting(_), .. }));
@@ -139,20 +141,20 @@ impl<T: Send + 'static> Tickets<T> {
         waiting
     }
 
-    /// Tickets that wait or hold an answer not yet taken.
+    /// Number of tickets that wait for an answer or hold one that was not taken yet.
     #[must_use]
     pub fn outstanding(&self) -> usize {
         let Slab { slots, free } = &self.lock().slab;
         slots.len() - free.len()
     }
 
-    /// Where panics of this shard are counted.
+    /// The panic counters of the shard.
     pub(crate) fn panics(&self) -> &Arc<Panics> {
         self.clock.panics()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        // No user code runs under this lock, so a poisoned one is whole.
+        // No user code runs under this lock, so the state behind a poisoned lock is consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -221,7 +223,7 @@ impl<T> std::fmt::Debug for Tickets<T> {
     }
 }
 
-/// A pending answer. Dropping it gives up waiting and frees its place; the answer is then ignored.
+/// A pending answer. Dropping the ticket frees its slot; an answer that arrives later is ignored.
 #[must_use = "a dropped ticket waits for nothing"]
 #[derive(Debug)]
 pub struct Ticket<T: Send + 'static> {
@@ -230,16 +232,16 @@ pub struct Ticket<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> Ticket<T> {
-    /// The number that answers this ticket.
+    /// The token that [`Tickets::complete`] answers this ticket by.
     #[must_use]
     pub fn token(&self) -> Token {
         self.token
     }
 
-    /// Parks this thread until the answer, the deadline or the end of the engine.
+    /// Blocks this thread until the answer arrives, the deadline passes or the engine stops.
     ///
     /// # Errors
-    /// `TimedOut` at the deadline, `Aborted` when the engine stopped.
+    /// `TimedOut` at the deadline, `Aborted` if the engine stopped.
     pub fn wait(self) -> Result<T, TicketError> {
         crate::shard::border::block_on::block_on(self)
     }
