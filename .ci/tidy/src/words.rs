@@ -17,7 +17,6 @@ const IMPURE: &[&str] = &["std::net", "io_uring", "Instant::now", "std::thread",
 const UNSAFE_UNDER: &[&str] = &[
     "engine/src/buffer/",
     "engine/src/reactor/",
-    "engine/src/shard/border/outbox.rs",
     "engine/tests/",
     "driver/tests/memory/alloc.rs",
 ];

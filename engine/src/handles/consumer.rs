@@ -11,8 +11,8 @@ use crate::handles::lease::Lease;
 use crate::shard::border::block_on::block_on;
 use crate::shard::border::consumer_status::{ConsumerShared, ConsumerStatus};
 use crate::shard::border::delivery::Delivery;
-use crate::shard::border::outbox::deadline_in;
 use crate::shard::border::shared::{ChannelShared, Operation};
+use crate::shard::clock::deadline_in;
 
 /// Stops a consumer, and keeps its connection alive.
 #[derive(Clone)]

@@ -11,10 +11,11 @@ use crate::handles::message::{Message, Payload};
 use crate::handles::publish_error::{PublishError, Route};
 use crate::proto::Record;
 use crate::shard::border::block_on::block_on;
-use crate::shard::border::outbox::{Permit, PushError, deadline_in};
+use crate::shard::border::outbox::{Permit, PushError};
 use crate::shard::border::segment::Rendered;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::{TicketError, Token};
+use crate::shard::clock::deadline_in;
 use crate::shard::connection::fingerprint::fingerprint;
 use crate::wire::{
     FRAME_OVERHEAD, FrameHeader, Ids, Properties, Publish, Template, WireError, body_frame_max,

@@ -13,9 +13,10 @@ use crate::handles::message::Message;
 use crate::handles::publish_error::PublishError;
 use crate::handles::publisher::Publisher;
 use crate::outcome::Outcome;
-use crate::shard::border::outbox::{Permit, PushError, deadline_in};
+use crate::shard::border::outbox::{Permit, PushError};
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::{AnswerListener, TicketError, Token};
+use crate::shard::clock::deadline_in;
 
 /// Hears of publications that ended in anything but a confirm.
 pub trait RefusalSink: Send + Sync + 'static {

@@ -150,9 +150,24 @@ impl Clock {
     }
 }
 
+/// The end of a wait that starts now and lasts at most `timeout`. Limited to 34 years, so that clocks
+/// and timers can count it.
+pub(crate) fn deadline_in(timeout: Duration) -> Instant {
+    const TIMEOUT_MAX: Duration = Duration::from_secs(1 << 30);
+    reactor::wall() + timeout.min(TIMEOUT_MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_timeout_gives_a_deadline() {
+        for timeout in [Duration::MAX, Duration::from_secs(u64::MAX / 10)] {
+            let left = deadline_in(timeout).saturating_duration_since(reactor::wall());
+            assert!(left <= Duration::from_secs(1 << 30) && left > Duration::from_secs(1 << 29));
+        }
+    }
 
     #[test]
     fn the_greatest_lateness_is_told_once() {

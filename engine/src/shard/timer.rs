@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::clock::{Clock, Expires};
+use super::clock::{Clock, Expires, deadline_in};
 use super::panics::{Foreign, Panics};
-use crate::shard::border::outbox::deadline_in;
 
 type Action = Box<dyn FnOnce() + Send>;
 

@@ -6,6 +6,7 @@ pub(crate) mod consumer_status;
 pub(crate) mod delivery;
 pub(crate) mod doorbell;
 pub(crate) mod outbox;
+pub(crate) mod publication_queue;
 pub(crate) mod reframe;
 pub(crate) mod room;
 pub(crate) mod segment;

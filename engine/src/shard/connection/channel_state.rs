@@ -15,7 +15,7 @@ use crate::proto::{Answer, Content, Ledger, ProtoError, Record, Settled, Unacked
 use crate::reactor;
 use crate::shard::border::acks::PendingAck;
 use crate::shard::border::delivery::{Acker, Delivery, Returned};
-use crate::shard::border::outbox::Remaining;
+use crate::shard::border::publication_queue::Remaining;
 use crate::shard::border::reframe::unframe;
 use crate::shard::border::segment::Segment;
 use crate::shard::border::shared::ChannelShared;
