@@ -1,31 +1,26 @@
-//! Words that only some files may contain.
+//! Words that may not stand where they stand.
 //!
-//! The protocol folders know no sockets, clocks or threads; `unsafe` is confined to a few files; no
-//! file keeps unfinished work or a path of one machine. Patterns are put together by `concat!`
-//! where the check would otherwise find itself. Not here: imports (`arrows`), names of dialects
-//! (`dialects`).
+//! The protocol folders know no sockets, clocks or threads; `unsafe` lives in a few rooms; no
+//! file keeps unfinished work or the path of somebody's machine. Patterns are put together at
+//! run time where the checker would otherwise find itself. Not here: imports (`arrows`).
 
 use crate::Problem;
 use crate::source::{Source, words};
 use crate::tree::Text;
 
-/// Folders whose code gets the time and the bytes as arguments.
+/// Folders that are told the time and handed bytes.
 const PURE: &[&str] = &["engine/src/wire", "engine/src/proto", "driver/src/dialect"];
 const IMPURE: &[&str] = &["std::net", "io_uring", "Instant::now", "std::thread", "thread::"];
 
-/// Where `unsafe` may be used: folders and files by their beginning, files by their end.
-const UNSAFE_UNDER: &[&str] = &[
-    "engine/src/buffer/",
-    "engine/src/reactor/",
-    "engine/tests/",
-    "driver/tests/memory/alloc.rs",
-];
+/// Where `unsafe` may stand: folders and files by their beginning, files by their end.
+const UNSAFE_UNDER: &[&str] =
+    &["engine/src/buffer/", "engine/src/reactor/", "engine/tests/", "driver/tests/memory/alloc.rs"];
 const UNSAFE_FILES: (&str, &[&str]) = ("perf/src/", &["/sys.rs", "/alloc.rs"]);
 
 /// Folders of machines; a path below one of them means nothing on another machine.
 const MACHINE_FOLDERS: &[&str] = &["root", "home", "work"];
 
-/// Text files that we do not write.
+/// Text files whose words are not ours.
 const FOREIGN: &[&str] = &["Cargo.lock", "LICENSE"];
 
 pub(crate) fn check_source(file: &Source) -> Vec<Problem> {
@@ -34,20 +29,15 @@ pub(crate) fn check_source(file: &Source) -> Vec<Problem> {
     if PURE.iter().any(|folder| is_under(path, folder)) {
         for (number, line) in file.program() {
             for word in IMPURE.iter().filter(|word| holds_path(line, word)) {
-                let message = format!(
-                    "`{word}` in a folder without sockets, clocks and threads: pass the time and \
-                     the bytes as arguments"
-                );
+                let message = format!("`{word}` in a folder without sockets, clocks and threads");
                 problems.push(Problem::new(path, number, message));
             }
         }
     }
     for (number, line) in file.all() {
         let in_test = path.starts_with("engine/") && file.test[number - 1];
-        if !in_test && !may_use_unsafe(path) && words(line).any(|(_, w)| w == "unsafe") {
-            let message = "`unsafe` outside of the files meant for it: use safe code, or add the \
-                           file to `UNSAFE_UNDER` in .ci/tidy/src/words.rs";
-            problems.push(Problem::new(path, number, message));
+        if !in_test && !unsafe_may_stand_in(path) && words(line).any(|(_, w)| w == "unsafe") {
+            problems.push(Problem::new(path, number, "`unsafe` outside the rooms meant for it"));
         }
     }
     problems
@@ -58,7 +48,7 @@ fn is_under(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
-fn may_use_unsafe(path: &str) -> bool {
+fn unsafe_may_stand_in(path: &str) -> bool {
     let (folder, files) = UNSAFE_FILES;
     UNSAFE_UNDER.iter().any(|prefix| path.starts_with(prefix))
         || (path.starts_with(folder) && files.iter().any(|file| path.ends_with(file)))
@@ -89,13 +79,11 @@ pub(crate) fn check_text(file: &Text) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, line) in file.text.lines().enumerate() {
         for word in unfinished.iter().filter(|word| holds_word(line, word)) {
-            let message = format!("`{word}` is unfinished work: finish it");
+            let message = format!("`{word}` is unfinished work");
             problems.push(Problem::new(&file.path, index + 1, message));
         }
         for folder in MACHINE_FOLDERS.iter().filter(|folder| holds_folder(line, folder)) {
-            let message = format!(
-                "a path under /{folder} means nothing on another machine: use a relative path"
-            );
+            let message = format!("a path under /{folder} means nothing on another machine");
             problems.push(Problem::new(&file.path, index + 1, message));
         }
     }
@@ -144,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_is_confined_to_a_few_files() {
+    fn unsafe_lives_in_a_few_rooms() {
         let line = "unsafe { f() }";
         for path in ["engine/src/proto/a.rs", "driver/src/lib.rs", "perf/src/main.rs"] {
             assert_eq!(source(path, line), 1, "{path}");

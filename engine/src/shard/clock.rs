@@ -1,8 +1,8 @@
-//! Who watches deadlines: one task per shard ticks while anything has one that is near, and sleeps
-//! otherwise.
+//! The clock of a shard: one task that ticks while a deadline is near and sleeps otherwise.
 //!
-//! Invariant: a slab that got its first deadline, or one before those it has, rings; the ticking
-//! task asks every slab before it sleeps. What panics when it is told of a deadline ends no tick.
+//! Invariants: a source of deadlines rings when it gets its first deadline, or one before those it
+//! has; the ticking task asks every source before it sleeps. A panic in a source does not end the
+//! task.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -13,16 +13,16 @@ use super::wheel::TICK;
 use crate::reactor;
 use crate::shard::border::doorbell::Doorbell;
 
-/// Something with deadlines.
+/// A source of deadlines.
 pub(crate) trait Expires: Send + Sync {
-    /// Ends what is due; says when it wants to be asked next, while a deadline is left.
+    /// Ends what is due. Returns when it wants to be asked next, if deadlines are left.
     fn expire(&self, now: Instant) -> Option<Instant>;
 
-    /// The engine is gone: ends everything.
+    /// The engine has ended: ends every wait.
     fn abort(&self);
 }
 
-/// The deadlines of one shard.
+/// Watches the deadlines of one shard.
 pub(crate) struct Clock {
     start: Instant,
     watched: Mutex<Vec<Weak<dyn Expires>>>,
@@ -56,30 +56,30 @@ impl Clock {
         self.start
     }
 
-    /// Where panics of this shard are counted.
+    /// The panic counters of this shard.
     pub(crate) fn panics(&self) -> &Arc<Panics> {
         &self.panics
     }
 
-    pub(crate) fn watch(&self, slab: Weak<dyn Expires>) {
+    pub(crate) fn watch(&self, source: Weak<dyn Expires>) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|known| known.strong_count() > 0);
         let stopped = self.stopped.load(Ordering::Acquire);
-        if let Some(slab) = slab.upgrade().filter(|_| stopped) {
-            slab.abort();
+        if let Some(source) = source.upgrade().filter(|_| stopped) {
+            source.abort();
         }
-        watched.push(slab);
+        watched.push(source);
     }
 
-    /// A slab has a first deadline, or one before those it had.
+    /// Called by a source that got its first deadline, or one before those it had.
     pub(crate) fn start_ticking(&self) {
         self.armed.store(true, Ordering::Release);
         self.bell.ring();
     }
 
-    /// Ticks for ever; runs on the shard.
+    /// Ticks for ever, on the shard.
     pub(crate) async fn run(&self) {
-        let mut slabs = Vec::new();
+        let mut sources = Vec::new();
         let mut next = None;
         loop {
             let due = self.next_tick(next).await;
@@ -87,15 +87,16 @@ impl Clock {
             self.armed.store(false, Ordering::Release);
             let now = reactor::now();
             self.record_lateness(now.saturating_duration_since(due));
-            next = self.expire(now, &mut slabs);
+            next = self.expire(now, &mut sources);
         }
     }
 
-    /// When to tick, where the slabs want it `next` and whoever rings within a tick.
+    /// Waits until the next tick is known and returns its time. `next` is when the sources want to
+    /// be asked; a ring asks for a tick within `TICK`.
     async fn next_tick(&self, next: Option<Instant>) -> Instant {
         let soon = reactor::now() + TICK;
         if let Some(next) = next.filter(|next| *next <= soon) {
-            // Without listening to the bell, which whoever rings would pay for.
+            // The task does not listen to the bell here, so callers that ring pay for no wake-up.
             return next;
         }
         let rung = std::future::poll_fn(|cx| {
@@ -117,36 +118,36 @@ impl Clock {
         self.late_max_ns.fetch_max(late.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    /// The greatest lateness of a tick since this was asked last.
+    /// The greatest lateness of a tick since the last call.
     pub(crate) fn take_late_max(&self) -> Duration {
         Duration::from_nanos(self.late_max_ns.swap(0, Ordering::Relaxed))
     }
 
-    /// `slabs` is a scratch: whoever is told of a deadline may bring a further slab, so none is
-    /// told under the lock.
-    fn expire(&self, now: Instant, slabs: &mut Vec<Arc<dyn Expires>>) -> Option<Instant> {
-        self.collect(slabs);
-        let asked = slabs.drain(..).filter_map(|slab| {
-            let asked = self.panics.contain(Foreign::Task, || slab.expire(now));
-            // Whatever it was, others of its deadlines may be left.
+    /// Asks every source. The sources are collected into the scratch vector `sources` first, because
+    /// a source may register another one, which needs the lock.
+    fn expire(&self, now: Instant, sources: &mut Vec<Arc<dyn Expires>>) -> Option<Instant> {
+        self.collect(sources);
+        let asked = sources.drain(..).filter_map(|source| {
+            let asked = self.panics.contain(Foreign::Task, || source.expire(now));
+            // After a panic, the source may have further deadlines.
             asked.unwrap_or(Some(now + TICK))
         });
         asked.min()
     }
 
-    /// The shard is gone: nobody will answer any more.
+    /// The shard has ended: ends every wait of every source.
     pub(crate) fn abort(&self) {
         self.stopped.store(true, Ordering::Release);
-        let mut slabs = Vec::new();
-        self.collect(&mut slabs);
-        for slab in &slabs {
-            self.panics.contain(Foreign::Task, || slab.abort());
+        let mut sources = Vec::new();
+        self.collect(&mut sources);
+        for source in &sources {
+            self.panics.contain(Foreign::Task, || source.abort());
         }
     }
 
-    fn collect(&self, slabs: &mut Vec<Arc<dyn Expires>>) {
+    fn collect(&self, sources: &mut Vec<Arc<dyn Expires>>) {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        slabs.extend(watched.iter().filter_map(Weak::upgrade));
+        sources.extend(watched.iter().filter_map(Weak::upgrade));
     }
 }
 
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_greatest_lateness_is_told_once() {
+    fn the_greatest_lateness_is_reported_once() {
         let clock = Clock::new(Instant::now());
         clock.record_lateness(Duration::from_millis(7));
         clock.record_lateness(Duration::from_millis(2));

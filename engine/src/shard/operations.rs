@@ -1,7 +1,7 @@
-//! Everything a handle asks of its connection that is no publication, and how it is carried out.
+//! The operations that handles request of a connection, except for publishing.
 //!
-//! Invariant: every request ends in one answer before its deadline. What was declared is remembered
-//! as an intent only after the broker agreed. Not here: recovery (`reconnect`).
+//! Invariants: every request gets one response before its deadline; a declaration is recorded for
+//! replay only after the broker has accepted it. Recovery is in `reconnect`.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -23,19 +23,19 @@ use crate::reactor;
 /// How long the tasks of an abandoned socket may take to end.
 const ABANDON_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Takes the requests of the handles; when the last handle is gone, the connection is closed.
+/// Performs the requests of the handles. When the last handle is dropped, closes the connection.
 pub(crate) async fn serve(conn: Rc<Conn>, mut requests: mpsc::Receiver<Request>) {
     while let Some(request) = requests.recv().await {
         tasks::spawn(&conn, perform(Rc::clone(&conn), request));
     }
-    // What the broker does not take in time is given up: nobody is left to be told.
+    // No caller is left to receive an error, so the result is ignored.
     let _ = close(&conn, conn.config.operation_timeout).await;
 }
 
-/// Carries out one request, within its deadline.
+/// Performs one request within its timeout.
 async fn perform(conn: Rc<Conn>, request: Request) {
     let Request { operation, timeout, reply } = request;
-    // A caller that went away before its turn asked for nothing.
+    // The caller gave up before the request started.
     if reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
         return;
     }
@@ -51,7 +51,7 @@ async fn perform(conn: Rc<Conn>, request: Request) {
         _ => None,
     };
     if let Some((channel, consumer_tag)) = &ending {
-        // At once, so that a connection that comes back does not bring it back.
+        // Marked at once, so that a recovery does not subscribe it again.
         mark_cancelling(&conn, *channel, consumer_tag);
     }
     let work = async {
@@ -66,23 +66,23 @@ async fn perform(conn: Rc<Conn>, request: Request) {
         .unwrap_or_else(|| Err(Error::timed_out("the broker").because(conn.shared.down_reason())));
     let failed = answer.is_err();
     if let Some(channel) = closing.filter(|_| failed) {
-        // Whatever the broker thinks, it is not to come back with the connection.
+        // Removed even if the broker did not answer, so that a recovery does not reopen it.
         end_channel(&conn, channel);
     }
     if let Some((channel, consumer_tag)) = ending {
-        // Also where the broker did not agree: what it still delivers goes back to the queue.
+        // Removed even if the broker refused. What the broker still delivers to it is requeued.
         end_consumer(&conn, channel, &consumer_tag);
     }
     let abandoned = reply.is_some_and(|reply| !conn.answer(reply, answer));
     if (abandoned || failed)
         && let Some(operation) = undo.into_inner().operation()
     {
-        // Best effort: what cannot be undone ends with the connection.
+        // Best effort: what cannot be reverted ends with the connection.
         let _ = reactor::within(timeout, run(&conn, operation, &Cell::default())).await;
     }
 }
 
-/// Flushes and closes a connection; after `timeout` it ends without the broker's consent.
+/// Flushes and closes a connection. After `timeout`, drops it without the broker's answer.
 pub(crate) async fn close(conn: &Rc<Conn>, timeout: Duration) -> Result<(), Error> {
     conn.begin_closing();
     let orderly = async {
@@ -105,7 +105,7 @@ pub(crate) async fn close(conn: &Rc<Conn>, timeout: Duration) -> Result<(), Erro
     }
 }
 
-/// `undo` is told what there is to undo, as soon as there is something.
+/// Runs an operation. Sets `undo` as soon as there is something to revert.
 async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result<Response, Error> {
     match operation {
         Operation::OpenChannel(options) => {
@@ -153,7 +153,8 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
         }
         Operation::Cancel { channel, consumer_tag } => {
             mark_cancelling(conn, channel, &consumer_tag);
-            // The queue may go with its consumer: nothing may declare it again meanwhile.
+            // The broker may delete the queue with its consumer. The guard keeps recovery from
+            // declaring it again meanwhile.
             let _guard = conn.recovery_channel.lock().await;
             let cancelled = conn.request(channel, cancel_method(&consumer_tag)).await;
             end_consumer(conn, channel, &consumer_tag);
@@ -170,14 +171,16 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
     }
 }
 
-/// Asks for what may be a deletion or unbinding: what ends by it is declared again by nobody.
+/// Requests a method that may be a deletion or unbinding. Recovery does not declare again what it
+/// removes.
 async fn request_removal(
     conn: &Rc<Conn>,
     channel: u16,
     method: &AMQPClass,
 ) -> Result<AMQPClass, Error> {
     let gone = conn.topology.borrow_mut().forget(method);
-    // A declaration of it may be on its way, on another channel, whose order is not ours.
+    // Recovery may be declaring it on another channel, and the broker keeps no order across
+    // channels.
     let _guard = match gone.is_empty() {
         true => None,
         false => Some(conn.recovery_channel.lock().await),
@@ -189,14 +192,15 @@ async fn request_removal(
     reply
 }
 
-/// Nobody takes what it is still given, unless its sink says otherwise. The answer to its end comes
-/// behind deliveries that its full inbox must not hold up.
+/// Marks a consumer as being cancelled: it accepts no deliveries, unless its sink does. The
+/// broker's answer arrives behind deliveries already sent, so a full inbox must not stop the
+/// reading.
 fn mark_cancelling(conn: &Conn, channel: u16, tag: &str) {
     conn.with_consumer(channel, tag, |consumer| consumer.is_cancelling = true);
     conn.shared.read_bell.ring();
 }
 
-/// Nobody listens any more, whatever the broker thinks.
+/// Removes a consumer, whether the broker has confirmed the cancellation or not.
 fn end_consumer(conn: &Conn, channel: u16, tag: &str) {
     if let Some(mut consumer) = conn.remove_consumer(channel, tag) {
         consumer.sink.closed(None);
@@ -204,7 +208,8 @@ fn end_consumer(conn: &Conn, channel: u16, tag: &str) {
     }
 }
 
-/// Nothing may follow `channel.close` on the wire (504), so the channel's state goes before it.
+/// Nothing may follow `channel.close` on the wire (504), so the channel's state is removed before
+/// it is sent.
 async fn close_channel(conn: &Rc<Conn>, channel: u16) -> Result<(), Error> {
     conn.with_channel(channel, |state| state.shared.outbox.stop_accepting(Error::stopped()))?;
     let _ =
@@ -219,7 +224,7 @@ async fn close_channel(conn: &Rc<Conn>, channel: u16) -> Result<(), Error> {
     }
 }
 
-/// Nobody uses it any more, and what its consumers leave to nobody is not brought back.
+/// Removes a channel. Auto-delete queues that lose their last consumer are not declared again.
 fn end_channel(conn: &Conn, channel: u16) {
     let queues = conn.with_channel(channel, |state| {
         state.consumers.iter().map(|consumer| consumer.request.queue.clone()).collect::<Vec<_>>()

@@ -1,9 +1,9 @@
-//! Foreign code on a shard, contained: a panic is counted and logged, and the shard goes on.
+//! Contains panics of foreign code on a shard: counts and logs them, and the shard goes on.
 //!
-//! Foreign are wakers, sinks, timer actions, and every event, because the subscriber of the
-//! program may panic in it. Containing costs no allocation and no branch that is taken. Invariant:
-//! what panics here ends neither the shard's clock nor a task of a connection. Not here: the tasks
-//! themselves (`tasks`).
+//! Foreign code is wakers, sinks, timer actions and log events, because the program's subscriber
+//! may panic. Containment costs no allocation, and no taken branch without a panic. Invariant: a
+//! panic in foreign code ends neither the shard's clock nor a task of a connection. Panics of the
+//! tasks themselves are handled in `tasks`.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
-/// What may panic.
+/// The code that may panic.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Foreign {
     Waker,
@@ -20,7 +20,7 @@ pub(crate) enum Foreign {
     RefusalSink,
     TimerAction,
     Subscriber,
-    /// A task of the shard itself, the last line of defence.
+    /// A task of the shard itself, contained as a last resort.
     Task,
 }
 
@@ -39,18 +39,18 @@ impl Foreign {
     }
 }
 
-/// The panics of one shard, by what panicked. Wakers and refusal sinks are also called from other
-/// threads.
+/// The panic counters of one shard, by the code that panicked. Other threads also call wakers and
+/// refusal sinks, so the counters are atomic.
 #[derive(Debug, Default)]
 pub(crate) struct Panics([AtomicU64; Foreign::COUNT]);
 
 impl Panics {
-    /// How many were caught.
+    /// The number of panics so far.
     pub(crate) fn count(&self) -> u64 {
         self.0.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// Calls foreign code; `None` if it panics.
+    /// Calls foreign code. Returns `None` if it panics.
     #[inline]
     pub(crate) fn contain<T>(&self, what: Foreign, call: impl FnOnce() -> T) -> Option<T> {
         match catch_unwind(AssertUnwindSafe(call)) {
@@ -62,7 +62,7 @@ impl Panics {
         }
     }
 
-    /// Awaits a future; `None` if it panics.
+    /// Awaits a future. Returns `None` if it panics.
     pub(crate) async fn contain_async<F: Future>(
         &self,
         what: Foreign,
@@ -81,8 +81,8 @@ impl Panics {
         self.contain(Foreign::Subscriber, event);
     }
 
-    /// Logs the first of a kind, the second, the fourth and so on: a sink that always panics must
-    /// not flood the log.
+    /// Logs the first panic of a kind, the second, the fourth and so on, so that a sink that always
+    /// panics does not flood the log.
     #[cold]
     fn record(&self, what: Foreign, panic: Box<dyn Any + Send>) {
         let count = self.0[what as usize].fetch_add(1, Ordering::Relaxed) + 1;
@@ -97,7 +97,7 @@ impl Panics {
             drop(panic);
         };
         if let Err(again) = catch_unwind(AssertUnwindSafe(report)) {
-            // The subscriber, or the value that was panicked with when it was dropped.
+            // The subscriber panicked, or the drop of the panic's payload did.
             std::mem::forget(again);
         }
     }

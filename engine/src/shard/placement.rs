@@ -1,4 +1,5 @@
-//! Which core a shard runs on: only where the process may run at all, and only when asked.
+//! Pins the thread of a shard to a core, if the configuration asks for it and the process may use
+//! the core.
 
 use std::io;
 

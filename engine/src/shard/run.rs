@@ -1,4 +1,4 @@
-//! The shard itself: takes the commands of its engine, runs connections, and ends with them.
+//! The shard: receives the commands of its engine, runs connections, and closes them when it stops.
 
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::config::ConnectionConfig;
 use crate::error::{Error, ErrorKind};
 use crate::reactor::{self, BackendKind, Program, Reactor};
 
-/// How long a stopping shard lets its connections say goodbye.
+/// How long a stopping shard waits for its connections to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Commands a shard lets wait; more mean that it is dead or drowned.
+/// Commands that may wait for a shard. More of them mean that the shard hangs.
 const COMMANDS_MAX: usize = 256;
 
-/// What an engine tells a shard.
+/// A command of the engine to a shard.
 pub(crate) enum Command {
     Connect {
         config: Box<ConnectionConfig>,
@@ -33,15 +33,15 @@ pub(crate) enum Command {
     Stop,
 }
 
-/// The border of a shard, for its engine.
+/// The engine's side of a shard.
 pub(crate) struct ShardHandle {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) stats: Arc<Stats>,
 }
 
-/// A thread's share of an engine: a runtime and the connections on it. An engine starts its shards
-/// itself, each on a thread of its own; [`Shard::attach`] makes one for a thread that is there.
+/// One thread's part of an engine: a runtime and its connections. An engine starts a thread for
+/// each of its shards; [`Shard::attach`] creates a shard for an existing thread.
 pub struct Shard {
     commands: mpsc::Receiver<Command>,
     clock: Arc<Clock>,
@@ -60,8 +60,8 @@ impl Shard {
         (Self { commands, clock, stats, busy_poll }, handle)
     }
 
-    /// Starts the thread of this shard, and returns once its runtime is built. The thread drops
-    /// `alive` when it ends.
+    /// Starts the thread of this shard. Returns once its runtime is built. The thread drops `alive`
+    /// when it ends.
     pub(crate) fn start(
         self,
         index: usize,
@@ -74,7 +74,7 @@ impl Shard {
         let thread = std::thread::Builder::new()
             .name(format!("leveret-shard-{index}"))
             .spawn(move || {
-                // Dropped last, when the runtime is gone.
+                // Declared first, so it is dropped last, after the runtime.
                 let _alive = alive;
                 if let Some(Err(error)) = core.map(placement::pin) {
                     let _ = ready.send(Err(error));
@@ -87,9 +87,9 @@ impl Shard {
         Ok(thread)
     }
 
-    /// InFlightRuns connections until told to stop.
+    /// Runs connections until the engine tells the shard to stop.
     pub(crate) async fn run<R: Reactor>(mut self, reactor: R) {
-        // Whatever ends this future, a panic included, ends every wait.
+        // However this future ends, by a panic too, the drop of `abort` ends every wait.
         let abort = Abort(Arc::clone(&self.clock));
         let clock = Arc::clone(&self.clock);
         reactor::spawn(async move { clock.run().await });
@@ -139,7 +139,7 @@ impl Drop for Abort {
     }
 }
 
-/// Keeps the thread awake for `span` after every operation.
+/// Keeps the thread awake for `span` after every socket operation.
 async fn busy_poll(reactor: impl Reactor, stats: Arc<Stats>, span: Duration) {
     let operations = || {
         let now = stats.read();
@@ -152,7 +152,7 @@ async fn busy_poll(reactor: impl Reactor, stats: Arc<Stats>, span: Duration) {
         while reactor::now() < until {
             if let Err(error) = reactor.turn().await {
                 tracing::warn!(
-                    name: "leveret.engine.busy_poll.failed", %error, "busy polling is not to be had"
+                    name: "leveret.engine.busy_poll.failed", %error, "busy polling is not available"
                 );
                 return;
             }

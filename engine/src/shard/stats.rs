@@ -1,4 +1,4 @@
-//! Counters of one shard, read by anyone at any time.
+//! The counters of a shard. Any thread may read them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::panics::Panics;
 
-/// The live counters; written by the shard alone, but for the panics.
+/// The live counters. The shard alone writes them, except for the panics.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     pub(crate) reads: AtomicU64,
@@ -19,11 +19,11 @@ pub(crate) struct Stats {
     pub(crate) pauses: AtomicU64,
     pub(crate) oversized: AtomicU64,
     pub(crate) panics: Arc<Panics>,
-    /// Told of every operation; busy polling lives on it.
+    /// Notified of every socket operation. Busy polling waits for it.
     pub(crate) activity: tokio::sync::Notify,
 }
 
-/// A reading of the counters of one shard, since its start.
+/// The counters of one shard since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShardStats {
@@ -35,29 +35,30 @@ pub struct ShardStats {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
-    /// Connections opened, the first ones and those after a loss.
+    /// Connections opened, including reconnects.
     pub connects: u64,
-    /// Attempts to connect that failed.
+    /// Failed attempts to connect.
     pub connects_failed: u64,
-    /// Connections lost without being asked to close.
+    /// Connections lost without a request to close them.
     pub losses: u64,
-    /// Times a connection was not read because a consumer or the block pool was full.
+    /// How often the shard stopped reading a connection because a consumer or the block pool was
+    /// full.
     pub pauses: u64,
     /// Messages dropped because they were larger than
     /// [`body_max`](crate::ConnectionConfig::body_max).
     pub oversized: u64,
-    /// Panics in wakers, sinks, timer actions, tracing subscribers and tasks that were caught on
-    /// the shard, or elsewhere in answering a ticket of it. The shard goes on; a task of a
-    /// connection that panics costs a reconnect.
+    /// Contained panics of wakers, sinks, timer actions, tracing subscribers and tasks, on the
+    /// shard or on a thread that answered one of its tickets. The shard goes on. A panic in a task
+    /// of a connection costs a reconnect.
     pub panics: u64,
-    /// The greatest lateness of a tick since the last reading: how long something held up the
-    /// shard's thread, a sink or the system. Only while deadlines are watched does it tick.
+    /// The greatest lateness of a tick since the last reading: how long a sink or the system held
+    /// up the shard's thread. The shard ticks only while it watches deadlines.
     pub tick_late_max: Duration,
 }
 
 impl Stats {
     pub(crate) fn count(counter: &AtomicU64, by: u64) {
-        // One writer: a plain add is enough.
+        // There is one writer, so load and store need no atomic addition.
         counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
     }
 

@@ -1,9 +1,9 @@
-//! Actions that run later, on a shard: for what happens rarely and briefly.
+//! Actions that run later on a shard, for rare and short work.
 //!
-//! The shard's clock asks for what is due; so a timer has no thread of its own, however many there
-//! are. Invariants: an action runs once, in the order of their times, never early; a cancelled one
-//! never begins after `cancel` has returned true; actions run under no lock. Not here: deadlines of
-//! tickets, of which there may be millions (`tickets`, `wheel`).
+//! The shard's clock runs the actions that are due, so timers need no threads. Invariants: an
+//! action runs once, never early, and actions run in the order of their times; after `cancel` has
+//! returned true, the action does not start; actions run without a lock held. The deadlines of
+//! tickets, of which there may be millions, are in `tickets` and `wheel`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use super::panics::{Foreign, Panics};
 
 type Action = Box<dyn FnOnce() + Send>;
 
-/// Identifies an action until it has begun. Keys are ordered as their actions run.
+/// Identifies an action until it has started. Keys are ordered as their actions run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimerKey {
     due: Instant,
@@ -29,8 +29,8 @@ impl TimerKey {
     }
 }
 
-/// Runs actions later, on a shard; made by [`Engine::timer`](crate::Engine::timer). Dropping it
-/// drops the actions that have not begun.
+/// Runs actions later on a shard. Created by [`Engine::timer`](crate::Engine::timer). Dropping it
+/// drops the actions that have not started.
 ///
 /// ```
 /// use std::time::Duration;
@@ -70,20 +70,19 @@ impl Timer {
         Self { queue, clock: Arc::clone(clock) }
     }
 
-    /// Runs `action` once `delay` has passed: never early, within 10 ms unless something holds up
-    /// the shard.
+    /// Runs `action` after `delay`: never early, and within 10 ms unless the shard is held up.
     ///
-    /// It runs on the shard, whose every connection pays for what it costs: it may store, wake and
-    /// publish what is taken at once, and must not block. A panic in it is contained and counted in
-    /// [`ShardStats::panics`](crate::ShardStats::panics). When the engine has stopped, actions are
-    /// dropped instead, those that wait and those that come later.
+    /// The action runs on the shard, and its time delays every connection there. It may store, wake
+    /// and publish without waiting, and must not block. The shard contains a panic in it and counts
+    /// it in [`ShardStats::panics`](crate::ShardStats::panics). Once the engine has stopped,
+    /// pending and later actions are dropped without running.
     pub fn after(&self, delay: Duration, action: impl FnOnce() + Send + 'static) -> TimerKey {
         let due = deadline_in(delay);
         let mut state = self.queue.lock();
         state.next += 1;
         let key = TimerKey { due, number: state.next };
         if state.has_stopped {
-            // Under no lock: what it owns is foreign.
+            // Dropped without the lock, because the drop of an action is foreign code.
             drop(state);
             drop(action);
             return key;
@@ -97,13 +96,13 @@ impl Timer {
         key
     }
 
-    /// Forgets an action; false if it has begun, or was dropped with the engine.
+    /// Removes an action. Returns false if it has started, or was dropped with the engine.
     pub fn cancel(&self, key: TimerKey) -> bool {
         let action = self.queue.lock().actions.remove(&key);
         action.is_some()
     }
 
-    /// Actions that have not begun.
+    /// Number of actions that have not started.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.queue.lock().actions.len()
@@ -112,11 +111,11 @@ impl Timer {
 
 impl TimerQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No foreign code runs under it, so a poisoned one is whole.
+        // No foreign code runs under this lock, so the state behind a poisoned lock is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first action, if it is due; otherwise when it is.
+    /// Takes the first action if it is due. Otherwise returns when it is due.
     fn next(&self, now: Instant) -> Result<Action, Option<Instant>> {
         let mut state = self.lock();
         match state.actions.first_entry() {
@@ -179,7 +178,7 @@ mod tests {
     fn actions_run_in_their_order_and_when_they_are_due() {
         let (_clock, timer) = timer();
         let (sender, ran) = channel();
-        // Two of them at times that the clock's ticks do not tell apart.
+        // The times 9 ms and 10 ms fall into the same tick of the clock.
         let mut keys = Vec::new();
         for delay_ms in [30, 10, 9, 20] {
             let sender = sender.clone();

@@ -1,12 +1,12 @@
-//! Deadlines of slots: a hashed wheel with links inside, so that setting and dropping one costs the
-//! same whatever their number, and allocates nothing.
+//! Deadlines of slots: a hashed timing wheel with intrusive links, so setting and clearing a
+//! deadline takes constant time and allocates nothing.
 //!
-//! Invariant: a slot is in at most one list. A deadline beyond one turn of the wheel stays in its
-//! list and is looked at once a turn.
+//! Invariant: a slot is in at most one list. A deadline beyond one revolution of the wheel stays in
+//! its list and is checked once per revolution.
 
 use std::time::{Duration, Instant};
 
-/// The resolution of deadlines: they are met in `[deadline, deadline + 2 * TICK]`.
+/// The resolution of deadlines: each is met within `[deadline, deadline + 2 * TICK]`.
 pub(crate) const TICK: Duration = Duration::from_millis(4);
 const LISTS: usize = 1024;
 const NONE: u32 = u32::MAX;
@@ -24,7 +24,7 @@ pub(crate) struct Wheel {
 struct Link {
     previous: u32,
     next: u32,
-    /// Zero: not in any list.
+    /// 0 while the slot is in no list.
     tick: u64,
 }
 
@@ -45,7 +45,7 @@ impl Wheel {
         if self.links.len() <= slot as usize {
             self.links.resize(slot as usize + 1, FREE);
         }
-        // Rounded up: never early. A deadline in the past is due at the next turn.
+        // Rounded up, so never early. A deadline in the past is due at the next tick.
         let tick = (self.ticks(deadline) + 1).max(self.done + 1);
         let head = &mut self.heads[tick as usize % LISTS];
         let next = std::mem::replace(head, slot);
@@ -56,7 +56,7 @@ impl Wheel {
         self.len += 1;
     }
 
-    /// Forgets the deadline of `slot`, if it has one.
+    /// Clears the deadline of `slot`, if it has one.
     pub(crate) fn clear(&mut self, slot: u32) {
         let Some(link) = self.links.get_mut(slot as usize) else { return };
         let Link { previous, next, tick } = std::mem::replace(link, FREE);
@@ -74,7 +74,7 @@ impl Wheel {
         }
     }
 
-    /// Calls `due` for every slot whose deadline has come; each is forgotten first.
+    /// Calls `due` for every slot whose deadline has passed, after clearing the deadline.
     pub(crate) fn advance(&mut self, now: Instant, mut due: impl FnMut(u32)) {
         let target = self.ticks(now);
         let passed = (target.saturating_sub(self.done)).min(LISTS as u64);

@@ -1,9 +1,9 @@
-//! Publications read back from the form they are sent in: cut anew, because a broker that was found
-//! again may allow smaller frames than the one they were rendered for, or given back, because the
-//! broker refused them.
+//! Decodes publications from the frames they are stored in: to split the body again, because the
+//! broker after a reconnect may allow smaller frames only, or to return a refused publication to
+//! its publisher.
 //!
-//! Off the hot path, so everything is copied. Invariant: heads and bodies stay byte for byte what
-//! they were; only the borders between body frames move.
+//! This is off the hot path, so everything is copied. Invariant: methods, headers and bodies stay
+//! the same byte for byte; only the boundaries between body frames move.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::wire::{
     ContentHeader, FrameHeader, FrameKind, FrameView, HotMethod, Parsed, write_body_frames,
 };
 
-/// The same publications, in body frames of at most `frame_max` bytes.
+/// Returns the same publications with body frames of at most `frame_max` bytes.
 pub(crate) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segment {
     let mut anew = Segment::default();
     let mut whole = Rendered { frame_max, ..Rendered::default() };
@@ -22,8 +22,9 @@ pub(crate) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segmen
     for record in &segment.records {
         let end = record.end as usize;
         whole.frames.clear();
-        let body =
-            split(&flat(segment, start..end), |_, head| whole.frames.extend_from_slice(head));
+        let body = split_body(&contiguous(segment, start..end), |_, head| {
+            whole.frames.extend_from_slice(head)
+        });
         debug_assert!(whole.frames.len() >= 2 * FrameHeader::LEN, "a method and a header");
         write_body_frames(&mut whole.frames, channel, &body, frame_max);
         anew.push(&whole, *record);
@@ -32,10 +33,10 @@ pub(crate) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segmen
     anew
 }
 
-/// The publication that is there in `segment`.
+/// Decodes the publication at `at`.
 pub(crate) fn unframe(segment: &Segment, at: Range<u32>) -> Nacked {
     let (mut exchange, mut routing_key, mut header) = (String::new(), String::new(), Vec::new());
-    let body = split(&flat(segment, at.start as usize..at.end as usize), |frame, _| {
+    let body = split_body(&contiguous(segment, at.start as usize..at.end as usize), |frame, _| {
         if frame.kind == FrameKind::Header {
             header = frame.payload.to_vec();
         } else if let Ok(Some(HotMethod::Publish(publish))) = HotMethod::parse(frame.payload) {
@@ -46,22 +47,26 @@ pub(crate) fn unframe(segment: &Segment, at: Range<u32>) -> Nacked {
     Nacked { exchange, routing_key, header, body: Body::small(body.into()) }
 }
 
-/// The exchange of the publication that is there in `segment`, and the size of its body.
+/// Returns the exchange of the publication at `at` and the size of its body.
 pub(crate) fn route_of(segment: &Segment, at: Range<u32>) -> (String, u64) {
     let (mut exchange, mut size) = (String::new(), 0);
-    split(&flat(segment, at.start as usize..at.end as usize), |frame, _| match frame.kind {
-        FrameKind::Header => size = ContentHeader::parse(frame.payload).map_or(0, |h| h.body_size),
-        _ => {
-            if let Ok(Some(HotMethod::Publish(publish))) = HotMethod::parse(frame.payload) {
-                exchange = publish.exchange.to_owned();
+    split_body(&contiguous(segment, at.start as usize..at.end as usize), |frame, _| {
+        match frame.kind {
+            FrameKind::Header => {
+                size = ContentHeader::parse(frame.payload).map_or(0, |h| h.body_size)
+            }
+            _ => {
+                if let Ok(Some(HotMethod::Publish(publish))) = HotMethod::parse(frame.payload) {
+                    exchange = publish.exchange.to_owned();
+                }
             }
         }
     });
     (exchange, size)
 }
 
-/// The bytes of one publication as they would be sent.
-fn flat(segment: &Segment, Range { start, end }: Range<usize>) -> Vec<u8> {
+/// Returns the bytes of one publication as they are sent.
+fn contiguous(segment: &Segment, Range { start, end }: Range<usize>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut at = start;
     for part in segment.parts.iter().filter(|part| (start..end).contains(&part.at)) {
@@ -73,8 +78,9 @@ fn flat(segment: &Segment, Range { start, end }: Range<usize>) -> Vec<u8> {
     bytes
 }
 
-/// The body of a publication; `head` is called with its other frames, and with their bytes.
-fn split(mut bytes: &[u8], mut head: impl FnMut(&FrameView<'_>, &[u8])) -> Vec<u8> {
+/// Returns the body of a publication. Calls `head` for each other frame, with the bytes of the
+/// frame.
+fn split_body(mut bytes: &[u8], mut head: impl FnMut(&FrameView<'_>, &[u8])) -> Vec<u8> {
     let mut body = Vec::new();
     while !bytes.is_empty() {
         let parsed = FrameView::parse(bytes, u32::MAX).expect("an outbox holds whole frames");
@@ -120,7 +126,7 @@ mod tests {
         let mut segment = Segment::default();
         let rendered = |frames: &[u8]| Rendered { frames: frames.to_vec(), ..Rendered::default() };
         segment.push(&rendered(&large), record(1));
-        // As a publisher counts a large body: all but the end octet of its frame rides along.
+        // The publisher moves all but the end octet of a large body's frame into a part.
         let (head, tail) = (large.len() - 20_001, large.len() - 1);
         let rest = [&large[..head], &large[tail..]].concat();
         let parts = vec![(head, Bytes::copy_from_slice(&large[head..tail]))];

@@ -1,8 +1,8 @@
-//! The send budget of an outbox under contention: publications that wait for room, in the order of
-//! their arrival, and room that was granted to them and is not used yet.
+//! The queue for room in an outbox: publications that wait for it in the order of their arrival,
+//! and room that was granted but not used yet.
 //!
-//! Invariants: first come, first served; a waiter that has left the queue owns its room until it
-//! publishes or gives the room back. Not here: locks, wake-ups and bytes in use (`outbox`).
+//! Invariants: the queue is first come, first served; a waiter that was granted room owns it until
+//! it publishes or returns the room. The lock, the wakeups and the bytes in use are in `outbox`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::shard::border::slab::Token;
 
 #[derive(Debug, Default)]
 pub(crate) struct RoomQueue {
-    /// By arrival. Ordered, and waiters that give up leave at once.
+    /// By arrival number. Ordered, and a waiter that gives up is removed at once.
     waiting: BTreeMap<u64, Waiter>,
     arrivals: u64,
     reserved: usize,
@@ -23,31 +23,31 @@ struct Waiter {
 }
 
 impl RoomQueue {
-    /// True while publications wait: a newcomer has to queue.
+    /// True while publications wait. A later one has to wait too.
     pub(crate) fn is_contended(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Bytes granted and not used yet.
+    /// Bytes that were granted and are not used yet.
     pub(crate) fn reserved(&self) -> usize {
         self.reserved
     }
 
-    /// Queues a publication of `bytes`; returns its number in the queue.
+    /// Adds a publication of `bytes`. Returns its arrival number.
     pub(crate) fn join(&mut self, token: Token, bytes: usize) -> u64 {
         self.arrivals += 1;
         self.waiting.insert(self.arrivals, Waiter { token, bytes });
         self.arrivals
     }
 
-    /// The publication is not made: it leaves the queue, or its granted room is free again.
+    /// Removes a publication that is not made: from the queue, or its bytes from the reserved room.
     pub(crate) fn leave(&mut self, number: u64, bytes: usize) {
         if self.waiting.remove(&number).is_none() {
             self.reserved -= bytes;
         }
     }
 
-    /// The publication was made: its bytes are in use and no longer reserved.
+    /// Removes the bytes of a publication that was made from the reserved room.
     pub(crate) fn used(&mut self, bytes: usize) {
         self.reserved -= bytes;
     }
@@ -68,7 +68,8 @@ impl RoomQueue {
         granted
     }
 
-    /// Lets every waiter go, whether it fits or not: nothing is published any more.
+    /// Ends every wait, whether there is room or not, because the outbox is closed. Returns the
+    /// tokens of the waiters.
     pub(crate) fn dismiss(&mut self) -> Vec<Token> {
         let waiting = std::mem::take(&mut self.waiting);
         self.reserved += waiting.values().map(|waiter| waiter.bytes).sum::<usize>();
@@ -76,7 +77,8 @@ impl RoomQueue {
     }
 }
 
-/// A publication larger than the budget passes when nothing else is in use.
+/// Whether a publication of `bytes` fits. One larger than the budget fits when nothing else is in
+/// use.
 pub(crate) fn fits(used: usize, bytes: usize, budget: usize) -> bool {
     used == 0 || used + bytes <= budget
 }

@@ -1,7 +1,7 @@
-//! Publications in the form they are sent in: the bytes of many, and a record of each.
+//! Publications as they are sent: the bytes of many, and a record of each.
 //!
-//! Invariant: bytes and records describe the same publications in the same order. Not here: locks,
-//! room and wake-ups (`outbox`).
+//! Invariant: bytes and records describe the same publications in the same order. The lock, the
+//! room and the wakeups are in `outbox`.
 
 use std::ops::Range;
 
@@ -12,27 +12,29 @@ use crate::shard::border::slab::Token;
 use crate::wire::frame::put_frame_header;
 use crate::wire::{FRAME_END, FrameKind, Ids, Template, body_frame_max, write_body_frames};
 
-/// A body that rides along as a counted part instead of being copied.
+/// A body that is sent from its own reference-counted buffer instead of being copied.
 #[derive(Debug)]
 pub(crate) struct Part {
-    /// Where in the segment's bytes it belongs.
+    /// The position in the segment's bytes where it is inserted.
     pub(crate) at: usize,
     pub(crate) body: Bytes,
 }
 
-/// Publications in the form they are sent in.
+/// A batch of publications, encoded as frames.
 #[derive(Debug, Default)]
 pub(crate) struct Segment {
     pub(crate) bytes: Vec<u8>,
     pub(crate) parts: Vec<Part>,
     pub(crate) records: Vec<Record>,
-    /// Ends of publications at which the writer may turn to something else; see `cut`.
+    /// Ends of publications where the writer may interleave other frames; see
+    /// [`mark_cuts`](Self::mark_cuts).
     pub(crate) cuts: Vec<usize>,
     part_bytes: usize,
 }
 
 impl Segment {
-    /// Marks where sending may be interrupted: at publication ends, about every `step` bytes.
+    /// Marks where the writer may interleave other frames: at ends of publications, about every
+    /// `step` bytes.
     pub(crate) fn mark_cuts(&mut self, step: usize) {
         let mut from = 0;
         while let Some(last) = self.records.last().filter(|last| from < last.end as usize) {
@@ -48,19 +50,19 @@ impl Segment {
         self.records.is_empty()
     }
 
-    /// Bytes it keeps in memory.
+    /// Bytes of all publications, bodies in parts included.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len() + self.part_bytes
     }
 
-    /// An empty one with memory for as much as `other` holds.
+    /// Creates an empty segment with the capacity to hold as much as `other` holds.
     pub(crate) fn with_capacity_of(other: &Self) -> Self {
         let bytes = Vec::with_capacity(other.bytes.len());
         let records = Vec::with_capacity(other.records.len());
         Self { bytes, records, ..Self::default() }
     }
 
-    /// Memory it takes when it is empty.
+    /// Bytes of memory that its vectors occupy when it is empty.
     pub(crate) fn capacity_bytes(&self) -> usize {
         self.bytes.capacity() + self.records.capacity() * size_of::<Record>()
     }
@@ -79,7 +81,7 @@ impl Segment {
         self.push_range(other, start..records[index].end, records[index]);
     }
 
-    /// Appends the publication that is there in `other`.
+    /// Appends the publication at `at` of `other`.
     pub(crate) fn push_range(&mut self, other: &Self, at: Range<u32>, record: Record) {
         let (start, end) = (at.start as usize, at.end as usize);
         let base = self.bytes.len();
@@ -91,14 +93,15 @@ impl Segment {
         self.records.push(Record { end: length_of(&self.bytes), ..record });
     }
 
-    /// Appends all of `other`.
+    /// Appends all publications of `other`.
     pub(crate) fn append(&mut self, other: &Self) {
         for index in 0..other.records.len() {
             self.push_from(other, &other.records, index);
         }
     }
 
-    /// Marks a publication as one that is not to leave; false if it is not here.
+    /// Marks a publication as settled, so that it is not sent. Returns false if it is not in this
+    /// segment.
     pub(crate) fn mark_settled(&mut self, token: Token) -> bool {
         let found = self.records.iter_mut().find(|r| r.token == token && !r.settled);
         found.map(|record| record.settled = true).is_some()
@@ -114,7 +117,7 @@ impl Segment {
         self.records.push(Record { end: length_of(&self.bytes), ..record });
     }
 
-    /// Appends a body that exists, in frames of `frame_max` at most.
+    /// Appends a publication whose body is in memory, in frames of at most `frame_max` bytes.
     #[inline]
     pub(crate) fn push_body(
         &mut self,
@@ -129,7 +132,7 @@ impl Segment {
         self.records.push(Record { end: length_of(&self.bytes), ..record });
     }
 
-    /// Drops what was withdrawn while it waited.
+    /// Returns a copy without the settled publications.
     pub(crate) fn without_settled(&self) -> Self {
         let mut kept = Self::default();
         for (index, record) in self.records.iter().enumerate() {
@@ -145,13 +148,13 @@ fn length_of(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("an outbox is bounded far below 4 GiB")
 }
 
-/// One publication as its caller rendered it, in a scratch that is used again.
+/// One publication rendered by its caller, in a scratch buffer that is reused.
 #[derive(Debug, Default)]
 pub(crate) struct Rendered {
     pub(crate) frames: Vec<u8>,
-    /// Bodies that are not in `frames`, and where they belong.
+    /// Bodies that are not in `frames`, with the positions where they are inserted.
     pub(crate) parts: Vec<(usize, Bytes)>,
-    /// The frame size it was cut for.
+    /// The frame size its body is split for.
     pub(crate) frame_max: u32,
     pub(crate) fingerprint: u32,
 }
@@ -164,7 +167,7 @@ impl Rendered {
         self.fingerprint = 0;
     }
 
-    /// Appends the frames of a large body, without its bytes.
+    /// Appends the frames of a large body without copying the body.
     pub(crate) fn attach(&mut self, channel: u16, body: &Bytes) {
         let room = body_frame_max(self.frame_max);
         for start in (0..body.len()).step_by(room) {
@@ -175,7 +178,8 @@ impl Rendered {
         }
     }
 
-    /// Makes the rendered body frames a part: all but the last octet, which stays behind it.
+    /// Moves the body frames from `head` on into a part, except for the last octet, which follows
+    /// the part.
     pub(crate) fn detach(&mut self, head: usize) {
         let body = self.frames.len() - 1;
         let rendered = Bytes::from(std::mem::take(&mut self.frames));

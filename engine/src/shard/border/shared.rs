@@ -1,4 +1,4 @@
-//! What the handles of a connection and its shard share.
+//! The state that the handles of a connection and its shard share, and the requests of handles.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,21 +22,21 @@ use crate::shard::border::status::{ConnectionState, ConnectionStatus};
 use crate::shard::border::tickets::Tickets;
 use crate::shard::clock::Clock;
 
-/// Requests a connection lets wait for its shard; more are refused.
+/// Requests that may wait for the shard, per connection. Further ones are refused.
 const REQUESTS_MAX: usize = 1024;
 
-/// Work for the shard, with the place its answer goes to.
+/// An operation for the shard, and the channel its response is sent to.
 pub(crate) struct Request {
     pub(crate) operation: Operation,
     pub(crate) timeout: Duration,
-    /// `None` when nobody waits.
+    /// `None` when no caller waits for the response.
     pub(crate) reply: Option<oneshot::Sender<Result<Response, Error>>>,
 }
 
-/// What can be asked.
+/// The operations that a handle can request.
 pub(crate) enum Operation {
     OpenChannel(ChannelOptions),
-    /// A method with an answer; `keep` makes it an intent, replayed after a reconnect.
+    /// A method that the broker answers. With `keep`, a reconnect replays it.
     Method {
         channel: u16,
         method: AMQPClass,
@@ -52,7 +52,7 @@ pub(crate) enum Operation {
         channel: u16,
         consumer_tag: String,
     },
-    /// Makes sure that a consumer is one.
+    /// Checks that the broker still delivers to a consumer.
     Verify {
         channel: u16,
         consumer_tag: String,
@@ -64,7 +64,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// The channel that must be open for it.
+    /// The channel that must be open before the operation starts.
     pub(crate) fn channel(&self) -> Option<u16> {
         match self {
             Self::Method { channel, .. }
@@ -77,7 +77,7 @@ impl Operation {
         }
     }
 
-    /// The consumer that ends by it: its channel and tag.
+    /// The channel and tag of the consumer that the operation ends, if any.
     pub(crate) fn ending_consumer(&self) -> Option<(u16, String)> {
         match self {
             Self::Cancel { channel, consumer_tag } => Some((*channel, consumer_tag.clone())),
@@ -86,7 +86,7 @@ impl Operation {
     }
 }
 
-/// `basic.consume`, without what the connection fills in.
+/// The arguments of `basic.consume` that the caller chooses.
 #[derive(Clone, Debug)]
 pub(crate) struct ConsumeRequest {
     pub(crate) queue: String,
@@ -110,14 +110,14 @@ impl ConsumeRequest {
     }
 }
 
-/// What is answered.
+/// The result of an operation.
 pub(crate) enum Response {
     Done,
     Channel(Arc<ChannelShared>),
     Method(AMQPClass),
 }
 
-/// How to undo what was done for a caller that went away meanwhile.
+/// The operation that reverts another one whose caller went away before it completed.
 #[derive(Default)]
 pub(crate) enum Undo {
     #[default]
@@ -127,7 +127,7 @@ pub(crate) enum Undo {
 }
 
 impl Undo {
-    /// What is known to be undone before the shard has answered.
+    /// What can be reverted before the shard has responded.
     pub(crate) fn of(operation: &Operation) -> Self {
         match operation {
             Operation::Consume { channel, consume, .. } => {
@@ -148,18 +148,18 @@ impl Undo {
     }
 }
 
-/// Where a connection stands, and how long it has been blocked.
+/// The status of a connection and how long it was blocked.
 struct TrackedStatus {
     status: ConnectionStatus,
     blocked_since: Option<Instant>,
-    /// In blocks that are over.
+    /// The total of the blocks that have ended.
     blocked: Duration,
 }
 
-/// One connection, as its handles see it.
+/// The state of a connection that its handles and its shard share.
 pub(crate) struct ConnectionShared {
     tracked: Mutex<TrackedStatus>,
-    /// `None` once the last handle is gone: the shard then sees the end of its requests.
+    /// `None` after the last handle is dropped. The shard then sees the end of its requests.
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     pub(crate) outcomes: Arc<Tickets<Outcome>>,
     pub(crate) room: Arc<Tickets<()>>,
@@ -168,11 +168,11 @@ pub(crate) struct ConnectionShared {
     pub(crate) outbox_bytes: usize,
     pub(crate) operation_timeout: Duration,
     pub(crate) reconnects: AtomicU64,
-    /// Publications of lost connections that were put back to leave again.
+    /// Publications of lost connections that were queued to be sent again.
     pub(crate) resends: AtomicU64,
-    /// Publications refused or returned that nobody waited for.
+    /// Publications without a waiting caller that were refused or returned.
     pub(crate) unwatched_failures: AtomicU64,
-    /// Publications that nobody waited for and that a lost connection may have taken along.
+    /// Publications without a waiting caller that may be lost with a connection.
     pub(crate) unwatched_losses: AtomicU64,
 }
 
@@ -216,26 +216,27 @@ impl ConnectionShared {
         self.tracked().status.clone()
     }
 
-    /// It is open, at this broker.
+    /// Sets the broker that the connection is open to.
     pub(crate) fn set_host(&self, host: &str) {
         self.tracked().status.host = host.to_owned();
     }
 
-    /// It was lost, or could not be made; true when that is another reason than the last.
+    /// Records why the connection was lost or could not be opened. Returns true if the reason
+    /// differs from the last one.
     pub(crate) fn set_last_error(&self, error: &Error) -> bool {
         let mut tracked = self.tracked();
         let last = tracked.status.last_error.replace(error.clone());
         last.is_none_or(|last| last.to_string() != error.to_string())
     }
 
-    /// Why it is not open, if it is not and the reason is known.
+    /// The reason why the connection is not open, if it is not open and the reason is known.
     pub(crate) fn down_reason(&self) -> Option<Error> {
         let tracked = self.tracked();
         let is_down = tracked.status.state == ConnectionState::Connecting;
         tracked.status.last_error.clone().filter(|_| is_down)
     }
 
-    /// The state from now on.
+    /// Sets the state, and counts the time spent blocked.
     pub(crate) fn set_state(&self, state: ConnectionState) {
         let mut tracked = self.tracked();
         let is_blocked = matches!(state, ConnectionState::Blocked(_));
@@ -251,7 +252,7 @@ impl ConnectionShared {
         }
     }
 
-    /// How long publishers were blocked, a block under way included.
+    /// Total time that publishers were blocked, including a block that has not ended.
     pub(crate) fn blocked_time(&self) -> Duration {
         let tracked = self.tracked();
         let now =
@@ -263,14 +264,15 @@ impl ConnectionShared {
         self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the shard without waiting for its answer; where it cannot be asked, there is nobody to
-    /// answer.
+    /// Sends an operation to the shard without waiting for the response. If the shard has ended,
+    /// the operation is dropped.
     pub(crate) fn post(&self, operation: Operation) {
         let request = Request { operation, timeout: self.operation_timeout, reply: None };
         let _ = self.send(request);
     }
 
-    /// No handle is left that could ask; the shard shares this too, so its count says nothing.
+    /// Closes the request channel after the last handle was dropped. The shard holds an `Arc` of
+    /// this state too, so the reference count cannot tell.
     pub(crate) fn close_requests(&self) {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -287,10 +289,11 @@ impl ConnectionShared {
         })
     }
 
-    /// Asks the shard and waits for its answer; the shard keeps the deadline.
+    /// Sends an operation to the shard and waits for the response. The shard enforces the timeout.
     ///
     /// # Cancel safety
-    /// What was opened for a caller that drops the future is closed again.
+    /// If the caller drops the future, the channel or consumer that was opened for it is closed
+    /// again.
     pub(crate) async fn ask(&self, operation: Operation) -> Result<Response, Error> {
         let undo = Undo::of(&operation);
         let (reply, answer) = oneshot::channel();
@@ -302,8 +305,8 @@ impl ConnectionShared {
     }
 }
 
-/// A question to the shard. Where its caller goes away, the shard undoes what it did, unless it has
-/// answered already: then this does.
+/// Reverts an operation whose caller drops the future. The shard does it unless it has responded
+/// already; then this guard does.
 struct RequestGuard<'a> {
     shared: &'a ConnectionShared,
     answer: oneshot::Receiver<Result<Response, Error>>,
@@ -313,7 +316,7 @@ struct RequestGuard<'a> {
 impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
         self.answer.close();
-        // An answer that was taken is not there any more.
+        // `try_recv` fails for a response that the caller has taken.
         let undo = match self.answer.try_recv() {
             Ok(Ok(Response::Channel(channel))) => Undo::CloseChannel(channel.number),
             Ok(Ok(_)) => std::mem::take(&mut self.undo),
@@ -325,7 +328,7 @@ impl Drop for RequestGuard<'_> {
     }
 }
 
-/// One channel, as its handles see it.
+/// The state of a channel that its handles and its shard share.
 pub(crate) struct ChannelShared {
     pub(crate) number: u16,
     pub(crate) options: ChannelOptions,

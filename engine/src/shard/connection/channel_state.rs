@@ -151,7 +151,7 @@ impl ChannelState {
         self.sending = true;
         if !confirms {
             // Callers fill the next buffer while this one is being sent.
-            self.shared.outbox.announce_room();
+            self.shared.outbox.grant_room();
             return (segment, None);
         }
         let size = segment.size();

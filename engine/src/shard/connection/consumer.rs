@@ -1,4 +1,4 @@
-//! A consumer of a channel, on its shard.
+//! The state of a consumer on its shard.
 
 use std::sync::Arc;
 
@@ -10,16 +10,16 @@ use crate::shard::border::sink::ContainedSink;
 pub(crate) struct ChannelConsumer {
     pub(crate) request: ConsumeRequest,
     pub(crate) sink: ContainedSink,
-    /// Somebody is about to make it consume; two at once would use its tag twice (530).
+    /// True while a task subscribes it. A second one would use its tag twice (530).
     pub(crate) is_starting: bool,
-    /// Asked to end: it is not made again, and takes only what was on its way, if that.
+    /// True once it is being cancelled. It is not subscribed again.
     pub(crate) is_cancelling: bool,
-    /// What its handles are told.
+    /// The status its handles read.
     pub(crate) shared: Arc<ConsumerShared>,
 }
 
 impl ChannelConsumer {
-    /// Nothing is taken any more.
+    /// Whether it accepts no deliveries any more.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.is_cancelling && !self.sink.accepts_while_cancelling()
     }

@@ -1,7 +1,7 @@
-//! What each event of the state machine means for a connection's channels and for whoever waits.
+//! Handles the events of the protocol state machine.
 //!
-//! Invariant: outcomes are gathered while a batch is read and told at its end, under one lock.
-//! Nothing here waits; what takes time is noted as a repair (`recover`).
+//! Invariant: outcomes are collected while a batch is read and completed at its end, under one
+//! lock. Event handlers do not wait. What takes time becomes a [`RecoveryTask`] (`recover`).
 
 use std::sync::atomic::Ordering;
 
@@ -17,7 +17,7 @@ use crate::shard::connection::in_flight::ChannelFailure;
 use crate::shard::connection::state::{Conn, PendingRequest, RecoveryTask};
 use crate::shard::stats::Stats;
 
-/// What was named does not exist (AMQP 1.2).
+/// The named entity does not exist (AMQP 1.2).
 const NOT_FOUND: u16 = 404;
 
 impl Conn {
@@ -31,11 +31,11 @@ impl Conn {
             Event::Reply { token, method } => {
                 let answered = self.pending_requests.borrow_mut().remove(&token);
                 if let Some(PendingRequest { channel, reply, .. }) = answered {
-                    // Those behind it on the wire have waited for this one, not for the broker.
+                    // Later requests of the channel were behind this one, so their time starts now.
                     let mut requests = self.pending_requests.borrow_mut();
                     let behind = requests.values_mut().filter(|one| one.channel == channel);
                     behind.for_each(|one| one.since = reactor::now());
-                    // A caller that timed out meanwhile misses nothing.
+                    // Sending fails if the caller has timed out. It needs no response then.
                     let _ = reply.send(Ok(method));
                 }
             }
@@ -94,7 +94,7 @@ impl Conn {
         }
     }
 
-    /// The broker took a consumer's queue away.
+    /// The broker cancelled a consumer, because its queue was deleted or moved.
     fn handle_consumer_cancelled(&self, channel: u16, consumer_tag: String) {
         if let Some(suppressed) = self.log_limits.cancelled.admit(reactor::now()) {
             let consumer_tag = &*proto::printable(&consumer_tag);
@@ -114,7 +114,7 @@ impl Conn {
         self.recovery_tasks.borrow_mut().push(RecoveryTask::Resubscribe(channel, consumer_tag));
     }
 
-    /// The broker confirmed publications, or refused them.
+    /// The broker confirmed or refused publications.
     fn handle_confirmed(&self, channel: u16, tag: u64, multiple: bool, ack: bool) {
         let mut channels = self.channels.borrow_mut();
         let Some(state) = channels.get_mut(&channel) else { return };
@@ -138,7 +138,7 @@ impl Conn {
         self.complete_returned(token, returned);
     }
 
-    /// A content whose body was too large to be kept: it costs itself only.
+    /// A message whose body was above the limit was dropped. The connection goes on.
     fn handle_oversized(
         &self,
         channel: u16,
@@ -169,7 +169,7 @@ impl Conn {
         self.complete_returned(token, returned);
     }
 
-    /// Who waits for a publication that came back is told.
+    /// Completes a returned publication, or counts it if no caller waits for it.
     fn complete_returned(&self, token: Option<Token>, returned: Returned) {
         match token {
             Some(token) if token != 0 => {
@@ -191,8 +191,7 @@ impl Conn {
         }
     }
 
-    /// The broker ended a channel: whatever is unanswered on it has failed; the number is opened
-    /// again.
+    /// The broker closed a channel: fails the channel's pending requests and starts to reopen it.
     fn handle_channel_closed(&self, channel: u16, code: u16, text: &str, cause: Cause) {
         let words = format!("the broker closed channel {channel}: {code} {text}");
         let error = Error::with_code(ErrorKind::ChannelClosed, code, words);
@@ -232,7 +231,7 @@ impl Conn {
         }
     }
 
-    /// The batch one read brought is over.
+    /// Ends the batch of events of one read.
     pub(crate) fn end_batch(&self) {
         let mut has_deferred_acks = false;
         for state in self.channels.borrow_mut().values_mut() {
@@ -254,7 +253,7 @@ impl Conn {
         self.outcomes.replace(outcomes);
     }
 
-    /// Outcomes of publications that a lost socket decides.
+    /// Resolves all unconfirmed publications after the socket was lost.
     pub(crate) fn handle_connection_lost(&self, error: &Error) {
         for state in self.channels.borrow_mut().values_mut() {
             let mut outcomes = self.outcomes.borrow_mut();

@@ -1,29 +1,29 @@
-//! Which publication a channel exception is about, and what becomes of its neighbours.
+//! Finds the publication that caused a channel exception, and what that says about its neighbours.
 //!
-//! RabbitMQ handles what arrives on a channel in order, and ignores everything behind the
-//! publication that ends it. So what was sent before the culprit may have been taken, what was sent
-//! behind it surely was not. The exception names the exchange (403, 404) or the size of the body
-//! (406), never the publication: where several fit the name, any of them may be it. Pure decisions;
-//! not here: what is sent again and how (`channel_state`).
+//! RabbitMQ handles the frames of a channel in order and ignores everything behind the publication
+//! that closes it. So publications before the culprit may have been accepted, and those behind it
+//! were not. The exception names the exchange (403, 404) or the size of the body (406), but not the
+//! publication: if several match, each of them may be the culprit. Everything here is a pure
+//! decision; `in_flight` acts on it.
 
 /// `basic.publish` (AMQP 1.8.3.7).
 const PUBLISH: (u16, u16) = (60, 40);
 
-/// What a channel exception says of its cause.
+/// The cause that a channel exception names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// It was no publication.
+    /// Not a publication.
     Other,
     /// A publication to this exchange.
     Exchange(String),
     /// A publication with a body of this size.
     Size(u64),
-    /// Some publication.
+    /// A publication that the exception does not name.
     Unnamed,
 }
 
 impl Cause {
-    /// Reads RabbitMQ's words.
+    /// Parses RabbitMQ's reply text.
     pub(crate) fn of(method: (u16, u16), code: u16, text: &str) -> Self {
         if method != PUBLISH {
             return Self::Other;
@@ -36,7 +36,7 @@ impl Cause {
         named.unwrap_or(Self::Unnamed)
     }
 
-    /// Whether a publication may be the one.
+    /// Whether this publication may be the cause.
     pub(crate) fn fits(&self, exchange: &str, size: u64) -> bool {
         match self {
             Self::Other => false,
@@ -47,7 +47,8 @@ impl Cause {
     }
 }
 
-/// The exchange in `… exchange 'name' in vhost …`; the default exchange is called `amq.default`.
+/// The exchange in `… exchange 'name' in vhost …`. RabbitMQ calls the default exchange
+/// `amq.default`.
 fn exchange_in(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("exchange '")?;
     let end = rest.find("' in vhost").or_else(|| rest.find('\''))?;
@@ -61,25 +62,26 @@ fn size_in(text: &str) -> Option<u64> {
     rest.split(' ').next()?.parse().ok()
 }
 
-/// Whose fault it is, among publications in the order they were sent.
+/// What an exception says about a publication, by its place in the order of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attribution {
-    /// It may have been taken; it did not end the channel.
+    /// It may have been accepted, and did not close the channel.
     Before,
-    /// It ended the channel for certain.
+    /// It closed the channel.
     Culprit,
-    /// It may have ended the channel.
+    /// It may have closed the channel.
     Suspect,
-    /// It surely was not taken: the channel had ended.
+    /// It was not accepted, because the channel was closed before it.
     Behind,
 }
 
-/// The attributions over publications of which `fits` tells whether the exception may be about them.
+/// Classifies publications in the order they were sent. `fits` tells for each whether the exception
+/// may be about it.
 pub(crate) fn attribute(fits: &[bool]) -> Vec<Attribution> {
     let first = fits.iter().position(|fits| *fits);
     let last = fits.iter().rposition(|fits| *fits);
     let Some((first, last)) = first.zip(last) else {
-        // The one it is about was confirmed or withdrawn: nothing is known of the others.
+        // The cause was confirmed or withdrawn before, so nothing is known about the others.
         return vec![Attribution::Before; fits.len()];
     };
     let of = |(index, fits): (usize, &bool)| match *fits {

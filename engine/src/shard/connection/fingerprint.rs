@@ -1,7 +1,8 @@
-//! By what a returned publication is recognised: AMQP gives returns no tag.
+//! Fingerprints that match a returned publication to its record, because AMQP returns carry no tag.
 //!
-//! The same for the same exchange, key and body, however the body is cut. Two publications alike in
-//! all three cannot be told apart by anyone, so the older one is taken.
+//! The fingerprint covers exchange, routing key and body, in whatever pieces the body comes.
+//! Publications that agree in all three are indistinguishable, so a return is matched to the oldest
+//! of them.
 
 /// The fingerprint of a mandatory publication or of a return.
 pub(crate) fn fingerprint<'a>(
@@ -14,7 +15,7 @@ pub(crate) fn fingerprint<'a>(
     hash.finalize()
 }
 
-/// The fingerprint of a return whose body was only summed up.
+/// The fingerprint of a return of which only the checksum of the body was kept.
 pub(crate) fn fingerprint_of_sum(
     exchange: &str,
     routing_key: &str,

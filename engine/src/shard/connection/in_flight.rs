@@ -1,9 +1,9 @@
-//! Publications the broker has not confirmed yet, and what becomes of them when their channel or
-//! connection ends.
+//! Publications that were sent and are not confirmed, and what becomes of them when their channel
+//! or connection ends.
 //!
-//! Invariant: each ends once: sent again, or told. What no byte of was handed to the kernel is sent
-//! again whatever its publisher asked for. Not here: the outbox they go back to (`channel_state`),
-//! whose fault it was (`culprit`).
+//! Invariants: each publication is either sent again or gets an outcome, once; a publication of
+//! which no byte was handed to the kernel is always sent again. The cause of a channel's end is in
+//! `exception_cause`; `channel_state` puts publications back into the outbox.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -18,19 +18,19 @@ use crate::shard::border::segment::Segment;
 use crate::shard::border::slab::Token;
 use crate::shard::connection::exception_cause::{Attribution, Cause, attribute};
 
-/// How often a publication is sent again because what it did not find was declared again.
+/// How often a publication is sent again because the exchange it did not find was declared again.
 const REDECLARED_RESENDS_MAX: u8 = 2;
 
-/// What a run of the ledger keeps of its segment.
+/// A segment that was handed to the writer, shared by the writer and a run of the ledger.
 #[derive(Debug, Default)]
 pub(crate) struct SentSegment {
-    /// The segment without its records; back from the socket when `Some`.
+    /// The segment without its records. `None` while the writer has it.
     pub(crate) segment: Option<Segment>,
-    /// Its records, confirmed before it came back.
+    /// Its records, if all were confirmed before the writer returned the segment.
     pub(crate) records: Vec<Record>,
-    /// What it counts in the channel's send budget.
+    /// Bytes it counts in the channel's send budget.
     pub(crate) size: usize,
-    /// How far its bytes were handed to the kernel.
+    /// How many of its bytes were handed to the kernel.
     pub(crate) written: usize,
     /// When the writer took it.
     pub(crate) taken: Option<Instant>,
@@ -38,41 +38,42 @@ pub(crate) struct SentSegment {
 
 pub(crate) type InFlightSegment = Rc<RefCell<SentSegment>>;
 
-/// InFlightRuns of the ledger, oldest first.
+/// Runs of the ledger, oldest first.
 pub(crate) type InFlightRuns = Vec<(Vec<Record>, InFlightSegment)>;
 
-/// Why a channel ended: a channel exception, or the loss of its connection.
+/// Why a channel ended: a channel exception or the loss of its connection.
 pub(crate) struct ChannelFailure {
     pub(crate) error: Error,
     pub(crate) cause: Cause,
-    /// What it did not find is declared again before anything is published.
+    /// The exchange that was not found is declared again before anything is published.
     pub(crate) is_redeclared: bool,
 }
 
-/// What is to be done about the publications of a channel that ended.
+/// What to do with the unconfirmed publications of a channel that ended.
 #[derive(Default)]
 pub(crate) struct Resolution {
-    /// Sent again, in this order.
+    /// To be sent again, in this order.
     pub(crate) survivors: Segment,
-    /// Sent again one by one, because each may have ended the channel.
+    /// To be sent again one at a time, because each may have closed the channel.
     pub(crate) suspects: Vec<Segment>,
-    /// What they counted in the channel's send budget.
+    /// Bytes to release from the channel's send budget.
     pub(crate) released_bytes: usize,
-    /// Publications that nobody waited for and that are not sent again.
+    /// Number of publications without a waiting caller that are not sent again.
     pub(crate) unwatched_failures: u64,
 }
 
-/// A publication of a run.
+/// An unconfirmed publication of a run.
 struct UnconfirmedPublication {
     record: Record,
     at: Range<u32>,
-    /// Its place among the segments.
+    /// Index of its segment.
     segment: usize,
     /// No byte of it was handed to the kernel.
     is_untouched: bool,
 }
 
-/// Decides what becomes of each publication that was unconfirmed when its channel ended.
+/// Decides what becomes of each publication that was unconfirmed when its channel ended. Pushes the
+/// outcomes of those that are not sent again.
 pub(crate) fn resolve(
     failure: &ChannelFailure,
     runs: InFlightRuns,
@@ -82,7 +83,7 @@ pub(crate) fn resolve(
     let (segments, publications) =
         collect_unconfirmed(runs, &failure.error, &mut resolution, outcomes);
     let fits = |one: &UnconfirmedPublication| {
-        // Where nothing is named, nobody needs to look.
+        // No publication matches other causes, so the frames need no parsing.
         failure.cause != Cause::Other && {
             let (exchange, size) = route_of(&segments[one.segment], one.at.clone());
             failure.cause.fits(&exchange, size)
@@ -133,8 +134,9 @@ impl Resolution {
     }
 }
 
-/// The unconfirmed publications of runs, with their segments. What is still with the writer,
-/// because the channel ends for good, may have been sent.
+/// Returns the unconfirmed publications of runs, and their segments. Publications of a segment that
+/// the writer still has may have been sent; they get their outcome here. That happens only when the
+/// channel is closed for good.
 fn collect_unconfirmed(
     runs: InFlightRuns,
     error: &Error,

@@ -1,18 +1,18 @@
-//! How often what a broker brings about is logged.
+//! Limits how often events that a broker causes are logged.
 //!
-//! A broker, or whoever speaks for it, could fill a disk with warnings. Invariant: of each kind of
-//! event a connection logs a few at once and then one a second; the next one that is logged says
-//! how many were not.
+//! Without a limit, a broker could fill a disk with warnings. Invariant: of each kind of event a
+//! connection logs a burst and then one per second; the next logged event reports how many were
+//! suppressed.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// Events logged at once: a broker that stops cancels several consumers.
+/// Events logged at once. A broker that stops cancels several consumers.
 const BURST: u32 = 10;
-/// After those, one in this time.
+/// After a burst, one event per interval is logged.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The limits of one connection, for each kind of event.
+/// The limits of one connection, by kind of event.
 #[derive(Debug, Default)]
 pub(crate) struct LogLimits {
     pub(crate) blocked: LogLimit,
@@ -22,18 +22,19 @@ pub(crate) struct LogLimits {
     pub(crate) unblocked: LogLimit,
 }
 
-/// The limit of one kind of event.
+/// The limit of one kind of event (a leaky bucket).
 #[derive(Debug, Default)]
 pub(crate) struct LogLimit {
-    /// Events of the burst that is under way.
+    /// Events in the bucket.
     logged: Cell<u32>,
-    /// When it last became one less.
+    /// When the bucket last leaked an event.
     since: Cell<Option<Instant>>,
     suppressed: Cell<u64>,
 }
 
 impl LogLimit {
-    /// Whether an event is logged; then, how many were suppressed since the last one.
+    /// Returns `None` if the event must not be logged, otherwise the number of events suppressed
+    /// since the last logged one.
     pub(crate) fn admit(&self, now: Instant) -> Option<u64> {
         let since = self.since.get().unwrap_or(now);
         let passed = now.saturating_duration_since(since).as_secs();

@@ -1,4 +1,4 @@
-//! AMQP methods that a shard sends of its own accord.
+//! AMQP methods that a shard sends to open and close channels and to cancel consumers.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use crate::proto::short;
 use crate::shard::connection::channel_state::ChannelState;
 use crate::shard::connection::state::Conn;
 
-/// `channel.close`, of one that is not needed any more.
+/// `channel.close`.
 pub(crate) fn close_method() -> AMQPClass {
     AMQPClass::Channel(channel::AMQPMethod::Close(channel::Close {
         reply_code: 200,
@@ -19,14 +19,14 @@ pub(crate) fn close_method() -> AMQPClass {
     }))
 }
 
-/// `basic.cancel`, of a consumer that is to take nothing more.
+/// `basic.cancel`.
 pub(crate) fn cancel_method(tag: &str) -> AMQPClass {
     let cancel = basic::Cancel { consumer_tag: short(tag), nowait: false };
     AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel))
 }
 
-/// Opens a channel on the wire with its options. Its outbox does not flow yet: after a reconnect,
-/// declarations come first.
+/// Opens a channel at the broker and sets its options. Its outbox is not sent yet, because after a
+/// reconnect the declarations come first.
 pub(crate) async fn open_channel(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
     conn.open_channel(number).await?;
     let options = |state: &mut ChannelState| (state.shared.options.confirms, state.prefetch);

@@ -1,4 +1,4 @@
-//! A connection on its shard: its state, its channels, its socket.
+//! A connection on its shard: its state, its channels and its socket.
 
 pub(crate) mod channel_state;
 pub(crate) mod consumer;

@@ -1,49 +1,49 @@
-//! When a publication that the broker refused (`basic.nack`) is sent again, and when its channel is
-//! opened anew.
+//! Decides when a publication that the broker refused (`basic.nack`) is sent again, and when its
+//! channel is reopened.
 //!
 //! A nack says that a queue could not take the publication now: it is full, or its leader has died.
-//! RabbitMQ 3.10 goes on nacking on a channel that was opened before a quorum queue had elected its
-//! new leader, for as long as the channel lives, and accepts on a channel opened later. Pure
-//! decisions over time; not here: what is sent (`channel_state`), how a channel is opened anew
-//! (`recover`).
+//! On a channel that was opened before a quorum queue elected its new leader, RabbitMQ 3.10 keeps
+//! nacking for the life of the channel; on a channel opened later it accepts. Everything here is a
+//! pure decision over time: `channel_state` sends publications again, `recover` reopens channels.
 
 use std::time::{Duration, Instant};
 
-/// The pauses before a refused publication is sent again: they double, up to the bound.
+/// Pauses before a refused publication is sent again. They double up to the maximum.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A channel opened by a recovery less than this ago is suspected at its first nack.
+/// A channel that a recovery opened less than this ago is reopened at its first nack.
 const RECENT: Duration = Duration::from_secs(30);
-/// A channel is renewed as often after a recovery, whatever is confirmed on it meanwhile: what one
-/// queue goes on refusing then is that queue's affair. An election takes up to a few seconds.
+/// How often a channel is reopened after a recovery, even if other publications are confirmed on
+/// it. If a queue still refuses after that, the queue is at fault. An election takes up to a few
+/// seconds.
 const PER_RECOVERY: u8 = 6;
-/// Before the first of these renewals; doubled each time.
+/// The pause before the first of these. It doubles each time.
 const RECOVERED_PAUSE: Duration = Duration::from_millis(100);
-/// A channel is suspected after this many nacks without an ack.
+/// Otherwise a channel is reopened after this many nacks without an ack.
 const CONSECUTIVE_NACKS_MAX: u32 = 3;
-/// Between two other renewals of a channel: doubled each time, until something is confirmed.
+/// The pause before such a reopening. It doubles each time, until the broker confirms something.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// How long to wait before the repetition with this number (from 0), if there is one within
-/// `limit` of the first nack.
+/// Returns the pause before retry number `retry` (from 0), or `None` if that would be later than
+/// `limit` after the first nack.
 pub(crate) fn pause_before(retry: u8, limit: Duration) -> Option<Duration> {
     let pause = |number: u8| (PAUSE * (1 << number.min(10))).min(PAUSE_MAX);
     let waited: Duration = (0..retry).map(pause).sum();
     (waited + pause(retry) <= limit).then(|| pause(retry))
 }
 
-/// Whether nacks are the channel's fault.
+/// Decides whether the channel is the cause of nacks.
 #[derive(Debug)]
 pub(crate) struct ReopenPolicy {
     /// When the channel was opened last.
     opened: Option<Instant>,
-    /// When a recovery opened it last, and how often it may be renewed for that.
+    /// When a recovery opened it last, and how often it may still be reopened because of that.
     recovered: Option<Instant>,
     reopens_left: u8,
     consecutive_nacks: u32,
     pause: Duration,
-    /// It is being opened anew.
+    /// It is being reopened.
     is_reopening: bool,
 }
 
@@ -62,7 +62,7 @@ impl Default for ReopenPolicy {
 }
 
 impl ReopenPolicy {
-    /// The channel is open on the wire: for the first time, by a recovery, or anew.
+    /// The channel was opened: for the first time, by a recovery, or by a reopening.
     pub(crate) fn record_open(&mut self, now: Instant) {
         let is_renewed = std::mem::replace(&mut self.is_reopening, false);
         if self.opened.is_some() && !is_renewed {
@@ -73,13 +73,13 @@ impl ReopenPolicy {
         self.consecutive_nacks = 0;
     }
 
-    /// Something was confirmed.
+    /// The broker confirmed a publication.
     pub(crate) fn record_ack(&mut self) {
         self.consecutive_nacks = 0;
         self.pause = RENEWAL_PAUSE;
     }
 
-    /// Something was refused; true when the channel is to be opened anew now.
+    /// The broker refused a publication. Returns true if the channel is to be reopened now.
     pub(crate) fn record_nack(&mut self, now: Instant) -> bool {
         self.consecutive_nacks = self.consecutive_nacks.saturating_add(1);
         let Some(opened) = self.opened.filter(|_| !self.is_reopening) else { return false };

@@ -1,10 +1,9 @@
-//! The joiner: one live socket between `proto` and the reactor. Bytes up, bytes down, and the two
-//! clocks.
+//! One live socket: joins the protocol state machine and the reactor.
 //!
-//! The tasks of a socket share a stream: one reads, one writes, two keep the time. Invariants: one
-//! read and one write in flight; a read is never raced, so whoever wants it to end shuts the socket
-//! down; a last_channel of the writer sends control frames and acknowledgements before publications, and
-//! cuts only between publications.
+//! The tasks of a socket share a stream: one reads, one writes, others keep the timers. Invariants:
+//! there is at most one read and one write in flight; a read is never cancelled, so a task that
+//! wants it to end shuts the socket down; each tick of the writer sends control frames and
+//! acknowledgements before publications, and other frames interleave only between publications.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,27 +18,27 @@ use crate::shard::connection::state::Conn;
 use crate::shard::connection::{tasks, watchdog};
 use crate::shard::stats::Stats;
 
-/// Segments up to this size are copied behind waiting control frames to save a send.
+/// A segment up to this size is copied behind pending control frames, which saves a send.
 const COALESCE: usize = 16 << 10;
-/// How often a reader without a free block looks for one.
+/// How often a reader without a free block retries.
 const POOL_RETRY: Duration = Duration::from_millis(1);
-/// How long acknowledgements that may wait do.
+/// How long acknowledgements may be deferred.
 const ACK_DELAY: Duration = Duration::from_millis(5);
-/// How long a socket that is down may take for its last words, twice.
+/// How long the last writes of a socket that is down may take. Applies twice.
 const LAST_WRITES_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What recovery does while a socket is up.
 pub(crate) struct RecoveryHooks {
-    /// Starts the recovery_tasks that the last batch asked for.
+    /// Starts the recovery tasks that the last batch requested.
     pub(crate) start_recovery: fn(&Rc<Conn>),
-    /// Run until the socket is down.
+    /// Tasks that run until the socket is down.
     pub(crate) tasks: Vec<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
-/// InFlightRuns a socket until it is down; returns when no operation is left on it.
+/// Runs a socket until it is down. Returns when no operation is left on it.
 pub(crate) async fn run<S: Stream>(conn: Rc<Conn>, stream: S, hooks: RecoveryHooks) {
     let stream = Rc::new(stream);
-    // One that panics fails the connection, and so ends the others.
+    // A panic in a task fails the connection, and that ends the other tasks.
     let reader = read(Rc::clone(&conn), Rc::clone(&stream), hooks.start_recovery);
     let reader = tasks::spawn(&conn, reader);
     let mut writer = tasks::spawn(&conn, write(Rc::clone(&conn), Rc::clone(&stream)));
@@ -52,13 +51,13 @@ pub(crate) async fn run<S: Stream>(conn: Rc<Conn>, stream: S, hooks: RecoveryHoo
     let beside: Vec<_> = hooks.tasks.into_iter().map(|task| tasks::spawn(&conn, task)).collect();
     conn.wait_until(|conn| conn.is_down()).await;
     own.iter().chain(&beside).for_each(tokio::task::JoinHandle::abort);
-    // The answer to a close may still be waiting to leave, behind what the writer is at.
+    // The `close-ok` may still wait to be sent, behind what the writer is sending.
     let written = reactor::within(LAST_WRITES_TIMEOUT, &mut writer).await.is_some();
     if written {
         let _ = reactor::within(LAST_WRITES_TIMEOUT, flush_control(&conn, &*stream)).await;
     }
     stream.shutdown();
-    // Both end: the socket is shut down, so the read completes and the write fails.
+    // Both end: after the shutdown the read completes and the write fails.
     let _ = reader.await;
     if !written {
         let _ = writer.await;
@@ -109,7 +108,7 @@ async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>, start_recovery: fn(&Rc<C
     }
 }
 
-/// A consumer without room stops the reading of its connection; TCP then stops the broker.
+/// Stops reading while a consumer has no room. TCP then stops the broker.
 async fn wait_for_consumers(conn: &Conn) {
     if !conn.is_full() {
         return;
@@ -149,7 +148,7 @@ fn set_reading(conn: &Conn, reading: bool) {
     }
 }
 
-/// True when the writer has something to send.
+/// Whether the writer has something to send.
 fn has_work(conn: &Conn) -> bool {
     if conn.proto.borrow().as_ref().is_some_and(|proto| proto.has_output()) {
         return true;
@@ -172,7 +171,7 @@ async fn write<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
     }
 }
 
-/// Control frames and acknowledgements, then the next channel's publications.
+/// Sends control frames and acknowledgements, then the publications of the next channel.
 async fn write_tick<S: Stream>(
     conn: &Rc<Conn>,
     stream: &S,
@@ -205,7 +204,7 @@ async fn write_tick<S: Stream>(
                 failed => (segment, 0, failed),
             }
         };
-    // A channel that was closed meanwhile has already told its callers.
+    // A channel that was closed meanwhile has already completed its publications.
     let refused = conn.with_channel(number, |state| {
         state.finish_send(segment, in_flight, written, &mut conn.outcomes.borrow_mut())
     });
@@ -216,7 +215,7 @@ async fn write_tick<S: Stream>(
     result
 }
 
-/// The channel after `last` that has something to publish, in a circle.
+/// The next channel after `last`, in a circle, that has publications to send.
 fn next_channel(conn: &Conn, last: u16) -> Option<u16> {
     if conn.is_blocked() {
         return None;
@@ -240,7 +239,7 @@ fn gather_control(conn: &Conn, control: &mut Vec<u8>) {
     }
 }
 
-/// Writes what the state machine still wants to say, as far as the peer takes it.
+/// Writes the remaining control frames, as far as the peer accepts them.
 async fn flush_control<S: Stream>(conn: &Rc<Conn>, stream: &S) {
     let mut control = Vec::new();
     if let Some(proto) = conn.proto.borrow_mut().as_mut() {
@@ -263,8 +262,8 @@ async fn send_control<S: Stream>(
     result
 }
 
-/// Sends a segment, whole while its channel is `alive`; says how far it came. What follows the
-/// answer to a `channel.close` would end the connection (504).
+/// Sends a segment until its channel is no longer `alive`, and returns how many bytes were sent.
+/// Nothing may follow the `channel.close-ok` of its channel (504).
 async fn send_segment<S: Stream>(
     conn: &Rc<Conn>,
     stream: &S,
@@ -293,8 +292,8 @@ async fn send_segment<S: Stream>(
             }
         }
         if result.is_err() {
-            // The bytes the kernel was offered last may have left in part: the whole last_channel counts as
-            // sent.
+            // The kernel may have sent part of the last range, so everything up to the cut counts
+            // as sent.
             return (segment, end, result);
         }
     }
@@ -349,7 +348,7 @@ fn count_write(conn: &Conn, done: std::io::Result<usize>) -> std::io::Result<usi
     Ok(written)
 }
 
-/// Lets acknowledgements that were kept back leave in time.
+/// Sends deferred acknowledgements after their delay.
 async fn flush_deferred_acks(conn: Rc<Conn>) {
     loop {
         conn.deferred_acks.notified().await;
@@ -359,7 +358,7 @@ async fn flush_deferred_acks(conn: Rc<Conn>) {
     }
 }
 
-/// Lets refused publications leave again when their time has come.
+/// Sends refused publications again when they are due.
 async fn resend_nacked(conn: Rc<Conn>) {
     loop {
         let now = reactor::now();
@@ -373,7 +372,7 @@ async fn resend_nacked(conn: Rc<Conn>) {
     }
 }
 
-/// Keeps both heartbeat deadlines.
+/// Enforces both heartbeat deadlines.
 async fn run_heartbeats(conn: Rc<Conn>) {
     conn.wait_until(|conn| conn.opened.get()).await;
     loop {

@@ -1,16 +1,16 @@
-//! Empty segments of a channel, kept for its next swaps of the outbox.
+//! Empty segments of a channel, kept for the next swaps of its outbox.
 
 use crate::shard::border::segment::Segment;
 
-/// Segments kept: as many as may be under way to a broker that confirms late.
+/// Segments kept: as many as may be in flight to a broker that confirms late.
 const SEGMENTS_MAX: usize = 1024;
-/// Memory of all of them: a few as large as the default outbox, which is what a fast broker is
-/// given. The largest are given back to the allocator first.
+/// Memory of all of them: a few as large as the default outbox, which is the usual size with a fast
+/// broker. The largest are freed first.
 const BYTES_MAX: usize = 32 << 20;
 
 #[derive(Default)]
 pub(crate) struct SpareSegments {
-    /// By their size, the largest last.
+    /// Sorted by size, the largest last.
     segments: Vec<Segment>,
     bytes: usize,
 }
@@ -20,14 +20,15 @@ impl SpareSegments {
         self.segments.is_empty()
     }
 
-    /// The largest, or a new one: the small ones would grow one after another.
+    /// Takes the largest segment, so that small ones need not grow one after another. Creates one
+    /// if there is none.
     pub(crate) fn take(&mut self) -> Segment {
         let segment = self.segments.pop().unwrap_or_default();
         self.bytes -= segment.capacity_bytes();
         segment
     }
 
-    /// Keeps a segment, emptied.
+    /// Clears a segment and keeps it.
     pub(crate) fn give(&mut self, mut segment: Segment) {
         segment.clear();
         let capacity_bytes = segment.capacity_bytes();

@@ -1,7 +1,7 @@
-//! Tasks of a connection. One that panics fails the connection, which is then made again.
+//! Tasks of a connection. A panic in one fails the connection, which then reconnects.
 //!
-//! Invariant: no task of a connection ends unnoticed, so a mistake of ours costs a reconnect and
-//! never leaves a connection that is open and dead. Not here: what the tasks do.
+//! Invariant: no task of a connection ends unnoticed. A defect in the engine therefore costs a
+//! reconnect and leaves no connection that is open but does nothing.
 
 use std::future::Future;
 use std::rc::{Rc, Weak};
@@ -14,7 +14,7 @@ use crate::reactor;
 use crate::shard::connection::state::Conn;
 use crate::shard::panics::Foreign;
 
-/// Starts a task. It keeps the connection alive only if it does so itself.
+/// Spawns a task. The task keeps the connection alive only if it holds an `Rc` of it.
 pub(crate) fn spawn(conn: &Rc<Conn>, task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
     let (conn, panics) = (Rc::downgrade(conn), Arc::clone(&conn.stats.panics));
     reactor::spawn(async move {
@@ -30,7 +30,7 @@ fn fail(conn: &Weak<Conn>) {
     }
 }
 
-/// Why a connection failed of which a task panicked.
+/// The error of a connection that failed because a task panicked.
 pub(crate) fn panicked() -> Error {
     Error::new(ErrorKind::ConnectionClosed, "a task of the connection panicked")
 }

@@ -1,7 +1,8 @@
-//! What was declared through a connection, in the order it was declared: replayed after a
+//! The exchanges, queues and bindings declared through a connection, in order, replayed after a
 //! reconnect.
 //!
-//! Invariant: each intent is kept once; what was deleted or unbound on purpose is not brought back.
+//! Invariant: each intent is kept once, and nothing that was deleted or unbound through the
+//! connection is replayed.
 
 use amq_protocol::protocol::{AMQPClass, exchange, queue};
 
@@ -11,7 +12,7 @@ pub(crate) struct Topology {
 }
 
 impl Topology {
-    /// Keeps a declaration or binding the broker has agreed to.
+    /// Records a declaration or binding that the broker has accepted.
     pub(crate) fn remember(&mut self, channel: u16, method: AMQPClass) {
         let known = self.intents.iter_mut().find(|(_, kept)| *kept == method);
         match known {
@@ -20,8 +21,9 @@ impl Topology {
         }
     }
 
-    /// Follows a deletion or unbinding, before the broker is asked for it: nothing may declare it
-    /// again meanwhile. What it takes to [restore](Self::restore) it, should the broker refuse.
+    /// Removes what a deletion or unbinding removes, before the request is sent, so that recovery
+    /// does not declare it again meanwhile. Returns the removed intents, to be
+    /// [restored](Self::restore) if the broker refuses.
     pub(crate) fn forget(&mut self, method: &AMQPClass) -> Vec<(u16, AMQPClass)> {
         let (gone, kept) = std::mem::take(&mut self.intents)
             .into_iter()
@@ -30,14 +32,15 @@ impl Topology {
         gone
     }
 
-    /// Takes back what was forgotten.
+    /// Records intents again whose removal the broker refused.
     pub(crate) fn restore(&mut self, intents: Vec<(u16, AMQPClass)>) {
         for (channel, method) in intents {
             self.remember(channel, method);
         }
     }
 
-    /// Whether a declaration is still wanted; a question is always.
+    /// Whether a method is still to be sent: a passive declaration always, another one while it is
+    /// recorded.
     pub(crate) fn is_wanted(&self, method: &AMQPClass) -> bool {
         let is_question = match method {
             AMQPClass::Queue(queue::AMQPMethod::Declare(declare)) => declare.passive,
@@ -47,7 +50,7 @@ impl Topology {
         is_question || self.intents.iter().any(|(_, kept)| kept == method)
     }
 
-    /// Follows the end of an auto-delete queue's last consumer.
+    /// Removes an auto-delete queue whose last consumer has ended.
     pub(crate) fn forget_auto_delete(&mut self, name: &str) {
         use queue::AMQPMethod as Queue;
         let auto_delete = |(_, kept): &(u16, AMQPClass)| match kept {
@@ -79,7 +82,7 @@ impl Topology {
         })
     }
 
-    /// What it takes to bring one exchange back: itself and its bindings.
+    /// The intents that restore an exchange: its declaration and its bindings.
     pub(crate) fn of_exchange(&self, name: &str) -> Vec<(u16, AMQPClass)> {
         use exchange::AMQPMethod as Exchange;
         use queue::AMQPMethod as Queue;
@@ -94,7 +97,7 @@ impl Topology {
         self.intents.iter().filter(|(_, method)| concerns(method)).cloned().collect()
     }
 
-    /// What it takes to bring one queue back: its exchanges, itself, its bindings.
+    /// The intents that restore a queue: all exchanges, its declaration and its bindings.
     pub(crate) fn of_queue(&self, name: &str) -> Vec<(u16, AMQPClass)> {
         use queue::AMQPMethod as Queue;
         let concerns = |method: &AMQPClass| match method {
@@ -107,7 +110,7 @@ impl Topology {
     }
 }
 
-/// Whether a declaration or binding ends with this deletion or unbinding.
+/// Whether a deletion or unbinding removes a declaration or binding.
 fn is_removed_by(intent: &AMQPClass, method: &AMQPClass) -> bool {
     use exchange::AMQPMethod as Exchange;
     use queue::AMQPMethod as Queue;

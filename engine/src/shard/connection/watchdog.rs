@@ -1,10 +1,11 @@
-//! Notices a broker that answers heartbeats and nothing else.
+//! Detects a broker that answers heartbeats and nothing else.
 //!
-//! A request that stays unanswered would leave what waits behind it waiting for ever, and a node
-//! that was cut off from its cluster may confirm nothing for as long as that lasts. So after
-//! `operation_timeout` and `confirm_timeout` the connection is made anew, at another host first.
-//! While we do not read (a consumer has no room) the broker's silence says nothing; while it blocks
-//! publishers, neither does a missing confirm. InFlightRuns only while something is pending.
+//! An unanswered request would block everything behind it for ever, and a node cut off from its
+//! cluster may confirm nothing for as long as the split lasts. So after `operation_timeout` or
+//! `confirm_timeout` the connection is dropped and reconnects, to another host first. While the
+//! shard does not read, because a consumer has no room, the broker's silence means nothing. While
+//! the broker blocks publishers, missing confirms mean nothing. The watchdog runs only while
+//! something is pending.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,11 +15,11 @@ use crate::error::Error;
 use crate::reactor;
 use crate::shard::connection::state::Conn;
 
-/// How often it looks while something is pending, at least and at most.
+/// How often the watchdog checks while something is pending, at least and at most.
 const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(5);
 const CHECK_INTERVAL_MAX: Duration = Duration::from_secs(1);
-/// A publication may wait for this many times `confirm_timeout` while others are confirmed: not
-/// every queue is as fast as the next, but none that works is that much slower.
+/// A publication may stay unconfirmed for this many times `confirm_timeout` while others are
+/// confirmed: queues differ in speed, but a working one is not slower than that.
 const SLOW_QUEUE_FACTOR: u32 = 3;
 
 /// Watches one socket until it is down.
@@ -54,12 +55,12 @@ pub(crate) async fn run(conn: Rc<Conn>) {
     }
 }
 
-/// How far the broker has come with confirming, channel by channel.
+/// How far the broker has confirmed, by channel.
 #[derive(Default)]
 struct ConfirmProgress {
-    /// How often it had confirmed something when that was last seen to change, and when.
+    /// The number of confirms when it last changed, and the time of that change.
     seen: BTreeMap<u16, (u64, Instant)>,
-    /// What is older does not count.
+    /// Time before this does not count.
     since: Option<Instant>,
 }
 
@@ -69,7 +70,7 @@ impl ConfirmProgress {
         self.since = Some(now);
     }
 
-    /// What has been unconfirmed for too long, if anything.
+    /// Returns an error if a publication has been unconfirmed for too long.
     fn overdue_confirm(&mut self, conn: &Conn, now: Instant) -> Option<Error> {
         let limit = conn.config.confirm_timeout;
         if limit.is_zero() || conn.is_blocked() {
@@ -99,13 +100,13 @@ impl ConfirmProgress {
 }
 
 impl Conn {
-    /// Whether the broker owes an answer.
+    /// Whether the broker owes a response or a confirm.
     fn has_pending(&self) -> bool {
         let is_unconfirmed = || self.channels.borrow().values().any(|s| s.unconfirmed().is_some());
         !self.pending_requests.borrow().is_empty() || is_unconfirmed()
     }
 
-    /// What has been unanswered for too long, if anything.
+    /// Returns an error if a request has been unanswered for too long.
     fn overdue_request(&self, now: Instant) -> Option<Error> {
         let limit = self.config.operation_timeout;
         let requests = self.pending_requests.borrow();
@@ -114,7 +115,7 @@ impl Conn {
             .then(|| Error::timed_out(&format!("a request, for {limit:?}")))
     }
 
-    /// What is pending has waited for us, not for the broker.
+    /// Restarts the time of pending requests, because the shard did not read the responses.
     fn restart_request_clocks(&self, now: Instant) {
         self.pending_requests.borrow_mut().values_mut().for_each(|one| one.since = now);
     }

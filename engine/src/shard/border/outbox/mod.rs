@@ -23,14 +23,15 @@ use crate::shard::border::slab::{TicketError, Token};
 use crate::shard::border::tickets::Tickets;
 use crate::wire::{FRAME_OVERHEAD, Ids, Template};
 
-/// Why a publication was not taken.
+/// Why a publication was not accepted.
 #[derive(Debug)]
 pub(crate) enum PushError {
-    /// There is no room for `bytes` now, or others wait for room.
+    /// There is no room for `bytes` now, or earlier publications wait for room.
     Full {
         bytes: usize,
     },
-    /// The connection now allows smaller frames only; render again.
+    /// The connection now allows smaller frames only. The caller has to render the publication
+    /// again.
     FrameMax,
     Closed(Error),
 }
@@ -40,25 +41,25 @@ pub(crate) struct Outbox {
     inner: Mutex<Inner>,
     bell: Arc<Doorbell>,
     filled: AtomicBool,
-    /// Publications wait for room; changes under the lock.
+    /// True while publications wait for room. Changes under the lock only.
     contended: AtomicBool,
     frame_max: AtomicU32,
-    /// Bytes that were taken and are kept until confirmed.
+    /// Bytes of publications that were sent and are not confirmed yet.
     unconfirmed_bytes: AtomicUsize,
-    /// How many publications leave alone.
+    /// Number of publications that are sent alone.
     suspects: AtomicUsize,
     bytes_max: usize,
-    /// Those who wait for room.
+    /// The tickets of publications that wait for room.
     waiters: Arc<Tickets<()>>,
 }
 
-/// Room for one publication, granted or still waited for. Dropping it leaves the queue, or gives
-/// the room to the next in it.
+/// A place in the queue for room, or granted room for one publication. Dropping it leaves the queue
+/// or returns the room.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
     outbox: &'a Outbox,
     number: u64,
-    /// 0 when it was used.
+    /// 0 after the room was used.
     bytes: usize,
 }
 
@@ -70,19 +71,19 @@ struct Inner {
     closed: Option<Error>,
 }
 
-/// What became of a publication that its publisher waits for no longer.
+/// What became of a publication whose publisher no longer waits for it.
 #[derive(Debug)]
 pub(crate) enum Withdrawn {
-    /// It is not here: it has left, and may be anywhere.
+    /// It is not in the outbox, or it may have been sent before.
     No,
-    /// It never left.
+    /// It was never sent.
     Unsent,
-    /// The broker had refused it, and it was to be sent again.
+    /// The broker had refused it, and it waited to be sent again.
     Nacked(Box<Nacked>),
 }
 
 impl Inner {
-    /// Why there is no room.
+    /// The error of a publication for which there is no room.
     #[cold]
     fn push_error(&self, bytes: usize) -> PushError {
         self.closed
@@ -106,12 +107,12 @@ impl Outbox {
         }
     }
 
-    /// The frame size callers cut bodies for.
+    /// The frame size that callers split bodies for.
     pub(crate) fn frame_max(&self) -> u32 {
         self.frame_max.load(Ordering::Acquire)
     }
 
-    /// Takes in a publication its caller has rendered, or says why not. Uses up the `permit`.
+    /// Appends a publication that its caller has rendered. Consumes the `permit`.
     pub(crate) fn push(
         &self,
         publication: &Rendered,
@@ -132,8 +133,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes in a small body that exists, framed on the spot, or says why not. Uses up the
-    /// `permit`.
+    /// Appends a publication whose small body is in memory, and frames the body in place. Consumes
+    /// the `permit`.
     pub(crate) fn push_body(
         &self,
         template: &Template,
@@ -157,7 +158,7 @@ impl Outbox {
         if inner.closed.is_some() || (granted == 0 && inner.room.is_contended()) {
             return false;
         }
-        // A body that is written anew after a wait may have grown.
+        // A body that was rendered again after the wait may be larger than what was granted.
         bytes <= granted
             || fits(self.in_use(inner) + inner.room.reserved() - granted, bytes, self.bytes_max)
     }
@@ -168,7 +169,7 @@ impl Outbox {
         inner.queue.size() + self.unconfirmed_bytes.load(Ordering::Relaxed)
     }
 
-    /// A publication was added.
+    /// Completes an append: uses the permit, and rings the bell if the outbox was empty.
     #[inline]
     fn finish_push(&self, mut inner: MutexGuard<'_, Inner>, permit: &mut Option<Permit<'_>>) {
         if let Some(permit) = permit {
@@ -184,20 +185,20 @@ impl Outbox {
         }
     }
 
-    /// True while publications wait for room: a newcomer has to wait as well.
+    /// True while publications wait for room. A later one has to wait too.
     pub(crate) fn is_contended(&self) -> bool {
         self.contended.load(Ordering::Relaxed)
     }
 
-    /// Waits for room for `bytes`, behind those who wait already. A closed outbox grants it to
-    /// everyone, and says why it is closed when something is pushed.
+    /// Waits for room for `bytes`, behind earlier waiters. A closed outbox grants room to everyone;
+    /// the push then returns why it is closed.
     pub(crate) async fn acquire(
         &self,
         bytes: usize,
         deadline: Instant,
     ) -> Result<Permit<'_>, TicketError> {
         let ticket = self.waiters.open(Some(deadline));
-        // Given back whenever this future ends without it.
+        // The permit returns the room if this future is dropped.
         let permit = self.enqueue(ticket.token(), bytes);
         ticket.await?;
         Ok(permit)
@@ -212,8 +213,8 @@ impl Outbox {
         permit
     }
 
-    /// Takes back a publication that waits here. One that may have been sent before, on a
-    /// connection that was lost, is not sent again.
+    /// Withdraws a publication that waits here. If it was sent before on a lost connection, it is
+    /// not sent again.
     pub(crate) fn withdraw(&self, token: Token) -> Withdrawn {
         let mut inner = self.lock();
         if inner.queue.withdraw_new(token) {
@@ -230,12 +231,13 @@ impl Outbox {
         Withdrawn::Nacked(Box::new(unframe(&publication, 0..publication.records[0].end)))
     }
 
-    /// A refused publication: it waits here until it is [due](Self::release_due).
+    /// Stores a refused publication until it is [due](Self::release_due).
     pub(crate) fn hold_until(&self, publication: Segment, due: Instant) {
         self.lock().queue.delay(publication, due);
     }
 
-    /// Lets refused publications leave again whose time has come; when the next one's does.
+    /// Queues the refused publications that are due to be sent again. Returns when the next one is
+    /// due.
     pub(crate) fn release_due(&self, now: Instant) -> Option<Instant> {
         let mut inner = self.lock();
         if !inner.queue.has_delayed() {
@@ -246,8 +248,8 @@ impl Outbox {
         next
     }
 
-    /// Publications each of which may have ended its channel: they leave before all others, each
-    /// when nothing else is on its way.
+    /// Queues publications each of which may have closed the channel. They leave before all others,
+    /// one at a time, each while nothing else is unconfirmed.
     pub(crate) fn send_alone(&self, suspects: Vec<Segment>) {
         if suspects.is_empty() {
             return;
@@ -258,12 +260,12 @@ impl Outbox {
         self.filled.store(!inner.queue.is_empty(), Ordering::Release);
     }
 
-    /// Whether the next publication is to leave alone.
+    /// Whether the next publication is to be sent alone.
     pub(crate) fn has_suspects(&self) -> bool {
         self.suspects.load(Ordering::Acquire) > 0
     }
 
-    /// Publications of a lost connection: they leave again, before all that wait.
+    /// Queues the publications of a lost connection to be sent again, before all others.
     pub(crate) fn send_again(&self, survivors: Segment) {
         if survivors.is_empty() {
             return;
@@ -273,7 +275,7 @@ impl Outbox {
         self.filled.store(true, Ordering::Release);
     }
 
-    /// What it holds, of publications waiting and of those sent and unconfirmed.
+    /// Bytes of publications that wait, and of those sent and unconfirmed.
     pub(crate) fn bytes(&self) -> usize {
         self.in_use(&self.lock())
     }
@@ -282,14 +284,14 @@ impl Outbox {
         self.filled.load(Ordering::Acquire)
     }
 
-    /// Swaps the publications that leave next for an empty segment. With `hold` they count until
-    /// they are released. The shard's half.
+    /// Takes the publications that leave next and puts an empty segment in their place. With
+    /// confirms, their bytes count until they are [released](Self::release). For the shard only.
     pub(crate) fn take(&self, spare: Segment, has_confirms: bool) -> Segment {
         let mut inner = self.lock();
         let (segment, withdrawn) = inner.queue.take(spare);
         self.suspects.store(inner.queue.suspects(), Ordering::Release);
         if has_confirms {
-            // Under the lock, or there would seem to be room meanwhile.
+            // Under the lock, because otherwise there would seem to be room in between.
             self.unconfirmed_bytes.fetch_add(segment.size(), Ordering::Relaxed);
         }
         self.filled.store(!inner.queue.is_empty(), Ordering::Release);
@@ -304,27 +306,27 @@ impl Outbox {
         left
     }
 
-    /// Bytes are kept no longer.
+    /// Subtracts the bytes of publications that were confirmed or dropped.
     pub(crate) fn release(&self, bytes: usize) {
         let unconfirmed = self.unconfirmed_bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
         if self.may_grant(unconfirmed) {
-            self.announce_room();
+            self.grant_room();
         }
     }
 
-    /// Nothing is granted while more than half of the budget waits for confirms. A grant for every
-    /// confirm would wake publishers one at a time, each of which publishes one message and sleeps
+    /// Grants no room while more than half of the budget is unconfirmed. A grant for every confirm
+    /// would wake publishers one at a time, and each of them would publish one message and sleep
     /// again.
     fn may_grant(&self, unconfirmed: usize) -> bool {
         unconfirmed <= self.bytes_max / 2
     }
 
-    /// Grants room that has become free.
-    pub(crate) fn announce_room(&self) {
+    /// Grants the room that has become free.
+    pub(crate) fn grant_room(&self) {
         self.grant(self.lock());
     }
 
-    /// Grants free room to the first who wait and wakes them; everyone, once the outbox is closed.
+    /// Grants room to the first waiters and wakes them. Wakes all of them if the outbox is closed.
     fn grant(&self, mut inner: MutexGuard<'_, Inner>) {
         if !inner.room.is_contended() {
             return;
@@ -344,7 +346,7 @@ impl Outbox {
         }
     }
 
-    /// The channel is open, under these limits; what waits is cut to fit them.
+    /// Sets the frame size of the opened channel and splits the bodies that wait to fit it.
     pub(crate) fn open(&self, channel: u16, frame_max: u32) {
         let mut inner = self.lock();
         if frame_max < self.frame_max() {
@@ -354,26 +356,25 @@ impl Outbox {
         drop(inner);
     }
 
-    /// Whether nothing is taken any more.
+    /// Whether the outbox accepts no publications any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed.is_some()
     }
 
-    /// Nothing is taken any more; what waits may still leave.
+    /// Accepts no further publications. Those that wait may still be sent.
     pub(crate) fn stop_accepting(&self, error: Error) {
         self.lock().closed.get_or_insert(error);
-        self.announce_room();
+        self.grant_room();
     }
 
-    /// Nothing is taken any more; what still waits is given back: what never left, what was to
-    /// leave again, and what the broker had refused.
+    /// Accepts no further publications, and returns those that wait.
     pub(crate) fn close(&self, error: Error) -> Remaining {
         let mut inner = self.lock();
         inner.closed.get_or_insert(error);
         let left = inner.queue.take_all();
         self.filled.store(false, Ordering::Release);
         drop(inner);
-        self.announce_room();
+        self.grant_room();
         left
     }
 

@@ -62,7 +62,7 @@ fn full_refuses_and_a_lone_giant_passes() {
 
 type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Permit<'a>, TicketError>> + 'a>>;
 
-/// Waits for room, in the queue already.
+/// Returns a future that waits in the queue for room.
 fn wait(outbox: &Outbox, bytes: usize) -> Waiting<'_> {
     let mut waiting: Waiting<'_> = Box::pin(outbox.acquire(bytes, deadline_in(WAIT)));
     assert!(poll(waiting.as_mut()).is_pending());
@@ -80,7 +80,7 @@ fn granted<'a>(waiting: &mut Waiting<'a>) -> Option<Permit<'a>> {
     }
 }
 
-/// An outbox of 100 bytes, all of them sent and unconfirmed.
+/// An outbox of 100 bytes that are all sent and unconfirmed.
 fn full() -> Outbox {
     let outbox = outbox(100);
     outbox.push(&rendered(&[0; 100], &[]), record(1), &mut None).unwrap();
@@ -130,7 +130,7 @@ fn room_that_is_not_used_goes_to_the_next() {
     assert!(permit.is_some());
     let [fourth, mut fifth] = [100, 100].map(|bytes| wait(&outbox, bytes));
     drop(permit);
-    // Granted, and not asked for.
+    // It was granted room and has not been polled since.
     drop(fourth);
     assert!(granted(&mut fifth).is_some());
     drop(fifth);
@@ -138,7 +138,7 @@ fn room_that_is_not_used_goes_to_the_next() {
 }
 
 #[test]
-fn who_waits_in_vain_holds_up_nobody() {
+fn a_wait_that_times_out_blocks_no_later_wait() {
     let outbox = outbox(100);
     outbox.push(&rendered(&[0; 60], &[]), record(1), &mut None).unwrap();
     outbox.take(Segment::default(), true);
@@ -226,7 +226,8 @@ fn what_is_sent_again_leaves_first_and_counts() {
     assert!(matches!(full, Err(PushError::Full { .. })), "8 of 10 bytes");
     let segment = outbox.take(Segment::default(), true);
     assert_eq!(segment.bytes, b"first");
-    // Lost once more: older than what waits, and withdrawn meanwhile.
+    // The connection is lost again: the publication is older than those that wait, and is withdrawn
+    // now.
     outbox.send_again(segment);
     outbox.release(5);
     assert!(matches!(outbox.withdraw(1), Withdrawn::No), "it may have been sent");
