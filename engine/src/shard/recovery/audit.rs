@@ -1,11 +1,10 @@
-//! Finds what a broker took away without telling: exchanges, queues and bindings of this connection
-//! that somebody deleted.
+//! Finds exchanges, queues and bindings of a connection that were deleted without its knowledge.
 //!
-//! What the connection has declared is declared again, which changes nothing where it is there: at
-//! a slow beat, and at once when the broker names something of it as missing (404), here or on
-//! another connection of the same
-//! [`TopologyGroup`](crate::TopologyGroup). What was deleted through this connection is
-//! not among it. Invariant: at most one frame a millisecond, on a channel of its own.
+//! The audit declares again what the connection has declared, which changes nothing for entities
+//! that exist. It runs at an interval, and at once when the broker reports an entity of the
+//! connection, or of another one in the same [`TopologyGroup`](crate::TopologyGroup), as missing
+//! (404). What was deleted through this connection is not declared. Invariant: the audit sends at
+//! most one frame per millisecond, on a channel of its own.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -20,15 +19,15 @@ use crate::shard::connection::state::Conn;
 use crate::shard::connection::tasks;
 use crate::shard::recovery::recover;
 
-/// How long a queue may be without consumers before that is believed: a queue whose leader is being
-/// elected says so, too.
+/// How long a queue may report no consumers before its consumer is replaced. A queue whose leader
+/// is being elected reports none either.
 const UNCONSUMED_GRACE: Duration = Duration::from_secs(1);
-/// What a stream's consumer says where it goes on; streams do not count their consumers.
+/// The argument that marks a consumer of a stream. Streams do not report their consumers.
 const STREAM_OFFSET: &str = "x-stream-offset";
-/// Between two frames.
+/// The pause between two frames.
 const FRAME_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Audits one socket's connection until it is down.
+/// Audits the connection of one socket until it is down.
 pub(crate) async fn run(conn: Rc<Conn>) {
     let group = &conn.config.topology_group;
     let interval = conn.config.audit_interval;
@@ -40,7 +39,7 @@ pub(crate) async fn run(conn: Rc<Conn>) {
         if interval.is_zero() {
             let _ = change.await;
         } else {
-            // Spread, so that the clients of a broker do not audit together.
+            // Randomized, so that the clients of a broker do not audit at the same time.
             let _ = reactor::within(interval.mul_f64(0.75 + fastrand::f64() / 2.0), change).await;
         }
         let number = *asked.borrow_and_update();
@@ -51,7 +50,7 @@ pub(crate) async fn run(conn: Rc<Conn>) {
     }
 }
 
-/// Declares everything again; what is refused is logged when it is news, and skipped.
+/// Declares everything again. Logs a refusal if it is new, and goes on with the next declaration.
 async fn audit(conn: &Rc<Conn>) {
     let intents = conn.topology.borrow().intents();
     let mut refused = BTreeSet::new();
@@ -79,7 +78,8 @@ async fn audit(conn: &Rc<Conn>) {
     }
 }
 
-/// Declares one after the other until one is refused, which ends the channel.
+/// Declares one after the other until the broker refuses one, which closes the channel. Returns the
+/// refusal.
 async fn declare(
     conn: &Rc<Conn>,
     number: u16,
@@ -87,7 +87,7 @@ async fn declare(
     unconsumed: &mut Vec<String>,
 ) -> Option<Error> {
     for method in rest {
-        // Nobody deletes it between the question and the answer.
+        // The guard keeps a deletion from running between the check and the reply.
         let guard = conn.recovery_channel.lock().await;
         if !conn.topology.borrow().is_wanted(&method) {
             continue;
@@ -106,14 +106,14 @@ async fn declare(
 }
 
 impl Conn {
-    /// Open, and not on its way to anything else.
+    /// Whether the connection is open and not about to end.
     fn is_usable(&self) -> bool {
         use crate::shard::border::status::ConnectionState::{Blocked, Open};
         let is_open = matches!(self.shared.state(), Open | Blocked(_));
         is_open && !self.is_down() && !self.stopping.get()
     }
 
-    /// The consumers of a queue that should be consuming, by channel and tag.
+    /// The consumers of a queue that are subscribed, by channel and tag.
     fn consumers_of(&self, queue: &str) -> Vec<(u16, String)> {
         let channels = self.channels.borrow();
         let all = channels.iter().flat_map(|(number, state)| {
@@ -126,7 +126,7 @@ impl Conn {
         idle.map(|(number, one)| (number, one.request.consumer_tag.clone())).collect()
     }
 
-    /// Logs what the last audit did not find refused.
+    /// Logs the refusals that the last audit did not have.
     fn log_refused(&self, refused: BTreeSet<String>) {
         let known = self.refused_intents.replace(refused);
         for error in self.refused_intents.borrow().difference(&known) {

@@ -1,8 +1,8 @@
-//! The brokers of a connection, and which one is tried next.
+//! The brokers of a connection and the order they are tried in.
 //!
-//! A round tries each host once, in rotation; suspects come last. A host is a suspect for a while
-//! after it refused the connection, did not answer, or confirmed nothing. Invariant: every round
-//! tries every host. Not here: pauses between rounds (`reconnect`).
+//! A round tries each host once, in rotation, suspects last. A host is a suspect for some time
+//! after it refused the connection, did not answer or confirmed nothing. Invariant: every round
+//! tries every host. The pauses between rounds are in `reconnect`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use crate::config::Host;
 
 /// How long a suspect is tried last. A node cut off from its cluster may accept connections and
-/// answer heartbeats for ever; without this it would be chosen again at once.
+/// answer heartbeats for ever; without this limit it would be chosen again at once.
 const SUSPECT_FOR: Duration = Duration::from_secs(30);
 
 /// The hosts of one connection.
 pub(crate) struct Hosts {
     entries: Vec<Entry>,
-    /// Indices still to be tried in this round.
+    /// Indices of the hosts that this round has not tried.
     round: VecDeque<usize>,
-    /// Where the next round's rotation begins.
+    /// Where the rotation of the next round begins.
     next: usize,
-    /// A new random order each round, instead of the rotation.
+    /// Draw a new random order for each round instead of rotating.
     shuffle: bool,
 }
 
@@ -30,7 +30,7 @@ struct Entry {
 }
 
 impl Hosts {
-    /// In a random order that is kept, or drawn anew each round with `shuffle`.
+    /// Shuffles the hosts, once or, with `shuffle`, for each round.
     pub(crate) fn new(mut hosts: Vec<Host>, shuffle: bool) -> Self {
         fastrand::shuffle(&mut hosts);
         let entries = hosts.into_iter().map(|host| Entry { host, suspect_until: None }).collect();
@@ -41,7 +41,7 @@ impl Hosts {
         self.entries.len()
     }
 
-    /// The host to try now, by its index and itself.
+    /// Returns the host to try now, and its index.
     pub(crate) fn next(&mut self, now: Instant) -> (usize, Host) {
         if self.round.is_empty() {
             self.begin_round(now);
@@ -51,17 +51,17 @@ impl Hosts {
         (index, self.entries[index].host.clone())
     }
 
-    /// Every host of this round was tried.
+    /// Whether every host of this round was tried.
     pub(crate) fn is_round_over(&self) -> bool {
         self.round.is_empty()
     }
 
-    /// The next attempt begins a round: with the successor of the host tried last.
+    /// Ends the round. The next one begins with the successor of the host tried last.
     pub(crate) fn end_round(&mut self) {
         self.round.clear();
     }
 
-    /// This host is tried last for a while.
+    /// Marks a host as a suspect.
     pub(crate) fn suspect(&mut self, index: usize, now: Instant) {
         self.entries[index].suspect_until = Some(now + SUSPECT_FOR);
     }
@@ -74,7 +74,7 @@ impl Hosts {
         }
         let is_suspect =
             |index: &usize| self.entries[*index].suspect_until.is_some_and(|until| now < until);
-        // Stable: the rotation holds among suspects and among the others.
+        // The sort is stable, so the rotation holds among suspects and among the others.
         order.sort_by_key(is_suspect);
         self.round = order.into();
     }

@@ -1,4 +1,4 @@
-//! Brings back what was lost: the connection, its channels, its consumers, its declarations.
+//! Restores what was lost: the connection, its channels, its consumers and its declarations.
 
 pub(crate) mod audit;
 pub(crate) mod hosts;

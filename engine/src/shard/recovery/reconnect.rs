@@ -1,9 +1,10 @@
-//! The life of a connection: connector, handshake, replay, run, and again.
+//! Opens a connection and reopens it whenever it is lost: connect, handshake, replay, run.
 //!
-//! Hosts are tried in turn (`hosts`): the next one at once, after a whole round a full-jitter pause
-//! that grows each round. Before the first success every host is asked once, then the caller is
-//! told; after it nothing but its owner ends a connection. Invariant: one recovery at a time; one
-//! entity that cannot be replayed is reported and skipped.
+//! Hosts are tried in the order of `hosts`. After a host fails, the next one is tried at once;
+//! after each round follows a pause with full jitter that grows from round to round. Until the
+//! first success, a failed round may end the connection with an error; after it only the owner ends
+//! the connection. Invariants: one recovery runs at a time; an entity that cannot be replayed is
+//! logged and skipped.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -26,13 +27,13 @@ use crate::shard::recovery::hosts::Hosts;
 use crate::shard::recovery::{audit, login, recover};
 use crate::shard::stats::Stats;
 
-/// A connection that lived for less counts as a failed attempt: a broker that ends each one at once
-/// is not to be asked without a pause.
+/// A connection that ends sooner counts as a failed attempt. Otherwise a broker that closes every
+/// connection at once would be contacted without a pause.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
-/// Hosts whose answers are listed in the error of a first connect; the others are counted.
+/// How many hosts' errors the error of a first connect lists. The others are counted.
 const ERRORS_LISTED_MAX: usize = 8;
 
-/// InFlightRuns a connection until it is closed for good. `first` is told how the first attempt ended.
+/// Runs a connection until it is closed for good. `first` receives the result of the first connect.
 pub(crate) async fn supervise<R: Reactor>(
     conn: Rc<Conn>,
     reactor: R,
@@ -75,8 +76,7 @@ pub(crate) async fn supervise<R: Reactor>(
     }
 }
 
-/// InFlightRuns what makes a connection again and again. Where even that panics, the connection is closed
-/// for good, and everyone who waits is told.
+/// Runs the supervisor. If it panics, closes the connection for good and ends every wait.
 pub(crate) async fn run_to_end(conn: Rc<Conn>, supervised: impl Future<Output = ()>) {
     if conn.stats.panics.contain_async(Foreign::Task, supervised).await.is_none() {
         conn.fail(tasks::panicked());
@@ -84,7 +84,7 @@ pub(crate) async fn run_to_end(conn: Rc<Conn>, supervised: impl Future<Output = 
     }
 }
 
-/// Nothing follows: everyone who waits is told.
+/// Closes the connection for good and ends every wait.
 fn close_for_good(conn: &Rc<Conn>, error: &Error) {
     conn.stopping.set(true);
     conn.shared.set_state(ConnectionState::Closed);
@@ -96,24 +96,24 @@ fn close_for_good(conn: &Rc<Conn>, error: &Error) {
     conn.changed.notify_waiters();
 }
 
-/// The way to the next host: rounds, pauses, and what the hosts answered.
+/// Connects to one host after the other: rounds, pauses, errors.
 struct Connector {
     hosts: Hosts,
-    /// The host that the connection is on, or was on last.
+    /// Index of the host that the connection is on, or was on last.
     host: usize,
-    /// Failed attempts and short lives since a connection lived for a while.
+    /// Failed attempts since a connection was last stable.
     failures: u32,
     /// When the last connection was opened.
     opened_at: Option<Instant>,
-    /// What the first connect needs to know of the rounds so far; none once it has succeeded.
+    /// The state of the first connect. `None` after it has succeeded.
     first: Option<FirstConnect>,
 }
 
-/// The first connect, which may fail.
+/// The first connect. Unlike later ones, it may give up.
 struct FirstConnect {
-    /// It gives up at this instant, after one round at least; never, if there is none.
+    /// When it gives up, though not before the end of a round. `None`: never.
     until: Option<Instant>,
-    /// What the hosts of this round answered, each named.
+    /// The errors of this round, with their hosts.
     answers: Vec<(String, Error)>,
 }
 
@@ -130,8 +130,8 @@ impl Connector {
         }
     }
 
-    /// Tries hosts until one is open. Fails only if the connection is told to stop, or if it is the
-    /// first connect and gives up.
+    /// Tries hosts until a connection is open. Returns an error only if the connection is stopping,
+    /// or if the first connect gives up.
     async fn connect<R: Reactor>(
         &mut self,
         conn: &Rc<Conn>,
@@ -174,17 +174,17 @@ impl Connector {
         }
     }
 
-    /// The connection was lost; its host is a suspect if it went without a word.
+    /// Records the loss of the connection. A host that was unresponsive becomes a suspect.
     fn record_loss(&mut self, was_unresponsive: bool) {
         if was_unresponsive {
             self.hosts.suspect(self.host, reactor::now());
         }
-        // The next attempt goes to this host's successor, suspects last.
+        // The next attempt goes to the successor of this host, suspects last.
         self.hosts.end_round();
     }
 
-    /// A connection that did not live for a while is one more failure: a broker that ends each one
-    /// at once is not to be asked without a pause.
+    /// Waits before the first attempt after a loss. A connection that was not stable counts as a
+    /// failed attempt; see [`STABLE_AFTER`].
     async fn wait_after_loss(&mut self, conn: &Rc<Conn>) {
         let Some(opened_at) = self.opened_at.take() else { return };
         let Recovery { delay, splay, .. } = conn.config.recovery;
@@ -199,7 +199,8 @@ impl Connector {
         }
     }
 
-    /// Full jitter: a random part of a span that doubles each round (so that clients spread).
+    /// Waits after a round with full jitter: for a random part of a span that grows each round, so
+    /// that clients do not reconnect at the same time.
     async fn pause(&self, conn: &Rc<Conn>) {
         let round = (self.failures as usize / self.hosts.len()).saturating_sub(1).min(1 << 16);
         let pause = backoff_span(&conn.config.recovery, round as u32).mul_f64(fastrand::f64());
@@ -208,7 +209,7 @@ impl Connector {
 }
 
 impl FirstConnect {
-    /// Every host was asked: whether it goes on, or with which error it gives up.
+    /// Ends a round. Returns the error if the first connect gives up.
     fn end_round(&mut self) -> Result<(), Error> {
         let answers = std::mem::take(&mut self.answers);
         let is_refused = answers.iter().all(|(_, error)| error.is_refusal());
@@ -219,10 +220,10 @@ impl FirstConnect {
     }
 }
 
-/// The error of a first connect: a refusal rather than a host that was not reached, with what the
-/// others answered.
+/// The error of a first connect. Its kind is that of a refusal if a host refused, and its text
+/// lists the errors of all hosts.
 fn combined_error(mut answers: Vec<(String, Error)>) -> Error {
-    // The last of the kind that tells most.
+    // The last refusal, or the last error if no host refused.
     answers.sort_by_key(|(_, error)| error.is_refusal());
     let Some((_, chief)) = answers.last() else { return Error::stopped() };
     if answers.len() == 1 {
@@ -242,7 +243,7 @@ fn combined_error(mut answers: Vec<(String, Error)>) -> Error {
     chief.clone().with_text(text)
 }
 
-/// What a pause is drawn from after this many rounds.
+/// The span that the pause after this many rounds is drawn from.
 fn backoff_span(recovery: &Recovery, round: u32) -> Duration {
     let grown = match recovery.backoff_step {
         None => recovery.backoff.saturating_mul(1 << round.min(16)),
@@ -251,7 +252,7 @@ fn backoff_span(recovery: &Recovery, round: u32) -> Duration {
     grown.min(recovery.backoff_max)
 }
 
-/// Waits, unless the connection is told to stop meanwhile.
+/// Waits, unless the connection is stopping.
 async fn wait(conn: &Rc<Conn>, pause: Duration) {
     if pause > Duration::ZERO {
         let stop = conn.wait_until(|conn| conn.stopping.get());
@@ -259,7 +260,8 @@ async fn wait(conn: &Rc<Conn>, pause: Duration) {
     }
 }
 
-/// One host, once: connect, handshake, replay. The socket's tasks go on when this returns well.
+/// Connects to one host: socket, handshake, replay. On success, returns the task that runs the
+/// socket.
 async fn connect_to<R: Reactor>(
     conn: &Rc<Conn>,
     reactor: &R,
@@ -319,7 +321,7 @@ async fn connect_to<R: Reactor>(
     }
 }
 
-/// Opens the channels again, declares again, consumes again.
+/// Reopens the channels, replays the declarations and subscribes the consumers.
 async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
     conn.recovery_tasks.borrow_mut().clear();
     let numbers: Vec<u16> = conn.channels.borrow().keys().copied().collect();
@@ -336,7 +338,7 @@ async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
                 );
             });
         }
-        // A refusal closed the channel it was asked on, and others need it.
+        // A refusal closed its channel, and later declarations need the channel.
         let recovery_tasks = std::mem::take(&mut *conn.recovery_tasks.borrow_mut());
         for task in recovery_tasks {
             if let RecoveryTask::ReopenChannel(number, _) = task {
@@ -352,16 +354,17 @@ async fn restore(conn: &Rc<Conn>) -> Result<(), Error> {
     if conn.is_down() { Err(conn.reason()) } else { Ok(()) }
 }
 
-/// Opens one channel again. A broker that does not allow it is of no use to this connection.
+/// Reopens one channel. If the broker refuses, the connection is of no use and the attempt fails.
 async fn reopen(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
     match within_timeout(conn, open_channel(conn, number)).await? {
-        // Closed by its owner meanwhile.
+        // Its owner closed it meanwhile.
         Err(_) if conn.with_channel(number, |_| ()).is_err() => Ok(()),
         opened => opened,
     }
 }
 
-/// The broker's answer; the outer error is the end of the socket, or of our patience with it.
+/// Waits for a request within `operation_timeout`. The outer error is a timeout or the loss of the
+/// socket.
 async fn within_timeout(
     conn: &Conn,
     request: impl Future<Output = Result<(), Error>>,

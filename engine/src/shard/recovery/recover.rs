@@ -1,10 +1,9 @@
-//! What the broker takes away without being asked is made again: a closed channel, a cancelled
-//! consumer.
+//! Restores what the broker closed on its own: reopens channels and subscribes consumers again.
 //!
-//! Queues are declared again on a channel of their own, because a refusal ends the channel it was
-//! asked on with all who consume there. Invariant: a consumer is tried for as long as its owner
-//! wants it, and its status tells why it waits. A step that the broker leaves unanswered ends the
-//! connection (`watchdog`), which is then made anew.
+//! Queues are declared on a channel of their own, because a refusal closes the channel it was
+//! requested on, with all its consumers. Invariant: recovery retries a consumer until its owner
+//! cancels it, and the consumer's status holds the reason why it waits. If the broker leaves a step
+//! unanswered, the `watchdog` drops the connection, and it reconnects.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,19 +21,19 @@ use crate::shard::connection::state::{Conn, RecoveryTask};
 use crate::shard::connection::tasks;
 use crate::shard::recovery::verify_queues;
 
-/// How long a channel that is opened anew may take to settle what is under way, what may not be
-/// repeated of it, and between looks.
+/// For a channel that is reopened: how long unconfirmed publications may take to settle, how long
+/// those that may not be sent twice, and how often that is checked.
 const SETTLE: Duration = Duration::from_millis(100);
 const SETTLE_UNREPEATABLE: Duration = Duration::from_secs(1);
 const SETTLE_POLL: Duration = Duration::from_millis(5);
-/// How long an exchange that was declared again waits for the bindings of its group.
+/// How long a channel waits for the other connections of the group to bind their queues to an
+/// exchange that was declared again.
 const GROUP_AUDIT_TIMEOUT: Duration = Duration::from_millis(500);
-/// The pauses between attempts for one consumer: they double, up to the bound.
+/// The pauses between attempts for one consumer. They double up to the maximum.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Starts the recovery_tasks the last batch asked for; while the connection is being made again,
-/// `reconnect` sees to them.
+/// Starts the tasks that the last batch requested. During a reconnect, `reconnect` handles them.
 pub(crate) fn start_tasks(conn: &Rc<Conn>) {
     if conn.shared.state() == ConnectionState::Connecting {
         return;
@@ -55,10 +54,9 @@ async fn run_task(conn: Rc<Conn>, task: RecoveryTask) {
     }
 }
 
-/// Opens a channel again and brings its consumers back. A broker that allows no channel is of no
-/// use: the connection is made anew.
+/// Reopens a closed channel and subscribes its consumers. If that fails, drops the connection.
 async fn reopen_closed_channel(conn: &Rc<Conn>, number: u16, missing: Option<String>) {
-    // Closed by its owner meanwhile.
+    // Its owner closed it meanwhile.
     let Ok(epoch) = conn.epoch(number) else { return };
     let opened = open_channel(conn, number).await;
     if let Some(exchange) = missing {
@@ -71,10 +69,11 @@ async fn reopen_closed_channel(conn: &Rc<Conn>, number: u16, missing: Option<Str
                 "an exchange is gone, and is declared again"
             );
         });
-        // What others had bound to it is theirs to declare, before anything is sent there again.
+        // Other connections have to bind their queues to the exchange before publications are sent
+        // to it.
         conn.config.topology_group.audited(GROUP_AUDIT_TIMEOUT).await;
     }
-    // Closed meanwhile, or lost with the connection: then `reconnect` opens it again.
+    // The channel was closed meanwhile, or lost with the connection; then `reconnect` reopens it.
     if conn.is_epoch_over(number, epoch) {
         return;
     }
@@ -84,10 +83,10 @@ async fn reopen_closed_channel(conn: &Rc<Conn>, number: u16, missing: Option<Str
     }
 }
 
-/// Opens a channel anew that goes on refusing publications: what it refuses is the channel's fault,
-/// not the queue's (`nacked`).
+/// Reopens a channel that keeps refusing publications, because the channel and not the queue is at
+/// fault (`reopen_policy`).
 async fn renew_channel(conn: &Rc<Conn>, number: u16) {
-    // One that has been closed meanwhile is being opened already.
+    // If the broker closed it meanwhile, another task reopens it.
     if !conn.with_channel(number, |state| state.is_open()).unwrap_or(false) {
         return;
     }
@@ -99,7 +98,7 @@ async fn renew_channel(conn: &Rc<Conn>, number: u16) {
     });
     let Ok(epoch) = conn.epoch(number) else { return };
     let _ = conn.with_channel(number, ChannelState::pause);
-    // What is under way there is confirmed or refused first, if that does not take long.
+    // Gives unconfirmed publications a short time to be confirmed or refused.
     let settled = async |is_under_way: fn(&mut ChannelState) -> bool| {
         while conn.with_channel(number, is_under_way).unwrap_or(false) {
             reactor::sleep(SETTLE_POLL).await;
@@ -112,7 +111,7 @@ async fn renew_channel(conn: &Rc<Conn>, number: u16) {
         return;
     }
     let closed = conn.request(number, close_method()).await;
-    // Closed by the broker, or lost with the connection: what recovery_tasks that opens it.
+    // The broker closed it, or the connection was lost. Another task reopens it.
     if conn.is_epoch_over(number, epoch) {
         return;
     }
@@ -129,7 +128,7 @@ async fn renew_channel(conn: &Rc<Conn>, number: u16) {
     reopen_closed_channel(conn, number, None).await;
 }
 
-/// Starts to bring back every consumer of a channel.
+/// Starts to subscribe all consumers of a channel.
 pub(crate) fn resubscribe_all(conn: &Rc<Conn>, number: u16) {
     let tags = conn.with_channel(number, |state| {
         state.consumers.iter().map(|c| c.request.consumer_tag.clone()).collect::<Vec<_>>()
@@ -139,38 +138,38 @@ pub(crate) fn resubscribe_all(conn: &Rc<Conn>, number: u16) {
     }
 }
 
-/// Consumes again, unless somebody is at it already.
+/// Subscribes a consumer again, unless another task does so.
 async fn resubscribe(conn: &Rc<Conn>, number: u16, tag: &str) {
     if let Some(_claim) = Claim::take(conn, number, tag) {
         retry_consume(conn, number, tag).await;
     }
 }
 
-/// Watches a consumer that was just brought back.
+/// Watches the queue of a consumer that was subscribed again.
 fn watch_queue(conn: &Rc<Conn>, number: u16, tag: &str) {
     let Ok(epoch) = conn.epoch(number) else { return };
     let (weak, tag) = (Rc::downgrade(conn), tag.to_owned());
     tasks::spawn(conn, async move {
-        let gone = verify_queues::until_gone(&weak, number, epoch, &tag).await;
+        let gone = verify_queues::watch_until_gone(&weak, number, epoch, &tag).await;
         if let Some((queue, conn)) = gone.zip(weak.upgrade()) {
             replace_lost_consumer(&conn, number, &tag, &queue).await;
         }
     });
 }
 
-/// Makes sure that a consumer is one: the broker knows its queue and a consumer of it, and holds
-/// nothing back.
+/// Checks that the queue of a consumer exists, has a consumer and holds no ready messages. Replaces
+/// the consumer if not.
 pub(crate) async fn verify(conn: &Rc<Conn>, number: u16, tag: &str) {
-    let is_well = |found: &DeclareOk| found.consumer_count > 0 && found.message_count == 0;
-    if let Some(queue) = verify_queues::unless_well(conn, number, tag, is_well).await {
+    let is_healthy = |found: &DeclareOk| found.consumer_count > 0 && found.message_count == 0;
+    if let Some(queue) = verify_queues::find_unhealthy_queue(conn, number, tag, is_healthy).await {
         replace_lost_consumer(conn, number, tag, &queue).await;
     }
 }
 
-/// Makes sure that somebody consumes from the queue of a consumer.
+/// Checks that the queue of a consumer exists and has a consumer. Replaces the consumer if not.
 pub(crate) async fn verify_consumed(conn: &Rc<Conn>, number: u16, tag: &str) {
-    let is_well = |found: &DeclareOk| found.consumer_count > 0;
-    if let Some(queue) = verify_queues::unless_well(conn, number, tag, is_well).await {
+    let is_healthy = |found: &DeclareOk| found.consumer_count > 0;
+    if let Some(queue) = verify_queues::find_unhealthy_queue(conn, number, tag, is_healthy).await {
         replace_lost_consumer(conn, number, tag, &queue).await;
     }
 }
@@ -185,8 +184,8 @@ async fn replace_lost_consumer(conn: &Rc<Conn>, number: u16, tag: &str, queue: &
     cancel_and_resubscribe(conn, number, tag).await;
 }
 
-/// Consumes anew from a queue that has gone without a word: the broker thinks the consumer alive,
-/// so it is cancelled first.
+/// Cancels a consumer and subscribes it again. The broker still knows the tag of the lost consumer,
+/// so it has to be cancelled first.
 async fn cancel_and_resubscribe(conn: &Rc<Conn>, number: u16, tag: &str) {
     if let Some(_claim) = Claim::take(conn, number, tag)
         && conn.request(number, cancel_method(tag)).await.is_ok()
@@ -195,7 +194,7 @@ async fn cancel_and_resubscribe(conn: &Rc<Conn>, number: u16, tag: &str) {
     }
 }
 
-/// Makes a consumer again, alone; until dropped, also by a task that panics.
+/// The exclusive right to subscribe a consumer. Released on drop, also if the task panics.
 struct Claim<'a> {
     conn: &'a Conn,
     number: u16,
@@ -203,13 +202,14 @@ struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// Takes it on, unless the consumer leaves or somebody is at it already.
+    /// Claims a consumer, unless it is being cancelled or another task has claimed it.
     fn take(conn: &'a Conn, number: u16, tag: &'a str) -> Option<Self> {
         let claim = |consumer: &mut ChannelConsumer| {
             !consumer.is_cancelling && !std::mem::replace(&mut consumer.is_starting, true)
         };
         let is_taken = conn.with_consumer(number, tag, claim) == Some(true);
-        // Lazily: one that is made is dropped, and that ends the claim of another.
+        // `then`, not `then_some`: a `Self` built in vain would release the other task's claim on
+        // drop.
         is_taken.then(|| Self { conn, number, tag })
     }
 }
@@ -220,8 +220,8 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// Tries until it consumes, its owner cancels it, or the connection is lost; the queue is declared
-/// again where this connection had declared it.
+/// Retries until the consumer is subscribed, its owner cancels it or the connection is lost.
+/// Declares the queue first if it was declared through this connection.
 async fn retry_consume(conn: &Rc<Conn>, number: u16, tag: &str) {
     let mut pause = PAUSE;
     while !conn.is_down() && !conn.stopping.get() {
@@ -230,7 +230,7 @@ async fn retry_consume(conn: &Rc<Conn>, number: u16, tag: &str) {
                 mark_consuming(conn, number, tag);
                 return watch_queue(conn, number, tag);
             }
-            // The reason of every consumer is then the connection's.
+            // The status of every consumer then shows the connection's error.
             Err(_) if conn.is_down() => return,
             Err(error) => mark_waiting(conn, number, tag, &error),
         }
@@ -240,7 +240,7 @@ async fn retry_consume(conn: &Rc<Conn>, number: u16, tag: &str) {
     }
 }
 
-/// The consumer consumes: its status and the log say so, if they did not.
+/// Sets the status to consuming, and logs it if that is a change.
 fn mark_consuming(conn: &Conn, number: u16, tag: &str) {
     if conn.with_consumer(number, tag, |consumer| consumer.shared.set_consuming()) == Some(true) {
         conn.log(|| {
@@ -252,7 +252,7 @@ fn mark_consuming(conn: &Conn, number: u16, tag: &str) {
     }
 }
 
-/// The consumer waits: its status and the log say so, once for each reason.
+/// Sets the status to waiting, and logs each new reason once.
 fn mark_waiting(conn: &Conn, number: u16, tag: &str, reason: &Error) {
     let waits = |consumer: &mut ChannelConsumer| {
         consumer.shared.set_waiting(reason).then(|| consumer.request.queue.clone())
@@ -275,7 +275,7 @@ async fn consume(conn: &Rc<Conn>, number: u16, tag: &str) -> Result<(), Error> {
             consumer.request.clone()
         })
     });
-    // Cancelled by its owner meanwhile.
+    // Its owner cancelled it meanwhile.
     let Some(Some(request)) = request else { return Ok(()) };
     conn.wait_for_channel(number).await?;
     let intents = conn.topology.borrow().of_queue(&request.queue);
@@ -285,13 +285,13 @@ async fn consume(conn: &Rc<Conn>, number: u16, tag: &str) -> Result<(), Error> {
     }
     conn.request(number, request.method()).await?;
     if conn.with_consumer(number, tag, |_| ()).is_none() {
-        // Its owner gave up waiting for the end of it.
+        // Its owner timed out while cancelling it and removed it.
         conn.request(number, cancel_method(tag)).await?;
     }
     Ok(())
 }
 
-/// Declares again, in order. The first failure ends it.
+/// Replays intents in order. Stops at the first error.
 pub(crate) async fn replay(conn: &Rc<Conn>, intents: Vec<(u16, AMQPClass)>) -> Result<(), Error> {
     for (channel, method) in intents {
         let Some(channel) = conn.existing_channel(channel) else { return Ok(()) };
@@ -300,8 +300,8 @@ pub(crate) async fn replay(conn: &Rc<Conn>, intents: Vec<(u16, AMQPClass)>) -> R
     Ok(())
 }
 
-/// Declares again on a channel that nobody else uses. Where the broker allows none, the channels of
-/// the declarations have to do.
+/// Replays intents on a channel of their own. If the broker allows no further channel, replays them
+/// on the channels they were declared on.
 pub(crate) async fn replay_on_recovery_channel(
     conn: &Rc<Conn>,
     intents: Vec<(u16, AMQPClass)>,
@@ -317,7 +317,7 @@ pub(crate) async fn replay_on_recovery_channel(
     let Some(number) = opened else { return replay(conn, intents).await };
     for (_, method) in intents {
         if conn.topology.borrow().is_wanted(&method) {
-            // A refusal has closed it.
+            // A refusal closes the channel, so it needs no `channel.close`.
             conn.request(number, method).await?;
         }
     }

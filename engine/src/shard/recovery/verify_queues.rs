@@ -1,10 +1,10 @@
-//! Looks again for the queues of consumers that were brought back.
+//! Checks the queues of consumers that were subscribed again.
 //!
-//! A cluster whose node died may take a transient queue away, by its name, after we have declared
-//! it anew at another node: the list of what died with the node was made before. The consumer then
-//! waits at a queue without a name for ever. So its name is asked for some time later, when the
-//! cluster has settled, and at once when its owner suspects it; a consumer whose queue is gone is
-//! made again. Not here: how (`recover`).
+//! When a node of a cluster dies, the cluster may delete a transient queue by its name after the
+//! client has declared it again on another node, because the list of queues to delete was made
+//! before. The consumer then waits for ever at a queue without a name. So the queue is looked up by
+//! name some time later, when the cluster has settled, and at once if the owner of the consumer
+//! asks. `recover` replaces the consumer if its queue is gone.
 
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -18,16 +18,17 @@ use crate::reactor;
 use crate::shard::connection::methods::close_method;
 use crate::shard::connection::state::Conn;
 
-/// When it is looked, each from the last: a second, five and thirty after the consumer was back.
+/// The checks run 1 s, 5 s and 30 s after the consumer was subscribed; these are the pauses between
+/// them.
 const CHECK_DELAYS: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(25)];
 const NOT_FOUND: u16 = 404;
-/// How soon a broker answers a question that somebody waits for.
+/// How soon a broker has to answer when the owner of a consumer waits.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Looks at the queue of a consumer that was just brought back, as long as its channel lives; the
-/// queue's name once it is gone.
-pub(crate) async fn until_gone(
+/// Checks the queue of a consumer that was subscribed again, as long as its channel lives. Returns
+/// the name of the queue once it is gone.
+pub(crate) async fn watch_until_gone(
     conn: &Weak<Conn>,
     number: u16,
     epoch: u32,
@@ -45,13 +46,13 @@ pub(crate) async fn until_gone(
     None
 }
 
-/// Looks at once at the queue of a consumer; its name if it is gone or not well. A broker that does
-/// not answer soon is left for another.
-pub(crate) async fn unless_well(
+/// Checks the queue of a consumer at once. Returns its name if it is gone or not healthy. Drops the
+/// connection if the broker does not answer soon.
+pub(crate) async fn find_unhealthy_queue(
     conn: &Rc<Conn>,
     number: u16,
     tag: &str,
-    is_well: impl Fn(&queue::DeclareOk) -> bool,
+    is_healthy: impl Fn(&queue::DeclareOk) -> bool,
 ) -> Option<String> {
     let queue = settled_queue(conn, number, tag)?;
     match reactor::within(ANSWER_TIMEOUT, query_queue(conn, &queue)).await {
@@ -59,13 +60,13 @@ pub(crate) async fn unless_well(
             conn.fail_unresponsive(Error::timed_out("a question for a queue"));
             None
         }
-        Some(Ok(found)) if is_well(&found) => None,
+        Some(Ok(found)) if is_healthy(&found) => None,
         Some(Err(error)) if error.reply_code() != Some(NOT_FOUND) => None,
         Some(_) => Some(queue),
     }
 }
 
-/// The queue of a consumer that is neither beginning nor ending.
+/// The queue of a consumer that is neither being subscribed nor cancelled.
 fn settled_queue(conn: &Conn, number: u16, tag: &str) -> Option<String> {
     let queue = conn.with_consumer(number, tag, |consumer| {
         let is_settled = !consumer.is_starting && !consumer.is_cancelling;
@@ -74,7 +75,7 @@ fn settled_queue(conn: &Conn, number: u16, tag: &str) -> Option<String> {
     queue.flatten()
 }
 
-/// Asks for a queue by its name, on a channel of its own.
+/// Looks up a queue by name (passive declare), on a channel of its own.
 async fn query_queue(conn: &Rc<Conn>, name: &str) -> Result<queue::DeclareOk, Error> {
     let passive = AMQPClass::Queue(queue::AMQPMethod::Declare(queue::Declare {
         queue: short(name),

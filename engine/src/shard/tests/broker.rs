@@ -1,9 +1,9 @@
-//! A broker for simulations: one durable queue, confirms, one consumer at a time, and a memory of
-//! everything it was ever sent.
+//! A simulated broker: one durable queue, publisher confirms, one consumer at a time, and a record
+//! of everything it received.
 //!
-//! It checks what a broker would check (channels open, frames within their size, contents whole)
-//! and notes every violation. It is late, coalesces its confirms, refuses some of what it takes,
-//! blocks publishers now and then, and offers another frame size to each connection.
+//! It checks what a broker checks (open channels, frame sizes, complete bodies) and records every
+//! violation. It delays and coalesces confirms, refuses some publications, blocks publishers at
+//! times, and offers each connection a different frame size.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,7 +20,7 @@ use crate::wire::{
     PropertiesView, encode_method_frame, parse_method, write_body_frames,
 };
 
-/// The id a body begins with, followed by as many bytes as its length says, all made of the id.
+/// A body that starts with its id and is filled with the id's low byte.
 pub(super) fn body_of(id: u32, len: usize) -> Vec<u8> {
     let mut body = id.to_be_bytes().to_vec();
     body.resize(len.max(4), id as u8);
@@ -35,15 +35,15 @@ pub(super) fn id_of(body: &[u8]) -> u32 {
 }
 
 #[derive(Default)]
-pub(super) struct Memory {
-    /// Ids as they were published, in order, repetitions included.
+pub(super) struct BrokerRecord {
+    /// Ids as they were published, in order, duplicates included.
     pub(super) received: Vec<u32>,
     pub(super) violations: Vec<String>,
     queue: VecDeque<Vec<u8>>,
 }
 
 pub(super) struct Broker {
-    pub(super) memory: RefCell<Memory>,
+    pub(super) memory: RefCell<BrokerRecord>,
     rng: RefCell<fastrand::Rng>,
     changed: Notify,
 }
@@ -74,28 +74,28 @@ impl Broker {
                     None => break,
                 },
                 () = self.changed.notified() => {}
-                () = tokio::time::sleep(late), if session.owes() => session.confirm(&self),
+                () = tokio::time::sleep(late), if session.owes_confirms() => session.confirm(&self),
             }
-            session.take_in(&self);
+            session.receive(&self);
             session.deliver(&mut self.memory.borrow_mut());
             if self.below(3) == 0 {
                 session.confirm(&self);
             }
-            session.change_mind(self.below(40));
+            session.toggle_blocked(self.below(40));
             far.write(&std::mem::take(&mut session.output));
             if session.closed {
                 break;
             }
         }
-        // What was not answered goes back, where it came from.
+        // Unacknowledged messages return to the head of the queue.
         let mut memory = self.memory.borrow_mut();
         session.unacked.into_values().rev().for_each(|body| memory.queue.push_front(body));
         self.changed.notify_waiters();
     }
 }
 
-/// One publication on its way in.
-enum Arriving {
+/// A publication that is partly received.
+enum PartialPublication {
     Header,
     Body { size: usize, body: Vec<u8> },
 }
@@ -108,8 +108,8 @@ struct Session {
     closed: bool,
     blocked: bool,
     channels: BTreeSet<u16>,
-    arriving: BTreeMap<u16, Arriving>,
-    /// Per channel: publications counted, and how many of them are confirmed.
+    partial: BTreeMap<u16, PartialPublication>,
+    /// By channel: number of publications, and number of those confirmed.
     confirms: BTreeMap<u16, (u64, u64)>,
     consumer: Option<(u16, String)>,
     delivered: u64,
@@ -126,7 +126,7 @@ impl Session {
             closed: false,
             blocked: false,
             channels: BTreeSet::new(),
-            arriving: BTreeMap::new(),
+            partial: BTreeMap::new(),
             confirms: BTreeMap::new(),
             consumer: None,
             delivered: 0,
@@ -134,12 +134,12 @@ impl Session {
         }
     }
 
-    fn owes(&self) -> bool {
+    fn owes_confirms(&self) -> bool {
         self.blocked || self.confirms.values().any(|(count, done)| done < count)
     }
 
-    /// Confirms everything so far, one publication or many at a time; or refuses it, seldom. What
-    /// is refused stays in the queue all the same: a broker that fails promises nothing.
+    /// Confirms everything so far, one publication or many at a time. Sometimes refuses it instead.
+    /// A refused publication stays in the queue, because a nack does not say that it was dropped.
     fn confirm(&mut self, broker: &Broker) {
         for (&channel, (count, done)) in &mut self.confirms {
             if done < count {
@@ -155,15 +155,15 @@ impl Session {
         }
     }
 
-    /// Blocks and unblocks publishers, rarely.
-    fn change_mind(&mut self, chance: u64) {
+    /// Blocks or unblocks publishers, at times.
+    fn toggle_blocked(&mut self, chance: u64) {
         use connection::AMQPMethod as Method;
         if self.channels.is_empty() || self.closed || chance > 2 || (chance == 0) == self.blocked {
             return;
         }
         self.blocked = !self.blocked;
         let reason = "simulated".into();
-        self.say(
+        self.send(
             0,
             AMQPClass::Connection(match self.blocked {
                 true => Method::Blocked(connection::Blocked { reason }),
@@ -172,15 +172,15 @@ impl Session {
         );
     }
 
-    fn say(&mut self, channel: u16, method: AMQPClass) {
+    fn send(&mut self, channel: u16, method: AMQPClass) {
         encode_method_frame(&mut self.output, channel, &method);
     }
 
-    fn take_in(&mut self, broker: &Broker) {
+    fn receive(&mut self, broker: &Broker) {
         if !self.greeted && self.input.len() >= 8 {
             assert_eq!(self.input.drain(..8).collect::<Vec<_>>(), b"AMQP\0\0\x09\x01");
             self.greeted = true;
-            self.say(0, AMQPClass::Connection(connection::AMQPMethod::Start(start())));
+            self.send(0, AMQPClass::Connection(connection::AMQPMethod::Start(start())));
         }
         let input = std::mem::take(&mut self.input);
         let mut rest = &input[..];
@@ -212,22 +212,22 @@ impl Session {
                 return Err(format!("{kind:?} on channel {channel}, which is not open"));
             }
         }
-        match (kind, self.arriving.get_mut(&channel)) {
+        match (kind, self.partial.get_mut(&channel)) {
             (FrameKind::Heartbeat, _) => self.output.extend_from_slice(&HEARTBEAT_FRAME),
             (FrameKind::Method, None) => return self.method(channel, payload, broker),
-            (FrameKind::Header, Some(arriving @ Arriving::Header)) => {
+            (FrameKind::Header, Some(partial @ PartialPublication::Header)) => {
                 let header = ContentHeader::parse(payload).map_err(|error| error.to_string())?;
                 let size = header.body_size as usize;
-                *arriving = Arriving::Body { size, body: Vec::new() };
+                *partial = PartialPublication::Body { size, body: Vec::new() };
             }
-            (FrameKind::Body, Some(Arriving::Body { size, body })) => {
+            (FrameKind::Body, Some(PartialPublication::Body { size, body })) => {
                 body.extend_from_slice(payload);
                 if body.len() > *size {
                     return Err("more body than was announced".into());
                 }
                 if body.len() == *size {
                     let body = std::mem::take(body);
-                    self.arriving.remove(&channel);
+                    self.partial.remove(&channel);
                     self.published(channel, body, broker);
                 }
             }
@@ -249,7 +249,7 @@ impl Session {
     fn method(&mut self, channel: u16, payload: &[u8], broker: &Broker) -> Result<(), String> {
         match HotMethod::parse(payload).map_err(|error| error.to_string())? {
             Some(HotMethod::Publish(_)) => {
-                self.arriving.insert(channel, Arriving::Header);
+                self.partial.insert(channel, PartialPublication::Header);
             }
             Some(HotMethod::Ack(ack)) => {
                 let known = ack.delivery_tag <= self.delivered
@@ -328,12 +328,12 @@ impl Session {
             }
             other => return Err(format!("unexpected {other:?}")),
         };
-        self.say(channel, answer);
+        self.send(channel, answer);
         Ok(())
     }
 
-    /// Gives the consumer what there is, fifty at most unanswered.
-    fn deliver(&mut self, memory: &mut Memory) {
+    /// Delivers messages to the consumer, up to 50 unacknowledged.
+    fn deliver(&mut self, memory: &mut BrokerRecord) {
         let Some((channel, consumer_tag)) = &self.consumer else { return };
         while self.unacked.len() < 50
             && let Some(body) = memory.queue.pop_front()

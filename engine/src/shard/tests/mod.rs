@@ -1,7 +1,7 @@
-//! A whole shard in bad weather, some hundred times: connections are cut at random bytes, reads and
-//! writes are short and stall, the broker is late.
+//! Simulates a whole shard under faults, several hundred times: connections break at random bytes,
+//! reads and writes are short and stall, the broker is slow.
 //!
-//! A failure prints its seed; `LEVERET_SEED=n` runs that one alone. What must hold is in `check`.
+//! A failure prints its seed; `LEVERET_SEED=n` runs that one alone. `check` asserts the guarantees.
 
 mod broker;
 
@@ -25,18 +25,18 @@ use crate::wire::Properties;
 use broker::{Broker, body_of, id_of};
 
 const SEEDS: u64 = 300;
-/// Virtual: only a hang takes this long.
+/// Virtual time. Only a hang takes this long.
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// Tickets count real time, of which almost none passes.
 const FOREVER: Duration = Duration::from_secs(1 << 24);
 
-/// What was published, and what was said of it.
+/// By id: whether the publication was retained, and its outcome.
 type Ends = BTreeMap<u32, (bool, Outcome)>;
 
 struct Run {
     broker: Rc<Broker>,
     ends: Ends,
-    /// Ids as they were consumed, in order, repetitions included.
+    /// Ids as they were consumed, in order, duplicates included.
     consumed: Vec<u32>,
 }
 
@@ -52,7 +52,7 @@ fn whatever_the_weather_nothing_is_lost_invented_or_reordered() {
 }
 
 fn simulate(seed: u64) {
-    let told = SeedOnPanic(seed);
+    let printer = SeedOnPanic(seed);
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -63,7 +63,7 @@ fn simulate(seed: u64) {
         tokio::time::timeout(PATIENCE, run_scenario(seed)).await.expect("it hangs")
     });
     check(&run);
-    std::mem::forget(told);
+    std::mem::forget(printer);
 }
 
 struct SeedOnPanic(u64);
@@ -74,7 +74,7 @@ impl Drop for SeedOnPanic {
     }
 }
 
-/// Publishes on one connection, consumes on another, in weather that ends at last.
+/// Publishes on one connection and consumes on another, with faults that end after some seconds.
 async fn run_scenario(seed: u64) -> Run {
     let mut rng = fastrand::Rng::with_seed(seed);
     let rough = Weather {
@@ -117,7 +117,7 @@ async fn open(engine: &Engine) -> (Connection, Channel) {
     config.heartbeat = Duration::from_secs(20);
     let connection = engine.connect(config).await.unwrap();
     loop {
-        // An operation that a lost connection ends is the caller's to repeat.
+        // The caller has to repeat an operation that a lost connection ended.
         let Ok(channel) = connection.open_channel(ChannelOptions::default()).await else {
             continue;
         };
@@ -127,7 +127,7 @@ async fn open(engine: &Engine) -> (Connection, Channel) {
     }
 }
 
-/// The id that ends the run_scenario.
+/// The id of the last publication.
 const LAST: u32 = u32::MAX;
 
 async fn publish(channel: &Channel, mut rng: fastrand::Rng) -> Ends {
@@ -183,7 +183,7 @@ async fn consume(channel: Channel, mut rng: fastrand::Rng) -> Vec<u32> {
     consumed
 }
 
-/// The first time each id appears.
+/// The first appearance of each id.
 fn firsts(ids: &[u32]) -> Vec<u32> {
     let mut seen = std::collections::BTreeSet::new();
     ids.iter().copied().filter(|id| seen.insert(*id)).collect()

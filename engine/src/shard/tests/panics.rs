@@ -1,5 +1,5 @@
-//! A mistake of ours, played: an operation of a socket panics within the task that asked for it.
-//! The connection is made again, whichever operation it was, and nobody waits in vain.
+//! Simulates a defect in the engine: an operation of a socket panics in the task that runs it.
+//! Whichever operation it is, the connection reconnects and every wait ends.
 
 use std::cell::Cell;
 use std::io;
@@ -24,7 +24,7 @@ enum Side {
     Write,
 }
 
-/// Panics once: at an operation of this side that comes after so many others.
+/// Panics once, at an operation of this side after `left` others.
 #[derive(Clone)]
 struct Faulty {
     sim: Sim,
@@ -84,7 +84,7 @@ impl Stream for FaultyStream {
     }
 }
 
-/// Publishes on a connection of which one operation panics; how many panics were counted.
+/// Publishes on a connection of which one operation panics. Returns the number of panics counted.
 async fn run_scenario(side: Side, after: usize) -> u64 {
     let (sim, accepted) = Sim::new(1, Weather::FAIR);
     let broker = Broker::new(1);
@@ -99,7 +99,7 @@ async fn run_scenario(side: Side, after: usize) -> u64 {
     for number in 0..20u32 {
         let body = super::body_of(number, 100);
         let confirm = publisher.publish(&body[..], FOREVER).await.unwrap();
-        // However it ends, it does.
+        // Any outcome is accepted. The wait must end.
         drop(confirm.await);
     }
     connection.close().await.unwrap();

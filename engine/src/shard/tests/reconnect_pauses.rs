@@ -1,4 +1,4 @@
-//! How soon a connection that ends time and again is made again.
+//! Checks the pauses before a connection that keeps ending is reopened.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::handles::engine::Engine;
 use crate::reactor::sim::{Far, Sim, Weather};
 use crate::shard::run::Shard;
 
-/// Connections of one run.
+/// Number of connections in a run.
 const CONNECTIONS: usize = 20;
 
-/// Ends every connection after `life`; the time from each end to the next connection.
+/// Ends every connection after `life`. Returns the times from each end to the next connection.
 async fn pauses(life: Duration) -> Vec<Duration> {
     let (sim, accepted) = Sim::new(1, Weather::FAIR);
     let ending = tokio::task::spawn_local(end_each(accepted, life));
