@@ -183,7 +183,7 @@ impl Conn {
                         tracing::debug!(
                             name: "leveret.engine.publication.returned",
                             ?returned, suppressed,
-                            "a publication was returned and nobody waits for it"
+                            "a publication without a waiting caller was returned"
                         );
                     });
                 }

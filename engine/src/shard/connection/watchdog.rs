@@ -46,7 +46,7 @@ pub(crate) async fn run(conn: Rc<Conn>) {
                 conn.log(|| {
                     tracing::warn!(
                         name: "leveret.engine.broker.unresponsive",
-                        %error, "the broker does not answer; the connection is made anew"
+                        %error, "the broker does not answer; reconnecting"
                     );
                 });
                 conn.fail_unresponsive(error);

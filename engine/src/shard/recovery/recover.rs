@@ -66,7 +66,7 @@ async fn reopen_closed_channel(conn: &Rc<Conn>, number: u16, missing: Option<Str
             tracing::warn!(
                 name: "leveret.engine.exchange.gone",
                 exchange, error = declared.err().map(tracing::field::display),
-                "an exchange is gone, and is declared again"
+                "an exchange was deleted and is declared again"
             );
         });
         // Other connections have to bind their queues to the exchange before publications are sent
@@ -93,7 +93,7 @@ async fn renew_channel(conn: &Rc<Conn>, number: u16) {
     conn.log(|| {
         tracing::info!(
             name: "leveret.engine.channel.renewed", channel = number,
-            "a channel refuses publications, and is opened anew"
+            "a channel keeps refusing publications and is reopened"
         );
     });
     let Ok(epoch) = conn.epoch(number) else { return };
@@ -120,7 +120,7 @@ async fn renew_channel(conn: &Rc<Conn>, number: u16) {
     {
         return conn.fail(error);
     }
-    let error = Error::new(ErrorKind::ChannelClosed, "the channel was opened anew");
+    let error = Error::new(ErrorKind::ChannelClosed, "the channel was reopened");
     let _ = conn.with_channel(number, |state| {
         state.handle_connection_lost(&error, &mut conn.outcomes.borrow_mut());
     });
@@ -178,7 +178,7 @@ async fn replace_lost_consumer(conn: &Rc<Conn>, number: u16, tag: &str, queue: &
     conn.log(|| {
         tracing::warn!(
             name: "leveret.engine.queue.gone",
-            queue, consumer_tag = tag, "a queue is gone or deaf, and is consumed anew"
+            queue, consumer_tag = tag, "a queue is gone or has no consumer; subscribing again"
         );
     });
     cancel_and_resubscribe(conn, number, tag).await;
