@@ -125,7 +125,7 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
                 false => request_removal(conn, channel, &method).await?,
             };
             if let AMQPClass::Basic(basic::AMQPMethod::Qos(qos)) = &method {
-                conn.with_channel(channel, |state| state.prefetch = qos.prefetch_count)?;
+                conn.with_channel(channel, |state| state.deliveries.prefetch = qos.prefetch_count)?;
             }
             if keep {
                 conn.topology.borrow_mut().remember(channel, method);
@@ -138,7 +138,7 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
             undo.set(Undo::Cancel(channel, tag.clone()));
             conn.with_channel(channel, |state| {
                 let (request, is_starting, is_cancelling) = (consume, true, false);
-                state.consumers.push(ChannelConsumer {
+                state.deliveries.consumers.push(ChannelConsumer {
                     request,
                     sink,
                     is_starting,
@@ -227,7 +227,12 @@ async fn close_channel(conn: &Rc<Conn>, channel: u16) -> Result<(), Error> {
 /// Removes a channel. Auto-delete queues that lose their last consumer are not declared again.
 fn end_channel(conn: &Conn, channel: u16) {
     let queues = conn.with_channel(channel, |state| {
-        state.consumers.iter().map(|consumer| consumer.request.queue.clone()).collect::<Vec<_>>()
+        state
+            .deliveries
+            .consumers
+            .iter()
+            .map(|consumer| consumer.request.queue.clone())
+            .collect::<Vec<_>>()
     });
     conn.remove_channel(channel, &Error::stopped());
     for queue in queues.unwrap_or_default() {

@@ -42,8 +42,9 @@ impl Conn {
             Event::Delivery { .. } if self.closing.get() => {}
             Event::Delivery { channel, content } => {
                 let mut channels = self.channels.borrow_mut();
-                let delivered =
-                    channels.get_mut(&channel).map_or(Ok(()), |state| state.deliver(content));
+                let delivered = channels
+                    .get_mut(&channel)
+                    .map_or(Ok(()), |state| state.deliveries.deliver(content));
                 drop(channels);
                 if let Err(error) = delivered {
                     self.fail(error.into());
@@ -118,10 +119,10 @@ impl Conn {
     fn handle_confirmed(&self, channel: u16, tag: u64, multiple: bool, ack: bool) {
         let mut channels = self.channels.borrow_mut();
         let Some(state) = channels.get_mut(&channel) else { return };
-        let known = state.settle(tag, multiple, ack, &mut self.outcomes.borrow_mut());
+        let known = state.publications.settle(tag, multiple, ack, &mut self.outcomes.borrow_mut());
         if !ack {
             self.delayed.notify_one();
-            if state.record_nack(reactor::now()) {
+            if state.publications.record_nack(reactor::now()) {
                 self.recovery_tasks.borrow_mut().push(RecoveryTask::RenewChannel(channel));
             }
         }
@@ -134,7 +135,7 @@ impl Conn {
     fn handle_returned(&self, channel: u16, returned: Returned) {
         let mut channels = self.channels.borrow_mut();
         let Some(state) = channels.get_mut(&channel) else { return };
-        let token = state.take_returned(&returned);
+        let token = state.publications.take_returned(&returned);
         self.complete_returned(token, returned);
     }
 
@@ -156,12 +157,12 @@ impl Conn {
         let mut channels = self.channels.borrow_mut();
         let Some(state) = channels.get_mut(&channel) else { return };
         if !content.is_return() {
-            let rejected = state.reject_oversized(content, size);
+            let rejected = state.deliveries.reject_oversized(content, size);
             drop(channels);
             return rejected.unwrap_or_else(|error| self.fail(error.into()));
         }
         let returned = Returned::new(content);
-        let token = state.take_returned_fingerprint(fingerprint_of_sum(
+        let token = state.publications.take_returned_fingerprint(fingerprint_of_sum(
             returned.exchange(),
             returned.routing_key(),
             body,
@@ -235,7 +236,7 @@ impl Conn {
     pub(crate) fn end_batch(&self) {
         let mut has_deferred_acks = false;
         for state in self.channels.borrow_mut().values_mut() {
-            state.consumers.iter_mut().for_each(|consumer| consumer.sink.flush());
+            state.deliveries.consumers.iter_mut().for_each(|consumer| consumer.sink.flush());
             has_deferred_acks |= state.has_acks() && !state.has_urgent_acks();
         }
         if has_deferred_acks {
@@ -257,7 +258,7 @@ impl Conn {
     pub(crate) fn handle_connection_lost(&self, error: &Error) {
         for state in self.channels.borrow_mut().values_mut() {
             let mut outcomes = self.outcomes.borrow_mut();
-            state.handle_writer_ended(&mut outcomes);
+            state.publications.handle_writer_ended(&mut outcomes);
             state.handle_connection_lost(error, &mut outcomes);
         }
         self.complete_outcomes();

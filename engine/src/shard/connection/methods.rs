@@ -29,7 +29,8 @@ pub(crate) fn cancel_method(tag: &str) -> AMQPClass {
 /// reconnect the declarations come first.
 pub(crate) async fn open_channel(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
     conn.open_channel(number).await?;
-    let options = |state: &mut ChannelState| (state.shared.options.confirms, state.prefetch);
+    let options =
+        |state: &mut ChannelState| (state.shared.options.confirms, state.deliveries.prefetch);
     let (confirms, prefetch_count) = conn.with_channel(number, options)?;
     if confirms {
         let select = confirm::AMQPMethod::Select(confirm::Select { nowait: false });

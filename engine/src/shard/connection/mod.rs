@@ -2,12 +2,14 @@
 
 pub(crate) mod channel_state;
 pub(crate) mod consumer;
+pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod exception_cause;
 pub(crate) mod fingerprint;
 pub(crate) mod in_flight;
 pub(crate) mod log_limit;
 pub(crate) mod methods;
+pub(crate) mod publications;
 pub(crate) mod reopen_policy;
 pub(crate) mod socket;
 pub(crate) mod spare_segments;

@@ -13,7 +13,6 @@ use crate::buffer::BufferPool;
 use crate::error::{Error, ErrorKind};
 use crate::reactor::{self, Stream};
 use crate::shard::border::segment::Segment;
-use crate::shard::connection::channel_state::ChannelState;
 use crate::shard::connection::state::Conn;
 use crate::shard::connection::{tasks, watchdog};
 use crate::shard::stats::Stats;
@@ -184,7 +183,7 @@ async fn write_tick<S: Stream>(
     };
     *last_channel = number;
     let now = reactor::now();
-    let taken = conn.with_channel(number, |state| (state.epoch(), state.take(now)));
+    let taken = conn.with_channel(number, |state| (state.epoch(), state.publications.take(now)));
     let Ok((epoch, (segment, in_flight))) = taken else { return Ok(()) };
     if in_flight.is_some() {
         conn.pending.notify_one();
@@ -206,7 +205,7 @@ async fn write_tick<S: Stream>(
         };
     // A channel that was closed meanwhile has already completed its publications.
     let refused = conn.with_channel(number, |state| {
-        state.finish_send(segment, in_flight, written, &mut conn.outcomes.borrow_mut())
+        state.publications.finish_send(segment, in_flight, written, &mut conn.outcomes.borrow_mut())
     });
     if refused.unwrap_or(false) {
         conn.delayed.notify_one();
@@ -353,7 +352,7 @@ async fn flush_deferred_acks(conn: Rc<Conn>) {
     loop {
         conn.deferred_acks.notified().await;
         reactor::sleep(ACK_DELAY).await;
-        conn.channels.borrow_mut().values_mut().for_each(ChannelState::flush_acks);
+        conn.channels.borrow_mut().values_mut().for_each(|state| state.deliveries.flush_acks());
         conn.shared.write_bell.ring();
     }
 }
@@ -362,7 +361,12 @@ async fn flush_deferred_acks(conn: Rc<Conn>) {
 async fn resend_nacked(conn: Rc<Conn>) {
     loop {
         let now = reactor::now();
-        let due = conn.channels.borrow().values().filter_map(|state| state.release_due(now)).min();
+        let due = conn
+            .channels
+            .borrow()
+            .values()
+            .filter_map(|state| state.publications.release_due(now))
+            .min();
         conn.shared.write_bell.ring();
         let more = conn.delayed.notified();
         match due {

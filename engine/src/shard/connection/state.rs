@@ -361,7 +361,7 @@ impl Conn {
             state.close(error, &mut outcomes);
             drop(outcomes);
             let ended = error.kind() != ErrorKind::Stopped;
-            for mut consumer in state.consumers.drain(..) {
+            for mut consumer in state.deliveries.consumers.drain(..) {
                 consumer.sink.closed(ended.then(|| error.clone()));
             }
         }
@@ -376,13 +376,13 @@ impl Conn {
         act: impl FnOnce(&mut ChannelConsumer) -> T,
     ) -> Option<T> {
         let mut channels = self.channels.borrow_mut();
-        let consumers = &mut channels.get_mut(&channel)?.consumers;
+        let consumers = &mut channels.get_mut(&channel)?.deliveries.consumers;
         consumers.iter_mut().find(|consumer| consumer.request.consumer_tag == tag).map(act)
     }
 
     pub(crate) fn remove_consumer(&self, channel: u16, tag: &str) -> Option<ChannelConsumer> {
         let mut channels = self.channels.borrow_mut();
-        let consumers = &mut channels.get_mut(&channel)?.consumers;
+        let consumers = &mut channels.get_mut(&channel)?.deliveries.consumers;
         let index = consumers.iter().position(|consumer| consumer.request.consumer_tag == tag)?;
         Some(consumers.remove(index))
     }
@@ -390,7 +390,7 @@ impl Conn {
     /// An auto-delete queue went with the last consumer we had on it; it is not to be brought back.
     pub(crate) fn forget_unused_queue(&self, queue: &str) {
         let channels = self.channels.borrow();
-        let mut consumers = channels.values().flat_map(|state| &state.consumers);
+        let mut consumers = channels.values().flat_map(|state| &state.deliveries.consumers);
         if consumers.all(|consumer| consumer.request.queue != queue) {
             self.topology.borrow_mut().forget_auto_delete(queue);
         }
@@ -399,7 +399,7 @@ impl Conn {
     /// True while a consumer has no room: its connection is then not read.
     pub(crate) fn is_full(&self) -> bool {
         let channels = self.channels.borrow();
-        !self.closing.get() && channels.values().any(ChannelState::is_full)
+        !self.closing.get() && channels.values().any(|state| state.deliveries.is_full())
     }
 
     // ---- closing
@@ -425,7 +425,7 @@ impl Conn {
 
     /// True while publications are waiting to leave or to be confirmed.
     pub(crate) fn has_unsettled(&self) -> bool {
-        self.channels.borrow().values().any(ChannelState::has_unsettled)
+        self.channels.borrow().values().any(|state| state.publications.has_unsettled())
     }
 
     /// Nothing new is published, and nobody takes deliveries any more: none of them stops the

@@ -80,7 +80,7 @@ impl ConfirmProgress {
         let since = self.since.max(conn.unblocked_since.get());
         let channels = conn.channels.borrow();
         for (number, state) in channels.iter() {
-            let Some((oldest, count)) = state.unconfirmed() else {
+            let Some((oldest, count)) = state.publications.unconfirmed() else {
                 self.seen.remove(number);
                 continue;
             };
@@ -102,7 +102,9 @@ impl ConfirmProgress {
 impl Conn {
     /// Whether the broker owes a response or a confirm.
     fn has_pending(&self) -> bool {
-        let is_unconfirmed = || self.channels.borrow().values().any(|s| s.unconfirmed().is_some());
+        let is_unconfirmed = || {
+            self.channels.borrow().values().any(|state| state.publications.unconfirmed().is_some())
+        };
         !self.pending_requests.borrow().is_empty() || is_unconfirmed()
     }
 

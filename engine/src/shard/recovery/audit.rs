@@ -117,7 +117,7 @@ impl Conn {
     fn consumers_of(&self, queue: &str) -> Vec<(u16, String)> {
         let channels = self.channels.borrow();
         let all = channels.iter().flat_map(|(number, state)| {
-            state.consumers.iter().map(move |consumer| (*number, consumer))
+            state.deliveries.consumers.iter().map(move |consumer| (*number, consumer))
         });
         let idle = all.filter(|(_, one)| {
             let is_stream = one.request.arguments.inner().contains_key(STREAM_OFFSET);

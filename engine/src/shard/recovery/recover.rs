@@ -104,8 +104,8 @@ async fn renew_channel(conn: &Rc<Conn>, number: u16) {
             reactor::sleep(SETTLE_POLL).await;
         }
     };
-    let _ = reactor::within(SETTLE, settled(|state| state.is_unsettled())).await;
-    let unrepeatable = settled(|state| state.has_unrepeatable());
+    let _ = reactor::within(SETTLE, settled(|state| state.publications.is_unsettled())).await;
+    let unrepeatable = settled(|state| state.publications.has_unrepeatable());
     let _ = reactor::within(SETTLE_UNREPEATABLE, unrepeatable).await;
     if conn.is_epoch_over(number, epoch) {
         return;
@@ -131,7 +131,12 @@ async fn renew_channel(conn: &Rc<Conn>, number: u16) {
 /// Starts to subscribe all consumers of a channel.
 pub(crate) fn resubscribe_all(conn: &Rc<Conn>, number: u16) {
     let tags = conn.with_channel(number, |state| {
-        state.consumers.iter().map(|c| c.request.consumer_tag.clone()).collect::<Vec<_>>()
+        state
+            .deliveries
+            .consumers
+            .iter()
+            .map(|c| c.request.consumer_tag.clone())
+            .collect::<Vec<_>>()
     });
     for tag in tags.unwrap_or_default() {
         tasks::spawn(conn, run_task(Rc::clone(conn), RecoveryTask::Resubscribe(number, tag)));
