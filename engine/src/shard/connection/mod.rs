@@ -1,6 +1,8 @@
 //! A connection on its shard: its state, its channels and its socket.
 
 pub(crate) mod channel_state;
+pub(crate) mod channels;
+pub(crate) mod closing;
 pub(crate) mod consumer;
 pub(crate) mod deliveries;
 pub(crate) mod events;
@@ -11,6 +13,7 @@ pub(crate) mod log_limit;
 pub(crate) mod methods;
 pub(crate) mod publications;
 pub(crate) mod reopen_policy;
+pub(crate) mod requests;
 pub(crate) mod socket;
 pub(crate) mod spare_segments;
 pub(crate) mod state;
