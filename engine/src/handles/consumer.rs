@@ -77,9 +77,9 @@ impl ConsumerHandle {
     }
 
     /// Asks the broker to deliver no more; resolves when it has agreed. Deliveries on their way are
-    /// given back to the queue, or [taken](crate::DeliverySink::accepts_while_cancelling). Where the broker
-    /// did not agree in time, the consumer ends all the same: nothing more is taken, and it does
-    /// not come back with the connection.
+    /// given back to the queue, or [taken](crate::DeliverySink::accepts_while_cancelling). Where
+    /// the broker did not agree in time, the consumer ends all the same: nothing more is taken, and
+    /// it does not come back with the connection.
     ///
     /// # Errors
     /// `TimedOut`, `ConnectionClosed`, `ChannelClosed`, `Stopped`.

@@ -16,7 +16,7 @@ use crate::shard::border::segment::Rendered;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::{TicketError, Token};
 use crate::shard::clock::deadline_in;
-use crate::shard::connection::fingerprint::fingerprint;
+use crate::shard::connection::channel::fingerprint::fingerprint;
 use crate::wire::{
     FRAME_OVERHEAD, FrameHeader, Ids, Properties, Publish, Template, WireError, body_frame_max,
     open_body, seal_body,

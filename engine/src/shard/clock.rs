@@ -123,8 +123,8 @@ impl Clock {
         Duration::from_nanos(self.late_max_ns.swap(0, Ordering::Relaxed))
     }
 
-    /// Asks every source. The sources are collected into the scratch vector `sources` first, because
-    /// a source may register another one, which needs the lock.
+    /// Asks every source. The sources are collected into the scratch vector `sources` first,
+    /// because a source may register another one, which needs the lock.
     fn expire(&self, now: Instant, sources: &mut Vec<Arc<dyn Expires>>) -> Option<Instant> {
         self.collect(sources);
         let asked = sources.drain(..).filter_map(|source| {
@@ -151,8 +151,8 @@ impl Clock {
     }
 }
 
-/// The end of a wait that starts now and lasts at most `timeout`. Limited to 34 years, so that clocks
-/// and timers can count it.
+/// The end of a wait that starts now and lasts at most `timeout`. Limited to 34 years, so that
+/// clocks and timers can count it.
 pub(crate) fn deadline_in(timeout: Duration) -> Instant {
     const TIMEOUT_MAX: Duration = Duration::from_secs(1 << 30);
     reactor::wall() + timeout.min(TIMEOUT_MAX)

@@ -12,13 +12,13 @@ use amq_protocol::protocol::{AMQPClass, basic};
 use tokio::sync::{mpsc, oneshot};
 
 use super::border::shared::{ChannelShared, Operation, Request, Response, Undo};
-use super::connection::consumer::ChannelConsumer;
 use super::connection::methods::{cancel_method, close_method, open_channel};
 use super::connection::state::Conn;
 use super::connection::tasks;
 use super::recovery::recover;
 use crate::error::{Error, ErrorKind};
 use crate::reactor;
+use crate::shard::connection::channel::consumer::ChannelConsumer;
 
 /// How long the tasks of an abandoned socket may take to end.
 const ABANDON_TIMEOUT: Duration = Duration::from_millis(500);

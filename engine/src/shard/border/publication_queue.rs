@@ -15,7 +15,8 @@ use crate::shard::border::slab::Token;
 pub(crate) struct PublicationQueue {
     /// New publications.
     pub(crate) new: Segment,
-    /// How many of `new` were withdrawn. They are marked as settled and dropped by [`take`](Self::take).
+    /// How many of `new` were withdrawn. They are marked as settled and dropped by
+    /// [`take`](Self::take).
     new_withdrawn: usize,
     /// Publications of a lost connection. They leave before new ones.
     resend: Segment,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind};
 use crate::reactor;
 use crate::shard::border::shared::ChannelShared;
-use crate::shard::connection::channel_state::ChannelState;
-use crate::shard::connection::consumer::ChannelConsumer;
+use crate::shard::connection::channel::consumer::ChannelConsumer;
+use crate::shard::connection::channel::state::ChannelState;
 use crate::shard::connection::state::Conn;
 
 impl Conn {

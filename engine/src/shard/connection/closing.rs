@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::reactor;
 use crate::shard::border::status::ConnectionState;
-use crate::shard::connection::channel_state::ChannelState;
+use crate::shard::connection::channel::state::ChannelState;
 use crate::shard::connection::state::Conn;
 
 /// How often a flush checks whether it is complete.

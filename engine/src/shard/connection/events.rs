@@ -11,9 +11,9 @@ use crate::proto::{self, Content, Event};
 use crate::reactor;
 use crate::shard::border::delivery::Returned;
 use crate::shard::border::slab::Token;
-use crate::shard::connection::exception_cause::Cause;
-use crate::shard::connection::fingerprint::fingerprint_of_sum;
-use crate::shard::connection::in_flight::ChannelFailure;
+use crate::shard::connection::channel::exception_cause::Cause;
+use crate::shard::connection::channel::fingerprint::fingerprint_of_sum;
+use crate::shard::connection::channel::in_flight::ChannelFailure;
 use crate::shard::connection::state::{Conn, PendingRequest, RecoveryTask};
 use crate::shard::stats::Stats;
 

@@ -6,7 +6,7 @@ use amq_protocol::protocol::{AMQPClass, basic, channel, confirm};
 
 use crate::error::Error;
 use crate::proto::short;
-use crate::shard::connection::channel_state::ChannelState;
+use crate::shard::connection::channel::state::ChannelState;
 use crate::shard::connection::state::Conn;
 
 /// `channel.close`.

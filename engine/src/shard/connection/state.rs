@@ -22,7 +22,7 @@ use crate::reactor::Background;
 use crate::shard::border::shared::ConnectionShared;
 use crate::shard::border::slab::Token;
 use crate::shard::border::status::ConnectionState;
-use crate::shard::connection::channel_state::ChannelState;
+use crate::shard::connection::channel::state::ChannelState;
 use crate::shard::connection::log_limit::LogLimits;
 use crate::shard::connection::topology::Topology;
 use crate::shard::panics::Foreign;

@@ -1,3 +1,5 @@
+//! First come, first served; what is withdrawn, sent again or closed; the bytes that count.
+
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;

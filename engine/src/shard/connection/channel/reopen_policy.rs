@@ -4,7 +4,7 @@
 //! A nack says that a queue could not take the publication now: it is full, or its leader has died.
 //! On a channel that was opened before a quorum queue elected its new leader, RabbitMQ 3.10 keeps
 //! nacking for the life of the channel; on a channel opened later it accepts. Everything here is a
-//! pure decision over time: `channel_state` sends publications again, `recover` reopens channels.
+//! pure decision over time: `publications` sends them again, `recover` reopens channels.
 
 use std::time::{Duration, Instant};
 

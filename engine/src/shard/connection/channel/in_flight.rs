@@ -3,7 +3,7 @@
 //!
 //! Invariants: each publication is either sent again or gets an outcome, once; a publication of
 //! which no byte was handed to the kernel is always sent again. The cause of a channel's end is in
-//! `exception_cause`; `channel_state` puts publications back into the outbox.
+//! `exception_cause`; `publications` puts them back into the outbox.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::proto::Record;
 use crate::shard::border::reframe::{route_of, unframe};
 use crate::shard::border::segment::Segment;
 use crate::shard::border::slab::Token;
-use crate::shard::connection::exception_cause::{Attribution, Cause, attribute};
+use crate::shard::connection::channel::exception_cause::{Attribution, Cause, attribute};
 
 /// How often a publication is sent again because the exchange it did not find was declared again.
 const REDECLARED_RESENDS_MAX: u8 = 2;

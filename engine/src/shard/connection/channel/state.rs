@@ -11,9 +11,9 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::Token;
-use crate::shard::connection::deliveries::ChannelDeliveries;
-use crate::shard::connection::in_flight::ChannelFailure;
-use crate::shard::connection::publications::ChannelPublications;
+use crate::shard::connection::channel::deliveries::ChannelDeliveries;
+use crate::shard::connection::channel::in_flight::ChannelFailure;
+use crate::shard::connection::channel::publications::ChannelPublications;
 
 /// A channel on its shard.
 pub(crate) struct ChannelState {

@@ -1,4 +1,5 @@
-//! What a channel receives: deliveries to its consumers, and the acknowledgements it owes the broker.
+//! What a channel receives: deliveries to its consumers, and the acknowledgements it owes the
+//! broker.
 //!
 //! Acknowledgements of deliveries of an older epoch are dropped, because a reopened channel counts
 //! delivery tags from 1 again.
@@ -10,7 +11,7 @@ use crate::shard::border::acks::PendingAck;
 use crate::shard::border::delivery::{Acker, Delivery};
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::sink::Disposition;
-use crate::shard::connection::consumer::ChannelConsumer;
+use crate::shard::connection::channel::consumer::ChannelConsumer;
 use crate::wire::Deliver;
 
 /// The consumers of a channel and its unacknowledged deliveries.

@@ -20,14 +20,14 @@ use crate::shard::border::reframe::unframe;
 use crate::shard::border::segment::Segment;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::Token;
-use crate::shard::connection::exception_cause::Cause;
-use crate::shard::connection::fingerprint::fingerprint;
-use crate::shard::connection::in_flight;
-use crate::shard::connection::in_flight::{
+use crate::shard::connection::channel::exception_cause::Cause;
+use crate::shard::connection::channel::fingerprint::fingerprint;
+use crate::shard::connection::channel::in_flight;
+use crate::shard::connection::channel::in_flight::{
     ChannelFailure, InFlightRuns, InFlightSegment, Resolution, SentSegment,
 };
-use crate::shard::connection::reopen_policy::{ReopenPolicy, pause_before};
-use crate::shard::connection::spare_segments::SpareSegments;
+use crate::shard::connection::channel::reopen_policy::{ReopenPolicy, pause_before};
+use crate::shard::connection::channel::spare_segments::SpareSegments;
 
 /// How much of one channel the writer sends before other channels, acknowledgements and heartbeats.
 const WRITE_TICK_BYTES: usize = 256 << 10;
@@ -38,7 +38,8 @@ pub(crate) struct ChannelPublications {
     ledger: Ledger<InFlightSegment>,
     /// The writer has a segment.
     sending: bool,
-    /// Publications of that segment that the broker has refused. Handled when the writer returns it.
+    /// Publications of that segment that the broker has refused. Handled when the writer returns
+    /// it.
     refused: Vec<(Record, Range<u32>)>,
     /// The channel ended while the writer had a segment.
     pending_failure: Option<(ChannelFailure, InFlightRuns)>,
@@ -123,8 +124,8 @@ impl ChannelPublications {
         (segment, Some(in_flight))
     }
 
-    /// Takes back a segment of which `written` bytes were sent: all of it, unless the connection was
-    /// lost. Returns true if the broker has refused publications of it.
+    /// Takes back a segment of which `written` bytes were sent: all of it, unless the connection
+    /// was lost. Returns true if the broker has refused publications of it.
     pub(crate) fn finish_send(
         &mut self,
         mut segment: Segment,
@@ -249,8 +250,8 @@ impl ChannelPublications {
         self.shared.outbox.release_due(now)
     }
 
-    /// Returns when the oldest unconfirmed publication was sent, and the number of acks and nacks so
-    /// far.
+    /// Returns when the oldest unconfirmed publication was sent, and the number of acks and nacks
+    /// so far.
     pub(crate) fn unconfirmed(&self) -> Option<(Instant, u64)> {
         let taken = self.ledger.oldest()?.borrow().taken?;
         Some((taken, self.settlements))
@@ -268,8 +269,8 @@ impl ChannelPublications {
         self.ledger.returned(fingerprint)
     }
 
-    /// The broker closed the channel. The publication that caused it fails; others are sent again as
-    /// far as that is allowed.
+    /// The broker closed the channel. The publication that caused it fails; others are sent again
+    /// as far as that is allowed.
     pub(crate) fn handle_channel_failure(
         &mut self,
         failure: ChannelFailure,
@@ -284,8 +285,8 @@ impl ChannelPublications {
         }
     }
 
-    /// The connection was lost. Retained publications, and those of which no byte was sent, are sent
-    /// again before newer ones. The others are `MaybeSent`.
+    /// The connection was lost. Retained publications, and those of which no byte was sent, are
+    /// sent again before newer ones. The others are `MaybeSent`.
     pub(crate) fn handle_connection_lost(
         &mut self,
         error: &Error,
