@@ -1,4 +1,4 @@
-//! What an engine and a connection can be told, with units, defaults and limits.
+//! Settings of an engine, its connections and its channels, with units, defaults and limits.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::proto::FRAME_MAX_MIN;
 use crate::reactor::BackendChoice;
 use crate::topology_group::TopologyGroup;
 
-/// Where the shards of an engine run.
+/// The number of shards of an engine and the cores they run on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cores {
-    /// This many shards, on whatever core the kernel chooses. At least one is started.
+    /// This many shards, on cores that the kernel chooses. At least one is started.
     Unpinned(usize),
-    /// One shard on each of these cores. Cores outside the process' allowed set are an error.
+    /// One shard on each of these cores. A core outside the allowed set of the process is an error.
     Pinned(Vec<usize>),
 }
 
@@ -21,12 +21,12 @@ pub enum Cores {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EngineConfig {
-    /// Shards and their cores; default: one, unpinned.
+    /// Shards and their cores. Default: one shard, unpinned.
     pub cores: Cores,
-    /// Which backend runs them; default: io_uring where it is allowed.
+    /// The I/O backend. Default: io_uring where the system allows it.
     pub backend: BackendChoice,
-    /// How long a shard keeps polling before it sleeps; default 0. Buys latency with a core: give
-    /// such a shard a core of its own.
+    /// How long a shard keeps polling before it sleeps. Default: 0. A longer time lowers the
+    /// latency and occupies a core, so pin such a shard to a core of its own.
     pub busy_poll: Duration,
 }
 
@@ -59,7 +59,7 @@ impl EngineConfig {
 /// One broker of a cluster.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// Name or address.
+    /// Host name or address.
     pub host: String,
     /// TCP port; RabbitMQ's default is 5672.
     pub port: u16,
@@ -70,7 +70,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// A broker with the credentials `guest`/`guest`, which RabbitMQ accepts on loopback only.
+    /// Creates a host with the credentials `guest`/`guest`, which RabbitMQ accepts on loopback
+    /// only.
     #[must_use]
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self { host: host.into(), port, user: "guest".into(), password: Secret::new("guest") }
@@ -83,7 +84,7 @@ impl Host {
     }
 }
 
-/// SASL mechanism.
+/// The SASL mechanism.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Login {
     /// `PLAIN` (RFC 4616).
@@ -91,40 +92,42 @@ pub enum Login {
     Plain,
     /// `AMQPLAIN`, the default of Python's drivers.
     AmqPlain,
-    /// `EXTERNAL`: who we are is known from the transport.
+    /// `EXTERNAL`: the transport identifies the client.
     External,
 }
 
 /// What [`Engine::connect`](crate::Engine::connect) waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConnectMode {
-    /// The first success, or the refusal of every host.
+    /// For the first success, or until every host has refused the connection.
     #[default]
     Eager,
-    /// Nothing: the connection goes on trying in the background for as long as it has handles, and
-    /// what is asked of it meanwhile waits until its own deadline.
+    /// For nothing. The connection keeps trying in the background while it has handles. Operations
+    /// wait until it is open, each until its own timeout.
     Lazy,
 }
 
-/// What happens after a connection was lost.
+/// How a connection is restored after it was lost.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// Reconnect at all; default yes.
+    /// Whether to reconnect. Default: true.
     pub enabled: bool,
-    /// First wait after every host failed once; default 100 ms. Doubled each round, and a random
-    /// part of it is taken (full jitter), so that clients do not come back together.
+    /// The span of the first wait after every host has failed once. Default: 100 ms. The span
+    /// doubles each round. Each wait is a random part of its span (full jitter), so that clients do
+    /// not reconnect at the same time.
     pub backoff: Duration,
-    /// What a span grows by each round instead of being doubled; default none: doubled.
+    /// A fixed amount that the span grows by each round, instead of doubling. Default: none.
     pub backoff_step: Option<Duration>,
-    /// Longest span a wait is drawn from; default 5 s: a broker that is back, or accepts us again,
-    /// is in use within that time.
+    /// The longest span. Default: 5 s, so a broker that accepts connections again is used within
+    /// that time.
     pub backoff_max: Duration,
-    /// Wait before the first attempt after a connection was lost; default 0.
+    /// The wait before the first attempt after a connection was lost. Default: 0.
     pub delay: Duration,
-    /// A random part of this is added to that wait; default 0.
+    /// A random part of this is added to `delay`. Default: 0.
     pub splay: Duration,
-    /// Hosts are tried in a new random order each round, not in the order drawn first; default no.
+    /// Try the hosts in a new random order each round, instead of keeping the first order. Default:
+    /// false.
     pub shuffle: bool,
 }
 
@@ -146,74 +149,78 @@ impl Default for Recovery {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionConfig {
-    /// Brokers, tried in a random order that is kept, each in its turn.
+    /// The brokers. Shuffled once and then tried in rotation.
     pub hosts: Vec<Host>,
-    /// Virtual host; default `/`.
+    /// The virtual host. Default: `/`.
     pub vhost: String,
-    /// SASL mechanism; default PLAIN.
+    /// The SASL mechanism. Default: PLAIN.
     pub login: Login,
-    /// Where user and password come from, asked before each attempt to connect; default none:
-    /// from each host.
+    /// Provides user and password before each attempt to connect. Default: none; each host's own
+    /// are used.
     pub credentials: Option<CredentialsProvider>,
-    /// Name shown by RabbitMQ's management tools; default empty.
+    /// The connection name that RabbitMQ's management tools show. Default: empty.
     pub connection_name: String,
-    /// Heartbeat interval asked for; default 10 s, 0 = none. The smaller of both sides' is used, in
-    /// whole seconds; a peer silent for two intervals is dead.
+    /// The heartbeat interval to request. Default: 10 s; 0 disables heartbeats. The smaller of both
+    /// sides' intervals applies, in whole seconds. A peer that is silent for two intervals is
+    /// considered dead.
     pub heartbeat: Duration,
-    /// Largest frame in bytes; default 131072, at least 8192 (RabbitMQ 4.1's minimum).
+    /// The largest frame, in bytes. Default: 131072. At least 8192 (RabbitMQ 4.1's minimum).
     pub frame_max: u32,
-    /// Largest channel number; default 2047.
+    /// The largest channel number. Default: 2047.
     pub channel_max: u16,
-    /// Largest message accepted from the broker; default 64 MiB. A larger one is read and dropped:
-    /// rejected without being requeued, if it is to be acknowledged, and counted.
+    /// The largest message body accepted from the broker. Default: 64 MiB. A larger one is read,
+    /// dropped and counted, and rejected without requeueing if it needs an acknowledgement.
     pub body_max: u64,
-    /// How long the resolver may take for a host's name; default 5 s. Addresses need no resolver.
+    /// How long the resolution of a host name may take. Default: 5 s. Addresses are not resolved.
     pub resolve_timeout: Duration,
-    /// How long a TCP connect may take, per address of a host; default 1 s. The next address is
-    /// tried beside the last after 250 ms (RFC 8305).
+    /// How long a TCP connect may take for each address of a host. Default: 1 s. After 250 ms the
+    /// next address is tried in parallel (RFC 8305).
     pub connect_timeout: Duration,
-    /// How long the AMQP handshake may take; default 5 s.
+    /// How long the AMQP handshake may take. Default: 5 s.
     pub handshake_timeout: Duration,
-    /// How long `connect` keeps going round the hosts; default 0: once. It ends earlier when every
-    /// host has refused the connection (login, virtual host, not AMQP).
+    /// How long `connect` keeps trying the hosts. Default: 0, which is one round. It ends earlier
+    /// if every host refuses the connection (login, virtual host, not AMQP).
     pub connect_deadline: Duration,
-    /// Whether `connect` waits for the first success; default [`ConnectMode::Eager`].
+    /// Whether `connect` waits for the first success. Default: [`ConnectMode::Eager`].
     pub connect: ConnectMode,
-    /// How long a declaration or another request may take; default 10 s. A broker that leaves a
-    /// request unanswered for longer is left for the next host.
+    /// How long a declaration or another request may take. Default: 10 s. If the broker leaves a
+    /// request unanswered for longer, the connection moves to the next host.
     pub operation_timeout: Duration,
-    /// How long a broker may confirm nothing while publications wait for their confirms; default
-    /// 5 s, 0 = for ever. Time in which it blocks publishers does not count. Then it is left for
-    /// the next host, and tried last for 30 s: a node cut off from its cluster may answer
-    /// heartbeats and confirm nothing.
+    /// How long the broker may confirm nothing while publications wait for confirms. Default: 5 s;
+    /// 0 disables the check. Time in which the broker blocks publishers does not count. Then the
+    /// connection moves to the next host, and this one is tried last for 30 s. A node cut off from
+    /// its cluster may answer heartbeats and confirm nothing.
     pub confirm_timeout: Duration,
     /// How long a publication that the broker refuses (`basic.nack`) is sent again, with pauses
-    /// that grow from 50 ms to 1 s; default 5 s, 0 = not at all. Only what its publisher
-    /// [retained](crate::Publisher::retained) and somebody waits for, and never after its deadline.
+    /// that grow from 50 ms to 1 s. Default: 5 s; 0 disables it. Applies to
+    /// [retained](crate::Publisher::retained) publications whose outcome the publisher waits for,
+    /// and ends at their deadline.
     pub nack_retry: Duration,
-    /// TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged by the peer's kernel; default
-    /// 2 s, 0 = the system's default.
+    /// `TCP_USER_TIMEOUT`: how long the peer's kernel may leave sent bytes unacknowledged. Default:
+    /// 2 s; 0 keeps the system's default.
     pub tcp_user_timeout: Duration,
-    /// What a channel keeps in memory for sending: waiting, and sent but unconfirmed; default 1
-    /// MiB, which stays in the caches of both cores.
+    /// The send budget of a channel: bytes of publications that wait, and of those sent and
+    /// unconfirmed. Default: 1 MiB, which fits into the caches of both cores. At most 1 GiB.
     pub outbox_bytes: usize,
-    /// Size of a receive block; default 64 KiB.
+    /// The size of a receive block. Default: 64 KiB. At least 4096 bytes.
     pub block_bytes: usize,
-    /// Receive blocks a connection keeps; default 256 (16 MiB, made on demand). When slices of all
-    /// of them are held, reading stops.
+    /// The number of receive blocks of a connection. Default: 256 (16 MiB, allocated on demand). At
+    /// least 1. While the application holds slices of all blocks, the connection is not read.
     pub blocks_max: usize,
-    /// How often what the connection declared is declared again, to find what somebody deleted
-    /// without telling; default 30 s, 0 = only when the broker names something as missing. Spread
-    /// by a quarter both ways, one frame a millisecond at most.
+    /// How often the connection declares again what it has declared, to restore entities that were
+    /// deleted by others. Default: 30 s; 0 restricts it to entities that the broker reports as
+    /// missing. The interval varies randomly by a quarter, and the audit sends at most one frame
+    /// per millisecond.
     pub audit_interval: Duration,
-    /// Connections that audit at once when one of them finds something missing; default: this one.
+    /// Connections that audit at once when one of them finds an entity missing. Default: this
+    /// connection alone.
     pub topology_group: TopologyGroup,
-    /// Reconnecting.
+    /// How to reconnect.
     pub recovery: Recovery,
 }
 
 impl ConnectionConfig {
-    /// The defaults, for these brokers.
+    /// Creates the default settings for these brokers.
     #[must_use]
     pub fn new(hosts: Vec<Host>) -> Self {
         Self {
@@ -244,13 +251,13 @@ impl ConnectionConfig {
         }
     }
 
-    /// The defaults, for one broker with the credentials `guest`/`guest`.
+    /// Creates the default settings for one broker with the credentials `guest`/`guest`.
     #[must_use]
     pub fn to(host: impl Into<String>, port: u16) -> Self {
         Self::new(vec![Host::new(host, port)])
     }
 
-    /// Refuses what cannot work, before anything is tried.
+    /// Checks the settings without contacting a broker.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let wrong = |text: &str| Err(Error::new(ErrorKind::Config, text));
         if self.hosts.is_empty() {
@@ -276,10 +283,10 @@ impl ConnectionConfig {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ChannelOptions {
-    /// Publisher confirms (RabbitMQ extension `confirm.select`); default on.
+    /// Whether to use publisher confirms (RabbitMQ extension `confirm.select`). Default: true.
     pub confirms: bool,
-    /// Deliveries the broker may leave unacknowledged per consumer (`basic.qos`); default 0 = no
-    /// limit.
+    /// Default prefetch of consumers: deliveries that may be unacknowledged per consumer
+    /// (`basic.qos`). Default: 0, no limit.
     pub prefetch: u16,
 }
 

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_panics_is_counted_whatever_it_panics_with() {
+    fn panics_with_any_payload_are_counted() {
         struct Again;
         impl Drop for Again {
             fn drop(&mut self) {

@@ -16,7 +16,7 @@ use crate::wire::{
 
 /// Returns the same publications with body frames of at most `frame_max` bytes.
 pub(crate) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segment {
-    let mut anew = Segment::default();
+    let mut reframed = Segment::default();
     let mut whole = Rendered { frame_max, ..Rendered::default() };
     let mut start = 0;
     for record in &segment.records {
@@ -27,10 +27,10 @@ pub(crate) fn reframe(segment: &Segment, channel: u16, frame_max: u32) -> Segmen
         });
         debug_assert!(whole.frames.len() >= 2 * FrameHeader::LEN, "a method and a header");
         write_body_frames(&mut whole.frames, channel, &body, frame_max);
-        anew.push(&whole, *record);
+        reframed.push(&whole, *record);
         start = end;
     }
-    anew
+    reframed
 }
 
 /// Decodes the publication at `at`.
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_cut_smaller_whether_copied_or_counted() {
+    fn bodies_are_split_into_smaller_frames() {
         let body: Vec<u8> = (0..=255).cycle().take(20_000).collect();
         let large = published(&body, 131_072);
         let mut segment = Segment::default();
@@ -143,10 +143,10 @@ mod tests {
             assert_eq!((given_back.exchange(), given_back.routing_key()), ("x", "key"));
         }
 
-        let anew = reframe(&segment, 9, 8192);
+        let reframed = reframe(&segment, 9, 8192);
         let small = published(&body, 8192);
-        assert_eq!(anew.bytes, [&small[..], &small, &empty].concat());
-        assert_eq!(anew.records.iter().map(|r| r.token).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(anew.records[1].end as usize, 2 * small.len());
+        assert_eq!(reframed.bytes, [&small[..], &small, &empty].concat());
+        assert_eq!(reframed.records.iter().map(|r| r.token).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(reframed.records[1].end as usize, 2 * small.len());
     }
 }

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn room_given_back_is_granted_on() {
+    fn returned_room_is_granted_to_the_next() {
         let mut queue = queue(&[40, 40, 40]);
         assert_eq!(queue.grant(0, 80), [0, 1]);
         queue.leave(1, 40);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dismissed_give_back_what_they_never_had() {
+    fn dismissed_waiters_return_their_room() {
         let mut queue = queue(&[30, 30]);
         assert_eq!(queue.dismiss(), [0, 1]);
         queue.leave(1, 30);

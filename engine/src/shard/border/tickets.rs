@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_hears_each_end_once_and_holds_no_place_then() {
+    fn a_listener_receives_each_answer_once_and_frees_its_slot() {
         let (clock, tickets) = tickets();
         let heard = Arc::new(Heard::default());
         let deadline = clock.start() + Duration::from_millis(10);
@@ -347,7 +347,7 @@ mod tests {
         let (timed_out, stopped) = (TicketError::TimedOut, TicketError::Aborted);
         assert_eq!(*heard.0.lock().unwrap(), [(1, Ok(7)), (2, Err(timed_out)), (3, Err(stopped))]);
         assert_eq!(tickets.outstanding(), 0);
-        assert_eq!(Arc::strong_count(&heard), 1, "nobody is held longer than needed");
+        assert_eq!(Arc::strong_count(&heard), 1, "the slab holds no listener longer than needed");
         assert!(
             tickets.open_with_listener(None, heard.clone(), 5).is_err(),
             "no engine, no answer"

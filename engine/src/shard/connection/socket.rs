@@ -71,7 +71,7 @@ async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>, start_recovery: fn(&Rc<C
         let (done, block) = stream.read(block).await;
         let filled = match done {
             Ok(0) => {
-                conn.fail(lost("the broker closed the connection without a word"));
+                conn.fail(lost("the broker closed the socket without connection.close"));
                 break;
             }
             Ok(filled) => filled,

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_that_ended_goes_on_with_the_successor() {
+    fn an_ended_round_continues_with_the_successor() {
         let now = Instant::now();
         let mut hosts = hosts(3, false);
         let (first, _) = hosts.next(now);

@@ -231,7 +231,7 @@ impl Session {
                     self.published(channel, body, broker);
                 }
             }
-            (kind, _) => return Err(format!("{kind:?} out of turn on channel {channel}")),
+            (kind, _) => return Err(format!("{kind:?} out of order on channel {channel}")),
         }
         Ok(())
     }

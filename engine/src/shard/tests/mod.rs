@@ -26,7 +26,7 @@ use broker::{Broker, body_of, id_of};
 
 const SEEDS: u64 = 300;
 /// Virtual time. Only a hang takes this long.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const HANG_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Tickets count real time, of which almost none passes.
 const FOREVER: Duration = Duration::from_secs(1 << 24);
 
@@ -41,7 +41,7 @@ struct Run {
 }
 
 #[test]
-fn whatever_the_weather_nothing_is_lost_invented_or_reordered() {
+fn nothing_is_lost_invented_or_reordered_under_faults() {
     match std::env::var("LEVERET_SEED") {
         Ok(seed) => simulate(seed.parse().unwrap()),
         Err(_) => {
@@ -60,7 +60,7 @@ fn simulate(seed: u64) {
         .build()
         .unwrap();
     let run = tokio::task::LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(PATIENCE, run_scenario(seed)).await.expect("it hangs")
+        tokio::time::timeout(HANG_TIMEOUT, run_scenario(seed)).await.expect("it hangs")
     });
     check(&run);
     std::mem::forget(printer);
@@ -107,8 +107,8 @@ async fn run_scenario(seed: u64) -> Run {
 
 async fn open(engine: &Engine) -> (Connection, Channel) {
     let mut config = ConnectionConfig::to("peer", 5672);
-    config.connect_deadline = PATIENCE;
-    config.operation_timeout = PATIENCE;
+    config.connect_deadline = HANG_TIMEOUT;
+    config.operation_timeout = HANG_TIMEOUT;
     config.handshake_timeout = Duration::from_secs(30);
     config.connect_timeout = Duration::from_secs(5);
     config.outbox_bytes = 100_000;

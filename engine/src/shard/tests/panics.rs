@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{FOREVER, PATIENCE, open};
+use super::{FOREVER, HANG_TIMEOUT, open};
 use crate::handles::engine::Engine;
 use crate::handles::publish_error::Route;
 use crate::reactor::sim::{Near, Sim, Weather};
@@ -39,7 +39,7 @@ impl Faulty {
         }
         let left = self.left.get();
         self.left.set(left.and_then(|left| left.checked_sub(1)));
-        assert_ne!(left, Some(0), "a mistake of ours");
+        assert_ne!(left, Some(0), "an injected defect");
     }
 }
 
@@ -109,7 +109,7 @@ async fn run_scenario(side: Side, after: usize) -> u64 {
 }
 
 #[test]
-fn a_connection_of_which_a_task_panics_is_made_again() {
+fn a_connection_reconnects_after_a_task_panics() {
     for side in [Side::Read, Side::Write] {
         let mut after = 0;
         loop {
@@ -119,7 +119,8 @@ fn a_connection_of_which_a_task_panics_is_made_again() {
                 .build()
                 .unwrap();
             let panics = tokio::task::LocalSet::new().block_on(&runtime, async {
-                let scenario = tokio::time::timeout(PATIENCE / 2, run_scenario(side, after)).await;
+                let scenario =
+                    tokio::time::timeout(HANG_TIMEOUT / 2, run_scenario(side, after)).await;
                 scenario.unwrap_or_else(|_| panic!("{side:?} {after}: it hangs"))
             });
             if panics == 0 {

@@ -53,13 +53,13 @@ fn run_in_virtual_time<T>(run: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn a_connection_that_lived_for_a_second_is_made_again_at_once() {
+fn a_stable_connection_reconnects_at_once() {
     let pauses = run_in_virtual_time(pauses(Duration::from_millis(1500)));
     assert!(pauses.iter().all(|pause| *pause < Duration::from_millis(50)), "{pauses:?}");
 }
 
 #[test]
-fn connections_that_end_at_once_are_made_again_ever_later() {
+fn unstable_connections_reconnect_with_growing_pauses() {
     let pauses = run_in_virtual_time(pauses(Duration::from_millis(500)));
     let sum: Duration = pauses.iter().sum();
     assert!(sum > Duration::from_secs(10), "{pauses:?}");

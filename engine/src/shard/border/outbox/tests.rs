@@ -42,7 +42,7 @@ fn bytes_and_records_are_swapped_together() {
 }
 
 #[test]
-fn full_refuses_and_a_lone_giant_passes() {
+fn a_full_outbox_refuses_and_a_lone_oversized_publication_fits() {
     let outbox = outbox(4);
     outbox.push(&rendered(b"giant", &[]), record(1), &mut None).unwrap();
     assert!(matches!(
@@ -96,7 +96,7 @@ fn is_full(outbox: &Outbox) -> bool {
 }
 
 #[test]
-fn free_room_goes_to_the_first_who_wait_and_to_no_newcomer() {
+fn free_room_goes_to_the_first_waiters_and_to_no_newcomer() {
     let outbox = full();
     let mut waiting: Vec<_> = (0..4).map(|_| wait(&outbox, 40)).collect();
     outbox.release(40);
@@ -184,7 +184,7 @@ fn a_body_that_has_grown_needs_more_than_it_was_granted() {
 }
 
 #[test]
-fn the_end_of_an_outbox_ends_every_wait() {
+fn closing_an_outbox_ends_every_wait() {
     for end in [Outbox::stop_accepting, |outbox: &Outbox, error| drop(outbox.close(error))] {
         let outbox = full();
         let mut waiting: Vec<_> = (0..3).map(|_| wait(&outbox, 60)).collect();
@@ -217,7 +217,7 @@ fn a_withdrawn_publication_does_not_leave() {
 }
 
 #[test]
-fn what_is_sent_again_leaves_first_and_counts() {
+fn resent_publications_leave_first_and_count() {
     let outbox = outbox(10);
     outbox.push(&rendered(b"first", &[]), record(1), &mut None).unwrap();
     let lost = outbox.take(Segment::default(), true);

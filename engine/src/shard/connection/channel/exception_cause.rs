@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn rabbitmqs_words_are_read() {
+    fn reply_texts_of_rabbitmq_are_parsed() {
         let exchange = |name: &str| Cause::Exchange(name.to_owned());
         assert_eq!(of(404, "NOT_FOUND - no exchange 'x' in vhost '/'"), exchange("x"));
         let refused =

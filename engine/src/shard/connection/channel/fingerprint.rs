@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_do_not_matter_and_names_do_not_run_together() {
+    fn pieces_of_a_body_do_not_matter_and_names_are_delimited() {
         let whole = fingerprint("ex", "key", [b"body".as_slice()].into_iter());
         let cut = fingerprint("ex", "key", [b"bo".as_slice(), b"", b"dy"].into_iter());
         assert_eq!(whole, cut);

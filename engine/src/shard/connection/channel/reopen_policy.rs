@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_is_renewed_after_several_nacks_without_an_ack() {
+    fn a_channel_is_reopened_after_several_nacks_without_an_ack() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut channel = ReopenPolicy::default();
@@ -135,11 +135,11 @@ mod tests {
         assert!(channel.record_nack(at(4100)));
         channel.record_open(at(4200));
         channel.record_ack();
-        assert!(!channel.record_nack(at(40_000)), "one nack is the queue's affair");
+        assert!(!channel.record_nack(at(40_000)), "one nack is the fault of its queue");
     }
 
     #[test]
-    fn a_channel_that_a_recovery_opened_is_renewed_at_a_nack_a_few_times() {
+    fn a_recovered_channel_is_reopened_at_a_nack_a_few_times() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut channel = ReopenPolicy::default();
