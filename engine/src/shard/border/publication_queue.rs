@@ -50,7 +50,7 @@ impl PublicationQueue {
     #[inline]
     pub(crate) fn size(&self) -> usize {
         let suspects: usize = self.suspects.iter().map(Segment::size).sum();
-        let delayed: usize = self.delayed.iter().map(|one| one.publication.size()).sum();
+        let delayed: usize = self.delayed.iter().map(|delayed| delayed.publication.size()).sum();
         self.new.size() + self.resend.size() + suspects + delayed
     }
 
@@ -87,8 +87,8 @@ impl PublicationQueue {
 
     /// Removes a suspect or a delayed publication. Returns it if it was delayed.
     pub(crate) fn remove(&mut self, token: Token) -> Option<Segment> {
-        self.suspects.retain(|one| one.records[0].token != token);
-        let is_it = |one: &Delayed| one.publication.records[0].token == token;
+        self.suspects.retain(|suspect| suspect.records[0].token != token);
+        let is_it = |delayed: &Delayed| delayed.publication.records[0].token == token;
         let index = self.delayed.iter().position(is_it)?;
         Some(self.delayed.swap_remove(index).publication)
     }
@@ -107,12 +107,12 @@ impl PublicationQueue {
     pub(crate) fn release_due(&mut self, now: Instant) -> Option<Instant> {
         let (due, later) = std::mem::take(&mut self.delayed)
             .into_iter()
-            .partition::<Vec<_>, _>(|one| one.due <= now);
+            .partition::<Vec<_>, _>(|delayed| delayed.due <= now);
         self.delayed = later;
-        for one in due {
-            self.resend.append(&one.publication);
+        for delayed in due {
+            self.resend.append(&delayed.publication);
         }
-        self.delayed.iter().map(|one| one.due).min()
+        self.delayed.iter().map(|delayed| delayed.due).min()
     }
 
     /// Adds publications that are sent one at a time, before all others.
@@ -122,9 +122,9 @@ impl PublicationQueue {
 
     /// Adds publications of a lost connection. They leave before those already waiting to be sent
     /// again, because they are older.
-    pub(crate) fn push_resend(&mut self, mut survivors: Segment) {
-        survivors.append(&self.resend);
-        self.resend = survivors;
+    pub(crate) fn push_resend(&mut self, mut older: Segment) {
+        older.append(&self.resend);
+        self.resend = older;
     }
 
     /// Takes the publications that leave next and puts the empty `spare` in their place. Returns
@@ -149,8 +149,8 @@ impl PublicationQueue {
         for suspect in &mut self.suspects {
             *suspect = reframe(suspect, channel, frame_max);
         }
-        for one in &mut self.delayed {
-            one.publication = reframe(&one.publication, channel, frame_max);
+        for delayed in &mut self.delayed {
+            delayed.publication = reframe(&delayed.publication, channel, frame_max);
         }
     }
 
@@ -160,7 +160,7 @@ impl PublicationQueue {
         for suspect in self.suspects.drain(..) {
             resend.append(&suspect);
         }
-        let delayed = self.delayed.drain(..).map(|one| one.publication).collect();
+        let delayed = self.delayed.drain(..).map(|delayed| delayed.publication).collect();
         Remaining { unsent: std::mem::take(&mut self.new), resend, delayed }
     }
 }

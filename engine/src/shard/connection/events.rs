@@ -33,8 +33,8 @@ impl Conn {
                 if let Some(PendingRequest { channel, reply, .. }) = answered {
                     // Later requests of the channel were behind this one, so their time starts now.
                     let mut requests = self.pending_requests.borrow_mut();
-                    let behind = requests.values_mut().filter(|one| one.channel == channel);
-                    behind.for_each(|one| one.since = reactor::now());
+                    let behind = requests.values_mut().filter(|request| request.channel == channel);
+                    behind.for_each(|request| request.since = reactor::now());
                     // Sending fails if the caller has timed out. It needs no response then.
                     let _ = reply.send(Ok(method));
                 }
@@ -199,7 +199,7 @@ impl Conn {
         let mut requests = self.pending_requests.borrow_mut();
         let failed: Vec<u64> = requests
             .iter()
-            .filter(|(_, one)| one.channel == channel)
+            .filter(|(_, request)| request.channel == channel)
             .map(|(token, _)| *token)
             .collect();
         if failed.is_empty()
@@ -213,8 +213,8 @@ impl Conn {
             });
         }
         for token in failed {
-            if let Some(one) = requests.remove(&token) {
-                let _ = one.reply.send(Err(error.clone()));
+            if let Some(request) = requests.remove(&token) {
+                let _ = request.reply.send(Err(error.clone()));
             }
         }
         if let Some(state) = self.channels.borrow_mut().get_mut(&channel) {

@@ -1,7 +1,7 @@
 //! The exchanges, queues and bindings declared through a connection, in order, replayed after a
 //! reconnect.
 //!
-//! Invariant: each intent is kept once, and nothing that was deleted or unbound through the
+//! Invariant: each intent is intent once, and nothing that was deleted or unbound through the
 //! connection is replayed.
 
 use amq_protocol::protocol::{AMQPClass, exchange, queue};
@@ -14,7 +14,7 @@ pub(crate) struct Topology {
 impl Topology {
     /// Records a declaration or binding that the broker has accepted.
     pub(crate) fn remember(&mut self, channel: u16, method: AMQPClass) {
-        let known = self.intents.iter_mut().find(|(_, kept)| *kept == method);
+        let known = self.intents.iter_mut().find(|(_, intent)| *intent == method);
         match known {
             Some(intent) => intent.0 = channel,
             None => self.intents.push((channel, method)),
@@ -25,11 +25,11 @@ impl Topology {
     /// does not declare it again meanwhile. Returns the removed intents, to be
     /// [restored](Self::restore) if the broker refuses.
     pub(crate) fn forget(&mut self, method: &AMQPClass) -> Vec<(u16, AMQPClass)> {
-        let (gone, kept) = std::mem::take(&mut self.intents)
+        let (removed, remaining) = std::mem::take(&mut self.intents)
             .into_iter()
             .partition(|(_, intent)| is_removed_by(intent, method));
-        self.intents = kept;
-        gone
+        self.intents = remaining;
+        removed
     }
 
     /// Records intents again whose removal the broker refused.
@@ -47,22 +47,22 @@ impl Topology {
             AMQPClass::Exchange(exchange::AMQPMethod::Declare(declare)) => declare.passive,
             _ => false,
         };
-        is_question || self.intents.iter().any(|(_, kept)| kept == method)
+        is_question || self.intents.iter().any(|(_, intent)| intent == method)
     }
 
     /// Removes an auto-delete queue whose last consumer has ended.
     pub(crate) fn forget_auto_delete(&mut self, name: &str) {
         use queue::AMQPMethod as Queue;
-        let auto_delete = |(_, kept): &(u16, AMQPClass)| match kept {
-            AMQPClass::Queue(Queue::Declare(kept)) => {
-                kept.queue.as_str() == name && kept.auto_delete
+        let auto_delete = |(_, intent): &(u16, AMQPClass)| match intent {
+            AMQPClass::Queue(Queue::Declare(intent)) => {
+                intent.queue.as_str() == name && intent.auto_delete
             }
             _ => false,
         };
         if self.intents.iter().any(auto_delete) {
-            self.intents.retain(|(_, kept)| match kept {
-                AMQPClass::Queue(Queue::Declare(kept)) => kept.queue.as_str() != name,
-                AMQPClass::Queue(Queue::Bind(kept)) => kept.queue.as_str() != name,
+            self.intents.retain(|(_, intent)| match intent {
+                AMQPClass::Queue(Queue::Declare(intent)) => intent.queue.as_str() != name,
+                AMQPClass::Queue(Queue::Bind(intent)) => intent.queue.as_str() != name,
                 _ => true,
             });
         }
@@ -76,8 +76,8 @@ impl Topology {
     /// Whether an exchange was declared through this connection.
     pub(crate) fn has_exchange(&self, name: &str) -> bool {
         use exchange::AMQPMethod as Exchange;
-        self.intents.iter().any(|(_, kept)| match kept {
-            AMQPClass::Exchange(Exchange::Declare(kept)) => kept.exchange.as_str() == name,
+        self.intents.iter().any(|(_, intent)| match intent {
+            AMQPClass::Exchange(Exchange::Declare(intent)) => intent.exchange.as_str() == name,
             _ => false,
         })
     }
@@ -87,11 +87,11 @@ impl Topology {
         use exchange::AMQPMethod as Exchange;
         use queue::AMQPMethod as Queue;
         let concerns = |method: &AMQPClass| match method {
-            AMQPClass::Exchange(Exchange::Declare(kept)) => kept.exchange.as_str() == name,
-            AMQPClass::Exchange(Exchange::Bind(kept)) => {
-                kept.source.as_str() == name || kept.destination.as_str() == name
+            AMQPClass::Exchange(Exchange::Declare(intent)) => intent.exchange.as_str() == name,
+            AMQPClass::Exchange(Exchange::Bind(intent)) => {
+                intent.source.as_str() == name || intent.destination.as_str() == name
             }
-            AMQPClass::Queue(Queue::Bind(kept)) => kept.exchange.as_str() == name,
+            AMQPClass::Queue(Queue::Bind(intent)) => intent.exchange.as_str() == name,
             _ => false,
         };
         self.intents.iter().filter(|(_, method)| concerns(method)).cloned().collect()
@@ -102,8 +102,8 @@ impl Topology {
         use queue::AMQPMethod as Queue;
         let concerns = |method: &AMQPClass| match method {
             AMQPClass::Exchange(_) => true,
-            AMQPClass::Queue(Queue::Declare(kept)) => kept.queue.as_str() == name,
-            AMQPClass::Queue(Queue::Bind(kept)) => kept.queue.as_str() == name,
+            AMQPClass::Queue(Queue::Declare(intent)) => intent.queue.as_str() == name,
+            AMQPClass::Queue(Queue::Bind(intent)) => intent.queue.as_str() == name,
             _ => false,
         };
         self.intents.iter().filter(|(_, method)| concerns(method)).cloned().collect()
@@ -115,22 +115,22 @@ fn is_removed_by(intent: &AMQPClass, method: &AMQPClass) -> bool {
     use exchange::AMQPMethod as Exchange;
     use queue::AMQPMethod as Queue;
     match (method, intent) {
-        (AMQPClass::Queue(Queue::Delete(gone)), AMQPClass::Queue(Queue::Declare(kept))) => {
-            kept.queue == gone.queue
+        (AMQPClass::Queue(Queue::Delete(removed)), AMQPClass::Queue(Queue::Declare(intent))) => {
+            intent.queue == removed.queue
         }
-        (AMQPClass::Queue(Queue::Delete(gone)), AMQPClass::Queue(Queue::Bind(kept))) => {
-            kept.queue == gone.queue
+        (AMQPClass::Queue(Queue::Delete(removed)), AMQPClass::Queue(Queue::Bind(intent))) => {
+            intent.queue == removed.queue
         }
-        (AMQPClass::Queue(Queue::Unbind(gone)), AMQPClass::Queue(Queue::Bind(kept))) => {
-            (&kept.queue, &kept.exchange, &kept.routing_key, &kept.arguments)
-                == (&gone.queue, &gone.exchange, &gone.routing_key, &gone.arguments)
+        (AMQPClass::Queue(Queue::Unbind(removed)), AMQPClass::Queue(Queue::Bind(intent))) => {
+            (&intent.queue, &intent.exchange, &intent.routing_key, &intent.arguments)
+                == (&removed.queue, &removed.exchange, &removed.routing_key, &removed.arguments)
         }
-        (AMQPClass::Exchange(Exchange::Delete(gone)), intent) => match intent {
-            AMQPClass::Exchange(Exchange::Declare(kept)) => kept.exchange == gone.exchange,
-            AMQPClass::Exchange(Exchange::Bind(kept)) => {
-                kept.source == gone.exchange || kept.destination == gone.exchange
+        (AMQPClass::Exchange(Exchange::Delete(removed)), intent) => match intent {
+            AMQPClass::Exchange(Exchange::Declare(intent)) => intent.exchange == removed.exchange,
+            AMQPClass::Exchange(Exchange::Bind(intent)) => {
+                intent.source == removed.exchange || intent.destination == removed.exchange
             }
-            AMQPClass::Queue(Queue::Bind(kept)) => kept.exchange == gone.exchange,
+            AMQPClass::Queue(Queue::Bind(intent)) => intent.exchange == removed.exchange,
             _ => false,
         },
         _ => false,
@@ -181,10 +181,10 @@ mod tests {
             if_empty: false,
             nowait: false,
         }));
-        let gone = topology.forget(&delete);
+        let removed = topology.forget(&delete);
         assert_eq!(topology.intents(), [(2, declare("b"))]);
         assert!(topology.is_wanted(&declare("b")) && !topology.is_wanted(&declare("a")));
-        topology.restore(gone);
+        topology.restore(removed);
         assert!(topology.is_wanted(&declare("a")) && topology.is_wanted(&bind("a", "k")));
     }
 

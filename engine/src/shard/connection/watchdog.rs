@@ -112,13 +112,13 @@ impl Conn {
     fn overdue_request(&self, now: Instant) -> Option<Error> {
         let limit = self.config.operation_timeout;
         let requests = self.pending_requests.borrow();
-        let oldest = requests.values().map(|one| one.since).min()?;
+        let oldest = requests.values().map(|request| request.since).min()?;
         (now.saturating_duration_since(oldest) >= limit)
             .then(|| Error::timed_out(&format!("a request, for {limit:?}")))
     }
 
     /// Restarts the time of pending requests, because the shard did not read the responses.
     fn restart_request_clocks(&self, now: Instant) {
-        self.pending_requests.borrow_mut().values_mut().for_each(|one| one.since = now);
+        self.pending_requests.borrow_mut().values_mut().for_each(|request| request.since = now);
     }
 }

@@ -119,11 +119,14 @@ impl Conn {
         let all = channels.iter().flat_map(|(number, state)| {
             state.deliveries.consumers.iter().map(move |consumer| (*number, consumer))
         });
-        let idle = all.filter(|(_, one)| {
-            let is_stream = one.request.arguments.inner().contains_key(STREAM_OFFSET);
-            one.request.queue == queue && !one.is_starting && !one.is_cancelling && !is_stream
+        let idle = all.filter(|(_, consumer)| {
+            let is_stream = consumer.request.arguments.inner().contains_key(STREAM_OFFSET);
+            consumer.request.queue == queue
+                && !consumer.is_starting
+                && !consumer.is_cancelling
+                && !is_stream
         });
-        idle.map(|(number, one)| (number, one.request.consumer_tag.clone())).collect()
+        idle.map(|(number, consumer)| (number, consumer.request.consumer_tag.clone())).collect()
     }
 
     /// Logs the refusals that the last audit did not have.

@@ -114,7 +114,7 @@ struct FirstConnect {
     /// When it gives up, though not before the end of a round. `None`: never.
     until: Option<Instant>,
     /// The errors of this round, with their hosts.
-    answers: Vec<(String, Error)>,
+    errors: Vec<(String, Error)>,
 }
 
 impl Connector {
@@ -126,7 +126,7 @@ impl Connector {
             host: 0,
             failures: 0,
             opened_at: None,
-            first: Some(FirstConnect { until, answers: Vec::new() }),
+            first: Some(FirstConnect { until, errors: Vec::new() }),
         }
     }
 
@@ -165,7 +165,7 @@ impl Connector {
                 });
             }
             if let Some(first) = &mut self.first {
-                first.answers.push((host.host.clone(), error));
+                first.errors.push((host.host.clone(), error));
             }
             if self.hosts.is_round_over() {
                 self.first.as_mut().map_or(Ok(()), FirstConnect::end_round)?;
@@ -211,10 +211,10 @@ impl Connector {
 impl FirstConnect {
     /// Ends a round. Returns the error if the first connect gives up.
     fn end_round(&mut self) -> Result<(), Error> {
-        let answers = std::mem::take(&mut self.answers);
-        let is_refused = answers.iter().all(|(_, error)| error.is_refusal());
+        let errors = std::mem::take(&mut self.errors);
+        let is_refused = errors.iter().all(|(_, error)| error.is_refusal());
         match self.until {
-            Some(until) if is_refused || reactor::now() >= until => Err(combined_error(answers)),
+            Some(until) if is_refused || reactor::now() >= until => Err(combined_error(errors)),
             _ => Ok(()),
         }
     }
@@ -222,19 +222,16 @@ impl FirstConnect {
 
 /// The error of a first connect. Its kind is that of a refusal if a host refused, and its text
 /// lists the errors of all hosts.
-fn combined_error(mut answers: Vec<(String, Error)>) -> Error {
+fn combined_error(mut errors: Vec<(String, Error)>) -> Error {
     // The last refusal, or the last error if no host refused.
-    answers.sort_by_key(|(_, error)| error.is_refusal());
-    let Some((_, chief)) = answers.last() else { return Error::stopped() };
-    if answers.len() == 1 {
+    errors.sort_by_key(|(_, error)| error.is_refusal());
+    let Some((_, chief)) = errors.last() else { return Error::stopped() };
+    if errors.len() == 1 {
         return chief.clone();
     }
-    let count = answers.len();
-    let listed = answers
-        .iter()
-        .rev()
-        .take(ERRORS_LISTED_MAX)
-        .map(|(host, error)| format!("{host}: {error}"));
+    let count = errors.len();
+    let listed =
+        errors.iter().rev().take(ERRORS_LISTED_MAX).map(|(host, error)| format!("{host}: {error}"));
     let mut text = format!("none of {count} hosts could be used: ");
     text += &listed.collect::<Vec<_>>().join("; ");
     if count > ERRORS_LISTED_MAX {
@@ -417,7 +414,7 @@ mod tests {
             let later = Some(reactor::now() + Duration::from_secs(9));
             let refused = || of(ErrorKind::AccessRefused, "no");
             let absent = || of(ErrorKind::Unreachable, "away");
-            let ends = |until, answers| FirstConnect { until, answers }.end_round().is_err();
+            let ends = |until, errors| FirstConnect { until, errors }.end_round().is_err();
             assert!(ends(later, vec![refused(), refused()]), "all refuse");
             assert!(!ends(later, vec![refused(), absent()]), "one may come yet");
             assert!(ends(Some(reactor::now()), vec![absent()]), "time is over");

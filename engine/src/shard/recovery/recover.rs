@@ -99,8 +99,8 @@ async fn renew_channel(conn: &Rc<Conn>, number: u16) {
     let Ok(epoch) = conn.epoch(number) else { return };
     let _ = conn.with_channel(number, ChannelState::pause);
     // Gives unconfirmed publications a short time to be confirmed or refused.
-    let settled = async |is_under_way: fn(&mut ChannelState) -> bool| {
-        while conn.with_channel(number, is_under_way).unwrap_or(false) {
+    let settled = async |is_pending: fn(&mut ChannelState) -> bool| {
+        while conn.with_channel(number, is_pending).unwrap_or(false) {
             reactor::sleep(SETTLE_POLL).await;
         }
     };

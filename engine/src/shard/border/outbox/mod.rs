@@ -266,12 +266,12 @@ impl Outbox {
     }
 
     /// Queues the publications of a lost connection to be sent again, before all others.
-    pub(crate) fn send_again(&self, survivors: Segment) {
-        if survivors.is_empty() {
+    pub(crate) fn send_again(&self, publications: Segment) {
+        if publications.is_empty() {
             return;
         }
         let mut inner = self.lock();
-        inner.queue.push_resend(survivors);
+        inner.queue.push_resend(publications);
         self.filled.store(true, Ordering::Release);
     }
 

@@ -53,7 +53,7 @@ pub(crate) struct ChannelFailure {
 #[derive(Default)]
 pub(crate) struct Resolution {
     /// To be sent again, in this order.
-    pub(crate) survivors: Segment,
+    pub(crate) resend: Segment,
     /// To be sent again one at a time, because each may have closed the channel.
     pub(crate) suspects: Vec<Segment>,
     /// Bytes to release from the channel's send budget.
@@ -82,19 +82,25 @@ pub(crate) fn resolve(
     let mut resolution = Resolution::default();
     let (segments, publications) =
         collect_unconfirmed(runs, &failure.error, &mut resolution, outcomes);
-    let fits = |one: &UnconfirmedPublication| {
+    let fits = |publication: &UnconfirmedPublication| {
         // No publication matches other causes, so the frames need no parsing.
         failure.cause != Cause::Other && {
-            let (exchange, size) = route_of(&segments[one.segment], one.at.clone());
+            let (exchange, size) = route_of(&segments[publication.segment], publication.at.clone());
             failure.cause.fits(&exchange, size)
         }
     };
-    let touched = publications.iter().filter(|one| !one.is_untouched);
+    let touched = publications.iter().filter(|publication| !publication.is_untouched);
     let mut attributions = attribute(&touched.map(fits).collect::<Vec<_>>()).into_iter();
-    for one in publications {
-        let attribution = if one.is_untouched { None } else { attributions.next() };
-        let segment = &segments[one.segment];
-        resolution.add(failure, one, segment, attribution.unwrap_or(Attribution::Behind), outcomes);
+    for publication in publications {
+        let attribution = if publication.is_untouched { None } else { attributions.next() };
+        let segment = &segments[publication.segment];
+        resolution.add(
+            failure,
+            publication,
+            segment,
+            attribution.unwrap_or(Attribution::Behind),
+            outcomes,
+        );
     }
     resolution
 }
@@ -111,13 +117,13 @@ impl Resolution {
         let Record { token, retain, retries, maybe_taken, .. } = record;
         let again = Record { maybe_taken: true, ..record };
         match attribution {
-            Attribution::Behind => self.survivors.push_range(segment, at, record),
-            Attribution::Before if retain => self.survivors.push_range(segment, at, again),
+            Attribution::Behind => self.resend.push_range(segment, at, record),
+            Attribution::Before if retain => self.resend.push_range(segment, at, again),
             Attribution::Culprit | Attribution::Suspect
                 if retain && *is_redeclared && retries < REDECLARED_RESENDS_MAX =>
             {
                 let again = Record { retries: retries + 1, ..again };
-                self.survivors.push_range(segment, at, again);
+                self.resend.push_range(segment, at, again);
             }
             Attribution::Suspect if retain => {
                 let mut alone = Segment::default();

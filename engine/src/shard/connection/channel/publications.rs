@@ -319,9 +319,9 @@ impl ChannelPublications {
         for record in resend.records.iter().filter(is_pending) {
             outcomes.push((record.token, Outcome::MaybeSent(error.clone())));
         }
-        for one in delayed {
-            let given_back = Box::new(unframe(&one, 0..one.records[0].end));
-            outcomes.push((one.records[0].token, Outcome::Nacked(Some(given_back))));
+        for publication in delayed {
+            let given_back = Box::new(unframe(&publication, 0..publication.records[0].end));
+            outcomes.push((publication.records[0].token, Outcome::Nacked(Some(given_back))));
         }
     }
 
@@ -344,10 +344,10 @@ impl ChannelPublications {
         self.send_again(resolution);
     }
 
-    fn send_again(&mut self, Resolution { survivors, suspects, released_bytes, .. }: Resolution) {
-        let resends = survivors.records.len() + suspects.len();
+    fn send_again(&mut self, Resolution { resend, suspects, released_bytes, .. }: Resolution) {
+        let resends = resend.records.len() + suspects.len();
         self.shared.connection.resends.fetch_add(resends as u64, Ordering::Relaxed);
-        self.shared.outbox.send_again(survivors);
+        self.shared.outbox.send_again(resend);
         self.shared.outbox.send_alone(suspects);
         self.shared.outbox.release(released_bytes);
     }
