@@ -1,7 +1,7 @@
-//! Credentials that change: rotated passwords, tokens that expire.
+//! Credentials that change: rotated passwords and tokens that expire.
 //!
-//! A [`CredentialsProvider`] is asked before each attempt to connect, on a thread of its own, since
-//! it may ask a vault or read a file. Not here: what is done with them (`shard`, `proto`).
+//! The engine calls a [`CredentialsProvider`] before each attempt to connect, on a separate thread,
+//! because the provider may query a vault or read a file. `shard` and `proto` use the result.
 
 use std::error::Error;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-/// A password: neither `Debug` nor errors show it, and its memory is wiped when dropped.
+/// A password. `Debug` and errors do not show it, and its memory is overwritten when it is dropped.
 #[derive(Clone)]
 pub struct Secret(pub(crate) Zeroizing<String>);
 
@@ -28,7 +28,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// User and password for one attempt to connect.
+/// User name and password for one attempt to connect.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Credentials {
@@ -36,14 +36,14 @@ pub struct Credentials {
     pub user: String,
     /// Password or token.
     pub password: Secret,
-    /// How long they are valid from now on; `None` for as long as the connection lives. The
-    /// provider is asked for new ones when four fifths of that have passed, and the broker is told
-    /// them without a reconnect (`connection.update-secret`, RabbitMQ 3.8 and later).
+    /// How long the credentials are valid from now on; `None` if they do not expire. After four
+    /// fifths of that time the engine calls the provider again and sends the new secret to the
+    /// broker without a reconnect (`connection.update-secret`, RabbitMQ 3.8 and later).
     pub expires_in: Option<Duration>,
 }
 
 impl Credentials {
-    /// Credentials that do not expire.
+    /// Creates credentials that do not expire.
     #[must_use]
     pub fn new(user: impl Into<String>, password: Secret) -> Self {
         Self { user: user.into(), password, expires_in: None }
@@ -58,10 +58,12 @@ impl Credentials {
 
 type Ask = dyn Fn(&str, u16) -> Result<Credentials, Box<dyn Error + Send + Sync>> + Send + Sync;
 
-/// Where credentials come from, instead of those of each [`Host`](crate::Host).
+/// Provides credentials for each attempt to connect, instead of those of each
+/// [`Host`](crate::Host).
 ///
-/// The closure is given the host's name and port. It may block for 10 s; what takes longer, fails
-/// or panics fails that attempt to connect, which is made again later. Cloning is cheap.
+/// The engine passes the host's name and port to the closure, which may block for 10 s. If it takes
+/// longer, fails or panics, that attempt to connect fails and the engine tries again later. Cloning
+/// is cheap.
 ///
 /// ```
 /// use leveret_engine::{ConnectionConfig, Credentials, CredentialsProvider, Secret};
@@ -76,7 +78,7 @@ type Ask = dyn Fn(&str, u16) -> Result<Credentials, Box<dyn Error + Send + Sync>
 pub struct CredentialsProvider(Arc<Ask>);
 
 impl CredentialsProvider {
-    /// Asks `provide`.
+    /// Creates a provider that calls `provide`.
     #[must_use]
     pub fn new(
         provide: impl Fn(&str, u16) -> Result<Credentials, Box<dyn Error + Send + Sync>>

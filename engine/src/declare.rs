@@ -1,4 +1,4 @@
-//! What exchanges, queues, bindings and consumers can be asked to be.
+//! Parameters of `exchange.declare`, `queue.declare`, bindings and `basic.consume`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,100 +7,100 @@ use amq_protocol::types::{FieldTable, ShortString};
 
 use crate::error::{Error, ErrorKind};
 
-/// An exchange (AMQP 1.7.2.1, `exchange.declare`).
+/// Parameters of an exchange declaration (AMQP 1.7.2.1, `exchange.declare`).
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeDeclare {
-    /// Name; `amq.` is reserved to the broker.
+    /// Name; the broker reserves the prefix `amq.`.
     pub name: String,
     /// `direct`, `topic`, `fanout`, `headers`, or a plugin's type.
     pub kind: String,
-    /// Survives a restart of the broker.
+    /// The exchange survives a restart of the broker.
     pub durable: bool,
-    /// Deleted with its last binding.
+    /// The broker deletes the exchange when its last binding is removed.
     pub auto_delete: bool,
-    /// Not to be published to by clients (RabbitMQ).
+    /// Clients cannot publish to the exchange (RabbitMQ extension).
     pub internal: bool,
-    /// Only ask whether it exists.
+    /// Only checks whether the exchange exists.
     pub passive: bool,
-    /// Further arguments of the broker.
+    /// Optional arguments (`x-…`).
     pub arguments: FieldTable,
 }
 
-/// A queue (AMQP 1.7.2.1, `queue.declare`).
+/// Parameters of a queue declaration (AMQP 1.7.2.1, `queue.declare`).
 #[derive(Clone, Debug, Default)]
 pub struct QueueDeclare {
-    /// Name; empty asks for a unique one.
+    /// Name; if empty, the engine generates a unique one.
     pub name: String,
-    /// Survives a restart of the broker.
+    /// The queue survives a restart of the broker.
     pub durable: bool,
-    /// Of this connection alone, and deleted with it.
+    /// Only this connection can use the queue; the broker deletes it when the connection closes.
     pub exclusive: bool,
-    /// Deleted with its last consumer.
+    /// The broker deletes the queue when its last consumer is gone.
     pub auto_delete: bool,
-    /// Only ask about it.
+    /// Only checks whether the queue exists.
     pub passive: bool,
     /// `x-expires`, `x-max-length`, `x-queue-type` … (RabbitMQ).
     pub arguments: FieldTable,
 }
 
-/// What the broker says about a queue.
+/// The broker's reply to a queue declaration (`queue.declare-ok`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueDeclared {
-    /// Its name.
+    /// Name of the queue.
     pub name: String,
     /// Messages ready to be delivered.
     pub messages: u32,
-    /// Consumers it has.
+    /// Number of consumers of the queue.
     pub consumers: u32,
 }
 
-/// A binding of a queue.
+/// Parameters of a binding between a queue and an exchange (`queue.bind`).
 #[derive(Clone, Debug, Default)]
 pub struct QueueBind {
     /// The queue.
     pub queue: String,
     /// The exchange.
     pub exchange: String,
-    /// The key; its meaning depends on the exchange's type.
+    /// Routing key; its meaning depends on the type of the exchange.
     pub routing_key: String,
-    /// Arguments of a headers exchange or a plugin.
+    /// Arguments of a headers exchange or of a plugin.
     pub arguments: FieldTable,
 }
 
-/// A binding of an exchange to another (RabbitMQ extension).
+/// Parameters of a binding between two exchanges (`exchange.bind`, RabbitMQ extension).
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeBind {
-    /// Where messages go.
+    /// The exchange that receives the messages.
     pub destination: String,
-    /// Where they come from.
+    /// The exchange that the messages come from.
     pub source: String,
-    /// The key.
+    /// Routing key; its meaning depends on the type of the source.
     pub routing_key: String,
-    /// Further arguments.
+    /// Optional arguments.
     pub arguments: FieldTable,
 }
 
-/// A consumer (AMQP 1.8.3.3, `basic.consume`).
+/// Parameters of a consumer (AMQP 1.8.3.3, `basic.consume`).
 #[derive(Clone, Debug)]
 pub struct Consume {
     /// The queue.
     pub queue: String,
-    /// Tag, unique on its channel; empty asks for one.
+    /// Consumer tag, unique on its channel; if empty, the engine generates one.
     pub consumer_tag: String,
-    /// Deliveries need no answer, and are lost with the connection.
+    /// The broker expects no acknowledgements; deliveries in flight are lost with the connection.
     pub no_ack: bool,
-    /// The only consumer of its queue.
+    /// The queue accepts no other consumer.
     pub exclusive: bool,
-    /// Priority, stream offset … (RabbitMQ).
+    /// `x-priority`, `x-stream-offset` … (RabbitMQ).
     pub arguments: FieldTable,
-    /// Deliveries the inbox holds; default 4096. One read may exceed it.
+    /// Limit of deliveries in the inbox; default 4096. One read may exceed it.
     pub inbox_messages: usize,
-    /// Bytes of bodies the inbox holds; default 16 MiB. One read may exceed it.
+    /// Limit of bytes of bodies in the inbox; default 16 MiB. One read may exceed it.
     pub inbox_bytes: usize,
 }
 
 impl Consume {
-    /// The defaults, for this queue.
+    /// Creates the parameters of a consumer of `queue`, with the defaults.
     #[must_use]
     pub fn from_queue(queue: impl Into<String>) -> Self {
         Self {
@@ -178,7 +178,7 @@ impl ExchangeBind {
     }
 }
 
-/// A name as AMQP's short string.
+/// Converts a name to AMQP's short string; fails if it is longer than 255 bytes.
 pub(crate) fn name(text: &str) -> Result<ShortString, Error> {
     ShortString::try_new(text).map_err(|_| {
         let text = format!("a name of {} bytes is longer than AMQP's 255", text.len());
@@ -186,7 +186,7 @@ pub(crate) fn name(text: &str) -> Result<ShortString, Error> {
     })
 }
 
-/// A name no other process uses: random bits of this process, and a counter.
+/// Generates a name that no other process uses: random bits of this process, and a counter.
 pub(crate) fn unique(what: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What can go wrong, as one opaque type with questions.
+//! The error type of the engine.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,37 +6,38 @@ use std::sync::Arc;
 use crate::proto::ProtoError;
 use crate::shard::border::slab::TicketError;
 
-/// What kind of failure an [`Error`] is. New kinds may be added.
+/// Kinds of failure of an [`Error`]. Later versions may add kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting that cannot work; nothing was tried.
+    /// A setting is invalid; the engine has attempted nothing.
     Config,
-    /// Asked for something this version does not do (TLS).
+    /// This version does not support what was requested (TLS).
     Unsupported,
-    /// The backend asked for is not to be had on this machine.
+    /// The requested backend is not available on this machine.
     Backend,
-    /// No host could be reached: name, refusal, or no answer in time.
+    /// No host was reachable: the name did not resolve, every host refused, or none answered in
+    /// time.
     Unreachable,
     /// The broker refused user or password (403), or the login mechanism.
     AccessRefused,
     /// The broker refused the virtual host (530), or it does not exist.
     VhostRefused,
-    /// The peer is no AMQP 0-9-1 broker, or the port expects TLS.
+    /// The peer is not an AMQP 0-9-1 broker, or the port expects TLS.
     NotAmqp,
-    /// The peer broke the protocol.
+    /// The peer violated the protocol.
     Protocol,
     /// The connection was lost or closed by the broker.
     ConnectionClosed,
-    /// The broker ended the channel: what was asked for failed (404, 405, 406 …).
+    /// The broker closed the channel because the operation failed (404, 405, 406 …).
     ChannelClosed,
-    /// No answer before the deadline.
+    /// The broker did not answer before the deadline.
     TimedOut,
-    /// The handle was closed, or the engine stopped.
+    /// The handle was closed, or the engine was stopped.
     Stopped,
 }
 
-/// Why an operation failed, in words that say what to do.
+/// Describes why an operation failed; its text says what to do where possible.
 #[derive(Clone, Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -62,13 +63,13 @@ impl Error {
         Self::new(ErrorKind::TimedOut, format!("{what}: no answer before the deadline"))
     }
 
-    /// The same failure in other words.
+    /// Replaces the text and keeps the kind and the code.
     pub(crate) fn with_text(self, text: String) -> Self {
         Self { text, ..self }
     }
 
-    /// The same error because of another one, whose text is added: what was waited for in vain,
-    /// because the connection is down.
+    /// Adds the cause of this error, if there is one, and appends its text. Used for waits that
+    /// failed because the connection was down.
     pub(crate) fn because(mut self, cause: Option<Self>) -> Self {
         if let Some(cause) = cause {
             self.text = format!("{} ({cause})", self.text);
@@ -77,7 +78,7 @@ impl Error {
         self
     }
 
-    /// A `connection.close` from the broker, during the handshake or later.
+    /// Converts a `connection.close` of the broker, during the handshake or later.
     pub(crate) fn closed_by_broker(code: u16, text: &str) -> Self {
         let kind = match code {
             403 => ErrorKind::AccessRefused,
@@ -87,19 +88,19 @@ impl Error {
         Self::with_code(kind, code, format!("the broker closed the connection: {code} {text}"))
     }
 
-    /// What kind of failure this is.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The AMQP reply code (AMQP 1.2), where the broker gave one.
+    /// Returns the AMQP reply code (AMQP 1.2), if the broker gave one.
     #[must_use]
     pub fn reply_code(&self) -> Option<u16> {
         self.code
     }
 
-    /// True when trying again later may help without changing anything.
+    /// Returns true if a later attempt may succeed without any change.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(
@@ -108,8 +109,8 @@ impl Error {
         )
     }
 
-    /// True when the host answered, and the answer was no: trying it again is of use only once
-    /// somebody has changed something, there or here.
+    /// Returns true if the host answered and refused. Another attempt at this host helps only after
+    /// the broker or the settings have changed.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self.kind,
@@ -128,7 +129,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The source is the reason the connection was down, where something was waited for in vain.
+/// The source is the reason why the connection was down, for waits that failed because of it.
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as _)

@@ -27,66 +27,67 @@
 //!
 //! # Layers
 //!
-//! Each layer names only layers below it.
+//! Each layer uses only the layers below it.
 //!
-//! - **Handles**: [`Engine`], [`Connection`], [`Channel`], [`Publisher`], [`Consumer`]. They may be
-//!   used from any thread and any async runtime; every future of theirs is woken by a waker alone.
-//! - **Shard**: one thread, one runtime, its connections: joins the two below, and owns recovery.
-//!   The thread may be one that a service has already: [`Shard::attach`].
-//! - **Protocol** and **reactor**, which do not know each other: AMQP without sockets or clocks,
-//!   and sockets (io_uring, or epoll where it is denied) without AMQP.
+//! - **Handles**: [`Engine`], [`Connection`], [`Channel`], [`Publisher`], [`Consumer`]. Any thread
+//!   and any async runtime may use them; their futures need only a waker.
+//! - **Shard**: one thread with one runtime and its connections. It joins the two layers below and
+//!   performs recovery. The thread may belong to the application: [`Shard::attach`].
+//! - **Protocol** and **reactor**, which do not depend on each other: AMQP without sockets or
+//!   clocks, and sockets (io_uring, or epoll where io_uring is denied) without AMQP.
 //! - **[`wire`]** and the receive blocks: bytes.
 //!
-//! # When bytes move
+//! # How bytes travel
 //!
-//! *Down.* `publish` renders the frames in the caller's thread, outside any lock, and appends them
-//! to the outbox of the channel: one copy of a small body; a body above 8 KiB given as
-//! [`Bytes`](bytes::Bytes) is counted, not copied. The shard is woken only if it sleeps; it swaps
-//! the outbox for an empty one and sends it whole, acknowledgements and heartbeats first. So
-//! publications of many callers leave in one send, in the order in which they were appended.
+//! *Publishing.* `publish` renders the frames in the caller's thread, outside any lock, and appends
+//! them to the outbox of the channel: it copies a small body once and counts a reference to a body
+//! above 8 KiB given as [`Bytes`](bytes::Bytes). The caller wakes the shard only if it sleeps. The
+//! shard swaps the outbox for an empty one and sends it whole, after acknowledgements and
+//! heartbeats. So publications of many callers leave in one send, in the order in which they were
+//! appended.
 //!
-//! *Up.* A shard reads into blocks of 64 KiB. Bodies up to 1 KiB are copied once into dense memory,
-//! larger ones reach the user as slices of the blocks. What one read brought is handed to a
-//! consumer under one lock, with one wake-up.
+//! *Consuming.* A shard reads into blocks of 64 KiB. It copies bodies up to 1 KiB once into dense
+//! memory; larger ones reach the user as slices of the blocks. The shard hands all deliveries of
+//! one read to a consumer under one lock, with one wake-up.
 //!
-//! # What is bounded
+//! # Limits
 //!
-//! - A channel's publications, waiting or sent and unconfirmed:
-//!   [`ConnectionConfig::outbox_bytes`]; then [`PublishError::Full`], or waiting until a deadline.
-//! - A consumer's inbox: [`Consume::inbox_messages`] and [`Consume::inbox_bytes`]; then its
-//!   connection is not read, while heartbeats go on.
-//! - Receive blocks: [`ConnectionConfig::blocks_max`]; then reading pauses until slices are
+//! - A channel's publications, waiting or sent and unconfirmed: [`ConnectionConfig::outbox_bytes`].
+//!   Above it, [`PublishError::Full`], or a wait until the deadline.
+//! - A consumer's inbox: [`Consume::inbox_messages`] and [`Consume::inbox_bytes`]. Above them, the
+//!   engine stops reading its connection; heartbeats continue.
+//! - Receive blocks: [`ConnectionConfig::blocks_max`]. Above it, reading pauses until slices are
 //!   dropped.
-//! - One message from the broker: [`ConnectionConfig::body_max`]; a larger one is read, dropped
-//!   and rejected.
-//! - Requests that wait for a connection: 1024; more are refused with `TimedOut`.
-//! - An operation: [`ConnectionConfig::operation_timeout`], then `TimedOut`; a broker that leaves a
-//!   request unanswered for as long is left for the next host. So is one that confirms nothing for
-//!   [`ConnectionConfig::confirm_timeout`].
+//! - One message from the broker: [`ConnectionConfig::body_max`]. The engine reads a larger one,
+//!   drops its body and rejects it.
+//! - Requests that wait for a connection: 1024. The engine refuses more with `TimedOut`.
+//! - An operation: [`ConnectionConfig::operation_timeout`], then `TimedOut`. If the broker leaves a
+//!   request unanswered for as long, the engine reconnects to the next host; likewise if it
+//!   confirms nothing for [`ConnectionConfig::confirm_timeout`].
 //!
-//! Memory for a message is never taken from a claimed length, only from bytes that arrived.
+//! The engine never allocates memory for a length that the peer has only announced; memory grows
+//! with the bytes that arrive.
 //!
-//! # What is promised
+//! # Guarantees
 //!
-//! - A publication ends once, in an [`Outcome`] that says as surely as can be known whether it
-//!   left.
-//! - Publications of one thread through clones of one publisher stay in order. A
-//!   [retained](Publisher::retained) one is sent again after a reconnect, before newer ones.
-//! - A lost connection comes back: next host at once, then full-jitter back-off, hosts that refused
-//!   or did not answer last. Channels keep their numbers; declarations, bindings and consumers
-//!   return; what was deleted on purpose does not. No answer of a broker ends a connection that was
-//!   open once, or a consumer that has begun: [`Connection::status`] and
-//!   [`ConsumerHandle::status`] have the reason meanwhile.
-//! - A channel exception fails the publication it is about and no other. A publication that the
-//!   broker refuses (`basic.nack`) is sent again for [`ConnectionConfig::nack_retry`], if its
+//! - A publication ends once, in an [`Outcome`] that says as precisely as possible whether the
+//!   broker has it.
+//! - Publications of one thread through clones of one publisher stay in order. After a reconnect
+//!   the engine sends [retained](Publisher::retained) ones again, before newer ones.
+//! - The engine restores a lost connection: it tries the next host at once, then backs off with
+//!   full jitter; hosts that refused or did not answer come last. Channels keep their numbers;
+//!   declarations, bindings and consumers return; what was deleted on purpose does not. No answer
+//!   of a broker ends a connection that was open once, or a consumer that has started:
+//!   [`Connection::standing`] and [`ConsumerHandle::status`] report the reason meanwhile.
+//! - A channel exception fails only the publication that caused it. The engine sends a publication
+//!   that the broker refuses (`basic.nack`) again for [`ConnectionConfig::nack_retry`], if its
 //!   publisher retained it.
-//! - What somebody deleted behind the connection's back is declared again within
-//!   [`ConnectionConfig::audit_interval`].
-//! - Dropping a future gives up waiting and nothing else, unless its page says more.
-//! - The library takes no allocator, installs no logger, and keeps no global state.
+//! - Whatever another client deletes is declared again within [`ConnectionConfig::audit_interval`].
+//! - Dropping a future only gives up waiting, unless its documentation says more.
+//! - The library chooses no allocator, installs no logger, and keeps no global state.
 //!
-//! Not promised: exactly once. A confirm that is lost with its connection leaves `MaybeSent`, or a
-//! second copy where publications are retained.
+//! Not guaranteed: exactly-once delivery. If a confirm is lost with its connection, the outcome is
+//! `MaybeSent`, or the broker receives a second copy of a retained publication.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may ask the clock"))]
 
 #[cfg(feature = "loopback")]
@@ -129,7 +130,7 @@ pub use shard::border::consumer_status::{ConsumerState, ConsumerStatus};
 pub use shard::border::delivery::{Delivery, Returned};
 pub use shard::border::sink::{DeliverySink, Disposition};
 pub use shard::border::slab::{TicketError, Token};
-pub use shard::border::status::{ConnectionState, ConnectionStatus};
+pub use shard::border::status::{ConnectionState, Standing};
 pub use shard::border::tickets::{Ticket, Tickets};
 pub use shard::run::Shard;
 pub use shard::stats::ShardStats;

@@ -1,4 +1,4 @@
-//! What became of a publication.
+//! The outcome of a publication.
 
 use std::fmt;
 
@@ -7,42 +7,44 @@ use crate::error::Error;
 use crate::shard::border::delivery::Returned;
 use crate::wire::{ContentHeader, PropertiesView};
 
-/// The end of a publication, as surely as it can be known.
+/// The outcome of a publication, as precisely as the engine can know it.
 #[derive(Debug)]
 #[must_use = "a publication that failed is lost unless its outcome is looked at"]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The broker has taken responsibility (publisher confirm).
+    /// The broker has taken responsibility for it (publisher confirm).
     Confirmed,
-    /// Handed to the connection; the channel has no confirms, so nothing more will be known.
+    /// The channel has no confirms and the connection has accepted it; the engine will learn
+    /// nothing more.
     Sent,
-    /// Mandatory, and no queue was bound for it.
+    /// It is mandatory and the broker found no queue for it (`basic.return`).
     Returned(Box<Returned>),
-    /// The broker refused responsibility (`basic.nack`): a queue overflowed or failed. What its
-    /// publisher [retained](crate::Publisher::retained) was sent again for as long as
-    /// [`ConnectionConfig::nack_retry`](crate::ConnectionConfig::nack_retry) before, and is given
-    /// back here, to be published again much later if at all.
+    /// The broker refused responsibility (`basic.nack`): a queue overflowed or failed. If its
+    /// publisher [retained](crate::Publisher::retained) it, the engine has sent it again for
+    /// [`ConnectionConfig::nack_retry`](crate::ConnectionConfig::nack_retry) and returns it here;
+    /// the caller may publish it again much later.
     Nacked(Option<Box<Nacked>>),
-    /// The broker refused it for certain: it ended the channel over this publication (AMQP 1.2):
-    /// no permission to write (403), no such exchange (404), too large (406). No queue has it. With
-    /// what was published if its publisher [retained](crate::Publisher::retained) it.
+    /// The broker closed the channel because of this publication (AMQP 1.2): no permission to write
+    /// (403), no such exchange (404), too large (406). No queue has it. Contains the publication if
+    /// its publisher [retained](crate::Publisher::retained) it.
     Refused(Error, Option<Box<Nacked>>),
-    /// No byte of it left this process.
+    /// It was never sent.
     NotSent(Error),
-    /// It may have reached the broker, or not: the connection or channel ended before the confirm,
-    /// or the deadline came first.
+    /// The broker may have received it: the connection or the channel ended, or the deadline
+    /// passed, before the confirm arrived.
     MaybeSent(Error),
 }
 
 impl Outcome {
-    /// True when the broker has it (or, without confirms, when the connection has).
+    /// Returns true if the broker has the publication or, without confirms, if the connection has
+    /// accepted it.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         matches!(self, Self::Confirmed | Self::Sent)
     }
 }
 
-/// A publication the broker refused, as it was published.
+/// A publication that the broker refused, with its exchange, routing key, properties and body.
 ///
 /// ```
 /// use leveret_engine::{Confirm, Outcome, PublishError, Publisher};
@@ -58,31 +60,31 @@ impl Outcome {
 pub struct Nacked {
     pub(crate) exchange: String,
     pub(crate) routing_key: String,
-    /// The payload of its header frame.
+    /// Payload of its content header frame.
     pub(crate) header: Vec<u8>,
     pub(crate) body: Body,
 }
 
 impl Nacked {
-    /// The exchange it was published to.
+    /// Returns the exchange it was published to.
     #[must_use]
     pub fn exchange(&self) -> &str {
         &self.exchange
     }
 
-    /// The routing key it was published with.
+    /// Returns the routing key it was published with.
     #[must_use]
     pub fn routing_key(&self) -> &str {
         &self.routing_key
     }
 
-    /// Its properties.
+    /// Returns its properties.
     #[must_use]
     pub fn properties(&self) -> PropertiesView<'_> {
         ContentHeader::parse(&self.header).map(|header| header.properties).unwrap_or_default()
     }
 
-    /// The body, unchanged.
+    /// Returns its body, unchanged.
     #[must_use]
     pub fn body(&self) -> &Body {
         &self.body

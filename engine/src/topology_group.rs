@@ -1,6 +1,7 @@
-//! Connections that declare for each other: where one misses something, all of them look.
+//! Groups of connections that audit their topology together.
 //!
-//! Not here: what an audit does (`shard`).
+//! When one connection finds that something it declared is missing, every connection of its group
+//! checks its own declarations. The audit itself is in `shard`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,8 +11,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::reactor;
 
-/// Connections that tell each other when something they declared is gone: all of them then look at
-/// once whether theirs is. Clones are one group.
+/// A group of connections that audit their declarations together. When one of them finds that
+/// something it declared is gone, all of them check at once. Clones are the same group.
 ///
 /// ```
 /// use leveret_engine::{ConnectionConfig, TopologyGroup};
@@ -27,11 +28,11 @@ pub struct TopologyGroup(Arc<Group>);
 
 #[derive(Debug)]
 struct Group {
-    /// How often an audit was asked for.
+    /// Number of the latest requested audit.
     asked: watch::Sender<u64>,
-    /// The connections that are open.
+    /// The open connections.
     members: Mutex<Vec<Weak<AtomicU64>>>,
-    /// A member has finished an audit.
+    /// Notified when a member has finished an audit.
     finished: Notify,
 }
 
@@ -42,16 +43,16 @@ impl Default for Group {
     }
 }
 
-/// An open connection of a group: the last audit it has finished.
+/// An open connection of a group; holds the number of the last audit that it has finished.
 pub(crate) struct Member(Arc<AtomicU64>);
 
 impl TopologyGroup {
-    /// Has every connection of the group look at once whether what it declared is still there.
+    /// Asks every connection of the group to check at once whether what it declared still exists.
     pub fn audit(&self) {
         self.0.asked.send_modify(|count| *count += 1);
     }
 
-    /// The same, until all of them have looked, or `limit` has passed.
+    /// Requests an audit and waits until every member has finished it, for `limit` at most.
     pub(crate) async fn audited(&self, limit: Duration) {
         self.audit();
         let number = *self.0.asked.borrow();
@@ -67,12 +68,12 @@ impl TopologyGroup {
         .await;
     }
 
-    /// Sees how often an audit was asked for.
+    /// Returns a receiver of the number of the latest requested audit.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.0.asked.subscribe()
     }
 
-    /// Takes a connection in for as long as it is open.
+    /// Adds a connection to the group until the returned value is dropped.
     pub(crate) fn join(&self) -> Member {
         let done = Arc::new(AtomicU64::new(*self.0.asked.borrow()));
         let mut members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +87,7 @@ impl TopologyGroup {
         members.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// A member has finished an audit.
+    /// Records that a member has finished audit `number`.
     pub(crate) fn finish(&self, member: &Member, number: u64) {
         member.0.store(number, Ordering::Release);
         self.0.finished.notify_waiters();

@@ -1,7 +1,7 @@
-//! A shard on a runtime the caller has already, beside the caller's own tasks.
+//! Runs a shard on a runtime of the caller, beside the caller's tasks.
 //!
-//! Invariant: the shard sleeps only as the runtime does, and lets other tasks have their turn, so
-//! neither holds up the other for long. Not here: threads and cores; both are the caller's.
+//! Invariant: the shard sleeps only when the runtime does and yields to other tasks, so neither
+//! delays the other for long. Threads and cores are the caller's.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,15 +13,18 @@ use crate::reactor;
 use crate::shard::run::Shard;
 
 impl Shard {
-    /// An engine of one shard, and the future that runs it on the thread where it is polled: for
-    /// services with a tokio-uring runtime or a tokio one of a single thread (timers and I/O
-    /// enabled). Spawn it there as a local task. On io_uring the shard has a ring of its own beside
-    /// the runtime's.
+    /// Creates an engine of one shard, and the future that runs the shard on the thread that polls
+    /// it. For services that have a tokio-uring runtime or a single-threaded tokio runtime (with
+    /// timers and I/O enabled): spawn the future there as a local task. On io_uring the shard has
+    /// its own ring beside the runtime's.
     ///
-    /// Nothing of the engine goes on unless the future is polled, so calls that block its thread
-    /// (`…_blocking`, [`block_on`](crate::block_on)) wait for ever or until their deadline. It ends
-    /// after [`Engine::stop`] or [`Engine::shutdown`], or when the last handle is dropped, within
-    /// 2 s. Dropping it cuts the connections and ends every wait with `Stopped`.
+    /// The engine makes progress only while the future is polled, so a blocking call on that thread
+    /// (`…_blocking`, [`block_on`](crate::block_on)) waits until its deadline or for ever. The
+    /// future resolves within 2 s after [`Engine::stop`] or [`Engine::shutdown`], or after the last
+    /// handle was dropped.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cuts the connections and ends every wait with `Stopped`.
     ///
     /// ```
     /// use leveret_engine::{EngineConfig, Shard};
@@ -39,12 +42,13 @@ impl Shard {
     /// ```
     ///
     /// # Errors
-    /// `Backend` when io_uring is insisted on and not available, from the future also when no ring
-    /// can be had on its thread; `Config` for settings of threads: [`EngineConfig::cores`] other
-    /// than one, unpinned, and [`EngineConfig::busy_poll`], which would starve the caller's tasks.
+    /// `Backend` if io_uring was requested and is not available; the future also fails with it if
+    /// it cannot create a ring on its thread. `Config` for thread settings: [`EngineConfig::cores`]
+    /// other than one unpinned shard, and [`EngineConfig::busy_poll`], which would starve the
+    /// caller's tasks.
     ///
     /// # Panics
-    /// The future, when it is polled outside a tokio runtime or its I/O is not enabled.
+    /// The future panics if it is polled outside a tokio runtime or if I/O is not enabled there.
     pub fn attach(
         config: EngineConfig,
     ) -> Result<(Engine, impl Future<Output = Result<(), Error>> + 'static), Error> {

@@ -1,4 +1,4 @@
-//! The handle of a channel: declarations, publishers, consumers.
+//! The handle of a channel: declares the topology, creates publishers and consumers.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use crate::wire::Properties;
 /// An open channel. Cloning is cheap.
 ///
 /// A channel exception (404, 405, 406 …) fails the operation that caused it and everything
-/// unconfirmed on the channel; the channel itself is opened again under the same number, and its
-/// consumers consume again.
+/// unconfirmed on the channel. The engine then opens the channel again under the same number and
+/// restarts its consumers.
 #[derive(Clone)]
 pub struct Channel {
     shared: Arc<ChannelShared>,
@@ -34,23 +34,22 @@ impl Channel {
         Self { shared, lease }
     }
 
-    /// Its number on the connection.
+    /// Returns its number on the connection.
     #[must_use]
     pub fn number(&self) -> u16 {
         self.shared.number
     }
 
-    /// Bytes its outbox holds: waiting to leave, or sent and unconfirmed. See
+    /// Returns the number of bytes in its outbox, waiting to be sent or sent and unconfirmed. See
     /// [`ConnectionConfig::outbox_bytes`](crate::ConnectionConfig::outbox_bytes).
     #[must_use]
     pub fn outbox_bytes(&self) -> usize {
         self.shared.outbox.bytes()
     }
 
-    /// Whether the channel has ended for good: it was closed, or its connection has ended. A
-    /// channel that the broker ended by an exception is opened again, and one whose connection is
-    /// lost comes back with it: they have not ended.
-    ///
+    /// Returns true if the channel has ended for good: it was closed, or its connection has ended.
+    /// A channel that the broker closed with an exception has not ended, because the engine opens
+    /// it again; nor has a channel whose connection is lost and will be restored.
     /// ```no_run
     /// # fn example(channel: leveret_engine::Channel) {
     /// if channel.is_closed() {
@@ -71,21 +70,22 @@ impl Channel {
         }
     }
 
-    /// Declares an exchange (AMQP 1.7.2.1), or only asks whether it exists (`passive`).
+    /// Declares an exchange (AMQP 1.7.2.1), or only checks whether it exists (`passive`).
     ///
     /// # Errors
-    /// `ChannelClosed` with 406 when it exists with other properties, 404 when `passive` and
-    /// missing; `TimedOut`, `ConnectionClosed`, `Stopped`. So for every operation of a channel.
+    /// `ChannelClosed` with 406 if it exists with other properties, with 404 if `passive` and
+    /// missing; `TimedOut`, `ConnectionClosed`, `Stopped`. The same holds for every operation of a
+    /// channel.
     pub async fn declare_exchange(&self, declare: ExchangeDeclare) -> Result<(), Error> {
         let passive = declare.passive;
         self.method(declare.method()?, !passive).await.map(drop)
     }
 
-    /// Declares a queue (AMQP 1.7.2.1), or only asks about it (`passive`). An empty name is
-    /// replaced by a unique one, so that the queue keeps its name after a reconnect.
+    /// Declares a queue (AMQP 1.7.2.1), or only checks whether it exists (`passive`). The engine
+    /// replaces an empty name by a unique one, so that the queue keeps its name after a reconnect.
     ///
     /// # Errors
-    /// As [`Channel::declare_exchange`]; 405 when it is exclusive to another connection.
+    /// As [`Channel::declare_exchange`]; 405 if the queue is exclusive to another connection.
     pub async fn declare_queue(&self, declare: QueueDeclare) -> Result<QueueDeclared, Error> {
         let passive = declare.passive;
         match self.method(declare.method()?, !passive).await? {
@@ -101,12 +101,12 @@ impl Channel {
     /// Binds a queue to an exchange.
     ///
     /// # Errors
-    /// As [`Channel::declare_exchange`]; 404 when either is missing.
+    /// As [`Channel::declare_exchange`]; 404 if the queue or the exchange is missing.
     pub async fn bind_queue(&self, bind: QueueBind) -> Result<(), Error> {
         self.method(bind.method()?, true).await.map(drop)
     }
 
-    /// Removes a binding.
+    /// Removes a binding between a queue and an exchange.
     ///
     /// # Errors
     /// As [`Channel::declare_exchange`].
@@ -125,17 +125,18 @@ impl Channel {
     /// Deletes an exchange.
     ///
     /// # Errors
-    /// As [`Channel::declare_exchange`]; 406 when `if_unused` and bound.
+    /// As [`Channel::declare_exchange`]; 406 if `if_unused` is set and the exchange has a binding.
     pub async fn delete_exchange(&self, exchange: &str, if_unused: bool) -> Result<(), Error> {
         let delete = exchange::Delete { exchange: name(exchange)?, if_unused, nowait: false };
         let method = AMQPClass::Exchange(exchange::AMQPMethod::Delete(delete));
         self.method(method, false).await.map(drop)
     }
 
-    /// Deletes a queue; says how many messages went with it.
+    /// Deletes a queue and returns the number of messages deleted with it.
     ///
     /// # Errors
-    /// As [`Channel::declare_exchange`]; 406 when a condition does not hold.
+    /// As [`Channel::declare_exchange`]; 406 if the queue is in use or not empty against
+    /// `if_unused` or `if_empty`.
     pub async fn delete_queue(
         &self,
         queue: &str,
@@ -149,7 +150,7 @@ impl Channel {
         }
     }
 
-    /// Drops the ready messages of a queue; says how many.
+    /// Deletes the ready messages of a queue and returns their number.
     ///
     /// # Errors
     /// As [`Channel::declare_exchange`].
@@ -161,7 +162,8 @@ impl Channel {
         }
     }
 
-    /// Sets the prefetch of consumers that begin after it (`basic.qos`, per consumer).
+    /// Sets the prefetch limit of consumers that start later on this channel (`basic.qos`, per
+    /// consumer; 0 means no limit).
     ///
     /// # Errors
     /// As [`Channel::declare_exchange`].
@@ -170,34 +172,35 @@ impl Channel {
         self.method(AMQPClass::Basic(basic::AMQPMethod::Qos(qos)), false).await.map(drop)
     }
 
-    /// A publisher for one route and one set of properties. Cheap to clone; make it once, publish
-    /// often.
+    /// Creates a publisher for one route and one set of properties. Rendering them once makes each
+    /// publication cheap, so create a publisher once and reuse it; cloning is cheap.
     ///
     /// # Errors
-    /// `Config` when a name is longer than 255 bytes or the properties do not fit one frame.
+    /// `Config` if a name is longer than 255 bytes or the properties do not fit one frame of 8192
+    /// bytes.
     pub fn publisher(&self, route: Route, properties: &Properties) -> Result<Publisher, Error> {
         Publisher::new(Arc::clone(&self.shared), Arc::clone(&self.lease), route, properties)
     }
 
     /// Consumes into a bounded inbox, from which any thread or task takes deliveries.
     ///
-    /// While the inbox is full its connection is not read (heartbeats go on): without a prefetch
-    /// give such a consumer a connection of its own.
+    /// While the inbox is full, the engine does not read its connection (heartbeats continue). Give
+    /// a consumer without a prefetch limit a connection of its own.
     ///
-    /// After it has begun, a consumer is made again for as long as its handle does not cancel it:
-    /// when its queue is deleted, moved, locked or refused, after every loss of the connection.
+    /// The engine restarts a consumer that has started until its handle cancels it: after its queue
+    /// was deleted, moved, locked or refused, and after every loss of the connection.
     /// [`ConsumerHandle::status`] says whether it consumes, and otherwise why it waits.
     ///
     /// # Errors
-    /// As [`Channel::declare_exchange`]; 403 when another consumer is exclusive.
+    /// As [`Channel::declare_exchange`]; 403 if another consumer is exclusive.
     pub async fn consume(&self, consume: Consume) -> Result<Consumer, Error> {
         let inbox = Inbox::new(&consume, Arc::clone(&self.shared.connection.read_bell));
         let handle = self.consume_with(consume, Box::new(inbox.sink())).await?;
         Ok(Consumer::new(inbox, handle))
     }
 
-    /// Consumes into a sink that runs on the shard's thread: the lowest latency, and no blocking
-    /// allowed.
+    /// Consumes into a sink that runs on the shard's thread. This has the lowest latency; the sink
+    /// must not block.
     ///
     /// # Errors
     /// As [`Channel::consume`].
@@ -226,7 +229,8 @@ impl Channel {
         Ok(ConsumerHandle::new(channel, consumer_tag, status, lease))
     }
 
-    /// Flushes and closes the channel; publications still unconfirmed end as `MaybeSent`.
+    /// Sends what is in the outbox and closes the channel. Publications that are still unconfirmed
+    /// end as `MaybeSent`.
     ///
     /// # Errors
     /// As [`Channel::declare_exchange`].
@@ -235,9 +239,9 @@ impl Channel {
         self.shared.connection.ask(Operation::CloseChannel { channel }).await.map(drop)
     }
 
-    /// [`Channel::close`] for whoever does not wait for it: what was published is still flushed,
-    /// consumers take nothing more, and where the broker is away the channel does not come back
-    /// with its connection.
+    /// Closes the channel without waiting for it, otherwise as [`Channel::close`]: publications in
+    /// the outbox are still sent, consumers accept no more deliveries, and if the connection is
+    /// down, the channel does not return with it.
     ///
     /// ```no_run
     /// # use leveret_engine::Channel;
@@ -246,7 +250,7 @@ impl Channel {
     /// # }
     /// ```
     pub fn close_unwatched(&self) {
-        // Its number may be another channel's by now.
+        // Another channel may have this number by now.
         if !self.is_closed() {
             self.shared.connection.post(Operation::CloseChannel { channel: self.shared.number });
         }

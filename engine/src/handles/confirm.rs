@@ -1,6 +1,6 @@
-//! Waiting for what becomes of a publication.
+//! The future of a publication's outcome.
 //!
-//! Invariant: a publication that is waited for in vain and has not left yet never leaves.
+//! Invariant: a publication whose wait timed out before it was sent is never sent.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,11 +15,11 @@ use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::{TicketError, Token};
 use crate::shard::border::tickets::Ticket;
 
-/// The outcome of a publication, to be awaited or waited for. Dropping it waits no longer; the
-/// publication goes its way.
+/// A future of the outcome of a publication. Dropping it gives up waiting; the publication is sent
+/// all the same.
 #[must_use = "a dropped confirm waits for nothing"]
 pub struct Confirm {
-    /// `None` where nothing more will be known.
+    /// `None` if nothing more will be known.
     pending: Option<(Ticket<Outcome>, Arc<ChannelShared>)>,
 }
 
@@ -28,7 +28,7 @@ impl Confirm {
         Self { pending }
     }
 
-    /// Parks this thread until the outcome is known.
+    /// Blocks this thread until the outcome is known.
     pub fn wait(self) -> Outcome {
         block_on(self)
     }
@@ -47,7 +47,8 @@ impl Future for Confirm {
     }
 }
 
-/// What became of a publication that was waited for in vain; if it has not left yet, it never will.
+/// Returns the outcome of a publication whose ticket was not answered, and withdraws the
+/// publication if it has not been sent yet.
 pub(crate) fn unanswered(channel: &ChannelShared, token: Token, error: TicketError) -> Outcome {
     let withdrawn = channel.outbox.withdraw(token);
     let error = match error {

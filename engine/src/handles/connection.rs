@@ -12,10 +12,10 @@ use crate::shard::border::shared::{ConnectionShared, Operation, Response};
 use crate::shard::border::status::{ConnectionState, ConnectionStatus};
 
 /// An open connection. Cloning is cheap; when the last handle of it and of its channels, publishers
-/// and consumers is dropped, it flushes and closes.
+/// and consumers is dropped, the engine sends what is in its outboxes and closes it.
 ///
-/// A lost connection comes back by itself (see [`crate::Recovery`]): channels keep their numbers,
-/// what was declared is declared again, consumers consume again.
+/// The engine restores a lost connection (see [`crate::Recovery`]): channels keep their numbers,
+/// declarations are repeated, and consumers start again.
 #[derive(Clone)]
 pub struct Connection {
     shared: Arc<ConnectionShared>,
@@ -27,13 +27,14 @@ impl Connection {
         Self { shared, lease }
     }
 
-    /// Where the connection stands.
+    /// Returns the state of the connection.
     #[must_use]
     pub fn state(&self) -> ConnectionState {
         self.shared.state()
     }
 
-    /// Where it stands, since when, at which broker, and what happened to it last.
+    /// Returns its state, since when it has that state, the broker's host, and what happened to it
+    /// last.
     ///
     /// ```no_run
     /// # fn example(connection: &leveret_engine::Connection) {
@@ -46,40 +47,41 @@ impl Connection {
         self.shared.status()
     }
 
-    /// How often it was lost and recovery began.
+    /// Returns how many times the connection was lost and recovery started.
     #[must_use]
     pub fn reconnects(&self) -> u64 {
         self.shared.reconnects.load(Ordering::Relaxed)
     }
 
-    /// Publications that were on their way when it was lost and were put back, to leave again. A
-    /// broker may see them twice.
+    /// Returns how many publications were unconfirmed when the connection was lost and were queued
+    /// to be sent again. The broker may receive them twice.
     #[must_use]
     pub fn resends(&self) -> u64 {
         self.shared.resends.load(Ordering::Relaxed)
     }
 
-    /// How long the broker has blocked publishers on it, altogether, a block under way included.
+    /// Returns how long the broker has blocked publishers on this connection
+    /// (`connection.blocked`), in total and including a block in progress.
     #[must_use]
     pub fn blocked_time(&self) -> Duration {
         self.shared.blocked_time()
     }
 
-    /// Publications whose outcome somebody waits for or wants to hear of. Those of an
-    /// [unwatched](crate::Publisher::unwatched) publisher do not count.
+    /// Returns the number of publications whose outcome a caller or a sink still waits for.
+    /// Publications of an [unwatched](crate::Publisher::unwatched) publisher do not count.
     #[must_use]
     pub fn confirms_outstanding(&self) -> usize {
         self.shared.outcomes.outstanding()
     }
 
-    /// Publications that the broker returned or refused and that nobody waited for.
+    /// Returns how many publications of unwatched publishers the broker returned or refused.
     #[must_use]
     pub fn unwatched_failures(&self) -> u64 {
         self.shared.unwatched_failures.load(Ordering::Relaxed)
     }
 
-    /// Publications that nobody waited for and that may have been lost with a connection: those of
-    /// publishers that do not [retain](crate::Publisher::retained) them.
+    /// Returns how many publications of unwatched publishers may have been lost with a connection.
+    /// Publications that are [retained](crate::Publisher::retained) do not count.
     ///
     /// ```no_run
     /// # fn example(connection: &leveret_engine::Connection) {
@@ -91,15 +93,16 @@ impl Connection {
         self.shared.unwatched_losses.load(Ordering::Relaxed)
     }
 
-    /// Opens a channel. Numbers are used again once their channels are closed; as many can be open
-    /// as [`channel_max`](crate::ConnectionConfig::channel_max) and the broker allow.
+    /// Opens a channel. The engine reuses the numbers of closed channels;
+    /// [`channel_max`](crate::ConnectionConfig::channel_max) and the broker limit how many can be
+    /// open.
     ///
     /// # Errors
     /// `TimedOut` after the connection's `operation_timeout`, `ConnectionClosed`, `ChannelClosed`
-    /// when every number is in use, `Stopped`.
+    /// if every number is in use, `Stopped`.
     ///
     /// # Cancel safety
-    /// A channel whose opening is given up is closed again.
+    /// If the future is dropped, the engine closes the channel once it is open.
     pub async fn open_channel(&self, options: ChannelOptions) -> Result<Channel, Error> {
         match self.shared.ask(Operation::OpenChannel(options)).await? {
             Response::Channel(channel) => Ok(Channel::new(channel, Arc::clone(&self.lease))),
@@ -107,11 +110,12 @@ impl Connection {
         }
     }
 
-    /// Flushes every channel and closes. Other handles then fail with `Stopped`.
+    /// Sends what is in the outbox of every channel and closes the connection. Other handles then
+    /// fail with `Stopped`.
     ///
     /// # Errors
-    /// `TimedOut` when the broker does not answer, `ConnectionClosed` when the connection was lost
-    /// before everything published had left and was confirmed; it is gone all the same.
+    /// `TimedOut` if the broker does not answer, `ConnectionClosed` if the connection was lost
+    /// before everything published was sent and confirmed. The connection is closed all the same.
     pub async fn close(&self) -> Result<(), Error> {
         if self.shared.state() == ConnectionState::Closed {
             return Ok(());

@@ -1,4 +1,5 @@
-//! A consumer, as user code holds it: takes deliveries from its inbox, and ends with it.
+//! A consumer as the user holds it: takes deliveries from its inbox, and cancels when it is
+//! dropped.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use crate::handles::lease::Lease;
 use crate::shard::border::block_on::block_on;
 use crate::shard::border::consumer_status::{ConsumerShared, ConsumerStatus};
 use crate::shard::border::delivery::Delivery;
+use crate::shard::border::outbox::deadline_in;
 use crate::shard::border::shared::{ChannelShared, Operation};
-use crate::shard::clock::deadline_in;
 
-/// Stops a consumer, and keeps its connection alive.
+/// Controls a consumer, and keeps its connection alive. Cloning is cheap.
 #[derive(Clone)]
 pub struct ConsumerHandle {
     channel: Arc<ChannelShared>,
@@ -33,15 +34,14 @@ impl ConsumerHandle {
         Self { channel, consumer_tag, status, _lease: lease }
     }
 
-    /// The consumer's tag.
+    /// Returns the consumer tag.
     #[must_use]
     pub fn consumer_tag(&self) -> &str {
         &self.consumer_tag
     }
 
-    /// Whether it consumes, since when, and otherwise why it waits: its queue is gone, locked or
-    /// refused, or its connection is down. It is tried again by itself in any case.
-    ///
+    /// Returns whether it consumes, since when, and otherwise why it waits: its queue is deleted,
+    /// locked or refused, or its connection is down. The engine retries in any case.
     /// ```no_run
     /// # use leveret_engine::{ConsumerHandle, ConsumerState};
     /// # fn example(handle: &ConsumerHandle) {
@@ -52,13 +52,13 @@ impl ConsumerHandle {
     /// ```
     #[must_use]
     pub fn status(&self) -> ConsumerStatus {
-        self.status.read(self.channel.connection.status())
+        self.status.read(self.channel.connection.standing())
     }
 
-    /// Has the engine make sure that the broker still knows this consumer and holds nothing back
-    /// from it; if not, it is made anew, elsewhere if the broker does not answer within a second.
-    /// For owners who expect deliveries and get none. Returns at once.
-    ///
+    /// Asks the engine to verify that the broker still knows this consumer and holds no deliveries
+    /// back from it. If not, the engine subscribes again, on another connection if the broker does
+    /// not answer within a second. For callers that expect deliveries and receive none. Returns at
+    /// once.
     /// ```no_run
     /// # use leveret_engine::ConsumerHandle;
     /// # fn example(handle: &ConsumerHandle) {
@@ -71,15 +71,16 @@ impl ConsumerHandle {
         self.channel.connection.post(Operation::Verify { channel, consumer_tag });
     }
 
-    /// The sink has room again: reading goes on, if it was stopped because the sink was full.
+    /// Tells the engine that the sink has room again, so that it resumes reading if it had stopped
+    /// because the sink was full.
     pub fn resume(&self) {
         self.channel.connection.read_bell.ring();
     }
 
-    /// Asks the broker to deliver no more; resolves when it has agreed. Deliveries on their way are
-    /// given back to the queue, or [taken](crate::DeliverySink::accepts_while_cancelling). Where
-    /// the broker did not agree in time, the consumer ends all the same: nothing more is taken, and
-    /// it does not come back with the connection.
+    /// Cancels the consumer (`basic.cancel`) and waits until the broker has agreed. Deliveries in
+    /// flight return to the queue, or the sink [accepts](crate::DeliverySink::takes_the_last) them.
+    /// If the broker does not agree in time, the consumer ends all the same: it accepts no more
+    /// deliveries and does not return with the connection.
     ///
     /// # Errors
     /// `TimedOut`, `ConnectionClosed`, `ChannelClosed`, `Stopped`.
@@ -96,7 +97,7 @@ impl std::fmt::Debug for ConsumerHandle {
     }
 }
 
-/// The deliveries of one consumer.
+/// A consumer whose deliveries wait in an inbox. Dropping it cancels it.
 ///
 /// ```no_run
 /// # async fn example(channel: leveret_engine::Channel) -> Result<(), leveret_engine::Error> {
@@ -113,7 +114,7 @@ impl std::fmt::Debug for ConsumerHandle {
 pub struct Consumer {
     inbox: Inbox,
     handle: ConsumerHandle,
-    /// Taken from the inbox together, handed out one by one.
+    /// Deliveries taken from the inbox together; `next` returns them one by one.
     batch: VecDeque<Delivery>,
 }
 
@@ -122,11 +123,13 @@ impl Consumer {
         Self { inbox, handle, batch: VecDeque::new() }
     }
 
-    /// The next delivery; `None` after the consumer was cancelled. Dropping the future loses
-    /// nothing.
+    /// Waits for the next delivery; returns `None` after the consumer was cancelled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no delivery.
     ///
     /// # Errors
-    /// Why the consumer ended, once: its connection was closed.
+    /// The reason why the consumer ended, once: its connection was closed.
     pub async fn next(&mut self) -> Result<Option<Delivery>, Error> {
         if self.batch.is_empty() {
             let (inbox, batch) = (&self.inbox, &mut self.batch);
@@ -135,7 +138,7 @@ impl Consumer {
         Ok(self.batch.pop_front())
     }
 
-    /// [`Consumer::next`], for threads without a runtime.
+    /// Waits for the next delivery, like [`Consumer::next`], and blocks the thread.
     ///
     /// # Errors
     /// As [`Consumer::next`].
@@ -146,7 +149,8 @@ impl Consumer {
         block_on(self.next())
     }
 
-    /// [`Consumer::next_blocking`] that gives up after `timeout`: `Ok(None)` then, too.
+    /// Waits for the next delivery for `timeout` at most and blocks the thread; returns `Ok(None)`
+    /// also after the timeout.
     ///
     /// # Errors
     /// As [`Consumer::next`].
@@ -165,7 +169,7 @@ impl Consumer {
         Ok(self.batch.pop_front())
     }
 
-    /// Stops it; deliveries already in the inbox can still be taken.
+    /// Cancels the consumer. Deliveries that are already in the inbox can still be taken.
     ///
     /// # Errors
     /// As [`ConsumerHandle::cancel`].
@@ -173,15 +177,15 @@ impl Consumer {
         self.handle.cancel().await
     }
 
-    /// A handle to stop it from elsewhere.
+    /// Returns a handle that can cancel the consumer from elsewhere.
     #[must_use]
     pub fn handle(&self) -> ConsumerHandle {
         self.handle.clone()
     }
 }
 
-/// A dropped consumer stops: nobody else would ever take its deliveries. What it held goes back to
-/// the queue.
+/// Cancels the consumer, since nothing else can take its deliveries. Deliveries that it holds
+/// return to the queue.
 impl Drop for Consumer {
     fn drop(&mut self) {
         for delivery in self.batch.drain(..).chain(self.inbox.take_all()) {

@@ -1,4 +1,4 @@
-//! The engine: starts shards, gives each connection one of them, stops them.
+//! The engine: starts shards, assigns each connection to one of them, and stops them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +19,8 @@ use crate::shard::run::{Command, Shard, ShardHandle};
 use crate::shard::stats::ShardStats;
 use crate::shard::timer::Timer;
 
-/// A set of shards that run connections. Cloning is cheap; the last clone dropped stops the shards
-/// without waiting for them, [`Engine::stop`] and [`Engine::shutdown`] wait.
+/// A set of shards that run connections. Cloning is cheap. Dropping the last clone stops the shards
+/// without waiting for them; [`Engine::stop`] and [`Engine::shutdown`] wait.
 ///
 /// ```no_run
 /// use leveret_engine::{Engine, EngineConfig, ConnectionConfig};
@@ -39,8 +39,8 @@ impl Engine {
     /// Starts the shards and their threads.
     ///
     /// # Errors
-    /// `Backend` when io_uring is insisted on and not available, when a core is outside the allowed
-    /// set, or when the system gives no thread.
+    /// `Backend` if io_uring was requested and is not available, if a core is outside the allowed
+    /// set, or if the system refuses a thread; `Config` if the list of cores is empty.
     pub fn start(config: EngineConfig) -> Result<Self, Error> {
         let refused = |error: &dyn ToString| Error::new(ErrorKind::Backend, error.to_string());
         let backend = reactor::choose(config.backend).map_err(|error| refused(&error))?;
@@ -64,25 +64,25 @@ impl Engine {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// An engine whose one shard is run by the caller.
+    /// Creates an engine whose only shard is run by the caller.
     pub(crate) fn around(shard: ShardHandle, backend: BackendKind) -> Self {
         let (shards, threads, next) = (vec![shard], Mutex::default(), AtomicUsize::new(0));
         let alive = watch::Sender::new(());
         Self { inner: Arc::new(Shards { shards, threads, alive, backend, next }) }
     }
 
-    /// What its one shard is to hold while it runs.
+    /// Returns the receiver that an attached shard holds while it runs.
     pub(crate) fn alive(&self) -> watch::Receiver<()> {
         self.inner.alive.subscribe()
     }
 
-    /// What the shards run on.
+    /// Returns the backend of the shards.
     #[must_use]
     pub fn backend(&self) -> BackendKind {
         self.inner.backend
     }
 
-    /// How many shards it has.
+    /// Returns the number of shards.
     #[must_use]
     pub fn shards(&self) -> usize {
         self.inner.shards.len()
@@ -93,11 +93,12 @@ impl Engine {
     /// [`connect_deadline`](ConnectionConfig::connect_deadline) has passed; at once with
     /// [`ConnectMode::Lazy`](crate::ConnectMode::Lazy).
     ///
-    /// After the first success no answer of a broker ends the connection: a refusal is a state with
-    /// a reason ([`Connection::status`]), and it is tried again, with pauses that grow to
+    /// After the first success no answer of a broker ends the connection. A refusal is a state with
+    /// a reason ([`Connection::standing`]), and the engine retries with pauses that grow to
     /// [`Recovery::backoff_max`](crate::Recovery::backoff_max).
     ///
-    /// Dropping the future closes the connection when it opens.
+    /// # Cancel safety
+    /// If the future is dropped, the engine closes the connection once it is open.
     ///
     /// # Errors
     /// `Config`, `Unreachable`, `AccessRefused`, `VhostRefused`, `NotAmqp`, `Protocol`, `Stopped`.
@@ -105,7 +106,8 @@ impl Engine {
         self.connect_on(self.inner.next.fetch_add(1, Ordering::Relaxed), config).await
     }
 
-    /// [`Engine::connect`] on this shard. They count from 0, and beyond the last from 0 again.
+    /// Opens a connection on shard `shard`, otherwise as [`Engine::connect`]. Shards count from 0;
+    /// a larger number is taken modulo their count.
     ///
     /// ```no_run
     /// # use leveret_engine::{ConnectionConfig, Engine, Error};
@@ -139,7 +141,7 @@ impl Engine {
         Ok(Connection::new(shared, lease))
     }
 
-    /// [`Engine::connect`], for threads without a runtime.
+    /// Opens a connection, like [`Engine::connect`], and blocks the thread.
     ///
     /// # Errors
     /// As [`Engine::connect`].
@@ -147,21 +149,21 @@ impl Engine {
         block_on(self.connect(config))
     }
 
-    /// Pending answers of any kind, whose deadlines this engine watches.
+    /// Creates a table of pending answers of any type; this engine watches their deadlines.
     #[must_use]
     pub fn tickets<T: Send + 'static>(&self) -> Arc<Tickets<T>> {
         Tickets::new(&self.inner.shards[0].clock)
     }
 
-    /// A timer whose actions run on this engine, on its first shard, where the deadlines of
-    /// [tickets](Self::tickets) are watched as well. It does not keep the engine running.
+    /// Creates a timer whose actions run on the first shard of this engine, which also watches the
+    /// deadlines of [tickets](Self::tickets). The timer does not keep the engine running.
     #[must_use]
     pub fn timer(&self) -> Timer {
         Timer::new(&self.inner.shards[0].clock)
     }
 
-    /// The counters of each shard. Reading begins [`ShardStats::tick_late_max`] anew, so let one
-    /// reader do it.
+    /// Returns the counters of each shard. Each call resets [`ShardStats::tick_late_max`], so only
+    /// one reader should call it.
     #[must_use]
     pub fn stats(&self) -> Vec<ShardStats> {
         let read = |shard: &ShardHandle| {
@@ -171,21 +173,22 @@ impl Engine {
         self.inner.shards.iter().map(read).collect()
     }
 
-    /// Flushes and closes every connection, for 2 s at most, and ends the shards. Every wait ends
-    /// with `Stopped`. A shard that is [attached](crate::Shard::attach) is told to, not waited for.
+    /// Closes every connection after sending what is in its outboxes, for 2 s at most, and ends the
+    /// shards. Every wait ends with `Stopped`. An [attached](crate::Shard::attach) shard is told to
+    /// stop and not waited for.
     ///
-    /// Blocks until the threads have ended: for plain threads. Async code has
-    /// [`shutdown`](Self::shutdown).
+    /// Blocks until the threads have ended, so async code should call [`shutdown`](Self::shutdown).
     pub fn stop(&self) {
         self.inner.tell_stop();
         self.join();
     }
 
-    /// [`stop`](Self::stop) for async code: resolves when the shards have ended, and blocks no
-    /// thread meanwhile. Waits for an attached shard as well, so its future must be polled.
+    /// Stops the engine like [`stop`](Self::stop), for async code: resolves when the shards have
+    /// ended and blocks no thread. It also waits for an attached shard, so the future of that shard
+    /// must be polled.
     ///
-    /// Dropping the future leaves the shards to end by themselves.
-    ///
+    /// # Cancel safety
+    /// If the future is dropped, the shards still end.
     /// ```
     /// # use leveret_engine::{Engine, EngineConfig, Error, block_on};
     /// # fn main() -> Result<(), Error> {
@@ -199,14 +202,14 @@ impl Engine {
     pub async fn shutdown(&self) {
         self.inner.tell_stop();
         self.inner.alive.closed().await;
-        // What is left of their threads is to leave their last function.
+        // The threads have left the shard and are about to exit.
         self.join();
     }
 
     fn join(&self) {
         let mut threads = self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
-            // A shard that panicked has ended its waits already.
+            // A shard that panicked has already ended its waits.
             let _ = thread.join();
         }
     }

@@ -1,7 +1,7 @@
 //! A bounded inbox between the shard and a consumer.
 //!
-//! Invariant: the shard hands over one batch per read under one lock with one wake-up. Whoever
-//! empties a full inbox to its half rings the reader.
+//! The shard hands over all deliveries of one read under one lock with one wake-up. Invariant: the
+//! consumer that empties a full inbox rings the reader.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::shard::border::delivery::Delivery;
 use crate::shard::border::doorbell::Doorbell;
 use crate::shard::border::sink::{DeliverySink, Disposition};
 
-/// Shared between the sink on the shard and the consumer elsewhere.
+/// Shared between the sink on the shard and the consumer on another thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Inbox(Arc<Shared>);
 
@@ -53,12 +53,12 @@ impl Inbox {
         InboxSink { inbox: self.clone(), batch: Vec::new(), bytes: 0 }
     }
 
-    /// What nobody has taken.
+    /// Takes every delivery that is in the inbox.
     pub(crate) fn take_all(&self) -> VecDeque<Delivery> {
         std::mem::take(&mut self.lock().queue)
     }
 
-    /// Nobody takes anything any more: what still comes is rejected.
+    /// Marks the inbox as abandoned: its sink rejects every further delivery.
     pub(crate) fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::Release);
         self.0.reader.ring();
@@ -75,7 +75,7 @@ impl Inbox {
         std::future::poll_fn(|cx| self.poll_take(batch, cx.waker())).await
     }
 
-    /// Swaps the whole queue into `batch`; ready and empty means the end.
+    /// Moves the whole queue into `batch`. Ready with an empty batch means the consumer has ended.
     pub(crate) fn poll_take(
         &self,
         batch: &mut VecDeque<Delivery>,
@@ -102,7 +102,7 @@ impl Inbox {
     }
 }
 
-/// The shard's end of an inbox.
+/// The shard's side of an inbox.
 pub(crate) struct InboxSink {
     inbox: Inbox,
     batch: Vec<Delivery>,

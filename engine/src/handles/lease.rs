@@ -1,15 +1,15 @@
-//! What keeps a connection alive.
+//! Keeps a connection alive while it has handles.
 
 use std::sync::Arc;
 
 use crate::handles::shards::Shards;
 use crate::shard::border::shared::ConnectionShared;
 
-/// What every handle of a connection and of its channels, publishers and consumers holds: the last
-/// one dropped lets the connection end, and with it perhaps the engine.
+/// Held by every handle of a connection and of its channels, publishers and consumers. Dropping the
+/// last one ends the connection, and the engine if nothing else holds it.
 pub(crate) struct Lease {
     connection: Arc<ConnectionShared>,
-    /// Shards live as long as their connections have handles.
+    /// Keeps the shards alive.
     _shards: Arc<Shards>,
 }
 

@@ -1,12 +1,13 @@
-//! A message as its publisher gives it.
+//! A message to publish: its body and its identifiers.
 
 use bytes::Bytes;
 
 use crate::wire::Ids;
 
-/// What is published: a body, with identifiers of its own if it has any. A body alone is one, too.
+/// A message to publish: a body, and identifiers that replace those of the publisher. A body
+/// converts into a message without identifiers of its own.
 ///
-/// An identifier takes the place of the one the publisher was made with, which must be as long.
+/// An identifier must be as long as the one it replaces.
 ///
 /// ```no_run
 /// # async fn example(channel: leveret_engine::Channel) -> Result<(), Box<dyn std::error::Error>> {
@@ -22,9 +23,9 @@ use crate::wire::Ids;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Message<'a> {
-    /// The body.
+    /// The body of the message.
     pub payload: Payload<'a>,
-    /// Identifiers instead of the publisher's own.
+    /// Identifiers that replace those of the publisher.
     pub ids: Ids<'a>,
 }
 
@@ -34,7 +35,7 @@ impl<'a> From<Payload<'a>> for Message<'a> {
     }
 }
 
-/// A body is a message without identifiers of its own.
+/// Converts a body into a message without identifiers of its own.
 macro_rules! bare_messages {
     ($($body:ty),*) => { $(
         impl<'a> From<&'a $body> for Message<'a> {
@@ -46,12 +47,12 @@ macro_rules! bare_messages {
 }
 bare_messages!([u8], Vec<u8>, Bytes);
 
-/// A body, borrowed from the caller.
+/// A body borrowed from the caller.
 #[derive(Clone, Debug)]
 pub enum Payload<'a> {
     /// Bytes that are copied into the outbox.
     Slice(&'a [u8]),
-    /// Shared bytes: copied up to 8 KiB, counted above.
+    /// Shared bytes: copied up to 8 KiB, above that the outbox holds a reference.
     Shared(&'a Bytes),
 }
 

@@ -1,7 +1,7 @@
-//! What users hold: an engine, its connections, their channels, publishers and consumers.
+//! Handles: an engine, its connections, their channels, publishers and consumers.
 //!
-//! They may be used from any thread and any async runtime; every future of theirs is woken by a
-//! waker alone. Not here: what a shard does (`shard`).
+//! Any thread and any async runtime may use them; their futures need only a waker. The shard side
+//! is in `shard`.
 
 pub(crate) mod attach;
 pub(crate) mod channel;

@@ -1,28 +1,29 @@
-//! Where publications go, and why one was not taken.
+//! The destination of a publication, and the reasons why the engine does not accept one.
 
 use crate::error::Error;
 use crate::shard::border::outbox::PushError;
 
-/// Where publications go.
+/// The destination of a publication.
 #[derive(Clone, Debug, Default)]
 pub struct Route {
-    /// The exchange; empty is the default exchange, which routes by queue name.
+    /// The exchange; an empty name is the default exchange, which routes by queue name.
     pub exchange: String,
     /// The routing key.
     pub routing_key: String,
-    /// Return the publication when no queue is bound for it (AMQP 1.8.3.7).
+    /// The broker returns the publication if it finds no queue for it (AMQP 1.8.3.7).
     pub mandatory: bool,
 }
 
-/// Why a publication was not taken. The caller still has it: bodies are borrowed.
+/// Reasons why the engine did not accept a publication. The caller still has the body, which was
+/// only borrowed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The channel's send budget is used up: the broker is slower than its publishers, blocked, or
-    /// away. Or other publications wait for room: none passes them.
+    /// The outbox of the channel is full, because the broker is slower than its publishers, has
+    /// blocked them, or is away. Or other publications wait for room; none overtakes them.
     #[error("the outbox is full; wait for room, publish less, or raise outbox_bytes")]
     Full,
-    /// There was no room before the deadline.
+    /// The outbox had no room before the deadline.
     #[error("no room in the outbox before the deadline")]
     TimedOut,
     /// The channel or the connection was closed.

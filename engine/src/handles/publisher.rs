@@ -1,4 +1,4 @@
-//! The road down, as callers see it: render in the caller's thread, append to the channel's outbox.
+//! Publishing as callers see it: render in the caller's thread, append to the channel's outbox.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::wire::{
     open_body, seal_body,
 };
 
-/// Bodies above this ride along as counted parts, smaller ones are copied: the break-even of a copy
-/// against a reference count and a further send lies between 4 and 16 KiB.
+/// Bodies above this size are sent as counted parts, smaller ones are copied. A copy costs as much
+/// as a reference count and one more send at a size between 4 and 16 KiB.
 const LARGE: usize = 8 << 10;
-/// A scratch that grew beyond this is given back to the allocator.
+/// A scratch buffer that has grown beyond this is freed.
 const SCRATCH_BYTES: usize = 1 << 20;
 
 #[cold]
@@ -39,8 +39,8 @@ fn head_too_large(needs: usize, agreed: u32) -> PushError {
     ))
 }
 
-/// Publishes to one route with one set of properties. Clones share a channel, and with it the order
-/// of publications: one thread's publications stay in their order.
+/// Publishes to one route with one set of properties. Clones share a channel, so publications of
+/// one thread stay in order.
 ///
 /// ```no_run
 /// # async fn example(channel: leveret_engine::Channel) -> Result<(), Box<dyn std::error::Error>> {
@@ -68,7 +68,7 @@ struct Inner {
 }
 
 thread_local! {
-    /// Boxed, so that taking it out and putting it back moves one pointer.
+    /// Boxed, so that taking and returning it moves one pointer.
     static SCRATCH: Cell<Option<Box<Rendered>>> = const { Cell::new(None) };
 }
 
@@ -95,29 +95,30 @@ impl Publisher {
         Ok(Self { inner: Arc::new(inner), watched: true, retain: false })
     }
 
-    /// A publisher whose publications nobody waits for: its confirms resolve to `Sent` at once, and
-    /// returned or refused publications are only counted.
+    /// Returns a publisher whose publications no caller waits for: its confirms resolve to `Sent`
+    /// at once, and the engine only counts returned or refused publications.
     #[must_use]
     pub fn unwatched(&self) -> Self {
         Self { watched: false, ..self.clone() }
     }
 
-    /// A publisher whose unconfirmed publications are sent again after a reconnect, in order and
-    /// before newer ones: at least once instead of at most once. Needs a channel with confirms.
+    /// Returns a publisher whose unconfirmed publications are sent again after a reconnect, in
+    /// order and before newer ones: at least once instead of at most once. Needs a channel with
+    /// confirms.
     #[must_use]
     pub fn retained(&self) -> Self {
         Self { retain: true, ..self.clone() }
     }
 
-    /// Whether its channel has ended for good, so that it takes no message any more; see
+    /// Returns true if its channel has ended for good, so that it accepts no more messages; see
     /// [`Channel::is_closed`](crate::Channel::is_closed).
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.inner.channel.outbox.is_closed()
     }
 
-    /// Takes a message into the outbox at once or not at all. The confirm ends at `timeout` at the
-    /// latest.
+    /// Appends a message to the outbox if it has room. The returned confirm ends after `timeout` at
+    /// the latest.
     ///
     /// # Errors
     /// `Full`, `Closed`.
@@ -132,12 +133,12 @@ impl Publisher {
             .map_err(PublishError::from)
     }
 
-    /// Takes a message into the outbox, waiting for room; the confirm ends at `timeout` at the
-    /// latest, too. Publications that wait are taken in the order of their first poll.
+    /// Appends a message to the outbox and waits for room if necessary. `timeout` covers this wait
+    /// and the returned confirm. Waiting publications get room in the order of their first poll.
     ///
     /// # Cancel safety
-    /// Dropping the future before it resolves publishes nothing and leaves the queue. A future that
-    /// is kept and no longer polled keeps its place, and the room it may have been granted.
+    /// Dropping the future before it resolves publishes nothing and gives up its turn. A future
+    /// that is kept and no longer polled keeps its turn, and the room that it was granted.
     ///
     /// # Errors
     /// `TimedOut`, `Closed`.
@@ -154,7 +155,8 @@ impl Publisher {
         self.until_taken(deadline, Some(self.size_of(&message)), attempt).await
     }
 
-    /// [`Publisher::publish`], for threads without a runtime.
+    /// Appends a message to the outbox, like [`Publisher::publish`], and blocks the thread while it
+    /// waits for room.
     ///
     /// # Errors
     /// As [`Publisher::publish`].
@@ -170,9 +172,10 @@ impl Publisher {
         }
     }
 
-    /// [`Publisher::try_publish`] of a body that `write` appends to the thread's scratch: no buffer
-    /// of its own, no copy but the one into the outbox. `write` runs under no lock; it is called
-    /// again when the agreed frame size changed meanwhile.
+    /// Appends a message whose body `write` appends to a buffer, like [`Publisher::try_publish`].
+    /// The buffer belongs to the thread and is reused, so the only copy is the one into the outbox.
+    /// `write` runs under no lock; it is called again if the agreed frame size has changed
+    /// meanwhile.
     ///
     /// # Errors
     /// `Full`, `Closed`.
@@ -189,7 +192,8 @@ impl Publisher {
             .map_err(PublishError::from)
     }
 
-    /// [`Publisher::publish`] of a body that `write` appends, anew after every wait for room.
+    /// Appends a message whose body `write` appends to a buffer, like [`Publisher::publish`];
+    /// `write` is called again after every wait for room.
     ///
     /// # Errors
     /// `TimedOut`, `Closed`.
@@ -208,8 +212,8 @@ impl Publisher {
         self.until_taken(deadline, None, attempt).await
     }
 
-    /// Attempts at once if no one waits for room, else when room was granted. `size` is what to
-    /// wait for without an attempt.
+    /// Calls `attempt` at once if no publication waits for room, otherwise once room is granted.
+    /// `size` is the number of bytes to request before the first attempt.
     pub(crate) async fn until_taken<T>(
         &self,
         deadline: Instant,
@@ -221,7 +225,8 @@ impl Publisher {
         let mut wanted = size.filter(|_| outbox.is_contended());
         loop {
             if let Some(bytes) = wanted {
-                // A body that has grown while it waited waits again, without what it was granted.
+                // If the body has grown during the wait, the publication waits again and gives back
+                // the room it was granted.
                 drop(permit.take());
                 let granted = outbox.acquire(bytes, deadline).await;
                 permit = Some(granted.map_err(|error| match error {
@@ -236,7 +241,7 @@ impl Publisher {
         }
     }
 
-    /// What a message takes in the outbox.
+    /// Returns the number of bytes that a message needs in the outbox.
     pub(crate) fn size_of(&self, message: &Message<'_>) -> usize {
         let Inner { channel, template, .. } = &*self.inner;
         let body = message.payload.as_slice().len();
@@ -244,7 +249,7 @@ impl Publisher {
         template.len() + body + frames.max(1) * FRAME_OVERHEAD as usize
     }
 
-    /// Nothing is attempted at once while others wait for room.
+    /// Fails while other publications wait for room, so that none overtakes them.
     #[inline]
     pub(crate) fn check_queue(&self) -> Result<(), PublishError> {
         if self.inner.channel.outbox.is_contended() { Err(PublishError::Full) } else { Ok(()) }
@@ -254,7 +259,7 @@ impl Publisher {
         &self.inner.channel
     }
 
-    /// The clock is asked only where somebody will wait.
+    /// Returns the deadline of the outcome; reads the clock only if a caller can wait for it.
     fn deadline(&self, timeout: Duration) -> Option<Instant> {
         self.has_ticket().then(|| deadline_in(timeout))
     }
@@ -263,7 +268,7 @@ impl Publisher {
         self.watched && self.inner.channel.options.confirms
     }
 
-    /// Publishes, with a ticket of its own where somebody may wait for it.
+    /// Appends a publication, with a ticket if a caller can wait for its outcome.
     #[inline]
     fn attempt(
         &self,
@@ -279,7 +284,7 @@ impl Publisher {
         Ok(Confirm::new(Some((ticket, Arc::clone(channel)))))
     }
 
-    /// Appends a body that exists to the outbox; `token` is told what becomes of it.
+    /// Appends an existing body to the outbox; the outcome answers `token`.
     pub(crate) fn append(
         &self,
         token: Token,
@@ -311,7 +316,8 @@ impl Publisher {
         }
     }
 
-    /// A broker may agree to smaller frames than the properties need.
+    /// Fails if the agreed frame size is smaller than the content header: a broker may agree to
+    /// less than the properties need.
     #[inline]
     fn check_head(&self) -> Result<(), PushError> {
         let (needs, agreed) =
@@ -329,7 +335,7 @@ impl Publisher {
         self.append_rendered(token, permit, |scratch| self.render_with(scratch, write))
     }
 
-    /// Renders into the thread's scratch and appends it to the outbox.
+    /// Renders into the thread's scratch buffer and appends the result to the outbox.
     fn append_rendered(
         &self,
         token: Token,
@@ -338,7 +344,7 @@ impl Publisher {
     ) -> Result<(), PushError> {
         self.check_head()?;
         let channel = &self.inner.channel;
-        // Taken out, so that a body writer may itself publish elsewhere.
+        // Taken out of the cell, because `write` may itself publish elsewhere.
         let mut scratch = SCRATCH.with(Cell::take).unwrap_or_default();
         let pushed = loop {
             scratch.clear(channel.outbox.frame_max());
@@ -367,7 +373,7 @@ impl Publisher {
         let frames = &mut scratch.frames;
         let head = template.len();
         if route.mandatory {
-            // The fingerprint is of the bare body, so it is taken before the body is cut into
+            // The fingerprint covers the body alone, so compute it before the body is cut into
             // frames.
             template.render(0, frames);
             let start = open_body(frames);

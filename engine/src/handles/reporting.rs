@@ -1,8 +1,8 @@
-//! Publications that nobody waits for, and whose refusals somebody wants to hear of.
+//! Publications that no task waits for and whose failures a sink receives.
 //!
-//! A refusal carries a number the publisher chose, so a publication costs no allocation and wakes
-//! nobody. Invariant: what was taken ends once: silently when it was confirmed, in the sink
-//! otherwise.
+//! The publisher chooses a number (the cookie) for each publication, and the sink receives it with
+//! the failure, so a publication allocates nothing and wakes no task. Invariant: every accepted
+//! publication ends once, with a confirm or in the sink.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,17 +18,18 @@ use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::{AnswerListener, TicketError, Token};
 use crate::shard::clock::deadline_in;
 
-/// Hears of publications that ended in anything but a confirm.
+/// Receives the publications that ended without a confirm.
 pub trait RefusalSink: Send + Sync + 'static {
-    /// The publication made with `cookie` was returned, refused or lost.
+    /// Called for a publication made with `cookie` that the broker returned or refused, or that may
+    /// be lost.
     ///
-    /// Called under no lock, on the shard, whose every connection pays for what it costs: it may
-    /// store, wake and publish what is taken at once, and must not block. A panic in it is
-    /// contained and counted in [`ShardStats::panics`](crate::ShardStats::panics).
+    /// Runs on the shard under no lock and delays every connection of that shard: it may store,
+    /// wake and publish without waiting, and must not block. The engine catches a panic and counts
+    /// it in [`ShardStats::panics`](crate::ShardStats::panics).
     fn refused(&self, cookie: u64, outcome: Outcome);
 }
 
-/// A publisher that reports refusals to a sink; see [`Publisher::reporting`]. Cheap to clone.
+/// A publisher that reports failures to a sink; see [`Publisher::reporting`]. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Reporting {
     publisher: Publisher,
@@ -41,8 +42,8 @@ struct Report {
 }
 
 impl Publisher {
-    /// A publisher that tells `sink` what was returned, refused or lost, and nobody what was
-    /// confirmed: for publications that no task or thread waits for.
+    /// Returns a publisher that reports returned, refused and lost publications to `sink` and
+    /// reports nothing for confirmed ones.
     #[must_use]
     pub fn reporting(&self, sink: Arc<dyn RefusalSink>) -> Reporting {
         Reporting::new(self.clone(), sink)
@@ -55,12 +56,12 @@ impl Reporting {
         Self { publisher, report: Arc::new(report) }
     }
 
-    /// Takes a message into the outbox at once or not at all. What is not confirmed within
-    /// `timeout` is withdrawn if it still waits, and reported. On a channel without confirms
-    /// nothing is.
+    /// Appends a message to the outbox if it has room. If it is not confirmed within `timeout`, the
+    /// engine withdraws it if it still waits, and reports it. On a channel without confirms nothing
+    /// is reported.
     ///
     /// # Errors
-    /// `Full`, `Closed`; the sink does not hear of them.
+    /// `Full`, `Closed`; these are not reported to the sink.
     pub fn try_publish<'a>(
         &self,
         message: impl Into<Message<'a>>,
@@ -72,11 +73,13 @@ impl Reporting {
             .map_err(PublishError::from)
     }
 
-    /// Takes a message into the outbox, waiting for room for `timeout` at most. Dropping the future
-    /// before it resolves publishes nothing.
+    /// Appends a message to the outbox and waits for room for `timeout` at most.
+    ///
+    /// # Cancel safety
+    /// Dropping the future before it resolves publishes nothing.
     ///
     /// # Errors
-    /// `TimedOut`, `Closed`; the sink does not hear of them.
+    /// `TimedOut`, `Closed`; these are not reported to the sink.
     pub async fn publish<'a>(
         &self,
         message: impl Into<Message<'a>>,
@@ -106,7 +109,7 @@ impl Reporting {
             .open_with_listener(Some(deadline), Arc::clone(&self.report) as _, cookie)
             .map_err(|_| PushError::Closed(Error::stopped()))?;
         match self.publisher.append(token, message, permit) {
-            // Where the deadline was faster, the sink has been told.
+            // If the deadline passed first, the sink has already been called.
             Err(error) if outcomes.forget(token) => Err(error),
             _ => Ok(()),
         }

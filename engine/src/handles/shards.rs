@@ -1,4 +1,4 @@
-//! The shards of an engine, with their threads. The last holder stops them.
+//! The shards of an engine and their threads.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use crate::reactor::BackendKind;
 use crate::shard::run::{Command, ShardHandle};
 
-/// What every clone of an engine and every connection with handles holds.
+/// Shared by every clone of an engine and every connection that has handles. Dropping the last
+/// reference stops the shards.
 pub(crate) struct Shards {
     pub(crate) shards: Vec<ShardHandle>,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Each shard that runs holds a receiver.
+    /// Each running shard holds a receiver.
     pub(crate) alive: watch::Sender<()>,
     pub(crate) backend: BackendKind,
     pub(crate) next: AtomicUsize,
@@ -22,7 +23,7 @@ pub(crate) struct Shards {
 impl Shards {
     pub(crate) fn tell_stop(&self) {
         for shard in &self.shards {
-            // A full or closed mailbox belongs to a shard that is already dead.
+            // The mailbox is full or closed only if the shard is already dead.
             let _ = shard.commands.try_send(Command::Stop);
         }
     }
