@@ -1,5 +1,5 @@
-//! The body of a delivery: small ones copied once into dense memory, large ones as slices of the
-//! receive blocks they arrived in.
+//! The body of a delivery: small bodies are copied once into dense memory, large ones are slices of
+//! the receive blocks they arrived in.
 //!
 //! Invariant: the pieces are in order of arrival and their lengths add up to `len`.
 
@@ -9,10 +9,10 @@ use bytes::Bytes;
 
 use super::Slice;
 
-/// The body of a delivery or of a returned publishing.
+/// The body of a delivery or of a returned publication.
 ///
-/// Large bodies keep the receive blocks of their connection busy until they are dropped; a consumer
-/// that wants to keep one for long copies it (`to_vec`).
+/// A large body keeps receive blocks of its connection in use until it is dropped. A consumer that
+/// keeps one for long should copy it (`to_vec`).
 #[derive(Clone, Debug, Default)]
 pub struct Body(Pieces);
 
@@ -30,7 +30,7 @@ impl Body {
         Self(Pieces::Small(bytes))
     }
 
-    /// Appends the next piece as it arrived.
+    /// Appends the next piece.
     pub(crate) fn push(&mut self, piece: Slice) {
         self.0 = match std::mem::take(&mut self.0) {
             Pieces::Empty => Pieces::One(piece),
@@ -43,19 +43,19 @@ impl Body {
         };
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pieces().map(<[u8]>::len).sum()
     }
 
-    /// True for a body of no bytes.
+    /// Returns true for a body of no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The pieces in order, without copying.
+    /// Returns the pieces in order, without copying.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let (one, many): (Option<&[u8]>, &[Slice]) = match &self.0 {
             Pieces::Empty => (None, &[]),
@@ -66,8 +66,8 @@ impl Body {
         one.into_iter().chain(many.iter().map(AsRef::as_ref))
     }
 
-    /// The whole body as one slice: borrowed where it lies in one piece, joined (one copy)
-    /// otherwise.
+    /// Returns the whole body as one slice: borrowed if it is one piece, otherwise joined (one
+    /// copy).
     #[must_use]
     pub fn contiguous(&self) -> Cow<'_, [u8]> {
         match &self.0 {
@@ -78,20 +78,20 @@ impl Body {
         }
     }
 
-    /// A copy that keeps no receive block busy.
+    /// Copies the body, so that it keeps no receive block in use.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         self.contiguous().into_owned()
     }
 
-    /// Copies what lies in receive blocks into memory of its own.
+    /// Copies pieces that lie in receive blocks into memory of their own.
     pub(crate) fn detach(&mut self) {
         if let Pieces::One(_) | Pieces::Many(_) = &self.0 {
             *self = Self::small(self.to_vec().into());
         }
     }
 
-    /// The body as [`Bytes`]: no copy where it lies in one piece, joined otherwise.
+    /// Converts the body into [`Bytes`]: without a copy if it is one piece, otherwise joined.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         match self.0 {

@@ -1,8 +1,7 @@
-//! Memory of the receive path: blocks that are filled by a socket and lent out as counted slices.
+//! Memory of the receive path: blocks that a socket fills and that are lent out as counted slices.
 //!
-//! Invariant: a block is written only while nobody but the pool and the socket holds it. Nothing
-//! here knows frames or sockets, and nothing here needs `unsafe`: uniqueness is asked of the
-//! reference count.
+//! Invariant: a block is written only while only the pool and the socket hold it. Nothing here
+//! knows frames or sockets, and nothing here needs `unsafe`: the reference count proves uniqueness.
 
 mod body;
 mod pool;

@@ -1,24 +1,25 @@
-//! Receive blocks of one connection: allocated on demand up to a bound, reused last-in first-out.
+//! Receive blocks of one connection: allocated on demand up to a limit, reused last-in first-out.
 //!
-//! Invariant: `free` and `lent` together never hold more than `blocks_max` blocks, and a block
-//! taken for filling is held by nobody else. An empty pool is an answer (`None`), not an
-//! allocation: the reader then stops reading, and TCP and the broker's prefetch stop the sender.
-//! Not here: waiting.
+//! Invariant: `free` and `lent` together never hold more than `blocks_max` blocks, and no one else
+//! holds a block that is taken for filling. An empty pool returns `None` and does not allocate: the
+//! reader then stops reading, and TCP and the broker's prefetch limit stop the sender. The pool
+//! never waits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Block;
 
-/// Blocks looked at in one search for a returned one: the oldest are the likeliest to be free.
+/// Number of blocks checked in one search for a returned one; the oldest are the most likely to be
+/// free.
 const SEARCH: usize = 8;
 
-/// The pool; owned by the reader of one connection.
+/// The pool; the reader of one connection owns it.
 #[derive(Debug)]
 pub(crate) struct BufferPool {
     free: Vec<Arc<Vec<u8>>>,
     lent: VecDeque<Arc<Vec<u8>>>,
-    /// Emptied counters, kept so that a read allocates nothing.
+    /// Unused reference counts, kept so that a read allocates nothing.
     shells: Vec<Arc<Vec<u8>>>,
     block_bytes: usize,
     blocks_max: usize,
@@ -35,10 +36,10 @@ impl BufferPool {
         }
     }
 
-    /// A block to fill, or `None` when every block is still lent out.
+    /// Returns a block to fill, or `None` if every block is still lent out.
     ///
-    /// `beyond` allows one more than the bound: the rest of a message that has begun must be taken
-    /// in, or its slices would wait for themselves for ever. Such a block is not kept afterwards.
+    /// `over_limit` allows one block above the limit: the rest of a message that has started must
+    /// be read, or its own slices would block it for ever. Such a block is freed afterwards.
     pub(crate) fn take(&mut self, beyond: bool) -> Option<Vec<u8>> {
         if let Some(block) = self.free.pop() {
             return Some(self.open(block));
@@ -53,14 +54,15 @@ impl BufferPool {
         (beyond || self.lent.len() < self.blocks_max).then(|| vec![0; self.block_bytes])
     }
 
-    /// Closes a filled block so that slices of it can be handed out.
+    /// Wraps a filled block so that slices of it can be lent out.
     pub(crate) fn share(&mut self, filled: Vec<u8>) -> Block {
         let Some(mut shell) = self.shells.pop() else { return Block(Arc::new(filled)) };
         *Arc::get_mut(&mut shell).expect("shells are unique") = filled;
         Block(shell)
     }
 
-    /// Takes back a block after its bytes were parsed: free at once if no slice of it was kept.
+    /// Takes back a block after its bytes were parsed; it is free at once if no slice of it is
+    /// left.
     pub(crate) fn give(&mut self, block: Block) {
         let mut block = block.0;
         if Arc::get_mut(&mut block).is_some() {

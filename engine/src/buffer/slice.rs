@@ -1,21 +1,21 @@
 //! A counted window into a block. Dropping the last window lets the pool fill the block again.
 //!
-//! Invariant: the window lies inside the block. Not here: who fills blocks (`pool`).
+//! Invariant: the window lies inside the block. `pool` fills blocks.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// A received block, shared read-only by every slice of it.
+/// A received block, shared read-only by its slices.
 #[derive(Clone, Debug)]
 pub(crate) struct Block(pub(super) Arc<Vec<u8>>);
 
 impl Block {
-    /// The window `start..start + len` of this block.
+    /// Returns the window `start..start + len` of this block.
     ///
     /// # Panics
-    /// When the window leaves the block; callers compute it from the bytes they just parsed.
+    /// If the window exceeds the block; callers compute it from the bytes they have just parsed.
     pub(crate) fn slice(&self, start: usize, len: usize) -> Slice {
         assert!(start + len <= self.0.len(), "a slice stays inside its block");
         Slice { block: Arc::clone(&self.0), start, len }
@@ -39,7 +39,7 @@ pub(crate) struct Slice {
 }
 
 impl Slice {
-    /// The same bytes as the public type; costs one small allocation, no copy.
+    /// Converts to the public type; costs one small allocation and no copy.
     pub(crate) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }

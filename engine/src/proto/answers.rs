@@ -1,8 +1,9 @@
-//! Answers to what a broker sends without being asked, until the writer takes them.
+//! Responses to methods that the broker sends unasked, until the writer takes them.
 //!
-//! A broker may ask faster than it reads. Invariant: what is kept for it is bounded: a repeated
-//! `channel.flow-ok` or heartbeat replaces the one before, other answers end the connection above a
-//! bound. Not here: what is asked (`connection`), our own requests (one unanswered per channel).
+//! A broker may send such methods faster than it reads. Invariant: the responses kept for it are
+//! bounded. A repeated `channel.flow-ok` or heartbeat replaces the one before; other responses
+//! above the bound end the connection. `connection` decides on the responses; our own requests are
+//! bounded otherwise (one unanswered per channel).
 
 use std::collections::BTreeMap;
 
@@ -11,21 +12,25 @@ use amq_protocol::protocol::{AMQPClass, channel};
 use super::ProtoError;
 use crate::wire::{HEARTBEAT_FRAME, encode_method_frame};
 
-/// Bytes of answers kept for a peer that does not read: thousands of `basic.cancel-ok`.
+/// Limit of the bytes of responses kept for a peer that does not read: thousands of
+/// `basic.cancel-ok`.
 const UNREAD_MAX: usize = 1 << 20;
 
-/// Answers that are not yet with the writer.
+/// Responses that the writer has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    /// The last `channel.flow` of each channel.
+    /// The latest `channel.flow` of each channel.
     flows: BTreeMap<u16, bool>,
     heartbeat: bool,
-    /// Bytes of other answers in the output.
+    /// Bytes of other responses in the output.
     unread: usize,
 }
 
 impl Answers {
-    /// Appends an answer to the output.
+    /// Appends a response to the output.
+    ///
+    /// # Errors
+    /// `Unread` above [`UNREAD_MAX`].
     pub(super) fn put(
         &mut self,
         output: &mut Vec<u8>,
@@ -38,12 +43,12 @@ impl Answers {
         if self.unread > UNREAD_MAX { Err(ProtoError::Unread(self.unread)) } else { Ok(()) }
     }
 
-    /// The broker stops or restarts our publications on a channel.
+    /// The broker stops or resumes our publications on a channel.
     pub(super) fn flow(&mut self, channel: u16, active: bool) {
         self.flows.insert(channel, active);
     }
 
-    /// The channel has ended: nothing may follow on it.
+    /// The channel has ended, so no response may follow on it.
     pub(super) fn forget(&mut self, channel: u16) {
         self.flows.remove(&channel);
     }
@@ -53,12 +58,12 @@ impl Answers {
         self.heartbeat = true;
     }
 
-    /// True when `take` has something to append.
+    /// Returns true if `take` has something to append.
     pub(super) fn is_waiting(&self) -> bool {
         self.heartbeat || !self.flows.is_empty()
     }
 
-    /// The writer takes the output: appends what is kept apart from it.
+    /// Appends the responses that are kept apart from the output. The caller has taken the output.
     pub(super) fn take(&mut self, out: &mut Vec<u8>) {
         self.unread = 0;
         while let Some((number, active)) = self.flows.pop_first() {

@@ -1,7 +1,7 @@
 //! One channel: opening, its requests (one unanswered at a time, AMQP 4.3), flow, closing.
 //!
-//! Invariant: every request ends once, in a reply or in the end of its channel. Not here: content
-//! bytes (`content`) and what the requests mean.
+//! Invariant: every request ends once, with a reply or with the end of its channel. `content`
+//! handles content frames; the sender of a request knows its meaning.
 
 use std::collections::VecDeque;
 
@@ -22,14 +22,14 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    /// Queues a request; what may be written now is returned.
+    /// Queues a request; returns the method to write now, if any.
     pub(super) fn request(&mut self, token: u64, method: AMQPClass) -> Option<AMQPClass> {
         self.closing |= matches!(method, AMQPClass::Channel(channel::AMQPMethod::Close(_)));
         self.waiting.push_back((token, method));
         self.next()
     }
 
-    /// The next request to write, if none is unanswered.
+    /// Returns the next request to write, if none is unanswered.
     pub(super) fn next(&mut self) -> Option<AMQPClass> {
         if self.unanswered.is_some() {
             return None;
@@ -39,7 +39,7 @@ impl Channel {
         Some(method)
     }
 
-    /// The token this method answers, if it answers anything.
+    /// Returns the token of the request that this method answers, if it answers one.
     pub(super) fn answered(&mut self, reply: &AMQPClass) -> Option<u64> {
         let (token, request) = self.unanswered?;
         answers(request, id_of(reply)).then(|| {
@@ -48,12 +48,12 @@ impl Channel {
         })
     }
 
-    /// True when our close is on the wire and its answer is still to come.
+    /// Returns true if our close is on the wire and unanswered.
     pub(super) fn awaits_close_ok(&self) -> bool {
         self.unanswered.is_some_and(|(_, request)| request == CLOSE)
     }
 
-    /// True once we asked to close: whatever else still arrives is stale.
+    /// Returns true once we have asked to close; methods that still arrive are stale.
     pub(super) fn is_closing(&self) -> bool {
         self.closing
     }

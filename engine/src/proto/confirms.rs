@@ -1,40 +1,40 @@
 //! The ledger of publisher confirms of one channel.
 //!
-//! The broker numbers publications in order from 1, so outstanding ones are a window of tags, kept
-//! as *runs*: the records of one buffer that was handed to the socket, with what it takes to send
-//! them again (`P`). A `multiple` ack is a prefix of the window. Invariant: a record leaves the
-//! ledger exactly once. Not here: timeouts (the ticket's business) and what is done with the
-//! buffers.
+//! The broker numbers publications in order from 1, so the outstanding ones are a window of tags.
+//! The ledger stores them as *runs*: the records of one buffer that was handed to the socket, with
+//! what is needed to send them again (`P`). A `multiple` ack covers a prefix of the window.
+//! Invariant: a record leaves the ledger exactly once. The tickets handle timeouts; the shard
+//! handles the buffers.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// One publication inside an outbox buffer.
+/// One publication in an outbox buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     /// Where its bytes end in the buffer.
     pub(crate) end: u32,
-    /// Fingerprint of a mandatory publication (exchange, key and body), by which its return is
-    /// known.
+    /// Fingerprint of a mandatory publication (exchange, key and body), which identifies it when
+    /// the broker returns it.
     pub(crate) fingerprint: u32,
-    /// The ticket that waits for its outcome; 0 when nobody does.
+    /// The ticket that waits for the outcome; 0 if none does.
     pub(crate) token: u64,
     pub(crate) mandatory: bool,
-    /// Send again on a new connection until confirmed.
+    /// Send it again on a new connection until it is confirmed.
     pub(crate) retain: bool,
     pub(crate) settled: bool,
-    /// How often it was sent again because the broker refused it.
+    /// Number of times it was sent again because the broker refused it.
     pub(crate) retries: u8,
     /// It was sent before, and a queue may have it.
     pub(crate) maybe_taken: bool,
 }
 
-/// What became of a publication, as it leaves the ledger.
+/// A confirmed or refused publication, as it leaves the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settled {
     pub(crate) record: Record,
     pub(crate) ack: bool,
-    /// Where it is in its buffer.
+    /// Its range of bytes in the buffer.
     pub(crate) at: Range<u32>,
 }
 
@@ -46,7 +46,7 @@ struct Run<P> {
     kept: P,
 }
 
-/// The ledger; `P` is what a run keeps of its buffer.
+/// The ledger; `P` is the part of the buffer that a run keeps.
 #[derive(Debug)]
 pub(crate) struct Ledger<P> {
     runs: VecDeque<Run<P>>,
@@ -59,23 +59,23 @@ impl<P> Ledger<P> {
         Self { runs: VecDeque::new(), next: 1, mandatory: 0 }
     }
 
-    /// What the oldest run with an unconfirmed publication keeps.
+    /// Returns the data of the oldest run that has an unconfirmed publication.
     pub(crate) fn oldest(&self) -> Option<&P> {
         self.runs.front().map(|run| &run.kept)
     }
 
-    /// Publications without a confirm.
+    /// Returns the number of unconfirmed publications.
     pub(crate) fn outstanding(&self) -> usize {
         self.runs.iter().map(|run| run.open).sum()
     }
 
-    /// Whether one without a confirm may not be sent again.
+    /// Returns true if an unconfirmed publication must not be sent again.
     pub(crate) fn has_unrepeatable(&self) -> bool {
         let mut open = self.runs.iter().filter(|run| run.open > 0);
         open.any(|run| run.records.iter().any(|record| !record.settled && !record.retain))
     }
 
-    /// Takes in the records of a buffer that is about to be sent.
+    /// Adds the records of a buffer that is about to be sent.
     pub(crate) fn absorb(&mut self, records: Vec<Record>, kept: P) {
         if records.is_empty() {
             return;
@@ -86,9 +86,9 @@ impl<P> Ledger<P> {
         self.runs.push_back(Run { first, open: records.len(), records, kept });
     }
 
-    /// The broker's ack or nack. Calls `each` for every publication it settles, with what its run
-    /// keeps, and `done` with every run that is settled whole. False when the tag was never
-    /// published.
+    /// Handles an ack or nack of the broker. Calls `each` for every publication that it settles,
+    /// with the data of its run, and `done` with every run that is completely settled. Returns
+    /// false if the tag was never published.
     pub(crate) fn settle(
         &mut self,
         tag: u64,
@@ -97,7 +97,7 @@ impl<P> Ledger<P> {
         mut each: impl FnMut(Settled, &P),
         mut done: impl FnMut(Vec<Record>, P),
     ) -> bool {
-        // RabbitMQ and AMQP 1.8.3.13: tag zero with `multiple` means everything so far.
+        // AMQP 1.8.3.13 and RabbitMQ: tag zero with `multiple` means all outstanding publications.
         let last = if tag == 0 && multiple { self.next - 1 } else { tag };
         if last == 0 || last >= self.next {
             return last == 0 && multiple;
@@ -130,9 +130,9 @@ impl<P> Ledger<P> {
         true
     }
 
-    /// A `basic.return` carries no tag, and precedes its ack: it belongs to the oldest outstanding
-    /// mandatory publication with this fingerprint. Answers its token, and the ack that follows
-    /// settles silently.
+    /// Handles a `basic.return`, which carries no tag and precedes its ack: it belongs to the
+    /// oldest outstanding mandatory publication with this fingerprint. Returns its token; the ack
+    /// that follows then reports nothing.
     pub(crate) fn returned(&mut self, fingerprint: u32) -> Option<u64> {
         if self.mandatory == 0 {
             return None;
@@ -147,7 +147,7 @@ impl<P> Ledger<P> {
         Some(std::mem::take(&mut record.token))
     }
 
-    /// The connection or channel is gone: gives up every run, oldest first, and counts tags from 1
+    /// The connection or channel is gone: removes every run, oldest first, and counts tags from 1
     /// again.
     pub(crate) fn reset(&mut self, mut each: impl FnMut(Vec<Record>, P)) {
         for run in self.runs.drain(..) {

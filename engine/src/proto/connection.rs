@@ -1,9 +1,9 @@
-//! The connection: routes frames by channel number, answers what must be answered, keeps the two
-//! clocks.
+//! The connection: routes frames by channel number, responds where the protocol requires it, and
+//! keeps the two heartbeat deadlines.
 //!
 //! Invariant: the output holds whole frames only, so the writer may put publications before or
-//! after it. Not here: publications (rendered by their callers), confirms (`confirms`),
-//! acknowledgements (`unacked`), what is kept for a broker that asks and does not read (`answers`).
+//! after it. Elsewhere: publications (their callers render them), confirms (`confirms`),
+//! acknowledgements (`unacked`), responses that wait for a peer that does not read (`answers`).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -43,11 +43,11 @@ pub(crate) struct Connection {
     inbound: Inbound,
     frames: Frames,
     greeted: bool,
-    /// The broker knows `connection.update-secret`.
+    /// The broker supports `connection.update-secret`.
     takes_secrets: bool,
 }
 
-/// Everything but the framing, so that a frame may stay borrowed from it.
+/// All state but the framing, so that a frame can stay borrowed from the framing.
 struct Frames {
     channels: BTreeMap<u16, Channel>,
     arena: BytesMut,
@@ -76,7 +76,7 @@ impl Connection {
         Self { state, settings, inbound, frames, greeted, takes_secrets }
     }
 
-    /// Takes in the first `filled` bytes of a block.
+    /// Handles the first `filled` bytes of a block.
     pub(crate) fn handle_input(
         &mut self,
         block: &Block,
@@ -115,7 +115,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A method on channel 0.
+    /// Handles a method on channel 0.
     fn control(&mut self, method: AMQPClass, now: Instant, on: On<'_>) -> Result<(), ProtoError> {
         use connection::AMQPMethod as Method;
         let AMQPClass::Connection(method) = method else {
@@ -163,8 +163,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Opens a channel; `channel.open-ok` answers `token`. False when the number is out of range or
-    /// taken.
+    /// Opens a channel; `channel.open-ok` answers `token`. Returns false if the number is out of
+    /// range or in use.
     pub(crate) fn open_channel(&mut self, channel: u16, token: u64) -> bool {
         let frames = &mut self.frames;
         if channel == 0 || channel > frames.channel_max || frames.channels.contains_key(&channel) {
@@ -178,17 +178,17 @@ impl Connection {
         )
     }
 
-    /// The largest channel number both sides agreed to; zero before that.
+    /// Returns the largest channel number that both sides agreed to; zero before that.
     pub(crate) fn channel_max(&self) -> u16 {
         self.frames.channel_max
     }
 
-    /// Whether this number is taken on the wire: until `channel.close-ok`.
+    /// Returns true if this number is in use on the wire, which it is until `channel.close-ok`.
     pub(crate) fn has_channel(&self, channel: u16) -> bool {
         self.frames.channels.contains_key(&channel)
     }
 
-    /// Asks for something that has an answer. False when the channel is not open.
+    /// Sends a request that has a reply. Returns false if the channel is not open.
     pub(crate) fn request(&mut self, channel: u16, token: u64, method: AMQPClass) -> bool {
         let Some(open) = self.frames.channels.get_mut(&channel) else { return false };
         if let Some(method) = open.request(token, method) {
@@ -197,7 +197,8 @@ impl Connection {
         true
     }
 
-    /// Tells the broker a new password (RabbitMQ extension). False where it knows no such method.
+    /// Sends the broker a new password (RabbitMQ extension). Returns false if the broker does not
+    /// support that.
     pub(crate) fn update_secret(&mut self, secret: &str) -> bool {
         if self.state != State::Open || !self.takes_secrets {
             return false;
@@ -208,7 +209,7 @@ impl Connection {
         true
     }
 
-    /// Begins to close the connection; `Event::Closed` follows.
+    /// Starts to close the connection; `Event::Closed` follows.
     pub(crate) fn close(&mut self, code: u16, text: &str) {
         let close = connection::Close {
             reply_code: code,
@@ -220,12 +221,12 @@ impl Connection {
         self.state = State::Closing;
     }
 
-    /// When `handle_timeout` wants to be called.
+    /// Returns when `handle_timeout` must be called.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         self.frames.heartbeat.next()
     }
 
-    /// Sends a heartbeat that is owed, or reports a dead peer.
+    /// Sends a heartbeat that is due, or reports a dead peer.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtoError> {
         match self.frames.heartbeat.check(now) {
             Ok(false) => Ok(()),
@@ -237,17 +238,17 @@ impl Connection {
         }
     }
 
-    /// Bytes (ours or publications) have left for the peer.
+    /// Records that bytes were sent to the peer.
     pub(crate) fn sent(&mut self, now: Instant) {
         self.frames.heartbeat.sent(now);
     }
 
-    /// Whether we read from this peer at all; while we do not, its silence means nothing.
+    /// Sets whether we read from this peer; while we do not, its silence has no meaning.
     pub(crate) fn listen(&mut self, listening: bool, now: Instant) {
         self.frames.heartbeat.listen(listening, now);
     }
 
-    /// Appends the frames to be sent and forgets them.
+    /// Appends the frames to be sent to `out` and removes them here.
     pub(crate) fn take_output(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.frames.output);
         self.frames.answers.take(out);
@@ -257,7 +258,7 @@ impl Connection {
         !self.frames.output.is_empty() || self.frames.answers.is_waiting()
     }
 
-    /// True while the body of a large message is arriving.
+    /// Returns true while the body of a large message is arriving.
     pub(crate) fn is_mid_body(&self) -> bool {
         self.frames.channels.values().any(|channel| channel.assembly.is_unfinished())
     }
@@ -268,7 +269,7 @@ impl Frames {
         encode_method_frame(&mut self.output, channel, method);
     }
 
-    /// Answers what was not asked for by us.
+    /// Responds to a method that the broker sent unasked.
     fn answer(&mut self, channel: u16, method: &AMQPClass) -> Result<(), ProtoError> {
         self.answers.put(&mut self.output, channel, method)
     }
@@ -322,8 +323,8 @@ impl Frames {
         }
         match method {
             AMQPClass::Channel(channel::AMQPMethod::Close(close)) => {
-                // Both closed at once: RabbitMQ answers ours all the same, and the number is taken
-                // until then.
+                // Both sides closed at once: RabbitMQ still answers our close, and the number is in
+                // use until then.
                 if !channel.awaits_close_ok() {
                     self.channels.remove(&number);
                 }
@@ -334,8 +335,8 @@ impl Frames {
                 let (code, cause) = (close.reply_code, (close.class_id, close.method_id));
                 on(Event::ChannelClosed { channel: number, code, text, cause });
             }
-            // RabbitMQ sends no flow to publishers since 2.0; it is answered as AMQP asks and
-            // otherwise left to TCP.
+            // RabbitMQ sends publishers no flow since 2.0. The response is what AMQP requires; TCP
+            // limits the publisher.
             AMQPClass::Channel(channel::AMQPMethod::Flow(flow)) => {
                 self.answers.flow(number, flow.active);
             }
@@ -396,8 +397,8 @@ fn unexpected(what: &'static str, channel: u16) -> ProtoError {
     ProtoError::Unexpected { what, channel }
 }
 
-/// A peer that refuses our protocol header answers with its own (AMQP 4.2.2); one that is no AMQP
-/// server answers with whatever it speaks.
+/// Checks the first bytes: a peer that refuses our protocol header answers with its own (AMQP
+/// 4.2.2), and a peer that is no AMQP server answers in its own protocol.
 fn check_greeting(input: &[u8]) -> Result<(), ProtoError> {
     match input {
         [b'A', b'M', b'Q', b'P', rest @ ..] => match rest {
@@ -406,7 +407,7 @@ fn check_greeting(input: &[u8]) -> Result<(), ProtoError> {
             }
             _ => Err(ProtoError::NotAmqp("a cut AMQP header".into())),
         },
-        // TLS record type 21 (alert), protocol 3.x.
+        // TLS record of type 21 (alert), protocol 3.x.
         [21, 3, ..] => Err(ProtoError::TlsPort),
         [1, 0, 0, ..] | [1, 0] | [1] | [] => Ok(()),
         other => {

@@ -1,10 +1,10 @@
-//! Method, header and body frames into one content.
+//! Assembles method, header and body frames into one content.
 //!
-//! Small contents are copied once into dense memory that many of them share (`arena`); the pieces
-//! of large bodies stay slices of the blocks they arrived in. A body above the limit is read and
-//! dropped, but for its end and its checksum: one message must not cost the connection. Invariant:
-//! a body never grows beyond what its header announced, and what a header announces allocates
-//! nothing.
+//! Small contents are copied once into dense memory that many of them share (`arena`); pieces of
+//! large bodies stay slices of the blocks they arrived in. A body above the limit is read and
+//! dropped except for its end and its checksum, because one message must not cost the connection.
+//! Invariant: a body never grows beyond the size its header announced, and an announced size
+//! allocates nothing.
 
 use bytes::{Bytes, BytesMut};
 
@@ -13,21 +13,22 @@ use crate::buffer::{Block, Body};
 use crate::wire::{ContentHeader, Deliver, HotMethod, PropertiesView, Return};
 
 /// Bodies up to this size are copied, larger ones sliced. A slice of a 140-byte body costs as much
-/// as its copy and keeps a whole receive block busy; at 64 KiB the slice is eighty times cheaper.
+/// as its copy and keeps a whole receive block in use; at 64 KiB the slice is eighty times cheaper.
 const SMALL: u64 = 1024;
-/// The arena grows in steps of this many bytes, freed when the last content in it is dropped.
+/// The arena grows in steps of this many bytes; a step is freed when its last content is dropped.
 const ARENA: usize = 64 * 1024;
 
-/// A body above this is no broker's: RabbitMQ takes 512 MiB at most.
+/// No broker sends a body above this: RabbitMQ accepts 512 MiB at most.
 const ABSURD: u64 = 1 << 32;
-/// What is kept of the end of a body that is dropped: envelopes have their identifiers there.
+/// Number of bytes kept from the end of a dropped body, where envelopes have their identifiers.
 const TAIL: usize = 16 << 10;
 
-/// What has arrived whole.
+/// A content that has arrived completely.
 #[derive(Debug)]
 pub(super) enum Arrived {
     Content(Content),
-    /// Its body was above the limit and is not there: a delivery has its end, a return nothing.
+    /// Its body was above the limit and was dropped: a delivery keeps the end of its body, a return
+    /// nothing.
     Oversized {
         content: Content,
         size: u64,
@@ -44,7 +45,7 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// The `basic.deliver` this content came with.
+    /// Returns the `basic.deliver` of this content.
     pub(crate) fn deliver(&self) -> Option<Deliver<'_>> {
         match HotMethod::parse(&self.head[..self.method_len]) {
             Ok(Some(HotMethod::Deliver(deliver))) => Some(deliver),
@@ -52,7 +53,7 @@ impl Content {
         }
     }
 
-    /// The `basic.return` this content came with.
+    /// Returns the `basic.return` of this content.
     pub(crate) fn returned(&self) -> Option<Return<'_>> {
         match HotMethod::parse(&self.head[..self.method_len]) {
             Ok(Some(HotMethod::Return(returned))) => Some(returned),
@@ -60,7 +61,7 @@ impl Content {
         }
     }
 
-    /// A return, not a delivery: `basic.return` is method 50 of class 60.
+    /// Returns true for a return: `basic.return` is method 50 of class 60.
     pub(crate) fn is_return(&self) -> bool {
         self.head[..4] == [0, 60, 0, 50]
     }
@@ -92,11 +93,11 @@ pub(super) struct Assembly {
     method_len: usize,
     header_end: usize,
     body: Body,
-    /// Of a body that is dropped.
+    /// State of a body that is dropped.
     skipped: Skipped,
 }
 
-/// What is kept of a body that is dropped.
+/// The part of a dropped body that is kept.
 #[derive(Debug, Default)]
 struct Skipped {
     size: u64,
@@ -133,7 +134,7 @@ impl Assembly {
         self.state == State::Idle
     }
 
-    /// True while part of a body is still to come: its blocks may be taken beyond the pool's bound.
+    /// Returns true while part of a large body is missing: its blocks may exceed the pool's limit.
     pub(super) fn is_unfinished(&self) -> bool {
         matches!(self.state, State::Body { small: false, .. })
     }
@@ -146,7 +147,7 @@ impl Assembly {
         self.state = State::Header;
     }
 
-    /// The content header has arrived; a content without body is complete.
+    /// The content header has arrived; a content without a body is complete.
     pub(super) fn header(
         &mut self,
         channel: u16,
@@ -200,7 +201,7 @@ impl Assembly {
         Ok((rest == 0).then(|| Arrived::Content(self.finish(arena))))
     }
 
-    /// More has arrived of a body that is dropped.
+    /// More of a dropped body has arrived.
     #[cold]
     fn skip(
         &mut self,

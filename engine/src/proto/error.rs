@@ -1,4 +1,4 @@
-//! What may be wrong with what a peer sends. Every variant ends the connection.
+//! Protocol errors of a peer. Every variant ends the connection.
 
 use crate::wire::WireError;
 

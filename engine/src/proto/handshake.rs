@@ -1,4 +1,4 @@
-//! Header, start, tune, open: what we say and what we accept while a connection begins.
+//! Header, start, tune, open: what the client sends and accepts during the handshake.
 //!
 //! AMQP 4.2.2 and 2.2.4; RabbitMQ 4.1 closes connections that negotiate frames below 8192 bytes.
 
@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 use super::ProtoError;
 use super::text::printable;
 
-/// Frames accepted before the size is agreed.
+/// Largest frame accepted before the frame size is agreed.
 pub(super) const FRAME_MAX_BEFORE_TUNE: u32 = 128 * 1024;
-/// AMQP's own minimum; less cannot carry a handshake.
+/// AMQP's own minimum; a smaller frame cannot carry a handshake.
 const FRAME_MAX_FLOOR: u32 = 4096;
-/// What RabbitMQ 4.1 and later insist on.
+/// The minimum of RabbitMQ 4.1 and later.
 pub(crate) const FRAME_MAX_MIN: u32 = 8192;
 
-/// How to log in.
+/// The login mechanism with its credentials.
 #[derive(Clone)]
 pub(crate) enum Credentials {
     Plain { user: String, password: Zeroizing<String> },
@@ -26,16 +26,16 @@ pub(crate) enum Credentials {
     External,
 }
 
-/// What one connection asks for.
+/// Settings of one connection.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) credentials: Credentials,
     pub(crate) vhost: String,
     pub(crate) connection_name: String,
-    /// At least 8192; the smaller of both sides' wins.
+    /// At least 8192; the smaller value of both sides applies.
     pub(crate) frame_max: u32,
     pub(crate) channel_max: u16,
-    /// Zero asks for none; the broker's proposal is then ignored too (as py-amqp does).
+    /// Zero requests no heartbeats; the broker's proposal is then ignored too (as py-amqp does).
     pub(crate) heartbeat: Duration,
     pub(crate) body_max: u64,
 }
@@ -78,7 +78,7 @@ impl Credentials {
     }
 }
 
-/// Answers `connection.start`.
+/// Creates the reply to `connection.start`.
 pub(super) fn start_ok(
     start: &connection::Start,
     settings: &Settings,
@@ -101,8 +101,8 @@ pub(super) fn start_ok(
     })))
 }
 
-/// Whether the broker knows `connection.update-secret`: RabbitMQ 3.8 and later. Nothing but its
-/// version says so.
+/// Returns true if the broker supports `connection.update-secret`: RabbitMQ 3.8 and later. The
+/// version is the only sign of it.
 pub(super) fn takes_secrets(server: &FieldTable) -> bool {
     let text = |key: &str| match server.inner().get(key) {
         Some(AMQPValue::LongString(text)) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
@@ -114,7 +114,7 @@ pub(super) fn takes_secrets(server: &FieldTable) -> bool {
     text("product") == "RabbitMQ" && version >= (3, 8)
 }
 
-/// Client properties (AMQP 1.4.2.2.1) and the capabilities RabbitMQ looks for.
+/// Returns the client properties (AMQP 1.4.2.2.1) with the capabilities that RabbitMQ looks for.
 fn client_properties(connection_name: &str) -> FieldTable {
     let mut capabilities = FieldTable::default();
     for capability in [
@@ -140,7 +140,8 @@ fn client_properties(connection_name: &str) -> FieldTable {
     properties
 }
 
-/// Answers `connection.tune`: the smaller of both sides, where zero means "no opinion".
+/// Agrees on limits after `connection.tune`: the smaller value of both sides, where zero means no
+/// limit.
 pub(super) fn tune(tune: &connection::Tune, settings: &Settings) -> Result<Tuned, ProtoError> {
     let frame_max = smaller(tune.frame_max, settings.frame_max.max(FRAME_MAX_MIN));
     if frame_max < FRAME_MAX_FLOOR {
@@ -150,7 +151,7 @@ pub(super) fn tune(tune: &connection::Tune, settings: &Settings) -> Result<Tuned
         (0, 0) => u16::MAX,
         (theirs, ours) => smaller(theirs.into(), ours.into()) as u16,
     };
-    // The interval travels in whole seconds; less than one would round to "none".
+    // The interval is sent in whole seconds; less than one second would round to "none".
     let ours = settings.heartbeat.as_secs_f64().ceil() as u32;
     let heartbeat = if ours == 0 { 0 } else { smaller(tune.heartbeat.into(), ours) };
     Ok(Tuned { frame_max, channel_max, heartbeat: Duration::from_secs(heartbeat.into()) })
@@ -170,7 +171,8 @@ pub(super) fn open(vhost: &str) -> AMQPClass {
     }))
 }
 
-/// A short string cut at 255 bytes; names are checked where the user gives them.
+/// Cuts text to 255 bytes, AMQP's limit of a short string; names are checked where the user passes
+/// them.
 pub(crate) fn short(text: &str) -> ShortString {
     let mut end = text.len().min(255);
     while !text.is_char_boundary(end) {

@@ -1,8 +1,8 @@
-//! Two deadlines: when we owe the peer a sign of life, and when its silence means death.
+//! Two deadlines: when we must send a heartbeat, and when the peer's silence means that it is dead.
 //!
 //! AMQP 4.2.7 and RabbitMQ's heartbeat guide: any traffic counts; a peer sends at half the agreed
-//! interval, and two missed intervals mean the connection is gone. An interval of zero switches
-//! both off.
+//! interval, and two missed intervals mean that the connection is gone. An interval of zero
+//! switches both off.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ impl Heartbeat {
         Self { interval, send_at: now + interval / 2, dead_at: now + interval * 2, listening: true }
     }
 
-    /// Bytes left for the peer: any of them is a heartbeat.
+    /// Bytes were sent to the peer: any traffic counts as a heartbeat.
     pub(super) fn sent(&mut self, now: Instant) {
         self.send_at = now + self.interval / 2;
     }
@@ -28,7 +28,7 @@ impl Heartbeat {
         self.dead_at = now + self.interval * 2;
     }
 
-    /// While we do not read (a slow consumer), the peer's silence says nothing about it.
+    /// Sets whether we read. While we do not (a slow consumer), the peer's silence has no meaning.
     pub(super) fn listen(&mut self, listening: bool, now: Instant) {
         self.listening = listening;
         self.received(now);
@@ -41,7 +41,10 @@ impl Heartbeat {
         Some(if self.listening { self.send_at.min(self.dead_at) } else { self.send_at })
     }
 
-    /// True when a heartbeat is owed; the silence in force when the peer is dead.
+    /// Returns true if a heartbeat is due.
+    ///
+    /// # Errors
+    /// The allowed silence, if the peer is dead.
     pub(super) fn check(&mut self, now: Instant) -> Result<bool, Duration> {
         if self.interval.is_zero() {
             return Ok(false);

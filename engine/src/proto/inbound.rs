@@ -1,9 +1,9 @@
-//! Bytes into frames: many frames a read, and one frame over many reads.
+//! Splits bytes into frames: many frames in one read, and one frame over many reads.
 //!
-//! Methods and headers are handed out whole (joined in `carry` where a block ends inside one);
-//! bodies are handed out in the pieces they arrived in, so that no body byte is copied here.
-//! Invariant: `carry` never grows beyond one frame of the agreed size, because the header is
-//! checked before anything is kept.
+//! Methods and headers are returned whole (joined in `carry` where a block ends inside one); bodies
+//! are returned in the pieces in which they arrived, so no body byte is copied here. Invariant:
+//! `carry` never grows beyond one frame of the agreed size, because the frame header is checked
+//! before anything is stored.
 
 use super::ProtoError;
 use crate::wire::{FRAME_END, FrameHeader, FrameKind, FrameView, WireError};
@@ -16,18 +16,18 @@ pub(super) struct Inbound {
     body: Option<OpenBody>,
 }
 
-/// A body frame whose payload or end octet is still to come.
+/// A body frame whose payload or end octet has not arrived completely.
 #[derive(Debug)]
 struct OpenBody {
     channel: u16,
     left: usize,
 }
 
-/// What comes next in the stream.
+/// The next item of the stream.
 #[derive(Debug)]
 pub(super) enum Item<'a> {
     Frame(FrameView<'a>),
-    /// `len` bytes of body, at `start` of the block given.
+    /// `len` bytes of body, at `start` of the given block.
     Piece {
         channel: u16,
         start: usize,
@@ -44,7 +44,7 @@ impl Inbound {
         self.frame_max = frame_max;
     }
 
-    /// The next item of `input`, from `*at`, which moves forward; `None` when more bytes are
+    /// Returns the next item of `input` from `*at`, which it advances; `None` if more bytes are
     /// needed.
     pub(super) fn next<'a>(
         &'a mut self,
@@ -74,7 +74,7 @@ impl Inbound {
         if self.carry.is_empty() { self.whole(input, at) } else { self.joined(input, at) }
     }
 
-    /// A frame that begins in this block.
+    /// Parses a frame that begins in this block.
     fn whole<'a>(
         &'a mut self,
         input: &'a [u8],
@@ -100,7 +100,7 @@ impl Inbound {
         frame(header, &rest[..total]).map(Some)
     }
 
-    /// A frame that began in an earlier block.
+    /// Parses a frame that began in an earlier block.
     fn joined<'a>(
         &'a mut self,
         input: &'a [u8],
@@ -133,7 +133,7 @@ impl Inbound {
         let start = *at;
         *at += len;
         self.body = Some(OpenBody { channel: header.channel, left: size - len });
-        // An empty frame is a piece as well, or what follows it in this block would be forgotten.
+        // An empty frame is a piece too; otherwise the rest of this block would be skipped.
         let more = len > 0 || size == 0;
         Ok(more.then_some(Item::Piece { channel: header.channel, start, len }))
     }

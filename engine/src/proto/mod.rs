@@ -9,9 +9,9 @@
 //! ```
 //!
 //! The contract: after every `handle_*` or command, drain the output with `take_output`; events
-//! come through the closure given to `handle_input`, in wire order. After an error the machine is
-//! done; drop it. Invariant: nothing here knows sockets, threads or a clock: `now` is always an
-//! argument.
+//! arrive through the closure passed to `handle_input`, in wire order. After an error the state
+//! machine must be dropped. Invariant: nothing here knows sockets, threads or a clock; `now` is
+//! always an argument.
 
 mod answers;
 mod channel;

@@ -1,11 +1,12 @@
-//! Which method answers which request, as data.
+//! The table of which method answers which request.
 
 use amq_protocol::protocol::AMQPClass;
 
 /// Class and method id, as on the wire.
 pub(super) type MethodId = (u16, u16);
 
-/// What may answer a request: almost always the next method id (AMQP 2.2.4), with two exceptions.
+/// Returns true if `reply` may answer `request`: almost always the next method id (AMQP 2.2.4),
+/// with two exceptions.
 pub(super) fn answers(request: MethodId, reply: MethodId) -> bool {
     match request {
         (40, 40) => reply == (40, 51),                      // exchange.unbind
@@ -14,7 +15,7 @@ pub(super) fn answers(request: MethodId, reply: MethodId) -> bool {
     }
 }
 
-/// The ids of a method.
+/// Returns the ids of a method.
 pub(super) fn id_of(method: &AMQPClass) -> MethodId {
     (method.get_amqp_class_id(), method.get_amqp_method_id())
 }

@@ -1,15 +1,15 @@
-//! Text that a peer chose, made fit for errors and logs.
+//! Makes text of a peer safe for errors and logs.
 
 use std::borrow::Cow;
 
-/// Bytes of a peer's text that are kept.
+/// Number of bytes of a peer's text that are kept.
 const TEXT_MAX: usize = 1024;
 const CUT: &str = "...";
 
-/// A peer's text with control characters escaped, cut at 1 KiB.
+/// Escapes the control characters of a peer's text and cuts it at 1 KiB.
 ///
-/// A terminal or a log file that shows it is not controlled by whoever wrote it, and one line stays
-/// one line.
+/// So the peer cannot control the terminal or log file that shows the text, and one line stays one
+/// line.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.len() <= TEXT_MAX && !text.contains(is_control) {
         return Cow::Borrowed(text);
@@ -34,8 +34,8 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// What terminals and log files act upon: control characters, line and paragraph separators, and
-/// those that reverse the direction of the text.
+/// Characters that terminals and log files act on: control characters, line and paragraph
+/// separators, and those that reverse the direction of the text.
 fn is_control(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

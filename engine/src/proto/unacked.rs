@@ -1,17 +1,17 @@
 //! Deliveries of one channel that are not yet acknowledged, kept so that acks can be merged into
 //! `multiple`.
 //!
-//! The broker counts the deliveries of a channel, also those that need no acknowledgement, so the
-//! open ones are a window. Invariants: a tag that does not follow the last one ends the connection,
-//! so the window grows by deliveries that arrived; a tag is answered at most once; a tag outside
-//! the window is dropped (answering it would close the channel: 406).
+//! The broker counts the deliveries of a channel, including those that need no acknowledgement, so
+//! the open ones are a window. Invariants: a tag that does not follow the last one ends the
+//! connection, so the window grows only by deliveries that arrived; each tag is acknowledged at
+//! most once; a tag outside the window is ignored (acknowledging it would close the channel: 406).
 
 use std::collections::VecDeque;
 
 use super::ProtoError;
 use crate::wire::{Ack, Reject};
 
-/// The consumer's answer to a delivery.
+/// The consumer's decision on a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Ack,
@@ -22,33 +22,33 @@ pub(crate) enum Answer {
 pub(crate) struct Unacked {
     /// The tag of the last delivery, 0 before the first.
     last: u64,
-    /// That delivery needs no acknowledgement, so its tag may come again.
+    /// The last delivery needs no acknowledgement, so its tag may come again.
     repeats: bool,
     first: u64,
     window: VecDeque<Slot>,
-    /// Tags answered and not yet written, in the order of their answers.
+    /// Tags that are acknowledged and not yet written, in the order of their acknowledgements.
     owed: Vec<u64>,
-    /// Not to be kept back.
+    /// Pending acknowledgements must not be deferred any longer.
     pressing: bool,
 }
 
-/// Acknowledgements kept back for company at most.
+/// Limit of deferred acknowledgements.
 const KEPT_MAX: usize = 64;
 
 #[derive(Clone, Copy, Debug)]
 enum Slot {
     Open,
     Owed(Answer),
-    /// Written, or of a consumer that acknowledges nothing.
+    /// Written, or a delivery of a consumer that acknowledges nothing.
     Done,
 }
 
 impl Unacked {
-    /// A delivery has arrived, whether it expects an answer or not.
+    /// Checks the tag of a delivery that has arrived, whether it needs an acknowledgement or not.
     ///
     /// # Errors
-    /// `TagOutOfOrder`, unless its tag follows that of the last delivery. RabbitMQ before 4.2
-    /// does not count direct replies, which need no acknowledgement: their tag is used again.
+    /// `TagOutOfOrder`, unless the tag follows that of the last delivery. RabbitMQ before 4.2 does
+    /// not count direct replies, which need no acknowledgement, and uses their tag again.
     pub(crate) fn arrived(&mut self, tag: u64, no_ack: bool) -> Result<(), ProtoError> {
         let last = self.last;
         if tag.checked_sub(1) != Some(last) && !(self.repeats && tag == last) {
@@ -58,41 +58,43 @@ impl Unacked {
         Ok(())
     }
 
-    /// A delivery that expects an answer has arrived.
+    /// Adds a delivery that needs an acknowledgement.
     pub(crate) fn delivered(&mut self, tag: u64) {
         if self.window.is_empty() {
             self.first = tag;
         }
-        // Tags of `no_ack` consumers on the same channel leave holes.
+        // Deliveries of `no_ack` consumers on the same channel leave holes.
         while self.first + (self.window.len() as u64) < tag {
             self.window.push_back(Slot::Done);
         }
         self.window.push_back(Slot::Open);
     }
 
-    /// True when an answer waits to be written.
+    /// Returns true if an acknowledgement waits to be written.
     pub(crate) fn owes(&self) -> bool {
         !self.owed.is_empty()
     }
 
-    /// True when one waits that is not to be kept back.
+    /// Returns true if a pending acknowledgement must not be deferred.
     pub(crate) fn is_pressing(&self) -> bool {
         self.pressing
     }
 
-    /// Keeps nothing back any more.
+    /// Stops deferring the pending acknowledgements.
     pub(crate) fn press(&mut self) {
         self.pressing = self.owes();
     }
 
-    /// Notes an answer; false when the tag is not open (answered before, or of an older epoch).
+    /// Records an acknowledgement; returns false if the tag is not open (acknowledged before, or of
+    /// an older epoch).
     pub(crate) fn answer(&mut self, tag: u64, answer: Answer) -> bool {
         let is_open = self.note(tag, answer);
         self.pressing |= is_open;
         is_open
     }
 
-    /// Acknowledges in company of others: until [`KEPT_MAX`] are owed, or something presses.
+    /// Records an ack that may be deferred until [`KEPT_MAX`] are pending or another one must not
+    /// wait.
     pub(crate) fn ack_soon(&mut self, tag: u64) {
         self.note(tag, Answer::Ack);
         self.pressing |= self.owed.len() >= KEPT_MAX;
@@ -110,8 +112,8 @@ impl Unacked {
         }
     }
 
-    /// Writes the answers owed: one `multiple` for a run of acks at the front, single ones behind a
-    /// delivery that is still open.
+    /// Writes the pending acknowledgements: one `multiple` for a run of acks at the front, single
+    /// ones behind a delivery that is still open.
     pub(crate) fn write(&mut self, channel: u16, out: &mut Vec<u8>) {
         self.pressing = false;
         if self.owed.is_empty() {
