@@ -1,8 +1,8 @@
-//! Work that may block, on a thread of its own that nobody joins.
+//! Blocking work on a thread of its own, which is never joined.
 //!
-//! For what cannot be interrupted: the system's resolver, a user's closure. Invariant: at most one
-//! thread works for one `Background`, however many callers stop waiting for it; a panic of the work
-//! is an error of those who wait.
+//! For work that cannot be interrupted: the system's resolver, a closure of the user. Invariant: at
+//! most one thread works for one `Background`, however many callers stop waiting for it. A panic of
+//! the work is an error for those who wait.
 
 use std::cell::RefCell;
 use std::io;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// The outcome of the work once it has ended: `None` if it panicked.
+/// The result of the work once it has ended; the inner option is `None` if it panicked.
 type Outcome<T> = Option<Option<T>>;
 
 /// One kind of work. Clones share its thread.
@@ -26,7 +26,8 @@ impl<T> Default for Background<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> Background<T> {
-    /// The result of the work under way, or of `work` if there is none, within `limit`.
+    /// Returns the result of the running work, or starts `work` if none is running. Waits for
+    /// `limit` at most.
     pub(crate) async fn run(
         &self,
         thread: &str,
@@ -51,7 +52,7 @@ impl<T: Clone + Send + Sync + 'static> Background<T> {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<watch::Receiver<Outcome<T>>> {
         let mut under_way = self.0.borrow_mut();
-        // What has ended meanwhile is too old to be used.
+        // A result that arrived in the meantime is too old to use.
         if let Some(known) = under_way.as_ref().filter(|known| known.borrow().is_none()) {
             return Ok(known.clone());
         }

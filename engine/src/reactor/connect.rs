@@ -1,8 +1,8 @@
-//! Connecting, the same for every backend that has a kernel: one name, all of its addresses.
+//! Connects to a name with all its addresses, for every backend that uses the kernel.
 //!
-//! Addresses of both families take turns, and the next one starts when the last failed or has not
-//! answered for a moment, the idea of RFC 8305 without its caches: one dead address or family costs
-//! a quarter of a second. The first connection that opens wins; the others are dropped.
+//! Addresses of both families alternate. The next attempt starts when the last one has failed or
+//! has not succeeded for a moment, as in RFC 8305 without its caches, so one dead address or family
+//! costs a quarter of a second. The first connection that opens wins; the others are dropped.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -16,19 +16,19 @@ use tokio::net::TcpStream;
 
 use super::resolve::Resolver;
 
-/// How long an address is waited for before the next one is tried beside it (RFC 8305 section 5
-/// recommends 250 ms).
+/// The Connection Attempt Delay of RFC 8305: how long one attempt may take before the next starts
+/// beside it (section 5 recommends 250 ms).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// What is asked of a socket and of the way to it.
+/// Options of a socket and limits of connecting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketOptions {
     /// How long sent bytes may stay unacknowledged by the peer's kernel (TCP_USER_TIMEOUT); zero
-    /// leaves the system's default.
-    pub(crate) tcp_user_timeout: Duration,
-    /// How long the name may take to resolve.
+    /// keeps the system's default.
+    pub(crate) user_timeout: Duration,
+    /// Limit of name resolution.
     pub(crate) resolve_timeout: Duration,
-    /// How long each address may take to connect.
+    /// Limit of connecting to each address.
     pub(crate) connect_timeout: Duration,
 }
 
@@ -51,7 +51,8 @@ pub(super) async fn connect(
     Ok(stream)
 }
 
-/// The addresses of both families in turn, beginning with the family the resolver put first.
+/// Alternates the addresses of both families, beginning with the family that the resolver put
+/// first.
 fn families_in_turn(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let Some(first) = addresses.first().map(IpAddr::is_ipv6) else { return addresses };
     let (mut preferred, mut other) = (Vec::new(), Vec::new());
@@ -73,7 +74,7 @@ fn families_in_turn(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
 
 type Attempt<T> = Pin<Box<dyn Future<Output = io::Result<T>>>>;
 
-/// The first address that `dial` connects to; the last error when there is none.
+/// Returns the first connection that `dial` opens, or the last error if every address fails.
 async fn first_of<T, F>(addresses: Vec<IpAddr>, dial: impl Fn(IpAddr) -> F) -> io::Result<T>
 where
     F: Future<Output = io::Result<T>> + 'static,
@@ -87,7 +88,7 @@ where
         } else if running.is_empty() {
             return Err(last);
         }
-        // Until one ends, or the next address has waited long enough.
+        // Wait until an attempt ends, or until the next address may start.
         let is_last = waiting.len() == 0;
         let mut head_start = std::pin::pin!(super::sleep(HEAD_START));
         let ended = poll_fn(|cx| {
@@ -110,8 +111,8 @@ where
 fn configure(stream: &TcpStream, options: SocketOptions) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    if !options.tcp_user_timeout.is_zero() {
-        socket.set_tcp_user_timeout(Some(options.tcp_user_timeout))?;
+    if !options.user_timeout.is_zero() {
+        socket.set_tcp_user_timeout(Some(options.user_timeout))?;
     }
     Ok(())
 }
@@ -137,8 +138,8 @@ mod tests {
         assert!(families_in_turn(Vec::new()).is_empty());
     }
 
-    /// Dials where `10.*` never answers, `::*` is refused, and anything else connects; with when
-    /// each address was dialled.
+    /// Dials addresses where `10.*` never answers, `::*` is refused, and any other connects.
+    /// Returns the result and when each address was dialled.
     fn dialled(addresses: &[&str]) -> (io::Result<IpAddr>, Vec<(IpAddr, Duration)>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

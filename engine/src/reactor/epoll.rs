@@ -1,4 +1,4 @@
-//! The reactor on plain tokio, for machines where io_uring is denied.
+//! The reactor on plain tokio, for machines where io_uring is not available.
 
 use std::cell::OnceCell;
 use std::io;
@@ -46,8 +46,8 @@ impl Reactor for Epoll {
 
 impl Stream for TcpStream {
     async fn read(&self, mut block: Vec<u8>) -> Done<Vec<u8>> {
-        // Through `async_io`, which counts against tokio's budget: a socket that always has data
-        // must not starve the other tasks of its shard.
+        // `async_io` counts against tokio's budget, so a socket that always has data does not
+        // starve the other tasks of its shard.
         let done = self.async_io(Interest::READABLE, || self.try_read(&mut block)).await;
         (done, block)
     }
@@ -61,7 +61,7 @@ impl Stream for TcpStream {
     }
 
     fn shutdown(&self) {
-        // An error means the peer was faster.
+        // An error means that the peer has already closed.
         let _ = SockRef::from(self).shutdown(std::net::Shutdown::Both);
     }
 }

@@ -1,8 +1,7 @@
 //! Busy polling: keeps the thread from sleeping for a while, without stopping its I/O.
 //!
-//! A task that yields in a loop would keep tokio from parking, and a parked thread is the only one
-//! that submits to the ring. An eventfd that is readable at every park makes each park return at
-//! once instead.
+//! A task that yields in a loop would keep tokio from parking, and only a parking thread submits to
+//! the ring. An eventfd that is readable at every park makes each park return at once instead.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,7 +21,8 @@ impl Kick {
         Ok(Self(AsyncFd::with_interest(fd, Interest::READABLE)?))
     }
 
-    /// Lets the thread park once, and wakes it at once: I/O moves, nothing sleeps.
+    /// Lets the thread park once and wakes it at once, so I/O proceeds and the thread does not
+    /// sleep.
     pub(crate) async fn turn(&self) -> io::Result<()> {
         rustix::io::write(self.0.get_ref(), &1_u64.to_ne_bytes())?;
         self.0.readable().await?.clear_ready();

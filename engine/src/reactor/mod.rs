@@ -1,10 +1,10 @@
-//! Sockets, timers and the runtime of a shard. The word AMQP does not occur here.
+//! Sockets, timers and the runtime of a shard. Nothing here knows AMQP.
 //!
 //! One small trait: owned buffers in, owned buffers out, nothing borrowed across an await. Three
-//! implementations: `uring` (a ring of our own), `epoll` (plain tokio) and `sim` (memory and a
-//! virtual clock). Rules that all of them keep: one read and one write in flight per socket; a read
-//! is never raced or dropped (a cancelled read loses its data), so deadlines are timers that shut
-//! the socket down; whoever holds a stream waits for its operations before dropping it.
+//! implementations: `uring` (our own ring), `epoll` (plain tokio) and `sim` (memory and a virtual
+//! clock). All of them keep these rules: one read and one write in flight per socket; a read is
+//! never raced or dropped (a cancelled read loses its data), so deadlines are timers that shut the
+//! socket down; the owner of a stream waits for its operations before dropping it.
 
 mod background;
 mod connect;
@@ -35,10 +35,10 @@ pub(crate) use probe::{Program, block_on, choose, run_as_guest};
 #[cfg(test)]
 pub(crate) use uring::Uring;
 
-/// What an operation on an owned buffer answers: the result, and the buffer back.
+/// The completion of an operation on an owned buffer: the result, and the buffer.
 pub(crate) type Done<B> = (io::Result<usize>, B);
 
-/// Where sockets come from.
+/// A backend: creates sockets and drives I/O.
 pub(crate) trait Reactor: Clone + 'static {
     type Stream: Stream;
 
@@ -51,32 +51,32 @@ pub(crate) trait Reactor: Clone + 'static {
         options: SocketOptions,
     ) -> impl Future<Output = io::Result<Self::Stream>>;
 
-    /// Lets the thread look for I/O once without sleeping.
+    /// Lets the thread poll for I/O once without sleeping.
     fn turn(&self) -> impl Future<Output = io::Result<()>>;
 }
 
 /// One connected socket.
 pub(crate) trait Stream: 'static {
-    /// Reads into the whole of `block`; zero means the peer has closed.
+    /// Reads into the whole of `block`; zero bytes mean that the peer has closed.
     fn read(&self, block: Vec<u8>) -> impl Future<Output = Done<Vec<u8>>>;
 
-    /// Writes some of `buffer[range]`.
+    /// Writes part or all of `buffer[range]`.
     fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> impl Future<Output = Done<Vec<u8>>>;
 
-    /// Writes some of a shared body.
+    /// Writes part or all of a range of a shared body.
     fn write_shared(&self, body: Bytes, range: Range<usize>) -> impl Future<Output = Done<Bytes>>;
 
-    /// Ends both directions; pending operations complete.
+    /// Shuts down both directions; pending operations complete.
     fn shutdown(&self);
 }
 
-/// The clock of the engine: everyone else is told the time. Virtual under `sim`.
+/// Reads the engine's clock; all other code receives the time as an argument. Virtual under `sim`.
 pub(crate) fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "the one place that asks")]
     tokio::time::Instant::now().into_std()
 }
 
-/// The clock for threads that are no shard.
+/// Reads the clock on threads that are no shard.
 pub(crate) fn wall() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "the one place outside a shard that asks")]
     Instant::now()
@@ -90,12 +90,13 @@ pub(crate) async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
-/// The answer of `future`, or `None` after `limit`. Never wrap a read or a write in it.
+/// Returns the output of `future`, or `None` after `limit`. Never wrap a read or a write in it.
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     tokio::time::timeout(limit, future).await.ok()
 }
 
-/// The output of `future`, or `None` once `stop` is ready. Never wrap a read or a write in it.
+/// Returns the output of `future`, or `None` once `stop` is ready. Never wrap a read or a write in
+/// it.
 pub(crate) async fn unless<F: Future>(
     stop: impl Future<Output = ()>,
     future: F,

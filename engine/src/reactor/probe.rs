@@ -1,5 +1,5 @@
-//! Which backend runs here: asked once per shard, with a real ring and a real operation, because
-//! some filters refuse only `io_uring_enter` or `io_uring_register`.
+//! Chooses the backend. Each choice is tested with a real ring and a real operation, because some
+//! seccomp filters deny only `io_uring_enter` or `io_uring_register`.
 
 use std::fmt;
 use std::future::Future;
@@ -8,20 +8,19 @@ use std::str::FromStr;
 
 use super::{Epoll, uring};
 
-/// What the user wants.
+/// The backend that the user requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BackendChoice {
-    /// io_uring where the kernel and its filters allow it, epoll with one warning where they do
-    /// not.
+    /// io_uring if the kernel and its filters allow it, otherwise epoll with one warning.
     #[default]
     Auto,
-    /// io_uring or an error.
+    /// io_uring, or an error.
     Uring,
-    /// epoll, always.
+    /// Always epoll.
     Epoll,
 }
 
-/// What runs.
+/// The backend that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendKind {
     /// io_uring, on tokio-uring's runtime.
@@ -30,7 +29,7 @@ pub enum BackendKind {
     Epoll,
 }
 
-/// Why io_uring cannot be had, and what would change that.
+/// Why io_uring is not available, and how to make it available.
 #[derive(Debug)]
 pub(crate) struct Unavailable {
     pub(crate) error: io::Error,
@@ -76,7 +75,7 @@ impl fmt::Display for BackendKind {
     }
 }
 
-/// Decides and says so in one line.
+/// Chooses a backend and logs the choice in one line.
 pub(crate) fn choose(choice: BackendChoice) -> Result<BackendKind, Unavailable> {
     match (choice, available()) {
         (BackendChoice::Epoll, _) => {
@@ -104,17 +103,17 @@ pub(crate) fn choose(choice: BackendChoice) -> Result<BackendKind, Unavailable> 
     }
 }
 
-/// Sets up the ring a shard would have and completes one operation on it.
+/// Creates the ring that a shard would use and completes one operation on it.
 fn available() -> Result<(), Unavailable> {
     uring::Ring::new().and_then(|ring| ring.probe()).map_err(|error| Unavailable { error })
 }
 
-/// What can be run on either backend.
+/// A program that can run on either backend.
 pub(crate) trait Program {
     fn run(self, reactor: impl super::Reactor) -> impl Future<Output = ()>;
 }
 
-/// Builds the runtime on this thread and runs `program` on it to its end.
+/// Creates the runtime on this thread and runs `program` to its end.
 pub(crate) fn block_on(
     kind: BackendKind,
     ready: impl FnOnce(io::Result<()>),
@@ -145,7 +144,7 @@ pub(crate) fn block_on(
     }
 }
 
-/// Runs `program` to its end on the runtime this is polled on, beside its other tasks.
+/// Runs `program` to its end on the current runtime, beside its other tasks.
 pub(crate) async fn run_as_guest(kind: BackendKind, program: impl Program) -> io::Result<()> {
     match kind {
         BackendKind::Uring => uring::run_as_guest(|reactor| program.run(reactor)).await,

@@ -1,5 +1,5 @@
-//! What the reactor relies on of tokio, tokio-uring and the kernel, kept as tests: a new version
-//! that behaves otherwise fails here, not in production.
+//! Tests of what the reactor relies on in tokio, tokio-uring and the kernel. A new version that
+//! behaves differently fails here and not in production.
 
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::{Epoll, Reactor, SocketOptions, Stream, Uring, uring};
 
-/// A connected pair: the reactor's end, and a plain one on this thread.
+/// Connects a pair: the reactor's end, and a plain one on this thread.
 async fn pair<R: Reactor>(reactor: R) -> (R::Stream, Peer) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -53,7 +53,7 @@ async fn bytes_pass<R: Reactor>(reactor: R) {
     peer.write_all(b"answer").unwrap();
     let (done, block) = stream.read(vec![0; 64]).await;
     assert_eq!(&block[..done.unwrap()], b"answer");
-    // A block that was used before is written from its start again.
+    // A block that was used before is filled from its start again.
     peer.write_all(b"more").unwrap();
     let (done, block) = stream.read(block).await;
     assert_eq!(&block[..done.unwrap()], b"more");
@@ -130,7 +130,7 @@ fn busy_polling_lets_io_move() {
 
 async fn a_flood_yields<R: Reactor>(reactor: R) {
     let (stream, mut peer) = pair(reactor).await;
-    // Who floods a socket that nobody reads gives up by itself.
+    // The flooding thread gives up by itself once no one reads its socket.
     peer.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
     let flood = std::thread::spawn(move || while peer.write_all(&[7; 65_536]).is_ok() {});
     let stream = Rc::new(stream);
@@ -147,7 +147,7 @@ async fn a_flood_yields<R: Reactor>(reactor: R) {
             }
         }
     });
-    // Other tasks get their turns, however fast the flood.
+    // Other tasks run, however fast the flood.
     for _ in 0..20 {
         super::sleep(Duration::from_millis(1)).await;
     }
@@ -185,7 +185,7 @@ fn a_dropped_read_loses_its_data() {
     uring.block_on(a_dropped_read_keeps_its_bytes).unwrap();
 }
 
-/// Bytes that tell when they are freed.
+/// Bytes that record when they are freed.
 struct Traced(Vec<u8>, Arc<AtomicBool>);
 
 impl AsRef<[u8]> for Traced {
@@ -200,7 +200,7 @@ impl Drop for Traced {
     }
 }
 
-/// A send that waits for a peer who does not read; its future is dropped.
+/// Starts a send to a peer that does not read, and drops its future.
 async fn orphan(stream: &impl Stream, freed: &Arc<AtomicBool>) {
     let body = Bytes::from_owner(Traced(vec![7; 16 << 20], Arc::clone(freed)));
     let mut at = 0;
@@ -252,7 +252,7 @@ async fn wakes_come_through(reactor: impl Reactor) {
                     std::thread::yield_now();
                 }
                 match round % 1000 {
-                    // The shard has gone to sleep in tokio meanwhile, and has traffic again.
+                    // The shard has gone to sleep in tokio in the meantime, and gets traffic again.
                     0 => std::thread::sleep(Duration::from_millis(4)),
                     500 => peer.write_all(b"x").unwrap(),
                     _ => {}

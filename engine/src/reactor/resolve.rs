@@ -1,8 +1,8 @@
 //! Name resolution off the shard's thread.
 //!
 //! `getaddrinfo` blocks and cannot be interrupted, so it runs in the background, once per name at a
-//! time: an attempt that stops waiting leaves nothing behind but that thread, which ends with the
-//! system resolver's own timeout.
+//! time. An attempt that stops waiting leaves only that thread behind, which ends with the system
+//! resolver's own timeout.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::background::Background;
 
-/// What a lookup found: addresses without a port, or the kind and text of the error.
+/// The result of a lookup: addresses without a port, or the kind and text of the error.
 type Found = Result<Vec<IpAddr>, (io::ErrorKind, String)>;
 
 /// The lookups of one shard. Clones share them.
@@ -29,7 +29,7 @@ fn look_up(host: &str) -> Found {
 }
 
 impl Resolver {
-    /// All addresses of `host`, in the resolver's order; an address stands for itself.
+    /// Returns all addresses of `host`, in the resolver's order; an address resolves to itself.
     pub(crate) async fn resolve(&self, host: &str, limit: Duration) -> io::Result<Vec<IpAddr>> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);

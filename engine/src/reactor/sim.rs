@@ -1,9 +1,8 @@
-//! The reactor in memory: no kernel, a virtual clock, and weather that a seed decides.
+//! The reactor in memory: no kernel, a virtual clock, and network faults that a seed decides.
 //!
-//! Runs on tokio's current-thread runtime with its clock paused, so that a stall of seconds costs
-//! nothing and a run is repeated by its seed. Reads and writes are short, stall, and are cut off in
-//! the middle. Invariant, checked: one read and one write in flight per socket, none dropped
-//! unfinished.
+//! Runs on tokio's current-thread runtime with its clock paused, so a stall of seconds costs
+//! nothing and a seed repeats a run. Reads and writes are short, stall, and are cut off in the
+//! middle. Checked invariant: one read and one write in flight per socket, none dropped unfinished.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -18,19 +17,19 @@ use tokio::sync::{Notify, mpsc};
 
 use super::{Done, Reactor, SocketOptions, Stream};
 
-/// What a peer's kernel takes before writes wait.
+/// Bytes that a peer's kernel buffers before writes wait.
 const WINDOW: usize = 64 << 10;
 
-/// What happens to connections.
+/// Faults of the simulated network.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weather {
-    /// Attempts to connect that fail, of 100.
+    /// Percentage of attempts to connect that fail.
     pub(crate) refused: u8,
-    /// Operations that stall first, of 100.
+    /// Percentage of operations that stall first.
     pub(crate) stalls: u8,
     /// The longest stall.
     pub(crate) stall_max: Duration,
-    /// Cuts a connection after fewer than this many bytes, both directions counted.
+    /// Cuts a connection after fewer than this many bytes, counting both directions.
     pub(crate) cut_below: Option<usize>,
 }
 
@@ -49,14 +48,14 @@ struct World {
 }
 
 impl Sim {
-    /// A world, and where the peer's ends of its connections come out.
+    /// Creates a network, and the receiver of the peer's ends of its connections.
     pub(crate) fn new(seed: u64, weather: Weather) -> (Self, mpsc::UnboundedReceiver<Far>) {
         let (listener, accepted) = mpsc::unbounded_channel();
         let rng = RefCell::new(fastrand::Rng::with_seed(seed));
         (Self(Rc::new(World { rng, weather: Cell::new(weather), listener })), accepted)
     }
 
-    /// Changes the weather for connections to come.
+    /// Changes the faults of later connections.
     pub(crate) fn set_weather(&self, weather: Weather) {
         self.0.weather.set(weather);
     }
@@ -97,7 +96,7 @@ impl Reactor for Sim {
             state: Cell::new(State::Whole),
             changed: Notify::new(),
         });
-        // A peer that is gone accepts nothing.
+        // A peer that has gone accepts nothing.
         let far = Far(Rc::clone(&line));
         self.0.listener.send(far).map_err(|_| io::ErrorKind::ConnectionRefused)?;
         Ok(Near { line, reading: Cell::new(false), writing: Cell::new(false) })
@@ -114,11 +113,11 @@ enum State {
     Whole,
     /// Shut down by us, or closed by the peer.
     Ended,
-    /// Reset by the weather.
+    /// Reset by a fault.
     Cut,
 }
 
-/// One connection, seen by both ends.
+/// One connection, shared by both ends.
 struct Line {
     world: Rc<World>,
     weather: Weather,
@@ -138,13 +137,14 @@ impl Line {
         self.changed.notify_waiters();
     }
 
-    /// How many of `wanted` bytes pass now: at least one, unless this is where the line is cut.
+    /// Returns how many of `wanted` bytes pass now: at least one, unless the connection is cut
+    /// here.
     fn pass(&self, wanted: usize) -> usize {
         let short = if self.world.happens(50) { 1 + self.world.below(wanted) } else { wanted };
         let passed = short.min(self.left.get());
         self.left.set(self.left.get() - passed);
         if self.left.get() == 0 {
-            // What was under way to us is lost in part.
+            // Bytes in flight to us are lost in part.
             let kept = self.world.below(self.down.borrow().len() + 1);
             self.down.borrow_mut().truncate(kept);
             self.end(State::Cut);
@@ -152,7 +152,7 @@ impl Line {
         passed
     }
 
-    /// The answer of `attempt`, once it has one.
+    /// Returns the result of `attempt`, once it has one.
     async fn until<T>(&self, attempt: impl Fn() -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
@@ -194,7 +194,7 @@ impl Line {
         let count = self.pass(bytes.len().min(room));
         self.up.borrow_mut().extend(&bytes[..count]);
         self.changed.notify_waiters();
-        // The last bytes before a cut leave without anybody being told.
+        // The bytes before a cut reach the peer although the write fails.
         let cut = self.state.get() == State::Cut;
         Some(if cut { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(count) })
     }
@@ -207,7 +207,8 @@ pub(crate) struct Near {
     writing: Cell<bool>,
 }
 
-/// Marks an operation in flight. Dropped unfinished it leaves its mark, and the next one panics.
+/// Marks an operation in flight. If it is dropped unfinished, the mark stays and the next operation
+/// panics.
 struct Flight<'a>(&'a Cell<bool>);
 
 impl<'a> Flight<'a> {
@@ -254,11 +255,12 @@ impl Stream for Near {
     }
 }
 
-/// The peer's end: a socket that does as it is told.
+/// The peer's end, which the test controls.
 pub(crate) struct Far(Rc<Line>);
 
 impl Far {
-    /// What has arrived; `None` when nothing more will. Dropping the future loses nothing.
+    /// Returns the bytes that have arrived; `None` if no more will. Dropping the future loses
+    /// nothing.
     pub(crate) async fn read(&self) -> Option<Vec<u8>> {
         self.0
             .until(|| {
@@ -302,7 +304,7 @@ mod tests {
         builder.enable_time().start_paused(true).build().unwrap().block_on(future)
     }
 
-    /// Writes and reads back until the line is cut; what arrived on either side.
+    /// Writes and reads back until the connection is cut; returns what arrived on either side.
     async fn echo(seed: u64, weather: Weather) -> (Vec<u8>, Vec<u8>) {
         let (sim, mut accepted) = Sim::new(seed, weather);
         let near = sim.connect("peer", 1, OPTIONS).await.unwrap();

@@ -1,10 +1,10 @@
-//! The root future of a shard: runs its tasks, and lets them sleep in the ring while there is
-//! traffic and in tokio while there is none.
+//! The root future of a shard: runs its tasks, and sleeps in the ring while there is traffic and in
+//! tokio while there is none.
 //!
-//! One system call a turn submits what the tasks queued, waits, and brings completions. tokio,
-//! which runs timers, connects and name resolution, gets its turn when the ring is silent, and at
-//! the latest [`SPELL`] after its last one. A guest, on a runtime that has other tasks as well,
-//! never sleeps in the ring. Not here: operations (`ring`).
+//! One system call per tick submits what the tasks have queued, waits, and returns completions.
+//! tokio runs timers, connects and name resolution; the shard yields to it when the ring is silent,
+//! and at the latest [`SPELL`] after the last time. An attached shard, on a runtime that has other
+//! tasks, never sleeps in the ring. `ring` holds the operations.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -23,18 +23,18 @@ use tokio::task::LocalSet;
 use super::ring::{File, Ring};
 use super::wakeup::Wakeup;
 
-/// How long tokio may be without a turn while there is traffic, and so how late its timers may be.
+/// Longest time between two yields to tokio under traffic, and so the lateness of its timers.
 const SPELL: Duration = Duration::from_millis(2);
-/// The same in turns without traffic.
+/// Longest time between two yields to tokio without traffic, in ticks.
 const TURNS: usize = 64;
 
-/// What a shard and its sockets share.
+/// State shared by a shard and its sockets.
 pub(super) struct Driver {
     ring: Rc<Ring>,
     wakeup: Arc<Wakeup>,
-    /// Wants the next turn not to sleep.
+    /// Waker of a task that requests a tick without sleeping.
     restless: RefCell<Option<Waker>>,
-    /// The ring has brought something since the last alarm; never said of a guest's.
+    /// The ring has completed an operation since the last alarm; never set for an attached shard.
     is_lively: Cell<bool>,
     is_guest: bool,
 }
@@ -46,7 +46,7 @@ impl Driver {
         Ok(Self { ring, wakeup, restless, is_lively, is_guest: false })
     }
 
-    /// Where the thread is not ours alone.
+    /// Creates the driver of an attached shard, whose thread also runs other tasks.
     pub(super) fn guest(ring: Ring) -> io::Result<Self> {
         Ok(Self { is_guest: true, ..Self::new(ring)? })
     }
@@ -55,7 +55,7 @@ impl Driver {
         &self.ring
     }
 
-    /// Lets the ring make one turn without sleeping.
+    /// Lets the ring run one tick without sleeping.
     pub(super) async fn turn(&self) {
         let mut is_over = false;
         poll_fn(|cx| {
@@ -68,7 +68,8 @@ impl Driver {
         .await;
     }
 
-    /// Runs `program` and what it spawns to the program's end; within tokio's runtime.
+    /// Runs `program` and the tasks it spawns until the program ends; must be polled in tokio's
+    /// runtime.
     pub(super) async fn drive<T>(&self, program: impl Future<Output = T>) -> io::Result<T> {
         let notice = self.ring.notice().try_clone_to_owned()?;
         #[allow(deprecated, reason = "an OwnedFd keeps its promise; the successor is new in 1.54")]
@@ -118,8 +119,8 @@ impl Driver {
         unreachable!("the turns are endless")
     }
 
-    /// Leaves the thread to tokio, because nothing happens or because it must have its turn;
-    /// `Ready` if something has happened meanwhile.
+    /// Yields the thread to tokio, because nothing happens or because it is due. Returns `Ready` if
+    /// something has happened in the meantime.
     fn rest(&self, outer: &mut Context<'_>, notice: &AsyncFd<OwnedFd>, must: bool) -> Poll<()> {
         self.ring.tell(true);
         let is_quiet = self.take_turn(false) == 0 && self.wakeup.sleep_in_tokio();
@@ -148,7 +149,7 @@ impl Driver {
     }
 }
 
-/// Takes wake-ups out of the ring for ever: that they came is all they say.
+/// Reads the wake-up event through the ring for ever. Only its completion matters: it ends a wait.
 async fn listen(ring: Rc<Ring>, wakeup: Arc<Wakeup>) {
     let mut count = vec![0; 8];
     loop {

@@ -1,11 +1,11 @@
-//! The reactor on io_uring: sockets on a ring of our own, the rest on tokio-uring's runtime.
+//! The reactor on io_uring: sockets on our own ring, everything else on tokio-uring's runtime.
 //!
-//! tokio-uring's own operations cost a sleeping shard four system calls a completion, this ring
-//! one: it is entered to submit and to wait at once, and its completions are posted only then
-//! (`DEFER_TASKRUN`, which tokio-uring cannot use: it would hang). Rules found by measuring, kept
-//! as tests beside (`probes`): both are built on the thread that runs them; never SQPOLL; a dropped
-//! stream leaves its descriptor open while a receive is pending, so: shut down, wait for the
-//! operations, then drop.
+//! tokio-uring's own operations cost a sleeping shard four system calls per completion, this ring
+//! one: the shard enters it to submit and to wait at once, and the kernel posts completions only
+//! then (`DEFER_TASKRUN`, which tokio-uring cannot use: it would hang). Rules found by measuring
+//! and kept as tests (`probes`): the ring and the runtime are created on the thread that runs them;
+//! never SQPOLL; a dropped stream leaves its descriptor open while a receive is pending, so shut
+//! down, wait for the operations, then drop.
 
 mod drive;
 mod ring;
@@ -42,7 +42,7 @@ impl Reactor for Uring {
 
     async fn connect(&self, host: &str, port: u16, options: SocketOptions) -> io::Result<Socket> {
         let stream = connect::connect(&self.resolver, host, port, options).await?.into_std()?;
-        // A non-blocking socket would answer EAGAIN through the ring instead of waiting.
+        // A non-blocking socket would complete with EAGAIN instead of waiting.
         stream.set_nonblocking(false)?;
         Ok(Socket { ring: Rc::clone(self.driver.ring()), stream: Rc::new(stream) })
     }
@@ -97,7 +97,7 @@ impl Stream for Socket {
     }
 
     fn shutdown(&self) {
-        // An error means the peer was faster.
+        // An error means that the peer has already closed.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
 }
@@ -106,7 +106,7 @@ fn is_interrupted(done: &io::Result<usize>) -> bool {
     done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
 }
 
-/// The runtime of a shard on io_uring; to be built on the thread that will run it.
+/// The runtime of a shard on io_uring; must be created on the thread that runs it.
 pub(super) struct Runtime {
     tokio: tokio_uring::Runtime,
     driver: Rc<Driver>,
@@ -122,7 +122,7 @@ impl Runtime {
         Ok(Self { tokio, driver: Rc::new(Driver::new(ring)?) })
     }
 
-    /// Runs what `program` makes to its end.
+    /// Runs the future that `program` returns to its end.
     pub(super) fn block_on<F: Future>(
         &self,
         program: impl FnOnce(Uring) -> F,
@@ -132,7 +132,8 @@ impl Runtime {
     }
 }
 
-/// Runs what `program` makes to its end on the runtime this is polled on, beside its other tasks.
+/// Runs the future that `program` returns to its end on the current runtime, beside its other
+/// tasks.
 pub(super) async fn run_as_guest<F: Future>(
     program: impl FnOnce(Uring) -> F,
 ) -> io::Result<F::Output> {

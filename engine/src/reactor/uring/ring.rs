@@ -1,8 +1,8 @@
-//! A ring of our own: operations on owned buffers, submitted and reaped in turns.
+//! Our own ring: operations on owned buffers, submitted and reaped in ticks.
 //!
 //! Invariants: a buffer and its descriptor belong to the slot of their operation from the moment
-//! its entry is queued until its completion was seen, whoever drops the future meanwhile; a slot is
-//! used again only then. Not here: who sleeps when (`drive`).
+//! its entry is queued until its completion was reaped, even if the future is dropped; a slot is
+//! reused only then. `drive` decides when the shard sleeps.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -26,12 +26,12 @@ use rustix::io::Errno;
 use super::wakeup::Wakeup;
 use crate::reactor::Done;
 
-/// Entries that may wait for one submission; a turn of a shard with more submits twice.
+/// Entries of the submission queue; a tick with more operations submits twice.
 const ENTRIES: u32 = 256;
-/// How long a ring that is dropped waits for its last completions.
+/// How long a dropped ring waits for its last completions.
 const GOODBYE: Duration = Duration::from_millis(10);
 const GOODBYE_TURNS: usize = 100;
-/// A refusal of the kernel that no rule foresees must not become a spinning thread.
+/// Pause after an unexpected error of the kernel, so that the thread does not spin.
 const PAUSE: Duration = Duration::from_millis(1);
 
 pub(in crate::reactor) struct Ring {
@@ -46,13 +46,14 @@ struct Inner {
     pending: usize,
     woken: Vec<Waker>,
     alarm: Alarm,
-    /// What the entry of an alarm refers to, until it is submitted.
+    /// The timespec that the alarm's entry refers to, until the entry is submitted.
     span: Box<Timespec>,
-    /// The kernel refused the last turn, and that was logged.
+    /// The kernel refused the last submission, and that was logged.
     is_refused: bool,
 }
 
-/// A timer that ends a wait; one for many waits, because setting one costs more than a wait.
+/// A timer that ends a wait. One alarm serves many waits, because setting one costs more than a
+/// wait.
 #[derive(Clone, Copy, PartialEq)]
 enum Alarm {
     Off,
@@ -60,7 +61,7 @@ enum Alarm {
     Over,
 }
 
-/// Not the number of a slot.
+/// User data of the alarm's entry; no slot has this number.
 const ALARM: u64 = u64::MAX;
 
 enum Slot {
@@ -69,7 +70,7 @@ enum Slot {
     Done(io::Result<usize>, Buffer),
 }
 
-/// Who waits for a completion.
+/// The task that waits for a completion.
 enum Waiting {
     NotYet,
     Task(Waker),
@@ -77,7 +78,7 @@ enum Waiting {
     Nobody,
 }
 
-/// What the kernel reads or fills.
+/// The buffer that the kernel reads or fills.
 pub(super) enum Buffer {
     Owned(Vec<u8>),
     Shared(Bytes),
@@ -99,7 +100,7 @@ impl Buffer {
     }
 }
 
-/// What an operation is on.
+/// The file that an operation uses.
 #[derive(Clone)]
 pub(super) enum File {
     Socket(Rc<TcpStream>),
@@ -117,7 +118,7 @@ impl File {
     /// Makes pending operations complete.
     fn interrupt(&self) {
         match self {
-            // An error means the peer was faster.
+            // An error means that the peer has already closed.
             Self::Socket(socket) => drop(socket.shutdown(std::net::Shutdown::Both)),
             Self::Event(wakeup) => wakeup.ring(),
         }
@@ -125,12 +126,12 @@ impl File {
 }
 
 impl Ring {
-    /// A ring for this thread alone.
+    /// Creates a ring that only this thread uses.
     pub(in crate::reactor) fn new() -> io::Result<Self> {
         let mut flags = IoUring::builder();
         flags.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
         match flags.build(ENTRIES) {
-            // Kernels before 6.1 do not know all of these flags.
+            // Kernels before 6.1 do not support all of these flags.
             Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
                 Self::plain()
             }
@@ -138,7 +139,7 @@ impl Ring {
         }
     }
 
-    /// A ring without flags.
+    /// Creates a ring without flags.
     pub(in crate::reactor) fn plain() -> io::Result<Self> {
         Self::of(IoUring::new(ENTRIES)?)
     }
@@ -161,7 +162,7 @@ impl Ring {
         Ok(ring)
     }
 
-    /// Completes one operation, for whoever asks whether the kernel and its filters allow it.
+    /// Completes one operation, to check whether the kernel and its filters allow it.
     pub(in crate::reactor) fn probe(&self) -> io::Result<()> {
         let mut inner = self.inner.borrow_mut();
         inner.queue(&opcode::Nop::new().build());
@@ -171,13 +172,14 @@ impl Ring {
         answered(done.result()).map(drop)
     }
 
-    /// Written by the kernel when there is something to reap, while [`tell`](Self::tell) asks for
-    /// it.
+    /// The eventfd that the kernel signals when there is a completion to reap, while
+    /// [`tell`](Self::tell) has enabled that.
     pub(super) fn notice(&self) -> BorrowedFd<'_> {
         self.notice.as_fd()
     }
 
-    /// Asks for notices or wants none. What came before is not told: look once afterwards.
+    /// Enables or disables the eventfd. It does not report earlier completions, so reap once after
+    /// enabling it.
     pub(super) fn tell(&self, wanted: bool) {
         let mut inner = self.inner.borrow_mut();
         let completions = inner.uring.completion();
@@ -213,7 +215,7 @@ impl Ring {
         self.queue(entry, file, buffer)
     }
 
-    /// Reads what is no socket.
+    /// Reads a file that is not a socket.
     pub(super) fn read(self: &Rc<Self>, file: File, mut block: Vec<u8>) -> Operation {
         let length = u32::try_from(block.len()).unwrap_or(u32::MAX);
         let entry = opcode::Read::new(file.fd(), block.as_mut_ptr(), length).build();
@@ -233,7 +235,7 @@ impl Ring {
         Operation { ring: Rc::clone(self), slot: Some(slot) }
     }
 
-    /// Sets the alarm that ends a wait after `span`, unless it is set already.
+    /// Sets the alarm that ends a wait after `span`, unless it is already set.
     pub(super) fn set_alarm(&self, span: Duration) {
         let mut inner = self.inner.borrow_mut();
         if inner.alarm == Alarm::Set {
@@ -245,7 +247,7 @@ impl Ring {
         inner.queue(&entry);
     }
 
-    /// Whether the alarm went off since it was asked last.
+    /// Returns true if the alarm has fired since the last call.
     pub(super) fn is_over(&self) -> bool {
         let mut inner = self.inner.borrow_mut();
         let is_over = inner.alarm == Alarm::Over;
@@ -255,7 +257,7 @@ impl Ring {
         is_over
     }
 
-    /// Submits what is queued; waits for a completion or the alarm, if asked to.
+    /// Submits what is queued; if `waits`, also waits for a completion or the alarm.
     pub(super) fn enter(&self, waits: bool) {
         let mut inner = self.inner.borrow_mut();
         if waits {
@@ -269,13 +271,13 @@ impl Ring {
         }
     }
 
-    /// Wakes whoever waits for completions that are here; says how many there were.
+    /// Reaps completions and wakes the tasks that wait for them; returns their number.
     pub(super) fn reap(&self) -> usize {
         let mut inner = self.inner.borrow_mut();
         let count = inner.reap();
         let mut woken = std::mem::take(&mut inner.woken);
         drop(inner);
-        // Outside the borrow: waking runs code of others.
+        // Outside the borrow, because a waker may run any code.
         woken.drain(..).for_each(Waker::wake);
         self.inner.borrow_mut().woken = woken;
         count
@@ -292,10 +294,10 @@ impl Inner {
     #[expect(unsafe_code, reason = "an entry refers to memory that the kernel will use")]
     fn push(&mut self, entry: &squeue::Entry) -> bool {
         // SAFETY: the entry refers to a descriptor and to bytes that its slot keeps, unmoved, until
-        // its completion was seen: `Vec` and `Bytes` keep their bytes in place when they move, a
-        // pending slot gives its buffer to nobody, and a ring that is dropped with pending slots
+        // its completion was reaped: `Vec` and `Bytes` keep their bytes in place when they move, a
+        // pending slot gives its buffer to no one, and a ring that is dropped with pending slots
         // leaks them. An alarm's entry refers to `span`, which is boxed and changes only while no
-        // alarm is set; the kernel reads it when it is submitted.
+        // alarm is set; the kernel reads it when the entry is submitted.
         unsafe { self.uring.submission().push(entry) }.is_ok()
     }
 
@@ -305,7 +307,7 @@ impl Inner {
             return;
         };
         let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-        // A signal came, or completions must be reaped first: both mean the next turn.
+        // A signal arrived, or completions must be reaped first: both lead to the next tick.
         if !matches!(errno, Some(Errno::INTR | Errno::BUSY)) {
             if !std::mem::replace(&mut self.is_refused, true) {
                 log(|| {
@@ -350,7 +352,7 @@ impl Inner {
     }
 }
 
-/// What a completion says: a length, or a negated errno.
+/// Converts the result of a completion: a length, or a negated errno.
 fn answered(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
@@ -372,7 +374,7 @@ impl Drop for Ring {
         }
         let inner = self.inner.get_mut();
         if inner.pending > 0 {
-            // First of all: the kernel may still write there.
+            // Leak the slots before anything else: the kernel may still write to their buffers.
             std::mem::forget(std::mem::take(&mut inner.slots));
             let pending = inner.pending;
             log(|| {
@@ -385,8 +387,8 @@ impl Drop for Ring {
     }
 }
 
-/// One operation; its result, and the buffer back. Dropping it forgets the result: the buffer stays
-/// with the kernel as long as that needs it.
+/// One operation; resolves to its result and the buffer. Dropping it discards the result; the
+/// buffer stays in its slot as long as the kernel needs it.
 pub(super) struct Operation {
     ring: Rc<Ring>,
     slot: Option<u32>,
@@ -433,10 +435,10 @@ impl Drop for Operation {
     }
 }
 
-/// Emits an event. The program's subscriber may panic in it, and that must not end a ring.
+/// Logs an event. The program's subscriber may panic, which must not end a ring.
 fn log(event: impl FnOnce()) {
     if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(event)) {
-        // Dropping it might panic as well.
+        // Dropping the payload might panic as well.
         std::mem::forget(panic);
     }
 }

@@ -1,8 +1,9 @@
-//! Waking a shard that sleeps in its ring or in tokio, and only one that sleeps.
+//! Wakes a shard that sleeps in its ring or in tokio, at the cost of a system call only if it
+//! sleeps.
 //!
-//! One word says what the shard does: it runs its tasks, somebody has woken it meanwhile, or it
-//! sleeps in one of the two places. Whoever wakes swaps the word, so of many one pays for the
-//! wake-up. Invariant: a shard that was woken since it began its last run does not go to sleep.
+//! One atomic state says whether the shard runs its tasks, was woken meanwhile, or sleeps in one of
+//! the two. A waker swaps the state, so only one of many pays for the wake-up. Invariant: a shard
+//! that was woken since it began its last run does not go to sleep.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,12 +19,12 @@ const WOKEN: u8 = 1;
 const IN_RING: u8 = 2;
 const IN_TOKIO: u8 = 3;
 
-/// Wakes the tasks of a shard; the waker they are polled with.
+/// The waker with which the tasks of a shard are polled.
 pub(super) struct Wakeup {
     state: AtomicU8,
-    /// Wakes the root future out of tokio.
+    /// Wakes the root future while it sleeps in tokio.
     outer: AtomicWaker,
-    /// Read through the ring; written to end a wait there.
+    /// The ring reads it; writing to it ends a wait there.
     event: OwnedFd,
 }
 
@@ -37,7 +38,7 @@ impl Wakeup {
         &self.event
     }
 
-    /// The root future is polled: by this waker it is to be polled again.
+    /// Registers the waker that polls the root future again.
     pub(super) fn entered(&self, outer: &Waker) {
         self.outer.register(outer);
     }
@@ -47,17 +48,17 @@ impl Wakeup {
         self.state.store(RUNNING, Ordering::SeqCst);
     }
 
-    /// Sleeps in the ring no longer: what wakes it now costs nothing.
+    /// The shard no longer sleeps in the ring; a wake-up from now on needs no system call.
     pub(super) fn awake(&self) {
         let _ = self.state.compare_exchange(IN_RING, RUNNING, Ordering::SeqCst, Ordering::SeqCst);
     }
 
-    /// True when the shard may sleep in its ring: nothing was woken since `run`.
+    /// Returns true if the shard may sleep in its ring: nothing has woken it since `run`.
     pub(super) fn sleep_in_ring(&self) -> bool {
         self.sleep(IN_RING)
     }
 
-    /// True when the root future may wait to be polled again: nothing was woken since `run`.
+    /// Returns true if the root future may return pending: nothing has woken it since `run`.
     pub(super) fn sleep_in_tokio(&self) -> bool {
         self.sleep(IN_TOKIO)
     }
@@ -69,7 +70,7 @@ impl Wakeup {
 
     /// Ends a wait in the ring.
     pub(super) fn ring(&self) {
-        // It fails only when the counter is full, and then it is readable already.
+        // Fails only if the counter is full, and then the event is readable already.
         let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
     }
 }
