@@ -1,31 +1,31 @@
-//! How a loopback broker is to be, what it counts, and what its faults are.
+//! Configuration, counters and faults of a loopback broker.
 
 use std::time::Duration;
 
-/// A connection's place in the broker's list.
+/// Index of a connection in the broker's list.
 pub(crate) type ConnectionId = usize;
 
-/// A queue's place in the broker's list.
+/// Index of a queue in the broker's list.
 pub(crate) type QueueId = usize;
 
-/// How a [`Loopback`](crate::loopback::server::Loopback) is to be.
+/// Configuration of a [`Loopback`](crate::loopback::server::Loopback) broker.
 #[derive(Clone)]
 pub struct LoopbackConfig {
-    /// The port on 127.0.0.1; 0, the default, takes a free one.
+    /// The port on 127.0.0.1; the default 0 selects a free one.
     pub port: u16,
-    /// Virtual hosts beside `/`. Default: none.
+    /// Virtual hosts in addition to `/`. Default: none.
     pub vhosts: Vec<String>,
     /// Users and their passwords. Default: guest, guest.
     pub users: Vec<(String, String)>,
-    /// Whether passwords are checked. Default: true.
+    /// Whether the broker checks passwords. Default: true.
     pub check_login: bool,
-    /// Largest frame offered, in bytes. Default: 131072, RabbitMQ's.
+    /// Largest frame offered, in bytes. Default: 131072, as RabbitMQ.
     pub frame_max: u32,
-    /// Highest channel number offered; 0 is no bound. Default: 2047, RabbitMQ's.
+    /// Highest channel number offered; 0 means no limit. Default: 2047, as RabbitMQ.
     pub channel_max: u16,
-    /// Heartbeat interval offered, in seconds; 0 is none. Default: 60, RabbitMQ's.
+    /// Heartbeat interval offered, in seconds; 0 means none. Default: 60, as RabbitMQ.
     pub heartbeat: u16,
-    /// Refuses queues that are neither durable nor exclusive with 541, as RabbitMQ 4.3 does where
+    /// Refuses queues that are neither durable nor exclusive with 541, as RabbitMQ 4.3 does if
     /// `deprecated_features.permit.transient_nonexcl_queues` is false. Default: false.
     pub refuse_transient_queues: bool,
     /// Faults from the start. Default: none.
@@ -49,7 +49,7 @@ impl Default for LoopbackConfig {
 }
 
 impl std::fmt::Debug for LoopbackConfig {
-    /// Without the passwords.
+    /// Omits the passwords.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let users: Vec<&str> = self.users.iter().map(|(user, _)| user.as_str()).collect();
         f.debug_struct("LoopbackConfig")
@@ -63,29 +63,29 @@ impl std::fmt::Debug for LoopbackConfig {
     }
 }
 
-/// What a [`Loopback`](crate::loopback::server::Loopback) has counted since its start.
+/// Counters of a [`Loopback`](crate::loopback::server::Loopback) broker since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoopbackStats {
     /// Connections open now.
     pub connections: u64,
-    /// Frames received; those of a publication that came whole count as one.
+    /// Frames received; those of a publication that arrives whole count as one.
     pub frames_in: u64,
     /// Publications received.
     pub published: u64,
     /// Publications returned as unroutable.
     pub returned: u64,
-    /// Deliveries handed over, `basic.get` included.
+    /// Deliveries sent, including `basic.get`.
     pub delivered: u64,
-    /// Deliveries acknowledged, or rejected for good.
+    /// Deliveries acknowledged, or rejected without requeue.
     pub acked: u64,
 }
 
-/// A declaration to be refused.
+/// A declaration that the broker refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedDeclare {
     /// The name of the queue or exchange.
     pub name: String,
-    /// The reply code: 403 to 406 close the channel, others the connection.
+    /// The reply code: 403 to 406 close the channel, others close the connection.
     pub code: u16,
     /// The reply text.
     pub text: String,
@@ -94,32 +94,32 @@ pub struct RefusedDeclare {
 /// Lasting faults. The default has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
-    /// Time between deciding on bytes and sending them. Default: none.
+    /// Delay before the broker sends its bytes. Default: none.
     pub delay: Duration,
-    /// After this many frames received on a connection nothing on it is answered or sent any
-    /// more, heartbeats included, and it stays open; 0 is silent from the protocol header on.
-    /// Default: never.
+    /// After this many frames received on a connection, the broker neither answers nor sends
+    /// anything on it, including heartbeats, and keeps it open; 0 is silent from the protocol
+    /// header on. Default: never.
     pub silent_after_frames: Option<u64>,
-    /// Sent instead of `connection.start`. Default: none.
+    /// Bytes sent instead of `connection.start`. Default: none.
     pub greeting: Option<Vec<u8>>,
-    /// Declarations to be refused, passive or not. Default: none.
+    /// Declarations that are refused, passive or not. Default: none.
     pub refused_declares: Vec<RefusedDeclare>,
-    /// Queues whose declaration is never answered, as by a node that has lost its cluster. What
-    /// else is asked on the same channel is answered. Default: none.
+    /// Queues whose declaration is never answered, as by a node that has lost its cluster. Other
+    /// requests on the same channel are answered. Default: none.
     pub unanswered_declares: Vec<String>,
-    /// Refuses to open a connection, with this reply code and text: 403 as for a user who is not
-    /// there, 530 as for a virtual host. Default: no.
+    /// Refuses to open a connection, with this reply code and text: 403 as for an unknown user, 530
+    /// as for an unknown virtual host. Default: none.
     pub refused_open: Option<(u16, String)>,
-    /// The largest body taken, RabbitMQ's `max_message_size`; a larger one ends its channel (406).
-    /// Default: none but the loopback's own.
+    /// The largest body accepted, RabbitMQ's `max_message_size`; a larger one closes its channel
+    /// (406). Default: only the loopback's own limit of 128 MiB.
     pub message_max: Option<u64>,
-    /// Publishing to one of these exchanges ends the channel (403), as without permission to write.
+    /// Publishing to one of these exchanges closes the channel (403), as without write permission.
     /// Default: none.
     pub unwritable_exchanges: Vec<String>,
-    /// Answers every publication on a confirming channel with `basic.nack` and drops it; without
-    /// confirms it is only dropped. Default: false.
+    /// Refuses every publication on a channel with confirms with `basic.nack` and drops it; without
+    /// confirms, only drops it. Default: false.
     pub nack_publishes: bool,
-    /// Takes publications and never confirms them. A later confirm with `multiple` covers them,
+    /// Accepts publications and never confirms them. A later confirm with `multiple` covers them,
     /// as on any broker. Default: false.
     pub withhold_confirms: bool,
 }

@@ -1,8 +1,8 @@
 //! Faults on demand: the loopback peer as the scripted broker of tests.
 //!
-//! A [`Script`] holds what lasts (delays, silence, refusals); methods of [`Loopback`] do what
-//! happens once (garbage, a close, a drop). Bytes are only ever inserted between whole frames, so
-//! a fault is exactly the fault that was asked for.
+//! A [`Script`] holds lasting faults (delays, silence, refusals); methods of [`Loopback`] cause
+//! single ones (garbage, a close, a cut). They insert bytes only between whole frames, so no other
+//! fault occurs.
 
 use crate::loopback::broker::refusal::Refusal;
 use crate::loopback::broker::state::Broker;
@@ -13,7 +13,7 @@ use crate::wire::frame::{FRAME_END, FrameKind, put_frame_header};
 use crate::wire::write_frame;
 
 impl Loopback {
-    /// Changes the script; what it says holds from the next frame on.
+    /// Changes the script, with effect from the next frame on.
     pub fn script(&self, change: impl FnOnce(&mut Script)) {
         self.with_broker(|broker| {
             change(&mut broker.script);
@@ -28,8 +28,8 @@ impl Loopback {
         self.script(|script| script.refused_declares.push(refused));
     }
 
-    /// Blocks publishers as RabbitMQ's resource alarms do: clients that can are told, and a
-    /// connection that publishes is no longer read from after that.
+    /// Blocks publishers as RabbitMQ's resource alarms do: the broker notifies clients that support
+    /// it, and stops reading a connection after its next publication.
     pub fn blocked(&self, reason: &str) {
         self.with_broker(|broker| {
             broker.blocked = Some(reason.to_owned());
@@ -50,14 +50,14 @@ impl Loopback {
         self.shared.unblocked.notify_all();
     }
 
-    /// Sets the frame size offered to connections to come.
+    /// Sets the frame size offered to later connections.
     pub fn set_frame_max(&self, frame_max: u32) {
         self.with_broker(|broker| broker.config.frame_max = frame_max);
     }
 
-    /// Takes a queue away by its name and leaves it to its consumers, who are told nothing: what a
-    /// cluster does to a transient queue that was declared anew while it cleared up behind a dead
-    /// node. True if there was one.
+    /// Removes a queue from its virtual host and keeps its consumers, without notifying them. A
+    /// cluster does that to a transient queue that was declared anew while it cleans up after a
+    /// dead node. Returns true if the queue existed.
     pub fn lose_queue(&self, vhost: &str, queue: &str) -> bool {
         self.with_broker(|broker| {
             let vhost = broker.vhosts.iter_mut().find(|other| other.name == vhost);
@@ -65,7 +65,7 @@ impl Loopback {
         })
     }
 
-    /// Cuts every connection, whatever is still to be sent.
+    /// Cuts every connection and discards the bytes that are still to be sent.
     pub fn drop_connections(&self) {
         self.with_broker(|broker| {
             broker.connections().for_each(|connection| connection.out.kill())
@@ -98,7 +98,7 @@ impl Loopback {
         });
     }
 
-    /// Sends bytes as they are to every connection, between two frames.
+    /// Sends raw bytes to every connection, between two frames.
     pub fn send_raw(&self, bytes: &[u8]) {
         self.with_broker(|broker| {
             for id in ids(broker, |_| true) {
@@ -108,17 +108,17 @@ impl Loopback {
         });
     }
 
-    /// Sends bytes that are no frame.
+    /// Sends bytes that are not a frame.
     pub fn send_garbage(&self) {
         self.send_raw(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     }
 
-    /// Sends a heartbeat whose end octet is wrong.
+    /// Sends a heartbeat with a wrong end octet.
     pub fn send_bad_frame_end(&self) {
         self.send_raw(&[8, 0, 0, 0, 0, 0, 0, !FRAME_END]);
     }
 
-    /// Sends to every connection a body frame one byte larger than was agreed with it.
+    /// Sends to every connection a body frame one byte larger than agreed.
     pub fn send_oversized_frame(&self) {
         self.with_broker(|broker| {
             for id in ids(broker, |connection| connection.phase == Phase::Running) {
@@ -133,7 +133,7 @@ impl Loopback {
         });
     }
 
-    /// Sends a method that AMQP 0-9-1 does not have, on channel 0.
+    /// Sends a method that AMQP 0-9-1 does not define, on channel 0.
     pub fn send_unknown_method(&self) {
         let mut frame = Vec::new();
         write_frame(&mut frame, FrameKind::Method, 0, |out| {

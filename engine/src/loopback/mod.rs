@@ -1,25 +1,24 @@
 //! A small AMQP 0-9-1 broker inside the process, on a real socket.
 //!
-//! It serves three: programs' own tests, which need a broker and want none installed; the perf
-//! suite, as a target that costs little; and this engine's tests, as a peer whose faults can be
-//! scripted ([`Script`]). [`Sink`] and [`Source`] are two simpler peers that only count and only
-//! send.
+//! It is for tests of applications, which then need no installed broker; for the perf suite, as a
+//! target that costs little; and for this engine's tests, as a peer with scripted faults
+//! ([`Script`]). [`Sink`] and [`Source`] are two simpler peers: one only counts, the other only
+//! sends.
 //!
-//! What it has: PLAIN and AMQPLAIN; virtual hosts; direct, topic and fanout exchanges; queues with
+//! It supports: PLAIN and AMQPLAIN; virtual hosts; direct, topic and fanout exchanges; queues with
 //! `x-max-length` (drop-head), `x-expires`, `x-message-ttl`, per-message expiration, exclusive and
 //! auto-delete; mandatory returns; publisher confirms; prefetch, acks, rejects, requeues, get;
-//! consumers in turn; heartbeats; blocked connections; RabbitMQ's refusals with its codes.
+//! round-robin consumers; heartbeats; blocked connections; RabbitMQ's refusals with its codes.
 //!
-//! What it is not: it keeps nothing on disk (durable and persistent are only remembered as
-//! settings), has no cluster, no TLS, no permissions, no transactions, no dead lettering, no
-//! priorities, no headers exchange, no bindings between exchanges, no streams. A queue without
-//! `x-max-length` grows as memory lasts. It shares the codec with the engine, so what the two
-//! agree on is not proven by their agreement.
+//! It does not support: storage on disk (durable and persistent are only settings), clusters, TLS,
+//! permissions, transactions, dead lettering, priorities, headers exchanges, bindings between
+//! exchanges, streams. A queue without `x-max-length` grows without limit. It shares the codec with
+//! the engine, so the agreement of the two proves nothing about the codec.
 //!
 //! # How it works
 //!
-//! One lock guards everything. Each connection has a reader thread, which takes the
-//! lock once per batch of frames, and a writer thread, which only works when the socket is full.
+//! One lock guards all state. Each connection has a reader thread, which takes the lock once per
+//! batch of frames, and a writer thread, which works only when the socket is full.
 //!
 //! ```
 //! use leveret_engine::loopback::{Loopback, LoopbackConfig};

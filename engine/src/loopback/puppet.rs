@@ -1,15 +1,15 @@
-//! The answers a peer gives by rote: what [`Sink`](super::Sink) and [`Source`](super::Source) say
-//! to everything but messages. No state, no checks, nothing is refused.
+//! The fixed responses with which [`Sink`](super::Sink) and [`Source`](super::Source) answer
+//! everything but messages. They keep no state, check nothing and refuse nothing.
 
 use crate::loopback::broker::refusal::short;
 use crate::wire::encode_method_frame;
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, exchange, queue};
 use amq_protocol::types::{AMQPValue, FieldTable};
 
-/// Largest frame the puppets offer, RabbitMQ's.
+/// Largest frame offered, as RabbitMQ.
 pub(super) const FRAME_MAX: u32 = 131_072;
 
-/// `connection.start`.
+/// Writes `connection.start`.
 pub(super) fn greet(out: &mut Vec<u8>) {
     let mut capabilities = FieldTable::default();
     for name in ["publisher_confirms", "basic.nack", "authentication_failure_close"] {
@@ -28,7 +28,7 @@ pub(super) fn greet(out: &mut Vec<u8>) {
     encode_method_frame(out, 0, &start);
 }
 
-/// Appends the answer to a method, if it has one.
+/// Appends the response to a method, if it has one.
 pub(super) fn answer(number: u16, method: &AMQPClass, out: &mut Vec<u8>) {
     if let Some(answer) = answer_to(method) {
         encode_method_frame(out, number, &answer);
@@ -110,7 +110,7 @@ fn answer_basic(method: &basic::AMQPMethod) -> Option<basic::AMQPMethod> {
     })
 }
 
-/// The consumer's tag, with one for those that have none.
+/// Returns the consumer tag of the request, or a fixed one if it is empty.
 pub(super) fn consumer_tag(consume: &basic::Consume) -> &str {
     match consume.consumer_tag.as_str() {
         "" => "amq.ctag-puppet",

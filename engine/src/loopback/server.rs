@@ -1,4 +1,5 @@
-//! The loopback broker as its users start it: threads that accept, and one that drops what expires.
+//! The loopback broker as its users start it: a thread that accepts connections, and one that drops
+//! what has expired.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -25,7 +26,7 @@ impl Loopback {
     /// Starts a broker on 127.0.0.1.
     ///
     /// # Errors
-    /// What binding the port or starting a thread gives.
+    /// The error of binding the port or of starting a thread.
     pub fn start(config: LoopbackConfig) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
         let addr = listener.local_addr()?;
@@ -44,26 +45,26 @@ impl Loopback {
         Ok(loopback)
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where it listens, as an AMQP URL for guest. The virtual host `/` is spelled `%2f`, which
-    /// every reader of such URLs understands alike.
+    /// Returns the address it listens on as an AMQP URL with user guest. The URL spells the virtual
+    /// host `/` as `%2f`, which all clients understand.
     #[must_use]
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@{}/%2f", self.addr)
     }
 
-    /// What it has counted.
+    /// Returns its counters.
     #[must_use]
     pub fn stats(&self) -> LoopbackStats {
         self.shared.lock().stats
     }
 
-    /// Messages ready in a queue; `None` if there is no such queue.
+    /// Returns the number of messages that are ready in a queue; `None` if there is no such queue.
     #[must_use]
     pub fn queue_len(&self, vhost: &str, queue: &str) -> Option<usize> {
         let broker = self.shared.lock();
@@ -72,7 +73,7 @@ impl Loopback {
         Some(broker.queues[queue].as_deref()?.len())
     }
 
-    /// Whether an exchange is there.
+    /// Returns true if an exchange exists.
     #[must_use]
     pub fn has_exchange(&self, vhost: &str, exchange: &str) -> bool {
         let broker = self.shared.lock();
@@ -80,12 +81,12 @@ impl Loopback {
         vhost.is_some_and(|vhost| vhost.exchanges.contains_key(exchange))
     }
 
-    /// Cuts every connection, ends every thread and frees the port, before it returns.
+    /// Cuts every connection, ends every thread and frees the port before it returns.
     pub fn stop(self) {
         drop(self);
     }
 
-    /// Does something under the lock and sends what came of it.
+    /// Runs `act` under the lock and then sends the resulting bytes.
     pub(crate) fn with_broker<T>(&self, act: impl FnOnce(&mut Broker) -> T) -> T {
         let mut flushes = Vec::new();
         let result = {
@@ -103,23 +104,23 @@ impl Loopback {
 impl Drop for Loopback {
     fn drop(&mut self) {
         {
-            // under the lock, or a thread about to wait would miss it
+            // Under the lock; otherwise a thread that is about to wait would miss it.
             let mut broker = self.shared.lock();
             self.shared.stopping.store(true, Ordering::Release);
             broker.connections().for_each(|connection| connection.out.kill());
             self.shared.unblocked.notify_all();
             self.shared.sweep.notify_all();
         }
-        // wakes the accepting thread; if it fails, so did accepting
+        // Wakes the accepting thread; if this fails, accepting has failed too.
         let _ = TcpStream::connect(self.addr);
         for thread in self.threads.drain(..) {
-            // a thread that panicked has printed why
+            // A thread that panicked has already printed why.
             let _ = thread.join();
         }
     }
 }
 
-/// Lets clients in; ends, and has ended every connection's threads, when the broker stops.
+/// Accepts clients until the broker stops; then ends the threads of every connection.
 fn accept_until_stop(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut clients: Vec<JoinHandle<()>> = Vec::new();
     while let Ok((stream, _)) = listener.accept() {
@@ -127,12 +128,12 @@ fn accept_until_stop(listener: &TcpListener, shared: &Arc<Shared>) {
             break;
         }
         clients.retain(|client| !client.is_finished());
-        // a client we cannot serve sees its connection closed
+        // A client that cannot be served sees its connection closed.
         if let Ok(threads) = serve(stream, shared) {
             clients.extend(threads);
         }
     }
-    // one that came in just before the end was not seen by the one who stopped us
+    // A connection accepted just before the end was not seen by the thread that stops the broker.
     shared.lock().connections().for_each(|connection| connection.out.kill());
     for client in clients {
         let _ = client.join();
@@ -156,7 +157,7 @@ fn serve(stream: TcpStream, shared: &Arc<Shared>) -> io::Result<[JoinHandle<()>;
     Ok([reader, writer])
 }
 
-/// Drops what expires, when it does.
+/// Drops what expires, at its deadline.
 fn sweep_until_stop(shared: &Shared) {
     let mut flushes = Vec::new();
     let mut broker = shared.lock();

@@ -1,4 +1,4 @@
-//! What the threads of a loopback broker share, and how they start.
+//! State shared by the threads of a loopback broker, and how they start.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +9,13 @@ use super::broker::state::Broker;
 use super::clock;
 use super::config::ConnectionId;
 
-/// What the threads share.
+/// State shared by the threads.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) broker: Mutex<Broker>,
-    /// Wakes readers that are held back.
+    /// Wakes readers that are paused.
     pub(crate) unblocked: Condvar,
-    /// Wakes the thread that drops what expires.
+    /// Wakes the thread that drops what has expired.
     pub(crate) sweep: Condvar,
     pub(crate) stopping: AtomicBool,
 }
@@ -29,7 +29,7 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Delivers what was held back while a connection was full.
+    /// Delivers the messages that were held back while a connection was full.
     pub(crate) fn resume(&self, id: ConnectionId) {
         let mut flushes = Vec::new();
         {
@@ -42,7 +42,7 @@ impl Shared {
     }
 }
 
-/// Starts a thread with a name.
+/// Starts a named thread.
 pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run)
 }

@@ -1,8 +1,8 @@
-//! A peer that only counts: the far end of benches that measure a publisher alone.
+//! A peer that only counts, for benches that measure a publisher alone.
 //!
-//! It completes handshakes, says yes to every declaration, and of what follows looks at frame
-//! headers only. Channels that asked for confirms get one ack per read for all that came with it.
-//! Not here: routing, queues, checks. Bytes that are no frames end the connection and are counted
+//! It completes handshakes, accepts every declaration, and looks only at the frame headers of what
+//! follows. A channel with confirms gets one ack per read for all its publications in that read. It
+//! has no routing, no queues and no checks. Bytes that are not frames end the connection and count
 //! as an error, so that a bench cannot mistake garbage for speed.
 
 use super::puppet::{answer, greet};
@@ -17,13 +17,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// Bytes read at a time: large, so that the sink's own syscalls weigh little.
+/// Size of the receive buffer: large, so that the sink's own system calls cost little.
 const RECEIVE_BYTES: usize = 1 << 20;
 
-/// Class and method id of `basic.publish` as they stand in a payload.
+/// Class and method id of `basic.publish` at the start of a payload.
 const PUBLISH: [u8; 4] = [0, 60, 0, 40];
 
-/// What a listening peer and its connections share.
+/// Counters and connections of a peer, shared with its connections.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
     pub(super) published: AtomicU64,
@@ -31,7 +31,7 @@ pub(super) struct Counted {
     pub(super) reads: AtomicU64,
     pub(super) errors: AtomicU64,
     stopping: AtomicBool,
-    /// Open connections, to be cut at the end.
+    /// Open connections, which are cut at the end.
     streams: Mutex<HashMap<u64, TcpStream>>,
 }
 
@@ -41,7 +41,7 @@ impl Counted {
     }
 }
 
-/// A listening peer whose connections are served by a function each on a thread of its own.
+/// A listening peer that serves each connection with a function on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Listening {
     pub(super) addr: SocketAddr,
@@ -66,10 +66,10 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         self.counted.stopping.store(true, Ordering::Release);
-        // wakes the accepting thread; if it fails, so did accepting
+        // Wakes the accepting thread; if this fails, accepting has failed too.
         let _ = TcpStream::connect(self.addr);
         if let Some(thread) = self.thread.take() {
-            // a thread that panicked has printed why
+            // A thread that panicked has already printed why.
             let _ = thread.join();
         }
     }
@@ -95,13 +95,13 @@ fn accept_until_stop(
             if serve(stream, &shared).is_err() && !shared.stopping.load(Ordering::Acquire) {
                 shared.errors.fetch_add(1, Ordering::Relaxed);
             }
-            // the last handle of the socket: this closes it
+            // Drops the last handle of the socket, which closes it.
             shared.streams().remove(&id);
         });
         clients.extend(client);
     }
     for stream in counted.streams().values() {
-        // one that is closed already is as closed as can be
+        // An error means that the stream is already closed.
         let _ = stream.shutdown(Shutdown::Both);
     }
     for client in clients {
@@ -119,49 +119,50 @@ impl Sink {
     /// Starts a sink on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// What binding the port or starting a thread gives.
+    /// The error of binding the port or of starting a thread.
     pub fn start() -> io::Result<Self> {
         let listening = Listening::start("loopback-sink", swallow)?;
         Ok(Self { listening })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.listening.addr
     }
 
-    /// Where it listens, as an AMQP URL.
+    /// Returns the address it listens on as an AMQP URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@{}/%2f", self.addr())
     }
 
-    /// Publications seen so far.
+    /// Returns the number of publications received so far.
     #[must_use]
     pub fn published(&self) -> u64 {
         self.listening.counted.published.load(Ordering::Relaxed)
     }
 
-    /// Bytes read so far.
+    /// Returns the number of bytes read so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.listening.counted.bytes.load(Ordering::Relaxed)
     }
 
-    /// Reads that brought them.
+    /// Returns the number of reads that returned them.
     #[must_use]
     pub fn reads(&self) -> u64 {
         self.listening.counted.reads.load(Ordering::Relaxed)
     }
 
-    /// Connections that ended with an error: bytes that are no frames, or a reset.
+    /// Returns the number of connections that ended with an error: bytes that are not frames, or a
+    /// reset.
     #[must_use]
     pub fn errors(&self) -> u64 {
         self.listening.counted.errors.load(Ordering::Relaxed)
     }
 
-    /// Cuts every connection and frees the port, before it returns.
+    /// Cuts every connection and frees the port before it returns.
     pub fn stop(self) {
         drop(self);
     }
@@ -183,7 +184,7 @@ pub(super) fn take_protocol_header(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(&out)
 }
 
-/// Publications on a channel that asked for confirms, and how many of them are confirmed.
+/// A channel with confirms: its publications, and how many of them are confirmed.
 #[derive(Debug)]
 struct Confirming {
     channel: u16,
@@ -226,8 +227,8 @@ fn swallow(mut stream: TcpStream, counted: &Counted) -> io::Result<()> {
     }
 }
 
-/// Steps from frame header to frame header; answers what is to be answered. Returns the bytes
-/// used and the publications seen.
+/// Steps from frame header to frame header and answers methods. Returns the bytes used and the
+/// number of publications.
 fn walk(
     bytes: &[u8],
     confirming: &mut Vec<Confirming>,

@@ -1,8 +1,8 @@
-//! A peer that only sends: the far end of benches that measure a consumer alone.
+//! A peer that only sends, for benches that measure a consumer alone.
 //!
-//! It says yes to every declaration and answers `basic.consume` with deliveries without end, as
-//! fast as the socket takes them, from a buffer rendered once in which only delivery tags change.
-//! Acknowledgements are read and ignored, prefetch is not kept.
+//! It accepts every declaration and answers `basic.consume` with endless deliveries, as fast as the
+//! socket accepts them, from a buffer rendered once in which only delivery tags change. It reads
+//! and ignores acknowledgements and does not enforce the prefetch limit.
 
 use super::puppet::{FRAME_MAX, answer, consumer_tag};
 use super::sink::{Counted, Listening, bad_frame, take_protocol_header};
@@ -15,10 +15,10 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes rendered at least, and so written at a time: what keeps a loopback socket full.
+/// Minimum size of the rendered buffer, and so of a write: enough to keep a loopback socket full.
 const RENDERED_BYTES: usize = 256 << 10;
 
-/// Where the delivery tag stands behind the consumer tag: frame header, ids, the tag's length.
+/// Offset of the delivery tag, without the consumer tag's length: frame header, ids, length octet.
 const TAG_AT: usize = 7 + 4 + 1;
 
 /// A running source. Dropping it stops it.
@@ -28,10 +28,10 @@ pub struct Source {
 }
 
 impl Source {
-    /// Starts a source on a free port of 127.0.0.1 whose deliveries have bodies of `body_bytes`.
+    /// Starts a source on a free port of 127.0.0.1, with deliveries of `body_bytes` bytes each.
     ///
     /// # Errors
-    /// What binding the port or starting a thread gives.
+    /// The error of binding the port or of starting a thread.
     pub fn start(body_bytes: usize) -> io::Result<Self> {
         let listening = Listening::start("loopback-source", move |stream, counted| {
             pour(stream, counted, body_bytes)
@@ -39,42 +39,42 @@ impl Source {
         Ok(Self { listening })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.listening.addr
     }
 
-    /// Where it listens, as an AMQP URL.
+    /// Returns the address it listens on as an AMQP URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@{}/%2f", self.addr())
     }
 
-    /// Deliveries sent so far.
+    /// Returns the number of deliveries sent so far.
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.listening.counted.published.load(Ordering::Relaxed)
     }
 
-    /// Bytes of deliveries sent so far.
+    /// Returns the bytes of deliveries sent so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.listening.counted.bytes.load(Ordering::Relaxed)
     }
 
-    /// Cuts every connection and frees the port, before it returns.
+    /// Cuts every connection and frees the port before it returns.
     pub fn stop(self) {
         drop(self);
     }
 }
 
-/// Deliveries in a row, ready to be sent.
+/// A row of deliveries, ready to be sent.
 struct Rendered {
     bytes: Vec<u8>,
     /// Length of one delivery.
     stride: usize,
-    /// Where in a delivery its tag stands.
+    /// Offset of the delivery tag in a delivery.
     tag_at: usize,
 }
 
@@ -97,7 +97,7 @@ impl Rendered {
         Self { stride: one.len(), tag_at: TAG_AT + consumer_tag.len(), bytes: one.repeat(count) }
     }
 
-    /// Numbers the deliveries from `tag` on; says how many they are.
+    /// Numbers the deliveries from `tag` on; returns their count.
     fn number(&mut self, tag: u64) -> u64 {
         let mut next = tag;
         for one in self.bytes.chunks_exact_mut(self.stride) {
@@ -108,7 +108,7 @@ impl Rendered {
     }
 }
 
-/// Serves one connection: answers on this thread, deliveries from another.
+/// Serves one connection: answers on this thread, sends deliveries from another.
 fn pour(mut stream: TcpStream, counted: &Counted, body_bytes: usize) -> io::Result<()> {
     stream.set_nodelay(true)?;
     take_protocol_header(&mut stream)?;
@@ -126,7 +126,7 @@ fn pour(mut stream: TcpStream, counted: &Counted, body_bytes: usize) -> io::Resu
             &stopping,
         );
         stopping.store(true, Ordering::Release);
-        // ends a write the client no longer reads
+        // Ends a write to a client that no longer reads.
         let _ = stream.shutdown(Shutdown::Both);
         result
     })
@@ -152,7 +152,7 @@ fn send_until_end(
     }
 }
 
-/// Reads frames, answers methods, and calls `begin` for each consumer, until the end.
+/// Reads frames, answers methods, and calls `begin` for each consumer, until the stream ends.
 fn answer_all(
     stream: &mut TcpStream,
     writing: &Mutex<TcpStream>,

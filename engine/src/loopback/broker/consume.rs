@@ -1,4 +1,4 @@
-//! Class `basic` on the consuming side: qos, consume, cancel, get, recover, and the settling of
+//! The consuming methods of class `basic`: qos, consume, cancel, get, recover, and settling
 //! deliveries.
 
 use crate::loopback::broker::queue::Consumer;
@@ -23,7 +23,7 @@ impl Broker {
             Method::Get(get) => self.get(id, number, &get),
             Method::Recover(recover) => self.recover(id, number, recover.requeue, true),
             Method::RecoverAsync(recover) => self.recover(id, number, recover.requeue, false),
-            // answers to a cancel of ours
+            // The reply to a cancel that the broker sent.
             Method::CancelOk(_) => Ok(()),
             _ => Err(Refusal::new(503, "a client does not send this method")),
         }
@@ -102,7 +102,7 @@ impl Broker {
         if let Some((queue, consumer)) = found {
             self.remove_consumer(queue, consumer);
         }
-        // cancelling what is not there succeeds
+        // Cancelling an unknown consumer succeeds.
         if !cancel.nowait {
             let ok = basic::CancelOk { consumer_tag: cancel.consumer_tag.clone() };
             self.send_basic(id, number, basic::AMQPMethod::CancelOk(ok));
@@ -159,7 +159,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Settles deliveries: gone, or back to their queues.
+    /// Settles deliveries: removes them, or returns them to their queues.
     pub(crate) fn settle(
         &mut self,
         id: ConnectionId,
@@ -172,7 +172,7 @@ impl Broker {
         let channel = self.connection_mut(id).channel_mut(number);
         let is_known =
             channel.is_some_and(|channel| channel.take_unacked(tag, multiple, &mut taken));
-        // backwards, so that each returns before the one that came after it
+        // Backwards, so that each message returns before the one that came after it.
         for unacked in taken.drain(..).rev() {
             if requeue {
                 self.requeue(unacked);
@@ -190,7 +190,8 @@ impl Broker {
         self.taken = taken;
         let channel = self.connection_mut(id).channel(number);
         if let Some(channel) = channel.filter(|channel| channel.prefetch_global > 0) {
-            // the channel's credit is shared: any of its queues may go on
+            // The consumers of the channel share its prefetch limit, so any of its queues may
+            // continue.
             let queues: Vec<_> = channel.consumers.values().map(|(queue, _)| *queue).collect();
             queues.into_iter().for_each(|queue| self.mark_ready(queue));
         }

@@ -1,5 +1,5 @@
-//! From a queue to a consumer, and from a publication straight to one where nothing waits before
-//! it: then nothing is stored, unless it must be acknowledged.
+//! Delivers messages from a queue to a consumer, and publications directly to a consumer if the
+//! queue is empty. A direct delivery stores nothing unless it must be acknowledged.
 
 use crate::loopback::broker::message::{Content, Entry};
 use crate::loopback::broker::queue::Queue;
@@ -9,17 +9,17 @@ use crate::loopback::connection::state::{Connection, Lazy};
 use crate::wire::Deliver;
 use std::time::Duration;
 
-/// The connections, by identifier.
+/// The connections, by their id.
 type Connections = [Option<Box<Connection>>];
 
-/// The next consumer in turn that can take a delivery.
+/// Returns the next consumer, round-robin, that can accept a delivery.
 pub(crate) fn ready_consumer(queue: &mut Queue, connections: &Connections) -> Option<usize> {
     queue.next_consumer(|consumer| {
         connections[consumer.connection].as_deref().is_some_and(|client| client.can_take(consumer))
     })
 }
 
-/// Hands a queued message to a consumer; says whose connection has more to send now.
+/// Delivers a queued message to a consumer; returns the connection that has more to send now.
 pub(crate) fn deliver_entry(
     queue: &mut Queue,
     index: usize,
@@ -34,7 +34,7 @@ pub(crate) fn deliver_entry(
     connection
 }
 
-/// Writes the delivery and returns its connection and tag.
+/// Writes the delivery; returns its connection and tag.
 fn write(
     queue: &Queue,
     index: usize,
@@ -72,7 +72,7 @@ fn keep(queue: &mut Queue, index: usize, connections: &mut Connections, tag: u64
 }
 
 impl Broker {
-    /// Gives a publication to a queue: straight to a consumer, or into the queue.
+    /// Delivers a publication directly to a consumer, or appends it to the queue.
     pub(crate) fn offer(
         &mut self,
         id: QueueId,
@@ -106,7 +106,7 @@ impl Broker {
         }
     }
 
-    /// Hands a queue's messages to its consumers while both last.
+    /// Delivers messages of a queue while it has messages and a consumer that can accept one.
     pub(crate) fn dispatch(&mut self, id: QueueId) {
         let Self { queues, connections, now, .. } = self;
         let Some(queue) = queues.get_mut(id).and_then(Option::as_deref_mut) else { return };

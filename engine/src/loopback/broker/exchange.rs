@@ -1,15 +1,15 @@
-//! Exchanges and how they match: direct, fanout, topic (AMQP 3.1.3).
+//! Exchanges and their routing: direct, fanout, topic (AMQP 3.1.3).
 //!
-//! Invariant: the route cache holds only what the bindings of this moment say; every change of a
-//! binding empties it. Not here: the default exchange, which is the list of queues itself; the
-//! headers exchange, and exchanges bound to exchanges, which this broker does not have.
+//! Invariant: the route cache agrees with the current bindings; every change of a binding empties
+//! it. The default exchange is the list of queues itself. This broker has no headers exchange and
+//! no bindings between exchanges.
 
 use crate::loopback::broker::queue::Arguments;
 use crate::loopback::config::QueueId;
 use std::collections::HashMap;
 
-/// Routing keys whose queues are remembered; when there are more, all are forgotten. Enough for
-/// every topic of a deployment, small beside the messages.
+/// Limit of routing keys in the route cache; above it, the cache is emptied. Enough for every topic
+/// of a deployment, and small compared with the messages.
 const ROUTES_MAX: usize = 4096;
 
 /// The type of an exchange.
@@ -18,7 +18,7 @@ pub(crate) enum ExchangeKind {
     Direct,
     Fanout,
     Topic,
-    /// RabbitMQ 4: to any one of the queues on the publisher's node; this broker is one node.
+    /// RabbitMQ 4: routes to one random queue on the publisher's node; this broker is one node.
     LocalRandom,
 }
 
@@ -43,7 +43,7 @@ impl ExchangeKind {
     }
 }
 
-/// What makes two declarations of one name the same.
+/// The settings that two declarations of the same name must share.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ExchangeSettings {
     pub(crate) kind: ExchangeKind,
@@ -72,7 +72,7 @@ impl Exchange {
         Self { settings, bindings: Vec::new(), routes: HashMap::new() }
     }
 
-    /// One that is there from the start.
+    /// Creates an exchange that exists from the start.
     pub(crate) fn predeclared(kind: ExchangeKind) -> Self {
         Self::new(ExchangeSettings {
             kind,
@@ -87,7 +87,7 @@ impl Exchange {
         !self.bindings.is_empty()
     }
 
-    /// Adds a binding; the same one twice is one.
+    /// Adds a binding; adding the same one twice has no effect.
     pub(crate) fn bind(&mut self, queue: QueueId, key: &str) {
         let binding = Binding { queue, key: key.into() };
         if !self.bindings.contains(&binding) {
@@ -96,12 +96,12 @@ impl Exchange {
         }
     }
 
-    /// Removes a binding; says whether there was one.
+    /// Removes a binding; returns true if it existed.
     pub(crate) fn unbind(&mut self, queue: QueueId, key: &str) -> bool {
         self.retain(|binding| binding.queue != queue || &*binding.key != key)
     }
 
-    /// Removes every binding of a queue; says whether there was one.
+    /// Removes every binding of a queue; returns true if there was one.
     pub(crate) fn unbind_all(&mut self, queue: QueueId) -> bool {
         self.retain(|binding| binding.queue != queue)
     }
@@ -113,7 +113,7 @@ impl Exchange {
         before != self.bindings.len()
     }
 
-    /// The queues a key leads to, each once.
+    /// Appends the queues that a key routes to, each once.
     pub(crate) fn route(&mut self, key: &str, targets: &mut Vec<QueueId>) {
         let kind = self.settings.kind;
         if kind == ExchangeKind::LocalRandom {
@@ -146,13 +146,14 @@ fn matches(kind: ExchangeKind, binding: &str, key: &str) -> bool {
     }
 }
 
-/// Words between dots: `*` stands for one word, `#` for any number of them, none included.
+/// Matches words separated by dots: `*` stands for one word, `#` for any number of words, including
+/// none.
 fn topic_matches(pattern: &str, key: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('.').collect();
     let key: Vec<&str> = if key.is_empty() { Vec::new() } else { key.split('.').collect() };
     let (mut p, mut k) = (0, 0);
-    // the last `#` seen, and how many words of the key it has swallowed up to: on a mismatch it
-    // swallows one more
+    // The last `#` seen, and the number of key words consumed with it: on a mismatch it consumes
+    // one more.
     let mut hash: Option<(usize, usize)> = None;
     while k < key.len() {
         match pattern.get(p) {
@@ -173,7 +174,7 @@ fn topic_matches(pattern: &str, key: &str) -> bool {
         p = at + 1;
         k = swallowed + 1;
     }
-    // a pattern of one empty word is the empty key
+    // A pattern of one empty word matches the empty key.
     pattern[p..].iter().all(|&word| word == "#") || (pattern == [""] && key.is_empty())
 }
 

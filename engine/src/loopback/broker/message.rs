@@ -1,7 +1,7 @@
-//! A message on its way through the broker.
+//! A message inside the broker.
 //!
 //! [`Content`] borrows it from the receive buffer, [`Stored`] keeps it in a queue: one allocation,
-//! shared by every queue it was routed to. Invariant: the header payload is kept as it came, so a
+//! shared by every queue it was routed to. Invariant: the header payload is kept unchanged, so a
 //! consumer receives exactly the properties that were published.
 
 use crate::wire::frame::{FRAME_END, FrameKind, put_frame_header};
@@ -14,7 +14,7 @@ use std::time::Instant;
 pub(crate) struct Content<'a> {
     pub(crate) exchange: &'a str,
     pub(crate) routing_key: &'a str,
-    /// The payload of its header frame.
+    /// The payload of its content header frame.
     pub(crate) header: &'a [u8],
     pub(crate) body: &'a [u8],
 }
@@ -30,7 +30,7 @@ impl Content<'_> {
     }
 }
 
-/// A whole message, kept.
+/// A whole message, stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     bytes: Arc<[u8]>,
@@ -67,7 +67,7 @@ impl Stored {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) message: Stored,
-    /// Its place in the queue, to return to when it is requeued.
+    /// Its position in the queue, where a requeue puts it back.
     pub(crate) place: u64,
     pub(crate) redelivered: bool,
     pub(crate) expires: Option<Instant>,

@@ -1,7 +1,7 @@
-//! A whole publication: routed, returned, confirmed.
+//! Handles a whole publication: routes it, returns it if it is unroutable, and confirms it.
 //!
-//! Invariant: the return of a mandatory message precedes its confirm (RabbitMQ's publisher
-//! confirms guarantee it): returns are written at once, confirms when the batch ends.
+//! Invariant: the return of a mandatory message precedes its confirm, as RabbitMQ's publisher
+//! confirms guarantee. The broker writes returns at once and confirms when the batch ends.
 
 use crate::loopback::broker::message::Content;
 use crate::loopback::broker::refusal::Refusal;
@@ -47,7 +47,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Refuses a publication the script wants refused, in RabbitMQ's words.
+    /// Refuses a publication if the script requires it, with RabbitMQ's texts.
     fn check_scripted_publish(
         &self,
         publish: &Publish<'_>,
@@ -66,7 +66,7 @@ impl Broker {
         Ok(())
     }
 
-    /// The queues a publication goes to.
+    /// Appends the queues that a publication is routed to.
     fn route(
         &mut self,
         id: ConnectionId,
@@ -122,9 +122,9 @@ impl Broker {
     }
 }
 
-/// The message's own life time, from its properties.
+/// Returns the message's own time to live, from its properties.
 fn expiration(header: &[u8]) -> Result<Option<Duration>, Refusal> {
-    // flags stand at byte 12; bit 8 is the expiration
+    // The property flags start at byte 12; its lowest bit is the expiration.
     if header.get(12).is_none_or(|flags| flags & 1 == 0) {
         return Ok(None);
     }

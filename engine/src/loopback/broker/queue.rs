@@ -1,8 +1,8 @@
-//! A queue: messages in order, consumers in turn.
+//! A queue: ordered messages and round-robin consumers.
 //!
-//! Invariants: messages are sorted by `place`, also after a requeue; a queue of `x-max-length` n
-//! never holds more than n (the oldest goes first, RabbitMQ's `drop-head`). Messages expire at
-//! the head, as RabbitMQ's classic queues do. Not here: who may use it, and where it is bound.
+//! Invariants: messages are sorted by `place`, also after a requeue; a queue with `x-max-length` n
+//! never holds more than n messages (it drops the oldest first, RabbitMQ's `drop-head`). Messages
+//! expire at the head, as in RabbitMQ's classic queues. Access checks and bindings are elsewhere.
 
 use crate::loopback::broker::message::Entry;
 use crate::loopback::broker::refusal::Refusal;
@@ -21,22 +21,22 @@ pub(crate) struct Consumer {
     pub(crate) tag: Box<str>,
     pub(crate) no_ack: bool,
     pub(crate) exclusive: bool,
-    /// Most deliveries unacknowledged at a time; 0 is no bound.
+    /// Limit of unacknowledged deliveries; 0 means no limit.
     pub(crate) prefetch: u16,
     pub(crate) unacked: u32,
 }
 
 impl Consumer {
-    /// Whether its prefetch leaves room for one more delivery.
+    /// Returns true if the prefetch limit allows one more delivery.
     pub(crate) fn has_credit(&self) -> bool {
         self.no_ack || self.prefetch == 0 || self.unacked < u32::from(self.prefetch)
     }
 }
 
-/// The arguments of a declaration in a comparable form.
+/// The arguments of a declaration in comparable form.
 pub(crate) type Arguments = BTreeMap<String, Argument>;
 
-/// One argument: integers of all widths are one type, as in RabbitMQ's equivalence check.
+/// One argument: integers of all widths have one type, as in RabbitMQ's equivalence check.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Argument {
     Int(i64),
@@ -56,7 +56,7 @@ impl std::fmt::Display for Argument {
     }
 }
 
-/// The `x-` arguments of a declaration; others mean nothing to the broker.
+/// Returns the `x-` arguments of a declaration; the broker ignores others.
 pub(crate) fn arguments(table: &FieldTable) -> Arguments {
     let known = table.into_iter().filter(|(key, _)| key.as_str().starts_with("x-"));
     known.map(|(key, value)| (key.to_string(), argument(value))).collect()
@@ -76,7 +76,7 @@ fn argument(value: &AMQPValue) -> Argument {
     }
 }
 
-/// What makes two declarations of one name the same.
+/// The settings that two declarations of the same name must share.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct QueueSettings {
     pub(crate) durable: bool,
@@ -84,7 +84,7 @@ pub(crate) struct QueueSettings {
     pub(crate) arguments: Arguments,
 }
 
-/// The bounds that arguments set.
+/// The limits that arguments set.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bounds {
     max_length: Option<usize>,
@@ -99,10 +99,10 @@ pub(crate) struct Queue {
     pub(crate) name: Arc<str>,
     pub(crate) vhost: usize,
     pub(crate) settings: QueueSettings,
-    /// The connection it is exclusive to.
+    /// The connection that it is exclusive to.
     pub(crate) owner: Option<ConnectionId>,
     pub(crate) consumers: Vec<Consumer>,
-    /// Whether it is listed to be dispatched when the batch ends.
+    /// Whether it is listed for dispatch at the end of the batch.
     pub(crate) is_ready: bool,
     bounds: Bounds,
     messages: VecDeque<Entry>,
@@ -137,7 +137,7 @@ impl Queue {
         })
     }
 
-    /// Messages ready to be delivered.
+    /// Returns the number of messages ready to be delivered.
     pub(crate) fn len(&self) -> usize {
         self.messages.len()
     }
@@ -146,12 +146,12 @@ impl Queue {
         self.messages.is_empty()
     }
 
-    /// Notes a use, which puts `x-expires` off.
+    /// Records a use, which postpones `x-expires`.
     pub(crate) fn touch(&mut self, now: Instant) {
         self.used = now;
     }
 
-    /// When a message put in now will expire, given its own `expiration`.
+    /// Returns when a message that is added now expires, given its own `expiration`.
     pub(crate) fn deadline(&self, own: Option<Duration>, now: Instant) -> Option<Instant> {
         let ttl = match (own, self.bounds.ttl) {
             (Some(own), Some(ttl)) => own.min(ttl),
@@ -160,19 +160,19 @@ impl Queue {
         now.checked_add(ttl)
     }
 
-    /// The place of the next message.
+    /// Returns the position of the next message.
     pub(crate) fn take_place(&mut self) -> u64 {
         self.next_place += 1;
         self.next_place
     }
 
-    /// Appends a message; the oldest one gives way where the queue is full.
+    /// Appends a message; a full queue drops its oldest one.
     pub(crate) fn push(&mut self, entry: Entry) {
         self.messages.push_back(entry);
         self.keep_length();
     }
 
-    /// Puts a message back where it was.
+    /// Puts a message back to its position.
     pub(crate) fn requeue(&mut self, entry: Entry) {
         let at = self.messages.partition_point(|other| other.place < entry.place);
         self.messages.insert(at, Entry { redelivered: true, ..entry });
@@ -185,7 +185,7 @@ impl Queue {
         }
     }
 
-    /// Takes the oldest message that has not expired.
+    /// Removes the oldest message that has not expired.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<Entry> {
         self.drop_expired(now);
         self.messages.pop_front()
@@ -199,14 +199,14 @@ impl Queue {
         }
     }
 
-    /// Empties the queue and says how many messages that were.
+    /// Removes all messages and returns their number.
     pub(crate) fn purge(&mut self) -> usize {
         let count = self.messages.len();
         self.messages.clear();
         count
     }
 
-    /// When the queue itself expires, if it is not used until then (`x-expires`).
+    /// Returns when the queue itself expires unless it is used before (`x-expires`).
     pub(crate) fn expires(&self) -> Option<Instant> {
         if !self.consumers.is_empty() {
             return None;
@@ -214,13 +214,13 @@ impl Queue {
         self.used.checked_add(self.bounds.expires?)
     }
 
-    /// When something here expires next.
+    /// Returns the earliest deadline of the queue or its first message.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let head = self.messages.front().and_then(|entry| entry.expires);
         [head, self.expires()].into_iter().flatten().min()
     }
 
-    /// The next consumer in turn that `can_take` a delivery.
+    /// Returns the next consumer, round-robin, for which `can_take` is true.
     pub(crate) fn next_consumer(&mut self, can_take: impl Fn(&Consumer) -> bool) -> Option<usize> {
         let count = self.consumers.len();
         let index = (0..count)
@@ -230,7 +230,7 @@ impl Queue {
         Some(index)
     }
 
-    /// The consumer with this id, if it is still there.
+    /// Returns the consumer with this id, if it still exists.
     pub(crate) fn consumer_mut(&mut self, id: u64) -> Option<&mut Consumer> {
         self.consumers.iter_mut().find(|consumer| consumer.id == id)
     }

@@ -1,7 +1,7 @@
-//! What the broker refuses, with RabbitMQ's codes and words.
+//! Refusals of the broker, with RabbitMQ's codes and texts.
 //!
-//! Invariant: the code alone decides what is closed. AMQP 1.2 calls 311-313 and 403-406 channel
-//! errors; every other one ends the connection.
+//! Invariant: the code alone decides what is closed. In AMQP 1.2, 311-313 and 403-406 are channel
+//! errors; all others close the connection.
 
 use amq_protocol::types::ShortString;
 
@@ -13,7 +13,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal whose text starts with the code's name, as RabbitMQ's do.
+    /// Creates a refusal whose text starts with the code's name, as RabbitMQ's texts do.
     pub(crate) fn new(code: u16, detail: impl AsRef<str>) -> Self {
         Self { code, text: format!("{} - {}", name(code), detail.as_ref()) }
     }
@@ -37,7 +37,7 @@ impl Refusal {
         Self::new(540, what)
     }
 
-    /// Whether only the channel ends.
+    /// Returns true if it closes only the channel.
     pub(crate) fn is_soft(&self) -> bool {
         matches!(self.code, 311..=313 | 403..=406)
     }
@@ -68,7 +68,7 @@ fn name(code: u16) -> &'static str {
     }
 }
 
-/// `text` as a short string, cut at a character where it is too long.
+/// Cuts `text` to a short string, between characters.
 pub(crate) fn short(text: &str) -> ShortString {
     let mut end = text.len().min(255);
     while !text.is_char_boundary(end) {

@@ -1,10 +1,10 @@
-//! Everything behind the one lock: virtual hosts, queues, connections, and the batch.
+//! All state behind the one lock: virtual hosts, queues, connections, and the batch.
 //!
-//! A reader thread takes the lock once per batch of frames. Within it, answers and deliveries are
-//! appended to `pending` of each connection concerned; [`Broker::end_batch`] then dispatches the
-//! queues that became ready, sends confirms, and hands `pending` over to the writers. Invariant:
-//! after `end_batch` nothing is pending and no queue holds a message a consumer could take.
-//! Identifiers of queues and connections are never used twice, so a stale one finds nothing.
+//! A reader thread takes the lock once per batch of frames. During the batch, the broker appends
+//! responses and deliveries to `pending` of each connection; [`Broker::end_batch`] then dispatches
+//! the queues that became ready, sends confirms, and hands `pending` over to the writers.
+//! Invariant: after `end_batch` nothing is pending and no queue holds a message that a consumer
+//! could accept. Ids of queues and connections are never reused, so a stale one finds nothing.
 
 use crate::loopback::broker::exchange::{Exchange, ExchangeKind};
 use crate::loopback::broker::queue::Queue;
@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A virtual host: the names of its exchanges and queues.
+/// A virtual host: its exchanges and queues by name.
 #[derive(Debug)]
 pub(crate) struct VirtualHost {
     pub(crate) name: String,
@@ -43,7 +43,7 @@ impl VirtualHost {
 pub(crate) struct Broker {
     pub(crate) config: LoopbackConfig,
     pub(crate) script: Script,
-    /// Why publishers are blocked, if they are.
+    /// The reason why publishers are blocked, if they are.
     pub(crate) blocked: Option<String>,
     pub(crate) vhosts: Vec<VirtualHost>,
     pub(crate) queues: Vec<Option<Box<Queue>>>,
@@ -51,7 +51,7 @@ pub(crate) struct Broker {
     pub(crate) stats: LoopbackStats,
     /// The time of the current batch.
     pub(crate) now: Instant,
-    /// When something expires next, as far as was noted.
+    /// The earliest recorded deadline.
     pub(crate) next_sweep: Option<Instant>,
     /// When the sweeper wakes by itself.
     pub(crate) sweeping_at: Option<Instant>,
@@ -88,13 +88,13 @@ impl Broker {
         }
     }
 
-    /// A number never given before.
+    /// Returns a number that was never returned before.
     pub(crate) fn fresh_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
     }
 
-    /// Lets a client in.
+    /// Adds the connection of a client.
     pub(crate) fn connect(&mut self, out: Arc<Outgoing>) -> ConnectionId {
         let id = self.connections.len();
         let connection = Connection::new(id, out, self.config.frame_max);
@@ -103,16 +103,16 @@ impl Broker {
         id
     }
 
-    /// The connection a batch belongs to.
+    /// Returns the connection that a batch belongs to.
     ///
     /// # Panics
-    /// If it is gone; only its own reader takes it away.
+    /// If it is gone; only its own reader removes it.
     pub(crate) fn connection_mut(&mut self, id: ConnectionId) -> &mut Connection {
         let slot = self.connections.get_mut(id).and_then(Option::as_deref_mut);
         slot.expect("a connection lives as long as its reader")
     }
 
-    /// Open connections.
+    /// Iterates over the open connections.
     pub(crate) fn connections(&mut self) -> impl Iterator<Item = &mut Connection> {
         self.connections.iter_mut().filter_map(Option::as_deref_mut)
     }
@@ -121,7 +121,7 @@ impl Broker {
         self.queues.get_mut(id)?.as_deref_mut()
     }
 
-    /// Lists a connection to be flushed when the batch ends.
+    /// Marks a connection to be flushed when the batch ends.
     pub(crate) fn mark_dirty(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections[id].as_deref_mut()
             && !std::mem::replace(&mut connection.is_dirty, true)
@@ -130,7 +130,7 @@ impl Broker {
         }
     }
 
-    /// Lists a queue to be dispatched when the batch ends.
+    /// Marks a queue to be dispatched when the batch ends.
     pub(crate) fn mark_ready(&mut self, id: QueueId) {
         if let Some(queue) = self.queue_mut(id)
             && !std::mem::replace(&mut queue.is_ready, true)
@@ -139,7 +139,7 @@ impl Broker {
         }
     }
 
-    /// Lists a channel whose confirms go out when the batch ends.
+    /// Marks a channel whose confirms are sent when the batch ends.
     pub(crate) fn mark_confirming(&mut self, id: ConnectionId, channel: u16) {
         self.confirming.push((id, channel));
     }
@@ -150,7 +150,7 @@ impl Broker {
         self.mark_dirty(id);
     }
 
-    /// Ends a batch; `flushes` gets the writers that have something to send.
+    /// Ends a batch; adds the writers that have something to send to `flushes`.
     pub(crate) fn end_batch(&mut self, flushes: &mut Vec<Arc<Outgoing>>) {
         while let Some(queue) = self.ready.pop() {
             if let Some(queue) = self.queue_mut(queue) {
@@ -182,7 +182,7 @@ impl Broker {
         }
     }
 
-    /// Closes what a refusal closes: the channel, or the whole connection.
+    /// Closes the channel or the connection, depending on the refusal.
     pub(crate) fn refuse(
         &mut self,
         id: ConnectionId,
@@ -206,7 +206,7 @@ impl Broker {
         self.connection_mut(id).channels[usize::from(number)] = Some(channel);
     }
 
-    /// Sends `connection.close` and takes nothing but its answer from here on.
+    /// Sends `connection.close` and accepts only its reply from then on.
     pub(crate) fn close_connection(
         &mut self,
         id: ConnectionId,
@@ -227,12 +227,14 @@ impl Broker {
         self.connection_mut(id).phase = Phase::Closing;
     }
 
-    /// Ends a channel: its consumers go, its unacknowledged messages return to their queues.
+    /// Ends a channel: removes its consumers and returns its unacknowledged messages to their
+    /// queues.
     pub(crate) fn release_channel(&mut self, id: ConnectionId, number: u16) {
         let connection = self.connection_mut(id);
         let slot = connection.channels.get_mut(usize::from(number)).and_then(Option::take);
         let Some(channel) = slot else { return };
-        // requeue before the consumers go: the last one may take an auto-delete queue with it
+        // Requeue before removing the consumers: removing the last one may delete an auto-delete
+        // queue.
         for unacked in channel.unacked.into_iter().rev() {
             self.requeue(unacked);
         }
@@ -250,8 +252,8 @@ impl Broker {
         }
     }
 
-    /// Ends a client's channels and deletes what was exclusive to it. RabbitMQ does so before it
-    /// answers a close, so that the names are free when the client knows.
+    /// Ends a client's channels and deletes its exclusive queues. RabbitMQ does so before it
+    /// answers a close, so that the names are free when the client receives the reply.
     pub(crate) fn release_connection(&mut self, id: ConnectionId) {
         self.release_channels(id);
         let own = self.queues.iter().flatten().filter(|queue| queue.owner == Some(id));
@@ -261,14 +263,14 @@ impl Broker {
         }
     }
 
-    /// Forgets a client.
+    /// Removes a client.
     pub(crate) fn disconnect(&mut self, id: ConnectionId) {
         self.release_connection(id);
         self.connections[id] = None;
         self.stats.connections -= 1;
     }
 
-    /// Puts a message back, to be delivered again.
+    /// Returns a message to its queue, to be delivered again.
     pub(crate) fn requeue(&mut self, unacked: Unacked) {
         if let Some(queue) = self.queue_mut(unacked.queue) {
             if let Some(consumer) = queue.consumer_mut(unacked.consumer) {
@@ -279,7 +281,7 @@ impl Broker {
         }
     }
 
-    /// Ends a consumer; an auto-delete queue goes with its last one.
+    /// Removes a consumer, and an auto-delete queue with its last one.
     pub(crate) fn remove_consumer(&mut self, queue: QueueId, consumer: u64) {
         let now = self.now;
         let Some(found) = self.queue_mut(queue) else { return };
@@ -293,12 +295,12 @@ impl Broker {
         }
     }
 
-    /// Deletes a queue, its bindings, and the auto-delete exchanges they were the last of; says
-    /// how many messages were lost. Consumers are told if their client asked for it.
+    /// Deletes a queue, its bindings, and auto-delete exchanges left without bindings; returns the
+    /// number of messages lost. Consumers are notified if their client supports it.
     pub(crate) fn delete_queue(&mut self, id: QueueId) -> usize {
         let Some(queue) = self.queues.get_mut(id).and_then(Option::take) else { return 0 };
         let vhost = &mut self.vhosts[queue.vhost];
-        // Another may have its name by now.
+        // Another queue may have its name by now.
         if vhost.queues.get(&queue.name) == Some(&id) {
             vhost.queues.remove(&queue.name);
         }
@@ -323,7 +325,7 @@ impl Broker {
         queue.len()
     }
 
-    /// Whether the sweeper would wake too late by itself.
+    /// Returns true if the sweeper would wake too late by itself.
     pub(crate) fn wants_sweeper(&self) -> bool {
         match (self.next_sweep, self.sweeping_at) {
             (Some(next), Some(planned)) => next < planned,
@@ -331,14 +333,14 @@ impl Broker {
         }
     }
 
-    /// Remembers that something expires then.
+    /// Records a deadline.
     pub(crate) fn note_deadline(&mut self, deadline: Option<Instant>) {
         if let Some(deadline) = deadline {
             self.next_sweep = Some(self.next_sweep.map_or(deadline, |next| next.min(deadline)));
         }
     }
 
-    /// Drops what has expired, messages and queues, and notes when the next one will.
+    /// Drops expired messages and queues, and records the next deadline.
     pub(crate) fn sweep(&mut self) {
         let now = self.now;
         self.next_sweep = None;
@@ -358,7 +360,7 @@ impl Broker {
         self.note_deadline(next);
     }
 
-    /// Dispatches again what a full connection had held back.
+    /// Dispatches the queues of a connection that was full.
     pub(crate) fn resume(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get(id).and_then(Option::as_deref) else { return };
         let channels = connection.channels.iter().flatten();

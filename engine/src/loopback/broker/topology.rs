@@ -92,7 +92,7 @@ impl Broker {
             let text = format!("exchange '{name}' in vhost '{}' in use", vhost.name);
             return Err(Refusal::new(406, text));
         }
-        // deleting what is not there succeeds, since RabbitMQ 3.2
+        // Since RabbitMQ 3.2, deleting a missing exchange succeeds.
         vhost.exchanges.remove(name);
         Ok(())
     }
@@ -224,7 +224,7 @@ impl Broker {
         same_arguments(&place, &received.arguments, &current.arguments)
     }
 
-    /// Refuses another connection's exclusive queue.
+    /// Refuses an exclusive queue of another connection.
     fn check_owner(&mut self, id: ConnectionId, queue: QueueId) -> Result<(), Refusal> {
         let found = self.queues[queue].as_deref().expect("its name was found");
         if found.owner.is_some_and(|owner| owner != id) {
@@ -242,7 +242,7 @@ impl Broker {
         Ok(name)
     }
 
-    /// The queue a method names; without a name, the one declared last on the channel.
+    /// Returns the queue that a method names; without a name, the one declared last on the channel.
     pub(crate) fn find_queue(
         &mut self,
         id: ConnectionId,
@@ -312,7 +312,7 @@ impl Broker {
         Ok(count(self.delete_queue(queue)))
     }
 
-    /// Refuses a declaration the script wants refused.
+    /// Refuses a declaration if the script requires it.
     fn check_script(&self, name: &str) -> Result<(), Refusal> {
         let refused = self.script.refused_declares.iter().find(|refused| refused.name == name);
         match refused {
@@ -330,7 +330,7 @@ fn settings(declare: &queue::Declare) -> QueueSettings {
     }
 }
 
-/// Since RabbitMQ 3.2 it is no error to unbind or delete what is not there.
+/// Since RabbitMQ 3.2, unbinding or deleting something missing is no error.
 fn unless_missing<T>(found: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
     match found {
         Err(refusal) if refusal.code == 404 => Ok(None),

@@ -1,5 +1,5 @@
-//! From protocol header to open connection (AMQP 2.2.4), channels opened and closed, and both ends
-//! of closing. PLAIN and AMQPLAIN, as RabbitMQ offers them.
+//! Handles a connection from the protocol header to its open state (AMQP 2.2.4), opening and
+//! closing channels, and closing the connection. Supports PLAIN and AMQPLAIN, as RabbitMQ does.
 
 use crate::loopback::broker::refusal::{Refusal, short};
 use crate::loopback::broker::state::Broker;
@@ -10,7 +10,7 @@ use amq_protocol::protocol::{AMQPClass, channel, confirm, connection};
 use amq_protocol::types::{AMQPValue, FieldTable};
 use std::time::Duration;
 
-/// Smallest frame size a client may ask for: AMQP's own 4096.
+/// Smallest frame size that a client may request: AMQP's minimum of 4096.
 const FRAME_MIN: u32 = 4096;
 
 fn connection_method(method: connection::AMQPMethod) -> AMQPClass {
@@ -76,7 +76,7 @@ impl Broker {
                 );
                 self.close_connection(id, (0, 0), &Refusal::new(403, text));
             } else {
-                // clients that did not ask for a reason get the end of the stream
+                // Clients without this capability get no reason, only the end of the stream.
                 self.connection_mut(id).phase = Phase::Ended;
             }
             return;
@@ -124,7 +124,8 @@ impl Broker {
         if ok.heartbeat > 0 {
             let interval = Duration::from_secs(ok.heartbeat.into());
             connection.out.set_heartbeat(interval);
-            // AMQP 4.2.7: two silent intervals and the peer is gone; the reader sees the time-out
+            // AMQP 4.2.7: two intervals of silence mean that the peer is gone; the reader sees the
+            // time-out.
             let _ = connection.out.stream.set_read_timeout(Some(interval * 2));
         }
         Ok(())
@@ -149,7 +150,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Tells a client that publishers are blocked, if it wants to know.
+    /// Notifies a client that publishers are blocked, if it supports that.
     pub(crate) fn tell_blocked(&mut self, id: ConnectionId, reason: &str) {
         let connection = self.connection_mut(id);
         if connection.phase == Phase::Running && connection.capabilities.blocked {
@@ -158,7 +159,7 @@ impl Broker {
         }
     }
 
-    /// Tells a client that publishers are no longer blocked, and reads from it again.
+    /// Notifies a client that publishers are no longer blocked, and resumes reading from it.
     pub(crate) fn tell_unblocked(&mut self, id: ConnectionId) {
         let connection = self.connection_mut(id);
         connection.is_held = false;
@@ -196,7 +197,7 @@ impl Broker {
             (None, _) => return Err(Refusal::new(504, "expected 'channel.open'")),
             (Some(true), Method::CloseOk(_)) => connection.channels[index] = None,
             (Some(true), Method::Close(_)) => {
-                // both closed at once: answered, and still waiting for our answer
+                // Both sides closed at once: answer, and keep waiting for the reply to our close.
                 self.send_channel(id, number, Method::CloseOk(channel::CloseOk {}));
             }
             (Some(true), _) => (),
@@ -247,13 +248,13 @@ impl Broker {
     }
 }
 
-/// `authorization identity NUL user NUL password` (RFC 4616).
+/// Parses `authorization identity NUL user NUL password` (RFC 4616).
 fn plain(response: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut parts = response.splitn(3, |&octet| octet == 0).skip(1);
     Some((parts.next()?, parts.next()?))
 }
 
-/// A table without its length.
+/// Parses a field table without its length.
 fn amqplain(response: &[u8]) -> Option<(&[u8], &[u8])> {
     let table = TableView::parse(response).ok()?;
     let text = |key| match table.get(key) {

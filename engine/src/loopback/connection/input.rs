@@ -1,7 +1,7 @@
-//! From received bytes to methods and contents: what may come when (AMQP 2.2.4, 4.2).
+//! Converts received bytes to methods and contents, and checks their order (AMQP 2.2.4, 4.2).
 //!
-//! Invariant: whatever the bytes, the outcome is an answer, a refusal or the end of this one
-//! connection, never a panic and never an effect on another client's connection.
+//! Invariant: any bytes lead to a response, a refusal or the end of this one connection, never to a
+//! panic and never to an effect on another client's connection.
 
 use crate::loopback::broker::message::Content;
 use crate::loopback::broker::refusal::Refusal;
@@ -14,22 +14,22 @@ use crate::wire::{
 };
 use amq_protocol::protocol::AMQPClass;
 
-/// Largest body taken, RabbitMQ 3.10's `max_message_size`.
+/// Largest body accepted: `max_message_size` of RabbitMQ 3.10.
 const BODY_MAX: u64 = 128 << 20;
 
 /// What the reader does after a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// Read on.
+    /// Keep reading.
     Continue,
-    /// Read on when the broker is no longer blocked.
+    /// Keep reading once the broker is no longer blocked.
     Hold,
-    /// Send what is owed and close.
+    /// Send what is pending and close.
     End,
 }
 
 impl Broker {
-    /// Takes as many whole frames as `input` holds; says how many bytes that were.
+    /// Handles as many whole frames as `input` holds; returns the number of bytes used.
     pub(crate) fn handle_input(&mut self, id: ConnectionId, input: &[u8]) -> (usize, Flow) {
         let mut used = 0;
         loop {
@@ -65,14 +65,14 @@ impl Broker {
         (used, flow)
     }
 
-    /// Whether the script wants nothing more said on this connection.
+    /// Returns true if the script silences this connection.
     fn is_silent(&mut self, id: ConnectionId) -> bool {
         let Some(limit) = self.script.silent_after_frames else { return false };
         let connection = self.connection_mut(id);
         if connection.frames_in < limit || (connection.phase == Phase::Header && limit > 0) {
             return false;
         }
-        // the answers to what came before still go out
+        // The responses to earlier frames are still sent.
         connection.out.hand_in(&mut connection.pending);
         connection.out.mute();
         true
@@ -82,7 +82,7 @@ impl Broker {
         let seen = &input[..input.len().min(PROTOCOL_HEADER.len())];
         let connection = self.connection_mut(id);
         if seen != &PROTOCOL_HEADER[..seen.len()] {
-            // AMQP 4.2.2: answer with the version that is spoken here, and close
+            // AMQP 4.2.2: answer with the supported protocol version, and close.
             connection.pending.extend_from_slice(&PROTOCOL_HEADER);
             connection.phase = Phase::Ended;
             self.mark_dirty(id);
@@ -96,7 +96,7 @@ impl Broker {
         PROTOCOL_HEADER.len()
     }
 
-    /// Bytes that are no frame: says so, and reads no more.
+    /// Refuses bytes that are not a frame, and stops reading.
     fn refuse_bytes(&mut self, id: ConnectionId, error: &WireError) {
         if self.connection_mut(id).phase == Phase::Running {
             self.close_connection(id, (0, 0), &Refusal::new(501, error.to_string()));
@@ -104,8 +104,8 @@ impl Broker {
         self.connection_mut(id).phase = Phase::Ended;
     }
 
-    /// Takes one frame, and those after it if it begins a publication that is whole in `rest`;
-    /// says how much of `rest` that was.
+    /// Handles one frame, and the frames after it if it begins a publication that is whole in
+    /// `rest`; returns the number of bytes used of `rest`.
     fn handle_frames(&mut self, id: ConnectionId, frame: &FrameView<'_>, rest: &[u8]) -> usize {
         self.stats.frames_in += 1;
         let connection = self.connection_mut(id);
@@ -243,7 +243,7 @@ impl Broker {
         self.finish_content(id, number)
     }
 
-    /// Publishes what a channel has collected, if it is whole.
+    /// Publishes the content that a channel has collected, if it is whole.
     fn finish_content(&mut self, id: ConnectionId, number: u16) -> Result<(), Refusal> {
         let channel = self.connection_mut(id).channel_mut(number).expect("it just took a frame");
         let whole = channel.content.take_if(|content| content.body.len() == content.body_size);
@@ -294,7 +294,7 @@ impl Broker {
     }
 }
 
-/// Refuses what RabbitMQ gave up in 3.0.
+/// Refuses `immediate`, which RabbitMQ dropped in 3.0.
 pub(crate) fn refuse_immediate(publish: &Publish<'_>) -> Result<(), Refusal> {
     match publish.immediate {
         true => Err(Refusal::not_implemented("immediate=true")),
@@ -309,7 +309,7 @@ fn undecodable(error: &WireError) -> Refusal {
     }
 }
 
-/// Class and method id for the close a refusal sends.
+/// Returns the class and method id for the close that a refusal sends.
 fn method_of(frame: &FrameView<'_>) -> (u16, u16) {
     match (frame.kind, frame.payload) {
         (FrameKind::Method, [c1, c0, m1, m0, ..]) => {
@@ -324,13 +324,13 @@ fn method_of(frame: &FrameView<'_>) -> (u16, u16) {
 struct Whole<'a> {
     publish: Publish<'a>,
     content: Content<'a>,
-    /// Bytes and frames behind the method frame.
+    /// Bytes and frames after the method frame.
     used: usize,
     frames: u64,
 }
 
-/// Looks for a publication whose method is `frame` and whose header and only body are in `rest`.
-/// Anything out of the ordinary is left to the slow road, which knows every error.
+/// Returns the publication whose method is `frame` and whose header and only body frame are in
+/// `rest`. Every other case goes through the slow path, which reports each error.
 fn whole_publication<'a>(
     frame: &FrameView<'a>,
     rest: &'a [u8],

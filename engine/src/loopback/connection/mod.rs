@@ -1,4 +1,4 @@
-//! A connection of the loopback broker: its state, its handshake, what comes and what goes.
+//! A connection of the loopback broker: its state, its handshake, its input and its output.
 
 pub(crate) mod handshake;
 pub(crate) mod input;

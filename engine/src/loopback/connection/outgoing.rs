@@ -1,9 +1,9 @@
-//! The bytes on their way to one client.
+//! The bytes to be sent to one client.
 //!
-//! Whoever has handed bytes in tries to send them at once, without waiting; what the socket does
-//! not take is left to the connection's writer thread, which may wait. Invariants: one thread at
-//! a time holds the socket (`busy`), bytes leave in the order they came, only whole frames are
-//! handed in. Past [`OUTGOING_MAX`] no delivery is handed in until the client has read.
+//! The thread that has enqueued bytes tries to send them at once, without waiting; the connection's
+//! writer thread sends what the socket does not accept, and may wait. Invariants: one thread at a
+//! time uses the socket (`busy`), bytes leave in the order in which they were enqueued, only whole
+//! frames are enqueued. Above [`OUTGOING_MAX`] no delivery is enqueued until the client has read.
 
 use crate::wire::HEARTBEAT_FRAME;
 use rustix::net::{SendFlags, send};
@@ -13,17 +13,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Bytes waiting for one client beyond which its consumers get nothing more. Several receive
-/// buffers of a fast client, so that it never runs dry, yet small beside a machine's memory.
+/// Limit of bytes that wait for one client; above it, its consumers get no more deliveries. Several
+/// receive buffers of a fast client, so that it never starves, and still small.
 pub(crate) const OUTGOING_MAX: usize = 4 << 20;
 
-/// Bytes below which deliveries resume: late enough to work in runs, early enough not to run dry.
+/// Deliveries resume below this many bytes: late enough to send in batches, early enough that the
+/// client does not starve.
 const OUTGOING_LOW: usize = 1 << 20;
 
-/// How long a client that is being closed may take to read what it is owed.
+/// How long a client that is being closed may take to read the remaining bytes.
 const LAST_WRITE_MAX: Duration = Duration::from_secs(5);
 
-/// What the writer thread found to do.
+/// The next task of the writer thread.
 enum Work {
     Write(Vec<u8>, usize),
     Resume,
@@ -34,10 +35,10 @@ enum Work {
 struct State {
     buffer: Vec<u8>,
     spare: Vec<u8>,
-    /// A buffer the socket took only partly, and how much of it.
+    /// A buffer that the socket accepted only in part, and the number of bytes sent.
     rest: Option<(Vec<u8>, usize)>,
     busy: bool,
-    /// Send what is there, then close.
+    /// Send the remaining bytes, then close.
     ended: bool,
     dead: bool,
     muted: bool,
@@ -87,17 +88,17 @@ impl Outgoing {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes handed in and not yet sent.
+    /// Returns the number of bytes enqueued and not yet sent.
     pub(crate) fn backlog(&self) -> usize {
         self.backlog.load(Ordering::Relaxed)
     }
 
-    /// Notes that deliveries were held back; the writer asks for them when there is room.
+    /// Records that deliveries were held back; the writer requests them when there is room.
     pub(crate) fn starve(&self) {
         self.starved.store(true, Ordering::Release);
     }
 
-    /// Takes whole frames over; `pending` comes back empty.
+    /// Enqueues whole frames; leaves `pending` empty.
     pub(crate) fn hand_in(&self, pending: &mut Vec<u8>) {
         let mut state = self.lock();
         if state.dead || state.muted {
@@ -112,7 +113,7 @@ impl Outgoing {
         }
     }
 
-    /// Sends what the socket takes without waiting and leaves the rest to the writer thread.
+    /// Sends what the socket accepts without waiting and leaves the rest to the writer thread.
     pub(crate) fn flush(&self) {
         let mut state = self.lock();
         while !state.busy && !state.dead && state.has_bytes() {
@@ -129,7 +130,7 @@ impl Outgoing {
         }
     }
 
-    /// Sends until the socket is full; `None` if it is broken.
+    /// Sends until the socket is full; returns `None` if it is broken.
     fn send_some(&self, bytes: &[u8], mut from: usize) -> Option<usize> {
         while from < bytes.len() {
             match send(&self.stream, &bytes[from..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
@@ -142,7 +143,7 @@ impl Outgoing {
         Some(from)
     }
 
-    /// Ends a turn at the socket that got from byte `from` to `sent`.
+    /// Records a send that advanced from byte `from` to `sent`.
     fn settle(&self, state: &mut State, mut bytes: Vec<u8>, from: usize, sent: Option<usize>) {
         state.busy = false;
         state.sent_since = true;
@@ -169,13 +170,13 @@ impl Outgoing {
         state.dead = true;
         state.buffer = Vec::new();
         state.rest = None;
-        // the reader sees the end of the stream and cleans up
+        // The reader sees the end of the stream and cleans up.
         let _ = self.stream.shutdown(Shutdown::Both);
         self.wake.notify_all();
         self.room.notify_all();
     }
 
-    /// The writer thread. `resume` asks the broker for the deliveries it held back.
+    /// Runs the writer thread. `resume` requests the deliveries that the broker held back.
     pub(crate) fn write_until_end(&self, mut resume: impl FnMut()) {
         while let Some(work) = self.wait() {
             match work {
@@ -187,8 +188,8 @@ impl Outgoing {
                     self.settle(&mut state, bytes, from, sent);
                 }
                 Work::End => {
-                    // only our half: closing with bytes unread would reset the connection, and
-                    // the client might never see our last words
+                    // Shuts down only our half: closing with unread bytes would reset the
+                    // connection, and the client might never receive the last bytes.
                     self.lock().dead = true;
                     let _ = self.stream.shutdown(Shutdown::Write);
                     return;
@@ -197,7 +198,7 @@ impl Outgoing {
         }
     }
 
-    /// What there is to do next; `None` when the connection is dead.
+    /// Waits for the next task; returns `None` when the connection is dead.
     fn wait(&self) -> Option<Work> {
         let mut state = self.lock();
         loop {
@@ -221,7 +222,7 @@ impl Outgoing {
                     return Some(Work::Resume);
                 }
             }
-            // thrice in an interval, so that a silence never grows to the agreed time
+            // Three times per interval, so that our silence never reaches the agreed time.
             let Some(pause) = state.heartbeat.map(|interval| interval / 3) else {
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
@@ -239,7 +240,7 @@ impl Outgoing {
         }
     }
 
-    /// Waits the scripted delay before a write; ended early only by death.
+    /// Waits for the scripted delay before a write; ends early only if the connection dies.
     fn wait_delay<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let until = crate::loopback::clock::now() + state.delay;
         state.busy = true;
@@ -254,7 +255,7 @@ impl Outgoing {
         state
     }
 
-    /// Waits until the client has read enough of what it is owed.
+    /// Waits until the client has read enough.
     pub(crate) fn wait_for_room(&self) {
         let mut state = self.lock();
         while self.backlog() > OUTGOING_MAX && !state.dead {
@@ -264,22 +265,23 @@ impl Outgoing {
         }
     }
 
-    /// Sends what is there, then closes.
+    /// Sends the remaining bytes, then closes.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.ended = true;
-        // a client that reads no more is not waited for; a failing option is a dead socket
+        // Limits the wait for a client that does not read. If the option cannot be set, the socket
+        // is dead.
         let _ = self.stream.set_write_timeout(Some(LAST_WRITE_MAX));
         self.wake.notify_all();
     }
 
-    /// Closes at once, whatever is still to be sent.
+    /// Closes at once and discards the remaining bytes.
     pub(crate) fn kill(&self) {
         let mut state = self.lock();
         self.die(&mut state);
     }
 
-    /// Sends nothing from here on, and keeps the connection.
+    /// Sends nothing from now on, and keeps the connection open.
     pub(crate) fn mute(&self) {
         self.lock().muted = true;
     }

@@ -1,4 +1,4 @@
-//! The reader thread of one connection: reads a batch, takes the lock once, sends what came of it.
+//! The reader thread of one connection: reads a batch, takes the lock once, sends the results.
 
 use crate::loopback::clock::now;
 use crate::loopback::config::ConnectionId;
@@ -9,13 +9,13 @@ use std::io::{ErrorKind, Read};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// Bytes read at a time: two frames of RabbitMQ's default size, a thousand small messages.
+/// Size of the receive buffer: two frames of RabbitMQ's default size, a thousand small messages.
 const RECEIVE_BYTES: usize = 256 << 10;
 
-/// How long a client that was answered last may take to close its half.
+/// How long a client may take to close its half after the last response.
 const LAST_READ_MAX: Duration = Duration::from_secs(1);
 
-/// Reads until either side ends the connection, then cleans up after it.
+/// Reads until either side ends the connection, then cleans up.
 pub(crate) fn run(shared: &Shared, id: ConnectionId, out: &Arc<Outgoing>) {
     let mut flushes = Vec::new();
     read_batches(shared, id, out, &mut flushes);
@@ -44,7 +44,7 @@ fn read_batches(
             Ok(0) => return,
             Ok(count) => filled += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            // a time-out is two missed heartbeats
+            // A time-out means two missed heartbeats.
             Err(_) => return,
         }
         let (used, flow) = {
@@ -61,7 +61,7 @@ fn read_batches(
         buffer.copy_within(used..filled, 0);
         filled -= used;
         if filled == buffer.len() {
-            // a frame larger than the buffer: the agreed frame size bounds this
+            // The frame is larger than the buffer; the agreed frame size limits this growth.
             buffer.resize(buffer.len() * 2, 0);
         }
         match flow {
@@ -78,7 +78,7 @@ fn flush(flushes: &mut Vec<Arc<Outgoing>>) {
     }
 }
 
-/// Reads what the client still sends, for a moment, so that our last frame reaches it.
+/// Reads and discards input for a moment, so that the last frame reaches the client.
 fn drain(out: &Outgoing) {
     let deadline = now() + LAST_READ_MAX;
     let mut waste = [0; 4096];

@@ -1,7 +1,7 @@
-//! What the broker knows of one client: its connection and its channels.
+//! The broker's state of one client: its connection and its channels.
 //!
 //! Plain state under the broker's lock. Invariants: `unacked` is sorted by delivery tag; a channel
-//! that is closing takes nothing but `close-ok`; bytes in `pending` are whole frames.
+//! that is closing accepts only `close-ok`; `pending` holds whole frames.
 
 use crate::loopback::broker::message::{Entry, Stored};
 use crate::loopback::broker::queue::Consumer;
@@ -12,26 +12,26 @@ use amq_protocol::protocol::AMQPClass;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// How far a connection has come (AMQP 2.2.4).
+/// The phase of a connection (AMQP 2.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Nothing but the protocol header may come.
+    /// Waits for the protocol header.
     Header,
-    /// `start` is sent.
+    /// Has sent `start`.
     Start,
-    /// `tune` is sent.
+    /// Has sent `tune`.
     Tune,
-    /// `tune-ok` came.
+    /// Has received `tune-ok`.
     Open,
-    /// Channels may be used.
+    /// Is open.
     Running,
-    /// `close` is sent; only `close-ok` counts.
+    /// Has sent `close`; accepts only `close-ok`.
     Closing,
-    /// Nothing is read any more.
+    /// Reads no more.
     Ended,
 }
 
-/// What the client said it understands.
+/// The capabilities that the client announced.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Capabilities {
     pub(crate) consumer_cancel_notify: bool,
@@ -53,7 +53,7 @@ pub(crate) struct Connection {
     pub(crate) is_dirty: bool,
     pub(crate) out: Arc<Outgoing>,
     pub(crate) frames_in: u64,
-    /// Published while the broker was blocked: not read until it is unblocked.
+    /// It published while the broker was blocked, so it is not read until the broker is unblocked.
     pub(crate) is_held: bool,
 }
 
@@ -88,7 +88,7 @@ impl Connection {
         self.channels.get_mut(usize::from(number))?.as_deref_mut()
     }
 
-    /// Whether a delivery to this consumer may be handed over now.
+    /// Returns true if this consumer can accept a delivery now.
     pub(crate) fn can_take(&self, consumer: &Consumer) -> bool {
         let Some(channel) = self.channel(consumer.channel) else { return false };
         if !consumer.has_credit() || !(consumer.no_ack || channel.has_credit()) {
@@ -102,7 +102,7 @@ impl Connection {
     }
 }
 
-/// A delivery that was not acknowledged yet.
+/// A delivery that is not acknowledged yet.
 #[derive(Debug)]
 pub(crate) struct Unacked {
     pub(crate) tag: u64,
@@ -112,7 +112,7 @@ pub(crate) struct Unacked {
     pub(crate) entry: Entry,
 }
 
-/// A publication whose frames have not all come yet.
+/// A publication whose frames have not all arrived yet.
 #[derive(Debug)]
 pub(crate) struct PartialContent {
     pub(crate) exchange: String,
@@ -123,7 +123,7 @@ pub(crate) struct PartialContent {
     pub(crate) body: Vec<u8>,
 }
 
-/// Publications to be confirmed together: `count` of them up to tag `last`.
+/// Publications that one frame confirms: `count` of them up to tag `last`.
 #[derive(Clone, Copy, Debug)]
 struct ConfirmRun {
     last: u64,
@@ -134,15 +134,15 @@ struct ConfirmRun {
 /// One channel.
 #[derive(Debug, Default)]
 pub(crate) struct Channel {
-    /// `close` is sent.
+    /// The broker has sent `close`.
     pub(crate) is_closing: bool,
     pub(crate) confirms: bool,
     pub(crate) unacked: VecDeque<Unacked>,
-    /// `basic.qos` for consumers to come.
+    /// Prefetch limit of later consumers.
     pub(crate) prefetch: u16,
-    /// `basic.qos` with `global`, for the whole channel.
+    /// Prefetch limit of the whole channel (`basic.qos` with `global`).
     pub(crate) prefetch_global: u16,
-    /// Tag, queue and id of each consumer.
+    /// Queue and consumer id, by consumer tag.
     pub(crate) consumers: HashMap<Box<str>, (QueueId, u64)>,
     pub(crate) content: Option<PartialContent>,
     /// The queue declared last, for methods that name none.
@@ -153,7 +153,7 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// One that waits for `close-ok` and nothing else.
+    /// Creates a channel that waits only for `close-ok`.
     pub(crate) fn closing() -> Self {
         Self { is_closing: true, ..Self::default() }
     }
@@ -162,15 +162,15 @@ impl Channel {
         self.prefetch_global == 0 || self.unacked.len() < usize::from(self.prefetch_global)
     }
 
-    /// The tag of the next delivery.
+    /// Returns the tag of the next delivery.
     pub(crate) fn next_delivery_tag(&mut self) -> u64 {
         self.delivered += 1;
         self.delivered
     }
 
-    /// Counts a publication on a confirming channel. The confirm goes out with
-    /// [`Channel::flush_confirms`], but where acks turn to nacks the run before goes out first.
-    /// True if it began a run.
+    /// Counts a publication on a channel with confirms. [`Channel::flush_confirms`] sends the
+    /// confirm; if acks change to nacks or back, the previous run is sent first. Returns true if
+    /// this began a run.
     pub(crate) fn count_publish(&mut self, number: u16, is_ack: bool, out: &mut Vec<u8>) -> bool {
         self.published += 1;
         let last = self.published;
@@ -188,7 +188,7 @@ impl Channel {
         self.published += 1;
     }
 
-    /// Sends what is to be confirmed as one frame.
+    /// Sends one frame for all publications to be confirmed.
     pub(crate) fn flush_confirms(&mut self, number: u16, out: &mut Vec<u8>) {
         let Some(ConfirmRun { last: delivery_tag, count, is_ack }) = self.run.take() else {
             return;
@@ -201,7 +201,8 @@ impl Channel {
         }
     }
 
-    /// Takes the deliveries an ack, nack or reject names; false if there is no such delivery.
+    /// Removes the deliveries that an ack, nack or reject names; returns false if there is no such
+    /// delivery.
     pub(crate) fn take_unacked(
         &mut self,
         tag: u64,
@@ -229,7 +230,7 @@ impl Channel {
     }
 }
 
-/// A message that is stored only if somebody must keep it.
+/// A message that is stored only if a queue or a consumer must keep it.
 pub(crate) struct Lazy<'a> {
     pub(crate) content: crate::loopback::broker::message::Content<'a>,
     pub(crate) stored: Option<Stored>,

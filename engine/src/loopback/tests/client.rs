@@ -1,4 +1,4 @@
-//! A client in a few lines: blocking, one frame after the other, panics on the unexpected.
+//! A minimal blocking client: reads one frame after the other and panics on anything unexpected.
 
 use crate::loopback::config::LoopbackConfig;
 use crate::loopback::server::Loopback;
@@ -12,14 +12,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longest wait for anything; only a failing test ever waits that long.
+/// Longest wait; only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn start() -> Loopback {
     Loopback::start(LoopbackConfig::default()).unwrap()
 }
 
-/// A frame as it came.
+/// A frame as received.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Frame {
     pub(super) kind: FrameKind,
@@ -27,7 +27,7 @@ pub(super) struct Frame {
     pub(super) payload: Vec<u8>,
 }
 
-/// A message as it came.
+/// A message as received.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Message {
     pub(super) tag: u64,
@@ -45,7 +45,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A socket, nothing sent.
+    /// Connects a socket and sends nothing.
     pub(super) fn raw(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -53,7 +53,7 @@ impl Client {
         Self { stream, buffer: Vec::new(), frame_max: 131_072 }
     }
 
-    /// An open connection to `/`.
+    /// Opens a connection to `/`.
     pub(super) fn connect(addr: SocketAddr) -> Self {
         let mut client = Self::raw(addr);
         client.start("PLAIN", b"\0guest\0guest");
@@ -63,7 +63,7 @@ impl Client {
         client
     }
 
-    /// An open connection with channel 1 open.
+    /// Opens a connection and channel 1.
     pub(super) fn with_channel(addr: SocketAddr) -> Self {
         let mut client = Self::connect(addr);
         client.open_channel(1);
@@ -80,7 +80,7 @@ impl Client {
         self.write(&out);
     }
 
-    /// The next frame, `None` at the end of the stream.
+    /// Returns the next frame, or `None` at the end of the stream.
     pub(super) fn try_frame(&mut self) -> Option<Frame> {
         loop {
             let parsed = FrameView::parse(&self.buffer, self.frame_max).unwrap();
@@ -114,7 +114,7 @@ impl Client {
         assert_eq!(self.try_frame(), None);
     }
 
-    /// Reads bytes, frames or not, until there is enough.
+    /// Reads bytes, frames or not, until `is_enough`.
     pub(super) fn read_until(&mut self, is_enough: impl Fn(&[u8]) -> bool) {
         while !is_enough(&self.buffer) {
             let mut piece = [0; 65_536];
@@ -124,7 +124,7 @@ impl Client {
         }
     }
 
-    /// The bytes that come until the stream ends.
+    /// Reads until the stream ends and returns the bytes.
     pub(super) fn rest(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.buffer);
         self.stream.read_to_end(&mut bytes).unwrap();
@@ -182,7 +182,7 @@ impl Client {
         assert_eq!(self.method(number), AMQPClass::Channel(ok));
     }
 
-    /// Expects the channel to be closed by the broker, answers, and returns code and text.
+    /// Expects the broker to close the channel, answers, and returns code and text.
     pub(super) fn expect_channel_close(&mut self, number: u16) -> (u16, String) {
         let method = self.method(number);
         let AMQPClass::Channel(channel::AMQPMethod::Close(close)) = method else {
@@ -192,7 +192,7 @@ impl Client {
         (close.reply_code, close.reply_text.to_string())
     }
 
-    /// Expects the connection to be closed by the broker, answers, and returns code and text.
+    /// Expects the broker to close the connection, answers, and returns code and text.
     pub(super) fn expect_connection_close(&mut self) -> (u16, String) {
         let method = self.method(0);
         let AMQPClass::Connection(connection::AMQPMethod::Close(close)) = method else {
@@ -290,7 +290,7 @@ impl Client {
         self.write(&out);
     }
 
-    /// Reads header and body of a content whose method was read.
+    /// Reads header and body of a content whose method was already read.
     pub(super) fn content(&mut self) -> (Properties, Vec<u8>) {
         let frame = self.frame();
         assert_eq!(frame.kind, FrameKind::Header);
@@ -304,7 +304,7 @@ impl Client {
         (header.properties.to_owned(), body)
     }
 
-    /// The next delivery, to whatever consumer.
+    /// Reads the next delivery to any consumer.
     pub(super) fn delivery(&mut self) -> Message {
         let frame = self.frame();
         let Ok(Some(HotMethod::Deliver(deliver))) = HotMethod::parse(&frame.payload) else {
@@ -321,7 +321,7 @@ impl Client {
         }
     }
 
-    /// `basic.get`; `None` if the queue is empty.
+    /// Sends `basic.get`; returns `None` if the queue is empty.
     pub(super) fn get(&mut self, queue: &str, no_ack: bool) -> Option<Message> {
         self.send_basic(basic::AMQPMethod::Get(basic::Get { queue: queue.into(), no_ack }));
         match self.method(1) {
@@ -341,13 +341,13 @@ impl Client {
         }
     }
 
-    /// Waits until the broker has taken everything sent so far.
+    /// Waits until the broker has handled everything sent so far.
     pub(super) fn sync(&mut self) {
         self.qos(0, true);
     }
 }
 
-/// A table of integers.
+/// Creates a table of integers.
 pub(super) fn arguments(entries: &[(&str, i32)]) -> FieldTable {
     let mut table = FieldTable::default();
     for (key, value) in entries {

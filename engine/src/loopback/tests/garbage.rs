@@ -1,4 +1,4 @@
-//! Whatever bytes a client sends, the broker survives them and other clients do not notice.
+//! The broker survives any bytes of a client, and other clients are not affected.
 
 use super::client::{Client, start};
 use crate::wire::{FrameKind, Properties, Publish, write_body_frames, write_frame};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::cell::RefCell;
 
-/// Frames that look right from outside, with contents that may not be.
+/// Generates frames with a valid envelope and possibly invalid contents.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
     let class = prop::sample::select(vec![10u8, 20, 40, 50, 60, 60, 60, 85, 90]);
     let method = prop::sample::select(vec![10u8, 11, 20, 30, 31, 40, 50, 51, 60, 70, 80, 90, 120]);
@@ -42,7 +42,7 @@ fn any_bytes_at_all() {
     let result = runner.run(&vec(frame(), 1..8), |frames| {
         let mut client = Client::with_channel(loopback.addr());
         client.write(&frames.concat());
-        // not dropped at once: a reset would take the bytes from the broker before it read them
+        // Not dropped at once: a reset would discard the bytes before the broker reads them.
         client.stream.shutdown(std::net::Shutdown::Write).unwrap();
         client.rest();
         let mut witness = witness.borrow_mut();
@@ -52,7 +52,7 @@ fn any_bytes_at_all() {
         Ok(())
     });
     assert_eq!(result, Ok(()));
-    // a reader that had panicked would never have signed off
+    // A reader that had panicked would not have disconnected.
     while loopback.stats().connections > 1 {
         std::thread::yield_now();
     }

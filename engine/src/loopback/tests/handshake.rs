@@ -140,7 +140,7 @@ fn heartbeats_are_sent_and_their_absence_is_noticed() {
     client.tune(1);
     client.open("/");
     client.expect_connection_open();
-    // we say nothing: heartbeats come until the broker has missed two of ours
+    // The client sends nothing: heartbeats arrive until the broker has missed two of the client's.
     let mut heartbeats = 0;
     while let Some(frame) = client.try_frame() {
         assert_eq!((frame.kind, frame.channel), (FrameKind::Heartbeat, 0));

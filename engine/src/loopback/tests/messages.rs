@@ -15,7 +15,7 @@ fn queue_with(client: &mut Client, name: &str, entries: &[(&str, i32)]) {
     client.declare(queue::Declare { queue: name.into(), arguments, ..queue::Declare::default() });
 }
 
-/// Reads confirms until publication `last` is settled; true for each that was acked.
+/// Reads confirms until publication `last` is settled; returns true for each that was acked.
 fn confirms(client: &mut Client, last: u64) -> Vec<bool> {
     let mut settled = Vec::new();
     while (settled.len() as u64) < last {

@@ -1,4 +1,4 @@
-//! The loopback peer, looked at through a client that knows only bytes.
+//! Tests of the loopback peer through a client that uses only bytes.
 
 mod client;
 mod garbage;

@@ -1,4 +1,4 @@
-//! The sink and the source.
+//! Tests of the sink and the source.
 
 use super::client::Client;
 use crate::loopback::{Sink, Source};

@@ -1,4 +1,4 @@
-//! Every scripted fault, as a client sees it.
+//! Tests of every scripted fault, as a client sees it.
 
 use super::client::{Client, start};
 use crate::loopback::config::{LoopbackConfig, Script};
@@ -101,7 +101,7 @@ fn blocked_and_unblocked_are_told_and_publishers_are_held() {
 }
 
 impl Client {
-    /// An open connection whose next frame is `blocked`.
+    /// Opens a connection whose next frame is `blocked`.
     fn with_channel_while_blocked(addr: std::net::SocketAddr) -> Self {
         Self::connect(addr)
     }

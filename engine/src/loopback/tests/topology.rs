@@ -1,4 +1,4 @@
-//! Declaring, binding and deleting, and every refusal around it.
+//! Declaring, binding and deleting, and the refusals of each.
 
 use super::client::{Client, arguments, start};
 use crate::loopback::config::LoopbackConfig;
