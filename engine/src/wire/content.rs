@@ -1,16 +1,16 @@
-//! Bodies as frames (AMQP 4.2.6.2): a body is cut so that no frame exceeds the agreed size, and
-//! an empty body is no frame at all.
+//! Bodies as frames (AMQP 4.2.6.2): a body is cut so that no frame exceeds the agreed size, and an
+//! empty body has no frame.
 //!
-//! Two ways in: [`write_body_frames`] copies a body that exists; [`open_body`] and [`seal_body`]
-//! frame one that is written in place, and move it only if it needs more than one frame.
+//! [`write_body_frames`] copies an existing body; [`open_body`] and [`seal_body`] frame a body that
+//! is written in place, and move it only if it needs more than one frame.
 
 use super::cursor::len_u32;
 use super::frame::{FRAME_END, FRAME_OVERHEAD, FrameHeader, FrameKind, put_frame_header};
 
-/// Bytes of body that fit one frame of `frame_max` bytes.
+/// Returns the number of body bytes that fit one frame of `frame_max` bytes.
 ///
-/// AMQP 4.2.3 has peers agree on 4096 at least; for anything too small to carry a body this says 1
-/// rather than never ending.
+/// AMQP 4.2.3 requires peers to agree on at least 4096; for a limit that is too small for any body
+/// this returns 1, so that framing always ends.
 #[inline]
 #[must_use]
 pub fn body_frame_max(frame_max: u32) -> usize {
@@ -37,8 +37,8 @@ fn write_body_frame(out: &mut Vec<u8>, channel: u16, piece: &[u8]) {
     out.push(FRAME_END);
 }
 
-/// Makes room for the header of the first body frame; the caller then appends the body and calls
-/// [`seal_body`] with what this returned.
+/// Reserves the header of the first body frame; the caller then appends the body and passes the
+/// returned offset to [`seal_body`].
 #[must_use]
 pub fn open_body(out: &mut Vec<u8>) -> usize {
     let start = out.len();
@@ -46,7 +46,7 @@ pub fn open_body(out: &mut Vec<u8>) -> usize {
     start
 }
 
-/// Frames the bytes appended since [`open_body`] returned `start`, and says how many they are.
+/// Frames the bytes appended since [`open_body`] returned `start`; returns their number.
 ///
 /// # Panics
 /// If `out` was shortened below `start`.
@@ -61,7 +61,7 @@ pub fn seal_body(out: &mut Vec<u8>, start: usize, channel: u16, frame_max: u32) 
     let stride = room + FrameHeader::LEN + 1;
     let frames = len.div_ceil(room);
     out.resize(first + len + (frames - 1) * (FrameHeader::LEN + 1) + 1, 0);
-    // the last piece moves farthest, so from the back nothing is overwritten before it moved
+    // From the back: the last piece moves farthest, so no piece is overwritten before it has moved.
     for index in (0..frames).rev() {
         let piece = index * room..len.min((index + 1) * room);
         let at = first + index * stride;

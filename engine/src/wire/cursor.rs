@@ -1,7 +1,7 @@
-//! Reading and writing the primitive fields of AMQP 4.2.5.
+//! Reads and writes the primitive fields of AMQP 4.2.5.
 //!
-//! [`Reader`] walks a slice; every step is checked against the end, so a wrong length is an error
-//! and never a panic. The `put_*` functions append to a `Vec<u8>`. Not here: what the fields mean.
+//! [`Reader`] walks a slice and checks every step against the end, so a wrong length is an error
+//! and never a panic. The `put_*` functions append to a `Vec<u8>`.
 
 use super::WireError;
 
@@ -12,31 +12,31 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader at the first byte of `input`.
+    /// Creates a reader at the first byte of `input`.
     #[inline]
     #[must_use]
     pub fn new(input: &'a [u8]) -> Self {
         Self { rest: input }
     }
 
-    /// What was not read yet.
+    /// Returns the bytes that are not read yet.
     #[inline]
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Whether everything was read.
+    /// Returns true if all bytes were read.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// The next `count` bytes.
+    /// Reads the next `count` bytes.
     ///
     /// # Errors
-    /// [`WireError::Truncated`] if fewer are left; nothing is consumed then.
+    /// [`WireError::Truncated`] if fewer are left; then nothing is consumed.
     #[inline]
     pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], WireError> {
         let (head, tail) = self.rest.split_at_checked(count).ok_or(WireError::Truncated)?;
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
-    /// An octet.
+    /// Reads an octet.
     ///
     /// # Errors
     /// [`WireError::Truncated`].
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// A short integer, big-endian like all of them.
+    /// Reads a short integer; all integers are big-endian.
     ///
     /// # Errors
     /// [`WireError::Truncated`].
@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
         self.array().map(u16::from_be_bytes)
     }
 
-    /// A long integer.
+    /// Reads a long integer.
     ///
     /// # Errors
     /// [`WireError::Truncated`].
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// A long long integer.
+    /// Reads a long long integer.
     ///
     /// # Errors
     /// [`WireError::Truncated`].
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// A short string.
+    /// Reads a short string.
     ///
     /// # Errors
     /// [`WireError::Truncated`], or [`WireError::BadUtf8`].
@@ -98,18 +98,18 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| WireError::BadUtf8)
     }
 
-    /// A long string: any bytes.
+    /// Reads a long string, which may hold any bytes.
     ///
     /// # Errors
     /// [`WireError::Truncated`].
     #[inline]
     pub fn longstr(&mut self) -> Result<&'a [u8], WireError> {
         let len = self.u32()?;
-        // a length beyond the address space is beyond the slice as well
+        // A length beyond the address space is also beyond the slice.
         self.bytes(usize::try_from(len).map_err(|_| WireError::Truncated)?)
     }
 
-    /// The content of a table or an array, without its length and unchecked; see
+    /// Reads the content of a table or an array, without its length and unchecked; see
     /// [`TableView::parse`](super::TableView::parse).
     ///
     /// # Errors
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
         self.longstr()
     }
 
-    /// Ends the reading.
+    /// Checks that everything was read.
     ///
     /// # Errors
     /// [`WireError::TrailingBytes`] if anything is left.
@@ -159,7 +159,8 @@ pub fn put_u64(out: &mut Vec<u8>, value: u64) {
 /// Appends a short string.
 ///
 /// # Panics
-/// If it is longer than 255 bytes; [`check_shortstr`](super::check_shortstr) at the door.
+/// If it is longer than 255 bytes; check it with [`check_shortstr`](super::check_shortstr) where
+/// names enter the program.
 #[inline]
 pub fn put_shortstr(out: &mut Vec<u8>, text: &str) {
     let len = u8::try_from(text.len()).expect("short strings are checked where they come in");
@@ -177,7 +178,7 @@ pub fn put_longstr(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// A length as the protocol's 32 bits.
+/// Converts a length to the protocol's 32 bits.
 #[inline]
 pub(crate) fn len_u32(len: usize) -> u32 {
     u32::try_from(len).expect("a frame or field is shorter than 4 GiB")

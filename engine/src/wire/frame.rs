@@ -6,19 +6,19 @@
 //! | type | channel |    size     |       payload       | 0xCE      |
 //! +------+---------+-------------+---------------------+-----------+
 //! ```
-//! Invariant: a [`FrameView`] was whole, ended with 0xCE and was not larger than allowed. Payloads
-//! are not looked at here; a heartbeat may carry one, and it is the reader's to ignore.
+//! Invariant: a [`FrameView`] was whole, ended with 0xCE and was not larger than allowed. This
+//! module does not interpret payloads; a heartbeat may carry one, which the reader should ignore.
 
 use super::WireError;
 use super::cursor::len_u32;
 
-/// The octet behind every payload.
+/// The octet that ends every frame.
 pub const FRAME_END: u8 = 0xCE;
 
 /// Bytes of a frame that are not payload: header and end octet.
 pub const FRAME_OVERHEAD: u32 = 8;
 
-/// What a client sends first (AMQP 4.2.2).
+/// The first bytes that a client sends (AMQP 4.2.2).
 pub const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\0\0\x09\x01";
 
 /// A whole heartbeat frame.
@@ -34,12 +34,12 @@ pub enum FrameKind {
     Header = 2,
     /// A piece of a body.
     Body = 3,
-    /// A sign of life, on channel 0.
+    /// A heartbeat, on channel 0.
     Heartbeat = 8,
 }
 
 impl FrameKind {
-    /// The type an octet stands for.
+    /// Returns the frame type of an octet.
     ///
     /// # Errors
     /// [`WireError::BadFrameKind`].
@@ -60,17 +60,18 @@ impl FrameKind {
 pub struct FrameHeader {
     /// The type.
     pub kind: FrameKind,
-    /// The channel; 0 is the connection.
+    /// The channel; 0 is for the connection itself.
     pub channel: u16,
-    /// Bytes of payload.
+    /// Number of payload bytes.
     pub size: u32,
 }
 
 impl FrameHeader {
-    /// Its length in bytes.
+    /// Length of a frame header in bytes.
     pub const LEN: usize = 7;
 
-    /// Reads a header from the front of `input`; `None` while fewer than seven bytes are there.
+    /// Reads a header from the front of `input`; returns `None` if there are fewer than seven
+    /// bytes.
     ///
     /// # Errors
     /// [`WireError::BadFrameKind`] as soon as the first octet shows it, or
@@ -100,7 +101,7 @@ impl FrameHeader {
         }
     }
 
-    /// Whether the whole frame keeps within `frame_max` bytes.
+    /// Checks that the whole frame is not larger than `frame_max` bytes.
     ///
     /// # Errors
     /// [`WireError::FrameTooLarge`].
@@ -113,10 +114,10 @@ impl FrameHeader {
         Ok(())
     }
 
-    /// Bytes of the whole frame.
+    /// Returns the length of the whole frame in bytes.
     ///
     /// # Panics
-    /// Never on a 64-bit target; on smaller ones if a frame exceeds the address space.
+    /// On targets below 64 bits, if a frame exceeds the address space.
     #[inline]
     #[must_use]
     pub fn frame_len(self) -> usize {
@@ -130,22 +131,22 @@ impl FrameHeader {
 pub struct FrameView<'a> {
     /// The type.
     pub kind: FrameKind,
-    /// The channel; 0 is the connection.
+    /// The channel; 0 is for the connection itself.
     pub channel: u16,
-    /// What is between header and end octet.
+    /// The bytes between header and end octet.
     pub payload: &'a [u8],
 }
 
-/// What [`FrameView::parse`] found.
+/// The result of [`FrameView::parse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed<'a> {
-    /// Not a whole frame yet.
+    /// The frame has not arrived completely.
     Incomplete {
-        /// How many bytes more are needed to make progress: the rest of the frame once its header
-        /// is known, the rest of the header before. Never 0.
+        /// Number of bytes that are needed to make progress: the rest of the frame if its header is
+        /// known, otherwise the rest of the header. Never 0.
         needed: usize,
     },
-    /// A frame, and how many bytes of the input it took.
+    /// A frame, and the number of input bytes that it used.
     Complete {
         /// The frame.
         frame: FrameView<'a>,
@@ -158,8 +159,8 @@ impl<'a> FrameView<'a> {
     /// Reads one frame from the front of `input`.
     ///
     /// # Errors
-    /// What [`FrameHeader::parse`] and [`FrameHeader::check`] refuse, as soon as the header is
-    /// there, and [`WireError::BadFrameEnd`].
+    /// The errors of [`FrameHeader::parse`] and [`FrameHeader::check`], as soon as the header has
+    /// arrived, and [`WireError::BadFrameEnd`].
     #[inline]
     pub fn parse(input: &'a [u8], frame_max: u32) -> Result<Parsed<'a>, WireError> {
         let Some(header) = FrameHeader::parse(input)? else {
@@ -182,7 +183,7 @@ impl<'a> FrameView<'a> {
     }
 }
 
-/// Appends a frame whose payload is written by `payload`; its size is patched in afterwards.
+/// Appends a frame whose payload `payload` writes; patches its size afterwards.
 ///
 /// # Panics
 /// If the payload is 4 GiB or more, or if `payload` shortens `out`.
@@ -201,7 +202,7 @@ pub fn write_frame(
     out.push(FRAME_END);
 }
 
-/// Appends the seven bytes of a header whose size is known.
+/// Appends the seven bytes of a header with a known size.
 #[inline]
 pub fn put_frame_header(out: &mut Vec<u8>, kind: FrameKind, channel: u16, size: u32) {
     let ([c0, c1], [s0, s1, s2, s3]) = (channel.to_be_bytes(), size.to_be_bytes());

@@ -1,5 +1,5 @@
-//! What the differential tests share: amq-protocol as a plain pair of functions, and strategies
-//! that make names, tables, properties and broken bytes.
+//! Shared by the differential tests: amq-protocol as plain functions, and strategies that generate
+//! names, tables, properties and broken bytes.
 
 use amq_protocol::frame::{AMQPFrame, WriteContext, gen_frame, parse_frame};
 use amq_protocol::protocol::{AMQPClass, BasicProperties, gen_class, parse_class};
@@ -7,12 +7,12 @@ use amq_protocol::types::{AMQPValue, DecimalValue, FieldArray, FieldTable, Short
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// The bytes amq-protocol writes for a frame.
+/// Returns the bytes that amq-protocol writes for a frame.
 pub(super) fn frame_bytes(frame: &AMQPFrame) -> Vec<u8> {
     gen_frame(frame)(WriteContext::from(Vec::new())).unwrap().into_inner().0
 }
 
-/// The frame amq-protocol reads, if it takes all of `bytes`.
+/// Returns the frame that amq-protocol reads, if it consumes all of `bytes`.
 pub(super) fn frame(bytes: &[u8]) -> Option<AMQPFrame> {
     match parse_frame(bytes) {
         Ok(([], frame)) => Some(frame),
@@ -20,12 +20,12 @@ pub(super) fn frame(bytes: &[u8]) -> Option<AMQPFrame> {
     }
 }
 
-/// The payload amq-protocol writes for a method.
+/// Returns the payload that amq-protocol writes for a method.
 pub(super) fn method_bytes(method: &AMQPClass) -> Vec<u8> {
     gen_class(method)(WriteContext::from(Vec::new())).unwrap().into_inner().0
 }
 
-/// The method amq-protocol reads, if it takes all of `payload`.
+/// Returns the method that amq-protocol reads, if it consumes all of `payload`.
 pub(super) fn method(payload: &[u8]) -> Option<AMQPClass> {
     match parse_class(payload) {
         Ok(([], method)) => Some(method),
@@ -33,7 +33,8 @@ pub(super) fn method(payload: &[u8]) -> Option<AMQPClass> {
     }
 }
 
-/// Short strings, mostly short, now and then at the limit of 255 bytes, not only ASCII.
+/// Generates short strings: mostly a few characters, sometimes near the limit of 255 bytes, also
+/// non-ASCII.
 pub(super) fn short() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => "[ -~éЖ]{0,12}",
@@ -42,7 +43,7 @@ pub(super) fn short() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any value a table can hold and a peer can read, nested a few levels.
+/// Generates any value that a table can hold and a peer can read, nested a few levels.
 pub(super) fn value() -> impl Strategy<Value = AMQPValue> {
     let leaf = prop_oneof![
         any::<bool>().prop_map(AMQPValue::Boolean),
@@ -70,7 +71,7 @@ pub(super) fn value() -> impl Strategy<Value = AMQPValue> {
     })
 }
 
-/// A table of such values.
+/// Generates a table of such values.
 pub(super) fn table() -> impl Strategy<Value = FieldTable> {
     vec((short(), value()), 0..5).prop_map(to_table)
 }
@@ -83,7 +84,7 @@ fn to_table(entries: Vec<(String, AMQPValue)>) -> FieldTable {
     table
 }
 
-/// Any combination of the fourteen properties.
+/// Generates any combination of the fourteen properties.
 pub(super) fn properties() -> impl Strategy<Value = BasicProperties> {
     let text = || prop::option::of(short().prop_map(ShortString::from));
     let first =
@@ -111,7 +112,7 @@ pub(super) fn properties() -> impl Strategy<Value = BasicProperties> {
     })
 }
 
-/// How to break bytes: cut them, lengthen them, or change some.
+/// A way to break bytes: cut them, append some, or change some.
 #[derive(Clone, Debug)]
 pub(super) enum Break {
     Cut(prop::sample::Index),

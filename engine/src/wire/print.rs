@@ -1,23 +1,23 @@
-//! Any bytes as readable lines, for logs and failing tests.
+//! Prints any bytes as readable lines, for logs and failing tests.
 //!
-//! Invariants: never panics, whatever the bytes; never shows a secret: SASL responses and new
-//! secrets are hidden, and bytes that cannot be decoded are counted, not shown, as they may hold
-//! one.
+//! Invariants: it never panics, whatever the bytes; it never shows a secret: SASL responses and new
+//! secrets are hidden, and bytes that cannot be decoded are counted and not shown, because they may
+//! contain one.
 
 use super::frame::{FrameKind, FrameView, PROTOCOL_HEADER, Parsed};
 use super::{ContentHeader, HotMethod, WireError, parse_method};
 use amq_protocol::protocol::{AMQPClass, connection};
 use std::fmt::{self, Write};
 
-/// Bytes of a body that are shown.
+/// Number of body bytes shown.
 const BODY_SHOWN: usize = 64;
 
-/// One line for each frame of `bytes`, and one for what is left or wrong. Of bodies the first 64
-/// bytes are shown.
+/// Prints one line for each frame of `bytes`, and one for incomplete or invalid bytes. Shows the
+/// first 64 bytes of a body.
 #[must_use]
 pub fn print(bytes: &[u8]) -> String {
     let mut lines = String::new();
-    // writing to a String cannot fail
+    // Writing to a String cannot fail.
     let _ = print_to(&mut lines, bytes);
     lines
 }

@@ -1,9 +1,9 @@
-//! A publication rendered once: `basic.publish` and the content header of everything a handle
-//! sends along one route with the same properties.
+//! A publication rendered once: the `basic.publish` and the content header that a publisher sends
+//! with every message of the same route and properties.
 //!
 //! Rendering a message is then one copy and eight patched bytes, plus those of the identifiers.
-//! Invariant: what comes out is byte for byte what encoding the parts anew would give. The body
-//! frames follow it, see [`content`](super::content).
+//! Invariant: the result is identical to encoding the parts again. The body frames follow it, see
+//! [`content`](super::content).
 
 use super::content::{open_body, seal_body};
 use super::frame::{FrameHeader, FrameKind, write_frame};
@@ -11,7 +11,7 @@ use super::properties::{BODY_SIZE_AT, IdOffsets, Properties};
 use super::{Publish, WireError};
 use std::ops::Range;
 
-/// Method frame and header frame of a repeated publication.
+/// The method frame and header frame of a repeated publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     bytes: Vec<u8>,
@@ -22,7 +22,7 @@ pub struct Template {
     correlation_id: Range<usize>,
 }
 
-/// Identifiers that differ from message to message; `None` leaves the template's own.
+/// Identifiers that differ between messages; `None` keeps the template's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ids<'a> {
     /// Replaces `message_id`, with a text of the same length.
@@ -32,8 +32,8 @@ pub struct Ids<'a> {
 }
 
 impl Template {
-    /// Renders the frames. An identifier to be replaced later must be present in `properties`
-    /// with a text of its final length.
+    /// Renders the frames. An identifier that will be replaced must be present in `properties` with
+    /// a text of the final length.
     ///
     /// # Errors
     /// [`WireError::ShortStringTooLong`].
@@ -73,10 +73,10 @@ impl Template {
         self.patch_body_size(&mut out[start..], body_len);
     }
 
-    /// Appends both frames with other identifiers than the template's own.
+    /// Appends both frames with the given identifiers.
     ///
     /// # Errors
-    /// [`WireError::PatchWidth`]; nothing is appended then.
+    /// [`WireError::PatchWidth`]; then nothing is appended.
     pub fn render_with(
         &self,
         body_len: u64,
@@ -88,7 +88,7 @@ impl Template {
         Ok(())
     }
 
-    /// Whether these identifiers are as long as those they replace.
+    /// Checks that these identifiers are as long as those they replace.
     ///
     /// # Errors
     /// [`WireError::PatchWidth`].
@@ -102,10 +102,11 @@ impl Template {
         Ok(())
     }
 
-    /// [`Template::render_with`] of identifiers that were checked.
+    /// Appends both frames with identifiers that were checked, otherwise as
+    /// [`Template::render_with`].
     ///
     /// # Panics
-    /// If one is of another length than what it replaces, see [`Template::check_ids`].
+    /// If an identifier has another length than the one it replaces, see [`Template::check_ids`].
     #[inline]
     pub fn render_fitting(&self, body_len: u64, ids: &Ids<'_>, out: &mut Vec<u8>) {
         let start = out.len();
@@ -126,7 +127,7 @@ impl Template {
     /// body's length. The body is written in place and moved only if it needs several frames.
     ///
     /// # Errors
-    /// As [`Template::render_with`]; nothing is appended and `write` is not called then.
+    /// As [`Template::render_with`]; then nothing is appended and `write` is not called.
     ///
     /// # Panics
     /// If `write` shortens `out`.
@@ -146,7 +147,7 @@ impl Template {
         Ok(len)
     }
 
-    /// Bytes of both frames.
+    /// Returns the number of bytes of both frames.
     #[allow(clippy::len_without_is_empty, reason = "a template is never empty")]
     #[inline]
     #[must_use]
@@ -154,20 +155,20 @@ impl Template {
         self.bytes.len()
     }
 
-    /// The channel it was made for.
+    /// Returns the channel it was rendered for.
     #[inline]
     #[must_use]
     pub fn channel(&self) -> u16 {
         self.channel
     }
 
-    /// Bytes of the larger of the two frames, to compare with the agreed frame size.
+    /// Returns the length of the larger of the two frames, to compare with the agreed frame size.
     #[must_use]
     pub fn frame_len_max(&self) -> usize {
         self.header_at.max(self.bytes.len() - self.header_at)
     }
 
-    /// Sets the body size in frames this template has rendered at the start of `frames`.
+    /// Sets the body size in frames that this template has rendered at the start of `frames`.
     ///
     /// # Panics
     /// If `frames` is shorter than the template.

@@ -1,8 +1,8 @@
-//! Every method that does not move with a message, through amq-protocol.
+//! Every method that is not part of each message, through amq-protocol.
 //!
-//! Invariant: amq-protocol, which reads tables recursively and without a bound, is only handed
-//! payloads whose tables [`TableView`] has checked. Not here: the `basic` methods that are hot,
-//! though these two functions read and write them as well.
+//! Invariant: amq-protocol, which reads tables recursively and without a limit, receives only
+//! payloads whose tables [`TableView`] has checked. These two functions also read and write the hot
+//! methods.
 
 use super::WireError;
 use super::cursor::Reader;
@@ -16,7 +16,7 @@ use amq_protocol::protocol::{AMQPClass, gen_class, parse_class};
 /// # Errors
 /// [`WireError::BadMethod`] if AMQP has no such method, [`WireError::TableTooDeep`] and the other
 /// table errors, [`WireError::TrailingBytes`], [`WireError::Truncated`], and
-/// [`WireError::BadArguments`] for what else amq-protocol refuses.
+/// [`WireError::BadArguments`] for everything else that amq-protocol refuses.
 pub fn parse_method(payload: &[u8]) -> Result<AMQPClass, WireError> {
     let mut reader = Reader::new(payload);
     let (class, method) = (reader.u16()?, reader.u16()?);
@@ -44,7 +44,7 @@ pub fn encode_method_frame(out: &mut Vec<u8>, channel: u16, method: &AMQPClass) 
     });
 }
 
-/// Whether AMQP 0-9-1, with RabbitMQ's extensions, has this method.
+/// Returns true if AMQP 0-9-1 with RabbitMQ's extensions has this method.
 fn exists(class: u16, method: u16) -> bool {
     match class {
         10 => matches!(method, 10 | 11 | 20 | 21 | 30 | 31 | 40 | 41 | 50 | 51 | 60 | 61 | 70 | 71),
@@ -78,9 +78,9 @@ fn exists(class: u16, method: u16) -> bool {
     }
 }
 
-/// Checks the one table a method's arguments may hold, wherever it stands.
+/// Checks the table in a method's arguments, if the method has one.
 fn check_table(class: u16, method: u16, mut reader: Reader<'_>) -> Result<(), WireError> {
-    // fixed bytes, then short strings, then octets of bits, then the table
+    // Fixed bytes, then short strings, then octets of bits, then the table.
     let (fixed, strings, bits) = match (class, method) {
         (10, 10) => (2, 0, 0),            // connection.start: version
         (10, 11) => (0, 0, 0),            // connection.start-ok

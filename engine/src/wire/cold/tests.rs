@@ -1,4 +1,4 @@
-//! Cold methods: amq-protocol behind our bounds.
+//! Cold methods: amq-protocol behind our limits.
 
 use super::*;
 use crate::wire::TABLE_DEPTH_MAX;
@@ -9,7 +9,7 @@ use amq_protocol::protocol::{basic, connection, exchange, queue};
 use amq_protocol::types::FieldTable;
 use proptest::prelude::*;
 
-/// One of the methods that hold a table.
+/// Returns one of the methods that have a table.
 fn with_table(which: usize, name: &str, table: FieldTable) -> AMQPClass {
     let name = || name.into();
     match which {
@@ -66,7 +66,8 @@ fn with_table(which: usize, name: &str, table: FieldTable) -> AMQPClass {
     }
 }
 
-/// The payload of such a method with its (empty) table replaced by one nested `depth` levels.
+/// Returns the payload of such a method, with its empty table replaced by one nested `depth`
+/// levels.
 fn with_nested(which: usize, depth: usize) -> Vec<u8> {
     let mut content = Vec::new();
     for _ in 1..depth {
@@ -118,7 +119,7 @@ fn unknown_methods_are_named_and_the_list_is_the_oracles() {
             let bad = WireError::BadMethod { class: class.into(), method: method.into() };
             let known = match amq_protocol::protocol::parse_class(&payload[..]) {
                 Ok(_) => true,
-                // a known method whose arguments are missing asks for more
+                // A known method whose arguments are missing needs more bytes.
                 Err(error) => error.is_incomplete(),
             };
             assert_eq!(ours != Err(bad), known, "{class}.{method}");
@@ -159,7 +160,7 @@ proptest! {
     ) {
         let mut payload = oracle::method_bytes(&with_table(which, "name", table));
         harm.apply(&mut payload);
-        // compared as text: a broken number may be NaN, which equals nothing
+        // Compared as text: a broken number may be NaN, which equals nothing.
         let ours = parse_method(&payload).ok().map(|method| format!("{method:?}"));
         let theirs = oracle::method(&payload).map(|method| format!("{method:?}"));
         prop_assert_eq!(ours, theirs);

@@ -1,7 +1,7 @@
-//! The methods that move with messages: `basic.publish`, `deliver`, `return`, `ack`, `nack` and
-//! `reject` (AMQP 1.8.3, and RabbitMQ's `basic.nack`), by hand over borrowed bytes.
+//! The methods of every message: `basic.publish`, `deliver`, `return`, `ack`, `nack` and `reject`
+//! (AMQP 1.8.3, and RabbitMQ's `basic.nack`), encoded by hand and decoded from borrowed bytes.
 //!
-//! Invariant: what `encode` writes is byte for byte what amq-protocol writes, and `parse` accepts
+//! Invariant: `encode` writes exactly the bytes that amq-protocol writes, and `parse` accepts
 //! exactly the payloads that amq-protocol accepts. Reserved fields and unused bits are ignored on
 //! reading and zero on writing. Nothing here allocates, apart from the growth of `out`.
 
@@ -9,7 +9,7 @@ use super::cursor::{Reader, put_shortstr, put_u8, put_u16, put_u32, put_u64};
 use super::frame::{FrameKind, write_frame};
 use super::{WireError, check_shortstr};
 
-/// Class `basic`.
+/// Id of class `basic`.
 pub const BASIC: u16 = 60;
 
 const PUBLISH: u32 = id(40);
@@ -19,7 +19,7 @@ const ACK: u32 = id(80);
 const REJECT: u32 = id(90);
 const NACK: u32 = id(120);
 
-/// Class and method id of a `basic` method as one number, the way they stand in a payload.
+/// Returns class and method id of a `basic` method as one number, as in a payload.
 const fn id(method: u32) -> u32 {
     ((BASIC as u32) << 16) | method
 }
@@ -31,20 +31,21 @@ pub struct Publish<'a> {
     pub exchange: &'a str,
     /// The routing key; on the default exchange the name of a queue.
     pub routing_key: &'a str,
-    /// Return the message if it cannot be routed.
+    /// The broker returns the message if it cannot route it.
     pub mandatory: bool,
-    /// Deliver now or return; RabbitMQ closes the connection (540) when it is set.
+    /// The broker returns the message unless it can deliver it at once; RabbitMQ closes the
+    /// connection (540) if it is set.
     pub immediate: bool,
 }
 
-/// `basic.deliver`: the broker hands a message to a consumer.
+/// `basic.deliver`: the broker delivers a message to a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deliver<'a> {
     /// The consumer.
     pub consumer_tag: &'a str,
-    /// The number to acknowledge, per channel, from 1.
+    /// The number to acknowledge, counted per channel from 1.
     pub delivery_tag: u64,
-    /// Whether it was delivered before, to anyone.
+    /// Whether the message was delivered before, to any consumer.
     pub redelivered: bool,
     /// The exchange it was published to.
     pub exchange: &'a str,
@@ -52,12 +53,12 @@ pub struct Deliver<'a> {
     pub routing_key: &'a str,
 }
 
-/// `basic.return`: the broker hands an unroutable mandatory message back.
+/// `basic.return`: the broker returns an unroutable mandatory message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Return<'a> {
-    /// Why: 312 is "no route".
+    /// The reason: 312 is "no route".
     pub reply_code: u16,
-    /// Why, in words.
+    /// The reason as text.
     pub reply_text: &'a str,
     /// The exchange it was published to.
     pub exchange: &'a str,
@@ -65,37 +66,37 @@ pub struct Return<'a> {
     pub routing_key: &'a str,
 }
 
-/// `basic.ack`: from a client for deliveries, from a broker for publications.
+/// `basic.ack`: a client acknowledges deliveries, a broker confirms publications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ack {
     /// The delivery or publication; 0 with `multiple` means all.
     pub delivery_tag: u64,
-    /// Whether all before it are meant, too.
+    /// Whether it covers all before it, too.
     pub multiple: bool,
 }
 
-/// `basic.nack`, RabbitMQ's extension: the opposite of [`Ack`], in both directions.
+/// `basic.nack`, RabbitMQ's extension: the negative of [`Ack`], in both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Nack {
     /// The delivery or publication; 0 with `multiple` means all.
     pub delivery_tag: u64,
-    /// Whether all before it are meant, too.
+    /// Whether it covers all before it, too.
     pub multiple: bool,
-    /// Whether the broker shall queue the message again.
+    /// Whether the broker requeues the message.
     pub requeue: bool,
 }
 
-/// `basic.reject`: one delivery is refused.
+/// `basic.reject`: a client refuses one delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reject {
     /// The delivery.
     pub delivery_tag: u64,
-    /// Whether the broker shall queue the message again.
+    /// Whether the broker requeues the message.
     pub requeue: bool,
 }
 
 impl<'a> Publish<'a> {
-    /// Whether the names fit the protocol.
+    /// Checks that the names fit the protocol.
     ///
     /// # Errors
     /// [`WireError::ShortStringTooLong`].
@@ -104,7 +105,7 @@ impl<'a> Publish<'a> {
         check_shortstr(self.routing_key)
     }
 
-    /// Appends the payload, class and method id first.
+    /// Appends the payload, starting with class and method id.
     ///
     /// # Panics
     /// If a name is longer than 255 bytes, see [`Publish::check`].
@@ -127,7 +128,7 @@ impl<'a> Publish<'a> {
 }
 
 impl<'a> Deliver<'a> {
-    /// Whether the names fit the protocol.
+    /// Checks that the names fit the protocol.
     ///
     /// # Errors
     /// [`WireError::ShortStringTooLong`].
@@ -137,7 +138,7 @@ impl<'a> Deliver<'a> {
         check_shortstr(self.routing_key)
     }
 
-    /// Appends the payload, class and method id first.
+    /// Appends the payload, starting with class and method id.
     ///
     /// # Panics
     /// If a name is longer than 255 bytes, see [`Deliver::check`].
@@ -163,7 +164,7 @@ impl<'a> Deliver<'a> {
 }
 
 impl<'a> Return<'a> {
-    /// Whether the texts fit the protocol.
+    /// Checks that the texts fit the protocol.
     ///
     /// # Errors
     /// [`WireError::ShortStringTooLong`].
@@ -173,7 +174,7 @@ impl<'a> Return<'a> {
         check_shortstr(self.routing_key)
     }
 
-    /// Appends the payload, class and method id first.
+    /// Appends the payload, starting with class and method id.
     ///
     /// # Panics
     /// If a text is longer than 255 bytes, see [`Return::check`].
@@ -196,7 +197,7 @@ impl<'a> Return<'a> {
 }
 
 impl Ack {
-    /// Appends the payload, class and method id first.
+    /// Appends the payload, starting with class and method id.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_u32(out, ACK);
         put_u64(out, self.delivery_tag);
@@ -213,7 +214,7 @@ impl Ack {
 }
 
 impl Nack {
-    /// Appends the payload, class and method id first.
+    /// Appends the payload, starting with class and method id.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_u32(out, NACK);
         put_u64(out, self.delivery_tag);
@@ -229,7 +230,7 @@ impl Nack {
 }
 
 impl Reject {
-    /// Appends the payload, class and method id first.
+    /// Appends the payload, starting with class and method id.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_u32(out, REJECT);
         put_u64(out, self.delivery_tag);
@@ -262,8 +263,8 @@ pub enum HotMethod<'a> {
 }
 
 impl<'a> HotMethod<'a> {
-    /// Reads the payload of a method frame; `None` if it is a cold method, for
-    /// [`parse_method`](super::parse_method).
+    /// Reads the payload of a method frame; returns `None` for a cold method, which
+    /// [`parse_method`](super::parse_method) reads.
     ///
     /// # Errors
     /// [`WireError::Truncated`], [`WireError::TrailingBytes`] or [`WireError::BadUtf8`].
@@ -282,7 +283,7 @@ impl<'a> HotMethod<'a> {
     }
 }
 
-/// The whole frame of each hot method: the same few words six times, so spelled once.
+/// Defines `encode_frame` for each hot method.
 macro_rules! encode_frame {
     ($($method:ty),*) => { $(
         impl $method {

@@ -1,4 +1,4 @@
-//! The six hot methods against literal bytes and against amq-protocol.
+//! The six hot methods, compared with literal bytes and with amq-protocol.
 
 use super::*;
 use crate::wire::oracle::{self, Break, short};
@@ -6,7 +6,7 @@ use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::{AMQPClass, basic};
 use proptest::prelude::*;
 
-/// The same method as amq-protocol's structure.
+/// Converts a method to amq-protocol's structure.
 fn to_oracle(method: &HotMethod<'_>) -> AMQPClass {
     AMQPClass::Basic(match *method {
         HotMethod::Publish(method) => basic::AMQPMethod::Publish(basic::Publish {
@@ -66,7 +66,7 @@ fn encode_frame(method: &HotMethod<'_>, channel: u16, out: &mut Vec<u8>) {
     }
 }
 
-/// Calls `check` with one of the six methods made of these parts.
+/// Calls `check` with one of the six methods, built from these parts.
 fn with_method(parts: &Parts, check: impl FnOnce(HotMethod<'_>)) {
     let Parts { which, tag, code, bits: [a, b], texts: [x, y, z] } = parts;
     check(match which {

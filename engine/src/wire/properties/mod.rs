@@ -1,8 +1,9 @@
 //! The content header (AMQP 4.2.6.1): body size, property flags, the fourteen properties.
 //!
-//! [`PropertiesView`] borrows them from a received header, [`Properties`] owns those to be sent.
-//! Invariant: both write exactly the bytes amq-protocol writes for the same values. Flags beyond
-//! the fourteen (the continuation bit among them) are refused: what they announce has no length.
+//! [`PropertiesView`] borrows the properties of a received header, [`Properties`] owns those to be
+//! sent. Invariant: both write exactly the bytes that amq-protocol writes for the same values.
+//! Other flags (the continuation bit among them) are refused, because the length of what they
+//! announce is unknown.
 
 use super::WireError;
 use super::cursor::{Reader, put_longstr, put_shortstr, put_u8, put_u16, put_u64};
@@ -14,7 +15,7 @@ mod owned;
 
 pub use owned::Properties;
 
-/// Where the body size stands in the payload of a content header.
+/// Offset of the body size in the payload of a content header.
 pub const BODY_SIZE_AT: usize = 4;
 
 const CONTENT_TYPE: u16 = 1 << 15;
@@ -36,14 +37,14 @@ const NO_PROPERTY: u16 = 0b11;
 /// A content header of class `basic`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ContentHeader<'a> {
-    /// Bytes of body to come.
+    /// Number of body bytes that follow.
     pub body_size: u64,
     /// The properties.
     pub properties: PropertiesView<'a>,
 }
 
 impl<'a> ContentHeader<'a> {
-    /// Reads the payload of a header frame. The weight, unused since AMQP 0-8, is ignored.
+    /// Reads the payload of a header frame. Ignores the weight, which is unused since AMQP 0-8.
     ///
     /// # Errors
     /// [`WireError::BadContentClass`], [`WireError::BadProperties`], [`WireError::Truncated`],
@@ -85,17 +86,17 @@ pub struct PropertiesView<'a> {
     pub content_type: Option<&'a str>,
     /// MIME encoding of the body.
     pub content_encoding: Option<&'a str>,
-    /// The application's table.
+    /// The application's headers table.
     pub headers: Option<TableView<'a>>,
-    /// 1: may be lost with the broker, 2: persistent.
+    /// 1: transient, may be lost with the broker; 2: persistent.
     pub delivery_mode: Option<u8>,
-    /// 0 to 9, where the queue knows priorities.
+    /// 0 to 9, for queues with priorities.
     pub priority: Option<u8>,
     /// The application's correlation id.
     pub correlation_id: Option<&'a str>,
-    /// Where to reply to.
+    /// The queue that replies should go to.
     pub reply_to: Option<&'a str>,
-    /// Life time of the message in milliseconds, as decimal text.
+    /// Time to live of the message in milliseconds, as decimal text.
     pub expiration: Option<&'a str>,
     /// The application's message id.
     pub message_id: Option<&'a str>,
@@ -103,7 +104,7 @@ pub struct PropertiesView<'a> {
     pub timestamp: Option<u64>,
     /// `type`, a name for the kind of message.
     pub kind: Option<&'a str>,
-    /// The user who published; RabbitMQ checks it.
+    /// The user who published the message; RabbitMQ validates it.
     pub user_id: Option<&'a str>,
     /// The publishing application.
     pub app_id: Option<&'a str>,
@@ -112,7 +113,7 @@ pub struct PropertiesView<'a> {
 }
 
 impl<'a> PropertiesView<'a> {
-    /// Reads flags and properties, that is a content header from its twelfth byte on.
+    /// Reads flags and properties, which are a content header from its twelfth byte on.
     ///
     /// # Errors
     /// As [`ContentHeader::parse`].
@@ -126,7 +127,7 @@ impl<'a> PropertiesView<'a> {
         let text = |reader: &mut Reader<'a>, bit| on(bit).then(|| reader.shortstr()).transpose();
         let octet = |reader: &mut Reader<'a>, bit| on(bit).then(|| reader.u8()).transpose();
         let table = |reader: &mut Reader<'a>| reader.table_bytes().and_then(TableView::parse);
-        // evaluated in the order written, which is the order on the wire
+        // Evaluated in the order written, which is the order on the wire.
         let view = Self {
             content_type: text(&mut reader, CONTENT_TYPE)?,
             content_encoding: text(&mut reader, CONTENT_ENCODING)?,
@@ -147,7 +148,7 @@ impl<'a> PropertiesView<'a> {
         Ok(view)
     }
 
-    /// Appends flags and properties. The headers go out as they came in, byte for byte.
+    /// Appends flags and properties. Writes the headers exactly as they were received.
     pub fn encode(&self, out: &mut Vec<u8>) {
         encode(self, out, |out| {
             if let Some(headers) = self.headers {
@@ -175,14 +176,15 @@ impl<'a> PropertiesView<'a> {
     }
 }
 
-/// Where in the written bytes the two identifiers' texts begin, for a template to patch.
+/// Offsets of the two identifiers in the written bytes, for a template to patch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct IdOffsets {
     pub(super) message_id: Option<usize>,
     pub(super) correlation_id: Option<usize>,
 }
 
-/// The one writer of properties. `headers` writes the table, its length first.
+/// Writes all properties; the only function that does. `headers` writes the table, its length
+/// first.
 fn encode(
     view: &PropertiesView<'_>,
     out: &mut Vec<u8>,

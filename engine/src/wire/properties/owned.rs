@@ -1,7 +1,7 @@
 //! The properties of a message to be sent, owned.
 //!
-//! Invariant: what [`Properties::encode`] writes is what amq-protocol writes. Lengths are not
-//! checked while building; [`Properties::check`] does it once, at the door.
+//! Invariant: [`Properties::encode`] writes exactly what amq-protocol writes. Building does not
+//! check lengths; [`Properties::check`] checks them once.
 
 use super::super::frame::{FrameKind, write_frame};
 use super::super::{WireError, check_shortstr};
@@ -38,7 +38,7 @@ pub struct Properties {
     cluster_id: Option<String>,
 }
 
-/// Builder and getter of each property that is text.
+/// Defines builder and getter of each text property.
 macro_rules! text_properties {
     ($($(#[$doc:meta])* $name:ident $with:ident;)*) => { $(
         $(#[$doc])*
@@ -56,7 +56,7 @@ macro_rules! text_properties {
     )* };
 }
 
-/// Builder and getter of each property that is a number.
+/// Defines builder and getter of each number property.
 macro_rules! number_properties {
     ($($(#[$doc:meta])* $name:ident $with:ident $number:ty;)*) => { $(
         $(#[$doc])*
@@ -75,7 +75,7 @@ macro_rules! number_properties {
 }
 
 impl Properties {
-    /// No property at all.
+    /// Creates properties without any value.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -88,15 +88,15 @@ impl Properties {
         content_encoding with_content_encoding;
         /// The application's correlation id.
         correlation_id with_correlation_id;
-        /// Where to reply to.
+        /// The queue that replies should go to.
         reply_to with_reply_to;
-        /// Life time in milliseconds, as decimal text.
+        /// Time to live in milliseconds, as decimal text.
         expiration with_expiration;
         /// The application's message id.
         message_id with_message_id;
         /// `type`, a name for the kind of message.
         kind with_kind;
-        /// The publishing user; RabbitMQ refuses another one than the connection's.
+        /// The publishing user; RabbitMQ refuses another user than the connection's.
         user_id with_user_id;
         /// The publishing application.
         app_id with_app_id;
@@ -105,28 +105,28 @@ impl Properties {
     }
 
     number_properties! {
-        /// 1: may be lost with the broker, 2: persistent.
+        /// 1: transient, may be lost with the broker; 2: persistent.
         delivery_mode with_delivery_mode u8;
-        /// 0 to 9, where the queue knows priorities.
+        /// 0 to 9, for queues with priorities.
         priority with_priority u8;
         /// Seconds since 1970.
         timestamp with_timestamp u64;
     }
 
-    /// The application's table.
+    /// The application's headers table.
     #[must_use]
     pub fn with_headers(mut self, headers: FieldTable) -> Self {
         self.headers = Some(headers);
         self
     }
 
-    /// The application's table.
+    /// The application's headers table.
     #[must_use]
     pub fn headers(&self) -> Option<&FieldTable> {
         self.headers.as_ref()
     }
 
-    /// Whether every text fits the protocol.
+    /// Checks that every text fits the protocol.
     ///
     /// # Errors
     /// [`WireError::ShortStringTooLong`].
@@ -157,7 +157,7 @@ impl Properties {
         self.encode_with_offsets(out);
     }
 
-    /// Appends the whole header frame of a body of `body_size` bytes on `channel`.
+    /// Appends the whole header frame on `channel`, for a body of `body_size` bytes.
     ///
     /// # Panics
     /// As [`Properties::encode`].
@@ -173,7 +173,7 @@ impl Properties {
     }
 
     fn encode_with_offsets(&self, out: &mut Vec<u8>) -> IdOffsets {
-        // an empty table in the headers' place: it makes the flag, the writer makes the bytes
+        // An empty table sets the flag of the headers; the closure writes their bytes.
         let headers = self.headers.as_ref().map(|_| TableView::default());
         let view = PropertiesView { headers, ..self.without_headers() };
         encode(&view, out, |out| {
@@ -204,7 +204,7 @@ impl Properties {
 }
 
 impl PropertiesView<'_> {
-    /// The properties as an owned value.
+    /// Converts the properties to an owned value.
     #[must_use]
     pub fn to_owned(&self) -> Properties {
         let text = |text: Option<&str>| text.map(str::to_owned);

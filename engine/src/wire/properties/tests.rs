@@ -1,4 +1,5 @@
-//! Content headers against literal bytes and against amq-protocol, and where that one is laxer.
+//! Content headers, compared with literal bytes and with amq-protocol, and the cases where that is
+//! less strict.
 
 use super::*;
 use crate::wire::oracle::{self, Break};
@@ -7,13 +8,13 @@ use amq_protocol::protocol::BasicProperties;
 use amq_protocol::types::{AMQPValue, FieldTable};
 use proptest::prelude::*;
 
-/// The frame amq-protocol would write.
+/// Returns the frame that amq-protocol writes.
 fn oracle_frame(channel: u16, body_size: u64, properties: &BasicProperties) -> Vec<u8> {
     let header = AMQPContentHeader { class_id: 60, body_size, properties: properties.clone() };
     oracle::frame_bytes(&AMQPFrame::Header(channel, header))
 }
 
-/// The properties amq-protocol reads from a header's payload, whatever its class.
+/// Returns the properties that amq-protocol reads from a header's payload, whatever its class.
 fn oracle_read(payload: &[u8]) -> Option<AMQPContentHeader> {
     let mut frame = Vec::new();
     write_frame(&mut frame, FrameKind::Header, 1, |out| out.extend_from_slice(payload));
@@ -23,7 +24,7 @@ fn oracle_read(payload: &[u8]) -> Option<AMQPContentHeader> {
     }
 }
 
-/// The same properties as amq-protocol's structure.
+/// Converts properties to amq-protocol's structure.
 fn to_oracle(ours: &Properties) -> BasicProperties {
     let mut all = BasicProperties::default();
     macro_rules! set {
@@ -169,7 +170,7 @@ proptest! {
         match ContentHeader::parse(&payload) {
             Ok(header) => {
                 let ours = to_oracle(&header.properties.to_owned());
-                // compared as text: a broken number may be NaN, which equals nothing
+                // Compared as text: a broken number may be NaN, which equals nothing.
                 let theirs = theirs.map(|theirs| format!("{:?}", theirs.properties));
                 prop_assert_eq!(Some(format!("{ours:?}")), theirs);
             }

@@ -1,18 +1,18 @@
-//! Field tables (AMQP 4.2.5.5), looked at where they lie.
+//! Field tables (AMQP 4.2.5.5), read in place.
 //!
-//! A [`TableView`] is checked once, in full: every key, type octet and length, and the nesting.
-//! Invariant: iterating a view never meets malformed bytes. The types are RabbitMQ's dialect of
-//! the specification, as amq-protocol reads them: `s` and `U` are 16-bit integers, `l` and `L`
-//! both signed 64-bit ones. Not here: building tables; that is amq-protocol's `FieldTable`.
+//! [`TableView`] checks a table once, completely: every key, type octet and length, and the
+//! nesting. Invariant: iterating a view never meets malformed bytes. The types are RabbitMQ's
+//! dialect of the specification, as amq-protocol reads them: `s` and `U` are 16-bit integers, `l`
+//! and `L` both signed 64-bit ones. amq-protocol's `FieldTable` builds tables.
 
 use super::WireError;
 use super::cursor::Reader;
 use amq_protocol::types::{AMQPValue, DecimalValue, FieldArray, FieldTable, ShortString};
 
-/// Deepest nesting of tables and arrays that is read, the outermost table included.
+/// Deepest accepted nesting of tables and arrays, including the outermost table.
 ///
 /// Real headers nest two or three levels; RabbitMQ's `x-death` has an array of tables. Reading is
-/// recursive, in amq-protocol as well, so the bound keeps a hostile peer off our stack.
+/// recursive, in amq-protocol as well, so the limit protects the stack from a hostile peer.
 pub const TABLE_DEPTH_MAX: usize = 32;
 
 /// A checked field table.
@@ -72,7 +72,7 @@ pub enum ValueView<'a> {
 }
 
 impl<'a> TableView<'a> {
-    /// Checks the content of a table, that is the bytes behind its length.
+    /// Checks the content of a table, which are the bytes after its length.
     ///
     /// # Errors
     /// [`WireError::Truncated`], [`WireError::BadUtf8`] for a key,
@@ -82,19 +82,19 @@ impl<'a> TableView<'a> {
         Ok(Self { content })
     }
 
-    /// The bytes behind the table's length.
+    /// Returns the bytes after the table's length.
     #[must_use]
     pub fn content(&self) -> &'a [u8] {
         self.content
     }
 
-    /// Whether the table has no entry.
+    /// Returns true if the table has no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.content.is_empty()
     }
 
-    /// The entries in their order on the wire.
+    /// Iterates over the entries in their order on the wire.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, ValueView<'a>)> + use<'a> {
         let mut reader = Reader::new(self.content);
         std::iter::from_fn(move || {
@@ -103,13 +103,14 @@ impl<'a> TableView<'a> {
         })
     }
 
-    /// The value of `key`. If a peer sent it twice the last one counts, as in [`Self::to_table`].
+    /// Returns the value of `key`. If a peer sent it twice, the last one counts, as in
+    /// [`Self::to_table`].
     #[must_use]
     pub fn get(&self, key: &str) -> Option<ValueView<'a>> {
         self.iter().filter(|(name, _)| *name == key).last().map(|(_, value)| value)
     }
 
-    /// The table as an owned value.
+    /// Converts the table to an owned value.
     #[must_use]
     pub fn to_table(&self) -> FieldTable {
         let mut table = FieldTable::default();
@@ -121,13 +122,13 @@ impl<'a> TableView<'a> {
 }
 
 impl<'a> ArrayView<'a> {
-    /// The values in order.
+    /// Iterates over the values in order.
     pub fn iter(&self) -> impl Iterator<Item = ValueView<'a>> + use<'a> {
         let mut reader = Reader::new(self.content);
         std::iter::from_fn(move || read_value(&mut reader).ok())
     }
 
-    /// The array as an owned value.
+    /// Converts the array to an owned value.
     #[must_use]
     pub fn to_array(&self) -> FieldArray {
         self.iter().map(|value| value.to_value()).collect::<Vec<_>>().into()
@@ -135,7 +136,7 @@ impl<'a> ArrayView<'a> {
 }
 
 impl<'a> ValueView<'a> {
-    /// The text of a long string, if it is one and is UTF-8.
+    /// Returns the text of a long string, if it is one and is UTF-8.
     #[must_use]
     pub fn as_str(&self) -> Option<&'a str> {
         match self {
@@ -144,7 +145,7 @@ impl<'a> ValueView<'a> {
         }
     }
 
-    /// The number, if it is an integer of any width.
+    /// Returns the number, if it is an integer of any width.
     #[must_use]
     pub fn as_int(&self) -> Option<i64> {
         match *self {
@@ -159,7 +160,7 @@ impl<'a> ValueView<'a> {
         }
     }
 
-    /// The value as an owned one.
+    /// Converts the value to an owned one.
     #[must_use]
     pub fn to_value(&self) -> AMQPValue {
         match *self {
@@ -186,7 +187,7 @@ impl<'a> ValueView<'a> {
     }
 }
 
-/// Reads one value; nested content is taken whole and not looked into.
+/// Reads one value; takes nested content as a whole without reading it.
 fn read_value<'a>(reader: &mut Reader<'a>) -> Result<ValueView<'a>, WireError> {
     Ok(match reader.u8()? {
         b't' => ValueView::Boolean(reader.u8()? != 0),

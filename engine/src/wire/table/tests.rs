@@ -1,4 +1,4 @@
-//! Tables against literal bytes and against amq-protocol, and the bound on their nesting.
+//! Tables, compared with literal bytes and with amq-protocol, and the limit of their nesting.
 
 use super::*;
 use crate::wire::cursor::{put_longstr, put_shortstr};
@@ -7,12 +7,12 @@ use amq_protocol::frame::WriteContext;
 use amq_protocol::types::{generation::gen_field_table, parsing::parse_field_table};
 use proptest::prelude::*;
 
-/// A table's content as amq-protocol writes it, without its length.
+/// Returns a table's content as amq-protocol writes it, without its length.
 fn content(table: &FieldTable) -> Vec<u8> {
     gen_field_table(table)(WriteContext::from(Vec::new())).unwrap().into_inner().0.split_off(4)
 }
 
-/// What amq-protocol reads from a table's content.
+/// Returns what amq-protocol reads from a table's content.
 fn read_by_oracle(content: &[u8]) -> Option<FieldTable> {
     let mut bytes = Vec::new();
     put_longstr(&mut bytes, content);
@@ -22,7 +22,7 @@ fn read_by_oracle(content: &[u8]) -> Option<FieldTable> {
     }
 }
 
-/// Tables within each other, `depth` of them.
+/// Returns `depth` tables within each other.
 fn nested_tables(depth: usize) -> Vec<u8> {
     let mut content = Vec::new();
     for _ in 1..depth {
@@ -35,7 +35,7 @@ fn nested_tables(depth: usize) -> Vec<u8> {
     content
 }
 
-/// A table around arrays within each other, `depth` levels in all.
+/// Returns a table around arrays within each other, `depth` levels in all.
 fn nested_arrays(depth: usize) -> Vec<u8> {
     let mut content = Vec::new();
     for _ in 2..depth {
@@ -77,7 +77,7 @@ fn nesting_is_read_to_its_bound_and_no_further() {
     assert_eq!(TableView::parse(&nested_tables(33)), too_deep);
     assert!(TableView::parse(&nested_arrays(32)).is_ok());
     assert_eq!(TableView::parse(&nested_arrays(33)), too_deep);
-    // a stack of a few thousand levels would be gone; here the first 32 decide
+    // A stack of a few thousand levels would overflow; the first 32 decide here.
     assert_eq!(TableView::parse(&nested_tables(20_000)), too_deep);
     assert_eq!(TableView::parse(&nested_arrays(20_000)), too_deep);
     let deepest = TableView::parse(&nested_tables(32)).unwrap().to_table();
@@ -131,7 +131,7 @@ proptest! {
         }
         harm.apply(&mut bytes);
         let ours = TableView::parse(&bytes);
-        // compared as text: a broken number may be NaN, which equals nothing
+        // Compared as text: a broken number may be NaN, which equals nothing.
         let ours = ours.map(|view| format!("{:?}", view.to_table())).ok();
         let theirs = read_by_oracle(&bytes).map(|table| format!("{table:?}"));
         prop_assert_eq!(ours, theirs);
