@@ -122,7 +122,7 @@ pub use handles::engine::Engine;
 pub use handles::message::{Message, Payload};
 pub use handles::publish_error::{PublishError, Route};
 pub use handles::publisher::Publisher;
-pub use handles::reporting::{RefusalSink, Reporting};
+pub use handles::reporting_publisher::{RefusalSink, ReportingPublisher};
 pub use outcome::{Nacked, Outcome};
 pub use reactor::{BackendChoice, BackendKind};
 pub use shard::border::block_on::block_on;

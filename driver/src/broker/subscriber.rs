@@ -256,7 +256,7 @@ impl Subscriber {
 /// One that is dropped without a word takes nothing more, whoever its sinks are held by.
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.channel.close_unwatched();
+        self.channel.close_in_background();
     }
 }
 

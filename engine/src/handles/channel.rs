@@ -246,10 +246,10 @@ impl Channel {
     /// ```no_run
     /// # use leveret_engine::Channel;
     /// # fn example(channel: Channel) {
-    /// channel.close_unwatched();
+    /// channel.close_in_background();
     /// # }
     /// ```
-    pub fn close_unwatched(&self) {
+    pub fn close_in_background(&self) {
         // Another channel may have this number by now.
         if !self.is_closed() {
             self.shared.connection.post(Operation::CloseChannel { channel: self.shared.number });

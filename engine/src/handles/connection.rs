@@ -68,28 +68,29 @@ impl Connection {
     }
 
     /// Returns the number of publications whose outcome a caller or a sink still waits for.
-    /// Publications of an [unwatched](crate::Publisher::unwatched) publisher do not count.
+    /// Publications of a [fire-and-forget](crate::Publisher::fire_and_forget) publisher do not
+    /// count.
     #[must_use]
     pub fn confirms_outstanding(&self) -> usize {
         self.shared.outcomes.outstanding()
     }
 
-    /// Returns how many publications of unwatched publishers the broker returned or refused.
+    /// Returns how many publications of fire-and-forget publishers the broker returned or refused.
     #[must_use]
-    pub fn unwatched_failures(&self) -> u64 {
+    pub fn fire_and_forget_failures(&self) -> u64 {
         self.shared.unwatched_failures.load(Ordering::Relaxed)
     }
 
-    /// Returns how many publications of unwatched publishers may have been lost with a connection.
-    /// Publications that are [retained](crate::Publisher::retained) do not count.
+    /// Returns how many publications of fire-and-forget publishers may have been lost with a
+    /// connection. Publications that are [retained](crate::Publisher::retained) do not count.
     ///
     /// ```no_run
     /// # fn example(connection: &leveret_engine::Connection) {
-    /// println!("{} may be lost", connection.unwatched_losses());
+    /// println!("{} may be lost", connection.fire_and_forget_losses());
     /// # }
     /// ```
     #[must_use]
-    pub fn unwatched_losses(&self) -> u64 {
+    pub fn fire_and_forget_losses(&self) -> u64 {
         self.shared.unwatched_losses.load(Ordering::Relaxed)
     }
 

@@ -14,5 +14,5 @@ pub(crate) mod lease;
 pub(crate) mod message;
 pub(crate) mod publish_error;
 pub(crate) mod publisher;
-pub(crate) mod reporting;
+pub(crate) mod reporting_publisher;
 pub(crate) mod shards;

@@ -56,7 +56,7 @@ fn head_too_large(needs: usize, agreed: u32) -> PushError {
 #[derive(Clone)]
 pub struct Publisher {
     inner: Arc<Inner>,
-    watched: bool,
+    tracks_outcome: bool,
     retain: bool,
 }
 
@@ -92,14 +92,14 @@ impl Publisher {
             return Err(config("the properties do not fit one frame of 8192 bytes".into()));
         }
         let inner = Inner { channel, template, route, _lease: lease };
-        Ok(Self { inner: Arc::new(inner), watched: true, retain: false })
+        Ok(Self { inner: Arc::new(inner), tracks_outcome: true, retain: false })
     }
 
     /// Returns a publisher whose publications no caller waits for: its confirms resolve to `Sent`
     /// at once, and the engine only counts returned or refused publications.
     #[must_use]
-    pub fn unwatched(&self) -> Self {
-        Self { watched: false, ..self.clone() }
+    pub fn fire_and_forget(&self) -> Self {
+        Self { tracks_outcome: false, ..self.clone() }
     }
 
     /// Returns a publisher whose unconfirmed publications are sent again after a reconnect, in
@@ -265,7 +265,7 @@ impl Publisher {
     }
 
     fn has_ticket(&self) -> bool {
-        self.watched && self.inner.channel.options.confirms
+        self.tracks_outcome && self.inner.channel.options.confirms
     }
 
     /// Appends a publication, with a ticket if a caller can wait for its outcome.

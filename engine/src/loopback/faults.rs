@@ -30,7 +30,7 @@ impl Loopback {
 
     /// Blocks publishers as RabbitMQ's resource alarms do: the broker notifies clients that support
     /// it, and stops reading a connection after its next publication.
-    pub fn blocked(&self, reason: &str) {
+    pub fn block_publishers(&self, reason: &str) {
         self.with_broker(|broker| {
             broker.blocked = Some(reason.to_owned());
             for id in ids(broker, |_| true) {
@@ -39,8 +39,8 @@ impl Loopback {
         });
     }
 
-    /// Ends [`Loopback::blocked`].
-    pub fn unblocked(&self) {
+    /// Ends [`Loopback::block_publishers`].
+    pub fn unblock_publishers(&self) {
         self.with_broker(|broker| {
             broker.blocked = None;
             for id in ids(broker, |_| true) {

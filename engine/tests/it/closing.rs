@@ -30,7 +30,7 @@ fn the_last_handle_dropped_closes_the_connection() {
     let connection = engine.connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
     queue(&channel, "q");
-    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap().unwatched();
+    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap().fire_and_forget();
     let consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
     drop(connection);
     drop(channel);
@@ -54,7 +54,7 @@ fn a_close_says_that_not_all_has_left() {
     peer.stop();
     until("it is lost", || connection.state() == ConnectionState::Connecting);
     let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
-    drop(publisher.unwatched().publish_blocking("x".as_bytes(), WAIT).unwrap());
+    drop(publisher.fire_and_forget().publish_blocking("x".as_bytes(), WAIT).unwrap());
     let waiting = publisher.publish_blocking("y".as_bytes(), WAIT).unwrap();
     let error = block_on(connection.close()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionClosed);
@@ -179,7 +179,7 @@ fn close_ends_in_time_while_publishers_are_blocked() {
     let connection = engine.connect_blocking(hasty(&peer)).unwrap();
     let channel = channel(&connection);
     queue(&channel, "q");
-    peer.blocked("memory");
+    peer.block_publishers("memory");
     until("it is blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
     let confirm = publish(&channel, "q", "never leaves");
     assert_eq!(block_on(connection.close()).unwrap_err().kind(), ErrorKind::TimedOut);
@@ -193,7 +193,7 @@ fn handles_dropped_while_blocked_do_not_keep_the_connection() {
     let (engine, peer) = (engine(), loopback());
     let connection = engine.connect_blocking(hasty(&peer)).unwrap();
     let channel = channel(&connection);
-    peer.blocked("disk");
+    peer.block_publishers("disk");
     until("it is blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
     drop(publish(&channel, "q", "never leaves"));
     drop((connection, channel));

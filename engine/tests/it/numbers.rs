@@ -64,7 +64,7 @@ fn a_channel_that_is_closed_unwatched_gives_its_number_back() {
     queue(&stays, "q");
     for time in 0..100 {
         let channel = open_within(&connection, Duration::from_secs(2));
-        channel.unwrap_or_else(|error| panic!("{time}: {error}")).close_unwatched();
+        channel.unwrap_or_else(|error| panic!("{time}: {error}")).close_in_background();
     }
     works(&connection, &stays);
 }

@@ -114,7 +114,7 @@ fn a_refusal_sink_that_panics_loses_its_own_refusals_alone() {
     let channel = channel(&connection);
     let publisher = channel.publisher(to("nobody"), &Properties::default()).unwrap();
     let refused = Arc::new(OddRefused::default());
-    let reporting = publisher.reporting(Arc::clone(&refused) as _);
+    let reporting = publisher.with_refusal_sink(Arc::clone(&refused) as _);
     let heard = |cookies: &[u64]| {
         until("they are told", || *refused.0.lock().unwrap() == cookies);
         refused.0.lock().unwrap().clear();
@@ -128,7 +128,7 @@ fn a_refusal_sink_that_panics_loses_its_own_refusals_alone() {
     peer.script(|script| script.withhold_confirms = true);
     queue(&channel, "q");
     let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
-    let reporting = publisher.reporting(Arc::clone(&refused) as _);
+    let reporting = publisher.with_refusal_sink(Arc::clone(&refused) as _);
     for cookie in 0..3 {
         let timeout = Duration::from_millis(10 + 20 * cookie);
         reporting.try_publish("x".as_bytes(), timeout, cookie).unwrap();

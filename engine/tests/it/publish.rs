@@ -123,7 +123,8 @@ fn many_are_delivered_in_order_and_acknowledged() {
     let connection = connect("publish-many");
     let publishing = channel(&connection);
     queue(&publishing, "q");
-    let publisher = publishing.publisher(to("q"), &Properties::default()).unwrap().unwatched();
+    let publisher =
+        publishing.publisher(to("q"), &Properties::default()).unwrap().fire_and_forget();
     let consuming = connect("publish-many");
     let consuming = channel(&consuming);
     let mut consumer = block_on(consuming.consume(Consume::from_queue("q"))).unwrap();

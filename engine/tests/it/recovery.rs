@@ -159,7 +159,7 @@ fn what_a_closed_channel_leaves_to_nobody_stays_away() {
     }
     let mut gone = block_on(leaving.consume(Consume::from_queue("gone"))).unwrap();
     let _kept = block_on(staying.consume(Consume::from_queue("kept"))).unwrap();
-    leaving.close_unwatched();
+    leaving.close_in_background();
     assert!(gone.next_within(WAIT).unwrap().is_none(), "its consumer has ended");
     until("the broker deletes it", || peer.queue_len("/", "gone").is_none());
     peer.drop_connections();
@@ -180,7 +180,7 @@ fn a_channel_closed_while_its_broker_is_away_does_not_come_back() {
     let mut consumer = block_on(leaving.consume(Consume::from_queue("q"))).unwrap();
     peer.drop_connections();
     until("it is lost", || connection.state() == ConnectionState::Connecting);
-    leaving.close_unwatched();
+    leaving.close_in_background();
     assert!(consumer.next_within(WAIT).unwrap().is_none(), "its consumer has ended");
     lost(&connection, 1);
     assert!(publish(&staying, "q", "for others").wait().is_ok());
@@ -684,7 +684,7 @@ fn blocked_publications_time_out_as_not_sent() {
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
     queue(&channel, "q");
-    peer.blocked("low on memory");
+    peer.block_publishers("low on memory");
     let blocked = ConnectionState::Blocked("low on memory".into());
     until("it is blocked", || connection.state() == blocked);
     let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
@@ -694,7 +694,7 @@ fn blocked_publications_time_out_as_not_sent() {
     assert!(channel.outbox_bytes() > "waits longer".len());
     let Outcome::NotSent(error) = confirm.wait() else { panic!("nothing is sent") };
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-    peer.unblocked();
+    peer.unblock_publishers();
     assert!(matches!(patient.wait(), Outcome::Confirmed));
     until("it is open", || connection.state() == ConnectionState::Open);
     assert_eq!(peer.stats().published, 1);
@@ -707,7 +707,7 @@ fn blocked_publications_time_out_as_not_sent() {
 #[test]
 fn a_connection_may_begin_blocked_and_recover_blocked() {
     let peer = loopback();
-    peer.blocked("disk");
+    peer.block_publishers("disk");
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let blocked = ConnectionState::Blocked("disk".into());
     assert_eq!(connection.state(), blocked);
@@ -717,7 +717,7 @@ fn a_connection_may_begin_blocked_and_recover_blocked() {
     peer.drop_connections();
     until("it came back", || connection.reconnects() == 1 && connection.state() == blocked);
     assert_eq!(peer.stats().published, 0);
-    peer.unblocked();
+    peer.unblock_publishers();
     assert!(matches!(confirm.wait(), Outcome::Confirmed));
 }
 
@@ -728,15 +728,15 @@ fn a_full_outbox_while_blocked_is_said_to_whoever_publishes() {
     config.outbox_bytes = 10_000;
     let connection = engine().connect_blocking(config).unwrap();
     let channel = channel(&connection);
-    peer.blocked("low on memory");
+    peer.block_publishers("low on memory");
     until("it is blocked", || connection.state() != ConnectionState::Open);
-    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap().unwatched();
+    let publisher = channel.publisher(to("q"), &Properties::default()).unwrap().fire_and_forget();
     let body = vec![7; 1000];
     while publisher.try_publish(&body, WAIT).is_ok() {}
     let short = Duration::from_millis(50);
     let refused = publisher.publish_blocking(&body, short).unwrap_err();
     assert!(matches!(refused, PublishError::TimedOut));
-    peer.unblocked();
+    peer.unblock_publishers();
     drop(publisher.publish_blocking(&body, WAIT).unwrap());
 }
 

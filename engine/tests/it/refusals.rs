@@ -152,19 +152,19 @@ fn refused_publications_that_nobody_waits_for_are_counted() {
     bound(&channel, "bad");
     peer.script(|script| script.unwritable_exchanges.push("bad".into()));
     for retained in [false, true] {
-        let before = connection.unwatched_failures();
-        let unwatched = publisher(&channel, "bad").unwatched();
+        let before = connection.fire_and_forget_failures();
+        let unwatched = publisher(&channel, "bad").fire_and_forget();
         let unwatched = if retained { unwatched.retained() } else { unwatched };
         drop(together(&peer, || (0..3).map(|_| publish(&unwatched, b"no")).collect()));
-        until("each was counted", || connection.unwatched_failures() == before + 3);
+        until("each was counted", || connection.fire_and_forget_failures() == before + 3);
     }
     peer.script(|script| {
         *script = Script { nack_publishes: true, ..Script::default() };
     });
-    let before = connection.unwatched_failures();
-    let unwatched = publisher(&channel, "good").unwatched().retained();
+    let before = connection.fire_and_forget_failures();
+    let unwatched = publisher(&channel, "good").fire_and_forget().retained();
     drop((0..20).map(|_| publish(&unwatched, b"no")).collect::<Vec<_>>());
-    until("each was counted", || connection.unwatched_failures() == before + 20);
+    until("each was counted", || connection.fire_and_forget_failures() == before + 20);
 }
 
 #[test]
@@ -256,11 +256,11 @@ fn a_blocked_broker_is_not_one_that_confirms_nothing() {
     let connection = engine().connect_blocking(config).unwrap();
     let channel = channel(&connection);
     bound(&channel, "x");
-    peer.blocked("memory");
+    peer.block_publishers("memory");
     until("it is blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
     let waiting = publish(&publisher(&channel, "x"), b"later");
     std::thread::sleep(Duration::from_millis(800));
-    peer.unblocked();
+    peer.unblock_publishers();
     assert!(waiting.wait().is_ok());
     assert_eq!(connection.reconnects(), 0);
 }
@@ -286,7 +286,7 @@ fn a_refusal_sink_hears_what_was_refused_for_certain() {
     bound(&channel, "bad");
     peer.script(|script| script.unwritable_exchanges.push("bad".into()));
     let sink = Arc::new(Counted(AtomicUsize::new(0), Mutex::default()));
-    let reporting = publisher(&channel, "bad").reporting(Arc::clone(&sink) as _);
+    let reporting = publisher(&channel, "bad").with_refusal_sink(Arc::clone(&sink) as _);
     block_on(reporting.publish(b"no".as_slice(), WAIT, 1)).unwrap();
     until("it was told", || sink.0.load(Ordering::SeqCst) == 1);
     assert_eq!(*sink.1.lock().unwrap(), [403]);

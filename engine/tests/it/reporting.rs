@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leveret_engine::{
-    Connection, ConnectionState, Outcome, Properties, PublishError, RefusalSink, Reporting, Route,
+    Connection, ConnectionState, Outcome, Properties, PublishError, RefusalSink,
+    ReportingPublisher, Route,
 };
 
 use crate::setup::{WAIT, channel, config_of, connect, engine, loopback, queue, to, until};
@@ -21,12 +22,12 @@ impl RefusalSink for Told {
 
 type Refusals = Receiver<(u64, Outcome)>;
 
-fn reporting(connection: &Connection, route: Route) -> (Reporting, Refusals) {
+fn reporting(connection: &Connection, route: Route) -> (ReportingPublisher, Refusals) {
     let channel = channel(connection);
     queue(&channel, "q");
     let publisher = channel.publisher(route, &Properties::default()).unwrap();
     let (sender, refusals) = pipe();
-    (publisher.reporting(Arc::new(Told(Mutex::new(sender)))), refusals)
+    (publisher.with_refusal_sink(Arc::new(Told(Mutex::new(sender)))), refusals)
 }
 
 #[test]
@@ -47,7 +48,7 @@ fn a_returned_publication_is_told_with_its_cookie_and_its_body() {
     drop(routed);
     let heard = silence.recv_timeout(WAIT).map(|(cookie, _)| cookie);
     assert_eq!(heard, Err(RecvTimeoutError::Disconnected), "confirmed, and the sink let go of");
-    assert_eq!(connection.unwatched_failures(), 0, "somebody was told");
+    assert_eq!(connection.fire_and_forget_failures(), 0, "somebody was told");
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn what_a_blocked_broker_does_not_take_in_time_is_withdrawn_and_told() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let (publisher, refusals) = reporting(&connection, to("q"));
-    peer.blocked("test");
+    peer.block_publishers("test");
     until("blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
     let begun = std::time::Instant::now();
     let short = Duration::from_millis(30);
@@ -64,7 +65,7 @@ fn what_a_blocked_broker_does_not_take_in_time_is_withdrawn_and_told() {
     assert!(begun.elapsed() >= short);
     assert_eq!(cookie, 7);
     assert!(matches!(outcome, Outcome::NotSent(_)), "{outcome:?}");
-    peer.unblocked();
+    peer.unblock_publishers();
 }
 
 #[test]

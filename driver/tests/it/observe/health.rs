@@ -169,7 +169,7 @@ fn a_block_shows_with_its_reason_and_its_length() {
         let transport = connect(&format!("rabbit://guest:guest@127.0.0.1:{port}/")).await;
         let client = client(&transport, "t");
         client.cast_buffered((), "note", &()).await.unwrap();
-        broker.blocked("low on memory");
+        broker.block_publishers("low on memory");
         eventually(|| {
             state_of_casts(&transport) == ConnectionState::Blocked("low on memory".into())
         });
@@ -180,7 +180,7 @@ fn a_block_shows_with_its_reason_and_its_length() {
             all.find(|one| one.health.purpose == CASTS).unwrap()
         };
         assert!(casts().outbox_bytes > 0);
-        broker.unblocked();
+        broker.unblock_publishers();
         eventually(|| transport.health().is_ready());
         assert!(casts().blocked > Duration::ZERO);
         transport.close().await.unwrap();

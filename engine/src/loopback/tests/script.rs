@@ -78,7 +78,7 @@ fn blocked_and_unblocked_are_told_and_publishers_are_held() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare_queue("q");
-    loopback.blocked("low on memory");
+    loopback.block_publishers("low on memory");
     let blocked = |reason: &str| {
         let blocked = connection::Blocked { reason: reason.into() };
         AMQPClass::Connection(connection::AMQPMethod::Blocked(blocked))
@@ -93,7 +93,7 @@ fn blocked_and_unblocked_are_told_and_publishers_are_held() {
     }
     client.send_queue(queue::AMQPMethod::Declare(queue::Declare::default()));
     nothing_comes(&mut client);
-    loopback.unblocked();
+    loopback.unblock_publishers();
     client.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let unblocked = connection::AMQPMethod::Unblocked(connection::Unblocked {});
     assert_eq!(client.method(0), AMQPClass::Connection(unblocked));

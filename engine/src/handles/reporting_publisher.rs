@@ -29,9 +29,10 @@ pub trait RefusalSink: Send + Sync + 'static {
     fn refused(&self, cookie: u64, outcome: Outcome);
 }
 
-/// A publisher that reports failures to a sink; see [`Publisher::reporting`]. Cloning is cheap.
+/// A publisher that reports failures to a sink; see [`Publisher::with_refusal_sink`]. Cloning is
+/// cheap.
 #[derive(Clone, Debug)]
-pub struct Reporting {
+pub struct ReportingPublisher {
     publisher: Publisher,
     report: Arc<Report>,
 }
@@ -45,12 +46,12 @@ impl Publisher {
     /// Returns a publisher that reports returned, refused and lost publications to `sink` and
     /// reports nothing for confirmed ones.
     #[must_use]
-    pub fn reporting(&self, sink: Arc<dyn RefusalSink>) -> Reporting {
-        Reporting::new(self.clone(), sink)
+    pub fn with_refusal_sink(&self, sink: Arc<dyn RefusalSink>) -> ReportingPublisher {
+        ReportingPublisher::new(self.clone(), sink)
     }
 }
 
-impl Reporting {
+impl ReportingPublisher {
     fn new(publisher: Publisher, sink: Arc<dyn RefusalSink>) -> Self {
         let report = Report { channel: Arc::clone(publisher.channel()), sink };
         Self { publisher, report: Arc::new(report) }
