@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use amq_protocol::protocol::{AMQPClass, channel};
 
 use super::content::Assembly;
-use super::replies::{MethodId, answers, id_of};
+use super::method_pairs::{MethodId, is_answered_by, method_id};
 
 /// `channel.close`.
 const CLOSE: MethodId = (20, 40);
@@ -26,23 +26,23 @@ impl Channel {
     pub(super) fn request(&mut self, token: u64, method: AMQPClass) -> Option<AMQPClass> {
         self.closing |= matches!(method, AMQPClass::Channel(channel::AMQPMethod::Close(_)));
         self.waiting.push_back((token, method));
-        self.next()
+        self.next_request()
     }
 
     /// Returns the next request to write, if none is unanswered.
-    pub(super) fn next(&mut self) -> Option<AMQPClass> {
+    pub(super) fn next_request(&mut self) -> Option<AMQPClass> {
         if self.unanswered.is_some() {
             return None;
         }
         let (token, method) = self.waiting.pop_front()?;
-        self.unanswered = Some((token, id_of(&method)));
+        self.unanswered = Some((token, method_id(&method)));
         Some(method)
     }
 
     /// Returns the token of the request that this method answers, if it answers one.
-    pub(super) fn answered(&mut self, reply: &AMQPClass) -> Option<u64> {
+    pub(super) fn take_answered(&mut self, reply: &AMQPClass) -> Option<u64> {
         let (token, request) = self.unanswered?;
-        answers(request, id_of(reply)).then(|| {
+        is_answered_by(request, method_id(reply)).then(|| {
             self.unanswered = None;
             token
         })

@@ -43,7 +43,7 @@ struct Run<P> {
     first: u64,
     records: Vec<Record>,
     open: usize,
-    kept: P,
+    buffer: P,
 }
 
 /// The ledger; `P` is the part of the buffer that a run keeps.
@@ -61,7 +61,7 @@ impl<P> Ledger<P> {
 
     /// Returns the data of the oldest run that has an unconfirmed publication.
     pub(crate) fn oldest(&self) -> Option<&P> {
-        self.runs.front().map(|run| &run.kept)
+        self.runs.front().map(|run| &run.buffer)
     }
 
     /// Returns the number of unconfirmed publications.
@@ -76,14 +76,14 @@ impl<P> Ledger<P> {
     }
 
     /// Adds the records of a buffer that is about to be sent.
-    pub(crate) fn absorb(&mut self, records: Vec<Record>, kept: P) {
+    pub(crate) fn absorb(&mut self, records: Vec<Record>, buffer: P) {
         if records.is_empty() {
             return;
         }
         self.mandatory += records.iter().filter(|record| record.mandatory).count();
         let first = self.next;
         self.next += records.len() as u64;
-        self.runs.push_back(Run { first, open: records.len(), records, kept });
+        self.runs.push_back(Run { first, open: records.len(), records, buffer });
     }
 
     /// Handles an ack or nack of the broker. Calls `each` for every publication that it settles,
@@ -118,14 +118,14 @@ impl<P> Ledger<P> {
                 if !record.settled {
                     run.open -= 1;
                     self.mandatory -= usize::from(record.mandatory);
-                    each(Settled { record: *record, ack, at }, &run.kept);
+                    each(Settled { record: *record, ack, at }, &run.buffer);
                     record.settled = true;
                 }
             }
         }
         while self.runs.front().is_some_and(|run| run.open == 0) {
             let run = self.runs.pop_front().expect("just looked");
-            done(run.records, run.kept);
+            done(run.records, run.buffer);
         }
         true
     }
@@ -151,7 +151,7 @@ impl<P> Ledger<P> {
     /// again.
     pub(crate) fn reset(&mut self, mut each: impl FnMut(Vec<Record>, P)) {
         for run in self.runs.drain(..) {
-            each(run.records, run.kept);
+            each(run.records, run.buffer);
         }
         self.next = 1;
         self.mandatory = 0;

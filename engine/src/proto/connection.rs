@@ -3,7 +3,7 @@
 //!
 //! Invariant: the output holds whole frames only, so the writer may put publications before or
 //! after it. Elsewhere: publications (their callers render them), confirms (`confirms`),
-//! acknowledgements (`unacked`), responses that wait for a peer that does not read (`answers`).
+//! acknowledgements (`unacked`), responses that wait for a peer that does not read (`responses`).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use amq_protocol::protocol::{AMQPClass, basic, channel, connection};
 use bytes::BytesMut;
 
-use super::answers::Answers;
 use super::channel::Channel;
-use super::content::Arrived;
+use super::content::Completed;
 use super::handshake::{self, FRAME_MAX_BEFORE_TUNE, Settings, short};
 use super::heartbeat::Heartbeat;
 use super::inbound::{Inbound, Item};
+use super::responses::Responses;
 use super::text::printable;
 use super::{Event, ProtoError};
 use crate::buffer::Block;
@@ -34,7 +34,7 @@ enum State {
     Closed,
 }
 
-type On<'a> = &'a mut dyn FnMut(Event);
+type OnEvent<'a> = &'a mut dyn FnMut(Event);
 
 /// One connection, from its first byte to its last.
 pub(crate) struct Connection {
@@ -42,9 +42,9 @@ pub(crate) struct Connection {
     settings: Settings,
     inbound: Inbound,
     frames: Frames,
-    greeted: bool,
+    has_greeting: bool,
     /// The broker supports `connection.update-secret`.
-    takes_secrets: bool,
+    supports_update_secret: bool,
 }
 
 /// All state but the framing, so that a frame can stay borrowed from the framing.
@@ -52,7 +52,7 @@ struct Frames {
     channels: BTreeMap<u16, Channel>,
     arena: BytesMut,
     output: Vec<u8>,
-    answers: Answers,
+    responses: Responses,
     heartbeat: Heartbeat,
     frame_max: u32,
     channel_max: u16,
@@ -65,15 +65,15 @@ impl Connection {
             channels: BTreeMap::new(),
             arena: BytesMut::new(),
             output: PROTOCOL_HEADER.to_vec(),
-            answers: Answers::default(),
+            responses: Responses::default(),
             heartbeat: Heartbeat::new(Duration::ZERO, now),
             frame_max: FRAME_MAX_BEFORE_TUNE,
             channel_max: 0,
             body_max: settings.body_max,
         };
         let inbound = Inbound::new(FRAME_MAX_BEFORE_TUNE);
-        let (state, greeted, takes_secrets) = (State::AwaitStart, false, false);
-        Self { state, settings, inbound, frames, greeted, takes_secrets }
+        let (state, has_greeting, supports_update_secret) = (State::AwaitStart, false, false);
+        Self { state, settings, inbound, frames, has_greeting, supports_update_secret }
     }
 
     /// Handles the first `filled` bytes of a block.
@@ -82,18 +82,18 @@ impl Connection {
         block: &Block,
         filled: usize,
         now: Instant,
-        on: On<'_>,
+        on: OnEvent<'_>,
     ) -> Result<(), ProtoError> {
         self.frames.heartbeat.received(now);
         let input = &block[..filled];
-        if !std::mem::replace(&mut self.greeted, true) {
+        if !std::mem::replace(&mut self.has_greeting, true) {
             check_greeting(input)?;
         }
         let mut at = 0;
         while let Some(item) = self.inbound.next(input, &mut at)? {
             let frame = match item {
                 Item::Piece { channel, start, len } => {
-                    self.frames.piece(channel, (block, start, len), on)?;
+                    self.frames.handle_body_piece(channel, (block, start, len), on)?;
                     continue;
                 }
                 Item::Frame(frame) => frame,
@@ -102,10 +102,10 @@ impl Connection {
                 FrameKind::Heartbeat => {}
                 FrameKind::Method if frame.channel == 0 => {
                     let method = parse_method(frame.payload)?;
-                    self.control(method, now, on)?;
+                    self.handle_connection_method(method, now, on)?;
                 }
-                FrameKind::Method => self.frames.method(frame, on)?,
-                FrameKind::Header => self.frames.header(frame, on)?,
+                FrameKind::Method => self.frames.handle_method(frame, on)?,
+                FrameKind::Header => self.frames.handle_header(frame, on)?,
                 FrameKind::Body => return Err(unexpected("body frame", frame.channel)),
             }
             if self.state == State::Closed {
@@ -116,7 +116,12 @@ impl Connection {
     }
 
     /// Handles a method on channel 0.
-    fn control(&mut self, method: AMQPClass, now: Instant, on: On<'_>) -> Result<(), ProtoError> {
+    fn handle_connection_method(
+        &mut self,
+        method: AMQPClass,
+        now: Instant,
+        on: OnEvent<'_>,
+    ) -> Result<(), ProtoError> {
         use connection::AMQPMethod as Method;
         let AMQPClass::Connection(method) = method else {
             return Err(unexpected("method", 0));
@@ -124,14 +129,15 @@ impl Connection {
         match (self.state, method) {
             (State::AwaitStart, Method::Start(start)) => {
                 let reply = handshake::start_ok(&start, &self.settings)?;
-                self.takes_secrets = handshake::takes_secrets(&start.server_properties);
-                self.frames.put(0, &reply);
+                self.supports_update_secret =
+                    handshake::supports_update_secret(&start.server_properties);
+                self.frames.encode(0, &reply);
                 self.state = State::AwaitTune;
             }
             (State::AwaitTune, Method::Tune(tune)) => {
                 let tuned = handshake::tune(&tune, &self.settings)?;
-                self.frames.put(0, &handshake::tune_ok(tuned));
-                self.frames.put(0, &handshake::open(&self.settings.vhost));
+                self.frames.encode(0, &handshake::tune_ok(tuned));
+                self.frames.encode(0, &handshake::open(&self.settings.vhost));
                 self.inbound.set_frame_max(tuned.frame_max);
                 self.frames.frame_max = tuned.frame_max;
                 self.frames.channel_max = tuned.channel_max;
@@ -152,7 +158,8 @@ impl Connection {
                 on(Event::Closed { code: 200, text: "closed on request".into() });
             }
             (_, Method::Close(close)) => {
-                self.frames.put(0, &AMQPClass::Connection(Method::CloseOk(connection::CloseOk {})));
+                self.frames
+                    .encode(0, &AMQPClass::Connection(Method::CloseOk(connection::CloseOk {})));
                 self.state = State::Closed;
                 let text = printable(close.reply_text.as_str()).into_owned();
                 on(Event::Closed { code: close.reply_code, text });
@@ -192,7 +199,7 @@ impl Connection {
     pub(crate) fn request(&mut self, channel: u16, token: u64, method: AMQPClass) -> bool {
         let Some(open) = self.frames.channels.get_mut(&channel) else { return false };
         if let Some(method) = open.request(token, method) {
-            self.frames.put(channel, &method);
+            self.frames.encode(channel, &method);
         }
         true
     }
@@ -200,12 +207,12 @@ impl Connection {
     /// Sends the broker a new password (RabbitMQ extension). Returns false if the broker does not
     /// support that.
     pub(crate) fn update_secret(&mut self, secret: &str) -> bool {
-        if self.state != State::Open || !self.takes_secrets {
+        if self.state != State::Open || !self.supports_update_secret {
             return false;
         }
         let new_secret = secret.as_bytes().to_vec().into();
         let update = connection::UpdateSecret { new_secret, reason: short("renewed") };
-        self.frames.put(0, &AMQPClass::Connection(connection::AMQPMethod::UpdateSecret(update)));
+        self.frames.encode(0, &AMQPClass::Connection(connection::AMQPMethod::UpdateSecret(update)));
         true
     }
 
@@ -217,13 +224,13 @@ impl Connection {
             class_id: 0,
             method_id: 0,
         };
-        self.frames.put(0, &AMQPClass::Connection(connection::AMQPMethod::Close(close)));
+        self.frames.encode(0, &AMQPClass::Connection(connection::AMQPMethod::Close(close)));
         self.state = State::Closing;
     }
 
     /// Returns when `handle_timeout` must be called.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.frames.heartbeat.next()
+        self.frames.heartbeat.next_deadline()
     }
 
     /// Sends a heartbeat that is due, or reports a dead peer.
@@ -231,7 +238,7 @@ impl Connection {
         match self.frames.heartbeat.check(now) {
             Ok(false) => Ok(()),
             Ok(true) => {
-                self.frames.answers.heartbeat();
+                self.frames.responses.heartbeat();
                 Ok(())
             }
             Err(silence) => Err(ProtoError::HeartbeatMissed(silence)),
@@ -244,18 +251,18 @@ impl Connection {
     }
 
     /// Sets whether we read from this peer; while we do not, its silence has no meaning.
-    pub(crate) fn listen(&mut self, listening: bool, now: Instant) {
-        self.frames.heartbeat.listen(listening, now);
+    pub(crate) fn set_reading(&mut self, is_reading: bool, now: Instant) {
+        self.frames.heartbeat.set_reading(is_reading, now);
     }
 
     /// Appends the frames to be sent to `out` and removes them here.
     pub(crate) fn take_output(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.frames.output);
-        self.frames.answers.take(out);
+        self.frames.responses.take(out);
     }
 
     pub(crate) fn has_output(&self) -> bool {
-        !self.frames.output.is_empty() || self.frames.answers.is_waiting()
+        !self.frames.output.is_empty() || self.frames.responses.is_waiting()
     }
 
     /// Returns true while the body of a large message is arriving.
@@ -265,20 +272,20 @@ impl Connection {
 }
 
 impl Frames {
-    fn put(&mut self, channel: u16, method: &AMQPClass) {
+    fn encode(&mut self, channel: u16, method: &AMQPClass) {
         encode_method_frame(&mut self.output, channel, method);
     }
 
     /// Responds to a method that the broker sent unasked.
-    fn answer(&mut self, channel: u16, method: &AMQPClass) -> Result<(), ProtoError> {
-        self.answers.put(&mut self.output, channel, method)
+    fn respond(&mut self, channel: u16, method: &AMQPClass) -> Result<(), ProtoError> {
+        self.responses.put(&mut self.output, channel, method)
     }
 
     fn channel(&mut self, number: u16) -> Result<&mut Channel, ProtoError> {
         self.channels.get_mut(&number).ok_or(ProtoError::UnknownChannel(number))
     }
 
-    fn method(&mut self, frame: FrameView<'_>, on: On<'_>) -> Result<(), ProtoError> {
+    fn handle_method(&mut self, frame: FrameView<'_>, on: OnEvent<'_>) -> Result<(), ProtoError> {
         let number = frame.channel;
         let channel = self.channel(number)?;
         if !channel.assembly.is_idle() {
@@ -297,26 +304,26 @@ impl Frames {
                 on(Event::Confirmed { channel: number, tag, multiple, ack: false });
             }
             Some(_) => return Err(unexpected("client's method", number)),
-            None => self.cold_method(number, parse_method(frame.payload)?, on)?,
+            None => self.handle_cold_method(number, parse_method(frame.payload)?, on)?,
         }
         Ok(())
     }
 
-    fn cold_method(
+    fn handle_cold_method(
         &mut self,
         number: u16,
         method: AMQPClass,
-        on: On<'_>,
+        on: OnEvent<'_>,
     ) -> Result<(), ProtoError> {
         let channel = self.channel(number)?;
-        if let Some(token) = channel.answered(&method) {
+        if let Some(token) = channel.take_answered(&method) {
             let closed = matches!(method, AMQPClass::Channel(channel::AMQPMethod::CloseOk(_)));
-            if let Some(next) = channel.next() {
-                self.put(number, &next);
+            if let Some(next) = channel.next_request() {
+                self.encode(number, &next);
             }
             if closed {
                 self.channels.remove(&number);
-                self.answers.forget(number);
+                self.responses.forget(number);
             }
             on(Event::Reply { token, method });
             return Ok(());
@@ -328,9 +335,9 @@ impl Frames {
                 if !channel.awaits_close_ok() {
                     self.channels.remove(&number);
                 }
-                self.answers.forget(number);
+                self.responses.forget(number);
                 let reply = channel::AMQPMethod::CloseOk(channel::CloseOk {});
-                self.answer(number, &AMQPClass::Channel(reply))?;
+                self.respond(number, &AMQPClass::Channel(reply))?;
                 let text = printable(close.reply_text.as_str()).into_owned();
                 let (code, cause) = (close.reply_code, (close.class_id, close.method_id));
                 on(Event::ChannelClosed { channel: number, code, text, cause });
@@ -338,13 +345,13 @@ impl Frames {
             // RabbitMQ sends publishers no flow since 2.0. The response is what AMQP requires; TCP
             // limits the publisher.
             AMQPClass::Channel(channel::AMQPMethod::Flow(flow)) => {
-                self.answers.flow(number, flow.active);
+                self.responses.flow(number, flow.active);
             }
             AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
                 let consumer_tag = cancel.consumer_tag.to_string();
                 if !cancel.nowait {
                     let reply = basic::CancelOk { consumer_tag: cancel.consumer_tag };
-                    self.answer(number, &AMQPClass::Basic(basic::AMQPMethod::CancelOk(reply)))?;
+                    self.respond(number, &AMQPClass::Basic(basic::AMQPMethod::CancelOk(reply)))?;
                 }
                 on(Event::ConsumerCancelled { channel: number, consumer_tag });
             }
@@ -354,35 +361,35 @@ impl Frames {
         Ok(())
     }
 
-    fn header(&mut self, frame: FrameView<'_>, on: On<'_>) -> Result<(), ProtoError> {
+    fn handle_header(&mut self, frame: FrameView<'_>, on: OnEvent<'_>) -> Result<(), ProtoError> {
         let number = frame.channel;
         let channel = self.channels.get_mut(&number).ok_or(ProtoError::UnknownChannel(number))?;
         let content =
             channel.assembly.header(number, frame.payload, self.body_max, &mut self.arena)?;
         if let Some(content) = content {
-            complete(number, content, on);
+            emit_content(number, content, on);
         }
         Ok(())
     }
 
-    fn piece(
+    fn handle_body_piece(
         &mut self,
         number: u16,
         piece: (&Block, usize, usize),
-        on: On<'_>,
+        on: OnEvent<'_>,
     ) -> Result<(), ProtoError> {
         let channel = self.channels.get_mut(&number).ok_or(ProtoError::UnknownChannel(number))?;
         if let Some(content) = channel.assembly.piece(number, piece, &mut self.arena)? {
-            complete(number, content, on);
+            emit_content(number, content, on);
         }
         Ok(())
     }
 }
 
-fn complete(channel: u16, arrived: Arrived, on: On<'_>) {
-    let content = match arrived {
-        Arrived::Content(content) => content,
-        Arrived::Oversized { content, size, body } => {
+fn emit_content(channel: u16, completed: Completed, on: OnEvent<'_>) {
+    let content = match completed {
+        Completed::Content(content) => content,
+        Completed::Oversized { content, size, body } => {
             return on(Event::Oversized { channel, content, size, body });
         }
     };

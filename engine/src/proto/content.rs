@@ -14,18 +14,18 @@ use crate::wire::{ContentHeader, Deliver, HotMethod, PropertiesView, Return};
 
 /// Bodies up to this size are copied, larger ones sliced. A slice of a 140-byte body costs as much
 /// as its copy and keeps a whole receive block in use; at 64 KiB the slice is eighty times cheaper.
-const SMALL: u64 = 1024;
+const COPY_MAX: u64 = 1024;
 /// The arena grows in steps of this many bytes; a step is freed when its last content is dropped.
-const ARENA: usize = 64 * 1024;
+const ARENA_STEP: usize = 64 * 1024;
 
 /// No broker sends a body above this: RabbitMQ accepts 512 MiB at most.
-const ABSURD: u64 = 1 << 32;
+const BODY_HARD_MAX: u64 = 1 << 32;
 /// Number of bytes kept from the end of a dropped body, where envelopes have their identifiers.
-const TAIL: usize = 16 << 10;
+const TAIL_BYTES: usize = 16 << 10;
 
 /// A content that has arrived completely.
 #[derive(Debug)]
-pub(super) enum Arrived {
+pub(super) enum Completed {
     Content(Content),
     /// Its body was above the limit and was dropped: a delivery keeps the end of its body, a return
     /// nothing.
@@ -108,9 +108,9 @@ struct Skipped {
 impl Skipped {
     fn push(&mut self, piece: &[u8]) {
         self.digest.update(piece);
-        self.tail.extend_from_slice(&piece[piece.len().saturating_sub(TAIL)..]);
-        if self.tail.len() > 2 * TAIL {
-            self.tail.drain(..self.tail.len() - TAIL);
+        self.tail.extend_from_slice(&piece[piece.len().saturating_sub(TAIL_BYTES)..]);
+        if self.tail.len() > 2 * TAIL_BYTES {
+            self.tail.drain(..self.tail.len() - TAIL_BYTES);
         }
     }
 }
@@ -154,12 +154,12 @@ impl Assembly {
         payload: &[u8],
         body_max: u64,
         arena: &mut BytesMut,
-    ) -> Result<Option<Arrived>, ProtoError> {
+    ) -> Result<Option<Completed>, ProtoError> {
         if self.state != State::Header {
             return Err(ProtoError::Unexpected { what: "content header", channel });
         }
         let size = ContentHeader::parse(payload)?.body_size;
-        if size > ABSURD {
+        if size > BODY_HARD_MAX {
             return Err(ProtoError::BodyTooLarge { size, max: body_max });
         }
         self.head.extend_from_slice(payload);
@@ -169,8 +169,8 @@ impl Assembly {
             self.state = State::Skipping { left: size };
             return Ok(None);
         }
-        self.state = State::Body { left: size, small: size <= SMALL };
-        Ok((size == 0).then(|| Arrived::Content(self.finish(arena))))
+        self.state = State::Body { left: size, small: size <= COPY_MAX };
+        Ok((size == 0).then(|| Completed::Content(self.finish(arena))))
     }
 
     /// More of the body has arrived, at `start..start + len` of `block`.
@@ -179,7 +179,7 @@ impl Assembly {
         channel: u16,
         (block, start, len): (&Block, usize, usize),
         arena: &mut BytesMut,
-    ) -> Result<Option<Arrived>, ProtoError> {
+    ) -> Result<Option<Completed>, ProtoError> {
         if let State::Skipping { left } = self.state {
             return self.skip(channel, &block[start..start + len], left, arena);
         }
@@ -198,7 +198,7 @@ impl Assembly {
         } else {
             self.body.push(block.slice(start, len));
         }
-        Ok((rest == 0).then(|| Arrived::Content(self.finish(arena))))
+        Ok((rest == 0).then(|| Completed::Content(self.finish(arena))))
     }
 
     /// More of a dropped body has arrived.
@@ -209,7 +209,7 @@ impl Assembly {
         piece: &[u8],
         left: u64,
         arena: &mut BytesMut,
-    ) -> Result<Option<Arrived>, ProtoError> {
+    ) -> Result<Option<Completed>, ProtoError> {
         let Some(left) = left.checked_sub(piece.len() as u64) else {
             return Err(ProtoError::BodyOverrun { channel });
         };
@@ -220,16 +220,17 @@ impl Assembly {
         }
         let Skipped { size, digest, mut tail } = std::mem::take(&mut self.skipped);
         let content = self.finish(arena);
-        let end = if content.is_return() { tail.len() } else { tail.len().saturating_sub(TAIL) };
+        let end =
+            if content.is_return() { tail.len() } else { tail.len().saturating_sub(TAIL_BYTES) };
         tail.drain(..end);
         let content = Content { body: Body::small(tail.into()), ..content };
-        Ok(Some(Arrived::Oversized { content, size, body: digest }))
+        Ok(Some(Completed::Oversized { content, size, body: digest }))
     }
 
     fn finish(&mut self, arena: &mut BytesMut) -> Content {
         self.state = State::Idle;
         if arena.capacity() < self.head.len() {
-            arena.reserve(ARENA.max(self.head.len()));
+            arena.reserve(ARENA_STEP.max(self.head.len()));
         }
         arena.extend_from_slice(&self.head);
         let mut head = arena.split().freeze();

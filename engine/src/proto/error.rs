@@ -30,7 +30,7 @@ pub(crate) enum ProtoError {
     #[error("delivery tag {tag} follows {last}: a broker counts the deliveries of a channel")]
     TagOutOfOrder { tag: u64, last: u64 },
     #[error("the peer asks and does not read: {0} bytes of answers wait for it")]
-    Unread(usize),
+    UnreadResponses(usize),
     #[error("the broker confirmed delivery tag {tag}, which was never published")]
     UnknownTag { tag: u64 },
 }

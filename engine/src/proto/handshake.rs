@@ -103,7 +103,7 @@ pub(super) fn start_ok(
 
 /// Returns true if the broker supports `connection.update-secret`: RabbitMQ 3.8 and later. The
 /// version is the only sign of it.
-pub(super) fn takes_secrets(server: &FieldTable) -> bool {
+pub(super) fn supports_update_secret(server: &FieldTable) -> bool {
     let text = |key: &str| match server.inner().get(key) {
         Some(AMQPValue::LongString(text)) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
         _ => String::new(),
@@ -143,17 +143,17 @@ fn client_properties(connection_name: &str) -> FieldTable {
 /// Agrees on limits after `connection.tune`: the smaller value of both sides, where zero means no
 /// limit.
 pub(super) fn tune(tune: &connection::Tune, settings: &Settings) -> Result<Tuned, ProtoError> {
-    let frame_max = smaller(tune.frame_max, settings.frame_max.max(FRAME_MAX_MIN));
+    let frame_max = smaller_nonzero(tune.frame_max, settings.frame_max.max(FRAME_MAX_MIN));
     if frame_max < FRAME_MAX_FLOOR {
         return Err(ProtoError::FrameMaxTooSmall(frame_max));
     }
     let channel_max = match (tune.channel_max, settings.channel_max) {
         (0, 0) => u16::MAX,
-        (theirs, ours) => smaller(theirs.into(), ours.into()) as u16,
+        (theirs, ours) => smaller_nonzero(theirs.into(), ours.into()) as u16,
     };
     // The interval is sent in whole seconds; less than one second would round to "none".
     let ours = settings.heartbeat.as_secs_f64().ceil() as u32;
-    let heartbeat = if ours == 0 { 0 } else { smaller(tune.heartbeat.into(), ours) };
+    let heartbeat = if ours == 0 { 0 } else { smaller_nonzero(tune.heartbeat.into(), ours) };
     Ok(Tuned { frame_max, channel_max, heartbeat: Duration::from_secs(heartbeat.into()) })
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn short(text: &str) -> ShortString {
     text[..end].into()
 }
 
-fn smaller(theirs: u32, ours: u32) -> u32 {
+fn smaller_nonzero(theirs: u32, ours: u32) -> u32 {
     match (theirs, ours) {
         (0, limit) | (limit, 0) => limit,
         (theirs, ours) => theirs.min(ours),
@@ -221,11 +221,11 @@ mod tests {
             }
             table
         };
-        let takes = |product, version| takes_secrets(&server(product, version));
+        let takes = |product, version| supports_update_secret(&server(product, version));
         assert!(takes("RabbitMQ", "3.8.0") && takes("RabbitMQ", "4.3.6"));
         assert!(takes("RabbitMQ", "3.10.8+dfsg"));
         assert!(!takes("RabbitMQ", "3.7.28") && !takes("RabbitMQ", "") && !takes("other", "9.0"));
-        assert!(!takes_secrets(&FieldTable::default()));
+        assert!(!supports_update_secret(&FieldTable::default()));
     }
 
     #[test]

@@ -11,12 +11,17 @@ pub(super) struct Heartbeat {
     interval: Duration,
     send_at: Instant,
     dead_at: Instant,
-    listening: bool,
+    is_reading: bool,
 }
 
 impl Heartbeat {
     pub(super) fn new(interval: Duration, now: Instant) -> Self {
-        Self { interval, send_at: now + interval / 2, dead_at: now + interval * 2, listening: true }
+        Self {
+            interval,
+            send_at: now + interval / 2,
+            dead_at: now + interval * 2,
+            is_reading: true,
+        }
     }
 
     /// Bytes were sent to the peer: any traffic counts as a heartbeat.
@@ -29,16 +34,16 @@ impl Heartbeat {
     }
 
     /// Sets whether we read. While we do not (a slow consumer), the peer's silence has no meaning.
-    pub(super) fn listen(&mut self, listening: bool, now: Instant) {
-        self.listening = listening;
+    pub(super) fn set_reading(&mut self, is_reading: bool, now: Instant) {
+        self.is_reading = is_reading;
         self.received(now);
     }
 
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         if self.interval.is_zero() {
             return None;
         }
-        Some(if self.listening { self.send_at.min(self.dead_at) } else { self.send_at })
+        Some(if self.is_reading { self.send_at.min(self.dead_at) } else { self.send_at })
     }
 
     /// Returns true if a heartbeat is due.
@@ -49,14 +54,14 @@ impl Heartbeat {
         if self.interval.is_zero() {
             return Ok(false);
         }
-        if self.listening && now >= self.dead_at {
+        if self.is_reading && now >= self.dead_at {
             return Err(self.interval * 2);
         }
-        let owed = now >= self.send_at;
-        if owed {
+        let is_due = now >= self.send_at;
+        if is_due {
             self.sent(now);
         }
-        Ok(owed)
+        Ok(is_due)
     }
 }
 
@@ -70,7 +75,7 @@ mod tests {
     fn a_sign_of_life_is_owed_at_half_the_interval_and_silence_kills_at_two() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(SECOND * 10, start);
-        assert_eq!(heartbeat.next(), Some(start + SECOND * 5));
+        assert_eq!(heartbeat.next_deadline(), Some(start + SECOND * 5));
         assert_eq!(heartbeat.check(start + SECOND * 4), Ok(false));
         assert_eq!(heartbeat.check(start + SECOND * 5), Ok(true));
         assert_eq!(heartbeat.check(start + SECOND * 6), Ok(false), "just sent");
@@ -81,9 +86,9 @@ mod tests {
     fn a_peer_we_do_not_read_is_not_declared_dead() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(SECOND, start);
-        heartbeat.listen(false, start);
+        heartbeat.set_reading(false, start);
         assert_eq!(heartbeat.check(start + SECOND * 9), Ok(true), "we still send");
-        heartbeat.listen(true, start + SECOND * 9);
+        heartbeat.set_reading(true, start + SECOND * 9);
         assert_eq!(heartbeat.check(start + SECOND * 10), Ok(true));
         assert!(heartbeat.check(start + SECOND * 11).is_err());
     }
@@ -92,7 +97,7 @@ mod tests {
     fn zero_means_off() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(Duration::ZERO, start);
-        assert_eq!(heartbeat.next(), None);
+        assert_eq!(heartbeat.next_deadline(), None);
         assert_eq!(heartbeat.check(start + SECOND * 1000), Ok(false));
     }
 }

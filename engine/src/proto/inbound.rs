@@ -71,18 +71,22 @@ impl Inbound {
             *at += 1;
             self.body = None;
         }
-        if self.carry.is_empty() { self.whole(input, at) } else { self.joined(input, at) }
+        if self.carry.is_empty() {
+            self.parse_whole(input, at)
+        } else {
+            self.parse_joined(input, at)
+        }
     }
 
     /// Parses a frame that begins in this block.
-    fn whole<'a>(
+    fn parse_whole<'a>(
         &'a mut self,
         input: &'a [u8],
         at: &mut usize,
     ) -> Result<Option<Item<'a>>, ProtoError> {
         let rest = &input[*at..];
         let Some(header) = FrameHeader::parse(rest)? else {
-            self.keep(input, at, rest.len());
+            self.carry_over(input, at, rest.len());
             return Ok(None);
         };
         header.check(self.frame_max)?;
@@ -93,20 +97,20 @@ impl Inbound {
         }
         let total = FrameHeader::LEN + size + 1;
         if rest.len() < total {
-            self.keep(input, at, rest.len());
+            self.carry_over(input, at, rest.len());
             return Ok(None);
         }
         *at += total;
-        frame(header, &rest[..total]).map(Some)
+        finish_frame(header, &rest[..total]).map(Some)
     }
 
     /// Parses a frame that began in an earlier block.
-    fn joined<'a>(
+    fn parse_joined<'a>(
         &'a mut self,
         input: &'a [u8],
         at: &mut usize,
     ) -> Result<Option<Item<'a>>, ProtoError> {
-        self.fill(input, at, FrameHeader::LEN);
+        self.fill_carry(input, at, FrameHeader::LEN);
         let Some(header) = FrameHeader::parse(&self.carry)? else { return Ok(None) };
         header.check(self.frame_max)?;
         if header.kind == FrameKind::Body {
@@ -114,12 +118,12 @@ impl Inbound {
             return self.open_body(header, input, at);
         }
         let total = FrameHeader::LEN + header.size as usize + 1;
-        self.fill(input, at, total);
+        self.fill_carry(input, at, total);
         if self.carry.len() < total {
             return Ok(None);
         }
         self.carry_used = true;
-        frame(header, &self.carry).map(Some)
+        finish_frame(header, &self.carry).map(Some)
     }
 
     fn open_body<'a>(
@@ -139,18 +143,18 @@ impl Inbound {
     }
 
     /// Moves bytes into `carry` until it holds `wanted`.
-    fn fill(&mut self, input: &[u8], at: &mut usize, wanted: usize) {
+    fn fill_carry(&mut self, input: &[u8], at: &mut usize, wanted: usize) {
         let missing = wanted.saturating_sub(self.carry.len());
-        self.keep(input, at, missing.min(input.len() - *at));
+        self.carry_over(input, at, missing.min(input.len() - *at));
     }
 
-    fn keep(&mut self, input: &[u8], at: &mut usize, len: usize) {
+    fn carry_over(&mut self, input: &[u8], at: &mut usize, len: usize) {
         self.carry.extend_from_slice(&input[*at..*at + len]);
         *at += len;
     }
 }
 
-fn frame(header: FrameHeader, bytes: &[u8]) -> Result<Item<'_>, ProtoError> {
+fn finish_frame(header: FrameHeader, bytes: &[u8]) -> Result<Item<'_>, ProtoError> {
     let (&end, rest) = bytes.split_last().expect("a frame has an end octet");
     if end != FRAME_END {
         return Err(WireError::BadFrameEnd(end).into());

@@ -13,7 +13,6 @@
 //! machine must be dropped. Invariant: nothing here knows sockets, threads or a clock; `now` is
 //! always an argument.
 
-mod answers;
 mod channel;
 mod confirms;
 mod connection;
@@ -23,7 +22,8 @@ mod event;
 mod handshake;
 mod heartbeat;
 mod inbound;
-mod replies;
+mod method_pairs;
+mod responses;
 mod text;
 mod unacked;
 
@@ -37,4 +37,4 @@ pub(crate) use error::ProtoError;
 pub(crate) use event::Event;
 pub(crate) use handshake::{Credentials, FRAME_MAX_MIN, Settings, short};
 pub(crate) use text::printable;
-pub(crate) use unacked::{Answer, Unacked};
+pub(crate) use unacked::{Acknowledgement, Unacked};

@@ -13,7 +13,7 @@ use crate::wire::{Ack, Reject};
 
 /// The consumer's decision on a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum Acknowledgement {
     Ack,
     Reject { requeue: bool },
 }
@@ -23,22 +23,22 @@ pub(crate) struct Unacked {
     /// The tag of the last delivery, 0 before the first.
     last: u64,
     /// The last delivery needs no acknowledgement, so its tag may come again.
-    repeats: bool,
+    last_was_no_ack: bool,
     first: u64,
     window: VecDeque<Slot>,
     /// Tags that are acknowledged and not yet written, in the order of their acknowledgements.
-    owed: Vec<u64>,
+    pending: Vec<u64>,
     /// Pending acknowledgements must not be deferred any longer.
-    pressing: bool,
+    must_flush: bool,
 }
 
 /// Limit of deferred acknowledgements.
-const KEPT_MAX: usize = 64;
+const DEFERRED_MAX: usize = 64;
 
 #[derive(Clone, Copy, Debug)]
 enum Slot {
     Open,
-    Owed(Answer),
+    Pending(Acknowledgement),
     /// Written, or a delivery of a consumer that acknowledges nothing.
     Done,
 }
@@ -51,10 +51,10 @@ impl Unacked {
     /// not count direct replies, which need no acknowledgement, and uses their tag again.
     pub(crate) fn arrived(&mut self, tag: u64, no_ack: bool) -> Result<(), ProtoError> {
         let last = self.last;
-        if tag.checked_sub(1) != Some(last) && !(self.repeats && tag == last) {
+        if tag.checked_sub(1) != Some(last) && !(self.last_was_no_ack && tag == last) {
             return Err(ProtoError::TagOutOfOrder { tag, last });
         }
-        (self.last, self.repeats) = (tag, no_ack);
+        (self.last, self.last_was_no_ack) = (tag, no_ack);
         Ok(())
     }
 
@@ -71,41 +71,41 @@ impl Unacked {
     }
 
     /// Returns true if an acknowledgement waits to be written.
-    pub(crate) fn owes(&self) -> bool {
-        !self.owed.is_empty()
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// Returns true if a pending acknowledgement must not be deferred.
-    pub(crate) fn is_pressing(&self) -> bool {
-        self.pressing
+    pub(crate) fn must_flush(&self) -> bool {
+        self.must_flush
     }
 
     /// Stops deferring the pending acknowledgements.
-    pub(crate) fn press(&mut self) {
-        self.pressing = self.owes();
+    pub(crate) fn stop_deferring(&mut self) {
+        self.must_flush = self.has_pending();
     }
 
     /// Records an acknowledgement; returns false if the tag is not open (acknowledged before, or of
     /// an older epoch).
-    pub(crate) fn answer(&mut self, tag: u64, answer: Answer) -> bool {
-        let is_open = self.note(tag, answer);
-        self.pressing |= is_open;
+    pub(crate) fn acknowledge(&mut self, tag: u64, acknowledgement: Acknowledgement) -> bool {
+        let is_open = self.record(tag, acknowledgement);
+        self.must_flush |= is_open;
         is_open
     }
 
-    /// Records an ack that may be deferred until [`KEPT_MAX`] are pending or another one must not
-    /// wait.
-    pub(crate) fn ack_soon(&mut self, tag: u64) {
-        self.note(tag, Answer::Ack);
-        self.pressing |= self.owed.len() >= KEPT_MAX;
+    /// Records an ack that may be deferred until [`DEFERRED_MAX`] are pending or another one must
+    /// not wait.
+    pub(crate) fn ack_deferred(&mut self, tag: u64) {
+        self.record(tag, Acknowledgement::Ack);
+        self.must_flush |= self.pending.len() >= DEFERRED_MAX;
     }
 
-    fn note(&mut self, tag: u64, answer: Answer) -> bool {
+    fn record(&mut self, tag: u64, acknowledgement: Acknowledgement) -> bool {
         let Some(index) = tag.checked_sub(self.first) else { return false };
         match self.window.get_mut(index as usize) {
             Some(slot @ Slot::Open) => {
-                *slot = Slot::Owed(answer);
-                self.owed.push(tag);
+                *slot = Slot::Pending(acknowledgement);
+                self.pending.push(tag);
                 true
             }
             _ => false,
@@ -115,16 +115,16 @@ impl Unacked {
     /// Writes the pending acknowledgements: one `multiple` for a run of acks at the front, single
     /// ones behind a delivery that is still open.
     pub(crate) fn write(&mut self, channel: u16, out: &mut Vec<u8>) {
-        self.pressing = false;
-        if self.owed.is_empty() {
+        self.must_flush = false;
+        if self.pending.is_empty() {
             return;
         }
         let mut run = None;
         while let Some(&slot) = self.window.front() {
             match slot {
                 Slot::Open => break,
-                Slot::Owed(Answer::Ack) => run = Some(self.first),
-                Slot::Owed(Answer::Reject { requeue }) => {
+                Slot::Pending(Acknowledgement::Ack) => run = Some(self.first),
+                Slot::Pending(Acknowledgement::Reject { requeue }) => {
                     ack_through(run.take(), channel, out);
                     Reject { delivery_tag: self.first, requeue }.encode_frame(channel, out);
                 }
@@ -134,16 +134,16 @@ impl Unacked {
             self.first += 1;
         }
         ack_through(run, channel, out);
-        for tag in self.owed.drain(..) {
+        for tag in self.pending.drain(..) {
             let Some(index) = tag.checked_sub(self.first) else { continue };
             let slot = &mut self.window[index as usize];
-            if let Slot::Owed(answer) = *slot {
+            if let Slot::Pending(acknowledgement) = *slot {
                 *slot = Slot::Done;
-                match answer {
-                    Answer::Ack => {
+                match acknowledgement {
+                    Acknowledgement::Ack => {
                         Ack { delivery_tag: tag, multiple: false }.encode_frame(channel, out);
                     }
-                    Answer::Reject { requeue } => {
+                    Acknowledgement::Reject { requeue } => {
                         Reject { delivery_tag: tag, requeue }.encode_frame(channel, out);
                     }
                 }
@@ -184,14 +184,14 @@ mod tests {
         let mut unacked = Unacked::default();
         (1..=5).for_each(|tag| unacked.delivered(tag));
         for tag in [2, 1, 3, 5] {
-            assert!(unacked.answer(tag, Answer::Ack));
+            assert!(unacked.acknowledge(tag, Acknowledgement::Ack));
         }
-        assert!(!unacked.answer(2, Answer::Ack), "once only");
+        assert!(!unacked.acknowledge(2, Acknowledgement::Ack), "once only");
         assert_eq!(written(&mut unacked), ["ack..3", "ack 5"]);
-        assert!(unacked.answer(4, Answer::Reject { requeue: true }));
+        assert!(unacked.acknowledge(4, Acknowledgement::Reject { requeue: true }));
         assert_eq!(written(&mut unacked), ["reject 4"]);
-        assert!(!unacked.owes());
-        assert!(!unacked.answer(5, Answer::Ack));
+        assert!(!unacked.has_pending());
+        assert!(!unacked.acknowledge(5, Acknowledgement::Ack));
         assert!(written(&mut unacked).is_empty());
     }
 
@@ -221,35 +221,35 @@ mod tests {
     fn acks_that_may_wait_leave_together() {
         let mut unacked = Unacked::default();
         (1..=200).for_each(|tag| unacked.delivered(tag));
-        unacked.ack_soon(1);
-        unacked.ack_soon(2);
-        assert!(unacked.owes() && !unacked.is_pressing());
-        unacked.answer(3, Answer::Reject { requeue: true });
-        assert!(unacked.is_pressing());
+        unacked.ack_deferred(1);
+        unacked.ack_deferred(2);
+        assert!(unacked.has_pending() && !unacked.must_flush());
+        unacked.acknowledge(3, Acknowledgement::Reject { requeue: true });
+        assert!(unacked.must_flush());
         assert_eq!(written(&mut unacked), ["ack..2", "reject 3"]);
-        assert!(!unacked.owes() && !unacked.is_pressing());
-        unacked.ack_soon(4);
-        unacked.press();
-        assert_eq!((unacked.is_pressing(), written(&mut unacked)), (true, vec!["ack..4".into()]));
-        unacked.press();
-        assert!(!unacked.is_pressing(), "nothing is owed");
-        let kept = KEPT_MAX as u64;
-        (5..4 + kept).for_each(|tag| unacked.ack_soon(tag));
-        unacked.ack_soon(5);
-        assert!(!unacked.is_pressing(), "one is missing, and no tag counts twice");
-        unacked.ack_soon(4 + kept);
-        assert!(unacked.is_pressing(), "enough for a packet");
+        assert!(!unacked.has_pending() && !unacked.must_flush());
+        unacked.ack_deferred(4);
+        unacked.stop_deferring();
+        assert_eq!((unacked.must_flush(), written(&mut unacked)), (true, vec!["ack..4".into()]));
+        unacked.stop_deferring();
+        assert!(!unacked.must_flush(), "nothing is pending");
+        let kept = DEFERRED_MAX as u64;
+        (5..4 + kept).for_each(|tag| unacked.ack_deferred(tag));
+        unacked.ack_deferred(5);
+        assert!(!unacked.must_flush(), "one is missing, and no tag counts twice");
+        unacked.ack_deferred(4 + kept);
+        assert!(unacked.must_flush(), "enough for a packet");
     }
 
     #[test]
     fn a_rejection_divides_a_run_and_holes_join_it() {
         let mut unacked = Unacked::default();
         [1, 2, 5, 6].into_iter().for_each(|tag| unacked.delivered(tag));
-        unacked.answer(1, Answer::Ack);
-        unacked.answer(2, Answer::Reject { requeue: false });
-        unacked.answer(5, Answer::Ack);
-        unacked.answer(6, Answer::Ack);
+        unacked.acknowledge(1, Acknowledgement::Ack);
+        unacked.acknowledge(2, Acknowledgement::Reject { requeue: false });
+        unacked.acknowledge(5, Acknowledgement::Ack);
+        unacked.acknowledge(6, Acknowledgement::Ack);
         assert_eq!(written(&mut unacked), ["ack..1", "reject 2", "ack..6"]);
-        assert!(!unacked.answer(3, Answer::Ack), "a hole is nobody's");
+        assert!(!unacked.acknowledge(3, Acknowledgement::Ack), "a hole is nobody's");
     }
 }

@@ -41,10 +41,10 @@ fn two_intervals_of_silence_are_death_and_any_byte_is_life() {
 #[test]
 fn a_peer_we_do_not_read_is_not_declared_dead_but_hears_from_us() {
     let mut scenario = Scenario::open();
-    scenario.connection.listen(false, scenario.now);
+    scenario.connection.set_reading(false, scenario.now);
     scenario.wait(100).unwrap();
     assert_eq!(scenario.output(), hex(HEARTBEAT));
-    scenario.connection.listen(true, scenario.now);
+    scenario.connection.set_reading(true, scenario.now);
     scenario.wait(19).unwrap();
     assert!(scenario.wait(1).is_err());
 }

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::proto::Answer;
+use crate::proto::Acknowledgement;
 use crate::shard::border::doorbell::Doorbell;
 
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct AckQueue {
 pub(crate) struct PendingAck {
     pub(crate) epoch: u32,
     pub(crate) tag: u64,
-    pub(crate) answer: Answer,
+    pub(crate) answer: Acknowledgement,
 }
 
 impl AckQueue {

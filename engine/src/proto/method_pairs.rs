@@ -7,7 +7,7 @@ pub(super) type MethodId = (u16, u16);
 
 /// Returns true if `reply` may answer `request`: almost always the next method id (AMQP 2.2.4),
 /// with two exceptions.
-pub(super) fn answers(request: MethodId, reply: MethodId) -> bool {
+pub(super) fn is_answered_by(request: MethodId, reply: MethodId) -> bool {
     match request {
         (40, 40) => reply == (40, 51),                      // exchange.unbind
         (60, 70) => reply == (60, 71) || reply == (60, 72), // basic.get: get-ok or get-empty
@@ -16,7 +16,7 @@ pub(super) fn answers(request: MethodId, reply: MethodId) -> bool {
 }
 
 /// Returns the ids of a method.
-pub(super) fn id_of(method: &AMQPClass) -> MethodId {
+pub(super) fn method_id(method: &AMQPClass) -> MethodId {
     (method.get_amqp_class_id(), method.get_amqp_method_id())
 }
 
@@ -29,8 +29,8 @@ mod tests {
         for (request, reply) in
             [((50, 10), (50, 11)), ((40, 40), (40, 51)), ((60, 70), (60, 72)), ((85, 10), (85, 11))]
         {
-            assert!(answers(request, reply));
-            assert!(!answers(request, (10, 11)));
+            assert!(is_answered_by(request, reply));
+            assert!(!is_answered_by(request, (10, 11)));
         }
     }
 }

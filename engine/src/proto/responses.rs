@@ -18,7 +18,7 @@ const UNREAD_MAX: usize = 1 << 20;
 
 /// Responses that the writer has not taken yet.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
+pub(super) struct Responses {
     /// The latest `channel.flow` of each channel.
     flows: BTreeMap<u16, bool>,
     heartbeat: bool,
@@ -26,7 +26,7 @@ pub(super) struct Answers {
     unread: usize,
 }
 
-impl Answers {
+impl Responses {
     /// Appends a response to the output.
     ///
     /// # Errors
@@ -40,7 +40,11 @@ impl Answers {
         let before = output.len();
         encode_method_frame(output, channel, method);
         self.unread += output.len() - before;
-        if self.unread > UNREAD_MAX { Err(ProtoError::Unread(self.unread)) } else { Ok(()) }
+        if self.unread > UNREAD_MAX {
+            Err(ProtoError::UnreadResponses(self.unread))
+        } else {
+            Ok(())
+        }
     }
 
     /// The broker stops or resumes our publications on a channel.
