@@ -148,7 +148,7 @@ mod tests {
         assert!(body.is_empty());
         body.push(block.slice(0, 2));
         body.push(block.slice(1, 3));
-        pool.give(block);
+        pool.put_back(block);
         assert!(pool.take(false).is_none());
         body.detach();
         assert!(pool.take(false).is_some());

@@ -12,7 +12,7 @@ use super::Block;
 
 /// Number of blocks checked in one search for a returned one; the oldest are the most likely to be
 /// free.
-const SEARCH: usize = 8;
+const SEARCH_MAX: usize = 8;
 
 /// The pool; the reader of one connection owns it.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct BufferPool {
     free: Vec<Arc<Vec<u8>>>,
     lent: VecDeque<Arc<Vec<u8>>>,
     /// Unused reference counts, kept so that a read allocates nothing.
-    shells: Vec<Arc<Vec<u8>>>,
+    spare_arcs: Vec<Arc<Vec<u8>>>,
     block_bytes: usize,
     blocks_max: usize,
 }
@@ -30,7 +30,7 @@ impl BufferPool {
         Self {
             free: Vec::new(),
             lent: VecDeque::new(),
-            shells: Vec::new(),
+            spare_arcs: Vec::new(),
             block_bytes,
             blocks_max,
         }
@@ -40,30 +40,30 @@ impl BufferPool {
     ///
     /// `over_limit` allows one block above the limit: the rest of a message that has started must
     /// be read, or its own slices would block it for ever. Such a block is freed afterwards.
-    pub(crate) fn take(&mut self, beyond: bool) -> Option<Vec<u8>> {
+    pub(crate) fn take(&mut self, over_limit: bool) -> Option<Vec<u8>> {
         if let Some(block) = self.free.pop() {
-            return Some(self.open(block));
+            return Some(self.unwrap_block(block));
         }
-        for _ in 0..self.lent.len().min(SEARCH) {
+        for _ in 0..self.lent.len().min(SEARCH_MAX) {
             let mut block = self.lent.pop_front().expect("counted above");
             if Arc::get_mut(&mut block).is_some() {
-                return Some(self.open(block));
+                return Some(self.unwrap_block(block));
             }
             self.lent.push_back(block);
         }
-        (beyond || self.lent.len() < self.blocks_max).then(|| vec![0; self.block_bytes])
+        (over_limit || self.lent.len() < self.blocks_max).then(|| vec![0; self.block_bytes])
     }
 
     /// Wraps a filled block so that slices of it can be lent out.
     pub(crate) fn share(&mut self, filled: Vec<u8>) -> Block {
-        let Some(mut shell) = self.shells.pop() else { return Block(Arc::new(filled)) };
-        *Arc::get_mut(&mut shell).expect("shells are unique") = filled;
-        Block(shell)
+        let Some(mut arc) = self.spare_arcs.pop() else { return Block(Arc::new(filled)) };
+        *Arc::get_mut(&mut arc).expect("spare_arcs are unique") = filled;
+        Block(arc)
     }
 
     /// Takes back a block after its bytes were parsed; it is free at once if no slice of it is
     /// left.
-    pub(crate) fn give(&mut self, block: Block) {
+    pub(crate) fn put_back(&mut self, block: Block) {
         let mut block = block.0;
         if Arc::get_mut(&mut block).is_some() {
             if self.free.len() + self.lent.len() < self.blocks_max {
@@ -74,10 +74,10 @@ impl BufferPool {
         }
     }
 
-    fn open(&mut self, mut block: Arc<Vec<u8>>) -> Vec<u8> {
+    fn unwrap_block(&mut self, mut block: Arc<Vec<u8>>) -> Vec<u8> {
         let bytes =
             std::mem::take(Arc::get_mut(&mut block).expect("only unique blocks are opened"));
-        self.shells.push(block);
+        self.spare_arcs.push(block);
         bytes
     }
 }
@@ -93,7 +93,7 @@ mod tests {
         let address = first.as_ptr();
         let block = pool.share(first);
         let slice = block.slice(2, 4);
-        pool.give(block);
+        pool.put_back(block);
         assert!(pool.take(false).is_none(), "the only block is still lent");
         drop(slice);
         let again = pool.take(false).unwrap();
@@ -106,11 +106,11 @@ mod tests {
         let block = pool.take(false).unwrap();
         let block = pool.share(block);
         let held = block.slice(0, 1);
-        pool.give(block);
+        pool.put_back(block);
         let extra = pool.take(true).unwrap();
         let extra = pool.share(extra);
         let extra_held = extra.slice(0, 1);
-        pool.give(extra);
+        pool.put_back(extra);
         drop((held, extra_held));
         assert!(pool.take(false).is_some());
         assert_eq!(pool.free.len() + pool.lent.len(), 0, "one kept, one gone");
@@ -122,8 +122,8 @@ mod tests {
         let (a, b) = (pool.take(false).unwrap(), pool.take(false).unwrap());
         let hot = b.as_ptr();
         let (a, b) = (pool.share(a), pool.share(b));
-        pool.give(a);
-        pool.give(b);
+        pool.put_back(a);
+        pool.put_back(b);
         let first = pool.take(false).unwrap();
         assert_eq!(first.as_ptr(), hot);
     }

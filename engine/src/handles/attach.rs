@@ -62,7 +62,7 @@ impl Shard {
         let engine = Engine::around(handle, backend);
         let alive = engine.alive();
         let run = async move {
-            let ended = reactor::run_as_guest(backend, shard).await;
+            let ended = reactor::run_attached(backend, shard).await;
             drop(alive);
             ended.map_err(|error| refused(&error))
         };

@@ -13,11 +13,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// The result of the work once it has ended; the inner option is `None` if it panicked.
-type Outcome<T> = Option<Option<T>>;
+type WorkResult<T> = Option<Option<T>>;
 
 /// One kind of work. Clones share its thread.
 #[derive(Clone, Debug)]
-pub(crate) struct Background<T>(Rc<RefCell<Option<watch::Receiver<Outcome<T>>>>>);
+pub(crate) struct Background<T>(Rc<RefCell<Option<watch::Receiver<WorkResult<T>>>>>);
 
 impl<T> Default for Background<T> {
     fn default() -> Self {
@@ -34,34 +34,34 @@ impl<T: Clone + Send + Sync + 'static> Background<T> {
         limit: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {
-        let mut under_way = self.join_or_start(thread, work)?;
+        let mut running = self.join_or_start(thread, work)?;
         let ended = async {
-            let outcome = under_way.wait_for(Option::is_some).await;
-            outcome.ok().and_then(|outcome| outcome.clone()).flatten()
+            let result = running.wait_for(Option::is_some).await;
+            result.ok().and_then(|result| result.clone()).flatten()
         };
         let ended = super::within(limit, ended).await;
-        let outcome =
+        let result =
             ended.ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, format!("{limit:?}")))?;
         self.0.borrow_mut().take();
-        outcome.ok_or_else(|| io::Error::other("it panicked"))
+        result.ok_or_else(|| io::Error::other("it panicked"))
     }
 
     fn join_or_start(
         &self,
         thread: &str,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> io::Result<watch::Receiver<Outcome<T>>> {
-        let mut under_way = self.0.borrow_mut();
+    ) -> io::Result<watch::Receiver<WorkResult<T>>> {
+        let mut running = self.0.borrow_mut();
         // A result that arrived in the meantime is too old to use.
-        if let Some(known) = under_way.as_ref().filter(|known| known.borrow().is_none()) {
+        if let Some(known) = running.as_ref().filter(|known| known.borrow().is_none()) {
             return Ok(known.clone());
         }
         let (sender, receiver) = watch::channel(None);
         std::thread::Builder::new().name(thread.to_owned()).spawn(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(work)).ok();
-            let _ = sender.send(Some(outcome));
+            let result = catch_unwind(AssertUnwindSafe(work)).ok();
+            let _ = sender.send(Some(result));
         })?;
-        *under_way = Some(receiver.clone());
+        *running = Some(receiver.clone());
         Ok(receiver)
     }
 }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_is_slow_is_waited_for_within_the_limit_and_done_once() {
+    fn slow_work_runs_once_and_each_caller_waits_for_its_limit() {
         run(async {
             let background = Background::default();
             let begun = Arc::new(AtomicUsize::new(0));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_error_and_the_next_one_works() {
+    fn a_panic_of_the_work_is_an_error_and_later_work_runs() {
         run(async {
             let background = Background::default();
             let limit = Duration::from_secs(20);

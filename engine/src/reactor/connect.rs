@@ -18,7 +18,7 @@ use super::resolve::Resolver;
 
 /// The Connection Attempt Delay of RFC 8305: how long one attempt may take before the next starts
 /// beside it (section 5 recommends 250 ms).
-const HEAD_START: Duration = Duration::from_millis(250);
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Options of a socket and limits of connecting.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +46,14 @@ pub(super) async fn connect(
             Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {limit:?}")))
         })
     };
-    let stream = first_of(families_in_turn(addresses), dial).await?;
+    let stream = race_addresses(interleave_families(addresses), dial).await?;
     configure(&stream, options)?;
     Ok(stream)
 }
 
 /// Alternates the addresses of both families, beginning with the family that the resolver put
 /// first.
-fn families_in_turn(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+fn interleave_families(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let Some(first) = addresses.first().map(IpAddr::is_ipv6) else { return addresses };
     let (mut preferred, mut other) = (Vec::new(), Vec::new());
     for address in addresses {
@@ -62,12 +62,12 @@ fn families_in_turn(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
             family.push(address);
         }
     }
-    let mut in_turn = Vec::with_capacity(preferred.len() + other.len());
+    let mut interleaved = Vec::with_capacity(preferred.len() + other.len());
     let (mut preferred, mut other) = (preferred.into_iter(), other.into_iter());
     loop {
         match (preferred.next(), other.next()) {
-            (None, None) => return in_turn,
-            (one, another) => in_turn.extend(one.into_iter().chain(another)),
+            (None, None) => return interleaved,
+            (one, another) => interleaved.extend(one.into_iter().chain(another)),
         }
     }
 }
@@ -75,7 +75,7 @@ fn families_in_turn(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
 type Attempt<T> = Pin<Box<dyn Future<Output = io::Result<T>>>>;
 
 /// Returns the first connection that `dial` opens, or the last error if every address fails.
-async fn first_of<T, F>(addresses: Vec<IpAddr>, dial: impl Fn(IpAddr) -> F) -> io::Result<T>
+async fn race_addresses<T, F>(addresses: Vec<IpAddr>, dial: impl Fn(IpAddr) -> F) -> io::Result<T>
 where
     F: Future<Output = io::Result<T>> + 'static,
 {
@@ -90,7 +90,7 @@ where
         }
         // Wait until an attempt ends, or until the next address may start.
         let is_last = waiting.len() == 0;
-        let mut head_start = std::pin::pin!(super::sleep(HEAD_START));
+        let mut attempt_delay = std::pin::pin!(super::sleep(ATTEMPT_DELAY));
         let ended = poll_fn(|cx| {
             for (index, attempt) in running.iter_mut().enumerate() {
                 if let Poll::Ready(result) = attempt.as_mut().poll(cx) {
@@ -98,7 +98,7 @@ where
                     return Poll::Ready(Some(result));
                 }
             }
-            if is_last { Poll::Pending } else { head_start.as_mut().poll(cx).map(|()| None) }
+            if is_last { Poll::Pending } else { attempt_delay.as_mut().poll(cx).map(|()| None) }
         });
         match ended.await {
             Some(Ok(stream)) => return Ok(stream),
@@ -130,12 +130,12 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns_and_no_address_is_left_out() {
+    fn address_families_alternate_and_every_address_is_tried() {
         let found = ["::1", "::2", "::3", "10.0.0.1", "::1"].map(ip).to_vec();
-        assert_eq!(families_in_turn(found), ["::1", "10.0.0.1", "::2", "::3"].map(ip));
+        assert_eq!(interleave_families(found), ["::1", "10.0.0.1", "::2", "::3"].map(ip));
         let found = ["10.0.0.1", "::1", "10.0.0.2"].map(ip).to_vec();
-        assert_eq!(families_in_turn(found), ["10.0.0.1", "::1", "10.0.0.2"].map(ip));
-        assert!(families_in_turn(Vec::new()).is_empty());
+        assert_eq!(interleave_families(found), ["10.0.0.1", "::1", "10.0.0.2"].map(ip));
+        assert!(interleave_families(Vec::new()).is_empty());
     }
 
     /// Dials addresses where `10.*` never answers, `::*` is refused, and any other connects.
@@ -162,13 +162,13 @@ mod tests {
                     }
                 }
             };
-            let won = first_of(addresses.iter().map(|text| ip(text)).collect(), dial).await;
+            let won = race_addresses(addresses.iter().map(|text| ip(text)).collect(), dial).await;
             (won, seen.take())
         })
     }
 
     #[test]
-    fn a_refused_address_costs_nothing_and_a_silent_one_a_quarter_of_a_second() {
+    fn a_refused_address_is_skipped_at_once_and_a_silent_one_after_a_quarter_of_a_second() {
         let (won, seen) = dialled(&["::1", "10.0.0.1", "127.0.0.1", "127.0.0.2"]);
         assert_eq!(won.unwrap(), ip("127.0.0.1"));
         let ms = |ms| Duration::from_millis(ms);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_error_is_told_when_no_address_answers() {
+    fn the_last_error_is_returned_if_no_address_answers() {
         let (won, seen) = dialled(&["10.0.0.1", "10.0.0.2", "::1"]);
         assert_eq!(won.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(seen.len(), 3);

@@ -10,13 +10,13 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::kick::Kick;
+use super::busy_poll::BusyPoll;
 use super::resolve::Resolver;
-use super::{Done, Reactor, SocketOptions, Stream, connect};
+use super::{Completion, Reactor, SocketOptions, Stream, connect};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Epoll {
-    kick: Rc<OnceCell<Kick>>,
+    busy_poll: Rc<OnceCell<BusyPoll>>,
     resolver: Resolver,
 }
 
@@ -32,31 +32,31 @@ impl Reactor for Epoll {
         connect::connect(&self.resolver, host, port, options).await
     }
 
-    async fn turn(&self) -> io::Result<()> {
-        let kick = match self.kick.get() {
-            Some(kick) => kick,
+    async fn poll_io(&self) -> io::Result<()> {
+        let busy_poll = match self.busy_poll.get() {
+            Some(busy_poll) => busy_poll,
             None => {
-                let kick = Kick::new()?;
-                self.kick.get_or_init(|| kick)
+                let busy_poll = BusyPoll::new()?;
+                self.busy_poll.get_or_init(|| busy_poll)
             }
         };
-        kick.turn().await
+        busy_poll.poll_io().await
     }
 }
 
 impl Stream for TcpStream {
-    async fn read(&self, mut block: Vec<u8>) -> Done<Vec<u8>> {
+    async fn read(&self, mut block: Vec<u8>) -> Completion<Vec<u8>> {
         // `async_io` counts against tokio's budget, so a socket that always has data does not
         // starve the other tasks of its shard.
         let done = self.async_io(Interest::READABLE, || self.try_read(&mut block)).await;
         (done, block)
     }
 
-    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Done<Vec<u8>> {
+    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Completion<Vec<u8>> {
         (write(self, &buffer[range]).await, buffer)
     }
 
-    async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Done<Bytes> {
+    async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Completion<Bytes> {
         (write(self, &body[range]).await, body)
     }
 

@@ -7,15 +7,15 @@
 //! socket down; the owner of a stream waits for its operations before dropping it.
 
 mod background;
+mod busy_poll;
 mod connect;
 mod epoll;
-mod kick;
 mod probe;
-#[cfg(test)]
-mod probes;
 mod resolve;
 #[cfg(test)]
 pub(crate) mod sim;
+#[cfg(test)]
+mod tests;
 mod uring;
 
 use std::future::{Future, poll_fn};
@@ -31,12 +31,12 @@ pub(crate) use background::Background;
 pub(crate) use connect::SocketOptions;
 pub(crate) use epoll::Epoll;
 pub use probe::{BackendChoice, BackendKind};
-pub(crate) use probe::{Program, block_on, choose, run_as_guest};
+pub(crate) use probe::{Program, block_on, choose, run_attached};
 #[cfg(test)]
 pub(crate) use uring::Uring;
 
 /// The completion of an operation on an owned buffer: the result, and the buffer.
-pub(crate) type Done<B> = (io::Result<usize>, B);
+pub(crate) type Completion<B> = (io::Result<usize>, B);
 
 /// A backend: creates sockets and drives I/O.
 pub(crate) trait Reactor: Clone + 'static {
@@ -52,19 +52,27 @@ pub(crate) trait Reactor: Clone + 'static {
     ) -> impl Future<Output = io::Result<Self::Stream>>;
 
     /// Lets the thread poll for I/O once without sleeping.
-    fn turn(&self) -> impl Future<Output = io::Result<()>>;
+    fn poll_io(&self) -> impl Future<Output = io::Result<()>>;
 }
 
 /// One connected socket.
 pub(crate) trait Stream: 'static {
     /// Reads into the whole of `block`; zero bytes mean that the peer has closed.
-    fn read(&self, block: Vec<u8>) -> impl Future<Output = Done<Vec<u8>>>;
+    fn read(&self, block: Vec<u8>) -> impl Future<Output = Completion<Vec<u8>>>;
 
     /// Writes part or all of `buffer[range]`.
-    fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> impl Future<Output = Done<Vec<u8>>>;
+    fn write(
+        &self,
+        buffer: Vec<u8>,
+        range: Range<usize>,
+    ) -> impl Future<Output = Completion<Vec<u8>>>;
 
     /// Writes part or all of a range of a shared body.
-    fn write_shared(&self, body: Bytes, range: Range<usize>) -> impl Future<Output = Done<Bytes>>;
+    fn write_shared(
+        &self,
+        body: Bytes,
+        range: Range<usize>,
+    ) -> impl Future<Output = Completion<Bytes>>;
 
     /// Shuts down both directions; pending operations complete.
     fn shutdown(&self);
@@ -77,7 +85,7 @@ pub(crate) fn now() -> Instant {
 }
 
 /// Reads the clock on threads that are no shard.
-pub(crate) fn wall() -> Instant {
+pub(crate) fn now_off_shard() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "the one place outside a shard that asks")]
     Instant::now()
 }

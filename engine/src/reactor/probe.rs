@@ -38,7 +38,7 @@ pub(crate) struct Unavailable {
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use rustix::io::Errno;
-        let cure = match self.error.raw_os_error().map(Errno::from_raw_os_error) {
+        let advice = match self.error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::PERM | Errno::ACCESS) => {
                 "refused by kernel.io_uring_disabled or a seccomp profile (the default of \
                  container runtimes); allow io_uring_setup, io_uring_enter and io_uring_register"
@@ -49,7 +49,7 @@ impl fmt::Display for Unavailable {
             Some(Errno::INVAL) => "the kernel is older than 5.10",
             _ => "the kernel refused",
         };
-        write!(f, "io_uring is not available: {} ({cure})", self.error)
+        write!(f, "io_uring is not available: {} ({advice})", self.error)
     }
 }
 
@@ -145,9 +145,9 @@ pub(crate) fn block_on(
 }
 
 /// Runs `program` to its end on the current runtime, beside its other tasks.
-pub(crate) async fn run_as_guest(kind: BackendKind, program: impl Program) -> io::Result<()> {
+pub(crate) async fn run_attached(kind: BackendKind, program: impl Program) -> io::Result<()> {
     match kind {
-        BackendKind::Uring => uring::run_as_guest(|reactor| program.run(reactor)).await,
+        BackendKind::Uring => uring::run_attached(|reactor| program.run(reactor)).await,
         BackendKind::Epoll => {
             let tasks = tokio::task::LocalSet::new();
             tasks.run_until(program.run(Epoll::default())).await;

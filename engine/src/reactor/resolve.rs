@@ -14,15 +14,15 @@ use std::time::Duration;
 use super::background::Background;
 
 /// The result of a lookup: addresses without a port, or the kind and text of the error.
-type Found = Result<Vec<IpAddr>, (io::ErrorKind, String)>;
+type LookupResult = Result<Vec<IpAddr>, (io::ErrorKind, String)>;
 
 /// The lookups of one shard. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Resolver {
-    under_way: Rc<RefCell<HashMap<String, Background<Found>>>>,
+    lookups: Rc<RefCell<HashMap<String, Background<LookupResult>>>>,
 }
 
-fn look_up(host: &str) -> Found {
+fn look_up(host: &str) -> LookupResult {
     let addresses = (host, 0).to_socket_addrs();
     let addresses = addresses.map_err(|error| (error.kind(), error.to_string()))?;
     Ok(addresses.map(|address: SocketAddr| address.ip()).collect())
@@ -34,7 +34,7 @@ impl Resolver {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
-        let lookup = self.under_way.borrow_mut().entry(host.to_owned()).or_default().clone();
+        let lookup = self.lookups.borrow_mut().entry(host.to_owned()).or_default().clone();
         let name = host.to_owned();
         let found = lookup.run("leveret-resolver", limit, move || look_up(&name)).await;
         let found = found.map_err(|error| match error.kind() {
@@ -44,7 +44,7 @@ impl Resolver {
             }
             _ => error,
         })?;
-        self.under_way.borrow_mut().remove(host);
+        self.lookups.borrow_mut().remove(host);
         found.map_err(|(kind, text)| io::Error::new(kind, text))
     }
 }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_stand_for_themselves_and_names_are_looked_up() {
+    fn addresses_resolve_to_themselves_and_names_are_looked_up() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let resolver = Resolver::default();
@@ -64,7 +64,7 @@ mod tests {
             let local = resolver.resolve("localhost", limit).await.unwrap();
             assert!(local.iter().all(IpAddr::is_loopback) && !local.is_empty(), "{local:?}");
             resolver.resolve("no-such-host.invalid", limit).await.unwrap_err();
-            assert!(resolver.under_way.borrow().is_empty());
+            assert!(resolver.lookups.borrow().is_empty());
         });
     }
 }

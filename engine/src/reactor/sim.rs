@@ -15,94 +15,94 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
-use super::{Done, Reactor, SocketOptions, Stream};
+use super::{Completion, Reactor, SocketOptions, Stream};
 
 /// Bytes that a peer's kernel buffers before writes wait.
 const WINDOW: usize = 64 << 10;
 
 /// Faults of the simulated network.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Weather {
+pub(crate) struct Faults {
     /// Percentage of attempts to connect that fail.
-    pub(crate) refused: u8,
+    pub(crate) refused_percent: u8,
     /// Percentage of operations that stall first.
-    pub(crate) stalls: u8,
+    pub(crate) stalls_percent: u8,
     /// The longest stall.
     pub(crate) stall_max: Duration,
     /// Cuts a connection after fewer than this many bytes, counting both directions.
     pub(crate) cut_below: Option<usize>,
 }
 
-impl Weather {
-    pub(crate) const FAIR: Self =
-        Self { refused: 0, stalls: 0, stall_max: Duration::ZERO, cut_below: None };
+impl Faults {
+    pub(crate) const NONE: Self =
+        Self { refused_percent: 0, stalls_percent: 0, stall_max: Duration::ZERO, cut_below: None };
 }
 
 #[derive(Clone)]
-pub(crate) struct Sim(Rc<World>);
+pub(crate) struct Sim(Rc<Network>);
 
-struct World {
+struct Network {
     rng: RefCell<fastrand::Rng>,
-    weather: Cell<Weather>,
-    listener: mpsc::UnboundedSender<Far>,
+    faults: Cell<Faults>,
+    listener: mpsc::UnboundedSender<PeerEnd>,
 }
 
 impl Sim {
     /// Creates a network, and the receiver of the peer's ends of its connections.
-    pub(crate) fn new(seed: u64, weather: Weather) -> (Self, mpsc::UnboundedReceiver<Far>) {
+    pub(crate) fn new(seed: u64, faults: Faults) -> (Self, mpsc::UnboundedReceiver<PeerEnd>) {
         let (listener, accepted) = mpsc::unbounded_channel();
         let rng = RefCell::new(fastrand::Rng::with_seed(seed));
-        (Self(Rc::new(World { rng, weather: Cell::new(weather), listener })), accepted)
+        (Self(Rc::new(Network { rng, faults: Cell::new(faults), listener })), accepted)
     }
 
     /// Changes the faults of later connections.
-    pub(crate) fn set_weather(&self, weather: Weather) {
-        self.0.weather.set(weather);
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        self.0.faults.set(faults);
     }
 }
 
-impl World {
+impl Network {
     fn below(&self, end: usize) -> usize {
         self.rng.borrow_mut().usize(..end.max(1))
     }
 
-    fn happens(&self, percent: u8) -> bool {
+    fn occurs(&self, percent: u8) -> bool {
         self.below(100) < percent.into()
     }
 
-    async fn stall(&self, weather: Weather) {
-        if self.happens(weather.stalls) {
+    async fn stall(&self, faults: Faults) {
+        if self.occurs(faults.stalls_percent) {
             let part = self.below(1000) as u32;
-            tokio::time::sleep(weather.stall_max * part / 1000).await;
+            tokio::time::sleep(faults.stall_max * part / 1000).await;
         }
     }
 }
 
 impl Reactor for Sim {
-    type Stream = Near;
+    type Stream = ClientEnd;
 
-    async fn connect(&self, _: &str, _: u16, _: SocketOptions) -> io::Result<Near> {
-        let weather = self.0.weather.get();
-        self.0.stall(weather).await;
-        if self.0.happens(weather.refused) {
+    async fn connect(&self, _: &str, _: u16, _: SocketOptions) -> io::Result<ClientEnd> {
+        let faults = self.0.faults.get();
+        self.0.stall(faults).await;
+        if self.0.occurs(faults.refused_percent) {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        let line = Rc::new(Line {
-            world: Rc::clone(&self.0),
-            weather,
-            left: Cell::new(weather.cut_below.map_or(usize::MAX, |below| self.0.below(below))),
+        let link = Rc::new(Link {
+            network: Rc::clone(&self.0),
+            faults,
+            left: Cell::new(faults.cut_below.map_or(usize::MAX, |below| self.0.below(below))),
             up: RefCell::default(),
             down: RefCell::default(),
             state: Cell::new(State::Whole),
             changed: Notify::new(),
         });
         // A peer that has gone accepts nothing.
-        let far = Far(Rc::clone(&line));
+        let far = PeerEnd(Rc::clone(&link));
         self.0.listener.send(far).map_err(|_| io::ErrorKind::ConnectionRefused)?;
-        Ok(Near { line, reading: Cell::new(false), writing: Cell::new(false) })
+        Ok(ClientEnd { link, reading: Cell::new(false), writing: Cell::new(false) })
     }
 
-    async fn turn(&self) -> io::Result<()> {
+    async fn poll_io(&self) -> io::Result<()> {
         tokio::task::yield_now().await;
         Ok(())
     }
@@ -118,9 +118,9 @@ enum State {
 }
 
 /// One connection, shared by both ends.
-struct Line {
-    world: Rc<World>,
-    weather: Weather,
+struct Link {
+    network: Rc<Network>,
+    faults: Faults,
     /// Bytes until it is cut.
     left: Cell<usize>,
     up: RefCell<VecDeque<u8>>,
@@ -129,7 +129,7 @@ struct Line {
     changed: Notify,
 }
 
-impl Line {
+impl Link {
     fn end(&self, state: State) {
         if self.state.get() == State::Whole {
             self.state.set(state);
@@ -140,12 +140,12 @@ impl Line {
     /// Returns how many of `wanted` bytes pass now: at least one, unless the connection is cut
     /// here.
     fn pass(&self, wanted: usize) -> usize {
-        let short = if self.world.happens(50) { 1 + self.world.below(wanted) } else { wanted };
+        let short = if self.network.occurs(50) { 1 + self.network.below(wanted) } else { wanted };
         let passed = short.min(self.left.get());
         self.left.set(self.left.get() - passed);
         if self.left.get() == 0 {
             // Bytes in flight to us are lost in part.
-            let kept = self.world.below(self.down.borrow().len() + 1);
+            let kept = self.network.below(self.down.borrow().len() + 1);
             self.down.borrow_mut().truncate(kept);
             self.end(State::Cut);
         }
@@ -201,64 +201,64 @@ impl Line {
 }
 
 /// Our end.
-pub(crate) struct Near {
-    line: Rc<Line>,
+pub(crate) struct ClientEnd {
+    link: Rc<Link>,
     reading: Cell<bool>,
     writing: Cell<bool>,
 }
 
 /// Marks an operation in flight. If it is dropped unfinished, the mark stays and the next operation
 /// panics.
-struct Flight<'a>(&'a Cell<bool>);
+struct InFlight<'a>(&'a Cell<bool>);
 
-impl<'a> Flight<'a> {
+impl<'a> InFlight<'a> {
     fn begin(flag: &'a Cell<bool>) -> Self {
         assert!(!flag.replace(true), "one operation of a kind is in flight per socket");
         Self(flag)
     }
 
-    fn land(self) {
+    fn finish(self) {
         self.0.set(false);
     }
 }
 
-impl Near {
+impl ClientEnd {
     async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        let flight = Flight::begin(&self.writing);
-        self.line.world.stall(self.line.weather).await;
-        let done = self.line.until(|| self.line.write(bytes)).await;
-        flight.land();
+        let flight = InFlight::begin(&self.writing);
+        self.link.network.stall(self.link.faults).await;
+        let done = self.link.until(|| self.link.write(bytes)).await;
+        flight.finish();
         done
     }
 }
 
-impl Stream for Near {
-    async fn read(&self, mut block: Vec<u8>) -> Done<Vec<u8>> {
-        let flight = Flight::begin(&self.reading);
-        self.line.world.stall(self.line.weather).await;
+impl Stream for ClientEnd {
+    async fn read(&self, mut block: Vec<u8>) -> Completion<Vec<u8>> {
+        let flight = InFlight::begin(&self.reading);
+        self.link.network.stall(self.link.faults).await;
         let filled = RefCell::new(&mut block);
-        let done = self.line.until(|| self.line.read(&mut filled.borrow_mut())).await;
-        flight.land();
+        let done = self.link.until(|| self.link.read(&mut filled.borrow_mut())).await;
+        flight.finish();
         (done, block)
     }
 
-    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Done<Vec<u8>> {
+    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Completion<Vec<u8>> {
         (self.send(&buffer[range]).await, buffer)
     }
 
-    async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Done<Bytes> {
+    async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Completion<Bytes> {
         (self.send(&body[range]).await, body)
     }
 
     fn shutdown(&self) {
-        self.line.end(State::Ended);
+        self.link.end(State::Ended);
     }
 }
 
 /// The peer's end, which the test controls.
-pub(crate) struct Far(Rc<Line>);
+pub(crate) struct PeerEnd(Rc<Link>);
 
-impl Far {
+impl PeerEnd {
     /// Returns the bytes that have arrived; `None` if no more will. Dropping the future loses
     /// nothing.
     pub(crate) async fn read(&self) -> Option<Vec<u8>> {
@@ -283,7 +283,7 @@ impl Far {
     }
 }
 
-impl Drop for Far {
+impl Drop for PeerEnd {
     fn drop(&mut self) {
         self.0.end(State::Ended);
     }
@@ -305,8 +305,8 @@ mod tests {
     }
 
     /// Writes and reads back until the connection is cut; returns what arrived on either side.
-    async fn echo(seed: u64, weather: Weather) -> (Vec<u8>, Vec<u8>) {
-        let (sim, mut accepted) = Sim::new(seed, weather);
+    async fn echo(seed: u64, faults: Faults) -> (Vec<u8>, Vec<u8>) {
+        let (sim, mut accepted) = Sim::new(seed, faults);
         let near = sim.connect("peer", 1, OPTIONS).await.unwrap();
         let far = accepted.recv().await.unwrap();
         let (mut there, mut back) = (Vec::new(), Vec::new());
@@ -329,17 +329,18 @@ mod tests {
     }
 
     #[test]
-    fn in_fair_weather_everything_arrives() {
-        let (there, back) = run(echo(1, Weather::FAIR));
+    fn without_faults_everything_arrives() {
+        let (there, back) = run(echo(1, Faults::NONE));
         assert_eq!((there.len(), back), (100, there));
     }
 
     #[test]
-    fn a_seed_decides_the_weather() {
+    fn a_seed_decides_the_faults() {
         let stall_max = Duration::from_secs(100);
-        let rough = Weather { refused: 0, stalls: 50, stall_max, cut_below: Some(200) };
-        let once: Vec<_> = (0..50).map(|seed| run(echo(seed, rough))).collect();
-        let again: Vec<_> = (0..50).map(|seed| run(echo(seed, rough))).collect();
+        let faults =
+            Faults { refused_percent: 0, stalls_percent: 50, stall_max, cut_below: Some(200) };
+        let once: Vec<_> = (0..50).map(|seed| run(echo(seed, faults))).collect();
+        let again: Vec<_> = (0..50).map(|seed| run(echo(seed, faults))).collect();
         assert!(once == again);
         assert!(once.iter().any(|(there, _)| there.len() < 100), "some were cut");
         assert!(once.iter().any(|(there, _)| there.len() == 100), "some were not");
@@ -351,7 +352,7 @@ mod tests {
     #[test]
     fn a_shutdown_completes_a_pending_read() {
         run(async {
-            let (sim, mut accepted) = Sim::new(1, Weather::FAIR);
+            let (sim, mut accepted) = Sim::new(1, Faults::NONE);
             let near = sim.connect("peer", 1, OPTIONS).await.unwrap();
             let far = accepted.recv().await.unwrap();
             let ending = async {

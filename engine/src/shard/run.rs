@@ -52,7 +52,7 @@ pub struct Shard {
 impl Shard {
     pub(crate) fn new(busy_poll: Duration) -> (Self, ShardHandle) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let clock = Arc::new(Clock::new(reactor::wall()));
+        let clock = Arc::new(Clock::new(reactor::now_off_shard()));
         let panics = Arc::clone(clock.panics());
         let stats = Arc::new(Stats { panics, ..Stats::default() });
         let handle =
@@ -150,7 +150,7 @@ async fn busy_poll(reactor: impl Reactor, stats: Arc<Stats>, span: Duration) {
         let mut seen = operations();
         let mut until = reactor::now() + span;
         while reactor::now() < until {
-            if let Err(error) = reactor.turn().await {
+            if let Err(error) = reactor.poll_io().await {
                 tracing::warn!(
                     name: "leveret.engine.busy_poll.failed", %error, "busy polling is not available"
                 );

@@ -151,7 +151,7 @@ impl Scenario {
             let (connection, events) = (&mut self.connection, &mut self.events);
             let on = &mut |event: Event| events.push(event.into());
             let result = connection.handle_input(&block, piece.len(), self.now, on);
-            self.pool.give(block);
+            self.pool.put_back(block);
             result?;
         }
         Ok(())

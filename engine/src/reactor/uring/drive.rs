@@ -3,8 +3,8 @@
 //!
 //! One system call per tick submits what the tasks have queued, waits, and returns completions.
 //! tokio runs timers, connects and name resolution; the shard yields to it when the ring is silent,
-//! and at the latest [`SPELL`] after the last time. An attached shard, on a runtime that has other
-//! tasks, never sleeps in the ring. `ring` holds the operations.
+//! and at the latest [`TOKIO_INTERVAL`] after the last time. An attached shard, on a runtime that
+//! has other tasks, never sleeps in the ring. `ring` holds the operations.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -24,31 +24,31 @@ use super::ring::{File, Ring};
 use super::wakeup::Wakeup;
 
 /// Longest time between two yields to tokio under traffic, and so the lateness of its timers.
-const SPELL: Duration = Duration::from_millis(2);
+const TOKIO_INTERVAL: Duration = Duration::from_millis(2);
 /// Longest time between two yields to tokio without traffic, in ticks.
-const TURNS: usize = 64;
+const TOKIO_INTERVAL_TICKS: usize = 64;
 
 /// State shared by a shard and its sockets.
 pub(super) struct Driver {
     ring: Rc<Ring>,
     wakeup: Arc<Wakeup>,
     /// Waker of a task that requests a tick without sleeping.
-    restless: RefCell<Option<Waker>>,
+    poll_requested: RefCell<Option<Waker>>,
     /// The ring has completed an operation since the last alarm; never set for an attached shard.
-    is_lively: Cell<bool>,
-    is_guest: bool,
+    has_traffic: Cell<bool>,
+    is_attached: bool,
 }
 
 impl Driver {
     pub(super) fn new(ring: Ring) -> io::Result<Self> {
         let (ring, wakeup) = (Rc::new(ring), Arc::new(Wakeup::new()?));
-        let (restless, is_lively) = (RefCell::default(), Cell::default());
-        Ok(Self { ring, wakeup, restless, is_lively, is_guest: false })
+        let (poll_requested, has_traffic) = (RefCell::default(), Cell::default());
+        Ok(Self { ring, wakeup, poll_requested, has_traffic, is_attached: false })
     }
 
     /// Creates the driver of an attached shard, whose thread also runs other tasks.
-    pub(super) fn guest(ring: Ring) -> io::Result<Self> {
-        Ok(Self { is_guest: true, ..Self::new(ring)? })
+    pub(super) fn attached(ring: Ring) -> io::Result<Self> {
+        Ok(Self { is_attached: true, ..Self::new(ring)? })
     }
 
     pub(super) fn ring(&self) -> &Rc<Ring> {
@@ -56,13 +56,13 @@ impl Driver {
     }
 
     /// Lets the ring run one tick without sleeping.
-    pub(super) async fn turn(&self) {
+    pub(super) async fn poll_io(&self) {
         let mut is_over = false;
         poll_fn(|cx| {
             if std::mem::replace(&mut is_over, true) {
                 return Poll::Ready(());
             }
-            self.restless.replace(Some(cx.waker().clone()));
+            self.poll_requested.replace(Some(cx.waker().clone()));
             Poll::Pending
         })
         .await;
@@ -71,86 +71,91 @@ impl Driver {
     /// Runs `program` and the tasks it spawns until the program ends; must be polled in tokio's
     /// runtime.
     pub(super) async fn drive<T>(&self, program: impl Future<Output = T>) -> io::Result<T> {
-        let notice = self.ring.notice().try_clone_to_owned()?;
+        let event = self.ring.completion_event().try_clone_to_owned()?;
         #[allow(deprecated, reason = "an OwnedFd keeps its promise; the successor is new in 1.54")]
-        let notice = AsyncFd::with_interest(notice, Interest::READABLE)?;
+        let event = AsyncFd::with_interest(event, Interest::READABLE)?;
         let waker = Waker::from(Arc::clone(&self.wakeup));
         let tasks = LocalSet::new();
-        tasks.spawn_local(listen(Rc::clone(&self.ring), Arc::clone(&self.wakeup)));
+        tasks.spawn_local(read_wakeups(Rc::clone(&self.ring), Arc::clone(&self.wakeup)));
         let mut tasks = pin!(tasks.run_until(program));
-        Ok(poll_fn(|outer| self.poll(outer, &notice, &waker, tasks.as_mut())).await)
+        Ok(poll_fn(|outer| self.poll(outer, &event, &waker, tasks.as_mut())).await)
     }
 
     fn poll<T>(
         &self,
         outer: &mut Context<'_>,
-        notice: &AsyncFd<OwnedFd>,
+        event: &AsyncFd<OwnedFd>,
         waker: &Waker,
         mut tasks: Pin<&mut impl Future<Output = T>>,
     ) -> Poll<T> {
-        self.wakeup.entered(outer.waker());
-        self.wakeup.run();
-        self.ring.tell(false);
-        self.take_turn(false);
-        let mut must = false;
-        for turns in 1.. {
-            self.wakeup.run();
+        self.wakeup.register_outer(outer.waker());
+        self.wakeup.begin_run();
+        self.ring.set_notify(false);
+        self.tick(false);
+        let mut is_due = false;
+        for ticks in 1.. {
+            self.wakeup.begin_run();
             if let Poll::Ready(result) = tasks.as_mut().poll(&mut Context::from_waker(waker)) {
                 return Poll::Ready(result);
             }
-            let restless = self.restless.take();
-            let is_lively = self.is_lively.get();
-            if is_lively {
-                self.ring.set_alarm(SPELL);
+            let poll_requested = self.poll_requested.take();
+            let has_traffic = self.has_traffic.get();
+            if has_traffic {
+                self.ring.set_alarm(TOKIO_INTERVAL);
             }
-            self.take_turn(is_lively && restless.is_none() && self.wakeup.sleep_in_ring());
-            if let Some(waker) = restless {
+            self.tick(has_traffic && poll_requested.is_none() && self.wakeup.sleep_in_ring());
+            if let Some(waker) = poll_requested {
                 waker.wake();
             }
-            must |= turns % TURNS == 0 && !is_lively;
-            if self.ring.is_over() {
-                must = true;
-                self.is_lively.set(false);
+            is_due |= ticks % TOKIO_INTERVAL_TICKS == 0 && !has_traffic;
+            if self.ring.take_alarm() {
+                is_due = true;
+                self.has_traffic.set(false);
             }
-            if must || !self.is_lively.get() {
-                ready!(self.rest(outer, notice, must));
+            if is_due || !self.has_traffic.get() {
+                ready!(self.yield_to_tokio(outer, event, is_due));
             }
         }
-        unreachable!("the turns are endless")
+        unreachable!("the ticks are endless")
     }
 
     /// Yields the thread to tokio, because nothing happens or because it is due. Returns `Ready` if
     /// something has happened in the meantime.
-    fn rest(&self, outer: &mut Context<'_>, notice: &AsyncFd<OwnedFd>, must: bool) -> Poll<()> {
-        self.ring.tell(true);
-        let is_quiet = self.take_turn(false) == 0 && self.wakeup.sleep_in_tokio();
+    fn yield_to_tokio(
+        &self,
+        outer: &mut Context<'_>,
+        event: &AsyncFd<OwnedFd>,
+        is_due: bool,
+    ) -> Poll<()> {
+        self.ring.set_notify(true);
+        let is_quiet = self.tick(false) == 0 && self.wakeup.sleep_in_tokio();
         if is_quiet {
-            while let Poll::Ready(Ok(mut told)) = notice.poll_read_ready(outer) {
-                told.clear_ready();
+            while let Poll::Ready(Ok(mut ready)) = event.poll_read_ready(outer) {
+                ready.clear_ready();
             }
             return Poll::Pending;
         }
-        if must {
+        if is_due {
             outer.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.ring.tell(false);
+        self.ring.set_notify(false);
         Poll::Ready(())
     }
 
-    fn take_turn(&self, waits: bool) -> usize {
+    fn tick(&self, waits: bool) -> usize {
         self.ring.enter(waits);
-        self.wakeup.awake();
+        self.wakeup.leave_ring();
         let count = self.ring.reap();
         if count > 0 {
-            self.is_lively.set(!self.is_guest);
+            self.has_traffic.set(!self.is_attached);
         }
         count
     }
 }
 
 /// Reads the wake-up event through the ring for ever. Only its completion matters: it ends a wait.
-async fn listen(ring: Rc<Ring>, wakeup: Arc<Wakeup>) {
+async fn read_wakeups(ring: Rc<Ring>, wakeup: Arc<Wakeup>) {
     let mut count = vec![0; 8];
     loop {
         count = ring.read(File::Event(Arc::clone(&wakeup)), count).await.1.owned();

@@ -3,9 +3,9 @@
 //! tokio-uring's own operations cost a sleeping shard four system calls per completion, this ring
 //! one: the shard enters it to submit and to wait at once, and the kernel posts completions only
 //! then (`DEFER_TASKRUN`, which tokio-uring cannot use: it would hang). Rules found by measuring
-//! and kept as tests (`probes`): the ring and the runtime are created on the thread that runs them;
-//! never SQPOLL; a dropped stream leaves its descriptor open while a receive is pending, so shut
-//! down, wait for the operations, then drop.
+//! and kept as tests (`reactor::tests`): the ring and the runtime are created on the thread that
+//! runs them; never SQPOLL; a dropped stream leaves its descriptor open while a receive is pending,
+//! so shut down, wait for the operations, then drop.
 
 mod drive;
 mod ring;
@@ -23,7 +23,7 @@ use self::drive::Driver;
 pub(super) use self::ring::Ring;
 use self::ring::{Buffer, File};
 use super::resolve::Resolver;
-use super::{Done, Reactor, SocketOptions, Stream, connect};
+use super::{Completion, Reactor, SocketOptions, Stream, connect};
 
 #[derive(Clone)]
 pub(crate) struct Uring {
@@ -47,8 +47,8 @@ impl Reactor for Uring {
         Ok(Socket { ring: Rc::clone(self.driver.ring()), stream: Rc::new(stream) })
     }
 
-    async fn turn(&self) -> io::Result<()> {
-        self.driver.turn().await;
+    async fn poll_io(&self) -> io::Result<()> {
+        self.driver.poll_io().await;
         Ok(())
     }
 }
@@ -64,7 +64,7 @@ impl Socket {
         File::Socket(Rc::clone(&self.stream))
     }
 
-    async fn send(&self, mut buffer: Buffer, range: Range<usize>) -> Done<Buffer> {
+    async fn send(&self, mut buffer: Buffer, range: Range<usize>) -> Completion<Buffer> {
         loop {
             let (done, back) = self.ring.send(self.file(), buffer, range.clone()).await;
             if !is_interrupted(&done) {
@@ -76,7 +76,7 @@ impl Socket {
 }
 
 impl Stream for Socket {
-    async fn read(&self, mut block: Vec<u8>) -> Done<Vec<u8>> {
+    async fn read(&self, mut block: Vec<u8>) -> Completion<Vec<u8>> {
         loop {
             let (done, back) = self.ring.receive(self.file(), block).await;
             block = back.owned();
@@ -86,12 +86,12 @@ impl Stream for Socket {
         }
     }
 
-    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Done<Vec<u8>> {
+    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Completion<Vec<u8>> {
         let (done, back) = self.send(Buffer::Owned(buffer), range).await;
         (done, back.owned())
     }
 
-    async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Done<Bytes> {
+    async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Completion<Bytes> {
         let (done, back) = self.send(Buffer::Shared(body), range).await;
         (done, back.shared())
     }
@@ -134,10 +134,10 @@ impl Runtime {
 
 /// Runs the future that `program` returns to its end on the current runtime, beside its other
 /// tasks.
-pub(super) async fn run_as_guest<F: Future>(
+pub(super) async fn run_attached<F: Future>(
     program: impl FnOnce(Uring) -> F,
 ) -> io::Result<F::Output> {
-    let driver = Rc::new(Driver::guest(Ring::new()?)?);
+    let driver = Rc::new(Driver::attached(Ring::new()?)?);
     let program = program(Uring::new(&driver));
     driver.drive(program).await
 }

@@ -24,19 +24,19 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
 use super::wakeup::Wakeup;
-use crate::reactor::Done;
+use crate::reactor::Completion;
 
 /// Entries of the submission queue; a tick with more operations submits twice.
 const ENTRIES: u32 = 256;
 /// How long a dropped ring waits for its last completions.
-const GOODBYE: Duration = Duration::from_millis(10);
-const GOODBYE_TURNS: usize = 100;
+const DRAIN_WAIT: Duration = Duration::from_millis(10);
+const DRAIN_TICKS_MAX: usize = 100;
 /// Pause after an unexpected error of the kernel, so that the thread does not spin.
-const PAUSE: Duration = Duration::from_millis(1);
+const REFUSED_PAUSE: Duration = Duration::from_millis(1);
 
 pub(in crate::reactor) struct Ring {
     inner: RefCell<Inner>,
-    notice: OwnedFd,
+    completion_event: OwnedFd,
 }
 
 struct Inner {
@@ -47,7 +47,7 @@ struct Inner {
     woken: Vec<Waker>,
     alarm: Alarm,
     /// The timespec that the alarm's entry refers to, until the entry is submitted.
-    span: Box<Timespec>,
+    alarm_span: Box<Timespec>,
     /// The kernel refused the last submission, and that was logged.
     is_refused: bool,
 }
@@ -58,7 +58,7 @@ struct Inner {
 enum Alarm {
     Off,
     Set,
-    Over,
+    Fired,
 }
 
 /// User data of the alarm's entry; no slot has this number.
@@ -66,16 +66,16 @@ const ALARM: u64 = u64::MAX;
 
 enum Slot {
     Free,
-    Pending { buffer: Buffer, file: File, waiting: Waiting },
+    Pending { buffer: Buffer, file: File, waiter: Waiter },
     Done(io::Result<usize>, Buffer),
 }
 
 /// The task that waits for a completion.
-enum Waiting {
-    NotYet,
+enum Waiter {
+    NotPolled,
     Task(Waker),
     /// The future was dropped.
-    Nobody,
+    Dropped,
 }
 
 /// The buffer that the kernel reads or fills.
@@ -133,20 +133,20 @@ impl Ring {
         match flags.build(ENTRIES) {
             // Kernels before 6.1 do not support all of these flags.
             Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
-                Self::plain()
+                Self::without_flags()
             }
-            uring => Self::of(uring?),
+            uring => Self::from_uring(uring?),
         }
     }
 
     /// Creates a ring without flags.
-    pub(in crate::reactor) fn plain() -> io::Result<Self> {
-        Self::of(IoUring::new(ENTRIES)?)
+    pub(in crate::reactor) fn without_flags() -> io::Result<Self> {
+        Self::from_uring(IoUring::new(ENTRIES)?)
     }
 
-    fn of(uring: IoUring) -> io::Result<Self> {
-        let notice = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        uring.submitter().register_eventfd(notice.as_raw_fd())?;
+    fn from_uring(uring: IoUring) -> io::Result<Self> {
+        let completion_event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        uring.submitter().register_eventfd(completion_event.as_raw_fd())?;
         let inner = Inner {
             uring,
             slots: Vec::new(),
@@ -154,11 +154,11 @@ impl Ring {
             pending: 0,
             woken: Vec::new(),
             alarm: Alarm::Off,
-            span: Box::default(),
+            alarm_span: Box::default(),
             is_refused: false,
         };
-        let ring = Self { inner: RefCell::new(inner), notice };
-        ring.tell(false);
+        let ring = Self { inner: RefCell::new(inner), completion_event };
+        ring.set_notify(false);
         Ok(ring)
     }
 
@@ -169,18 +169,18 @@ impl Ring {
         inner.uring.submit_and_wait(1)?;
         let done = inner.uring.completion().next();
         let done = done.ok_or_else(|| io::Error::other("no completion arrived"))?;
-        answered(done.result()).map(drop)
+        completion_result(done.result()).map(drop)
     }
 
     /// The eventfd that the kernel signals when there is a completion to reap, while
-    /// [`tell`](Self::tell) has enabled that.
-    pub(super) fn notice(&self) -> BorrowedFd<'_> {
-        self.notice.as_fd()
+    /// [`set_notify`](Self::set_notify) has enabled that.
+    pub(super) fn completion_event(&self) -> BorrowedFd<'_> {
+        self.completion_event.as_fd()
     }
 
     /// Enables or disables the eventfd. It does not report earlier completions, so reap once after
     /// enabling it.
-    pub(super) fn tell(&self, wanted: bool) {
+    pub(super) fn set_notify(&self, wanted: bool) {
         let mut inner = self.inner.borrow_mut();
         let completions = inner.uring.completion();
         if wanted {
@@ -229,32 +229,32 @@ impl Ring {
             inner.slots.push(Slot::Free);
             (inner.slots.len() - 1) as u32
         });
-        inner.slots[slot as usize] = Slot::Pending { buffer, file, waiting: Waiting::NotYet };
+        inner.slots[slot as usize] = Slot::Pending { buffer, file, waiter: Waiter::NotPolled };
         inner.pending += 1;
         inner.queue(&entry.user_data(slot.into()));
         Operation { ring: Rc::clone(self), slot: Some(slot) }
     }
 
-    /// Sets the alarm that ends a wait after `span`, unless it is already set.
-    pub(super) fn set_alarm(&self, span: Duration) {
+    /// Sets the alarm that ends a wait after `alarm_span`, unless it is already set.
+    pub(super) fn set_alarm(&self, alarm_span: Duration) {
         let mut inner = self.inner.borrow_mut();
         if inner.alarm == Alarm::Set {
             return;
         }
         inner.alarm = Alarm::Set;
-        *inner.span = Timespec::from(span);
-        let entry = opcode::Timeout::new(&raw const *inner.span).build().user_data(ALARM);
+        *inner.alarm_span = Timespec::from(alarm_span);
+        let entry = opcode::Timeout::new(&raw const *inner.alarm_span).build().user_data(ALARM);
         inner.queue(&entry);
     }
 
     /// Returns true if the alarm has fired since the last call.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn take_alarm(&self) -> bool {
         let mut inner = self.inner.borrow_mut();
-        let is_over = inner.alarm == Alarm::Over;
-        if is_over {
+        let has_fired = inner.alarm == Alarm::Fired;
+        if has_fired {
             inner.alarm = Alarm::Off;
         }
-        is_over
+        has_fired
     }
 
     /// Submits what is queued; if `waits`, also waits for a completion or the alarm.
@@ -296,8 +296,8 @@ impl Inner {
         // SAFETY: the entry refers to a descriptor and to bytes that its slot keeps, unmoved, until
         // its completion was reaped: `Vec` and `Bytes` keep their bytes in place when they move, a
         // pending slot gives its buffer to no one, and a ring that is dropped with pending slots
-        // leaks them. An alarm's entry refers to `span`, which is boxed and changes only while no
-        // alarm is set; the kernel reads it when the entry is submitted.
+        // leaks them. An alarm's entry refers to `alarm_span`, which is boxed and changes only
+        // while no alarm is set; the kernel reads it when the entry is submitted.
         unsafe { self.uring.submission().push(entry) }.is_ok()
     }
 
@@ -317,7 +317,7 @@ impl Inner {
                     );
                 });
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(REFUSED_PAUSE);
         }
     }
 
@@ -325,24 +325,24 @@ impl Inner {
         let mut count = 0;
         for done in self.uring.completion() {
             if done.user_data() == ALARM {
-                self.alarm = Alarm::Over;
+                self.alarm = Alarm::Fired;
                 continue;
             }
             count += 1;
             let slot = done.user_data() as u32;
             let ended = std::mem::replace(&mut self.slots[slot as usize], Slot::Free);
             self.pending -= 1;
-            let Slot::Pending { buffer, waiting, .. } = ended else {
+            let Slot::Pending { buffer, waiter, .. } = ended else {
                 unreachable!("a completion belongs to a pending slot")
             };
-            let result = answered(done.result());
-            self.slots[slot as usize] = match waiting {
-                Waiting::Nobody => {
+            let result = completion_result(done.result());
+            self.slots[slot as usize] = match waiter {
+                Waiter::Dropped => {
                     self.free.push(slot);
                     continue;
                 }
-                Waiting::NotYet => Slot::Done(result, buffer),
-                Waiting::Task(waker) => {
+                Waiter::NotPolled => Slot::Done(result, buffer),
+                Waiter::Task(waker) => {
                     self.woken.push(waker);
                     Slot::Done(result, buffer)
                 }
@@ -353,7 +353,7 @@ impl Inner {
 }
 
 /// Converts the result of a completion: a length, or a negated errno.
-fn answered(result: i32) -> io::Result<usize> {
+fn completion_result(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
 
@@ -364,11 +364,11 @@ impl Drop for Ring {
                 file.interrupt();
             }
         }
-        for _ in 0..GOODBYE_TURNS {
+        for _ in 0..DRAIN_TICKS_MAX {
             if self.inner.get_mut().pending == 0 {
                 break;
             }
-            self.set_alarm(GOODBYE);
+            self.set_alarm(DRAIN_WAIT);
             self.enter(true);
             self.reap();
         }
@@ -395,16 +395,16 @@ pub(super) struct Operation {
 }
 
 impl Future for Operation {
-    type Output = Done<Buffer>;
+    type Output = Completion<Buffer>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let slot = self.slot.expect("polled after its end") as usize;
         let mut inner = self.ring.inner.borrow_mut();
         match &mut inner.slots[slot] {
-            Slot::Pending { waiting, .. } => {
-                match waiting {
-                    Waiting::Task(waker) => waker.clone_from(cx.waker()),
-                    other => *other = Waiting::Task(cx.waker().clone()),
+            Slot::Pending { waiter, .. } => {
+                match waiter {
+                    Waiter::Task(waker) => waker.clone_from(cx.waker()),
+                    other => *other = Waiter::Task(cx.waker().clone()),
                 }
                 Poll::Pending
             }
@@ -426,7 +426,7 @@ impl Drop for Operation {
         let Some(slot) = self.slot else { return };
         let mut inner = self.ring.inner.borrow_mut();
         match &mut inner.slots[slot as usize] {
-            Slot::Pending { waiting, .. } => *waiting = Waiting::Nobody,
+            Slot::Pending { waiter, .. } => *waiter = Waiter::Dropped,
             done => {
                 *done = Slot::Free;
                 inner.free.push(slot);

@@ -39,32 +39,32 @@ impl Wakeup {
     }
 
     /// Registers the waker that polls the root future again.
-    pub(super) fn entered(&self, outer: &Waker) {
+    pub(super) fn register_outer(&self, outer: &Waker) {
         self.outer.register(outer);
     }
 
     /// The tasks are about to run.
-    pub(super) fn run(&self) {
+    pub(super) fn begin_run(&self) {
         self.state.store(RUNNING, Ordering::SeqCst);
     }
 
     /// The shard no longer sleeps in the ring; a wake-up from now on needs no system call.
-    pub(super) fn awake(&self) {
+    pub(super) fn leave_ring(&self) {
         let _ = self.state.compare_exchange(IN_RING, RUNNING, Ordering::SeqCst, Ordering::SeqCst);
     }
 
-    /// Returns true if the shard may sleep in its ring: nothing has woken it since `run`.
+    /// Returns true if the shard may sleep in its ring: nothing has woken it since `begin_run`.
     pub(super) fn sleep_in_ring(&self) -> bool {
         self.sleep(IN_RING)
     }
 
-    /// Returns true if the root future may return pending: nothing has woken it since `run`.
+    /// Returns true if the root future may return pending: nothing has woken it since `begin_run`.
     pub(super) fn sleep_in_tokio(&self) -> bool {
         self.sleep(IN_TOKIO)
     }
 
-    fn sleep(&self, place: u8) -> bool {
-        let unless_woken = |state| (state != WOKEN).then_some(place);
+    fn sleep(&self, target: u8) -> bool {
+        let unless_woken = |state| (state != WOKEN).then_some(target);
         self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, unless_woken).is_ok()
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct ConsumerShared(Mutex<ConsumerStatus>);
 impl ConsumerShared {
     /// The status of a consumer that is about to start.
     pub(crate) fn new() -> Self {
-        let (state, since) = (ConsumerState::Consuming, reactor::wall());
+        let (state, since) = (ConsumerState::Consuming, reactor::now_off_shard());
         Self(Mutex::new(ConsumerStatus { state, since }))
     }
 
@@ -54,7 +54,8 @@ impl ConsumerShared {
         let mut status = self.lock();
         let is_new = !status.is_consuming();
         if is_new {
-            *status = ConsumerStatus { state: ConsumerState::Consuming, since: reactor::wall() };
+            *status =
+                ConsumerStatus { state: ConsumerState::Consuming, since: reactor::now_off_shard() };
         }
         is_new
     }
@@ -64,7 +65,7 @@ impl ConsumerShared {
         let mut status = self.lock();
         let is_new = match &status.state {
             ConsumerState::Consuming => {
-                status.since = reactor::wall();
+                status.since = reactor::now_off_shard();
                 true
             }
             ConsumerState::Waiting(known) => known.to_string() != reason.to_string(),

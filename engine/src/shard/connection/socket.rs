@@ -91,7 +91,7 @@ async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>, start_recovery: fn(&Rc<C
             None => break,
         };
         conn.end_batch();
-        pool.give(block);
+        pool.put_back(block);
         if let Err(error) = result {
             conn.log(|| {
                 tracing::error!(

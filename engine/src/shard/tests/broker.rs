@@ -14,7 +14,7 @@ use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, que
 use amq_protocol::types::FieldTable;
 use tokio::sync::{Notify, mpsc};
 
-use crate::reactor::sim::Far;
+use crate::reactor::sim::PeerEnd;
 use crate::wire::{
     Ack, ContentHeader, Deliver, FrameKind, FrameView, HEARTBEAT_FRAME, HotMethod, Nack, Parsed,
     PropertiesView, encode_method_frame, parse_method, write_body_frames,
@@ -54,7 +54,7 @@ impl Broker {
         Rc::new(Self { memory: RefCell::default(), rng, changed: Notify::new() })
     }
 
-    pub(super) async fn accept(self: Rc<Self>, mut accepted: mpsc::UnboundedReceiver<Far>) {
+    pub(super) async fn accept(self: Rc<Self>, mut accepted: mpsc::UnboundedReceiver<PeerEnd>) {
         while let Some(far) = accepted.recv().await {
             tokio::task::spawn_local(Rc::clone(&self).serve(far));
         }
@@ -64,7 +64,7 @@ impl Broker {
         self.rng.borrow_mut().u64(..end)
     }
 
-    pub(super) async fn serve(self: Rc<Self>, far: Far) {
+    pub(super) async fn serve(self: Rc<Self>, far: PeerEnd) {
         let mut session = Session::new(if self.below(3) == 0 { 8192 } else { 131_072 });
         loop {
             let late = Duration::from_millis(1 + self.below(30));

@@ -19,7 +19,7 @@ use crate::handles::connection::Connection;
 use crate::handles::engine::Engine;
 use crate::handles::publish_error::Route;
 use crate::outcome::Outcome;
-use crate::reactor::sim::{Sim, Weather};
+use crate::reactor::sim::{Faults, Sim};
 use crate::shard::run::Shard;
 use crate::wire::Properties;
 use broker::{Broker, body_of, id_of};
@@ -77,9 +77,9 @@ impl Drop for SeedOnPanic {
 /// Publishes on one connection and consumes on another, with faults that end after some seconds.
 async fn run_scenario(seed: u64) -> Run {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let rough = Weather {
-        refused: rng.u8(..60),
-        stalls: rng.u8(..50),
+    let rough = Faults {
+        refused_percent: rng.u8(..60),
+        stalls_percent: rng.u8(..50),
         stall_max: Duration::from_millis(rng.u64(1..1000)),
         cut_below: Some(1 << rng.u32(10..20)),
     };
@@ -95,7 +95,7 @@ async fn run_scenario(seed: u64) -> Run {
     let bad = Duration::from_secs(rng.u64(1..10));
     let clearing = async {
         tokio::time::sleep(bad).await;
-        sim.set_weather(Weather::FAIR);
+        sim.set_faults(Faults::NONE);
     };
     let (ends, ()) = tokio::join!(publish(&publishing.1, rng.fork()), clearing);
     let consumed = consumed.await.unwrap();

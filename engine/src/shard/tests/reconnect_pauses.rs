@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::broker::Broker;
 use super::open;
 use crate::handles::engine::Engine;
-use crate::reactor::sim::{Far, Sim, Weather};
+use crate::reactor::sim::{Faults, PeerEnd, Sim};
 use crate::shard::run::Shard;
 
 /// Number of connections in a run.
@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 20;
 
 /// Ends every connection after `life`. Returns the times from each end to the next connection.
 async fn pauses(life: Duration) -> Vec<Duration> {
-    let (sim, accepted) = Sim::new(1, Weather::FAIR);
+    let (sim, accepted) = Sim::new(1, Faults::NONE);
     let ending = tokio::task::spawn_local(end_each(accepted, life));
     let (shard, handle) = Shard::new(Duration::ZERO);
     let running = tokio::task::spawn_local(shard.run(sim));
@@ -30,7 +30,7 @@ async fn pauses(life: Duration) -> Vec<Duration> {
     pauses
 }
 
-async fn end_each(mut accepted: mpsc::UnboundedReceiver<Far>, life: Duration) -> Vec<Duration> {
+async fn end_each(mut accepted: mpsc::UnboundedReceiver<PeerEnd>, life: Duration) -> Vec<Duration> {
     let broker = Broker::new(1);
     let mut ended: Option<Instant> = None;
     let mut pauses = Vec::new();

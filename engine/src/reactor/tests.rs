@@ -27,7 +27,7 @@ async fn pair<R: Reactor>(reactor: R) -> (R::Stream, Peer) {
 
 fn on_both<F: AsyncFn(Backend)>(probe: F) {
     // Kernels before 6.1 have a ring without flags.
-    for ring in [uring::Ring::new(), uring::Ring::plain()] {
+    for ring in [uring::Ring::new(), uring::Ring::without_flags()] {
         let uring = uring::Runtime::on(ring.unwrap()).unwrap();
         uring.block_on(|reactor| probe(Backend::Uring(reactor))).unwrap();
     }
@@ -97,15 +97,15 @@ fn shutdown_completes_a_pending_read() {
     });
 }
 
-async fn turning_moves_io<R: Reactor>(reactor: R) {
+async fn polling_moves_io<R: Reactor>(reactor: R) {
     let (stream, mut peer) = pair(reactor.clone()).await;
-    let turns = Rc::new(Cell::new(0_u64));
-    let kicking = super::spawn({
-        let turns = Rc::clone(&turns);
+    let polls = Rc::new(Cell::new(0_u64));
+    let polling = super::spawn({
+        let polls = Rc::clone(&polls);
         async move {
             loop {
-                reactor.turn().await.unwrap();
-                turns.set(turns.get() + 1);
+                reactor.poll_io().await.unwrap();
+                polls.set(polls.get() + 1);
             }
         }
     });
@@ -114,17 +114,17 @@ async fn turning_moves_io<R: Reactor>(reactor: R) {
         let (done, block) = stream.read(vec![0; 8]).await;
         assert_eq!((done.unwrap(), block[0]), (1, round));
     }
-    let before = turns.get();
+    let before = polls.get();
     super::sleep(Duration::from_millis(20)).await;
-    kicking.abort();
-    assert!(turns.get() > before + 20, "a sleeping thread would have made one turn");
+    polling.abort();
+    assert!(polls.get() > before + 20, "a sleeping thread would have polled once");
 }
 
 #[test]
 fn busy_polling_lets_io_move() {
     on_both(async |backend| match backend {
-        Backend::Uring(reactor) => turning_moves_io(reactor).await,
-        Backend::Epoll(reactor) => turning_moves_io(reactor).await,
+        Backend::Uring(reactor) => polling_moves_io(reactor).await,
+        Backend::Epoll(reactor) => polling_moves_io(reactor).await,
     });
 }
 

@@ -12,9 +12,9 @@ use tokio::io::unix::AsyncFd;
 
 /// The eventfd that ends a park.
 #[derive(Debug)]
-pub(crate) struct Kick(AsyncFd<OwnedFd>);
+pub(crate) struct BusyPoll(AsyncFd<OwnedFd>);
 
-impl Kick {
+impl BusyPoll {
     pub(crate) fn new() -> io::Result<Self> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         #[allow(deprecated, reason = "an OwnedFd keeps its promise; the successor is new in 1.54")]
@@ -23,7 +23,7 @@ impl Kick {
 
     /// Lets the thread park once and wakes it at once, so I/O proceeds and the thread does not
     /// sleep.
-    pub(crate) async fn turn(&self) -> io::Result<()> {
+    pub(crate) async fn poll_io(&self) -> io::Result<()> {
         rustix::io::write(self.0.get_ref(), &1_u64.to_ne_bytes())?;
         self.0.readable().await?.clear_ready();
         Ok(())
