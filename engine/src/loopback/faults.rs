@@ -34,7 +34,7 @@ impl Loopback {
         self.with_broker(|broker| {
             broker.blocked = Some(reason.to_owned());
             for id in ids(broker, |_| true) {
-                broker.tell_blocked(id, reason);
+                broker.send_blocked(id, reason);
             }
         });
     }
@@ -44,7 +44,7 @@ impl Loopback {
         self.with_broker(|broker| {
             broker.blocked = None;
             for id in ids(broker, |_| true) {
-                broker.tell_unblocked(id);
+                broker.send_unblocked(id);
             }
         });
         self.shared.unblocked.notify_all();

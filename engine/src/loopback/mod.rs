@@ -28,11 +28,11 @@
 //! ```
 
 pub(crate) mod broker;
+pub(crate) mod canned;
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod faults;
-pub(crate) mod puppet;
 pub(crate) mod server;
 pub(crate) mod shared;
 pub(crate) mod sink;

@@ -5,7 +5,7 @@
 //! has no routing, no queues and no checks. Bytes that are not frames end the connection and count
 //! as an error, so that a bench cannot mistake garbage for speed.
 
-use super::puppet::{answer, greet};
+use super::canned::{write_response, write_start};
 use super::shared::spawn;
 use crate::wire::frame::{FRAME_END, FrameHeader, FrameKind};
 use crate::wire::{Ack, PROTOCOL_HEADER, parse_method};
@@ -25,7 +25,7 @@ const PUBLISH: [u8; 4] = [0, 60, 0, 40];
 
 /// Counters and connections of a peer, shared with its connections.
 #[derive(Debug, Default)]
-pub(super) struct Counted {
+pub(super) struct PeerCounters {
     pub(super) published: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) reads: AtomicU64,
@@ -35,7 +35,7 @@ pub(super) struct Counted {
     streams: Mutex<HashMap<u64, TcpStream>>,
 }
 
-impl Counted {
+impl PeerCounters {
     fn streams(&self) -> MutexGuard<'_, HashMap<u64, TcpStream>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -43,29 +43,29 @@ impl Counted {
 
 /// A listening peer that serves each connection with a function on a thread of its own.
 #[derive(Debug)]
-pub(super) struct Listening {
+pub(super) struct PeerServer {
     pub(super) addr: SocketAddr,
-    pub(super) counted: Arc<Counted>,
+    pub(super) counters: Arc<PeerCounters>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Listening {
+impl PeerServer {
     pub(super) fn start(
         name: &'static str,
-        serve: impl Fn(TcpStream, &Counted) -> io::Result<()> + Clone + Send + 'static,
+        serve: impl Fn(TcpStream, &PeerCounters) -> io::Result<()> + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let addr = listener.local_addr()?;
-        let counted = Arc::new(Counted::default());
-        let shared = Arc::clone(&counted);
+        let counters = Arc::new(PeerCounters::default());
+        let shared = Arc::clone(&counters);
         let thread = spawn(name, move || accept_until_stop(name, &listener, &shared, &serve))?;
-        Ok(Self { addr, counted, thread: Some(thread) })
+        Ok(Self { addr, counters, thread: Some(thread) })
     }
 }
 
-impl Drop for Listening {
+impl Drop for PeerServer {
     fn drop(&mut self) {
-        self.counted.stopping.store(true, Ordering::Release);
+        self.counters.stopping.store(true, Ordering::Release);
         // Wakes the accepting thread; if this fails, accepting has failed too.
         let _ = TcpStream::connect(self.addr);
         if let Some(thread) = self.thread.take() {
@@ -78,19 +78,19 @@ impl Drop for Listening {
 fn accept_until_stop(
     name: &str,
     listener: &TcpListener,
-    counted: &Arc<Counted>,
-    serve: &(impl Fn(TcpStream, &Counted) -> io::Result<()> + Clone + Send + 'static),
+    counters: &Arc<PeerCounters>,
+    serve: &(impl Fn(TcpStream, &PeerCounters) -> io::Result<()> + Clone + Send + 'static),
 ) {
     let mut clients: Vec<JoinHandle<()>> = Vec::new();
     for id in 0.. {
         let Ok((stream, _)) = listener.accept() else { break };
-        if counted.stopping.load(Ordering::Acquire) {
+        if counters.stopping.load(Ordering::Acquire) {
             break;
         }
         let Ok(for_stop) = stream.try_clone() else { continue };
-        counted.streams().insert(id, for_stop);
+        counters.streams().insert(id, for_stop);
         clients.retain(|client| !client.is_finished());
-        let (shared, serve) = (Arc::clone(counted), serve.clone());
+        let (shared, serve) = (Arc::clone(counters), serve.clone());
         let client = spawn(name, move || {
             if serve(stream, &shared).is_err() && !shared.stopping.load(Ordering::Acquire) {
                 shared.errors.fetch_add(1, Ordering::Relaxed);
@@ -100,7 +100,7 @@ fn accept_until_stop(
         });
         clients.extend(client);
     }
-    for stream in counted.streams().values() {
+    for stream in counters.streams().values() {
         // An error means that the stream is already closed.
         let _ = stream.shutdown(Shutdown::Both);
     }
@@ -112,7 +112,7 @@ fn accept_until_stop(
 /// A running sink. Dropping it stops it.
 #[derive(Debug)]
 pub struct Sink {
-    listening: Listening,
+    server: PeerServer,
 }
 
 impl Sink {
@@ -121,14 +121,14 @@ impl Sink {
     /// # Errors
     /// The error of binding the port or of starting a thread.
     pub fn start() -> io::Result<Self> {
-        let listening = Listening::start("loopback-sink", swallow)?;
-        Ok(Self { listening })
+        let server = PeerServer::start("loopback-sink", serve_publisher)?;
+        Ok(Self { server })
     }
 
     /// Returns the address it listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.listening.addr
+        self.server.addr
     }
 
     /// Returns the address it listens on as an AMQP URL.
@@ -140,26 +140,26 @@ impl Sink {
     /// Returns the number of publications received so far.
     #[must_use]
     pub fn published(&self) -> u64 {
-        self.listening.counted.published.load(Ordering::Relaxed)
+        self.server.counters.published.load(Ordering::Relaxed)
     }
 
     /// Returns the number of bytes read so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.listening.counted.bytes.load(Ordering::Relaxed)
+        self.server.counters.bytes.load(Ordering::Relaxed)
     }
 
     /// Returns the number of reads that returned them.
     #[must_use]
     pub fn reads(&self) -> u64 {
-        self.listening.counted.reads.load(Ordering::Relaxed)
+        self.server.counters.reads.load(Ordering::Relaxed)
     }
 
     /// Returns the number of connections that ended with an error: bytes that are not frames, or a
     /// reset.
     #[must_use]
     pub fn errors(&self) -> u64 {
-        self.listening.counted.errors.load(Ordering::Relaxed)
+        self.server.counters.errors.load(Ordering::Relaxed)
     }
 
     /// Cuts every connection and frees the port before it returns.
@@ -173,31 +173,31 @@ pub(super) fn bad_frame(what: &str) -> io::Error {
 }
 
 /// Reads the protocol header and answers it.
-pub(super) fn take_protocol_header(stream: &mut TcpStream) -> io::Result<()> {
+pub(super) fn read_protocol_header(stream: &mut TcpStream) -> io::Result<()> {
     let mut header = [0; PROTOCOL_HEADER.len()];
     stream.read_exact(&mut header)?;
     if header != PROTOCOL_HEADER {
         return Err(bad_frame("no protocol header"));
     }
     let mut out = Vec::new();
-    greet(&mut out);
+    write_start(&mut out);
     stream.write_all(&out)
 }
 
 /// A channel with confirms: its publications, and how many of them are confirmed.
 #[derive(Debug)]
-struct Confirming {
+struct ConfirmChannel {
     channel: u16,
     published: u64,
     confirmed: u64,
 }
 
-fn swallow(mut stream: TcpStream, counted: &Counted) -> io::Result<()> {
+fn serve_publisher(mut stream: TcpStream, counters: &PeerCounters) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    take_protocol_header(&mut stream)?;
+    read_protocol_header(&mut stream)?;
     let mut buffer = vec![0; RECEIVE_BYTES];
     let mut filled = 0;
-    let mut confirming: Vec<Confirming> = Vec::new();
+    let mut confirm_channels: Vec<ConfirmChannel> = Vec::new();
     let mut out = Vec::new();
     loop {
         let count = stream.read(&mut buffer[filled..])?;
@@ -205,16 +205,16 @@ fn swallow(mut stream: TcpStream, counted: &Counted) -> io::Result<()> {
             return Ok(());
         }
         filled += count;
-        let (used, published) = walk(&buffer[..filled], &mut confirming, &mut out)?;
-        counted.bytes.fetch_add(count as u64, Ordering::Relaxed);
-        counted.reads.fetch_add(1, Ordering::Relaxed);
-        counted.published.fetch_add(published, Ordering::Relaxed);
+        let (used, published) = scan_frames(&buffer[..filled], &mut confirm_channels, &mut out)?;
+        counters.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        counters.reads.fetch_add(1, Ordering::Relaxed);
+        counters.published.fetch_add(published, Ordering::Relaxed);
         buffer.copy_within(used..filled, 0);
         filled -= used;
         if filled == buffer.len() {
             return Err(bad_frame("a frame larger than the receive buffer"));
         }
-        for channel in confirming.iter_mut().filter(|it| it.published > it.confirmed) {
+        for channel in confirm_channels.iter_mut().filter(|it| it.published > it.confirmed) {
             let multiple = channel.published - channel.confirmed > 1;
             channel.confirmed = channel.published;
             let ack = Ack { delivery_tag: channel.published, multiple };
@@ -229,9 +229,9 @@ fn swallow(mut stream: TcpStream, counted: &Counted) -> io::Result<()> {
 
 /// Steps from frame header to frame header and answers methods. Returns the bytes used and the
 /// number of publications.
-fn walk(
+fn scan_frames(
     bytes: &[u8],
-    confirming: &mut Vec<Confirming>,
+    confirm_channels: &mut Vec<ConfirmChannel>,
     out: &mut Vec<u8>,
 ) -> io::Result<(usize, u64)> {
     let (mut used, mut published) = (0, 0);
@@ -247,11 +247,11 @@ fn walk(
             let channel = u16::from_be_bytes([c1, c0]);
             if payload.starts_with(&PUBLISH) {
                 published += 1;
-                if let Some(it) = confirming.iter_mut().find(|it| it.channel == channel) {
+                if let Some(it) = confirm_channels.iter_mut().find(|it| it.channel == channel) {
                     it.published += 1;
                 }
             } else {
-                take_method(channel, payload, confirming, out)?;
+                handle_method(channel, payload, confirm_channels, out)?;
             }
         }
         used = end + 1;
@@ -259,23 +259,23 @@ fn walk(
     Ok((used, published))
 }
 
-fn take_method(
+fn handle_method(
     channel: u16,
     payload: &[u8],
-    confirming: &mut Vec<Confirming>,
+    confirm_channels: &mut Vec<ConfirmChannel>,
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
     let method = parse_method(payload).map_err(|error| bad_frame(&error.to_string()))?;
     match method {
         AMQPClass::Confirm(confirm::AMQPMethod::Select(_)) => {
-            confirming.push(Confirming { channel, published: 0, confirmed: 0 });
+            confirm_channels.push(ConfirmChannel { channel, published: 0, confirmed: 0 });
         }
         AMQPClass::Channel(amq_protocol::protocol::channel::AMQPMethod::Open(_)) => {
-            confirming.retain(|it| it.channel != channel);
+            confirm_channels.retain(|it| it.channel != channel);
         }
-        AMQPClass::Connection(connection::AMQPMethod::Close(_)) => confirming.clear(),
+        AMQPClass::Connection(connection::AMQPMethod::Close(_)) => confirm_channels.clear(),
         _ => (),
     }
-    answer(channel, &method, out);
+    write_response(channel, &method, out);
     Ok(())
 }

@@ -4,8 +4,8 @@
 //! socket accepts them, from a buffer rendered once in which only delivery tags change. It reads
 //! and ignores acknowledgements and does not enforce the prefetch limit.
 
-use super::puppet::{FRAME_MAX, answer, consumer_tag};
-use super::sink::{Counted, Listening, bad_frame, take_protocol_header};
+use super::canned::{FRAME_MAX, consumer_tag, write_response};
+use super::sink::{PeerCounters, PeerServer, bad_frame, read_protocol_header};
 use crate::wire::{
     Deliver, FrameKind, FrameView, Parsed, Properties, parse_method, write_body_frames,
 };
@@ -19,12 +19,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 const RENDERED_BYTES: usize = 256 << 10;
 
 /// Offset of the delivery tag, without the consumer tag's length: frame header, ids, length octet.
-const TAG_AT: usize = 7 + 4 + 1;
+const TAG_OFFSET: usize = 7 + 4 + 1;
 
 /// A running source. Dropping it stops it.
 #[derive(Debug)]
 pub struct Source {
-    listening: Listening,
+    server: PeerServer,
 }
 
 impl Source {
@@ -33,16 +33,16 @@ impl Source {
     /// # Errors
     /// The error of binding the port or of starting a thread.
     pub fn start(body_bytes: usize) -> io::Result<Self> {
-        let listening = Listening::start("loopback-source", move |stream, counted| {
-            pour(stream, counted, body_bytes)
+        let server = PeerServer::start("loopback-source", move |stream, counters| {
+            serve_consumer(stream, counters, body_bytes)
         })?;
-        Ok(Self { listening })
+        Ok(Self { server })
     }
 
     /// Returns the address it listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.listening.addr
+        self.server.addr
     }
 
     /// Returns the address it listens on as an AMQP URL.
@@ -54,13 +54,13 @@ impl Source {
     /// Returns the number of deliveries sent so far.
     #[must_use]
     pub fn delivered(&self) -> u64 {
-        self.listening.counted.published.load(Ordering::Relaxed)
+        self.server.counters.published.load(Ordering::Relaxed)
     }
 
     /// Returns the bytes of deliveries sent so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.listening.counted.bytes.load(Ordering::Relaxed)
+        self.server.counters.bytes.load(Ordering::Relaxed)
     }
 
     /// Cuts every connection and frees the port before it returns.
@@ -75,7 +75,7 @@ struct Rendered {
     /// Length of one delivery.
     stride: usize,
     /// Offset of the delivery tag in a delivery.
-    tag_at: usize,
+    tag_offset: usize,
 }
 
 impl Rendered {
@@ -94,14 +94,18 @@ impl Rendered {
         properties.encode_frame(channel, body_bytes as u64, &mut one);
         write_body_frames(&mut one, channel, &vec![b'x'; body_bytes], frame_max);
         let count = RENDERED_BYTES.div_ceil(one.len());
-        Self { stride: one.len(), tag_at: TAG_AT + consumer_tag.len(), bytes: one.repeat(count) }
+        Self {
+            stride: one.len(),
+            tag_offset: TAG_OFFSET + consumer_tag.len(),
+            bytes: one.repeat(count),
+        }
     }
 
     /// Numbers the deliveries from `tag` on; returns their count.
-    fn number(&mut self, tag: u64) -> u64 {
+    fn set_delivery_tags(&mut self, tag: u64) -> u64 {
         let mut next = tag;
         for one in self.bytes.chunks_exact_mut(self.stride) {
-            one[self.tag_at..][..8].copy_from_slice(&next.to_be_bytes());
+            one[self.tag_offset..][..8].copy_from_slice(&next.to_be_bytes());
             next += 1;
         }
         next - tag
@@ -109,19 +113,23 @@ impl Rendered {
 }
 
 /// Serves one connection: answers on this thread, sends deliveries from another.
-fn pour(mut stream: TcpStream, counted: &Counted, body_bytes: usize) -> io::Result<()> {
+fn serve_consumer(
+    mut stream: TcpStream,
+    counters: &PeerCounters,
+    body_bytes: usize,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    take_protocol_header(&mut stream)?;
+    read_protocol_header(&mut stream)?;
     let writing = Arc::new(Mutex::new(stream.try_clone()?));
     let stopping = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
-        let result = answer_all(
+        let result = answer_methods(
             &mut stream,
             &writing,
             |channel, frame_max, consume| {
                 let rendered = Rendered::new(channel, consumer_tag(consume), frame_max, body_bytes);
                 let (writing, stopping) = (Arc::clone(&writing), Arc::clone(&stopping));
-                scope.spawn(move || send_until_end(rendered, &writing, &stopping, counted));
+                scope.spawn(move || send_until_end(rendered, &writing, &stopping, counters));
             },
             &stopping,
         );
@@ -136,24 +144,24 @@ fn send_until_end(
     mut rendered: Rendered,
     writing: &Mutex<TcpStream>,
     stopping: &AtomicBool,
-    counted: &Counted,
+    counters: &PeerCounters,
 ) {
     let mut tag = 1;
     while !stopping.load(Ordering::Acquire) {
-        let count = rendered.number(tag);
+        let count = rendered.set_delivery_tags(tag);
         tag += count;
         let mut stream = writing.lock().unwrap_or_else(PoisonError::into_inner);
         if stream.write_all(&rendered.bytes).is_err() {
             return;
         }
         drop(stream);
-        counted.published.fetch_add(count, Ordering::Relaxed);
-        counted.bytes.fetch_add(rendered.bytes.len() as u64, Ordering::Relaxed);
+        counters.published.fetch_add(count, Ordering::Relaxed);
+        counters.bytes.fetch_add(rendered.bytes.len() as u64, Ordering::Relaxed);
     }
 }
 
 /// Reads frames, answers methods, and calls `begin` for each consumer, until the stream ends.
-fn answer_all(
+fn answer_methods(
     stream: &mut TcpStream,
     writing: &Mutex<TcpStream>,
     begin: impl Fn(u16, u32, &basic::Consume),
@@ -190,7 +198,7 @@ fn answer_all(
                 }
                 _ => (),
             }
-            answer(frame.channel, &method, &mut out);
+            write_response(frame.channel, &method, &mut out);
             writing.lock().unwrap_or_else(PoisonError::into_inner).write_all(&out)?;
             if let AMQPClass::Basic(basic::AMQPMethod::Consume(consume)) = &method {
                 stopping.store(false, Ordering::Release);

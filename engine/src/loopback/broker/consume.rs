@@ -52,7 +52,7 @@ impl Broker {
         consume: &basic::Consume,
     ) -> Result<(), Refusal> {
         let queue = self.find_queue(id, number, consume.queue.as_str())?;
-        let consumer_id = self.fresh_id();
+        let consumer_id = self.next_unique_id();
         let tag: Box<str> = match consume.consumer_tag.as_str() {
             "" => format!("amq.ctag-{consumer_id:022}").into(),
             tag => tag.into(),
@@ -133,7 +133,7 @@ impl Broker {
             message_count,
         };
         if !get.no_ack {
-            channel.keep(delivery_tag, queue, 0, entry.clone());
+            channel.track_unacked(delivery_tag, queue, 0, entry.clone());
         }
         self.send_basic(id, number, basic::AMQPMethod::GetOk(ok));
         let Connection { pending, .. } = self.connection_mut(id);

@@ -5,7 +5,7 @@ use crate::loopback::broker::message::{Content, Entry};
 use crate::loopback::broker::queue::Queue;
 use crate::loopback::broker::state::Broker;
 use crate::loopback::config::{ConnectionId, QueueId};
-use crate::loopback::connection::state::{Connection, Lazy};
+use crate::loopback::connection::state::{Connection, LazyMessage};
 use crate::wire::Deliver;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(crate) fn deliver_entry(
     let content = entry.message.content();
     let (connection, tag) = write(queue, index, connections, &content, entry.redelivered);
     if !queue.consumers[index].no_ack {
-        keep(queue, index, connections, tag, entry.clone());
+        track_unacked(queue, index, connections, tag, entry.clone());
     }
     connection
 }
@@ -61,22 +61,28 @@ fn write(
 }
 
 /// Keeps a delivery until it is acknowledged.
-fn keep(queue: &mut Queue, index: usize, connections: &mut Connections, tag: u64, entry: Entry) {
+fn track_unacked(
+    queue: &mut Queue,
+    index: usize,
+    connections: &mut Connections,
+    tag: u64,
+    entry: Entry,
+) {
     let consumer = &mut queue.consumers[index];
     consumer.unacked += 1;
     let connection = connections[consumer.connection].as_deref_mut();
     let connection = connection.expect("a ready consumer has a connection");
     let channel = connection.channel_mut(consumer.channel);
     let channel = channel.expect("a ready consumer has a channel");
-    channel.keep(tag, queue.id, consumer.id, entry);
+    channel.track_unacked(tag, queue.id, consumer.id, entry);
 }
 
 impl Broker {
     /// Delivers a publication directly to a consumer, or appends it to the queue.
-    pub(crate) fn offer(
+    pub(crate) fn deliver_or_enqueue(
         &mut self,
         id: QueueId,
-        message: &mut Lazy<'_>,
+        message: &mut LazyMessage<'_>,
         expiration: Option<Duration>,
     ) {
         let Self { queues, connections, scratch, now, .. } = self;
@@ -86,21 +92,21 @@ impl Broker {
         {
             let (connection, tag) = write(queue, index, connections, &message.content, false);
             if !queue.consumers[index].no_ack {
-                let place = queue.take_place();
+                let position = queue.next_position();
                 let expires = queue.deadline(expiration, *now);
                 let message = message.stored(scratch);
-                let entry = Entry { message, place, redelivered: false, expires };
-                keep(queue, index, connections, tag, entry);
+                let entry = Entry { message, position, redelivered: false, expires };
+                track_unacked(queue, index, connections, tag, entry);
             }
             self.stats.delivered += 1;
             return self.mark_dirty(connection);
         }
-        let place = queue.take_place();
+        let position = queue.next_position();
         let expires = queue.deadline(expiration, *now);
         let message = message.stored(scratch);
-        queue.push(Entry { message, place, redelivered: false, expires });
+        queue.push(Entry { message, position, redelivered: false, expires });
         let has_consumers = !queue.consumers.is_empty();
-        self.note_deadline(expires);
+        self.record_deadline(expires);
         if has_consumers {
             self.mark_ready(id);
         }

@@ -209,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn many_hashes_do_not_take_for_ever() {
+    fn a_pattern_of_many_hashes_is_matched_quickly() {
         let pattern = ["#", "a"].repeat(60).join(".");
         let key = ["a"; 100].join(".") + ".b";
         assert!(!topic_matches(&pattern, &key));
     }
 
     #[test]
-    fn a_queue_bound_twice_gets_one_copy_and_none_when_unbound() {
+    fn a_queue_bound_twice_gets_one_copy_and_none_after_unbinding() {
         let mut exchange = Exchange::predeclared(ExchangeKind::Topic);
         exchange.bind(1, "a.#");
         exchange.bind(1, "#.b");

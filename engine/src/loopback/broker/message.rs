@@ -68,7 +68,7 @@ impl Stored {
 pub(crate) struct Entry {
     pub(crate) message: Stored,
     /// Its position in the queue, where a requeue puts it back.
-    pub(crate) place: u64,
+    pub(crate) position: u64,
     pub(crate) redelivered: bool,
     pub(crate) expires: Option<Instant>,
 }

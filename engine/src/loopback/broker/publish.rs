@@ -8,7 +8,7 @@ use crate::loopback::broker::refusal::Refusal;
 use crate::loopback::broker::state::Broker;
 use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::input::refuse_immediate;
-use crate::loopback::connection::state::{Connection, Lazy};
+use crate::loopback::connection::state::{Connection, LazyMessage};
 use crate::wire::{ContentHeader, Publish, Return};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Broker {
         self.stats.published += 1;
         self.check_scripted_publish(publish, content)?;
         if self.blocked.is_some() {
-            self.connection_mut(id).is_held = true;
+            self.connection_mut(id).is_paused = true;
         }
         if self.script.nack_publishes {
             self.confirm(id, number, false);
@@ -35,11 +35,11 @@ impl Broker {
         targets.clear();
         let routed = self.route(id, publish, &mut targets);
         if routed.is_ok() && targets.is_empty() && publish.mandatory {
-            self.return_to(id, number, content);
+            self.return_unroutable(id, number, content);
         }
-        let mut message = Lazy { content: *content, stored: None };
+        let mut message = LazyMessage { content: *content, stored: None };
         for &queue in &targets {
-            self.offer(queue, &mut message, expiration);
+            self.deliver_or_enqueue(queue, &mut message, expiration);
         }
         self.targets = targets;
         routed?;
@@ -91,7 +91,7 @@ impl Broker {
         Ok(())
     }
 
-    fn return_to(&mut self, id: ConnectionId, number: u16, content: &Content<'_>) {
+    fn return_unroutable(&mut self, id: ConnectionId, number: u16, content: &Content<'_>) {
         self.stats.returned += 1;
         let connection = self.connection_mut(id);
         let unroutable = Return {

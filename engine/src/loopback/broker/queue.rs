@@ -1,7 +1,7 @@
 //! A queue: ordered messages and round-robin consumers.
 //!
-//! Invariants: messages are sorted by `place`, also after a requeue; a queue with `x-max-length` n
-//! never holds more than n messages (it drops the oldest first, RabbitMQ's `drop-head`). Messages
+//! Invariants: messages are sorted by `position`, also after a requeue; a queue with `x-max-length`
+//! n never holds more than n messages (it drops the oldest first, RabbitMQ's `drop-head`). Messages
 //! expire at the head, as in RabbitMQ's classic queues. Access checks and bindings are elsewhere.
 
 use crate::loopback::broker::message::Entry;
@@ -106,8 +106,8 @@ pub(crate) struct Queue {
     pub(crate) is_ready: bool,
     bounds: Bounds,
     messages: VecDeque<Entry>,
-    turn: usize,
-    next_place: u64,
+    next_consumer_index: usize,
+    last_position: u64,
     used: Instant,
 }
 
@@ -131,8 +131,8 @@ impl Queue {
             is_ready: false,
             bounds,
             messages: VecDeque::new(),
-            turn: 0,
-            next_place: 0,
+            next_consumer_index: 0,
+            last_position: 0,
             used: now,
         })
     }
@@ -161,25 +161,25 @@ impl Queue {
     }
 
     /// Returns the position of the next message.
-    pub(crate) fn take_place(&mut self) -> u64 {
-        self.next_place += 1;
-        self.next_place
+    pub(crate) fn next_position(&mut self) -> u64 {
+        self.last_position += 1;
+        self.last_position
     }
 
     /// Appends a message; a full queue drops its oldest one.
     pub(crate) fn push(&mut self, entry: Entry) {
         self.messages.push_back(entry);
-        self.keep_length();
+        self.enforce_max_length();
     }
 
     /// Puts a message back to its position.
     pub(crate) fn requeue(&mut self, entry: Entry) {
-        let at = self.messages.partition_point(|other| other.place < entry.place);
+        let at = self.messages.partition_point(|other| other.position < entry.position);
         self.messages.insert(at, Entry { redelivered: true, ..entry });
-        self.keep_length();
+        self.enforce_max_length();
     }
 
-    fn keep_length(&mut self) {
+    fn enforce_max_length(&mut self) {
         while self.bounds.max_length.is_some_and(|max| self.messages.len() > max) {
             self.messages.pop_front();
         }
@@ -224,9 +224,9 @@ impl Queue {
     pub(crate) fn next_consumer(&mut self, can_take: impl Fn(&Consumer) -> bool) -> Option<usize> {
         let count = self.consumers.len();
         let index = (0..count)
-            .map(|step| (self.turn + step) % count)
+            .map(|step| (self.next_consumer_index + step) % count)
             .find(|&index| can_take(&self.consumers[index]))?;
-        self.turn = (index + 1) % count;
+        self.next_consumer_index = (index + 1) % count;
         Some(index)
     }
 

@@ -89,7 +89,7 @@ impl Broker {
     }
 
     /// Returns a number that was never returned before.
-    pub(crate) fn fresh_id(&mut self) -> u64 {
+    pub(crate) fn next_unique_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
     }
@@ -164,7 +164,7 @@ impl Broker {
         for id in std::mem::take(&mut self.dirty) {
             if let Some(connection) = self.connections[id].as_deref_mut() {
                 connection.is_dirty = false;
-                connection.out.hand_in(&mut connection.pending);
+                connection.out.enqueue(&mut connection.pending);
                 flushes.push(Arc::clone(&connection.out));
             }
         }
@@ -291,7 +291,7 @@ impl Broker {
             self.delete_queue(queue);
         } else {
             let deadline = found.expires();
-            self.note_deadline(deadline);
+            self.record_deadline(deadline);
         }
     }
 
@@ -334,7 +334,7 @@ impl Broker {
     }
 
     /// Records a deadline.
-    pub(crate) fn note_deadline(&mut self, deadline: Option<Instant>) {
+    pub(crate) fn record_deadline(&mut self, deadline: Option<Instant>) {
         if let Some(deadline) = deadline {
             self.next_sweep = Some(self.next_sweep.map_or(deadline, |next| next.min(deadline)));
         }
@@ -357,7 +357,7 @@ impl Broker {
         for queue in expired {
             self.delete_queue(queue);
         }
-        self.note_deadline(next);
+        self.record_deadline(next);
     }
 
     /// Dispatches the queues of a connection that was full.

@@ -70,12 +70,12 @@ impl Broker {
             vhost.exchanges.insert(name.into(), Exchange::new(settings));
             return Ok(());
         };
-        let place = format!("exchange '{name}' in vhost '{}'", vhost.name);
-        same("type", &place, settings.kind.name(), known.kind.name())?;
-        same("durable", &place, settings.durable, known.durable)?;
-        same("auto_delete", &place, settings.auto_delete, known.auto_delete)?;
-        same("internal", &place, settings.internal, known.internal)?;
-        same_arguments(&place, &settings.arguments, &known.arguments)
+        let subject = format!("exchange '{name}' in vhost '{}'", vhost.name);
+        check_equal("type", &subject, settings.kind.name(), known.kind.name())?;
+        check_equal("durable", &subject, settings.durable, known.durable)?;
+        check_equal("auto_delete", &subject, settings.auto_delete, known.auto_delete)?;
+        check_equal("internal", &subject, settings.internal, known.internal)?;
+        check_same_arguments(&subject, &settings.arguments, &known.arguments)
     }
 
     fn delete_exchange(
@@ -116,7 +116,7 @@ impl Broker {
             }
             Method::Bind(bind) => {
                 let queue = self.find_queue(id, number, bind.queue.as_str())?;
-                let exchange = self.bound_exchange(id, bind.exchange.as_str())?;
+                let exchange = self.exchange_to_bind(id, bind.exchange.as_str())?;
                 exchange.bind(queue, bind.routing_key.as_str());
                 (Method::BindOk(queue::BindOk {}), bind.nowait)
             }
@@ -130,7 +130,7 @@ impl Broker {
                 (Method::PurgeOk(queue::PurgeOk { message_count: count(purged) }), purge.nowait)
             }
             Method::Delete(delete) => {
-                let message_count = self.delete_queue_if(id, number, &delete)?;
+                let message_count = self.handle_queue_delete(id, number, &delete)?;
                 (Method::DeleteOk(queue::DeleteOk { message_count }), delete.nowait)
             }
             _ => return Err(Refusal::new(503, "a client does not send this method")),
@@ -151,7 +151,7 @@ impl Broker {
         let vhost = self.connection_mut(id).vhost;
         let name = match declare.queue.as_str() {
             "" if declare.passive => self.last_queue(id, number)?,
-            "" => format!("amq.gen-{:022}", self.fresh_id()),
+            "" => format!("amq.gen-{:022}", self.next_unique_id()),
             name => name.to_owned(),
         };
         let known = self.vhosts[vhost].queues.get(&*name).copied();
@@ -159,7 +159,7 @@ impl Broker {
             Some(queue) => {
                 self.check_owner(id, queue)?;
                 if !declare.passive {
-                    self.check_same(queue, declare)?;
+                    self.check_equivalent(queue, declare)?;
                 }
                 queue
             }
@@ -183,7 +183,7 @@ impl Broker {
             consumer_count: count(found.consumers.len()),
         };
         let deadline = found.expires();
-        self.note_deadline(deadline);
+        self.record_deadline(deadline);
         if let Some(channel) = self.connection_mut(id).channel_mut(number) {
             channel.last_queue = name;
         }
@@ -203,7 +203,7 @@ impl Broker {
                         transient_nonexcl_queues = false)";
             return Err(Refusal::new(541, text));
         }
-        let settings = settings(declare);
+        let settings = queue_settings(declare);
         let owner = declare.exclusive.then_some(id);
         let queue = self.queues.len();
         let created = Queue::new(queue, name, vhost, settings, owner, self.now)?;
@@ -212,16 +212,21 @@ impl Broker {
         Ok(queue)
     }
 
-    fn check_same(&mut self, queue: QueueId, declare: &queue::Declare) -> Result<(), Refusal> {
+    fn check_equivalent(
+        &mut self,
+        queue: QueueId,
+        declare: &queue::Declare,
+    ) -> Result<(), Refusal> {
         let queue = self.queues[queue].as_deref().expect("its name was found");
-        let place = format!("queue '{}' in vhost '{}'", queue.name, self.vhosts[queue.vhost].name);
-        let (received, current) = (settings(declare), &queue.settings);
-        same("durable", &place, received.durable, current.durable)?;
-        same("auto_delete", &place, received.auto_delete, current.auto_delete)?;
+        let subject =
+            format!("queue '{}' in vhost '{}'", queue.name, self.vhosts[queue.vhost].name);
+        let (received, current) = (queue_settings(declare), &queue.settings);
+        check_equal("durable", &subject, received.durable, current.durable)?;
+        check_equal("auto_delete", &subject, received.auto_delete, current.auto_delete)?;
         if declare.exclusive != queue.owner.is_some() {
             return Err(Refusal::locked(&queue.name, &self.vhosts[queue.vhost].name));
         }
-        same_arguments(&place, &received.arguments, &current.arguments)
+        check_same_arguments(&subject, &received.arguments, &current.arguments)
     }
 
     /// Refuses an exclusive queue of another connection.
@@ -265,7 +270,7 @@ impl Broker {
         Ok(queue)
     }
 
-    fn bound_exchange(&mut self, id: ConnectionId, name: &str) -> Result<&mut Exchange, Refusal> {
+    fn exchange_to_bind(&mut self, id: ConnectionId, name: &str) -> Result<&mut Exchange, Refusal> {
         let vhost = self.connection_mut(id).vhost;
         let vhost = &mut self.vhosts[vhost];
         if name.is_empty() {
@@ -283,8 +288,8 @@ impl Broker {
     ) -> Result<(), Refusal> {
         let name = unbind.exchange.as_str();
         let found = self.find_queue(id, number, unbind.queue.as_str());
-        let found = found.and_then(|queue| Ok((queue, self.bound_exchange(id, name)?)));
-        let Some((queue, exchange)) = unless_missing(found)? else { return Ok(()) };
+        let found = found.and_then(|queue| Ok((queue, self.exchange_to_bind(id, name)?)));
+        let Some((queue, exchange)) = ignore_missing(found)? else { return Ok(()) };
         let was_bound = exchange.unbind(queue, unbind.routing_key.as_str());
         if was_bound && exchange.settings.auto_delete && !exchange.is_bound() {
             let vhost = self.connection_mut(id).vhost;
@@ -293,21 +298,22 @@ impl Broker {
         Ok(())
     }
 
-    fn delete_queue_if(
+    fn handle_queue_delete(
         &mut self,
         id: ConnectionId,
         number: u16,
         delete: &queue::Delete,
     ) -> Result<u32, Refusal> {
         let queue = self.find_queue(id, number, delete.queue.as_str());
-        let Some(queue) = unless_missing(queue)? else { return Ok(0) };
+        let Some(queue) = ignore_missing(queue)? else { return Ok(0) };
         let found = self.queues[queue].as_deref().expect("its name was found");
-        let place = format!("queue '{}' in vhost '{}'", found.name, self.vhosts[found.vhost].name);
+        let subject =
+            format!("queue '{}' in vhost '{}'", found.name, self.vhosts[found.vhost].name);
         if delete.if_unused && !found.consumers.is_empty() {
-            return Err(Refusal::new(406, format!("{place} in use")));
+            return Err(Refusal::new(406, format!("{subject} in use")));
         }
         if delete.if_empty && !found.is_empty() {
-            return Err(Refusal::new(406, format!("{place} is not empty")));
+            return Err(Refusal::new(406, format!("{subject} is not empty")));
         }
         Ok(count(self.delete_queue(queue)))
     }
@@ -322,7 +328,7 @@ impl Broker {
     }
 }
 
-fn settings(declare: &queue::Declare) -> QueueSettings {
+fn queue_settings(declare: &queue::Declare) -> QueueSettings {
     QueueSettings {
         durable: declare.durable,
         auto_delete: declare.auto_delete,
@@ -331,7 +337,7 @@ fn settings(declare: &queue::Declare) -> QueueSettings {
 }
 
 /// Since RabbitMQ 3.2, unbinding or deleting something missing is no error.
-fn unless_missing<T>(found: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+fn ignore_missing<T>(found: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
     match found {
         Err(refusal) if refusal.code == 404 => Ok(None),
         found => found.map(Some),
@@ -345,9 +351,9 @@ fn refuse_reserved(what: &str, name: &str) -> Result<(), Refusal> {
     Err(Refusal::new(403, format!("{what} name '{name}' contains reserved prefix 'amq.*'")))
 }
 
-fn same<T: PartialEq + std::fmt::Display>(
+fn check_equal<T: PartialEq + std::fmt::Display>(
     argument: &str,
-    place: &str,
+    subject: &str,
     received: T,
     current: T,
 ) -> Result<(), Refusal> {
@@ -355,19 +361,23 @@ fn same<T: PartialEq + std::fmt::Display>(
         return Ok(());
     }
     let text = format!(
-        "inequivalent arg '{argument}' for {place}: \
+        "inequivalent arg '{argument}' for {subject}: \
          received '{received}' but current is '{current}'"
     );
     Err(Refusal::new(406, text))
 }
 
-fn same_arguments(place: &str, received: &Arguments, current: &Arguments) -> Result<(), Refusal> {
+fn check_same_arguments(
+    subject: &str,
+    received: &Arguments,
+    current: &Arguments,
+) -> Result<(), Refusal> {
     let text = |value: Option<&Argument>| value.map_or("none".to_owned(), ToString::to_string);
     for key in received.keys().chain(current.keys()) {
         let (received, current) = (received.get(key), current.get(key));
         if received != current {
             let text = format!(
-                "inequivalent arg '{key}' for {place}: received {} but current is {}",
+                "inequivalent arg '{key}' for {subject}: received {} but current is {}",
                 text(received),
                 text(current),
             );

@@ -19,7 +19,7 @@ fn connection_method(method: connection::AMQPMethod) -> AMQPClass {
 
 impl Broker {
     /// Answers the protocol header.
-    pub(crate) fn greet(&mut self, id: ConnectionId) {
+    pub(crate) fn send_start(&mut self, id: ConnectionId) {
         if let Some(greeting) = self.script.greeting.clone() {
             self.connection_mut(id).pending.extend_from_slice(&greeting);
             return self.mark_dirty(id);
@@ -67,7 +67,7 @@ impl Broker {
     fn start_ok(&mut self, id: ConnectionId, ok: &connection::StartOk) {
         let capabilities = capabilities(&ok.client_properties);
         self.connection_mut(id).capabilities = capabilities;
-        if !self.accepts(ok.mechanism.as_str(), ok.response.as_bytes()) {
+        if !self.is_login_accepted(ok.mechanism.as_str(), ok.response.as_bytes()) {
             if capabilities.authentication_failure_close {
                 let text = format!(
                     "Login was refused using authentication mechanism {}. \
@@ -90,10 +90,10 @@ impl Broker {
         self.connection_mut(id).phase = Phase::Tune;
     }
 
-    fn accepts(&self, mechanism: &str, response: &[u8]) -> bool {
+    fn is_login_accepted(&self, mechanism: &str, response: &[u8]) -> bool {
         let credentials = match mechanism {
-            "PLAIN" => plain(response),
-            "AMQPLAIN" => amqplain(response),
+            "PLAIN" => parse_plain(response),
+            "AMQPLAIN" => parse_amqplain(response),
             _ => return false,
         };
         let Some((user, password)) = credentials else { return false };
@@ -145,13 +145,13 @@ impl Broker {
         let ok = connection::AMQPMethod::OpenOk(connection::OpenOk {});
         self.send(id, 0, &connection_method(ok));
         if let Some(reason) = self.blocked.clone() {
-            self.tell_blocked(id, &reason);
+            self.send_blocked(id, &reason);
         }
         Ok(())
     }
 
     /// Notifies a client that publishers are blocked, if it supports that.
-    pub(crate) fn tell_blocked(&mut self, id: ConnectionId, reason: &str) {
+    pub(crate) fn send_blocked(&mut self, id: ConnectionId, reason: &str) {
         let connection = self.connection_mut(id);
         if connection.phase == Phase::Running && connection.capabilities.blocked {
             let blocked = connection::Blocked { reason: short(reason) };
@@ -160,9 +160,9 @@ impl Broker {
     }
 
     /// Notifies a client that publishers are no longer blocked, and resumes reading from it.
-    pub(crate) fn tell_unblocked(&mut self, id: ConnectionId) {
+    pub(crate) fn send_unblocked(&mut self, id: ConnectionId) {
         let connection = self.connection_mut(id);
-        connection.is_held = false;
+        connection.is_paused = false;
         if connection.phase == Phase::Running && connection.capabilities.blocked {
             let unblocked = connection::AMQPMethod::Unblocked(connection::Unblocked {});
             self.send(id, 0, &connection_method(unblocked));
@@ -249,13 +249,13 @@ impl Broker {
 }
 
 /// Parses `authorization identity NUL user NUL password` (RFC 4616).
-fn plain(response: &[u8]) -> Option<(&[u8], &[u8])> {
+fn parse_plain(response: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut parts = response.splitn(3, |&octet| octet == 0).skip(1);
     Some((parts.next()?, parts.next()?))
 }
 
 /// Parses a field table without its length.
-fn amqplain(response: &[u8]) -> Option<(&[u8], &[u8])> {
+fn parse_amqplain(response: &[u8]) -> Option<(&[u8], &[u8])> {
     let table = TableView::parse(response).ok()?;
     let text = |key| match table.get(key) {
         Some(crate::wire::ValueView::LongString(bytes)) => Some(bytes),

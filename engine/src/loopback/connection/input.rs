@@ -19,7 +19,7 @@ const BODY_MAX: u64 = 128 << 20;
 
 /// What the reader does after a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flow {
+pub(crate) enum NextRead {
     /// Keep reading.
     Continue,
     /// Keep reading once the broker is no longer blocked.
@@ -30,16 +30,16 @@ pub(crate) enum Flow {
 
 impl Broker {
     /// Handles as many whole frames as `input` holds; returns the number of bytes used.
-    pub(crate) fn handle_input(&mut self, id: ConnectionId, input: &[u8]) -> (usize, Flow) {
+    pub(crate) fn handle_input(&mut self, id: ConnectionId, input: &[u8]) -> (usize, NextRead) {
         let mut used = 0;
         loop {
             let rest = &input[used..];
             if !rest.is_empty() && self.is_silent(id) {
-                return (input.len(), Flow::Continue);
+                return (input.len(), NextRead::Continue);
             }
             let connection = self.connection_mut(id);
             let step = match connection.phase {
-                Phase::Ended => return (input.len(), Flow::End),
+                Phase::Ended => return (input.len(), NextRead::End),
                 Phase::Header => self.handle_protocol_header(id, rest),
                 _ => match FrameView::parse(rest, connection.frame_max) {
                     Ok(Parsed::Incomplete { .. }) => 0,
@@ -57,12 +57,12 @@ impl Broker {
             }
             used += step;
         }
-        let flow = match self.connection_mut(id) {
-            Connection { phase: Phase::Ended, .. } => Flow::End,
-            Connection { is_held: true, .. } => Flow::Hold,
-            _ => Flow::Continue,
+        let next = match self.connection_mut(id) {
+            Connection { phase: Phase::Ended, .. } => NextRead::End,
+            Connection { is_paused: true, .. } => NextRead::Hold,
+            _ => NextRead::Continue,
         };
-        (used, flow)
+        (used, next)
     }
 
     /// Returns true if the script silences this connection.
@@ -73,7 +73,7 @@ impl Broker {
             return false;
         }
         // The responses to earlier frames are still sent.
-        connection.out.hand_in(&mut connection.pending);
+        connection.out.enqueue(&mut connection.pending);
         connection.out.mute();
         true
     }
@@ -92,7 +92,7 @@ impl Broker {
             return 0;
         }
         connection.phase = Phase::Start;
-        self.greet(id);
+        self.send_start(id);
         PROTOCOL_HEADER.len()
     }
 
@@ -112,7 +112,7 @@ impl Broker {
         connection.frames_in += 1;
         let channel = connection.channel(frame.channel);
         let is_open = channel.is_some_and(|it| !it.is_closing && it.content.is_none());
-        let result = match whole_publication(frame, rest, connection.frame_max) {
+        let result = match find_whole_publication(frame, rest, connection.frame_max) {
             Some(whole) if is_open && connection.phase == Phase::Running => {
                 connection.frames_in += whole.frames;
                 let result = self.publish(id, frame.channel, &whole.publish, &whole.content);
@@ -124,7 +124,7 @@ impl Broker {
             _ => self.handle_frame(id, frame),
         };
         if let Err(refusal) = result {
-            self.refuse(id, frame.channel, method_of(frame), &refusal);
+            self.refuse(id, frame.channel, method_ids_of(frame), &refusal);
         }
         0
     }
@@ -310,7 +310,7 @@ fn undecodable(error: &WireError) -> Refusal {
 }
 
 /// Returns the class and method id for the close that a refusal sends.
-fn method_of(frame: &FrameView<'_>) -> (u16, u16) {
+fn method_ids_of(frame: &FrameView<'_>) -> (u16, u16) {
     match (frame.kind, frame.payload) {
         (FrameKind::Method, [c1, c0, m1, m0, ..]) => {
             (u16::from_be_bytes([*c1, *c0]), u16::from_be_bytes([*m1, *m0]))
@@ -321,7 +321,7 @@ fn method_of(frame: &FrameView<'_>) -> (u16, u16) {
 }
 
 /// A publication that lies whole in the receive buffer.
-struct Whole<'a> {
+struct WholePublication<'a> {
     publish: Publish<'a>,
     content: Content<'a>,
     /// Bytes and frames after the method frame.
@@ -331,11 +331,11 @@ struct Whole<'a> {
 
 /// Returns the publication whose method is `frame` and whose header and only body frame are in
 /// `rest`. Every other case goes through the slow path, which reports each error.
-fn whole_publication<'a>(
+fn find_whole_publication<'a>(
     frame: &FrameView<'a>,
     rest: &'a [u8],
     frame_max: u32,
-) -> Option<Whole<'a>> {
+) -> Option<WholePublication<'a>> {
     if frame.kind != FrameKind::Method {
         return None;
     }
@@ -365,5 +365,5 @@ fn whole_publication<'a>(
     }
     let Publish { exchange, routing_key, .. } = publish;
     let content = Content { exchange, routing_key, header, body };
-    Some(Whole { publish, content, used, frames })
+    Some(WholePublication { publish, content, used, frames })
 }

@@ -44,7 +44,7 @@ struct State {
     muted: bool,
     delay: Duration,
     heartbeat: Option<Duration>,
-    sent_since: bool,
+    has_sent: bool,
     waiting: usize,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Outgoing {
     wake: Condvar,
     room: Condvar,
     backlog: AtomicUsize,
-    starved: AtomicBool,
+    resume_requested: AtomicBool,
 }
 
 impl Outgoing {
@@ -80,7 +80,7 @@ impl Outgoing {
             wake: Condvar::new(),
             room: Condvar::new(),
             backlog: AtomicUsize::new(0),
-            starved: AtomicBool::new(false),
+            resume_requested: AtomicBool::new(false),
         }
     }
 
@@ -94,12 +94,12 @@ impl Outgoing {
     }
 
     /// Records that deliveries were held back; the writer requests them when there is room.
-    pub(crate) fn starve(&self) {
-        self.starved.store(true, Ordering::Release);
+    pub(crate) fn request_resume(&self) {
+        self.resume_requested.store(true, Ordering::Release);
     }
 
     /// Enqueues whole frames; leaves `pending` empty.
-    pub(crate) fn hand_in(&self, pending: &mut Vec<u8>) {
+    pub(crate) fn enqueue(&self, pending: &mut Vec<u8>) {
         let mut state = self.lock();
         if state.dead || state.muted {
             pending.clear();
@@ -146,9 +146,9 @@ impl Outgoing {
     /// Records a send that advanced from byte `from` to `sent`.
     fn settle(&self, state: &mut State, mut bytes: Vec<u8>, from: usize, sent: Option<usize>) {
         state.busy = false;
-        state.sent_since = true;
+        state.has_sent = true;
         let Some(sent) = sent else {
-            return self.die(state);
+            return self.fail(state);
         };
         let left = self.backlog.fetch_sub(sent - from, Ordering::Relaxed) - (sent - from);
         if sent == bytes.len() {
@@ -160,13 +160,13 @@ impl Outgoing {
         if state.waiting > 0 {
             self.room.notify_all();
         }
-        let resume = left < OUTGOING_LOW && self.starved.load(Ordering::Acquire);
+        let resume = left < OUTGOING_LOW && self.resume_requested.load(Ordering::Acquire);
         if state.rest.is_some() || state.ended || resume {
             self.wake.notify_one();
         }
     }
 
-    fn die(&self, state: &mut State) {
+    fn fail(&self, state: &mut State) {
         state.dead = true;
         state.buffer = Vec::new();
         state.rest = None;
@@ -218,7 +218,9 @@ impl Outgoing {
                 if state.ended {
                     return Some(Work::End);
                 }
-                if self.backlog() < OUTGOING_LOW && self.starved.swap(false, Ordering::AcqRel) {
+                if self.backlog() < OUTGOING_LOW
+                    && self.resume_requested.swap(false, Ordering::AcqRel)
+                {
                     return Some(Work::Resume);
                 }
             }
@@ -231,11 +233,11 @@ impl Outgoing {
             let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = guard;
             if timeout.timed_out() && !state.has_bytes() && !state.busy {
-                if !state.sent_since && !state.muted {
+                if !state.has_sent && !state.muted {
                     state.buffer.extend_from_slice(&HEARTBEAT_FRAME);
                     self.backlog.fetch_add(HEARTBEAT_FRAME.len(), Ordering::Relaxed);
                 }
-                state.sent_since = false;
+                state.has_sent = false;
             }
         }
     }
@@ -278,7 +280,7 @@ impl Outgoing {
     /// Closes at once and discards the remaining bytes.
     pub(crate) fn kill(&self) {
         let mut state = self.lock();
-        self.die(&mut state);
+        self.fail(&mut state);
     }
 
     /// Sends nothing from now on, and keeps the connection open.

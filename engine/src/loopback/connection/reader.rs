@@ -2,7 +2,7 @@
 
 use crate::loopback::clock::now;
 use crate::loopback::config::ConnectionId;
-use crate::loopback::connection::input::Flow;
+use crate::loopback::connection::input::NextRead;
 use crate::loopback::connection::outgoing::Outgoing;
 use crate::loopback::shared::Shared;
 use std::io::{ErrorKind, Read};
@@ -47,15 +47,15 @@ fn read_batches(
             // A time-out means two missed heartbeats.
             Err(_) => return,
         }
-        let (used, flow) = {
+        let (used, next) = {
             let mut broker = shared.lock();
             broker.now = now();
-            let (used, flow) = broker.handle_input(id, &buffer[..filled]);
+            let (used, next) = broker.handle_input(id, &buffer[..filled]);
             broker.end_batch(flushes);
             if broker.wants_sweeper() {
                 shared.sweep.notify_one();
             }
-            (used, flow)
+            (used, next)
         };
         flush(flushes);
         buffer.copy_within(used..filled, 0);
@@ -64,10 +64,10 @@ fn read_batches(
             // The frame is larger than the buffer; the agreed frame size limits this growth.
             buffer.resize(buffer.len() * 2, 0);
         }
-        match flow {
-            Flow::Continue => out.wait_for_room(),
-            Flow::Hold => shared.wait_until_unblocked(id),
-            Flow::End => return,
+        match next {
+            NextRead::Continue => out.wait_for_room(),
+            NextRead::Hold => shared.wait_until_unblocked(id),
+            NextRead::End => return,
         }
     }
 }
@@ -81,13 +81,13 @@ fn flush(flushes: &mut Vec<Arc<Outgoing>>) {
 /// Reads and discards input for a moment, so that the last frame reaches the client.
 fn drain(out: &Outgoing) {
     let deadline = now() + LAST_READ_MAX;
-    let mut waste = [0; 4096];
+    let mut discarded = [0; 4096];
     loop {
         let left = deadline.saturating_duration_since(now());
         if left.is_zero() || out.stream.set_read_timeout(Some(left)).is_err() {
             return;
         }
-        match (&out.stream).read(&mut waste) {
+        match (&out.stream).read(&mut discarded) {
             Ok(0) => return,
             Ok(_) => (),
             Err(error) if error.kind() == ErrorKind::Interrupted => (),
@@ -100,7 +100,7 @@ impl Shared {
     /// Waits while the broker is blocked and this connection has published.
     fn wait_until_unblocked(&self, id: ConnectionId) {
         let mut broker = self.lock();
-        while broker.connection_mut(id).is_held && !self.is_stopping() {
+        while broker.connection_mut(id).is_paused && !self.is_stopping() {
             broker = self.unblocked.wait(broker).unwrap_or_else(PoisonError::into_inner);
         }
     }

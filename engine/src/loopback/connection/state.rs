@@ -54,7 +54,7 @@ pub(crate) struct Connection {
     pub(crate) out: Arc<Outgoing>,
     pub(crate) frames_in: u64,
     /// It published while the broker was blocked, so it is not read until the broker is unblocked.
-    pub(crate) is_held: bool,
+    pub(crate) is_paused: bool,
 }
 
 impl Connection {
@@ -71,7 +71,7 @@ impl Connection {
             is_dirty: false,
             out,
             frames_in: 0,
-            is_held: false,
+            is_paused: false,
         }
     }
 
@@ -95,7 +95,7 @@ impl Connection {
             return false;
         }
         if self.pending.len() + self.out.backlog() > OUTGOING_MAX {
-            self.out.starve();
+            self.out.request_resume();
             return false;
         }
         true
@@ -225,18 +225,18 @@ impl Channel {
     }
 
     /// Keeps a delivery until it is acknowledged.
-    pub(crate) fn keep(&mut self, tag: u64, queue: QueueId, consumer: u64, entry: Entry) {
+    pub(crate) fn track_unacked(&mut self, tag: u64, queue: QueueId, consumer: u64, entry: Entry) {
         self.unacked.push_back(Unacked { tag, queue, consumer, entry });
     }
 }
 
 /// A message that is stored only if a queue or a consumer must keep it.
-pub(crate) struct Lazy<'a> {
+pub(crate) struct LazyMessage<'a> {
     pub(crate) content: crate::loopback::broker::message::Content<'a>,
     pub(crate) stored: Option<Stored>,
 }
 
-impl Lazy<'_> {
+impl LazyMessage<'_> {
     pub(crate) fn stored(&mut self, scratch: &mut Vec<u8>) -> Stored {
         self.stored.get_or_insert_with(|| Stored::new(&self.content, scratch)).clone()
     }

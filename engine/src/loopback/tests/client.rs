@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Longest wait; only a failing test waits that long.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT: Duration = Duration::from_secs(10);
 
 pub(super) fn start() -> Loopback {
     Loopback::start(LoopbackConfig::default()).unwrap()
@@ -48,7 +48,7 @@ impl Client {
     /// Connects a socket and sends nothing.
     pub(super) fn raw(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(WAIT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, buffer: Vec::new(), frame_max: 131_072 }
     }

@@ -38,7 +38,7 @@ fn a_wrong_password_is_refused_with_403() {
 }
 
 #[test]
-fn virtual_hosts_are_apart_and_unknown_ones_refused() {
+fn virtual_hosts_are_separate_and_unknown_ones_are_refused() {
     let config = LoopbackConfig { vhosts: vec!["other".to_owned()], ..LoopbackConfig::default() };
     let loopback = Loopback::start(config).unwrap();
     Client::with_channel(loopback.addr()).declare_queue("q");
@@ -59,7 +59,7 @@ fn virtual_hosts_are_apart_and_unknown_ones_refused() {
 }
 
 #[test]
-fn another_protocol_gets_our_header_and_the_end() {
+fn a_client_of_another_protocol_gets_the_supported_header_and_the_end_of_the_stream() {
     let loopback = start();
     for header in [&b"AMQP\x00\x01\x00\x00"[..], b"GET / HTTP/1.1\r\n\r\n"] {
         let mut client = Client::raw(loopback.addr());
@@ -69,7 +69,7 @@ fn another_protocol_gets_our_header_and_the_end() {
 }
 
 #[test]
-fn the_tuned_frame_size_is_kept_in_both_directions() {
+fn the_tuned_frame_size_limits_both_directions() {
     let config = LoopbackConfig { frame_max: 4096, ..LoopbackConfig::default() };
     let loopback = Loopback::start(config).unwrap();
     let mut client = Client::with_channel(loopback.addr());
@@ -113,7 +113,7 @@ fn a_close_is_answered_and_then_the_stream_ends() {
 }
 
 #[test]
-fn what_comes_out_of_turn_is_refused() {
+fn methods_and_frames_in_the_wrong_state_are_refused() {
     let loopback = start();
     let mut client = Client::connect(loopback.addr());
     client.send(7, AMQPClass::Channel(channel::AMQPMethod::Flow(channel::Flow { active: true })));
@@ -133,7 +133,7 @@ fn what_comes_out_of_turn_is_refused() {
 }
 
 #[test]
-fn heartbeats_are_sent_and_their_absence_is_noticed() {
+fn heartbeats_are_sent_and_missing_ones_end_the_connection() {
     let loopback = start();
     let mut client = Client::raw(loopback.addr());
     client.start("PLAIN", b"\0guest\0guest");
@@ -150,7 +150,7 @@ fn heartbeats_are_sent_and_their_absence_is_noticed() {
 }
 
 #[test]
-fn a_heartbeat_from_a_client_is_no_news() {
+fn a_heartbeat_of_a_client_changes_nothing() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.write(&HEARTBEAT_FRAME);

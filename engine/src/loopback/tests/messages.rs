@@ -10,7 +10,7 @@ fn ack(client: &mut Client, delivery_tag: u64, multiple: bool) {
     client.write(&out);
 }
 
-fn queue_with(client: &mut Client, name: &str, entries: &[(&str, i32)]) {
+fn declare_queue_with(client: &mut Client, name: &str, entries: &[(&str, i32)]) {
     let arguments = arguments(entries);
     client.declare(queue::Declare { queue: name.into(), arguments, ..queue::Declare::default() });
 }
@@ -96,7 +96,7 @@ fn exchanges_route_by_their_kind() {
 }
 
 #[test]
-fn consumers_take_turns() {
+fn consumers_receive_messages_round_robin() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare_queue("q");
@@ -155,7 +155,7 @@ fn a_channel_wide_prefetch_is_shared_by_its_consumers() {
 }
 
 #[test]
-fn what_is_not_acknowledged_comes_again_in_its_old_place() {
+fn a_rejected_message_is_redelivered_from_its_old_position() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare_queue("q");
@@ -182,7 +182,7 @@ fn what_is_not_acknowledged_comes_again_in_its_old_place() {
 }
 
 #[test]
-fn a_lost_consumer_gives_its_messages_back() {
+fn messages_of_a_lost_consumer_return_to_the_queue() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare_queue("q");
@@ -249,7 +249,7 @@ fn publishing_to_a_missing_exchange_closes_the_channel_after_the_confirms() {
 fn a_full_queue_drops_its_oldest_messages() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
-    queue_with(&mut client, "q", &[("x-max-length", 3)]);
+    declare_queue_with(&mut client, "q", &[("x-max-length", 3)]);
     for number in 0..10u8 {
         client.publish("", "q", &[number]);
     }
@@ -262,7 +262,7 @@ fn a_full_queue_drops_its_oldest_messages() {
 fn messages_expire_by_their_queue_and_by_themselves() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
-    queue_with(&mut client, "short", &[("x-message-ttl", 20)]);
+    declare_queue_with(&mut client, "short", &[("x-message-ttl", 20)]);
     client.declare_queue("long");
     client.publish("", "short", b"x");
     let publish = Publish { routing_key: "long", ..Publish::default() };
@@ -290,7 +290,7 @@ fn a_message_that_expires_at_once_still_reaches_a_waiting_consumer() {
 }
 
 #[test]
-fn consumer_tags_and_exclusive_consumers_are_guarded() {
+fn duplicate_consumer_tags_and_consumers_beside_an_exclusive_one_are_refused() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare_queue("q");
@@ -312,7 +312,7 @@ fn consumer_tags_and_exclusive_consumers_are_guarded() {
 }
 
 #[test]
-fn immediate_and_internal_are_refused() {
+fn immediate_publishing_and_internal_exchanges_are_refused() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     let publish = Publish { immediate: true, ..Publish::default() };
@@ -333,7 +333,7 @@ fn immediate_and_internal_are_refused() {
 }
 
 #[test]
-fn a_client_that_does_not_read_holds_up_nobody_else() {
+fn a_client_that_does_not_read_delays_no_other_client() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare_queue("slow");
@@ -355,7 +355,7 @@ fn a_client_that_does_not_read_holds_up_nobody_else() {
 }
 
 #[test]
-fn recover_brings_everything_back() {
+fn recover_requeues_every_unacknowledged_message() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare_queue("q");

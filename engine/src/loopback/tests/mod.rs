@@ -1,9 +1,9 @@
 //! Tests of the loopback peer through a client that uses only bytes.
 
+mod any_bytes;
 mod client;
-mod garbage;
 mod handshake;
 mod messages;
-mod puppets;
 mod script;
+mod sink_and_source;
 mod topology;

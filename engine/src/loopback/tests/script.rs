@@ -8,29 +8,29 @@ use amq_protocol::protocol::{AMQPClass, connection, queue};
 use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
-fn nothing_comes(client: &mut Client) {
+fn expect_silence(client: &mut Client) {
     client.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let error = client.stream.read(&mut [0; 16]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
-fn silence_from_the_start_and_after_some_frames() {
+fn a_broker_can_be_silent_from_the_start_or_after_some_frames() {
     let loopback = start();
     loopback.script(|script| script.silent_after_frames = Some(0));
     let mut client = Client::raw(loopback.addr());
     client.write(&PROTOCOL_HEADER);
-    nothing_comes(&mut client);
+    expect_silence(&mut client);
 
     loopback.script(|script| script.silent_after_frames = Some(4));
     // start-ok, tune-ok, open, channel.open
     let mut client = Client::with_channel(loopback.addr());
     client.send_queue(queue::AMQPMethod::Declare(queue::Declare::default()));
-    nothing_comes(&mut client);
+    expect_silence(&mut client);
 }
 
 #[test]
-fn a_greeting_takes_the_place_of_start() {
+fn a_scripted_greeting_replaces_start() {
     let script = Script { greeting: Some(b"HELO".to_vec()), ..Script::default() };
     let config = LoopbackConfig { script, ..LoopbackConfig::default() };
     let loopback = Loopback::start(config).unwrap();
@@ -42,7 +42,7 @@ fn a_greeting_takes_the_place_of_start() {
 }
 
 #[test]
-fn a_delay_comes_before_each_answer() {
+fn each_response_is_delayed() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     let delay = Duration::from_millis(30);
@@ -53,7 +53,7 @@ fn a_delay_comes_before_each_answer() {
 }
 
 #[test]
-fn broken_bytes_are_broken_just_so() {
+fn each_faulty_frame_has_exactly_the_requested_fault() {
     type Fault = fn(&Loopback);
     let faults: [(Fault, &str); 4] = [
         (Loopback::send_garbage, "no frame: a frame starts with octet 0x48"),
@@ -74,7 +74,7 @@ fn broken_bytes_are_broken_just_so() {
 }
 
 #[test]
-fn blocked_and_unblocked_are_told_and_publishers_are_held() {
+fn blocked_and_unblocked_are_sent_and_publishers_are_not_read_meanwhile() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare_queue("q");
@@ -84,7 +84,7 @@ fn blocked_and_unblocked_are_told_and_publishers_are_held() {
         AMQPClass::Connection(connection::AMQPMethod::Blocked(blocked))
     };
     assert_eq!(client.method(0), blocked("low on memory"));
-    let mut late = Client::with_channel_while_blocked(loopback.addr());
+    let mut late = Client::connect_while_blocked(loopback.addr());
     assert_eq!(late.method(0), blocked("low on memory"));
 
     client.publish("", "q", b"x");
@@ -92,7 +92,7 @@ fn blocked_and_unblocked_are_told_and_publishers_are_held() {
         std::thread::yield_now();
     }
     client.send_queue(queue::AMQPMethod::Declare(queue::Declare::default()));
-    nothing_comes(&mut client);
+    expect_silence(&mut client);
     loopback.unblock_publishers();
     client.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let unblocked = connection::AMQPMethod::Unblocked(connection::Unblocked {});
@@ -102,7 +102,7 @@ fn blocked_and_unblocked_are_told_and_publishers_are_held() {
 
 impl Client {
     /// Opens a connection whose next frame is `blocked`.
-    fn with_channel_while_blocked(addr: std::net::SocketAddr) -> Self {
+    fn connect_while_blocked(addr: std::net::SocketAddr) -> Self {
         Self::connect(addr)
     }
 }
@@ -151,7 +151,7 @@ fn publications_are_nacked_or_never_confirmed() {
 }
 
 #[test]
-fn connections_and_channels_are_closed_and_dropped_on_demand() {
+fn connections_and_channels_can_be_closed_and_connections_cut() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     loopback.close_channels(406, "PRECONDITION_FAILED - as told");
@@ -169,7 +169,7 @@ fn connections_and_channels_are_closed_and_dropped_on_demand() {
 }
 
 #[test]
-fn the_frame_size_changes_for_those_who_come_later() {
+fn a_changed_frame_size_applies_to_later_connections() {
     let loopback = start();
     loopback.set_frame_max(8192);
     assert_eq!(Client::with_channel(loopback.addr()).frame_max, 8192);

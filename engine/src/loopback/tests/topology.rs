@@ -17,7 +17,7 @@ fn refused(client: &mut Client, declare: queue::Declare) -> (u16, String) {
 }
 
 #[test]
-fn declaring_twice_is_declaring_once_unless_it_differs() {
+fn an_equal_declaration_succeeds_and_a_different_one_is_refused() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     let declare = queue::Declare {
@@ -55,7 +55,7 @@ fn the_width_of_an_integer_argument_does_not_matter() {
 }
 
 #[test]
-fn a_passive_declare_asks_and_a_missing_name_is_404() {
+fn a_passive_declaration_checks_existence_and_a_missing_name_is_404() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     let passive = queue::Declare { passive: true, ..named("q") };
@@ -78,7 +78,7 @@ fn a_passive_declare_asks_and_a_missing_name_is_404() {
 }
 
 #[test]
-fn an_exclusive_queue_is_locked_for_others_and_gone_with_its_owner() {
+fn an_exclusive_queue_is_locked_for_other_connections_and_deleted_with_its_owner() {
     let loopback = start();
     let mut owner = Client::with_channel(loopback.addr());
     owner.declare(queue::Declare { exclusive: true, ..named("mine") });
@@ -94,7 +94,7 @@ fn an_exclusive_queue_is_locked_for_others_and_gone_with_its_owner() {
 }
 
 #[test]
-fn a_queue_without_a_name_gets_one_and_is_meant_by_no_name() {
+fn an_unnamed_queue_gets_a_name_and_an_empty_name_means_the_last_queue() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     let ok = client.declare(named(""));
@@ -106,7 +106,7 @@ fn a_queue_without_a_name_gets_one_and_is_meant_by_no_name() {
 }
 
 #[test]
-fn an_auto_delete_queue_goes_with_its_last_consumer() {
+fn an_auto_delete_queue_is_deleted_with_its_last_consumer() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare(queue::Declare { auto_delete: true, ..named("q") });
@@ -123,7 +123,7 @@ fn an_auto_delete_queue_goes_with_its_last_consumer() {
 }
 
 #[test]
-fn an_auto_delete_exchange_goes_with_its_last_binding() {
+fn an_auto_delete_exchange_is_deleted_with_its_last_binding() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     let declare = exchange::Declare {
@@ -144,7 +144,7 @@ fn an_auto_delete_exchange_goes_with_its_last_binding() {
 }
 
 #[test]
-fn deleting_with_conditions_and_purging() {
+fn a_queue_with_messages_is_deleted_if_empty_only_after_a_purge() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare_queue("q");
@@ -163,7 +163,7 @@ fn deleting_with_conditions_and_purging() {
 }
 
 #[test]
-fn consumers_are_told_when_their_queue_is_deleted() {
+fn consumers_are_notified_when_their_queue_is_deleted() {
     let loopback = start();
     let mut consumer = Client::with_channel(loopback.addr());
     consumer.declare_queue("q");
@@ -188,7 +188,7 @@ fn an_unused_queue_expires() {
 }
 
 #[test]
-fn exchanges_refuse_what_rabbitmq_refuses() {
+fn exchange_methods_are_refused_as_by_rabbitmq() {
     let loopback = start();
     let mut client = Client::with_channel(loopback.addr());
     client.declare_exchange("e", "topic");

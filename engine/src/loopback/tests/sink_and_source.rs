@@ -6,7 +6,7 @@ use crate::wire::{HotMethod, Properties, Publish, write_body_frames};
 use amq_protocol::protocol::{AMQPClass, basic, connection};
 
 #[test]
-fn a_sink_says_yes_and_counts() {
+fn a_sink_accepts_every_declaration_and_counts() {
     let sink = Sink::start().unwrap();
     let mut client = Client::with_channel(sink.addr());
     client.declare_exchange("e", "topic");
@@ -30,7 +30,7 @@ fn a_sink_says_yes_and_counts() {
 }
 
 #[test]
-fn a_sink_confirms_to_those_who_asked() {
+fn a_sink_confirms_on_channels_with_confirms() {
     let sink = Sink::start().unwrap();
     let mut client = Client::with_channel(sink.addr());
     client.publish("", "q", b"not counted for confirms");
@@ -53,7 +53,7 @@ fn a_sink_confirms_to_those_who_asked() {
 }
 
 #[test]
-fn a_sink_takes_no_garbage() {
+fn a_sink_counts_garbage_as_an_error() {
     let sink = Sink::start().unwrap();
     let mut client = Client::with_channel(sink.addr());
     client.write(&[3, 0, 1, 0, 0, 0, 1, 1, 1]);

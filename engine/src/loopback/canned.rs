@@ -10,7 +10,7 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 pub(super) const FRAME_MAX: u32 = 131_072;
 
 /// Writes `connection.start`.
-pub(super) fn greet(out: &mut Vec<u8>) {
+pub(super) fn write_start(out: &mut Vec<u8>) {
     let mut capabilities = FieldTable::default();
     for name in ["publisher_confirms", "basic.nack", "authentication_failure_close"] {
         capabilities.insert(name.into(), AMQPValue::Boolean(true));
@@ -29,24 +29,24 @@ pub(super) fn greet(out: &mut Vec<u8>) {
 }
 
 /// Appends the response to a method, if it has one.
-pub(super) fn answer(number: u16, method: &AMQPClass, out: &mut Vec<u8>) {
-    if let Some(answer) = answer_to(method) {
-        encode_method_frame(out, number, &answer);
+pub(super) fn write_response(number: u16, method: &AMQPClass, out: &mut Vec<u8>) {
+    if let Some(response) = response_to(method) {
+        encode_method_frame(out, number, &response);
     }
 }
 
-fn answer_to(method: &AMQPClass) -> Option<AMQPClass> {
+fn response_to(method: &AMQPClass) -> Option<AMQPClass> {
     Some(match method {
-        AMQPClass::Connection(method) => AMQPClass::Connection(answer_connection(method)?),
+        AMQPClass::Connection(method) => AMQPClass::Connection(connection_response(method)?),
         AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
             AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {}))
         }
         AMQPClass::Channel(channel::AMQPMethod::Close(_)) => {
             AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {}))
         }
-        AMQPClass::Exchange(method) => AMQPClass::Exchange(answer_exchange(method)?),
-        AMQPClass::Queue(method) => AMQPClass::Queue(answer_queue(method)?),
-        AMQPClass::Basic(method) => AMQPClass::Basic(answer_basic(method)?),
+        AMQPClass::Exchange(method) => AMQPClass::Exchange(exchange_response(method)?),
+        AMQPClass::Queue(method) => AMQPClass::Queue(queue_response(method)?),
+        AMQPClass::Basic(method) => AMQPClass::Basic(basic_response(method)?),
         AMQPClass::Confirm(confirm::AMQPMethod::Select(select)) if !select.nowait => {
             AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(confirm::SelectOk {}))
         }
@@ -54,7 +54,7 @@ fn answer_to(method: &AMQPClass) -> Option<AMQPClass> {
     })
 }
 
-fn answer_connection(method: &connection::AMQPMethod) -> Option<connection::AMQPMethod> {
+fn connection_response(method: &connection::AMQPMethod) -> Option<connection::AMQPMethod> {
     use connection::AMQPMethod as Method;
     Some(match method {
         Method::StartOk(_) => {
@@ -66,7 +66,7 @@ fn answer_connection(method: &connection::AMQPMethod) -> Option<connection::AMQP
     })
 }
 
-fn answer_exchange(method: &exchange::AMQPMethod) -> Option<exchange::AMQPMethod> {
+fn exchange_response(method: &exchange::AMQPMethod) -> Option<exchange::AMQPMethod> {
     use exchange::AMQPMethod as Method;
     Some(match method {
         Method::Declare(declare) if !declare.nowait => Method::DeclareOk(exchange::DeclareOk {}),
@@ -77,7 +77,7 @@ fn answer_exchange(method: &exchange::AMQPMethod) -> Option<exchange::AMQPMethod
     })
 }
 
-fn answer_queue(method: &queue::AMQPMethod) -> Option<queue::AMQPMethod> {
+fn queue_response(method: &queue::AMQPMethod) -> Option<queue::AMQPMethod> {
     use queue::AMQPMethod as Method;
     Some(match method {
         Method::Declare(declare) if !declare.nowait => {
@@ -94,7 +94,7 @@ fn answer_queue(method: &queue::AMQPMethod) -> Option<queue::AMQPMethod> {
     })
 }
 
-fn answer_basic(method: &basic::AMQPMethod) -> Option<basic::AMQPMethod> {
+fn basic_response(method: &basic::AMQPMethod) -> Option<basic::AMQPMethod> {
     use basic::AMQPMethod as Method;
     Some(match method {
         Method::Qos(_) => Method::QosOk(basic::QosOk {}),

@@ -33,7 +33,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn any_bytes_at_all() {
+fn any_bytes_of_a_client_leave_the_broker_and_other_clients_unharmed() {
     let loopback = start();
     let mut witness = Client::with_channel(loopback.addr());
     witness.declare_queue("witness");
