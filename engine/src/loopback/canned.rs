@@ -1,10 +1,11 @@
 //! The fixed responses with which [`Sink`](super::Sink) and [`Source`](super::Source) answer
 //! everything but messages. They keep no state, check nothing and refuse nothing.
 
-use crate::loopback::broker::refusal::short;
-use crate::wire::encode_method_frame;
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, exchange, queue};
 use amq_protocol::types::{AMQPValue, FieldTable};
+
+use crate::loopback::broker::refusal::short;
+use crate::wire::cold::encode_method_frame;
 
 /// Largest frame offered, as RabbitMQ.
 pub(super) const FRAME_MAX: u32 = 131_072;

@@ -9,8 +9,7 @@ use crate::loopback::broker::state::Broker;
 use crate::loopback::config::{ConnectionId, RefusedDeclare, Script};
 use crate::loopback::connection::state::{Connection, Phase};
 use crate::loopback::server::Loopback;
-use crate::wire::frame::{FRAME_END, FrameKind, put_frame_header};
-use crate::wire::write_frame;
+use crate::wire::frame::{FRAME_END, FrameKind, put_frame_header, write_frame};
 
 impl Loopback {
     /// Changes the script, with effect from the next frame on.

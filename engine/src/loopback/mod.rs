@@ -33,6 +33,7 @@ pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod faults;
+pub(crate) mod peer_server;
 pub(crate) mod server;
 pub(crate) mod shared;
 pub(crate) mod sink;

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::broker::state::Broker;
-use super::clock;
-use super::config::{LoopbackConfig, LoopbackStats};
-use super::connection::outgoing::Outgoing;
-use super::connection::reader;
-use super::shared::{Shared, spawn};
+use crate::loopback::broker::state::Broker;
+use crate::loopback::clock;
+use crate::loopback::config::{LoopbackConfig, LoopbackStats};
+use crate::loopback::connection::outgoing::Outgoing;
+use crate::loopback::connection::reader;
+use crate::loopback::shared::{Shared, spawn};
 
 /// A running broker. Dropping it stops it.
 #[derive(Debug)]

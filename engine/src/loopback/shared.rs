@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::broker::state::Broker;
-use super::clock;
-use super::config::ConnectionId;
+use crate::loopback::broker::state::Broker;
+use crate::loopback::clock;
+use crate::loopback::config::ConnectionId;
 
 /// State shared by the threads.
 #[derive(Debug)]

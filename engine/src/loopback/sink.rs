@@ -5,109 +5,23 @@
 //! has no routing, no queues and no checks. Bytes that are not frames end the connection and count
 //! as an error, so that a bench cannot mistake garbage for speed.
 
-use super::canned::{write_response, write_start};
-use super::shared::spawn;
-use crate::wire::frame::{FRAME_END, FrameHeader, FrameKind};
-use crate::wire::{Ack, PROTOCOL_HEADER, parse_method};
-use amq_protocol::protocol::{AMQPClass, confirm, connection};
-use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::Ordering;
+
+use amq_protocol::protocol::{AMQPClass, confirm, connection};
+
+use crate::loopback::canned::write_response;
+use crate::loopback::peer_server::{PeerCounters, PeerServer, bad_frame, read_protocol_header};
+use crate::wire::cold::parse_method;
+use crate::wire::frame::{FRAME_END, FrameHeader, FrameKind};
+use crate::wire::hot::Ack;
 
 /// Size of the receive buffer: large, so that the sink's own system calls cost little.
 const RECEIVE_BYTES: usize = 1 << 20;
 
 /// Class and method id of `basic.publish` at the start of a payload.
 const PUBLISH: [u8; 4] = [0, 60, 0, 40];
-
-/// Counters and connections of a peer, shared with its connections.
-#[derive(Debug, Default)]
-pub(super) struct PeerCounters {
-    pub(super) published: AtomicU64,
-    pub(super) bytes: AtomicU64,
-    pub(super) reads: AtomicU64,
-    pub(super) errors: AtomicU64,
-    stopping: AtomicBool,
-    /// Open connections, which are cut at the end.
-    streams: Mutex<HashMap<u64, TcpStream>>,
-}
-
-impl PeerCounters {
-    fn streams(&self) -> MutexGuard<'_, HashMap<u64, TcpStream>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A listening peer that serves each connection with a function on a thread of its own.
-#[derive(Debug)]
-pub(super) struct PeerServer {
-    pub(super) addr: SocketAddr,
-    pub(super) counters: Arc<PeerCounters>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl PeerServer {
-    pub(super) fn start(
-        name: &'static str,
-        serve: impl Fn(TcpStream, &PeerCounters) -> io::Result<()> + Clone + Send + 'static,
-    ) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let addr = listener.local_addr()?;
-        let counters = Arc::new(PeerCounters::default());
-        let shared = Arc::clone(&counters);
-        let thread = spawn(name, move || accept_until_stop(name, &listener, &shared, &serve))?;
-        Ok(Self { addr, counters, thread: Some(thread) })
-    }
-}
-
-impl Drop for PeerServer {
-    fn drop(&mut self) {
-        self.counters.stopping.store(true, Ordering::Release);
-        // Wakes the accepting thread; if this fails, accepting has failed too.
-        let _ = TcpStream::connect(self.addr);
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has already printed why.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn accept_until_stop(
-    name: &str,
-    listener: &TcpListener,
-    counters: &Arc<PeerCounters>,
-    serve: &(impl Fn(TcpStream, &PeerCounters) -> io::Result<()> + Clone + Send + 'static),
-) {
-    let mut clients: Vec<JoinHandle<()>> = Vec::new();
-    for id in 0.. {
-        let Ok((stream, _)) = listener.accept() else { break };
-        if counters.stopping.load(Ordering::Acquire) {
-            break;
-        }
-        let Ok(for_stop) = stream.try_clone() else { continue };
-        counters.streams().insert(id, for_stop);
-        clients.retain(|client| !client.is_finished());
-        let (shared, serve) = (Arc::clone(counters), serve.clone());
-        let client = spawn(name, move || {
-            if serve(stream, &shared).is_err() && !shared.stopping.load(Ordering::Acquire) {
-                shared.errors.fetch_add(1, Ordering::Relaxed);
-            }
-            // Drops the last handle of the socket, which closes it.
-            shared.streams().remove(&id);
-        });
-        clients.extend(client);
-    }
-    for stream in counters.streams().values() {
-        // An error means that the stream is already closed.
-        let _ = stream.shutdown(Shutdown::Both);
-    }
-    for client in clients {
-        let _ = client.join();
-    }
-}
 
 /// A running sink. Dropping it stops it.
 #[derive(Debug)]
@@ -166,22 +80,6 @@ impl Sink {
     pub fn stop(self) {
         drop(self);
     }
-}
-
-pub(super) fn bad_frame(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
-}
-
-/// Reads the protocol header and answers it.
-pub(super) fn read_protocol_header(stream: &mut TcpStream) -> io::Result<()> {
-    let mut header = [0; PROTOCOL_HEADER.len()];
-    stream.read_exact(&mut header)?;
-    if header != PROTOCOL_HEADER {
-        return Err(bad_frame("no protocol header"));
-    }
-    let mut out = Vec::new();
-    write_start(&mut out);
-    stream.write_all(&out)
 }
 
 /// A channel with confirms: its publications, and how many of them are confirmed.

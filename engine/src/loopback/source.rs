@@ -4,16 +4,20 @@
 //! socket accepts them, from a buffer rendered once in which only delivery tags change. It reads
 //! and ignores acknowledgements and does not enforce the prefetch limit.
 
-use super::canned::{FRAME_MAX, consumer_tag, write_response};
-use super::sink::{PeerCounters, PeerServer, bad_frame, read_protocol_header};
-use crate::wire::{
-    Deliver, FrameKind, FrameView, Parsed, Properties, parse_method, write_body_frames,
-};
-use amq_protocol::protocol::{AMQPClass, basic, connection};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use amq_protocol::protocol::{AMQPClass, basic, connection};
+
+use crate::loopback::canned::{FRAME_MAX, consumer_tag, write_response};
+use crate::loopback::peer_server::{PeerCounters, PeerServer, bad_frame, read_protocol_header};
+use crate::wire::cold::parse_method;
+use crate::wire::content::write_body_frames;
+use crate::wire::frame::{FrameKind, FrameView, Parsed};
+use crate::wire::hot::Deliver;
+use crate::wire::properties::Properties;
 
 /// Minimum size of the rendered buffer, and so of a write: enough to keep a loopback socket full.
 const RENDERED_BYTES: usize = 256 << 10;

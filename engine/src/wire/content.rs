@@ -4,8 +4,8 @@
 //! [`write_body_frames`] copies an existing body; [`open_body`] and [`seal_body`] frame a body that
 //! is written in place, and move it only if it needs more than one frame.
 
-use super::cursor::len_u32;
-use super::frame::{FRAME_END, FRAME_OVERHEAD, FrameHeader, FrameKind, put_frame_header};
+use crate::wire::cursor::len_u32;
+use crate::wire::frame::{FRAME_END, FRAME_OVERHEAD, FrameHeader, FrameKind, put_frame_header};
 
 /// Returns the number of body bytes that fit one frame of `frame_max` bytes.
 ///

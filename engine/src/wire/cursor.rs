@@ -3,7 +3,7 @@
 //! [`Reader`] walks a slice and checks every step against the end, so a wrong length is an error
 //! and never a panic. The `put_*` functions append to a `Vec<u8>`.
 
-use super::WireError;
+use crate::wire::error::WireError;
 
 /// A cursor over received bytes.
 #[derive(Clone, Copy, Debug)]
@@ -159,13 +159,24 @@ pub fn put_u64(out: &mut Vec<u8>, value: u64) {
 /// Appends a short string.
 ///
 /// # Panics
-/// If it is longer than 255 bytes; check it with [`check_shortstr`](super::check_shortstr) where
+/// If it is longer than 255 bytes; check it with [`check_shortstr`] where
 /// names enter the program.
 #[inline]
 pub fn put_shortstr(out: &mut Vec<u8>, text: &str) {
     let len = u8::try_from(text.len()).expect("short strings are checked where they come in");
     out.push(len);
     out.extend_from_slice(text.as_bytes());
+}
+
+/// Checks that `text` fits a short string (AMQP 4.2.5.3): 255 bytes at most.
+///
+/// # Errors
+/// [`WireError::ShortStringTooLong`].
+pub fn check_shortstr(text: &str) -> Result<(), WireError> {
+    if text.len() > usize::from(u8::MAX) {
+        return Err(WireError::ShortStringTooLong { len: text.len() });
+    }
+    Ok(())
 }
 
 /// Appends a long string.

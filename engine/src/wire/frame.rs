@@ -9,8 +9,8 @@
 //! Invariant: a [`FrameView`] was whole, ended with 0xCE and was not larger than allowed. This
 //! module does not interpret payloads; a heartbeat may carry one, which the reader should ignore.
 
-use super::WireError;
-use super::cursor::len_u32;
+use crate::wire::cursor::len_u32;
+use crate::wire::error::WireError;
 
 /// The octet that ends every frame.
 pub const FRAME_END: u8 = 0xCE;

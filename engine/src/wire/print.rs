@@ -4,10 +4,15 @@
 //! secrets are hidden, and bytes that cannot be decoded are counted and not shown, because they may
 //! contain one.
 
-use super::frame::{FrameKind, FrameView, PROTOCOL_HEADER, Parsed};
-use super::{ContentHeader, HotMethod, WireError, parse_method};
-use amq_protocol::protocol::{AMQPClass, connection};
 use std::fmt::{self, Write};
+
+use amq_protocol::protocol::{AMQPClass, connection};
+
+use crate::wire::cold::parse_method;
+use crate::wire::error::WireError;
+use crate::wire::frame::{FrameKind, FrameView, PROTOCOL_HEADER, Parsed};
+use crate::wire::hot::HotMethod;
+use crate::wire::properties::ContentHeader;
 
 /// Number of body bytes shown.
 const BODY_SHOWN: usize = 64;
@@ -113,9 +118,10 @@ fn print_body(lines: &mut String, body: &[u8]) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::wire::{Publish, encode_method_frame, write_body_frames, write_frame};
-    use proptest::prelude::*;
 
     #[test]
     fn a_publication_is_three_lines() {

@@ -5,11 +5,13 @@
 //! Invariant: the result is identical to encoding the parts again. The body frames follow it, see
 //! [`content`](super::content).
 
-use super::content::{open_body, seal_body};
-use super::frame::{FrameHeader, FrameKind, write_frame};
-use super::properties::{BODY_SIZE_AT, IdOffsets, Properties};
-use super::{Publish, WireError};
 use std::ops::Range;
+
+use crate::wire::content::{open_body, seal_body};
+use crate::wire::error::WireError;
+use crate::wire::frame::{FrameHeader, FrameKind, write_frame};
+use crate::wire::hot::Publish;
+use crate::wire::properties::{BODY_SIZE_AT, IdOffsets, Properties};
 
 /// The method frame and header frame of a repeated publication.
 #[derive(Clone, Debug, PartialEq, Eq)]

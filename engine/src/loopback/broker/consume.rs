@@ -1,12 +1,13 @@
 //! The consuming methods of class `basic`: qos, consume, cancel, get, recover, and settling
 //! deliveries.
 
+use amq_protocol::protocol::{AMQPClass, basic};
+
 use crate::loopback::broker::queue::Consumer;
 use crate::loopback::broker::refusal::{Refusal, short};
 use crate::loopback::broker::state::Broker;
 use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::state::Connection;
-use amq_protocol::protocol::{AMQPClass, basic};
 
 impl Broker {
     pub(crate) fn handle_basic(

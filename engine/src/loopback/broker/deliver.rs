@@ -1,13 +1,14 @@
 //! Delivers messages from a queue to a consumer, and publications directly to a consumer if the
 //! queue is empty. A direct delivery stores nothing unless it must be acknowledged.
 
+use std::time::Duration;
+
 use crate::loopback::broker::message::{Content, Entry};
 use crate::loopback::broker::queue::Queue;
 use crate::loopback::broker::state::Broker;
 use crate::loopback::config::{ConnectionId, QueueId};
 use crate::loopback::connection::state::{Connection, LazyMessage};
-use crate::wire::Deliver;
-use std::time::Duration;
+use crate::wire::hot::Deliver;
 
 /// The connections, by their id.
 type Connections = [Option<Box<Connection>>];

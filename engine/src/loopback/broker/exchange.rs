@@ -4,9 +4,10 @@
 //! it. The default exchange is the list of queues itself. This broker has no headers exchange and
 //! no bindings between exchanges.
 
+use std::collections::HashMap;
+
 use crate::loopback::broker::queue::Arguments;
 use crate::loopback::config::QueueId;
-use std::collections::HashMap;
 
 /// Limit of routing keys in the route cache; above it, the cache is emptied. Enough for every topic
 /// of a deployment, and small compared with the messages.

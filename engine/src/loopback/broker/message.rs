@@ -4,10 +4,11 @@
 //! shared by every queue it was routed to. Invariant: the header payload is kept unchanged, so a
 //! consumer receives exactly the properties that were published.
 
-use crate::wire::frame::{FRAME_END, FrameKind, put_frame_header};
-use crate::wire::write_body_frames;
 use std::sync::Arc;
 use std::time::Instant;
+
+use crate::wire::content::write_body_frames;
+use crate::wire::frame::{FRAME_END, FrameKind, put_frame_header};
 
 /// A whole message, borrowed.
 #[derive(Clone, Copy, Debug)]

@@ -3,14 +3,16 @@
 //! Invariant: the return of a mandatory message precedes its confirm, as RabbitMQ's publisher
 //! confirms guarantee. The broker writes returns at once and confirms when the batch ends.
 
+use std::time::Duration;
+
 use crate::loopback::broker::message::Content;
 use crate::loopback::broker::refusal::Refusal;
 use crate::loopback::broker::state::Broker;
 use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::input::refuse_immediate;
 use crate::loopback::connection::state::{Connection, LazyMessage};
-use crate::wire::{ContentHeader, Publish, Return};
-use std::time::Duration;
+use crate::wire::hot::{Publish, Return};
+use crate::wire::properties::ContentHeader;
 
 impl Broker {
     pub(crate) fn publish(

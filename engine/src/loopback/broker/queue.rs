@@ -4,13 +4,15 @@
 //! n never holds more than n messages (it drops the oldest first, RabbitMQ's `drop-head`). Messages
 //! expire at the head, as in RabbitMQ's classic queues. Access checks and bindings are elsewhere.
 
-use crate::loopback::broker::message::Entry;
-use crate::loopback::broker::refusal::Refusal;
-use crate::loopback::config::{ConnectionId, QueueId};
-use amq_protocol::types::{AMQPValue, FieldTable};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use amq_protocol::types::{AMQPValue, FieldTable};
+
+use crate::loopback::broker::message::Entry;
+use crate::loopback::broker::refusal::Refusal;
+use crate::loopback::config::{ConnectionId, QueueId};
 
 /// One `basic.consume`.
 #[derive(Debug)]

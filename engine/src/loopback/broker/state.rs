@@ -6,17 +6,18 @@
 //! Invariant: after `end_batch` nothing is pending and no queue holds a message that a consumer
 //! could accept. Ids of queues and connections are never reused, so a stale one finds nothing.
 
-use crate::loopback::broker::exchange::{Exchange, ExchangeKind};
-use crate::loopback::broker::queue::Queue;
-use crate::loopback::broker::refusal::{Refusal, short};
-use crate::loopback::config::Script;
-use crate::loopback::config::{ConnectionId, LoopbackConfig, LoopbackStats, QueueId};
-use crate::loopback::connection::outgoing::Outgoing;
-use crate::loopback::connection::state::{Capabilities, Channel, Connection, Phase, Unacked};
-use amq_protocol::protocol::{AMQPClass, basic, channel, connection};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
+
+use amq_protocol::protocol::{AMQPClass, basic, channel, connection};
+
+use crate::loopback::broker::exchange::{Exchange, ExchangeKind};
+use crate::loopback::broker::queue::Queue;
+use crate::loopback::broker::refusal::{Refusal, short};
+use crate::loopback::config::{ConnectionId, LoopbackConfig, LoopbackStats, QueueId, Script};
+use crate::loopback::connection::outgoing::Outgoing;
+use crate::loopback::connection::state::{Capabilities, Channel, Connection, Phase, Unacked};
 
 /// A virtual host: its exchanges and queues by name.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! Exchange and queue methods: declare, bind, unbind, purge, delete, with RabbitMQ's refusals.
 
+use amq_protocol::protocol::{AMQPClass, exchange, queue};
+
 use crate::loopback::broker::exchange::{Exchange, ExchangeKind, ExchangeSettings};
 use crate::loopback::broker::queue::{Argument, Arguments, Queue, QueueSettings, arguments};
 use crate::loopback::broker::refusal::{Refusal, short};
 use crate::loopback::broker::state::Broker;
 use crate::loopback::config::{ConnectionId, QueueId};
-use amq_protocol::protocol::{AMQPClass, exchange, queue};
 
 impl Broker {
     pub(crate) fn handle_exchange(

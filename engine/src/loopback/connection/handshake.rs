@@ -1,14 +1,16 @@
 //! Handles a connection from the protocol header to its open state (AMQP 2.2.4), opening and
 //! closing channels, and closing the connection. Supports PLAIN and AMQPLAIN, as RabbitMQ does.
 
+use std::time::Duration;
+
+use amq_protocol::protocol::{AMQPClass, channel, confirm, connection};
+use amq_protocol::types::{AMQPValue, FieldTable};
+
 use crate::loopback::broker::refusal::{Refusal, short};
 use crate::loopback::broker::state::Broker;
 use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::state::{Capabilities, Channel, Phase};
-use crate::wire::TableView;
-use amq_protocol::protocol::{AMQPClass, channel, confirm, connection};
-use amq_protocol::types::{AMQPValue, FieldTable};
-use std::time::Duration;
+use crate::wire::table::TableView;
 
 /// Smallest frame size that a client may request: AMQP's minimum of 4096.
 const FRAME_MIN: u32 = 4096;

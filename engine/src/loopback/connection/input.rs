@@ -3,16 +3,18 @@
 //! Invariant: any bytes lead to a response, a refusal or the end of this one connection, never to a
 //! panic and never to an effect on another client's connection.
 
+use amq_protocol::protocol::AMQPClass;
+
 use crate::loopback::broker::message::Content;
 use crate::loopback::broker::refusal::Refusal;
 use crate::loopback::broker::state::Broker;
 use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::state::{Connection, PartialContent, Phase};
-use crate::wire::{
-    ContentHeader, FrameKind, FrameView, HotMethod, PROTOCOL_HEADER, Parsed, Publish, WireError,
-    parse_method,
-};
-use amq_protocol::protocol::AMQPClass;
+use crate::wire::cold::parse_method;
+use crate::wire::error::WireError;
+use crate::wire::frame::{FrameKind, FrameView, PROTOCOL_HEADER, Parsed};
+use crate::wire::hot::{HotMethod, Publish};
+use crate::wire::properties::ContentHeader;
 
 /// Largest body accepted: `max_message_size` of RabbitMQ 3.10.
 const BODY_MAX: u64 = 128 << 20;

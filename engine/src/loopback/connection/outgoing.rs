@@ -5,13 +5,15 @@
 //! time uses the socket (`busy`), bytes leave in the order in which they were enqueued, only whole
 //! frames are enqueued. Above [`OUTGOING_MAX`] no delivery is enqueued until the client has read.
 
-use crate::wire::HEARTBEAT_FRAME;
-use rustix::net::{SendFlags, send};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use rustix::net::{SendFlags, send};
+
+use crate::wire::frame::HEARTBEAT_FRAME;
 
 /// Limit of bytes that wait for one client; above it, its consumers get no more deliveries. Several
 /// receive buffers of a fast client, so that it never starves, and still small.

@@ -1,13 +1,14 @@
 //! The reader thread of one connection: reads a batch, takes the lock once, sends the results.
 
+use std::io::{ErrorKind, Read};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
 use crate::loopback::clock::now;
 use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::input::NextRead;
 use crate::loopback::connection::outgoing::Outgoing;
 use crate::loopback::shared::Shared;
-use std::io::{ErrorKind, Read};
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 /// Size of the receive buffer: two frames of RabbitMQ's default size, a thousand small messages.
 const RECEIVE_BYTES: usize = 256 << 10;

@@ -3,14 +3,17 @@
 //! Plain state under the broker's lock. Invariants: `unacked` is sorted by delivery tag; a channel
 //! that is closing accepts only `close-ok`; `pending` holds whole frames.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use amq_protocol::protocol::AMQPClass;
+
 use crate::loopback::broker::message::{Entry, Stored};
 use crate::loopback::broker::queue::Consumer;
 use crate::loopback::config::{ConnectionId, QueueId};
 use crate::loopback::connection::outgoing::{OUTGOING_MAX, Outgoing};
-use crate::wire::{Ack, Nack, encode_method_frame};
-use amq_protocol::protocol::AMQPClass;
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use crate::wire::cold::encode_method_frame;
+use crate::wire::hot::{Ack, Nack};
 
 /// The phase of a connection (AMQP 2.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

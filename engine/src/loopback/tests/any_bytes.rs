@@ -1,11 +1,16 @@
 //! The broker survives any bytes of a client, and other clients are not affected.
 
-use super::client::{Client, start};
-use crate::wire::{FrameKind, Properties, Publish, write_body_frames, write_frame};
+use std::cell::RefCell;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use std::cell::RefCell;
+
+use crate::loopback::tests::client::{Client, start};
+use crate::wire::content::write_body_frames;
+use crate::wire::frame::{FrameKind, write_frame};
+use crate::wire::hot::Publish;
+use crate::wire::properties::Properties;
 
 /// Generates frames with a valid envelope and possibly invalid contents.
 fn frame() -> impl Strategy<Value = Vec<u8>> {

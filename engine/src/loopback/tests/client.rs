@@ -1,16 +1,19 @@
 //! A minimal blocking client: reads one frame after the other and panics on anything unexpected.
 
-use crate::loopback::config::LoopbackConfig;
-use crate::loopback::server::Loopback;
-use crate::wire::{
-    ContentHeader, FrameKind, FrameView, HotMethod, PROTOCOL_HEADER, Parsed, Properties, Publish,
-    encode_method_frame, parse_method, write_body_frames,
-};
-use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, exchange, queue};
-use amq_protocol::types::{AMQPValue, FieldTable};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, exchange, queue};
+use amq_protocol::types::{AMQPValue, FieldTable};
+
+use crate::loopback::config::LoopbackConfig;
+use crate::loopback::server::Loopback;
+use crate::wire::cold::{encode_method_frame, parse_method};
+use crate::wire::content::write_body_frames;
+use crate::wire::frame::{FrameKind, FrameView, PROTOCOL_HEADER, Parsed};
+use crate::wire::hot::{HotMethod, Publish};
+use crate::wire::properties::{ContentHeader, Properties};
 
 /// Longest wait; only a failing test waits that long.
 const WAIT: Duration = Duration::from_secs(10);

@@ -1,10 +1,11 @@
 //! Opening, refusing and closing connections and channels.
 
-use super::client::{Client, start};
+use amq_protocol::protocol::{AMQPClass, channel, connection};
+
 use crate::loopback::config::LoopbackConfig;
 use crate::loopback::server::Loopback;
-use crate::wire::{FrameKind, HEARTBEAT_FRAME, PROTOCOL_HEADER};
-use amq_protocol::protocol::{AMQPClass, channel, connection};
+use crate::loopback::tests::client::{Client, start};
+use crate::wire::frame::{FrameKind, HEARTBEAT_FRAME, PROTOCOL_HEADER};
 
 #[test]
 fn plain_and_amqplain_open_a_connection() {

@@ -1,8 +1,11 @@
 //! Messages: routed, stored, delivered, acknowledged, returned, confirmed, expired.
 
-use super::client::{Client, arguments, start};
-use crate::wire::{Ack, FrameKind, HotMethod, Nack, Properties, Publish, Reject, Return};
 use amq_protocol::protocol::{AMQPClass, basic, queue};
+
+use crate::loopback::tests::client::{Client, arguments, start};
+use crate::wire::frame::FrameKind;
+use crate::wire::hot::{Ack, HotMethod, Nack, Publish, Reject, Return};
+use crate::wire::properties::Properties;
 
 fn ack(client: &mut Client, delivery_tag: u64, multiple: bool) {
     let mut out = Vec::new();

@@ -1,12 +1,17 @@
 //! Tests of every scripted fault, as a client sees it.
 
-use super::client::{Client, start};
-use crate::loopback::config::{LoopbackConfig, Script};
-use crate::loopback::server::Loopback;
-use crate::wire::{FrameKind, HotMethod, PROTOCOL_HEADER, WireError, print};
-use amq_protocol::protocol::{AMQPClass, connection, queue};
 use std::io::{ErrorKind, Read};
 use std::time::Duration;
+
+use amq_protocol::protocol::{AMQPClass, connection, queue};
+
+use crate::loopback::config::{LoopbackConfig, Script};
+use crate::loopback::server::Loopback;
+use crate::loopback::tests::client::{Client, start};
+use crate::wire::error::WireError;
+use crate::wire::frame::{FrameKind, PROTOCOL_HEADER};
+use crate::wire::hot::HotMethod;
+use crate::wire::print::print;
 
 fn expect_silence(client: &mut Client) {
     client.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();

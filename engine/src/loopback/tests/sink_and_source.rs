@@ -1,9 +1,13 @@
 //! Tests of the sink and the source.
 
-use super::client::Client;
-use crate::loopback::{Sink, Source};
-use crate::wire::{HotMethod, Properties, Publish, write_body_frames};
 use amq_protocol::protocol::{AMQPClass, basic, connection};
+
+use crate::loopback::sink::Sink;
+use crate::loopback::source::Source;
+use crate::loopback::tests::client::Client;
+use crate::wire::content::write_body_frames;
+use crate::wire::hot::{HotMethod, Publish};
+use crate::wire::properties::Properties;
 
 #[test]
 fn a_sink_accepts_every_declaration_and_counts() {

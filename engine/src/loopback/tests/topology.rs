@@ -1,9 +1,10 @@
 //! Declaring, binding and deleting, and the refusals of each.
 
-use super::client::{Client, arguments, start};
+use amq_protocol::protocol::{AMQPClass, basic, exchange, queue};
+
 use crate::loopback::config::LoopbackConfig;
 use crate::loopback::server::Loopback;
-use amq_protocol::protocol::{AMQPClass, basic, exchange, queue};
+use crate::loopback::tests::client::{Client, arguments, start};
 
 fn named(name: &str) -> queue::Declare {
     queue::Declare { queue: name.into(), ..queue::Declare::default() }

@@ -4,12 +4,13 @@
 //! payloads whose tables [`TableView`] has checked. These two functions also read and write the hot
 //! methods.
 
-use super::WireError;
-use super::cursor::Reader;
-use super::frame::{FrameKind, write_frame};
-use super::table::TableView;
 use amq_protocol::frame::WriteContext;
 use amq_protocol::protocol::{AMQPClass, gen_class, parse_class};
+
+use crate::wire::cursor::Reader;
+use crate::wire::error::WireError;
+use crate::wire::frame::{FrameKind, write_frame};
+use crate::wire::table::TableView;
 
 /// Reads the payload of a method frame.
 ///

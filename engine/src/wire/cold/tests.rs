@@ -1,13 +1,15 @@
 //! Cold methods: amq-protocol behind our limits.
 
-use super::*;
-use crate::wire::TABLE_DEPTH_MAX;
-use crate::wire::cursor::{put_longstr, put_shortstr};
-use crate::wire::oracle::{self, Break, short};
 use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::{basic, connection, exchange, queue};
 use amq_protocol::types::FieldTable;
 use proptest::prelude::*;
+
+use super::*;
+use crate::wire::cursor::{put_longstr, put_shortstr};
+use crate::wire::oracle;
+use crate::wire::oracle::{Break, short};
+use crate::wire::table::TABLE_DEPTH_MAX;
 
 /// Returns one of the methods that have a table.
 fn with_table(which: usize, name: &str, table: FieldTable) -> AMQPClass {

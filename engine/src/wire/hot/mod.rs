@@ -5,9 +5,11 @@
 //! exactly the payloads that amq-protocol accepts. Reserved fields and unused bits are ignored on
 //! reading and zero on writing. Nothing here allocates, apart from the growth of `out`.
 
-use super::cursor::{Reader, put_shortstr, put_u8, put_u16, put_u32, put_u64};
-use super::frame::{FrameKind, write_frame};
-use super::{WireError, check_shortstr};
+use crate::wire::cursor::{
+    Reader, check_shortstr, put_shortstr, put_u8, put_u16, put_u32, put_u64,
+};
+use crate::wire::error::WireError;
+use crate::wire::frame::{FrameKind, write_frame};
 
 /// Id of class `basic`.
 pub const BASIC: u16 = 60;

@@ -1,10 +1,12 @@
 //! The six hot methods, compared with literal bytes and with amq-protocol.
 
-use super::*;
-use crate::wire::oracle::{self, Break, short};
 use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::{AMQPClass, basic};
 use proptest::prelude::*;
+
+use super::*;
+use crate::wire::oracle;
+use crate::wire::oracle::{Break, short};
 
 /// Converts a method to amq-protocol's structure.
 fn to_oracle(method: &HotMethod<'_>) -> AMQPClass {

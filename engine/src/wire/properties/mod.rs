@@ -5,11 +5,11 @@
 //! Other flags (the continuation bit among them) are refused, because the length of what they
 //! announce is unknown.
 
-use super::WireError;
-use super::cursor::{Reader, put_longstr, put_shortstr, put_u8, put_u16, put_u64};
-use super::frame::{FrameKind, write_frame};
-use super::hot::BASIC;
-use super::table::TableView;
+use crate::wire::cursor::{Reader, put_longstr, put_shortstr, put_u8, put_u16, put_u64};
+use crate::wire::error::WireError;
+use crate::wire::frame::{FrameKind, write_frame};
+use crate::wire::hot::BASIC;
+use crate::wire::table::TableView;
 
 mod owned;
 

@@ -3,11 +3,14 @@
 //! Invariant: [`Properties::encode`] writes exactly what amq-protocol writes. Building does not
 //! check lengths; [`Properties::check`] checks them once.
 
-use super::super::frame::{FrameKind, write_frame};
-use super::super::{WireError, check_shortstr};
-use super::{IdOffsets, PropertiesView, TableView, encode, put_fixed};
 use amq_protocol::frame::WriteContext;
 use amq_protocol::types::{FieldTable, generation::gen_field_table};
+
+use crate::wire::cursor::check_shortstr;
+use crate::wire::error::WireError;
+use crate::wire::frame::{FrameKind, write_frame};
+use crate::wire::properties::{IdOffsets, PropertiesView, encode, put_fixed};
+use crate::wire::table::TableView;
 
 /// The properties of a message to be sent.
 ///

@@ -1,12 +1,14 @@
 //! Content headers, compared with literal bytes and with amq-protocol, and the cases where that is
 //! less strict.
 
-use super::*;
-use crate::wire::oracle::{self, Break};
 use amq_protocol::frame::{AMQPContentHeader, AMQPFrame};
 use amq_protocol::protocol::BasicProperties;
 use amq_protocol::types::{AMQPValue, FieldTable};
 use proptest::prelude::*;
+
+use super::*;
+use crate::wire::oracle;
+use crate::wire::oracle::Break;
 
 /// Returns the frame that amq-protocol writes.
 fn oracle_frame(channel: u16, body_size: u64, properties: &BasicProperties) -> Vec<u8> {

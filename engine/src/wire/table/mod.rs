@@ -5,9 +5,10 @@
 //! dialect of the specification, as amq-protocol reads them: `s` and `U` are 16-bit integers, `l`
 //! and `L` both signed 64-bit ones. amq-protocol's `FieldTable` builds tables.
 
-use super::WireError;
-use super::cursor::Reader;
 use amq_protocol::types::{AMQPValue, DecimalValue, FieldArray, FieldTable, ShortString};
+
+use crate::wire::cursor::Reader;
+use crate::wire::error::WireError;
 
 /// Deepest accepted nesting of tables and arrays, including the outermost table.
 ///

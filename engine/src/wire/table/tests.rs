@@ -1,11 +1,13 @@
 //! Tables, compared with literal bytes and with amq-protocol, and the limit of their nesting.
 
-use super::*;
-use crate::wire::cursor::{put_longstr, put_shortstr};
-use crate::wire::oracle::{self, Break};
 use amq_protocol::frame::WriteContext;
 use amq_protocol::types::{generation::gen_field_table, parsing::parse_field_table};
 use proptest::prelude::*;
+
+use super::*;
+use crate::wire::cursor::{put_longstr, put_shortstr};
+use crate::wire::oracle;
+use crate::wire::oracle::Break;
 
 /// Returns a table's content as amq-protocol writes it, without its length.
 fn content(table: &FieldTable) -> Vec<u8> {
