@@ -5,7 +5,7 @@ use std::fmt;
 use crate::buffer::Body;
 use crate::error::Error;
 use crate::shard::border::delivery::Returned;
-use crate::wire::{ContentHeader, PropertiesView};
+use crate::wire::properties::{ContentHeader, PropertiesView};
 
 /// The outcome of a publication, as precisely as the engine can know it.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::Slice;
+use crate::buffer::slice::Slice;
 
 /// The body of a delivery or of a returned publication.
 ///

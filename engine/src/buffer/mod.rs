@@ -9,4 +9,4 @@ mod slice;
 
 pub use body::Body;
 pub(crate) use pool::BufferPool;
-pub(crate) use slice::{Block, Slice};
+pub(crate) use slice::Block;

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Block;
+use crate::buffer::slice::Block;
 
 /// Number of blocks checked in one search for a returned one; the oldest are the most likely to be
 /// free.

@@ -59,7 +59,7 @@ impl Shard {
         let refused = |error: &dyn ToString| Error::new(ErrorKind::Backend, error.to_string());
         let backend = reactor::choose(config.backend).map_err(|error| refused(&error))?;
         let (shard, handle) = Self::new(Duration::ZERO);
-        let engine = Engine::around(handle, backend);
+        let engine = Engine::with_shard(handle, backend);
         let alive = engine.alive();
         let run = async move {
             let ended = reactor::run_attached(backend, shard).await;

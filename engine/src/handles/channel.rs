@@ -11,12 +11,12 @@ use crate::error::Error;
 use crate::handles::consumer::{Consumer, ConsumerHandle};
 use crate::handles::inbox::Inbox;
 use crate::handles::lease::Lease;
-use crate::handles::publish_error::Route;
 use crate::handles::publisher::Publisher;
+use crate::handles::route::Route;
 use crate::shard::border::consumer_status::ConsumerShared;
 use crate::shard::border::shared::{ChannelShared, ConsumeRequest, Operation, Response};
 use crate::shard::border::sink::{ContainedSink, DeliverySink};
-use crate::wire::Properties;
+use crate::wire::properties::Properties;
 
 /// An open channel. Cloning is cheap.
 ///

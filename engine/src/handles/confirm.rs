@@ -43,13 +43,17 @@ impl Future for Confirm {
         };
         let token = ticket.token();
         let Poll::Ready(answer) = Pin::new(ticket).poll(cx) else { return Poll::Pending };
-        Poll::Ready(answer.unwrap_or_else(|error| unanswered(channel, token, error)))
+        Poll::Ready(answer.unwrap_or_else(|error| outcome_without_answer(channel, token, error)))
     }
 }
 
 /// Returns the outcome of a publication whose ticket was not answered, and withdraws the
 /// publication if it has not been sent yet.
-pub(crate) fn unanswered(channel: &ChannelShared, token: Token, error: TicketError) -> Outcome {
+pub(crate) fn outcome_without_answer(
+    channel: &ChannelShared,
+    token: Token,
+    error: TicketError,
+) -> Outcome {
     let withdrawn = channel.outbox.withdraw(token);
     let error = match error {
         TicketError::TimedOut => {

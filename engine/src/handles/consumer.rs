@@ -159,7 +159,7 @@ impl Consumer {
         let room = &self.handle.channel.connection.room;
         let mut limit = std::pin::pin!(room.open(Some(deadline)));
         block_on(async {
-            let mut next = std::pin::pin!(self.inbox.taken(&mut self.batch));
+            let mut next = std::pin::pin!(self.inbox.wait_for_batch(&mut self.batch));
             std::future::poll_fn(|cx| match next.as_mut().poll(cx) {
                 Poll::Pending => limit.as_mut().poll(cx).map(|_| Ok(())),
                 ready => ready,

@@ -65,7 +65,7 @@ impl Engine {
     }
 
     /// Creates an engine whose only shard is run by the caller.
-    pub(crate) fn around(shard: ShardHandle, backend: BackendKind) -> Self {
+    pub(crate) fn with_shard(shard: ShardHandle, backend: BackendKind) -> Self {
         let (shards, threads, next) = (vec![shard], Mutex::default(), AtomicUsize::new(0));
         let alive = watch::Sender::new(());
         Self { inner: Arc::new(Shards { shards, threads, alive, backend, next }) }
@@ -179,7 +179,7 @@ impl Engine {
     ///
     /// Blocks until the threads have ended, so async code should call [`shutdown`](Self::shutdown).
     pub fn stop(&self) {
-        self.inner.tell_stop();
+        self.inner.request_stop();
         self.join();
     }
 
@@ -200,7 +200,7 @@ impl Engine {
     /// # Ok(()) }
     /// ```
     pub async fn shutdown(&self) {
-        self.inner.tell_stop();
+        self.inner.request_stop();
         self.inner.alive.closed().await;
         // The threads have left the shard and are about to exit.
         self.join();

@@ -68,7 +68,7 @@ impl Inbox {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) async fn taken(&self, batch: &mut VecDeque<Delivery>) -> Result<(), Error> {
+    pub(crate) async fn wait_for_batch(&self, batch: &mut VecDeque<Delivery>) -> Result<(), Error> {
         if !batch.is_empty() {
             return Ok(());
         }

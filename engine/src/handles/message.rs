@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::wire::Ids;
+use crate::wire::template::Ids;
 
 /// A message to publish: a body, and identifiers that replace those of the publisher. A body
 /// converts into a message without identifiers of its own.

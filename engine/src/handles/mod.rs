@@ -15,4 +15,5 @@ pub(crate) mod message;
 pub(crate) mod publish_error;
 pub(crate) mod publisher;
 pub(crate) mod reporting_publisher;
+pub(crate) mod route;
 pub(crate) mod shards;

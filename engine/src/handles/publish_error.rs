@@ -1,18 +1,7 @@
-//! The destination of a publication, and the reasons why the engine does not accept one.
+//! The reasons why the engine does not accept a publication.
 
 use crate::error::Error;
 use crate::shard::border::outbox::PushError;
-
-/// The destination of a publication.
-#[derive(Clone, Debug, Default)]
-pub struct Route {
-    /// The exchange; an empty name is the default exchange, which routes by queue name.
-    pub exchange: String,
-    /// The routing key.
-    pub routing_key: String,
-    /// The broker returns the publication if it finds no queue for it (AMQP 1.8.3.7).
-    pub mandatory: bool,
-}
 
 /// Reasons why the engine did not accept a publication. The caller still has the body, which was
 /// only borrowed.

@@ -8,29 +8,31 @@ use crate::error::{Error, ErrorKind};
 use crate::handles::confirm::Confirm;
 use crate::handles::lease::Lease;
 use crate::handles::message::{Message, Payload};
-use crate::handles::publish_error::{PublishError, Route};
+use crate::handles::publish_error::PublishError;
+use crate::handles::route::Route;
 use crate::proto::Record;
 use crate::shard::border::block_on::block_on;
-use crate::shard::border::outbox::{Permit, PushError};
+use crate::shard::border::outbox::{Permit, Refused, deadline_in};
 use crate::shard::border::segment::Rendered;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::{TicketError, Token};
-use crate::shard::clock::deadline_in;
-use crate::shard::connection::channel::fingerprint::fingerprint;
-use crate::wire::{
-    FRAME_OVERHEAD, FrameHeader, Ids, Properties, Publish, Template, WireError, body_frame_max,
-    open_body, seal_body,
-};
+use crate::shard::connection::fingerprint::fingerprint;
+use crate::wire::content::{body_frame_max, open_body, seal_body};
+use crate::wire::error::WireError;
+use crate::wire::frame::{FRAME_OVERHEAD, FrameHeader};
+use crate::wire::hot::Publish;
+use crate::wire::properties::Properties;
+use crate::wire::template::{Ids, Template};
 
 /// Bodies above this size are sent as counted parts, smaller ones are copied. A copy costs as much
 /// as a reference count and one more send at a size between 4 and 16 KiB.
-const LARGE: usize = 8 << 10;
+const COPY_MAX: usize = 8 << 10;
 /// A scratch buffer that has grown beyond this is freed.
-const SCRATCH_BYTES: usize = 1 << 20;
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
 
 #[cold]
-fn head_too_large(needs: usize, agreed: u32) -> PushError {
-    PushError::Closed(Error::new(
+fn frame_max_error(needs: usize, agreed: u32) -> Refused {
+    Refused::Closed(Error::new(
         ErrorKind::Config,
         format!(
             "the properties need a frame of {needs} bytes and the broker agreed to {agreed}; \
@@ -127,7 +129,7 @@ impl Publisher {
         message: impl Into<Message<'a>>,
         timeout: Duration,
     ) -> Result<Confirm, PublishError> {
-        self.check_queue()?;
+        self.check_no_waiters()?;
         let message = message.into();
         self.attempt(self.deadline(timeout), |token| self.append(token, &message, &mut None))
             .map_err(PublishError::from)
@@ -152,7 +154,7 @@ impl Publisher {
         let attempt = |permit: &mut Option<Permit<'_>>| {
             self.attempt(Some(deadline), |token| self.append(token, &message, permit))
         };
-        self.until_taken(deadline, Some(self.size_of(&message)), attempt).await
+        self.append_when_room(deadline, Some(self.size_of(&message)), attempt).await
     }
 
     /// Appends a message to the outbox, like [`Publisher::publish`], and blocks the thread while it
@@ -187,7 +189,7 @@ impl Publisher {
         timeout: Duration,
         write: impl Fn(&mut Vec<u8>),
     ) -> Result<Confirm, PublishError> {
-        self.check_queue()?;
+        self.check_no_waiters()?;
         self.attempt(self.deadline(timeout), |token| self.append_with(token, &write, &mut None))
             .map_err(PublishError::from)
     }
@@ -209,16 +211,16 @@ impl Publisher {
         let attempt = |permit: &mut Option<Permit<'_>>| {
             self.attempt(Some(deadline), |token| self.append_with(token, &write, permit))
         };
-        self.until_taken(deadline, None, attempt).await
+        self.append_when_room(deadline, None, attempt).await
     }
 
     /// Calls `attempt` at once if no publication waits for room, otherwise once room is granted.
     /// `size` is the number of bytes to request before the first attempt.
-    pub(crate) async fn until_taken<T>(
+    pub(crate) async fn append_when_room<T>(
         &self,
         deadline: Instant,
         size: Option<usize>,
-        attempt: impl Fn(&mut Option<Permit<'_>>) -> Result<T, PushError>,
+        attempt: impl Fn(&mut Option<Permit<'_>>) -> Result<T, Refused>,
     ) -> Result<T, PublishError> {
         let outbox = &self.inner.channel.outbox;
         let mut permit = None;
@@ -235,7 +237,7 @@ impl Publisher {
                 })?);
             }
             match attempt(&mut permit) {
-                Err(PushError::Full { bytes }) => wanted = Some(bytes),
+                Err(Refused::Full { bytes }) => wanted = Some(bytes),
                 done => return done.map_err(PublishError::from),
             }
         }
@@ -251,7 +253,7 @@ impl Publisher {
 
     /// Fails while other publications wait for room, so that none overtakes them.
     #[inline]
-    pub(crate) fn check_queue(&self) -> Result<(), PublishError> {
+    pub(crate) fn check_no_waiters(&self) -> Result<(), PublishError> {
         if self.inner.channel.outbox.is_contended() { Err(PublishError::Full) } else { Ok(()) }
     }
 
@@ -273,8 +275,8 @@ impl Publisher {
     fn attempt(
         &self,
         deadline: Option<Instant>,
-        append: impl FnOnce(Token) -> Result<(), PushError>,
-    ) -> Result<Confirm, PushError> {
+        append: impl FnOnce(Token) -> Result<(), Refused>,
+    ) -> Result<Confirm, Refused> {
         if !self.has_ticket() {
             return append(0).map(|()| Confirm::new(None));
         }
@@ -290,10 +292,10 @@ impl Publisher {
         token: Token,
         message: &Message<'_>,
         permit: &mut Option<Permit<'_>>,
-    ) -> Result<(), PushError> {
+    ) -> Result<(), Refused> {
         let Inner { channel, template, route, .. } = &*self.inner;
         let Message { payload, ids } = message;
-        template.check_ids(ids).map_err(unfit)?;
+        template.check_ids(ids).map_err(id_mismatch)?;
         let body = payload.as_slice();
         let fingerprint = if route.mandatory {
             fingerprint(&route.exchange, &route.routing_key, std::iter::once(body))
@@ -301,7 +303,7 @@ impl Publisher {
             0
         };
         match payload {
-            Payload::Shared(shared) if body.len() > LARGE => {
+            Payload::Shared(shared) if body.len() > COPY_MAX => {
                 self.append_rendered(token, permit, |scratch| {
                     scratch.fingerprint = fingerprint;
                     template.render_fitting(body.len() as u64, ids, &mut scratch.frames);
@@ -309,7 +311,7 @@ impl Publisher {
                 })
             }
             _ => {
-                self.check_head()?;
+                self.check_frame_max()?;
                 let record = self.record(token, fingerprint);
                 channel.outbox.push_body(template, (body, ids), record, permit)
             }
@@ -319,10 +321,10 @@ impl Publisher {
     /// Fails if the agreed frame size is smaller than the content header: a broker may agree to
     /// less than the properties need.
     #[inline]
-    fn check_head(&self) -> Result<(), PushError> {
+    fn check_frame_max(&self) -> Result<(), Refused> {
         let (needs, agreed) =
             (self.inner.template.frame_len_max(), self.inner.channel.outbox.frame_max());
-        if needs > agreed as usize { Err(head_too_large(needs, agreed)) } else { Ok(()) }
+        if needs > agreed as usize { Err(frame_max_error(needs, agreed)) } else { Ok(()) }
     }
 
     /// Appends a body that `write` writes.
@@ -331,7 +333,7 @@ impl Publisher {
         token: Token,
         write: &impl Fn(&mut Vec<u8>),
         permit: &mut Option<Permit<'_>>,
-    ) -> Result<(), PushError> {
+    ) -> Result<(), Refused> {
         self.append_rendered(token, permit, |scratch| self.render_with(scratch, write))
     }
 
@@ -341,8 +343,8 @@ impl Publisher {
         token: Token,
         permit: &mut Option<Permit<'_>>,
         render: impl Fn(&mut Rendered),
-    ) -> Result<(), PushError> {
-        self.check_head()?;
+    ) -> Result<(), Refused> {
+        self.check_frame_max()?;
         let channel = &self.inner.channel;
         // Taken out of the cell, because `write` may itself publish elsewhere.
         let mut scratch = SCRATCH.with(Cell::take).unwrap_or_default();
@@ -350,12 +352,12 @@ impl Publisher {
             scratch.clear(channel.outbox.frame_max());
             render(&mut scratch);
             match channel.outbox.push(&scratch, self.record(token, scratch.fingerprint), permit) {
-                Err(PushError::FrameMax) => {}
+                Err(Refused::FrameMax) => {}
                 pushed => break pushed,
             }
         };
         scratch.clear(0);
-        if scratch.frames.capacity() <= SCRATCH_BYTES {
+        if scratch.frames.capacity() <= SCRATCH_BYTES_MAX {
             SCRATCH.with(|cell| cell.set(Some(scratch)));
         }
         pushed
@@ -388,16 +390,16 @@ impl Publisher {
                 .render_body(&Ids::default(), frame_max, frames, write)
                 .expect("no identifier is replaced");
         }
-        if scratch.frames.len() - head > LARGE {
+        if scratch.frames.len() - head > COPY_MAX {
             scratch.detach(head);
         }
     }
 }
 
 #[cold]
-fn unfit(error: WireError) -> PushError {
+fn id_mismatch(error: WireError) -> Refused {
     let text = format!("{error}: an identifier replaces one of the publisher's properties");
-    PushError::Closed(Error::new(ErrorKind::Config, text))
+    Refused::Closed(Error::new(ErrorKind::Config, text))
 }
 
 impl std::fmt::Debug for Publisher {

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::handles::confirm::unanswered;
+use crate::handles::confirm::outcome_without_answer;
 use crate::handles::message::Message;
 use crate::handles::publish_error::PublishError;
 use crate::handles::publisher::Publisher;
 use crate::outcome::Outcome;
-use crate::shard::border::outbox::{Permit, PushError};
+use crate::shard::border::outbox::{Permit, Refused, deadline_in};
 use crate::shard::border::shared::ChannelShared;
-use crate::shard::border::slab::{AnswerListener, TicketError, Token};
-use crate::shard::clock::deadline_in;
+use crate::shard::border::slab::{Listener, TicketError, Token};
 
 /// Receives the publications that ended without a confirm.
 pub trait RefusalSink: Send + Sync + 'static {
@@ -34,10 +33,10 @@ pub trait RefusalSink: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct ReportingPublisher {
     publisher: Publisher,
-    report: Arc<Report>,
+    listener: Arc<RefusalListener>,
 }
 
-struct Report {
+struct RefusalListener {
     channel: Arc<ChannelShared>,
     sink: Arc<dyn RefusalSink>,
 }
@@ -53,8 +52,8 @@ impl Publisher {
 
 impl ReportingPublisher {
     fn new(publisher: Publisher, sink: Arc<dyn RefusalSink>) -> Self {
-        let report = Report { channel: Arc::clone(publisher.channel()), sink };
-        Self { publisher, report: Arc::new(report) }
+        let listener = RefusalListener { channel: Arc::clone(publisher.channel()), sink };
+        Self { publisher, listener: Arc::new(listener) }
     }
 
     /// Appends a message to the outbox if it has room. If it is not confirmed within `timeout`, the
@@ -69,7 +68,7 @@ impl ReportingPublisher {
         timeout: Duration,
         cookie: u64,
     ) -> Result<(), PublishError> {
-        self.publisher.check_queue()?;
+        self.publisher.check_no_waiters()?;
         self.attempt(&message.into(), deadline_in(timeout), cookie, &mut None)
             .map_err(PublishError::from)
     }
@@ -91,7 +90,9 @@ impl ReportingPublisher {
         let deadline = deadline_in(timeout);
         let attempt =
             |permit: &mut Option<Permit<'_>>| self.attempt(&message, deadline, cookie, permit);
-        self.publisher.until_taken(deadline, Some(self.publisher.size_of(&message)), attempt).await
+        self.publisher
+            .append_when_room(deadline, Some(self.publisher.size_of(&message)), attempt)
+            .await
     }
 
     fn attempt(
@@ -100,15 +101,15 @@ impl ReportingPublisher {
         deadline: Instant,
         cookie: u64,
         permit: &mut Option<Permit<'_>>,
-    ) -> Result<(), PushError> {
-        let channel = &self.report.channel;
+    ) -> Result<(), Refused> {
+        let channel = &self.listener.channel;
         if !channel.options.confirms {
             return self.publisher.append(0, message, permit);
         }
         let outcomes = &channel.connection.outcomes;
         let token = outcomes
-            .open_with_listener(Some(deadline), Arc::clone(&self.report) as _, cookie)
-            .map_err(|_| PushError::Closed(Error::stopped()))?;
+            .open_heard(Some(deadline), Arc::clone(&self.listener) as _, cookie)
+            .map_err(|_| Refused::Closed(Error::stopped()))?;
         match self.publisher.append(token, message, permit) {
             // If the deadline passed first, the sink has already been called.
             Err(error) if outcomes.forget(token) => Err(error),
@@ -117,17 +118,18 @@ impl ReportingPublisher {
     }
 }
 
-impl AnswerListener<Outcome> for Report {
-    fn on_answer(&self, token: Token, cookie: u64, answer: Result<Outcome, TicketError>) {
-        let outcome = answer.unwrap_or_else(|error| unanswered(&self.channel, token, error));
+impl Listener<Outcome> for RefusalListener {
+    fn hear(&self, token: Token, cookie: u64, answer: Result<Outcome, TicketError>) {
+        let outcome =
+            answer.unwrap_or_else(|error| outcome_without_answer(&self.channel, token, error));
         if !outcome.is_ok() {
             self.sink.refused(cookie, outcome);
         }
     }
 }
 
-impl std::fmt::Debug for Report {
+impl std::fmt::Debug for RefusalListener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Report").finish_non_exhaustive()
+        f.debug_struct("RefusalListener").finish_non_exhaustive()
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Shards {
 }
 
 impl Shards {
-    pub(crate) fn tell_stop(&self) {
+    pub(crate) fn request_stop(&self) {
         for shard in &self.shards {
             // The mailbox is full or closed only if the shard is already dead.
             let _ = shard.commands.try_send(Command::Stop);
@@ -31,6 +31,6 @@ impl Shards {
 
 impl Drop for Shards {
     fn drop(&mut self) {
-        self.tell_stop();
+        self.request_stop();
     }
 }

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 use amq_protocol::protocol::{AMQPClass, channel};
 
-use super::content::Assembly;
-use super::method_pairs::{MethodId, is_answered_by, method_id};
+use crate::proto::content::Assembly;
+use crate::proto::method_pairs::{MethodId, is_answered_by, method_id};
 
 /// `channel.close`.
 const CLOSE: MethodId = (20, 40);

@@ -11,18 +11,20 @@ use std::time::{Duration, Instant};
 use amq_protocol::protocol::{AMQPClass, basic, channel, connection};
 use bytes::BytesMut;
 
-use super::channel::Channel;
-use super::content::Completed;
-use super::handshake::{self, FRAME_MAX_BEFORE_TUNE, Settings, short};
-use super::heartbeat::Heartbeat;
-use super::inbound::{Inbound, Item};
-use super::responses::Responses;
-use super::text::printable;
-use super::{Event, ProtoError};
 use crate::buffer::Block;
-use crate::wire::{
-    FrameKind, FrameView, HotMethod, PROTOCOL_HEADER, encode_method_frame, parse_method,
-};
+use crate::proto::channel::Channel;
+use crate::proto::content::Completed;
+use crate::proto::error::ProtoError;
+use crate::proto::event::Event;
+use crate::proto::handshake;
+use crate::proto::handshake::{FRAME_MAX_BEFORE_TUNE, Settings, short};
+use crate::proto::heartbeat::Heartbeat;
+use crate::proto::inbound::{Inbound, Item};
+use crate::proto::responses::Responses;
+use crate::proto::text::printable;
+use crate::wire::cold::{encode_method_frame, parse_method};
+use crate::wire::frame::{FrameKind, FrameView, PROTOCOL_HEADER};
+use crate::wire::hot::HotMethod;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {

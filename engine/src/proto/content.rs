@@ -8,9 +8,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::ProtoError;
 use crate::buffer::{Block, Body};
-use crate::wire::{ContentHeader, Deliver, HotMethod, PropertiesView, Return};
+use crate::proto::error::ProtoError;
+use crate::wire::hot::{Deliver, HotMethod, Return};
+use crate::wire::properties::{ContentHeader, PropertiesView};
 
 /// Bodies up to this size are copied, larger ones sliced. A slice of a 140-byte body costs as much
 /// as its copy and keeps a whole receive block in use; at 64 KiB the slice is eighty times cheaper.

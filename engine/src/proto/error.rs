@@ -1,6 +1,6 @@
 //! Protocol errors of a peer. Every variant ends the connection.
 
-use crate::wire::WireError;
+use crate::wire::error::WireError;
 
 /// A violation of the protocol, or a handshake that cannot succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use amq_protocol::protocol::AMQPClass;
 
-use super::Content;
+use crate::proto::content::Content;
 
 /// One event, passed to the closure of `Connection::handle_input`.
 #[derive(Debug)]

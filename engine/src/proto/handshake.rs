@@ -8,8 +8,8 @@ use amq_protocol::protocol::{AMQPClass, connection};
 use amq_protocol::types::{AMQPValue, FieldTable, LongString, ShortString};
 use zeroize::Zeroizing;
 
-use super::ProtoError;
-use super::text::printable;
+use crate::proto::error::ProtoError;
+use crate::proto::text::printable;
 
 /// Largest frame accepted before the frame size is agreed.
 pub(super) const FRAME_MAX_BEFORE_TUNE: u32 = 128 * 1024;

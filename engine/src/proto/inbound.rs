@@ -5,8 +5,9 @@
 //! `carry` never grows beyond one frame of the agreed size, because the frame header is checked
 //! before anything is stored.
 
-use super::ProtoError;
-use crate::wire::{FRAME_END, FrameHeader, FrameKind, FrameView, WireError};
+use crate::proto::error::ProtoError;
+use crate::wire::error::WireError;
+use crate::wire::frame::{FRAME_END, FrameHeader, FrameKind, FrameView};
 
 #[derive(Debug)]
 pub(super) struct Inbound {

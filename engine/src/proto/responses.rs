@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 use amq_protocol::protocol::{AMQPClass, channel};
 
-use super::ProtoError;
-use crate::wire::{HEARTBEAT_FRAME, encode_method_frame};
+use crate::proto::error::ProtoError;
+use crate::wire::cold::encode_method_frame;
+use crate::wire::frame::HEARTBEAT_FRAME;
 
 /// Limit of the bytes of responses kept for a peer that does not read: thousands of
 /// `basic.cancel-ok`.

@@ -8,8 +8,8 @@
 
 use std::collections::VecDeque;
 
-use super::ProtoError;
-use crate::wire::{Ack, Reject};
+use crate::proto::error::ProtoError;
+use crate::wire::hot::{Ack, Reject};
 
 /// The consumer's decision on a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

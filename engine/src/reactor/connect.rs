@@ -14,7 +14,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use super::resolve::Resolver;
+use crate::reactor::resolve::Resolver;
 
 /// The Connection Attempt Delay of RFC 8305: how long one attempt may take before the next starts
 /// beside it (section 5 recommends 250 ms).

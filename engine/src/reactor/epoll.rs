@@ -10,9 +10,10 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::busy_poll::BusyPoll;
-use super::resolve::Resolver;
-use super::{Completion, Reactor, SocketOptions, Stream, connect};
+use crate::reactor::busy_poll::BusyPoll;
+use crate::reactor::connect::SocketOptions;
+use crate::reactor::resolve::Resolver;
+use crate::reactor::{Completion, Reactor, Stream, connect};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Epoll {

@@ -29,11 +29,8 @@ use bytes::Bytes;
 
 pub(crate) use background::Background;
 pub(crate) use connect::SocketOptions;
-pub(crate) use epoll::Epoll;
 pub use probe::{BackendChoice, BackendKind};
 pub(crate) use probe::{Program, block_on, choose, run_attached};
-#[cfg(test)]
-pub(crate) use uring::Uring;
 
 /// The completion of an operation on an owned buffer: the result, and the buffer.
 pub(crate) type Completion<B> = (io::Result<usize>, B);

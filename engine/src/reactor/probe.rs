@@ -6,7 +6,8 @@ use std::future::Future;
 use std::io;
 use std::str::FromStr;
 
-use super::{Epoll, uring};
+use crate::reactor::epoll::Epoll;
+use crate::reactor::uring;
 
 /// The backend that the user requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

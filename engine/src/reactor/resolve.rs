@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::background::Background;
+use crate::reactor::background::Background;
 
 /// The result of a lookup: addresses without a port, or the kind and text of the error.
 type LookupResult = Result<Vec<IpAddr>, (io::ErrorKind, String)>;

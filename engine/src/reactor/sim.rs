@@ -15,7 +15,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
-use super::{Completion, Reactor, SocketOptions, Stream};
+use crate::reactor::connect::SocketOptions;
+use crate::reactor::{Completion, Reactor, Stream};
 
 /// Bytes that a peer's kernel buffers before writes wait.
 const WINDOW: usize = 64 << 10;

@@ -12,7 +12,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Epoll, Reactor, SocketOptions, Stream, Uring, uring};
+use crate::reactor::connect::SocketOptions;
+use crate::reactor::epoll::Epoll;
+use crate::reactor::uring::Uring;
+use crate::reactor::{Reactor, Stream, uring};
 
 /// Connects a pair: the reactor's end, and a plain one on this thread.
 async fn pair<R: Reactor>(reactor: R) -> (R::Stream, Peer) {

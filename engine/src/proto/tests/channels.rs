@@ -2,9 +2,9 @@
 
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm};
 
-use super::scenario::{Scenario, Seen, channel_close, deliver, delivery, hex, on};
-use crate::proto::ProtoError;
-use crate::wire::{Ack, Nack};
+use crate::proto::error::ProtoError;
+use crate::proto::tests::scenario::{Scenario, Seen, channel_close, deliver, delivery, hex, on};
+use crate::wire::hot::{Ack, Nack};
 
 fn qos() -> AMQPClass {
     AMQPClass::Basic(basic::AMQPMethod::Qos(basic::Qos { prefetch_count: 1, global: false }))

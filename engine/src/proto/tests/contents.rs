@@ -1,13 +1,14 @@
 //! Method, header and bodies into contents, whatever the reads (AMQP 4.2.6).
 
+use amq_protocol::protocol::basic;
 use proptest::prelude::*;
 
-use super::scenario::{
+use crate::proto::error::ProtoError;
+use crate::proto::tests::scenario::{
     Scenario, Seen, body, channel_close, deliver, delivered, delivery, header, hex, on,
 };
-use crate::proto::ProtoError;
-use crate::wire::{Ack, Return, WireError};
-use amq_protocol::protocol::basic;
+use crate::wire::error::WireError;
+use crate::wire::hot::{Ack, Return};
 
 fn bytes_of(len: usize) -> Vec<u8> {
     (0..=250).cycle().take(len).collect()

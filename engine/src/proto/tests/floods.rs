@@ -2,7 +2,7 @@
 
 use amq_protocol::protocol::{AMQPClass, basic, channel};
 
-use super::scenario::{Scenario, Seen, close, hex, on, start};
+use crate::proto::tests::scenario::{Scenario, Seen, close, hex, on, start};
 
 fn flow(number: u16, active: bool) -> Vec<u8> {
     on(number, channel::AMQPMethod::Flow(channel::Flow { active }))

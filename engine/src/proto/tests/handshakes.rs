@@ -6,9 +6,12 @@ use amq_protocol::protocol::{AMQPClass, connection};
 use amq_protocol::types::AMQPValue;
 use zeroize::Zeroizing;
 
-use super::scenario::{Scenario, Seen, close, hex, on, open_ok, settings, start, tune};
-use crate::proto::{Credentials, ProtoError, Settings};
-use crate::wire::WireError;
+use crate::proto::error::ProtoError;
+use crate::proto::handshake::{Credentials, Settings};
+use crate::proto::tests::scenario::{
+    Scenario, Seen, close, hex, on, open_ok, settings, start, tune,
+};
+use crate::wire::error::WireError;
 
 /// The `start-ok` these settings lead to.
 fn start_ok(credentials: Credentials, mechanisms: &str) -> Result<connection::StartOk, ProtoError> {

@@ -2,10 +2,11 @@
 
 use amq_protocol::protocol::connection;
 
-use super::scenario::{
+use crate::proto::error::ProtoError;
+use crate::proto::handshake::Settings;
+use crate::proto::tests::scenario::{
     Scenario, Seen, close, close_ok, deliver, delivery, hex, on, open_ok, settings, start, tune,
 };
-use crate::proto::{ProtoError, Settings};
 
 const HEARTBEAT: &str = "08 0000 00000000 CE";
 

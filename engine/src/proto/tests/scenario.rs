@@ -10,11 +10,15 @@ use amq_protocol::types::FieldTable;
 use zeroize::Zeroizing;
 
 use crate::buffer::BufferPool;
-use crate::proto::{Connection, Credentials, Event, ProtoError, Settings};
-use crate::wire::{
-    ContentHeader, Deliver, FrameView, Parsed, PropertiesView, encode_method_frame, parse_method,
-    write_body_frames,
-};
+use crate::proto::connection::Connection;
+use crate::proto::error::ProtoError;
+use crate::proto::event::Event;
+use crate::proto::handshake::{Credentials, Settings};
+use crate::wire::cold::{encode_method_frame, parse_method};
+use crate::wire::content::write_body_frames;
+use crate::wire::frame::{FrameView, Parsed};
+use crate::wire::hot::Deliver;
+use crate::wire::properties::{ContentHeader, PropertiesView};
 
 /// What an event says, in a form that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,8 +20,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::LocalSet;
 
-use super::ring::{File, Ring};
-use super::wakeup::Wakeup;
+use crate::reactor::uring::ring::{File, Ring};
+use crate::reactor::uring::wakeup::Wakeup;
 
 /// Longest time between two yields to tokio under traffic, and so the lateness of its timers.
 const TOKIO_INTERVAL: Duration = Duration::from_millis(2);

@@ -19,11 +19,11 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use self::drive::Driver;
 pub(super) use self::ring::Ring;
 use self::ring::{Buffer, File};
 use super::resolve::Resolver;
 use super::{Completion, Reactor, SocketOptions, Stream, connect};
+use crate::reactor::uring::drive::Driver;
 
 #[derive(Clone)]
 pub(crate) struct Uring {

@@ -23,8 +23,8 @@ use io_uring::{IoUring, opcode, squeue};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
-use super::wakeup::Wakeup;
 use crate::reactor::Completion;
+use crate::reactor::uring::wakeup::Wakeup;
 
 /// Entries of the submission queue; a tick with more operations submits twice.
 const ENTRIES: u32 = 256;

@@ -17,7 +17,7 @@ use crate::declare::{Consume, QueueDeclare};
 use crate::handles::channel::Channel;
 use crate::handles::connection::Connection;
 use crate::handles::engine::Engine;
-use crate::handles::publish_error::Route;
+use crate::handles::route::Route;
 use crate::outcome::Outcome;
 use crate::reactor::sim::{Faults, Sim};
 use crate::shard::run::Shard;
@@ -88,7 +88,7 @@ async fn run_scenario(seed: u64) -> Run {
     tokio::task::spawn_local(Rc::clone(&broker).accept(accepted));
     let (shard, handle) = Shard::new(Duration::ZERO);
     let running = tokio::task::spawn_local(shard.run(sim.clone()));
-    let engine = Engine::around(handle, crate::reactor::BackendKind::Epoll);
+    let engine = Engine::with_shard(handle, crate::reactor::BackendKind::Epoll);
 
     let (publishing, consuming) = tokio::join!(open(&engine), open(&engine));
     let consumed = tokio::task::spawn_local(consume(consuming.1, rng.fork()));

@@ -21,7 +21,7 @@ async fn pauses(life: Duration) -> Vec<Duration> {
     let ending = tokio::task::spawn_local(end_each(accepted, life));
     let (shard, handle) = Shard::new(Duration::ZERO);
     let running = tokio::task::spawn_local(shard.run(sim));
-    let engine = Engine::around(handle, crate::reactor::BackendKind::Epoll);
+    let engine = Engine::with_shard(handle, crate::reactor::BackendKind::Epoll);
     let connected = open(&engine).await;
     let pauses = ending.await.unwrap();
     drop(connected);
