@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_message_may_go_beyond_the_bound_but_is_not_kept() {
+    fn an_unfinished_message_may_exceed_the_limit_and_its_extra_block_is_freed() {
         let mut pool = BufferPool::new(16, 1);
         let block = pool.take(false).unwrap();
         let block = pool.share(block);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hottest_block_is_reused_first() {
+    fn the_block_returned_last_is_reused_first() {
         let mut pool = BufferPool::new(16, 4);
         let (a, b) = (pool.take(false).unwrap(), pool.take(false).unwrap());
         let hot = b.as_ptr();

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_multiple_ack_is_a_prefix_across_runs() {
+    fn a_multiple_ack_settles_a_prefix_across_runs() {
         let mut ledger = Ledger::new();
         ledger.absorb(vec![record(11), record(12)], 1);
         ledger.absorb(vec![record(13), record(14)], 2);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_settled_says_where_it_was() {
+    fn a_settled_publication_reports_its_range_in_the_buffer() {
         let mut ledger = Ledger::new();
         let records = [(1, 10), (2, 30), (3, 60)];
         ledger.absorb(records.map(|(token, end)| Record { end, ..record(token) }).into(), 'a');
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_return_belongs_to_the_oldest_mandatory_one_of_its_fingerprint() {
+    fn a_return_belongs_to_the_oldest_mandatory_publication_of_its_fingerprint() {
         let mut ledger = Ledger::new();
         let mandatory = |token| Record { mandatory: true, ..record(token) };
         ledger.absorb(vec![record(1), mandatory(2), mandatory(3)], ());
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_gives_up_the_runs_in_order() {
+    fn a_reset_removes_the_runs_in_order() {
         let mut ledger = Ledger::new();
         ledger.absorb(vec![record(1)], 'a');
         ledger.absorb(vec![record(2)], 'b');

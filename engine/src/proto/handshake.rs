@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_updated_where_rabbitmq_is_new_enough() {
+    fn update_secret_is_supported_by_rabbitmq_3_8_and_later() {
         let server = |product: &str, version: &str| {
             let mut table = FieldTable::default();
             for (key, value) in [("product", product), ("version", version)] {
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_the_smaller_of_both_and_zero_is_no_opinion() {
+    fn limits_are_the_smaller_value_of_both_sides_and_zero_means_no_limit() {
         let ours = settings(Credentials::External);
         let theirs = |channel_max, frame_max, heartbeat| connection::Tune {
             channel_max,

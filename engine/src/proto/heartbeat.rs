@@ -72,7 +72,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_sign_of_life_is_owed_at_half_the_interval_and_silence_kills_at_two() {
+    fn a_heartbeat_is_due_at_half_the_interval_and_the_peer_is_dead_after_two_intervals() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(SECOND * 10, start);
         assert_eq!(heartbeat.next_deadline(), Some(start + SECOND * 5));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_we_do_not_read_is_not_declared_dead() {
+    fn a_peer_that_is_not_read_is_not_declared_dead() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(SECOND, start);
         heartbeat.set_reading(false, start);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_means_off() {
+    fn an_interval_of_zero_disables_heartbeats() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(Duration::ZERO, start);
         assert_eq!(heartbeat.next_deadline(), None);

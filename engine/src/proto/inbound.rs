@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_the_same_whatever_the_reads() {
+    fn the_sizes_of_reads_do_not_change_the_frames() {
         let whole = walk(FRAMES.len());
         assert_eq!(whole[0], (1, 1, vec![0, 20, 0, 11]));
         assert_eq!(whole[1], (3, 1, vec![7, 8, 9]));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claimed_length_is_refused_before_anything_is_kept() {
+    fn an_oversized_length_is_refused_before_anything_is_stored() {
         let mut inbound = Inbound::new(4096);
         let huge = [1, 0, 1, 0xFF, 0xFF, 0xFF, 0xFF];
         let error = inbound.next(&huge, &mut 0).unwrap_err();

@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_answered_by_their_ok() {
+    fn each_request_is_answered_by_its_ok_method() {
         for (request, reply) in
             [((50, 10), (50, 11)), ((40, 40), (40, 51)), ((60, 70), (60, 72)), ((85, 10), (85, 11))]
         {

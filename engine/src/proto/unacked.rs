@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contiguous_prefix_is_one_ack() {
+    fn a_contiguous_prefix_is_written_as_one_multiple_ack() {
         let mut unacked = Unacked::default();
         (1..=5).for_each(|tag| unacked.delivered(tag));
         for tag in [2, 1, 3, 5] {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_follow_each_other() {
+    fn delivery_tags_must_count_up_by_one() {
         let after = |arrivals: &[(u64, bool)], tag| {
             let mut unacked = Unacked::default();
             for &(tag, no_ack) in arrivals {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn acks_that_may_wait_leave_together() {
+    fn deferred_acks_are_written_together() {
         let mut unacked = Unacked::default();
         (1..=200).for_each(|tag| unacked.delivered(tag));
         unacked.ack_deferred(1);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_divides_a_run_and_holes_join_it() {
+    fn a_rejection_splits_a_run_of_acks_and_holes_do_not() {
         let mut unacked = Unacked::default();
         [1, 2, 5, 6].into_iter().for_each(|tag| unacked.delivered(tag));
         unacked.acknowledge(1, Acknowledgement::Ack);

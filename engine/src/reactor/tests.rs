@@ -64,7 +64,7 @@ async fn bytes_pass<R: Reactor>(reactor: R) {
 }
 
 #[test]
-fn bytes_pass_both_ways_in_owned_buffers() {
+fn bytes_are_sent_and_received_in_owned_buffers() {
     on_both(async |backend| match backend {
         Backend::Uring(reactor) => bytes_pass(reactor).await,
         Backend::Epoll(reactor) => bytes_pass(reactor).await,
@@ -124,7 +124,7 @@ async fn polling_moves_io<R: Reactor>(reactor: R) {
 }
 
 #[test]
-fn busy_polling_lets_io_move() {
+fn busy_polling_does_not_stop_io() {
     on_both(async |backend| match backend {
         Backend::Uring(reactor) => polling_moves_io(reactor).await,
         Backend::Epoll(reactor) => polling_moves_io(reactor).await,
@@ -161,7 +161,7 @@ async fn a_flood_yields<R: Reactor>(reactor: R) {
 }
 
 #[test]
-fn a_socket_that_always_has_data_starves_nobody() {
+fn a_socket_that_always_has_data_does_not_starve_other_tasks() {
     on_both(async |backend| match backend {
         Backend::Uring(reactor) => a_flood_yields(reactor).await,
         Backend::Epoll(reactor) => a_flood_yields(reactor).await,
@@ -279,7 +279,7 @@ async fn wakes_come_through(reactor: impl Reactor) {
 }
 
 #[test]
-fn no_wake_up_of_another_thread_is_lost() {
+fn no_wake_up_from_another_thread_is_lost() {
     on_both(async |backend| match backend {
         Backend::Uring(reactor) => wakes_come_through(reactor).await,
         Backend::Epoll(reactor) => wakes_come_through(reactor).await,

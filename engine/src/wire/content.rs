@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_leaves_no_room_still_ends() {
+    fn a_frame_limit_without_room_still_ends() {
         let mut out = Vec::new();
         write_body_frames(&mut out, 9, b"abc", 0);
         assert_eq!(bodies(&out, 9).len(), 3);

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_strings_come_back_as_written() {
+    fn numbers_and_strings_read_back_as_written() {
         let mut out = Vec::new();
         put_u8(&mut out, 7);
         put_u16(&mut out, 0x0102);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_is_truncated_and_consumes_nothing() {
+    fn every_cut_is_reported_as_truncated_and_consumes_nothing() {
         let full = [5, b'h', b'e', b'l', b'l', b'o'];
         for end in 0..full.len() {
             assert_eq!(Reader::new(&full[..end]).shortstr(), Err(WireError::Truncated));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_beyond_the_slice_are_truncated_not_allocated() {
+    fn lengths_beyond_the_slice_are_errors_and_allocate_nothing() {
         assert_eq!(Reader::new(&[255, b'x']).shortstr(), Err(WireError::Truncated));
         let huge = [0xff, 0xff, 0xff, 0xff, 1];
         assert_eq!(Reader::new(&huge).longstr(), Err(WireError::Truncated));
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "short strings are checked")]
-    fn a_string_of_256_bytes_never_leaves() {
+    fn writing_a_short_string_of_256_bytes_panics() {
         put_shortstr(&mut Vec::new(), &"x".repeat(256));
     }
 }

@@ -216,7 +216,7 @@ mod tests {
     const CLOSE_OK: [u8; 12] = [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 51, 0xce];
 
     #[test]
-    fn a_frame_says_how_much_of_it_is_missing() {
+    fn an_incomplete_frame_reports_how_many_bytes_are_missing() {
         for end in 0..7 {
             let parsed = FrameView::parse(&CLOSE_OK[..end], 4096);
             assert_eq!(parsed, Ok(Parsed::Incomplete { needed: 7 - end }));
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_is_refused_at_its_first_octet() {
+    fn bytes_that_are_not_a_frame_are_refused_at_the_first_octet() {
         for octet in (0..=255u8).filter(|octet| ![1, 2, 3, 8, b'A'].contains(octet)) {
             let bytes = [octet];
             let parsed = FrameView::parse(&bytes, 4096);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_header_has_its_own_name() {
+    fn a_protocol_header_has_its_own_error() {
         for end in 0..7 {
             assert_eq!(FrameHeader::parse(&PROTOCOL_HEADER[..end]), Ok(None));
         }

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_hidden_whole_cut_or_broken() {
+    fn secrets_are_hidden_in_whole_cut_and_broken_frames() {
         let secret = "hunter2hunter2";
         let methods = [
             connection::AMQPMethod::StartOk(connection::StartOk {

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_are_patched_where_they_stand() {
+    fn identifiers_are_patched_in_place() {
         let properties = |message: &str, correlation: &str| {
             Properties::new()
                 .with_reply_to("reply_1")
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_of_another_width_is_refused_whole() {
+    fn an_identifier_of_another_length_is_refused() {
         let template =
             Template::new(3, &ROUTE, &Properties::new().with_message_id("1234")).unwrap();
         let mut out = Vec::new();
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_written_in_place_gets_its_size() {
+    fn a_body_written_in_place_sets_the_body_size() {
         let properties = Properties::new();
         let template = Template::new(3, &ROUTE, &properties).unwrap();
         for len in [0, 1, 92, 93, 500] {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_do_not_fit_are_refused_at_the_door() {
+    fn names_longer_than_255_bytes_are_refused() {
         let long = "x".repeat(256);
         let refused = Err(WireError::ShortStringTooLong { len: 256 });
         let publish = Publish { routing_key: &long, ..ROUTE };

@@ -45,7 +45,7 @@ fn a_channel_opens_one_byte_at_a_time() {
 }
 
 #[test]
-fn a_number_is_taken_once_and_within_the_agreed_range() {
+fn a_channel_number_opens_once_and_only_in_the_agreed_range() {
     let mut scenario = Scenario::open();
     assert!(!scenario.connection.open_channel(0, 1), "channel 0 is the connection");
     assert!(!scenario.connection.open_channel(2048, 1), "2047 were agreed");
@@ -55,7 +55,7 @@ fn a_number_is_taken_once_and_within_the_agreed_range() {
 }
 
 #[test]
-fn one_request_of_a_channel_is_unanswered_at_a_time() {
+fn a_channel_has_at_most_one_unanswered_request() {
     let mut scenario = Scenario::with_channels();
     assert!(scenario.connection.request(1, 11, qos()));
     assert!(scenario.connection.request(1, 12, select()));
@@ -71,7 +71,7 @@ fn one_request_of_a_channel_is_unanswered_at_a_time() {
 }
 
 #[test]
-fn an_answer_to_nothing_is_an_error() {
+fn a_reply_without_a_request_is_an_error() {
     let unexpected = ProtoError::Unexpected { what: "method", channel: 1 };
     assert_eq!(Scenario::with_channels().refuses(&qos_ok(1)), unexpected);
     let mut scenario = Scenario::with_channels();
@@ -99,14 +99,14 @@ fn the_broker_closes_a_channel_and_its_number_can_be_opened_again() {
 }
 
 #[test]
-fn what_arrives_on_a_closed_channel_is_an_error() {
+fn a_frame_on_a_closed_channel_is_an_error() {
     let mut scenario = Scenario::with_channels();
     scenario.receive(&channel_close(1, 406, "PRECONDITION_FAILED"));
     assert_eq!(scenario.refuses(&deliver(1, 1)), ProtoError::UnknownChannel(1));
 }
 
 #[test]
-fn we_close_a_channel_and_late_deliveries_still_come() {
+fn deliveries_still_arrive_after_our_channel_close() {
     let mut scenario = Scenario::with_channels();
     assert!(scenario.connection.request(1, 11, close_request()));
     assert_eq!(scenario.sent_ids(), [(1, 20, 40)]);
@@ -120,7 +120,7 @@ fn we_close_a_channel_and_late_deliveries_still_come() {
 }
 
 #[test]
-fn both_may_close_a_channel_at_once() {
+fn both_sides_may_close_a_channel_at_once() {
     let mut scenario = Scenario::with_channels();
     scenario.connection.request(1, 11, close_request());
     scenario.sent();
@@ -136,7 +136,7 @@ fn both_may_close_a_channel_at_once() {
 }
 
 #[test]
-fn a_close_that_was_not_sent_yet_is_not_waited_for() {
+fn an_unsent_channel_close_is_not_waited_for() {
     let mut scenario = Scenario::with_channels();
     scenario.connection.request(1, 11, qos());
     scenario.connection.request(1, 12, close_request());
@@ -179,7 +179,7 @@ fn flow_is_answered() {
 }
 
 #[test]
-fn confirms_say_tag_and_multiple() {
+fn confirms_report_tag_and_multiple() {
     let mut scenario = Scenario::with_channels();
     let mut bytes = Vec::new();
     Ack { delivery_tag: 3, multiple: true }.encode_frame(1, &mut bytes);
@@ -196,7 +196,7 @@ fn confirms_say_tag_and_multiple() {
 }
 
 #[test]
-fn a_broker_does_not_send_what_clients_send() {
+fn methods_that_only_clients_send_are_refused() {
     let publish = hex("01 0001 00000009 003C0028 0000 00 00 00 CE");
     let reject = hex("01 0001 0000000D 003C005A 0000000000000001 00 CE");
     for bytes in [publish, reject] {

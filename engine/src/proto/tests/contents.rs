@@ -42,7 +42,7 @@ fn a_delivery_may_arrive_one_byte_at_a_time() {
 }
 
 #[test]
-fn bodies_may_come_in_frames_of_any_size() {
+fn a_body_may_arrive_in_frames_of_any_size() {
     let mut scenario = Scenario::with_channels();
     let mut bytes = [deliver(1, 5), header(1, 6)].concat();
     bytes.extend(hex("03 0001 00000001 61 CE"));
@@ -55,7 +55,7 @@ fn bodies_may_come_in_frames_of_any_size() {
 }
 
 #[test]
-fn many_frames_may_come_in_one_read() {
+fn many_frames_may_arrive_in_one_read() {
     let mut scenario = Scenario::with_channels();
     let bytes: Vec<u8> = (1..=500).flat_map(|tag| delivery(1, tag, b"x")).collect();
     scenario.receive(&bytes);
@@ -77,7 +77,7 @@ fn contents_of_two_channels_may_interleave() {
 }
 
 #[test]
-fn a_return_brings_its_body_before_its_ack() {
+fn a_return_arrives_with_its_body_before_its_ack() {
     let mut scenario = Scenario::with_channels();
     let returned =
         Return { reply_code: 312, reply_text: "NO_ROUTE", exchange: "", routing_key: "lost" };
@@ -93,7 +93,7 @@ fn a_return_brings_its_body_before_its_ack() {
 }
 
 #[test]
-fn frames_of_a_content_out_of_their_order_end_the_connection() {
+fn frames_of_a_content_in_the_wrong_order_end_the_connection() {
     let unexpected = |what| ProtoError::Unexpected { what, channel: 1 };
     let cases = [
         (header(1, 3), unexpected("content header")),
@@ -124,7 +124,7 @@ fn frames_of_a_content_out_of_their_order_end_the_connection() {
 }
 
 #[test]
-fn a_body_above_the_limit_is_dropped_but_for_its_end_and_its_sum() {
+fn a_body_above_the_limit_is_dropped_except_for_its_end_and_its_checksum() {
     let whole: Vec<u8> = (0..=255).cycle().take((1 << 20) + 5000).collect();
     let mut bytes = [deliver(1, 1), header(1, whole.len() as u64)].concat();
     whole.chunks(100_000).for_each(|piece| bytes.extend(body(1, piece)));
@@ -205,7 +205,7 @@ fn random_cases() -> ProptestConfig {
 
 /// Each bit of a stream of 4,096 and more, in turn.
 #[test]
-fn a_flipped_bit_does_no_harm() {
+fn a_flipped_bit_causes_no_panic() {
     let closing = channel_close(2, 404, "NOT_FOUND");
     let whole = [delivery(1, 1, &bytes_of(400)), closing, delivery(1, 2, b"next")].concat();
     assert!(whole.len() * 8 >= 4096);
@@ -220,7 +220,7 @@ proptest! {
     #![proptest_config(random_cases())]
 
     #[test]
-    fn reads_make_no_difference(
+    fn the_sizes_of_reads_do_not_change_the_events(
         bytes in stream(),
         cuts in proptest::collection::vec(prop_oneof![1..10_usize, 1..5000_usize], 1..20),
     ) {
@@ -229,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_do_harm(
+    fn random_bytes_cause_no_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         at in 0..400_usize,
     ) {

@@ -14,7 +14,7 @@ fn cancel(tag: &str) -> Vec<u8> {
 }
 
 #[test]
-fn one_flow_ok_of_each_channel_is_kept() {
+fn only_the_last_flow_ok_of_each_channel_is_kept() {
     let mut scenario = Scenario::with_channels();
     for round in 0..10_000 {
         scenario.receive(&flow(1, round % 2 == 0));
@@ -35,7 +35,7 @@ fn a_flow_ok_does_not_follow_the_end_of_its_channel() {
 }
 
 #[test]
-fn one_heartbeat_is_kept() {
+fn only_one_heartbeat_is_kept() {
     let mut scenario = Scenario::open();
     for _ in 0..100 {
         scenario.receive(&hex("08 0000 00000000 CE"));
@@ -47,7 +47,7 @@ fn one_heartbeat_is_kept() {
 }
 
 #[test]
-fn other_answers_that_nobody_reads_end_the_connection() {
+fn too_many_unread_responses_end_the_connection() {
     let mut scenario = Scenario::with_channels();
     let cancels = cancel(&"c".repeat(200)).repeat(100);
     let rounds = (0..1000).take_while(|_| scenario.try_receive(&cancels).is_ok()).count();
@@ -55,7 +55,7 @@ fn other_answers_that_nobody_reads_end_the_connection() {
 }
 
 #[test]
-fn answers_that_are_read_may_be_any_number() {
+fn responses_that_are_read_are_not_limited() {
     let mut scenario = Scenario::with_channels();
     let cancels = cancel(&"c".repeat(200)).repeat(100);
     for _ in 0..200 {
@@ -65,7 +65,7 @@ fn answers_that_are_read_may_be_any_number() {
 }
 
 #[test]
-fn words_of_the_broker_are_fit_to_be_printed() {
+fn texts_of_the_broker_are_escaped_and_cut() {
     let mut scenario = Scenario::with_channels();
     scenario.receive(&super::scenario::channel_close(
         1,

@@ -24,7 +24,7 @@ fn start_ok(credentials: Credentials, mechanisms: &str) -> Result<connection::St
 }
 
 #[test]
-fn the_client_speaks_first_and_says_its_version() {
+fn the_client_sends_the_protocol_header_first() {
     let mut scenario = Scenario::greeting(settings());
     assert_eq!(scenario.output(), b"AMQP\0\0\x09\x01");
 }
@@ -53,7 +53,7 @@ fn a_handshake_may_arrive_at_once() {
 }
 
 #[test]
-fn credentials_travel_by_their_mechanism() {
+fn credentials_are_encoded_by_their_mechanism() {
     let password = || Zeroizing::new("secret".to_owned());
     let plain = Credentials::Plain { user: "me".into(), password: password() };
     let ok = start_ok(plain, "EXTERNAL PLAIN").unwrap();
@@ -70,7 +70,7 @@ fn credentials_travel_by_their_mechanism() {
 }
 
 #[test]
-fn capabilities_and_a_name_are_told() {
+fn capabilities_and_the_connection_name_are_sent() {
     let ok = start_ok(settings().credentials, "PLAIN").unwrap();
     let properties = ok.client_properties.inner();
     let name = AMQPValue::LongString("scenario".into());
@@ -92,7 +92,7 @@ fn capabilities_and_a_name_are_told() {
 }
 
 #[test]
-fn limits_are_agreed() {
+fn limits_are_agreed_from_both_sides() {
     // channel_max, frame_max and heartbeat: theirs, ours, agreed. Zero is no opinion, but our zero
     // for heartbeats is a no.
     let vectors = [
@@ -127,7 +127,7 @@ fn limits_are_agreed() {
 }
 
 #[test]
-fn less_than_a_second_of_heartbeat_is_a_second() {
+fn a_heartbeat_below_a_second_is_rounded_up() {
     let heartbeat = Duration::from_millis(200);
     let mut scenario = Scenario::greeting(Settings { heartbeat, ..settings() });
     scenario.receive(&[start("PLAIN"), tune(0, 0, 60)].concat());
@@ -137,7 +137,7 @@ fn less_than_a_second_of_heartbeat_is_a_second() {
 }
 
 #[test]
-fn the_agreed_frame_size_is_held_to() {
+fn the_agreed_frame_size_is_enforced() {
     let mut scenario = Scenario::open();
     let large = [hex("08 0000 00000FF8"), vec![0; 4088], hex("CE")].concat();
     scenario.receive(&large);
@@ -158,7 +158,7 @@ fn wire(error: ProtoError) -> WireError {
 }
 
 #[test]
-fn other_peers_are_told_apart_by_their_first_bytes() {
+fn other_protocols_are_recognised_by_their_first_bytes() {
     let refuses = |bytes: &[u8]| Scenario::greeting(settings()).refuses(bytes);
     let version = ProtoError::Version { major: 1, minor: 0, revision: 0 };
     assert_eq!(refuses(b"AMQP\x00\x01\x00\x00"), version);
@@ -178,7 +178,7 @@ fn other_peers_are_told_apart_by_their_first_bytes() {
 }
 
 #[test]
-fn steps_out_of_turn_are_refused_and_a_close_is_not() {
+fn handshake_methods_in_the_wrong_state_are_refused_except_close() {
     type Step = fn() -> Scenario;
     let greeting: Step = || Scenario::greeting(settings());
     let steps: [(Step, usize); 4] =

@@ -11,7 +11,7 @@ use crate::proto::tests::scenario::{
 const HEARTBEAT: &str = "08 0000 00000000 CE";
 
 #[test]
-fn a_heartbeat_is_owed_after_half_an_interval_of_silence() {
+fn a_heartbeat_is_due_after_half_an_interval_without_sending() {
     let mut scenario = Scenario::open();
     scenario.wait(4).unwrap();
     assert!(scenario.output().is_empty());
@@ -26,7 +26,7 @@ fn a_heartbeat_is_owed_after_half_an_interval_of_silence() {
 }
 
 #[test]
-fn two_intervals_of_silence_are_death_and_any_byte_is_life() {
+fn two_intervals_of_silence_mean_death_and_any_byte_resets_them() {
     let mut scenario = Scenario::open();
     for _ in 0..5 {
         scenario.wait(19).unwrap();
@@ -40,7 +40,7 @@ fn two_intervals_of_silence_are_death_and_any_byte_is_life() {
 }
 
 #[test]
-fn a_peer_we_do_not_read_is_not_declared_dead_but_hears_from_us() {
+fn a_peer_that_is_not_read_is_not_declared_dead_and_still_gets_heartbeats() {
     let mut scenario = Scenario::open();
     scenario.connection.set_reading(false, scenario.now);
     scenario.wait(100).unwrap();
@@ -51,7 +51,7 @@ fn a_peer_we_do_not_read_is_not_declared_dead_but_hears_from_us() {
 }
 
 #[test]
-fn without_heartbeats_there_is_no_clock() {
+fn without_heartbeats_there_is_no_timeout() {
     let heartbeat = std::time::Duration::ZERO;
     let mut scenario = Scenario::greeting(Settings { heartbeat, ..settings() });
     scenario.receive(&[start("PLAIN"), tune(0, 0, 60), open_ok()].concat());
@@ -62,7 +62,7 @@ fn without_heartbeats_there_is_no_clock() {
 }
 
 #[test]
-fn blocked_is_a_state_with_a_reason() {
+fn blocked_is_reported_with_its_reason() {
     let mut scenario = Scenario::open();
     let blocked = connection::Blocked { reason: "low on memory".into() };
     scenario.receive(&on(0, connection::AMQPMethod::Blocked(blocked)));
@@ -72,7 +72,7 @@ fn blocked_is_a_state_with_a_reason() {
 }
 
 #[test]
-fn the_broker_closes_and_nothing_after_it_counts() {
+fn frames_after_the_close_of_the_broker_are_ignored() {
     let mut scenario = Scenario::with_channels();
     let text = "CONNECTION_FORCED - maintenance";
     scenario.receive(&[delivery(1, 1, b"x"), close(320, text), deliver(1, 2)].concat());
@@ -85,7 +85,7 @@ fn the_broker_closes_and_nothing_after_it_counts() {
 }
 
 #[test]
-fn we_close_and_wait_for_the_answer() {
+fn our_close_waits_for_close_ok() {
     let mut scenario = Scenario::with_channels();
     scenario.connection.close(200, "bye");
     assert_eq!(scenario.output(), hex("01 0000 0000000E 000A0032 00C8 03627965 0000 0000 CE"));
@@ -99,7 +99,7 @@ fn we_close_and_wait_for_the_answer() {
 }
 
 #[test]
-fn both_may_close_at_once() {
+fn both_sides_may_close_the_connection_at_once() {
     let mut scenario = Scenario::open();
     scenario.connection.close(200, "bye");
     scenario.sent();
@@ -110,7 +110,7 @@ fn both_may_close_at_once() {
 }
 
 #[test]
-fn an_answer_to_a_close_nobody_asked_for_is_an_error() {
+fn an_unexpected_close_ok_is_an_error() {
     let unexpected = ProtoError::Unexpected { what: "connection method", channel: 0 };
     assert_eq!(Scenario::open().refuses(&close_ok()), unexpected);
     let on_channel_zero = ProtoError::Unexpected { what: "method", channel: 0 };

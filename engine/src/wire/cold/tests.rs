@@ -91,7 +91,7 @@ fn with_nested(which: usize, depth: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_close_by_hand() {
+fn a_close_matches_literal_bytes() {
     let payload = b"\x00\x0a\x00\x32\x01\x93\x02no\x00\x00\x00\x00";
     let close = AMQPClass::Connection(connection::AMQPMethod::Close(connection::Close {
         reply_code: 403,
@@ -106,14 +106,14 @@ fn a_close_by_hand() {
 }
 
 #[test]
-fn trailing_bytes_are_refused_where_the_bare_oracle_leaves_them() {
+fn trailing_bytes_are_refused_although_amq_protocol_accepts_them() {
     let payload = [0, 10, 0, 51, 9, 9];
     assert_eq!(parse_method(&payload), Err(WireError::TrailingBytes { count: 2 }));
     assert!(amq_protocol::protocol::parse_class(&payload[..]).is_ok());
 }
 
 #[test]
-fn unknown_methods_are_named_and_the_list_is_the_oracles() {
+fn unknown_methods_are_reported_and_the_known_ones_are_those_of_amq_protocol() {
     for class in 0..=255u8 {
         for method in 0..=255u8 {
             let payload = [0, class, 0, method];
@@ -131,7 +131,7 @@ fn unknown_methods_are_named_and_the_list_is_the_oracles() {
 }
 
 #[test]
-fn every_table_is_found_by_its_bound() {
+fn the_nesting_limit_applies_to_the_table_of_every_method() {
     for which in 0..9 {
         let too_deep = Err(WireError::TableTooDeep { max: TABLE_DEPTH_MAX });
         assert!(parse_method(&with_nested(which, 32)).is_ok(), "method {which}");
@@ -142,7 +142,7 @@ fn every_table_is_found_by_its_bound() {
 
 proptest! {
     #[test]
-    fn methods_with_tables_go_out_and_come_back(
+    fn methods_with_tables_read_back_as_written(
         which in 0..9usize,
         name in short(),
         table in oracle::table(),

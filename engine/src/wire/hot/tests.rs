@@ -113,7 +113,7 @@ fn parts() -> impl Strategy<Value = Parts> {
 }
 
 #[test]
-fn a_deliver_by_hand() {
+fn a_deliver_matches_literal_bytes() {
     let payload = b"\x00\x3c\x00\x3c\x02ct\x00\x00\x00\x00\x00\x00\x01\x02\x01\x01e\x02rk";
     let deliver = Deliver {
         consumer_tag: "ct",
@@ -129,7 +129,7 @@ fn a_deliver_by_hand() {
 }
 
 #[test]
-fn a_publish_by_hand() {
+fn a_publish_matches_literal_bytes() {
     let publish = Publish { exchange: "", routing_key: "q", mandatory: true, immediate: false };
     let mut out = Vec::new();
     publish.encode_frame(1, &mut out);
@@ -137,7 +137,7 @@ fn a_publish_by_hand() {
 }
 
 #[test]
-fn every_cut_of_every_method_is_truncated() {
+fn every_cut_of_every_method_is_reported_as_truncated() {
     for which in 0..6 {
         let texts = ["a".into(), "bc".into(), "def".into()];
         let parts = Parts { which, tag: 9, code: 312, bits: [true, true], texts };
@@ -154,7 +154,7 @@ fn every_cut_of_every_method_is_truncated() {
 }
 
 #[test]
-fn a_cold_method_is_left_to_others() {
+fn a_cold_method_is_not_parsed() {
     assert_eq!(HotMethod::parse(&[0, 10, 0, 51]), Ok(None));
     assert_eq!(HotMethod::parse(&[0, 60, 0, 71, 1]), Ok(None), "get-ok is not hot");
     assert_eq!(HotMethod::parse(&[0xff, 0xff, 0xff, 0xff]), Ok(None));
@@ -162,7 +162,7 @@ fn a_cold_method_is_left_to_others() {
 }
 
 #[test]
-fn unused_bits_are_ignored_as_everyone_does() {
+fn unused_bits_are_ignored() {
     let ack = [0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 7, 0xfe];
     let parsed = HotMethod::parse(&ack);
     assert_eq!(parsed, Ok(Some(HotMethod::Ack(Ack { delivery_tag: 7, multiple: false }))));
@@ -170,7 +170,7 @@ fn unused_bits_are_ignored_as_everyone_does() {
 }
 
 #[test]
-fn names_at_their_longest() {
+fn names_of_255_bytes_fit_and_longer_ones_do_not() {
     let longest = "x".repeat(255);
     let publish = Publish { exchange: &longest, routing_key: &longest, ..Publish::default() };
     assert_eq!(publish.check(), Ok(()));
@@ -184,7 +184,7 @@ fn names_at_their_longest() {
 
 proptest! {
     #[test]
-    fn the_oracle_writes_the_same_bytes_and_reads_the_same_values(
+    fn amq_protocol_writes_the_same_bytes_and_reads_the_same_values(
         parts in parts(),
         channel in any::<u16>(),
     ) {

@@ -68,7 +68,7 @@ fn full() -> Properties {
 }
 
 #[test]
-fn a_header_by_hand() {
+fn a_header_matches_literal_bytes() {
     let payload = b"\x00\x3c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05\x90\x00\x0aapp/json/x\x02";
     let header = ContentHeader::parse(payload).unwrap();
     assert_eq!(header.body_size, 5);
@@ -84,7 +84,7 @@ fn a_header_by_hand() {
 }
 
 #[test]
-fn all_fourteen_go_out_and_come_back() {
+fn all_fourteen_properties_read_back_as_written() {
     let properties = full();
     let mut frame = Vec::new();
     properties.encode_frame(7, 99, &mut frame);
@@ -111,7 +111,7 @@ fn every_cut_is_refused() {
 }
 
 #[test]
-fn flags_without_a_property_are_refused_where_the_oracle_is_laxer() {
+fn flags_without_a_property_are_refused_although_amq_protocol_accepts_them() {
     for flags in [1u16, 2, 3] {
         let mut payload = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         payload[12..].copy_from_slice(&flags.to_be_bytes());
@@ -121,7 +121,7 @@ fn flags_without_a_property_are_refused_where_the_oracle_is_laxer() {
 }
 
 #[test]
-fn another_class_is_refused_where_the_oracle_is_laxer() {
+fn a_header_of_another_class_is_refused_although_amq_protocol_accepts_it() {
     let payload = [0, 50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     assert_eq!(ContentHeader::parse(&payload), Err(WireError::BadContentClass { class: 50 }));
     assert!(oracle_read(&payload).is_some());
@@ -135,7 +135,7 @@ fn the_weight_is_ignored_by_both() {
 }
 
 #[test]
-fn a_property_too_long_is_refused_before_it_is_sent() {
+fn a_property_longer_than_255_bytes_is_refused() {
     let long = "x".repeat(256);
     let refused = Err(WireError::ShortStringTooLong { len: 256 });
     assert_eq!(Properties::new().with_content_type(&long).check(), refused);
@@ -145,7 +145,7 @@ fn a_property_too_long_is_refused_before_it_is_sent() {
 
 proptest! {
     #[test]
-    fn the_oracle_writes_the_same_bytes_and_reads_the_same_values(
+    fn amq_protocol_writes_the_same_bytes_and_reads_the_same_values(
         theirs in oracle::properties(),
         body_size in any::<u64>(),
         channel in any::<u16>(),

@@ -53,7 +53,7 @@ fn nested_arrays(depth: usize) -> Vec<u8> {
 }
 
 #[test]
-fn values_are_found_by_name() {
+fn values_are_found_by_key() {
     let bytes = b"\x01aI\xff\xff\xff\xfe\x01sS\x00\x00\x00\x02hi\x01ft\x01";
     let table = TableView::parse(bytes).unwrap();
     assert_eq!(table.get("a"), Some(ValueView::I32(-2)));
@@ -65,7 +65,7 @@ fn values_are_found_by_name() {
 }
 
 #[test]
-fn a_name_sent_twice_means_its_last_value() {
+fn the_last_value_of_a_repeated_key_counts() {
     let bytes = b"\x01at\x00\x01at\x01";
     let table = TableView::parse(bytes).unwrap();
     assert_eq!(table.get("a"), Some(ValueView::Boolean(true)));
@@ -73,7 +73,7 @@ fn a_name_sent_twice_means_its_last_value() {
 }
 
 #[test]
-fn nesting_is_read_to_its_bound_and_no_further() {
+fn nesting_is_accepted_up_to_its_limit() {
     let too_deep = Err(WireError::TableTooDeep { max: 32 });
     assert!(TableView::parse(&nested_tables(32)).is_ok());
     assert_eq!(TableView::parse(&nested_tables(33)), too_deep);
@@ -87,7 +87,7 @@ fn nesting_is_read_to_its_bound_and_no_further() {
 }
 
 #[test]
-fn an_unknown_type_is_named() {
+fn an_unknown_type_is_reported() {
     for octet in 0..=255u8 {
         let bytes = [1, b'k', octet, 0, 0, 0, 0, 0, 0, 0, 0];
         let known = b"tbBsUuIilLfdDSATFxV".contains(&octet);
@@ -97,7 +97,7 @@ fn an_unknown_type_is_named() {
 }
 
 #[test]
-fn lengths_that_lie_are_truncated() {
+fn lengths_beyond_the_content_are_reported_as_truncated() {
     for bytes in [
         &b"\x01kS\x00\x00\x00\x05hell"[..],
         b"\x01kS\xff\xff\xff\xffhell",
@@ -115,7 +115,7 @@ fn lengths_that_lie_are_truncated() {
 
 proptest! {
     #[test]
-    fn the_oracle_reads_the_same_values(table in oracle::table()) {
+    fn amq_protocol_reads_the_same_values(table in oracle::table()) {
         let bytes = content(&table);
         let view = TableView::parse(&bytes).unwrap();
         prop_assert_eq!(view.to_table(), table.clone());
