@@ -1,4 +1,4 @@
-//! A shard beside the tasks of a runtime that is there already: both go on, and it ends in order.
+//! A shard attached to a runtime of the test runs beside its tasks and stops in order.
 
 use std::future::Future;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn on_tokio<T>(service: impl Future<Output = T>) -> T {
     LocalSet::new().block_on(&runtime, service)
 }
 
-/// Publishes and has each confirmed, while another task of the thread goes on as well.
+/// Publishes and waits for each confirm, while another task of the thread makes progress.
 async fn publish_beside_others() {
     let (engine, shard) = Shard::attach(settings()).unwrap();
     let shard = spawn_local(shard);
@@ -52,7 +52,7 @@ fn a_shard_shares_the_thread_of_a_tokio_runtime() {
 fn a_shard_shares_the_thread_of_a_tokio_uring_runtime() {
     match tokio_uring::Runtime::new(tokio_uring::builder().entries(8)) {
         Ok(runtime) => runtime.block_on(publish_beside_others()),
-        // Where io_uring is denied there is no such service.
+        // Machines without io_uring have no such runtime.
         Err(error) => assert!(error.raw_os_error().is_some(), "{error}"),
     }
 }

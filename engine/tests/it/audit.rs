@@ -1,4 +1,5 @@
-//! What a broker took away without telling comes back, and what was deleted on purpose does not.
+//! The engine restores what the broker or another client removed without notice, but not what was
+//! deleted on purpose.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use leveret_support::Broker;
 
 use crate::setup::{WAIT, channel, config, config_of, engine, loopback, publish, until};
 
-/// An exchange, a durable queue, and a binding between them, all of one name.
+/// Declares an exchange, a durable queue, and a binding between them, all with the same name.
 fn declare(channel: &Channel, name: &str) {
     let kind = "direct".into();
     let exchange = ExchangeDeclare { name: name.into(), kind, ..ExchangeDeclare::default() };
@@ -62,7 +63,7 @@ fn what_somebody_deleted_comes_back_within_an_interval() {
         assert!(consumer.handle().status().is_consuming());
         assert_eq!(connection.reconnects(), 0);
 
-        // On purpose: it stays away, however often is looked.
+        // Deleted on purpose: no audit restores it.
         block_on(declaring.delete_queue("y", false, false)).unwrap();
         block_on(declaring.unbind_queue(binding("x"))).unwrap();
         std::thread::sleep(Duration::from_millis(700));

@@ -1,4 +1,5 @@
-//! What bad input gets: a typed error in time, a process that goes on, and no password anywhere.
+//! Invalid input leads to a typed error in time, other connections continue, and no password is
+//! shown.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::setup::{
     WAIT, channel, config, config_of, connect, engine, loopback, once, publish, queue, until,
 };
 
-/// Connects in vain; a connection of the same engine goes on meanwhile and after.
+/// Expects a connect to fail in time; another connection of the same engine works before and after.
 fn refused(config: ConnectionConfig) -> Error {
     let engine = engine();
     let peer = loopback();
@@ -173,7 +174,7 @@ fn a_handshake_may_end_at_every_step() {
         let says = [Vec::new(), start(), tune(), open_ok()];
         for (step, bytes) in says.iter().enumerate() {
             if step == last / 2 {
-                // On odd steps in the middle of a frame.
+                // On odd steps, stop in the middle of a frame.
                 peer.send(&bytes[..if last % 2 == 1 { bytes.len() / 2 } else { 0 }]);
                 return;
             }
@@ -222,7 +223,7 @@ fn greeting(bytes: Vec<u8>) -> Error {
     refused(config_of(&peer))
 }
 
-/// `connection.start` with these bytes for server properties.
+/// Creates `connection.start` with these bytes as server properties.
 fn start_with(table: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     write_frame(&mut out, FrameKind::Method, 0, |out| {
@@ -264,7 +265,7 @@ fn frames_out_of_turn_are_refused_in_the_handshake() {
     for bytes in [tune(), open_ok()] {
         assert_eq!(greeting(bytes).kind(), ErrorKind::Protocol);
     }
-    // No broker begins like this, so it is none.
+    // No AMQP broker begins like this, so the peer is not one.
     let on_channel_one = frame(1, AMQPClass::Channel(channel_ok()));
     for bytes in [on_channel_one, leveret_engine::wire::HEARTBEAT_FRAME.to_vec()] {
         assert_eq!(greeting(bytes).kind(), ErrorKind::NotAmqp);
@@ -277,8 +278,8 @@ fn channel_ok() -> channel::AMQPMethod {
 
 // ---- open connections that break
 
-/// A connection with a publication unconfirmed and a consumer on `q`; then `break_it` happens to
-/// it.
+/// Creates a connection with an unconfirmed publication and a consumer on `q`, and then calls
+/// `break_it`.
 fn broken(
     change: impl FnOnce(&mut ConnectionConfig),
     break_it: impl FnOnce(&Loopback),
@@ -334,7 +335,7 @@ fn a_channel_that_is_not_open_is_an_error() {
     assert!(error.to_string().contains("channel 77"), "{error}");
 }
 
-/// `basic.deliver` and a header that announces `size` bytes.
+/// Creates `basic.deliver` and a header that announces `size` bytes.
 fn delivery_of(size: u64) -> Vec<u8> {
     delivery(2, size)
 }
@@ -380,7 +381,7 @@ fn a_body_that_no_broker_takes_is_refused_by_its_header() {
     }
 }
 
-/// Hears of messages that are too large.
+/// Sends the size and the body of every message to the test.
 struct Oversized(std::sync::mpsc::Sender<(u64, Vec<u8>)>);
 
 impl DeliverySink for Oversized {
@@ -394,7 +395,7 @@ impl DeliverySink for Oversized {
         let _ = self.0.send((size, delivery.body().contiguous().to_vec()));
     }
 
-    fn closed(&mut self, _: Option<Error>) {}
+    fn ended(&mut self, _: Option<Error>) {}
 }
 
 #[test]
@@ -419,7 +420,8 @@ fn a_message_above_the_limit_costs_itself_only() {
     assert_eq!(heard.recv_timeout(WAIT).unwrap(), (5, b"small".to_vec()));
     until("it was rejected", || block_on(publishing.purge_queue("q")).unwrap() == 0);
     assert_eq!(engine.stats()[0].oversized, 1);
-    // Our own, returned: known by its sum, though its body is not kept.
+    // A returned publication of our own is identified by its checksum although its body is not
+    // kept.
     let returned = publish(&consuming, "nowhere", &large).wait();
     let Outcome::Returned(returned) = returned else { panic!("{returned:?}") };
     assert_eq!((returned.routing_key(), returned.body().len()), ("nowhere", 0));
@@ -439,7 +441,7 @@ fn a_confirm_of_what_was_never_published_is_an_error() {
 
 #[test]
 fn delivery_tags_out_of_their_order_end_the_connection() {
-    // The last one was 1.
+    // The last delivery tag was 1.
     for tag in [3, 1, 0, 1 << 40, u64::MAX] {
         let error = broken_by(delivery(tag, 0));
         assert_eq!(error.kind(), ErrorKind::Protocol);
@@ -470,14 +472,14 @@ fn a_peer_that_asks_and_does_not_read_is_left() {
         let flood = cancel.repeat(1000);
         while peer.try_send(&flood) {}
     }));
-    // Where it takes nothing for that long, the kernel leaves it, too.
-    config.tcp_user_timeout = WAIT;
+    // Otherwise the kernel could close the connection first, because the peer does not read.
+    config.user_timeout = WAIT;
     let connection = engine().connect_blocking(config).unwrap();
-    // Kept while the peer floods. It may be lost before this thread has it: the flood follows
-    // the last answer at once.
+    // Kept open while the peer floods. The connection may be lost before this call returns, because
+    // the flood follows the last response at once.
     let _channel = block_on(connection.open_channel(ChannelOptions::default()));
     until("the connection is closed", || connection.state() == ConnectionState::Closed);
-    let error = connection.status().last_error.unwrap();
+    let error = connection.standing().last_error.unwrap();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
     assert!(error.to_string().contains("does not read"), "{error}");
 }
@@ -501,7 +503,7 @@ fn a_flood_of_states_is_logged_in_part() {
         peer.stay();
     }));
     let begun = Instant::now();
-    // All of it may be read before this thread has its connection.
+    // The engine may read everything before this call returns.
     match engine().connect_blocking(config) {
         Ok(connection) => {
             until("it is closed", || connection.state() == ConnectionState::Closed);

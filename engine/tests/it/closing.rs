@@ -1,5 +1,5 @@
-//! How connections, channels and consumers end when they are asked to: flushed, in time, without
-//! leaks.
+//! Connections, channels and consumers are closed on request: with everything sent, in time,
+//! without leaks.
 
 use std::future::Future;
 use std::pin::pin;
@@ -77,12 +77,12 @@ fn a_connect_that_is_given_up_leaves_no_connection() {
     until("it is closed", || peer.stats().connections == 0);
 }
 
-/// Begins an operation, lets the answer come, and goes away without looking at it; unless it was
-/// there at once.
+/// Polls an operation once, waits for the reply, and drops the operation. Returns the result if the
+/// first poll had it.
 fn begin_and_go_away<T>(operation: impl Future<Output = T>) -> Option<T> {
     let mut operation = Box::pin(operation);
     let mut cx = Context::from_waker(Waker::noop());
-    // It may fail at once: what the last caller left is being closed still.
+    // It may fail at once, while the remains of the last caller are still being closed.
     let begun = operation.as_mut().poll(&mut cx);
     std::thread::sleep(Duration::from_millis(20));
     match begun {

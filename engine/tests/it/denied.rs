@@ -1,6 +1,6 @@
-//! Machines where io_uring is denied: the same engine, on epoll, and a word about why.
+//! Machines where io_uring is denied: the engine runs on epoll and reports why.
 //!
-//! The test runs itself again under a seccomp filter; `inner` is what runs there.
+//! The test runs itself again under a seccomp filter; `inner` is the part that runs there.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Who waits for whom: full outboxes, full inboxes, prefetch, acknowledgements, heartbeats, leaks.
+//! Flow control: full outboxes, full inboxes, prefetch, acknowledgements, heartbeats, leaks.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::setup::{
 
 const SHORT: Duration = Duration::from_millis(50);
 
-/// A broker that asks for heartbeats every second.
+/// Starts a broker that offers heartbeats of one second.
 fn beating() -> Loopback {
     Loopback::start(LoopbackConfig { heartbeat: 1, ..LoopbackConfig::default() }).unwrap()
 }
@@ -74,7 +74,7 @@ fn a_full_outbox_hands_back_waits_or_times_out() {
         std::thread::spawn(move || publisher.publish_blocking(&body, WAIT).unwrap().wait())
     };
     peer.script(|script| script.withhold_confirms = false);
-    // A lost connection frees what nobody will confirm any more.
+    // The loss of the connection frees the room of publications that can no longer be confirmed.
     peer.drop_connections();
     assert!(matches!(waiting.join().unwrap(), Outcome::Confirmed));
     for confirm in taken {
@@ -165,7 +165,7 @@ fn dropped_confirms_and_consumers_leave_nothing_behind() {
                 drop(publisher.publish_blocking("x".as_bytes(), never).map(|it| it.wait()));
             }
         }
-        // Some taken and answered, some taken and dropped, the rest left in the inbox.
+        // Some are taken and acknowledged, some taken and dropped, the rest stays in the inbox.
         for i in 0..100 {
             let delivery = consumer.next_within(WAIT).unwrap().expect("a delivery");
             if i % 2 == 0 {
@@ -174,7 +174,8 @@ fn dropped_confirms_and_consumers_leave_nothing_behind() {
         }
     }
     block_on(consuming.close()).unwrap();
-    // The broker's queue hears of a closed channel without consumers by a monitor, in a while.
+    // The broker's queue notices a closed channel without consumers through a monitor, with a
+    // delay.
     until("all but what was answered is ready again", || {
         let declared = leveret_engine::QueueDeclare { name: "q".into(), ..Default::default() };
         let declared = block_on(channel.declare_queue(declared)).unwrap();
@@ -188,7 +189,7 @@ fn dropped_confirms_and_consumers_leave_nothing_behind() {
 
 // ---- the road up
 
-/// Counts deliveries and lets the shard acknowledge them when it likes.
+/// Counts deliveries and lets the shard defer their acknowledgements.
 struct Patient(Arc<AtomicUsize>);
 
 impl DeliverySink for Patient {
@@ -203,7 +204,7 @@ impl DeliverySink for Patient {
 #[test]
 fn acknowledgements_that_may_wait_arrive_with_and_without_company() {
     let (engine, peer) = (engine(), loopback());
-    // No heartbeat takes them along.
+    // No heartbeat flushes them.
     let mut config = config_of(&peer);
     config.heartbeat = Duration::ZERO;
     let connection = engine.connect_blocking(config).unwrap();
@@ -211,7 +212,7 @@ fn acknowledgements_that_may_wait_arrive_with_and_without_company() {
     let publishing = channel(&other);
     queue(&publishing, "q");
     let mut sent = 0;
-    // With prefetch the next delivery waits for the acknowledgement, so nothing is kept back.
+    // With a prefetch limit the next delivery waits for the acknowledgement, so none is deferred.
     for consuming in [channel(&connection), prefetching(&connection, 1)] {
         let seen = Arc::new(AtomicUsize::new(0));
         let sink = Box::new(Patient(Arc::clone(&seen)));
@@ -227,7 +228,7 @@ fn acknowledgements_that_may_wait_arrive_with_and_without_company() {
     }
 }
 
-/// Counts deliveries, the last ones too.
+/// Counts deliveries, including those that arrive while it is cancelled.
 struct Thorough(Arc<AtomicUsize>);
 
 impl DeliverySink for Thorough {
@@ -283,7 +284,7 @@ fn a_slow_consumer_stops_the_reading_while_heartbeats_go_on() {
     until("all is published", || peer.stats().published == 2000);
     until("reading pauses", || engine.stats()[0].pauses > 0);
     let (begun, read) = (Instant::now(), engine.stats()[0].bytes_in);
-    // Longer than two intervals without reading: each side would find the other dead.
+    // Without reading for two intervals, each side would consider the other dead.
     while begun.elapsed() < Duration::from_millis(3500) {
         assert_eq!(connection.state(), ConnectionState::Open);
         std::thread::sleep(Duration::from_millis(100));
@@ -379,7 +380,7 @@ fn prefetch_survives_a_reconnect_however_it_was_set() {
     }
 }
 
-/// Takes deliveries and gives them to `answer` until all consumers together have `seen` enough.
+/// Takes deliveries and passes them to `answer` until all consumers together have `seen` enough.
 fn take(
     mut consumer: Consumer,
     seen: &AtomicUsize,

@@ -1,7 +1,7 @@
-//! What the engine logs, kept for tests that look for something in it, and what is done with it.
+//! Records what the engine logs, for tests that check it.
 //!
-//! One subscriber keeps the lines of the whole test binary: tests run side by side, so a test looks
-//! for words of its own.
+//! One subscriber records the lines of the whole test binary. Tests run in parallel, so each test
+//! searches for words of its own.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Mutex, Once, PoisonError};
@@ -12,13 +12,13 @@ use tracing::{Event, Metadata, Subscriber};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Keeps every event from now on.
+/// Records every event from now on.
 pub(crate) fn keep() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tracing::subscriber::set_global_default(Events(keep_line)).unwrap());
 }
 
-/// The events whose line has `words` in it.
+/// Returns the events whose line contains `words`.
 pub(crate) fn lines_with(words: &str) -> Vec<String> {
     let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
     lines.iter().filter(|line| line.contains(words)).cloned().collect()
@@ -30,7 +30,7 @@ fn keep_line(event: &Event<'_>) {
     LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line.0);
 }
 
-/// A subscriber that calls a function for each event of ours, and knows no spans.
+/// A subscriber that calls a function for each event of the engine and ignores spans.
 pub(crate) struct Events(pub(crate) fn(&Event<'_>));
 
 impl Subscriber for Events {

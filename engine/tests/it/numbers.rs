@@ -1,5 +1,5 @@
-//! Channel numbers: used again once the broker has closed the channel, never above what was
-//! negotiated, and running out is an error of one operation.
+//! Channel numbers: reused once the broker has closed the channel, never above the negotiated
+//! limit; running out fails one operation.
 
 use std::sync::mpsc::channel as queue_of;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ fn try_open(connection: &Connection) -> Result<Channel, Error> {
     block_on(connection.open_channel(ChannelOptions::default()))
 }
 
-/// Opens a channel as soon as there is one, within `limit`.
+/// Opens a channel as soon as a number is free, within `limit`.
 fn open_within(connection: &Connection, limit: Duration) -> Result<Channel, Error> {
     let begun = Instant::now();
     loop {
@@ -53,7 +53,7 @@ fn channels_may_be_opened_and_closed_without_end() {
     }
 }
 
-/// The same where nobody waits for the end of a channel: its number comes back all the same.
+/// The caller does not wait for the close; the number is still freed.
 #[test]
 fn a_channel_that_is_closed_unwatched_gives_its_number_back() {
     let peer = loopback();
@@ -83,7 +83,7 @@ fn a_broker_that_allows_fewer_channels_is_asked_for_no_more() {
         }
         assert!(channels.len() <= 16, "the broker allows 16");
     };
-    // The engine may keep one for what it does by itself.
+    // The engine may use one channel itself.
     assert!((15..=16).contains(&channels.len()), "{} channels are open", channels.len());
     assert_eq!(refused.kind(), ErrorKind::ChannelClosed, "{refused}");
     for channel in &channels {
@@ -97,7 +97,7 @@ fn a_broker_that_allows_fewer_channels_is_asked_for_no_more() {
     works(&connection, &channels[0]);
 }
 
-/// Channels keep their numbers over a reconnect, and those that were closed are free after it.
+/// Channels keep their numbers after a reconnect, and numbers of closed channels are free after it.
 #[test]
 fn numbers_are_kept_over_a_reconnect() {
     let peer = loopback();
@@ -122,7 +122,7 @@ fn on_channel(number: u16, method: channel::AMQPMethod) -> Vec<u8> {
     frame(number, AMQPClass::Channel(method))
 }
 
-/// Plays a broker of one channel number that is slow to close it; says in which order things went.
+/// Acts as a broker with one channel number that is slow to close it; reports the order of events.
 fn slow_to_close(peer: &mut Peer, told: &std::sync::mpsc::Sender<&'static str>) {
     use channel::AMQPMethod as Method;
     while let Some((number, AMQPClass::Channel(method))) = peer.hear() {

@@ -1,5 +1,5 @@
-//! Messages above [`ConnectionConfig::body_max`]: each is rejected by itself, and the connection
-//! goes on.
+//! Messages above [`ConnectionConfig::body_max`]: the engine rejects each of them, and the
+//! connection continues.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use leveret_engine::{
 
 use crate::setup::{WAIT, channel, config, config_of, engine, loopback, publish, queue, to, until};
 
-/// The limit of the connection that consumes, and bodies above it: one of several frames' size,
-/// one of a single frame.
+/// The limit of the consuming connection, and bodies above it: one of several frames, one of a
+/// single frame.
 const LIMIT: u64 = 10_000;
 const ABOVE: [usize; 2] = [400_000, 10_001];
 
@@ -26,7 +26,7 @@ fn send(channel: &Channel, body: &[u8]) {
     assert!(matches!(outcome, Outcome::Confirmed), "{outcome:?}");
 }
 
-/// A small message, one that is too large, and a small one, as a consumer sees them.
+/// Consumes a small message, one that is too large, and a small one.
 fn pass_by(config: &ConnectionConfig, no_ack: bool) {
     let engine = engine();
     let publishing = channel(&engine.connect_blocking(config.clone()).unwrap());
@@ -107,7 +107,7 @@ fn a_message_above_the_limit_is_rejected_for_good() {
     assert_eq!((connection.state(), connection.reconnects()), (ConnectionState::Open, 0));
 }
 
-/// The frames of one channel's message may stand between those of another's.
+/// Frames of one channel's message may be interleaved with those of another's.
 #[test]
 fn messages_above_the_limit_pass_on_several_channels() {
     let peer = loopback();

@@ -1,5 +1,5 @@
-//! Foreign code that panics on a shard: wakers, sinks, subscribers. It costs what was being done,
-//! never a deadline, a connection or another consumer.
+//! User code that panics on a shard: wakers, sinks, subscribers. A panic costs only the current
+//! operation, never a deadline, a connection or another consumer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ use crate::setup::{
     WAIT, backend, channel, config_of, engine, loopback, publish, queue, to, until,
 };
 
-/// A waker of somebody who cannot be woken.
+/// A waker that panics.
 struct Broken;
 
 impl Wake for Broken {
@@ -35,7 +35,7 @@ fn poll_broken<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(&Waker::from(Arc::new(Broken))))
 }
 
-/// The answer of `wait`, which a failing test would wait for in vain.
+/// Returns the result of `wait`; fails if it takes too long.
 fn in_time<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, answer) = pipe();
     std::thread::spawn(move || sender.send(wait()));
@@ -62,7 +62,7 @@ fn deadlines_are_kept_after_a_waker_panicked() {
 #[test]
 fn a_connection_whose_opener_cannot_be_woken_recovers_all_the_same() {
     let (engine, peer) = (engine(), loopback());
-    // Late enough for the waker to be there before the answer.
+    // A delay, so that the waker is registered before the reply.
     peer.script(|script| script.delay = Duration::from_millis(50));
     let mut connecting = std::pin::pin!(engine.connect(config_of(&peer)));
     assert!(poll_broken(connecting.as_mut()).is_pending());
@@ -124,7 +124,7 @@ fn a_refusal_sink_that_panics_loses_its_own_refusals_alone() {
     }
     heard(&[0, 2, 4, 6]);
     assert_eq!(panics(&engine), 3);
-    // The same from the clock.
+    // The same through the deadline of the publication.
     peer.script(|script| script.withhold_confirms = true);
     queue(&channel, "q");
     let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
@@ -137,7 +137,7 @@ fn a_refusal_sink_that_panics_loses_its_own_refusals_alone() {
     assert_eq!((panics(&engine), connection.reconnects()), (4, 0));
 }
 
-/// What a sink is asked to panic in.
+/// The method of the sink that panics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum In {
     Deliver,
@@ -150,7 +150,7 @@ enum In {
     Drop,
 }
 
-/// Counts what it takes, and panics in one of its methods.
+/// Counts deliveries and panics in one of its methods.
 struct Fragile {
     place: In,
     taken: Arc<AtomicUsize>,
@@ -213,7 +213,7 @@ fn consume(channel: &Channel, place: In) -> (ConsumerHandle, Arc<AtomicUsize>) {
     (block_on(consumer).unwrap(), taken)
 }
 
-/// A consumer beside the fragile one, to see that it goes on.
+/// A consumer beside the panicking one, which must continue.
 fn beside(channel: &Channel) -> Consumer {
     queue(channel, "sound");
     block_on(channel.consume(Consume::from_queue("sound"))).unwrap()
@@ -230,9 +230,9 @@ fn sink_panics(place: In) {
     }
     let expected = if place == In::Deliver { 2 } else { 3 };
     until("it goes on", || taken.load(Ordering::Relaxed) == expected);
-    // What it panicked at is rejected, and does not come again.
+    // The delivery at which it panicked is rejected without requeue.
     until("all are settled", || peer.stats().acked == 3);
-    // Somebody takes the queue away; the consumer comes back with it.
+    // Another client deletes the queue; the consumer returns with it.
     let other = engine.connect_blocking(config_of(&peer)).unwrap();
     let deleting = crate::setup::channel(&other);
     block_on(deleting.delete_queue("fragile", false, false)).unwrap();
@@ -254,7 +254,7 @@ fn a_delivery_sink_that_panics_holds_up_nobody() {
     }
 }
 
-/// On an attached shard, so that the subscriber is this thread's alone.
+/// On an attached shard, so that only this thread has the subscriber.
 #[test]
 fn a_subscriber_that_panics_ends_no_connection() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -268,7 +268,7 @@ fn a_subscriber_that_panics_ends_no_connection() {
         let subscriber = tracing::subscriber::set_default(panicking);
         let story = async {
             let mut config = config_of(&peer);
-            // Refused at first: that is told as well.
+            // The first host refuses, so that this is logged as well.
             config.hosts.insert(0, leveret_engine::Host::new("127.0.0.1", 1));
             config.recovery.backoff = Duration::from_millis(10);
             let connection = engine.connect(config).await.unwrap();

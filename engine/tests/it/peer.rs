@@ -1,7 +1,6 @@
-//! A peer whose every byte is written by the test: blocking, one frame after the other.
+//! A blocking peer whose every byte the test writes, one frame after the other.
 //!
-//! It panics on its own thread when something unexpected comes; the test then sees its connection
-//! end.
+//! It panics on its own thread on anything unexpected; the test then sees its connection end.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -20,8 +19,8 @@ pub(crate) struct Peer {
     is_over: bool,
 }
 
-/// Listens on a free port and lets `act` play to every client, one after another. The stream is
-/// closed when `act` returns.
+/// Listens on a free port and calls `act` for every client, one after another. Closes the stream
+/// when `act` returns.
 pub(crate) fn peer(act: impl Fn(&mut Peer) + Send + 'static) -> ConnectionConfig {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -35,7 +34,7 @@ pub(crate) fn peer(act: impl Fn(&mut Peer) + Send + 'static) -> ConnectionConfig
     ConnectionConfig::to("127.0.0.1", port)
 }
 
-/// A method as a frame.
+/// Encodes a method as a frame.
 pub(crate) fn frame(channel: u16, method: AMQPClass) -> Vec<u8> {
     let mut out = Vec::new();
     encode_method_frame(&mut out, channel, &method);
@@ -46,7 +45,7 @@ pub(crate) fn on_connection(method: connection::AMQPMethod) -> Vec<u8> {
     frame(0, AMQPClass::Connection(method))
 }
 
-/// `connection.start` as a broker begins.
+/// Returns `connection.start`, the first method of a broker.
 pub(crate) fn start() -> Vec<u8> {
     on_connection(connection::AMQPMethod::Start(connection::Start {
         version_major: 0,
@@ -66,7 +65,7 @@ pub(crate) fn open_ok() -> Vec<u8> {
     on_connection(connection::AMQPMethod::OpenOk(connection::OpenOk {}))
 }
 
-/// How a broker agrees to a request; none to what has no answer.
+/// Returns the positive reply to a request, or `None` for a method without a reply.
 pub(crate) fn answer(number: u16, method: &AMQPClass) -> Option<Vec<u8>> {
     let answer = match method {
         AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
@@ -103,11 +102,11 @@ pub(crate) fn answer(number: u16, method: &AMQPClass) -> Option<Vec<u8>> {
 
 impl Peer {
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        // A client that has already turned away is a client that has seen enough.
+        // A client that has closed the stream needs no more bytes.
         self.try_send(bytes);
     }
 
-    /// False when the client has turned away.
+    /// Sends bytes; returns false if the client has closed the stream.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
     }
@@ -119,7 +118,8 @@ impl Peer {
         assert_eq!(header, *b"AMQP\0\0\x09\x01");
     }
 
-    /// The next method and its channel; `None` at the end of the stream. Skips heartbeats.
+    /// Returns the next method and its channel, or `None` at the end of the stream. Skips
+    /// heartbeats.
     pub(crate) fn hear(&mut self) -> Option<(u16, AMQPClass)> {
         loop {
             let parsed = FrameView::parse(&self.buffer, 131_072).unwrap();
@@ -144,7 +144,7 @@ impl Peer {
         }
     }
 
-    /// [`Self::hear`], for as long as `limit` at most.
+    /// Returns the next method, like [`Self::hear`], within `limit`.
     pub(crate) fn hear_within(&mut self, limit: Duration) -> Option<(u16, AMQPClass)> {
         self.stream.set_read_timeout(Some(limit)).unwrap();
         let heard = self.hear();
@@ -152,7 +152,7 @@ impl Peer {
         heard
     }
 
-    /// Reads the header and the body of a message of one frame.
+    /// Reads the header and the body of a message with one body frame.
     pub(crate) fn skip_content(&mut self) {
         let mut left = 2;
         while left > 0 {
@@ -170,12 +170,12 @@ impl Peer {
         }
     }
 
-    /// Whether the client has ended the stream.
+    /// Returns true if the client has closed the stream.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// From the header to an open connection.
+    /// Performs the handshake up to an open connection.
     pub(crate) fn welcome(&mut self) {
         self.hear_header();
         self.send(&start());

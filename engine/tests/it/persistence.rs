@@ -1,4 +1,5 @@
-//! What a broker may answer or leave unanswered without ending a connection or a consumer.
+//! No reply and no silence of a broker ends a connection that was open once, or a consumer that has
+//! started.
 
 use std::error::Error as _;
 use std::net::{Ipv4Addr, TcpListener};
@@ -14,7 +15,7 @@ use leveret_engine::{
 
 use crate::setup::{WAIT, backend, channel, config_of, engine, loopback, publish, queue, until};
 
-/// How soon a connection or consumer works again once nothing refuses it.
+/// How soon a connection or consumer works again once the broker accepts it.
 const SOON: Duration = Duration::from_secs(6);
 
 fn host(peer: &Loopback) -> Host {
@@ -25,7 +26,7 @@ fn is_open(connection: &Connection) -> bool {
     connection.state() == ConnectionState::Open
 }
 
-/// Waits until the last attempt ended like this.
+/// Waits until the last attempt has failed with this kind of error.
 fn until_refused(connection: &Connection, kind: ErrorKind) {
     until("it was refused", || {
         let status = connection.status();
@@ -34,10 +35,10 @@ fn until_refused(connection: &Connection, kind: ErrorKind) {
     });
 }
 
-/// What a script is changed by, and the kind of error that ends in.
+/// A change of the script, and the kind of error that it causes.
 type Refusal = (fn(&mut Script), ErrorKind);
 
-/// The refusals of a broker that is not, or not yet, what it was.
+/// Refusals of a broker that is not configured yet, or no longer.
 fn refusals() -> [Refusal; 3] {
     [
         (
@@ -139,7 +140,7 @@ fn a_lazy_connection_begins_without_a_broker() {
     assert_eq!(closed.state(), ConnectionState::Closed);
 }
 
-/// Accepts and closes, and counts how often.
+/// Starts a peer that closes each connection at once; returns the number of connections.
 fn ending_at_once() -> (ConnectionConfig, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut config = ConnectionConfig::to("127.0.0.1", listener.local_addr().unwrap().port());
@@ -160,19 +161,19 @@ fn a_broker_that_ends_each_connection_at_once_is_not_hammered() {
     let (config, accepted) = ending_at_once();
     let connection = engine().connect_blocking(config).unwrap();
     std::thread::sleep(Duration::from_secs(2));
-    // Spans of 0.1, 0.2, 0.4, 0.8 s …: a full jitter makes few of them short.
+    // Back-off of 0.1, 0.2, 0.4, 0.8 s …; full jitter makes only few of the pauses short.
     let attempts = accepted.load(Ordering::SeqCst);
     assert!((2..40).contains(&attempts), "{attempts} attempts in 2 s");
     block_on(connection.close()).unwrap();
 }
 
-/// What this thread has used of its processor.
+/// Returns the processor time of this thread.
 fn processor_time() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
 
-/// On an attached shard, whose processor time is this thread's.
+/// On an attached shard, whose processor time is that of this thread.
 #[test]
 fn a_broker_that_ends_each_connection_at_once_costs_next_to_nothing() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -236,7 +237,7 @@ fn a_request_left_unanswered_moves_the_connection_to_another_host() {
     block_on(channel.declare_queue(durable)).unwrap();
     let mut consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
     stuck.script(|script| script.unanswered_declares.push("q".into()));
-    // The repair of the consumer declares the queue, and hears nothing.
+    // To restore the consumer, the engine declares the queue and gets no reply.
     let other = crate::setup::channel(&engine.connect_blocking(config_of(&stuck)).unwrap());
     block_on(other.delete_queue("q", false, false)).unwrap();
     until("it is elsewhere", || healthy.stats().connections == 1 && is_open(&connection));

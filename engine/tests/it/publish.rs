@@ -1,4 +1,4 @@
-//! Publishing: confirms, returns, order, large bodies, back-pressure.
+//! Publishing: confirms, returns, order, large bodies.
 
 use bytes::Bytes;
 use leveret_engine::{AMQPValue, Consume, FieldTable, Outcome, Properties, QueueDeclare, block_on};
@@ -75,7 +75,7 @@ fn a_refused_publication_is_given_back_if_it_is_retained() {
     assert!(matches!(again.wait(), Outcome::Confirmed));
 }
 
-/// Some of them while the segment they are in is still being written.
+/// Some of them are nacked while their segment is still being written.
 #[test]
 fn refused_publications_of_every_size_are_given_back() {
     let peer = loopback();

@@ -1,4 +1,5 @@
-//! What comes back after a loss, and what is said of what was under way.
+//! Recovery after the loss of a connection: what is restored, and the outcome of publications in
+//! flight.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ fn next(consumer: &mut Consumer) -> String {
     String::from_utf8(delivery.body().to_vec()).unwrap()
 }
 
-/// Publishes until a consumer that is coming back has one.
+/// Publishes until a consumer that is being restored has received one.
 fn until_consumed(channel: &Channel, queue: &str, consumer: &mut Consumer) {
     let deadline = Instant::now() + WAIT;
     loop {
@@ -81,7 +82,8 @@ impl House {
         Self { channel, consumers: consumers.into() }
     }
 
-    /// Whatever is published to the exchange reaches the consumer of its kind, once.
+    /// Publishes to each queue through the exchange and checks that its consumer receives the
+    /// message once.
     fn is_whole(&mut self, round: &str) {
         for (kind, consumer) in KINDS.iter().zip(&mut self.consumers) {
             let route = Route {
@@ -280,7 +282,7 @@ fn a_delay_is_kept_before_the_first_attempt() {
     assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
 }
 
-/// Remembers what it was asked.
+/// Records the calls of the engine.
 struct Resumed(std::sync::mpsc::Sender<&'static str>);
 
 impl DeliverySink for Resumed {
@@ -316,7 +318,8 @@ fn a_sink_is_asked_before_its_consumer_begins_again() {
     peer.drop_connections();
     heard(&events, "resuming");
     until_delivered(&channel, &events);
-    // Deleted by somebody else: the broker cancels, and the queue is declared again.
+    // Another client deletes the queue: the broker cancels the consumer, and the engine declares
+    // the queue again.
     let other = engine().connect_blocking(config_of(&peer)).unwrap();
     block_on(self::channel(&other).delete_queue("q", false, false)).unwrap();
     heard(&events, "cancelled");
@@ -346,7 +349,7 @@ fn a_consumer_cancelled_while_the_broker_is_away_does_not_come_back() {
     assert_eq!(block_on(handle.cancel()).unwrap_err().kind(), ErrorKind::TimedOut);
     heard(&left, "ended");
     let peer = Loopback::start(LoopbackConfig { port, ..LoopbackConfig::default() }).unwrap();
-    // Consumers are made again in their order.
+    // Consumers are restored in the order in which they were started.
     heard(&stays, "resuming");
     assert!(left.try_recv().is_err(), "nobody is asked, and nobody consumes");
     let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
@@ -358,12 +361,12 @@ fn a_consumer_cancelled_while_the_broker_is_away_does_not_come_back() {
     block_on(handle.cancel()).expect("there is nothing left to cancel");
 }
 
-/// Waits for this event, past others.
+/// Waits for this event and skips others.
 fn heard(events: &std::sync::mpsc::Receiver<&'static str>, event: &str) {
     while events.recv_timeout(WAIT).expect("an event") != event {}
 }
 
-/// Publishes one message after the other until one is delivered.
+/// Publishes one message after another until one is delivered.
 fn until_delivered(channel: &Channel, events: &std::sync::mpsc::Receiver<&'static str>) {
     let deadline = Instant::now() + WAIT;
     while !matches!(publish(channel, "q", "again").wait(), Outcome::Confirmed)
@@ -558,7 +561,7 @@ fn a_consumer_of_a_foreign_queue_waits_a_while_for_it() {
             let missing = publish(&other, "foreign", "lost").wait();
             matches!(missing, Outcome::Returned(_))
         });
-        // Some attempts fail meanwhile, each of them ends the channel.
+        // Some attempts fail meanwhile; each of them closes the channel.
         std::thread::sleep(Duration::from_millis(500));
         queue(&other, "foreign");
         until_consumed(&other, "foreign", &mut foreign);
@@ -614,7 +617,7 @@ fn an_exclusive_queue_is_waited_for_beside_others() {
     lost(&connection, 1);
     assert!(matches!(publish(&channel, "other", "held").wait(), Outcome::Confirmed));
     let held = other.next_within(WAIT).unwrap().expect("a delivery");
-    // More than are made for a queue that is missing.
+    // More attempts than the engine makes for a missing queue.
     for _ in 0..10 {
         heard(&events, "resuming");
     }
@@ -789,8 +792,8 @@ fn a_memory_alarm_blocks_and_its_end_unblocks() {
     let channel = channel(&connection);
     queue(&channel, "q");
     broker.set_memory_alarm(true);
-    // RabbitMQ tells a connection that it is blocked once it publishes under the alarm, which it
-    // raises in its own time.
+    // RabbitMQ notifies a connection once it publishes under the alarm, and raises the alarm with a
+    // delay.
     until("it is blocked", || {
         drop(publish(&channel, "q", "one too many"));
         matches!(connection.state(), ConnectionState::Blocked(_))

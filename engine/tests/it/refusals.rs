@@ -1,4 +1,5 @@
-//! Publications that the broker refuses: whose fault it is, what is sent again, what is told.
+//! Publications that the broker refuses: which one is the culprit, what is sent again, what is
+//! reported.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,7 @@ use leveret_engine::{
 
 use crate::setup::{WAIT, channel, config_of, engine, loopback, queue, until};
 
-/// A broker that confirms nothing for this long is left.
+/// Confirm timeout of the engine; it then leaves the broker.
 const CONFIRM_TIMEOUT: Duration = Duration::from_millis(300);
 
 fn exchange(channel: &Channel, name: &str) {
@@ -21,7 +22,7 @@ fn exchange(channel: &Channel, name: &str) {
     block_on(channel.declare_exchange(declare)).unwrap();
 }
 
-/// An exchange with one queue of the same name.
+/// Declares an exchange with one queue of the same name.
 fn bound(channel: &Channel, name: &str) {
     exchange(channel, name);
     queue(channel, name);
@@ -40,7 +41,8 @@ fn publish(publisher: &Publisher, body: &[u8]) -> Confirm {
     publisher.publish_blocking(body, WAIT).unwrap()
 }
 
-/// Publications behind a silent channel, so that they are all under way when it ends.
+/// Publishes while the peer delays its responses, so that all publications are in flight when the
+/// channel ends.
 fn together(peer: &Loopback, publish: impl FnOnce() -> Vec<Confirm>) -> Vec<Outcome> {
     peer.script(|script| script.delay = Duration::from_millis(200));
     let confirms = publish();
@@ -103,7 +105,7 @@ fn where_several_may_be_the_culprit_each_is_tried_alone() {
         confirms
     });
     let told: Vec<_> = outcomes.iter().map(code).collect();
-    // The first attempt of each may have been taken before permission went.
+    // The broker may have accepted the first attempt of each before the permission was revoked.
     assert_eq!(told[..5], [("maybe sent", Some(403)); 5]);
     assert_eq!(told[5], ("confirmed", None));
     let Outcome::Refused(error, Some(given_back)) = publish(&bad.retained(), b"alone").wait()
@@ -138,7 +140,8 @@ fn an_exchange_that_is_gone_is_declared_again_and_what_went_there_is_sent_again(
     assert_eq!(stored(), 1);
     assert_eq!(connection.reconnects(), 0);
 
-    // Nobody but its owner declares it: not brought back, and told.
+    // This connection has not declared the exchange, so the engine does not restore it and reports
+    // the refusal.
     let foreign = publisher(&publishing, "foreign").retained();
     assert_eq!(code(&publish(&foreign, b"no").wait()), ("refused", Some(404)));
 }
@@ -202,7 +205,7 @@ fn a_publication_that_is_nacked_for_long_is_given_back() {
     assert_eq!(published, 4, "at once, and after 50, 100 and 200 ms");
 }
 
-/// Hosts: the first confirms nothing, the second does.
+/// Two hosts: the first confirms nothing, the second does.
 fn two_hosts(peers: [&Loopback; 2]) -> leveret_engine::ConnectionConfig {
     let hosts = peers.map(|peer| Host::new("127.0.0.1", peer.addr().port()));
     let mut config = leveret_engine::ConnectionConfig::new(hosts.into());
@@ -235,7 +238,7 @@ fn a_broker_that_confirms_nothing_is_left_for_the_next() {
         matches!(plain.wait(), Outcome::MaybeSent(error) if error.kind() == ErrorKind::TimedOut)
     );
     assert!(retained.wait().is_ok());
-    // A second after the timeout for confirms at most.
+    // At most one second after the confirm timeout.
     assert!(begun.elapsed() < CONFIRM_TIMEOUT + Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(healthy.stats().connections, 1);
     for _ in 0..3 {
@@ -265,7 +268,7 @@ fn a_blocked_broker_is_not_one_that_confirms_nothing() {
     assert_eq!(connection.reconnects(), 0);
 }
 
-/// Counts what it hears, and keeps the codes of what was refused for certain.
+/// Counts the calls and records the reply codes of refusals.
 struct Counted(AtomicUsize, Mutex<Vec<u16>>);
 
 impl RefusalSink for Counted {

@@ -1,4 +1,4 @@
-//! Refusals without a waiting caller: what a sink hears, and what it does not.
+//! Refusals without a waiting caller: what a sink receives and what it does not.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel as pipe};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use leveret_engine::{
 
 use crate::setup::{WAIT, channel, config_of, connect, engine, loopback, queue, to, until};
 
-/// Hands on what it hears.
+/// Sends what it receives to the test.
 struct Told(Mutex<Sender<(u64, Outcome)>>);
 
 impl RefusalSink for Told {

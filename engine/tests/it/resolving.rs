@@ -1,7 +1,7 @@
-//! Names: a resolver that is slow, and names with addresses of which one does not answer.
+//! Name resolution: a slow resolver, and names with an address that does not answer.
 //!
-//! The tests run again, each in a process whose resolver does as it is told; `inner` is what runs
-//! there.
+//! The tests run themselves again in a process with a scripted resolver; `inner` is the part that
+//! runs there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,12 +17,12 @@ use crate::setup::{channel, engine, loopback, publish, queue, until};
 const CASE: &str = "LEVERET_TEST_RESOLVING";
 const NAMES: &str = "LEVERET_TEST_NAMES";
 
-/// How long resolving may take unless a connection says otherwise.
+/// Default of `resolve_timeout`.
 const RESOLVING: Duration = Duration::from_secs(5);
-/// An engine stops within this.
+/// Limit of stopping an engine.
 const STOPPED: Duration = Duration::from_millis(2500);
 
-/// The resolver as a library.
+/// Builds the resolver as a library.
 fn resolver() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -40,7 +40,7 @@ fn resolver() -> &'static PathBuf {
     })
 }
 
-/// Runs a case where `names` are resolved like this.
+/// Runs a case in which the resolver answers as `names` says.
 fn with_names(case: &str, names: &str) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "resolving::inner", "--nocapture"])
@@ -92,7 +92,7 @@ fn inner() {
         Ok("threads") => few_threads(),
         Ok("stopping") => stopping(),
         Ok("addresses") => addresses(Ipv4Addr::new(127, 0, 0, 2).into(), Duration::from_secs(2)),
-        // An attempt at the other family begins before the first has failed.
+        // The attempt at the other family starts before the first has failed.
         Ok("families") => addresses(Ipv6Addr::LOCALHOST.into(), Duration::from_millis(900)),
         _ => return,
     }
@@ -109,7 +109,7 @@ fn slow() {
     assert!(took >= Duration::from_millis(1200) && took < Duration::from_secs(3), "{took:?}");
     let channel = channel(&connection);
     queue(&channel, "q");
-    // It comes back as slowly, and it does come back.
+    // The reconnect resolves as slowly, and succeeds.
     peer.drop_connections();
     until("it came back", || {
         connection.reconnects() == 1 && connection.state() == ConnectionState::Open
@@ -117,10 +117,10 @@ fn slow() {
     assert!(publish(&channel, "q", "x").wait().is_ok());
 }
 
-/// Attempts side by side to connect to a name that is not resolved.
+/// Number of parallel attempts to connect to a name that does not resolve.
 const ATTEMPTS: usize = 6;
 
-/// Makes them, and returns how long they took to fail.
+/// Starts the attempts and returns how long they took to fail.
 fn attempts(engine: &Engine, port: u16) -> Duration {
     let begun = Instant::now();
     std::thread::scope(|scope| {
@@ -142,19 +142,19 @@ fn silent() {
     let known = engine.connect_blocking(ConnectionConfig::to("127.0.0.1", port)).unwrap();
     let (took, second) = (attempts(&engine, port), Duration::from_secs(1));
     assert!(took > RESOLVING - second && took < RESOLVING + second, "{took:?}");
-    // Others of the engine go on, and an address needs no resolver.
+    // Other connections of the engine work, and an address needs no resolver.
     assert_eq!(known.state(), ConnectionState::Open);
     drop(engine.connect_blocking(ConnectionConfig::to("127.0.0.1", port)).unwrap());
 }
 
-/// The system cannot be told to give up: what is asked already is not asked once more.
+/// The system's resolver cannot be interrupted, so a lookup in progress is not started again.
 fn few_threads() {
     let (engine, peer) = (engine(), loopback());
     let port = peer.addr().port();
     drop(engine.connect_blocking(ConnectionConfig::to("127.0.0.1", port)).unwrap());
     let before = threads();
     attempts(&engine, port);
-    // A thread that was joined may be counted for a moment still.
+    // A thread that was joined may still be counted for a moment.
     until("no more than two threads are left behind", || threads() <= before + 2);
 }
 
@@ -166,7 +166,7 @@ fn stopping() {
     assert!(begun.elapsed() < STOPPED, "it took {:?}", begun.elapsed());
 }
 
-/// A name whose first address takes no connection, and whose second one is well.
+/// Connects to a name whose first address accepts no connection and whose second one works.
 fn addresses(first: IpAddr, limit: Duration) {
     let peer = loopback();
     let port = peer.addr().port();
@@ -181,7 +181,7 @@ fn addresses(first: IpAddr, limit: Duration) {
     queue(&channel(&connection), "q");
 }
 
-/// An address where connects are neither accepted nor refused: its queue of them is full.
+/// Creates an address where connects are neither accepted nor refused, because its backlog is full.
 fn black_hole(at: SocketAddr) -> Option<Vec<Socket>> {
     let socket = || Socket::new(Domain::for_address(at), Type::STREAM, None).unwrap();
     let listener = socket();
@@ -200,7 +200,7 @@ fn black_hole(at: SocketAddr) -> Option<Vec<Socket>> {
     panic!("{at} accepts without end");
 }
 
-/// Threads of this process.
+/// Returns the number of threads of this process.
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }

@@ -1,4 +1,4 @@
-//! A connection to a virtual host of its own on the shared broker, or to a broker in the process.
+//! Connections to a virtual host of their own on the shared broker, or to a broker in the process.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use leveret_support::Broker;
 
 pub(crate) const WAIT: Duration = Duration::from_secs(10);
 
-/// The backend under test: `LEVERET_BACKEND`, or whatever this machine allows.
+/// Returns the backend under test: `LEVERET_BACKEND`, or the best one of this machine.
 pub(crate) fn backend() -> BackendChoice {
     std::env::var("LEVERET_BACKEND").map_or(BackendChoice::Auto, |name| name.parse().unwrap())
 }
@@ -40,7 +40,7 @@ pub(crate) fn config_of(loopback: &Loopback) -> ConnectionConfig {
     ConnectionConfig::to("127.0.0.1", loopback.addr().port())
 }
 
-/// A connection that is not made again when it is lost.
+/// Disables recovery for a connection.
 pub(crate) fn once(mut config: ConnectionConfig) -> ConnectionConfig {
     config.recovery.enabled = false;
     config
@@ -55,18 +55,18 @@ pub(crate) fn queue(channel: &Channel, name: &str) {
     block_on(channel.declare_queue(declare)).unwrap();
 }
 
-/// To a queue by its name; returned where there is none.
+/// Returns a mandatory route to a queue.
 pub(crate) fn to(queue: &str) -> Route {
     Route { exchange: String::new(), routing_key: queue.into(), mandatory: true }
 }
 
-/// Publishes to a queue by its name.
+/// Publishes to a queue.
 pub(crate) fn publish(channel: &Channel, queue: &str, body: &str) -> Confirm {
     let publisher = channel.publisher(to(queue), &Properties::default()).unwrap();
     publisher.publish_blocking(body.as_bytes(), WAIT).unwrap()
 }
 
-/// Waits until `test` holds, which nothing but a failing test waits for in vain.
+/// Waits until `test` is true; fails after [`WAIT`].
 pub(crate) fn until(what: &str, test: impl Fn() -> bool) {
     let deadline = Instant::now() + WAIT;
     while !test() {
@@ -75,7 +75,7 @@ pub(crate) fn until(what: &str, test: impl Fn() -> bool) {
     }
 }
 
-/// True when slow tests are to be left out; says which.
+/// Returns true if slow tests are skipped, and prints which one.
 pub(crate) fn quick(what: &str) -> bool {
     let quick = std::env::var("LEVERET_QUICK").is_ok_and(|value| value == "1");
     if quick {

@@ -1,5 +1,4 @@
-//! Steps of a recovery that are overtaken by the end of their socket: nothing of them reaches the
-//! next one.
+//! The end of a socket overtakes a step of recovery: nothing of that step reaches the next socket.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -21,8 +20,8 @@ fn confirmed(number: u16, delivery_tag: u64) -> Vec<u8> {
     frame(number, AMQPClass::Basic(basic::AMQPMethod::Ack(ack)))
 }
 
-/// The exchange is gone; while the channel is being opened anew, the connection ends. The next
-/// broker takes its time to begin.
+/// The exchange is gone, and the connection ends while the engine opens the channel again. The next
+/// broker delays its start.
 #[test]
 fn a_repair_that_outlives_its_socket_sends_nothing_during_the_next_handshake() {
     let (heard, early) = mpsc::channel();
@@ -34,7 +33,7 @@ fn a_repair_that_outlives_its_socket_sends_nothing_during_the_next_handshake() {
             return;
         }
         peer.hear_header();
-        // Longer than the repair waits for the bindings of others.
+        // Longer than the repair waits for the audits of the group.
         let _ = heard.send(peer.hear_within(Duration::from_millis(1500)));
         peer.send(&start());
         peer.hear();
@@ -54,7 +53,7 @@ fn a_repair_that_outlives_its_socket_sends_nothing_during_the_next_handshake() {
             }
         }
     });
-    // Another connection of the group never ends its audit, for which the repair waits.
+    // Another connection of the group never finishes its audit, for which the repair waits.
     let mut other = peer(|peer| {
         peer.welcome();
         while let Some((number, method)) = peer.hear() {
@@ -84,7 +83,8 @@ fn a_repair_that_outlives_its_socket_sends_nothing_during_the_next_handshake() {
     assert_eq!(connection.reconnects(), 1);
 }
 
-/// Answers until something is published, refuses that, answers what the repair needs, and ends.
+/// Answers requests until something is published, refuses that, answers the first requests of the
+/// repair, and ends.
 fn end_while_repairing(peer: &mut Peer) {
     while let Some((number, method)) = peer.hear_within(Duration::from_millis(200)) {
         if let Some(answer) = answer(number, &method) {
@@ -103,15 +103,15 @@ fn end_while_repairing(peer: &mut Peer) {
     }
 }
 
-/// A channel that refuses publications is about to be opened anew, and waits for what is under way
-/// there; meanwhile the broker closes it.
+/// The engine is about to renew a channel that refuses publications, and waits for those in flight;
+/// meanwhile the broker closes the channel.
 #[test]
 fn a_channel_that_ends_while_it_is_to_be_opened_anew_is_opened() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
     queue(&channel, "q");
-    // A renewal that is not due to a recovery comes a second after the channel was opened.
+    // Without a recovery, a channel is renewed at the earliest one second after it was opened.
     std::thread::sleep(Duration::from_millis(1100));
     peer.script(|script| script.withhold_confirms = true);
     let under_way = publish(&channel, "q", "under way");

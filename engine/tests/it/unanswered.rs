@@ -1,5 +1,5 @@
 //! A broker that keeps a connection alive and leaves one request of a recovery unanswered: each
-//! step has its deadline, and then the connection is made again, elsewhere.
+//! step has a deadline, after which the engine connects to another host.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,24 +14,24 @@ use leveret_engine::{ChannelOptions, ConnectionConfig, Consume, QueueDeclare, bl
 use crate::peer::{Peer, answer, frame, on_connection, open_ok, peer, start};
 use crate::setup::engine;
 
-/// The deadline of a step, and how long all of it may take after one was left unanswered.
+/// The deadline of a step, and the limit of the whole recovery after a step was left unanswered.
 const STEP: Duration = Duration::from_millis(500);
 const BACK: Duration = Duration::from_secs(5);
 
-/// A kind of request.
+/// Matches one kind of request.
 type Is = fn(&AMQPClass) -> bool;
 
-/// What both brokers know.
+/// State that both brokers share.
 struct Script {
     unanswered: Is,
-    /// Connections that were opened.
+    /// Number of opened connections.
     opened: AtomicUsize,
-    /// The request was left unanswered.
+    /// Whether the request was left unanswered.
     is_left: AtomicBool,
 }
 
-/// A broker that answers by rote. On its first connection it cancels the consumers, and leaves the
-/// first request of the kind in question unanswered that comes after that.
+/// A broker with fixed replies. On its first connection it cancels the consumers and then leaves
+/// the first matching request unanswered.
 fn broker(script: &Arc<Script>) -> ConnectionConfig {
     let script = Arc::clone(script);
     peer(move |peer| {
@@ -71,7 +71,7 @@ fn broker(script: &Arc<Script>) -> ConnectionConfig {
     })
 }
 
-/// From the header to an open connection with a heartbeat.
+/// Performs the handshake up to an open connection with a heartbeat.
 fn welcome(peer: &mut Peer) {
     peer.hear_header();
     peer.send(&start());
@@ -83,7 +83,7 @@ fn welcome(peer: &mut Peer) {
     peer.send(&open_ok());
 }
 
-/// The message with this number on its channel; it names its consumer.
+/// Encodes the message with this number on its channel; its body is the consumer tag.
 fn delivery(number: u16, delivery_tag: u64, tag: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let deliver = Deliver {
@@ -100,7 +100,7 @@ fn delivery(number: u16, delivery_tag: u64, tag: &str) -> Vec<u8> {
     out
 }
 
-/// Two consumers are cancelled; one request of what follows is never answered.
+/// Cancels two consumers and leaves one request of their recovery unanswered.
 fn is_left_behind(what: &str, unanswered: Is) {
     let script = Script { unanswered, opened: AtomicUsize::new(0), is_left: false.into() };
     let script = Arc::new(script);
