@@ -16,30 +16,30 @@ use leveret_engine::{
 };
 use tokio::task::{LocalSet, spawn_local};
 
-use crate::log::Events;
-use crate::setup::{
+use crate::support::log::Events;
+use crate::support::setup::{
     WAIT, backend, channel, config_of, engine, loopback, publish, queue, to, until,
 };
 
 /// A waker that panics.
-struct Broken;
+struct PanickingWaker;
 
-impl Wake for Broken {
+impl Wake for PanickingWaker {
     fn wake(self: Arc<Self>) {
         panic!("a waker panics");
     }
 }
 
 /// Polls once with a waker that panics.
-fn poll_broken<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(&Waker::from(Arc::new(Broken))))
+fn poll_with_panicking_waker<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&Waker::from(Arc::new(PanickingWaker))))
 }
 
 /// Returns the result of `wait`; fails if it takes too long.
-fn in_time<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
+fn within_limit<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, answer) = pipe();
     std::thread::spawn(move || sender.send(wait()));
-    answer.recv_timeout(WAIT).expect("it hangs")
+    answer.recv_timeout(WAIT).expect("it did not end in time")
 }
 
 fn panics(engine: &Engine) -> u64 {
@@ -47,31 +47,35 @@ fn panics(engine: &Engine) -> u64 {
 }
 
 #[test]
-fn deadlines_are_kept_after_a_waker_panicked() {
+fn deadlines_hold_after_a_waker_panicked() {
     let engine = engine();
     let tickets = engine.tickets::<()>();
     let soon = std::time::Instant::now() + Duration::from_millis(20);
     let mut broken = std::pin::pin!(tickets.open(Some(soon)));
-    assert!(poll_broken(broken.as_mut()).is_pending());
+    assert!(poll_with_panicking_waker(broken.as_mut()).is_pending());
     let sound = tickets.open(Some(soon + Duration::from_millis(30)));
-    assert!(in_time(move || sound.wait()).is_err());
-    assert!(poll_broken(broken.as_mut()).is_ready(), "it has ended as well");
+    assert!(within_limit(move || sound.wait()).is_err());
+    assert!(poll_with_panicking_waker(broken.as_mut()).is_ready(), "it has ended as well");
     assert_eq!(panics(&engine), 1);
 }
 
 #[test]
-fn a_connection_whose_opener_cannot_be_woken_recovers_all_the_same() {
+fn a_connection_recovers_although_the_waker_of_its_opener_panicked() {
     let (engine, peer) = (engine(), loopback());
     // A delay, so that the waker is registered before the reply.
     peer.script(|script| script.delay = Duration::from_millis(50));
     let mut connecting = std::pin::pin!(engine.connect(config_of(&peer)));
-    assert!(poll_broken(connecting.as_mut()).is_pending());
+    assert!(poll_with_panicking_waker(connecting.as_mut()).is_pending());
     until("it is open", || panics(&engine) == 1);
-    let Poll::Ready(Ok(connection)) = poll_broken(connecting.as_mut()) else { panic!("not open") };
+    let Poll::Ready(Ok(connection)) = poll_with_panicking_waker(connecting.as_mut()) else {
+        panic!("not open")
+    };
     let mut opening = Box::pin(connection.open_channel(ChannelOptions::default()));
-    assert!(poll_broken(opening.as_mut()).is_pending());
+    assert!(poll_with_panicking_waker(opening.as_mut()).is_pending());
     until("it is answered", || panics(&engine) == 2);
-    let Poll::Ready(Ok(channel)) = poll_broken(opening.as_mut()) else { panic!("no channel") };
+    let Poll::Ready(Ok(channel)) = poll_with_panicking_waker(opening.as_mut()) else {
+        panic!("no channel")
+    };
     peer.script(|script| script.delay = Duration::ZERO);
     peer.drop_connections();
     until("it is back", || {
@@ -82,7 +86,7 @@ fn a_connection_whose_opener_cannot_be_woken_recovers_all_the_same() {
 }
 
 #[test]
-fn a_timer_goes_on_after_an_action_panicked() {
+fn a_timer_continues_after_an_action_panicked() {
     let engine = engine();
     let (timer, other) = (engine.timer(), engine.timer());
     let (sender, ran) = pipe();
@@ -91,16 +95,16 @@ fn a_timer_goes_on_after_an_action_panicked() {
         let sender = sender.clone();
         timer.after(Duration::from_millis(20), move || sender.send(()).unwrap());
     }
-    ran.recv_timeout(WAIT).expect("the same timer goes on");
-    ran.recv_timeout(WAIT).expect("others go on");
+    ran.recv_timeout(WAIT).expect("the same timer continues");
+    ran.recv_timeout(WAIT).expect("others continue");
     assert_eq!(panics(&engine), 1);
 }
 
 /// Panics at odd cookies.
 #[derive(Default)]
-struct OddRefused(Mutex<Vec<u64>>);
+struct PanicsAtOddCookies(Mutex<Vec<u64>>);
 
-impl RefusalSink for OddRefused {
+impl RefusalSink for PanicsAtOddCookies {
     fn refused(&self, cookie: u64, _: Outcome) {
         assert!(cookie.is_multiple_of(2), "a refusal sink panics");
         self.0.lock().unwrap().push(cookie);
@@ -108,15 +112,15 @@ impl RefusalSink for OddRefused {
 }
 
 #[test]
-fn a_refusal_sink_that_panics_loses_its_own_refusals_alone() {
+fn a_panicking_refusal_sink_loses_only_its_own_refusals() {
     let (engine, peer) = (engine(), loopback());
     let connection = engine.connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
     let publisher = channel.publisher(to("nobody"), &Properties::default()).unwrap();
-    let refused = Arc::new(OddRefused::default());
+    let refused = Arc::new(PanicsAtOddCookies::default());
     let reporting = publisher.with_refusal_sink(Arc::clone(&refused) as _);
     let heard = |cookies: &[u64]| {
-        until("they are told", || *refused.0.lock().unwrap() == cookies);
+        until("they are reported", || *refused.0.lock().unwrap() == cookies);
         refused.0.lock().unwrap().clear();
     };
     for cookie in 0..7 {
@@ -139,7 +143,7 @@ fn a_refusal_sink_that_panics_loses_its_own_refusals_alone() {
 
 /// The method of the sink that panics.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum In {
+enum SinkMethod {
     Deliver,
     Flush,
     IsFull,
@@ -151,106 +155,106 @@ enum In {
 }
 
 /// Counts deliveries and panics in one of its methods.
-struct Fragile {
-    place: In,
+struct PanickingSink {
+    method: SinkMethod,
     taken: Arc<AtomicUsize>,
 }
 
-impl Fragile {
-    fn enter(&self, place: In) {
-        assert_ne!(self.place, place, "a sink panics");
+impl PanickingSink {
+    fn panic_in(&self, method: SinkMethod) {
+        assert_ne!(self.method, method, "a sink panics");
     }
 }
 
-impl DeliverySink for Fragile {
+impl DeliverySink for PanickingSink {
     fn deliver(&mut self, delivery: Delivery) -> Disposition {
         if delivery.body().contiguous().as_ref() == b"bad" {
-            self.enter(In::Deliver);
+            self.panic_in(SinkMethod::Deliver);
         }
         self.taken.fetch_add(1, Ordering::Relaxed);
         Disposition::Ack
     }
 
     fn flush(&mut self) {
-        self.enter(In::Flush);
+        self.panic_in(SinkMethod::Flush);
     }
 
     fn is_full(&self) -> bool {
-        self.enter(In::IsFull);
+        self.panic_in(SinkMethod::IsFull);
         false
     }
 
-    fn accepts_while_cancelling(&self) -> bool {
-        self.enter(In::TakesTheLast);
+    fn takes_the_last(&self) -> bool {
+        self.panic_in(SinkMethod::TakesTheLast);
         false
     }
 
     fn cancelled(&mut self) {
-        self.enter(In::Cancelled);
+        self.panic_in(SinkMethod::Cancelled);
     }
 
-    fn before_resubscribe(&mut self, arguments: &mut FieldTable) {
+    fn resuming(&mut self, arguments: &mut FieldTable) {
         arguments.insert("x-priority".into(), AMQPValue::LongInt(1));
-        self.enter(In::Resuming);
+        self.panic_in(SinkMethod::Resuming);
     }
 
-    fn closed(&mut self, _: Option<Error>) {
-        self.enter(In::Ended);
+    fn ended(&mut self, _: Option<Error>) {
+        self.panic_in(SinkMethod::Ended);
     }
 }
 
-impl Drop for Fragile {
+impl Drop for PanickingSink {
     fn drop(&mut self) {
-        self.enter(In::Drop);
+        self.panic_in(SinkMethod::Drop);
     }
 }
 
-fn consume(channel: &Channel, place: In) -> (ConsumerHandle, Arc<AtomicUsize>) {
+fn consume(channel: &Channel, method: SinkMethod) -> (ConsumerHandle, Arc<AtomicUsize>) {
     queue(channel, "fragile");
     let taken = Arc::new(AtomicUsize::new(0));
-    let sink = Box::new(Fragile { place, taken: Arc::clone(&taken) });
+    let sink = Box::new(PanickingSink { method, taken: Arc::clone(&taken) });
     let consumer = channel.consume_with(Consume::from_queue("fragile"), sink);
     (block_on(consumer).unwrap(), taken)
 }
 
 /// A consumer beside the panicking one, which must continue.
-fn beside(channel: &Channel) -> Consumer {
+fn other_consumer(channel: &Channel) -> Consumer {
     queue(channel, "sound");
     block_on(channel.consume(Consume::from_queue("sound"))).unwrap()
 }
 
-fn sink_panics(place: In) {
+fn check_panicking_sink(method: SinkMethod) {
     let (engine, peer) = (engine(), loopback());
     let connection = engine.connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
-    let mut sound = beside(&channel);
-    let (consumer, taken) = consume(&channel, place);
+    let mut sound = other_consumer(&channel);
+    let (consumer, taken) = consume(&channel, method);
     for body in ["good", "bad", "good"] {
         assert!(publish(&channel, "fragile", body).wait().is_ok());
     }
-    let expected = if place == In::Deliver { 2 } else { 3 };
-    until("it goes on", || taken.load(Ordering::Relaxed) == expected);
+    let expected = if method == SinkMethod::Deliver { 2 } else { 3 };
+    until("it continues", || taken.load(Ordering::Relaxed) == expected);
     // The delivery at which it panicked is rejected without requeue.
     until("all are settled", || peer.stats().acked == 3);
     // Another client deletes the queue; the consumer returns with it.
     let other = engine.connect_blocking(config_of(&peer)).unwrap();
-    let deleting = crate::setup::channel(&other);
+    let deleting = crate::support::setup::channel(&other);
     block_on(deleting.delete_queue("fragile", false, false)).unwrap();
     until("it is back", || publish(&deleting, "fragile", "good").wait().is_ok());
-    until("it goes on", || taken.load(Ordering::Relaxed) > expected);
+    until("it continues", || taken.load(Ordering::Relaxed) > expected);
     assert!(publish(&channel, "sound", "x").wait().is_ok());
-    sound.next_within(WAIT).unwrap().expect("others go on").ack();
+    sound.next_within(WAIT).unwrap().expect("others continue").ack();
     block_on(consumer.cancel()).unwrap();
-    assert!(panics(&engine) >= 1, "{place:?} is counted");
+    assert!(panics(&engine) >= 1, "{method:?} is counted");
     assert_eq!((connection.state(), connection.reconnects()), (ConnectionState::Open, 0));
     block_on(connection.close()).unwrap();
 }
 
 #[test]
-fn a_delivery_sink_that_panics_holds_up_nobody() {
-    use In::{Cancelled, Deliver, Drop, Ended, Flush, IsFull, Resuming, TakesTheLast};
-    for place in [Deliver, Flush, IsFull, TakesTheLast, Cancelled, Resuming, Ended, Drop] {
-        in_time(move || sink_panics(place));
+fn a_panicking_delivery_sink_delays_no_other_consumer() {
+    use SinkMethod::{Cancelled, Deliver, Drop, Ended, Flush, IsFull, Resuming, TakesTheLast};
+    for method in [Deliver, Flush, IsFull, TakesTheLast, Cancelled, Resuming, Ended, Drop] {
+        within_limit(move || check_panicking_sink(method));
     }
 }
 
@@ -291,7 +295,7 @@ fn a_subscriber_that_panics_ends_no_connection() {
             }
             connection.close().await.unwrap();
         };
-        tokio::time::timeout(WAIT, story).await.expect("it hangs");
+        tokio::time::timeout(WAIT, story).await.expect("it did not end in time");
         drop(subscriber);
         assert!(panics(&engine) >= 1, "they are counted");
         engine.stop();

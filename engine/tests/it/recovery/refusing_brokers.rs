@@ -13,7 +13,9 @@ use leveret_engine::{
     ConsumerState, EngineConfig, ErrorKind, Host, Outcome, QueueDeclare, Shard, block_on,
 };
 
-use crate::setup::{WAIT, backend, channel, config_of, engine, loopback, publish, queue, until};
+use crate::support::setup::{
+    WAIT, backend, channel, config_of, engine, loopback, publish, queue, until,
+};
 
 /// How soon a connection or consumer works again once the broker accepts it.
 const SOON: Duration = Duration::from_secs(6);
@@ -27,7 +29,7 @@ fn is_open(connection: &Connection) -> bool {
 }
 
 /// Waits until the last attempt has failed with this kind of error.
-fn until_refused(connection: &Connection, kind: ErrorKind) {
+fn wait_until_refused(connection: &Connection, kind: ErrorKind) {
     until("it was refused", || {
         let status = connection.status();
         status.state == ConnectionState::Connecting
@@ -66,10 +68,11 @@ fn a_refusal_after_the_first_success_is_a_state_with_a_reason() {
         let mut consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
         peer.script(refuse);
         peer.drop_connections();
-        until_refused(&connection, kind);
+        wait_until_refused(&connection, kind);
         let status = consumer.handle().status();
         assert!(matches!(status.state, ConsumerState::Waiting(reason) if reason.kind() == kind));
-        let publisher = channel.publisher(crate::setup::to("q"), &Default::default()).unwrap();
+        let publisher =
+            channel.publisher(crate::support::setup::to("q"), &Default::default()).unwrap();
         let confirm = publisher.publish_blocking(b"m".as_slice(), Duration::from_millis(100));
         let Outcome::NotSent(error) = confirm.unwrap().wait() else { panic!("it was not sent") };
         assert_eq!(error.kind(), ErrorKind::TimedOut);
@@ -88,7 +91,7 @@ fn a_refusal_after_the_first_success_is_a_state_with_a_reason() {
 }
 
 #[test]
-fn a_host_that_refuses_is_passed_over() {
+fn a_host_that_refuses_is_skipped() {
     for (refuse, kind) in refusals() {
         let (bad, good) = (loopback(), loopback());
         bad.script(refuse);
@@ -100,7 +103,9 @@ fn a_host_that_refuses_is_passed_over() {
         let connection = engine.connect_blocking(config.clone()).unwrap();
         for times in 1..4 {
             good.drop_connections();
-            until("it came back", || connection.reconnects() == times && is_open(&connection));
+            until("it has reconnected", || {
+                connection.reconnects() == times && is_open(&connection)
+            });
         }
         good.script(refuse);
         let error = engine.connect_blocking(config).unwrap_err();
@@ -110,7 +115,7 @@ fn a_host_that_refuses_is_passed_over() {
 }
 
 #[test]
-fn refusals_end_a_first_connect_before_its_deadline() {
+fn a_first_connect_that_every_host_refuses_fails_before_its_deadline() {
     let peer = loopback();
     peer.script(refusals()[0].0);
     let mut config = config_of(&peer);
@@ -122,14 +127,14 @@ fn refusals_end_a_first_connect_before_its_deadline() {
 }
 
 #[test]
-fn a_lazy_connection_begins_without_a_broker() {
+fn a_lazy_connection_opens_without_a_broker() {
     let peer = loopback();
     peer.script(refusals()[0].0);
     let mut config = config_of(&peer);
     config.connect = ConnectMode::Lazy;
     let engine = engine();
     let connection = engine.connect_blocking(config.clone()).unwrap();
-    until_refused(&connection, ErrorKind::AccessRefused);
+    wait_until_refused(&connection, ErrorKind::AccessRefused);
     peer.script(|script| *script = Script::default());
     let channel = channel(&connection);
     assert!(matches!(publish(&channel, "nobody", "m").wait(), Outcome::Returned(_)));
@@ -141,7 +146,7 @@ fn a_lazy_connection_begins_without_a_broker() {
 }
 
 /// Starts a peer that closes each connection at once; returns the number of connections.
-fn ending_at_once() -> (ConnectionConfig, Arc<AtomicUsize>) {
+fn peer_that_closes_at_once() -> (ConnectionConfig, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut config = ConnectionConfig::to("127.0.0.1", listener.local_addr().unwrap().port());
     config.connect = ConnectMode::Lazy;
@@ -157,8 +162,8 @@ fn ending_at_once() -> (ConnectionConfig, Arc<AtomicUsize>) {
 }
 
 #[test]
-fn a_broker_that_ends_each_connection_at_once_is_not_hammered() {
-    let (config, accepted) = ending_at_once();
+fn a_broker_that_ends_each_connection_at_once_is_retried_slowly() {
+    let (config, accepted) = peer_that_closes_at_once();
     let connection = engine().connect_blocking(config).unwrap();
     std::thread::sleep(Duration::from_secs(2));
     // Back-off of 0.1, 0.2, 0.4, 0.8 s …; full jitter makes only few of the pauses short.
@@ -175,10 +180,10 @@ fn processor_time() -> Duration {
 
 /// On an attached shard, whose processor time is that of this thread.
 #[test]
-fn a_broker_that_ends_each_connection_at_once_costs_next_to_nothing() {
+fn a_broker_that_ends_each_connection_at_once_costs_little_processor_time() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let (config, accepted) = ending_at_once();
+        let (config, accepted) = peer_that_closes_at_once();
         let choice = EngineConfig::default().with_backend(backend());
         let (engine, shard) = Shard::attach(choice).unwrap();
         let shard = tokio::task::spawn_local(shard);
@@ -196,7 +201,7 @@ fn a_broker_that_ends_each_connection_at_once_costs_next_to_nothing() {
 }
 
 #[test]
-fn channel_numbers_are_used_again_and_running_out_is_one_operations_error() {
+fn channel_numbers_are_reused_and_running_out_fails_one_operation() {
     let peer = loopback();
     let mut config = config_of(&peer);
     config.channel_max = 8;
@@ -238,9 +243,12 @@ fn a_request_left_unanswered_moves_the_connection_to_another_host() {
     let mut consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
     stuck.script(|script| script.unanswered_declares.push("q".into()));
     // To restore the consumer, the engine declares the queue and gets no reply.
-    let other = crate::setup::channel(&engine.connect_blocking(config_of(&stuck)).unwrap());
+    let other =
+        crate::support::setup::channel(&engine.connect_blocking(config_of(&stuck)).unwrap());
     block_on(other.delete_queue("q", false, false)).unwrap();
-    until("it is elsewhere", || healthy.stats().connections == 1 && is_open(&connection));
+    until("it moved to the other host", || {
+        healthy.stats().connections == 1 && is_open(&connection)
+    });
     assert!(publish(&channel, "q", "here").wait().is_ok());
     let delivery = consumer.next_within(WAIT).unwrap().expect("a delivery");
     assert_eq!(&*delivery.body().contiguous(), b"here");

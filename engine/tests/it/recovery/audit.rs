@@ -1,18 +1,14 @@
 //! The engine restores what the broker or another client removed without notice, but not what was
 //! deleted on purpose.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use leveret_engine::{
-    Channel, ConnectionConfig, ConnectionState, Consume, Credentials, CredentialsProvider,
-    ErrorKind, ExchangeDeclare, Outcome, Properties, QueueBind, QueueDeclare, Route, Secret,
-    TopologyGroup, block_on,
+    Channel, ConnectionConfig, Consume, ExchangeDeclare, Outcome, Properties, QueueBind,
+    QueueDeclare, Route, TopologyGroup, block_on,
 };
-use leveret_support::Broker;
 
-use crate::setup::{WAIT, channel, config, config_of, engine, loopback, publish, until};
+use crate::support::setup::{WAIT, channel, config, config_of, engine, loopback, publish, until};
 
 /// Declares an exchange, a durable queue, and a binding between them, all with the same name.
 fn declare(channel: &Channel, name: &str) {
@@ -42,7 +38,7 @@ fn audited(mut config: ConnectionConfig, interval: Duration) -> ConnectionConfig
 }
 
 #[test]
-fn what_somebody_deleted_comes_back_within_an_interval() {
+fn a_deletion_by_another_client_is_restored_within_an_interval() {
     let peer = loopback();
     for to_broker in [config_of(&peer), config("audit-beat")] {
         let engine = engine();
@@ -73,7 +69,7 @@ fn what_somebody_deleted_comes_back_within_an_interval() {
 }
 
 #[test]
-fn a_missing_exchange_has_the_whole_group_look_at_once() {
+fn a_missing_exchange_triggers_an_audit_of_the_whole_group() {
     let peer = loopback();
     let engine = engine();
     let group = TopologyGroup::default();
@@ -98,7 +94,7 @@ fn a_missing_exchange_has_the_whole_group_look_at_once() {
 }
 
 #[test]
-fn a_queue_that_lost_its_consumer_without_a_word_is_consumed_again() {
+fn a_queue_that_lost_its_consumer_without_notice_is_consumed_again() {
     let peer = loopback();
     let config = audited(config_of(&peer), Duration::from_millis(100));
     let connection = engine().connect_blocking(config).unwrap();
@@ -107,62 +103,8 @@ fn a_queue_that_lost_its_consumer_without_a_word_is_consumed_again() {
     let consumer = block_on(channel.consume(Consume::from_queue("q"))).unwrap();
     let consumer = std::cell::RefCell::new(consumer);
     assert!(peer.lose_queue("/", "q"));
-    until("something comes", || {
+    until("a delivery arrives", || {
         let _ = publish(&channel, "q", "m").wait();
         consumer.borrow_mut().next_within(Duration::from_millis(50)).unwrap().is_some()
     });
-}
-
-// ---- credentials that change
-
-#[test]
-fn a_provider_is_asked_for_each_attempt_and_may_fail() {
-    let vhost = "audit-credentials";
-    let mut config = config(vhost);
-    Broker::shared().eval(&format!(
-        "ok = rabbit_auth_backend_internal:add_user(<<\"rotating\">>, <<\"one\">>, <<\"tests\">>), \
-         ok = rabbit_auth_backend_internal:set_permissions(<<\"rotating\">>, <<\"{vhost}\">>, \
-         <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"tests\">>)."
-    ));
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
-    config.credentials = Some(CredentialsProvider::new(move |host, _| {
-        assert_eq!(host, "127.0.0.1");
-        match count.fetch_add(1, Ordering::SeqCst) {
-            0 => Ok(Credentials::new("rotating", Secret::new("one"))),
-            1 => Err("the vault is sealed".into()),
-            2 => panic!("on purpose"),
-            _ => Ok(Credentials::new("rotating", Secret::new("two"))),
-        }
-    }));
-    let connection = engine().connect_blocking(config).unwrap();
-    Broker::shared().eval(
-        "ok = rabbit_auth_backend_internal:change_password(<<\"rotating\">>, <<\"two\">>, \
-         <<\"tests\">>), \
-         [rabbit_networking:close_connection(P, \"rotated\") || \
-         P <- rabbit_networking:connections(), \
-         [{user, <<\"rotating\">>}] =:= rabbit_reader:info(P, [user])].",
-    );
-    until("the new password is taken", || {
-        asked.load(Ordering::SeqCst) >= 4 && connection.state() == ConnectionState::Open
-    });
-    let error = connection.status().last_error.expect("two attempts failed");
-    assert_eq!(error.kind(), ErrorKind::AccessRefused);
-    channel(&connection);
-}
-
-#[test]
-fn credentials_that_expire_are_renewed_without_a_reconnect() {
-    let mut config = config("audit-renewal");
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
-    config.credentials = Some(CredentialsProvider::new(move |_, _| {
-        count.fetch_add(1, Ordering::SeqCst);
-        let guest = Credentials::new("guest", Secret::new("guest"));
-        Ok(guest.with_expiry(Duration::from_millis(250)))
-    }));
-    let connection = engine().connect_blocking(config).unwrap();
-    until("it was asked again and again", || asked.load(Ordering::SeqCst) >= 4);
-    channel(&connection);
-    assert_eq!(connection.reconnects(), 0);
 }

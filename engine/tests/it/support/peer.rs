@@ -11,7 +11,7 @@ use amq_protocol::types::FieldTable;
 use leveret_engine::ConnectionConfig;
 use leveret_engine::wire::{FrameKind, FrameView, Parsed, encode_method_frame, parse_method};
 
-use crate::setup::WAIT;
+use crate::support::setup::WAIT;
 
 pub(crate) struct Peer {
     stream: TcpStream,
@@ -112,7 +112,7 @@ impl Peer {
     }
 
     /// Reads the protocol header.
-    pub(crate) fn hear_header(&mut self) {
+    pub(crate) fn read_header(&mut self) {
         let mut header = [0; 8];
         self.stream.read_exact(&mut header).unwrap();
         assert_eq!(header, *b"AMQP\0\0\x09\x01");
@@ -120,7 +120,7 @@ impl Peer {
 
     /// Returns the next method and its channel, or `None` at the end of the stream. Skips
     /// heartbeats.
-    pub(crate) fn hear(&mut self) -> Option<(u16, AMQPClass)> {
+    pub(crate) fn read_method(&mut self) -> Option<(u16, AMQPClass)> {
         loop {
             let parsed = FrameView::parse(&self.buffer, 131_072).unwrap();
             if let Parsed::Complete { frame, used } = parsed {
@@ -144,10 +144,10 @@ impl Peer {
         }
     }
 
-    /// Returns the next method, like [`Self::hear`], within `limit`.
-    pub(crate) fn hear_within(&mut self, limit: Duration) -> Option<(u16, AMQPClass)> {
+    /// Returns the next method, like [`Self::read_method`], within `limit`.
+    pub(crate) fn read_method_within(&mut self, limit: Duration) -> Option<(u16, AMQPClass)> {
         self.stream.set_read_timeout(Some(limit)).unwrap();
-        let heard = self.hear();
+        let heard = self.read_method();
         self.stream.set_read_timeout(Some(WAIT)).unwrap();
         heard
     }
@@ -176,18 +176,18 @@ impl Peer {
     }
 
     /// Performs the handshake up to an open connection.
-    pub(crate) fn welcome(&mut self) {
-        self.hear_header();
+    pub(crate) fn open_connection(&mut self) {
+        self.read_header();
         self.send(&start());
-        self.hear();
+        self.read_method();
         self.send(&tune());
-        self.hear();
-        self.hear();
+        self.read_method();
+        self.read_method();
         self.send(&open_ok());
     }
 
     /// Keeps the stream open until the client closes it.
-    pub(crate) fn stay(&mut self) {
+    pub(crate) fn wait_for_end(&mut self) {
         let mut piece = [0; 4096];
         while self.stream.read(&mut piece).is_ok_and(|count| count > 0) {}
     }

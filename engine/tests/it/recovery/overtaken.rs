@@ -8,8 +8,10 @@ use amq_protocol::protocol::{AMQPClass, basic, channel};
 use leveret_engine::loopback::Script;
 use leveret_engine::{ExchangeDeclare, Outcome, Properties, Route, TopologyGroup, block_on};
 
-use crate::peer::{Peer, answer, frame, open_ok, peer, start, tune};
-use crate::setup::{WAIT, channel, config_of, engine, loopback, publish, queue, to, until};
+use crate::support::peer::{Peer, answer, frame, open_ok, peer, start, tune};
+use crate::support::setup::{
+    WAIT, channel, config_of, engine, loopback, publish, queue, to, until,
+};
 
 const fn is_publish(method: &AMQPClass) -> bool {
     matches!(method, AMQPClass::Basic(basic::AMQPMethod::Publish(_)))
@@ -23,26 +25,26 @@ fn confirmed(number: u16, delivery_tag: u64) -> Vec<u8> {
 /// The exchange is gone, and the connection ends while the engine opens the channel again. The next
 /// broker delays its start.
 #[test]
-fn a_repair_that_outlives_its_socket_sends_nothing_during_the_next_handshake() {
+fn a_repair_that_outlives_its_socket_sends_nothing_in_the_next_handshake() {
     let (heard, early) = mpsc::channel();
     let connections = AtomicUsize::new(0);
     let mut config = peer(move |peer| {
         if connections.fetch_add(1, Ordering::AcqRel) == 0 {
-            peer.welcome();
-            end_while_repairing(peer);
+            peer.open_connection();
+            end_during_repair(peer);
             return;
         }
-        peer.hear_header();
+        peer.read_header();
         // Longer than the repair waits for the audits of the group.
-        let _ = heard.send(peer.hear_within(Duration::from_millis(1500)));
+        let _ = heard.send(peer.read_method_within(Duration::from_millis(1500)));
         peer.send(&start());
-        peer.hear();
+        peer.read_method();
         peer.send(&tune());
-        peer.hear();
-        peer.hear();
+        peer.read_method();
+        peer.read_method();
         peer.send(&open_ok());
         let mut tag = 0;
-        while let Some((number, method)) = peer.hear() {
+        while let Some((number, method)) = peer.read_method() {
             if let Some(answer) = answer(number, &method) {
                 peer.send(&answer);
             }
@@ -55,8 +57,8 @@ fn a_repair_that_outlives_its_socket_sends_nothing_during_the_next_handshake() {
     });
     // Another connection of the group never finishes its audit, for which the repair waits.
     let mut other = peer(|peer| {
-        peer.welcome();
-        while let Some((number, method)) = peer.hear() {
+        peer.open_connection();
+        while let Some((number, method)) = peer.read_method() {
             if let Some(answer) = answer(number, &method).filter(|_| number == 1) {
                 peer.send(&answer);
             }
@@ -85,8 +87,8 @@ fn a_repair_that_outlives_its_socket_sends_nothing_during_the_next_handshake() {
 
 /// Answers requests until something is published, refuses that, answers the first requests of the
 /// repair, and ends.
-fn end_while_repairing(peer: &mut Peer) {
-    while let Some((number, method)) = peer.hear_within(Duration::from_millis(200)) {
+fn end_during_repair(peer: &mut Peer) {
+    while let Some((number, method)) = peer.read_method_within(Duration::from_millis(200)) {
         if let Some(answer) = answer(number, &method) {
             peer.send(&answer);
         }
@@ -106,7 +108,7 @@ fn end_while_repairing(peer: &mut Peer) {
 /// The engine is about to renew a channel that refuses publications, and waits for those in flight;
 /// meanwhile the broker closes the channel.
 #[test]
-fn a_channel_that_ends_while_it_is_to_be_opened_anew_is_opened() {
+fn a_channel_that_ends_while_it_is_to_be_renewed_is_opened() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);

@@ -11,7 +11,7 @@ use leveret_engine::{
     Properties, Publisher, QueueBind, RefusalSink, Route, block_on,
 };
 
-use crate::setup::{WAIT, channel, config_of, engine, loopback, queue, until};
+use crate::support::setup::{WAIT, channel, config_of, engine, loopback, queue, until};
 
 /// Confirm timeout of the engine; it then leaves the broker.
 const CONFIRM_TIMEOUT: Duration = Duration::from_millis(300);
@@ -23,7 +23,7 @@ fn exchange(channel: &Channel, name: &str) {
 }
 
 /// Declares an exchange with one queue of the same name.
-fn bound(channel: &Channel, name: &str) {
+fn exchange_with_queue(channel: &Channel, name: &str) {
     exchange(channel, name);
     queue(channel, name);
     let (queue, exchange, routing_key) = (name.into(), name.into(), "k".into());
@@ -43,7 +43,7 @@ fn publish(publisher: &Publisher, body: &[u8]) -> Confirm {
 
 /// Publishes while the peer delays its responses, so that all publications are in flight when the
 /// channel ends.
-fn together(peer: &Loopback, publish: impl FnOnce() -> Vec<Confirm>) -> Vec<Outcome> {
+fn publish_in_flight(peer: &Loopback, publish: impl FnOnce() -> Vec<Confirm>) -> Vec<Outcome> {
     peer.script(|script| script.delay = Duration::from_millis(200));
     let confirms = publish();
     peer.script(|script| script.delay = Duration::ZERO);
@@ -63,19 +63,19 @@ fn code(outcome: &Outcome) -> (&'static str, Option<u16>) {
 }
 
 #[test]
-fn the_culprit_is_refused_and_its_neighbours_are_sent() {
+fn the_culprit_of_an_exception_is_refused_and_its_neighbours_are_sent() {
     let unwritable: fn(&mut Script) = |script| script.unwritable_exchanges.push("bad".into());
     let limited: fn(&mut Script) = |script| script.message_max = Some(1000);
     for (refuse, culprit_code) in [(unwritable, 403), (limited, 406)] {
         let peer = loopback();
         let connection = engine().connect_blocking(config_of(&peer)).unwrap();
         let channel = channel(&connection);
-        bound(&channel, "good");
-        bound(&channel, "bad");
+        exchange_with_queue(&channel, "good");
+        exchange_with_queue(&channel, "bad");
         peer.script(refuse);
         let (good, bad) = (publisher(&channel, "good"), publisher(&channel, "bad"));
         let large = vec![0; 2000];
-        let outcomes = together(&peer, || {
+        let outcomes = publish_in_flight(&peer, || {
             let mut confirms = vec![publish(&good.retained(), b"before, retained")];
             confirms.push(publish(&bad, &large));
             confirms.extend([publish(&good, b"behind"), publish(&good.retained(), b"behind")]);
@@ -90,15 +90,15 @@ fn the_culprit_is_refused_and_its_neighbours_are_sent() {
 }
 
 #[test]
-fn where_several_may_be_the_culprit_each_is_tried_alone() {
+fn several_possible_culprits_are_tried_one_by_one() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
-    bound(&channel, "good");
-    bound(&channel, "bad");
+    exchange_with_queue(&channel, "good");
+    exchange_with_queue(&channel, "bad");
     peer.script(|script| script.unwritable_exchanges.push("bad".into()));
     let (good, bad) = (publisher(&channel, "good"), publisher(&channel, "bad"));
-    let outcomes = together(&peer, || {
+    let outcomes = publish_in_flight(&peer, || {
         let bad = bad.retained();
         let mut confirms: Vec<_> = (0..5).map(|_| publish(&bad, b"no")).collect();
         confirms.push(publish(&good, b"yes"));
@@ -118,18 +118,19 @@ fn where_several_may_be_the_culprit_each_is_tried_alone() {
 }
 
 #[test]
-fn an_exchange_that_is_gone_is_declared_again_and_what_went_there_is_sent_again() {
+fn a_missing_exchange_is_declared_again_and_its_publications_are_sent_again() {
     let peer = loopback();
     let engine = engine();
     let connection = engine.connect_blocking(config_of(&peer)).unwrap();
     let publishing = channel(&connection);
-    bound(&publishing, "x");
+    exchange_with_queue(&publishing, "x");
     let other = channel(&engine.connect_blocking(config_of(&peer)).unwrap());
     let stored = || block_on(other.purge_queue("x")).unwrap();
 
     block_on(other.delete_exchange("x", false)).unwrap();
     let retained = publisher(&publishing, "x").retained();
-    let outcomes = together(&peer, || (0..4).map(|_| publish(&retained, b"again")).collect());
+    let outcomes =
+        publish_in_flight(&peer, || (0..4).map(|_| publish(&retained, b"again")).collect());
     assert!(outcomes.iter().all(Outcome::is_ok), "{outcomes:?}");
     assert_eq!(stored(), 4, "with its binding");
 
@@ -147,18 +148,18 @@ fn an_exchange_that_is_gone_is_declared_again_and_what_went_there_is_sent_again(
 }
 
 #[test]
-fn refused_publications_that_nobody_waits_for_are_counted() {
+fn refused_fire_and_forget_publications_are_counted() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
-    bound(&channel, "good");
-    bound(&channel, "bad");
+    exchange_with_queue(&channel, "good");
+    exchange_with_queue(&channel, "bad");
     peer.script(|script| script.unwritable_exchanges.push("bad".into()));
     for retained in [false, true] {
         let before = connection.fire_and_forget_failures();
         let unwatched = publisher(&channel, "bad").fire_and_forget();
         let unwatched = if retained { unwatched.retained() } else { unwatched };
-        drop(together(&peer, || (0..3).map(|_| publish(&unwatched, b"no")).collect()));
+        drop(publish_in_flight(&peer, || (0..3).map(|_| publish(&unwatched, b"no")).collect()));
         until("each was counted", || connection.fire_and_forget_failures() == before + 3);
     }
     peer.script(|script| {
@@ -171,11 +172,11 @@ fn refused_publications_that_nobody_waits_for_are_counted() {
 }
 
 #[test]
-fn a_nacked_publication_is_sent_again_until_it_is_taken() {
+fn a_nacked_publication_is_sent_again_until_it_is_confirmed() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
-    bound(&channel, "x");
+    exchange_with_queue(&channel, "x");
     peer.script(|script| script.nack_publishes = true);
     let plain = publisher(&channel, "x");
     assert_eq!(code(&publish(&plain, b"once").wait()), ("nacked", None));
@@ -185,17 +186,17 @@ fn a_nacked_publication_is_sent_again_until_it_is_taken() {
     peer.script(|script| script.nack_publishes = false);
     assert!(waiting.wait().is_ok());
     let stored = block_on(channel.purge_queue("x")).unwrap();
-    assert_eq!(stored, 1, "what was given back is not sent after its deadline");
+    assert_eq!(stored, 1, "a returned publication is not sent after its deadline");
 }
 
 #[test]
-fn a_publication_that_is_nacked_for_long_is_given_back() {
+fn a_publication_that_is_nacked_for_long_is_returned_to_the_caller() {
     let peer = loopback();
     let mut config = config_of(&peer);
     config.nack_retry = Duration::from_millis(400);
     let connection = engine().connect_blocking(config).unwrap();
     let channel = channel(&connection);
-    bound(&channel, "x");
+    exchange_with_queue(&channel, "x");
     peer.script(|script| script.nack_publishes = true);
     let begun = Instant::now();
     let outcome = publish(&publisher(&channel, "x").retained(), b"no").wait();
@@ -214,7 +215,7 @@ fn two_hosts(peers: [&Loopback; 2]) -> leveret_engine::ConnectionConfig {
 }
 
 #[test]
-fn a_broker_that_confirms_nothing_is_left_for_the_next() {
+fn a_broker_that_confirms_nothing_is_replaced_by_the_next_host() {
     let (mute, healthy) = (loopback(), loopback());
     let engine = engine();
     let connect = || -> Connection {
@@ -228,7 +229,7 @@ fn a_broker_that_confirms_nothing_is_left_for_the_next() {
     };
     let connection = connect();
     let channel = channel(&connection);
-    bound(&channel, "x");
+    exchange_with_queue(&channel, "x");
     assert!(publish(&publisher(&channel, "x"), b"here").wait().is_ok());
     mute.script(|script| script.withhold_confirms = true);
     let begun = Instant::now();
@@ -247,18 +248,18 @@ fn a_broker_that_confirms_nothing_is_left_for_the_next() {
         until("it is back", || {
             connection.reconnects() > times && connection.state() == ConnectionState::Open
         });
-        assert_eq!(mute.stats().connections, 0, "the suspect is tried last");
+        assert_eq!(mute.stats().connections, 0, "the unresponsive host is tried last");
     }
 }
 
 #[test]
-fn a_blocked_broker_is_not_one_that_confirms_nothing() {
+fn a_blocked_broker_does_not_count_as_one_that_confirms_nothing() {
     let peer = loopback();
     let mut config = config_of(&peer);
     config.confirm_timeout = Duration::from_millis(200);
     let connection = engine().connect_blocking(config).unwrap();
     let channel = channel(&connection);
-    bound(&channel, "x");
+    exchange_with_queue(&channel, "x");
     peer.block_publishers("memory");
     until("it is blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
     let waiting = publish(&publisher(&channel, "x"), b"later");
@@ -269,9 +270,9 @@ fn a_blocked_broker_is_not_one_that_confirms_nothing() {
 }
 
 /// Counts the calls and records the reply codes of refusals.
-struct Counted(AtomicUsize, Mutex<Vec<u16>>);
+struct CountingSink(AtomicUsize, Mutex<Vec<u16>>);
 
-impl RefusalSink for Counted {
+impl RefusalSink for CountingSink {
     fn refused(&self, _: u64, outcome: Outcome) {
         self.0.fetch_add(1, Ordering::SeqCst);
         if let Outcome::Refused(error, _) = outcome {
@@ -281,16 +282,16 @@ impl RefusalSink for Counted {
 }
 
 #[test]
-fn a_refusal_sink_hears_what_was_refused_for_certain() {
+fn a_refusal_sink_receives_refusals_by_channel_exception() {
     let config = LoopbackConfig::default();
     let peer = Loopback::start(config).unwrap();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
-    bound(&channel, "bad");
+    exchange_with_queue(&channel, "bad");
     peer.script(|script| script.unwritable_exchanges.push("bad".into()));
-    let sink = Arc::new(Counted(AtomicUsize::new(0), Mutex::default()));
+    let sink = Arc::new(CountingSink(AtomicUsize::new(0), Mutex::default()));
     let reporting = publisher(&channel, "bad").with_refusal_sink(Arc::clone(&sink) as _);
     block_on(reporting.publish(b"no".as_slice(), WAIT, 1)).unwrap();
-    until("it was told", || sink.0.load(Ordering::SeqCst) == 1);
+    until("it was reported", || sink.0.load(Ordering::SeqCst) == 1);
     assert_eq!(*sink.1.lock().unwrap(), [403]);
 }

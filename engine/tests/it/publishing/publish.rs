@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use leveret_engine::{AMQPValue, Consume, FieldTable, Outcome, Properties, QueueDeclare, block_on};
 
-use crate::setup::{WAIT, channel, config_of, connect, engine, loopback, queue, to};
+use crate::support::setup::{WAIT, channel, config_of, connect, engine, loopback, queue, to};
 
 #[test]
 fn a_confirmed_publication_arrives_with_its_properties() {
@@ -25,7 +25,7 @@ fn a_confirmed_publication_arrives_with_its_properties() {
 }
 
 #[test]
-fn returned_and_routed_ones_are_told_apart_when_pipelined() {
+fn returned_and_routed_publications_are_matched_when_pipelined() {
     let connection = connect("publish-returned");
     let channel = channel(&connection);
     queue(&channel, "q");
@@ -51,7 +51,7 @@ fn returned_and_routed_ones_are_told_apart_when_pipelined() {
 }
 
 #[test]
-fn a_refused_publication_is_given_back_if_it_is_retained() {
+fn a_nacked_publication_is_returned_to_the_caller_if_it_is_retained() {
     let connection = connect("publish-refused");
     let channel = channel(&connection);
     let mut arguments = FieldTable::default();
@@ -77,7 +77,7 @@ fn a_refused_publication_is_given_back_if_it_is_retained() {
 
 /// Some of them are nacked while their segment is still being written.
 #[test]
-fn refused_publications_of_every_size_are_given_back() {
+fn nacked_publications_of_every_size_are_returned_to_the_caller() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
@@ -119,7 +119,7 @@ fn large_bodies_come_back_byte_for_byte() {
 }
 
 #[test]
-fn many_are_delivered_in_order_and_acknowledged() {
+fn many_publications_are_delivered_in_order_and_acknowledged() {
     let connection = connect("publish-many");
     let publishing = channel(&connection);
     queue(&publishing, "q");

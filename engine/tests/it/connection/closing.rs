@@ -12,13 +12,13 @@ use leveret_engine::{
     ErrorKind, Outcome, Properties, PublishError, QueueBind, QueueDeclare, block_on,
 };
 
-use crate::setup::{
+use crate::support::setup::{
     WAIT, backend, channel, config, config_of, connect, engine, loopback, publish, queue, to, until,
 };
 
 const SHORT: Duration = Duration::from_millis(300);
 
-fn hasty(loopback: &Loopback) -> ConnectionConfig {
+fn impatient_config(loopback: &Loopback) -> ConnectionConfig {
     let mut config = config_of(loopback);
     config.operation_timeout = SHORT;
     config
@@ -46,7 +46,7 @@ fn the_last_handle_dropped_closes_the_connection() {
 }
 
 #[test]
-fn a_close_says_that_not_all_has_left() {
+fn a_close_reports_unsent_publications() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
@@ -63,14 +63,14 @@ fn a_close_says_that_not_all_has_left() {
 }
 
 #[test]
-fn a_connect_that_is_given_up_leaves_no_connection() {
+fn a_dropped_connect_leaves_no_connection() {
     let (engine, peer) = (engine(), loopback());
     {
         let mut connecting = pin!(engine.connect(config_of(&peer)));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(matches!(connecting.as_mut().poll(&mut cx), Poll::Pending));
     }
-    until("it has gone as far as it goes", || {
+    until("the attempt has ended", || {
         let stats = engine.stats()[0];
         stats.connects + stats.connects_failed == 1
     });
@@ -79,7 +79,7 @@ fn a_connect_that_is_given_up_leaves_no_connection() {
 
 /// Polls an operation once, waits for the reply, and drops the operation. Returns the result if the
 /// first poll had it.
-fn begin_and_go_away<T>(operation: impl Future<Output = T>) -> Option<T> {
+fn drop_after_reply<T>(operation: impl Future<Output = T>) -> Option<T> {
     let mut operation = Box::pin(operation);
     let mut cx = Context::from_waker(Waker::noop());
     // It may fail at once, while the remains of the last caller are still being closed.
@@ -92,12 +92,12 @@ fn begin_and_go_away<T>(operation: impl Future<Output = T>) -> Option<T> {
 }
 
 #[test]
-fn a_channel_whose_caller_went_away_with_the_answer_there_is_closed() {
+fn a_channel_whose_open_was_dropped_after_the_reply_is_closed() {
     let peer = Loopback::start(LoopbackConfig { channel_max: 4, ..Default::default() }).unwrap();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     for _ in 0..20 {
         let opening = connection.open_channel(ChannelOptions::default());
-        if let Some(Ok(channel)) = begin_and_go_away(opening) {
+        if let Some(Ok(channel)) = drop_after_reply(opening) {
             block_on(channel.close()).unwrap();
         }
     }
@@ -109,13 +109,13 @@ fn a_channel_whose_caller_went_away_with_the_answer_there_is_closed() {
 }
 
 #[test]
-fn a_consumer_whose_caller_went_away_with_the_answer_there_is_cancelled() {
+fn a_consumer_whose_consume_was_dropped_after_the_reply_is_cancelled() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
     let channel = channel(&connection);
     queue(&channel, "q");
     for _ in 0..5 {
-        drop(begin_and_go_away(channel.consume(Consume::from_queue("q"))));
+        drop(drop_after_reply(channel.consume(Consume::from_queue("q"))));
     }
     let ask = || QueueDeclare { name: "q".into(), passive: true, ..QueueDeclare::default() };
     let consumers = || block_on(channel.declare_queue(ask())).unwrap().consumers;
@@ -123,7 +123,7 @@ fn a_consumer_whose_caller_went_away_with_the_answer_there_is_cancelled() {
 }
 
 #[test]
-fn a_connection_is_on_the_shard_it_was_asked_for() {
+fn connect_on_opens_a_connection_on_the_given_shard() {
     let two = EngineConfig::default().with_backend(backend()).with_cores(Cores::Unpinned(2));
     let (engine, peer) = (Engine::start(two).unwrap(), loopback());
     assert_eq!(engine.shards(), 2);
@@ -135,7 +135,7 @@ fn a_connection_is_on_the_shard_it_was_asked_for() {
 }
 
 #[test]
-fn close_flushes_what_was_published() {
+fn close_sends_every_publication_first() {
     let peer = loopback();
     for to_broker in [config_of(&peer), config("closing-flush")] {
         let engine = engine();
@@ -161,41 +161,41 @@ fn close_flushes_what_was_published() {
 }
 
 #[test]
-fn close_ends_in_time_when_the_broker_says_nothing() {
+fn close_ends_in_time_if_the_broker_is_silent() {
     let (engine, peer) = (engine(), loopback());
-    let connection = engine.connect_blocking(hasty(&peer)).unwrap();
+    let connection = engine.connect_blocking(impatient_config(&peer)).unwrap();
     peer.script(|script| script.silent_after_frames = Some(0));
     let begun = Instant::now();
     assert_eq!(block_on(connection.close()).unwrap_err().kind(), ErrorKind::TimedOut);
     assert!(begun.elapsed() < SHORT * 10);
-    until("it is gone all the same", || connection.state() == ConnectionState::Closed);
-    until("the socket too", || peer.stats().connections == 0);
-    assert!(block_on(connection.close()).is_ok(), "twice does no harm");
+    until("it is closed all the same", || connection.state() == ConnectionState::Closed);
+    until("the socket is closed too", || peer.stats().connections == 0);
+    assert!(block_on(connection.close()).is_ok(), "a second close succeeds");
 }
 
 #[test]
 fn close_ends_in_time_while_publishers_are_blocked() {
     let (engine, peer) = (engine(), loopback());
-    let connection = engine.connect_blocking(hasty(&peer)).unwrap();
+    let connection = engine.connect_blocking(impatient_config(&peer)).unwrap();
     let channel = channel(&connection);
     queue(&channel, "q");
     peer.block_publishers("memory");
     until("it is blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
-    let confirm = publish(&channel, "q", "never leaves");
+    let confirm = publish(&channel, "q", "never sent");
     assert_eq!(block_on(connection.close()).unwrap_err().kind(), ErrorKind::TimedOut);
     assert!(matches!(confirm.wait(), Outcome::NotSent(_)));
     until("it is closed", || connection.state() == ConnectionState::Closed);
-    until("the socket too", || peer.stats().connections == 0);
+    until("the socket is closed too", || peer.stats().connections == 0);
 }
 
 #[test]
 fn handles_dropped_while_blocked_do_not_keep_the_connection() {
     let (engine, peer) = (engine(), loopback());
-    let connection = engine.connect_blocking(hasty(&peer)).unwrap();
+    let connection = engine.connect_blocking(impatient_config(&peer)).unwrap();
     let channel = channel(&connection);
     peer.block_publishers("disk");
     until("it is blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
-    drop(publish(&channel, "q", "never leaves"));
+    drop(publish(&channel, "q", "never sent"));
     drop((connection, channel));
     until("it is closed", || peer.stats().connections == 0);
 }
@@ -213,7 +213,7 @@ fn close_does_not_wait_for_a_broker_that_is_away() {
 }
 
 #[test]
-fn a_full_inbox_stops_neither_cancel_nor_close() {
+fn a_full_inbox_prevents_neither_cancel_nor_close() {
     let (engine, peer) = (engine(), loopback());
     let connection = engine.connect_blocking(config_of(&peer)).unwrap();
     let consuming = channel(&connection);
@@ -232,7 +232,10 @@ fn a_full_inbox_stops_neither_cancel_nor_close() {
         match end {
             0 => {
                 block_on(consumer.cancel()).unwrap();
-                assert!(consumer.next_within(WAIT).unwrap().is_some(), "what it had can be taken");
+                assert!(
+                    consumer.next_within(WAIT).unwrap().is_some(),
+                    "its deliveries can still be taken"
+                );
             }
             1 => drop(consumer),
             _ => {
@@ -240,7 +243,7 @@ fn a_full_inbox_stops_neither_cancel_nor_close() {
                 return;
             }
         }
-        until("it goes on", || block_on(consuming.purge_queue("q")).is_ok());
+        until("it continues", || block_on(consuming.purge_queue("q")).is_ok());
     }
 }
 
@@ -271,7 +274,7 @@ fn a_channel_may_be_closed_while_others_publish_on_it() {
 }
 
 #[test]
-fn answers_given_before_a_channel_is_closed_arrive() {
+fn acknowledgements_before_a_channel_close_arrive() {
     let connection = connect("closing-acks");
     let consuming = channel(&connection);
     queue(&consuming, "q");
@@ -308,7 +311,7 @@ fn a_stopped_engine_ends_every_wait() {
 }
 
 #[test]
-fn stopping_takes_no_longer_for_many_connections() {
+fn stopping_many_connections_takes_no_longer_than_one() {
     let (engine, peer) = (engine(), loopback());
     let connections: Vec<_> =
         (0..10).map(|_| engine.connect_blocking(config_of(&peer)).unwrap()).collect();
@@ -320,7 +323,7 @@ fn stopping_takes_no_longer_for_many_connections() {
 }
 
 #[test]
-fn what_is_not_there_is_unbound_and_deleted_without_an_error() {
+fn unbinding_and_deleting_something_missing_succeeds() {
     let peer = loopback();
     for to_broker in [config("closing-missing"), config_of(&peer)] {
         let engine = engine();

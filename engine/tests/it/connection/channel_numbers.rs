@@ -10,8 +10,10 @@ use leveret_engine::{
     Channel, ChannelOptions, Connection, ConnectionState, Error, ErrorKind, Outcome, block_on,
 };
 
-use crate::peer::{Peer, frame, peer};
-use crate::setup::{WAIT, channel as open, config, config_of, engine, loopback, publish, queue};
+use crate::support::peer::{Peer, frame, peer};
+use crate::support::setup::{
+    WAIT, channel as open, config, config_of, engine, loopback, publish, queue,
+};
 
 /// More channels than a connection has numbers.
 const MANY: usize = 2100;
@@ -31,13 +33,13 @@ fn open_within(connection: &Connection, limit: Duration) -> Result<Channel, Erro
     }
 }
 
-fn works(connection: &Connection, channel: &Channel) {
+fn assert_works(connection: &Connection, channel: &Channel) {
     assert!(matches!(publish(channel, "q", "x").wait(), Outcome::Confirmed));
     assert_eq!((connection.state(), connection.reconnects()), (ConnectionState::Open, 0));
 }
 
 #[test]
-fn channels_may_be_opened_and_closed_without_end() {
+fn channel_numbers_are_reused_without_limit() {
     let peer = loopback();
     for (mut config, times) in [(config_of(&peer), MANY), (config("numbers"), MANY / 10)] {
         config.channel_max = 64;
@@ -49,13 +51,13 @@ fn channels_may_be_opened_and_closed_without_end() {
             assert!(channel.number() != stays.number() && channel.number() <= 64);
             block_on(channel.close()).unwrap();
         }
-        works(&connection, &stays);
+        assert_works(&connection, &stays);
     }
 }
 
 /// The caller does not wait for the close; the number is still freed.
 #[test]
-fn a_channel_that_is_closed_unwatched_gives_its_number_back() {
+fn closing_a_channel_in_background_frees_its_number() {
     let peer = loopback();
     let mut config = config_of(&peer);
     config.channel_max = 8;
@@ -66,11 +68,11 @@ fn a_channel_that_is_closed_unwatched_gives_its_number_back() {
         let channel = open_within(&connection, Duration::from_secs(2));
         channel.unwrap_or_else(|error| panic!("{time}: {error}")).close_in_background();
     }
-    works(&connection, &stays);
+    assert_works(&connection, &stays);
 }
 
 #[test]
-fn a_broker_that_allows_fewer_channels_is_asked_for_no_more() {
+fn the_channel_limit_of_the_broker_is_respected() {
     let config = LoopbackConfig { channel_max: 16, ..LoopbackConfig::default() };
     let peer = Loopback::start(config).unwrap();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
@@ -87,14 +89,14 @@ fn a_broker_that_allows_fewer_channels_is_asked_for_no_more() {
     assert!((15..=16).contains(&channels.len()), "{} channels are open", channels.len());
     assert_eq!(refused.kind(), ErrorKind::ChannelClosed, "{refused}");
     for channel in &channels {
-        works(&connection, channel);
+        assert_works(&connection, channel);
     }
     let closed = channels.pop().unwrap();
     block_on(closed.close()).unwrap();
     let next = open_within(&connection, Duration::from_secs(2)).unwrap();
-    works(&connection, &next);
+    assert_works(&connection, &next);
     assert!(try_open(&connection).is_err(), "there are no more");
-    works(&connection, &channels[0]);
+    assert_works(&connection, &channels[0]);
 }
 
 /// Channels keep their numbers after a reconnect, and numbers of closed channels are free after it.
@@ -109,7 +111,7 @@ fn numbers_are_kept_over_a_reconnect() {
         let leaves = open_within(&connection, Duration::from_secs(2));
         let leaves = leaves.unwrap_or_else(|error| panic!("{times}: {error}"));
         peer.drop_connections();
-        crate::setup::until("it came back", || {
+        crate::support::setup::until("it has reconnected", || {
             connection.reconnects() == times && connection.state() == ConnectionState::Open
         });
         queue(&stays, "q");
@@ -123,16 +125,16 @@ fn on_channel(number: u16, method: channel::AMQPMethod) -> Vec<u8> {
 }
 
 /// Acts as a broker with one channel number that is slow to close it; reports the order of events.
-fn slow_to_close(peer: &mut Peer, told: &std::sync::mpsc::Sender<&'static str>) {
+fn play_broker_slow_to_close(peer: &mut Peer, told: &std::sync::mpsc::Sender<&'static str>) {
     use channel::AMQPMethod as Method;
-    while let Some((number, AMQPClass::Channel(method))) = peer.hear() {
+    while let Some((number, AMQPClass::Channel(method))) = peer.read_method() {
         match method {
             Method::Open(_) => {
                 let _ = told.send("opened");
                 peer.send(&on_channel(number, Method::OpenOk(channel::OpenOk {})));
             }
             Method::Close(_) => {
-                let hasty = peer.hear_within(Duration::from_millis(300));
+                let hasty = peer.read_method_within(Duration::from_millis(300));
                 let _ = told.send(if hasty.is_some() { "used too early" } else { "closed" });
                 peer.send(&on_channel(number, Method::CloseOk(channel::CloseOk {})));
             }
@@ -142,11 +144,11 @@ fn slow_to_close(peer: &mut Peer, told: &std::sync::mpsc::Sender<&'static str>) 
 }
 
 #[test]
-fn a_number_is_used_again_after_the_broker_has_closed_it() {
+fn a_number_is_reused_only_after_the_broker_has_closed_it() {
     let (told, order) = queue_of();
     let mut config = peer(move |peer| {
-        peer.welcome();
-        slow_to_close(peer, &told);
+        peer.open_connection();
+        play_broker_slow_to_close(peer, &told);
     });
     config.channel_max = 1;
     let connection = engine().connect_blocking(config).unwrap();

@@ -13,7 +13,7 @@ fn under(refusal: &str) -> String {
     let output = Command::new("python3")
         .args([script, refusal])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "denied::inner", "--nocapture"])
+        .args(["--exact", "connection::io_uring_denied::inner", "--nocapture"])
         .env(DENIED, refusal)
         .output()
         .unwrap();
@@ -23,7 +23,7 @@ fn under(refusal: &str) -> String {
 }
 
 #[test]
-fn auto_runs_on_epoll_and_uring_says_why_it_cannot() {
+fn auto_falls_back_to_epoll_and_uring_reports_why_it_fails() {
     for refusal in ["EPERM", "ENOSYS", "EACCES", "EPERM@enter"] {
         assert!(under(refusal).contains("denied as expected"), "{refusal}");
     }

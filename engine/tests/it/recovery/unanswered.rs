@@ -11,8 +11,8 @@ use leveret_engine::wire::{
 };
 use leveret_engine::{ChannelOptions, ConnectionConfig, Consume, QueueDeclare, block_on};
 
-use crate::peer::{Peer, answer, frame, on_connection, open_ok, peer, start};
-use crate::setup::engine;
+use crate::support::peer::{Peer, answer, frame, on_connection, open_ok, peer, start};
+use crate::support::setup::engine;
 
 /// The deadline of a step, and the limit of the whole recovery after a step was left unanswered.
 const STEP: Duration = Duration::from_millis(500);
@@ -35,12 +35,12 @@ struct Script {
 fn broker(script: &Arc<Script>) -> ConnectionConfig {
     let script = Arc::clone(script);
     peer(move |peer| {
-        welcome(peer);
+        open_connection_with_heartbeat(peer);
         let is_first = script.opened.fetch_add(1, Ordering::AcqRel) == 0;
         let (mut consumed, mut is_cancelled) = (0, false);
         loop {
             // Often enough for a heartbeat of one second.
-            let Some((number, method)) = peer.hear_within(Duration::from_millis(300)) else {
+            let Some((number, method)) = peer.read_method_within(Duration::from_millis(300)) else {
                 if peer.is_over() {
                     return;
                 }
@@ -72,14 +72,14 @@ fn broker(script: &Arc<Script>) -> ConnectionConfig {
 }
 
 /// Performs the handshake up to an open connection with a heartbeat.
-fn welcome(peer: &mut Peer) {
-    peer.hear_header();
+fn open_connection_with_heartbeat(peer: &mut Peer) {
+    peer.read_header();
     peer.send(&start());
-    peer.hear();
+    peer.read_method();
     let tune = connection::Tune { channel_max: 2047, frame_max: 131_072, heartbeat: 1 };
     peer.send(&on_connection(connection::AMQPMethod::Tune(tune)));
-    peer.hear();
-    peer.hear();
+    peer.read_method();
+    peer.read_method();
     peer.send(&open_ok());
 }
 
@@ -101,7 +101,7 @@ fn delivery(number: u16, delivery_tag: u64, tag: &str) -> Vec<u8> {
 }
 
 /// Cancels two consumers and leaves one request of their recovery unanswered.
-fn is_left_behind(what: &str, unanswered: Is) {
+fn assert_replaced_if_unanswered(what: &str, unanswered: Is) {
     let script = Script { unanswered, opened: AtomicUsize::new(0), is_left: false.into() };
     let script = Arc::new(script);
     let (mut config, other) = (broker(&script), broker(&script));
@@ -137,29 +137,29 @@ fn is_left_behind(what: &str, unanswered: Is) {
 }
 
 #[test]
-fn a_declaration_that_is_not_answered_costs_the_connection() {
-    is_left_behind("queue.declare", |method| {
+fn an_unanswered_declaration_replaces_the_connection() {
+    assert_replaced_if_unanswered("queue.declare", |method| {
         matches!(method, AMQPClass::Queue(queue::AMQPMethod::Declare(_)))
     });
 }
 
 #[test]
-fn a_channel_that_is_not_opened_costs_the_connection() {
-    is_left_behind("channel.open", |method| {
+fn an_unanswered_channel_open_replaces_the_connection() {
+    assert_replaced_if_unanswered("channel.open", |method| {
         matches!(method, AMQPClass::Channel(channel::AMQPMethod::Open(_)))
     });
 }
 
 #[test]
-fn a_channel_that_is_not_closed_costs_the_connection() {
-    is_left_behind("channel.close", |method| {
+fn an_unanswered_channel_close_replaces_the_connection() {
+    assert_replaced_if_unanswered("channel.close", |method| {
         matches!(method, AMQPClass::Channel(channel::AMQPMethod::Close(_)))
     });
 }
 
 #[test]
-fn a_consumer_that_is_not_begun_costs_the_connection() {
-    is_left_behind("basic.consume", |method| {
+fn an_unanswered_consume_replaces_the_connection() {
+    assert_replaced_if_unanswered("basic.consume", |method| {
         matches!(method, AMQPClass::Basic(basic::AMQPMethod::Consume(_)))
     });
 }

@@ -8,7 +8,7 @@ use leveret_engine::{
 };
 use tokio::task::{LocalSet, spawn_local, yield_now};
 
-use crate::setup::{WAIT, backend, config, config_of, loopback, to};
+use crate::support::setup::{WAIT, backend, config, config_of, loopback, to};
 
 fn settings() -> EngineConfig {
     EngineConfig::default().with_backend(backend())
@@ -58,7 +58,7 @@ fn a_shard_shares_the_thread_of_a_tokio_uring_runtime() {
 }
 
 #[test]
-fn a_shard_whose_future_is_dropped_ends_all_waits() {
+fn dropping_the_future_of_a_shard_ends_all_waits() {
     on_tokio(async {
         let peer = loopback();
         let (engine, shard) = Shard::attach(settings()).unwrap();
@@ -74,7 +74,7 @@ fn a_shard_whose_future_is_dropped_ends_all_waits() {
 }
 
 #[test]
-fn settings_of_threads_are_refused() {
+fn an_attached_shard_refuses_thread_settings() {
     for wrong in [
         settings().with_cores(Cores::Unpinned(2)),
         settings().with_cores(Cores::Pinned(vec![0])),

@@ -8,7 +8,9 @@ use leveret_engine::{
     Properties, QueueDeclare, block_on,
 };
 
-use crate::setup::{WAIT, channel, config, config_of, engine, loopback, publish, queue, to, until};
+use crate::support::setup::{
+    WAIT, channel, config, config_of, engine, loopback, publish, queue, to, until,
+};
 
 /// The limit of the consuming connection, and bodies above it: one of several frames, one of a
 /// single frame.
@@ -27,7 +29,7 @@ fn send(channel: &Channel, body: &[u8]) {
 }
 
 /// Consumes a small message, one that is too large, and a small one.
-fn pass_by(config: &ConnectionConfig, no_ack: bool) {
+fn consume_around_oversized(config: &ConnectionConfig, no_ack: bool) {
     let engine = engine();
     let publishing = channel(&engine.connect_blocking(config.clone()).unwrap());
     let connection = engine.connect_blocking(limited(config.clone())).unwrap();
@@ -51,7 +53,7 @@ fn pass_by(config: &ConnectionConfig, no_ack: bool) {
     }
     assert!(consumer.next_within(Duration::from_millis(100)).unwrap().is_none());
     assert_eq!((connection.state(), connection.reconnects()), (ConnectionState::Open, 0));
-    until("everything was answered", || {
+    until("everything is settled", || {
         block_on(publishing.declare_queue(QueueDeclare {
             name: "q".into(),
             passive: true,
@@ -64,19 +66,19 @@ fn pass_by(config: &ConnectionConfig, no_ack: bool) {
 }
 
 #[test]
-fn a_message_above_the_limit_costs_itself_only() {
+fn a_message_above_the_limit_is_rejected_alone() {
     let peer = loopback();
     for to_broker in [config_of(&peer), config("oversized")] {
         let connection = engine().connect_blocking(to_broker.clone()).unwrap();
         queue(&channel(&connection), "q");
         for no_ack in [false, true] {
-            pass_by(&to_broker, no_ack);
+            consume_around_oversized(&to_broker, no_ack);
         }
     }
 }
 
 #[test]
-fn a_message_above_the_limit_is_rejected_for_good() {
+fn a_message_above_the_limit_is_dead_lettered_once() {
     let to_broker = config("oversized-dead");
     let engine = engine();
     let publishing = channel(&engine.connect_blocking(to_broker.clone()).unwrap());
@@ -109,7 +111,7 @@ fn a_message_above_the_limit_is_rejected_for_good() {
 
 /// Frames of one channel's message may be interleaved with those of another's.
 #[test]
-fn messages_above_the_limit_pass_on_several_channels() {
+fn messages_above_the_limit_may_arrive_on_several_channels() {
     let peer = loopback();
     let engine = engine();
     let connection = engine.connect_blocking(limited(config_of(&peer))).unwrap();

@@ -9,12 +9,14 @@ use leveret_engine::{
     ReportingPublisher, Route,
 };
 
-use crate::setup::{WAIT, channel, config_of, connect, engine, loopback, queue, to, until};
+use crate::support::setup::{
+    WAIT, channel, config_of, connect, engine, loopback, queue, to, until,
+};
 
 /// Sends what it receives to the test.
-struct Told(Mutex<Sender<(u64, Outcome)>>);
+struct SendingSink(Mutex<Sender<(u64, Outcome)>>);
 
-impl RefusalSink for Told {
+impl RefusalSink for SendingSink {
     fn refused(&self, cookie: u64, outcome: Outcome) {
         self.0.lock().unwrap().send((cookie, outcome)).unwrap();
     }
@@ -22,19 +24,19 @@ impl RefusalSink for Told {
 
 type Refusals = Receiver<(u64, Outcome)>;
 
-fn reporting(connection: &Connection, route: Route) -> (ReportingPublisher, Refusals) {
+fn reporting_publisher(connection: &Connection, route: Route) -> (ReportingPublisher, Refusals) {
     let channel = channel(connection);
     queue(&channel, "q");
     let publisher = channel.publisher(route, &Properties::default()).unwrap();
     let (sender, refusals) = pipe();
-    (publisher.with_refusal_sink(Arc::new(Told(Mutex::new(sender)))), refusals)
+    (publisher.with_refusal_sink(Arc::new(SendingSink(Mutex::new(sender)))), refusals)
 }
 
 #[test]
-fn a_returned_publication_is_told_with_its_cookie_and_its_body() {
+fn a_returned_publication_is_reported_with_its_cookie_and_its_body() {
     let connection = connect("reporting-returned");
-    let (lost, refusals) = reporting(&connection, to("nobody"));
-    let (routed, silence) = reporting(&connection, to("q"));
+    let (lost, refusals) = reporting_publisher(&connection, to("nobody"));
+    let (routed, silence) = reporting_publisher(&connection, to("q"));
     for cookie in 0..100 {
         lost.try_publish(cookie.to_string().as_bytes(), WAIT, cookie).unwrap();
         routed.try_publish("x".as_bytes(), WAIT, cookie).unwrap();
@@ -48,14 +50,14 @@ fn a_returned_publication_is_told_with_its_cookie_and_its_body() {
     drop(routed);
     let heard = silence.recv_timeout(WAIT).map(|(cookie, _)| cookie);
     assert_eq!(heard, Err(RecvTimeoutError::Disconnected), "confirmed, and the sink let go of");
-    assert_eq!(connection.fire_and_forget_failures(), 0, "somebody was told");
+    assert_eq!(connection.fire_and_forget_failures(), 0, "the sink received them");
 }
 
 #[test]
-fn what_a_blocked_broker_does_not_take_in_time_is_withdrawn_and_told() {
+fn a_publication_that_is_blocked_until_its_deadline_is_withdrawn_and_reported() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
-    let (publisher, refusals) = reporting(&connection, to("q"));
+    let (publisher, refusals) = reporting_publisher(&connection, to("q"));
     peer.block_publishers("test");
     until("blocked", || matches!(connection.state(), ConnectionState::Blocked(_)));
     let begun = std::time::Instant::now();
@@ -69,10 +71,10 @@ fn what_a_blocked_broker_does_not_take_in_time_is_withdrawn_and_told() {
 }
 
 #[test]
-fn a_lost_connection_is_told_as_maybe_sent() {
+fn a_publication_on_a_lost_connection_is_reported_as_maybe_sent() {
     let peer = loopback();
     let connection = engine().connect_blocking(config_of(&peer)).unwrap();
-    let (publisher, refusals) = reporting(&connection, to("q"));
+    let (publisher, refusals) = reporting_publisher(&connection, to("q"));
     peer.script(|script| script.withhold_confirms = true);
     publisher.try_publish("x".as_bytes(), WAIT, 1).unwrap();
     until("it has arrived", || peer.queue_len("/", "q") == Some(1));
@@ -83,12 +85,12 @@ fn a_lost_connection_is_told_as_maybe_sent() {
 }
 
 #[test]
-fn what_was_not_taken_is_not_told() {
+fn a_publication_that_was_not_accepted_is_not_reported() {
     let peer = loopback();
     let mut config = config_of(&peer);
     config.outbox_bytes = 2000;
     let connection = engine().connect_blocking(config).unwrap();
-    let (publisher, refusals) = reporting(&connection, to("q"));
+    let (publisher, refusals) = reporting_publisher(&connection, to("q"));
     peer.script(|script| script.withhold_confirms = true);
     let body = vec![7; 1500];
     publisher.try_publish(&body, WAIT, 1).unwrap();
@@ -98,7 +100,7 @@ fn what_was_not_taken_is_not_told() {
     assert!(matches!(refused, Err(PublishError::TimedOut)));
     leveret_engine::block_on(connection.close()).ok();
     let told: Vec<u64> = refusals.try_iter().map(|(cookie, _)| cookie).collect();
-    assert_eq!(told, [1], "only what was taken");
+    assert_eq!(told, [1], "only what was accepted");
     let refused = publisher.try_publish(&body, WAIT, 4);
     assert!(matches!(refused, Err(PublishError::Closed(_))));
 }

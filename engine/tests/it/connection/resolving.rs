@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use leveret_engine::{ConnectionConfig, ConnectionState, Engine, ErrorKind};
 use socket2::{Domain, Socket, Type};
 
-use crate::setup::{channel, engine, loopback, publish, queue, until};
+use crate::support::setup::{channel, engine, loopback, publish, queue, until};
 
 const CASE: &str = "LEVERET_TEST_RESOLVING";
 const NAMES: &str = "LEVERET_TEST_NAMES";
@@ -43,7 +43,7 @@ fn resolver() -> &'static PathBuf {
 /// Runs a case in which the resolver answers as `names` says.
 fn with_names(case: &str, names: &str) {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "resolving::inner", "--nocapture"])
+        .args(["--exact", "connection::resolving::inner", "--nocapture"])
         .env("LD_PRELOAD", resolver())
         .env(CASE, case)
         .env(NAMES, names)
@@ -55,22 +55,22 @@ fn with_names(case: &str, names: &str) {
 }
 
 #[test]
-fn a_resolver_slower_than_connecting_is_waited_for() {
+fn a_resolver_may_be_slower_than_the_connect_timeout() {
     with_names("slow", "slow.test 1200 127.0.0.1");
 }
 
 #[test]
-fn a_resolver_that_does_not_answer_ends_by_its_deadline() {
+fn resolving_a_name_that_is_not_answered_ends_with_its_deadline() {
     with_names("silent", "silent.test 20000 127.0.0.1");
 }
 
 #[test]
-fn a_resolver_that_does_not_answer_is_asked_by_few_threads() {
+fn a_resolver_that_does_not_answer_blocks_few_threads() {
     with_names("threads", "silent.test 20000 127.0.0.1");
 }
 
 #[test]
-fn an_engine_stops_though_a_resolver_does_not_answer() {
+fn an_engine_stops_although_a_resolver_does_not_answer() {
     with_names("stopping", "silent.test 20000 127.0.0.1");
 }
 
@@ -111,7 +111,7 @@ fn slow() {
     queue(&channel, "q");
     // The reconnect resolves as slowly, and succeeds.
     peer.drop_connections();
-    until("it came back", || {
+    until("it has reconnected", || {
         connection.reconnects() == 1 && connection.state() == ConnectionState::Open
     });
     assert!(publish(&channel, "q", "x").wait().is_ok());

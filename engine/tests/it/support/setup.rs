@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use leveret_engine::loopback::{Loopback, LoopbackConfig};
 use leveret_engine::{
     BackendChoice, Channel, ChannelOptions, Confirm, Connection, ConnectionConfig, Engine,
-    EngineConfig, Properties, QueueDeclare, Route, block_on,
+    EngineConfig, Outcome, Properties, QueueDeclare, Route, block_on,
 };
 use leveret_support::Broker;
 
@@ -41,7 +41,7 @@ pub(crate) fn config_of(loopback: &Loopback) -> ConnectionConfig {
 }
 
 /// Disables recovery for a connection.
-pub(crate) fn once(mut config: ConnectionConfig) -> ConnectionConfig {
+pub(crate) fn without_recovery(mut config: ConnectionConfig) -> ConnectionConfig {
     config.recovery.enabled = false;
     config
 }
@@ -82,4 +82,15 @@ pub(crate) fn quick(what: &str) -> bool {
         eprintln!("left out because LEVERET_QUICK=1: {what}");
     }
     quick
+}
+
+/// Publishes `count` numbered messages to a queue and waits for their confirms.
+pub(crate) fn fill(channel: &Channel, queue: &str, count: usize) {
+    let publisher = channel.publisher(to(queue), &Properties::default()).unwrap();
+    let confirms: Vec<_> = (0..count)
+        .map(|i| publisher.publish_blocking(i.to_string().as_bytes(), WAIT).unwrap())
+        .collect();
+    for confirm in confirms {
+        assert!(matches!(confirm.wait(), Outcome::Confirmed));
+    }
 }
