@@ -1,8 +1,8 @@
 //! What does an oslo message cost over its bytes?
 //!
 //! `cast` renders the kombu envelope (JSON inside a JSON string) and publishes it into a peer that
-//! only counts; `bytes` publishes a body of the same length; `serde_json` is what rendering the
-//! envelope through two plain JSON documents would cost alone.
+//! only counts; `bytes` publishes a body of the same length; `serde_json` renders the envelope
+//! through two plain JSON documents, without publishing it.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::collections::BTreeMap;
@@ -10,15 +10,15 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use leveret::{Context, RpcClient, Target, Transport};
-use leveret_benches::{IntoSink, PATIENCE, body};
+use leveret_benches::{PUBLISH_TIMEOUT, SinkConnection, body};
 use leveret_engine::BackendChoice;
 use serde_json::json;
 
 const METHOD: &str = "info";
-/// A small cast, and a typical one; both are copied into the outbox.
+/// A small cast and a typical one; both are copied into the outbox.
 const SIZES: [usize; 2] = [200, 3_200];
 
-/// The same envelope by way of two documents.
+/// Renders the same envelope through two JSON documents.
 fn two_documents(arguments: &BTreeMap<&str, &str>) -> String {
     let message = json!({
         "method": METHOD,
@@ -31,7 +31,7 @@ fn two_documents(arguments: &BTreeMap<&str, &str>) -> String {
 fn envelope(c: &mut Criterion) {
     let mut group = c.benchmark_group("envelope");
     group.throughput(Throughput::Elements(1));
-    let peer = IntoSink::start(BackendChoice::Auto);
+    let peer = SinkConnection::start(BackendChoice::Auto);
     let url = format!("rabbit://guest:guest@{}/", peer.sink.addr());
     let transport = Transport::builder(&url).engine(&peer.engine).connect_blocking();
     let transport = transport.expect("the sink listens");
@@ -48,7 +48,9 @@ fn envelope(c: &mut Criterion) {
         });
         let bytes = body(two_documents(&arguments).len());
         group.bench_function(BenchmarkId::new("bytes", size), |bench| {
-            bench.iter(|| publisher.publish_blocking(&bytes, PATIENCE).expect("room in time"));
+            bench.iter(|| {
+                publisher.publish_blocking(&bytes, PUBLISH_TIMEOUT).expect("room in time")
+            });
         });
         group.bench_function(BenchmarkId::new("serde_json", size), |bench| {
             bench.iter(|| two_documents(black_box(&arguments)));

@@ -1,4 +1,4 @@
-//! What the benches share: the allocator, sample messages of the sizes the perf suite uses, and an
+//! Shared by the benches: the allocator, sample messages of the sizes of the perf suite, and an
 //! engine that publishes into a sink.
 
 use std::time::Duration;
@@ -13,32 +13,32 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Payload sizes: a small cast, a typical control-plane message, one frame of the largest kind.
+/// Body sizes: a small cast, a typical control-plane message, 64 KiB.
 pub const SIZES: [usize; 3] = [200, 3_200, 65_536];
 
 /// How long a publication may wait for room.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A body of lower-case letters, the same every time.
+/// Returns a body of lower-case letters, the same every time.
 #[must_use]
 pub fn body(bytes: usize) -> Vec<u8> {
     (b'a'..=b'z').cycle().take(bytes).collect()
 }
 
 /// A connection to a peer that only counts.
-pub struct IntoSink {
-    /// Where publications end.
+pub struct SinkConnection {
+    /// The peer that receives the publications.
     pub sink: Sink,
     /// The engine that sends them.
     pub engine: Engine,
     connection: Connection,
 }
 
-impl IntoSink {
+impl SinkConnection {
     /// Starts sink and engine and connects them.
     ///
     /// # Panics
-    /// If the machine has no free port, or lacks the backend.
+    /// If the machine has no free port or lacks the backend.
     #[must_use]
     pub fn start(backend: BackendChoice) -> Self {
         let sink = Sink::start().expect("a free port");
@@ -49,10 +49,10 @@ impl IntoSink {
         Self { sink, engine, connection }
     }
 
-    /// A publisher on a channel of its own.
+    /// Creates a publisher on a channel of its own.
     ///
     /// # Panics
-    /// If the sink is gone.
+    /// If the sink has stopped.
     #[must_use]
     pub fn publisher(&self, confirms: bool) -> Publisher {
         let options = ChannelOptions::default().with_confirms(confirms);

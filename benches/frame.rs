@@ -1,4 +1,4 @@
-//! What does the hot codec cost, beside amq-protocol on the same message?
+//! What does the hot codec cost, compared with amq-protocol on the same message?
 //!
 //! Written: publish, content header and body. Read: deliver, content header and body.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
@@ -40,7 +40,7 @@ fn oracle_properties() -> AMQPProperties {
         .with_priority(0)
 }
 
-/// Publish, header and body as amq-protocol's own structures.
+/// Returns publish, header and body as amq-protocol's structures.
 fn oracle_frames(payload: &[u8]) -> [AMQPFrame; 3] {
     let method = basic::Publish {
         exchange: ROUTE.exchange.into(),
@@ -98,7 +98,7 @@ fn write(c: &mut Criterion) {
     group.finish();
 }
 
-/// A delivery as it comes from a broker.
+/// Returns a delivery as a broker sends it.
 fn delivery(size: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let method = Deliver {

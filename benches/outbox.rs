@@ -1,15 +1,15 @@
-//! What does the way between threads cost: appending to an outbox that others fill too, and waking
-//! a shard that sleeps?
+//! What do the hops between threads cost: appending to an outbox that others also fill, and waking
+//! a sleeping shard?
 //!
-//! `append` is time per message of all producers together; each has a handle of its own to the same
-//! channel. `wake` is one publish and its confirm with nothing else under way: caller to shard to
-//! peer and back, two threads woken.
+//! `append` is the time per message of all producers together; each has its own handle of the same
+//! channel. `wake` is one publication and its confirm with nothing else in flight: caller to shard
+//! to peer and back, two threads woken.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use leveret_benches::{IntoSink, PATIENCE, body};
+use leveret_benches::{PUBLISH_TIMEOUT, SinkConnection, body};
 use leveret_engine::BackendChoice;
 
 const SMALL: usize = 200;
@@ -17,7 +17,7 @@ const SMALL: usize = 200;
 fn append(c: &mut Criterion) {
     let mut group = c.benchmark_group("outbox/append");
     group.throughput(Throughput::Elements(1));
-    let peer = IntoSink::start(BackendChoice::Auto);
+    let peer = SinkConnection::start(BackendChoice::Auto);
     let publisher = peer.publisher(false);
     let body = body(SMALL);
     for producers in [1_u64, 2, 4] {
@@ -31,7 +31,7 @@ fn append(c: &mut Criterion) {
                         let (publisher, body) = (publisher.clone(), &body);
                         scope.spawn(move || {
                             for _ in 0..each {
-                                let sent = publisher.publish_blocking(body, PATIENCE);
+                                let sent = publisher.publish_blocking(body, PUBLISH_TIMEOUT);
                                 drop(sent.expect("room in time"));
                             }
                         });
@@ -47,12 +47,13 @@ fn append(c: &mut Criterion) {
 fn wake(c: &mut Criterion) {
     let mut group = c.benchmark_group("outbox/wake");
     for (name, backend) in [("auto", BackendChoice::Auto), ("epoll", BackendChoice::Epoll)] {
-        let peer = IntoSink::start(backend);
+        let peer = SinkConnection::start(backend);
         let publisher = peer.publisher(true);
         let body = body(SMALL);
         group.bench_function(name, |bench| {
             bench.iter(|| {
-                let confirm = publisher.publish_blocking(&body, PATIENCE).expect("room in time");
+                let confirm =
+                    publisher.publish_blocking(&body, PUBLISH_TIMEOUT).expect("room in time");
                 assert!(confirm.wait().is_ok());
             });
         });

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let declare = QueueDeclare { name: "jobs".into(), durable: true, ..Default::default() };
     block_on(channel.declare_queue(declare))?;
     let mut consumer = block_on(channel.consume(Consume::from_queue("jobs")))?;
-    // Comes back by itself after a lost connection; ends with an error when that cannot be.
+    // The engine restores the consumer after a lost connection; an error means that it cannot.
     while let Some(delivery) = consumer.next_blocking()? {
         let again = if delivery.redelivered() { " (again)" } else { "" };
         eprintln!("{} bytes{again}", delivery.body().len());

@@ -26,11 +26,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let route = Route { exchange: "readings".into(), ..Route::default() };
     let publisher = channel.publisher(route, &Properties::default())?;
     for number in 0..count {
-        // Returns when the outbox has it; waits only while the outbox is full.
+        // Returns once the outbox holds it; waits only while the outbox is full.
         let body = number.to_string();
         drop(publisher.publish_blocking(body.as_bytes(), Duration::from_secs(5))?);
     }
-    // Closing flushes first.
+    // Closing sends what is in the outbox first.
     block_on(connection.close())?;
     Ok(())
 }

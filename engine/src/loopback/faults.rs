@@ -55,7 +55,7 @@ impl Loopback {
     }
 
     /// Removes a queue from its virtual host and keeps its consumers, without notifying them. A
-    /// cluster does that to a transient queue that was declared anew while it cleans up after a
+    /// cluster does that to a transient queue that was declared again while it cleans up after a
     /// dead node. Returns true if the queue existed.
     pub fn lose_queue(&self, vhost: &str, queue: &str) -> bool {
         self.with_broker(|broker| {

@@ -1,9 +1,11 @@
-//! Channels: requests and their answers, closing from both sides, cancelling, flow, confirms.
+//! Channels: requests and their replies, closing from both sides, cancelling, flow, confirms.
 
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm};
 
 use crate::proto::error::ProtoError;
-use crate::proto::tests::scenario::{Scenario, Seen, channel_close, deliver, delivery, hex, on};
+use crate::proto::tests::scenario::{
+    EventSummary, Scenario, channel_close, deliver, delivery, hex, on,
+};
 use crate::wire::hot::{Ack, Nack};
 
 fn qos() -> AMQPClass {
@@ -40,8 +42,8 @@ fn a_channel_opens_one_byte_at_a_time() {
     let mut scenario = Scenario::open();
     assert!(scenario.connection.open_channel(1, 7));
     assert_eq!(scenario.output(), hex("01 0001 00000005 0014000A 00 CE"));
-    scenario.dribble(&hex("01 0001 00000008 0014000B 00000000 CE"));
-    assert_eq!(scenario.events(), [Seen::Reply { token: 7, method: (20, 11) }]);
+    scenario.receive_bytewise(&hex("01 0001 00000008 0014000B 00000000 CE"));
+    assert_eq!(scenario.events(), [EventSummary::Reply { token: 7, method: (20, 11) }]);
 }
 
 #[test]
@@ -62,12 +64,12 @@ fn a_channel_has_at_most_one_unanswered_request() {
     assert!(scenario.connection.request(2, 21, select()));
     assert_eq!(scenario.sent_ids(), [(1, 60, 10), (2, 85, 10)], "select of channel 1 waits");
     scenario.receive(&select_ok(2));
-    assert_eq!(scenario.events(), [Seen::Reply { token: 21, method: (85, 11) }]);
+    assert_eq!(scenario.events(), [EventSummary::Reply { token: 21, method: (85, 11) }]);
     scenario.receive(&qos_ok(1));
-    assert_eq!(scenario.events(), [Seen::Reply { token: 11, method: (60, 11) }]);
+    assert_eq!(scenario.events(), [EventSummary::Reply { token: 11, method: (60, 11) }]);
     assert_eq!(scenario.sent_ids(), [(1, 85, 10)]);
     scenario.receive(&select_ok(1));
-    assert_eq!(scenario.events(), [Seen::Reply { token: 12, method: (85, 11) }]);
+    assert_eq!(scenario.events(), [EventSummary::Reply { token: 12, method: (85, 11) }]);
 }
 
 #[test]
@@ -86,14 +88,14 @@ fn the_broker_closes_a_channel_and_its_number_can_be_opened_again() {
     scenario.connection.request(1, 11, qos());
     scenario.connection.request(1, 12, select());
     scenario.sent();
-    scenario.dribble(&channel_close(1, 404, "NOT_FOUND - no queue"));
+    scenario.receive_bytewise(&channel_close(1, 404, "NOT_FOUND - no queue"));
     let text = "NOT_FOUND - no queue".into();
-    assert_eq!(scenario.events(), [Seen::ChannelClosed { channel: 1, code: 404, text }]);
+    assert_eq!(scenario.events(), [EventSummary::ChannelClosed { channel: 1, code: 404, text }]);
     assert_eq!(scenario.output(), hex("01 0001 00000004 00140029 CE"), "close-ok, no select");
     assert!(!scenario.connection.request(1, 13, qos()));
     assert!(scenario.connection.open_channel(1, 14));
     scenario.receive(&hex("01 0001 00000008 0014000B 00000000 CE"));
-    assert_eq!(scenario.events(), [Seen::Reply { token: 14, method: (20, 11) }]);
+    assert_eq!(scenario.events(), [EventSummary::Reply { token: 14, method: (20, 11) }]);
     scenario.receive(&delivery(2, 1, b"the other lives"));
     assert_eq!(scenario.events().len(), 1);
 }
@@ -111,11 +113,11 @@ fn deliveries_still_arrive_after_our_channel_close() {
     assert!(scenario.connection.request(1, 11, close_request()));
     assert_eq!(scenario.sent_ids(), [(1, 20, 40)]);
     scenario.receive(&delivery(1, 1, b"late"));
-    assert!(matches!(scenario.events()[..], [Seen::Delivery { .. }]));
+    assert!(matches!(scenario.events()[..], [EventSummary::Delivery { .. }]));
     scenario.receive(&qos_ok(1));
     assert!(scenario.events().is_empty(), "stale answers are nobody's");
     scenario.receive(&channel_close_ok(1));
-    assert_eq!(scenario.events(), [Seen::Reply { token: 11, method: (20, 41) }]);
+    assert_eq!(scenario.events(), [EventSummary::Reply { token: 11, method: (20, 41) }]);
     assert!(!scenario.connection.request(1, 12, qos()));
 }
 
@@ -124,13 +126,13 @@ fn both_sides_may_close_a_channel_at_once() {
     let mut scenario = Scenario::with_channels();
     scenario.connection.request(1, 11, close_request());
     scenario.sent();
-    // RabbitMQ answers our close although it waits for the answer to its own.
+    // RabbitMQ answers our close although it waits for the reply to its own.
     scenario.receive(&channel_close(1, 404, "NOT_FOUND"));
     assert_eq!(scenario.sent_ids(), [(1, 20, 41)]);
     scenario.receive(&channel_close_ok(1));
     let text = "NOT_FOUND".into();
-    let closed = Seen::ChannelClosed { channel: 1, code: 404, text };
-    let answered = Seen::Reply { token: 11, method: (20, 41) };
+    let closed = EventSummary::ChannelClosed { channel: 1, code: 404, text };
+    let answered = EventSummary::Reply { token: 11, method: (20, 41) };
     assert_eq!(scenario.events(), [closed, answered]);
     assert!(scenario.connection.open_channel(1, 12), "the number is free");
 }
@@ -153,7 +155,7 @@ fn consumers_are_cancelled_from_both_sides() {
         on(1, basic::AMQPMethod::Cancel(basic::Cancel { consumer_tag: "c".into(), nowait }))
     };
     scenario.receive(&cancel(true));
-    let cancelled = Seen::ConsumerCancelled { channel: 1, tag: "c".into() };
+    let cancelled = EventSummary::ConsumerCancelled { channel: 1, tag: "c".into() };
     assert_eq!(scenario.events(), std::slice::from_ref(&cancelled));
     assert!(scenario.output().is_empty());
     scenario.receive(&cancel(false));
@@ -165,7 +167,7 @@ fn consumers_are_cancelled_from_both_sides() {
     scenario.connection.request(1, 11, request);
     assert_eq!(scenario.output(), hex("01 0001 00000007 003C001E 0163 00 CE"));
     scenario.receive(&hex("01 0001 00000006 003C001F 0163 CE"));
-    assert_eq!(scenario.events(), [Seen::Reply { token: 11, method: (60, 31) }]);
+    assert_eq!(scenario.events(), [EventSummary::Reply { token: 11, method: (60, 31) }]);
 }
 
 #[test]
@@ -185,8 +187,9 @@ fn confirms_report_tag_and_multiple() {
     Ack { delivery_tag: 3, multiple: true }.encode_frame(1, &mut bytes);
     Ack { delivery_tag: u64::MAX, multiple: false }.encode_frame(2, &mut bytes);
     Nack { delivery_tag: 5, multiple: true, requeue: true }.encode_frame(1, &mut bytes);
-    scenario.dribble(&bytes);
-    let confirmed = |channel, tag, multiple, ack| Seen::Confirmed { channel, tag, multiple, ack };
+    scenario.receive_bytewise(&bytes);
+    let confirmed =
+        |channel, tag, multiple, ack| EventSummary::Confirmed { channel, tag, multiple, ack };
     let all = [
         confirmed(1, 3, true, true),
         confirmed(2, u64::MAX, false, true),

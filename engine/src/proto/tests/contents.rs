@@ -1,11 +1,12 @@
-//! Method, header and bodies into contents, whatever the reads (AMQP 4.2.6).
+//! Method, header and body frames are assembled into contents, whatever the sizes of reads (AMQP
+//! 4.2.6).
 
 use amq_protocol::protocol::basic;
 use proptest::prelude::*;
 
 use crate::proto::error::ProtoError;
 use crate::proto::tests::scenario::{
-    Scenario, Seen, body, channel_close, deliver, delivered, delivery, header, hex, on,
+    EventSummary, Scenario, body, channel_close, deliver, delivered, delivery, header, hex, on,
 };
 use crate::wire::error::WireError;
 use crate::wire::hot::{Ack, Return};
@@ -16,7 +17,8 @@ fn bytes_of(len: usize) -> Vec<u8> {
 
 #[test]
 fn a_delivery_of_every_size_arrives_whole() {
-    // Small ones are copied, large ones keep their blocks, many frames are needed above 4088.
+    // Small bodies are copied, large ones stay in their blocks, bodies above 4088 bytes need
+    // several frames.
     for len in [0, 1, 1023, 1024, 1025, 4087, 4088, 4089, 8176, 8177, 100_000, 300_000] {
         let mut scenario = Scenario::with_channels();
         let body = bytes_of(len);
@@ -32,8 +34,8 @@ fn a_delivery_may_arrive_one_byte_at_a_time() {
         let body = bytes_of(len);
         let bytes = delivery(1, 5, &body);
         let (last, rest) = bytes.split_last().unwrap();
-        scenario.dribble(rest);
-        // The end octet of the last body frame says nothing about the content itself.
+        scenario.receive_bytewise(rest);
+        // A content is complete before the end octet of its last body frame.
         let early = usize::from(len > 0);
         assert_eq!(scenario.events().len(), early, "{len} bytes");
         scenario.receive(&[*last]);
@@ -59,7 +61,7 @@ fn many_frames_may_arrive_in_one_read() {
     let mut scenario = Scenario::with_channels();
     let bytes: Vec<u8> = (1..=500).flat_map(|tag| delivery(1, tag, b"x")).collect();
     scenario.receive(&bytes);
-    let all: Vec<Seen> = (1..=500).map(|tag| delivered(1, tag, b"x")).collect();
+    let all: Vec<EventSummary> = (1..=500).map(|tag| delivered(1, tag, b"x")).collect();
     assert_eq!(scenario.events(), all);
 }
 
@@ -87,8 +89,8 @@ fn a_return_arrives_with_its_body_before_its_ack() {
     Ack { delivery_tag: 1, multiple: false }.encode_frame(1, &mut bytes);
     scenario.receive(&bytes);
     let (channel, key) = (1, "lost".to_owned());
-    let returned = Seen::Returned { channel, code: 312, key, body: b"body".to_vec() };
-    let confirmed = Seen::Confirmed { channel, tag: 1, multiple: false, ack: true };
+    let returned = EventSummary::Returned { channel, code: 312, key, body: b"body".to_vec() };
+    let confirmed = EventSummary::Confirmed { channel, tag: 1, multiple: false, ack: true };
     assert_eq!(scenario.events(), [returned, confirmed]);
 }
 
@@ -132,7 +134,9 @@ fn a_body_above_the_limit_is_dropped_except_for_its_end_and_its_checksum() {
     let mut connection = Scenario::with_channels();
     connection.receive(&bytes);
     let events = connection.events();
-    let [Seen::Oversized { size, tail, sum }, Seen::Delivery { body, .. }] = &events[..] else {
+    let [EventSummary::Oversized { size, tail, sum }, EventSummary::Delivery { body, .. }] =
+        &events[..]
+    else {
         panic!("one is dropped, the next is not")
     };
     assert_eq!(*size, whole.len() as u64);
@@ -159,7 +163,7 @@ fn malformed_frames_end_the_connection() {
     assert_eq!(refuses(&hex("01 0000 00000005 000A003D 00 CE")), trailing);
 }
 
-/// Everything a broker may send on open channels, with a body of any size among it.
+/// Generates frames that a broker may send on open channels, including bodies of any size.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         (1..3_u16, any::<u64>(), 0..9000_usize).prop_map(|(channel, tag, len)| delivery(
@@ -182,7 +186,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(piece, 1..12).prop_map(|pieces| pieces.concat())
 }
 
-fn seen(bytes: &[u8], cuts: &[usize]) -> (Vec<Seen>, Vec<u8>) {
+fn events_of(bytes: &[u8], cuts: &[usize]) -> (Vec<EventSummary>, Vec<u8>) {
     let mut scenario = Scenario::with_channels();
     let mut rest = bytes;
     for &cut in cuts.iter().cycle() {
@@ -196,14 +200,14 @@ fn seen(bytes: &[u8], cuts: &[usize]) -> (Vec<Seen>, Vec<u8>) {
     (scenario.events(), scenario.output())
 }
 
-/// So many unless `PROPTEST_CASES` says otherwise.
+/// 200 cases unless `PROPTEST_CASES` is set.
 fn random_cases() -> ProptestConfig {
     let usual = ProptestConfig::default();
     let is_told = std::env::var_os("PROPTEST_CASES").is_some();
     ProptestConfig { cases: if is_told { usual.cases } else { 200 }, ..usual }
 }
 
-/// Each bit of a stream of 4,096 and more, in turn.
+/// Flips each bit of a stream of at least 4,096 bits in turn.
 #[test]
 fn a_flipped_bit_causes_no_panic() {
     let closing = channel_close(2, 404, "NOT_FOUND");
@@ -224,8 +228,8 @@ proptest! {
         bytes in stream(),
         cuts in proptest::collection::vec(prop_oneof![1..10_usize, 1..5000_usize], 1..20),
     ) {
-        let whole = seen(&bytes, &[bytes.len()]);
-        prop_assert_eq!(seen(&bytes, &cuts), whole);
+        let whole = events_of(&bytes, &[bytes.len()]);
+        prop_assert_eq!(events_of(&bytes, &cuts), whole);
     }
 
     #[test]
@@ -234,7 +238,7 @@ proptest! {
         at in 0..400_usize,
     ) {
         let _ = Scenario::with_channels().try_receive(&bytes);
-        // And so in the middle of something sensible.
+        // The same bytes after a part of a valid delivery.
         let mut sensible = delivery(1, 1, &bytes_of(300));
         sensible.truncate(at);
         sensible.extend(&bytes);

@@ -1,8 +1,8 @@
-//! A broker that asks faster than it reads: what is kept for it is bounded.
+//! A broker that sends faster than it reads: the responses kept for it are bounded.
 
 use amq_protocol::protocol::{AMQPClass, basic, channel};
 
-use crate::proto::tests::scenario::{Scenario, Seen, close, hex, on, start};
+use crate::proto::tests::scenario::{EventSummary, Scenario, close, hex, on, start};
 
 fn flow(number: u16, active: bool) -> Vec<u8> {
     on(number, channel::AMQPMethod::Flow(channel::Flow { active }))
@@ -73,8 +73,10 @@ fn texts_of_the_broker_are_escaped_and_cut() {
         "NOT_FOUND - no queue 'é\u{1b}[2J\n'",
     ));
     scenario.receive(&close(320, "a\0b\u{202e}c\\"));
-    let [Seen::ChannelClosed { text: first, .. }, Seen::Closed { text: second, .. }] =
-        &scenario.events()[..]
+    let [
+        EventSummary::ChannelClosed { text: first, .. },
+        EventSummary::Closed { text: second, .. },
+    ] = &scenario.events()[..]
     else {
         panic!("two ends");
     };

@@ -1,4 +1,4 @@
-//! From the protocol header to an open connection (AMQP 2.2.4, 4.2.2).
+//! The handshake, from the protocol header to an open connection (AMQP 2.2.4, 4.2.2).
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 use crate::proto::error::ProtoError;
 use crate::proto::handshake::{Credentials, Settings};
 use crate::proto::tests::scenario::{
-    Scenario, Seen, close, hex, on, open_ok, settings, start, tune,
+    EventSummary, Scenario, close, hex, on, open_ok, settings, start, tune,
 };
 use crate::wire::error::WireError;
 
-/// The `start-ok` these settings lead to.
+/// Returns the `start-ok` that these settings lead to.
 fn start_ok(credentials: Credentials, mechanisms: &str) -> Result<connection::StartOk, ProtoError> {
     let mut scenario = Scenario::greeting(Settings { credentials, ..settings() });
     scenario.try_receive(&start(mechanisms))?;
@@ -32,15 +32,15 @@ fn the_client_sends_the_protocol_header_first() {
 #[test]
 fn a_handshake_may_arrive_one_byte_at_a_time() {
     let mut scenario = Scenario::greeting(settings());
-    scenario.dribble(&start("AMQPLAIN PLAIN"));
+    scenario.receive_bytewise(&start("AMQPLAIN PLAIN"));
     assert_eq!(scenario.sent_ids(), [(0, 10, 11)], "start-ok");
-    scenario.dribble(&hex("01 0000 0000000C 000A001E 07FF 00020000 003C CE")); // tune
+    scenario.receive_bytewise(&hex("01 0000 0000000C 000A001E 07FF 00020000 003C CE")); // tune
     let tune_ok = hex("01 0000 0000000C 000A001F 07FF 00020000 000A CE");
     let open = hex("01 0000 00000008 000A0028 01 2F 00 00 CE");
     assert_eq!(scenario.output(), [tune_ok, open].concat());
     assert!(scenario.events().is_empty());
-    scenario.dribble(&hex("01 0000 00000005 000A0029 00 CE")); // open-ok
-    assert_eq!(scenario.events(), [Seen::Opened { frame_max: 131_072 }]);
+    scenario.receive_bytewise(&hex("01 0000 00000005 000A0029 00 CE")); // open-ok
+    assert_eq!(scenario.events(), [EventSummary::Opened { frame_max: 131_072 }]);
     assert!(scenario.output().is_empty());
 }
 
@@ -49,7 +49,7 @@ fn a_handshake_may_arrive_at_once() {
     let mut scenario = Scenario::greeting(settings());
     scenario.receive(&[start("PLAIN"), tune(0, 0, 0), open_ok()].concat());
     assert_eq!(scenario.sent_ids(), [(0, 10, 11), (0, 10, 31), (0, 10, 40)]);
-    assert_eq!(scenario.events(), [Seen::Opened { frame_max: 131_072 }]);
+    assert_eq!(scenario.events(), [EventSummary::Opened { frame_max: 131_072 }]);
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn capabilities_and_the_connection_name_are_sent() {
 
 #[test]
 fn limits_are_agreed_from_both_sides() {
-    // channel_max, frame_max and heartbeat: theirs, ours, agreed. Zero is no opinion, but our zero
-    // for heartbeats is a no.
+    // channel_max, frame_max and heartbeat: theirs, ours, agreed. Zero means no limit, but our zero
+    // for heartbeats disables them.
     let vectors = [
         ((2047, 131_072, 60), (2047, 131_072, 10), (2047, 131_072, 10)),
         ((0, 0, 0), (2047, 131_072, 10), (2047, 131_072, 10)),
@@ -194,7 +194,7 @@ fn handshake_methods_in_the_wrong_state_are_refused_except_close() {
         let mut scenario = step();
         scenario.sent();
         scenario.receive(&close(403, "ACCESS_REFUSED"));
-        let closed = Seen::Closed { code: 403, text: "ACCESS_REFUSED".into() };
+        let closed = EventSummary::Closed { code: 403, text: "ACCESS_REFUSED".into() };
         assert_eq!(scenario.events(), [closed]);
         assert_eq!(scenario.output(), hex("01 0000 00000004 000A0033 CE"), "close-ok");
     }

@@ -5,7 +5,8 @@ use amq_protocol::protocol::connection;
 use crate::proto::error::ProtoError;
 use crate::proto::handshake::Settings;
 use crate::proto::tests::scenario::{
-    Scenario, Seen, close, close_ok, deliver, delivery, hex, on, open_ok, settings, start, tune,
+    EventSummary, Scenario, close, close_ok, deliver, delivery, hex, on, open_ok, settings, start,
+    tune,
 };
 
 const HEARTBEAT: &str = "08 0000 00000000 CE";
@@ -67,7 +68,10 @@ fn blocked_is_reported_with_its_reason() {
     let blocked = connection::Blocked { reason: "low on memory".into() };
     scenario.receive(&on(0, connection::AMQPMethod::Blocked(blocked)));
     scenario.receive(&on(0, connection::AMQPMethod::Unblocked(connection::Unblocked {})));
-    assert_eq!(scenario.events(), [Seen::Blocked("low on memory".into()), Seen::Unblocked]);
+    assert_eq!(
+        scenario.events(),
+        [EventSummary::Blocked("low on memory".into()), EventSummary::Unblocked]
+    );
     assert!(scenario.output().is_empty());
 }
 
@@ -76,7 +80,8 @@ fn frames_after_the_close_of_the_broker_are_ignored() {
     let mut scenario = Scenario::with_channels();
     let text = "CONNECTION_FORCED - maintenance";
     scenario.receive(&[delivery(1, 1, b"x"), close(320, text), deliver(1, 2)].concat());
-    let [Seen::Delivery { .. }, Seen::Closed { code: 320, text: kept }] = &scenario.events()[..]
+    let [EventSummary::Delivery { .. }, EventSummary::Closed { code: 320, text: kept }] =
+        &scenario.events()[..]
     else {
         panic!("a delivery and a close");
     };
@@ -92,9 +97,12 @@ fn our_close_waits_for_close_ok() {
     scenario.receive(&delivery(1, 1, b"late"));
     let blocked = connection::Blocked { reason: "too late".into() };
     scenario.receive(&on(0, connection::AMQPMethod::Blocked(blocked)));
-    assert!(matches!(scenario.events()[..], [Seen::Delivery { .. }]), "deliveries still come");
+    assert!(
+        matches!(scenario.events()[..], [EventSummary::Delivery { .. }]),
+        "deliveries still come"
+    );
     scenario.receive(&close_ok());
-    assert!(matches!(scenario.events()[..], [Seen::Closed { code: 200, .. }]));
+    assert!(matches!(scenario.events()[..], [EventSummary::Closed { code: 200, .. }]));
     assert!(scenario.output().is_empty());
 }
 
@@ -106,7 +114,7 @@ fn both_sides_may_close_the_connection_at_once() {
     scenario.receive(&close(541, "INTERNAL_ERROR"));
     assert_eq!(scenario.output(), hex("01 0000 00000004 000A0033 CE"));
     let text = "INTERNAL_ERROR".into();
-    assert_eq!(scenario.events(), [Seen::Closed { code: 541, text }]);
+    assert_eq!(scenario.events(), [EventSummary::Closed { code: 541, text }]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The state machine as a story: bytes and time in, bytes and events out.
+//! Tests of the state machine: bytes and time in, bytes and events out.
 
 mod channels;
 mod contents;

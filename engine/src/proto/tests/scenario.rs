@@ -1,7 +1,7 @@
-//! A connection in any state, fed with bytes and asked what it saw and said.
+//! A connection in any state; tests pass bytes to it and check its events and its output.
 //!
-//! Time stands still unless a test moves it. Every step hands its bytes over in one block;
-//! `dribble` hands them over one at a time.
+//! Time stands still unless a test advances it. Each call passes its bytes in one block;
+//! `receive_bytewise` passes them one at a time.
 
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,9 @@ use crate::wire::frame::{FrameView, Parsed};
 use crate::wire::hot::Deliver;
 use crate::wire::properties::{ContentHeader, PropertiesView};
 
-/// What an event says, in a form that can be compared.
+/// An event in a form that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum EventSummary {
     Opened { frame_max: u32 },
     Reply { token: u64, method: (u16, u16) },
     Delivery { channel: u16, tag: u64, key: String, body: Vec<u8> },
@@ -36,7 +36,7 @@ pub(super) enum Seen {
     Closed { code: u16, text: String },
 }
 
-impl From<Event> for Seen {
+impl From<Event> for EventSummary {
     fn from(event: Event) -> Self {
         match event {
             Event::Opened { frame_max } => Self::Opened { frame_max },
@@ -78,7 +78,7 @@ pub(super) struct Scenario {
     pub(super) connection: Connection,
     pub(super) now: Instant,
     pool: BufferPool,
-    events: Vec<Seen>,
+    events: Vec<EventSummary>,
 }
 
 pub(super) fn settings() -> Settings {
@@ -97,14 +97,14 @@ pub(super) fn settings() -> Settings {
 }
 
 impl Scenario {
-    /// Nothing was received yet.
+    /// Creates a connection that has received nothing.
     pub(super) fn greeting(settings: Settings) -> Self {
         let now = Instant::now();
         let connection = Connection::new(settings, now);
         Self { connection, now, pool: BufferPool::new(1 << 16, 8), events: Vec::new() }
     }
 
-    /// `start-ok` was sent.
+    /// Creates a connection that has sent `start-ok`.
     pub(super) fn starting() -> Self {
         let mut scenario = Self::greeting(settings());
         scenario.receive(&start("PLAIN AMQPLAIN"));
@@ -112,7 +112,7 @@ impl Scenario {
         scenario
     }
 
-    /// `tune-ok` and `open` were sent.
+    /// Creates a connection that has sent `tune-ok` and `open`.
     pub(super) fn opening() -> Self {
         let mut scenario = Self::starting();
         scenario.receive(&tune(2047, 131_072, 60));
@@ -120,17 +120,17 @@ impl Scenario {
         scenario
     }
 
-    /// Open, with frames of 4096 bytes at most.
+    /// Creates an open connection, with frames of 4096 bytes at most.
     pub(super) fn open() -> Self {
         let mut scenario = Self::starting();
         scenario.receive(&tune(2047, 4096, 60));
         scenario.receive(&open_ok());
         scenario.sent();
-        assert_eq!(scenario.events(), [Seen::Opened { frame_max: 4096 }]);
+        assert_eq!(scenario.events(), [EventSummary::Opened { frame_max: 4096 }]);
         scenario
     }
 
-    /// Open, with channels 1 and 2 open.
+    /// Creates an open connection, with channels 1 and 2 open.
     pub(super) fn with_channels() -> Self {
         let mut scenario = Self::open();
         for number in [1, 2] {
@@ -142,7 +142,7 @@ impl Scenario {
         scenario
     }
 
-    /// Hands over bytes that are well received.
+    /// Receives bytes that must be valid.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         self.try_receive(bytes).unwrap();
     }
@@ -161,22 +161,22 @@ impl Scenario {
         Ok(())
     }
 
-    /// One byte at a time.
-    pub(super) fn dribble(&mut self, bytes: &[u8]) {
+    /// Receives one byte at a time.
+    pub(super) fn receive_bytewise(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|&byte| self.receive(&[byte]));
     }
 
-    /// The error these bytes end the connection with.
+    /// Returns the error with which these bytes end the connection.
     pub(super) fn refuses(mut self, bytes: &[u8]) -> ProtoError {
         self.try_receive(bytes).unwrap_err()
     }
 
-    /// What happened since the last time.
-    pub(super) fn events(&mut self) -> Vec<Seen> {
+    /// Returns the events since the last call.
+    pub(super) fn events(&mut self) -> Vec<EventSummary> {
         std::mem::take(&mut self.events)
     }
 
-    /// The bytes to be sent since the last time.
+    /// Returns the output since the last call.
     pub(super) fn output(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         self.connection.take_output(&mut out);
@@ -184,7 +184,7 @@ impl Scenario {
         out
     }
 
-    /// The methods to be sent since the last time, each with its channel.
+    /// Returns the methods in the output since the last call, each with its channel.
     pub(super) fn sent(&mut self) -> Vec<(u16, AMQPClass)> {
         let out = self.output();
         let mut rest = out.strip_prefix(b"AMQP\0\0\x09\x01").unwrap_or(&out);
@@ -197,7 +197,7 @@ impl Scenario {
         methods
     }
 
-    /// As `sent`, by class and method ids.
+    /// Returns the methods like `sent`, as class and method ids.
     pub(super) fn sent_ids(&mut self) -> Vec<(u16, u16, u16)> {
         let ids = |(channel, method): (u16, AMQPClass)| {
             (channel, method.get_amqp_class_id(), method.get_amqp_method_id())
@@ -205,16 +205,16 @@ impl Scenario {
         self.sent().into_iter().map(ids).collect()
     }
 
-    /// Lets time pass; what the clock finds then.
+    /// Advances the time and handles the timeout.
     pub(super) fn wait(&mut self, seconds: u64) -> Result<(), ProtoError> {
         self.now += Duration::from_secs(seconds);
         self.connection.handle_timeout(self.now)
     }
 }
 
-// ---- what a broker says
+// ---- frames of a broker
 
-/// Bytes written as in the specification: hexadecimal, spaces wherever they help.
+/// Parses hexadecimal bytes, written as in the specification, with any spaces.
 pub(super) fn hex(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
     let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
@@ -237,7 +237,7 @@ macro_rules! methods {
 
 methods!(basic Basic, channel Channel, confirm Confirm, connection Connection);
 
-/// A method frame on a channel.
+/// Encodes a method frame on a channel.
 pub(super) fn on(channel: u16, method: impl Method) -> Vec<u8> {
     let mut out = Vec::new();
     encode_method_frame(&mut out, channel, &method.class());
@@ -283,7 +283,7 @@ pub(super) fn channel_close(number: u16, code: u16, text: &str) -> Vec<u8> {
     on(number, channel::AMQPMethod::Close(close))
 }
 
-/// `basic.deliver` alone.
+/// Encodes `basic.deliver` alone.
 pub(super) fn deliver(channel: u16, tag: u64) -> Vec<u8> {
     let deliver = Deliver {
         consumer_tag: "c",
@@ -297,7 +297,7 @@ pub(super) fn deliver(channel: u16, tag: u64) -> Vec<u8> {
     out
 }
 
-/// A content header alone.
+/// Encodes a content header alone.
 pub(super) fn header(channel: u16, size: u64) -> Vec<u8> {
     let mut out = Vec::new();
     let properties = PropertiesView::default();
@@ -305,19 +305,19 @@ pub(super) fn header(channel: u16, size: u64) -> Vec<u8> {
     out
 }
 
-/// Body frames of at most 4096 bytes.
+/// Encodes body frames of at most 4096 bytes.
 pub(super) fn body(channel: u16, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     write_body_frames(&mut out, channel, bytes, 4096);
     out
 }
 
-/// A whole delivery.
+/// Encodes a whole delivery.
 pub(super) fn delivery(channel: u16, tag: u64, bytes: &[u8]) -> Vec<u8> {
     [deliver(channel, tag), header(channel, bytes.len() as u64), body(channel, bytes)].concat()
 }
 
-/// How a whole delivery is seen.
-pub(super) fn delivered(channel: u16, tag: u64, bytes: &[u8]) -> Seen {
-    Seen::Delivery { channel, tag, key: "key".into(), body: bytes.to_vec() }
+/// Returns the event of a whole delivery.
+pub(super) fn delivered(channel: u16, tag: u64, bytes: &[u8]) -> EventSummary {
+    EventSummary::Delivery { channel, tag, key: "key".into(), body: bytes.to_vec() }
 }
