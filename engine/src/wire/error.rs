@@ -70,7 +70,8 @@ pub enum WireError {
     /// A short string or a key is not UTF-8.
     #[error("a string is not UTF-8")]
     BadUtf8,
-    /// Tables and arrays are nested deeper than [`TABLE_DEPTH_MAX`](crate::wire::table::TABLE_DEPTH_MAX).
+    /// Tables and arrays are nested deeper than
+    /// [`TABLE_DEPTH_MAX`](crate::wire::table::TABLE_DEPTH_MAX).
     #[error("a table is nested deeper than {max} levels")]
     TableTooDeep {
         /// The deepest accepted level.
