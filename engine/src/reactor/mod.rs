@@ -12,6 +12,7 @@ mod connect;
 mod epoll;
 mod probe;
 mod resolve;
+mod run;
 #[cfg(test)]
 pub(crate) mod sim;
 #[cfg(test)]
@@ -29,8 +30,9 @@ use bytes::Bytes;
 
 pub(crate) use background::Background;
 pub(crate) use connect::SocketOptions;
+pub(crate) use probe::choose;
 pub use probe::{BackendChoice, BackendKind};
-pub(crate) use probe::{Program, block_on, choose, run_attached};
+pub(crate) use run::{Program, block_on, run_attached};
 
 /// The completion of an operation on an owned buffer: the result, and the buffer.
 pub(crate) type Completion<B> = (io::Result<usize>, B);

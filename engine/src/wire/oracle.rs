@@ -114,13 +114,13 @@ pub(super) fn properties() -> impl Strategy<Value = BasicProperties> {
 
 /// A way to break bytes: cut them, append some, or change some.
 #[derive(Clone, Debug)]
-pub(super) enum Break {
+pub(super) enum Damage {
     Cut(prop::sample::Index),
     Append(Vec<u8>),
     Change(Vec<(prop::sample::Index, u8)>),
 }
 
-impl Break {
+impl Damage {
     pub(super) fn any() -> impl Strategy<Value = Self> {
         prop_oneof![
             any::<prop::sample::Index>().prop_map(Self::Cut),

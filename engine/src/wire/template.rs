@@ -192,7 +192,7 @@ mod tests {
         immediate: false,
     };
 
-    fn anew(body_len: u64, properties: &Properties) -> Vec<u8> {
+    fn encode_parts(body_len: u64, properties: &Properties) -> Vec<u8> {
         let mut out = Vec::new();
         ROUTE.encode_frame(3, &mut out);
         properties.encode_frame(3, body_len, &mut out);
@@ -206,9 +206,9 @@ mod tests {
         for body_len in [0, 1, 255, 65_536, u64::MAX] {
             let mut out = b"before".to_vec();
             template.render(body_len, &mut out);
-            assert_eq!(out[6..], anew(body_len, &properties));
+            assert_eq!(out[6..], encode_parts(body_len, &properties));
         }
-        assert_eq!(template.len(), anew(0, &properties).len());
+        assert_eq!(template.len(), encode_parts(0, &properties).len());
     }
 
     #[test]
@@ -224,12 +224,12 @@ mod tests {
         let mut out = vec![1];
         let ids = Ids { message_id: Some("m123"), correlation_id: Some("c1234567") };
         template.render_with(7, &ids, &mut out).unwrap();
-        assert_eq!(out[1..], anew(7, &properties("m123", "c1234567")));
+        assert_eq!(out[1..], encode_parts(7, &properties("m123", "c1234567")));
 
         let mut out = Vec::new();
         let ids = Ids { message_id: None, correlation_id: Some("c1234567") };
         template.render_with(7, &ids, &mut out).unwrap();
-        assert_eq!(out, anew(7, &properties("0000", "c1234567")));
+        assert_eq!(out, encode_parts(7, &properties("0000", "c1234567")));
     }
 
     #[test]
@@ -257,7 +257,7 @@ mod tests {
                 out.extend_from_slice(&body);
             });
             assert_eq!(written, Ok(len));
-            let mut expected = anew(len as u64, &properties);
+            let mut expected = encode_parts(len as u64, &properties);
             write_body_frames(&mut expected, 3, &body, 100);
             assert_eq!(out[6..], expected);
         }

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use crate::loopback::broker::message::{Content, Entry};
+use crate::loopback::broker::message::{Content, Entry, LazyMessage};
 use crate::loopback::broker::queue::Queue;
 use crate::loopback::broker::state::Broker;
 use crate::loopback::config::{ConnectionId, QueueId};
-use crate::loopback::connection::state::{Connection, LazyMessage};
+use crate::loopback::connection::state::Connection;
 use crate::wire::hot::Deliver;
 
 /// The connections, by their id.

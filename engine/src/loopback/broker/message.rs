@@ -64,6 +64,18 @@ impl Stored {
     }
 }
 
+/// A message that is stored only if a queue or a consumer must keep it.
+pub(crate) struct LazyMessage<'a> {
+    pub(crate) content: Content<'a>,
+    pub(crate) stored: Option<Stored>,
+}
+
+impl LazyMessage<'_> {
+    pub(crate) fn stored(&mut self, scratch: &mut Vec<u8>) -> Stored {
+        self.stored.get_or_insert_with(|| Stored::new(&self.content, scratch)).clone()
+    }
+}
+
 /// A message in a queue or unacknowledged.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use crate::loopback::broker::message::Content;
+use crate::loopback::broker::message::{Content, LazyMessage};
 use crate::loopback::broker::refusal::Refusal;
 use crate::loopback::broker::state::Broker;
 use crate::loopback::config::ConnectionId;
 use crate::loopback::connection::input::refuse_immediate;
-use crate::loopback::connection::state::{Connection, LazyMessage};
+use crate::loopback::connection::state::Connection;
 use crate::wire::hot::{Publish, Return};
 use crate::wire::properties::ContentHeader;
 

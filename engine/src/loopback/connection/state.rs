@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use amq_protocol::protocol::AMQPClass;
 
-use crate::loopback::broker::message::{Entry, Stored};
+use crate::loopback::broker::message::Entry;
 use crate::loopback::broker::queue::Consumer;
 use crate::loopback::config::{ConnectionId, QueueId};
 use crate::loopback::connection::outgoing::{OUTGOING_MAX, Outgoing};
@@ -230,17 +230,5 @@ impl Channel {
     /// Keeps a delivery until it is acknowledged.
     pub(crate) fn track_unacked(&mut self, tag: u64, queue: QueueId, consumer: u64, entry: Entry) {
         self.unacked.push_back(Unacked { tag, queue, consumer, entry });
-    }
-}
-
-/// A message that is stored only if a queue or a consumer must keep it.
-pub(crate) struct LazyMessage<'a> {
-    pub(crate) content: crate::loopback::broker::message::Content<'a>,
-    pub(crate) stored: Option<Stored>,
-}
-
-impl LazyMessage<'_> {
-    pub(crate) fn stored(&mut self, scratch: &mut Vec<u8>) -> Stored {
-        self.stored.get_or_insert_with(|| Stored::new(&self.content, scratch)).clone()
     }
 }

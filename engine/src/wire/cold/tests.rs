@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::wire::cursor::{put_longstr, put_shortstr};
 use crate::wire::oracle;
-use crate::wire::oracle::{Break, short};
+use crate::wire::oracle::{Damage, short};
 use crate::wire::table::TABLE_DEPTH_MAX;
 
 /// Returns one of the methods that have a table.
@@ -158,10 +158,10 @@ proptest! {
     fn both_refuse_the_same_broken_methods(
         which in 0..9usize,
         table in oracle::table(),
-        harm in Break::any(),
+        damage in Damage::any(),
     ) {
         let mut payload = oracle::method_bytes(&with_table(which, "name", table));
-        harm.apply(&mut payload);
+        damage.apply(&mut payload);
         // Compared as text: a broken number may be NaN, which equals nothing.
         let ours = parse_method(&payload).ok().map(|method| format!("{method:?}"));
         let theirs = oracle::method(&payload).map(|method| format!("{method:?}"));

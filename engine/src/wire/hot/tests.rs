@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::wire::oracle;
-use crate::wire::oracle::{Break, short};
+use crate::wire::oracle::{Damage, short};
 
 /// Converts a method to amq-protocol's structure.
 fn to_oracle(method: &HotMethod<'_>) -> AMQPClass {
@@ -201,11 +201,11 @@ proptest! {
     }
 
     #[test]
-    fn both_refuse_the_same_broken_payloads(parts in parts(), harm in Break::any()) {
+    fn both_refuse_the_same_broken_payloads(parts in parts(), damage in Damage::any()) {
         with_method(&parts, |method| {
             let mut payload = Vec::new();
             encode(&method, &mut payload);
-            harm.apply(&mut payload);
+            damage.apply(&mut payload);
             match HotMethod::parse(&payload) {
                 Ok(Some(method)) => assert_eq!(oracle::method(&payload), Some(to_oracle(&method))),
                 Ok(None) => (),

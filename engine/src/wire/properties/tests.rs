@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::wire::oracle;
-use crate::wire::oracle::Break;
+use crate::wire::oracle::Damage;
 
 /// Returns the frame that amq-protocol writes.
 fn oracle_frame(channel: u16, body_size: u64, properties: &BasicProperties) -> Vec<u8> {
@@ -164,10 +164,10 @@ proptest! {
     }
 
     #[test]
-    fn both_refuse_the_same_broken_headers(theirs in oracle::properties(), harm in Break::any()) {
+    fn both_refuse_the_same_broken_headers(theirs in oracle::properties(), damage in Damage::any()) {
         let frame = oracle_frame(1, 5, &theirs);
         let mut payload = frame[7..frame.len() - 1].to_vec();
-        harm.apply(&mut payload);
+        damage.apply(&mut payload);
         let theirs = oracle_read(&payload);
         match ContentHeader::parse(&payload) {
             Ok(header) => {

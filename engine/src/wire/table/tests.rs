@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::wire::cursor::{put_longstr, put_shortstr};
 use crate::wire::oracle;
-use crate::wire::oracle::Break;
+use crate::wire::oracle::Damage;
 
 /// Returns a table's content as amq-protocol writes it, without its length.
 fn content(table: &FieldTable) -> Vec<u8> {
@@ -126,12 +126,12 @@ proptest! {
     }
 
     #[test]
-    fn both_refuse_the_same_broken_tables(table in oracle::table(), harm in Break::any()) {
+    fn both_refuse_the_same_broken_tables(table in oracle::table(), damage in Damage::any()) {
         let mut bytes = content(&table);
         if bytes.is_empty() {
             return Ok(());
         }
-        harm.apply(&mut bytes);
+        damage.apply(&mut bytes);
         let ours = TableView::parse(&bytes);
         // Compared as text: a broken number may be NaN, which equals nothing.
         let ours = ours.map(|view| format!("{:?}", view.to_table())).ok();
