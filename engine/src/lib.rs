@@ -131,7 +131,7 @@ pub use shard::border::consumer_status::{ConsumerState, ConsumerStatus};
 pub use shard::border::delivery::{Delivery, Returned};
 pub use shard::border::sink::{DeliverySink, Disposition};
 pub use shard::border::slab::{TicketError, Token};
-pub use shard::border::status::{ConnectionState, Standing};
+pub use shard::border::status::{ConnectionState, ConnectionStatus};
 pub use shard::border::tickets::{Ticket, Tickets};
 pub use shard::run::Shard;
 pub use shard::stats::ShardStats;

@@ -4,7 +4,7 @@
 
 use std::ops::Deref;
 
-use leveret_engine::{Channel, ChannelOptions, Connection, ConnectionState, Standing};
+use leveret_engine::{Channel, ChannelOptions, Connection, ConnectionState, ConnectionStatus};
 
 use crate::broker::errors::failed;
 use crate::broker::open_once::{OpenOnce, Opened};
@@ -15,7 +15,7 @@ use crate::observe::metrics::ConnectionMetrics;
 /// Where a connection stands.
 pub(crate) fn health_of(lease: &ConnectionLease) -> ConnectionHealth {
     let Name { purpose, number } = lease.name();
-    let Standing { state, since, host, last_error, .. } = lease.connection().standing();
+    let ConnectionStatus { state, since, host, last_error, .. } = lease.connection().status();
     let reconnects = lease.connection().reconnects();
     ConnectionHealth { purpose, number, state, since, host, last_error, reconnects }
 }
@@ -161,7 +161,7 @@ impl Deref for ChannelLease {
 impl Drop for ChannelLease {
     fn drop(&mut self) {
         if self.is_shared {
-            self.channel.close_unwatched();
+            self.channel.close_in_background();
         }
     }
 }

@@ -80,7 +80,7 @@ impl DeliverySink for ReplySink {
         }
     }
 
-    fn ended(&mut self, error: Option<leveret_engine::Error>) {
+    fn closed(&mut self, error: Option<leveret_engine::Error>) {
         (self.on_closed)(error);
     }
 }

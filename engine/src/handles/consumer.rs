@@ -12,8 +12,8 @@ use crate::handles::lease::Lease;
 use crate::shard::border::block_on::block_on;
 use crate::shard::border::consumer_status::{ConsumerShared, ConsumerStatus};
 use crate::shard::border::delivery::Delivery;
-use crate::shard::border::outbox::deadline_in;
 use crate::shard::border::shared::{ChannelShared, Operation};
+use crate::shard::clock::deadline_in;
 
 /// Controls a consumer, and keeps its connection alive. Cloning is cheap.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ impl ConsumerHandle {
     /// ```
     #[must_use]
     pub fn status(&self) -> ConsumerStatus {
-        self.status.read(self.channel.connection.standing())
+        self.status.read(self.channel.connection.status())
     }
 
     /// Asks the engine to verify that the broker still knows this consumer and holds no deliveries

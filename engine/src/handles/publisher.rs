@@ -12,11 +12,12 @@ use crate::handles::publish_error::PublishError;
 use crate::handles::route::Route;
 use crate::proto::Record;
 use crate::shard::border::block_on::block_on;
-use crate::shard::border::outbox::{Permit, Refused, deadline_in};
+use crate::shard::border::outbox::{Permit, PushError};
 use crate::shard::border::segment::Rendered;
 use crate::shard::border::shared::ChannelShared;
 use crate::shard::border::slab::{TicketError, Token};
-use crate::shard::connection::fingerprint::fingerprint;
+use crate::shard::clock::deadline_in;
+use crate::shard::connection::channel::fingerprint::fingerprint;
 use crate::wire::content::{body_frame_max, open_body, seal_body};
 use crate::wire::error::WireError;
 use crate::wire::frame::{FRAME_OVERHEAD, FrameHeader};
@@ -31,8 +32,8 @@ const COPY_MAX: usize = 8 << 10;
 const SCRATCH_BYTES_MAX: usize = 1 << 20;
 
 #[cold]
-fn frame_max_error(needs: usize, agreed: u32) -> Refused {
-    Refused::Closed(Error::new(
+fn frame_max_error(needs: usize, agreed: u32) -> PushError {
+    PushError::Closed(Error::new(
         ErrorKind::Config,
         format!(
             "the properties need a frame of {needs} bytes and the broker agreed to {agreed}; \
@@ -220,7 +221,7 @@ impl Publisher {
         &self,
         deadline: Instant,
         size: Option<usize>,
-        attempt: impl Fn(&mut Option<Permit<'_>>) -> Result<T, Refused>,
+        attempt: impl Fn(&mut Option<Permit<'_>>) -> Result<T, PushError>,
     ) -> Result<T, PublishError> {
         let outbox = &self.inner.channel.outbox;
         let mut permit = None;
@@ -237,7 +238,7 @@ impl Publisher {
                 })?);
             }
             match attempt(&mut permit) {
-                Err(Refused::Full { bytes }) => wanted = Some(bytes),
+                Err(PushError::Full { bytes }) => wanted = Some(bytes),
                 done => return done.map_err(PublishError::from),
             }
         }
@@ -275,8 +276,8 @@ impl Publisher {
     fn attempt(
         &self,
         deadline: Option<Instant>,
-        append: impl FnOnce(Token) -> Result<(), Refused>,
-    ) -> Result<Confirm, Refused> {
+        append: impl FnOnce(Token) -> Result<(), PushError>,
+    ) -> Result<Confirm, PushError> {
         if !self.has_ticket() {
             return append(0).map(|()| Confirm::new(None));
         }
@@ -292,7 +293,7 @@ impl Publisher {
         token: Token,
         message: &Message<'_>,
         permit: &mut Option<Permit<'_>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PushError> {
         let Inner { channel, template, route, .. } = &*self.inner;
         let Message { payload, ids } = message;
         template.check_ids(ids).map_err(id_mismatch)?;
@@ -321,7 +322,7 @@ impl Publisher {
     /// Fails if the agreed frame size is smaller than the content header: a broker may agree to
     /// less than the properties need.
     #[inline]
-    fn check_frame_max(&self) -> Result<(), Refused> {
+    fn check_frame_max(&self) -> Result<(), PushError> {
         let (needs, agreed) =
             (self.inner.template.frame_len_max(), self.inner.channel.outbox.frame_max());
         if needs > agreed as usize { Err(frame_max_error(needs, agreed)) } else { Ok(()) }
@@ -333,7 +334,7 @@ impl Publisher {
         token: Token,
         write: &impl Fn(&mut Vec<u8>),
         permit: &mut Option<Permit<'_>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PushError> {
         self.append_rendered(token, permit, |scratch| self.render_with(scratch, write))
     }
 
@@ -343,7 +344,7 @@ impl Publisher {
         token: Token,
         permit: &mut Option<Permit<'_>>,
         render: impl Fn(&mut Rendered),
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PushError> {
         self.check_frame_max()?;
         let channel = &self.inner.channel;
         // Taken out of the cell, because `write` may itself publish elsewhere.
@@ -352,7 +353,7 @@ impl Publisher {
             scratch.clear(channel.outbox.frame_max());
             render(&mut scratch);
             match channel.outbox.push(&scratch, self.record(token, scratch.fingerprint), permit) {
-                Err(Refused::FrameMax) => {}
+                Err(PushError::FrameMax) => {}
                 pushed => break pushed,
             }
         };
@@ -397,9 +398,9 @@ impl Publisher {
 }
 
 #[cold]
-fn id_mismatch(error: WireError) -> Refused {
+fn id_mismatch(error: WireError) -> PushError {
     let text = format!("{error}: an identifier replaces one of the publisher's properties");
-    Refused::Closed(Error::new(ErrorKind::Config, text))
+    PushError::Closed(Error::new(ErrorKind::Config, text))
 }
 
 impl std::fmt::Debug for Publisher {

@@ -13,9 +13,10 @@ use crate::handles::message::Message;
 use crate::handles::publish_error::PublishError;
 use crate::handles::publisher::Publisher;
 use crate::outcome::Outcome;
-use crate::shard::border::outbox::{Permit, Refused, deadline_in};
+use crate::shard::border::outbox::{Permit, PushError};
 use crate::shard::border::shared::ChannelShared;
-use crate::shard::border::slab::{Listener, TicketError, Token};
+use crate::shard::border::slab::{AnswerListener, TicketError, Token};
+use crate::shard::clock::deadline_in;
 
 /// Receives the publications that ended without a confirm.
 pub trait RefusalSink: Send + Sync + 'static {
@@ -101,15 +102,15 @@ impl ReportingPublisher {
         deadline: Instant,
         cookie: u64,
         permit: &mut Option<Permit<'_>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PushError> {
         let channel = &self.listener.channel;
         if !channel.options.confirms {
             return self.publisher.append(0, message, permit);
         }
         let outcomes = &channel.connection.outcomes;
         let token = outcomes
-            .open_heard(Some(deadline), Arc::clone(&self.listener) as _, cookie)
-            .map_err(|_| Refused::Closed(Error::stopped()))?;
+            .open_with_listener(Some(deadline), Arc::clone(&self.listener) as _, cookie)
+            .map_err(|_| PushError::Closed(Error::stopped()))?;
         match self.publisher.append(token, message, permit) {
             // If the deadline passed first, the sink has already been called.
             Err(error) if outcomes.forget(token) => Err(error),
@@ -118,8 +119,8 @@ impl ReportingPublisher {
     }
 }
 
-impl Listener<Outcome> for RefusalListener {
-    fn hear(&self, token: Token, cookie: u64, answer: Result<Outcome, TicketError>) {
+impl AnswerListener<Outcome> for RefusalListener {
+    fn on_answer(&self, token: Token, cookie: u64, answer: Result<Outcome, TicketError>) {
         let outcome =
             answer.unwrap_or_else(|error| outcome_without_answer(&self.channel, token, error));
         if !outcome.is_ok() {

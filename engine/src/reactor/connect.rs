@@ -25,7 +25,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub(crate) struct SocketOptions {
     /// How long sent bytes may stay unacknowledged by the peer's kernel (TCP_USER_TIMEOUT); zero
     /// keeps the system's default.
-    pub(crate) user_timeout: Duration,
+    pub(crate) tcp_user_timeout: Duration,
     /// Limit of name resolution.
     pub(crate) resolve_timeout: Duration,
     /// Limit of connecting to each address.
@@ -111,8 +111,8 @@ where
 fn configure(stream: &TcpStream, options: SocketOptions) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    if !options.user_timeout.is_zero() {
-        socket.set_tcp_user_timeout(Some(options.user_timeout))?;
+    if !options.tcp_user_timeout.is_zero() {
+        socket.set_tcp_user_timeout(Some(options.tcp_user_timeout))?;
     }
     Ok(())
 }

@@ -184,7 +184,7 @@ impl DeliverySink for PanickingSink {
         false
     }
 
-    fn takes_the_last(&self) -> bool {
+    fn accepts_while_cancelling(&self) -> bool {
         self.panic_in(SinkMethod::TakesTheLast);
         false
     }
@@ -193,12 +193,12 @@ impl DeliverySink for PanickingSink {
         self.panic_in(SinkMethod::Cancelled);
     }
 
-    fn resuming(&mut self, arguments: &mut FieldTable) {
+    fn before_resubscribe(&mut self, arguments: &mut FieldTable) {
         arguments.insert("x-priority".into(), AMQPValue::LongInt(1));
         self.panic_in(SinkMethod::Resuming);
     }
 
-    fn ended(&mut self, _: Option<Error>) {
+    fn closed(&mut self, _: Option<Error>) {
         self.panic_in(SinkMethod::Ended);
     }
 }

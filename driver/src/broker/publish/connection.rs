@@ -138,12 +138,12 @@ impl PublishConnection {
 
     /// Messages that were refused and whose senders did not wait.
     pub(crate) fn unwatched_failures(&self) -> u64 {
-        self.lease.connection().unwatched_failures() + self.declarations.refused()
+        self.lease.connection().fire_and_forget_failures() + self.declarations.refused()
     }
 
     /// Messages that may have been lost with the connection and whose senders did not wait.
     pub(crate) fn unwatched_losses(&self) -> u64 {
-        self.lease.connection().unwatched_losses()
+        self.lease.connection().fire_and_forget_losses()
     }
 
     /// The state of the connection.

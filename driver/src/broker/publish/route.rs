@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use leveret_engine::{
     AMQPValue, Channel, Confirm, Outcome, Properties, PublishError, Publisher, RefusalSink,
-    Reporting, Route as EngineRoute,
+    ReportingPublisher, Route as EngineRoute,
 };
 
 use crate::broker::errors::{confirmed, failed, refused};
@@ -35,7 +35,7 @@ enum FireAndForget {
     /// The connection counts refusals.
     Counted(Publisher),
     /// A sink hears of refusals.
-    Reported(Reporting),
+    Reported(ReportingPublisher),
 }
 
 /// A route whose prerequisite may disappear; it is declared again then.
@@ -70,8 +70,8 @@ impl Route {
         let publisher = channel.publisher(route, properties).map_err(failed)?;
         let publisher = if retain { publisher.retained() } else { publisher };
         let fire_and_forget = match refusals {
-            Some(sink) => FireAndForget::Reported(publisher.reporting(sink)),
-            None => FireAndForget::Counted(publisher.unwatched()),
+            Some(sink) => FireAndForget::Reported(publisher.with_refusal_sink(sink)),
+            None => FireAndForget::Counted(publisher.fire_and_forget()),
         };
         Ok(Self { publisher, fire_and_forget, auto_delete: None, compressor: None, once })
     }

@@ -48,7 +48,7 @@ impl DeliverySink for NotificationSink {
         self.processor.counters.count(|counters| &counters.undecodable);
     }
 
-    fn ended(&mut self, error: Option<leveret_engine::Error>) {
+    fn closed(&mut self, error: Option<leveret_engine::Error>) {
         self.flush();
         if let Some(error) = error {
             tracing::error!(

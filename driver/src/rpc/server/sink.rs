@@ -64,7 +64,7 @@ impl DeliverySink for RequestSink {
     }
 
     /// RabbitMQ has forgotten it, or would deliver it again to a server that refuses it.
-    fn takes_the_last(&self) -> bool {
+    fn accepts_while_cancelling(&self) -> bool {
         self.source.no_ack || self.processor.redelivered == Redelivered::Refuse
     }
 
@@ -76,7 +76,7 @@ impl DeliverySink for RequestSink {
         }
     }
 
-    fn ended(&mut self, error: Option<leveret_engine::Error>) {
+    fn closed(&mut self, error: Option<leveret_engine::Error>) {
         self.flush();
         if let Some(error) = error {
             tracing::error!(

@@ -1,5 +1,5 @@
-//! Class `connection`: from the protocol header to the open state (AMQP 2.2.4), and closing. Supports
-//! PLAIN and AMQPLAIN, as RabbitMQ does.
+//! Class `connection`: from the protocol header to the open state (AMQP 2.2.4), and closing.
+//! Supports PLAIN and AMQPLAIN, as RabbitMQ does.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::buffer::Body;
-use crate::proto::{Answer, Content};
+use crate::proto::{Acknowledgement, Content};
 use crate::shard::border::acks::{AckQueue, PendingAck};
 use crate::wire::PropertiesView;
 
@@ -88,12 +88,12 @@ impl Delivery {
     /// Acknowledges it. Later answers do nothing, nor do answers after the channel was reopened.
     /// Never blocks; callable from any thread.
     pub fn ack(&self) {
-        self.answer(Answer::Ack);
+        self.answer(Acknowledgement::Ack);
     }
 
     /// Rejects it: the broker returns it to its queue (`requeue`), or drops or dead-letters it.
     pub fn reject(&self, requeue: bool) {
-        self.answer(Answer::Reject { requeue });
+        self.answer(Acknowledgement::Reject { requeue });
     }
 
     /// False once its channel or connection has ended: the broker has requeued it, and an answer
@@ -104,7 +104,7 @@ impl Delivery {
         self.acker.as_ref().is_none_or(|Acker { acks, epoch }| acks.is_current_epoch(*epoch))
     }
 
-    fn answer(&self, answer: Answer) {
+    fn answer(&self, answer: Acknowledgement) {
         if let Some(Acker { acks, epoch }) = &self.acker {
             acks.push(PendingAck { epoch: *epoch, tag: self.delivery_tag, answer });
         }

@@ -186,7 +186,7 @@ impl ConnectionShared {
             tracked: Mutex::new(TrackedStatus {
                 status: ConnectionStatus {
                     state: ConnectionState::Connecting,
-                    since: reactor::wall(),
+                    since: reactor::now_off_shard(),
                     host: String::new(),
                     last_error: None,
                 },
@@ -240,7 +240,7 @@ impl ConnectionShared {
     pub(crate) fn set_state(&self, state: ConnectionState) {
         let mut tracked = self.tracked();
         let is_blocked = matches!(state, ConnectionState::Blocked(_));
-        let now = reactor::wall();
+        let now = reactor::now_off_shard();
         if std::mem::discriminant(&tracked.status.state) != std::mem::discriminant(&state) {
             tracked.status.since = now;
         }
@@ -255,8 +255,9 @@ impl ConnectionShared {
     /// Total time that publishers were blocked, including a block that has not ended.
     pub(crate) fn blocked_time(&self) -> Duration {
         let tracked = self.tracked();
-        let now =
-            tracked.blocked_since.map(|since| reactor::wall().saturating_duration_since(since));
+        let now = tracked
+            .blocked_since
+            .map(|since| reactor::now_off_shard().saturating_duration_since(since));
         tracked.blocked + now.unwrap_or_default()
     }
 

@@ -143,7 +143,7 @@ async fn next_block(conn: &Conn, pool: &mut BufferPool) -> Option<Vec<u8>> {
 fn set_reading(conn: &Conn, reading: bool) {
     conn.paused.set(!reading);
     if let Some(proto) = conn.proto.borrow_mut().as_mut() {
-        proto.listen(reading, reactor::now());
+        proto.set_reading(reading, reactor::now());
     }
 }
 

@@ -11,9 +11,9 @@ use bytes::Bytes;
 
 use super::{FOREVER, HANG_TIMEOUT, open};
 use crate::handles::engine::Engine;
-use crate::handles::publish_error::Route;
-use crate::reactor::sim::{Near, Sim, Weather};
-use crate::reactor::{Done, Reactor, SocketOptions, Stream};
+use crate::handles::route::Route;
+use crate::reactor::sim::{ClientEnd, Faults, Sim};
+use crate::reactor::{Completion, Reactor, SocketOptions, Stream};
 use crate::shard::run::Shard;
 use crate::shard::tests::broker::Broker;
 use crate::wire::Properties;
@@ -43,7 +43,7 @@ impl Faulty {
     }
 }
 
-struct FaultyStream(Faulty, Near);
+struct FaultyStream(Faulty, ClientEnd);
 
 impl Reactor for Faulty {
     type Stream = FaultyStream;
@@ -57,25 +57,25 @@ impl Reactor for Faulty {
         Ok(FaultyStream(self.clone(), self.sim.connect(host, port, options).await?))
     }
 
-    async fn turn(&self) -> io::Result<()> {
-        self.sim.turn().await
+    async fn poll_io(&self) -> io::Result<()> {
+        self.sim.poll_io().await
     }
 }
 
 impl Stream for FaultyStream {
-    async fn read(&self, block: Vec<u8>) -> Done<Vec<u8>> {
+    async fn read(&self, block: Vec<u8>) -> Completion<Vec<u8>> {
         let done = self.1.read(block).await;
         self.0.pass(Side::Read);
         done
     }
 
-    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Done<Vec<u8>> {
+    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Completion<Vec<u8>> {
         let done = self.1.write(buffer, range).await;
         self.0.pass(Side::Write);
         done
     }
 
-    async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Done<Bytes> {
+    async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Completion<Bytes> {
         self.1.write_shared(body, range).await
     }
 
@@ -86,13 +86,13 @@ impl Stream for FaultyStream {
 
 /// Publishes on a connection of which one operation panics. Returns the number of panics counted.
 async fn run_scenario(side: Side, after: usize) -> u64 {
-    let (sim, accepted) = Sim::new(1, Weather::FAIR);
+    let (sim, accepted) = Sim::new(1, Faults::NONE);
     let broker = Broker::new(1);
     tokio::task::spawn_local(Rc::clone(&broker).accept(accepted));
     let (shard, handle) = Shard::new(Duration::ZERO);
     let faulty = Faulty { sim, side, left: Rc::new(Cell::new(Some(after))) };
     let running = tokio::task::spawn_local(shard.run(faulty));
-    let engine = Engine::around(handle, crate::reactor::BackendKind::Epoll);
+    let engine = Engine::with_shard(handle, crate::reactor::BackendKind::Epoll);
     let (connection, channel) = open(&engine).await;
     let route = Route { exchange: String::new(), routing_key: "q".into(), mandatory: false };
     let publisher = channel.publisher(route, &Properties::default()).unwrap();

@@ -25,13 +25,13 @@ fn a_peer_that_requests_and_does_not_read_is_disconnected() {
         while peer.try_send(&flood) {}
     }));
     // Otherwise the kernel could close the connection first, because the peer does not read.
-    config.user_timeout = WAIT;
+    config.tcp_user_timeout = WAIT;
     let connection = engine().connect_blocking(config).unwrap();
     // Kept open while the peer floods. The connection may be lost before this call returns, because
     // the flood follows the last response at once.
     let _channel = block_on(connection.open_channel(ChannelOptions::default()));
     until("the connection is closed", || connection.state() == ConnectionState::Closed);
-    let error = connection.standing().last_error.unwrap();
+    let error = connection.status().last_error.unwrap();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
     assert!(error.to_string().contains("does not read"), "{error}");
 }

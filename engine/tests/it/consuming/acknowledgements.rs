@@ -24,7 +24,7 @@ impl DeliverySink for DeferringSink {
         Disposition::AckSoon
     }
 
-    fn ended(&mut self, _: Option<leveret_engine::Error>) {}
+    fn closed(&mut self, _: Option<leveret_engine::Error>) {}
 }
 
 #[test]
@@ -63,11 +63,11 @@ impl DeliverySink for AcceptingSink {
         Disposition::Later
     }
 
-    fn takes_the_last(&self) -> bool {
+    fn accepts_while_cancelling(&self) -> bool {
         true
     }
 
-    fn ended(&mut self, _: Option<leveret_engine::Error>) {}
+    fn closed(&mut self, _: Option<leveret_engine::Error>) {}
 }
 
 #[test]

@@ -18,7 +18,7 @@ impl DeliverySink for Oversized {
         let _ = self.0.send((size, delivery.body().contiguous().to_vec()));
     }
 
-    fn ended(&mut self, _: Option<Error>) {}
+    fn closed(&mut self, _: Option<Error>) {}
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn a_consumer_waits_for_a_missing_queue_of_another_connection() {
         queue(&other, "foreign");
         publish_until_consumed(&other, "foreign", &mut foreign);
         publish_until_consumed(&consuming, "own", &mut own);
-        let standing = connection.standing();
+        let standing = connection.status();
         assert_eq!(connection.reconnects(), 0, "no tag was used twice: {standing:?}");
     }
 }

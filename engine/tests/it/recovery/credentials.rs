@@ -40,7 +40,7 @@ fn a_provider_is_called_for_each_attempt_and_may_fail() {
     until("the new password is taken", || {
         asked.load(Ordering::SeqCst) >= 4 && connection.state() == ConnectionState::Open
     });
-    let error = connection.standing().last_error.expect("two attempts failed");
+    let error = connection.status().last_error.expect("two attempts failed");
     assert_eq!(error.kind(), ErrorKind::AccessRefused);
     channel(&connection);
 }

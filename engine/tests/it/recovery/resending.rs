@@ -43,7 +43,7 @@ fn retained_publications_are_sent_again_and_others_end_as_maybe_sent() {
     assert_eq!(seen[..10], (0..10).map(|i| i.to_string()).collect::<Vec<_>>());
     assert_eq!(seen[10..], twice, "sent again in order, and before newer ones");
     assert_eq!(connection.resends(), 5);
-    let standing = connection.standing();
+    let standing = connection.status();
     assert_eq!(standing.host, peer.addr().to_string());
     assert_eq!(standing.last_error.unwrap().kind(), ErrorKind::ConnectionClosed);
 }

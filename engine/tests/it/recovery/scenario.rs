@@ -108,12 +108,12 @@ impl DeliverySink for RecordingSink {
         let _ = self.0.send("cancelled");
     }
 
-    fn resuming(&mut self, arguments: &mut FieldTable) {
+    fn before_resubscribe(&mut self, arguments: &mut FieldTable) {
         arguments.insert("x-priority".into(), AMQPValue::LongInt(1));
         let _ = self.0.send("resuming");
     }
 
-    fn ended(&mut self, _error: Option<leveret_engine::Error>) {
+    fn closed(&mut self, _error: Option<leveret_engine::Error>) {
         let _ = self.0.send("ended");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::proto::{Answer, Content, ProtoError, Unacked};
+use crate::proto::{Acknowledgement, Content, ProtoError, Unacked};
 use crate::shard::border::acks::PendingAck;
 use crate::shard::border::delivery::{Acker, Delivery};
 use crate::shard::border::shared::ChannelShared;
@@ -58,7 +58,7 @@ impl ChannelDeliveries {
         let Some(consumer) = found else {
             // The consumer was cancelled meanwhile.
             self.unacked.delivered(tag);
-            self.unacked.answer(tag, Answer::Reject { requeue: true });
+            self.unacked.acknowledge(tag, Acknowledgement::Reject { requeue: true });
             return Ok(());
         };
         let acker = (!consumer.request.no_ack)
@@ -69,22 +69,22 @@ impl ChannelDeliveries {
         }
         if consumer.is_cancelled() {
             if !no_ack {
-                self.unacked.answer(tag, Answer::Reject { requeue: true });
+                self.unacked.acknowledge(tag, Acknowledgement::Reject { requeue: true });
             }
             return Ok(());
         }
         let delivery = Delivery::new(content, (tag, redelivered), acker);
         let answer = match consumer.sink.deliver(delivery) {
             Disposition::AckSoon if !no_ack && self.prefetch == 0 => {
-                self.unacked.ack_soon(tag);
+                self.unacked.ack_deferred(tag);
                 return Ok(());
             }
-            Disposition::Ack | Disposition::AckSoon => Answer::Ack,
-            Disposition::Reject { requeue } => Answer::Reject { requeue },
+            Disposition::Ack | Disposition::AckSoon => Acknowledgement::Ack,
+            Disposition::Reject { requeue } => Acknowledgement::Reject { requeue },
             Disposition::Later => return Ok(()),
         };
         if !no_ack {
-            self.unacked.answer(tag, answer);
+            self.unacked.acknowledge(tag, answer);
         }
         Ok(())
     }
@@ -102,7 +102,7 @@ impl ChannelDeliveries {
         self.unacked.arrived(tag, no_ack)?;
         if !no_ack {
             self.unacked.delivered(tag);
-            self.unacked.answer(tag, Answer::Reject { requeue: false });
+            self.unacked.acknowledge(tag, Acknowledgement::Reject { requeue: false });
         }
         if let Some(consumer) = found.filter(|consumer| !consumer.is_cancelled()) {
             consumer.sink.oversized(Delivery::new(content, (tag, redelivered), None), size);
@@ -112,17 +112,17 @@ impl ChannelDeliveries {
 
     /// True when acknowledgements are to be sent now. Those of the sinks need an open channel.
     pub(crate) fn has_urgent_acks(&self, is_open: bool) -> bool {
-        (is_open && self.unacked.is_pressing()) || self.shared.acks.is_filled()
+        (is_open && self.unacked.must_flush()) || self.shared.acks.is_filled()
     }
 
     /// The same, deferred acknowledgements included.
     pub(crate) fn has_acks(&self, is_open: bool) -> bool {
-        (is_open && self.unacked.owes()) || self.shared.acks.is_filled()
+        (is_open && self.unacked.has_pending()) || self.shared.acks.is_filled()
     }
 
     /// Makes deferred acknowledgements urgent.
     pub(crate) fn flush_acks(&mut self) {
-        self.unacked.press();
+        self.unacked.stop_deferring();
     }
 
     /// Collects the acknowledgements of other threads and, on an open channel, writes all.
@@ -130,7 +130,7 @@ impl ChannelDeliveries {
         if self.shared.acks.is_filled() {
             self.shared.acks.take(&mut self.pending_acks);
             for ack in self.pending_acks.drain(..).filter(|ack| ack.epoch == self.epoch) {
-                self.unacked.answer(ack.tag, ack.answer);
+                self.unacked.acknowledge(ack.tag, ack.answer);
             }
         }
         if is_open {
