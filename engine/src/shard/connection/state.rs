@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, Notify, oneshot};
 
 use crate::config::ConnectionConfig;
 use crate::credentials::Credentials;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::outcome::Outcome;
 use crate::proto;
 use crate::reactor::Background;
@@ -171,6 +171,11 @@ impl Conn {
         self.changed.notify_waiters();
         self.shared.write_bell.ring();
         self.shared.read_bell.ring();
+    }
+
+    /// Marks the socket as down because it ended or failed.
+    pub(crate) fn fail_socket(&self, text: &str) {
+        self.fail(Error::new(ErrorKind::ConnectionClosed, text));
     }
 
     /// The same as [`fail`](Self::fail), because the broker left something unanswered. Its host
