@@ -44,7 +44,7 @@ pub(crate) async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>, start_recover
             None => break,
         };
         conn.end_batch();
-        pool.give(block);
+        pool.put_back(block);
         if let Err(error) = result {
             conn.log(|| {
                 tracing::error!(
@@ -96,6 +96,6 @@ async fn next_block(conn: &Conn, pool: &mut BufferPool) -> Option<Vec<u8>> {
 fn set_reading(conn: &Conn, reading: bool) {
     conn.paused.set(!reading);
     if let Some(proto) = conn.proto.borrow_mut().as_mut() {
-        proto.listen(reading, reactor::now());
+        proto.set_reading(reading, reactor::now());
     }
 }
