@@ -11,42 +11,26 @@ use crate::config::url::TransportUrl;
 use crate::error::{Error, ErrorKind};
 
 mod check;
-mod choices;
-mod connection;
-mod dialects;
-pub(crate) mod engine_connection;
-mod factory;
-mod ini;
-mod layers;
-mod meaning;
-mod metrics;
-mod names;
-mod notifications;
-mod options;
-mod pika;
-mod profile;
-mod recovery;
+pub(crate) mod loader;
+pub(crate) mod options;
+pub(crate) mod registry;
 mod resolve;
-mod settings;
-mod source;
-mod substitute;
-mod toml;
+pub(crate) mod sources;
 pub(crate) mod url;
-mod value;
 
-pub use connection::ConnectionOptions;
-pub use dialects::{Redelivered, SendingDialect, ServingDialect};
-pub use factory::ConnectionFactory;
-pub use layers::Config;
-pub use metrics::MetricsOptions;
-pub use names::StableNames;
-pub use notifications::NotificationConfig;
-pub use pika::PikaOptions;
-pub use profile::QueueProfile;
-pub use recovery::{Failover, PoolOptions};
+pub use loader::Config;
+pub use options::connection::ConnectionOptions;
+pub use options::dialects::{Redelivered, SendingDialect, ServingDialect};
+pub use options::factory::ConnectionFactory;
+pub use options::metrics::MetricsOptions;
+pub use options::notifications::NotificationConfig;
+pub use options::pika::PikaOptions;
+pub use options::profile::QueueProfile;
+pub use options::recovery::{Failover, PoolOptions};
+pub use options::stable_names::StableNames;
+use registry::settings::Settings;
 pub use resolve::{Ignored, Setting};
-use settings::Settings;
-pub use source::Source;
+pub use sources::source::Source;
 
 /// Options of a transport.
 ///
@@ -366,11 +350,6 @@ pub(crate) enum DriverName {
 }
 
 impl DriverName {
-    /// Whether the broker is one of this process.
-    pub(crate) const fn is_loopback(self) -> bool {
-        matches!(self, Self::Loopback)
-    }
-
     /// The driver of `url`'s scheme.
     pub(crate) fn of(url: &TransportUrl) -> Result<Self, Error> {
         match url.transport() {

@@ -1,285 +1,242 @@
-//! The group of oslo's old `pika` driver, in the order of names.
-//!
-//! What is said of connections holds for `pika://` alone. What has no effect is read as by oslo all
-//! the same, so that a service's files can stay as they are.
+//! Options of the `pika` dialect, under the names they had in oslo (`[oslo_messaging_pika]`).
 
-use super::{LONG, MAX, Row};
-use crate::config::choices;
-use crate::config::value::Kind::{Attempts, Choice, Count, Flag, Name, Seconds, Tls};
-use crate::config::value::Number;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Why the pool's options do nothing.
-const NO_POOL: &str = "no effect: one connection publishes for all threads at once";
+use leveret_engine::{ConnectionConfig, Login};
 
-pub(super) static PIKA_ROWS: &[Row] = &[
-    ("channel_max", Choice(choices::CHANNEL_MAX), "largest number of a channel; empty: 2047"),
-    (
-        "connection_factory",
-        Choice(choices::PIKA_CONNECTION_FACTORY),
-        "single, read_write or new, for pika:// unless [leveret] names one; empty: new",
-    ),
-    (
-        "default_notification_exchange",
-        Name(|all| &mut all.driver.pika.notification_exchange),
-        "the exchange of notifications; empty: ${control_exchange}_notification",
-    ),
-    (
-        "default_notification_retry_attempts",
-        Attempts(|all| &mut all.driver.pika.notification_retry),
-        "further attempts to send a notification, -1 without end, where the notifier does not say",
-    ),
-    (
-        "default_rpc_exchange",
-        Name(|all| &mut all.driver.pika.rpc_exchange),
-        "the exchange of targets that name none; empty: ${control_exchange}_rpc",
-    ),
-    (
-        "default_rpc_retry_attempts",
-        Attempts(|all| &mut all.driver.pika.rpc_retry),
-        "further attempts to send a request, -1 until its deadline, where the client does not say",
-    ),
-    (
-        "default_serializer_type",
-        Choice(choices::SERIALIZER_TYPE),
-        "how requests and notifications are serialised: json or msgpack; replies follow requests",
-    ),
-    ("frame_max", Choice(choices::FRAME_MAX), "largest frame in bytes; empty: 131072"),
-    (
-        "heartbeat_interval",
-        Seconds(|all| &mut all.driver.pika.heartbeat, LONG),
-        "the heartbeat asked for, in whole seconds; 0 for none",
-    ),
-    (
-        "host_connection_reconnect_delay",
-        Seconds(|all| &mut all.driver.pika.host_delay, LONG),
-        "how long hosts are left alone when all have failed, at first",
-    ),
-    (
-        "notification_listener_prefetch_count",
-        Count(|all| Number::U16(&mut all.driver.pika.notification_prefetch), 0, 65_535),
-        "most unacknowledged notifications a listener holds; 0 for no limit",
-    ),
-    (
-        "notification_persistence",
-        Flag(|all| &mut all.driver.pika.notification_persistence),
-        "notifications, their exchange and their queues survive the broker",
-    ),
-    (
-        "notification_retry_delay",
-        Seconds(|all| &mut all.driver.pika.notification_retry_delay, LONG),
-        "between two attempts to send a notification",
-    ),
-    ("pool_max_overflow", Count(|all| Number::U32(&mut all.unused.pika.overflow), 0, MAX), NO_POOL),
-    ("pool_max_size", Count(|all| Number::U32(&mut all.unused.pika.size), 1, MAX), NO_POOL),
-    ("pool_recycle", Seconds(|all| &mut all.unused.pika.recycle, LONG), NO_POOL),
-    ("pool_stale", Seconds(|all| &mut all.unused.pika.stale, LONG), NO_POOL),
-    ("pool_timeout", Seconds(|all| &mut all.unused.pika.timeout, LONG), NO_POOL),
-    (
-        "rpc_listener_prefetch_count",
-        Count(|all| Number::U16(&mut all.driver.pika.rpc_prefetch), 0, 65_535),
-        "most unacknowledged requests a server holds from each queue; 0 for no limit",
-    ),
-    (
-        "rpc_queue_expiration",
-        Seconds(|all| &mut all.driver.pika.queue_expiration, LONG),
-        "life of an unused queue of requests or replies; 0 for ever",
-    ),
-    (
-        "rpc_reply_exchange",
-        Name(|all| &mut all.driver.pika.reply_exchange),
-        "what replies go through; empty: ${control_exchange}_rpc_reply",
-    ),
-    (
-        "rpc_reply_listener_prefetch_count",
-        Count(|all| Number::U16(&mut all.unused.pika.reply_prefetch), 0, 65_535),
-        "no effect: replies are taken as they come, as many as there are calls",
-    ),
-    (
-        "rpc_reply_retry_attempts",
-        Attempts(|all| &mut all.driver.pika.reply_retry),
-        "how often a reply that finds no queue is sent again; -1 until its request expires",
-    ),
-    (
-        "rpc_reply_retry_delay",
-        Seconds(|all| &mut all.driver.pika.reply_retry_delay, LONG),
-        "between two attempts to send a reply",
-    ),
-    (
-        "rpc_retry_delay",
-        Seconds(|all| &mut all.driver.pika.rpc_retry_delay, LONG),
-        "between two attempts to send a request",
-    ),
-    (
-        "socket_timeout",
-        Seconds(|all| &mut all.driver.pika.socket_timeout, LONG),
-        "how long a TCP connect may take, per host",
-    ),
-    ("ssl", Tls, "TLS, which is not supported yet: true is refused"),
-    (
-        "ssl_options",
-        Name(|all| &mut all.unused.pika.ssl_options),
-        "of TLS, no effect as long as that is off",
-    ),
-    (
-        "tcp_user_timeout",
-        Seconds(|all| &mut all.driver.pika.tcp_user_timeout, LONG),
-        "sent bytes the peer's kernel leaves unacknowledged; 0: the system's",
-    ),
-];
+use crate::codec::serialization::{BodySerializer, Serialization};
+use crate::config::{ConnectionFactory, DriverConfig};
+
+/// How the `pika` dialect is spoken.
+///
+/// ```
+/// use leveret::{DriverConfig, Serialization};
+///
+/// let mut config = DriverConfig::default();
+/// config.pika.serialization = Serialization::MsgPack;
+/// assert_eq!(config.pika.rpc_prefetch, 100);
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PikaOptions {
+    /// `default_serializer_type`: how requests and notifications are serialised, unless client or
+    /// notifier say otherwise; replies go as their requests came. Default JSON.
+    pub serialization: Serialization,
+    /// Further serialisations that are understood; set in code only. Default none.
+    pub serializers: Vec<Arc<dyn BodySerializer>>,
+    /// `default_rpc_exchange`: the exchange of targets that name none. Default (empty):
+    /// `<control_exchange>_rpc`.
+    pub rpc_exchange: String,
+    /// `rpc_reply_exchange`: what replies go through; a server's must be its clients'. Default
+    /// (empty): `<control_exchange>_rpc_reply`.
+    pub reply_exchange: String,
+    /// `default_notification_exchange`: the exchange of notifications. Default (empty):
+    /// `<control_exchange>_notification`.
+    pub notification_exchange: String,
+    /// `rpc_queue_expiration`: life of an unused queue of requests or replies; zero for ever.
+    /// Default 60 s.
+    pub queue_expiration: Duration,
+    /// `rpc_listener_prefetch_count`: most unacknowledged requests a server holds from each queue,
+    /// 0 for no limit. Default 100. Servers of both dialects hold as many from each queue of
+    /// either.
+    pub rpc_prefetch: u16,
+    /// `notification_listener_prefetch_count`: the same of a listener. Default 100.
+    pub notification_prefetch: u16,
+    /// `notification_persistence`: exchange and queues of notifications, and what is in them,
+    /// survive the broker. Default false.
+    pub notification_persistence: bool,
+    /// `default_rpc_retry_attempts`: what happens to requests that cannot be published, where the
+    /// client does not say: further attempts, zero for none, `None` (oslo's -1) until the deadline.
+    /// Default `None`.
+    pub rpc_retry: Option<u32>,
+    /// `rpc_retry_delay`: between two attempts. Default 0.25 s.
+    pub rpc_retry_delay: Duration,
+    /// `default_notification_retry_attempts`: the same of notifications. Default `None`.
+    pub notification_retry: Option<u32>,
+    /// `notification_retry_delay`: between two attempts. Default 0.25 s.
+    pub notification_retry_delay: Duration,
+    /// `rpc_reply_retry_attempts`: how often a reply that finds no queue is sent again;
+    /// `None` (oslo's -1) until its request expires. Default `None`.
+    pub reply_retry: Option<u32>,
+    /// `rpc_reply_retry_delay`: between two attempts. Default 0.25 s.
+    pub reply_retry_delay: Duration,
+    /// `heartbeat_interval`: the heartbeat asked for, in whole seconds; zero for none. Default 3 s.
+    /// This and what follows is said of connections to `pika://` alone.
+    pub heartbeat: Duration,
+    /// `socket_timeout`: how long a TCP connect may take, per host. Default 0.25 s.
+    pub socket_timeout: Duration,
+    /// `tcp_user_timeout`: how long sent bytes may stay unacknowledged by the peer's kernel; zero
+    /// for the system's. Default 0.25 s.
+    pub tcp_user_timeout: Duration,
+    /// `host_connection_reconnect_delay`: how long hosts are left alone when all have failed. Up to
+    /// this is waited at first, drawn at random; longer, up to `rabbit_interval_max`, when they
+    /// fail again. Default 0.25 s.
+    pub host_delay: Duration,
+    /// `channel_max`: largest number of a channel, at least 16. Default `None`: 2047.
+    pub channel_max: Option<u16>,
+    /// `frame_max`: largest frame in bytes, 8192 to 131,072. Default `None`: 131,072.
+    pub frame_max: Option<u32>,
+    /// `connection_factory`, where [`DriverConfig::connection_factory`] says nothing. Default
+    /// `None`: `new`, where oslo has `single`.
+    pub connection_factory: Option<ConnectionFactory>,
+}
+
+impl Default for PikaOptions {
+    fn default() -> Self {
+        let delay = Duration::from_millis(250);
+        Self {
+            serialization: Serialization::Json,
+            serializers: Vec::new(),
+            rpc_exchange: String::new(),
+            reply_exchange: String::new(),
+            notification_exchange: String::new(),
+            queue_expiration: Duration::from_secs(60),
+            rpc_prefetch: 100,
+            notification_prefetch: 100,
+            notification_persistence: false,
+            rpc_retry: None,
+            rpc_retry_delay: delay,
+            notification_retry: None,
+            notification_retry_delay: delay,
+            reply_retry: None,
+            reply_retry_delay: delay,
+            heartbeat: Duration::from_secs(3),
+            socket_timeout: delay,
+            tcp_user_timeout: delay,
+            host_delay: delay,
+            channel_max: None,
+            frame_max: None,
+            connection_factory: None,
+        }
+    }
+}
+
+impl DriverConfig {
+    /// The same options with the `pika` dialect spoken this way.
+    ///
+    /// ```
+    /// use leveret::{DriverConfig, PikaOptions};
+    ///
+    /// let mut pika = PikaOptions::default();
+    /// pika.notification_persistence = true;
+    /// let config = DriverConfig::default().with_pika(pika);
+    /// assert!(config.pika.notification_persistence);
+    /// ```
+    #[must_use]
+    pub fn with_pika(mut self, pika: PikaOptions) -> Self {
+        self.pika = pika;
+        self
+    }
+}
+
+impl PikaOptions {
+    /// An exchange by the option's value, or as oslo names it.
+    fn exchange(said: &str, control_exchange: &str, purpose: &str) -> String {
+        match said {
+            "" => format!("{control_exchange}_{purpose}"),
+            said => said.to_owned(),
+        }
+    }
+
+    pub(crate) fn rpc_exchange(&self, control_exchange: &str) -> String {
+        Self::exchange(&self.rpc_exchange, control_exchange, "rpc")
+    }
+
+    pub(crate) fn reply_exchange(&self, control_exchange: &str) -> String {
+        Self::exchange(&self.reply_exchange, control_exchange, "rpc_reply")
+    }
+
+    pub(crate) fn notification_exchange(&self, control_exchange: &str) -> String {
+        Self::exchange(&self.notification_exchange, control_exchange, "notification")
+    }
+}
+
+impl PikaOptions {
+    /// Tells the engine, of a connection to `pika://`, in place of what the `rabbit` group says.
+    /// That driver knew one way to log in.
+    pub(crate) fn apply_to(&self, config: &mut ConnectionConfig) {
+        config.login = Login::Plain;
+        config.heartbeat = self.heartbeat;
+        config.connect_timeout = self.socket_timeout;
+        config.user_timeout = self.tcp_user_timeout;
+        config.recovery.backoff = self.host_delay;
+        config.recovery.backoff_step = None;
+        config.channel_max = self.channel_max.unwrap_or(config.channel_max);
+        config.frame_max = self.frame_max.unwrap_or(config.frame_max);
+    }
+}
+
+/// Serialisers are the same where messages say the same.
+impl PartialEq for PikaOptions {
+    fn eq(&self, other: &Self) -> bool {
+        let types = |all: &[Arc<dyn BodySerializer>]| {
+            all.iter().map(|one| one.content_type().to_owned()).collect::<Vec<_>>()
+        };
+        types(&self.serializers) == types(&other.serializers)
+            && self.serialization == other.serialization
+            && self.texts() == other.texts()
+            && self.numbers() == other.numbers()
+    }
+}
+
+impl PikaOptions {
+    fn texts(&self) -> [&str; 3] {
+        [&self.rpc_exchange, &self.reply_exchange, &self.notification_exchange]
+    }
+
+    fn numbers(&self) -> impl PartialEq {
+        (
+            (self.queue_expiration, self.rpc_prefetch, self.notification_prefetch),
+            (self.notification_persistence, self.rpc_retry, self.rpc_retry_delay),
+            (self.notification_retry, self.notification_retry_delay),
+            (self.reply_retry, self.reply_retry_delay),
+            (self.heartbeat, self.socket_timeout, self.tcp_user_timeout, self.host_delay),
+            (self.channel_max, self.frame_max, self.connection_factory),
+        )
+    }
+}
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use super::*;
 
-    use crate::codec::serialization::Serialization;
-    use crate::config::url::TransportUrl;
-    use crate::config::{
-        Config, ConnectionFactory, DriverConfig, Redelivered, SendingDialect, ServingDialect,
-    };
-    use crate::error::{Error, ErrorKind};
-
-    /// A file of a service with every option of the group, none at its default.
-    const EVERYTHING: &str = "[DEFAULT]\ntransport_url = pika://h/\ncontrol_exchange = nova\n\
-        [oslo_messaging_pika]\nchannel_max = 20\nconnection_factory = single\n\
-        default_notification_exchange = ${control_exchange}_n\n\
-        default_notification_retry_attempts = 4\ndefault_rpc_exchange = ${control_exchange}_rpc\n\
-        default_rpc_retry_attempts = 0\ndefault_serializer_type = msgpack\nframe_max = 9000\n\
-        heartbeat_interval = 1\nhost_connection_reconnect_delay = 0.5\n\
-        notification_listener_prefetch_count = 1\nnotification_persistence = true\n\
-        notification_retry_delay = 1.5\npool_max_overflow = 1\npool_max_size = 2\n\
-        pool_recycle = 3\npool_stale = 4\npool_timeout = 5\nrpc_listener_prefetch_count = 2\n\
-        rpc_queue_expiration = 7\nrpc_reply_exchange = r\nrpc_reply_listener_prefetch_count = 6\n\
-        rpc_reply_retry_attempts = 3\nrpc_reply_retry_delay = 2.5\nrpc_retry_delay = 3.5\n\
-        socket_timeout = 4.5\nssl = false\nssl_options = x:y\ntcp_user_timeout = 5.5\n";
-
-    fn by_url(url: &str) -> Result<DriverConfig, Error> {
-        DriverConfig::default().overridden_by(&url.parse::<TransportUrl>().unwrap())
+    #[test]
+    fn what_connections_are_told() {
+        let mut config = ConnectionConfig::to("h", 1);
+        let (channel_max, frame_max) = (config.channel_max, config.frame_max);
+        config.login = Login::AmqPlain;
+        config.recovery.backoff_step = Some(Duration::from_secs(9));
+        let mut options = PikaOptions::default();
+        options.apply_to(&mut config);
+        assert_eq!((config.login, config.heartbeat.as_secs()), (Login::Plain, 3));
+        let delay = Duration::from_millis(250);
+        assert_eq!([config.connect_timeout, config.user_timeout], [delay; 2]);
+        assert_eq!((config.recovery.backoff, config.recovery.backoff_step), (delay, None));
+        assert_eq!((config.channel_max, config.frame_max), (channel_max, frame_max));
+        (options.channel_max, options.frame_max) = (Some(16), Some(8192));
+        options.apply_to(&mut config);
+        assert_eq!((config.channel_max, config.frame_max), (16, 8192));
     }
 
     #[test]
-    fn every_option_is_read() {
-        let config = Config::new().ini_str(EVERYTHING).unwrap();
-        for (option, ..) in super::PIKA_ROWS {
-            assert!(EVERYTHING.contains(&format!("\n{option} = ")), "{option}");
-        }
-        let pika = config.driver_config().unwrap().pika;
-        let exchanges = [&pika.rpc_exchange, &pika.reply_exchange, &pika.notification_exchange];
-        assert_eq!(exchanges, ["nova_rpc", "r", "nova_n"]);
-        assert_eq!(pika.serialization, Serialization::MsgPack);
-        assert_eq!((pika.rpc_prefetch, pika.notification_prefetch), (2, 1));
-        assert_eq!(
-            (pika.rpc_retry, pika.notification_retry, pika.reply_retry),
-            (Some(0), Some(4), Some(3))
-        );
-        assert!(pika.notification_persistence);
-        assert_eq!((pika.channel_max, pika.frame_max), (Some(20), Some(9000)));
-        assert_eq!(pika.connection_factory, Some(ConnectionFactory::Single));
-        let times = [
-            pika.host_delay,
-            pika.heartbeat,
-            pika.notification_retry_delay,
-            pika.reply_retry_delay,
-            pika.rpc_retry_delay,
-            pika.socket_timeout,
-            pika.tcp_user_timeout,
-            pika.queue_expiration,
+    fn options_are_equal_only_when_all_of_them_are() {
+        let changes: [fn(&mut PikaOptions); 8] = [
+            |options| options.serialization = Serialization::MsgPack,
+            |options| options.rpc_exchange = "x".into(),
+            |options| options.notification_prefetch = 1,
+            |options| options.reply_retry = Some(1),
+            |options| options.host_delay = Duration::ZERO,
+            |options| options.channel_max = Some(16),
+            |options| options.frame_max = Some(8192),
+            |options| options.connection_factory = Some(ConnectionFactory::Single),
         ];
-        assert_eq!(times.map(|time| time.as_secs_f64()), [0.5, 1.0, 1.5, 2.5, 3.5, 4.5, 5.5, 7.0]);
-        assert!(config.warnings().unwrap().is_empty());
-        let unused = ["pool_max_size = 2", "pool_timeout = 5", "ssl_options = x:y"];
-        let effective: Vec<_> = config.effective().unwrap().iter().map(|s| s.to_string()).collect();
-        for line in unused.map(|line| format!("oslo_messaging_pika.{line}  (")) {
-            assert!(effective.iter().any(|shown| shown.starts_with(&line)), "{line}");
+        let same = PikaOptions::default();
+        assert_eq!(same, PikaOptions::default());
+        for change in changes {
+            let mut other = PikaOptions::default();
+            change(&mut other);
+            assert_ne!(same, other);
         }
-    }
-
-    #[test]
-    fn a_scheme_settles_what_is_not_said() {
-        let spoken = |url| {
-            let config = by_url(url).unwrap();
-            (config.serving.unwrap(), config.sending.unwrap(), config.connection_factory.unwrap())
-        };
-        let new = ConnectionFactory::New;
-        for url in ["rabbit://h/", "kombu://h/", "fake://", "fake:///?connection_factory=new"] {
-            assert_eq!(spoken(url), (ServingDialect::Kombu, SendingDialect::Kombu, new), "{url}");
-        }
-        assert_eq!(spoken("pika://h/"), (ServingDialect::Pika, SendingDialect::Pika, new));
-        assert_eq!(
-            spoken(
-                "pika://h/?dialect_serving=both&dialect_sending=kombu&connection_factory=single"
-            ),
-            (ServingDialect::Both, SendingDialect::Kombu, ConnectionFactory::Single)
-        );
-        assert_eq!(
-            spoken("fake://?dialect_serving=pika&dialect_sending=auto&connection_factory=pool:3"),
-            (ServingDialect::Pika, SendingDialect::Auto, ConnectionFactory::Pool(3))
-        );
-        let refusing = by_url("rabbit://h/?redelivered=refuse&dialect_serving=both").unwrap();
-        assert_eq!(refusing.redelivered, Redelivered::Refuse);
-        let patient = by_url("rabbit://h/?connect_timeout=9&rpc_queue_expiration=0").unwrap();
-        assert_eq!(patient.connection.connect_timeout, Duration::from_secs(9));
-        assert_eq!(patient.pika.queue_expiration, Duration::ZERO);
-    }
-
-    #[test]
-    fn a_factory_of_leveret_s_group_wins_and_the_other_is_for_pika() {
-        let factory = |url: &str, text: &str| {
-            let config = Config::new().ini_str(text).unwrap().driver_config().unwrap();
-            let config = config.overridden_by(&url.parse().unwrap()).unwrap();
-            config.connection_factory.unwrap()
-        };
-        let oslos = "[oslo_messaging_pika]\nconnection_factory = read_write\n";
-        assert_eq!(factory("pika://h/", oslos), ConnectionFactory::ReadWrite);
-        assert_eq!(factory("rabbit://h/", oslos), ConnectionFactory::New);
-        let both = format!("{oslos}[leveret]\nconnection_factory = per_shard\n");
-        assert_eq!(factory("pika://h/", &both), ConnectionFactory::PerShard);
-        assert_eq!(factory("rabbit://h/", &both), ConnectionFactory::PerShard);
-    }
-
-    #[test]
-    fn what_cannot_be_obeyed_is_refused() {
-        for (query, kind, expected) in [
-            ("channel_max=15", ErrorKind::InvalidTransportUrl, "number from 16 to 65535"),
-            ("frame_max=131073", ErrorKind::InvalidTransportUrl, "bytes, from 8192 to 131072"),
-            ("default_rpc_retry_attempts=-2", ErrorKind::InvalidTransportUrl, "or -1 for attempts"),
-            ("default_serializer_type=xml", ErrorKind::InvalidTransportUrl, "json or msgpack"),
-            ("connection_factory=pool:0", ErrorKind::InvalidTransportUrl, "pool:<1 to 256>"),
-            ("connection_factory=pool", ErrorKind::InvalidTransportUrl, "pool:<1 to 256>"),
-            ("dialect_serving=auto", ErrorKind::InvalidTransportUrl, "kombu, pika or both"),
-            ("dialect_sending=both", ErrorKind::InvalidTransportUrl, "kombu, pika or auto"),
-            ("redelivered=drop", ErrorKind::InvalidTransportUrl, "takes dispatch or refuse"),
-            ("pool_max_size=0", ErrorKind::InvalidTransportUrl, "a whole number from 1 to"),
-            ("shards=2", ErrorKind::InvalidTransportUrl, "shards is the engine's"),
-            ("ssl=true", ErrorKind::Unsupported, "TLS, asked for by `ssl`"),
-            (
-                "dialect_sending=auto&kombu_compression=gzip",
-                ErrorKind::InvalidOptions,
-                "excludes kombu_compression",
-            ),
-            (
-                "dialect_sending=auto&default_serializer_type=msgpack",
-                ErrorKind::InvalidOptions,
-                "know JSON alone",
-            ),
-            (
-                "dialect_sending=kombu&default_serializer_type=msgpack",
-                ErrorKind::InvalidOptions,
-                "know JSON alone",
-            ),
-        ] {
-            let error = by_url(&format!("pika://h/?{query}")).unwrap_err();
-            assert_eq!(error.kind(), kind, "{query}: {error}");
-            assert!(error.to_string().contains(expected), "{error}");
-        }
-        assert!(by_url("pika://h/?default_serializer_type=msgpack").is_ok());
-        assert!(by_url("rabbit://h/?dialect_serving=both&kombu_compression=gzip").is_ok());
-        let pool = DriverConfig::default().with_connection_factory(ConnectionFactory::Pool(0));
-        let error = pool.overridden_by(&"fake://".parse().unwrap()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidOptions);
-        let config = Config::new().ini_str("[oslo_messaging_pika]\nssl = true\n").unwrap();
-        assert_eq!(config.driver_config().unwrap_err().kind(), ErrorKind::Unsupported);
-        let config = Config::new().ini_str("[oslo_messaging_pika]\nconnection_factory = pool:2\n");
-        let error = config.unwrap().driver_config().unwrap_err().to_string();
-        assert!(error.contains("takes single, read_write or new"), "{error}");
     }
 }

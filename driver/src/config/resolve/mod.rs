@@ -7,13 +7,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::layers::invalid;
-use super::meaning::{self, Meaning};
-use super::options::{self, DEFAULT, GROUPS, LEVERET, Row};
-use super::settings::Settings;
-use super::source::{Entry, Source};
-use super::substitute::substitute;
-use super::value::{Kind, Refusal};
+use crate::config::loader::invalid;
+use crate::config::registry::aliases::{self, Meaning};
+use crate::config::registry::settings::Settings;
+use crate::config::registry::value::{Kind, Refusal};
+use crate::config::registry::{self, DEFAULT, GROUPS, LEVERET, Row};
+use crate::config::sources::source::{Entry, Source};
+use crate::config::sources::substitute::substitute;
 use crate::config::url::TransportUrl;
 use crate::error::{Error, ErrorKind};
 
@@ -108,7 +108,7 @@ impl Findings {
         let mut groups_warned = BTreeSet::new();
         for entry in entries {
             let Entry { group, name, source, .. } = entry;
-            match meaning::meaning(group, name) {
+            match aliases::meaning(group, name) {
                 Meaning::Option { group: today, row, renamed } => {
                     if renamed {
                         let text = format!(
@@ -132,7 +132,7 @@ impl Findings {
                     return Err(invalid(text));
                 }
                 Meaning::Foreign => {
-                    let meant = meaning::nearest_group(group);
+                    let meant = aliases::nearest_group(group);
                     if let Some(meant) = meant.filter(|_| groups_warned.insert(group)) {
                         let text =
                             format!("{source}: nobody reads [{group}]; did you mean [{meant}]?");
@@ -226,11 +226,11 @@ impl<'a> Chosen<'a> {
 
 /// A value as its source wrote it, for those that refer to it: one of ours, or anybody's.
 fn written(chosen: &[Chosen<'_>], all: &[Entry], group: &str, name: &str) -> Option<String> {
-    let group = meaning::group_name(group);
+    let group = aliases::group_name(group);
     if let Some(one) = chosen.iter().find(|one| one.group == group && one.row.0 == name) {
         return Some(one.text());
     }
-    if let Some(row) = options::find(&group, name) {
+    if let Some(row) = registry::find(&group, name) {
         return Some(row.1.get(&mut Settings::default()));
     }
     let found = all.iter().filter(|entry| entry.group == group && entry.name == name);
@@ -260,9 +260,9 @@ pub(super) fn apply(
     value: &str,
 ) -> Result<(&'static str, &'static str), Error> {
     let of_url = |group: &'static str| {
-        let rows = options::rows(group).unwrap_or_default().iter();
+        let rows = registry::rows(group).unwrap_or_default().iter();
         let of_urls = move |row: &&Row| {
-            let of_engine = group == LEVERET && options::OF_ENGINE.contains(&row.0);
+            let of_engine = group == LEVERET && registry::OF_ENGINE.contains(&row.0);
             !of_engine && !matches!(row.1, Kind::Url(_))
         };
         rows.filter(of_urls).map(move |row| (group, row))
@@ -270,24 +270,24 @@ pub(super) fn apply(
     let invalid = |text: String| {
         Error::new(ErrorKind::InvalidTransportUrl, format!("Invalid transport URL: {text}"))
     };
-    let candidates = || options::OF_URLS.iter().copied().flat_map(of_url);
+    let candidates = || registry::OF_URLS.iter().copied().flat_map(of_url);
     // An older name will do, too, as with oslo.
-    let named = options::OF_URLS.iter().find_map(|group| match meaning::meaning(group, key) {
+    let named = registry::OF_URLS.iter().find_map(|group| match aliases::meaning(group, key) {
         Meaning::Option { group, row, .. } => {
             candidates().find(|one| std::ptr::eq(one.1, row)).map(|_| (group, row))
         }
         _ => None,
     });
     let Some((group, row)) = named else {
-        if options::OF_ENGINE.contains(&key) {
+        if registry::OF_ENGINE.contains(&key) {
             let text = format!("option {key} is the engine's, which is started without a URL");
             return Err(invalid(text));
         }
-        let gone = options::OF_URLS.iter().find_map(|group| match meaning::meaning(group, key) {
+        let gone = registry::OF_URLS.iter().find_map(|group| match aliases::meaning(group, key) {
             Meaning::Gone { why, .. } => Some(format!("option {key} has no effect: {why}")),
             _ => None,
         });
-        let hint = hint(meaning::nearest(key, candidates().map(|(_, row)| row.0)));
+        let hint = hint(aliases::nearest(key, candidates().map(|(_, row)| row.0)));
         return Err(invalid(gone.unwrap_or_else(|| format!("there is no option {key}{hint}"))));
     };
     row.1.set(settings, value).map_err(|refusal| match refusal {

@@ -15,11 +15,11 @@ const LENGTH_MAX: usize = 64 << 10;
 const DEPTH_MAX: usize = 16;
 
 /// A value by group and name, as its source wrote it, with the group it was found in.
-pub(super) type Lookup<'a> = &'a dyn Fn(&str, &str) -> Option<String>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str, &str) -> Option<String>;
 
 /// The text with everything put in, or why it cannot be; that repeats nothing of a text that
 /// `is_secret`, or a URL.
-pub(super) fn substitute(
+pub(crate) fn substitute(
     text: &str,
     group: &str,
     is_secret: bool,

@@ -3,7 +3,9 @@
 //!
 //! Not here: what the options do.
 
-use super::options::{self, CONCURRENCY, DEFAULT, LEVERET, METRICS, NOTIFICATIONS, PIKA, RABBIT};
+use crate::config::registry::{
+    self, CONCURRENCY, DEFAULT, LEVERET, METRICS, NOTIFICATIONS, PIKA, RABBIT,
+};
 
 /// Older group and name, today's group and name.
 const RENAMED: &[(&str, &str, &str, &str)] = &[
@@ -46,9 +48,9 @@ const IN_URL: &str =
 const RABBIT_PREFIXES: &[&str] = &["amqp_", "kombu_", "rabbit_"];
 
 /// What a group and a name stand for.
-pub(super) enum Meaning {
+pub(crate) enum Meaning {
     /// An option, perhaps under an older name.
-    Option { group: &'static str, row: &'static options::Row, renamed: bool },
+    Option { group: &'static str, row: &'static registry::Row, renamed: bool },
     /// Nothing any more, and why; `names_broker` if leaving it out leads to another broker.
     Gone { why: String, names_broker: bool },
     /// A mistake in a group of ours, and the option that may have been meant.
@@ -58,11 +60,11 @@ pub(super) enum Meaning {
 }
 
 /// What a group and a name stand for.
-pub(super) fn meaning(group: &str, name: &str) -> Meaning {
+pub(crate) fn meaning(group: &str, name: &str) -> Meaning {
     let renamed = RENAMED.iter().find(|old| (old.0, old.1) == (group, name));
     let (today, option) = renamed.map_or((group, name), |old| (old.2, old.3));
-    let known = options::GROUPS.iter().find(|(known, _)| *known == today);
-    if let Some((group, row)) = known.and_then(|(g, _)| Some((*g, options::find(g, option)?))) {
+    let known = registry::GROUPS.iter().find(|(known, _)| *known == today);
+    if let Some((group, row)) = known.and_then(|(g, _)| Some((*g, registry::find(g, option)?))) {
         return Meaning::Option { group, row, renamed: renamed.is_some() };
     }
     let gone =
@@ -71,7 +73,7 @@ pub(super) fn meaning(group: &str, name: &str) -> Meaning {
     if let Some((_, _, why)) = gone(group).or_else(|| gone(RABBIT).filter(|_| moved)) {
         return Meaning::Gone { why: (*why).to_owned(), names_broker: *why == IN_URL };
     }
-    if moved && options::find(RABBIT, name).is_some() {
+    if moved && registry::find(RABBIT, name).is_some() {
         // As oslo today: peers ignore it there, and queues must be declared alike by all.
         let why = format!("it belongs in [{RABBIT}]");
         return Meaning::Gone { why, names_broker: false };
@@ -86,7 +88,7 @@ pub(super) fn meaning(group: &str, name: &str) -> Meaning {
 }
 
 /// The group as it is looked up: in lower case but for `DEFAULT`, as oslo.
-pub(super) fn group_name(text: &str) -> String {
+pub(crate) fn group_name(text: &str) -> String {
     match text {
         DEFAULT => text.to_owned(),
         _ => text.to_lowercase(),
@@ -94,7 +96,7 @@ pub(super) fn group_name(text: &str) -> String {
 }
 
 /// The group of ours with this name in whatever case, as environment variables have it.
-pub(super) fn shouted_group_name(text: &str) -> String {
+pub(crate) fn shouted_group_name(text: &str) -> String {
     match text.to_lowercase() {
         lower if lower == "default" => DEFAULT.to_owned(),
         lower => lower,
@@ -103,14 +105,14 @@ pub(super) fn shouted_group_name(text: &str) -> String {
 
 /// Why a group that belongs to this crate alone cannot be ignored when misspelt: it is near
 /// [`LEVERET`], or one of oslo's.
-pub(super) fn nearest_group(group: &str) -> Option<&'static str> {
+pub(crate) fn nearest_group(group: &str) -> Option<&'static str> {
     let others = [RABBIT, PIKA, NOTIFICATIONS, METRICS, LEVERET];
     let candidate = nearest(group, others.into_iter())?;
     (distance(group, candidate) <= 2).then_some(candidate)
 }
 
 /// The name that is at most a third of its letters away.
-pub(super) fn nearest(
+pub(crate) fn nearest(
     key: &str,
     names: impl Iterator<Item = &'static str>,
 ) -> Option<&'static str> {
@@ -144,13 +146,13 @@ mod tests {
     #[test]
     fn old_names_lead_to_options_and_no_option_is_called_gone() {
         for (old_group, old, group, name) in RENAMED {
-            assert!(options::find(group, name).is_some(), "{group}.{name}");
-            assert!(options::find(old_group, old).is_none(), "{old_group}.{old}");
+            assert!(registry::find(group, name).is_some(), "{group}.{name}");
+            assert!(registry::find(old_group, old).is_none(), "{old_group}.{old}");
         }
         for (group, name, _) in GONE {
             let listed =
-                options::rows(group).is_some_and(|rows| name.is_empty() && !rows.is_empty());
-            assert!(options::find(group, name).is_none() && !listed, "{group}.{name}");
+                registry::rows(group).is_some_and(|rows| name.is_empty() && !rows.is_empty());
+            assert!(registry::find(group, name).is_none() && !listed, "{group}.{name}");
         }
     }
 }

@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
-use super::ini::{Assignment, SyntaxError};
+use crate::config::sources::ini::{Assignment, SyntaxError};
 
 /// Everything a file assigns, tables in the order of their names.
-pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         SyntaxError { line: line_of(text, at), why: error.message().to_owned() }

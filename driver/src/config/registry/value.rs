@@ -8,11 +8,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::settings::Settings;
+use crate::config::registry::settings::Settings;
 use crate::config::url::TransportUrl;
 
 /// A kind of value, and where in the settings it goes.
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// true or false, in oslo's spellings.
     Flag(fn(&mut Settings) -> &mut bool),
     /// A whole number within bounds.
@@ -42,13 +42,13 @@ pub(super) enum Kind {
 }
 
 /// A form of its own: how it is taken (the error is what is accepted) and shown.
-pub(super) struct Choice {
-    pub(super) set: fn(&mut Settings, &str) -> Result<(), &'static str>,
-    pub(super) get: fn(&Settings) -> String,
+pub(crate) struct Choice {
+    pub(crate) set: fn(&mut Settings, &str) -> Result<(), &'static str>,
+    pub(crate) get: fn(&Settings) -> String,
 }
 
 /// A field that holds a whole number.
-pub(super) enum Number<'a> {
+pub(crate) enum Number<'a> {
     U16(&'a mut u16),
     U32(&'a mut u32),
     U64(&'a mut u64),
@@ -57,7 +57,7 @@ pub(super) enum Number<'a> {
 
 /// Why a value is not taken.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// It is not what the option accepts, which is this.
     Accepts(String),
     /// It is a URL that cannot be understood, for this reason.
@@ -68,7 +68,7 @@ pub(super) enum Refusal {
 
 impl Kind {
     /// Puts a value into its place.
-    pub(super) fn set(&self, settings: &mut Settings, text: &str) -> Result<(), Refusal> {
+    pub(crate) fn set(&self, settings: &mut Settings, text: &str) -> Result<(), Refusal> {
         let accepts = |what: &str| Refusal::Accepts(what.to_owned());
         match self {
             Self::Flag(place) => {
@@ -122,7 +122,7 @@ impl Kind {
     }
 
     /// The value in its place, as a file would say it; passwords masked.
-    pub(super) fn get(&self, settings: &mut Settings) -> String {
+    pub(crate) fn get(&self, settings: &mut Settings) -> String {
         match self {
             Self::Flag(place) => place(settings).to_string(),
             Self::Count(place, ..) => place(settings).get().to_string(),
@@ -167,14 +167,14 @@ impl Number<'_> {
 }
 
 /// Seconds with fractions, from 0 to a bound.
-pub(super) fn seconds(text: &str, most: f64) -> Result<Duration, Refusal> {
+pub(crate) fn seconds(text: &str, most: f64) -> Result<Duration, Refusal> {
     let seconds = text.trim().parse::<f64>().ok().filter(|s| (0.0..=most).contains(s));
     let refusal = || Refusal::Accepts(format!("seconds, from 0 to {most}"));
     seconds.map(Duration::from_secs_f64).ok_or_else(refusal)
 }
 
 /// A boolean as oslo.config reads it.
-pub(super) fn flag(text: &str) -> Option<bool> {
+pub(crate) fn flag(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "on" | "yes" => Some(true),
         "false" | "0" | "off" | "no" => Some(false),
@@ -183,7 +183,7 @@ pub(super) fn flag(text: &str) -> Option<bool> {
 }
 
 /// What stands between commas; blanks around do not count, and nothing at all is no item.
-pub(super) fn list(text: &str) -> Vec<String> {
+pub(crate) fn list(text: &str) -> Vec<String> {
     let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
     items.map(str::to_owned).collect()
 }

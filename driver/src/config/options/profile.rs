@@ -1,6 +1,6 @@
 //! Profiles: how queues are kept, in one word.
 
-use super::EntityOptions;
+use crate::config::EntityOptions;
 
 /// How queues adapt to what a broker allows (`queue_profile`, an option of Leveret's own).
 ///
@@ -43,7 +43,7 @@ pub enum QueueProfile {
 
 impl QueueProfile {
     /// Sets the options this profile stands for.
-    pub(super) const fn apply(self, entities: &mut EntityOptions) {
+    pub(crate) const fn apply(self, entities: &mut EntityOptions) {
         if matches!(self, Self::Quorum) {
             entities.quorum = true;
             entities.transient_quorum = true;

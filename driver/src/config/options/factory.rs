@@ -4,10 +4,10 @@
 
 use std::fmt;
 
-use super::DriverConfig;
+use crate::config::DriverConfig;
 
 /// Most connections of a pool: a broker pays for each with memory and descriptors.
-pub(super) const POOL_MAX: u16 = 256;
+pub(crate) const POOL_MAX: u16 = 256;
 
 /// How the work of a transport is spread over connections (`connection_factory`). The first three
 /// names are those of oslo's old `pika` driver, whose default is `single`.
@@ -50,7 +50,7 @@ pub enum ConnectionFactory {
 
 impl ConnectionFactory {
     /// The factory that a word of oslo's names.
-    pub(super) fn of_oslo(word: &str) -> Option<Self> {
+    pub(crate) fn of_oslo(word: &str) -> Option<Self> {
         match word {
             "single" => Some(Self::Single),
             "read_write" => Some(Self::ReadWrite),
@@ -60,7 +60,7 @@ impl ConnectionFactory {
     }
 
     /// The factory that a text names.
-    pub(super) fn named(text: &str) -> Option<Self> {
+    pub(crate) fn named(text: &str) -> Option<Self> {
         match text.split_once(':') {
             None if text == "per_shard" => Some(Self::PerShard),
             None => Self::of_oslo(text),
@@ -70,7 +70,7 @@ impl ConnectionFactory {
     }
 
     /// Whether its number is within bounds.
-    pub(super) fn is_fit(&self) -> bool {
+    pub(crate) fn is_fit(&self) -> bool {
         !matches!(self, Self::Pool(count) if !(1..=POOL_MAX).contains(count))
     }
 }

@@ -1,9 +1,9 @@
 //! The words of dialects: which is spoken, how bodies are serialised, what connections are like.
 
-use super::Chosen;
 use crate::codec::serialization::Serialization;
-use crate::config::settings::Settings;
-use crate::config::value::Choice;
+use crate::config::registry::choices::Chosen;
+use crate::config::registry::settings::Settings;
+use crate::config::registry::value::Choice;
 use crate::config::{ConnectionFactory, Redelivered, SendingDialect, ServingDialect};
 
 /// Below this a connection has no room for what one transport needs.
@@ -12,7 +12,7 @@ const CHANNEL_MAX_LEAST: u16 = 16;
 const FRAME_MAX_LEAST: u32 = 8192;
 const FRAME_MAX_MOST: u32 = 131_072;
 
-pub(in crate::config) const DIALECT_SERVING: Choice = Choice {
+pub(crate) const DIALECT_SERVING: Choice = Choice {
     set: |all, word| {
         all.driver.serving = match word {
             "" => None,
@@ -34,7 +34,7 @@ pub(in crate::config) const DIALECT_SERVING: Choice = Choice {
     },
 };
 
-pub(in crate::config) const DIALECT_SENDING: Choice = Choice {
+pub(crate) const DIALECT_SENDING: Choice = Choice {
     set: |all, word| {
         all.driver.sending = match word {
             "" => None,
@@ -56,7 +56,7 @@ pub(in crate::config) const DIALECT_SENDING: Choice = Choice {
     },
 };
 
-pub(in crate::config) const REDELIVERED: Choice = Choice {
+pub(crate) const REDELIVERED: Choice = Choice {
     set: |all, word| {
         all.driver.redelivered = match word {
             "dispatch" => Redelivered::Dispatch,
@@ -75,7 +75,7 @@ pub(in crate::config) const REDELIVERED: Choice = Choice {
 };
 
 /// Serialisations of the user's own are set in code alone.
-pub(in crate::config) const SERIALIZER_TYPE: Choice = Choice {
+pub(crate) const SERIALIZER_TYPE: Choice = Choice {
     set: |all, word| {
         all.driver.pika.serialization = match word {
             "json" => Serialization::Json,
@@ -91,7 +91,7 @@ pub(in crate::config) const SERIALIZER_TYPE: Choice = Choice {
     },
 };
 
-pub(in crate::config) const CHANNEL_MAX: Choice = Choice { set: channel_max, get: shown_channels };
+pub(crate) const CHANNEL_MAX: Choice = Choice { set: channel_max, get: shown_channels };
 
 fn channel_max(all: &mut Settings, text: &str) -> Chosen {
     all.driver.pika.channel_max = match text.trim() {
@@ -108,7 +108,7 @@ fn shown_channels(all: &Settings) -> String {
     all.driver.pika.channel_max.map_or_else(String::new, |number| number.to_string())
 }
 
-pub(in crate::config) const FRAME_MAX: Choice = Choice { set: frame_max, get: shown_frame };
+pub(crate) const FRAME_MAX: Choice = Choice { set: frame_max, get: shown_frame };
 
 fn frame_max(all: &mut Settings, text: &str) -> Chosen {
     all.driver.pika.frame_max = match text.trim() {
@@ -126,7 +126,7 @@ fn shown_frame(all: &Settings) -> String {
     all.driver.pika.frame_max.map_or_else(String::new, |bytes| bytes.to_string())
 }
 
-pub(in crate::config) const CONNECTION_FACTORY: Choice = Choice {
+pub(crate) const CONNECTION_FACTORY: Choice = Choice {
     set: |all, text| {
         let accepted = "single, read_write, new, pool:<1 to 256> or per_shard, or nothing";
         all.driver.connection_factory = factory(text, ConnectionFactory::named, accepted)?;
@@ -135,7 +135,7 @@ pub(in crate::config) const CONNECTION_FACTORY: Choice = Choice {
     get: |all| all.driver.connection_factory.map_or_else(String::new, |one| one.to_string()),
 };
 
-pub(in crate::config) const PIKA_CONNECTION_FACTORY: Choice = Choice {
+pub(crate) const PIKA_CONNECTION_FACTORY: Choice = Choice {
     set: |all, text| {
         let accepted = "single, read_write or new, or nothing; [leveret] knows more of them";
         all.driver.pika.connection_factory = factory(text, ConnectionFactory::of_oslo, accepted)?;

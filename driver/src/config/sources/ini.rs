@@ -9,24 +9,24 @@
 
 /// One `key = value`, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Assignment {
-    pub(super) group: String,
-    pub(super) name: String,
-    pub(super) value: String,
+pub(crate) struct Assignment {
+    pub(crate) group: String,
+    pub(crate) name: String,
+    pub(crate) value: String,
     /// Counted from 1; the line of the key.
-    pub(super) line: usize,
+    pub(crate) line: usize,
 }
 
 /// Why text is no such file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
-pub(super) struct SyntaxError {
-    pub(super) line: usize,
-    pub(super) why: String,
+pub(crate) struct SyntaxError {
+    pub(crate) line: usize,
+    pub(crate) why: String,
 }
 
 /// Everything a file assigns, in its order.
-pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
     let mut found: Vec<Assignment> = Vec::new();
     let mut section: Option<String> = None;
     // Whether the last assignment may still be continued.

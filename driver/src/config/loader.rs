@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use leveret_engine::EngineConfig;
 
-use super::ini::{self, Assignment, SyntaxError};
-use super::meaning::{group_name, shouted_group_name};
-use super::options::rows;
-use super::resolve::{Ignored, Setting, resolve};
-use super::source::{self, Entry, Rank, Source};
-use super::{DriverConfig, NotificationConfig, toml};
+use crate::config::registry::aliases::{group_name, shouted_group_name};
+use crate::config::registry::rows;
+use crate::config::resolve::{Ignored, Setting, resolve};
+use crate::config::sources::ini::{self, Assignment, SyntaxError};
+use crate::config::sources::source::{self, Entry, Rank, Source};
+use crate::config::sources::toml;
+use crate::config::{DriverConfig, NotificationConfig};
 use crate::error::{Error, ErrorKind};
 
 /// What variables begin with, as oslo.config reads them.

@@ -3,7 +3,7 @@
 //! What is not said is settled by the scheme of the URL. Not here: how a dialect is spoken (`pika`,
 //! `dialect`).
 
-use super::{DriverConfig, DriverName};
+use crate::config::{DriverConfig, DriverName};
 
 /// The dialects a server or listener understands (`dialect_serving`, an option of Leveret's own).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,7 +94,7 @@ impl DriverConfig {
     /// These options with what a URL's scheme says where they say nothing: `serving`, `sending` and
     /// `connection_factory` are `Some` from here on. The `pika` group's own factory counts for
     /// `pika://` alone, like all its options of connections.
-    pub(super) fn for_scheme(mut self, driver: DriverName) -> Self {
+    pub(crate) fn for_scheme(mut self, driver: DriverName) -> Self {
         let is_pika = driver == DriverName::Pika;
         let (serving, sending) = match is_pika {
             true => (ServingDialect::Pika, SendingDialect::Pika),

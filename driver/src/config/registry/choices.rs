@@ -4,20 +4,13 @@
 
 use leveret_engine::{BackendChoice, ConnectMode};
 
-use super::settings::{Settings, parse_cores};
-use super::value::{Choice, seconds};
-use super::{Compression, DriverConfig, Failover, LoginMethod, QueueProfile};
+use crate::config::registry::settings::{Settings, parse_cores};
+use crate::config::registry::value::{Choice, seconds};
+use crate::config::{Compression, DriverConfig, Failover, LoginMethod, QueueProfile};
 
-mod dialects;
+pub(crate) type Chosen = Result<(), &'static str>;
 
-pub(super) use dialects::{
-    CHANNEL_MAX, CONNECTION_FACTORY, DIALECT_SENDING, DIALECT_SERVING, FRAME_MAX,
-    PIKA_CONNECTION_FACTORY, REDELIVERED, SERIALIZER_TYPE,
-};
-
-type Chosen = Result<(), &'static str>;
-
-pub(super) const COMPRESSION: Choice = Choice {
+pub(crate) const COMPRESSION: Choice = Choice {
     set: |all, word| compression(&mut all.driver, word),
     get: |all| match all.driver.compression {
         None => String::new(),
@@ -25,7 +18,7 @@ pub(super) const COMPRESSION: Choice = Choice {
     },
 };
 
-pub(super) const FAILOVER: Choice = Choice {
+pub(crate) const FAILOVER: Choice = Choice {
     set: |all, word| failover(&mut all.driver, word),
     get: |all| {
         let word = match all.driver.failover {
@@ -36,7 +29,7 @@ pub(super) const FAILOVER: Choice = Choice {
     },
 };
 
-pub(super) const LOGIN_METHOD: Choice = Choice {
+pub(crate) const LOGIN_METHOD: Choice = Choice {
     set: |all, word| login_method(&mut all.driver, word),
     get: |all| {
         let word = match all.driver.login_method {
@@ -48,7 +41,7 @@ pub(super) const LOGIN_METHOD: Choice = Choice {
     },
 };
 
-pub(super) const QUEUE_PROFILE: Choice = Choice {
+pub(crate) const QUEUE_PROFILE: Choice = Choice {
     set: |all, word| queue_profile(&mut all.driver, word),
     get: |all| {
         let word = match all.driver.entities.profile {
@@ -61,7 +54,7 @@ pub(super) const QUEUE_PROFILE: Choice = Choice {
     },
 };
 
-pub(super) const RETRY_BACKOFF: Choice = Choice { set: retry_backoff, get: shown_backoff };
+pub(crate) const RETRY_BACKOFF: Choice = Choice { set: retry_backoff, get: shown_backoff };
 
 fn retry_backoff(all: &mut Settings, text: &str) -> Chosen {
     all.driver.retry_backoff = match text {
@@ -75,7 +68,7 @@ fn shown_backoff(all: &Settings) -> String {
     all.driver.retry_backoff.map_or_else(String::new, |time| time.as_secs_f64().to_string())
 }
 
-pub(super) const BACKEND: Choice = Choice {
+pub(crate) const BACKEND: Choice = Choice {
     set: |all, text| {
         all.engine.backend = match text.to_ascii_lowercase().as_str() {
             "auto" => BackendChoice::Auto,
@@ -95,7 +88,7 @@ pub(super) const BACKEND: Choice = Choice {
     },
 };
 
-pub(super) const CONNECT: Choice = Choice {
+pub(crate) const CONNECT: Choice = Choice {
     set: |all, word| {
         all.driver.connection.connect = match word {
             "eager" => ConnectMode::Eager,
@@ -113,7 +106,7 @@ pub(super) const CONNECT: Choice = Choice {
     },
 };
 
-pub(super) const CORES: Choice = Choice {
+pub(crate) const CORES: Choice = Choice {
     set: |all, text| {
         all.engine.cores =
             parse_cores(text).ok_or("cores from 0 to 1023, each once, as in 0,2-4")?;

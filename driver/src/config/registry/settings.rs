@@ -7,46 +7,46 @@ use std::time::Duration;
 
 use leveret_engine::{BackendChoice, Cores, EngineConfig};
 
-use super::{DriverConfig, NotificationConfig};
+use crate::config::{DriverConfig, NotificationConfig};
 
 /// oslo's default: the local broker.
 const TRANSPORT_URL: &str = "rabbit://";
 
 /// The values of all options.
 #[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) transport_url: Option<String>,
-    pub(super) driver: DriverConfig,
-    pub(super) notifications: NotificationConfig,
-    pub(super) engine: EngineOptions,
-    pub(super) unused: Unused,
+pub(crate) struct Settings {
+    pub(crate) transport_url: Option<String>,
+    pub(crate) driver: DriverConfig,
+    pub(crate) notifications: NotificationConfig,
+    pub(crate) engine: EngineOptions,
+    pub(crate) unused: Unused,
 }
 
 /// Options that are read as oslo reads them and have no effect: heartbeats are timers of a shard,
 /// and there is no TLS yet.
 #[derive(Clone)]
-pub(super) struct Unused {
-    pub(super) heartbeat_rate: u32,
-    pub(super) ssl_ca_file: String,
-    pub(super) ssl_cert_file: String,
-    pub(super) ssl_enforce_fips_mode: bool,
-    pub(super) ssl_enforce_hostname_verification: bool,
-    pub(super) ssl_key_file: String,
-    pub(super) ssl_version: String,
-    pub(super) pika: UnusedPika,
+pub(crate) struct Unused {
+    pub(crate) heartbeat_rate: u32,
+    pub(crate) ssl_ca_file: String,
+    pub(crate) ssl_cert_file: String,
+    pub(crate) ssl_enforce_fips_mode: bool,
+    pub(crate) ssl_enforce_hostname_verification: bool,
+    pub(crate) ssl_key_file: String,
+    pub(crate) ssl_version: String,
+    pub(crate) pika: UnusedPika,
 }
 
 /// The same of the `pika` group: a pool that is not needed, a prefetch that oslo does not read
 /// either, and TLS.
 #[derive(Clone)]
-pub(super) struct UnusedPika {
-    pub(super) size: u32,
-    pub(super) overflow: u32,
-    pub(super) timeout: Duration,
-    pub(super) recycle: Duration,
-    pub(super) stale: Duration,
-    pub(super) reply_prefetch: u16,
-    pub(super) ssl_options: String,
+pub(crate) struct UnusedPika {
+    pub(crate) size: u32,
+    pub(crate) overflow: u32,
+    pub(crate) timeout: Duration,
+    pub(crate) recycle: Duration,
+    pub(crate) stale: Duration,
+    pub(crate) reply_prefetch: u16,
+    pub(crate) ssl_options: String,
 }
 
 impl Default for UnusedPika {
@@ -80,11 +80,11 @@ impl Default for Unused {
 
 /// The engine's options as they are written; `cores` and `shards` are one thing to the engine.
 #[derive(Clone)]
-pub(super) struct EngineOptions {
-    pub(super) shards: usize,
-    pub(super) cores: Vec<usize>,
-    pub(super) backend: BackendChoice,
-    pub(super) busy_poll: Duration,
+pub(crate) struct EngineOptions {
+    pub(crate) shards: usize,
+    pub(crate) cores: Vec<usize>,
+    pub(crate) backend: BackendChoice,
+    pub(crate) busy_poll: Duration,
 }
 
 impl Default for Settings {
@@ -107,12 +107,12 @@ impl Default for Settings {
 
 impl Settings {
     /// The URL in force; an empty one is oslo's default.
-    pub(super) fn transport_url(&self) -> &str {
+    pub(crate) fn transport_url(&self) -> &str {
         self.transport_url.as_deref().unwrap_or(TRANSPORT_URL)
     }
 
     /// What the engine is to be started with.
-    pub(super) fn engine_config(&self) -> EngineConfig {
+    pub(crate) fn engine_config(&self) -> EngineConfig {
         let EngineOptions { shards, cores, backend, busy_poll } = self.engine.clone();
         let cores = match cores.is_empty() {
             true => Cores::Unpinned(shards),
@@ -123,9 +123,9 @@ impl Settings {
 }
 
 /// Cores as `taskset` writes them (`0,2-4`), empty for none; at most 1024, each once.
-pub(super) fn parse_cores(text: &str) -> Option<Vec<usize>> {
+pub(crate) fn parse_cores(text: &str) -> Option<Vec<usize>> {
     let mut cores = Vec::new();
-    for item in super::value::list(text) {
+    for item in crate::config::registry::value::list(text) {
         let (first, last) = item.split_once('-').unwrap_or((&item, &item));
         let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
         if first > last || last >= 1024 {

@@ -105,7 +105,7 @@ impl StableNames {
     }
 
     /// Whether the names can be part of a file's name and of a queue's.
-    pub(super) fn are_fit(&self) -> bool {
+    pub(crate) fn are_fit(&self) -> bool {
         let fits = |name: &String| name.len() <= 100 && !name.contains(['/', '\0']);
         [&self.hostname, &self.process_name].into_iter().flatten().all(fits)
     }

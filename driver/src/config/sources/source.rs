@@ -45,17 +45,17 @@ impl fmt::Display for Source {
 
 /// A value as it was found.
 #[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) rank: Rank,
-    pub(super) group: String,
-    pub(super) name: String,
-    pub(super) value: String,
-    pub(super) source: Source,
+pub(crate) struct Entry {
+    pub(crate) rank: Rank,
+    pub(crate) group: String,
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) source: Source,
 }
 
 /// Who overrides whom: later ones do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
+pub(crate) enum Rank {
     SetDefault,
     /// Files by the order in which they were given.
     File(usize),
@@ -65,7 +65,7 @@ pub(super) enum Rank {
 
 impl Rank {
     /// Whether values of a multi-valued option add up, as they do over all files.
-    pub(super) fn adds_to(self, before: Self) -> bool {
+    pub(crate) fn adds_to(self, before: Self) -> bool {
         matches!((before, self), (Self::File(_), Self::File(_)))
     }
 }
@@ -74,7 +74,7 @@ impl Rank {
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// A file's text, or why it cannot be read, path included.
-pub(super) fn read(path: &Path) -> Result<String, String> {
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     use std::io::Read;
 
     let reason = |why: &dyn fmt::Display| format!("cannot read {}: {why}", path.display());
@@ -89,6 +89,6 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
 }
 
 /// What stands for a path where text came from none.
-pub(super) fn no_path() -> PathBuf {
+pub(crate) fn no_path() -> PathBuf {
     PathBuf::from("(text)")
 }

@@ -1,0 +1,288 @@
+//! The group of oslo's old `pika` driver, in the order of names.
+//!
+//! What is said of connections holds for `pika://` alone. What has no effect is read as by oslo all
+//! the same, so that a service's files can stay as they are.
+
+use crate::config::registry::value::Kind::{Attempts, Choice, Count, Flag, Name, Seconds, Tls};
+use crate::config::registry::value::Number;
+use crate::config::registry::{LONG, MAX, Row, dialect_choices};
+
+/// Why the pool's options do nothing.
+const NO_POOL: &str = "no effect: one connection publishes for all threads at once";
+
+pub(super) static PIKA_ROWS: &[Row] = &[
+    (
+        "channel_max",
+        Choice(dialect_choices::CHANNEL_MAX),
+        "largest number of a channel; empty: 2047",
+    ),
+    (
+        "connection_factory",
+        Choice(dialect_choices::PIKA_CONNECTION_FACTORY),
+        "single, read_write or new, for pika:// unless [leveret] names one; empty: new",
+    ),
+    (
+        "default_notification_exchange",
+        Name(|all| &mut all.driver.pika.notification_exchange),
+        "the exchange of notifications; empty: ${control_exchange}_notification",
+    ),
+    (
+        "default_notification_retry_attempts",
+        Attempts(|all| &mut all.driver.pika.notification_retry),
+        "further attempts to send a notification, -1 without end, where the notifier does not say",
+    ),
+    (
+        "default_rpc_exchange",
+        Name(|all| &mut all.driver.pika.rpc_exchange),
+        "the exchange of targets that name none; empty: ${control_exchange}_rpc",
+    ),
+    (
+        "default_rpc_retry_attempts",
+        Attempts(|all| &mut all.driver.pika.rpc_retry),
+        "further attempts to send a request, -1 until its deadline, where the client does not say",
+    ),
+    (
+        "default_serializer_type",
+        Choice(dialect_choices::SERIALIZER_TYPE),
+        "how requests and notifications are serialised: json or msgpack; replies follow requests",
+    ),
+    ("frame_max", Choice(dialect_choices::FRAME_MAX), "largest frame in bytes; empty: 131072"),
+    (
+        "heartbeat_interval",
+        Seconds(|all| &mut all.driver.pika.heartbeat, LONG),
+        "the heartbeat asked for, in whole seconds; 0 for none",
+    ),
+    (
+        "host_connection_reconnect_delay",
+        Seconds(|all| &mut all.driver.pika.host_delay, LONG),
+        "how long hosts are left alone when all have failed, at first",
+    ),
+    (
+        "notification_listener_prefetch_count",
+        Count(|all| Number::U16(&mut all.driver.pika.notification_prefetch), 0, 65_535),
+        "most unacknowledged notifications a listener holds; 0 for no limit",
+    ),
+    (
+        "notification_persistence",
+        Flag(|all| &mut all.driver.pika.notification_persistence),
+        "notifications, their exchange and their queues survive the broker",
+    ),
+    (
+        "notification_retry_delay",
+        Seconds(|all| &mut all.driver.pika.notification_retry_delay, LONG),
+        "between two attempts to send a notification",
+    ),
+    ("pool_max_overflow", Count(|all| Number::U32(&mut all.unused.pika.overflow), 0, MAX), NO_POOL),
+    ("pool_max_size", Count(|all| Number::U32(&mut all.unused.pika.size), 1, MAX), NO_POOL),
+    ("pool_recycle", Seconds(|all| &mut all.unused.pika.recycle, LONG), NO_POOL),
+    ("pool_stale", Seconds(|all| &mut all.unused.pika.stale, LONG), NO_POOL),
+    ("pool_timeout", Seconds(|all| &mut all.unused.pika.timeout, LONG), NO_POOL),
+    (
+        "rpc_listener_prefetch_count",
+        Count(|all| Number::U16(&mut all.driver.pika.rpc_prefetch), 0, 65_535),
+        "most unacknowledged requests a server holds from each queue; 0 for no limit",
+    ),
+    (
+        "rpc_queue_expiration",
+        Seconds(|all| &mut all.driver.pika.queue_expiration, LONG),
+        "life of an unused queue of requests or replies; 0 for ever",
+    ),
+    (
+        "rpc_reply_exchange",
+        Name(|all| &mut all.driver.pika.reply_exchange),
+        "what replies go through; empty: ${control_exchange}_rpc_reply",
+    ),
+    (
+        "rpc_reply_listener_prefetch_count",
+        Count(|all| Number::U16(&mut all.unused.pika.reply_prefetch), 0, 65_535),
+        "no effect: replies are taken as they come, as many as there are calls",
+    ),
+    (
+        "rpc_reply_retry_attempts",
+        Attempts(|all| &mut all.driver.pika.reply_retry),
+        "how often a reply that finds no queue is sent again; -1 until its request expires",
+    ),
+    (
+        "rpc_reply_retry_delay",
+        Seconds(|all| &mut all.driver.pika.reply_retry_delay, LONG),
+        "between two attempts to send a reply",
+    ),
+    (
+        "rpc_retry_delay",
+        Seconds(|all| &mut all.driver.pika.rpc_retry_delay, LONG),
+        "between two attempts to send a request",
+    ),
+    (
+        "socket_timeout",
+        Seconds(|all| &mut all.driver.pika.socket_timeout, LONG),
+        "how long a TCP connect may take, per host",
+    ),
+    ("ssl", Tls, "TLS, which is not supported yet: true is refused"),
+    (
+        "ssl_options",
+        Name(|all| &mut all.unused.pika.ssl_options),
+        "of TLS, no effect as long as that is off",
+    ),
+    (
+        "tcp_user_timeout",
+        Seconds(|all| &mut all.driver.pika.tcp_user_timeout, LONG),
+        "sent bytes the peer's kernel leaves unacknowledged; 0: the system's",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::codec::serialization::Serialization;
+    use crate::config::url::TransportUrl;
+    use crate::config::{
+        Config, ConnectionFactory, DriverConfig, Redelivered, SendingDialect, ServingDialect,
+    };
+    use crate::error::{Error, ErrorKind};
+
+    /// A file of a service with every option of the group, none at its default.
+    const EVERYTHING: &str = "[DEFAULT]\ntransport_url = pika://h/\ncontrol_exchange = nova\n\
+        [oslo_messaging_pika]\nchannel_max = 20\nconnection_factory = single\n\
+        default_notification_exchange = ${control_exchange}_n\n\
+        default_notification_retry_attempts = 4\ndefault_rpc_exchange = ${control_exchange}_rpc\n\
+        default_rpc_retry_attempts = 0\ndefault_serializer_type = msgpack\nframe_max = 9000\n\
+        heartbeat_interval = 1\nhost_connection_reconnect_delay = 0.5\n\
+        notification_listener_prefetch_count = 1\nnotification_persistence = true\n\
+        notification_retry_delay = 1.5\npool_max_overflow = 1\npool_max_size = 2\n\
+        pool_recycle = 3\npool_stale = 4\npool_timeout = 5\nrpc_listener_prefetch_count = 2\n\
+        rpc_queue_expiration = 7\nrpc_reply_exchange = r\nrpc_reply_listener_prefetch_count = 6\n\
+        rpc_reply_retry_attempts = 3\nrpc_reply_retry_delay = 2.5\nrpc_retry_delay = 3.5\n\
+        socket_timeout = 4.5\nssl = false\nssl_options = x:y\ntcp_user_timeout = 5.5\n";
+
+    fn by_url(url: &str) -> Result<DriverConfig, Error> {
+        DriverConfig::default().overridden_by(&url.parse::<TransportUrl>().unwrap())
+    }
+
+    #[test]
+    fn every_option_is_read() {
+        let config = Config::new().ini_str(EVERYTHING).unwrap();
+        for (option, ..) in super::PIKA_ROWS {
+            assert!(EVERYTHING.contains(&format!("\n{option} = ")), "{option}");
+        }
+        let pika = config.driver_config().unwrap().pika;
+        let exchanges = [&pika.rpc_exchange, &pika.reply_exchange, &pika.notification_exchange];
+        assert_eq!(exchanges, ["nova_rpc", "r", "nova_n"]);
+        assert_eq!(pika.serialization, Serialization::MsgPack);
+        assert_eq!((pika.rpc_prefetch, pika.notification_prefetch), (2, 1));
+        assert_eq!(
+            (pika.rpc_retry, pika.notification_retry, pika.reply_retry),
+            (Some(0), Some(4), Some(3))
+        );
+        assert!(pika.notification_persistence);
+        assert_eq!((pika.channel_max, pika.frame_max), (Some(20), Some(9000)));
+        assert_eq!(pika.connection_factory, Some(ConnectionFactory::Single));
+        let times = [
+            pika.host_delay,
+            pika.heartbeat,
+            pika.notification_retry_delay,
+            pika.reply_retry_delay,
+            pika.rpc_retry_delay,
+            pika.socket_timeout,
+            pika.tcp_user_timeout,
+            pika.queue_expiration,
+        ];
+        assert_eq!(times.map(|time| time.as_secs_f64()), [0.5, 1.0, 1.5, 2.5, 3.5, 4.5, 5.5, 7.0]);
+        assert!(config.warnings().unwrap().is_empty());
+        let unused = ["pool_max_size = 2", "pool_timeout = 5", "ssl_options = x:y"];
+        let effective: Vec<_> = config.effective().unwrap().iter().map(|s| s.to_string()).collect();
+        for line in unused.map(|line| format!("oslo_messaging_pika.{line}  (")) {
+            assert!(effective.iter().any(|shown| shown.starts_with(&line)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_scheme_settles_what_is_not_said() {
+        let spoken = |url| {
+            let config = by_url(url).unwrap();
+            (config.serving.unwrap(), config.sending.unwrap(), config.connection_factory.unwrap())
+        };
+        let new = ConnectionFactory::New;
+        for url in ["rabbit://h/", "kombu://h/", "fake://", "fake:///?connection_factory=new"] {
+            assert_eq!(spoken(url), (ServingDialect::Kombu, SendingDialect::Kombu, new), "{url}");
+        }
+        assert_eq!(spoken("pika://h/"), (ServingDialect::Pika, SendingDialect::Pika, new));
+        assert_eq!(
+            spoken(
+                "pika://h/?dialect_serving=both&dialect_sending=kombu&connection_factory=single"
+            ),
+            (ServingDialect::Both, SendingDialect::Kombu, ConnectionFactory::Single)
+        );
+        assert_eq!(
+            spoken("fake://?dialect_serving=pika&dialect_sending=auto&connection_factory=pool:3"),
+            (ServingDialect::Pika, SendingDialect::Auto, ConnectionFactory::Pool(3))
+        );
+        let refusing = by_url("rabbit://h/?redelivered=refuse&dialect_serving=both").unwrap();
+        assert_eq!(refusing.redelivered, Redelivered::Refuse);
+        let patient = by_url("rabbit://h/?connect_timeout=9&rpc_queue_expiration=0").unwrap();
+        assert_eq!(patient.connection.connect_timeout, Duration::from_secs(9));
+        assert_eq!(patient.pika.queue_expiration, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_factory_of_leveret_s_group_wins_and_the_other_is_for_pika() {
+        let factory = |url: &str, text: &str| {
+            let config = Config::new().ini_str(text).unwrap().driver_config().unwrap();
+            let config = config.overridden_by(&url.parse().unwrap()).unwrap();
+            config.connection_factory.unwrap()
+        };
+        let oslos = "[oslo_messaging_pika]\nconnection_factory = read_write\n";
+        assert_eq!(factory("pika://h/", oslos), ConnectionFactory::ReadWrite);
+        assert_eq!(factory("rabbit://h/", oslos), ConnectionFactory::New);
+        let both = format!("{oslos}[leveret]\nconnection_factory = per_shard\n");
+        assert_eq!(factory("pika://h/", &both), ConnectionFactory::PerShard);
+        assert_eq!(factory("rabbit://h/", &both), ConnectionFactory::PerShard);
+    }
+
+    #[test]
+    fn what_cannot_be_obeyed_is_refused() {
+        for (query, kind, expected) in [
+            ("channel_max=15", ErrorKind::InvalidTransportUrl, "number from 16 to 65535"),
+            ("frame_max=131073", ErrorKind::InvalidTransportUrl, "bytes, from 8192 to 131072"),
+            ("default_rpc_retry_attempts=-2", ErrorKind::InvalidTransportUrl, "or -1 for attempts"),
+            ("default_serializer_type=xml", ErrorKind::InvalidTransportUrl, "json or msgpack"),
+            ("connection_factory=pool:0", ErrorKind::InvalidTransportUrl, "pool:<1 to 256>"),
+            ("connection_factory=pool", ErrorKind::InvalidTransportUrl, "pool:<1 to 256>"),
+            ("dialect_serving=auto", ErrorKind::InvalidTransportUrl, "kombu, pika or both"),
+            ("dialect_sending=both", ErrorKind::InvalidTransportUrl, "kombu, pika or auto"),
+            ("redelivered=drop", ErrorKind::InvalidTransportUrl, "takes dispatch or refuse"),
+            ("pool_max_size=0", ErrorKind::InvalidTransportUrl, "a whole number from 1 to"),
+            ("shards=2", ErrorKind::InvalidTransportUrl, "shards is the engine's"),
+            ("ssl=true", ErrorKind::Unsupported, "TLS, asked for by `ssl`"),
+            (
+                "dialect_sending=auto&kombu_compression=gzip",
+                ErrorKind::InvalidOptions,
+                "excludes kombu_compression",
+            ),
+            (
+                "dialect_sending=auto&default_serializer_type=msgpack",
+                ErrorKind::InvalidOptions,
+                "know JSON alone",
+            ),
+            (
+                "dialect_sending=kombu&default_serializer_type=msgpack",
+                ErrorKind::InvalidOptions,
+                "know JSON alone",
+            ),
+        ] {
+            let error = by_url(&format!("pika://h/?{query}")).unwrap_err();
+            assert_eq!(error.kind(), kind, "{query}: {error}");
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        assert!(by_url("pika://h/?default_serializer_type=msgpack").is_ok());
+        assert!(by_url("rabbit://h/?dialect_serving=both&kombu_compression=gzip").is_ok());
+        let pool = DriverConfig::default().with_connection_factory(ConnectionFactory::Pool(0));
+        let error = pool.overridden_by(&"fake://".parse().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOptions);
+        let config = Config::new().ini_str("[oslo_messaging_pika]\nssl = true\n").unwrap();
+        assert_eq!(config.driver_config().unwrap_err().kind(), ErrorKind::Unsupported);
+        let config = Config::new().ini_str("[oslo_messaging_pika]\nconnection_factory = pool:2\n");
+        let error = config.unwrap().driver_config().unwrap_err().to_string();
+        assert!(error.contains("takes single, read_write or new"), "{error}");
+    }
+}
