@@ -3,8 +3,9 @@
 //! The rules are oslo's, which raises at the same places. Not here: values that are wrong by
 //! themselves (`table`).
 
-use super::{DriverConfig, SendingDialect};
 use crate::codec::serialization::Serialization;
+use crate::config::driver_config::DriverConfig;
+use crate::config::options::dialects::SendingDialect;
 use crate::error::{Error, ErrorKind};
 
 /// Refuses what cannot work together.

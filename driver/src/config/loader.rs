@@ -11,14 +11,15 @@ use std::sync::Arc;
 
 use leveret_engine::EngineConfig;
 
+use crate::config::driver_config::DriverConfig;
+use crate::config::options::notifications::NotificationConfig;
 use crate::config::registry::aliases::{group_name, shouted_group_name};
-use crate::config::registry::rows;
+use crate::config::registry::groups::rows;
 use crate::config::resolve::{Ignored, Setting, resolve};
 use crate::config::sources::ini::{self, Assignment, SyntaxError};
-use crate::config::sources::source::{self, Entry, Rank, Source};
+use crate::config::sources::source::{self, Entry, Rank, Source, invalid};
 use crate::config::sources::toml;
-use crate::config::{DriverConfig, NotificationConfig};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// What variables begin with, as oslo.config reads them.
 const VARIABLE_PREFIX: &str = "OS_";
@@ -274,8 +275,4 @@ impl fmt::Debug for Config {
 fn option_of(variable: &str) -> Option<(String, String)> {
     let (group, name) = variable.strip_prefix(VARIABLE_PREFIX)?.split_once("__")?;
     Some((shouted_group_name(group), name.to_lowercase()))
-}
-
-pub(super) fn invalid(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidOptions, text)
 }

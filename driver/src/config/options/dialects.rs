@@ -3,8 +3,6 @@
 //! What is not said is settled by the scheme of the URL. Not here: how a dialect is spoken (`pika`,
 //! `dialect`).
 
-use crate::config::{DriverConfig, DriverName};
-
 /// The dialects a server or listener understands (`dialect_serving`, an option of Leveret's own).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -46,66 +44,6 @@ pub enum Redelivered {
     /// `refuse`: they are dropped and counted: with [`Retry::Never`](crate::Retry::Never) on the
     /// client's side nothing is executed twice, by whatever server.
     Refuse,
-}
-
-impl DriverConfig {
-    /// The same options, servers and listeners understanding this.
-    ///
-    /// ```
-    /// use leveret::{DriverConfig, ServingDialect};
-    ///
-    /// let config = DriverConfig::default().with_serving(ServingDialect::Both);
-    /// assert_eq!(config.serving, Some(ServingDialect::Both));
-    /// ```
-    #[must_use]
-    pub const fn with_serving(mut self, dialect: ServingDialect) -> Self {
-        self.serving = Some(dialect);
-        self
-    }
-
-    /// The same options, clients and notifiers sending this.
-    ///
-    /// ```
-    /// use leveret::{DriverConfig, SendingDialect};
-    ///
-    /// let config = DriverConfig::default().with_sending(SendingDialect::Auto);
-    /// assert_eq!(config.sending, Some(SendingDialect::Auto));
-    /// ```
-    #[must_use]
-    pub const fn with_sending(mut self, dialect: SendingDialect) -> Self {
-        self.sending = Some(dialect);
-        self
-    }
-
-    /// The same options, servers doing this with requests that were delivered before.
-    ///
-    /// ```
-    /// use leveret::{DriverConfig, Redelivered};
-    ///
-    /// let config = DriverConfig::default().with_redelivered(Redelivered::Refuse);
-    /// assert_eq!(config.redelivered, Redelivered::Refuse);
-    /// ```
-    #[must_use]
-    pub const fn with_redelivered(mut self, redelivered: Redelivered) -> Self {
-        self.redelivered = redelivered;
-        self
-    }
-
-    /// These options with what a URL's scheme says where they say nothing: `serving`, `sending` and
-    /// `connection_factory` are `Some` from here on. The `pika` group's own factory counts for
-    /// `pika://` alone, like all its options of connections.
-    pub(crate) fn for_scheme(mut self, driver: DriverName) -> Self {
-        let is_pika = driver == DriverName::Pika;
-        let (serving, sending) = match is_pika {
-            true => (ServingDialect::Pika, SendingDialect::Pika),
-            false => (ServingDialect::Kombu, SendingDialect::Kombu),
-        };
-        self.serving.get_or_insert(serving);
-        self.sending.get_or_insert(sending);
-        let factory = self.pika.connection_factory.filter(|_| is_pika).unwrap_or_default();
-        self.connection_factory.get_or_insert(factory);
-        self
-    }
 }
 
 impl ServingDialect {

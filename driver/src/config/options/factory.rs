@@ -4,8 +4,6 @@
 
 use std::fmt;
 
-use crate::config::DriverConfig;
-
 /// Most connections of a pool: a broker pays for each with memory and descriptors.
 pub(crate) const POOL_MAX: u16 = 256;
 
@@ -84,21 +82,5 @@ impl fmt::Display for ConnectionFactory {
             Self::Pool(count) => write!(f, "pool:{count}"),
             Self::PerShard => f.write_str("per_shard"),
         }
-    }
-}
-
-impl DriverConfig {
-    /// The same options with this factory of connections.
-    ///
-    /// ```
-    /// use leveret::{ConnectionFactory, DriverConfig};
-    ///
-    /// let config = DriverConfig::default().with_connection_factory(ConnectionFactory::Pool(2));
-    /// assert_eq!(config.connection_factory, Some(ConnectionFactory::Pool(2)));
-    /// ```
-    #[must_use]
-    pub const fn with_connection_factory(mut self, factory: ConnectionFactory) -> Self {
-        self.connection_factory = Some(factory);
-        self
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use leveret_engine::{ConnectionConfig, Login};
 
 use crate::codec::serialization::{BodySerializer, Serialization};
-use crate::config::{ConnectionFactory, DriverConfig};
+use crate::config::options::factory::ConnectionFactory;
 
 /// How the `pika` dialect is spoken.
 ///
@@ -109,24 +109,6 @@ impl Default for PikaOptions {
             frame_max: None,
             connection_factory: None,
         }
-    }
-}
-
-impl DriverConfig {
-    /// The same options with the `pika` dialect spoken this way.
-    ///
-    /// ```
-    /// use leveret::{DriverConfig, PikaOptions};
-    ///
-    /// let mut pika = PikaOptions::default();
-    /// pika.notification_persistence = true;
-    /// let config = DriverConfig::default().with_pika(pika);
-    /// assert!(config.pika.notification_persistence);
-    /// ```
-    #[must_use]
-    pub fn with_pika(mut self, pika: PikaOptions) -> Self {
-        self.pika = pika;
-        self
     }
 }
 

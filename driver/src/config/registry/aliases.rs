@@ -3,9 +3,10 @@
 //!
 //! Not here: what the options do.
 
-use crate::config::registry::{
+use crate::config::registry::groups::{
     self, CONCURRENCY, DEFAULT, LEVERET, METRICS, NOTIFICATIONS, PIKA, RABBIT,
 };
+use crate::config::registry::row::Row;
 
 /// Older group and name, today's group and name.
 const RENAMED: &[(&str, &str, &str, &str)] = &[
@@ -50,7 +51,7 @@ const RABBIT_PREFIXES: &[&str] = &["amqp_", "kombu_", "rabbit_"];
 /// What a group and a name stand for.
 pub(crate) enum Meaning {
     /// An option, perhaps under an older name.
-    Option { group: &'static str, row: &'static registry::Row, renamed: bool },
+    Option { group: &'static str, row: &'static Row, renamed: bool },
     /// Nothing any more, and why; `names_broker` if leaving it out leads to another broker.
     Gone { why: String, names_broker: bool },
     /// A mistake in a group of ours, and the option that may have been meant.
@@ -63,8 +64,8 @@ pub(crate) enum Meaning {
 pub(crate) fn meaning(group: &str, name: &str) -> Meaning {
     let renamed = RENAMED.iter().find(|old| (old.0, old.1) == (group, name));
     let (today, option) = renamed.map_or((group, name), |old| (old.2, old.3));
-    let known = registry::GROUPS.iter().find(|(known, _)| *known == today);
-    if let Some((group, row)) = known.and_then(|(g, _)| Some((*g, registry::find(g, option)?))) {
+    let known = groups::GROUPS.iter().find(|(known, _)| *known == today);
+    if let Some((group, row)) = known.and_then(|(g, _)| Some((*g, groups::find(g, option)?))) {
         return Meaning::Option { group, row, renamed: renamed.is_some() };
     }
     let gone =
@@ -73,7 +74,7 @@ pub(crate) fn meaning(group: &str, name: &str) -> Meaning {
     if let Some((_, _, why)) = gone(group).or_else(|| gone(RABBIT).filter(|_| moved)) {
         return Meaning::Gone { why: (*why).to_owned(), names_broker: *why == IN_URL };
     }
-    if moved && registry::find(RABBIT, name).is_some() {
+    if moved && groups::find(RABBIT, name).is_some() {
         // As oslo today: peers ignore it there, and queues must be declared alike by all.
         let why = format!("it belongs in [{RABBIT}]");
         return Meaning::Gone { why, names_broker: false };
@@ -124,6 +125,11 @@ pub(crate) fn nearest(
     (distance <= name.len() / 3).then_some(name)
 }
 
+/// The end of a message that names what may have been meant.
+pub(crate) fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
+}
+
 /// Levenshtein's distance, bytewise.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
@@ -146,13 +152,13 @@ mod tests {
     #[test]
     fn old_names_lead_to_options_and_no_option_is_called_gone() {
         for (old_group, old, group, name) in RENAMED {
-            assert!(registry::find(group, name).is_some(), "{group}.{name}");
-            assert!(registry::find(old_group, old).is_none(), "{old_group}.{old}");
+            assert!(groups::find(group, name).is_some(), "{group}.{name}");
+            assert!(groups::find(old_group, old).is_none(), "{old_group}.{old}");
         }
         for (group, name, _) in GONE {
             let listed =
-                registry::rows(group).is_some_and(|rows| name.is_empty() && !rows.is_empty());
-            assert!(registry::find(group, name).is_none() && !listed, "{group}.{name}");
+                groups::rows(group).is_some_and(|rows| name.is_empty() && !rows.is_empty());
+            assert!(groups::find(group, name).is_none() && !listed, "{group}.{name}");
         }
     }
 }

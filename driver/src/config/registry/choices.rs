@@ -4,9 +4,11 @@
 
 use leveret_engine::{BackendChoice, ConnectMode};
 
-use crate::config::registry::settings::{Settings, parse_cores};
-use crate::config::registry::value::{Choice, seconds};
-use crate::config::{Compression, DriverConfig, Failover, LoginMethod, QueueProfile};
+use crate::config::driver_config::{Compression, DriverConfig, LoginMethod};
+use crate::config::options::entities::QueueProfile;
+use crate::config::options::recovery::Failover;
+use crate::config::registry::settings::Settings;
+use crate::config::registry::value::{Choice, list, seconds};
 
 pub(crate) type Chosen = Result<(), &'static str>;
 
@@ -162,4 +164,35 @@ fn queue_profile(config: &mut DriverConfig, word: &str) -> Chosen {
         _ => return Err("auto, classic, quorum or local-random"),
     };
     Ok(())
+}
+
+/// Cores as `taskset` writes them (`0,2-4`), empty for none; at most 1024, each once.
+fn parse_cores(text: &str) -> Option<Vec<usize>> {
+    let mut cores = Vec::new();
+    for item in list(text) {
+        let (first, last) = item.split_once('-').unwrap_or((&item, &item));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        if first > last || last >= 1024 {
+            return None;
+        }
+        cores.extend(first..=last);
+    }
+    let mut once = cores.clone();
+    once.sort_unstable();
+    once.dedup();
+    (once.len() == cores.len()).then_some(cores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_numbers_and_spans() {
+        assert_eq!(parse_cores("0, 2-4"), Some(vec![0, 2, 3, 4]));
+        assert_eq!(parse_cores(""), Some(vec![]));
+        for wrong in ["a", "3-1", "0,0", "0-1,1", "1024", "-1", "1-"] {
+            assert_eq!(parse_cores(wrong), None, "{wrong}");
+        }
+    }
 }

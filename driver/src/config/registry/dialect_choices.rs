@@ -1,10 +1,11 @@
 //! The words of dialects: which is spoken, how bodies are serialised, what connections are like.
 
 use crate::codec::serialization::Serialization;
+use crate::config::options::dialects::{Redelivered, SendingDialect, ServingDialect};
+use crate::config::options::factory::ConnectionFactory;
 use crate::config::registry::choices::Chosen;
 use crate::config::registry::settings::Settings;
 use crate::config::registry::value::Choice;
-use crate::config::{ConnectionFactory, Redelivered, SendingDialect, ServingDialect};
 
 /// Below this a connection has no room for what one transport needs.
 const CHANNEL_MAX_LEAST: u16 = 16;

@@ -3,14 +3,15 @@
 //! What is said of connections holds for `pika://` alone. What has no effect is read as by oslo all
 //! the same, so that a service's files can stay as they are.
 
+use crate::config::registry::dialect_choices;
+use crate::config::registry::row::{LONG, MAX, Row};
 use crate::config::registry::value::Kind::{Attempts, Choice, Count, Flag, Name, Seconds, Tls};
 use crate::config::registry::value::Number;
-use crate::config::registry::{LONG, MAX, Row, dialect_choices};
 
 /// Why the pool's options do nothing.
 const NO_POOL: &str = "no effect: one connection publishes for all threads at once";
 
-pub(super) static PIKA_ROWS: &[Row] = &[
+pub(crate) static PIKA_ROWS: &[Row] = &[
     (
         "channel_max",
         Choice(dialect_choices::CHANNEL_MAX),
@@ -135,10 +136,11 @@ mod tests {
     use std::time::Duration;
 
     use crate::codec::serialization::Serialization;
+    use crate::config::driver_config::DriverConfig;
+    use crate::config::loader::Config;
+    use crate::config::options::dialects::{Redelivered, SendingDialect, ServingDialect};
+    use crate::config::options::factory::ConnectionFactory;
     use crate::config::url::TransportUrl;
-    use crate::config::{
-        Config, ConnectionFactory, DriverConfig, Redelivered, SendingDialect, ServingDialect,
-    };
     use crate::error::{Error, ErrorKind};
 
     /// A file of a service with every option of the group, none at its default.

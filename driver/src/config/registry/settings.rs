@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use leveret_engine::{BackendChoice, Cores, EngineConfig};
 
-use crate::config::{DriverConfig, NotificationConfig};
+use crate::config::driver_config::DriverConfig;
+use crate::config::options::notifications::NotificationConfig;
 
 /// oslo's default: the local broker.
 const TRANSPORT_URL: &str = "rabbit://";
@@ -119,36 +120,5 @@ impl Settings {
             false => Cores::Pinned(cores),
         };
         EngineConfig::default().with_cores(cores).with_backend(backend).with_busy_poll(busy_poll)
-    }
-}
-
-/// Cores as `taskset` writes them (`0,2-4`), empty for none; at most 1024, each once.
-pub(crate) fn parse_cores(text: &str) -> Option<Vec<usize>> {
-    let mut cores = Vec::new();
-    for item in crate::config::registry::value::list(text) {
-        let (first, last) = item.split_once('-').unwrap_or((&item, &item));
-        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        if first > last || last >= 1024 {
-            return None;
-        }
-        cores.extend(first..=last);
-    }
-    let mut once = cores.clone();
-    once.sort_unstable();
-    once.dedup();
-    (once.len() == cores.len()).then_some(cores)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cores_are_numbers_and_spans() {
-        assert_eq!(parse_cores("0, 2-4"), Some(vec![0, 2, 3, 4]));
-        assert_eq!(parse_cores(""), Some(vec![]));
-        for wrong in ["a", "3-1", "0,0", "0-1,1", "1024", "-1", "1-"] {
-            assert_eq!(parse_cores(wrong), None, "{wrong}");
-        }
     }
 }

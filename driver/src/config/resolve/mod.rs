@@ -7,12 +7,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::config::loader::invalid;
-use crate::config::registry::aliases::{self, Meaning};
+use crate::config::driver_name::tls_unsupported;
+use crate::config::overrides::apply;
+use crate::config::registry::aliases::{self, Meaning, hint};
+use crate::config::registry::groups::{self, DEFAULT, GROUPS, LEVERET};
+use crate::config::registry::row::Row;
 use crate::config::registry::settings::Settings;
 use crate::config::registry::value::{Kind, Refusal};
-use crate::config::registry::{self, DEFAULT, GROUPS, LEVERET, Row};
-use crate::config::sources::source::{Entry, Source};
+use crate::config::sources::source::{Entry, Source, invalid};
 use crate::config::sources::substitute::substitute;
 use crate::config::url::TransportUrl;
 use crate::error::{Error, ErrorKind};
@@ -219,7 +221,7 @@ impl<'a> Chosen<'a> {
                 ErrorKind::InvalidTransportUrl,
                 format!("{place}: option {name} in [{group}]: {why}"),
             ),
-            Refusal::Tls => super::tls_unsupported(&format!("{name} in [{group}], {place}")),
+            Refusal::Tls => tls_unsupported(&format!("{name} in [{group}], {place}")),
         })
     }
 }
@@ -230,7 +232,7 @@ fn written(chosen: &[Chosen<'_>], all: &[Entry], group: &str, name: &str) -> Opt
     if let Some(one) = chosen.iter().find(|one| one.group == group && one.row.0 == name) {
         return Some(one.text());
     }
-    if let Some(row) = registry::find(&group, name) {
+    if let Some(row) = groups::find(&group, name) {
         return Some(row.1.get(&mut Settings::default()));
     }
     let found = all.iter().filter(|entry| entry.group == group && entry.name == name);
@@ -251,55 +253,6 @@ fn with_query(
     }
     settings.driver.clone().settled(&url)?;
     Ok((settings, named))
-}
-
-/// Obeys one `key=value` of a URL's query; returns the option it named.
-pub(super) fn apply(
-    settings: &mut Settings,
-    key: &str,
-    value: &str,
-) -> Result<(&'static str, &'static str), Error> {
-    let of_url = |group: &'static str| {
-        let rows = registry::rows(group).unwrap_or_default().iter();
-        let of_urls = move |row: &&Row| {
-            let of_engine = group == LEVERET && registry::OF_ENGINE.contains(&row.0);
-            !of_engine && !matches!(row.1, Kind::Url(_))
-        };
-        rows.filter(of_urls).map(move |row| (group, row))
-    };
-    let invalid = |text: String| {
-        Error::new(ErrorKind::InvalidTransportUrl, format!("Invalid transport URL: {text}"))
-    };
-    let candidates = || registry::OF_URLS.iter().copied().flat_map(of_url);
-    // An older name will do, too, as with oslo.
-    let named = registry::OF_URLS.iter().find_map(|group| match aliases::meaning(group, key) {
-        Meaning::Option { group, row, .. } => {
-            candidates().find(|one| std::ptr::eq(one.1, row)).map(|_| (group, row))
-        }
-        _ => None,
-    });
-    let Some((group, row)) = named else {
-        if registry::OF_ENGINE.contains(&key) {
-            let text = format!("option {key} is the engine's, which is started without a URL");
-            return Err(invalid(text));
-        }
-        let gone = registry::OF_URLS.iter().find_map(|group| match aliases::meaning(group, key) {
-            Meaning::Gone { why, .. } => Some(format!("option {key} has no effect: {why}")),
-            _ => None,
-        });
-        let hint = hint(aliases::nearest(key, candidates().map(|(_, row)| row.0)));
-        return Err(invalid(gone.unwrap_or_else(|| format!("there is no option {key}{hint}"))));
-    };
-    row.1.set(settings, value).map_err(|refusal| match refusal {
-        Refusal::Accepts(what) => invalid(format!("option {key} takes {what}")),
-        Refusal::Url(why) => invalid(format!("option {key}: {why}")),
-        Refusal::Tls => super::tls_unsupported(key),
-    })?;
-    Ok((group, row.0))
-}
-
-fn hint(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
 #[cfg(test)]

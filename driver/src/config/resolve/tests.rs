@@ -5,7 +5,8 @@ use std::time::Duration;
 use leveret_engine::{BackendChoice, Cores};
 use proptest::prelude::*;
 
-use crate::config::{Config, LoginMethod};
+use crate::config::driver_config::LoginMethod;
+use crate::config::loader::Config;
 use crate::error::ErrorKind;
 
 const SERVICE: &str = "\
@@ -37,7 +38,8 @@ fn ini(text: &str) -> Config {
 
 fn line(config: &Config, option: &str) -> String {
     let effective = config.effective().unwrap();
-    let named = |one: &&crate::config::Setting| format!("{}.{}", one.group, one.option) == option;
+    let named =
+        |one: &&crate::config::resolve::Setting| format!("{}.{}", one.group, one.option) == option;
     effective.iter().find(named).unwrap().to_string()
 }
 

@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::error::{Error, ErrorKind};
+
 /// Where the value of an option comes from. `Display` writes it as people say it:
 /// `nova.conf:12`, `OS_DEFAULT__CONTROL_EXCHANGE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,4 +93,9 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
 /// What stands for a path where text came from none.
 pub(crate) fn no_path() -> PathBuf {
     PathBuf::from("(text)")
+}
+
+/// The error for a configuration that cannot be used.
+pub(crate) fn invalid(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOptions, text)
 }
