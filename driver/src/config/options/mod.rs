@@ -8,4 +8,5 @@ pub(crate) mod metrics;
 pub(crate) mod notifications;
 pub(crate) mod pika;
 pub(crate) mod recovery;
+pub(crate) mod retry;
 pub(crate) mod stable_names;
