@@ -57,8 +57,8 @@ pub(super) fn apply(
     let of_url = |group: &'static str| {
         let rows = groups::rows(group).unwrap_or_default().iter();
         let of_urls = move |row: &&Row| {
-            let of_engine = group == LEVERET && groups::OF_ENGINE.contains(&row.0);
-            !of_engine && !matches!(row.1, Kind::Url(_))
+            let of_engine = group == LEVERET && groups::OF_ENGINE.contains(&row.name);
+            !of_engine && !matches!(row.kind, Kind::Url(_))
         };
         rows.filter(of_urls).map(move |row| (group, row))
     };
@@ -82,15 +82,15 @@ pub(super) fn apply(
             Meaning::Gone { why, .. } => Some(format!("option {key} has no effect: {why}")),
             _ => None,
         });
-        let hint = hint(aliases::nearest(key, candidates().map(|(_, row)| row.0)));
+        let hint = hint(aliases::nearest(key, candidates().map(|(_, row)| row.name)));
         return Err(invalid(gone.unwrap_or_else(|| format!("there is no option {key}{hint}"))));
     };
-    row.1.set(settings, value).map_err(|refusal| match refusal {
+    row.kind.set(settings, value).map_err(|refusal| match refusal {
         Refusal::Accepts(what) => invalid(format!("option {key} takes {what}")),
         Refusal::Url(why) => invalid(format!("option {key}: {why}")),
         Refusal::Tls => tls_unsupported(key),
     })?;
-    Ok((group, row.0))
+    Ok((group, row.name))
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ pub(crate) fn meaning(group: &str, name: &str) -> Meaning {
     // Services keep options of their own in [DEFAULT], and their locks are none of ours.
     match known {
         Some((_, rows)) if ![DEFAULT, CONCURRENCY].contains(&group) => {
-            Meaning::Unknown { nearest: nearest(name, rows.iter().map(|row| row.0)) }
+            Meaning::Unknown { nearest: nearest(name, rows.iter().map(|row| row.name)) }
         }
         _ => Meaning::Foreign,
     }

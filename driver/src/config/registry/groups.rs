@@ -25,8 +25,7 @@ pub(crate) const METRICS: &str = "oslo_messaging_metrics";
 /// The group of what oslo does not have.
 pub(crate) const LEVERET: &str = "leveret";
 
-/// All groups and their options, by name. Each row is in one place only, so that rows compare by
-/// address.
+/// All groups and their options, by name.
 pub(crate) static GROUPS: &[(&str, &[Row])] = &[
     (DEFAULT, GENERAL_ROWS),
     (RABBIT, RABBIT_ROWS),
@@ -52,7 +51,7 @@ pub(crate) fn rows(group: &str) -> Option<&'static [Row]> {
 
 /// An option by group and name.
 pub(crate) fn find(group: &str, name: &str) -> Option<&'static Row> {
-    rows(group)?.iter().find(|(known, ..)| *known == name)
+    rows(group)?.iter().find(|row| row.name == name)
 }
 
 #[cfg(test)]
@@ -82,13 +81,13 @@ mod tests {
         let mut settings = Settings::default();
         let mut rows = Vec::new();
         for (group, options) in GROUPS {
-            for (name, kind, help) in *options {
+            for Row { name, kind, help } in *options {
                 assert!(!help.is_empty() && !help.ends_with('.'), "{name}");
                 rows.push((group.to_string(), name.to_string(), kind.get(&mut settings)));
             }
         }
         for (group, options) in GROUPS {
-            assert!(options.is_sorted_by_key(|row| row.0), "{group}");
+            assert!(options.is_sorted_by_key(|row| row.name), "{group}");
         }
         rows.sort();
         let mut guide = guide();

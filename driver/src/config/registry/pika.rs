@@ -4,137 +4,69 @@
 //! the same, so that a service's files can stay as they are.
 
 use crate::config::registry::dialect_choices;
-use crate::config::registry::row::{LONG, MAX, Row};
-use crate::config::registry::value::Kind::{Attempts, Choice, Count, Flag, Name, Seconds, Tls};
-use crate::config::registry::value::Number;
+use crate::config::registry::row::{COUNT_MAX, Row, rows};
 
 /// Why the pool's options do nothing.
 const NO_POOL: &str = "no effect: one connection publishes for all threads at once";
 
-pub(crate) static PIKA_ROWS: &[Row] = &[
-    (
-        "channel_max",
-        Choice(dialect_choices::CHANNEL_MAX),
-        "largest number of a channel; empty: 2047",
-    ),
-    (
-        "connection_factory",
-        Choice(dialect_choices::PIKA_CONNECTION_FACTORY),
-        "single, read_write or new, for pika:// unless [leveret] names one; empty: new",
-    ),
-    (
-        "default_notification_exchange",
-        Name(|all| &mut all.driver.pika.notification_exchange),
-        "the exchange of notifications; empty: ${control_exchange}_notification",
-    ),
-    (
-        "default_notification_retry_attempts",
-        Attempts(|all| &mut all.driver.pika.notification_retry),
-        "further attempts to send a notification, -1 without end, where the notifier does not say",
-    ),
-    (
-        "default_rpc_exchange",
-        Name(|all| &mut all.driver.pika.rpc_exchange),
-        "the exchange of targets that name none; empty: ${control_exchange}_rpc",
-    ),
-    (
-        "default_rpc_retry_attempts",
-        Attempts(|all| &mut all.driver.pika.rpc_retry),
-        "further attempts to send a request, -1 until its deadline, where the client does not say",
-    ),
-    (
-        "default_serializer_type",
-        Choice(dialect_choices::SERIALIZER_TYPE),
-        "how requests and notifications are serialised: json or msgpack; replies follow requests",
-    ),
-    ("frame_max", Choice(dialect_choices::FRAME_MAX), "largest frame in bytes; empty: 131072"),
-    (
-        "heartbeat_interval",
-        Seconds(|all| &mut all.driver.pika.heartbeat, LONG),
-        "the heartbeat asked for, in whole seconds; 0 for none",
-    ),
-    (
-        "host_connection_reconnect_delay",
-        Seconds(|all| &mut all.driver.pika.host_delay, LONG),
-        "how long hosts are left alone when all have failed, at first",
-    ),
-    (
-        "notification_listener_prefetch_count",
-        Count(|all| Number::U16(&mut all.driver.pika.notification_prefetch), 0, 65_535),
-        "most unacknowledged notifications a listener holds; 0 for no limit",
-    ),
-    (
-        "notification_persistence",
-        Flag(|all| &mut all.driver.pika.notification_persistence),
-        "notifications, their exchange and their queues survive the broker",
-    ),
-    (
-        "notification_retry_delay",
-        Seconds(|all| &mut all.driver.pika.notification_retry_delay, LONG),
-        "between two attempts to send a notification",
-    ),
-    ("pool_max_overflow", Count(|all| Number::U32(&mut all.unused.pika.overflow), 0, MAX), NO_POOL),
-    ("pool_max_size", Count(|all| Number::U32(&mut all.unused.pika.size), 1, MAX), NO_POOL),
-    ("pool_recycle", Seconds(|all| &mut all.unused.pika.recycle, LONG), NO_POOL),
-    ("pool_stale", Seconds(|all| &mut all.unused.pika.stale, LONG), NO_POOL),
-    ("pool_timeout", Seconds(|all| &mut all.unused.pika.timeout, LONG), NO_POOL),
-    (
-        "rpc_listener_prefetch_count",
-        Count(|all| Number::U16(&mut all.driver.pika.rpc_prefetch), 0, 65_535),
-        "most unacknowledged requests a server holds from each queue; 0 for no limit",
-    ),
-    (
-        "rpc_queue_expiration",
-        Seconds(|all| &mut all.driver.pika.queue_expiration, LONG),
-        "life of an unused queue of requests or replies; 0 for ever",
-    ),
-    (
-        "rpc_reply_exchange",
-        Name(|all| &mut all.driver.pika.reply_exchange),
-        "what replies go through; empty: ${control_exchange}_rpc_reply",
-    ),
-    (
-        "rpc_reply_listener_prefetch_count",
-        Count(|all| Number::U16(&mut all.unused.pika.reply_prefetch), 0, 65_535),
-        "no effect: replies are taken as they come, as many as there are calls",
-    ),
-    (
-        "rpc_reply_retry_attempts",
-        Attempts(|all| &mut all.driver.pika.reply_retry),
-        "how often a reply that finds no queue is sent again; -1 until its request expires",
-    ),
-    (
-        "rpc_reply_retry_delay",
-        Seconds(|all| &mut all.driver.pika.reply_retry_delay, LONG),
-        "between two attempts to send a reply",
-    ),
-    (
-        "rpc_retry_delay",
-        Seconds(|all| &mut all.driver.pika.rpc_retry_delay, LONG),
-        "between two attempts to send a request",
-    ),
-    (
-        "socket_timeout",
-        Seconds(|all| &mut all.driver.pika.socket_timeout, LONG),
-        "how long a TCP connect may take, per host",
-    ),
-    ("ssl", Tls, "TLS, which is not supported yet: true is refused"),
-    (
-        "ssl_options",
-        Name(|all| &mut all.unused.pika.ssl_options),
-        "of TLS, no effect as long as that is off",
-    ),
-    (
-        "tcp_user_timeout",
-        Seconds(|all| &mut all.driver.pika.tcp_user_timeout, LONG),
-        "sent bytes the peer's kernel leaves unacknowledged; 0: the system's",
-    ),
-];
+pub(crate) static PIKA_ROWS: &[Row] = rows! {
+    "channel_max" => Choice(dialect_choices::CHANNEL_MAX),
+        "largest number of a channel; empty: 2047";
+    "connection_factory" => Choice(dialect_choices::PIKA_CONNECTION_FACTORY),
+        "single, read_write or new, for pika:// unless [leveret] names one; empty: new";
+    "default_notification_exchange" => Name(driver.pika.notification_exchange),
+        "the exchange of notifications; empty: ${control_exchange}_notification";
+    "default_notification_retry_attempts" => Attempts(driver.pika.notification_retry),
+        "further attempts to send a notification, -1 without end, where the notifier does not say";
+    "default_rpc_exchange" => Name(driver.pika.rpc_exchange),
+        "the exchange of targets that name none; empty: ${control_exchange}_rpc";
+    "default_rpc_retry_attempts" => Attempts(driver.pika.rpc_retry),
+        "further attempts to send a request, -1 until its deadline, where the client does not say";
+    "default_serializer_type" => Choice(dialect_choices::SERIALIZER_TYPE),
+        "how requests and notifications are serialised: json or msgpack; replies follow requests";
+    "frame_max" => Choice(dialect_choices::FRAME_MAX), "largest frame in bytes; empty: 131072";
+    "heartbeat_interval" => Seconds(driver.pika.heartbeat),
+        "the heartbeat asked for, in whole seconds; 0 for none";
+    "host_connection_reconnect_delay" => Seconds(driver.pika.host_delay),
+        "how long hosts are left alone when all have failed, at first";
+    "notification_listener_prefetch_count" => Count(driver.pika.notification_prefetch, 0..=65_535),
+        "most unacknowledged notifications a listener holds; 0 for no limit";
+    "notification_persistence" => Flag(driver.pika.notification_persistence),
+        "notifications, their exchange and their queues survive the broker";
+    "notification_retry_delay" => Seconds(driver.pika.notification_retry_delay),
+        "between two attempts to send a notification";
+    "pool_max_overflow" => Count(unused.pika.overflow, 0..=COUNT_MAX), NO_POOL;
+    "pool_max_size" => Count(unused.pika.size, 1..=COUNT_MAX), NO_POOL;
+    "pool_recycle" => Seconds(unused.pika.recycle), NO_POOL;
+    "pool_stale" => Seconds(unused.pika.stale), NO_POOL;
+    "pool_timeout" => Seconds(unused.pika.timeout), NO_POOL;
+    "rpc_listener_prefetch_count" => Count(driver.pika.rpc_prefetch, 0..=65_535),
+        "most unacknowledged requests a server holds from each queue; 0 for no limit";
+    "rpc_queue_expiration" => Seconds(driver.pika.queue_expiration),
+        "life of an unused queue of requests or replies; 0 for ever";
+    "rpc_reply_exchange" => Name(driver.pika.reply_exchange),
+        "what replies go through; empty: ${control_exchange}_rpc_reply";
+    "rpc_reply_listener_prefetch_count" => Count(unused.pika.reply_prefetch, 0..=65_535),
+        "no effect: replies are taken as they come, as many as there are calls";
+    "rpc_reply_retry_attempts" => Attempts(driver.pika.reply_retry),
+        "how often a reply that finds no queue is sent again; -1 until its request expires";
+    "rpc_reply_retry_delay" => Seconds(driver.pika.reply_retry_delay),
+        "between two attempts to send a reply";
+    "rpc_retry_delay" => Seconds(driver.pika.rpc_retry_delay),
+        "between two attempts to send a request";
+    "socket_timeout" => Seconds(driver.pika.socket_timeout),
+        "how long a TCP connect may take, per host";
+    "ssl" => Tls(), "TLS, which is not supported yet: true is refused";
+    "ssl_options" => Name(unused.pika.ssl_options), "of TLS, no effect as long as that is off";
+    "tcp_user_timeout" => Seconds(driver.pika.tcp_user_timeout),
+        "sent bytes the peer's kernel leaves unacknowledged; 0: the system's";
+};
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use super::*;
     use crate::codec::serialization::Serialization;
     use crate::config::driver_config::DriverConfig;
     use crate::config::loader::Config;
@@ -164,7 +96,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let config = Config::new().ini_str(EVERYTHING).unwrap();
-        for (option, ..) in super::PIKA_ROWS {
+        for Row { name: option, .. } in PIKA_ROWS {
             assert!(EVERYTHING.contains(&format!("\n{option} = ")), "{option}");
         }
         let pika = config.driver_config().unwrap().pika;

@@ -5,6 +5,7 @@
 //! value, which may be a secret put in the wrong line. Not here: which options there are
 //! (`options`).
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ pub(crate) enum Kind {
     /// true or false, in oslo's spellings.
     Flag(fn(&mut Settings) -> &mut bool),
     /// A whole number within bounds.
-    Count(fn(&mut Settings) -> Number<'_>, u64, u64),
+    Count(fn(&mut Settings) -> Number<'_>, RangeInclusive<u64>),
     /// Seconds, also fractions, up to a bound.
     Seconds(fn(&mut Settings) -> &mut Duration, f64),
     /// Further attempts after one that failed; -1 for no end.
@@ -74,9 +75,10 @@ impl Kind {
             Self::Flag(place) => {
                 *place(settings) = flag(text).ok_or_else(|| accepts("true or false"))?;
             }
-            Self::Count(place, least, most) => {
-                let number = text.trim().parse().ok().filter(|n| (least..=most).contains(&n));
+            Self::Count(place, bounds) => {
+                let number = text.trim().parse().ok().filter(|number| bounds.contains(number));
                 number.and_then(|number| place(settings).set(number)).ok_or_else(|| {
+                    let (least, most) = (bounds.start(), bounds.end());
                     Refusal::Accepts(format!("a whole number from {least} to {most}"))
                 })?;
             }
@@ -144,6 +146,18 @@ impl Kind {
         }
     }
 }
+
+macro_rules! number_from {
+    ($($integer:ty => $variant:ident),*) => {$(
+        impl<'a> From<&'a mut $integer> for Number<'a> {
+            fn from(field: &'a mut $integer) -> Self {
+                Self::$variant(field)
+            }
+        }
+    )*};
+}
+
+number_from!(u16 => U16, u32 => U32, u64 => U64, usize => Usize);
 
 impl Number<'_> {
     fn set(self, number: u64) -> Option<()> {

@@ -83,12 +83,12 @@ pub(super) fn resolve(entries: &[Entry]) -> Result<Resolved, Error> {
         for row in *rows {
             let said = chosen.iter().find(|one| std::ptr::eq(one.row, row));
             let source = match said.and_then(|one| one.entries.last()) {
-                _ if from_url.contains(&(*group, row.0)) => Source::Url,
+                _ if from_url.contains(&(*group, row.name)) => Source::Url,
                 Some(entry) => entry.source.clone(),
                 None => Source::Default,
             };
-            let value = row.1.get(&mut in_force);
-            effective.push(Setting { group, option: row.0, value, source });
+            let value = row.kind.get(&mut in_force);
+            effective.push(Setting { group, option: row.name, value, source });
         }
     }
     let Findings { warnings, ignored, .. } = findings;
@@ -115,7 +115,7 @@ impl Findings {
                     if renamed {
                         let text = format!(
                             "{source}: {name} in [{group}] is called {} in [{today}] now",
-                            row.0
+                            row.name
                         );
                         self.warnings.push(text);
                     }
@@ -160,7 +160,7 @@ impl Findings {
     /// What only shows when all values are known.
     fn check(&self, chosen: &[Chosen<'_>], settings: &Settings) -> Result<(), Error> {
         let said = |group: &str, name: &str| {
-            chosen.iter().find(|one| one.group == group && one.row.0 == name)
+            chosen.iter().find(|one| one.group == group && one.row.name == name)
         };
         // Without it, the default would lead to a broker nobody had in mind.
         if let Some(text) =
@@ -188,7 +188,7 @@ impl Findings {
 impl<'a> Chosen<'a> {
     fn add(&mut self, entry: &'a Entry) {
         let adds = self.entries.last().is_some_and(|last| entry.rank.adds_to(last.rank));
-        if !(adds && matches!(self.row.1, Kind::Multi(_))) {
+        if !(adds && matches!(self.row.kind, Kind::Multi(_))) {
             self.entries.clear();
         }
         self.entries.push(entry);
@@ -209,11 +209,11 @@ impl<'a> Chosen<'a> {
         settings: &mut Settings,
         lookup: &dyn Fn(&str, &str) -> Option<String>,
     ) -> Result<(), Error> {
-        let (place, group, name) = (self.place(), self.group, self.row.0);
-        let is_secret = matches!(self.row.1, Kind::Url(_));
+        let (place, group, name) = (self.place(), self.group, self.row.name);
+        let is_secret = matches!(self.row.kind, Kind::Url(_));
         let text = substitute(&self.text(), group, is_secret, lookup)
             .map_err(|why| invalid(format!("{place}: option {name} in [{group}] {why}")))?;
-        self.row.1.set(settings, &text).map_err(|refusal| match refusal {
+        self.row.kind.set(settings, &text).map_err(|refusal| match refusal {
             Refusal::Accepts(what) => {
                 invalid(format!("{place}: option {name} in [{group}] takes {what}"))
             }
@@ -229,11 +229,11 @@ impl<'a> Chosen<'a> {
 /// A value as its source wrote it, for those that refer to it: one of ours, or anybody's.
 fn written(chosen: &[Chosen<'_>], all: &[Entry], group: &str, name: &str) -> Option<String> {
     let group = aliases::group_name(group);
-    if let Some(one) = chosen.iter().find(|one| one.group == group && one.row.0 == name) {
+    if let Some(one) = chosen.iter().find(|one| one.group == group && one.row.name == name) {
         return Some(one.text());
     }
     if let Some(row) = groups::find(&group, name) {
-        return Some(row.1.get(&mut Settings::default()));
+        return Some(row.kind.get(&mut Settings::default()));
     }
     let found = all.iter().filter(|entry| entry.group == group && entry.name == name);
     // `max_by_key` takes the last of equals: what was said later.
