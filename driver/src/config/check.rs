@@ -1,14 +1,13 @@
-//! Options that contradict each other, found when a transport is made and not by a broker later.
+//! Finds options that contradict each other when a transport is made, before a broker refuses them.
 //!
-//! The rules are oslo's, which raises at the same places. Not here: values that are wrong by
-//! themselves (`table`).
+//! oslo has the same rules. Not here: values that are invalid by themselves (`registry::value`).
 
 use crate::codec::serialization::Serialization;
 use crate::config::driver_config::DriverConfig;
 use crate::config::options::dialects::SendingDialect;
 use crate::error::{Error, ErrorKind};
 
-/// Refuses what cannot work together.
+/// Returns an error for options that cannot be combined.
 pub(super) fn check(config: &DriverConfig) -> Result<(), Error> {
     let entities = &config.entities;
     let sending = config.sending.unwrap_or_default();
@@ -30,7 +29,7 @@ pub(super) fn check(config: &DriverConfig) -> Result<(), Error> {
              a prefetch",
         ),
         (
-            !config.stable_names.are_fit(),
+            !config.stable_names.are_valid(),
             "hostname and processname become parts of names: neither slashes nor more than 100 \
              bytes fit",
         ),
@@ -46,8 +45,8 @@ pub(super) fn check(config: &DriverConfig) -> Result<(), Error> {
              send, know JSON alone",
         ),
         (
-            config.connection_factory.is_some_and(|factory| !factory.is_fit())
-                || config.pika.connection_factory.is_some_and(|factory| !factory.is_fit()),
+            config.connection_factory.is_some_and(|factory| !factory.is_valid())
+                || config.pika.connection_factory.is_some_and(|factory| !factory.is_valid()),
             "connection_factory = pool takes from 1 to 256 connections",
         ),
     ];

@@ -13,7 +13,7 @@ use leveret_engine::EngineConfig;
 
 use crate::config::driver_config::DriverConfig;
 use crate::config::options::notifications::NotificationConfig;
-use crate::config::registry::aliases::{group_name, shouted_group_name};
+use crate::config::registry::aliases::{normalize_group, normalize_variable_group};
 use crate::config::registry::groups::rows;
 use crate::config::resolve::{Ignored, Setting, resolve};
 use crate::config::sources::ini::{self, Assignment, SyntaxError};
@@ -239,7 +239,7 @@ impl Config {
     }
 
     fn say(mut self, rank: Rank, source: Source, group: &str, name: &str, value: String) -> Self {
-        let (group, name) = (group_name(group), name.to_owned());
+        let (group, name) = (normalize_group(group), name.to_owned());
         self.entries.push(Entry { rank, group, name, value, source });
         self
     }
@@ -257,7 +257,7 @@ impl Config {
         self.files += 1;
         self.entries.extend(found.into_iter().map(|Assignment { group, name, value, line }| {
             let source = Source::File { path: Arc::clone(&path), line };
-            Entry { rank, group: group_name(&group), name, value, source }
+            Entry { rank, group: normalize_group(&group), name, value, source }
         }));
         Ok(self)
     }
@@ -274,5 +274,5 @@ impl fmt::Debug for Config {
 /// Group and option that a variable's name stands for.
 fn option_of(variable: &str) -> Option<(String, String)> {
     let (group, name) = variable.strip_prefix(VARIABLE_PREFIX)?.split_once("__")?;
-    Some((shouted_group_name(group), name.to_lowercase()))
+    Some((normalize_variable_group(group), name.to_lowercase()))
 }

@@ -1,40 +1,43 @@
-//! What the query of a URL, its scheme and the profile of queues add to the options of a transport.
+//! Applies the query of a URL, the defaults of its scheme and the queue profile to the options of a
+//! transport.
 
 use crate::config::check;
 use crate::config::driver_config::DriverConfig;
 use crate::config::driver_name::{DriverName, tls_unsupported};
 use crate::config::options::dialects::{SendingDialect, ServingDialect};
-use crate::config::registry::aliases::{self, Meaning, hint};
+use crate::config::registry::aliases::{self, OptionName, suggestion};
 use crate::config::registry::groups::{self, LEVERET};
 use crate::config::registry::row::Row;
 use crate::config::registry::settings::Settings;
-use crate::config::registry::value::{Kind, Refusal};
+use crate::config::registry::value::{Kind, ValueError};
 use crate::config::url::TransportUrl;
 use crate::error::{Error, ErrorKind};
 
 impl DriverConfig {
-    /// These options overridden by the query of `url`, as a whole found to make sense.
+    /// These options overridden by the query of `url`, completed and checked.
     pub(crate) fn overridden_by(self, url: &TransportUrl) -> Result<Self, Error> {
         let mut settings = Settings { driver: self, ..Settings::default() };
         for (key, value) in url.query() {
-            apply(&mut settings, key, value)?;
+            set_query_option(&mut settings, key, value)?;
         }
-        settings.driver.settled(url)
+        settings.driver.completed(url)
     }
 
-    /// What scheme and profile stand for put in, and the whole found to make sense.
-    pub(crate) fn settled(self, url: &TransportUrl) -> Result<Self, Error> {
-        // Whether the scheme names a driver at all is asked when one is needed.
-        let mut it = self.for_scheme(DriverName::of(url).unwrap_or(DriverName::Kombu));
-        it.entities.profile.apply(&mut it.entities);
-        check::check(&it)?;
-        Ok(it)
+    /// These options with those that the URL's scheme and the queue profile imply, checked for
+    /// contradictions.
+    pub(crate) fn completed(self, url: &TransportUrl) -> Result<Self, Error> {
+        // An unknown scheme is an error only once a driver is needed.
+        let driver = DriverName::of(url).unwrap_or(DriverName::Kombu);
+        let mut config = self.with_scheme_defaults(driver);
+        config.entities.profile.apply(&mut config.entities);
+        check::check(&config)?;
+        Ok(config)
     }
 
-    /// These options with what a URL's scheme says where they say nothing: `serving`, `sending` and
-    /// `connection_factory` are `Some` from here on. The `pika` group's own factory counts for
-    /// `pika://` alone, like all its options of connections.
-    fn for_scheme(mut self, driver: DriverName) -> Self {
+    /// These options with the scheme's defaults where they have none: `serving`, `sending` and
+    /// `connection_factory` are `Some` afterwards. The factory of the `pika` group applies to
+    /// `pika://` only, as do all options of connections in that group.
+    fn with_scheme_defaults(mut self, driver: DriverName) -> Self {
         let is_pika = driver == DriverName::Pika;
         let (serving, sending) = match is_pika {
             true => (ServingDialect::Pika, SendingDialect::Pika),
@@ -48,49 +51,58 @@ impl DriverConfig {
     }
 }
 
-/// Obeys one `key=value` of a URL's query; returns the option it named.
-pub(super) fn apply(
+/// Sets the option that a `key=value` of a URL's query names, and returns its group and row.
+pub(super) fn set_query_option(
     settings: &mut Settings,
     key: &str,
     value: &str,
-) -> Result<(&'static str, &'static str), Error> {
-    let of_url = |group: &'static str| {
-        let rows = groups::rows(group).unwrap_or_default().iter();
-        let of_urls = move |row: &&Row| {
-            let of_engine = group == LEVERET && groups::OF_ENGINE.contains(&row.name);
-            !of_engine && !matches!(row.kind, Kind::Url(_))
-        };
-        rows.filter(of_urls).map(move |row| (group, row))
-    };
-    let invalid = |text: String| {
-        Error::new(ErrorKind::InvalidTransportUrl, format!("Invalid transport URL: {text}"))
-    };
-    let candidates = || groups::OF_URLS.iter().copied().flat_map(of_url);
-    // An older name will do, too, as with oslo.
-    let named = groups::OF_URLS.iter().find_map(|group| match aliases::meaning(group, key) {
-        Meaning::Option { group, row, .. } => {
-            candidates().find(|one| std::ptr::eq(one.1, row)).map(|_| (group, row))
-        }
+) -> Result<(&'static str, &'static Row), Error> {
+    let (group, row) = find_query_option(key)?;
+    row.kind.set(settings, value).map_err(|error| match error {
+        ValueError::Accepts(what) => invalid(&format!("option {key} takes {what}")),
+        ValueError::Url(reason) => invalid(&format!("option {key}: {reason}")),
+        ValueError::Tls => tls_unsupported(key),
+    })?;
+    Ok((group, row))
+}
+
+/// The option with this name, current or deprecated, in the first group of [`groups::URL_GROUPS`]
+/// that has it.
+fn find_query_option(key: &str) -> Result<(&'static str, &'static Row), Error> {
+    let names = || groups::URL_GROUPS.iter().map(|group| aliases::classify(group, key));
+    let found = names().find_map(|name| match name {
+        OptionName::Known { group, row, .. } if is_query_option(group, row) => Some((group, row)),
         _ => None,
     });
-    let Some((group, row)) = named else {
-        if groups::OF_ENGINE.contains(&key) {
-            let text = format!("option {key} is the engine's, which is started without a URL");
-            return Err(invalid(text));
-        }
-        let gone = groups::OF_URLS.iter().find_map(|group| match aliases::meaning(group, key) {
-            Meaning::Gone { why, .. } => Some(format!("option {key} has no effect: {why}")),
-            _ => None,
-        });
-        let hint = hint(aliases::nearest(key, candidates().map(|(_, row)| row.name)));
-        return Err(invalid(gone.unwrap_or_else(|| format!("there is no option {key}{hint}"))));
-    };
-    row.kind.set(settings, value).map_err(|refusal| match refusal {
-        Refusal::Accepts(what) => invalid(format!("option {key} takes {what}")),
-        Refusal::Url(why) => invalid(format!("option {key}: {why}")),
-        Refusal::Tls => tls_unsupported(key),
-    })?;
-    Ok((group, row.name))
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    if groups::ENGINE_OPTIONS.contains(&key) {
+        let text = format!("option {key} is the engine's, which is started without a URL");
+        return Err(invalid(&text));
+    }
+    let removed = names().find_map(|name| match name {
+        OptionName::Removed { reason, .. } => Some(reason),
+        _ => None,
+    });
+    if let Some(reason) = removed {
+        return Err(invalid(&format!("option {key} has no effect: {reason}")));
+    }
+    let options = groups::URL_GROUPS.iter().flat_map(|group| {
+        let rows = groups::rows(group).unwrap_or_default().iter();
+        rows.filter(|row| is_query_option(group, row)).map(|row| row.name)
+    });
+    let suggestion = suggestion(aliases::nearest(key, options));
+    Err(invalid(&format!("there is no option {key}{suggestion}")))
+}
+
+fn is_query_option(group: &str, row: &Row) -> bool {
+    let is_engine_option = group == LEVERET && groups::ENGINE_OPTIONS.contains(&row.name);
+    groups::URL_GROUPS.contains(&group) && !is_engine_option && !matches!(row.kind, Kind::Url(_))
+}
+
+fn invalid(text: &str) -> Error {
+    Error::new(ErrorKind::InvalidTransportUrl, format!("Invalid transport URL: {text}"))
 }
 
 #[cfg(test)]

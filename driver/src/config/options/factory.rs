@@ -1,6 +1,6 @@
 //! How many connections a transport opens, and what shares them.
 //!
-//! Words and bounds only. Not here: who lends which connection to whom (`broker`).
+//! Names and bounds only. Not here: which connection does what (`broker`).
 
 use std::fmt;
 
@@ -47,8 +47,8 @@ pub enum ConnectionFactory {
 }
 
 impl ConnectionFactory {
-    /// The factory that a word of oslo's names.
-    pub(crate) fn of_oslo(word: &str) -> Option<Self> {
+    /// The factory with this name in oslo.
+    pub(crate) fn from_oslo_name(word: &str) -> Option<Self> {
         match word {
             "single" => Some(Self::Single),
             "read_write" => Some(Self::ReadWrite),
@@ -57,18 +57,20 @@ impl ConnectionFactory {
         }
     }
 
-    /// The factory that a text names.
-    pub(crate) fn named(text: &str) -> Option<Self> {
+    /// The factory with this name.
+    pub(crate) fn from_name(text: &str) -> Option<Self> {
         match text.split_once(':') {
             None if text == "per_shard" => Some(Self::PerShard),
-            None => Self::of_oslo(text),
-            Some(("pool", count)) => count.trim().parse().ok().map(Self::Pool).filter(Self::is_fit),
+            None => Self::from_oslo_name(text),
+            Some(("pool", count)) => {
+                count.trim().parse().ok().map(Self::Pool).filter(Self::is_valid)
+            }
             Some(_) => None,
         }
     }
 
-    /// Whether its number is within bounds.
-    pub(crate) fn is_fit(&self) -> bool {
+    /// Whether the size of the pool is within bounds.
+    pub(crate) fn is_valid(&self) -> bool {
         !matches!(self, Self::Pool(count) if !(1..=POOL_MAX).contains(count))
     }
 }

@@ -1,13 +1,13 @@
-//! Names of reply and fanout queues that stay the same when a service is restarted.
+//! Options for names of reply and fanout queues that stay the same when a service restarts.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind};
 
-/// Where `oslo_concurrency` looks when nothing else says where locks are.
+/// The variable that oslo.concurrency reads where `lock_path` is not set.
 const LOCK_PATH_VARIABLE: &str = "OSLO_LOCK_PATH";
-/// The kernel's own word for it.
+/// The host name as the kernel has it.
 const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
 
 /// oslo's queue manager: reply and fanout queues are called
@@ -46,28 +46,28 @@ pub struct StableNames {
 }
 
 impl StableNames {
-    /// The same, on or off.
+    /// The same options, on or off.
     #[must_use]
     pub const fn with_enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
         self
     }
 
-    /// The same for this host.
+    /// The same options with this host name.
     #[must_use]
     pub fn with_hostname(mut self, hostname: impl Into<String>) -> Self {
         self.hostname = Some(hostname.into());
         self
     }
 
-    /// The same for this service.
+    /// The same options with this process name.
     #[must_use]
     pub fn with_process_name(mut self, process_name: impl Into<String>) -> Self {
         self.process_name = Some(process_name.into());
         self
     }
 
-    /// The same with the lock in this folder.
+    /// The same options with the lock file in this folder.
     #[must_use]
     pub fn with_lock_path(mut self, lock_path: impl Into<PathBuf>) -> Self {
         self.lock_path = Some(lock_path.into());
@@ -89,7 +89,7 @@ impl StableNames {
         })
     }
 
-    /// Where the lock file lies.
+    /// The folder of the lock file.
     pub(crate) fn lock_folder(&self) -> Result<PathBuf, Error> {
         let set = |path: &PathBuf| !path.as_os_str().is_empty();
         let variable = || std::env::var_os(LOCK_PATH_VARIABLE).map(PathBuf::from);
@@ -104,8 +104,8 @@ impl StableNames {
         })
     }
 
-    /// Whether the names can be part of a file's name and of a queue's.
-    pub(crate) fn are_fit(&self) -> bool {
+    /// Whether the names may be part of the name of a file and of a queue.
+    pub(crate) fn are_valid(&self) -> bool {
         let fits = |name: &String| name.len() <= 100 && !name.contains(['/', '\0']);
         [&self.hostname, &self.process_name].into_iter().flatten().all(fits)
     }

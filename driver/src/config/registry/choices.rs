@@ -1,6 +1,7 @@
-//! Options that take one of some words or have a form of their own: how each is read and shown.
+//! Options that accept certain words or have a syntax of their own: how each is parsed and
+//! formatted.
 //!
-//! What is refused is answered with what is accepted, and why where the reason is not plain.
+//! An error says what is accepted, and why where the reason is not plain.
 
 use leveret_engine::{BackendChoice, ConnectMode};
 
@@ -10,7 +11,7 @@ use crate::config::options::recovery::Failover;
 use crate::config::registry::settings::Settings;
 use crate::config::registry::value::{Choice, list, seconds};
 
-pub(crate) type Chosen = Result<(), &'static str>;
+pub(crate) type SetResult = Result<(), &'static str>;
 
 pub(crate) const COMPRESSION: Choice = Choice {
     set: |all, word| compression(&mut all.driver, word),
@@ -56,9 +57,9 @@ pub(crate) const QUEUE_PROFILE: Choice = Choice {
     },
 };
 
-pub(crate) const RETRY_BACKOFF: Choice = Choice { set: retry_backoff, get: shown_backoff };
+pub(crate) const RETRY_BACKOFF: Choice = Choice { set: parse_backoff, get: format_backoff };
 
-fn retry_backoff(all: &mut Settings, text: &str) -> Chosen {
+fn parse_backoff(all: &mut Settings, text: &str) -> SetResult {
     all.driver.retry_backoff = match text {
         "" => None,
         text => Some(seconds(text, 1e9).map_err(|_| "seconds, from 0 to 1e9, or nothing")?),
@@ -66,7 +67,7 @@ fn retry_backoff(all: &mut Settings, text: &str) -> Chosen {
     Ok(())
 }
 
-fn shown_backoff(all: &Settings) -> String {
+fn format_backoff(all: &Settings) -> String {
     all.driver.retry_backoff.map_or_else(String::new, |time| time.as_secs_f64().to_string())
 }
 
@@ -120,9 +121,9 @@ pub(crate) const CORES: Choice = Choice {
     },
 };
 
-/// Of the names kombu knows the one that is of use. oslo documents `bz2`, which kombu does not
-/// know: every message fails there.
-fn compression(config: &mut DriverConfig, word: &str) -> Chosen {
+/// Accepts only gzip of the names that kombu has. oslo documents `bz2`, which kombu does not have:
+/// there every message fails.
+fn compression(config: &mut DriverConfig, word: &str) -> SetResult {
     config.compression = match word {
         "" => None,
         "gzip" | "zlib" => Some(Compression::Gzip),
@@ -132,7 +133,7 @@ fn compression(config: &mut DriverConfig, word: &str) -> Chosen {
     Ok(())
 }
 
-fn failover(config: &mut DriverConfig, word: &str) -> Chosen {
+fn failover(config: &mut DriverConfig, word: &str) -> SetResult {
     config.failover = match word {
         "round-robin" => Failover::RoundRobin,
         "shuffle" => Failover::Shuffle,
@@ -141,7 +142,7 @@ fn failover(config: &mut DriverConfig, word: &str) -> Chosen {
     Ok(())
 }
 
-fn login_method(config: &mut DriverConfig, word: &str) -> Chosen {
+fn login_method(config: &mut DriverConfig, word: &str) -> SetResult {
     config.login_method = match word.to_ascii_uppercase().as_str() {
         "PLAIN" => LoginMethod::Plain,
         "AMQPLAIN" => LoginMethod::AmqPlain,
@@ -155,7 +156,7 @@ fn login_method(config: &mut DriverConfig, word: &str) -> Chosen {
     Ok(())
 }
 
-fn queue_profile(config: &mut DriverConfig, word: &str) -> Chosen {
+fn queue_profile(config: &mut DriverConfig, word: &str) -> SetResult {
     config.entities.profile = match word {
         "auto" => QueueProfile::Auto,
         "classic" => QueueProfile::Classic,
@@ -166,7 +167,7 @@ fn queue_profile(config: &mut DriverConfig, word: &str) -> Chosen {
     Ok(())
 }
 
-/// Cores as `taskset` writes them (`0,2-4`), empty for none; at most 1024, each once.
+/// Parses a list of cores as `taskset` does (`0,2-4`); at most 1024, each once.
 fn parse_cores(text: &str) -> Option<Vec<usize>> {
     let mut cores = Vec::new();
     for item in list(text) {
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cores_are_numbers_and_spans() {
+    fn cores_are_numbers_and_ranges() {
         assert_eq!(parse_cores("0, 2-4"), Some(vec![0, 2, 3, 4]));
         assert_eq!(parse_cores(""), Some(vec![]));
         for wrong in ["a", "3-1", "0,0", "0-1,1", "1024", "-1", "1-"] {

@@ -1,15 +1,16 @@
-//! The words of dialects: which is spoken, how bodies are serialised, what connections are like.
+//! The words of options about dialects: the dialect, the serialisation of bodies, the limits of
+//! connections.
 
 use crate::codec::serialization::Serialization;
 use crate::config::options::dialects::{Redelivered, SendingDialect, ServingDialect};
 use crate::config::options::factory::ConnectionFactory;
-use crate::config::registry::choices::Chosen;
+use crate::config::registry::choices::SetResult;
 use crate::config::registry::settings::Settings;
 use crate::config::registry::value::Choice;
 
-/// Below this a connection has no room for what one transport needs.
+/// The channels that one transport may need on a connection.
 const CHANNEL_MAX_LEAST: u16 = 16;
-/// RabbitMQ's least and its own most.
+/// The minimum that RabbitMQ accepts, and its default, which is the most that it negotiates.
 const FRAME_MAX_LEAST: u32 = 8192;
 const FRAME_MAX_MOST: u32 = 131_072;
 
@@ -75,7 +76,7 @@ pub(crate) const REDELIVERED: Choice = Choice {
     },
 };
 
-/// Serialisations of the user's own are set in code alone.
+/// Custom serialisations are set in code only.
 pub(crate) const SERIALIZER_TYPE: Choice = Choice {
     set: |all, word| {
         all.driver.pika.serialization = match word {
@@ -92,9 +93,9 @@ pub(crate) const SERIALIZER_TYPE: Choice = Choice {
     },
 };
 
-pub(crate) const CHANNEL_MAX: Choice = Choice { set: channel_max, get: shown_channels };
+pub(crate) const CHANNEL_MAX: Choice = Choice { set: parse_channel_max, get: format_channel_max };
 
-fn channel_max(all: &mut Settings, text: &str) -> Chosen {
+fn parse_channel_max(all: &mut Settings, text: &str) -> SetResult {
     all.driver.pika.channel_max = match text.trim() {
         "" => None,
         text => {
@@ -105,13 +106,13 @@ fn channel_max(all: &mut Settings, text: &str) -> Chosen {
     Ok(())
 }
 
-fn shown_channels(all: &Settings) -> String {
+fn format_channel_max(all: &Settings) -> String {
     all.driver.pika.channel_max.map_or_else(String::new, |number| number.to_string())
 }
 
-pub(crate) const FRAME_MAX: Choice = Choice { set: frame_max, get: shown_frame };
+pub(crate) const FRAME_MAX: Choice = Choice { set: parse_frame_max, get: format_frame_max };
 
-fn frame_max(all: &mut Settings, text: &str) -> Chosen {
+fn parse_frame_max(all: &mut Settings, text: &str) -> SetResult {
     all.driver.pika.frame_max = match text.trim() {
         "" => None,
         text => {
@@ -123,14 +124,15 @@ fn frame_max(all: &mut Settings, text: &str) -> Chosen {
     Ok(())
 }
 
-fn shown_frame(all: &Settings) -> String {
+fn format_frame_max(all: &Settings) -> String {
     all.driver.pika.frame_max.map_or_else(String::new, |bytes| bytes.to_string())
 }
 
 pub(crate) const CONNECTION_FACTORY: Choice = Choice {
     set: |all, text| {
         let accepted = "single, read_write, new, pool:<1 to 256> or per_shard, or nothing";
-        all.driver.connection_factory = factory(text, ConnectionFactory::named, accepted)?;
+        all.driver.connection_factory =
+            parse_factory(text, ConnectionFactory::from_name, accepted)?;
         Ok(())
     },
     get: |all| all.driver.connection_factory.map_or_else(String::new, |one| one.to_string()),
@@ -139,19 +141,20 @@ pub(crate) const CONNECTION_FACTORY: Choice = Choice {
 pub(crate) const PIKA_CONNECTION_FACTORY: Choice = Choice {
     set: |all, text| {
         let accepted = "single, read_write or new, or nothing; [leveret] knows more of them";
-        all.driver.pika.connection_factory = factory(text, ConnectionFactory::of_oslo, accepted)?;
+        all.driver.pika.connection_factory =
+            parse_factory(text, ConnectionFactory::from_oslo_name, accepted)?;
         Ok(())
     },
     get: |all| all.driver.pika.connection_factory.map_or_else(String::new, |one| one.to_string()),
 };
 
-fn factory(
+fn parse_factory(
     text: &str,
-    named: fn(&str) -> Option<ConnectionFactory>,
+    parse: fn(&str) -> Option<ConnectionFactory>,
     accepted: &'static str,
 ) -> Result<Option<ConnectionFactory>, &'static str> {
     match text {
         "" => Ok(None),
-        text => named(text).map(Some).ok_or(accepted),
+        text => parse(text).map(Some).ok_or(accepted),
     }
 }

@@ -1,6 +1,6 @@
-//! The groups of options, and what finds an option in them.
+//! The groups of options, and finding an option by group and name.
 //!
-//! Not here: older names (`aliases`).
+//! Not here: deprecated names (`aliases`).
 
 use crate::config::registry::general::{
     CONCURRENCY_ROWS, GENERAL_ROWS, METRICS_ROWS, NOTIFICATION_ROWS,
@@ -10,7 +10,7 @@ use crate::config::registry::pika::PIKA_ROWS;
 use crate::config::registry::rabbit::RABBIT_ROWS;
 use crate::config::registry::row::Row;
 
-/// oslo's name of the group that has none.
+/// oslo's name for options without a group.
 pub(crate) const DEFAULT: &str = "DEFAULT";
 /// The group of oslo's `rabbit` driver.
 pub(crate) const RABBIT: &str = "oslo_messaging_rabbit";
@@ -18,11 +18,11 @@ pub(crate) const RABBIT: &str = "oslo_messaging_rabbit";
 pub(crate) const PIKA: &str = "oslo_messaging_pika";
 /// The group of notifications.
 pub(crate) const NOTIFICATIONS: &str = "oslo_messaging_notifications";
-/// The group of `oslo_concurrency`, whose one option of ours says where lock files are.
+/// The group of oslo.concurrency, of which the driver uses `lock_path`.
 pub(crate) const CONCURRENCY: &str = "oslo_concurrency";
 /// The group of reports to a collector of oslo.metrics.
 pub(crate) const METRICS: &str = "oslo_messaging_metrics";
-/// The group of what oslo does not have.
+/// The group of options that oslo does not have.
 pub(crate) const LEVERET: &str = "leveret";
 
 /// All groups and their options, by name.
@@ -36,15 +36,15 @@ pub(crate) static GROUPS: &[(&str, &[Row])] = &[
     (LEVERET, LEVERET_ROWS),
 ];
 
-/// The groups whose options the query of a transport URL may carry; a name that two of them have
-/// is the first one's.
-pub(crate) const OF_URLS: &[&str] = &[RABBIT, DEFAULT, CONCURRENCY, LEVERET, PIKA];
+/// The groups whose options the query of a transport URL may set. Of a name in two groups, the
+/// query sets the option of the first.
+pub(crate) const URL_GROUPS: &[&str] = &[RABBIT, DEFAULT, CONCURRENCY, LEVERET, PIKA];
 
-/// The options of [`LEVERET`] that no URL may carry: an engine is started without one, and may run
-/// transports of several.
-pub(crate) const OF_ENGINE: &[&str] = &["backend", "busy_poll_us", "cores", "shards"];
+/// The options of [`LEVERET`] that no URL may set: an engine starts without a URL and may run
+/// transports of several URLs.
+pub(crate) const ENGINE_OPTIONS: &[&str] = &["backend", "busy_poll_us", "cores", "shards"];
 
-/// The options of a group, if it is one of ours.
+/// The options of a group, if the registry has it.
 pub(crate) fn rows(group: &str) -> Option<&'static [Row]> {
     GROUPS.iter().find(|(name, _)| *name == group).map(|(_, rows)| *rows)
 }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use crate::config::registry::settings::Settings;
 
-    /// The guide's rows, each under its group.
+    /// Group, name and default of each option in the guide.
     fn guide() -> Vec<(String, String, String)> {
         let text = include_str!("../../guide/configuration.md");
         let mut group = "";

@@ -1,7 +1,8 @@
-//! The registry: every option there is, one row each, by oslo's groups and names.
+//! The registry: all options, one row each, by oslo's groups and names.
 //!
-//! A row is the name, the kind of value with the place it goes to, and what it is for; the default
-//! is what stands in that place untouched. Invariant: an option that is listed does something.
+//! A row has the name, the kind of value with the field of the settings, and a line of help; the
+//! default is the field's in `Settings::default`. Invariant: an option either does something or its
+//! help says that it has no effect.
 
 pub(crate) mod aliases;
 mod choices;

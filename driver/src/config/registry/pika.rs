@@ -1,65 +1,62 @@
-//! The group of oslo's old `pika` driver, in the order of names.
+//! The options of oslo's old `pika` driver, sorted by name.
 //!
-//! What is said of connections holds for `pika://` alone. What has no effect is read as by oslo all
-//! the same, so that a service's files can stay as they are.
+//! Options of connections apply to `pika://` only. Options without effect are parsed and checked as
+//! by oslo, so that the files of a service need no change.
 
 use crate::config::registry::dialect_choices;
-use crate::config::registry::row::{COUNT_MAX, Row, rows};
-
-/// Why the pool's options do nothing.
-const NO_POOL: &str = "no effect: one connection publishes for all threads at once";
+use crate::config::registry::row::{HEARTBEAT, INTEGER_MAX, NO_POOL, NO_TLS, Row, TLS, rows};
 
 pub(crate) static PIKA_ROWS: &[Row] = rows! {
     "channel_max" => Choice(dialect_choices::CHANNEL_MAX),
-        "largest number of a channel; empty: 2047";
+        "the largest channel number; empty: 2047";
     "connection_factory" => Choice(dialect_choices::PIKA_CONNECTION_FACTORY),
         "single, read_write or new, for pika:// unless [leveret] names one; empty: new";
-    "default_notification_exchange" => Name(driver.pika.notification_exchange),
+    "default_notification_exchange" => Text(driver.pika.notification_exchange),
         "the exchange of notifications; empty: ${control_exchange}_notification";
     "default_notification_retry_attempts" => Attempts(driver.pika.notification_retry),
-        "further attempts to send a notification, -1 without end, where the notifier does not say";
-    "default_rpc_exchange" => Name(driver.pika.rpc_exchange),
+        "attempts after the first to send a notification; -1: no limit; notifiers override it";
+    "default_rpc_exchange" => Text(driver.pika.rpc_exchange),
         "the exchange of targets that name none; empty: ${control_exchange}_rpc";
     "default_rpc_retry_attempts" => Attempts(driver.pika.rpc_retry),
-        "further attempts to send a request, -1 until its deadline, where the client does not say";
+        "attempts after the first to send a request; -1: until its deadline; clients override it";
     "default_serializer_type" => Choice(dialect_choices::SERIALIZER_TYPE),
-        "how requests and notifications are serialised: json or msgpack; replies follow requests";
-    "frame_max" => Choice(dialect_choices::FRAME_MAX), "largest frame in bytes; empty: 131072";
-    "heartbeat_interval" => Seconds(driver.pika.heartbeat),
-        "the heartbeat asked for, in whole seconds; 0 for none";
+        "serialisation of requests and notifications: json or msgpack; replies follow requests";
+    "frame_max" => Choice(dialect_choices::FRAME_MAX), "the largest frame in bytes; empty: 131072";
+    "heartbeat_interval" => Seconds(driver.pika.heartbeat), HEARTBEAT;
     "host_connection_reconnect_delay" => Seconds(driver.pika.host_delay),
-        "how long hosts are left alone when all have failed, at first";
-    "notification_listener_prefetch_count" => Count(driver.pika.notification_prefetch, 0..=65_535),
-        "most unacknowledged notifications a listener holds; 0 for no limit";
+        "the first wait after all hosts have failed";
+    "notification_listener_prefetch_count" =>
+        Integer(driver.pika.notification_prefetch, 0..=65_535),
+        "unacknowledged notifications per listener; 0 for no limit";
     "notification_persistence" => Flag(driver.pika.notification_persistence),
         "notifications, their exchange and their queues survive the broker";
     "notification_retry_delay" => Seconds(driver.pika.notification_retry_delay),
-        "between two attempts to send a notification";
-    "pool_max_overflow" => Count(unused.pika.overflow, 0..=COUNT_MAX), NO_POOL;
-    "pool_max_size" => Count(unused.pika.size, 1..=COUNT_MAX), NO_POOL;
+        "the wait between two attempts to send a notification";
+    "pool_max_overflow" => Integer(unused.pika.overflow, 0..=INTEGER_MAX), NO_POOL;
+    "pool_max_size" => Integer(unused.pika.size, 1..=INTEGER_MAX), NO_POOL;
     "pool_recycle" => Seconds(unused.pika.recycle), NO_POOL;
     "pool_stale" => Seconds(unused.pika.stale), NO_POOL;
     "pool_timeout" => Seconds(unused.pika.timeout), NO_POOL;
-    "rpc_listener_prefetch_count" => Count(driver.pika.rpc_prefetch, 0..=65_535),
-        "most unacknowledged requests a server holds from each queue; 0 for no limit";
+    "rpc_listener_prefetch_count" => Integer(driver.pika.rpc_prefetch, 0..=65_535),
+        "unacknowledged requests per queue of a server; 0 for no limit";
     "rpc_queue_expiration" => Seconds(driver.pika.queue_expiration),
-        "life of an unused queue of requests or replies; 0 for ever";
-    "rpc_reply_exchange" => Name(driver.pika.reply_exchange),
-        "what replies go through; empty: ${control_exchange}_rpc_reply";
-    "rpc_reply_listener_prefetch_count" => Count(unused.pika.reply_prefetch, 0..=65_535),
-        "no effect: replies are taken as they come, as many as there are calls";
+        "how long an unused queue of requests or replies exists; 0: for ever";
+    "rpc_reply_exchange" => Text(driver.pika.reply_exchange),
+        "the exchange of replies; empty: ${control_exchange}_rpc_reply";
+    "rpc_reply_listener_prefetch_count" => Integer(unused.pika.reply_prefetch, 0..=65_535),
+        "no effect: the prefetch of replies has no limit";
     "rpc_reply_retry_attempts" => Attempts(driver.pika.reply_retry),
-        "how often a reply that finds no queue is sent again; -1 until its request expires";
+        "how often a reply to a missing queue is sent again; -1: until its request expires";
     "rpc_reply_retry_delay" => Seconds(driver.pika.reply_retry_delay),
-        "between two attempts to send a reply";
+        "the wait between two attempts to send a reply";
     "rpc_retry_delay" => Seconds(driver.pika.rpc_retry_delay),
-        "between two attempts to send a request";
+        "the wait between two attempts to send a request";
     "socket_timeout" => Seconds(driver.pika.socket_timeout),
         "how long a TCP connect may take, per host";
-    "ssl" => Tls(), "TLS, which is not supported yet: true is refused";
-    "ssl_options" => Name(unused.pika.ssl_options), "of TLS, no effect as long as that is off";
+    "ssl" => Tls(), TLS;
+    "ssl_options" => Text(unused.pika.ssl_options), NO_TLS;
     "tcp_user_timeout" => Seconds(driver.pika.tcp_user_timeout),
-        "sent bytes the peer's kernel leaves unacknowledged; 0: the system's";
+        "TCP_USER_TIMEOUT: how long sent data may stay unacknowledged; 0: the system's default";
 };
 
 #[cfg(test)]

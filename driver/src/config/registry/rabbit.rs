@@ -1,74 +1,71 @@
-//! The group of oslo's `rabbit` driver, in the order of names.
+//! The options of oslo's `rabbit` driver, sorted by name.
 
 use crate::config::registry::choices;
-use crate::config::registry::row::{COUNT_MAX, Row, rows};
+use crate::config::registry::row::{HEARTBEAT, INTEGER_MAX, NO_POOL, NO_TLS, Row, TLS, rows};
 
 pub(crate) static RABBIT_ROWS: &[Row] = rows! {
     "amqp_auto_delete" => Flag(driver.entities.auto_delete),
-        "permanent exchanges and queues go with their last user";
+        "permanent exchanges and queues are deleted with their last user";
     "amqp_durable_queues" => Flag(driver.entities.durable),
         "permanent exchanges and queues survive the broker";
-    "conn_pool_min_size" => Count(driver.pool.size_min, 0..=COUNT_MAX),
-        "read for oslo's sake: one connection publishes for all threads";
-    "conn_pool_ttl" => Seconds(driver.pool.ttl), "the same";
+    "conn_pool_min_size" => Integer(driver.pool.size_min, 0..=INTEGER_MAX), NO_POOL;
+    "conn_pool_ttl" => Seconds(driver.pool.ttl), NO_POOL;
     "direct_mandatory_flag" => Flag(driver.entities.direct_mandatory),
-        "a reply to a missing queue is noticed and tried again";
+        "a reply to a missing queue is returned and sent again";
     "enable_cancel_on_failover" => Flag(driver.entities.cancel_on_failover),
         "consumers whose mirrored queue moves are cancelled, and consume again at once";
-    "heartbeat_rate" => Count(unused.heartbeat_rate, 1..=COUNT_MAX),
-        "no effect: heartbeats are timers of a shard, sent twice an interval";
-    "heartbeat_timeout_threshold" => Seconds(driver.heartbeat),
-        "the heartbeat asked for, in whole seconds; 0 for none";
-    "hostname" => Maybe(driver.stable_names.hostname),
-        "first part of stable names; empty: the host's";
+    "heartbeat_rate" => Integer(unused.heartbeat_rate, 1..=INTEGER_MAX),
+        "no effect: a shard sends heartbeats by its own timers, twice an interval";
+    "heartbeat_timeout_threshold" => Seconds(driver.heartbeat), HEARTBEAT;
+    "hostname" => OptionalText(driver.stable_names.hostname),
+        "the first part of stable names; empty: the host's name";
     "kombu_compression" => Choice(choices::COMPRESSION),
-        "how messages are compressed: gzip, or empty";
-    "kombu_failover_strategy" => Choice(choices::FAILOVER), "the order hosts are tried in";
+        "the compression of messages: gzip; empty: none";
+    "kombu_failover_strategy" => Choice(choices::FAILOVER), "the order in which hosts are tried";
     "kombu_missing_consumer_retry_timeout" => Seconds(driver.missing_queue_timeout),
-        "how long a reply is tried on a queue that is missing";
+        "how long a reply to a missing queue is sent again";
     "kombu_reconnect_delay" => Seconds(driver.reconnect_delay, 4.5),
-        "wait before the first attempt after a loss";
+        "the wait before the first attempt after a lost connection";
     "kombu_reconnect_splay" => Seconds(driver.reconnect_splay),
-        "a random part of this is added to that wait";
-    "processname" => Maybe(driver.stable_names.process_name),
-        "second part of stable names; empty: the program's";
+        "the upper bound of a random addition to that wait";
+    "processname" => OptionalText(driver.stable_names.process_name),
+        "the second part of stable names; empty: the program's name";
     "queue_profile" => Choice(choices::QUEUE_PROFILE), "how queues adapt to the broker";
     "rabbit_ha_queues" => Flag(driver.entities.ha),
         "queues carry x-ha-policy: all, for brokers before RabbitMQ 3.0";
     "rabbit_interval_max" => Seconds(driver.retry_interval_max),
-        "longest wait between attempts to connect";
-    "rabbit_login_method" => Choice(choices::LOGIN_METHOD), "how a client proves who it is";
-    "rabbit_qos_prefetch_count" => Count(driver.prefetch, 0..=65_535),
-        "most unacknowledged requests a server holds; 0 for no limit";
-    "rabbit_quorum_delivery_limit" => Count(driver.entities.quorum_delivery_limit, 0..=COUNT_MAX),
-        "deliveries before a quorum queue drops a message; 0 for the broker's own";
+        "the longest wait between attempts to connect";
+    "rabbit_login_method" => Choice(choices::LOGIN_METHOD), "the SASL mechanism";
+    "rabbit_qos_prefetch_count" => Integer(driver.prefetch, 0..=65_535),
+        "unacknowledged requests per server; 0 for no limit";
+    "rabbit_quorum_delivery_limit" =>
+        Integer(driver.entities.quorum_delivery_limit, 0..=INTEGER_MAX),
+        "deliveries before a quorum queue drops a message; 0: the broker's default";
     "rabbit_quorum_max_memory_bytes" =>
-        Count(driver.entities.quorum_max_memory_bytes, 0..=COUNT_MAX),
-        "bytes a quorum queue keeps in memory; 0 for the broker's own";
+        Integer(driver.entities.quorum_max_memory_bytes, 0..=INTEGER_MAX),
+        "bytes that a quorum queue keeps in memory; 0: the broker's default";
     "rabbit_quorum_max_memory_length" =>
-        Count(driver.entities.quorum_max_memory_length, 0..=COUNT_MAX),
-        "messages a quorum queue keeps in memory; 0 for the broker's own";
+        Integer(driver.entities.quorum_max_memory_length, 0..=INTEGER_MAX),
+        "messages that a quorum queue keeps in memory; 0: the broker's default";
     "rabbit_quorum_queue" => Flag(driver.entities.quorum), "permanent queues are quorum queues";
     "rabbit_retry_backoff" => Choice(choices::RETRY_BACKOFF),
-        "what the wait between attempts grows by; empty: it is doubled";
+        "what is added to the wait after each attempt; empty: it doubles";
     "rabbit_retry_interval" => Seconds(driver.retry_interval),
-        "first wait between attempts to connect";
+        "the first wait between attempts to connect";
     "rabbit_stream_fanout" => Flag(driver.entities.stream_fanout),
         "all fanouts of a topic go through one stream";
     "rabbit_transient_queues_ttl" => Seconds(driver.entities.transient_ttl),
-        "life of an unused reply or fanout queue; 0 for ever";
+        "how long an unused reply or fanout queue exists; 0: for ever";
     "rabbit_transient_quorum_queue" => Flag(driver.entities.transient_quorum),
         "reply and fanout queues are durable quorum queues";
-    "rpc_conn_pool_size" => Count(driver.pool.size, 1..=COUNT_MAX),
-        "the same; not below conn_pool_min_size";
-    "ssl" => Tls(), "TLS, which is not supported yet: true is refused";
-    "ssl_ca_file" => Name(unused.ssl_ca_file), "of TLS, no effect as long as that is off";
-    "ssl_cert_file" => Name(unused.ssl_cert_file), "of TLS, no effect as long as that is off";
-    "ssl_enforce_fips_mode" => Flag(unused.ssl_enforce_fips_mode), "no effect, as with oslo";
-    "ssl_enforce_hostname_verification" => Flag(unused.ssl_enforce_hostname_verification),
-        "of TLS, no effect as long as that is off";
-    "ssl_key_file" => Name(unused.ssl_key_file), "of TLS, no effect as long as that is off";
-    "ssl_version" => Name(unused.ssl_version), "of TLS, no effect as long as that is off";
+    "rpc_conn_pool_size" => Integer(driver.pool.size, 1..=INTEGER_MAX), NO_POOL;
+    "ssl" => Tls(), TLS;
+    "ssl_ca_file" => Text(unused.ssl_ca_file), NO_TLS;
+    "ssl_cert_file" => Text(unused.ssl_cert_file), NO_TLS;
+    "ssl_enforce_fips_mode" => Flag(unused.ssl_enforce_fips_mode), "no effect, as in oslo";
+    "ssl_enforce_hostname_verification" => Flag(unused.ssl_enforce_hostname_verification), NO_TLS;
+    "ssl_key_file" => Text(unused.ssl_key_file), NO_TLS;
+    "ssl_version" => Text(unused.ssl_version), NO_TLS;
     "use_queue_manager" => Flag(driver.stable_names.enabled),
-        "reply and fanout queues keep their names over restarts";
+        "reply and fanout queues keep their names when a service restarts";
 };

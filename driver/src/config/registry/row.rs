@@ -2,23 +2,29 @@
 
 use crate::config::registry::value::Kind;
 
-/// An option of a group. Each is in one place only, so that options compare by address.
+/// An option of a group. The registry has each once, so that options compare by address.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// What values it takes, and the field of the settings they go to.
+    /// The kind of its value, with the field of the settings.
     pub(crate) kind: Kind,
-    /// What it does, in a line.
+    /// What it does, in one line.
     #[cfg_attr(not(test), expect(dead_code, reason = "read by tests only"))]
     pub(crate) help: &'static str,
 }
 
-/// Upper bound of whole numbers that have none of their own.
-pub(crate) const COUNT_MAX: u64 = i32::MAX as u64;
+/// Upper bound of integers that have none of their own.
+pub(crate) const INTEGER_MAX: u64 = i32::MAX as u64;
 /// Upper bound of seconds that have none of their own.
 pub(crate) const SECONDS_MAX: f64 = 1e9;
 
-/// A table of rows: `"name" => Kind(field), "help";`, where the field is that of `Settings`, with
-/// the bounds of a number behind it.
+/// Help of options that `rabbit` and `pika` both have.
+pub(crate) const HEARTBEAT: &str = "the heartbeat to request, in whole seconds; 0: none";
+pub(crate) const NO_POOL: &str = "no effect: one connection publishes for all threads";
+pub(crate) const NO_TLS: &str = "an option of TLS: no effect while that is off";
+pub(crate) const TLS: &str = "TLS, which is not supported yet: true is an error";
+
+/// Makes a table of rows from `"name" => Kind(field), "help";`. The field is a path in `Settings`,
+/// followed by the bounds of a number.
 macro_rules! rows {
     ($($name:literal => $kind:ident $field:tt, $help:expr;)*) => {
         &[$($crate::config::registry::row::Row {
@@ -29,7 +35,7 @@ macro_rules! rows {
     };
 }
 
-/// The kind of a row.
+/// Makes the kind of a row.
 macro_rules! kind {
     (Choice($choice:expr)) => {
         $crate::config::registry::value::Kind::Choice($choice)
@@ -37,8 +43,8 @@ macro_rules! kind {
     (Tls()) => {
         $crate::config::registry::value::Kind::Tls
     };
-    (Count($($field:ident).+, $least:literal..=$most:expr)) => {
-        $crate::config::registry::value::Kind::Count(
+    (Integer($($field:ident).+, $least:literal..=$most:expr)) => {
+        $crate::config::registry::value::Kind::Integer(
             |all| (&mut all.$($field).+).into(),
             $least..=$most,
         )

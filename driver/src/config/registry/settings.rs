@@ -1,7 +1,7 @@
-//! The values of all options together: what a configuration comes to.
+//! The values of all options: what a configuration resolves to.
 //!
-//! Plain data with the defaults; the parts that users build by hand are their public types. Not
-//! here: the options' names (`options`).
+//! Plain data with the defaults; the parts that users build in code are public types. Not here: the
+//! names of options (`rabbit`, `pika`, …).
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub(crate) struct Settings {
     pub(crate) unused: Unused,
 }
 
-/// Options that are read as oslo reads them and have no effect: heartbeats are timers of a shard,
-/// and there is no TLS yet.
+/// Options that are parsed and have no effect: a shard sends heartbeats by its own timers, and TLS
+/// is not supported yet.
 #[derive(Clone)]
 pub(crate) struct Unused {
     pub(crate) heartbeat_rate: u32,
@@ -37,7 +37,7 @@ pub(crate) struct Unused {
     pub(crate) pika: UnusedPika,
 }
 
-/// The same of the `pika` group: a pool that is not needed, a prefetch that oslo does not read
+/// The same for the `pika` group: a pool that is not needed, a prefetch that oslo does not use
 /// either, and TLS.
 #[derive(Clone)]
 pub(crate) struct UnusedPika {
@@ -79,7 +79,7 @@ impl Default for Unused {
     }
 }
 
-/// The engine's options as they are written; `cores` and `shards` are one thing to the engine.
+/// The engine's options as a file has them; the engine takes `cores` and `shards` as one value.
 #[derive(Clone)]
 pub(crate) struct EngineOptions {
     pub(crate) shards: usize,
@@ -107,12 +107,12 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The URL in force; an empty one is oslo's default.
+    /// The URL in force: oslo's default where the option is empty.
     pub(crate) fn transport_url(&self) -> &str {
         self.transport_url.as_deref().unwrap_or(TRANSPORT_URL)
     }
 
-    /// What the engine is to be started with.
+    /// The configuration of the engine.
     pub(crate) fn engine_config(&self) -> EngineConfig {
         let EngineOptions { shards, cores, backend, busy_poll } = self.engine.clone();
         let cores = match cores.is_empty() {

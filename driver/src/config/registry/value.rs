@@ -1,9 +1,8 @@
-//! What kinds of values options take: read from text, written as text.
+//! The kinds of values that options take: parsed from text, formatted as text.
 //!
-//! An option's place is one function that lends the field; reading and writing both go through it,
-//! so that they cannot disagree. Invariant: a refusal says what is accepted and never repeats the
-//! value, which may be a secret put in the wrong line. Not here: which options there are
-//! (`options`).
+//! An option's field is one function that borrows it from the settings; parsing and formatting both
+//! use it. Invariant: an error says what the option accepts and never repeats the value, which may
+//! be a password in the wrong line. Not here: which options there are (`rabbit`, `pika`, …).
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -12,144 +11,145 @@ use std::time::Duration;
 use crate::config::registry::settings::Settings;
 use crate::config::url::TransportUrl;
 
-/// A kind of value, and where in the settings it goes.
+/// A kind of value, and the field of the settings that it goes to.
 pub(crate) enum Kind {
-    /// true or false, in oslo's spellings.
+    /// A boolean, in the spellings of oslo.config.
     Flag(fn(&mut Settings) -> &mut bool),
-    /// A whole number within bounds.
-    Count(fn(&mut Settings) -> Number<'_>, RangeInclusive<u64>),
-    /// Seconds, also fractions, up to a bound.
+    /// An integer within bounds.
+    Integer(fn(&mut Settings) -> IntegerField<'_>, RangeInclusive<u64>),
+    /// Seconds with a fraction, from 0 to a maximum.
     Seconds(fn(&mut Settings) -> &mut Duration, f64),
-    /// Further attempts after one that failed; -1 for no end.
+    /// The number of attempts after the first; -1 for no limit.
     Attempts(fn(&mut Settings) -> &mut Option<u32>),
-    /// Microseconds, whole.
-    Micros(fn(&mut Settings) -> &mut Duration),
+    /// Whole microseconds.
+    Microseconds(fn(&mut Settings) -> &mut Duration),
     /// Any text.
-    Name(fn(&mut Settings) -> &mut String),
+    Text(fn(&mut Settings) -> &mut String),
     /// Any text; empty for none.
-    Maybe(fn(&mut Settings) -> &mut Option<String>),
+    OptionalText(fn(&mut Settings) -> &mut Option<String>),
     /// A path; empty for none.
     Path(fn(&mut Settings) -> &mut Option<PathBuf>),
-    /// A transport URL, which is shown without its passwords; empty for none.
+    /// A transport URL, formatted with its passwords masked; empty for none.
     Url(fn(&mut Settings) -> &mut Option<String>),
-    /// Values with commas between.
+    /// Values separated by commas.
     List(fn(&mut Settings) -> &mut Vec<String>),
-    /// The same, and each line of a file adds to it (oslo's multi-valued options).
+    /// The same, where each occurrence in a file adds values (`MultiStrOpt` of oslo.config).
     Multi(fn(&mut Settings) -> &mut Vec<String>),
-    /// One of a few words or another form of its own.
+    /// One of a few words, or a syntax of its own.
     Choice(Choice),
-    /// TLS on or off; on is refused as long as there is none.
+    /// TLS on or off. On is an error: TLS is not supported yet.
     Tls,
 }
 
-/// A form of its own: how it is taken (the error is what is accepted) and shown.
+/// How a value with a syntax of its own is parsed and formatted.
 pub(crate) struct Choice {
+    /// Returns what the option accepts if it does not accept the text.
     pub(crate) set: fn(&mut Settings, &str) -> Result<(), &'static str>,
     pub(crate) get: fn(&Settings) -> String,
 }
 
-/// A field that holds a whole number.
-pub(crate) enum Number<'a> {
+/// A field that holds an integer.
+pub(crate) enum IntegerField<'a> {
     U16(&'a mut u16),
     U32(&'a mut u32),
     U64(&'a mut u64),
     Usize(&'a mut usize),
 }
 
-/// Why a value is not taken.
+/// Why an option does not accept a value.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// It is not what the option accepts, which is this.
+pub(crate) enum ValueError {
+    /// The option accepts something else, which is described here.
     Accepts(String),
-    /// It is a URL that cannot be understood, for this reason.
+    /// The value is not a valid URL, for this reason.
     Url(String),
-    /// It asks for TLS.
+    /// The value turns TLS on.
     Tls,
 }
 
 impl Kind {
-    /// Puts a value into its place.
-    pub(crate) fn set(&self, settings: &mut Settings, text: &str) -> Result<(), Refusal> {
-        let accepts = |what: &str| Refusal::Accepts(what.to_owned());
+    /// Parses `text` into the field.
+    pub(crate) fn set(&self, settings: &mut Settings, text: &str) -> Result<(), ValueError> {
+        let accepts = |what: &str| ValueError::Accepts(what.to_owned());
         match self {
-            Self::Flag(place) => {
-                *place(settings) = flag(text).ok_or_else(|| accepts("true or false"))?;
+            Self::Flag(field) => {
+                *field(settings) = flag(text).ok_or_else(|| accepts("true or false"))?;
             }
-            Self::Count(place, bounds) => {
+            Self::Integer(field, bounds) => {
                 let number = text.trim().parse().ok().filter(|number| bounds.contains(number));
-                number.and_then(|number| place(settings).set(number)).ok_or_else(|| {
+                number.and_then(|number| field(settings).set(number)).ok_or_else(|| {
                     let (least, most) = (bounds.start(), bounds.end());
-                    Refusal::Accepts(format!("a whole number from {least} to {most}"))
+                    ValueError::Accepts(format!("a whole number from {least} to {most}"))
                 })?;
             }
-            Self::Seconds(place, most) => *place(settings) = seconds(text, *most)?,
-            Self::Attempts(place) => {
-                *place(settings) = match text.trim() {
+            Self::Seconds(field, most) => *field(settings) = seconds(text, *most)?,
+            Self::Attempts(field) => {
+                *field(settings) = match text.trim() {
                     "-1" => None,
                     number => Some(number.parse().map_err(|_| {
                         accepts("a whole number from 0, or -1 for attempts without end")
                     })?),
                 };
             }
-            Self::Micros(place) => {
+            Self::Microseconds(field) => {
                 let micros = text.trim().parse::<u32>().ok().filter(|us| *us <= 1_000_000);
                 let micros = micros.ok_or_else(|| accepts("microseconds, from 0 to 1000000"))?;
-                *place(settings) = Duration::from_micros(micros.into());
+                *field(settings) = Duration::from_micros(micros.into());
             }
-            Self::Name(place) => text.clone_into(place(settings)),
-            Self::Maybe(place) => {
-                *place(settings) = Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
+            Self::Text(field) => text.clone_into(field(settings)),
+            Self::OptionalText(field) => {
+                *field(settings) = Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
             }
-            Self::Path(place) => {
-                *place(settings) = Some(text).filter(|t| !t.is_empty()).map(PathBuf::from)
+            Self::Path(field) => {
+                *field(settings) = Some(text).filter(|t| !t.is_empty()).map(PathBuf::from)
             }
-            Self::Url(place) => {
+            Self::Url(field) => {
                 if !text.is_empty() {
                     let parsed = text.parse::<TransportUrl>();
-                    parsed.map_err(|error| Refusal::Url(error.to_string()))?;
+                    parsed.map_err(|error| ValueError::Url(error.to_string()))?;
                 }
-                *place(settings) = Some(text.to_owned()).filter(|text| !text.is_empty());
+                *field(settings) = Some(text.to_owned()).filter(|text| !text.is_empty());
             }
-            Self::List(place) | Self::Multi(place) => *place(settings) = list(text),
+            Self::List(field) | Self::Multi(field) => *field(settings) = list(text),
             Self::Choice(choice) => {
                 (choice.set)(settings, text).map_err(accepts)?;
             }
             Self::Tls => match flag(text) {
                 Some(false) => {}
-                Some(true) => return Err(Refusal::Tls),
+                Some(true) => return Err(ValueError::Tls),
                 None => return Err(accepts("true or false")),
             },
         }
         Ok(())
     }
 
-    /// The value in its place, as a file would say it; passwords masked.
+    /// Formats the field as a file would have it, with passwords masked.
     pub(crate) fn get(&self, settings: &mut Settings) -> String {
         match self {
-            Self::Flag(place) => place(settings).to_string(),
-            Self::Count(place, ..) => place(settings).get().to_string(),
-            Self::Seconds(place, _) => place(settings).as_secs_f64().to_string(),
-            Self::Attempts(place) => {
-                place(settings).map_or_else(|| "-1".to_owned(), |attempts| attempts.to_string())
+            Self::Flag(field) => field(settings).to_string(),
+            Self::Integer(field, ..) => field(settings).get().to_string(),
+            Self::Seconds(field, _) => field(settings).as_secs_f64().to_string(),
+            Self::Attempts(field) => {
+                field(settings).map_or_else(|| "-1".to_owned(), |attempts| attempts.to_string())
             }
-            Self::Micros(place) => place(settings).as_micros().to_string(),
-            Self::Name(place) => place(settings).clone(),
-            Self::Maybe(place) => place(settings).clone().unwrap_or_default(),
-            Self::Path(place) => {
-                let path = place(settings).as_ref();
+            Self::Microseconds(field) => field(settings).as_micros().to_string(),
+            Self::Text(field) => field(settings).clone(),
+            Self::OptionalText(field) => field(settings).clone().unwrap_or_default(),
+            Self::Path(field) => {
+                let path = field(settings).as_ref();
                 path.map(|path| path.display().to_string()).unwrap_or_default()
             }
-            Self::Url(place) => place(settings).as_deref().map(masked).unwrap_or_default(),
-            Self::List(place) | Self::Multi(place) => place(settings).join(","),
+            Self::Url(field) => field(settings).as_deref().map(masked).unwrap_or_default(),
+            Self::List(field) | Self::Multi(field) => field(settings).join(","),
             Self::Choice(choice) => (choice.get)(settings),
             Self::Tls => "false".to_owned(),
         }
     }
 }
 
-macro_rules! number_from {
+macro_rules! integer_field_from {
     ($($integer:ty => $variant:ident),*) => {$(
-        impl<'a> From<&'a mut $integer> for Number<'a> {
+        impl<'a> From<&'a mut $integer> for IntegerField<'a> {
             fn from(field: &'a mut $integer) -> Self {
                 Self::$variant(field)
             }
@@ -157,37 +157,37 @@ macro_rules! number_from {
     )*};
 }
 
-number_from!(u16 => U16, u32 => U32, u64 => U64, usize => Usize);
+integer_field_from!(u16 => U16, u32 => U32, u64 => U64, usize => Usize);
 
-impl Number<'_> {
+impl IntegerField<'_> {
     fn set(self, number: u64) -> Option<()> {
         match self {
-            Self::U16(place) => *place = number.try_into().ok()?,
-            Self::U32(place) => *place = number.try_into().ok()?,
-            Self::U64(place) => *place = number,
-            Self::Usize(place) => *place = number.try_into().ok()?,
+            Self::U16(field) => *field = number.try_into().ok()?,
+            Self::U32(field) => *field = number.try_into().ok()?,
+            Self::U64(field) => *field = number,
+            Self::Usize(field) => *field = number.try_into().ok()?,
         }
         Some(())
     }
 
     fn get(self) -> u64 {
         match self {
-            Self::U16(place) => u64::from(*place),
-            Self::U32(place) => u64::from(*place),
-            Self::U64(place) => *place,
-            Self::Usize(place) => *place as u64,
+            Self::U16(field) => u64::from(*field),
+            Self::U32(field) => u64::from(*field),
+            Self::U64(field) => *field,
+            Self::Usize(field) => *field as u64,
         }
     }
 }
 
-/// Seconds with fractions, from 0 to a bound.
-pub(crate) fn seconds(text: &str, most: f64) -> Result<Duration, Refusal> {
+/// Parses seconds with a fraction, from 0 to `most`.
+pub(crate) fn seconds(text: &str, most: f64) -> Result<Duration, ValueError> {
     let seconds = text.trim().parse::<f64>().ok().filter(|s| (0.0..=most).contains(s));
-    let refusal = || Refusal::Accepts(format!("seconds, from 0 to {most}"));
-    seconds.map(Duration::from_secs_f64).ok_or_else(refusal)
+    let error = || ValueError::Accepts(format!("seconds, from 0 to {most}"));
+    seconds.map(Duration::from_secs_f64).ok_or_else(error)
 }
 
-/// A boolean as oslo.config reads it.
+/// Parses a boolean as oslo.config does.
 pub(crate) fn flag(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "on" | "yes" => Some(true),
@@ -196,13 +196,13 @@ pub(crate) fn flag(text: &str) -> Option<bool> {
     }
 }
 
-/// What stands between commas; blanks around do not count, and nothing at all is no item.
+/// The items between commas, trimmed, without empty ones.
 pub(crate) fn list(text: &str) -> Vec<String> {
     let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
     items.map(str::to_owned).collect()
 }
 
-/// A URL without its passwords; what is none may still hold one, so nothing of it is shown.
+/// The URL with its passwords masked. Text that is no URL may hold a password: all of it is masked.
 fn masked(text: &str) -> String {
     text.parse::<TransportUrl>().map_or_else(|_| "***".to_owned(), |url| url.to_string())
 }

@@ -1,19 +1,19 @@
-//! What a configuration comes to: the values in force, where each comes from, and what was odd.
+//! Resolves a configuration: values in force with their sources, warnings, ignored options.
 //!
-//! Invariant: for each option one entry (or, for multi-valued ones, one run of entries) decides,
-//! and `effective` names it. No error and no line of `effective` shows a password. Not here:
-//! reading files (`layers`), what kinds of values accept (`value`).
+//! Invariant: for each option one entry decides (for multi-valued options, one run of entries), and
+//! `effective` names its source. No error and no line of `effective` shows a password. Not here:
+//! reading files (`loader`), parsing values (`registry::value`).
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::config::driver_name::tls_unsupported;
-use crate::config::overrides::apply;
-use crate::config::registry::aliases::{self, Meaning, hint};
+use crate::config::overrides::set_query_option;
+use crate::config::registry::aliases::{self, OptionName, suggestion};
 use crate::config::registry::groups::{self, DEFAULT, GROUPS, LEVERET};
 use crate::config::registry::row::Row;
 use crate::config::registry::settings::Settings;
-use crate::config::registry::value::{Kind, Refusal};
+use crate::config::registry::value::{Kind, ValueError};
 use crate::config::sources::source::{Entry, Source, invalid};
 use crate::config::sources::substitute::substitute;
 use crate::config::url::TransportUrl;
@@ -23,25 +23,26 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Setting {
-    /// oslo's group, or `leveret`.
+    /// The group: oslo's, or `leveret`.
     pub group: &'static str,
-    /// The option's name of today.
+    /// The current name of the option.
     pub option: &'static str,
-    /// The value as a file would have it, passwords masked.
+    /// The value as a file would have it, with passwords masked.
     pub value: String,
-    /// Where it comes from.
+    /// The source of the value.
     pub source: Source,
 }
 
-/// Something found that belongs to somebody else; see [`Config::ignored`](crate::Config::ignored).
+/// An option of another library or of the service; see
+/// [`Config::ignored`](crate::Config::ignored).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ignored {
-    /// The group it was found in.
+    /// The group it is in.
     pub group: String,
     /// Its name.
     pub option: String,
-    /// Where it stands.
+    /// The source that sets it.
     pub source: Source,
 }
 
@@ -51,7 +52,7 @@ impl fmt::Display for Setting {
     }
 }
 
-/// What a configuration comes to.
+/// A resolved configuration.
 pub(super) struct Resolved {
     /// Without the URL's query.
     pub(super) settings: Settings,
@@ -60,30 +61,31 @@ pub(super) struct Resolved {
     pub(super) ignored: Vec<Ignored>,
 }
 
-/// The entries that speak of one option, weakest first.
-struct Chosen<'a> {
+/// An option with the entry that decides its value; for multi-valued options, the entries whose
+/// values add up, in their order.
+struct Decided<'a> {
     group: &'static str,
     row: &'static Row,
     entries: Vec<&'a Entry>,
 }
 
-/// Everything the entries come to, or the first thing that is wrong with them.
+/// Resolves the entries, or returns the first error in them.
 pub(super) fn resolve(entries: &[Entry]) -> Result<Resolved, Error> {
-    let mut findings = Findings::default();
-    let chosen = findings.sort(entries)?;
+    let mut diagnostics = Diagnostics::default();
+    let decided = diagnostics.decide(entries)?;
     let mut settings = Settings::default();
-    let lookup = |group: &str, name: &str| written(&chosen, entries, group, name);
-    for one in &chosen {
-        one.put_into(&mut settings, &lookup)?;
+    let lookup = |group: &str, name: &str| raw_value(&decided, entries, group, name);
+    for one in &decided {
+        one.set(&mut settings, &lookup)?;
     }
-    findings.check(&chosen, &settings)?;
-    let (mut in_force, from_url) = with_query(&settings)?;
+    diagnostics.check(&decided, &settings)?;
+    let (mut in_force, in_query) = with_query(&settings)?;
     let mut effective = Vec::new();
     for (group, rows) in GROUPS {
         for row in *rows {
-            let said = chosen.iter().find(|one| std::ptr::eq(one.row, row));
-            let source = match said.and_then(|one| one.entries.last()) {
-                _ if from_url.contains(&(*group, row.name)) => Source::Url,
+            let decided = decided.iter().find(|one| std::ptr::eq(one.row, row));
+            let source = match decided.and_then(|one| one.entries.last()) {
+                _ if in_query.contains(&(*group, row.name)) => Source::Url,
                 Some(entry) => entry.source.clone(),
                 None => Source::Default,
             };
@@ -91,53 +93,49 @@ pub(super) fn resolve(entries: &[Entry]) -> Result<Resolved, Error> {
             effective.push(Setting { group, option: row.name, value, source });
         }
     }
-    let Findings { warnings, ignored, .. } = findings;
+    let Diagnostics { warnings, ignored, .. } = diagnostics;
     Ok(Resolved { settings, effective, warnings, ignored })
 }
 
 #[derive(Default)]
-struct Findings {
+struct Diagnostics {
     warnings: Vec<String>,
     ignored: Vec<Ignored>,
-    /// Why an option that would lead to another broker has no effect, and where it stands.
-    left_out: Option<String>,
+    /// The warning about a removed option that named the broker.
+    removed_broker: Option<String>,
 }
 
-impl Findings {
-    /// The entries by option, in the order in which they override each other.
-    fn sort<'a>(&mut self, entries: &'a [Entry]) -> Result<Vec<Chosen<'a>>, Error> {
+impl Diagnostics {
+    /// Finds the entry that decides each option.
+    fn decide<'a>(&mut self, entries: &'a [Entry]) -> Result<Vec<Decided<'a>>, Error> {
         let mut known = Vec::new();
         let mut groups_warned = BTreeSet::new();
         for entry in entries {
             let Entry { group, name, source, .. } = entry;
-            match aliases::meaning(group, name) {
-                Meaning::Option { group: today, row, renamed } => {
-                    if renamed {
-                        let text = format!(
-                            "{source}: {name} in [{group}] is called {} in [{today}] now",
-                            row.name
-                        );
-                        self.warnings.push(text);
+            match aliases::classify(group, name) {
+                OptionName::Known { group: current, row, is_deprecated } => {
+                    if is_deprecated {
+                        self.warnings.push(renamed(source, group, name, current, row));
                     }
-                    known.push((entry.rank, !renamed, today, row, entry));
+                    known.push((entry.rank, !is_deprecated, current, row, entry));
                 }
-                Meaning::Gone { why, names_broker } => {
-                    let text = format!("{source}: {name} in [{group}] has no effect: {why}");
-                    if names_broker && self.left_out.is_none() {
-                        self.left_out = Some(text.clone());
+                OptionName::Removed { reason, names_broker } => {
+                    let text = format!("{source}: {name} in [{group}] has no effect: {reason}");
+                    if names_broker && self.removed_broker.is_none() {
+                        self.removed_broker = Some(text.clone());
                     }
                     self.warnings.push(text);
                 }
-                Meaning::Unknown { nearest } => {
-                    let hint = hint(nearest);
-                    let text = format!("{source}: there is no option {name} in [{group}]{hint}");
-                    return Err(invalid(text));
+                OptionName::Unknown { nearest } => {
+                    let suggestion = suggestion(nearest);
+                    let text = format!("{source}: there is no option {name} in [{group}]");
+                    return Err(invalid(text + &suggestion));
                 }
-                Meaning::Foreign => {
-                    let meant = aliases::nearest_group(group);
-                    if let Some(meant) = meant.filter(|_| groups_warned.insert(group)) {
+                OptionName::Foreign => {
+                    let nearest = aliases::nearest_group(group);
+                    if let Some(nearest) = nearest.filter(|_| groups_warned.insert(group)) {
                         let text =
-                            format!("{source}: nobody reads [{group}]; did you mean [{meant}]?");
+                            format!("{source}: [{group}] is ignored; did you mean [{nearest}]?");
                         self.warnings.push(text);
                     }
                     let (group, option) = (group.clone(), name.clone());
@@ -145,39 +143,39 @@ impl Findings {
                 }
             }
         }
-        // Within one source, today's name wins over older ones; otherwise what comes later does.
-        known.sort_by_key(|(rank, today, ..)| (*rank, *today));
-        let mut chosen: Vec<Chosen<'a>> = Vec::new();
+        // Of one source, the current name wins over deprecated ones; otherwise a later entry wins.
+        known.sort_by_key(|(rank, is_current, ..)| (*rank, *is_current));
+        let mut decided: Vec<Decided<'a>> = Vec::new();
         for (_, _, group, row, entry) in known {
-            match chosen.iter_mut().find(|one| std::ptr::eq(one.row, row)) {
+            match decided.iter_mut().find(|one| std::ptr::eq(one.row, row)) {
                 Some(one) => one.add(entry),
-                None => chosen.push(Chosen { group, row, entries: vec![entry] }),
+                None => decided.push(Decided { group, row, entries: vec![entry] }),
             }
         }
-        Ok(chosen)
+        Ok(decided)
     }
 
-    /// What only shows when all values are known.
-    fn check(&self, chosen: &[Chosen<'_>], settings: &Settings) -> Result<(), Error> {
-        let said = |group: &str, name: &str| {
-            chosen.iter().find(|one| one.group == group && one.row.name == name)
+    /// Checks that need all values.
+    fn check(&self, decided: &[Decided<'_>], settings: &Settings) -> Result<(), Error> {
+        let find = |group: &str, name: &str| {
+            decided.iter().find(|one| one.group == group && one.row.name == name)
         };
-        // Without it, the default would lead to a broker nobody had in mind.
+        // Without a URL, the default would connect to a broker that the file does not name.
         if let Some(text) =
-            self.left_out.as_ref().filter(|_| said(DEFAULT, "transport_url").is_none())
+            self.removed_broker.as_ref().filter(|_| find(DEFAULT, "transport_url").is_none())
         {
             return Err(invalid(text.clone()));
         }
         let engine = &settings.engine;
-        if let (Some(cores), Some(shards)) = (said(LEVERET, "cores"), said(LEVERET, "shards"))
+        if let (Some(cores), Some(shards)) = (find(LEVERET, "cores"), find(LEVERET, "shards"))
             && !engine.cores.is_empty()
             && engine.cores.len() != engine.shards
         {
             return Err(invalid(format!(
                 "{}: shards is {}, but cores ({}) names {}; leave shards out, or let them agree",
-                shards.place(),
+                shards.location(),
                 engine.shards,
-                cores.place(),
+                cores.location(),
                 engine.cores.len(),
             )));
         }
@@ -185,7 +183,13 @@ impl Findings {
     }
 }
 
-impl<'a> Chosen<'a> {
+/// The warning about a deprecated name.
+fn renamed(source: &Source, group: &str, name: &str, current: &str, row: &Row) -> String {
+    format!("{source}: {name} in [{group}] is called {} in [{current}] now", row.name)
+}
+
+impl<'a> Decided<'a> {
+    /// Adds an entry that wins over those before, or adds to them.
     fn add(&mut self, entry: &'a Entry) {
         let adds = self.entries.last().is_some_and(|last| entry.rank.adds_to(last.rank));
         if !(adds && matches!(self.row.kind, Kind::Multi(_))) {
@@ -194,65 +198,69 @@ impl<'a> Chosen<'a> {
         self.entries.push(entry);
     }
 
-    /// The value as its sources wrote it.
+    /// The value as its sources have it, before substitution.
     fn text(&self) -> String {
         let values: Vec<_> = self.entries.iter().map(|entry| entry.value.as_str()).collect();
         values.join(",")
     }
 
-    fn place(&self) -> String {
+    /// The source of the value, for errors.
+    fn location(&self) -> String {
         self.entries.last().map_or_else(String::new, |entry| entry.source.to_string())
     }
 
-    fn put_into(
+    /// Sets the option in `settings`.
+    fn set(
         &self,
         settings: &mut Settings,
         lookup: &dyn Fn(&str, &str) -> Option<String>,
     ) -> Result<(), Error> {
-        let (place, group, name) = (self.place(), self.group, self.row.name);
+        let (location, group, name) = (self.location(), self.group, self.row.name);
         let is_secret = matches!(self.row.kind, Kind::Url(_));
         let text = substitute(&self.text(), group, is_secret, lookup)
-            .map_err(|why| invalid(format!("{place}: option {name} in [{group}] {why}")))?;
-        self.row.kind.set(settings, &text).map_err(|refusal| match refusal {
-            Refusal::Accepts(what) => {
-                invalid(format!("{place}: option {name} in [{group}] takes {what}"))
+            .map_err(|why| invalid(format!("{location}: option {name} in [{group}] {why}")))?;
+        self.row.kind.set(settings, &text).map_err(|error| match error {
+            ValueError::Accepts(what) => {
+                invalid(format!("{location}: option {name} in [{group}] takes {what}"))
             }
-            Refusal::Url(why) => Error::new(
+            ValueError::Url(reason) => Error::new(
                 ErrorKind::InvalidTransportUrl,
-                format!("{place}: option {name} in [{group}]: {why}"),
+                format!("{location}: option {name} in [{group}]: {reason}"),
             ),
-            Refusal::Tls => tls_unsupported(&format!("{name} in [{group}], {place}")),
+            ValueError::Tls => tls_unsupported(&format!("{name} in [{group}], {location}")),
         })
     }
 }
 
-/// A value as its source wrote it, for those that refer to it: one of ours, or anybody's.
-fn written(chosen: &[Chosen<'_>], all: &[Entry], group: &str, name: &str) -> Option<String> {
-    let group = aliases::group_name(group);
-    if let Some(one) = chosen.iter().find(|one| one.group == group && one.row.name == name) {
+/// The value of an option as its source has it, for values that refer to it; also of an option that
+/// is ignored.
+fn raw_value(decided: &[Decided<'_>], all: &[Entry], group: &str, name: &str) -> Option<String> {
+    let group = aliases::normalize_group(group);
+    if let Some(one) = decided.iter().find(|one| one.group == group && one.row.name == name) {
         return Some(one.text());
     }
     if let Some(row) = groups::find(&group, name) {
         return Some(row.kind.get(&mut Settings::default()));
     }
     let found = all.iter().filter(|entry| entry.group == group && entry.name == name);
-    // `max_by_key` takes the last of equals: what was said later.
+    // `max_by_key` returns the last of equal elements: the later entry.
     found.max_by_key(|entry| entry.rank).map(|entry| entry.value.clone())
 }
 
-/// The settings with what the URL's query says, and the options it named.
-#[expect(clippy::type_complexity, reason = "two values that live for three lines")]
-fn with_query(
-    settings: &Settings,
-) -> Result<(Settings, BTreeSet<(&'static str, &'static str)>), Error> {
+/// Group and name of the options that the query of the URL sets.
+type QueryOptions = BTreeSet<(&'static str, &'static str)>;
+
+/// The settings overridden by the URL's query, and the options that it sets.
+fn with_query(settings: &Settings) -> Result<(Settings, QueryOptions), Error> {
     let url: TransportUrl = settings.transport_url().parse()?;
     let mut settings = settings.clone();
-    let mut named = BTreeSet::new();
+    let mut options = QueryOptions::new();
     for (key, value) in url.query() {
-        named.insert(apply(&mut settings, key, value)?);
+        let (group, row) = set_query_option(&mut settings, key, value)?;
+        options.insert((group, row.name));
     }
-    settings.driver.clone().settled(&url)?;
-    Ok((settings, named))
+    settings.driver.clone().completed(&url)?;
+    Ok((settings, options))
 }
 
 #[cfg(test)]

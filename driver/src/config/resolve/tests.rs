@@ -1,4 +1,4 @@
-//! What a configuration comes to, from files as services have them.
+//! Resolves configurations as services have them.
 
 use std::time::Duration;
 
@@ -177,7 +177,7 @@ fn what_cannot_be_obeyed_names_its_place_and_what_is_accepted() {
         ("[oslo_messaging_notifications]\nretry = -2\n", "takes a whole number from 0, or -1"),
         (
             "[DEFAULT]\ncontrol_exchange = $nobody\n",
-            "(text):2: option control_exchange in [DEFAULT] asks for $nobody, which is set nowhere",
+            "(text):2: option control_exchange in [DEFAULT] refers to $nobody, which is not set",
         ),
         (
             "[oslo_messaging_rabbit]\nrabbit_host = h1\n",
@@ -192,7 +192,7 @@ fn what_cannot_be_obeyed_names_its_place_and_what_is_accepted() {
     for url in ["rabbit://me:hunter$hunter2@h/", "me:hunter$hunter2@h"] {
         let error =
             ini(&format!("[DEFAULT]\ntransport_url = {url}\n")).driver_config().unwrap_err();
-        let expected = "(text):2: option transport_url in [DEFAULT] asks by a `$` for what is set";
+        let expected = "(text):2: option transport_url in [DEFAULT] refers by a `$` to a value";
         assert!(error.to_string().starts_with(expected), "{error}");
         assert!(!format!("{error} {error:?}").contains("hunter"), "{error:?}");
     }
@@ -216,7 +216,7 @@ fn what_is_gone_is_explained() {
         "(text):4: rabbit_password in [DEFAULT] has no effect: brokers are named by transport_url",
         "(text):5: amqp_durable_queues in [DEFAULT] has no effect: it belongs in [oslo_messaging_r",
         "(text):7: fake_rabbit in [oslo_messaging_rabbit] has no effect: write transport_url = fak",
-        "(text):9: nobody reads [oslo_messaging_rabit]; did you mean [oslo_messaging_rabbit]?",
+        "(text):9: [oslo_messaging_rabit] is ignored; did you mean [oslo_messaging_rabbit]?",
     ] {
         assert!(warnings.contains(expected), "{warnings}");
     }

@@ -1,23 +1,23 @@
-//! oslo's INI files: sections, `key = value` or `key: value`, continuation lines, comments.
+//! Parses oslo's INI files: sections, `key = value` or `key: value`, continuation lines, comments.
 //!
-//! A parser of our own, as none of the well-known crates reads this format: a line that begins with
-//! a blank continues the value before (even if a `#` follows), a comment is one only at the very
-//! start of a line, a blank line ends a value, one key may stand several times in one section and
-//! all its values count, and quotes are taken off only where they enclose the whole. Invariant:
-//! what is reported for a file is what oslo.config reads from it, and it never panics. Not here:
-//! what keys mean, and `$substitution`.
+//! None of the well-known crates reads this format: a line that begins with a blank continues the
+//! value before it (even if a `#` follows), a comment begins at the start of a line only, an empty
+//! line ends a value, a key may occur several times in a section and all its values count, and
+//! quotes are removed only where they enclose the whole value. Invariant: the result is what
+//! oslo.config reads from the file; the parser never panics. Not here: what keys mean, and
+//! `$substitution`.
 
-/// One `key = value`, and where it stands.
+/// One `key = value` and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Assignment {
     pub(crate) group: String,
     pub(crate) name: String,
     pub(crate) value: String,
-    /// Counted from 1; the line of the key.
+    /// The line of the key, counted from 1.
     pub(crate) line: usize,
 }
 
-/// Why text is no such file.
+/// The error of a file that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub(crate) struct SyntaxError {
@@ -25,11 +25,11 @@ pub(crate) struct SyntaxError {
     pub(crate) why: String,
 }
 
-/// Everything a file assigns, in its order.
+/// Parses a file; assignments are in its order.
 pub(crate) fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
     let mut found: Vec<Assignment> = Vec::new();
     let mut section: Option<String> = None;
-    // Whether the last assignment may still be continued.
+    // Whether a continuation line may follow.
     let mut is_open = false;
     for (index, line) in text.lines().enumerate() {
         let wrong = |why: &str| SyntaxError { line: index + 1, why: why.to_owned() };
@@ -67,7 +67,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
                 return Err(wrong("a section, such as [DEFAULT], must come before a value"));
             };
             let (group, name) = (group.clone(), name.to_owned());
-            let value = unquoted(value.trim()).to_owned();
+            let value = unquote(value.trim()).to_owned();
             found.push(Assignment { group, name, value, line: index + 1 });
             is_open = true;
         }
@@ -75,8 +75,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
     Ok(found)
 }
 
-/// Without the quotes around the whole; oslo takes a lone quote for an empty pair.
-fn unquoted(text: &str) -> &str {
+/// Removes the quotes around the whole value; oslo takes a lone quote for an empty pair.
+fn unquote(text: &str) -> &str {
     for quote in ['"', '\''] {
         if text.starts_with(quote) && text.ends_with(quote) {
             return text.get(1..text.len() - 1).unwrap_or_default();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_cut_as_oslo_cuts_them() {
+    fn values_are_parsed_as_by_oslo() {
         for (line, name, value) in [
             ("a = b", "a", "b"),
             ("a: b = c", "a", "b = c"),
@@ -116,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn repeated_keys_and_sections_all_count_and_know_their_lines() {
+    fn repeated_keys_and_sections_keep_their_lines() {
         let found = parse("[a]\nx=1\n\n[b]\nx=2\n[a]\nx=3\n").unwrap();
         let lines: Vec<_> = found.iter().map(|one| (one.group.as_str(), one.line)).collect();
         assert_eq!(lines, [("a", 2), ("b", 5), ("a", 7)]);
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn errors_name_the_line() {
         for (text, line, why) in [
             ("a = b", 1, "a section, such as [DEFAULT], must come before"),
             ("[a\n", 1, "ends with `]`"),

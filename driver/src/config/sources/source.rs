@@ -1,6 +1,6 @@
-//! Where a value comes from, and the values as they were found.
+//! Where a value comes from, and the values as their sources have them.
 //!
-//! Invariant: values are not shown by `Debug`; any of them may be a secret.
+//! Invariant: `Debug` shows no value; any of them may be a secret.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 
-/// Where the value of an option comes from. `Display` writes it as people say it:
-/// `nova.conf:12`, `OS_DEFAULT__CONTROL_EXCHANGE`.
+/// Where the value of an option comes from. `Display` writes `nova.conf:12` for a line of a file,
+/// `OS_DEFAULT__CONTROL_EXCHANGE` for a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
-    /// Nobody said anything.
+    /// No source sets the option.
     Default,
     /// [`Config::set_default`](crate::Config::set_default).
     SetDefault,
-    /// A file; the line is that of the option's name, from 1.
+    /// A file.
     File {
-        /// The path as it was given; `(text)` for text that came from no file.
+        /// The path as the caller gave it; `(text)` for text from no file.
         path: Arc<Path>,
-        /// Counted from 1.
+        /// The line of the option's name, counted from 1.
         line: usize,
     },
     /// The environment variable of this name.
@@ -45,7 +45,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// A value as it was found.
+/// The value of an option as a source has it.
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) rank: Rank,
@@ -55,27 +55,27 @@ pub(crate) struct Entry {
     pub(crate) source: Source,
 }
 
-/// Who overrides whom: later ones do.
+/// The precedence of a source; a greater one overrides a lesser one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     SetDefault,
-    /// Files by the order in which they were given.
+    /// Files in the order in which the caller adds them.
     File(usize),
     Environment,
     Set,
 }
 
 impl Rank {
-    /// Whether values of a multi-valued option add up, as they do over all files.
+    /// Whether values of a multi-valued option add up: they do over all files.
     pub(crate) fn adds_to(self, before: Self) -> bool {
         matches!((before, self), (Self::File(_), Self::File(_)))
     }
 }
 
-/// Largest file that is read, in bytes; those of large services have a tenth of it.
+/// Largest file, in bytes; the files of large services have a tenth of it.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// A file's text, or why it cannot be read, path included.
+/// Reads a file; the error names the path.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
     use std::io::Read;
 
@@ -90,7 +90,7 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| reason(&"not UTF-8"))
 }
 
-/// What stands for a path where text came from none.
+/// The path of text that comes from no file.
 pub(crate) fn no_path() -> PathBuf {
     PathBuf::from("(text)")
 }

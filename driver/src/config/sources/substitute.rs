@@ -1,47 +1,46 @@
-//! `$name` and `${group.name}` in values, by the rules of oslo.config.
+//! Substitutes `$name` and `${group.name}` in values, by the rules of oslo.config.
 //!
 //! `$$` and `\$` stand for a dollar sign; a `$` that begins no name stays as it is. A name without
-//! a group is looked for in the group of the value, then in `DEFAULT`. Invariant: a chain of
-//! references has an end, and neither their number nor the length of the result grows without
-//! bound, whatever the files say. A refusal repeats nothing of a URL, whose password may hold a
-//! `$`, nor of a value that was only referred to, whose secrets nobody here knows. Not here: where
-//! values are found.
+//! a group is looked up in the group of the value, then in `DEFAULT`. Invariant: chains of
+//! references end, and neither their number nor the length of the result grows without bound,
+//! whatever the files contain. An error repeats nothing of a URL, whose password may contain a `$`,
+//! nor of a referenced value, which may be a secret. Not here: where values are found.
 
-/// References one value may lead to, those in referenced values included.
+/// References per value, including those in referenced values.
 const REFERENCES_MAX: usize = 256;
-/// Bytes of a value when everything is put in.
+/// Bytes of a value after substitution.
 const LENGTH_MAX: usize = 64 << 10;
-/// References inside referenced values.
+/// Depth of references inside referenced values.
 const DEPTH_MAX: usize = 16;
 
-/// A value by group and name, as its source wrote it, with the group it was found in.
+/// Looks a value up by group and name, as its source has it.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str, &str) -> Option<String>;
 
-/// The text with everything put in, or why it cannot be; that repeats nothing of a text that
-/// `is_secret`, or a URL.
+/// Returns the text after substitution, or the reason why that fails. The reason repeats nothing of
+/// a text that `is_secret` or contains a URL.
 pub(crate) fn substitute(
     text: &str,
     group: &str,
     is_secret: bool,
     lookup: Lookup<'_>,
 ) -> Result<String, String> {
-    let is_plain = !is_secret && !text.contains("://");
-    let mut expansion = Expansion { lookup, is_plain, references: 0, chain: Vec::new() };
+    let may_show_text = !is_secret && !text.contains("://");
+    let mut expansion = Expansion { lookup, may_show_text, references: 0, chain: Vec::new() };
     expansion.expand(text, group)
 }
 
 struct Expansion<'a> {
     lookup: Lookup<'a>,
-    /// The text itself holds no secret: what it asks for may be said.
-    is_plain: bool,
+    /// The text itself holds no secret, so an error may show the names in it.
+    may_show_text: bool,
     references: usize,
-    /// The names whose values are being expanded, to find a circle.
+    /// The names whose values are being expanded, to detect cycles.
     chain: Vec<(String, String)>,
 }
 
 impl Expansion<'_> {
     fn expand(&mut self, text: &str, group: &str) -> Result<String, String> {
-        // As oslo: `\$` becomes `$$` before anything is read.
+        // As in oslo.config, `\$` becomes `$$` first.
         let text = text.replace("\\$", "$$");
         let mut out = String::new();
         let mut rest = text.as_str();
@@ -51,7 +50,7 @@ impl Expansion<'_> {
             rest = if let Some(after) = after.strip_prefix('$') {
                 out.push('$');
                 after
-            } else if let Some((name, after)) = name_at(after) {
+            } else if let Some((name, after)) = parse_reference(after) {
                 out.push_str(&self.value_of(name, group)?);
                 after
             } else {
@@ -59,7 +58,7 @@ impl Expansion<'_> {
                 after
             };
             if out.len() > LENGTH_MAX {
-                return Err(format!("grows beyond {LENGTH_MAX} bytes by what `$` puts in"));
+                return Err(format!("grows beyond {LENGTH_MAX} bytes by substitution of `$`"));
             }
         }
         out.push_str(rest);
@@ -69,21 +68,24 @@ impl Expansion<'_> {
     fn value_of(&mut self, name: &str, group: &str) -> Result<String, String> {
         self.references += 1;
         if self.references > REFERENCES_MAX || self.chain.len() >= DEPTH_MAX {
-            return Err("leads to too many other values by `$`".to_owned());
+            return Err("refers by `$` to too many other values".to_owned());
         }
         let (group, option) = name.split_once('.').unwrap_or((group, name));
         let found = [(group, option), ("DEFAULT", name)].into_iter().find_map(|(group, name)| {
             (self.lookup)(group, name).map(|value| (group.to_owned(), name.to_owned(), value))
         });
         let Some((group, option, value)) = found else {
-            return Err(match self.may_be_said() {
-                true => format!("asks for ${name}, which is set nowhere ($$ writes a dollar sign)"),
-                false => "asks by a `$` for what is set nowhere ($$ writes a dollar sign)".into(),
+            return Err(match self.may_show_names() {
+                true => {
+                    format!("refers to ${name}, which is not set ($$ stands for a dollar sign)")
+                }
+                false => "refers by a `$` to a value that is not set ($$ stands for a dollar sign)"
+                    .into(),
             });
         };
         let link = (group, option);
         if self.chain.contains(&link) {
-            return Err("asks by a `$` for what asks for itself in the end".to_owned());
+            return Err("refers by a `$` to a value that refers to itself".to_owned());
         }
         let group = link.0.clone();
         self.chain.push(link);
@@ -92,14 +94,14 @@ impl Expansion<'_> {
         value
     }
 
-    /// Whether names in the text that is being expanded may stand in a refusal.
-    fn may_be_said(&self) -> bool {
-        self.is_plain && self.chain.is_empty()
+    /// Whether an error may show names of the text that is being expanded.
+    fn may_show_names(&self) -> bool {
+        self.may_show_text && self.chain.is_empty()
     }
 }
 
-/// The name that follows a `$`, with or without braces, and what follows it.
-fn name_at(text: &str) -> Option<(&str, &str)> {
+/// Splits the text after a `$` into the name, with or without braces, and the rest.
+fn parse_reference(text: &str) -> Option<(&str, &str)> {
     let (braced, inner) = match text.strip_prefix('{') {
         Some(inner) => (true, inner),
         None => (false, text),
@@ -152,10 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_or_no_value_is_refused() {
+    fn references_without_end_or_value_are_errors() {
         for (text, why) in [
-            ("$nowhere", "asks for $nowhere, which is set nowhere"),
-            ("$g.circle", "asks for itself"),
+            ("$nowhere", "refers to $nowhere, which is not set"),
+            ("$g.circle", "refers to itself"),
             ("$b0", "too many other values"),
         ] {
             let error = substitute(text, "DEFAULT", false, &lookup).unwrap_err();
@@ -169,21 +171,21 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_may_be_a_secret_is_repeated() {
+    fn errors_repeat_no_secret() {
         for text in ["rabbit://u:pa$sword@h/", "rabbit://u:$password@h/", "$password"] {
             let error = substitute(text, "DEFAULT", false, &lookup).unwrap_err();
-            assert!(error.contains("set nowhere") && !error.contains("sword"), "{error}");
+            assert!(error.contains("not set") && !error.contains("sword"), "{error}");
         }
         let error = substitute("u:pa$sword@h", "DEFAULT", true, &lookup).unwrap_err();
         assert!(!error.contains("sword"), "{error}");
         let circle = |_: &str, name: &str| (name == "sword").then(|| "$sword".to_owned());
         let error = substitute("rabbit://u:pa$sword@h/", "DEFAULT", false, &circle).unwrap_err();
-        assert!(error.contains("asks for itself") && !error.contains("sword"), "{error}");
+        assert!(error.contains("refers to itself") && !error.contains("sword"), "{error}");
     }
 
     proptest! {
         #[test]
-        fn any_text_ends(text in "(\\$|\\{|\\}|\\\\|\\.|host|circle|b0|g|é)*") {
+        fn substitution_of_any_text_ends(text in "(\\$|\\{|\\}|\\\\|\\.|host|circle|b0|g|é)*") {
             drop(substitute(&text, "g", false, &lookup));
         }
     }

@@ -1,6 +1,6 @@
-//! TOML files: the tables are the groups; what stands before the first table belongs to `DEFAULT`.
+//! Parses TOML files: the tables are the groups; keys before the first table belong to `DEFAULT`.
 //!
-//! Lists become what the other sources write for them, values joined by commas. Invariant: each
+//! Lists become what the other sources have for them, values joined by commas. Invariant: each
 //! value keeps its line. Not here: what keys mean, and `$substitution`.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use ::toml::de::{DeTable, DeValue};
 
 use crate::config::sources::ini::{Assignment, SyntaxError};
 
-/// Everything a file assigns, tables in the order of their names.
+/// Parses a file; tables are in the order of their names.
 pub(crate) fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
@@ -43,7 +43,7 @@ fn assignment(
                 items.iter().map(|item| item_text(item.get_ref())).collect();
             items.map(|items| items.join(","))
         }
-        // A table in a table is nobody's option here; it is kept so that it can be reported.
+        // No option is a table; the name is kept so that `Config::ignored` or an error reports it.
         DeValue::Table(_) => Some(String::new()),
         single => plain(single),
     };
@@ -72,7 +72,7 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// The line, counted from 1, of a byte.
+/// The line of a byte offset, counted from 1.
 fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn errors_name_the_line() {
         assert_eq!(parse("a = 1\nb = = 2\n").unwrap_err().line, 2);
         let error = parse("a = 1\n[g]\nb = ['x,y']\n").unwrap_err();
         assert!(error.line == 3 && error.why.contains("list, as of b"), "{error}");
