@@ -28,72 +28,72 @@ use crate::config::options::stable_names::StableNames;
 pub struct DriverConfig {
     /// `control_exchange`: the exchange of targets that name none. Default `openstack`.
     pub control_exchange: String,
-    /// `rpc_response_timeout`: how long a call waits unless it says otherwise. Default 60 s.
+    /// `rpc_response_timeout`: the default timeout of calls. Default 60 s.
     pub response_timeout: Duration,
-    /// `executor_thread_pool_size`: most threads a server runs endpoints on. Default 64.
+    /// `executor_thread_pool_size`: threads per server that run endpoints. Default 64.
     pub executor_threads: usize,
     /// `rpc_ping_enabled`: servers answer `oslo_rpc_server_ping` with `pong`, in no namespace and
     /// version 1.0, unless an endpoint has that method. Default false.
     pub rpc_ping: bool,
-    /// `heartbeat_timeout_threshold`: the heartbeat asked for, in whole seconds; zero for none. A
-    /// broker silent for twice as long counts as dead. Default 10 s (oslo: 60 s). `heartbeat_rate`
-    /// is accepted and does nothing: a sign of life leaves whenever nothing else did for half the
-    /// interval, whatever threads do.
+    /// `heartbeat_timeout_threshold`: the heartbeat to request, in whole seconds; zero for none.
+    /// The connection to a broker that is silent for twice as long is closed. Default 10 s (oslo:
+    /// 60 s). `heartbeat_rate` is accepted and has no effect: the shard sends a heartbeat whenever
+    /// it sent nothing else for half the interval.
     pub heartbeat: Duration,
-    /// `rabbit_login_method`. Default AMQPLAIN.
+    /// `rabbit_login_method`: the SASL mechanism. Default AMQPLAIN.
     pub login_method: LoginMethod,
-    /// `rabbit_retry_interval`: first wait between attempts to connect. Default 0.1 s (oslo: 1 s).
+    /// `rabbit_retry_interval`: the first wait between attempts to connect. Default 0.1 s (oslo:
+    /// 1 s).
     pub retry_interval: Duration,
-    /// `rabbit_retry_backoff`: what the wait grows by each time. Default none: it is doubled each
-    /// time (oslo: 2 s are added).
+    /// `rabbit_retry_backoff`: what is added to the wait after each attempt. Default none: the wait
+    /// doubles (oslo adds 2 s).
     pub retry_backoff: Option<Duration>,
-    /// `rabbit_interval_max`: longest wait between attempts to connect. Default 2 s, where oslo has
-    /// 30 s: waits are drawn at random here, so short ones do no harm to a broker that comes back.
+    /// `rabbit_interval_max`: the longest wait between attempts to connect. Default 2 s (oslo: 30
+    /// s): waits are random, so that short ones do not overload a broker that restarts.
     pub retry_interval_max: Duration,
-    /// `kombu_reconnect_delay`: the wait before the first attempt after a loss, 0 to 4.5 s.
-    /// Default 0 (oslo: 1 s): nothing here needs it.
+    /// `kombu_reconnect_delay`: the wait before the first attempt after a lost connection, 0 to
+    /// 4.5 s. Default 0 (oslo: 1 s).
     pub reconnect_delay: Duration,
-    /// `kombu_reconnect_splay`: a random part of this is added to that wait. Default 0.
+    /// `kombu_reconnect_splay`: the upper bound of a random addition to that wait. Default 0.
     pub reconnect_splay: Duration,
-    /// `kombu_failover_strategy`: the order hosts are tried in. Default round-robin.
+    /// `kombu_failover_strategy`: the order in which hosts are tried. Default round-robin.
     pub failover: Failover,
-    /// `rabbit_qos_prefetch_count`: most unacknowledged requests a server holds, 0 for no limit.
-    /// Default 0.
+    /// `rabbit_qos_prefetch_count`: unacknowledged requests per server, 0 for no limit. Default 0.
     pub prefetch: u16,
-    /// `kombu_missing_consumer_retry_timeout`: how long a reply is tried on a queue that is
-    /// missing. Default 60 s.
+    /// `kombu_missing_consumer_retry_timeout`: how long a reply to a missing queue is sent again.
+    /// Default 60 s.
     pub missing_queue_timeout: Duration,
-    /// `kombu_compression`: every message sent is compressed. Default none. What comes compressed
-    /// like that is read in any case, up to 64 MiB of text; kombu's other ways (`bzip2`, `lzma`)
-    /// are not. A compressed reply costs its caller a detour through one thread of the transport
-    /// and a second decompression.
+    /// `kombu_compression`: the compression of every message sent. Default none. Received messages
+    /// with this compression are always decoded, up to 64 MiB of text; those with kombu's other
+    /// compressions (`bzip2`, `lzma`) are not. One thread of the transport matches compressed
+    /// replies to their callers, and decompresses them once more than others.
     pub compression: Option<Compression>,
-    /// What exchanges and queues are declared like, those of the `pika` dialect apart.
+    /// How exchanges and queues are declared, except those of the `pika` dialect.
     pub entities: EntityOptions,
-    /// `dialect_serving`: what servers and listeners understand. Default by the URL's scheme:
-    /// `kombu`, but `pika` for `pika://`.
+    /// `dialect_serving`: the dialects that servers and listeners accept. Default by the URL's
+    /// scheme: `kombu`, but `pika` for `pika://`.
     pub serving: Option<ServingDialect>,
-    /// `dialect_sending`: what clients and notifiers send. Default by the URL's scheme, likewise.
+    /// `dialect_sending`: the dialect of clients and notifiers. Default by the URL's scheme,
+    /// likewise.
     pub sending: Option<SendingDialect>,
-    /// `redelivered`: what servers do with requests the broker has delivered before. Default
-    /// dispatch.
+    /// `redelivered`: what servers do with requests that the broker redelivers. Default dispatch.
     pub redelivered: Redelivered,
-    /// How the `pika` dialect is spoken.
+    /// Options of the `pika` dialect.
     pub pika: PikaOptions,
-    /// `connection_factory`: how many connections there are, and what shares them. Default:
-    /// [`PikaOptions::connection_factory`] for `pika://`, else `new`.
+    /// `connection_factory`: how many connections the transport opens, and what shares them.
+    /// Default: [`PikaOptions::connection_factory`] for `pika://`, else `new`.
     pub connection_factory: Option<ConnectionFactory>,
-    /// Memory and patience of each connection.
+    /// Memory limits and timeouts of each connection.
     pub connection: ConnectionOptions,
-    /// Names of reply and fanout queues that survive a restart.
+    /// Names of reply and fanout queues that stay the same when a service restarts.
     pub stable_names: StableNames,
-    /// The connection pool of oslo's driver, which is not needed here.
+    /// The connection pool of oslo's driver, which Leveret does not need.
     pub pool: PoolOptions,
     /// Reports to a collector of oslo.metrics.
     pub metrics: MetricsOptions,
 }
 
-/// How messages are compressed, as kombu does it.
+/// The compression of messages, as by kombu.
 ///
 /// ```
 /// use leveret::{Compression, DriverConfig};
@@ -103,18 +103,18 @@ pub struct DriverConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// `gzip` (or `zlib`): a zlib stream, whatever its label `application/x-gzip` says.
+    /// `gzip` (or `zlib`): a zlib stream, although its label is `application/x-gzip`.
     Gzip,
 }
 
-/// How a client proves who it is.
+/// The SASL mechanism by which a client authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginMethod {
-    /// User and password in SASL's standard form.
+    /// User and password in the format of SASL (RFC 4616).
     Plain,
-    /// User and password in RabbitMQ's older form, oslo's default.
+    /// User and password in RabbitMQ's older format; oslo's default.
     AmqPlain,
-    /// The broker knows from the connection itself.
+    /// The broker authenticates the client by the connection, such as by a TLS certificate.
     External,
 }
 
@@ -165,7 +165,7 @@ impl DriverConfig {
         self
     }
 
-    /// The same options with this many endpoint threads a server.
+    /// The same options with this many endpoint threads per server.
     #[must_use]
     pub const fn with_executor_threads(mut self, threads: usize) -> Self {
         self.executor_threads = threads;
@@ -200,42 +200,42 @@ impl DriverConfig {
         self
     }
 
-    /// The same options with messages compressed this way.
+    /// The same options with this compression of messages.
     #[must_use]
     pub const fn with_compression(mut self, compression: Option<Compression>) -> Self {
         self.compression = compression;
         self
     }
 
-    /// The same options with exchanges and queues declared this way.
+    /// The same options with these options of exchanges and queues.
     #[must_use]
     pub const fn with_entities(mut self, entities: EntityOptions) -> Self {
         self.entities = entities;
         self
     }
 
-    /// The same options with connections of these bounds.
+    /// The same options with these options of connections.
     #[must_use]
     pub const fn with_connection(mut self, connection: ConnectionOptions) -> Self {
         self.connection = connection;
         self
     }
 
-    /// The same options with reply and fanout queues named this way.
+    /// The same options with these names of reply and fanout queues.
     #[must_use]
     pub fn with_stable_names(mut self, names: StableNames) -> Self {
         self.stable_names = names;
         self
     }
 
-    /// The same options with calls and casts reported this way.
+    /// The same options with these reports of calls and casts.
     #[must_use]
     pub fn with_metrics(mut self, metrics: MetricsOptions) -> Self {
         self.metrics = metrics;
         self
     }
 
-    /// The same options, servers and listeners understanding this.
+    /// The same options with these dialects of servers and listeners.
     ///
     /// ```
     /// use leveret::{DriverConfig, ServingDialect};
@@ -249,7 +249,7 @@ impl DriverConfig {
         self
     }
 
-    /// The same options, clients and notifiers sending this.
+    /// The same options with this dialect of clients and notifiers.
     ///
     /// ```
     /// use leveret::{DriverConfig, SendingDialect};
@@ -263,7 +263,7 @@ impl DriverConfig {
         self
     }
 
-    /// The same options, servers doing this with requests that were delivered before.
+    /// The same options with this treatment of redelivered requests.
     ///
     /// ```
     /// use leveret::{DriverConfig, Redelivered};
@@ -291,7 +291,7 @@ impl DriverConfig {
         self
     }
 
-    /// The same options with the `pika` dialect spoken this way.
+    /// The same options with these options of the `pika` dialect.
     ///
     /// ```
     /// use leveret::{DriverConfig, PikaOptions};

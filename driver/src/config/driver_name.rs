@@ -3,14 +3,14 @@
 use crate::config::url::TransportUrl;
 use crate::error::{Error, ErrorKind};
 
-/// Which driver a URL asks for.
+/// The driver of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DriverName {
-    /// The kombu dialect on a RabbitMQ, unless options say otherwise.
+    /// The kombu dialect on RabbitMQ; options may override the dialect.
     Kombu,
-    /// The pika dialect, likewise.
+    /// The pika dialect on RabbitMQ, likewise.
     Pika,
-    /// The kombu dialect, likewise, on the loopback broker of this process.
+    /// The kombu dialect on the loopback broker of this process, likewise.
     Loopback,
 }
 
@@ -33,7 +33,7 @@ impl DriverName {
     }
 }
 
-/// The error for an option or scheme that asks for TLS.
+/// The error for an option or scheme that requires TLS.
 pub(crate) fn tls_unsupported(asked_by: &str) -> Error {
     Error::new(
         ErrorKind::Unsupported,

@@ -1,9 +1,8 @@
-//! The configuration of a service: values by group and name, gathered from files, environment and
-//! code.
+//! Loads the configuration of a service: values by group and name from files, environment and code.
 //!
-//! Gathering reads and cuts text and knows no option, so it may happen in any order; what overrides
-//! what is fixed ([`Config`] says how). Invariant: nothing is looked at that was not asked for, the
-//! environment included. Not here: what the values mean (`resolve`).
+//! Loading only parses text and knows no option, so the sources may be added in any order; their
+//! precedence is fixed ([`Config`] lists it). Invariant: the loader reads no source that the caller
+//! does not add, not even the environment. Not here: what the values mean (`resolve`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,12 +20,12 @@ use crate::config::sources::source::{self, Entry, Rank, Source, invalid};
 use crate::config::sources::toml;
 use crate::error::Error;
 
-/// What variables begin with, as oslo.config reads them.
+/// The prefix of environment variables, as in oslo.config.
 const VARIABLE_PREFIX: &str = "OS_";
 
 /// Options by oslo's groups and names, from files, environment and code.
 ///
-/// What overrides what, the strongest first, whatever the order of the calls:
+/// The precedence of sources, highest first, whatever the order of the calls:
 ///
 /// 1. the query of the transport URL (for options of the driver),
 /// 2. [`set`](Self::set),
@@ -51,7 +50,7 @@ const VARIABLE_PREFIX: &str = "OS_";
 /// ```
 ///
 /// Values may refer to others, `$name` or `${group.name}`, as in oslo's files; `$$` writes a dollar
-/// sign. Names of the past are understood with a [warning](Self::warnings). `Debug` shows no value.
+/// sign. Deprecated names are accepted with a [warning](Self::warnings). `Debug` shows no value.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Config {
@@ -60,7 +59,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults.
+    /// Creates a configuration with all options at their defaults.
     pub fn new() -> Self {
         Self::default()
     }
@@ -69,13 +68,13 @@ impl Config {
     ///
     /// # Errors
     /// `InvalidOptions` for a file that cannot be read, naming it, or that is no INI file, naming
-    /// the line. What its options say is looked at when they are asked for.
+    /// the line. Options and values are checked by the methods that return them.
     pub fn ini_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
         self.file(path.as_ref(), ini::parse)
     }
 
-    /// Adds several, each overriding those before it, as `--config-file` does when it is given
-    /// several times.
+    /// Adds several INI files, each overriding those before it, as several `--config-file`
+    /// arguments do.
     ///
     /// # Errors
     /// As [`ini_file`](Self::ini_file).
@@ -86,7 +85,7 @@ impl Config {
         paths.into_iter().try_fold(self, |config, path| config.ini_file(path))
     }
 
-    /// Adds text in the form of an INI file.
+    /// Adds text in the format of an INI file.
     ///
     /// # Errors
     /// As [`ini_file`](Self::ini_file).
@@ -94,8 +93,8 @@ impl Config {
         self.text(&source::no_path(), text, ini::parse)
     }
 
-    /// Adds the TOML file at `path`: tables are groups, and what stands before the first is
-    /// `DEFAULT`. It overrides the files before it, of either form.
+    /// Adds the TOML file at `path`: tables are groups, and keys before the first table belong to
+    /// `DEFAULT`. It overrides the files before it, INI or TOML.
     ///
     /// # Errors
     /// As [`ini_file`](Self::ini_file).
@@ -103,7 +102,7 @@ impl Config {
         self.file(path.as_ref(), toml::parse)
     }
 
-    /// Adds text in the form of a TOML file.
+    /// Adds text in the format of a TOML file.
     ///
     /// ```
     /// # fn main() -> Result<(), leveret::Error> {
@@ -118,16 +117,16 @@ impl Config {
         self.text(&source::no_path(), text, toml::parse)
     }
 
-    /// Adds what the environment of this process says now, in variables called
-    /// `OS_GROUP__OPTION`, as oslo.config reads them: `OS_OSLO_MESSAGING_RABBIT__SSL`.
+    /// Adds the current environment variables of this process with names of the form
+    /// `OS_GROUP__OPTION`, as oslo.config does: `OS_OSLO_MESSAGING_RABBIT__SSL`.
     ///
     /// # Errors
-    /// `InvalidOptions` for such a variable of a group of ours that is not Unicode.
+    /// `InvalidOptions` for such a variable of a known group that is not Unicode.
     pub fn environment(self) -> Result<Self, Error> {
         let mut variables = Vec::new();
         for (name, value) in std::env::vars_os() {
             let Some(name) = name.to_str() else { continue };
-            let Some((group, _)) = option_of(name) else { continue };
+            let Some((group, _)) = parse_variable(name) else { continue };
             match value.into_string() {
                 Ok(value) => variables.push((name.to_owned(), value)),
                 Err(_) if rows(&group).is_none() => {}
@@ -137,15 +136,14 @@ impl Config {
         Ok(self.environment_from(variables))
     }
 
-    /// The same with these variables instead of those of the process. Names of another form are
-    /// passed over.
+    /// Adds these variables instead of those of the process. Names of another form are ignored.
     pub fn environment_from<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: AsRef<str>,
         V: Into<String>,
     {
         for (variable, value) in variables {
-            if let Some((group, name)) = option_of(variable.as_ref()) {
+            if let Some((group, name)) = parse_variable(variable.as_ref()) {
                 let source = Source::Environment(variable.as_ref().to_owned());
                 let (rank, value) = (Rank::Environment, value.into());
                 self.entries.push(Entry { rank, group, name, value, source });
@@ -154,28 +152,28 @@ impl Config {
         self
     }
 
-    /// Says what an option is, over files and environment; what is said last counts. Lists are
-    /// written with commas.
+    /// Sets an option, overriding files and environment; the last call counts. Items of lists are
+    /// separated by commas.
     pub fn set(self, group: &str, option: &str, value: impl Into<String>) -> Self {
-        self.say(Rank::Set, Source::Set, group, option, value.into())
+        self.push(Rank::Set, Source::Set, group, option, value.into())
     }
 
-    /// Says what an option is unless a file or the environment says otherwise (oslo's
+    /// Sets the default of an option, which files and environment override (oslo's
     /// `set_defaults`).
     pub fn set_default(self, group: &str, option: &str, value: impl Into<String>) -> Self {
-        self.say(Rank::SetDefault, Source::SetDefault, group, option, value.into())
+        self.push(Rank::SetDefault, Source::SetDefault, group, option, value.into())
     }
 
-    /// `[DEFAULT] transport_url`, passwords and query included; `rabbit://` unless it is set.
+    /// Returns `[DEFAULT] transport_url` with passwords and query; `rabbit://` if it is not set.
     ///
     /// # Errors
-    /// `InvalidOptions` for an option or value that is wrong anywhere in the configuration, saying
-    /// where it stands and what is accepted; `InvalidTransportUrl` for the URL and its query.
+    /// `InvalidOptions` for an invalid option or value anywhere in the configuration, naming its
+    /// source and what is accepted; `InvalidTransportUrl` for the URL and its query.
     pub fn transport_url(&self) -> Result<String, Error> {
         Ok(resolve(&self.entries)?.settings.transport_url().to_owned())
     }
 
-    /// `[oslo_messaging_notifications] transport_url`, and the RPCs' URL where there is none.
+    /// Returns `[oslo_messaging_notifications] transport_url`, or the URL of RPCs if it is not set.
     ///
     /// # Errors
     /// As [`transport_url`](Self::transport_url).
@@ -185,8 +183,8 @@ impl Config {
         Ok(own.unwrap_or(settings.transport_url()).to_owned())
     }
 
-    /// The options of a transport, without those in the URL's query, which the transport of that
-    /// URL adds itself.
+    /// Returns the options of a transport, without those in the URL's query: a transport with that
+    /// URL applies them itself.
     ///
     /// # Errors
     /// As [`transport_url`](Self::transport_url).
@@ -194,7 +192,7 @@ impl Config {
         Ok(resolve(&self.entries)?.settings.driver)
     }
 
-    /// The options of notifications.
+    /// Returns the options of notifications.
     ///
     /// # Errors
     /// As [`transport_url`](Self::transport_url).
@@ -202,7 +200,7 @@ impl Config {
         Ok(resolve(&self.entries)?.settings.notifications)
     }
 
-    /// The options of the engine.
+    /// Returns the options of the engine.
     ///
     /// # Errors
     /// As [`transport_url`](Self::transport_url).
@@ -210,8 +208,8 @@ impl Config {
         Ok(resolve(&self.entries)?.settings.engine_config())
     }
 
-    /// Every option with the value in force, the URL's query included, and where it comes from;
-    /// by group, `DEFAULT` first, then by name. Passwords are masked.
+    /// Returns every option with the value in force, including the URL's query, and its source;
+    /// sorted by group, `DEFAULT` first, then by name. Passwords are masked.
     ///
     /// # Errors
     /// As [`transport_url`](Self::transport_url).
@@ -219,8 +217,8 @@ impl Config {
         Ok(resolve(&self.entries)?.effective)
     }
 
-    /// What is understood but should be said otherwise: old names, options that have no effect any
-    /// more, and groups whose names are nearly one of ours.
+    /// Returns warnings: deprecated names with the current ones, options without effect, and
+    /// ignored groups whose names resemble a known one.
     ///
     /// # Errors
     /// As [`transport_url`](Self::transport_url).
@@ -228,9 +226,9 @@ impl Config {
         Ok(resolve(&self.entries)?.warnings)
     }
 
-    /// What was found and belongs to somebody else: all of foreign groups, and unknown names in
-    /// `DEFAULT`, where services keep options of their own. Nothing is read of these values unless
-    /// one of ours refers to them.
+    /// Returns the options that Leveret does not know: all options of other groups, and unknown
+    /// names in `DEFAULT`, where services have options of their own. Their values are used only
+    /// where a known option refers to them.
     ///
     /// # Errors
     /// As [`transport_url`](Self::transport_url).
@@ -238,7 +236,7 @@ impl Config {
         Ok(resolve(&self.entries)?.ignored)
     }
 
-    fn say(mut self, rank: Rank, source: Source, group: &str, name: &str, value: String) -> Self {
+    fn push(mut self, rank: Rank, source: Source, group: &str, name: &str, value: String) -> Self {
         let (group, name) = (normalize_group(group), name.to_owned());
         self.entries.push(Entry { rank, group, name, value, source });
         self
@@ -271,8 +269,8 @@ impl fmt::Debug for Config {
     }
 }
 
-/// Group and option that a variable's name stands for.
-fn option_of(variable: &str) -> Option<(String, String)> {
+/// Splits the name of a variable into group and option.
+fn parse_variable(variable: &str) -> Option<(String, String)> {
     let (group, name) = variable.strip_prefix(VARIABLE_PREFIX)?.split_once("__")?;
     Some((normalize_variable_group(group), name.to_lowercase()))
 }

@@ -1,10 +1,10 @@
-//! Bounds of a connection that oslo has no names for: memory and patience.
+//! Memory limits and timeouts of a connection, for which oslo has no options.
 
 use std::time::Duration;
 
 use leveret_engine::{ConnectMode, ConnectionConfig};
 
-/// Memory and patience of each connection of a transport, in the group `leveret` of files.
+/// Memory limits and timeouts of each connection of a transport; group `leveret` in files.
 ///
 /// ```
 /// let mut config = leveret::DriverConfig::default();
@@ -14,46 +14,45 @@ use leveret_engine::{ConnectMode, ConnectionConfig};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionOptions {
-    /// What a channel keeps in memory for sending, in bytes: waiting, and sent but unconfirmed.
-    /// Senders wait when it is full. Default 1 MiB, at most 1 GiB.
+    /// Bytes that a channel keeps in memory for sending: waiting, and sent but unconfirmed. Senders
+    /// wait while it is full. Default 1 MiB, at most 1 GiB.
     pub outbox_bytes: usize,
-    /// Size of a block that is read into, in bytes. Default 64 KiB, at least 4 KiB.
+    /// Size of a block of the read buffer, in bytes. Default 64 KiB, at least 4 KiB.
     pub block_bytes: usize,
-    /// Blocks a connection keeps, made on demand. When slices of all of them are held, reading
-    /// stops. Default 256, at least 1.
+    /// Blocks per connection, allocated on demand. While slices of all blocks are in use, the
+    /// connection does not read. Default 256, at least 1.
     pub blocks_max: usize,
     /// Largest message accepted from the broker, in bytes. Default 64 MiB.
     pub body_max: u64,
-    /// How long the resolver may take for a host's name. Default 5 s.
+    /// Timeout of name resolution, per host. Default 5 s.
     pub resolve_timeout: Duration,
-    /// How long a TCP connect may take, per address of a host. Default 1 s.
+    /// Timeout of a TCP connect, per address of a host. Default 1 s.
     pub connect_timeout: Duration,
-    /// `connect`: whether a transport is made only once a broker has taken it. Default
+    /// Whether a transport is made only once it is connected to a broker. Default
     /// [`ConnectMode::Eager`]; see [`TransportBuilder::lazy`](crate::TransportBuilder::lazy).
     pub connect: ConnectMode,
-    /// `connect_deadline`: how long a connection that is made for the first time keeps going round
-    /// the hosts before it is given up; it ends earlier when every host has refused. Default 0:
-    /// once round. Servers and listeners of a lazy transport wait as long for a broker when they
-    /// start, but for `operation_timeout` at least.
+    /// How long the first connect of a connection tries the hosts again and again before it fails;
+    /// it fails earlier when every host has refused. Default 0: each host once. Servers and
+    /// listeners of a lazy transport wait as long for a broker when they start, but at least for
+    /// `operation_timeout`.
     pub connect_deadline: Duration,
-    /// How long the AMQP handshake may take. Default 5 s.
+    /// Timeout of the AMQP handshake. Default 5 s.
     pub handshake_timeout: Duration,
-    /// How long a declaration may take. Default 10 s. A broker that leaves one unanswered for
-    /// longer is left for the next host.
+    /// Timeout of a declaration. Default 10 s. After one, the connection goes to the next host.
     pub operation_timeout: Duration,
-    /// How long a broker may confirm nothing while messages wait for its confirms. Default 5 s,
-    /// zero for ever. Then it is left for the next host and tried last for 30 s. Time in which it
-    /// blocks publishers does not count.
+    /// How long a broker may confirm nothing while messages wait for confirms. Default 5 s, zero
+    /// for ever. After that, the connection goes to the next host, and this one is tried last for
+    /// 30 s. Time in which the broker blocks publishers does not count.
     pub confirm_timeout: Duration,
     /// How long a message that the broker refuses (`basic.nack`: its queue is full or has failed)
-    /// is sent again, within its deadline. Default 5 s, zero for not at all. Only what
-    /// [`Retry`](crate::Retry) allows to be sent again and somebody waits for.
+    /// is sent again, within its deadline. Default 5 s, zero for not at all. It applies to messages
+    /// that [`Retry`](crate::Retry) allows to be sent again and whose outcome a caller awaits.
     pub nack_retry: Duration,
-    /// How often exchanges, queues and bindings are declared again, to find what somebody deleted.
-    /// Default 30 s, zero for only when the broker names something as missing.
+    /// How often exchanges, queues and bindings are declared again, to restore deleted ones.
+    /// Default 30 s, zero for only after the broker reports one as missing.
     pub topology_audit_interval: Duration,
-    /// `TCP_USER_TIMEOUT`: how long sent bytes may stay unacknowledged by the peer's kernel.
-    /// Default 2 s, zero for the system's.
+    /// `TCP_USER_TIMEOUT`: how long sent data may stay unacknowledged. Default 2 s, zero for the
+    /// system's default.
     pub user_timeout: Duration,
 }
 
@@ -81,7 +80,7 @@ impl Default for ConnectionOptions {
 }
 
 impl ConnectionOptions {
-    /// Tells the engine.
+    /// Sets these options in the configuration of the engine.
     pub(crate) fn apply_to(&self, config: &mut ConnectionConfig) {
         config.outbox_bytes = self.outbox_bytes;
         config.block_bytes = self.block_bytes;

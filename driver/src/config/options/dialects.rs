@@ -1,9 +1,10 @@
-//! Which dialects a transport speaks: when it serves, and when it sends.
+//! The dialects of a transport: those it accepts, and the one it sends.
 //!
-//! What is not said is settled by the scheme of the URL. Not here: how a dialect is spoken (`pika`,
-//! `dialect`).
+//! The scheme of the URL decides where an option is not set. Not here: options of one dialect
+//! (`pika`), and the dialects themselves (`crate::dialect`).
 
-/// The dialects a server or listener understands (`dialect_serving`, an option of Leveret's own).
+/// The dialects that a server or listener accepts (`dialect_serving`, an option that oslo does not
+/// have).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ServingDialect {
@@ -12,11 +13,11 @@ pub enum ServingDialect {
     Kombu,
     /// `pika`: that of oslo's old `pika` driver. Default for `pika://`.
     Pika,
-    /// `both`: queues of both, each request answered as it came.
+    /// `both`: queues of both dialects; a reply has the dialect of its request.
     Both,
 }
 
-/// The dialect a client or notifier sends in (`dialect_sending`, an option of Leveret's own).
+/// The dialect of a client or notifier (`dialect_sending`, an option that oslo does not have).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SendingDialect {
@@ -25,24 +26,24 @@ pub enum SendingDialect {
     Kombu,
     /// `pika`: that of oslo's old `pika` driver. Default for `pika://`.
     Pika,
-    /// `auto`: messages that both understand, to the `pika` names where somebody listens there,
-    /// else to those of `kombu`.
+    /// `auto`: messages that servers of both dialects understand, to the `pika` queue if it exists,
+    /// else to that of `kombu`.
     Auto,
 }
 
-/// What a server does with requests that the broker has delivered before (`redelivered`, an option
-/// of Leveret's own).
+/// What a server does with requests that the broker redelivers (`redelivered`, an option that oslo
+/// does not have).
 ///
-/// A request comes again when the connection that brought it was lost before it was acknowledged:
-/// it may have been executed.
+/// The broker redelivers a request when the connection is lost before the acknowledgement: the
+/// request may have been executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Redelivered {
-    /// `dispatch`: they are executed, as by oslo, unless this server itself has seen them.
+    /// `dispatch`: the server executes them, as oslo does, except those that it received before.
     #[default]
     Dispatch,
-    /// `refuse`: they are dropped and counted: with [`Retry::Never`](crate::Retry::Never) on the
-    /// client's side nothing is executed twice, by whatever server.
+    /// `refuse`: the server drops and counts them. With [`Retry::Never`](crate::Retry::Never) in
+    /// the client, no server executes a request twice.
     Refuse,
 }
 
@@ -55,8 +56,8 @@ impl ServingDialect {
         matches!(self, Self::Pika | Self::Both)
     }
 
-    /// Which of the two dialects' prefetches is in force, 0 for no limit. Where both are spoken it
-    /// is one for all queues: that of `kombu` if there is any.
+    /// The prefetch in force of those of the two dialects, 0 for no limit. Servers of both dialects
+    /// have one for all queues: that of `kombu` if it is set.
     pub(crate) const fn prefetch(self, of_kombu: u16, of_pika: u16) -> u16 {
         match self {
             Self::Kombu => of_kombu,

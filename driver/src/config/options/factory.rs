@@ -4,18 +4,18 @@
 
 use std::fmt;
 
-/// Most connections of a pool: a broker pays for each with memory and descriptors.
+/// Maximum size of a pool: each connection costs the broker memory and file descriptors.
 pub(crate) const POOL_MAX: u16 = 256;
 
 /// How the work of a transport is spread over connections (`connection_factory`). The first three
 /// names are those of oslo's old `pika` driver, whose default is `single`.
 ///
-/// Few connections are kind to a broker that has many thousands of clients, but share what happens
-/// to a connection: its loss, a full socket, and the back-pressure of a broker short of memory or
-/// disk, which stops reading from connections that publish. Whatever is chosen, what one client
-/// sends stays on one connection, so its order is kept, buffered casts apart where they have one of
-/// their own (`new`); every server and listener has a channel of its own, with its own prefetch;
-/// and closing one of them leaves the others alone.
+/// Few connections save resources of a broker with many thousands of clients, but users of one
+/// connection share its loss, its full socket, and the back-pressure of a broker short of memory or
+/// disk, which stops reading from connections that publish. With every factory, the messages of one
+/// client stay on one connection and so in order, except that buffered casts have their own with
+/// `new`; every server and listener has its own channel and prefetch; and closing one of them does
+/// not affect the others.
 /// [The guide](crate::guide::configuration#connections) compares them.
 ///
 /// ```
@@ -30,19 +30,19 @@ pub enum ConnectionFactory {
     /// `single`: one connection for everything. While the broker blocks publishers it reads no
     /// acknowledgements of servers either.
     Single,
-    /// `read_write`: one for all that is published, one for all that is consumed. Servers and
-    /// replies go on while the broker blocks publishers.
+    /// `read_write`: one connection to publish, one to consume. Servers go on and replies arrive
+    /// while the broker blocks publishers.
     ReadWrite,
-    /// `new`: one for requests, one for buffered casts, one for notifications, one for replies to
-    /// our calls, one for our own replies, and one for each server and listener: none waits behind
+    /// `new`: one connection for requests, one for buffered casts, one for notifications, one for
+    /// received replies, one for sent replies, and one per server and listener: none waits for
     /// another. Default.
     #[default]
     New,
-    /// `pool:<n>`: so many connections to publish on, 1 to 256, handed out in turn to what sends;
-    /// consumers as with `new`.
+    /// `pool:<n>`: a pool of `n` connections to publish on, 1 to 256, assigned to clients,
+    /// notifiers and servers in turn; consumers as with `new`.
     Pool(u16),
-    /// `per_shard`: a connection to publish on for each shard of the engine, handed out likewise;
-    /// consumers as with `new`, in turn on each shard.
+    /// `per_shard`: a connection to publish on for each shard of the engine, assigned likewise;
+    /// consumers as with `new`, on each shard in turn.
     PerShard,
 }
 

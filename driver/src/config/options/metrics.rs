@@ -1,15 +1,15 @@
-//! What oslo's group `oslo_messaging_metrics` says, as plain data.
+//! The options of oslo's group `oslo_messaging_metrics`, as plain data.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Whether and where calls and casts are reported to a collector of oslo.metrics, which hands them
-/// on to Prometheus: one datagram at the begin and two at the end of each, in its JSON.
+/// Whether and where calls and casts are reported to a collector of oslo.metrics, which exports
+/// them to Prometheus: one datagram at the start and two at the end of each, in oslo's JSON.
 ///
-/// Reports wait in a buffer for a thread that sends them, so no call ever waits for a collector;
-/// when the buffer is full the oldest report is dropped and counted
-/// ([`TransportMetrics::reports_dropped`](crate::TransportMetrics::reports_dropped)). What still
-/// waits when the process ends is lost.
+/// Reports wait in a buffer for a thread that sends them, so that no call waits for the collector;
+/// when the buffer is full, the oldest report is dropped and counted
+/// ([`TransportMetrics::reports_dropped`](crate::TransportMetrics::reports_dropped)). Reports in
+/// the buffer are lost when the process ends.
 ///
 /// ```
 /// use leveret::{DriverConfig, MetricsOptions};
@@ -22,18 +22,18 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetricsOptions {
-    /// `metrics_enabled`. Default false: nothing is measured for a collector.
+    /// `metrics_enabled`. Default false: nothing is reported.
     pub enabled: bool,
     /// `metrics_buffer_size`: reports that may wait, 1 to 1,000,000 (oslo: 0 for no bound).
     /// Default 1000.
     pub buffer_size: usize,
-    /// `metrics_socket_file`: the collector's Unix datagram socket; with none nothing is sent.
+    /// `metrics_socket_file`: the collector's Unix datagram socket; without one nothing is sent.
     /// Default `/var/tmp/metrics_collector.sock`.
     pub socket_file: Option<PathBuf>,
     /// `metrics_process_name`: the label `process`. Default empty.
     pub process_name: String,
-    /// `metrics_thread_stop_timeout`: the sending thread ends when it could send nothing for this
-    /// long, and is started again by the next report. Default 10 s.
+    /// `metrics_thread_stop_timeout`: the sending thread ends after it could send nothing for this
+    /// long; the next report starts it again. Default 10 s.
     pub thread_stop_timeout: Duration,
 }
 

@@ -1,14 +1,14 @@
-//! What oslo's group `oslo_messaging_notifications` says, as plain data.
+//! The options of oslo's group `oslo_messaging_notifications`, as plain data.
 //!
-//! Invariant: `Debug` never shows the password of the URL. Not here: what a driver's name means,
-//! and what becomes of a notification (`notify`).
+//! Invariant: `Debug` never shows the password of the URL. Not here: the drivers
+//! (`notify`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::config::url::TransportUrl;
 
-/// How a service notifies: by which drivers, under which topics, through which broker.
+/// Options of notifications: drivers, topics and broker.
 ///
 /// ```
 /// use leveret::NotificationConfig;
@@ -22,18 +22,17 @@ use crate::config::url::TransportUrl;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotificationConfig {
-    /// `transport_url`: a broker for notifications alone. Default none: the one of the RPCs.
+    /// `transport_url`: the broker of notifications. Default none: that of RPCs.
     pub transport_url: Option<String>,
-    /// `driver`: names of the drivers that get every notification, in this order. Default none, so
-    /// that a notification goes nowhere, as oslo.
+    /// `driver`: names of the drivers that get every notification, in this order. Default none:
+    /// notifications are dropped, as by oslo.
     pub drivers: Vec<String>,
-    /// `topics`: what a notification is sent under, each topic getting a copy. Default
-    /// `notifications`.
+    /// `topics`: the topics that each get a copy of a notification. Default `notifications`.
     pub topics: Vec<String>,
-    /// `retry`: further attempts after the first that failed; zero for none, `None` (oslo's -1) for
-    /// as many as it takes. Default `None`.
+    /// `retry`: attempts after the first; zero for none, `None` (oslo's -1) for no limit. Default
+    /// `None`.
     pub retry: Option<u32>,
-    /// `routing_config`: the file the `routing` driver reads. Default none.
+    /// `routing_config`: the file of the `routing` driver. Default none.
     pub routing_config: Option<PathBuf>,
 }
 
@@ -50,28 +49,28 @@ impl Default for NotificationConfig {
 }
 
 impl NotificationConfig {
-    /// The same options with a broker for notifications alone.
+    /// The same options with this broker of notifications.
     #[must_use]
     pub fn with_transport_url(mut self, url: impl Into<String>) -> Self {
         self.transport_url = Some(url.into());
         self
     }
 
-    /// The same options with these drivers instead of those before.
+    /// The same options with these drivers.
     #[must_use]
     pub fn with_drivers<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.drivers = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The same options with these topics instead of those before.
+    /// The same options with these topics.
     #[must_use]
     pub fn with_topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
         self.topics = topics.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The same options with this many further attempts, `None` for as many as it takes.
+    /// The same options with this many attempts after the first, `None` for no limit.
     #[must_use]
     pub const fn with_retry(mut self, attempts: Option<u32>) -> Self {
         self.retry = attempts;
@@ -88,7 +87,7 @@ impl NotificationConfig {
 
 impl fmt::Debug for NotificationConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What is no URL may still hold a password, so it is not shown at all.
+        // Text that is no URL may contain a password: all of it is masked.
         let masked = |text: &String| match text.parse::<TransportUrl>() {
             Ok(url) => url.to_string(),
             Err(_) => "***".to_owned(),

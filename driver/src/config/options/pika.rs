@@ -8,7 +8,7 @@ use leveret_engine::{ConnectionConfig, Login};
 use crate::codec::serialization::{BodySerializer, Serialization};
 use crate::config::options::factory::ConnectionFactory;
 
-/// How the `pika` dialect is spoken.
+/// Options of the `pika` dialect.
 ///
 /// ```
 /// use leveret::{DriverConfig, Serialization};
@@ -20,65 +20,64 @@ use crate::config::options::factory::ConnectionFactory;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PikaOptions {
-    /// `default_serializer_type`: how requests and notifications are serialised, unless client or
-    /// notifier say otherwise; replies go as their requests came. Default JSON.
+    /// `default_serializer_type`: the serialisation of requests and notifications, unless the
+    /// client or notifier overrides it; a reply has that of its request. Default JSON.
     pub serialization: Serialization,
-    /// Further serialisations that are understood; set in code only. Default none.
+    /// Further serialisations that are accepted; set in code only. Default none.
     pub serializers: Vec<Arc<dyn BodySerializer>>,
     /// `default_rpc_exchange`: the exchange of targets that name none. Default (empty):
     /// `<control_exchange>_rpc`.
     pub rpc_exchange: String,
-    /// `rpc_reply_exchange`: what replies go through; a server's must be its clients'. Default
+    /// `rpc_reply_exchange`: the exchange of replies; servers and their clients must agree. Default
     /// (empty): `<control_exchange>_rpc_reply`.
     pub reply_exchange: String,
     /// `default_notification_exchange`: the exchange of notifications. Default (empty):
     /// `<control_exchange>_notification`.
     pub notification_exchange: String,
-    /// `rpc_queue_expiration`: life of an unused queue of requests or replies; zero for ever.
-    /// Default 60 s.
+    /// `rpc_queue_expiration`: how long an unused queue of requests or replies exists; zero for
+    /// ever. Default 60 s.
     pub queue_expiration: Duration,
-    /// `rpc_listener_prefetch_count`: most unacknowledged requests a server holds from each queue,
-    /// 0 for no limit. Default 100. Servers of both dialects hold as many from each queue of
-    /// either.
+    /// `rpc_listener_prefetch_count`: unacknowledged requests per queue of a server, 0 for no
+    /// limit. Default 100. It also applies to the kombu queues of servers of both dialects.
     pub rpc_prefetch: u16,
-    /// `notification_listener_prefetch_count`: the same of a listener. Default 100.
+    /// `notification_listener_prefetch_count`: unacknowledged notifications per listener, 0 for no
+    /// limit. Default 100.
     pub notification_prefetch: u16,
-    /// `notification_persistence`: exchange and queues of notifications, and what is in them,
-    /// survive the broker. Default false.
+    /// `notification_persistence`: notifications, their exchange and their queues survive the
+    /// broker. Default false.
     pub notification_persistence: bool,
-    /// `default_rpc_retry_attempts`: what happens to requests that cannot be published, where the
-    /// client does not say: further attempts, zero for none, `None` (oslo's -1) until the deadline.
-    /// Default `None`.
+    /// `default_rpc_retry_attempts`: attempts after the first to publish a request, unless the
+    /// client overrides it; `None` (oslo's -1) for attempts until the deadline. Default `None`.
     pub rpc_retry: Option<u32>,
-    /// `rpc_retry_delay`: between two attempts. Default 0.25 s.
+    /// `rpc_retry_delay`: the wait between two attempts. Default 0.25 s.
     pub rpc_retry_delay: Duration,
-    /// `default_notification_retry_attempts`: the same of notifications. Default `None`.
+    /// `default_notification_retry_attempts`: the same for notifications. Default `None`.
     pub notification_retry: Option<u32>,
-    /// `notification_retry_delay`: between two attempts. Default 0.25 s.
+    /// `notification_retry_delay`: the wait between two attempts. Default 0.25 s.
     pub notification_retry_delay: Duration,
-    /// `rpc_reply_retry_attempts`: how often a reply that finds no queue is sent again;
-    /// `None` (oslo's -1) until its request expires. Default `None`.
+    /// `rpc_reply_retry_attempts`: how often a reply to a missing queue is sent again; `None`
+    /// (oslo's -1) for attempts until its request expires. Default `None`.
     pub reply_retry: Option<u32>,
-    /// `rpc_reply_retry_delay`: between two attempts. Default 0.25 s.
+    /// `rpc_reply_retry_delay`: the wait between two attempts. Default 0.25 s.
     pub reply_retry_delay: Duration,
-    /// `heartbeat_interval`: the heartbeat asked for, in whole seconds; zero for none. Default 3 s.
-    /// This and what follows is said of connections to `pika://` alone.
+    /// `heartbeat_interval`: the heartbeat to request, in whole seconds; zero for none. Default 3
+    /// s. This option and those below apply to connections of `pika://` only.
     pub heartbeat: Duration,
-    /// `socket_timeout`: how long a TCP connect may take, per host. Default 0.25 s.
+    /// `socket_timeout`: the timeout of a TCP connect, per host. Default 0.25 s.
     pub socket_timeout: Duration,
-    /// `tcp_user_timeout`: how long sent bytes may stay unacknowledged by the peer's kernel; zero
-    /// for the system's. Default 0.25 s.
+    /// `tcp_user_timeout`: how long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`); zero
+    /// for the system's default. Default 0.25 s.
     pub tcp_user_timeout: Duration,
-    /// `host_connection_reconnect_delay`: how long hosts are left alone when all have failed. Up to
-    /// this is waited at first, drawn at random; longer, up to `rabbit_interval_max`, when they
-    /// fail again. Default 0.25 s.
+    /// `host_connection_reconnect_delay`: the upper bound of the first, random wait after all hosts
+    /// have failed. Later waits are longer, up to `rabbit_interval_max`. Default 0.25 s.
     pub host_delay: Duration,
-    /// `channel_max`: largest number of a channel, at least 16. Default `None`: 2047.
+    /// `channel_max`: the largest channel number, at least 16. Default `None`: 2047.
     pub channel_max: Option<u16>,
-    /// `frame_max`: largest frame in bytes, 8192 to 131,072. Default `None`: 131,072.
+    /// `frame_max`: the largest frame in bytes, 8192 to 131,072. Default `None`: 131,072.
     pub frame_max: Option<u32>,
-    /// `connection_factory`, where [`DriverConfig::connection_factory`] says nothing. Default
-    /// `None`: `new`, where oslo has `single`.
+    /// `connection_factory`: the factory if
+    /// [`DriverConfig::connection_factory`](crate::DriverConfig::connection_factory) is `None`.
+    /// Default `None`: `new` (oslo: `single`).
     pub connection_factory: Option<ConnectionFactory>,
 }
 
@@ -113,11 +112,11 @@ impl Default for PikaOptions {
 }
 
 impl PikaOptions {
-    /// An exchange by the option's value, or as oslo names it.
-    fn exchange(said: &str, control_exchange: &str, purpose: &str) -> String {
-        match said {
+    /// The exchange that the option names, or oslo's name for it.
+    fn exchange(name: &str, control_exchange: &str, purpose: &str) -> String {
+        match name {
             "" => format!("{control_exchange}_{purpose}"),
-            said => said.to_owned(),
+            name => name.to_owned(),
         }
     }
 
@@ -135,8 +134,8 @@ impl PikaOptions {
 }
 
 impl PikaOptions {
-    /// Tells the engine, of a connection to `pika://`, in place of what the `rabbit` group says.
-    /// That driver knew one way to log in.
+    /// Sets the options of a connection to `pika://`, overriding those of the `rabbit` group.
+    /// oslo's `pika` driver had one SASL mechanism.
     pub(crate) fn apply_to(&self, config: &mut ConnectionConfig) {
         config.login = Login::Plain;
         config.heartbeat = self.heartbeat;
@@ -149,7 +148,7 @@ impl PikaOptions {
     }
 }
 
-/// Serialisers are the same where messages say the same.
+/// Custom serialisations are equal if their content types are.
 impl PartialEq for PikaOptions {
     fn eq(&self, other: &Self) -> bool {
         let types = |all: &[Arc<dyn BodySerializer>]| {
@@ -184,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_connections_are_told() {
+    fn connection_options_override_those_of_the_rabbit_group() {
         let mut config = ConnectionConfig::to("h", 1);
         let (channel_max, frame_max) = (config.channel_max, config.frame_max);
         config.login = Login::AmqPlain;

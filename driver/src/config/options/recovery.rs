@@ -1,8 +1,8 @@
-//! How hosts follow each other, and the options of oslo's connection pool.
+//! The order of hosts, and the options of oslo's connection pool.
 
 use std::time::Duration;
 
-/// In which order the hosts of a URL are tried (`kombu_failover_strategy`).
+/// The order in which the hosts of a URL are tried (`kombu_failover_strategy`).
 ///
 /// ```
 /// use leveret::{DriverConfig, Failover};
@@ -14,18 +14,17 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Failover {
     /// `round-robin`: in a random order that each connection draws once, as oslo; the host after
-    /// the one that was lost comes first.
+    /// that of the lost connection is first.
     #[default]
     RoundRobin,
-    /// `shuffle`: in a new random order each round. kombu draws a random host each time; here
-    /// none is tried twice before all were.
+    /// `shuffle`: in a new random order each round. kombu draws a random host each time; Leveret
+    /// tries all hosts before it tries one again.
     Shuffle,
 }
 
-/// The pool of publishing connections that oslo's driver has. There is none here, as one
-/// connection publishes for all threads at once, so these options do nothing. They are read and
-/// held against each other as by oslo, so that a configuration that serves both can be checked by
-/// either.
+/// The pool of publishing connections of oslo's driver. Leveret has no such pool, as one connection
+/// publishes for all threads; these options have no effect. They are parsed and checked against
+/// each other as by oslo, so that both accept the same configurations.
 ///
 /// ```
 /// assert_eq!(leveret::DriverConfig::default().pool, leveret::PoolOptions::default());

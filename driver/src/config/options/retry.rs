@@ -1,29 +1,32 @@
 //! How often a message is published again: oslo's `retry`.
+//!
+//! Not here: counting the attempts (`crate::retry`).
 
 use crate::config::options::dialects::SendingDialect;
 
-/// What happens to a message whose publication was cut off by a lost connection. It governs
-/// publishing only: never the wait for a reply, never whether a request is executed again.
+/// How often a message is published again when a lost connection interrupts its publication. It
+/// applies to publishing only, not to the wait for a reply or the execution of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Retry {
-    /// It is published again until the broker confirms it or the deadline passes (oslo's `None`
-    /// and -1, which know no deadline). The broker may have it twice then; servers drop repeats
-    /// they recognise.
+    /// The message is published again until the broker confirms it or the deadline passes (oslo's
+    /// `None` and -1, which have no deadline). The broker may then have it twice; servers drop
+    /// duplicates that they recognise.
     #[default]
     UntilDeadline,
-    /// It is published at most once (oslo's 0).
+    /// The message is published at most once (oslo's 0).
     Never,
-    /// It is published at most as many times more, until the deadline passes. Then the error is
-    /// `MessageDeliveryFailure` and tells the number of attempts. Waiting for the broker to come
-    /// back is no attempt. What a queue refuses (`basic.nack`) is published again after a pause
-    /// that grows from 50 ms to 1 s. What the broker refuses for certain is given up: such as a
-    /// message that is too large for it (406), or that the user may not write (403).
+    /// The message is published at most this many times more, until the deadline passes. The error
+    /// is then `MessageDeliveryFailure` with the number of attempts. Waiting for a connection is no
+    /// attempt. A message that a queue refuses (`basic.nack`) is published again after a pause that
+    /// grows from 50 ms to 1 s. A permanent refusal is not retried: of a message that is too large
+    /// for the broker (406), or that the user may not write (403).
     Times(u32),
 }
 
 impl Retry {
-    /// What was chosen, or else what holds for senders in this dialect: `pika` has options for it.
+    /// The retry that the client or notifier has, or else the default of its dialect: `pika` has an
+    /// option for it.
     pub(crate) fn of_sender(
         chosen: Option<Self>,
         sending: SendingDialect,
@@ -33,13 +36,13 @@ impl Retry {
         chosen.unwrap_or_else(|| Self::from(default.map(i64::from)))
     }
 
-    /// Whether the engine is to send it again by itself.
+    /// Whether the engine sends the message again by itself.
     pub(crate) const fn is_unbounded(self) -> bool {
         matches!(self, Self::UntilDeadline)
     }
 }
 
-/// oslo's number: none and negative ones for ever, 0 never.
+/// Converts oslo's number: none and negative ones for no limit, 0 for never.
 ///
 /// ```
 /// use leveret::Retry;

@@ -10,14 +10,14 @@ const LOCK_PATH_VARIABLE: &str = "OSLO_LOCK_PATH";
 /// The host name as the kernel has it.
 const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
 
-/// oslo's queue manager: reply and fanout queues are called
+/// oslo's queue manager: reply and fanout queues are named
 /// `reply_<hostname>:<processname>:<number>` and `<topic>_fanout_<hostname>:<processname>:<number>`
-/// instead of by random digits, so that a service that restarts finds its queues again and the
-/// broker has none to make and to delete.
+/// instead of by random digits, so that a service that restarts uses its queues again and the
+/// broker need not create and delete any.
 ///
-/// Processes of one process group draw numbers from a counter in `/dev/shm`, Python's processes
-/// and ours from the same, one at a time by a lock file. The group's first number is 1 again when
-/// its leader is another one. Fanout queues are not deleted when their server ends; they expire.
+/// Processes of one process group draw numbers from a counter in `/dev/shm`, which Leveret shares
+/// with oslo's processes under a lock file. The numbers start at 1 again when the group has a new
+/// leader. Fanout queues are not deleted when their server ends; they expire.
 ///
 /// ```
 /// use leveret::{DriverConfig, StableNames};
@@ -39,9 +39,9 @@ pub struct StableNames {
     /// `processname`. Default: the file name of the program. No slashes; a hundred bytes at most.
     pub process_name: Option<String>,
     /// `lock_path` of group `oslo_concurrency`: the folder of the lock file
-    /// `oslo_read_shm_<hostname>_<processname>`, made if it is not there. Default: the environment
-    /// variable `OSLO_LOCK_PATH`. All processes of a service must agree. Without either nothing
-    /// can be named.
+    /// `oslo_read_shm_<hostname>_<processname>`, created if it is missing. Default: the environment
+    /// variable `OSLO_LOCK_PATH`. All processes of a service must agree. Without either, stable
+    /// names are an error.
     pub lock_path: Option<PathBuf>,
 }
 

@@ -1,8 +1,8 @@
 //! Transport URLs by oslo's rules: `driver://user:pass@host:port[,…]/vhost?option=value`.
 //!
-//! Invariant: a password leaves this module only through [`TransportHost::password`] and
-//! [`TransportUrl::to_url_string`] when asked by name; never through `Debug`, `Display` or an
-//! error. Not here: what the query's options mean (`config`).
+//! Invariant: only [`TransportHost::password`] and [`TransportUrl::to_url_string`] with
+//! [`Secrets::Shown`] return a password; `Debug`, `Display` and errors do not. Not here: the
+//! options of the query (`overrides`).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,12 +12,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::error::{Error, ErrorKind};
 
-/// Characters Python's `quote` leaves alone.
+/// Characters that Python's `quote` does not encode.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The same for a path.
 const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
-/// The port of AMQP without TLS, used where a URL names none.
+/// The port of AMQP without TLS, the default of URLs without a port.
 pub const AMQP_PORT: u16 = 5672;
 
 /// A parsed transport URL.
@@ -49,16 +49,16 @@ pub struct TransportHost {
     password: Option<String>,
 }
 
-/// What to do with passwords when a URL is written out.
+/// Whether passwords are shown when a URL is formatted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrets {
-    /// Write `***` instead.
+    /// `***` instead of passwords.
     Masked,
-    /// Write them in clear, percent-encoded.
+    /// Passwords in clear text, percent-encoded.
     Shown,
 }
 
-/// Why text is no transport URL. Offsets count bytes from its start.
+/// Why text is not a transport URL. Offsets count bytes from its start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UrlError {
     #[error("no scheme: a transport URL begins with a driver's name, as in rabbit://")]
@@ -94,23 +94,22 @@ impl TransportUrl {
         &self.transport
     }
 
-    /// The virtual host, `/` where the URL names none.
+    /// The virtual host, `/` if the URL has none.
     pub fn virtual_host(&self) -> &str {
         &self.virtual_host
     }
 
-    /// The brokers in the order given; empty for the default host.
+    /// The brokers in the order of the URL; empty for the default host.
     pub fn hosts(&self) -> &[TransportHost] {
         &self.hosts
     }
 
-    /// The options of the query; a repeated key has its values joined by commas.
+    /// The options of the query; values of a repeated key are joined by commas.
     pub fn query(&self) -> impl Iterator<Item = (&str, &str)> {
         self.query.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// The URL as text again, percent-encoded, with a slash even where the virtual host is the
-    /// default.
+    /// Formats the URL, percent-encoded, with a slash even if the virtual host is the default.
     pub fn to_url_string(&self, secrets: Secrets) -> String {
         let hosts: Vec<_> = self.hosts.iter().map(|host| host.netloc(secrets)).collect();
         let mut text = format!("{}://{}/", self.transport, hosts.join(","));
@@ -129,28 +128,28 @@ impl TransportUrl {
 }
 
 impl TransportHost {
-    /// One that no URL names.
+    /// A host that is not from a URL.
     pub(crate) fn at(hostname: &str, port: u16) -> Self {
         let (hostname, port) = (Some(hostname.to_owned()), Some(port));
         Self { hostname, port, username: None, password: None }
     }
 
-    /// Host name or address, `localhost` where none is given.
+    /// Host name or address, `localhost` if the URL has none.
     pub fn hostname(&self) -> &str {
         self.hostname.as_deref().unwrap_or("localhost")
     }
 
-    /// Port, [`AMQP_PORT`] where none is given.
+    /// Port, [`AMQP_PORT`] if the URL has none.
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(AMQP_PORT)
     }
 
-    /// User, `guest` where none is given.
+    /// User, `guest` if the URL has none.
     pub fn username(&self) -> &str {
         self.username.as_deref().filter(|user| !user.is_empty()).unwrap_or("guest")
     }
 
-    /// Password in clear, `guest` where none is given.
+    /// Password in clear text, `guest` if the URL has none.
     pub fn password(&self) -> &str {
         self.password.as_deref().filter(|password| !password.is_empty()).unwrap_or("guest")
     }
@@ -194,7 +193,7 @@ fn parse(text: &str) -> Result<TransportUrl, UrlError> {
     let colon = text.find(':').filter(|at| *at > 0).ok_or(UrlError::NoScheme)?;
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     if let Some(at) = text[..colon].find(|c| !is_scheme(c)) {
-        // A colon after a slash belongs to something else: there is no scheme at all.
+        // A colon after a slash or `@` ends no scheme.
         let is_later = text[..colon].contains(['/', '@']);
         return Err(if is_later { UrlError::NoScheme } else { UrlError::Scheme(at) });
     }
@@ -270,8 +269,8 @@ fn parse_host(text: &str, number: usize, offset: usize) -> Result<TransportHost,
     Ok(TransportHost { hostname, port, username, password })
 }
 
-/// Keys and values; a key without value is dropped and repeated keys are joined, as `parse_qs` does
-/// for oslo.
+/// Parses keys and values; a key without value is dropped and values of repeated keys are joined,
+/// as by oslo's use of `parse_qs`.
 fn parse_query(query: &str, start: usize) -> Result<Vec<(String, String)>, UrlError> {
     let mut options: Vec<(String, String)> = Vec::new();
     let mut offset = start;
