@@ -1,9 +1,10 @@
 //! Options of a transport, under their oslo names and with oslo's defaults where it has them.
 //!
-//! Set in code with `with_*`, in files and the environment through [`Config`], or in the query of
-//! the URL, which wins. `options` holds the values, `registry` knows their names, `loader` gathers
-//! what is said and `resolve` decides. Every option listed does something; a key that is not listed
-//! is an error that names the nearest one that is.
+//! Code sets them with `with_*`; files and the environment through [`Config`]; the query of the URL
+//! overrides both. `options` holds the values, `registry` maps names to values, `sources` parses
+//! files, `loader` gathers the sources and `resolve` decides between them. Every option in the
+//! registry has an effect or says that it has none; an unknown key is an error that names the
+//! nearest option.
 
 mod check;
 pub(crate) mod driver_config;

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_obeyed_is_refused() {
+    fn invalid_options_are_errors() {
         for (query, kind, text) in [
             (
                 "hartbeat_timeout_threshold=3",
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_stands_for_options() {
+    fn a_profile_sets_options() {
         let entities = |query| with_query(query).unwrap().entities;
         assert_eq!(entities("").profile, QueueProfile::Auto);
         let quorum = entities("queue_profile=quorum");
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_is_refused() {
+    fn contradicting_options_are_errors() {
         for (query, text) in [
             ("rpc_conn_pool_size=1", "rpc_conn_pool_size: 1 must be greater than"),
             ("use_queue_manager=1&lock_path=/l&hostname=a/b", "neither slashes nor more"),

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_equal_only_when_all_of_them_are() {
+    fn options_are_equal_if_all_fields_are() {
         let changes: [fn(&mut PikaOptions); 8] = [
             |options| options.serialization = Serialization::MsgPack,
             |options| options.rpc_exchange = "x".into(),

@@ -11,7 +11,30 @@ use crate::config::options::recovery::Failover;
 use crate::config::registry::settings::Settings;
 use crate::config::registry::value::{Choice, list, seconds};
 
+/// The error is what the option accepts.
 pub(crate) type SetResult = Result<(), &'static str>;
+
+/// A choice between words, each of which stands for one value of the field.
+macro_rules! words {
+    ($($field:ident).+ accepts $accepted:literal: $($word:literal => { $($value:tt)+ })+) => {
+        Choice {
+            set: |all, word| {
+                all.$($field).+ = match word {
+                    $($word => $($value)+,)+
+                    _ => return Err($accepted),
+                };
+                Ok(())
+            },
+            get: |all| {
+                let word = match all.$($field).+ {
+                    $($($value)+ => $word,)+
+                };
+                word.to_owned()
+            },
+        }
+    };
+}
+pub(crate) use words;
 
 pub(crate) const COMPRESSION: Choice = Choice {
     set: |all, word| compression(&mut all.driver, word),
@@ -21,15 +44,10 @@ pub(crate) const COMPRESSION: Choice = Choice {
     },
 };
 
-pub(crate) const FAILOVER: Choice = Choice {
-    set: |all, word| failover(&mut all.driver, word),
-    get: |all| {
-        let word = match all.driver.failover {
-            Failover::RoundRobin => "round-robin",
-            Failover::Shuffle => "shuffle",
-        };
-        word.to_owned()
-    },
+pub(crate) const FAILOVER: Choice = words! {
+    driver.failover accepts "round-robin or shuffle":
+    "round-robin" => { Failover::RoundRobin }
+    "shuffle" => { Failover::Shuffle }
 };
 
 pub(crate) const LOGIN_METHOD: Choice = Choice {
@@ -44,17 +62,12 @@ pub(crate) const LOGIN_METHOD: Choice = Choice {
     },
 };
 
-pub(crate) const QUEUE_PROFILE: Choice = Choice {
-    set: |all, word| queue_profile(&mut all.driver, word),
-    get: |all| {
-        let word = match all.driver.entities.profile {
-            QueueProfile::Auto => "auto",
-            QueueProfile::Classic => "classic",
-            QueueProfile::Quorum => "quorum",
-            QueueProfile::LocalRandom => "local-random",
-        };
-        word.to_owned()
-    },
+pub(crate) const QUEUE_PROFILE: Choice = words! {
+    driver.entities.profile accepts "auto, classic, quorum or local-random":
+    "auto" => { QueueProfile::Auto }
+    "classic" => { QueueProfile::Classic }
+    "quorum" => { QueueProfile::Quorum }
+    "local-random" => { QueueProfile::LocalRandom }
 };
 
 pub(crate) const RETRY_BACKOFF: Choice = Choice { set: parse_backoff, get: format_backoff };
@@ -91,22 +104,10 @@ pub(crate) const BACKEND: Choice = Choice {
     },
 };
 
-pub(crate) const CONNECT: Choice = Choice {
-    set: |all, word| {
-        all.driver.connection.connect = match word {
-            "eager" => ConnectMode::Eager,
-            "lazy" => ConnectMode::Lazy,
-            _ => return Err("eager or lazy"),
-        };
-        Ok(())
-    },
-    get: |all| {
-        let word = match all.driver.connection.connect {
-            ConnectMode::Eager => "eager",
-            ConnectMode::Lazy => "lazy",
-        };
-        word.to_owned()
-    },
+pub(crate) const CONNECT: Choice = words! {
+    driver.connection.connect accepts "eager or lazy":
+    "eager" => { ConnectMode::Eager }
+    "lazy" => { ConnectMode::Lazy }
 };
 
 pub(crate) const CORES: Choice = Choice {
@@ -133,15 +134,6 @@ fn compression(config: &mut DriverConfig, word: &str) -> SetResult {
     Ok(())
 }
 
-fn failover(config: &mut DriverConfig, word: &str) -> SetResult {
-    config.failover = match word {
-        "round-robin" => Failover::RoundRobin,
-        "shuffle" => Failover::Shuffle,
-        _ => return Err("round-robin or shuffle"),
-    };
-    Ok(())
-}
-
 fn login_method(config: &mut DriverConfig, word: &str) -> SetResult {
     config.login_method = match word.to_ascii_uppercase().as_str() {
         "PLAIN" => LoginMethod::Plain,
@@ -152,17 +144,6 @@ fn login_method(config: &mut DriverConfig, word: &str) -> SetResult {
                         worked there and is no more than RabbitMQ's demonstration of a challenge");
         }
         _ => return Err("PLAIN, AMQPLAIN or EXTERNAL"),
-    };
-    Ok(())
-}
-
-fn queue_profile(config: &mut DriverConfig, word: &str) -> SetResult {
-    config.entities.profile = match word {
-        "auto" => QueueProfile::Auto,
-        "classic" => QueueProfile::Classic,
-        "quorum" => QueueProfile::Quorum,
-        "local-random" => QueueProfile::LocalRandom,
-        _ => return Err("auto, classic, quorum or local-random"),
     };
     Ok(())
 }

@@ -4,7 +4,7 @@
 use crate::codec::serialization::Serialization;
 use crate::config::options::dialects::{Redelivered, SendingDialect, ServingDialect};
 use crate::config::options::factory::ConnectionFactory;
-use crate::config::registry::choices::SetResult;
+use crate::config::registry::choices::{SetResult, words};
 use crate::config::registry::settings::Settings;
 use crate::config::registry::value::Choice;
 
@@ -14,66 +14,26 @@ const CHANNEL_MAX_LEAST: u16 = 16;
 const FRAME_MAX_LEAST: u32 = 8192;
 const FRAME_MAX_MOST: u32 = 131_072;
 
-pub(crate) const DIALECT_SERVING: Choice = Choice {
-    set: |all, word| {
-        all.driver.serving = match word {
-            "" => None,
-            "kombu" => Some(ServingDialect::Kombu),
-            "pika" => Some(ServingDialect::Pika),
-            "both" => Some(ServingDialect::Both),
-            _ => return Err("kombu, pika or both, or nothing: by the URL's scheme"),
-        };
-        Ok(())
-    },
-    get: |all| {
-        let word = match all.driver.serving {
-            None => "",
-            Some(ServingDialect::Kombu) => "kombu",
-            Some(ServingDialect::Pika) => "pika",
-            Some(ServingDialect::Both) => "both",
-        };
-        word.to_owned()
-    },
+pub(crate) const DIALECT_SERVING: Choice = words! {
+    driver.serving accepts "kombu, pika or both, or nothing: by the URL's scheme":
+    "" => { None }
+    "kombu" => { Some(ServingDialect::Kombu) }
+    "pika" => { Some(ServingDialect::Pika) }
+    "both" => { Some(ServingDialect::Both) }
 };
 
-pub(crate) const DIALECT_SENDING: Choice = Choice {
-    set: |all, word| {
-        all.driver.sending = match word {
-            "" => None,
-            "kombu" => Some(SendingDialect::Kombu),
-            "pika" => Some(SendingDialect::Pika),
-            "auto" => Some(SendingDialect::Auto),
-            _ => return Err("kombu, pika or auto, or nothing: by the URL's scheme"),
-        };
-        Ok(())
-    },
-    get: |all| {
-        let word = match all.driver.sending {
-            None => "",
-            Some(SendingDialect::Kombu) => "kombu",
-            Some(SendingDialect::Pika) => "pika",
-            Some(SendingDialect::Auto) => "auto",
-        };
-        word.to_owned()
-    },
+pub(crate) const DIALECT_SENDING: Choice = words! {
+    driver.sending accepts "kombu, pika or auto, or nothing: by the URL's scheme":
+    "" => { None }
+    "kombu" => { Some(SendingDialect::Kombu) }
+    "pika" => { Some(SendingDialect::Pika) }
+    "auto" => { Some(SendingDialect::Auto) }
 };
 
-pub(crate) const REDELIVERED: Choice = Choice {
-    set: |all, word| {
-        all.driver.redelivered = match word {
-            "dispatch" => Redelivered::Dispatch,
-            "refuse" => Redelivered::Refuse,
-            _ => return Err("dispatch or refuse"),
-        };
-        Ok(())
-    },
-    get: |all| {
-        let word = match all.driver.redelivered {
-            Redelivered::Dispatch => "dispatch",
-            Redelivered::Refuse => "refuse",
-        };
-        word.to_owned()
-    },
+pub(crate) const REDELIVERED: Choice = words! {
+    driver.redelivered accepts "dispatch or refuse":
+    "dispatch" => { Redelivered::Dispatch }
+    "refuse" => { Redelivered::Refuse }
 };
 
 /// Custom serialisations are set in code only.
@@ -93,7 +53,8 @@ pub(crate) const SERIALIZER_TYPE: Choice = Choice {
     },
 };
 
-pub(crate) const CHANNEL_MAX: Choice = Choice { set: parse_channel_max, get: format_channel_max };
+pub(crate) const CHANNEL_MAX: Choice =
+    Choice { set: parse_channel_max, get: |all| format(all.driver.pika.channel_max) };
 
 fn parse_channel_max(all: &mut Settings, text: &str) -> SetResult {
     all.driver.pika.channel_max = match text.trim() {
@@ -106,11 +67,8 @@ fn parse_channel_max(all: &mut Settings, text: &str) -> SetResult {
     Ok(())
 }
 
-fn format_channel_max(all: &Settings) -> String {
-    all.driver.pika.channel_max.map_or_else(String::new, |number| number.to_string())
-}
-
-pub(crate) const FRAME_MAX: Choice = Choice { set: parse_frame_max, get: format_frame_max };
+pub(crate) const FRAME_MAX: Choice =
+    Choice { set: parse_frame_max, get: |all| format(all.driver.pika.frame_max) };
 
 fn parse_frame_max(all: &mut Settings, text: &str) -> SetResult {
     all.driver.pika.frame_max = match text.trim() {
@@ -124,10 +82,6 @@ fn parse_frame_max(all: &mut Settings, text: &str) -> SetResult {
     Ok(())
 }
 
-fn format_frame_max(all: &Settings) -> String {
-    all.driver.pika.frame_max.map_or_else(String::new, |bytes| bytes.to_string())
-}
-
 pub(crate) const CONNECTION_FACTORY: Choice = Choice {
     set: |all, text| {
         let accepted = "single, read_write, new, pool:<1 to 256> or per_shard, or nothing";
@@ -135,7 +89,7 @@ pub(crate) const CONNECTION_FACTORY: Choice = Choice {
             parse_factory(text, ConnectionFactory::from_name, accepted)?;
         Ok(())
     },
-    get: |all| all.driver.connection_factory.map_or_else(String::new, |one| one.to_string()),
+    get: |all| format(all.driver.connection_factory),
 };
 
 pub(crate) const PIKA_CONNECTION_FACTORY: Choice = Choice {
@@ -145,7 +99,7 @@ pub(crate) const PIKA_CONNECTION_FACTORY: Choice = Choice {
             parse_factory(text, ConnectionFactory::from_oslo_name, accepted)?;
         Ok(())
     },
-    get: |all| all.driver.pika.connection_factory.map_or_else(String::new, |one| one.to_string()),
+    get: |all| format(all.driver.pika.connection_factory),
 };
 
 fn parse_factory(
@@ -157,4 +111,9 @@ fn parse_factory(
         "" => Ok(None),
         text => parse(text).map(Some).ok_or(accepted),
     }
+}
+
+/// An optional value as text; empty for none.
+fn format<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
 }

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scheme_settles_what_is_not_said() {
+    fn the_scheme_decides_where_options_are_not_set() {
         let spoken = |url| {
             let config = by_url(url).unwrap();
             (config.serving.unwrap(), config.sending.unwrap(), config.connection_factory.unwrap())
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_factory_of_leveret_s_group_wins_and_the_other_is_for_pika() {
+    fn the_factory_of_the_leveret_group_wins_and_the_other_is_for_pika() {
         let factory = |url: &str, text: &str| {
             let config = Config::new().ini_str(text).unwrap().driver_config().unwrap();
             let config = config.overridden_by(&url.parse().unwrap()).unwrap();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_obeyed_is_refused() {
+    fn invalid_options_are_errors() {
         for (query, kind, expected) in [
             ("channel_max=15", ErrorKind::InvalidTransportUrl, "number from 16 to 65535"),
             ("frame_max=131073", ErrorKind::InvalidTransportUrl, "bytes, from 8192 to 131072"),

@@ -44,7 +44,7 @@ fn line(config: &Config, option: &str) -> String {
 }
 
 #[test]
-fn a_service_s_file_is_understood() {
+fn the_file_of_a_service_is_resolved() {
     let config = ini(SERVICE);
     assert_eq!(config.transport_url().unwrap(), "rabbit://me:s3cret@h1:5673/nova");
     let driver = config.driver_config().unwrap();
@@ -66,7 +66,7 @@ fn a_service_s_file_is_understood() {
 }
 
 #[test]
-fn each_source_has_its_rank_whatever_the_order_of_calls() {
+fn sources_have_a_precedence_whatever_the_order_of_calls() {
     let name = "rpc_response_timeout";
     let text = |value: u32| format!("[DEFAULT]\nrpc_response_timeout = {value}\n");
     let mut config = Config::new();
@@ -113,7 +113,7 @@ fn lines_of_multi_valued_options_add_up_over_files_and_names() {
 }
 
 #[test]
-fn today_s_name_wins_over_an_older_one_in_the_same_file_only() {
+fn the_current_name_wins_over_a_deprecated_one_in_the_same_file_only() {
     let text = "[DEFAULT]\nexecutor_thread_pool_size = 5\nrpc_thread_pool_size = 6\n";
     assert_eq!(ini(text).driver_config().unwrap().executor_threads, 5);
     let config = ini(text).ini_str("[DEFAULT]\nrpc_thread_pool_size = 7\n").unwrap();
@@ -121,7 +121,7 @@ fn today_s_name_wins_over_an_older_one_in_the_same_file_only() {
 }
 
 #[test]
-fn the_engine_s_options_reach_the_engine() {
+fn options_of_the_engine_reach_the_engine() {
     let config = Config::new()
         .toml_str("[leveret]\ncores = [1, 3]\nbackend = 'epoll'\nbusy_poll_us = 50\nblocks_max = 9")
         .unwrap();
@@ -140,7 +140,7 @@ fn the_engine_s_options_reach_the_engine() {
 }
 
 #[test]
-fn locks_are_where_oslo_concurrency_has_them() {
+fn lock_path_is_that_of_oslo_concurrency() {
     let config = ini("[DEFAULT]\nstate_path = /var/lib/nova\n[oslo_concurrency]\n\
          disable_process_locking = false\nlock_path = $state_path/tmp\n");
     let names = config.driver_config().unwrap().stable_names;
@@ -158,7 +158,7 @@ fn locks_are_where_oslo_concurrency_has_them() {
 }
 
 #[test]
-fn what_cannot_be_obeyed_names_its_place_and_what_is_accepted() {
+fn errors_name_the_source_and_what_is_accepted() {
     for (text, expected) in [
         (
             "[oslo_messaging_rabbit]\namqp_durable_queue = true\n",
@@ -205,7 +205,7 @@ fn what_cannot_be_obeyed_names_its_place_and_what_is_accepted() {
 }
 
 #[test]
-fn what_is_gone_is_explained() {
+fn removed_options_are_explained() {
     let config = ini("[DEFAULT]\ntransport_url = rabbit://h/\nrpc_backend = rabbit\n\
          rabbit_password = hidden\namqp_durable_queues = true\n\
          [oslo_messaging_rabbit]\nfake_rabbit = true\n\
@@ -225,7 +225,7 @@ fn what_is_gone_is_explained() {
 }
 
 #[test]
-fn no_password_is_shown() {
+fn passwords_are_masked() {
     let config = ini(SERVICE).set(
         "oslo_messaging_notifications",
         "transport_url",
@@ -284,7 +284,7 @@ fn every_option_reads_what_it_writes() {
 
 proptest! {
     #[test]
-    fn no_text_makes_it_panic(
+    fn no_text_causes_a_panic(
         value in "\\PC*",
         option in 0_usize..256,
         file in "(\\[DEFAULT\\]\n|\\[leveret\\]\n|ssl=|shards = |\\$shards|\\$\\{|[-}1,\né])*",

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_replaced_as_oslo_does() {
+    fn names_are_substituted_as_by_oslo() {
         for (text, group, expected) in [
             ("rabbit://$host/", "DEFAULT", "rabbit://h1/"),
             ("x${host}y", "g", "xh2y"),

@@ -32,7 +32,7 @@ fn credentials_split_at_the_last_at_and_the_first_colon() {
 }
 
 #[test]
-fn what_is_missing_has_defaults() {
+fn missing_parts_have_defaults() {
     let parsed = url("rabbit://h1,u@h2:,@:5673,:p@h4");
     let facts: Vec<_> = parsed
         .hosts()
@@ -79,14 +79,14 @@ fn text_round_trips_and_hides_passwords() {
 }
 
 #[test]
-fn the_query_does_not_make_a_difference() {
+fn equality_ignores_the_query() {
     assert_eq!(url("rabbit://h/?a=1"), url("rabbit://h"));
     assert_ne!(url("rabbit://h/v"), url("rabbit://h"));
     assert_ne!(url("rabbit://u:1@h"), url("rabbit://u:2@h"));
 }
 
 #[test]
-fn errors_give_the_place_and_never_the_password() {
+fn errors_name_the_offset_and_no_password() {
     for (text, expected) in [
         ("", "no scheme: a transport URL begins with a driver's name, as in rabbit://"),
         ("localhost/", "no scheme: a transport URL begins with a driver's name, as in rabbit://"),
