@@ -6,7 +6,9 @@ use crate::config::driver_config::DriverConfig;
 use crate::config::driver_name::{DriverName, tls_unsupported};
 use crate::config::options::dialects::{SendingDialect, ServingDialect};
 use crate::config::registry::aliases::{self, OptionName, suggestion};
-use crate::config::registry::groups::{self, LEVERET};
+use crate::config::registry::groups::{
+    CONCURRENCY, DEFAULT, ENGINE_OPTIONS, LEVERET, PIKA, RABBIT, rows,
+};
 use crate::config::registry::row::Row;
 use crate::config::registry::settings::Settings;
 use crate::config::registry::value::{Kind, ValueError};
@@ -17,18 +19,14 @@ impl DriverConfig {
     /// These options overridden by the query of `url`, completed and checked.
     pub(crate) fn overridden_by(self, url: &TransportUrl) -> Result<Self, Error> {
         let mut settings = Settings { driver: self, ..Settings::default() };
-        for (key, value) in url.query() {
-            set_query_option(&mut settings, key, value)?;
-        }
+        apply_query(&mut settings, url)?;
         settings.driver.completed(url)
     }
 
     /// These options with those that the URL's scheme and the queue profile imply, checked for
     /// contradictions.
     pub(crate) fn completed(self, url: &TransportUrl) -> Result<Self, Error> {
-        // An unknown scheme is an error only once a driver is needed.
-        let driver = DriverName::of(url).unwrap_or(DriverName::Kombu);
-        let mut config = self.with_scheme_defaults(driver);
+        let mut config = self.with_scheme_defaults(driver_of(url));
         config.entities.profile.apply(&mut config.entities);
         check::check(&config)?;
         Ok(config)
@@ -51,33 +49,62 @@ impl DriverConfig {
     }
 }
 
-/// Sets the option that a `key=value` of a URL's query names, and returns its group and row.
-pub(super) fn set_query_option(
-    settings: &mut Settings,
-    key: &str,
-    value: &str,
-) -> Result<(&'static str, &'static Row), Error> {
-    let (group, row) = find_query_option(key)?;
-    row.kind.set(settings, value).map_err(|error| match error {
-        ValueError::Accepts(what) => invalid(&format!("option {key} takes {what}")),
-        ValueError::Url(reason) => invalid(&format!("option {key}: {reason}")),
-        ValueError::Tls => tls_unsupported(key),
-    })?;
-    Ok((group, row))
+/// The driver of a URL. An unknown scheme is an error only once a driver is needed.
+fn driver_of(url: &TransportUrl) -> DriverName {
+    DriverName::of(url).unwrap_or(DriverName::Kombu)
 }
 
-/// The option with this name, current or deprecated, in the first group of [`groups::URL_GROUPS`]
-/// that has it.
-fn find_query_option(key: &str) -> Result<(&'static str, &'static Row), Error> {
-    let names = || groups::URL_GROUPS.iter().map(|group| aliases::classify(group, key));
+/// An option that the query of a URL sets.
+pub(super) struct QueryOption {
+    pub(super) group: &'static str,
+    pub(super) row: &'static Row,
+    /// The name in the query, if it is a deprecated one.
+    pub(super) deprecated_name: Option<String>,
+}
+
+/// Sets the options of a URL's query, and returns them.
+pub(super) fn apply_query(
+    settings: &mut Settings,
+    url: &TransportUrl,
+) -> Result<Vec<QueryOption>, Error> {
+    let groups = query_groups(driver_of(url));
+    let set = |(key, value): (&str, &str)| {
+        let option = find_query_option(groups, key)?;
+        option.row.kind.set(settings, value).map_err(|error| match error {
+            ValueError::Accepts(what) => invalid(&format!("option {key} takes {what}")),
+            ValueError::Url(reason) => invalid(&format!("option {key}: {reason}")),
+            ValueError::Tls => tls_unsupported(key),
+        })?;
+        Ok(option)
+    };
+    url.query().map(set).collect()
+}
+
+/// The groups whose options a query may set. Of a name in two groups, the query sets the option of
+/// the first.
+const fn query_groups(driver: DriverName) -> &'static [&'static str] {
+    match driver {
+        DriverName::Pika => &[RABBIT, DEFAULT, CONCURRENCY, PIKA, LEVERET],
+        DriverName::Kombu | DriverName::Loopback => &[RABBIT, DEFAULT, CONCURRENCY, LEVERET, PIKA],
+    }
+}
+
+/// Finds the option with this name, current or deprecated, in the first of `groups` that has it.
+fn find_query_option(groups: &'static [&'static str], key: &str) -> Result<QueryOption, Error> {
+    let names = || groups.iter().map(|group| aliases::classify(group, key));
     let found = names().find_map(|name| match name {
-        OptionName::Known { group, row, .. } if is_query_option(group, row) => Some((group, row)),
+        OptionName::Known { group, row, .. }
+            if groups.contains(&group) && is_query_option(group, row) =>
+        {
+            let deprecated_name = (row.name != key).then(|| key.to_owned());
+            Some(QueryOption { group, row, deprecated_name })
+        }
         _ => None,
     });
     if let Some(found) = found {
         return Ok(found);
     }
-    if groups::ENGINE_OPTIONS.contains(&key) {
+    if ENGINE_OPTIONS.contains(&key) {
         let text = format!("option {key} is the engine's, which is started without a URL");
         return Err(invalid(&text));
     }
@@ -88,17 +115,22 @@ fn find_query_option(key: &str) -> Result<(&'static str, &'static Row), Error> {
     if let Some(reason) = removed {
         return Err(invalid(&format!("option {key} has no effect: {reason}")));
     }
-    let options = groups::URL_GROUPS.iter().flat_map(|group| {
-        let rows = groups::rows(group).unwrap_or_default().iter();
+    let options = groups.iter().flat_map(|group| {
+        let rows = rows(group).unwrap_or_default().iter();
         rows.filter(|row| is_query_option(group, row)).map(|row| row.name)
     });
     let suggestion = suggestion(aliases::nearest(key, options));
     Err(invalid(&format!("there is no option {key}{suggestion}")))
 }
 
+/// Whether a query may set an option of one of [`query_groups`].
 fn is_query_option(group: &str, row: &Row) -> bool {
-    let is_engine_option = group == LEVERET && groups::ENGINE_OPTIONS.contains(&row.name);
-    groups::URL_GROUPS.contains(&group) && !is_engine_option && !matches!(row.kind, Kind::Url(_))
+    match group {
+        LEVERET => !ENGINE_OPTIONS.contains(&row.name),
+        // That of [leveret] accepts the same words and overrides this one.
+        PIKA => row.name != "connection_factory",
+        _ => !matches!(row.kind, Kind::Url(_)),
+    }
 }
 
 fn invalid(text: &str) -> Error {
@@ -142,6 +174,28 @@ mod tests {
         assert_eq!(config.retry_backoff, Some(Duration::from_secs(2)));
         assert_eq!(config.failover, Failover::Shuffle);
         assert_eq!(config.pool.ttl, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn the_scheme_decides_between_two_groups_with_the_same_name() {
+        let timeouts = |url: &str| {
+            let url = url.parse().unwrap();
+            let config = DriverConfig::default().overridden_by(&url).unwrap();
+            (config.connection.tcp_user_timeout, config.pika.tcp_user_timeout)
+        };
+        let (two, quarter, nine) =
+            (Duration::from_secs(2), Duration::from_millis(250), Duration::from_secs(9));
+        assert_eq!(timeouts("rabbit://h/?tcp_user_timeout=9"), (nine, quarter));
+        assert_eq!(timeouts("fake://?tcp_user_timeout=9"), (nine, quarter));
+        assert_eq!(timeouts("pika://h/?tcp_user_timeout=9"), (two, nine));
+    }
+
+    #[test]
+    fn the_query_accepts_deprecated_names() {
+        let config = with_query("user_timeout=9&nack_retry=0.5&rabbit_durable_queues=1").unwrap();
+        assert_eq!(config.connection.tcp_user_timeout, Duration::from_secs(9));
+        assert_eq!(config.connection.nack_retry_timeout, Duration::from_millis(500));
+        assert!(config.entities.durable);
     }
 
     #[test]

@@ -47,13 +47,13 @@ pub struct ConnectionOptions {
     /// How long a message that the broker refuses (`basic.nack`: its queue is full or has failed)
     /// is sent again, within its deadline. Default 5 s, zero for not at all. It applies to messages
     /// that [`Retry`](crate::Retry) allows to be sent again and whose outcome a caller awaits.
-    pub nack_retry: Duration,
+    pub nack_retry_timeout: Duration,
     /// How often exchanges, queues and bindings are declared again, to restore deleted ones.
     /// Default 30 s, zero for only after the broker reports one as missing.
     pub topology_audit_interval: Duration,
     /// `TCP_USER_TIMEOUT`: how long sent data may stay unacknowledged. Default 2 s, zero for the
     /// system's default.
-    pub user_timeout: Duration,
+    pub tcp_user_timeout: Duration,
 }
 
 impl Default for ConnectionOptions {
@@ -72,9 +72,9 @@ impl Default for ConnectionOptions {
             handshake_timeout: engine.handshake_timeout,
             operation_timeout: engine.operation_timeout,
             confirm_timeout: engine.confirm_timeout,
-            nack_retry: engine.nack_retry,
+            nack_retry_timeout: engine.nack_retry,
             topology_audit_interval: engine.audit_interval,
-            user_timeout: engine.tcp_user_timeout,
+            tcp_user_timeout: engine.user_timeout,
         }
     }
 }
@@ -93,9 +93,9 @@ impl ConnectionOptions {
         config.handshake_timeout = self.handshake_timeout;
         config.operation_timeout = self.operation_timeout;
         config.confirm_timeout = self.confirm_timeout;
-        config.nack_retry = self.nack_retry;
+        config.nack_retry = self.nack_retry_timeout;
         config.audit_interval = self.topology_audit_interval;
-        config.tcp_user_timeout = self.user_timeout;
+        config.user_timeout = self.tcp_user_timeout;
     }
 }
 
@@ -115,10 +115,10 @@ mod tests {
             connect_deadline: Duration::from_secs(13),
             handshake_timeout: Duration::from_secs(6),
             operation_timeout: Duration::from_secs(7),
-            user_timeout: Duration::from_secs(8),
+            tcp_user_timeout: Duration::from_secs(8),
             resolve_timeout: Duration::from_secs(9),
             confirm_timeout: Duration::from_secs(10),
-            nack_retry: Duration::from_secs(11),
+            nack_retry_timeout: Duration::from_secs(11),
             topology_audit_interval: Duration::from_secs(12),
         };
         let mut config = ConnectionConfig::new(Vec::new());
@@ -129,7 +129,7 @@ mod tests {
             config.connect_timeout,
             config.handshake_timeout,
             config.operation_timeout,
-            config.tcp_user_timeout,
+            config.user_timeout,
             config.resolve_timeout,
             config.confirm_timeout,
             config.nack_retry,

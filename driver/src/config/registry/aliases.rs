@@ -25,6 +25,8 @@ const DEPRECATED: &[(&str, &str, &str, &str)] = &[
     (RABBIT, "kombu_ssl_certfile", RABBIT, "ssl_cert_file"),
     (RABBIT, "kombu_ssl_keyfile", RABBIT, "ssl_key_file"),
     (RABBIT, "kombu_ssl_version", RABBIT, "ssl_version"),
+    (LEVERET, "nack_retry", LEVERET, "nack_retry_timeout"),
+    (LEVERET, "user_timeout", LEVERET, "tcp_user_timeout"),
 ];
 
 /// Removed group and name, and the reason why it has no effect. An empty name stands for the whole

@@ -36,10 +36,6 @@ pub(crate) static GROUPS: &[(&str, &[Row])] = &[
     (LEVERET, LEVERET_ROWS),
 ];
 
-/// The groups whose options the query of a transport URL may set. Of a name in two groups, the
-/// query sets the option of the first.
-pub(crate) const URL_GROUPS: &[&str] = &[RABBIT, DEFAULT, CONCURRENCY, LEVERET, PIKA];
-
 /// The options of [`LEVERET`] that no URL may set: an engine starts without a URL and may run
 /// transports of several URLs.
 pub(crate) const ENGINE_OPTIONS: &[&str] = &["backend", "busy_poll_us", "cores", "shards"];

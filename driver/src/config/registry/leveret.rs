@@ -30,7 +30,7 @@ pub(crate) static LEVERET_ROWS: &[Row] = rows! {
         "the dialects of servers and listeners: kombu, pika or both; empty: by the URL's scheme";
     "handshake_timeout" => Seconds(driver.connection.handshake_timeout),
         "the timeout of the AMQP handshake";
-    "nack_retry" => Seconds(driver.connection.nack_retry),
+    "nack_retry_timeout" => Seconds(driver.connection.nack_retry_timeout),
         "how long a message that the broker refuses is sent again; 0: not at all";
     "operation_timeout" => Seconds(driver.connection.operation_timeout),
         "the timeout of a declaration";
@@ -42,8 +42,8 @@ pub(crate) static LEVERET_ROWS: &[Row] = rows! {
         "the timeout of name resolution, per host";
     "shards" => Integer(engine.shards, 1..=1024),
         "threads of the engine; with cores, their number";
+    "tcp_user_timeout" => Seconds(driver.connection.tcp_user_timeout),
+        "TCP_USER_TIMEOUT: how long sent data may stay unacknowledged; 0: the system's default";
     "topology_audit_interval" => Seconds(driver.connection.topology_audit_interval),
         "how often queues and bindings are declared again; 0: only after one is found missing";
-    "user_timeout" => Seconds(driver.connection.user_timeout),
-        "TCP_USER_TIMEOUT: how long sent data may stay unacknowledged; 0: the system's default";
 };

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::config::driver_name::tls_unsupported;
-use crate::config::overrides::set_query_option;
+use crate::config::overrides::{QueryOption, apply_query};
 use crate::config::registry::aliases::{self, OptionName, suggestion};
 use crate::config::registry::groups::{self, DEFAULT, GROUPS, LEVERET};
 use crate::config::registry::row::Row;
@@ -80,12 +80,13 @@ pub(super) fn resolve(entries: &[Entry]) -> Result<Resolved, Error> {
     }
     diagnostics.check(&decided, &settings)?;
     let (mut in_force, in_query) = with_query(&settings)?;
+    diagnostics.warn_of_deprecated(&in_query);
     let mut effective = Vec::new();
     for (group, rows) in GROUPS {
         for row in *rows {
             let decided = decided.iter().find(|one| std::ptr::eq(one.row, row));
             let source = match decided.and_then(|one| one.entries.last()) {
-                _ if in_query.contains(&(*group, row.name)) => Source::Url,
+                _ if in_query.iter().any(|one| std::ptr::eq(one.row, row)) => Source::Url,
                 Some(entry) => entry.source.clone(),
                 None => Source::Default,
             };
@@ -115,7 +116,8 @@ impl Diagnostics {
             match aliases::classify(group, name) {
                 OptionName::Known { group: current, row, is_deprecated } => {
                     if is_deprecated {
-                        self.warnings.push(renamed(source, group, name, current, row));
+                        let name = format!("{name} in [{group}]");
+                        self.warnings.push(renamed(source, &name, current, row));
                     }
                     known.push((entry.rank, !is_deprecated, current, row, entry));
                 }
@@ -155,6 +157,15 @@ impl Diagnostics {
         Ok(decided)
     }
 
+    /// Warns of deprecated names in the query of the URL.
+    fn warn_of_deprecated(&mut self, options: &[QueryOption]) {
+        let renamed = |option: &QueryOption| {
+            let name = option.deprecated_name.as_deref()?;
+            Some(renamed(&Source::Url, name, option.group, option.row))
+        };
+        self.warnings.extend(options.iter().filter_map(renamed));
+    }
+
     /// Checks that need all values.
     fn check(&self, decided: &[Decided<'_>], settings: &Settings) -> Result<(), Error> {
         let find = |group: &str, name: &str| {
@@ -184,8 +195,8 @@ impl Diagnostics {
 }
 
 /// The warning about a deprecated name.
-fn renamed(source: &Source, group: &str, name: &str, current: &str, row: &Row) -> String {
-    format!("{source}: {name} in [{group}] is called {} in [{current}] now", row.name)
+fn renamed(source: &Source, name: &str, group: &str, row: &Row) -> String {
+    format!("{source}: {name} is called {} in [{group}] now", row.name)
 }
 
 impl<'a> Decided<'a> {
@@ -247,18 +258,11 @@ fn raw_value(decided: &[Decided<'_>], all: &[Entry], group: &str, name: &str) ->
     found.max_by_key(|entry| entry.rank).map(|entry| entry.value.clone())
 }
 
-/// Group and name of the options that the query of the URL sets.
-type QueryOptions = BTreeSet<(&'static str, &'static str)>;
-
 /// The settings overridden by the URL's query, and the options that it sets.
-fn with_query(settings: &Settings) -> Result<(Settings, QueryOptions), Error> {
+fn with_query(settings: &Settings) -> Result<(Settings, Vec<QueryOption>), Error> {
     let url: TransportUrl = settings.transport_url().parse()?;
     let mut settings = settings.clone();
-    let mut options = QueryOptions::new();
-    for (key, value) in url.query() {
-        let (group, row) = set_query_option(&mut settings, key, value)?;
-        options.insert((group, row.name));
-    }
+    let options = apply_query(&mut settings, &url)?;
     settings.driver.clone().completed(&url)?;
     Ok((settings, options))
 }

@@ -121,6 +121,59 @@ fn the_current_name_wins_over_a_deprecated_one_in_the_same_file_only() {
 }
 
 #[test]
+fn deprecated_names_of_leveret_s_own_options_are_accepted_with_a_warning() {
+    let text = "[leveret]\nuser_timeout = 9\nnack_retry = 0.5\n";
+    let toml = "[leveret]\nuser_timeout = 9\nnack_retry = 0.5\n";
+    let variables = [("OS_LEVERET__USER_TIMEOUT", "9"), ("OS_LEVERET__NACK_RETRY", "0.5")];
+    let set = Config::new().set("leveret", "user_timeout", "9").set("leveret", "nack_retry", "0.5");
+    for config in [
+        ini(text),
+        Config::new().toml_str(toml).unwrap(),
+        Config::new().environment_from(variables),
+        set,
+    ] {
+        let connection = config.driver_config().unwrap().connection;
+        assert_eq!(connection.tcp_user_timeout, Duration::from_secs(9));
+        assert_eq!(connection.nack_retry_timeout, Duration::from_millis(500));
+        let warnings = config.warnings().unwrap().join("\n");
+        for warning in [
+            ": user_timeout in [leveret] is called tcp_user_timeout in [leveret] now",
+            ": nack_retry in [leveret] is called nack_retry_timeout in [leveret] now",
+        ] {
+            assert!(warnings.contains(warning), "{warnings}");
+        }
+    }
+    let both = ini("[leveret]\ntcp_user_timeout = 3\nuser_timeout = 9\n");
+    let connection = both.driver_config().unwrap().connection;
+    assert_eq!(connection.tcp_user_timeout, Duration::from_secs(3));
+}
+
+#[test]
+fn deprecated_names_in_the_query_are_accepted_with_a_warning() {
+    let url = "rabbit://h/?user_timeout=9&nack_retry=0.5&rabbit_durable_queues=1&lock_path=/l";
+    let config = Config::new().set("DEFAULT", "transport_url", url);
+    for expected in [
+        "leveret.tcp_user_timeout = 9  (query of transport_url)",
+        "leveret.nack_retry_timeout = 0.5  (query of transport_url)",
+        "oslo_messaging_rabbit.amqp_durable_queues = true  (query of transport_url)",
+    ] {
+        assert_eq!(line(&config, expected.split(' ').next().unwrap()), expected);
+    }
+    let source = "query of transport_url";
+    assert_eq!(
+        config.warnings().unwrap(),
+        [
+            format!("{source}: user_timeout is called tcp_user_timeout in [leveret] now"),
+            format!("{source}: nack_retry is called nack_retry_timeout in [leveret] now"),
+            format!(
+                "{source}: rabbit_durable_queues is called amqp_durable_queues in \
+                 [oslo_messaging_rabbit] now"
+            ),
+        ]
+    );
+}
+
+#[test]
 fn options_of_the_engine_reach_the_engine() {
     let config = Config::new()
         .toml_str("[leveret]\ncores = [1, 3]\nbackend = 'epoll'\nbusy_poll_us = 50\nblocks_max = 9")

@@ -18,7 +18,7 @@ fn large() -> String {
 async fn outlives_refusals(url: &str, arg: &str, mut refuse: impl FnMut(bool)) {
     // The engine tries for a moment by itself before it gives a reply back.
     let separator = if url.contains('?') { '&' } else { '?' };
-    let transport = connect(&format!("{url}{separator}nack_retry=0.2")).await;
+    let transport = connect(&format!("{url}{separator}nack_retry_timeout=0.2")).await;
     let ((called, calls), (release, released)) = (channel(), channel::<()>());
     let (called, released) = (Mutex::new(called), Mutex::new(released));
     let endpoint = Endpoint::new().method("hold", move |_, arg: Value| {
@@ -77,7 +77,7 @@ fn a_reply_outlives_a_broker_that_takes_nothing() {
             .await;
         }
         // Whoever waits for a message is told, and may send it again or not.
-        let transport = connect(&format!("{url}?nack_retry=0.2")).await;
+        let transport = connect(&format!("{url}?nack_retry_timeout=0.2")).await;
         peer.script(|script| script.nack_publishes = true);
         let error = client(&transport, "t").call::<()>((), "none", &()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MessageDeliveryFailure, "{error}");
