@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use crate::config::MetricsOptions;
+use crate::config::options::metrics::MetricsOptions;
 use crate::runtime::timer;
 
 /// As oslo: how long to wait before a report that could not be sent is sent again.

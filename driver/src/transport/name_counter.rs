@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 
-use crate::config::StableNames;
+use crate::config::options::stable_names::StableNames;
 use crate::error::{Error, ErrorKind};
 
 /// Where Python's driver keeps the counter.
