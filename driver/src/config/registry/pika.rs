@@ -129,23 +129,23 @@ mod tests {
 
     #[test]
     fn the_scheme_decides_where_options_are_not_set() {
-        let spoken = |url| {
+        let dialects = |url| {
             let config = by_url(url).unwrap();
             (config.serving.unwrap(), config.sending.unwrap(), config.connection_factory.unwrap())
         };
         let new = ConnectionFactory::New;
         for url in ["rabbit://h/", "kombu://h/", "fake://", "fake:///?connection_factory=new"] {
-            assert_eq!(spoken(url), (ServingDialect::Kombu, SendingDialect::Kombu, new), "{url}");
+            assert_eq!(dialects(url), (ServingDialect::Kombu, SendingDialect::Kombu, new), "{url}");
         }
-        assert_eq!(spoken("pika://h/"), (ServingDialect::Pika, SendingDialect::Pika, new));
+        assert_eq!(dialects("pika://h/"), (ServingDialect::Pika, SendingDialect::Pika, new));
         assert_eq!(
-            spoken(
+            dialects(
                 "pika://h/?dialect_serving=both&dialect_sending=kombu&connection_factory=single"
             ),
             (ServingDialect::Both, SendingDialect::Kombu, ConnectionFactory::Single)
         );
         assert_eq!(
-            spoken("fake://?dialect_serving=pika&dialect_sending=auto&connection_factory=pool:3"),
+            dialects("fake://?dialect_serving=pika&dialect_sending=auto&connection_factory=pool:3"),
             (ServingDialect::Pika, SendingDialect::Auto, ConnectionFactory::Pool(3))
         );
         let refusing = by_url("rabbit://h/?redelivered=refuse&dialect_serving=both").unwrap();
