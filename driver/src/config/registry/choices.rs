@@ -18,15 +18,15 @@ pub(crate) type SetResult = Result<(), &'static str>;
 macro_rules! words {
     ($($field:ident).+ accepts $accepted:literal: $($word:literal => { $($value:tt)+ })+) => {
         Choice {
-            set: |all, word| {
-                all.$($field).+ = match word {
+            set: |settings, word| {
+                settings.$($field).+ = match word {
                     $($word => $($value)+,)+
                     _ => return Err($accepted),
                 };
                 Ok(())
             },
-            get: |all| {
-                let word = match all.$($field).+ {
+            get: |settings| {
+                let word = match settings.$($field).+ {
                     $($($value)+ => $word,)+
                 };
                 word.to_owned()
@@ -37,8 +37,8 @@ macro_rules! words {
 pub(crate) use words;
 
 pub(crate) const COMPRESSION: Choice = Choice {
-    set: |all, word| compression(&mut all.driver, word),
-    get: |all| match all.driver.compression {
+    set: |settings, word| compression(&mut settings.driver, word),
+    get: |settings| match settings.driver.compression {
         None => String::new(),
         Some(Compression::Gzip) => "gzip".to_owned(),
     },
@@ -51,9 +51,9 @@ pub(crate) const FAILOVER: Choice = words! {
 };
 
 pub(crate) const LOGIN_METHOD: Choice = Choice {
-    set: |all, word| login_method(&mut all.driver, word),
-    get: |all| {
-        let word = match all.driver.login_method {
+    set: |settings, word| login_method(&mut settings.driver, word),
+    get: |settings| {
+        let word = match settings.driver.login_method {
             LoginMethod::Plain => "PLAIN",
             LoginMethod::AmqPlain => "AMQPLAIN",
             LoginMethod::External => "EXTERNAL",
@@ -72,21 +72,21 @@ pub(crate) const QUEUE_PROFILE: Choice = words! {
 
 pub(crate) const RETRY_BACKOFF: Choice = Choice { set: parse_backoff, get: format_backoff };
 
-fn parse_backoff(all: &mut Settings, text: &str) -> SetResult {
-    all.driver.retry_backoff = match text {
+fn parse_backoff(settings: &mut Settings, text: &str) -> SetResult {
+    settings.driver.retry_backoff = match text {
         "" => None,
         text => Some(seconds(text, 1e9).map_err(|_| "seconds, from 0 to 1e9, or nothing")?),
     };
     Ok(())
 }
 
-fn format_backoff(all: &Settings) -> String {
-    all.driver.retry_backoff.map_or_else(String::new, |time| time.as_secs_f64().to_string())
+fn format_backoff(settings: &Settings) -> String {
+    settings.driver.retry_backoff.map_or_else(String::new, |time| time.as_secs_f64().to_string())
 }
 
 pub(crate) const BACKEND: Choice = Choice {
-    set: |all, text| {
-        all.engine.backend = match text.to_ascii_lowercase().as_str() {
+    set: |settings, text| {
+        settings.engine.backend = match text.to_ascii_lowercase().as_str() {
             "auto" => BackendChoice::Auto,
             "uring" => BackendChoice::Uring,
             "epoll" => BackendChoice::Epoll,
@@ -94,8 +94,8 @@ pub(crate) const BACKEND: Choice = Choice {
         };
         Ok(())
     },
-    get: |all| {
-        let name = match all.engine.backend {
+    get: |settings| {
+        let name = match settings.engine.backend {
             BackendChoice::Auto => "auto",
             BackendChoice::Uring => "uring",
             BackendChoice::Epoll => "epoll",
@@ -111,13 +111,13 @@ pub(crate) const CONNECT: Choice = words! {
 };
 
 pub(crate) const CORES: Choice = Choice {
-    set: |all, text| {
-        all.engine.cores =
+    set: |settings, text| {
+        settings.engine.cores =
             parse_cores(text).ok_or("cores from 0 to 1023, each once, as in 0,2-4")?;
         Ok(())
     },
-    get: |all| {
-        let cores: Vec<_> = all.engine.cores.iter().map(ToString::to_string).collect();
+    get: |settings| {
+        let cores: Vec<_> = settings.engine.cores.iter().map(ToString::to_string).collect();
         cores.join(",")
     },
 };

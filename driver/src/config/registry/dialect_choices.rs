@@ -38,15 +38,15 @@ pub(crate) const REDELIVERED: Choice = words! {
 
 /// Custom serialisations are set in code only.
 pub(crate) const SERIALIZER_TYPE: Choice = Choice {
-    set: |all, word| {
-        all.driver.pika.serialization = match word {
+    set: |settings, word| {
+        settings.driver.pika.serialization = match word {
             "json" => Serialization::Json,
             "msgpack" => Serialization::MsgPack,
             _ => return Err("json or msgpack"),
         };
         Ok(())
     },
-    get: |all| match &all.driver.pika.serialization {
+    get: |settings| match &settings.driver.pika.serialization {
         Serialization::Json => "json".to_owned(),
         Serialization::MsgPack => "msgpack".to_owned(),
         custom @ Serialization::Custom(_) => custom.content_type().to_owned(),
@@ -54,10 +54,10 @@ pub(crate) const SERIALIZER_TYPE: Choice = Choice {
 };
 
 pub(crate) const CHANNEL_MAX: Choice =
-    Choice { set: parse_channel_max, get: |all| format(all.driver.pika.channel_max) };
+    Choice { set: parse_channel_max, get: |settings| format(settings.driver.pika.channel_max) };
 
-fn parse_channel_max(all: &mut Settings, text: &str) -> SetResult {
-    all.driver.pika.channel_max = match text.trim() {
+fn parse_channel_max(settings: &mut Settings, text: &str) -> SetResult {
+    settings.driver.pika.channel_max = match text.trim() {
         "" => None,
         text => {
             let number = text.parse().ok().filter(|number| *number >= CHANNEL_MAX_LEAST);
@@ -68,10 +68,10 @@ fn parse_channel_max(all: &mut Settings, text: &str) -> SetResult {
 }
 
 pub(crate) const FRAME_MAX: Choice =
-    Choice { set: parse_frame_max, get: |all| format(all.driver.pika.frame_max) };
+    Choice { set: parse_frame_max, get: |settings| format(settings.driver.pika.frame_max) };
 
-fn parse_frame_max(all: &mut Settings, text: &str) -> SetResult {
-    all.driver.pika.frame_max = match text.trim() {
+fn parse_frame_max(settings: &mut Settings, text: &str) -> SetResult {
+    settings.driver.pika.frame_max = match text.trim() {
         "" => None,
         text => {
             let bounds = FRAME_MAX_LEAST..=FRAME_MAX_MOST;
@@ -83,23 +83,23 @@ fn parse_frame_max(all: &mut Settings, text: &str) -> SetResult {
 }
 
 pub(crate) const CONNECTION_FACTORY: Choice = Choice {
-    set: |all, text| {
+    set: |settings, text| {
         let accepted = "single, read_write, new, pool:<1 to 256> or per_shard, or nothing";
-        all.driver.connection_factory =
+        settings.driver.connection_factory =
             parse_factory(text, ConnectionFactory::from_name, accepted)?;
         Ok(())
     },
-    get: |all| format(all.driver.connection_factory),
+    get: |settings| format(settings.driver.connection_factory),
 };
 
 pub(crate) const PIKA_CONNECTION_FACTORY: Choice = Choice {
-    set: |all, text| {
+    set: |settings, text| {
         let accepted = "single, read_write or new, or nothing; [leveret] knows more of them";
-        all.driver.pika.connection_factory =
+        settings.driver.pika.connection_factory =
             parse_factory(text, ConnectionFactory::from_oslo_name, accepted)?;
         Ok(())
     },
-    get: |all| format(all.driver.pika.connection_factory),
+    get: |settings| format(settings.driver.pika.connection_factory),
 };
 
 fn parse_factory(

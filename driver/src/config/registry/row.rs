@@ -45,7 +45,7 @@ macro_rules! kind {
     };
     (Integer($($field:ident).+, $least:literal..=$most:expr)) => {
         $crate::config::registry::value::Kind::Integer(
-            |all| (&mut all.$($field).+).into(),
+            |settings| (&mut settings.$($field).+).into(),
             $least..=$most,
         )
     };
@@ -55,10 +55,10 @@ macro_rules! kind {
         )
     };
     (Seconds($($field:ident).+, $most:expr)) => {
-        $crate::config::registry::value::Kind::Seconds(|all| &mut all.$($field).+, $most)
+        $crate::config::registry::value::Kind::Seconds(|settings| &mut settings.$($field).+, $most)
     };
     ($kind:ident($($field:ident).+)) => {
-        $crate::config::registry::value::Kind::$kind(|all| &mut all.$($field).+)
+        $crate::config::registry::value::Kind::$kind(|settings| &mut settings.$($field).+)
     };
 }
 
