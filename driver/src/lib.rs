@@ -138,12 +138,20 @@ pub(crate) mod topology;
 mod transport;
 
 pub use codec::serialization::{BodySerializer, Serialization};
+pub use config::driver_config::{Compression, DriverConfig, LoginMethod};
+pub use config::loader::Config;
+pub use config::options::connection::ConnectionOptions;
+pub use config::options::dialects::{Redelivered, SendingDialect, ServingDialect};
+pub use config::options::entities::{EntityOptions, QueueProfile};
+pub use config::options::factory::ConnectionFactory;
+pub use config::options::metrics::MetricsOptions;
+pub use config::options::notifications::NotificationConfig;
+pub use config::options::pika::PikaOptions;
+pub use config::options::recovery::{Failover, PoolOptions};
+pub use config::options::stable_names::StableNames;
+pub use config::resolve::{Ignored, Setting};
+pub use config::sources::source::Source;
 pub use config::url::{AMQP_PORT, Secrets, TransportHost, TransportUrl};
-pub use config::{
-    Compression, Config, ConnectionFactory, ConnectionOptions, DriverConfig, EntityOptions,
-    Failover, Ignored, LoginMethod, MetricsOptions, NotificationConfig, PikaOptions, PoolOptions,
-    QueueProfile, Redelivered, SendingDialect, ServingDialect, Setting, Source, StableNames,
-};
 pub use error::failure::Failure;
 pub use error::remote::RemoteError;
 pub use error::{Error, ErrorKind, Outcome};

@@ -14,7 +14,7 @@ use leveret_engine::{Connection, ConnectionConfig, ConnectionState, Engine};
 use crate::broker::errors::{failed, stopped};
 use crate::broker::lease::{ConnectionLease, Name, Purpose};
 use crate::broker::open_once::OpenOnce;
-use crate::config::ConnectionFactory;
+use crate::config::options::factory::ConnectionFactory;
 use crate::error::Error;
 
 /// The connections of a transport.

@@ -15,6 +15,11 @@ pub(crate) enum DriverName {
 }
 
 impl DriverName {
+    /// Whether the broker is one of this process.
+    pub(crate) const fn is_loopback(self) -> bool {
+        matches!(self, Self::Loopback)
+    }
+
     /// The driver of `url`'s scheme.
     pub(crate) fn of(url: &TransportUrl) -> Result<Self, Error> {
         match url.transport() {

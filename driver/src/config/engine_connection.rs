@@ -2,8 +2,10 @@
 
 use leveret_engine::{ConnectionConfig, Host, Login, Secret};
 
+use crate::config::driver_config::{DriverConfig, LoginMethod};
+use crate::config::driver_name::DriverName;
+use crate::config::options::recovery::Failover;
 use crate::config::url::{AMQP_PORT, TransportHost, TransportUrl};
-use crate::config::{DriverConfig, DriverName, Failover, LoginMethod};
 
 /// The connection that URL and options describe, to these hosts.
 pub(crate) fn config(

@@ -9,6 +9,7 @@
 mod check;
 pub(crate) mod driver_config;
 pub(crate) mod driver_name;
+pub(crate) mod engine_connection;
 pub(crate) mod loader;
 pub(crate) mod options;
 mod overrides;
@@ -16,18 +17,3 @@ pub(crate) mod registry;
 pub(crate) mod resolve;
 pub(crate) mod sources;
 pub(crate) mod url;
-
-pub use driver_config::{Compression, DriverConfig, LoginMethod};
-pub(crate) use driver_name::DriverName;
-pub use loader::Config;
-pub use options::connection::ConnectionOptions;
-pub use options::dialects::{Redelivered, SendingDialect, ServingDialect};
-pub use options::entities::{EntityOptions, QueueProfile};
-pub use options::factory::ConnectionFactory;
-pub use options::metrics::MetricsOptions;
-pub use options::notifications::NotificationConfig;
-pub use options::pika::PikaOptions;
-pub use options::recovery::{Failover, PoolOptions};
-pub use options::stable_names::StableNames;
-pub use resolve::{Ignored, Setting};
-pub use sources::source::Source;

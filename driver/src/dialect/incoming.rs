@@ -10,7 +10,7 @@ use leveret_engine::wire::PropertiesView;
 use leveret_engine::{Body, Delivery};
 
 use crate::codec::serialization::Serialization;
-use crate::config::SendingDialect;
+use crate::config::options::dialects::SendingDialect;
 use crate::dialect::error::DecodeError;
 use crate::dialect::format::WireFormat;
 use crate::dialect::kombu;

@@ -4,7 +4,7 @@
 //! use one exchange, because the target names it, the `rabbit` driver's declaration counts: a topic
 //! exchange also routes by keys that are equal, which is all that the `pika` driver needs.
 
-use crate::config::{SendingDialect, ServingDialect};
+use crate::config::options::dialects::{SendingDialect, ServingDialect};
 use crate::dialect::incoming::RequestFormat;
 use crate::dialect::wire::Wire;
 use crate::error::Error;

@@ -12,7 +12,9 @@ use leveret_engine::Properties;
 
 use crate::codec::compressor::Compressor;
 use crate::codec::serialization::{BodySerializer, Serialization};
-use crate::config::{Compression, DriverConfig, PikaOptions, SendingDialect, ServingDialect};
+use crate::config::driver_config::{Compression, DriverConfig};
+use crate::config::options::dialects::{SendingDialect, ServingDialect};
+use crate::config::options::pika::PikaOptions;
 use crate::dialect::format::WireFormat;
 use crate::dialect::{kombu, pika};
 use crate::error::{Error, ErrorKind};

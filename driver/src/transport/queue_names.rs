@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::errors;
-use crate::config::StableNames;
+use crate::config::options::stable_names::StableNames;
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
 use crate::runtime::timer::{self, Timer};

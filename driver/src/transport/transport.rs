@@ -19,7 +19,7 @@ use crate::broker::open::open_until;
 use crate::broker::open_once::OpenOnce;
 use crate::broker::publish::connection::PublishConnection;
 use crate::broker::publish::pool::PublisherPool;
-use crate::config::DriverConfig;
+use crate::config::driver_config::DriverConfig;
 use crate::dialect::wire::{Heartbeats, Wire};
 use crate::error::Error;
 use crate::ids::IdSource;

@@ -307,7 +307,7 @@ fn not_accepted(error: PublishError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Compression;
+    use crate::config::driver_config::Compression;
     use crate::dialect::kombu;
 
     #[test]

@@ -74,7 +74,7 @@ impl Default for ConnectionOptions {
             confirm_timeout: engine.confirm_timeout,
             nack_retry_timeout: engine.nack_retry,
             topology_audit_interval: engine.audit_interval,
-            tcp_user_timeout: engine.user_timeout,
+            tcp_user_timeout: engine.tcp_user_timeout,
         }
     }
 }
@@ -95,7 +95,7 @@ impl ConnectionOptions {
         config.confirm_timeout = self.confirm_timeout;
         config.nack_retry = self.nack_retry_timeout;
         config.audit_interval = self.topology_audit_interval;
-        config.user_timeout = self.tcp_user_timeout;
+        config.tcp_user_timeout = self.tcp_user_timeout;
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
             config.connect_timeout,
             config.handshake_timeout,
             config.operation_timeout,
-            config.user_timeout,
+            config.tcp_user_timeout,
             config.resolve_timeout,
             config.confirm_timeout,
             config.nack_retry,

@@ -8,5 +8,4 @@ pub(crate) mod metrics;
 pub(crate) mod notifications;
 pub(crate) mod pika;
 pub(crate) mod recovery;
-pub(crate) mod retry;
 pub(crate) mod stable_names;

@@ -140,7 +140,7 @@ impl PikaOptions {
         config.login = Login::Plain;
         config.heartbeat = self.heartbeat;
         config.connect_timeout = self.socket_timeout;
-        config.user_timeout = self.tcp_user_timeout;
+        config.tcp_user_timeout = self.tcp_user_timeout;
         config.recovery.backoff = self.host_delay;
         config.recovery.backoff_step = None;
         config.channel_max = self.channel_max.unwrap_or(config.channel_max);
@@ -192,7 +192,7 @@ mod tests {
         options.apply_to(&mut config);
         assert_eq!((config.login, config.heartbeat.as_secs()), (Login::Plain, 3));
         let delay = Duration::from_millis(250);
-        assert_eq!([config.connect_timeout, config.user_timeout], [delay; 2]);
+        assert_eq!([config.connect_timeout, config.tcp_user_timeout], [delay; 2]);
         assert_eq!((config.recovery.backoff, config.recovery.backoff_step), (delay, None));
         assert_eq!((config.channel_max, config.frame_max), (channel_max, frame_max));
         (options.channel_max, options.frame_max) = (Some(16), Some(8192));

@@ -12,7 +12,7 @@ use flate2::read::ZlibDecoder;
 use leveret_engine::wire::PropertiesView;
 
 use crate::codec::compressor::Compressor;
-use crate::config::Compression;
+use crate::config::driver_config::Compression;
 use crate::dialect::error::DecodeError;
 
 /// The header that says how a body is compressed.

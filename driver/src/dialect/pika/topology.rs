@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::config::PikaOptions;
+use crate::config::options::pika::PikaOptions;
 use crate::dialect::names::check_names;
 use crate::error::Error;
 use crate::message::priority::Priority;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::config::Config;
+use crate::config::loader::Config;
 use crate::notify::notifier::driver::NotificationDriver;
 use crate::notify::notifier::notifier::Notifier;
 use crate::transport::builder::TransportBuilder;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codec::serialization::Serialization;
-use crate::config::NotificationConfig;
+use crate::config::options::notifications::NotificationConfig;
 use crate::error::{Error, ErrorKind};
 use crate::message::retry::Retry;
 use crate::message::serializer::Serializer;

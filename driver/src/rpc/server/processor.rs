@@ -18,7 +18,7 @@ use leveret_engine::Delivery;
 use tracing::{Instrument, Span};
 
 use crate::codec::encoded::Encoded;
-use crate::config::Redelivered;
+use crate::config::options::dialects::Redelivered;
 use crate::dialect::error::DecodeError;
 use crate::dialect::format::WireFormat;
 use crate::dialect::replies::ReplyAddress;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leveret_engine::{Delivery, DeliverySink, Disposition};
 
-use crate::config::Redelivered;
+use crate::config::options::dialects::Redelivered;
 use crate::dialect::queues::RequestSource;
 use crate::rpc::server::incoming::IncomingDelivery;
 use crate::rpc::server::processor::{BACKLOG_MAX, RequestProcessor};

@@ -1,7 +1,7 @@
 //! Reads a socket into receive blocks and handles what arrived.
 //!
-//! Invariants: one read is in flight, and it is never cancelled; nothing is read while a consumer or
-//! the block pool has no room. Heartbeats go on then.
+//! Invariants: one read is in flight, and it is never cancelled; nothing is read while a consumer
+//! or the block pool has no room. Heartbeats go on then.
 
 use std::rc::Rc;
 use std::time::Duration;

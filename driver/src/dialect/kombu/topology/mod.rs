@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::config::{EntityOptions, QueueProfile};
+use crate::config::options::entities::{EntityOptions, QueueProfile};
 use crate::dialect::names::check_names;
 use crate::error::Error;
 use crate::message::priority::Priority;

@@ -1,10 +1,7 @@
 //! Circles of files that use each other, inside of a folder or across folders.
 //!
-//! A re-export is not a use; a use of a re-exported item is one of the file that defines it.
-//! [`known`] lists the circles of today. They may only lose files, and a file that is in no circle
-//! any more leaves the list. Not here: which folder may import which (`arrows`).
-
-mod known;
+//! A re-export is not a use; a use of a re-exported item is one of the file that defines it. Not
+//! here: which folder may import which (`arrows`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +14,7 @@ pub(crate) fn check(crates: &[Modules]) -> Vec<Problem> {
         let uses = modules.uses();
         circles.extend(find(&uses).into_iter().map(|files| Circle::new(files, &uses)));
     }
-    compare(&circles, known::KNOWN)
+    circles.iter().map(Circle::problem).collect()
 }
 
 struct Circle {
@@ -36,6 +33,16 @@ impl Circle {
         };
         let ties = inside.map(tie).collect();
         Self { files, ties }
+    }
+
+    fn problem(&self) -> Problem {
+        let first = self.files.first().map_or("", String::as_str);
+        let message = format!(
+            "a circle of {} files: move what one of them uses to a file below both{}",
+            self.files.len(),
+            self.ties
+        );
+        Problem::new(first, 1, message)
     }
 }
 
@@ -69,32 +76,6 @@ fn find(uses: &Uses) -> Vec<BTreeSet<String>> {
     circles.into_iter().collect()
 }
 
-/// Holds the circles of today against the known ones.
-fn compare(circles: &[Circle], known: &[&[&str]]) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for circle in circles {
-        let is_known = known
-            .iter()
-            .any(|files| circle.files.iter().all(|file| files.contains(&file.as_str())));
-        if !is_known && let Some(first) = circle.files.first() {
-            let message = format!(
-                "a circle of {} files: move what one of them uses to a file below both{}",
-                circle.files.len(),
-                circle.ties
-            );
-            problems.push(Problem::new(first, 1, message));
-        }
-    }
-    for file in known.iter().copied().flatten() {
-        if !circles.iter().any(|circle| circle.files.contains(*file)) {
-            let message =
-                "is in no circle: remove it from the list in .ci/tidy/src/circles/known.rs";
-            problems.push(Problem::new(file, 1, message));
-        }
-    }
-    problems
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,12 +101,11 @@ mod tests {
     }
 
     #[test]
-    fn a_known_circle_may_only_shrink() {
-        let found = circles(&[("a", "b"), ("b", "a")]);
-        assert_eq!(compare(&found, &[&["a", "b"]]), []);
-        assert_eq!(compare(&found, &[&["a"]])[0].path, "a");
-        let gone = compare(&found, &[&["a", "b", "c"]]);
-        assert_eq!((gone.len(), gone[0].path.as_str()), (1, "c"));
-        assert_eq!(compare(&[], &[&["a", "b"]]).len(), 2);
+    fn a_circle_names_its_files_and_what_ties_them() {
+        let problem = circles(&[("a", "b"), ("b", "a"), ("b", "c")])[0].problem();
+        assert_eq!(problem.path, "a");
+        assert!(problem.message.starts_with("a circle of 2 files"), "{}", problem.message);
+        assert!(problem.message.contains("b uses X of a"), "{}", problem.message);
+        assert!(circles(&[("a", "b"), ("b", "c")]).is_empty());
     }
 }
