@@ -2,7 +2,9 @@
 
 pub(crate) mod dedup;
 pub(crate) mod executor;
+pub(crate) mod in_flight;
 pub(crate) mod panics;
 pub(crate) mod runner;
 pub(crate) mod shutdown;
 pub(crate) mod timer;
+pub(crate) mod workers;

@@ -12,8 +12,10 @@ use std::task::{Context, Poll, Waker};
 
 use leveret_engine::block_on;
 
-use crate::runtime::executor::{Executor, InFlight, Workers};
+use crate::runtime::executor::Executor;
+use crate::runtime::in_flight::InFlight;
 use crate::runtime::panics::caught;
+use crate::runtime::workers::Workers;
 
 /// Who serves items; a runner holds it weakly, its owner holds the runner.
 pub(crate) trait Serve: Send + Sync + 'static {

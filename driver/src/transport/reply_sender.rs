@@ -28,8 +28,8 @@ use crate::error::Error;
 use crate::error::failure::Failure;
 use crate::ids::{Hex32, IdSource};
 use crate::message::{Answer, Reply};
-use crate::runtime::executor::Workers;
 use crate::runtime::timer::{self, Timer};
+use crate::runtime::workers::Workers;
 use crate::transport::reply_retry::{MissingQueues, RetryBudget};
 
 /// How long a reply is tried at most, whatever its caller says.

@@ -11,7 +11,7 @@ use leveret_engine::{Delivery, DeliverySink, Disposition};
 
 use crate::dialect::peek::Peek;
 use crate::dialect::wire::Wire;
-use crate::runtime::executor::Workers;
+use crate::runtime::workers::Workers;
 use crate::transport::intake_limit::WAITING_BYTES_MAX;
 use crate::transport::pending_calls::PendingCalls;
 
