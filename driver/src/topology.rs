@@ -20,7 +20,7 @@ pub(crate) struct Exchange {
 }
 
 /// Instead of a kind: the exchange is used as it is, and must be there.
-pub(crate) const AS_IT_IS: &str = "";
+pub(crate) const PASSIVE: &str = "";
 
 /// A queue to declare, and how to consume from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) struct Queue {
     /// Its consumers acknowledge nothing: what is delivered is gone.
     pub(crate) no_ack: bool,
     pub(crate) arguments: Vec<(&'static str, Argument)>,
-    pub(crate) consuming: Vec<(&'static str, Argument)>,
+    pub(crate) consume_arguments: Vec<(&'static str, Argument)>,
 }
 
 /// Where in a stream a consumer begins: an argument of it, and a header of each message.
@@ -64,13 +64,13 @@ impl Queue {
             may_be_exclusive: false,
             no_ack: false,
             arguments: Vec::new(),
-            consuming: Vec::new(),
+            consume_arguments: Vec::new(),
         }
     }
 
     /// Whether its consumers begin at an offset.
     pub(crate) fn is_stream(&self) -> bool {
-        self.consuming.iter().any(|(name, _)| *name == STREAM_OFFSET)
+        self.consume_arguments.iter().any(|(name, _)| *name == STREAM_OFFSET)
     }
 }
 

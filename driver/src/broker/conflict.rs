@@ -9,7 +9,7 @@
 use leveret_engine as engine;
 
 use crate::error::{Error, ErrorKind};
-use crate::topology::{AS_IT_IS, Exchange, Queue, Subscription};
+use crate::topology::{Exchange, PASSIVE, Queue, Subscription};
 
 /// It exists and is different.
 const PRECONDITION_FAILED: u16 = 406;
@@ -51,7 +51,7 @@ pub(super) fn other_exchange(error: &engine::Error, exchange: &Exchange) -> Opti
     let is_exchange = error.to_string().contains("for exchange");
     if is_exchange && exchange.kind == "direct" && differing(error) == Some("type") {
         // One of topics also routes by keys that are equal.
-        return Some(Exchange { kind: AS_IT_IS, ..exchange.clone() });
+        return Some(Exchange { kind: PASSIVE, ..exchange.clone() });
     }
     let is_milder = exchange.durable && is_exchange && differing(error) == Some("durable");
     is_milder.then(|| Exchange { durable: false, ..exchange.clone() })
@@ -68,7 +68,7 @@ pub(super) fn other(error: &engine::Error, subscription: &Subscription) -> Optio
     // Quorum queues and streams are durable or not at all.
     let has_type = queue.arguments.iter().any(|(name, _)| *name == "x-queue-type");
     let exchange = other_exchange(error, exchange).filter(|_| !has_type)?;
-    let durable = queue.durable && exchange.kind == AS_IT_IS;
+    let durable = queue.durable && exchange.kind == PASSIVE;
     let queue = Queue { durable, ..queue.clone() };
     Some(Subscription { queue, binding: Some((exchange, key.clone())) })
 }

@@ -9,7 +9,7 @@ use leveret_engine::{
 
 use super::conflict;
 use crate::error::Error;
-use crate::topology::{AS_IT_IS, Argument, Exchange, Queue, Subscription};
+use crate::topology::{Argument, Exchange, PASSIVE, Queue, Subscription};
 
 /// Declares an exchange, or the one that a peer was first with.
 pub(super) async fn exchange(channel: &Channel, exchange: &Exchange) -> Result<(), Error> {
@@ -49,7 +49,7 @@ pub(super) async fn exchange_once(
     let declare = ExchangeDeclare {
         name: exchange.name.clone(),
         kind: exchange.kind.to_owned(),
-        passive: exchange.kind == AS_IT_IS,
+        passive: exchange.kind == PASSIVE,
         durable: exchange.durable,
         auto_delete: exchange.auto_delete,
         ..ExchangeDeclare::default()

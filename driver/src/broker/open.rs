@@ -39,14 +39,14 @@ pub(crate) fn open_until<T, F: Future<Output = Result<T, Error>>>(
                             name: "leveret.opening.retried", %error, "opening is tried again"
                         );
                         last = Some(error);
-                        let _ = timer.pause(pause).await;
+                        let _ = timer.sleep(pause).await;
                         pause = (pause * 2).min(PAUSE_MAX);
                     }
                     settled => return settled,
                 }
             }
         };
-        match timer.within(timer::until(deadline), trying).await {
+        match timer.timeout(timer::until(deadline), trying).await {
             Ok(settled) => settled,
             Err(TicketError::TimedOut) => Err(too_late(last, why_down())),
             Err(TicketError::Aborted) => Err(stopped()),

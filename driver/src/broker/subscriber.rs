@@ -100,7 +100,7 @@ impl Subscriber {
             let mut consume = Consume::from_queue(subscription.queue.name.clone());
             consume.consumer_tag = tags.next();
             consume.no_ack = subscription.queue.no_ack;
-            consume.arguments = declare::table(&subscription.queue.consuming);
+            consume.arguments = declare::table(&subscription.queue.consume_arguments);
             let sink = || match subscription.queue.is_stream() {
                 true => Box::new(StreamSink::new(sink(subscription))),
                 false => sink(subscription),

@@ -58,7 +58,7 @@ impl WireFormat {
         reply: &Reply<'_, R>,
     ) -> Result<(), WriteError> {
         match self {
-            Self::Pika(serialization) => pika::encode_reply(out, &reply.answer, serialization),
+            Self::Pika(serialization) => pika::encode_reply(out, &reply.content, serialization),
             Self::Kombu | Self::Both => kombu::encode_reply(out, reply),
         }
     }

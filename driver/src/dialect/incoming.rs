@@ -152,7 +152,8 @@ impl Wire {
     pub(crate) fn read_reply_id(&self, delivery: &Delivery) -> Result<Option<Peek>, DecodeError> {
         let read = read_reply_by(delivery, &[], |reply| {
             let msg_id = Hex32::from_digits(reply.msg_id.as_deref()?.as_bytes())?;
-            let says_nothing = reply.result.is_none() && reply.failure.is_none() && !reply.ending;
+            let says_nothing =
+                reply.result.is_none() && reply.failure.is_none() && !reply.is_ending;
             Some(if says_nothing { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
         });
         match read {

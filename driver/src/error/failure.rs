@@ -111,7 +111,7 @@ impl Failure {
     }
 
     /// The same exception under the name it had before it travelled.
-    pub(crate) fn under_original_name(mut self) -> Self {
+    pub(crate) fn without_remote_postfix(mut self) -> Self {
         let parts = &mut self.0;
         let class = parts.class.strip_suffix(REMOTE_POSTFIX);
         if let (Some(class), Some(module)) = (class, parts.module.strip_suffix(REMOTE_POSTFIX)) {

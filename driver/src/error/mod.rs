@@ -110,7 +110,7 @@ impl Error {
     }
 
     /// The same error of a message that never left, unless more is known.
-    pub(crate) fn unsent(mut self) -> Self {
+    pub(crate) fn assume_not_sent(mut self) -> Self {
         self.0.outcome.get_or_insert(Outcome::NotSent);
         self
     }
@@ -120,7 +120,7 @@ impl Error {
         self
     }
 
-    pub(crate) fn after_attempts(mut self, attempts: u32) -> Self {
+    pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
         let noun = if attempts == 1 { "attempt" } else { "attempts" };
         self.0.text.push_str(&format!("; given up after {attempts} {noun}"));
         self
@@ -297,9 +297,9 @@ mod tests {
     #[test]
     fn a_travelled_exception_gets_its_name_back() {
         let failure = Failure::new("ValueError_Remote", "builtins_Remote", "x");
-        let failure = failure.under_original_name();
+        let failure = failure.without_remote_postfix();
         assert_eq!((failure.class(), failure.module()), ("ValueError", "builtins"));
-        let half = Failure::new("Odd_Remote", "builtins", "x").under_original_name();
+        let half = Failure::new("Odd_Remote", "builtins", "x").without_remote_postfix();
         assert_eq!(half.class(), "Odd_Remote", "only if both carry the suffix");
     }
 

@@ -32,12 +32,12 @@ pub(crate) struct Request<'a, A: ?Sized> {
     pub(crate) context: &'a Context,
     pub(crate) unique_id: Hex32,
     /// Absent for a cast.
-    pub(crate) call: Option<CallPart<'a>>,
+    pub(crate) call: Option<CallFields<'a>>,
 }
 
 /// What a request for an answer says about the answer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CallPart<'a> {
+pub(crate) struct CallFields<'a> {
     pub(crate) msg_id: Hex32,
     pub(crate) reply_queue: &'a str,
     /// How long the caller waits between signs of life, if it wants any.
@@ -69,12 +69,12 @@ pub(crate) struct IncomingRequest<'a> {
 pub(crate) struct Reply<'a, R: ?Sized> {
     pub(crate) msg_id: &'a str,
     pub(crate) unique_id: Hex32,
-    pub(crate) answer: Answer<'a, R>,
+    pub(crate) content: ReplyContent<'a, R>,
 }
 
 /// The three things a reply can say.
 #[derive(Debug)]
-pub(crate) enum Answer<'a, R: ?Sized> {
+pub(crate) enum ReplyContent<'a, R: ?Sized> {
     Result(&'a R),
     Failure(&'a Failure),
     /// A sign of life of a call that goes on.
@@ -88,5 +88,5 @@ pub(crate) struct IncomingReply<'a> {
     pub(crate) result: Option<Encoded<'a>>,
     pub(crate) failure: Option<Failure>,
     /// False for a sign of life, and for the first of the two messages very old servers send.
-    pub(crate) ending: bool,
+    pub(crate) is_ending: bool,
 }

@@ -106,7 +106,7 @@ impl Target {
     }
 
     /// The topic, or the error of a client without one.
-    pub(crate) fn sendable(&self) -> Result<&str, Error> {
+    pub(crate) fn require_topic(&self) -> Result<&str, Error> {
         match self.topic() {
             Some(topic) if !topic.is_empty() => Ok(topic),
             _ => Err(self.invalid("A topic is required to send")),
@@ -114,7 +114,7 @@ impl Target {
     }
 
     /// The topic and server name, or the error of a server that lacks one.
-    pub(crate) fn servable(&self) -> Result<(&str, &str), Error> {
+    pub(crate) fn require_topic_and_server(&self) -> Result<(&str, &str), Error> {
         match (self.topic(), self.server()) {
             (Some(topic), Some(server)) if !topic.is_empty() && !server.is_empty() => {
                 Ok((topic, server))
@@ -157,10 +157,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_in_oslos_words() {
-        let error = Target::default().sendable().unwrap_err();
+        let error = Target::default().require_topic().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidTarget);
         assert_eq!(error.to_string(), "A topic is required to send:<Target >");
-        let error = Target::new("t").servable().unwrap_err();
+        let error = Target::new("t").require_topic_and_server().unwrap_err();
         assert_eq!(
             error.to_string(),
             "A server's target must have topic and server names specified:<Target topic=t>"

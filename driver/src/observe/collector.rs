@@ -26,7 +26,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The way to a collector; dropping it ends the thread, which first sends what it can at once.
 #[derive(Debug)]
-pub(crate) struct Collector {
+pub(crate) struct MetricsCollectorClient {
     shared: Arc<Shared>,
 }
 
@@ -45,7 +45,7 @@ struct State {
     is_closed: bool,
 }
 
-impl Collector {
+impl MetricsCollectorClient {
     /// The way to the collector these options name, if they do.
     pub(crate) fn new(options: &MetricsOptions) -> Option<Self> {
         (options.enabled && options.socket_file.is_some()).then(|| {
@@ -92,7 +92,7 @@ impl Collector {
     }
 }
 
-impl Drop for Collector {
+impl Drop for MetricsCollectorClient {
     fn drop(&mut self) {
         self.shared.lock().is_closed = true;
         self.shared.changed.notify_one();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     /// Waits until no thread runs; a minute at most.
-    fn until_it_ended(collector: &Collector) {
+    fn until_it_ended(collector: &MetricsCollectorClient) {
         let deadline = timer::deadline_in(Duration::from_secs(60));
         while collector.shared.lock().is_running {
             assert!(!timer::until(deadline).is_zero(), "the thread does not end");
@@ -240,7 +240,7 @@ mod tests {
     fn the_oldest_are_dropped_and_the_others_sent_once_somebody_listens() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        let collector = Collector::new(&options(&path)).unwrap();
+        let collector = MetricsCollectorClient::new(&options(&path)).unwrap();
         for number in 0..10 {
             collector.put(number.to_string().into_bytes());
         }
@@ -261,7 +261,7 @@ mod tests {
         let socket = UnixDatagram::bind(&path).unwrap();
         let mut options = options(&path);
         options.thread_stop_timeout = Duration::from_millis(20);
-        let collector = Collector::new(&options).unwrap();
+        let collector = MetricsCollectorClient::new(&options).unwrap();
         for round in ["one", "two"] {
             collector.put(round.into());
             assert_eq!(received(&socket), round);
@@ -274,7 +274,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let socket = UnixDatagram::bind(&path).unwrap();
-        let collector = Collector::new(&options(&path)).unwrap();
+        let collector = MetricsCollectorClient::new(&options(&path)).unwrap();
         collector.put(vec![b'x'; 64 << 20]);
         collector.put("small".into());
         assert_eq!(received(&socket), "small");
@@ -284,7 +284,8 @@ mod tests {
     #[test]
     fn a_dropped_collector_ends_its_thread() {
         let folder = tempfile::tempdir().unwrap();
-        let collector = Collector::new(&options(&folder.path().join("nobody"))).unwrap();
+        let collector =
+            MetricsCollectorClient::new(&options(&folder.path().join("nobody"))).unwrap();
         let shared = Arc::downgrade(&collector.shared);
         collector.put("lost".into());
         drop(collector);
@@ -297,6 +298,6 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_unless_asked() {
-        assert!(Collector::new(&MetricsOptions::default()).is_none());
+        assert!(MetricsCollectorClient::new(&MetricsOptions::default()).is_none());
     }
 }

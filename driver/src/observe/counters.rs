@@ -39,7 +39,7 @@ pub(crate) struct Counters {
 }
 
 /// A call under way; counted when it ends, or when it is dropped before.
-pub(crate) struct CallUnderway<'a> {
+pub(crate) struct CallGuard<'a> {
     counters: &'a Counters,
     begun: Instant,
     ends_as: &'a AtomicU64,
@@ -47,44 +47,44 @@ pub(crate) struct CallUnderway<'a> {
 
 impl Counters {
     /// A call that began then.
-    pub(crate) fn call(&self, begun: Instant) -> CallUnderway<'_> {
-        CallUnderway { counters: self, begun, ends_as: &self.abandoned }
+    pub(crate) fn start_call(&self, begun: Instant) -> CallGuard<'_> {
+        CallGuard { counters: self, begun, ends_as: &self.abandoned }
     }
 
     /// A cast that was confirmed, or was not.
-    pub(crate) fn cast<T>(&self, result: &Result<T, Error>) {
+    pub(crate) fn count_cast<T>(&self, result: &Result<T, Error>) {
         add(if result.is_ok() { &self.casts_confirmed } else { &self.casts_failed });
     }
 
     /// A cast that was accepted into the outbox, or was not.
-    pub(crate) fn cast_buffered<T>(&self, result: &Result<T, Error>) {
+    pub(crate) fn count_buffered_cast<T>(&self, result: &Result<T, Error>) {
         add(if result.is_ok() { &self.casts_buffered } else { &self.casts_failed });
     }
 
     /// A notification to one topic.
-    pub(crate) fn notification<T>(&self, result: &Result<T, Error>) {
+    pub(crate) fn count_notification<T>(&self, result: &Result<T, Error>) {
         add(if result.is_ok() { &self.notifications_sent } else { &self.notifications_failed });
     }
 
     /// A request or notification that was cut off is published again.
-    pub(crate) fn retry(&self) {
+    pub(crate) fn count_retry(&self) {
         add(&self.retries);
     }
 
     /// A request goes to its other name, as nobody was there for the first.
-    pub(crate) fn fallback(&self) {
+    pub(crate) fn count_fallback(&self) {
         add(&self.fallbacks);
     }
 
-    pub(crate) fn fallbacks(&self) -> u64 {
+    pub(crate) fn read_fallbacks(&self) -> u64 {
         read(&self.fallbacks)
     }
 
-    pub(crate) fn retries(&self) -> u64 {
+    pub(crate) fn read_retries(&self) -> u64 {
         read(&self.retries)
     }
 
-    pub(crate) fn calls(&self, outstanding: usize) -> CallMetrics {
+    pub(crate) fn read_calls(&self, outstanding: usize) -> CallMetrics {
         CallMetrics {
             outstanding,
             done: read(&self.done),
@@ -98,7 +98,7 @@ impl Counters {
         }
     }
 
-    pub(crate) fn casts(&self, refused: u64) -> CastMetrics {
+    pub(crate) fn read_casts(&self, refused: u64) -> CastMetrics {
         CastMetrics {
             confirmed: read(&self.casts_confirmed),
             buffered: read(&self.casts_buffered),
@@ -107,7 +107,7 @@ impl Counters {
         }
     }
 
-    pub(crate) fn notifications(&self) -> NotificationMetrics {
+    pub(crate) fn read_notifications(&self) -> NotificationMetrics {
         NotificationMetrics {
             sent: read(&self.notifications_sent),
             failed: read(&self.notifications_failed),
@@ -115,9 +115,9 @@ impl Counters {
     }
 }
 
-impl CallUnderway<'_> {
+impl CallGuard<'_> {
     /// How the call ended.
-    pub(crate) fn ended<T>(mut self, result: &Result<T, Error>) {
+    pub(crate) fn finish<T>(mut self, result: &Result<T, Error>) {
         let counters = self.counters;
         self.ends_as = match result.as_ref().map_err(Error::kind) {
             Ok(_) => &counters.done,
@@ -130,7 +130,7 @@ impl CallUnderway<'_> {
     }
 }
 
-impl Drop for CallUnderway<'_> {
+impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
         add(self.ends_as);
         let latency = timer::now().saturating_duration_since(self.begun);
@@ -155,15 +155,15 @@ mod tests {
         let counters = Counters::default();
         let call = |kind| {
             let result: Result<(), Error> = Err(Error::new(kind, "no"));
-            counters.call(timer::now()).ended(&result);
+            counters.start_call(timer::now()).finish(&result);
         };
-        counters.call(timer::now()).ended(&Ok(()));
+        counters.start_call(timer::now()).finish(&Ok(()));
         call(ErrorKind::MessagingTimeout);
         call(ErrorKind::MessagingTimeout);
         call(ErrorKind::MessageUndeliverable);
         call(ErrorKind::Closed);
-        drop(counters.call(timer::now()));
-        let calls = counters.calls(3);
+        drop(counters.start_call(timer::now()));
+        let calls = counters.read_calls(3);
         assert_eq!((calls.outstanding, calls.done, calls.timed_out), (3, 1, 2));
         assert_eq!((calls.undeliverable, calls.failed_otherwise, calls.abandoned), (1, 1, 1));
         assert_eq!((calls.latency.count(), calls.ended()), (6, 6));

@@ -64,7 +64,7 @@ impl ConnectionHealth {
     }
 
     /// Whether both are readings of one connection, if they are of one transport.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_connection(&self, other: &Self) -> bool {
         (self.purpose, self.number) == (other.purpose, other.number)
     }
 }

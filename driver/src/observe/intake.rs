@@ -83,13 +83,13 @@ impl IntakeRecorder {
     }
 
     /// Messages of so many bytes wait from now on.
-    pub(crate) fn took_in(&self, messages: usize, bytes: usize) {
+    pub(crate) fn add_waiting(&self, messages: usize, bytes: usize) {
         self.own.waiting.fetch_add(messages, Ordering::Relaxed);
         self.own.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// One of them waits no longer.
-    pub(crate) fn took_up(&self, bytes: usize) {
+    pub(crate) fn remove_waiting(&self, bytes: usize) {
         self.own.waiting.fetch_sub(1, Ordering::Relaxed);
         self.own.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -101,7 +101,7 @@ impl IntakeRecorder {
     }
 
     /// Its own counts.
-    pub(crate) fn own(&self) -> IntakeMetrics {
+    pub(crate) fn read(&self) -> IntakeMetrics {
         self.own.read()
     }
 }
@@ -122,7 +122,7 @@ impl Drop for IntakeRecorder {
     fn drop(&mut self) {
         let mut all = self.all.lock();
         all.working.retain(|taken| !Arc::ptr_eq(taken, &self.own));
-        all.ended = all.ended.and(&IntakeMetrics { waiting: 0, waiting_bytes: 0, ..self.own() });
+        all.ended = all.ended.and(&IntakeMetrics { waiting: 0, waiting_bytes: 0, ..self.read() });
     }
 }
 
@@ -134,16 +134,16 @@ mod tests {
     fn what_a_dropped_server_held_does_not_wait_any_more() {
         let all = Arc::new(IntakeRecorders::default());
         let (one, other) = (IntakeRecorder::new(&all), IntakeRecorder::new(&all));
-        one.took_in(3, 300);
-        other.took_in(1, 50);
-        one.took_up(100);
+        one.add_waiting(3, 300);
+        other.add_waiting(1, 50);
+        one.remove_waiting(100);
         one.count(|taken| &taken.done);
         other.count(|taken| &taken.duplicates);
-        assert_eq!((one.own().waiting, one.own().waiting_bytes), (2, 200));
+        assert_eq!((one.read().waiting, one.read().waiting_bytes), (2, 200));
         assert_eq!((all.read().waiting, all.read().waiting_bytes), (3, 250));
         drop(one);
         let all = all.read();
         assert_eq!((all.waiting, all.waiting_bytes), (1, 50));
-        assert_eq!((all.done, all.duplicates, other.own().done), (1, 1, 0), "counts only grow");
+        assert_eq!((all.done, all.duplicates, other.read().done), (1, 1, 0), "counts only grow");
     }
 }

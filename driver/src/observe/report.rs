@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::collector::Collector;
+use super::collector::MetricsCollectorClient;
 use crate::codec::json;
 use crate::error::{Error, ErrorKind};
 use crate::message::target::Target;
@@ -19,8 +19,8 @@ use crate::runtime::timer;
 const MODULE: &str = "oslo_messaging";
 
 /// A call or cast that is reported.
-pub(crate) struct Reported<'a> {
-    collector: &'a Collector,
+pub(crate) struct InvocationReport<'a> {
+    collector: &'a MetricsCollectorClient,
     labels: Labels<'a>,
     begun: Instant,
 }
@@ -59,10 +59,10 @@ struct Action {
 
 const INC: Action = Action { value: None, action: "inc" };
 
-impl<'a> Reported<'a> {
+impl<'a> InvocationReport<'a> {
     /// Reports the begin of a `call` or `cast`.
-    pub(crate) fn begin(
-        collector: &'a Collector,
+    pub(crate) fn start(
+        collector: &'a MetricsCollectorClient,
         target: &'a Target,
         version: Option<&'a str>,
         (call_type, method): (&'a str, &'a str),
@@ -86,7 +86,7 @@ impl<'a> Reported<'a> {
     }
 
     /// Reports the end.
-    pub(crate) fn ended<T>(mut self, result: &Result<T, Error>) {
+    pub(crate) fn finish<T>(mut self, result: &Result<T, Error>) {
         match result {
             Ok(_) => {
                 let took = timer::now().saturating_duration_since(self.begun).as_secs_f64();

@@ -104,7 +104,7 @@ pub(crate) fn hear(event_type: &str, priority: Priority, count: usize, context: 
 
 /// False where no subscriber wants any of them; one load.
 #[inline]
-pub(crate) fn may_be_wanted() -> bool {
+pub(crate) fn is_enabled() -> bool {
     LevelFilter::current() >= LevelFilter::DEBUG
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn may_be_wanted() -> bool {
 /// A future that is wrapped is moved, some hundred bytes several times over, and one that awaits it
 /// for its caller is polled with it. So without a span it is awaited where it is made; with one, it
 /// is made on the heap.
-macro_rules! within {
+macro_rules! instrument {
     ($span:expr, $future:expr) => {
         match $span {
             None => $future.await,
@@ -124,21 +124,21 @@ macro_rules! within {
         }
     };
 }
-pub(crate) use within;
+pub(crate) use instrument;
 
 /// Notes how what a span stands for ended.
-pub(crate) fn ended<T>(span: &Span, result: &Result<T, Error>) {
+pub(crate) fn record_result<T>(span: &Span, result: &Result<T, Error>) {
     if let Err(error) = result {
-        failed(span, format_args!("{:?}", error.kind()));
+        record_error(span, format_args!("{:?}", error.kind()));
     }
 }
 
 /// Notes the class of what a method raised.
-pub(crate) fn raised(span: &Span, failure: &Failure) {
-    failed(span, format_args!("{}", failure.class()));
+pub(crate) fn record_failure(span: &Span, failure: &Failure) {
+    record_error(span, format_args!("{}", failure.class()));
 }
 
-fn failed(span: &Span, kind: std::fmt::Arguments<'_>) {
+fn record_error(span: &Span, kind: std::fmt::Arguments<'_>) {
     if !span.is_disabled() {
         span.record("error.type", tracing::field::display(kind));
         span.record("otel.status_code", "ERROR");

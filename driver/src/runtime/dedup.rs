@@ -19,7 +19,7 @@ const WINDOW: usize = 16_384;
 
 /// The last ids seen.
 #[derive(Debug)]
-pub(crate) struct Dedup {
+pub(crate) struct DedupWindow {
     seen: Mutex<Seen>,
     window: usize,
     hashers: [RandomState; 2],
@@ -35,16 +35,16 @@ struct Seen {
     places: HashTable<u32>,
 }
 
-impl Dedup {
+impl DedupWindow {
     /// One for whom `unacknowledged` deliveries may come again at once.
-    pub(crate) fn holding(unacknowledged: usize) -> Self {
+    pub(crate) fn new(unacknowledged: usize) -> Self {
         let window = unacknowledged.max(WINDOW);
         let hashers = [RandomState::new(), RandomState::new()];
         Self { seen: Mutex::default(), window, hashers }
     }
 
     /// Whether this id comes for the first time; it is remembered.
-    pub(crate) fn is_first(&self, unique_id: &str) -> bool {
+    pub(crate) fn insert(&self, unique_id: &str) -> bool {
         let id = self.condensed(unique_id);
         let hash = self.hash(id);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,7 +70,7 @@ impl Dedup {
     }
 
     /// Whether this id was remembered, and not pushed out since.
-    pub(crate) fn knows(&self, unique_id: &str) -> bool {
+    pub(crate) fn contains(&self, unique_id: &str) -> bool {
         let id = self.condensed(unique_id);
         let hash = self.hash(id);
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,30 +101,30 @@ mod tests {
 
     #[test]
     fn whatever_may_come_again_is_remembered() {
-        let dedup = Dedup::holding(3 * WINDOW);
-        assert!((0..3 * WINDOW).all(|number| dedup.is_first(&id(number))));
-        assert!((0..3 * WINDOW).all(|number| !dedup.is_first(&id(number))));
+        let dedup = DedupWindow::new(3 * WINDOW);
+        assert!((0..3 * WINDOW).all(|number| dedup.insert(&id(number))));
+        assert!((0..3 * WINDOW).all(|number| !dedup.insert(&id(number))));
     }
 
     #[test]
     fn the_oldest_are_pushed_out_one_by_one() {
-        let dedup = Dedup::holding(0);
+        let dedup = DedupWindow::new(0);
         for number in 0..5 * WINDOW / 2 {
-            assert!(dedup.is_first(&id(number)));
+            assert!(dedup.insert(&id(number)));
             let oldest = (number + 1).saturating_sub(WINDOW);
-            assert!(dedup.knows(&id(oldest)) && dedup.knows(&id(number)));
-            assert!(oldest == 0 || !dedup.knows(&id(oldest - 1)));
+            assert!(dedup.contains(&id(oldest)) && dedup.contains(&id(number)));
+            assert!(oldest == 0 || !dedup.contains(&id(oldest - 1)));
         }
     }
 
     #[test]
     fn a_repeat_is_noticed_within_the_window() {
-        let dedup = Dedup::holding(0);
-        assert!((0..WINDOW).all(|number| dedup.is_first(&id(number))));
-        assert!(dedup.knows(&id(0)) && !dedup.knows(&id(WINDOW)));
-        assert!(!dedup.is_first(&id(0)) && !dedup.is_first(&id(WINDOW - 1)));
-        assert!(dedup.is_first(&id(WINDOW)), "a new one pushes the oldest out");
-        assert!(dedup.is_first(&id(0)), "forgotten");
-        assert!(dedup.is_first("not hex") && !dedup.is_first("not hex"));
+        let dedup = DedupWindow::new(0);
+        assert!((0..WINDOW).all(|number| dedup.insert(&id(number))));
+        assert!(dedup.contains(&id(0)) && !dedup.contains(&id(WINDOW)));
+        assert!(!dedup.insert(&id(0)) && !dedup.insert(&id(WINDOW - 1)));
+        assert!(dedup.insert(&id(WINDOW)), "a new one pushes the oldest out");
+        assert!(dedup.insert(&id(0)), "forgotten");
+        assert!(dedup.insert("not hex") && !dedup.insert("not hex"));
     }
 }

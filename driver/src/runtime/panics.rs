@@ -6,14 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 
 /// Runs a function; what it panicked with is text.
-pub(crate) fn caught<T>(function: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn catch_panic<T>(function: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(function)).map_err(|panic| panicked(panic.as_ref()))
 }
 
 /// Awaits a future; what it panicked with is text.
-pub(crate) async fn caught_async<F: Future>(future: F) -> Result<F::Output, String> {
+pub(crate) async fn catch_panic_async<F: Future>(future: F) -> Result<F::Output, String> {
     let mut future = Box::pin(future);
-    std::future::poll_fn(move |cx| match caught(|| future.as_mut().poll(cx)) {
+    std::future::poll_fn(move |cx| match catch_panic(|| future.as_mut().poll(cx)) {
         Ok(poll) => poll.map(Ok),
         Err(panic) => Poll::Ready(Err(panic)),
     })

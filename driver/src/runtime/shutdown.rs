@@ -42,7 +42,7 @@ impl Shutdown {
     }
 
     /// Runs both steps, unless they have run.
-    pub(crate) async fn end(
+    pub(crate) async fn wait(
         &self,
         stop: impl Future<Output = Result<(), Error>>,
         rest: impl Future<Output = Result<(), Error>>,
@@ -55,13 +55,13 @@ impl Shutdown {
     }
 
     /// Waits for a step as long as `timeout` at most.
-    pub(crate) async fn within(
+    pub(crate) async fn with_timeout(
         &self,
         timeout: Duration,
         step: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
         let whose = self.whose;
-        match self.timer.within(timeout, step).await {
+        match self.timer.timeout(timeout, step).await {
             Ok(ended) => ended,
             Err(TicketError::TimedOut) => {
                 let text =
@@ -86,7 +86,7 @@ impl Shutdown {
     async fn watched<T>(&self, what: &str, step: impl Future<Output = T>) -> T {
         let mut step = Box::pin(step);
         if !self.log_after.is_zero() {
-            match self.timer.within(self.log_after, step.as_mut()).await {
+            match self.timer.timeout(self.log_after, step.as_mut()).await {
                 Ok(ended) => return ended,
                 Err(TicketError::TimedOut) => self.warn_of_hanging(what),
                 Err(TicketError::Aborted) => {}

@@ -83,15 +83,15 @@ impl Timer {
     }
 
     /// Waits for this long; an engine that stops ends the wait.
-    pub(crate) async fn pause(&self, delay: Duration) -> Result<(), Stopped> {
-        match self.within(delay, pending::<()>()).await {
+    pub(crate) async fn sleep(&self, delay: Duration) -> Result<(), Stopped> {
+        match self.timeout(delay, pending::<()>()).await {
             Err(TicketError::Aborted) => Err(Stopped),
             Ok(()) | Err(TicketError::TimedOut) => Ok(()),
         }
     }
 
     /// Awaits `work` for as long as `limit`; then gives it up, and at once when the engine stops.
-    pub(crate) async fn within<F: Future>(
+    pub(crate) async fn timeout<F: Future>(
         &self,
         limit: Duration,
         work: F,
@@ -173,11 +173,11 @@ mod tests {
     #[test]
     fn work_is_awaited_within_its_limit() {
         let (_engine, timer) = timer();
-        let done = timer.within(Duration::MAX, async { 5 });
+        let done = timer.timeout(Duration::MAX, async { 5 });
         assert_eq!(block_on(done), Ok(5));
-        let never = timer.within(Duration::from_millis(5), pending::<()>());
+        let never = timer.timeout(Duration::from_millis(5), pending::<()>());
         assert_eq!(block_on(never), Err(TicketError::TimedOut));
-        assert_eq!(block_on(timer.pause(Duration::from_millis(5))), Ok(()));
+        assert_eq!(block_on(timer.sleep(Duration::from_millis(5))), Ok(()));
         assert_eq!(timer.actions.pending(), 0, "alarms go with what they guard");
     }
 
@@ -187,7 +187,7 @@ mod tests {
         let (waits, waiting) = channel();
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
-                block_on(timer.within(Duration::MAX, async {
+                block_on(timer.timeout(Duration::MAX, async {
                     waits.send(()).unwrap();
                     pending::<()>().await;
                 }))
@@ -196,7 +196,7 @@ mod tests {
             engine.stop();
             assert_eq!(waiter.join().unwrap(), Err(TicketError::Aborted));
         });
-        assert_eq!(block_on(timer.pause(Duration::MAX)), Err(Stopped), "later ones as well");
-        assert_eq!(block_on(timer.within(Duration::ZERO, async { 5 })), Ok(5));
+        assert_eq!(block_on(timer.sleep(Duration::MAX)), Err(Stopped), "later ones as well");
+        assert_eq!(block_on(timer.timeout(Duration::ZERO, async { 5 })), Ok(5));
     }
 }

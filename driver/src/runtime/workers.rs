@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::runtime::panics::caught;
+use crate::runtime::panics::catch_panic;
 
 /// A thread ends after it had no work for this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Threads that work off items of one kind.
-pub(crate) struct Workers<T> {
+pub(crate) struct WorkerPool<T> {
     shared: Arc<Shared<T>>,
 }
 
@@ -70,8 +70,8 @@ impl<T> Inbox<T> {
     }
 }
 
-impl<T: Send + 'static> Workers<T> {
-    /// Workers for `work`, of which a panic ends the item and nothing else; at most `threads_max`
+impl<T: Send + 'static> WorkerPool<T> {
+    /// WorkerPool for `work`, of which a panic ends the item and nothing else; at most `threads_max`
     /// (at least one) at a time.
     pub(crate) fn new(threads_max: usize, work: impl Fn(T) + Send + Sync + 'static) -> Self {
         Self::kept_alive(KEEP_ALIVE, threads_max, work)
@@ -102,7 +102,7 @@ impl<T: Send + 'static> Workers<T> {
 
     /// Takes in all of `items`, whatever the bound; the caller stops bringing more when told it is
     /// full.
-    pub(crate) fn hand_over(&self, items: &mut Vec<T>) {
+    pub(crate) fn submit(&self, items: &mut Vec<T>) {
         let mut inbox = self.shared.lock();
         inbox.items.extend(items.drain(..));
         self.shared.waiting.store(inbox.items.len(), Ordering::Release);
@@ -112,7 +112,7 @@ impl<T: Send + 'static> Workers<T> {
     }
 
     /// Items that no thread has taken up yet.
-    pub(crate) fn waiting(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.shared.waiting.load(Ordering::Acquire)
     }
 
@@ -176,7 +176,7 @@ impl<T: Send + 'static> Shared<T> {
                 let call = inbox.call(self.threads_max);
                 drop(inbox);
                 self.obey(call);
-                if let Err(panic) = caught(|| (self.work)(item)) {
+                if let Err(panic) = catch_panic(|| (self.work)(item)) {
                     tracing::error!(
                         name: "leveret.executor.panicked", panic, "what was being served is lost"
                     );
@@ -239,7 +239,7 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T> Drop for Workers<T> {
+impl<T> Drop for WorkerPool<T> {
     fn drop(&mut self) {
         self.shared.close();
     }
@@ -256,12 +256,12 @@ mod tests {
     fn items_run_side_by_side_up_to_the_bound() {
         let barrier = Arc::new(Barrier::new(4));
         let meeting = Arc::clone(&barrier);
-        let workers = Workers::new(3, move |()| {
+        let workers = WorkerPool::new(3, move |()| {
             meeting.wait();
         });
-        workers.hand_over(&mut vec![(), (), ()]);
+        workers.submit(&mut vec![(), (), ()]);
         barrier.wait();
-        workers.hand_over(&mut vec![(), (), ()]);
+        workers.submit(&mut vec![(), (), ()]);
         barrier.wait();
         assert_eq!(workers.shared.lock().threads, 3);
         leveret_engine::block_on(workers.finish());
@@ -273,12 +273,12 @@ mod tests {
         let barrier = Arc::new(Barrier::new(8));
         let meeting = Arc::clone(&barrier);
         let keep_alive = Duration::from_millis(20);
-        let workers = Workers::kept_alive(keep_alive, 8, move |()| {
+        let workers = WorkerPool::kept_alive(keep_alive, 8, move |()| {
             meeting.wait();
         });
         for _ in 0..3 {
             // All of them are needed again each time.
-            workers.hand_over(&mut vec![(); 8]);
+            workers.submit(&mut vec![(); 8]);
             while workers.shared.lock().threads > 1 {
                 thread::sleep(Duration::from_millis(1));
             }
@@ -292,10 +292,10 @@ mod tests {
     #[test]
     fn finishing_works_off_what_was_taken_in() {
         let (sender, results) = channel();
-        let workers = Workers::new(2, move |item| sender.send(item).unwrap());
-        workers.hand_over(&mut (0..1000).collect());
+        let workers = WorkerPool::new(2, move |item| sender.send(item).unwrap());
+        workers.submit(&mut (0..1000).collect());
         leveret_engine::block_on(workers.finish());
-        assert_eq!(workers.waiting(), 0);
+        assert_eq!(workers.queued(), 0);
         let mut all: Vec<i32> = results.try_iter().collect();
         all.sort_unstable();
         assert_eq!(all, (0..1000).collect::<Vec<_>>());
@@ -306,15 +306,15 @@ mod tests {
         let (release, blocked) = channel::<()>();
         let (sender, results) = channel();
         let blocked = Mutex::new(blocked);
-        let workers = Workers::new(1, move |item: u8| {
+        let workers = WorkerPool::new(1, move |item: u8| {
             sender.send(item).unwrap();
             let _ = blocked.lock().unwrap().recv();
         });
-        workers.hand_over(&mut vec![0]);
+        workers.submit(&mut vec![0]);
         assert_eq!(results.recv().unwrap(), 0, "taken up, and held there");
-        workers.hand_over(&mut vec![1, 2, 3, 4]);
+        workers.submit(&mut vec![1, 2, 3, 4]);
         assert_eq!(workers.withdraw(|item| item.is_multiple_of(2)), [2, 4]);
-        assert_eq!(workers.waiting(), 2);
+        assert_eq!(workers.queued(), 2);
         drop(release);
         leveret_engine::block_on(workers.finish());
         assert_eq!(results.try_iter().collect::<Vec<_>>(), [1, 3]);
@@ -323,9 +323,9 @@ mod tests {
     #[test]
     fn one_item_starts_one_thread() {
         let (sender, results) = channel();
-        let workers = Workers::new(64, move |item: u8| sender.send(item).unwrap());
+        let workers = WorkerPool::new(64, move |item: u8| sender.send(item).unwrap());
         for item in 0..5 {
-            workers.hand_over(&mut vec![item]);
+            workers.submit(&mut vec![item]);
             assert_eq!(results.recv().unwrap(), item);
         }
         assert!(workers.shared.lock().threads <= 5);
@@ -336,16 +336,16 @@ mod tests {
         let (release, blocked) = channel::<()>();
         let (sender, results) = channel();
         let blocked = Mutex::new(blocked);
-        let workers = Workers::new(2, move |item: u8| {
+        let workers = WorkerPool::new(2, move |item: u8| {
             if item == 0 {
                 let _ = blocked.lock().unwrap().recv();
             }
             sender.send(item).unwrap();
         });
-        workers.hand_over(&mut vec![0, 1, 2]);
+        workers.submit(&mut vec![0, 1, 2]);
         assert_eq!([results.recv().unwrap(), results.recv().unwrap()], [1, 2]);
         for item in 3..100 {
-            workers.hand_over(&mut vec![item]);
+            workers.submit(&mut vec![item]);
             assert_eq!(results.recv().unwrap(), item);
         }
         drop(release);
@@ -358,7 +358,7 @@ mod tests {
         const MEETING: usize = 3;
         let barrier = Barrier::new(MEETING);
         let (sender, met) = channel();
-        let workers = Workers::new(MEETING, move |item: usize| {
+        let workers = WorkerPool::new(MEETING, move |item: usize| {
             // Each item needs all threads at once; some of them leave an unpark behind.
             barrier.wait();
             if item.is_multiple_of(2) {
@@ -370,9 +370,9 @@ mod tests {
         thread::scope(|scope| {
             for round in 0..2000 {
                 for item in 0..MEETING - 1 {
-                    scope.spawn(move || workers.hand_over(&mut vec![round + item]));
+                    scope.spawn(move || workers.submit(&mut vec![round + item]));
                 }
-                workers.hand_over(&mut vec![round]);
+                workers.submit(&mut vec![round]);
                 for _ in 0..MEETING {
                     let patience = std::time::Duration::from_secs(20);
                     met.recv_timeout(patience).expect("all threads come");

@@ -93,7 +93,7 @@ impl Attempts {
     fn when_routable(&mut self, error: Error, delay: Duration) -> Result<Duration, Error> {
         if self.is_counted {
             if self.more == 0 {
-                return Err(error.after_attempts(self.made));
+                return Err(error.with_attempts(self.made));
             }
             self.more -= 1;
         }
@@ -105,7 +105,7 @@ impl Attempts {
     pub(crate) fn given_up(&self, error: Error) -> Error {
         let error = self.of_all(error);
         let tells_attempts = self.is_counted && was_cut_off(&error);
-        if tells_attempts { error.after_attempts(self.made) } else { error }
+        if tells_attempts { error.with_attempts(self.made) } else { error }
     }
 
     /// The same error with the outcome of all attempts.

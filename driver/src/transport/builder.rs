@@ -24,7 +24,7 @@ use crate::config::url::{TransportHost, TransportUrl};
 use crate::dialect::wire::Wire;
 use crate::error::{Error, ErrorKind};
 use crate::ids::IdSource;
-use crate::observe::collector::Collector;
+use crate::observe::collector::MetricsCollectorClient;
 use crate::observe::counters::Counters;
 use crate::runtime::timer::Timer;
 use crate::transport::pending_calls::PendingCalls;
@@ -303,7 +303,7 @@ impl TransportBuilder {
             reply_queue,
             queue_names,
             counters: Counters::default(),
-            collector: Collector::new(&config.metrics),
+            collector: MetricsCollectorClient::new(&config.metrics),
             engine,
             owns_engine,
             connections,

@@ -55,7 +55,7 @@ impl QueueNames {
                 let text = format!("{counter} stays locked by another process");
                 return Err(Error::new(ErrorKind::TransportDriverError, text));
             }
-            if self.timer.pause(PAUSE).await.is_err() {
+            if self.timer.sleep(PAUSE).await.is_err() {
                 return Err(errors::stopped());
             }
         }

@@ -27,9 +27,9 @@ use crate::dialect::wire::Wire;
 use crate::error::Error;
 use crate::error::failure::Failure;
 use crate::ids::{Hex32, IdSource};
-use crate::message::{Answer, Reply};
+use crate::message::{Reply, ReplyContent};
 use crate::runtime::timer::{self, Timer};
-use crate::runtime::workers::Workers;
+use crate::runtime::workers::WorkerPool;
 use crate::transport::reply_retry::{MissingQueues, RetryBudget};
 
 /// How long a reply is tried at most, whatever its caller says.
@@ -68,7 +68,7 @@ pub(crate) struct ReplySender {
     missing: MissingQueues,
     refusals: Arc<dyn RefusalSink>,
     /// Sends replies again that take long to render.
-    resending: Workers<(ReturnedReply, Instant)>,
+    resending: WorkerPool<(ReturnedReply, Instant)>,
     start: Instant,
     budget: RetryBudget,
     dropped: AtomicU64,
@@ -95,7 +95,7 @@ impl ReplySender {
             refusals: Arc::new(Refusals(this.clone())),
             resending: {
                 let this = this.clone();
-                Workers::new(1, move |(returned, deadline)| {
+                WorkerPool::new(1, move |(returned, deadline)| {
                     if let Some(this) = this.upgrade() {
                         this.resend(returned, deadline);
                     }
@@ -224,14 +224,18 @@ impl ReplySender {
                     }
                 }
             }
-            Err(failure) => failure.under_original_name(),
+            Err(failure) => failure.without_remote_postfix(),
         };
-        self.render_answer(to, Answer::Failure(&failure)).ok()
+        self.render_answer(to, ReplyContent::Failure(&failure)).ok()
     }
 
-    fn render_answer(&self, to: &ReplyAddress, answer: Answer<'_, ()>) -> Result<Body, WriteError> {
+    fn render_answer(
+        &self,
+        to: &ReplyAddress,
+        answer: ReplyContent<'_, ()>,
+    ) -> Result<Body, WriteError> {
         let unique_id = self.ids.unique_id();
-        let reply = Reply { msg_id: &to.msg_id, unique_id, answer };
+        let reply = Reply { msg_id: &to.msg_id, unique_id, content: answer };
         Body::render(|body| to.format.encode_reply(body, &reply))
     }
 
@@ -239,7 +243,7 @@ impl ReplySender {
     /// be too large.
     pub(crate) fn try_send_failure(&self, to: &ReplyAddress, text: String) {
         let failure = Failure::builtin("ValueError", text);
-        let Ok(body) = self.render_answer(to, Answer::Failure(&failure)) else { return };
+        let Ok(body) = self.render_answer(to, ReplyContent::Failure(&failure)) else { return };
         let timeout = self.policy.missing_timeout;
         let cookie = self.cookie(timer::deadline_in(timeout));
         let route = match to.format.reply_routing() {
@@ -278,7 +282,7 @@ impl ReplySender {
         if !to.format.has_heartbeats() {
             return false;
         }
-        let Ok(body) = self.render_answer(to, Answer::Heartbeat) else { return false };
+        let Ok(body) = self.render_answer(to, ReplyContent::Heartbeat) else { return false };
         let timeout = self.policy.missing_timeout;
         let sent = self.queue_route(&to.queue).map(|route| route.try_publish(timeout, &body));
         sent.is_some_and(|sent| sent.is_ok())
@@ -318,7 +322,7 @@ impl ReplySender {
             let Some(this) = this.upgrade() else { return };
             let is_compressed = this.connections[0].compressor().is_some();
             if is_compressed || returned.len() > SHORT_BYTES {
-                this.resending.hand_over(&mut vec![(returned, deadline)]);
+                this.resending.submit(&mut vec![(returned, deadline)]);
             } else {
                 this.resend(returned, deadline);
             }

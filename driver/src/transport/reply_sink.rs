@@ -11,7 +11,7 @@ use leveret_engine::{Delivery, DeliverySink, Disposition};
 
 use crate::dialect::peek::Peek;
 use crate::dialect::wire::Wire;
-use crate::runtime::workers::Workers;
+use crate::runtime::workers::WorkerPool;
 use crate::transport::intake_limit::WAITING_BYTES_MAX;
 use crate::transport::pending_calls::PendingCalls;
 
@@ -24,7 +24,7 @@ const UNSURE_BYTES_MAX: usize = WAITING_BYTES_MAX;
 pub(super) struct ReplySink {
     pending: Arc<PendingCalls>,
     wire: Arc<Wire>,
-    decoding: Workers<Delivery>,
+    decoding: WorkerPool<Delivery>,
     /// Bytes that wait for the thread that decodes.
     unsure_bytes: Arc<AtomicUsize>,
     on_closed: Box<dyn Fn(Option<leveret_engine::Error>) + Send>,
@@ -43,7 +43,7 @@ impl ReplySink {
             wire: Arc::clone(wire),
             unsure_bytes: Arc::clone(&unsure_bytes),
         };
-        let decoding = Workers::new(1, move |delivery| decoder.deliver(delivery));
+        let decoding = WorkerPool::new(1, move |delivery| decoder.deliver(delivery));
         let (pending, wire) = (Arc::clone(pending), Arc::clone(wire));
         Self { pending, wire, decoding, unsure_bytes, on_closed: Box::new(on_closed) }
     }
@@ -51,13 +51,13 @@ impl ReplySink {
     /// Leaves a reply to the thread that decodes, if there is room.
     fn hand_over(&self, delivery: Delivery) {
         let (bytes, waiting) = (delivery.body().len(), &self.unsure_bytes);
-        let is_full = self.decoding.waiting() >= UNSURE_MAX
+        let is_full = self.decoding.queued() >= UNSURE_MAX
             || waiting.load(Ordering::Relaxed) >= UNSURE_BYTES_MAX;
         if is_full {
             return self.pending.count_late();
         }
         waiting.fetch_add(bytes, Ordering::Relaxed);
-        self.decoding.hand_over(&mut vec![delivery]);
+        self.decoding.submit(&mut vec![delivery]);
     }
 }
 

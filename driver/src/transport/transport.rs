@@ -23,7 +23,7 @@ use crate::config::driver_config::DriverConfig;
 use crate::dialect::wire::{Heartbeats, Wire};
 use crate::error::Error;
 use crate::ids::IdSource;
-use crate::observe::collector::Collector;
+use crate::observe::collector::MetricsCollectorClient;
 use crate::observe::counters::Counters;
 use crate::observe::health::{ConnectionHealth, TransportHealth};
 use crate::observe::metrics::TransportMetrics;
@@ -73,7 +73,7 @@ pub(super) struct Shared {
     pub(super) queue_names: QueueNames,
     pub(super) counters: Counters,
     /// Where calls and casts are reported, if the options say so.
-    pub(super) collector: Option<Collector>,
+    pub(super) collector: Option<MetricsCollectorClient>,
     pub(super) reply_sender: OpenOnce<Arc<ReplySender>>,
     pub(super) allowed_remote_exmods: Vec<String>,
     pub(super) _broker: OwnBroker,
@@ -201,17 +201,17 @@ impl Transport {
             add_metrics(&mut connections, metrics_of(&lease, []));
         }
         TransportMetrics {
-            calls: shared.counters.calls(stats.calls_outstanding),
-            casts: shared.counters.casts(stats.casts_refused),
-            notifications: shared.counters.notifications(),
+            calls: shared.counters.read_calls(stats.calls_outstanding),
+            casts: shared.counters.read_casts(stats.casts_refused),
+            notifications: shared.counters.read_notifications(),
             served: shared.counters.served.read(),
             heard: shared.counters.heard.read(),
-            retries: shared.counters.retries(),
-            fallbacks: shared.counters.fallbacks(),
+            retries: shared.counters.read_retries(),
+            fallbacks: shared.counters.read_fallbacks(),
             replies_resent: shared.reply_sender.get().map_or(0, |sender| sender.resent()),
             replies_late: stats.replies_late,
             replies_dropped: stats.replies_dropped,
-            reports_dropped: self.collector().map_or(0, Collector::dropped),
+            reports_dropped: self.collector().map_or(0, MetricsCollectorClient::dropped),
             connections,
             shards: shared.engine.stats(),
         }
@@ -275,7 +275,7 @@ impl Transport {
     }
 
     /// Where calls and casts are reported.
-    pub(crate) fn collector(&self) -> Option<&Collector> {
+    pub(crate) fn collector(&self) -> Option<&MetricsCollectorClient> {
         self.shared.collector.as_ref()
     }
 

@@ -76,7 +76,7 @@ pub(crate) fn decode_request<'a>(
             }
         }
     }
-    request.context.settle();
+    request.context.dedup_keys();
     Ok(request)
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn decode_reply<'a>(
         match &*key {
             "result" => reply.result = encoded(value),
             "failure" => failure = text(value)?.filter(|text| !is_falsy(text)),
-            "ending" => reply.ending = text(value)?.is_some_and(|text| !is_falsy(&text)),
+            "ending" => reply.is_ending = text(value)?.is_some_and(|text| !is_falsy(&text)),
             "_msg_id" => reply.msg_id = text(value)?,
             _ => {}
         }

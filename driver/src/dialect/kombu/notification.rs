@@ -100,6 +100,6 @@ pub(crate) fn decode_notification<'a>(
             }
         }
     }
-    notification.context.settle();
+    notification.context.dedup_keys();
     Ok(notification)
 }

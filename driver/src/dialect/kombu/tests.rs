@@ -14,7 +14,7 @@ use crate::ids::Hex32;
 use crate::message::context::Context;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
-use crate::message::{Answer, CallPart, Reply, Request};
+use crate::message::{CallFields, Reply, ReplyContent, Request};
 
 macro_rules! golden {
     ($name:literal) => {
@@ -32,9 +32,13 @@ fn request_text<A: Serialize + ?Sized>(request: &Request<'_, A>) -> String {
     String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned()
 }
 
-fn reply_text<R: Serialize + ?Sized>(msg_id: &str, unique: &str, answer: Answer<'_, R>) -> String {
+fn reply_text<R: Serialize + ?Sized>(
+    msg_id: &str,
+    unique: &str,
+    answer: ReplyContent<'_, R>,
+) -> String {
     let mut out = Vec::new();
-    encode_reply(&mut out, &Reply { msg_id, unique_id: id(unique), answer }).unwrap();
+    encode_reply(&mut out, &Reply { msg_id, unique_id: id(unique), content: answer }).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -74,7 +78,7 @@ fn requests_are_written_as_python_writes_them() {
         version: Some("1.2"),
         context: &context,
         unique_id: id("dccff6ac859e4ed0aaf5e5c57ea45e2d"),
-        call: Some(CallPart {
+        call: Some(CallFields {
             msg_id: id("417e7e5b5924497baec0ca3bd03f0870"),
             reply_queue: REPLY_QUEUE,
             monitor: None,
@@ -88,7 +92,7 @@ fn requests_are_written_as_python_writes_them() {
         version: None,
         context: &empty,
         unique_id: id("8658aac27eb94b0dae69865c9f555744"),
-        call: Some(CallPart {
+        call: Some(CallFields {
             msg_id: id("2e2177675b0a48369378129d380ea5e5"),
             reply_queue: REPLY_QUEUE,
             monitor: None,
@@ -114,27 +118,27 @@ fn requests_are_written_as_python_writes_them() {
 
 #[test]
 fn replies_are_written_as_python_writes_them() {
-    let answer = Answer::Result(&sample());
+    let answer = ReplyContent::Result(&sample());
     let text =
         reply_text("417e7e5b5924497baec0ca3bd03f0870", "09152e1febe1469c944b9cb19faf688f", answer);
     assert_eq!(text, golden!("reply"));
     let text = reply_text(
         "345197b2abc747fabc7d3f6e24e3ff47",
         "f30c6e566a6247e1a39d36602d4eb98d",
-        Answer::Result(&()),
+        ReplyContent::Result(&()),
     );
     assert_eq!(text, golden!("reply_none"));
     let text = reply_text::<()>(
         "7c36f82f7c764882abc8571747c78c14",
         "4397b6d90632439fa3cf87da9eafc304",
-        Answer::Heartbeat,
+        ReplyContent::Heartbeat,
     );
     assert_eq!(text, golden!("reply_heartbeat"));
     let failure = bad_value();
     let text = reply_text::<()>(
         "88b8ccc9ddf84608a9fadef3502d20b1",
         "254b5542978048a994646d0f0d6a3430",
-        Answer::Failure(&failure),
+        ReplyContent::Failure(&failure),
     );
     assert_eq!(text, golden!("reply_failure"));
 }
@@ -176,14 +180,14 @@ fn requests_are_understood() {
 fn replies_are_understood() {
     let mut scratch = Scratch::default();
     let reply = decode_reply(golden!("reply").as_bytes(), &mut scratch).unwrap();
-    assert!(reply.ending && reply.failure.is_none());
+    assert!(reply.is_ending && reply.failure.is_none());
     assert_eq!(reply.msg_id.as_deref(), Some("417e7e5b5924497baec0ca3bd03f0870"));
     let result = Encoded::json(br#"{"x": "h\u00e9", "l": [1, 2.5, null]}"#);
     assert_eq!(reply.result.unwrap(), result);
     let reply = decode_reply(golden!("reply_none").as_bytes(), &mut scratch).unwrap();
-    assert!(reply.ending && reply.result.is_none());
+    assert!(reply.is_ending && reply.result.is_none());
     let reply = decode_reply(golden!("reply_heartbeat").as_bytes(), &mut scratch).unwrap();
-    assert!(!reply.ending && reply.result.is_none() && reply.failure.is_none());
+    assert!(!reply.is_ending && reply.result.is_none() && reply.failure.is_none());
     let reply = decode_reply(golden!("reply_failure").as_bytes(), &mut scratch).unwrap();
     assert_eq!(reply.failure.unwrap(), bad_value());
 }
@@ -225,7 +229,7 @@ fn the_first_of_two_messages_is_no_sign_of_life() {
 #[test]
 fn a_result_cannot_forge_an_id() {
     let forged = golden!("reply_none");
-    let text = reply_text(&"0".repeat(32), &"1".repeat(32), Answer::Result(forged));
+    let text = reply_text(&"0".repeat(32), &"1".repeat(32), ReplyContent::Result(forged));
     assert_eq!(peek_reply(text.as_bytes()), Peek::Reply(id(&"0".repeat(32))));
     assert_eq!(peek_reply(golden!("call").as_bytes()), Peek::Unsure);
     let other_order = r#"{"oslo.version": "2.0", "oslo.message": "{\"_unique_id\": \"a\"}"}"#;

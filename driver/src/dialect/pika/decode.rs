@@ -102,7 +102,7 @@ pub(crate) fn decode_request<'a>(
         request.context = context;
         request.context.set_client_timeout(client_timeout);
     }
-    request.context.settle();
+    request.context.dedup_keys();
     let is_of_both = request.unique_id.is_some();
     let mut format = if is_of_both { WireFormat::Both } else { WireFormat::default() };
     if request.msg_id.is_none() || request.reply_queue.is_none() {
@@ -127,7 +127,7 @@ pub(crate) fn decode_reply<'a>(
 ) -> Result<IncomingReply<'a>, DecodeError> {
     check_version(head)?;
     let msg_id = head.correlation_id.map(Into::into);
-    let mut reply = IncomingReply { msg_id, ending: true, ..IncomingReply::default() };
+    let mut reply = IncomingReply { msg_id, is_ending: true, ..IncomingReply::default() };
     each(body, &serialization(head, known)?, |key, member| {
         match &*key {
             "s" => reply.result = member.encoded(),

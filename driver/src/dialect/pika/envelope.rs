@@ -13,7 +13,7 @@ use crate::codec::serialization::Serialization;
 use crate::dialect::error::EncodeError;
 use crate::dialect::object::Object;
 use crate::ids::Hex32;
-use crate::message::{Answer, Request};
+use crate::message::{ReplyContent, Request};
 
 /// Messages that a restart of the broker may cost.
 const TRANSIENT: u8 = 1;
@@ -58,15 +58,15 @@ fn write_request<A: Serialize + ?Sized>(
 /// Appends the body of a reply: a result or a failure. There are no signs of life in this dialect.
 pub(crate) fn encode_reply<R: Serialize + ?Sized>(
     out: &mut Vec<u8>,
-    answer: &Answer<'_, R>,
+    answer: &ReplyContent<'_, R>,
     serialization: &Serialization,
 ) -> Result<(), WriteError> {
     let start = out.len();
     let mut object = Object::begin(out, serialization, 1);
     let written = match answer {
-        Answer::Result(result) => object.value("", "s", *result),
-        Answer::Failure(raised) => object.value("", "e", &failure::Raised::of(raised)),
-        Answer::Heartbeat => object.value("", "s", &()),
+        ReplyContent::Result(result) => object.value("", "s", *result),
+        ReplyContent::Failure(raised) => object.value("", "e", &failure::Raised::of(raised)),
+        ReplyContent::Heartbeat => object.value("", "s", &()),
     };
     written.and_then(|()| object.end()).inspect_err(|_| out.truncate(start))
 }

@@ -95,7 +95,7 @@ pub(crate) fn decode_notification<'a>(
     if notification.context.is_empty() {
         notification.context = context;
     }
-    notification.context.settle();
+    notification.context.dedup_keys();
     notification.unique_id = notification.unique_id.take().or(head.message_id.map(Into::into));
     Ok(notification)
 }

@@ -36,7 +36,7 @@ impl Topology {
     /// Where a request to `target` goes; one that is never sent again goes to other queues than
     /// one that is. Fanout wins over a server's name.
     pub(crate) fn request(&self, target: &Target, once: bool) -> Result<Address, Error> {
-        let topic = target.sendable()?;
+        let topic = target.require_topic()?;
         let prefix = if once { NO_ACK } else { WITH_ACK };
         let routing_key = match target.server().filter(|server| !server.is_empty()) {
             _ if target.is_fanout() => format!("{prefix}.{topic}.all_workers"),
@@ -55,7 +55,7 @@ impl Topology {
         target: &Target,
         ids: [&str; 2],
     ) -> Result<Vec<Subscription>, Error> {
-        let (topic, server) = target.servable()?;
+        let (topic, server) = target.require_topic_and_server()?;
         let exchange = self.rpc_exchange(target);
         let mut all = Vec::new();
         for (prefix, id) in [NO_ACK, WITH_ACK].into_iter().zip(ids) {
@@ -85,7 +85,7 @@ impl Topology {
         priority: Priority,
         pool: Option<&str>,
     ) -> Result<Subscription, Error> {
-        let routing_key = format!("{}.{priority}", target.sendable()?);
+        let routing_key = format!("{}.{priority}", target.require_topic()?);
         let name = pool.unwrap_or(&routing_key);
         let exchange = self.notification_exchange(target);
         check_names(target, [exchange.name.as_str(), name, &routing_key].into_iter())?;

@@ -74,13 +74,13 @@ impl Context {
     }
 
     /// Appends an entry as it was received, its value checked, without a look at the others;
-    /// [`settle`](Self::settle) makes up for it.
+    /// [`dedup_keys`](Self::dedup_keys) makes up for it.
     pub(crate) fn append(&mut self, key: &str, value: Encoded<'_>) {
         self.entries.push(Entry::received(&mut self.buffer, key, value));
     }
 
     /// Of appended entries with the same key the last value counts, in the first one's place.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn dedup_keys(&mut self) {
         let is_short = self.entries.len() <= SHORT_MAX;
         let keys = || self.entries.iter().map(|entry| entry.key_bytes(&self.buffer));
         if is_short && keys().enumerate().all(|(at, key)| keys().take(at).all(|one| one != key)) {
@@ -192,7 +192,7 @@ impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Context {
         let mut context = Self::new();
         let entries = entries.into_iter().map(|(key, value)| Entry::own(key.into(), value.into()));
         context.entries.extend(entries);
-        context.settle();
+        context.dedup_keys();
         context
     }
 }
@@ -211,7 +211,7 @@ mod tests {
         context.append("c", Encoded::MsgPack(b"\x81\x01\xc4\x01x".into()));
         context.append("d", Encoded::Value(Value::from(4)));
         context.append("b", Encoded::json(b"null"));
-        context.settle();
+        context.dedup_keys();
         let set = Context::new()
             .with("a", json!([1, null, "\u{fffd}"]))
             .with("b", Value::Null)

@@ -17,7 +17,7 @@ use crate::notify::listener::filter::NotificationFilter;
 use crate::notify::listener::received::Received;
 use crate::notify::listener::verdict::{Answer, Verdict};
 use crate::notify::notification::Notification;
-use crate::runtime::panics::{caught, caught_async};
+use crate::runtime::panics::{catch_panic, catch_panic_async};
 
 /// Functions that a [`NotificationListener`](crate::NotificationListener) calls with notifications.
 ///
@@ -198,14 +198,14 @@ impl Begun {
         let mut unreadable = Vec::new();
         let mut all = Vec::with_capacity(received.len());
         for (place, one) in received.iter().enumerate() {
-            match caught(|| one.read()).and_then(|read| read) {
+            match catch_panic(|| one.read()).and_then(|read| read) {
                 Ok(read) => all.push(read),
                 Err(error) => unreadable.push((place, error)),
             }
         }
         let running = match all.is_empty() {
             true => Ok(Running::Done(Verdict::Handled)),
-            false => caught(|| function(all)),
+            false => catch_panic(|| function(all)),
         };
         Self {
             running: running.unwrap_or_else(|panic| Running::Done(Verdict::Failed(panic))),
@@ -220,7 +220,9 @@ fn only<T>(read: Vec<Notification<T>>) -> Notification<T> {
 
 fn awaited<A: Answer>(future: impl Future<Output = A> + Send + 'static) -> Running {
     let judged = async { future.await.verdict() };
-    Running::Awaited(Box::pin(async { caught_async(judged).await.unwrap_or_else(Verdict::Failed) }))
+    Running::Awaited(Box::pin(async {
+        catch_panic_async(judged).await.unwrap_or_else(Verdict::Failed)
+    }))
 }
 
 impl fmt::Debug for NotificationEndpoint {

@@ -46,7 +46,7 @@ impl NotificationListener {
             self.processor.finish().await;
             self.subscriber.close().await
         };
-        self.shutdown.end(self.end_intake(), rest).await
+        self.shutdown.wait(self.end_intake(), rest).await
     }
 
     async fn end_intake(&self) -> Result<(), Error> {
@@ -62,7 +62,7 @@ impl NotificationListener {
     /// `TaskTimeout` when endpoints run longer; they continue, and the next caller of `wait`
     /// continues to wait. Else as [`stop`](Self::stop).
     pub async fn wait_within(&self, timeout: Duration) -> Result<(), Error> {
-        self.shutdown.within(timeout, self.wait()).await
+        self.shutdown.with_timeout(timeout, self.wait()).await
     }
 
     /// [`wait_within`](Self::wait_within) for a plain thread.

@@ -12,7 +12,7 @@ use crate::message::priority::Priority;
 use crate::message::serializer::Serializer;
 use crate::notify::listener::verdict::Verdict;
 use crate::notify::notification::Notification;
-use crate::runtime::panics::caught;
+use crate::runtime::panics::catch_panic;
 
 /// A notification received, its payload not yet read.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Received {
             Ok((context, Encoded::Value(payload)))
         };
         let read =
-            caught(read).unwrap_or_else(|panic| Err(Failure::builtin("RuntimeError", panic)));
+            catch_panic(read).unwrap_or_else(|panic| Err(Failure::builtin("RuntimeError", panic)));
         match read {
             Ok((context, payload)) => {
                 (Self { context, payload: Some(payload), ..self }, Verdict::Handled)

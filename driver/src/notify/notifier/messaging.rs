@@ -54,12 +54,12 @@ impl Notifier {
             let cell = &routes[draft.priority as usize];
             let sent = match self.route(cell, topic, (draft.priority, &format), deadline).await {
                 Ok(route) => self.publish_along(&route, &body, deadline).await,
-                Err(error) => Err(error.unsent()),
+                Err(error) => Err(error.assume_not_sent()),
             };
             if sent.is_err() {
                 cell.forget_if(Route::is_closed);
             }
-            self.transport.counters().notification(&sent);
+            self.transport.counters().count_notification(&sent);
             result = result.and(sent);
         }
         result
@@ -80,10 +80,10 @@ impl Notifier {
                 Err(error) if timer::until(deadline).is_zero() => return Err(error),
                 Err(error) => attempts.again(error)?,
             };
-            self.transport.counters().retry();
+            self.transport.counters().count_retry();
             if !pause.is_zero() {
                 // Where the engine has stopped, publishing says so.
-                let _ = self.transport.timer().pause(pause.min(timer::until(deadline))).await;
+                let _ = self.transport.timer().sleep(pause.min(timer::until(deadline))).await;
             }
         }
     }

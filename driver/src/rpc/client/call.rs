@@ -15,7 +15,7 @@ use crate::codec::encoded::NULL;
 use crate::dialect::error::DecodeError;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::ids::Hex32;
-use crate::message::CallPart;
+use crate::message::CallFields;
 use crate::message::context::Context;
 use crate::observe::spans;
 use crate::rpc::client::call_observer::CallObserver;
@@ -46,15 +46,15 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
         let begun = timer::now();
-        let counted = self.transport.counters().call(begun);
+        let counted = self.transport.counters().start_call(begun);
         let deadline = timer::deadline_from(begun, self.timeout());
         let context = context.as_ref();
         let span = || spans::call(self.target(), method, context);
         let observer = CallObserver::begin(self, "call", method, span);
         let calling = || self.call_until(deadline, context, method, args);
-        let result = spans::within!(observer.span(), calling());
+        let result = spans::instrument!(observer.span(), calling());
         self.forget_closed(&result);
-        counted.ended(&result);
+        counted.finish(&result);
         observer.ended(&result);
         result
     }
@@ -67,20 +67,21 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
         let destination = self.destination(RequestKind::Call, deadline).await?;
-        let reply_queue = self.transport.open_reply_queue(deadline).await.map_err(Error::unsent)?;
+        let reply_queue =
+            self.transport.open_reply_queue(deadline).await.map_err(Error::assume_not_sent)?;
         let mut attempts = self.attempts();
         let may_repeat = attempts.may_repeat() || destination.only().is_none();
         let heartbeats = self.transport.heartbeat_wait(self.options.monitor);
         let mut pending = self.transport.pending_calls().open(deadline, heartbeats, may_repeat);
         self.transport.reply_watchdog().watch();
         let msg_id = pending.msg_id();
-        let call = CallPart { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
+        let call = CallFields { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
         let body = self.render(context, method, args, Some(call))?;
         let mut attempt = match destination.only() {
             Some(_) => Attempt::Only,
             None => {
                 let first = Box::pin(destination.first_attempt(&self.transport)).await;
-                first.map_err(Error::unsent)?
+                first.map_err(Error::assume_not_sent)?
             }
         };
         let (timeout, slot) = (timer::until(deadline), pending.refusal_slot());

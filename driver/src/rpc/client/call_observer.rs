@@ -6,7 +6,7 @@ use tracing::Span;
 use tracing::span::Entered;
 
 use crate::error::Error;
-use crate::observe::report::Reported;
+use crate::observe::report::InvocationReport;
 use crate::observe::spans;
 use crate::rpc::client::client::RpcClient;
 
@@ -16,7 +16,7 @@ pub(crate) struct CallObserver<'a>(Option<Box<Observed<'a>>>);
 /// Boxed, because a future is moved with what it holds.
 struct Observed<'a> {
     span: Span,
-    reported: Option<Reported<'a>>,
+    reported: Option<InvocationReport<'a>>,
 }
 
 impl<'a> CallObserver<'a> {
@@ -28,14 +28,14 @@ impl<'a> CallObserver<'a> {
         method: &'a str,
         span: impl FnOnce() -> Span,
     ) -> Self {
-        if !spans::may_be_wanted() && !client.is_reported() {
+        if !spans::is_enabled() && !client.is_reported() {
             return Self(None);
         }
         Self::observed(span(), client.reported(call_type, method))
     }
 
     #[cold]
-    fn observed(span: Span, reported: Option<Reported<'a>>) -> Self {
+    fn observed(span: Span, reported: Option<InvocationReport<'a>>) -> Self {
         let is_observed = !span.is_disabled() || reported.is_some();
         Self(is_observed.then(|| Box::new(Observed { span, reported })))
     }
@@ -61,9 +61,9 @@ impl<'a> CallObserver<'a> {
 impl Observed<'_> {
     #[cold]
     fn ended<T>(self: Box<Self>, result: &Result<T, Error>) {
-        spans::ended(&self.span, result);
+        spans::record_result(&self.span, result);
         if let Some(reported) = self.reported {
-            reported.ended(result);
+            reported.finish(result);
         }
     }
 }

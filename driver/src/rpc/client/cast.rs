@@ -139,14 +139,14 @@ impl RpcClient {
             }
             Ok(Immediate::Deferred(body)) => {
                 let later = || Box::pin(self.cast_later(mode, body, context, method, args));
-                spans::within!(observer.span(), later())
+                spans::instrument!(observer.span(), later())
             }
             Err(error) => Err(error),
         };
         self.forget_closed(&result);
         match mode {
-            CastMode::Confirmed => self.transport.counters().cast(&result),
-            CastMode::Buffered => self.transport.counters().cast_buffered(&result),
+            CastMode::Confirmed => self.transport.counters().count_cast(&result),
+            CastMode::Buffered => self.transport.counters().count_buffered_cast(&result),
         }
         observer.ended(&result);
         result
@@ -213,7 +213,8 @@ impl RpcClient {
         body: &Body,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let first = destination.first_attempt(&self.transport).await.map_err(Error::unsent)?;
+        let first =
+            destination.first_attempt(&self.transport).await.map_err(Error::assume_not_sent)?;
         let sent = self.publish(destination, first, body, deadline).await;
         if !destination.is_each() || first == Attempt::Other {
             return sent;

@@ -125,7 +125,7 @@ impl Destination {
         if exists {
             return Ok(Attempt::First);
         }
-        transport.counters().fallback();
+        transport.counters().count_fallback();
         Ok(Attempt::Other)
     }
 
@@ -140,7 +140,7 @@ impl Destination {
         transport: &Transport,
     ) -> Result<RetryDecision, Error> {
         if let Some(exchange) = self.first_exchange_after(attempt, &error, policy) {
-            transport.counters().fallback();
+            transport.counters().count_fallback();
             if !error.is_undeliverable() {
                 transport.publishers().invalidate(exchange);
             }
@@ -151,10 +151,10 @@ impl Destination {
         }
         let (text, outcome) = (error.to_string(), error.outcome());
         let delay = attempts.again(error)?;
-        transport.counters().retry();
+        transport.counters().count_retry();
         if !delay.is_zero() {
             // Where the engine has stopped, publishing says so.
-            let _ = transport.timer().pause(delay.min(timer::until(deadline))).await;
+            let _ = transport.timer().sleep(delay.min(timer::until(deadline))).await;
             if timer::now() >= deadline {
                 let text = format!("nobody got the request before the deadline: {text}");
                 let error = Error::new(ErrorKind::MessagingTimeout, text);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::broker::publish::body::Body;
 use crate::error::{Error, ErrorKind};
 use crate::message::context::Context;
-use crate::message::{CallPart, Request};
+use crate::message::{CallFields, Request};
 use crate::rpc::client::client::RpcClient;
 use crate::rpc::serialized;
 
@@ -48,7 +48,7 @@ impl RpcClient {
         context: &Context,
         method: &str,
         args: &A,
-        call: Option<CallPart<'_>>,
+        call: Option<CallFields<'_>>,
     ) -> Result<Body, Error> {
         if let Some(serializer) = &self.options.serializer {
             let (context, args) =
@@ -63,7 +63,7 @@ impl RpcClient {
         context: &Context,
         method: &str,
         args: &A,
-        call: Option<CallPart<'_>>,
+        call: Option<CallFields<'_>>,
     ) -> Result<Body, Error> {
         let unique_id = self.transport.ids().unique_id();
         let msg_id = call.as_ref().map(|call| call.msg_id);

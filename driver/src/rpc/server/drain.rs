@@ -40,7 +40,7 @@ pub(super) async fn drain(
                 return Ok(());
             }
             // Where the engine has stopped, the next check says so.
-            _ => drop(timer.pause(PAUSE).await),
+            _ => drop(timer.sleep(PAUSE).await),
         }
     }
 }
@@ -61,7 +61,7 @@ pub(super) async fn remove_unused<'a>(
     }
     if !unbound.is_empty() {
         // RabbitMQ may have routed requests a moment ago that are not in a queue yet.
-        let _ = timer.pause(ROUTED_WITHIN).await;
+        let _ = timer.sleep(ROUTED_WITHIN).await;
     }
     let deadline = timer::deadline_in(DRAIN);
     for served in unbound {
@@ -85,7 +85,7 @@ pub(super) async fn remove_unused<'a>(
                 }
             }
             let rest = subscriber.consume_again(queue, served.source.no_ack, sink(served)).await?;
-            let _ = timer.pause(PAUSE).await;
+            let _ = timer.sleep(PAUSE).await;
             rest.cancel().await.map_err(errors::failed)?;
         }
     }

@@ -17,7 +17,7 @@ use crate::message::version::Version;
 use crate::rpc::server::method::{
     Method, RegisteredMethod, ResultFuture, finished, panicked, read_args,
 };
-use crate::runtime::panics::{caught, caught_async};
+use crate::runtime::panics::{catch_panic, catch_panic_async};
 
 /// Methods that an [`RpcServer`](crate::RpcServer) offers under one namespace and version.
 ///
@@ -107,7 +107,7 @@ impl Endpoint {
         F: Fn(Context, T) -> Result<R, E> + Send + Sync + 'static,
     {
         let erased = move |context: Context, args: &Encoded<'_>| {
-            caught(|| finished(function(context, read_args(args)?))).unwrap_or_else(panicked)
+            catch_panic(|| finished(function(context, read_args(args)?))).unwrap_or_else(panicked)
         };
         self.add(name.into(), Method::Plain(Box::new(erased)))
     }
@@ -123,9 +123,9 @@ impl Endpoint {
         A: Future<Output = Result<R, E>> + Send + 'static,
     {
         let erased = move |context: Context, args: &Encoded<'_>| -> ResultFuture {
-            match caught(|| Ok(function(context, read_args(args)?))).unwrap_or_else(panicked) {
+            match catch_panic(|| Ok(function(context, read_args(args)?))).unwrap_or_else(panicked) {
                 Ok(future) => Box::pin(async {
-                    let answered = caught_async(async { finished(future.await) }).await;
+                    let answered = catch_panic_async(async { finished(future.await) }).await;
                     answered.unwrap_or_else(panicked)
                 }),
                 Err(failure) => Box::pin(std::future::ready(Err(failure))),

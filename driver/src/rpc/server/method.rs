@@ -14,8 +14,8 @@ use crate::dialect::format::WireFormat;
 use crate::error::failure::Failure;
 use crate::ids::Hex32;
 use crate::message::context::Context;
-use crate::message::{Answer, Reply};
-use crate::runtime::panics::caught;
+use crate::message::{Reply, ReplyContent};
+use crate::runtime::panics::catch_panic;
 
 /// A method of an endpoint, and what the endpoint says about it.
 pub(crate) struct RegisteredMethod {
@@ -74,8 +74,8 @@ impl<T: Serialize + Send> ErasedResult for T {
         msg_id: &str,
         unique_id: Hex32,
     ) -> Result<(), WriteError> {
-        let reply = Reply { msg_id, unique_id, answer: Answer::Result(self) };
-        caught(|| format.encode_reply(out, &reply))
+        let reply = Reply { msg_id, unique_id, content: ReplyContent::Result(self) };
+        catch_panic(|| format.encode_reply(out, &reply))
             .unwrap_or_else(|panic| Err(serde::ser::Error::custom(panic)))
     }
 

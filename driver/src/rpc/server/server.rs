@@ -71,7 +71,7 @@ impl RpcServer {
     /// # Errors
     /// As [`stop`](Self::stop).
     pub async fn wait(&self) -> Result<(), Error> {
-        self.shutdown.end(self.end_intake(), self.finish()).await
+        self.shutdown.wait(self.end_intake(), self.finish()).await
     }
 
     /// [`stop`](Self::stop), for as long as `timeout` at most.
@@ -80,7 +80,7 @@ impl RpcServer {
     /// `TaskTimeout` when it takes longer; the next caller of `stop` or `wait` continues it. Else
     /// as [`stop`](Self::stop).
     pub async fn stop_within(&self, timeout: Duration) -> Result<(), Error> {
-        self.shutdown.within(timeout, self.stop()).await
+        self.shutdown.with_timeout(timeout, self.stop()).await
     }
 
     /// [`wait`](Self::wait), for as long as `timeout` at most.
@@ -89,7 +89,7 @@ impl RpcServer {
     /// `TaskTimeout` when endpoints run longer; they continue, and the next caller of `wait`
     /// continues to wait. Else as [`stop`](Self::stop).
     pub async fn wait_within(&self, timeout: Duration) -> Result<(), Error> {
-        self.shutdown.within(timeout, self.wait()).await
+        self.shutdown.with_timeout(timeout, self.wait()).await
     }
 
     /// Does nothing, as in oslo: a server keeps no state that a changed configuration could renew.

@@ -71,8 +71,8 @@ impl DeliverySink for RequestSink {
     fn flush(&mut self) {
         if !self.batch.is_empty() {
             let bytes = self.batch.iter().map(|incoming| incoming.delivery.body().len()).sum();
-            self.processor.counters.took_in(self.batch.len(), bytes);
-            self.processor.runner.take(&self.processor, &mut self.batch);
+            self.processor.counters.add_waiting(self.batch.len(), bytes);
+            self.processor.runner.submit(&self.processor, &mut self.batch);
         }
     }
 

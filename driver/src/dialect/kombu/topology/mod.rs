@@ -32,7 +32,7 @@ impl Topology {
 
     /// Where a request to `target` goes. Fanout wins over a server's name.
     pub(crate) fn request(&self, target: &Target) -> Result<Address, Error> {
-        let topic = target.sendable()?;
+        let topic = target.require_topic()?;
         let route = if target.is_fanout() {
             Address { exchange: Some(self.fanout_exchange(topic)), routing_key: String::new() }
         } else {
@@ -62,7 +62,7 @@ impl Topology {
         target: &Target,
         fanout_id: &str,
     ) -> Result<[Subscription; 3], Error> {
-        let (topic, server) = target.servable()?;
+        let (topic, server) = target.require_topic_and_server()?;
         let permanent = |name: String| Subscription {
             binding: Some((self.exchange(target), name.clone())),
             queue: self.permanent_queue(name),
@@ -89,7 +89,7 @@ impl Topology {
         priority: Priority,
         pool: Option<&str>,
     ) -> Result<Subscription, Error> {
-        let routing_key = format!("{}.{priority}", target.sendable()?);
+        let routing_key = format!("{}.{priority}", target.require_topic()?);
         let queue = pool.unwrap_or(&routing_key);
         let exchange = self.exchange(target);
         check_names(target, [exchange.name.as_str(), queue, &routing_key].into_iter())?;
@@ -101,7 +101,7 @@ impl Topology {
     /// from clients on its node. The broker wants an empty binding key, so each topic has an
     /// exchange.
     pub(crate) fn local(&self, target: &Target, id: &str) -> Result<Option<Subscription>, Error> {
-        let (topic, _) = target.servable()?;
+        let (topic, _) = target.require_topic_and_server()?;
         if !self.is_local() {
             return Ok(None);
         }
@@ -151,9 +151,9 @@ impl Topology {
         let entities = &self.entities;
         let arguments = self.queue_type(entities.quorum);
         let durable = entities.durable || entities.quorum;
-        let consuming = self.consuming();
+        let consume_arguments = self.consume_arguments();
         let auto_delete = entities.auto_delete;
-        Queue { durable, auto_delete, arguments, consuming, ..Queue::named(name) }
+        Queue { durable, auto_delete, arguments, consume_arguments, ..Queue::named(name) }
     }
 
     /// What makes a queue a quorum queue, or a mirrored one.
@@ -176,7 +176,7 @@ impl Topology {
         arguments
     }
 
-    fn consuming(&self) -> Vec<(&'static str, Argument)> {
+    fn consume_arguments(&self) -> Vec<(&'static str, Argument)> {
         let on = self.entities.cancel_on_failover;
         on.then_some(("x-cancel-on-ha-failover", Argument::Flag(true))).into_iter().collect()
     }
@@ -188,8 +188,8 @@ impl Topology {
         if age > 0 {
             arguments.push(("x-max-age", Argument::Seconds(age)));
         }
-        let consuming = vec![(STREAM_OFFSET, Argument::Text(STREAM_LAST))];
-        Queue { durable: true, arguments, consuming, ..Queue::named(name) }
+        let consume_arguments = vec![(STREAM_OFFSET, Argument::Text(STREAM_LAST))];
+        Queue { durable: true, arguments, consume_arguments, ..Queue::named(name) }
     }
 
     fn transient_queue(&self, name: String) -> Queue {
@@ -198,9 +198,10 @@ impl Topology {
             let ttl_ms = i64::try_from(self.entities.transient_ttl.as_millis());
             arguments.push(("x-expires", Argument::Number(ttl_ms.unwrap_or(i64::MAX))));
         }
-        let (durable, consuming) = (self.entities.transient_quorum, self.consuming());
+        let (durable, consume_arguments) =
+            (self.entities.transient_quorum, self.consume_arguments());
         let may_be_exclusive = !durable && self.entities.profile != QueueProfile::Classic;
-        Queue { durable, may_be_exclusive, arguments, consuming, ..Queue::named(name) }
+        Queue { durable, may_be_exclusive, arguments, consume_arguments, ..Queue::named(name) }
     }
 }
 

@@ -104,7 +104,7 @@ fn fanouts_share_a_stream() {
     assert!(fanout.queue.durable);
     let kind = ("x-queue-type", Argument::Text("stream"));
     assert_eq!(fanout.queue.arguments, [kind, ("x-max-age", Argument::Seconds(1800))]);
-    assert_eq!(fanout.queue.consuming, [("x-stream-offset", Argument::Text("last"))]);
+    assert_eq!(fanout.queue.consume_arguments, [("x-stream-offset", Argument::Text("last"))]);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn mirrored_queues_and_their_consumers_are_marked() {
     all.push(topology.replies(ID));
     for Subscription { queue, .. } in all {
         assert_eq!(queue.arguments[0], ("x-ha-policy", Argument::Text("all")), "{queue:?}");
-        assert_eq!(queue.consuming, [("x-cancel-on-ha-failover", Argument::Flag(true))]);
+        assert_eq!(queue.consume_arguments, [("x-cancel-on-ha-failover", Argument::Flag(true))]);
     }
 }
 
