@@ -1,10 +1,10 @@
-//! Remembers what a server or listener has seen, so that a repeat is not executed twice.
+//! Remembers the ids that a server or listener has seen, so that it executes no message twice.
 //!
-//! A sender that lost its connection before the confirm sends the same `_unique_id` again, and a
-//! broker that lost a connection delivers again what was not acknowledged on it. Bounded: the last
-//! [`WINDOW`] ids, or as many as may be unacknowledged at a time if that is more; a repeat that
-//! comes later than that is executed. oslo keeps 16, which one reconnect under load overruns. Not
-//! here: repeats to other servers, which nobody can see.
+//! A sender that lost its connection before the confirm sends the same `_unique_id` again, and
+//! RabbitMQ redelivers what was unacknowledged on a lost connection. The memory is bounded: the
+//! last [`WINDOW`] ids, or as many as may be unacknowledged at a time if that is more. A repeat
+//! that comes later is executed. oslo remembers 16 ids, fewer than one reconnect under load
+//! repeats. Repeats that reach another server are not detected.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -13,76 +13,79 @@ use hashbrown::HashTable;
 
 use crate::ids::Hex32;
 
-/// Ids remembered at least: 256 KiB, and 160 KiB for the table of their places. More than what a
-/// listener to all priorities of a topic holds (7 queues, 2048 each).
+/// The least number of ids remembered: 256 KiB, and 160 KiB for the index. It is more than a
+/// listener to all priorities of a topic holds unacknowledged (7 queues, 2048 each).
 const WINDOW: usize = 16_384;
 
 /// The last ids seen.
 #[derive(Debug)]
 pub(crate) struct DedupWindow {
-    seen: Mutex<Seen>,
+    ring: Mutex<Ring>,
     window: usize,
     hashers: [RandomState; 2],
 }
 
-/// Ids lie in the order they came in, and a table tells where: what is looked up at random for
-/// every message is the smaller part then, and stays in a core's cache.
+/// Ids in the order of their arrival, and an index of their positions. The index is the smaller
+/// part and the only one read at random for every message, so it stays in a core's cache.
 #[derive(Debug, Default)]
-struct Seen {
+struct Ring {
     ids: Vec<u128>,
-    /// The place of the oldest id, once there are as many as the window holds.
+    /// The position of the oldest id, once the ring is full.
     oldest: usize,
-    places: HashTable<u32>,
+    index: HashTable<u32>,
 }
 
 impl DedupWindow {
-    /// One for whom `unacknowledged` deliveries may come again at once.
+    /// Creates a window for a consumer of which at most `unacknowledged` deliveries are
+    /// unacknowledged, all of which RabbitMQ may redeliver at once.
     pub(crate) fn new(unacknowledged: usize) -> Self {
         let window = unacknowledged.max(WINDOW);
         let hashers = [RandomState::new(), RandomState::new()];
-        Self { seen: Mutex::default(), window, hashers }
+        Self { ring: Mutex::default(), window, hashers }
     }
 
-    /// Whether this id comes for the first time; it is remembered.
+    /// Remembers an id. Returns false if it was remembered already.
     pub(crate) fn insert(&self, unique_id: &str) -> bool {
-        let id = self.condensed(unique_id);
+        let id = self.to_bits(unique_id);
         let hash = self.hash(id);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Seen { ids, oldest, places } = &mut *seen;
-        if places.find(hash, |place| ids[*place as usize] == id).is_some() {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ring { ids, oldest, index } = &mut *ring;
+        if index.find(hash, |position| ids[*position as usize] == id).is_some() {
             return false;
         }
-        let place = if ids.len() < self.window {
+        let position = if ids.len() < self.window {
             ids.push(id);
             ids.len() - 1
         } else {
-            let place = *oldest;
-            let forgotten = std::mem::replace(&mut ids[place], id);
-            if let Ok(entry) = places.find_entry(self.hash(forgotten), |at| *at as usize == place) {
+            let position = *oldest;
+            let evicted = std::mem::replace(&mut ids[position], id);
+            let entry = index.find_entry(self.hash(evicted), |at| *at as usize == position);
+            if let Ok(entry) = entry {
                 entry.remove();
             }
-            *oldest = (place + 1) % self.window;
-            place
+            *oldest = (position + 1) % self.window;
+            position
         };
-        let place = u32::try_from(place).expect("a window is of some thousands");
-        places.insert_unique(hash, place, |place| self.hash(ids[*place as usize]));
+        let position = u32::try_from(position).expect("a window has some thousands of ids");
+        index.insert_unique(hash, position, |position| self.hash(ids[*position as usize]));
         true
     }
 
-    /// Whether this id was remembered, and not pushed out since.
+    /// Whether the window holds this id.
     pub(crate) fn contains(&self, unique_id: &str) -> bool {
-        let id = self.condensed(unique_id);
+        let id = self.to_bits(unique_id);
         let hash = self.hash(id);
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.places.find(hash, |place| seen.ids[*place as usize] == id).is_some()
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.index.find(hash, |position| ring.ids[*position as usize] == id).is_some()
     }
 
     fn hash(&self, id: u128) -> u64 {
         self.hashers[0].hash_one(id)
     }
 
-    /// 128 bits of an id: its own digits as oslo makes them, a keyed hash of anything else.
-    fn condensed(&self, unique_id: &str) -> u128 {
+    /// Returns 128 bits that stand for an id: the digits of an id of oslo's form, a keyed hash of
+    /// any other.
+    fn to_bits(&self, unique_id: &str) -> u128 {
         if let Some(id) = Hex32::from_digits(unique_id.as_bytes()) {
             return id.to_bits();
         }
@@ -100,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn whatever_may_come_again_is_remembered() {
+    fn the_window_holds_all_unacknowledged_ids() {
         let dedup = DedupWindow::new(3 * WINDOW);
         assert!((0..3 * WINDOW).all(|number| dedup.insert(&id(number))));
         assert!((0..3 * WINDOW).all(|number| !dedup.insert(&id(number))));
     }
 
     #[test]
-    fn the_oldest_are_pushed_out_one_by_one() {
+    fn a_full_window_evicts_the_oldest_id() {
         let dedup = DedupWindow::new(0);
         for number in 0..5 * WINDOW / 2 {
             assert!(dedup.insert(&id(number)));
@@ -118,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_is_noticed_within_the_window() {
+    fn a_repeat_within_the_window_is_detected() {
         let dedup = DedupWindow::new(0);
         assert!((0..WINDOW).all(|number| dedup.insert(&id(number))));
         assert!(dedup.contains(&id(0)) && !dedup.contains(&id(WINDOW)));
         assert!(!dedup.insert(&id(0)) && !dedup.insert(&id(WINDOW - 1)));
-        assert!(dedup.insert(&id(WINDOW)), "a new one pushes the oldest out");
-        assert!(dedup.insert(&id(0)), "forgotten");
+        assert!(dedup.insert(&id(WINDOW)), "a new id evicts the oldest");
+        assert!(dedup.insert(&id(0)), "evicted before");
         assert!(dedup.insert("not hex") && !dedup.insert("not hex"));
     }
 }

@@ -2,23 +2,25 @@
 
 use crate::error::{Error, ErrorKind};
 
-/// Where the methods of a server's endpoints run.
+/// Chooses where a server or listener runs the methods of its endpoints.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Executor {
-    /// Threads of the server, as many as the transport's `executor_threads` at most. Methods may
+    /// Threads of the server, at most `executor_threads` of them (64 unless set). Methods may
     /// block.
     #[default]
     Threads,
     /// Tasks on a tokio runtime. Plain methods run there too and must not block it.
     Runtime(tokio::runtime::Handle),
-    /// On the shard, between two reads of the socket: the shortest way. A method that takes long
-    /// holds up every connection of the shard, so plain methods only, and only short ones.
+    /// The shard's own thread, between two reads of the socket: the lowest latency. A slow method
+    /// delays every connection of the shard, so use it for short methods only. Async methods are
+    /// refused with [`ErrorKind::ExecutorLoadFailure`].
     Inline,
 }
 
 impl Executor {
-    /// Refuses what cannot run here; `what` are the user's functions, some of them async.
+    /// Checks that this executor can run the user's functions. `what` names them in the error;
+    /// `any_async` tells whether one of them is async.
     pub(crate) fn check(&self, what: &str, any_async: bool) -> Result<(), Error> {
         if any_async && matches!(self, Self::Inline) {
             let text = format!(

@@ -1,46 +1,48 @@
-//! Counts tasks that run on another runtime, and waits until the last one has ended.
+//! Counts tasks that run on the user's runtime, and waits until the last one has ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// Counts tasks that run elsewhere, to know when the last has ended.
+/// The number of tasks in flight.
 #[derive(Default)]
 pub(crate) struct InFlight {
     count: AtomicUsize,
-    ended: Notify,
+    /// Signalled when the count falls to zero.
+    is_empty: Notify,
 }
 
-/// One task under way, until dropped.
-pub(crate) struct Entered(Arc<InFlight>);
+/// Counts one task as in flight until it is dropped.
+pub(crate) struct InFlightGuard(Arc<InFlight>);
 
 impl InFlight {
-    pub(crate) fn enter(self: &Arc<Self>) -> Entered {
+    /// Counts one more task.
+    pub(crate) fn enter(self: &Arc<Self>) -> InFlightGuard {
         self.count.fetch_add(1, Ordering::AcqRel);
-        Entered(Arc::clone(self))
+        InFlightGuard(Arc::clone(self))
     }
 
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Waits until no task is under way.
-    pub(crate) async fn finished(&self) {
+    /// Waits until no task is in flight.
+    pub(crate) async fn wait_until_empty(&self) {
         loop {
-            let ended = self.ended.notified();
+            let is_empty = self.is_empty.notified();
             if self.count() == 0 {
                 return;
             }
-            ended.await;
+            is_empty.await;
         }
     }
 }
 
-impl Drop for Entered {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.ended.notify_waiters();
+            self.0.is_empty.notify_waiters();
         }
     }
 }

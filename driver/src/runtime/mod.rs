@@ -1,4 +1,4 @@
-//! Where user code runs and what runs later: threads, timers, shutdown, and ids seen before.
+//! Where user code runs and what runs later: worker threads, timers, shutdown, and seen ids.
 
 pub(crate) mod dedup;
 pub(crate) mod executor;

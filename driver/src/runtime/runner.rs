@@ -1,8 +1,7 @@
-//! Puts work where an executor wants it, and knows when all of it has ended.
+//! Runs items on the chosen executor, and waits until all of them have ended.
 //!
-//! The shard hands over what came with one read; [`Processor`] says what to do with an item. Invariant:
-//! after `finish` every item taken has been served. Not here: how many threads there are
-//! (`executor`).
+//! The shard submits the items of one read together; a [`Processor`] processes one item. Invariant:
+//! after `finish` every submitted item has been processed. The threads are those of `workers`.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -17,85 +16,87 @@ use crate::runtime::in_flight::InFlight;
 use crate::runtime::panics::catch_panic;
 use crate::runtime::workers::WorkerPool;
 
-/// Who serves items; a runner holds it weakly, its owner holds the runner.
+/// Processes items. A processor owns its runner; the runner holds the processor weakly.
 pub(crate) trait Processor: Send + Sync + 'static {
-    /// What is served.
+    /// The type of an item.
     type Item: Send + 'static;
 
-    /// Serves one item.
+    /// Processes one item.
     fn process(self: Arc<Self>, item: Self::Item) -> impl Future<Output = ()> + Send;
 }
 
-type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// The future of an item that was pending after its first poll.
+type PendingItem = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Puts items where the executor wants them.
-pub(crate) enum Runner<S: Processor> {
-    /// On threads of its own.
-    Threads(WorkerPool<S::Item>),
+/// Runs items where the executor says.
+pub(crate) enum Runner<P: Processor> {
+    /// On the runner's own threads.
+    Threads(WorkerPool<P::Item>),
     /// On the user's runtime.
     Runtime { handle: tokio::runtime::Handle, in_flight: Arc<InFlight> },
-    /// On the caller's thread; the rest of what could not be finished there goes to a thread.
-    Inline { rest: WorkerPool<Rest> },
+    /// On the thread that submits an item. An item that is pending after its first poll continues
+    /// on a thread.
+    Inline { pending: WorkerPool<PendingItem> },
 }
 
-impl<S: Processor> Runner<S> {
-    /// A runner of `serving`; `threads` bounds those of [`Executor::Threads`].
-    pub(crate) fn new(executor: Executor, threads: usize, serving: Weak<S>) -> Self {
+impl<P: Processor> Runner<P> {
+    /// Creates a runner for `processor`. `threads` limits the threads of [`Executor::Threads`].
+    pub(crate) fn new(executor: Executor, threads: usize, processor: Weak<P>) -> Self {
         match executor {
             Executor::Threads => Self::Threads(WorkerPool::new(threads, move |item| {
-                if let Some(serving) = serving.upgrade() {
-                    block_on(serving.process(item));
+                if let Some(processor) = processor.upgrade() {
+                    block_on(processor.process(item));
                 }
             })),
             Executor::Runtime(handle) => Self::Runtime { handle, in_flight: Arc::default() },
-            Executor::Inline => Self::Inline { rest: WorkerPool::new(1, block_on) },
+            Executor::Inline => Self::Inline { pending: WorkerPool::new(1, block_on) },
         }
     }
 
-    /// Items taken and not begun (on a runtime: not ended).
+    /// Returns the number of items submitted and not started. On a runtime: not ended.
     pub(crate) fn backlog(&self) -> usize {
         match self {
             Self::Threads(workers) => workers.queued(),
             Self::Runtime { in_flight, .. } => in_flight.count(),
-            Self::Inline { rest } => rest.queued(),
+            Self::Inline { pending } => pending.queued(),
         }
     }
 
-    /// Whether any number of items may be served at a time.
+    /// Whether any number of items may run at a time.
     pub(crate) const fn is_unbounded(&self) -> bool {
         matches!(self, Self::Runtime { .. })
     }
 
-    /// What waits for a thread and is `wanted` back. Tasks of a runtime look themselves before they
-    /// begin.
-    pub(crate) fn withdraw(&self, wanted: impl Fn(&S::Item) -> bool) -> VecDeque<S::Item> {
+    /// Removes the `wanted` items that no thread has started, and returns them. It returns none
+    /// on a runtime, whose tasks check for a stop themselves before they start.
+    pub(crate) fn withdraw(&self, wanted: impl Fn(&P::Item) -> bool) -> VecDeque<P::Item> {
         match self {
             Self::Threads(workers) => workers.withdraw(wanted),
             Self::Runtime { .. } | Self::Inline { .. } => VecDeque::new(),
         }
     }
 
-    /// Takes all of `items`.
-    pub(crate) fn submit(&self, serving: &Arc<S>, items: &mut Vec<S::Item>) {
+    /// Submits all of `items`.
+    pub(crate) fn submit(&self, processor: &Arc<P>, items: &mut Vec<P::Item>) {
         match self {
             Self::Threads(workers) => workers.submit(items),
             Self::Runtime { handle, in_flight } => {
                 for item in items.drain(..) {
-                    let serving = Arc::clone(serving);
+                    let processor = Arc::clone(processor);
                     let guard = in_flight.enter();
                     handle.spawn(async move {
-                        serving.process(item).await;
+                        processor.process(item).await;
                         drop(guard);
                     });
                 }
             }
-            Self::Inline { rest } => {
+            Self::Inline { pending } => {
                 for item in items.drain(..) {
-                    let mut future = Box::pin(Arc::clone(serving).process(item));
+                    let mut future = Box::pin(Arc::clone(processor).process(item));
                     let mut cx = Context::from_waker(Waker::noop());
                     match catch_panic(|| future.as_mut().poll(&mut cx)) {
                         Ok(Poll::Ready(())) => {}
-                        Ok(Poll::Pending) => rest.submit(&mut vec![future as _]),
+                        Ok(Poll::Pending) => pending.submit(&mut vec![future as _]),
                         Err(panic) => tracing::error!(
                             name: "leveret.executor.panicked",
                             panic, "what was being served is lost"
@@ -106,12 +107,12 @@ impl<S: Processor> Runner<S> {
         }
     }
 
-    /// Waits until everything taken has been served.
+    /// Waits until every submitted item has been processed.
     pub(crate) async fn finish(&self) {
         match self {
             Self::Threads(workers) => workers.finish().await,
-            Self::Runtime { in_flight, .. } => in_flight.finished().await,
-            Self::Inline { rest } => rest.finish().await,
+            Self::Runtime { in_flight, .. } => in_flight.wait_until_empty().await,
+            Self::Inline { pending } => pending.finish().await,
         }
     }
 }

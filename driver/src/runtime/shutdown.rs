@@ -1,8 +1,8 @@
-//! How what serves comes to its end: first it takes nothing more, then what it took is finished.
+//! The shutdown of a server or listener in oslo's two steps: `stop`, then `wait`.
 //!
-//! The life cycle is oslo's. Each step runs once, whoever asks for it how often; who comes
-//! meanwhile waits for the one under way, and if whoever runs it gives up, the next begins it
-//! again. Not here: what the steps do.
+//! `stop` ends the intake of messages; `wait` finishes those taken in. Each step runs once. A
+//! caller that arrives while a step runs waits for it; if the caller that runs it drops its future,
+//! the next caller starts the step again. The owner defines what the steps do.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use tokio::sync::OnceCell;
 use crate::error::{Error, ErrorKind};
 use crate::runtime::timer::Timer;
 
-/// As oslo: what takes longer to stop or to end is said to hang.
+/// Default time after which a step that has not finished is logged as a possible hang; as in oslo.
 pub(crate) const LOG_AFTER: Duration = Duration::from_secs(30);
 
-/// The end of one server or listener.
+/// The shutdown of one server or listener.
 pub(crate) struct Shutdown {
-    /// Whose it is, for texts.
-    whose: &'static str,
+    /// `server` or `listener`, for log and error texts.
+    owner: &'static str,
     timer: Arc<Timer>,
     log_after: Duration,
     stopped: OnceCell<()>,
@@ -28,9 +28,10 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
-    pub(crate) fn new(whose: &'static str, timer: &Arc<Timer>, log_after: Duration) -> Self {
+    /// Creates the shutdown of an `owner`. A `log_after` of zero logs no hangs.
+    pub(crate) fn new(owner: &'static str, timer: &Arc<Timer>, log_after: Duration) -> Self {
         let (stopped, ended) = (OnceCell::new(), OnceCell::new());
-        Self { whose, timer: Arc::clone(timer), log_after, stopped, ended }
+        Self { owner, timer: Arc::clone(timer), log_after, stopped, ended }
     }
 
     /// Runs the first step, unless it has run.
@@ -38,7 +39,7 @@ impl Shutdown {
         &self,
         step: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
-        self.watched("stop", once(&self.stopped, step)).await
+        self.warn_if_slow("stop", run_once(&self.stopped, step)).await
     }
 
     /// Runs both steps, unless they have run.
@@ -48,55 +49,55 @@ impl Shutdown {
         rest: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
         let both = async {
-            let stopped = once(&self.stopped, stop).await;
+            let stopped = run_once(&self.stopped, stop).await;
             stopped.and(rest.await)
         };
-        self.watched("wait", once(&self.ended, both)).await
+        self.warn_if_slow("wait", run_once(&self.ended, both)).await
     }
 
-    /// Waits for a step as long as `timeout` at most.
+    /// Waits for a step, for at most `timeout`.
     pub(crate) async fn with_timeout(
         &self,
         timeout: Duration,
         step: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
-        let whose = self.whose;
+        let owner = self.owner;
         match self.timer.timeout(timeout, step).await {
-            Ok(ended) => ended,
+            Ok(result) => result,
             Err(TicketError::TimedOut) => {
                 let text =
-                    format!("the {whose} did not end within {timeout:?}; its endpoints work on");
+                    format!("the {owner} did not end within {timeout:?}; its endpoints work on");
                 Err(Error::new(ErrorKind::TaskTimeout, text))
             }
             Err(TicketError::Aborted) => {
-                let text = format!("the engine stopped before the {whose}; its endpoints work on");
+                let text = format!("the engine stopped before the {owner}; its endpoints work on");
                 Err(Error::new(ErrorKind::Closed, text))
             }
         }
     }
 
-    /// Whether it takes nothing more.
+    /// Whether the first step has finished.
     pub(crate) fn has_stopped(&self) -> bool {
         self.stopped.initialized()
     }
 
-    /// Runs a step to its end, and says in the log when that takes long. Said by the caller, not by
-    /// the timer: on a shard, a subscriber that blocks would hold up connections. Boxed: rarely
-    /// needed, and callers hold the step several times over.
-    async fn watched<T>(&self, what: &str, step: impl Future<Output = T>) -> T {
+    /// Runs a step to its end, and logs a warning when it takes longer than `log_after`. The
+    /// caller's thread logs, not the timer: on a shard, a `tracing` subscriber that blocks would
+    /// delay connections. The step is boxed because callers hold it in several nested futures.
+    async fn warn_if_slow<T>(&self, name: &str, step: impl Future<Output = T>) -> T {
         let mut step = Box::pin(step);
         if !self.log_after.is_zero() {
             match self.timer.timeout(self.log_after, step.as_mut()).await {
-                Ok(ended) => return ended,
-                Err(TicketError::TimedOut) => self.warn_of_hanging(what),
+                Ok(result) => return result,
+                Err(TicketError::TimedOut) => self.warn_of_hang(name),
                 Err(TicketError::Aborted) => {}
             }
         }
         step.await
     }
 
-    fn warn_of_hanging(&self, what: &str) {
-        let (seconds, whose) = (self.log_after.as_secs_f64(), self.whose);
+    fn warn_of_hang(&self, what: &str) {
+        let (seconds, whose) = (self.log_after.as_secs_f64(), self.owner);
         tracing::warn!(
             name: "leveret.ending.hangs",
             seconds,
@@ -105,8 +106,8 @@ impl Shutdown {
     }
 }
 
-/// One caller, who ran the step, is told how it ended.
-async fn once(
+/// Runs a step unless it has run. Only the caller that ran the step gets its error.
+async fn run_once(
     done: &OnceCell<()>,
     step: impl Future<Output = Result<(), Error>>,
 ) -> Result<(), Error> {

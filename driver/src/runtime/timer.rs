@@ -1,9 +1,9 @@
-//! Things to do later, on a shard of the engine: a transport has no thread of its own for them.
+//! Runs actions later, on a shard of the engine: a transport has no timer thread of its own.
 //!
-//! For what happens rarely and briefly: a reply tried again, a sign of life of a long call.
-//! Deadlines of calls are not here but with the shard. Invariant: an action runs once, never early;
-//! a cancelled one never begins after `cancel` has returned true; where the engine has stopped, who
-//! waits for time to pass is told so. Not here: how actions are kept (`leveret_engine::Timer`).
+//! It serves rare and brief actions: a reply that is sent again, a heartbeat of a monitored call.
+//! The deadlines of calls are the shard's. Invariants: an action runs once and never early; an
+//! action never starts after `cancel` has returned true; when the engine stops, all waits end with
+//! an error. `leveret_engine::Timer` stores the actions.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -13,99 +13,103 @@ use std::time::{Duration, Instant};
 use leveret_engine::{Engine, TicketError, TimerKey};
 use tokio::sync::oneshot;
 
-/// What identifies an action until it has begun.
+/// Identifies an action until it starts.
 pub(crate) type Key = TimerKey;
 
-/// Runs actions when their time has come.
+/// Runs actions after a delay.
 pub(crate) struct Timer {
     actions: leveret_engine::Timer,
 }
 
-/// The engine has stopped, so no time passes any more.
+/// The engine has stopped, and its timers with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stopped;
+pub(crate) struct EngineStopped;
 
-/// What time it is. The one place where the driver asks.
+/// Returns the current time. No other code of the driver reads the clock.
 #[expect(clippy::disallowed_methods, reason = "deadlines begin when the user calls")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// How long it is until then; nothing if that has passed.
+/// Returns the time left until a deadline; zero if it has passed.
 pub(crate) fn until(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(now())
 }
 
-/// When something ends that may take as long as `timeout`. Whoever says "for ever" gets a time that
-/// no process sees.
+/// Returns the deadline of an operation that starts now. A timeout above 34 years is cut to that,
+/// so that `Duration::MAX` does not overflow.
 pub(crate) fn deadline_in(timeout: Duration) -> Instant {
     deadline_from(now(), timeout)
 }
 
-/// [`deadline_in`] for what began then.
-pub(crate) fn deadline_from(begun: Instant, timeout: Duration) -> Instant {
-    const FOR_EVER: Duration = Duration::from_secs(1 << 30);
-    begun + timeout.min(FOR_EVER)
+/// [`deadline_in`] for an operation that started at `start`.
+pub(crate) fn deadline_from(start: Instant, timeout: Duration) -> Instant {
+    const TIMEOUT_MAX: Duration = Duration::from_secs(1 << 30);
+    start + timeout.min(TIMEOUT_MAX)
 }
 
-/// An action that is forgotten when this is dropped first.
-struct Alarm<'a> {
+/// Cancels an action when it is dropped.
+struct CancelOnDrop<'a> {
     timer: &'a Timer,
     key: Key,
 }
 
-impl Drop for Alarm<'_> {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         self.timer.cancel(self.key);
     }
 }
 
 impl Timer {
-    /// A timer on this engine, which it does not keep running.
+    /// Creates a timer on this engine. The timer does not keep the engine running.
     pub(crate) fn new(engine: &Engine) -> Self {
         Self { actions: engine.timer() }
     }
 
-    /// Runs `action` once `delay` has passed, on the shard: it must neither block nor take long nor
-    /// run code of the user. Where the engine stops before, it is dropped.
+    /// Runs `action` after `delay`, on the shard: it must neither block nor take long nor run
+    /// code of the user. An engine that stops earlier drops it.
     pub(crate) fn after(&self, delay: Duration, action: impl FnOnce() + Send + 'static) -> Key {
         self.actions.after(delay, action)
     }
 
-    /// Forgets an action; false if it has begun.
+    /// Cancels an action. Returns false if it has started.
     pub(crate) fn cancel(&self, key: Key) -> bool {
         self.actions.cancel(key)
     }
 
-    /// [`after`](Self::after), unless what is returned is dropped before.
-    fn alarm(&self, delay: Duration, action: impl FnOnce() + Send + 'static) -> Alarm<'_> {
-        Alarm { timer: self, key: self.after(delay, action) }
+    /// [`after`](Self::after), cancelled when the returned guard is dropped.
+    fn after_unless_dropped(
+        &self,
+        delay: Duration,
+        action: impl FnOnce() + Send + 'static,
+    ) -> CancelOnDrop<'_> {
+        CancelOnDrop { timer: self, key: self.after(delay, action) }
     }
 
-    /// Waits for this long; an engine that stops ends the wait.
-    pub(crate) async fn sleep(&self, delay: Duration) -> Result<(), Stopped> {
+    /// Waits for `delay`, or until the engine stops.
+    pub(crate) async fn sleep(&self, delay: Duration) -> Result<(), EngineStopped> {
         match self.timeout(delay, pending::<()>()).await {
-            Err(TicketError::Aborted) => Err(Stopped),
+            Err(TicketError::Aborted) => Err(EngineStopped),
             Ok(()) | Err(TicketError::TimedOut) => Ok(()),
         }
     }
 
-    /// Awaits `work` for as long as `limit`; then gives it up, and at once when the engine stops.
+    /// Awaits `future` for at most `duration`, and drops it then, or when the engine stops.
     pub(crate) async fn timeout<F: Future>(
         &self,
-        limit: Duration,
-        work: F,
+        duration: Duration,
+        future: F,
     ) -> Result<F::Output, TicketError> {
-        let (ring, mut expired) = oneshot::channel();
-        let _alarm = self.alarm(limit, move || {
-            let _ = ring.send(());
+        let (expire, mut expired) = oneshot::channel();
+        let _action = self.after_unless_dropped(duration, move || {
+            let _ = expire.send(());
         });
-        let mut work = pin!(work);
-        poll_fn(|cx| match work.as_mut().poll(cx) {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Ok(result)),
-            Poll::Pending => Pin::new(&mut expired).poll(cx).map(|rung| {
-                // An engine that stops drops the alarm.
-                Err(rung.map_or(TicketError::Aborted, |()| TicketError::TimedOut))
+            Poll::Pending => Pin::new(&mut expired).poll(cx).map(|received| {
+                // An engine that stops drops the action and its sender.
+                Err(received.map_or(TicketError::Aborted, |()| TicketError::TimedOut))
             }),
         })
         .await
@@ -127,20 +131,20 @@ mod tests {
     }
 
     #[test]
-    fn actions_run_in_the_order_of_their_time_and_never_early() {
+    fn actions_run_in_the_order_of_their_deadlines_and_never_early() {
         let (_engine, timer) = timer();
         let (sender, order) = channel();
-        // Holds the shard, so that none runs before all are there.
+        // Blocks the shard until all actions are scheduled.
         let (gate, opened) = channel::<()>();
         timer.after(Duration::ZERO, move || assert!(opened.recv().is_err()));
         let mut expected = Vec::new();
         for delay_ms in [30, 10, 20] {
             let sender = sender.clone();
-            let tell = move || sender.send((delay_ms, now())).unwrap();
-            expected.push((timer.after(Duration::from_millis(delay_ms), tell), delay_ms));
+            let record = move || sender.send((delay_ms, now())).unwrap();
+            expected.push((timer.after(Duration::from_millis(delay_ms), record), delay_ms));
         }
         drop((gate, sender));
-        // However long it took to say so, the keys tell when each is due.
+        // The keys order the actions by deadline, however long scheduling took.
         expected.sort_unstable();
         for (key, name) in expected {
             let (ran, time) = order.recv().unwrap();
@@ -162,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_that_panics_holds_up_no_other() {
+    fn an_action_that_panics_delays_no_other() {
         let (_engine, timer) = timer();
         let (sender, ran) = channel();
         timer.after(Duration::ZERO, || panic!("an action panics"));
@@ -171,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn work_is_awaited_within_its_limit() {
+    fn timeout_returns_the_output_or_times_out() {
         let (_engine, timer) = timer();
         let done = timer.timeout(Duration::MAX, async { 5 });
         assert_eq!(block_on(done), Ok(5));
         let never = timer.timeout(Duration::from_millis(5), pending::<()>());
         assert_eq!(block_on(never), Err(TicketError::TimedOut));
         assert_eq!(block_on(timer.sleep(Duration::from_millis(5))), Ok(()));
-        assert_eq!(timer.actions.pending(), 0, "alarms go with what they guard");
+        assert_eq!(timer.actions.pending(), 0, "each wait cancels its action");
     }
 
     #[test]
@@ -196,7 +200,7 @@ mod tests {
             engine.stop();
             assert_eq!(waiter.join().unwrap(), Err(TicketError::Aborted));
         });
-        assert_eq!(block_on(timer.sleep(Duration::MAX)), Err(Stopped), "later ones as well");
+        assert_eq!(block_on(timer.sleep(Duration::MAX)), Err(EngineStopped), "later ones as well");
         assert_eq!(block_on(timer.timeout(Duration::ZERO, async { 5 })), Ok(5));
     }
 }

@@ -1,9 +1,10 @@
-//! A pool of worker threads with one unbounded queue.
+//! A pool of worker threads with one queue.
 //!
 //! The pool starts a thread when an item waits and no thread is idle, up to a maximum. A thread
 //! that had no work for [`KEEP_ALIVE`] ends, except the last one. The pool wakes one thread at a
 //! time, the one that worked last. That thread wakes the next one if it finds more items than its
-//! own, so a few short items cost one wake-up and many long ones get all threads.
+//! own, so a few short items cost one wake-up and many long ones get all threads. The queue itself
+//! has no limit; callers read its length and stop submitting.
 //! Invariants: while items wait and a thread is idle or could be started, one thread is on its way
 //! to them; after `finish` every submitted item has been processed and no thread is left.
 
@@ -20,116 +21,117 @@ use crate::runtime::panics::catch_panic;
 /// A thread ends after it had no work for this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Threads that work off items of one kind.
+/// Threads that process items of one type.
 pub(crate) struct WorkerPool<T> {
     shared: Arc<Shared<T>>,
 }
 
 struct Shared<T> {
-    inbox: Mutex<Inbox<T>>,
+    state: Mutex<State<T>>,
     /// Signalled when a thread has ended.
-    ended: Notify,
-    waiting: AtomicUsize,
+    thread_ended: Notify,
+    /// The length of the queue, readable without the lock.
+    queued: AtomicUsize,
     threads_max: usize,
     keep_alive: Duration,
-    work: Box<dyn Fn(T) + Send + Sync>,
+    process: Box<dyn Fn(T) + Send + Sync>,
 }
 
-struct Inbox<T> {
-    items: VecDeque<T>,
-    /// Threads that wait to be called, the hottest last.
+struct State<T> {
+    queue: VecDeque<T>,
+    /// Parked threads, the one that worked last at the end.
     idle: Vec<Thread>,
     threads: usize,
-    /// A thread was called or started, and has not looked for an item yet.
-    is_called: bool,
+    /// A thread was unparked or started and has not looked at the queue yet.
+    is_thread_coming: bool,
     is_closed: bool,
 }
 
-/// Who is to come for the items.
-enum Call {
-    Wake(Thread),
+/// How the next thread gets to the queue.
+enum NextThread {
+    Unpark(Thread),
     Start,
 }
 
-impl<T> Inbox<T> {
-    /// Calls a thread if items wait, none is on its way, and one is to be had.
-    fn call(&mut self, threads_max: usize) -> Option<Call> {
-        if self.items.is_empty() || self.is_called {
+impl<T> State<T> {
+    /// Chooses a thread for the queue, unless it is empty, a thread is coming already, or all
+    /// `threads_max` threads work.
+    fn next_thread(&mut self, threads_max: usize) -> Option<NextThread> {
+        if self.queue.is_empty() || self.is_thread_coming {
             return None;
         }
-        let call = match self.idle.pop() {
-            Some(thread) => Call::Wake(thread),
+        let next = match self.idle.pop() {
+            Some(thread) => NextThread::Unpark(thread),
             None if self.threads < threads_max => {
                 self.threads += 1;
-                Call::Start
+                NextThread::Start
             }
             None => return None,
         };
-        self.is_called = true;
-        Some(call)
+        self.is_thread_coming = true;
+        Some(next)
     }
 }
 
 impl<T: Send + 'static> WorkerPool<T> {
-    /// WorkerPool for `work`, of which a panic ends the item and nothing else; at most `threads_max`
-    /// (at least one) at a time.
-    pub(crate) fn new(threads_max: usize, work: impl Fn(T) + Send + Sync + 'static) -> Self {
-        Self::kept_alive(KEEP_ALIVE, threads_max, work)
+    /// Creates a pool that runs `process` for each item, on at most `threads_max` threads (at
+    /// least one). A panic of `process` ends that item only.
+    pub(crate) fn new(threads_max: usize, process: impl Fn(T) + Send + Sync + 'static) -> Self {
+        Self::with_keep_alive(KEEP_ALIVE, threads_max, process)
     }
 
-    fn kept_alive(
+    fn with_keep_alive(
         keep_alive: Duration,
         threads_max: usize,
-        work: impl Fn(T) + Send + Sync + 'static,
+        process: impl Fn(T) + Send + Sync + 'static,
     ) -> Self {
-        let inbox = Inbox {
-            items: VecDeque::new(),
+        let state = State {
+            queue: VecDeque::new(),
             idle: Vec::new(),
             threads: 0,
-            is_called: false,
+            is_thread_coming: false,
             is_closed: false,
         };
         let shared = Shared {
-            inbox: Mutex::new(inbox),
-            ended: Notify::new(),
-            waiting: AtomicUsize::new(0),
+            state: Mutex::new(state),
+            thread_ended: Notify::new(),
+            queued: AtomicUsize::new(0),
             threads_max: threads_max.max(1),
             keep_alive,
-            work: Box::new(work),
+            process: Box::new(process),
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Takes in all of `items`, whatever the bound; the caller stops bringing more when told it is
-    /// full.
+    /// Queues all of `items`.
     pub(crate) fn submit(&self, items: &mut Vec<T>) {
-        let mut inbox = self.shared.lock();
-        inbox.items.extend(items.drain(..));
-        self.shared.waiting.store(inbox.items.len(), Ordering::Release);
-        let call = inbox.call(self.shared.threads_max);
-        drop(inbox);
-        self.shared.obey(call);
+        let mut state = self.shared.lock();
+        state.queue.extend(items.drain(..));
+        self.shared.queued.store(state.queue.len(), Ordering::Release);
+        let next = state.next_thread(self.shared.threads_max);
+        drop(state);
+        self.shared.bring(next);
     }
 
-    /// Items that no thread has taken up yet.
+    /// Returns the number of items that no thread has started.
     pub(crate) fn queued(&self) -> usize {
-        self.shared.waiting.load(Ordering::Acquire)
+        self.shared.queued.load(Ordering::Acquire)
     }
 
-    /// Takes back the items that are `wanted` and that no thread has taken up yet.
+    /// Removes the `wanted` items that no thread has started, and returns them.
     pub(crate) fn withdraw(&self, wanted: impl Fn(&T) -> bool) -> VecDeque<T> {
-        let mut inbox = self.shared.lock();
-        let (back, rest) = std::mem::take(&mut inbox.items).into_iter().partition(wanted);
-        inbox.items = rest;
-        self.shared.waiting.store(inbox.items.len(), Ordering::Release);
-        back
+        let mut state = self.shared.lock();
+        let (withdrawn, rest) = std::mem::take(&mut state.queue).into_iter().partition(wanted);
+        state.queue = rest;
+        self.shared.queued.store(state.queue.len(), Ordering::Release);
+        withdrawn
     }
 
-    /// Works off what is there, ends the threads, waits for them.
+    /// Processes the queued items, ends the threads and waits for them.
     pub(crate) async fn finish(&self) {
         self.shared.close();
         loop {
-            let ended = self.shared.ended.notified();
+            let ended = self.shared.thread_ended.notified();
             if self.shared.lock().threads == 0 {
                 return;
             }
@@ -139,84 +141,85 @@ impl<T: Send + 'static> WorkerPool<T> {
 }
 
 impl<T: Send + 'static> Shared<T> {
-    fn obey(self: &Arc<Self>, call: Option<Call>) {
-        match call {
+    fn bring(self: &Arc<Self>, next: Option<NextThread>) {
+        match next {
             None => {}
-            Some(Call::Wake(thread)) => thread.unpark(),
-            Some(Call::Start) => self.start(),
+            Some(NextThread::Unpark(thread)) => thread.unpark(),
+            Some(NextThread::Start) => self.start(),
         }
     }
 
     fn start(self: &Arc<Self>) {
         let shared = Arc::clone(self);
         let started =
-            thread::Builder::new().name("leveret-endpoint".into()).spawn(move || shared.work_off());
+            thread::Builder::new().name("leveret-endpoint".into()).spawn(move || shared.run());
         if let Err(error) = started {
             tracing::warn!(
                 name: "leveret.executor.no_thread",
                 %error, "no further endpoint thread can be started"
             );
-            let mut inbox = self.lock();
-            inbox.threads -= 1;
-            inbox.is_called = false;
-            // Others may have run out of work meanwhile, and new work relied on this one.
-            let call = inbox.call(0);
-            drop(inbox);
-            self.obey(call);
-            self.ended.notify_waiters();
+            let mut state = self.lock();
+            state.threads -= 1;
+            state.is_thread_coming = false;
+            // Other threads may have gone idle while items that arrived relied on this thread.
+            let next = state.next_thread(0);
+            drop(state);
+            self.bring(next);
+            self.thread_ended.notify_waiters();
         }
     }
 
-    fn work_off(self: &Arc<Self>) {
-        let mut inbox = self.lock();
-        inbox.is_called = false;
+    /// The body of a thread: processes items until the pool closes or the thread is idle too long.
+    fn run(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.is_thread_coming = false;
         loop {
-            if let Some(item) = inbox.items.pop_front() {
-                self.waiting.store(inbox.items.len(), Ordering::Release);
-                let call = inbox.call(self.threads_max);
-                drop(inbox);
-                self.obey(call);
-                if let Err(panic) = catch_panic(|| (self.work)(item)) {
+            if let Some(item) = state.queue.pop_front() {
+                self.queued.store(state.queue.len(), Ordering::Release);
+                let next = state.next_thread(self.threads_max);
+                drop(state);
+                self.bring(next);
+                if let Err(panic) = catch_panic(|| (self.process)(item)) {
                     tracing::error!(
                         name: "leveret.executor.panicked", panic, "what was being served is lost"
                     );
                 }
-                inbox = self.lock();
-            } else if inbox.is_closed {
-                inbox.threads -= 1;
-                drop(inbox);
-                self.ended.notify_waiters();
+                state = self.lock();
+            } else if state.is_closed {
+                state.threads -= 1;
+                drop(state);
+                self.thread_ended.notify_waiters();
                 return;
             } else {
-                let Some(called) = self.idle(inbox) else { return };
-                inbox = called;
+                let Some(woken) = self.park(state) else { return };
+                state = woken;
             }
         }
     }
 
-    /// Waits to be called, or for the end; `None` once this thread has waited for too long and is
-    /// counted no more.
-    fn idle<'a>(&'a self, mut inbox: MutexGuard<'a, Inbox<T>>) -> Option<MutexGuard<'a, Inbox<T>>> {
+    /// Parks the thread until it is chosen or the pool closes. Returns `None` once it was idle for
+    /// too long and no longer belongs to the pool.
+    fn park<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) -> Option<MutexGuard<'a, State<T>>> {
         let own = thread::current();
         let id = own.id();
-        inbox.idle.push(own);
-        // Work may have left an unpark behind: one wake-up without a call says nothing.
+        state.idle.push(own);
+        // User code may have left an unpark token behind: the first wake-up may be spurious.
         let mut has_waited = false;
         loop {
-            let is_last = inbox.threads == 1;
-            drop(inbox);
+            let is_last = state.threads == 1;
+            drop(state);
             match is_last {
                 true => thread::park(),
                 false => thread::park_timeout(self.keep_alive / 2),
             }
-            inbox = self.lock();
-            let Some(place) = inbox.idle.iter().position(|thread| thread.id() == id) else {
-                inbox.is_called = false;
-                return Some(inbox);
+            state = self.lock();
+            let Some(position) = state.idle.iter().position(|thread| thread.id() == id) else {
+                state.is_thread_coming = false;
+                return Some(state);
             };
-            if has_waited && inbox.threads > 1 {
-                inbox.idle.remove(place);
-                inbox.threads -= 1;
+            if has_waited && state.threads > 1 {
+                state.idle.remove(position);
+                state.threads -= 1;
                 return None;
             }
             has_waited = true;
@@ -225,16 +228,16 @@ impl<T: Send + 'static> Shared<T> {
 }
 
 impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, Inbox<T>> {
-        // No user code runs under this lock, so a poisoned one is whole.
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // No user code runs under this lock, so the state behind a poisoned one is consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn close(&self) {
-        let mut inbox = self.lock();
-        inbox.is_closed = true;
-        let idle = std::mem::take(&mut inbox.idle);
-        drop(inbox);
+        let mut state = self.lock();
+        state.is_closed = true;
+        let idle = std::mem::take(&mut state.idle);
+        drop(state);
         idle.iter().for_each(Thread::unpark);
     }
 }
@@ -253,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_run_side_by_side_up_to_the_bound() {
+    fn items_run_in_parallel_up_to_the_maximum() {
         let barrier = Arc::new(Barrier::new(4));
         let meeting = Arc::clone(&barrier);
         let workers = WorkerPool::new(3, move |()| {
@@ -269,15 +272,15 @@ mod tests {
     }
 
     #[test]
-    fn threads_without_work_end_but_for_one() {
+    fn idle_threads_end_except_one() {
         let barrier = Arc::new(Barrier::new(8));
         let meeting = Arc::clone(&barrier);
         let keep_alive = Duration::from_millis(20);
-        let workers = WorkerPool::kept_alive(keep_alive, 8, move |()| {
+        let workers = WorkerPool::with_keep_alive(keep_alive, 8, move |()| {
             meeting.wait();
         });
         for _ in 0..3 {
-            // All of them are needed again each time.
+            // Each round needs all threads again.
             workers.submit(&mut vec![(); 8]);
             while workers.shared.lock().threads > 1 {
                 thread::sleep(Duration::from_millis(1));
@@ -290,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn finishing_works_off_what_was_taken_in() {
+    fn finish_processes_every_submitted_item() {
         let (sender, results) = channel();
         let workers = WorkerPool::new(2, move |item| sender.send(item).unwrap());
         workers.submit(&mut (0..1000).collect());
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_took_up_can_be_taken_back() {
+    fn items_not_started_can_be_withdrawn() {
         let (release, blocked) = channel::<()>();
         let (sender, results) = channel();
         let blocked = Mutex::new(blocked);
@@ -311,7 +314,7 @@ mod tests {
             let _ = blocked.lock().unwrap().recv();
         });
         workers.submit(&mut vec![0]);
-        assert_eq!(results.recv().unwrap(), 0, "taken up, and held there");
+        assert_eq!(results.recv().unwrap(), 0, "started, and blocked there");
         workers.submit(&mut vec![1, 2, 3, 4]);
         assert_eq!(workers.withdraw(|item| item.is_multiple_of(2)), [2, 4]);
         assert_eq!(workers.queued(), 2);
@@ -332,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_thread_holds_up_nobody() {
+    fn a_blocked_thread_delays_no_other_item() {
         let (release, blocked) = channel::<()>();
         let (sender, results) = channel();
         let blocked = Mutex::new(blocked);
@@ -359,7 +362,7 @@ mod tests {
         let barrier = Barrier::new(MEETING);
         let (sender, met) = channel();
         let workers = WorkerPool::new(MEETING, move |item: usize| {
-            // Each item needs all threads at once; some of them leave an unpark behind.
+            // Each item needs all threads at once; some threads leave an unpark token behind.
             barrier.wait();
             if item.is_multiple_of(2) {
                 thread::current().unpark();
@@ -375,7 +378,7 @@ mod tests {
                 workers.submit(&mut vec![round]);
                 for _ in 0..MEETING {
                     let patience = std::time::Duration::from_secs(20);
-                    met.recv_timeout(patience).expect("all threads come");
+                    met.recv_timeout(patience).expect("all threads work");
                 }
             }
         });
