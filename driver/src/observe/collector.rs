@@ -1,10 +1,10 @@
-//! Sends reports to a collector of oslo.metrics: a bounded buffer and a thread that comes and goes.
+//! Sends reports to a collector of oslo.metrics, through a bounded buffer and a thread.
 //!
-//! As oslo, the thread sends each report as one datagram, tries again every second while nobody
-//! listens, and ends when nothing could be sent for a while; the next report starts it again.
-//! Unlike oslo, a full buffer drops its oldest report: what is recent matters more. Invariants:
-//! whoever reports never waits for the socket; there is one thread at most. Not here: what a report
-//! says (`report`).
+//! As in oslo, the thread sends each report as one datagram, tries again every second while no
+//! collector listens, and ends when it could send nothing for `metrics_thread_stop_timeout`; the
+//! next report starts it again. Unlike oslo, a full buffer drops its oldest report, because recent
+//! reports matter more. Invariants: `put` never waits for the socket; there is at most one thread.
+//! `report` writes the reports.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,12 +19,13 @@ use rustix::io::Errno;
 use crate::config::options::metrics::MetricsOptions;
 use crate::runtime::timer;
 
-/// As oslo: how long to wait before a report that could not be sent is sent again.
+/// Delay before a report that could not be sent is sent again; as in oslo.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// How long a collector that is behind may hold up the thread with one report.
+/// Time that one send may block while the collector's socket buffer is full.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The way to a collector; dropping it ends the thread, which first sends what it can at once.
+/// Sends reports to one collector. Dropping it ends the thread, which first sends the buffered
+/// reports as long as no send fails.
 #[derive(Debug)]
 pub(crate) struct MetricsCollectorClient {
     shared: Arc<Shared>,
@@ -46,7 +47,8 @@ struct State {
 }
 
 impl MetricsCollectorClient {
-    /// The way to the collector these options name, if they do.
+    /// Creates the client of the collector that the options name. Returns `None` if metrics are
+    /// disabled or no socket is configured.
     pub(crate) fn new(options: &MetricsOptions) -> Option<Self> {
         (options.enabled && options.socket_file.is_some()).then(|| {
             let shared = Shared {
@@ -59,23 +61,23 @@ impl MetricsCollectorClient {
         })
     }
 
-    /// The label `process` of its reports.
+    /// Returns the label `process` of its reports.
     pub(crate) fn process_name(&self) -> &str {
         &self.shared.options.process_name
     }
 
-    /// Reports that were dropped.
+    /// Returns the number of dropped reports.
     pub(crate) fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// Leaves a report to be sent.
+    /// Buffers a report, and starts the thread if it is not running.
     pub(crate) fn put(&self, report: Vec<u8>) {
         let shared = &self.shared;
         let mut state = shared.lock();
         if state.buffer.len() >= shared.options.buffer_size.max(1) {
             state.buffer.pop_front();
-            shared.drop_one();
+            shared.count_dropped();
         }
         state.buffer.push_back(report);
         if state.is_running {
@@ -104,24 +106,25 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn drop_one(&self) {
+    fn count_dropped(&self) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Sends until nothing could be sent for as long as the options allow.
+    /// The body of the thread: sends reports until it could send nothing for
+    /// `metrics_thread_stop_timeout`.
     fn run(&self) {
         let Some(path) = self.options.socket_file.as_deref() else { return };
         let mut socket = None;
         let mut is_failing = false;
         let mut stop_at = timer::deadline_in(self.options.thread_stop_timeout);
-        while let Some(report) = self.next(stop_at) {
+        while let Some(report) = self.next_report(stop_at) {
             match send(&mut socket, path, &report) {
                 Ok(()) => {
                     stop_at = timer::deadline_in(self.options.thread_stop_timeout);
                     is_failing = false;
                 }
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::MSGSIZE) => {
-                    self.drop_one();
+                    self.count_dropped();
                     tracing::warn!(
                         name: "leveret.metrics.report_dropped",
                         "a report of metrics is too large and is dropped"
@@ -136,15 +139,15 @@ impl Shared {
                     }
                     socket = None;
                     self.put_back(report);
-                    self.pause(stop_at);
+                    self.wait_to_retry(stop_at);
                 }
             }
         }
     }
 
-    /// The next report. None when the time is up or nobody will report any more; the thread then
-    /// counts as gone.
-    fn next(&self, stop_at: Instant) -> Option<Vec<u8>> {
+    /// Waits for the next report. Returns `None` at `stop_at`, or when the client was dropped and
+    /// the buffer is empty; the thread then counts as ended.
+    fn next_report(&self, stop_at: Instant) -> Option<Vec<u8>> {
         let mut state = self.lock();
         loop {
             let left = timer::until(stop_at);
@@ -161,19 +164,20 @@ impl Shared {
         }
     }
 
-    /// Back to its place, unless newer ones have taken it.
+    /// Puts a report back at the front of the buffer, or drops it if newer reports fill the buffer.
     fn put_back(&self, report: Vec<u8>) {
         let mut state = self.lock();
         if state.buffer.len() < self.options.buffer_size.max(1) {
             state.buffer.push_front(report);
         } else {
             drop(state);
-            self.drop_one();
+            self.count_dropped();
         }
     }
 
-    /// Waits for a while; what cannot be sent is given up when nobody will report any more.
-    fn pause(&self, stop_at: Instant) {
+    /// Waits for [`RETRY_DELAY`], or until `stop_at` or the drop of the client. After a drop it
+    /// discards the buffer.
+    fn wait_to_retry(&self, stop_at: Instant) {
         let until = stop_at.min(timer::deadline_in(RETRY_DELAY));
         let mut state = self.lock();
         while !state.is_closed && !timer::until(until).is_zero() {
@@ -193,7 +197,7 @@ fn wait<'a>(
     changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
 }
 
-/// Sends one datagram, on the socket there is or on a new one.
+/// Sends one datagram, on the open socket or on a new one.
 fn send(socket: &mut Option<UnixDatagram>, path: &Path, report: &[u8]) -> io::Result<()> {
     let connected = match socket {
         Some(connected) => connected,
@@ -227,8 +231,8 @@ mod tests {
         String::from_utf8(bytes[..length].to_vec()).unwrap()
     }
 
-    /// Waits until no thread runs; a minute at most.
-    fn until_it_ended(collector: &MetricsCollectorClient) {
+    /// Waits until no thread runs, for at most a minute.
+    fn wait_for_end(collector: &MetricsCollectorClient) {
         let deadline = timer::deadline_in(Duration::from_secs(60));
         while collector.shared.lock().is_running {
             assert!(!timer::until(deadline).is_zero(), "the thread does not end");
@@ -237,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_dropped_and_the_others_sent_once_somebody_listens() {
+    fn a_full_buffer_drops_the_oldest_reports_and_sends_the_rest_once_a_collector_listens() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let collector = MetricsCollectorClient::new(&options(&path)).unwrap();
@@ -246,7 +250,7 @@ mod tests {
         }
         let socket = UnixDatagram::bind(&path).unwrap();
         let first: u64 = received(&socket).parse().unwrap();
-        // The thread may hold one that it could not send, beside the three that wait.
+        // The thread may hold one report that it could not send, besides the three buffered.
         assert!((6..=7).contains(&first), "{first}");
         for number in first + 1..10 {
             assert_eq!(received(&socket), number.to_string());
@@ -255,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_ends_when_idle_and_the_next_report_starts_it_again() {
+    fn an_idle_thread_ends_and_the_next_report_starts_it_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -265,12 +269,12 @@ mod tests {
         for round in ["one", "two"] {
             collector.put(round.into());
             assert_eq!(received(&socket), round);
-            until_it_ended(&collector);
+            wait_for_end(&collector);
         }
     }
 
     #[test]
-    fn what_no_datagram_holds_stops_nobody() {
+    fn a_report_too_large_for_a_datagram_is_dropped_and_the_next_is_sent() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -282,10 +286,10 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_collector_ends_its_thread() {
+    fn dropping_the_client_ends_its_thread() {
         let folder = tempfile::tempdir().unwrap();
         let collector =
-            MetricsCollectorClient::new(&options(&folder.path().join("nobody"))).unwrap();
+            MetricsCollectorClient::new(&options(&folder.path().join("absent"))).unwrap();
         let shared = Arc::downgrade(&collector.shared);
         collector.put("lost".into());
         drop(collector);
@@ -297,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_unless_asked() {
+    fn metrics_are_disabled_by_default() {
         assert!(MetricsCollectorClient::new(&MetricsOptions::default()).is_none());
     }
 }

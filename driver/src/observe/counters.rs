@@ -1,25 +1,25 @@
-//! What a transport counts while it works.
+//! The live counters of a transport.
 //!
-//! Written by whoever calls, casts or notifies, with one relaxed addition for each fact, and one
-//! reading of the clock at the end of a call. Invariant: a call is counted once, by its end; one
-//! whose future was dropped ends as abandoned.
+//! Each thread that calls, casts or notifies writes them: one relaxed addition for each event, and
+//! one reading of the clock at the end of a call. Invariant: a call is counted once, by how it
+//! ended; a call whose future was dropped counts as abandoned.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::histogram::Latencies;
-use super::metrics::{CallMetrics, CastMetrics, NotificationMetrics};
 use crate::error::{Error, ErrorKind};
+use crate::observe::histogram::Latencies;
 use crate::observe::intake::IntakeRecorders;
+use crate::observe::metrics::{CallMetrics, CastMetrics, NotificationMetrics};
 use crate::runtime::timer;
 
 /// The live counters of a transport.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Requests of all its servers.
+    /// Requests received by all servers of the transport.
     pub(crate) served: Arc<IntakeRecorders>,
-    /// Notifications of all its listeners.
+    /// Notifications received by all listeners of the transport.
     pub(crate) heard: Arc<IntakeRecorders>,
     latencies: Latencies,
     retries: AtomicU64,
@@ -38,40 +38,41 @@ pub(crate) struct Counters {
     notifications_failed: AtomicU64,
 }
 
-/// A call under way; counted when it ends, or when it is dropped before.
+/// A call in progress. Dropping it counts the call and its latency.
 pub(crate) struct CallGuard<'a> {
     counters: &'a Counters,
-    begun: Instant,
-    ends_as: &'a AtomicU64,
+    start: Instant,
+    /// The counter of how the call ends: `abandoned` until `finish`.
+    end: &'a AtomicU64,
 }
 
 impl Counters {
-    /// A call that began then.
-    pub(crate) fn start_call(&self, begun: Instant) -> CallGuard<'_> {
-        CallGuard { counters: self, begun, ends_as: &self.abandoned }
+    /// Starts to count a call that began at `start`.
+    pub(crate) fn start_call(&self, start: Instant) -> CallGuard<'_> {
+        CallGuard { counters: self, start, end: &self.abandoned }
     }
 
-    /// A cast that was confirmed, or was not.
+    /// Counts a cast by whether it was confirmed.
     pub(crate) fn count_cast<T>(&self, result: &Result<T, Error>) {
         add(if result.is_ok() { &self.casts_confirmed } else { &self.casts_failed });
     }
 
-    /// A cast that was accepted into the outbox, or was not.
+    /// Counts a buffered cast by whether the outbox accepted it.
     pub(crate) fn count_buffered_cast<T>(&self, result: &Result<T, Error>) {
         add(if result.is_ok() { &self.casts_buffered } else { &self.casts_failed });
     }
 
-    /// A notification to one topic.
+    /// Counts a notification to one topic by whether it was sent.
     pub(crate) fn count_notification<T>(&self, result: &Result<T, Error>) {
         add(if result.is_ok() { &self.notifications_sent } else { &self.notifications_failed });
     }
 
-    /// A request or notification that was cut off is published again.
+    /// Counts a further attempt to publish a request or notification.
     pub(crate) fn count_retry(&self) {
         add(&self.retries);
     }
 
-    /// A request goes to its other name, as nobody was there for the first.
+    /// Counts a request that was returned from its first address and sent to the alternative.
     pub(crate) fn count_fallback(&self) {
         add(&self.fallbacks);
     }
@@ -116,10 +117,10 @@ impl Counters {
 }
 
 impl CallGuard<'_> {
-    /// How the call ended.
+    /// Counts the call by its result.
     pub(crate) fn finish<T>(mut self, result: &Result<T, Error>) {
         let counters = self.counters;
-        self.ends_as = match result.as_ref().map_err(Error::kind) {
+        self.end = match result.as_ref().map_err(Error::kind) {
             Ok(_) => &counters.done,
             Err(ErrorKind::RemoteError) => &counters.remote_errors,
             Err(ErrorKind::MessagingTimeout) => &counters.timed_out,
@@ -132,8 +133,8 @@ impl CallGuard<'_> {
 
 impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
-        add(self.ends_as);
-        let latency = timer::now().saturating_duration_since(self.begun);
+        add(self.end);
+        let latency = timer::now().saturating_duration_since(self.start);
         self.counters.latencies.observe(latency);
     }
 }
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_counted_once_by_its_end() {
+    fn a_call_is_counted_once_by_how_it_ended() {
         let counters = Counters::default();
         let call = |kind| {
             let result: Result<(), Error> = Err(Error::new(kind, "no"));

@@ -1,13 +1,13 @@
-//! Health: whether connections are there, at a glance.
+//! Health: the state of connections and consumers.
 //!
-//! Plain readings of what the engine knows already: no question is sent to a broker, so a broker
-//! that died a moment ago may still look well, for as long as the heartbeat allows.
+//! A reading costs no message: it reports what the engine knows. A broker that died a moment ago
+//! still looks healthy until a heartbeat is missed.
 
 use std::time::Instant;
 
 use leveret_engine::{ConnectionState, ConsumerState};
 
-/// Where one connection of a transport, server or listener stands.
+/// The state of one connection of a transport, server or listener.
 ///
 /// ```
 /// use leveret::{ConnectionState, Transport};
@@ -26,28 +26,30 @@ use leveret_engine::{ConnectionState, ConsumerState};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConnectionHealth {
-    /// What it is for, as in its name at the broker: `publish` (requests), `notify`, `replies` (to
-    /// our calls), `answers` (to calls of others), `server` or `listener`. Where the
-    /// [factory](crate::ConnectionFactory) lets several share one: `all` (`single`), `write` and
-    /// `read` (`read_write`), `publish` (`pool` and `per_shard`: requests, notifications, answers).
+    /// What the connection is for, as in its name at the broker: `publish` (requests), `notify`,
+    /// `replies` (received by clients), `answers` (replies sent by servers), `server` or
+    /// `listener`. Shared connections, where the [factory](crate::ConnectionFactory) makes them:
+    /// `all` (`single`), `write` and `read` (`read_write`), `publish` (`pool` and `per_shard`:
+    /// requests, notifications and replies of servers).
     pub purpose: &'static str,
-    /// Which it is of several of one transport that publish, from 0.
+    /// Its number among the publishing connections of one transport, from 0.
     pub number: usize,
-    /// Where it stands; with the broker's reason where publishers are blocked.
+    /// Its state; with the broker's reason if the broker blocks publishers.
     pub state: ConnectionState,
-    /// Since when it stands there.
+    /// When it entered this state.
     pub since: Instant,
-    /// The broker it is connected to, or was last: `host:port`, without user and password.
+    /// The broker it is connected to, or was connected to last: `host:port`, without user and
+    /// password.
     pub host: String,
-    /// Why it was lost last, or why the last attempt to connect failed. It stays when the
-    /// connection is open again.
+    /// Why it was lost last, or why the last attempt to connect failed. A reconnect does not clear
+    /// it.
     pub last_error: Option<leveret_engine::Error>,
-    /// Times it was lost.
+    /// How often it was lost.
     pub reconnects: u64,
 }
 
 impl ConnectionHealth {
-    /// It does its work: open, and if it publishes, not blocked.
+    /// Whether it works: it is open and, if it publishes, not blocked.
     pub fn is_ready(&self) -> bool {
         match self.state {
             ConnectionState::Open => true,
@@ -58,90 +60,90 @@ impl ConnectionHealth {
         }
     }
 
-    /// Why it is down, if it is to come back and the reason is known.
+    /// Returns why it is down, if the engine is reconnecting it and knows the reason.
     pub(crate) fn why_down(&self) -> Option<leveret_engine::Error> {
         self.last_error.clone().filter(|_| self.state == ConnectionState::Connecting)
     }
 
-    /// Whether both are readings of one connection, if they are of one transport.
+    /// Whether both readings, of one transport, are of the same connection.
     pub(crate) fn is_same_connection(&self, other: &Self) -> bool {
         (self.purpose, self.number) == (other.purpose, other.number)
     }
 }
 
-/// How one consumer of a server, listener or transport is doing.
+/// The state of one consumer of a server, listener or transport.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConsumerHealth {
     /// The queue it consumes from.
     pub queue: String,
     /// Whether the broker delivers to it; otherwise why not: the queue is gone, locked or refused,
-    /// or the connection is down. It is tried again by itself, at least every 5 s.
+    /// or the connection is down. The engine retries at least every 5 s.
     pub state: ConsumerState,
-    /// Since when.
+    /// When it entered this state.
     pub since: Instant,
 }
 
 impl ConsumerHealth {
-    /// The broker delivers to it.
+    /// Whether the broker delivers to it.
     pub fn is_ready(&self) -> bool {
         matches!(self.state, ConsumerState::Consuming)
     }
 }
 
-/// The way replies come back.
+/// The state of the queue that receives the replies to calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReplyPath {
-    /// No call was made yet.
+    /// No call has been made.
     Unused,
-    /// The first call is opening it, or the next one will open it again.
+    /// The first call is opening the reply queue, or the next call will open it again.
     Opening,
-    /// The reply queue is there and consumed.
+    /// The reply queue exists and is consumed.
     Open,
-    /// The reply queue cannot be consumed now; [`TransportHealth::replies`] has the reason. It is
-    /// tried again by itself.
+    /// The reply queue cannot be consumed now; [`TransportHealth::replies`] has the reason. The
+    /// engine retries.
     Waiting,
 }
 
-/// How a transport is doing; see [`Transport::health`](crate::Transport::health).
+/// The state of a transport; see [`Transport::health`](crate::Transport::health).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TransportHealth {
-    /// The connections there are, each once: `publish` always (or what it shares), the others from
-    /// their first use on. Those of servers and listeners are listed where they are shared; each
-    /// tells of its own.
+    /// Its connections, each once: `publish` (or the connection it shares) always, the others from
+    /// their first use on. Connections of servers and listeners are listed only if they are
+    /// shared; see [`ListeningHealth::connection`] for the others.
     pub connections: Vec<ConnectionHealth>,
-    /// Whether replies can come back.
+    /// Whether replies can be received.
     pub reply_path: ReplyPath,
-    /// The consumer of replies, once a call was made.
+    /// The consumer of the reply queue, once a call was made.
     pub replies: Option<ConsumerHealth>,
 }
 
 impl TransportHealth {
-    /// Every connection there is does its work, and the way of replies, once used, is open.
+    /// Whether every connection works and the reply queue, once used, is consumed.
     pub fn is_ready(&self) -> bool {
         matches!(self.reply_path, ReplyPath::Unused | ReplyPath::Open)
             && self.connections.iter().all(ConnectionHealth::is_ready)
     }
 }
 
-/// How a server or listener is doing; see [`RpcServer::health`](crate::RpcServer::health) and
+/// The state of a server or listener; see [`RpcServer::health`](crate::RpcServer::health) and
 /// [`NotificationListener::health`](crate::NotificationListener::health).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ListeningHealth {
-    /// The connection it listens on.
+    /// The connection it consumes on.
     pub connection: ConnectionHealth,
     /// Its consumers, one for each queue.
     pub consumers: Vec<ConsumerHealth>,
-    /// It has stopped: it takes nothing new.
+    /// Whether it has stopped and receives no further messages.
     pub is_stopped: bool,
 }
 
 impl ListeningHealth {
-    /// Its connection is open, the broker delivers to each of its consumers, and it takes what
-    /// comes.
+    /// Whether its connection is open, the broker delivers to each of its consumers, and it has not
+    /// stopped.
     pub fn is_ready(&self) -> bool {
         !self.is_stopped
             && self.connection.is_ready()
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_stops_publishers_alone() {
+    fn a_blocked_connection_is_ready_unless_it_publishes() {
         let blocked = || ConnectionState::Blocked("memory".into());
         for purpose in ["publish", "notify", "answers", "write", "all"] {
             assert!(!connection(purpose, blocked()).is_ready(), "{purpose}");
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn readiness_needs_every_part() {
+    fn readiness_needs_every_connection_and_consumer() {
         let open = || connection("publish", ConnectionState::Open);
         let health = |reply_path, connections| {
             let replies = None;

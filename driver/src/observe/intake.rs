@@ -1,15 +1,14 @@
-//! What servers and listeners count: each for itself. Those of a transport are added up by whoever
-//! asks.
+//! Counters of received messages: one set for each server or listener, summed up on reading.
 //!
-//! Invariant: what waits is counted in when it is taken in and out when it is taken up; what a
-//! server that is dropped has done stays in the transport's count, what it still held does not.
+//! Invariants: a message counts as waiting from its arrival until a thread starts it; the counts of
+//! a dropped server stay in the transport's sum, the messages it still held do not.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::observe::metrics::IntakeMetrics;
 
-/// The live counters of messages that came in.
+/// The live counters of the messages that one server or listener received.
 #[derive(Debug, Default)]
 pub(crate) struct IntakeCounters {
     pub(crate) done: AtomicU64,
@@ -19,27 +18,27 @@ pub(crate) struct IntakeCounters {
     pub(crate) dropped: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) expired: AtomicU64,
-    /// Requests by their format: `kombu`, `pika`, both.
+    /// Requests by the index of their format: `kombu`, `pika`, both.
     by_format: [AtomicU64; 3],
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
 }
 
-/// Counts for one server or listener.
+/// Counts for one server or listener. Dropping it adds its counts to the sum of ended ones.
 #[derive(Debug)]
 pub(crate) struct IntakeRecorder {
-    own: Arc<IntakeCounters>,
-    all: Arc<IntakeRecorders>,
+    counters: Arc<IntakeCounters>,
+    recorders: Arc<IntakeRecorders>,
 }
 
-/// The tallies of all servers, or all listeners, of a transport.
+/// The counters of all servers, or of all listeners, of a transport.
 #[derive(Debug, Default)]
-pub(crate) struct IntakeRecorders(Mutex<All>);
+pub(crate) struct IntakeRecorders(Mutex<Recorders>);
 
 #[derive(Debug, Default)]
-struct All {
-    working: Vec<Arc<IntakeCounters>>,
-    /// Of those that were dropped.
+struct Recorders {
+    live: Vec<Arc<IntakeCounters>>,
+    /// The sum of those that were dropped.
     ended: IntakeMetrics,
 }
 
@@ -65,64 +64,65 @@ impl IntakeCounters {
 }
 
 impl IntakeRecorder {
-    /// A tally among `all`.
-    pub(crate) fn new(all: &Arc<IntakeRecorders>) -> Self {
-        let own = Arc::<IntakeCounters>::default();
-        all.lock().working.push(Arc::clone(&own));
-        Self { own, all: Arc::clone(all) }
+    /// Creates a recorder and registers its counters with `recorders`.
+    pub(crate) fn new(recorders: &Arc<IntakeRecorders>) -> Self {
+        let counters = Arc::<IntakeCounters>::default();
+        recorders.lock().live.push(Arc::clone(&counters));
+        Self { counters, recorders: Arc::clone(recorders) }
     }
 
-    /// One more of these.
-    pub(crate) fn count(&self, fact: fn(&IntakeCounters) -> &AtomicU64) {
-        fact(&self.own).fetch_add(1, Ordering::Relaxed);
+    /// Adds one to the selected counter.
+    pub(crate) fn count(&self, select: fn(&IntakeCounters) -> &AtomicU64) {
+        select(&self.counters).fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request in the format with this index.
     pub(crate) fn count_format(&self, index: usize) {
-        self.own.by_format[index].fetch_add(1, Ordering::Relaxed);
+        self.counters.by_format[index].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Messages of so many bytes wait from now on.
+    /// Counts received messages as waiting; `bytes` is the total size of their bodies.
     pub(crate) fn add_waiting(&self, messages: usize, bytes: usize) {
-        self.own.waiting.fetch_add(messages, Ordering::Relaxed);
-        self.own.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.counters.waiting.fetch_add(messages, Ordering::Relaxed);
+        self.counters.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// One of them waits no longer.
+    /// Counts one message of `bytes` as no longer waiting.
     pub(crate) fn remove_waiting(&self, bytes: usize) {
-        self.own.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.own.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.counters.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Messages and bytes that wait.
+    /// Returns the number of waiting messages and the total size of their bodies.
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        let IntakeCounters { waiting, waiting_bytes, .. } = &*self.own;
+        let IntakeCounters { waiting, waiting_bytes, .. } = &*self.counters;
         (waiting.load(Ordering::Relaxed), waiting_bytes.load(Ordering::Relaxed))
     }
 
-    /// Its own counts.
+    /// Returns the counts of this server or listener.
     pub(crate) fn read(&self) -> IntakeMetrics {
-        self.own.read()
+        self.counters.read()
     }
 }
 
 impl IntakeRecorders {
-    /// All of them together.
+    /// Returns the sum of all recorders, ended ones included.
     pub(crate) fn read(&self) -> IntakeMetrics {
-        let all = self.lock();
-        all.working.iter().fold(all.ended, |sum, taken| sum.and(&taken.read()))
+        let recorders = self.lock();
+        recorders.live.iter().fold(recorders.ended, |sum, counters| sum.plus(&counters.read()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, All> {
+    fn lock(&self) -> MutexGuard<'_, Recorders> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for IntakeRecorder {
     fn drop(&mut self) {
-        let mut all = self.all.lock();
-        all.working.retain(|taken| !Arc::ptr_eq(taken, &self.own));
-        all.ended = all.ended.and(&IntakeMetrics { waiting: 0, waiting_bytes: 0, ..self.read() });
+        let counts = IntakeMetrics { waiting: 0, waiting_bytes: 0, ..self.read() };
+        let mut recorders = self.recorders.lock();
+        recorders.live.retain(|counters| !Arc::ptr_eq(counters, &self.counters));
+        recorders.ended = recorders.ended.plus(&counts);
     }
 }
 
@@ -131,14 +131,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_dropped_server_held_does_not_wait_any_more() {
+    fn messages_held_by_a_dropped_server_no_longer_count_as_waiting() {
         let all = Arc::new(IntakeRecorders::default());
         let (one, other) = (IntakeRecorder::new(&all), IntakeRecorder::new(&all));
         one.add_waiting(3, 300);
         other.add_waiting(1, 50);
         one.remove_waiting(100);
-        one.count(|taken| &taken.done);
-        other.count(|taken| &taken.duplicates);
+        one.count(|counters| &counters.done);
+        other.count(|counters| &counters.duplicates);
         assert_eq!((one.read().waiting, one.read().waiting_bytes), (2, 200));
         assert_eq!((all.read().waiting, all.read().waiting_bytes), (3, 250));
         drop(one);

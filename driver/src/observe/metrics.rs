@@ -1,16 +1,16 @@
-//! Readings of everything a transport counts: plain data.
+//! Readings of all counters of a transport, as plain data.
 //!
-//! Counters only grow, from zero when the transport was made. Each is exact; that they belong to
-//! one moment is not promised.
+//! Counters start at zero when the transport is created, and only grow. Each value is exact;
+//! several values of one reading may be of slightly different moments.
 
 use std::time::Duration;
 
 use leveret_engine::ShardStats;
 
-use super::health::ConnectionHealth;
-use super::histogram::LatencyHistogram;
+use crate::observe::health::ConnectionHealth;
+use crate::observe::histogram::LatencyHistogram;
 
-/// What a transport has done and holds; see [`Transport::metrics`](crate::Transport::metrics).
+/// The metrics of a transport; see [`Transport::metrics`](crate::Transport::metrics).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TransportMetrics {
@@ -18,61 +18,62 @@ pub struct TransportMetrics {
     pub calls: CallMetrics,
     /// Casts of its clients.
     pub casts: CastMetrics,
-    /// Notifications its notifiers sent over it.
+    /// Notifications sent by its notifiers.
     pub notifications: NotificationMetrics,
-    /// Requests that came to its servers.
+    /// Requests received by its servers.
     pub served: IntakeMetrics,
-    /// Notifications that came to its listeners.
+    /// Notifications received by its listeners.
     pub heard: IntakeMetrics,
-    /// Further attempts to publish a message under [`Retry::Times`](crate::Retry::Times). What the
-    /// engine sends again by itself is in [`ConnectionMetrics::resends`].
+    /// Further attempts to publish a message under [`Retry::Times`](crate::Retry::Times).
+    /// [`ConnectionMetrics::resends`] counts what the engine sends again on its own.
     pub retries: u64,
-    /// Replies nobody waited for any more.
+    /// Replies that arrived after their call had ended.
     pub replies_late: u64,
-    /// Requests that nobody was there for under the `pika` name, and that went to that of the
-    /// `rabbit` driver ([`SendingDialect::Auto`](crate::SendingDialect::Auto)).
+    /// Requests that the broker returned from the address of the `pika` driver, and that the client
+    /// sent to the address of the `rabbit` driver
+    /// ([`SendingDialect::Auto`](crate::SendingDialect::Auto)).
     pub fallbacks: u64,
-    /// Replies of its servers that came back and were sent again.
+    /// Replies of its servers that the broker returned and that were sent again.
     pub replies_resent: u64,
-    /// Replies of its servers that nobody will ever get.
+    /// Replies of its servers that were given up undelivered.
     pub replies_dropped: u64,
-    /// Reports to a collector of oslo.metrics that were dropped because too many waited; see
+    /// Reports to a collector of oslo.metrics that were dropped because the buffer was full; see
     /// [`MetricsOptions`](crate::MetricsOptions).
     pub reports_dropped: u64,
     /// Its connections, as in [`TransportHealth`](crate::TransportHealth).
     pub connections: Vec<ConnectionMetrics>,
-    /// The shards of its engine, which other transports may share. Reading begins
-    /// `tick_late_max` anew.
+    /// The shards of its engine, which other transports may share. A reading resets
+    /// `tick_late_max`.
     pub shards: Vec<ShardStats>,
 }
 
-/// Calls by their end.
+/// Calls by how they ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CallMetrics {
-    /// Under way.
+    /// In progress.
     pub outstanding: usize,
     /// Answered with a result.
     pub done: u64,
     /// Answered with an exception.
     pub remote_errors: u64,
-    /// Without an answer in time, or without room to send.
+    /// Without a reply, or without room in the outbox, before the deadline.
     pub timed_out: u64,
     /// Returned by the broker: no queue was bound.
     pub undeliverable: u64,
     /// Refused by the broker, or lost with a connection.
     pub delivery_failures: u64,
-    /// Ended by anything else: an invalid target, a version cap, a result of another type, a closed
-    /// transport.
+    /// Ended by any other error: an invalid target, a version cap, a result of another type, a
+    /// closed transport.
     pub failed_otherwise: u64,
-    /// Given up by dropping the future.
+    /// Cancelled by dropping the future.
     pub abandoned: u64,
-    /// From the call to its end, whatever that was.
+    /// The time from the start of a call to its end, however it ended.
     pub latency: LatencyHistogram,
 }
 
 impl CallMetrics {
-    /// All calls that have ended.
+    /// Returns the number of calls that have ended.
     pub const fn ended(&self) -> u64 {
         self.done
             + self.remote_errors
@@ -84,21 +85,21 @@ impl CallMetrics {
     }
 }
 
-/// Casts by what became of them.
+/// Casts by their outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CastMetrics {
     /// Confirmed by the broker.
     pub confirmed: u64,
-    /// Accepted by `cast_buffered`; those of them that were refused later are in `refused` too.
+    /// Accepted by `cast_buffered`. `refused` counts those that the broker refused later once more.
     pub buffered: u64,
-    /// Ended in an error their caller was told.
+    /// Ended in an error that their caller got.
     pub failed: u64,
     /// Returned or refused after `cast_buffered` had accepted them.
     pub refused: u64,
 }
 
-/// Notifications by what became of them, each topic for itself.
+/// Notifications by their outcome; a notification to several topics counts once for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct NotificationMetrics {
@@ -108,41 +109,42 @@ pub struct NotificationMetrics {
     pub failed: u64,
 }
 
-/// Messages that came in, of all servers or of all listeners of a transport.
+/// Messages received by all servers, or by all listeners, of a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct IntakeMetrics {
-    /// Requests given to a method, or answered in its stead; notifications handled.
+    /// Requests that a method served or that were answered with an error before; notifications
+    /// that were handled.
     pub done: u64,
-    /// Seen before, and dropped.
+    /// Received before, and dropped.
     pub duplicates: u64,
-    /// Neither request nor notification, and dropped.
+    /// Not readable as a request or notification, and dropped.
     pub undecodable: u64,
-    /// Sent back to their queue.
+    /// Returned to their queue.
     pub returned: u64,
-    /// Notifications given up.
+    /// Notifications given up after too many failures.
     pub dropped: u64,
-    /// Requests the broker had delivered before, refused by
+    /// Redelivered requests that were refused under
     /// [`Redelivered::Refuse`](crate::Redelivered::Refuse).
     pub refused: u64,
-    /// Requests of the `pika` dialect whose callers had given up.
+    /// Requests of the `pika` dialect whose deadline had passed.
     pub expired: u64,
-    /// Of the requests read: in the form of oslo's `rabbit` driver. Notifications are not told
-    /// apart.
+    /// Requests in the format of oslo's `rabbit` driver. The formats of notifications are not
+    /// counted.
     pub of_kombu: u64,
-    /// In that of its old `pika` driver.
+    /// Requests in the format of oslo's former `pika` driver.
     pub of_pika: u64,
-    /// In the one that both understand.
+    /// Requests in the format that both drivers read.
     pub of_both: u64,
-    /// Taken in and not yet taken up by an endpoint's thread.
+    /// Received and not yet started by a thread.
     pub waiting: usize,
-    /// Bytes of the bodies of those.
+    /// Total size of the bodies of the waiting messages, in bytes.
     pub waiting_bytes: usize,
 }
 
 impl IntakeMetrics {
-    /// Both together.
-    pub(super) const fn and(&self, other: &Self) -> Self {
+    /// Returns the sum of both.
+    pub(super) const fn plus(&self, other: &Self) -> Self {
         Self {
             done: self.done + other.done,
             duplicates: self.duplicates + other.duplicates,
@@ -160,19 +162,18 @@ impl IntakeMetrics {
     }
 }
 
-/// What one connection has done and holds.
+/// The metrics of one connection.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConnectionMetrics {
-    /// Which it is, where it stands, how often it was lost.
+    /// Its purpose, its state and how often it was lost.
     pub health: ConnectionHealth,
-    /// Publications whose outcome somebody waits for or wants to hear of; buffered casts do not
-    /// count.
+    /// Publications whose confirm is outstanding; buffered casts do not count.
     pub confirms_outstanding: usize,
-    /// Bytes in its outboxes, waiting to leave or sent and unconfirmed.
+    /// Bytes in its outboxes: not yet sent, or sent and unconfirmed.
     pub outbox_bytes: usize,
-    /// Publications put back because it was lost, to leave again.
+    /// Publications that the engine sent again because the connection was lost.
     pub resends: u64,
-    /// How long the broker has blocked publishers on it.
+    /// Total time for which the broker has blocked publishers on it.
     pub blocked: Duration,
 }

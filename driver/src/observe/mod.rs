@@ -1,8 +1,7 @@
-//! How a transport is doing: its counters, readings of them, and where they are sent.
+//! Counters, health and metrics of a transport, and the formats that export them.
 //!
-//! `counters` is written on hot paths and takes neither lock nor memory there; `health` and
-//! `metrics` are what users read. Not here: what is counted when (`rpc`, `notify`), and the text
-//! other systems scrape (`prometheus`).
+//! Hot paths write `counters` without a lock and without an allocation. Users read `health` and
+//! `metrics`. `rpc` and `notify` decide what is counted when.
 
 pub(crate) mod collector;
 pub(crate) mod counters;

@@ -1,21 +1,23 @@
-//! Metrics as Prometheus scrapes them: its text format, version 0.0.4.
+//! Renders metrics in Prometheus' text format, version 0.0.4.
 //!
 //! Names and labels are stable: a change of one is a breaking change. Invariant: all samples of a
-//! family stand together, under its `HELP` and `TYPE`. Not here: who serves the text.
+//! metric family stand together, under its `HELP` and `TYPE`. The user's HTTP server serves the
+//! text.
 
 use std::fmt::{Display, Write};
 
-use super::metrics::{ConnectionMetrics, IntakeMetrics, TransportMetrics};
+use crate::observe::metrics::{ConnectionMetrics, IntakeMetrics, TransportMetrics};
 
-/// What the text calls itself: the `Content-Type` to serve it under.
+/// The `Content-Type` of the text that [`TransportMetrics::render_prometheus`] returns.
 pub const PROMETHEUS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl TransportMetrics {
-    /// The metrics in Prometheus' text format (0.0.4). Serve it under [`PROMETHEUS_CONTENT_TYPE`].
+    /// Renders the metrics in Prometheus' text format (0.0.4). Serve the text with the content type
+    /// [`PROMETHEUS_CONTENT_TYPE`].
     ///
-    /// Every name begins with `leveret_`; times are in seconds, sizes in bytes. What belongs to a
-    /// connection has the label `purpose` and, from the second for one purpose on, `number`; what
-    /// belongs to a shard its number, `shard`.
+    /// Every name begins with `leveret_`; times are in seconds, sizes in bytes. Metrics of a
+    /// connection have the label `purpose` and, if it is not the first for its purpose, `number`;
+    /// metrics of a shard have the label `shard`, its number.
     ///
     /// ```
     /// # fn main() -> Result<(), leveret::Error> {
@@ -28,20 +30,20 @@ impl TransportMetrics {
     /// ```
     #[must_use]
     pub fn render_prometheus(&self) -> String {
-        let mut page = Page(String::with_capacity(8 << 10));
-        self.calls_on(&mut page);
-        self.sent_on(&mut page);
-        page.intake("requests", "Requests that came to servers", &self.served);
-        self.forms_on(&mut page);
-        page.intake("heard", "Notifications that came to listeners", &self.heard);
-        self.connections_on(&mut page);
-        self.shards_on(&mut page);
-        page.0
+        let mut out = Exposition(String::with_capacity(8 << 10));
+        self.write_calls(&mut out);
+        self.write_sent(&mut out);
+        out.write_intake("requests", "Requests received by servers", &self.served);
+        self.write_formats(&mut out);
+        out.write_intake("heard", "Notifications received by listeners", &self.heard);
+        self.write_connections(&mut out);
+        self.write_shards(&mut out);
+        out.0
     }
 
-    fn calls_on(&self, page: &mut Page) {
+    fn write_calls(&self, out: &mut Exposition) {
         let calls = &self.calls;
-        page.one("calls_outstanding", "gauge", "Calls under way.", calls.outstanding);
+        out.write_single("calls_outstanding", "gauge", "Calls in progress.", calls.outstanding);
         let ends = [
             ("done", calls.done),
             ("remote_error", calls.remote_errors),
@@ -51,93 +53,91 @@ impl TransportMetrics {
             ("failed_otherwise", calls.failed_otherwise),
             ("abandoned", calls.abandoned),
         ];
-        page.ends("calls_total", "Calls by their end.", &ends);
+        out.write_by_end("calls_total", "Calls by how they ended.", &ends);
         let name = "call_latency_seconds";
-        page.head(name, "histogram", "From a call to its end, whatever that was.");
+        out.write_head(name, "histogram", "Time from the start of a call to its end.");
         let mut seen = 0;
         for (bound, count) in calls.latency.buckets() {
             seen += count;
             let bound =
                 bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.as_secs_f64().to_string());
-            page.sample(&format!("{name}_bucket"), &[("le", &bound)], seen);
+            out.write_sample(&format!("{name}_bucket"), &[("le", &bound)], seen);
         }
-        page.sample(&format!("{name}_sum"), &[], calls.latency.sum().as_secs_f64());
-        page.sample(&format!("{name}_count"), &[], seen);
+        out.write_sample(&format!("{name}_sum"), &[], calls.latency.sum().as_secs_f64());
+        out.write_sample(&format!("{name}_count"), &[], seen);
     }
 
-    fn sent_on(&self, page: &mut Page) {
+    fn write_sent(&self, out: &mut Exposition) {
         let (casts, notifications) = (&self.casts, &self.notifications);
         let ends = [
             ("confirmed", casts.confirmed),
             ("buffered", casts.buffered),
             ("failed", casts.failed),
         ];
-        page.ends("casts_total", "Casts by what their caller was told.", &ends);
+        out.write_by_end("casts_total", "Casts by the result their caller got.", &ends);
         let ends = [("sent", notifications.sent), ("failed", notifications.failed)];
-        page.ends("notifications_total", "Notifications sent, for each topic.", &ends);
+        out.write_by_end("notifications_total", "Notifications sent, for each topic.", &ends);
         for (name, help, value) in [
             ("casts_refused_total", "Buffered casts refused later.", casts.refused),
             ("retries_total", "Further attempts to publish a message.", self.retries),
-            ("replies_late_total", "Replies nobody waited for.", self.replies_late),
-            ("replies_resent_total", "Replies that came back, sent again.", self.replies_resent),
-            ("fallbacks_total", "Requests that went to the other name.", self.fallbacks),
-            ("replies_dropped_total", "Replies nobody will get.", self.replies_dropped),
+            ("replies_late_total", "Replies to calls that had ended.", self.replies_late),
+            ("replies_resent_total", "Returned replies sent again.", self.replies_resent),
+            ("fallbacks_total", "Requests sent to the alternative address.", self.fallbacks),
+            ("replies_dropped_total", "Replies given up undelivered.", self.replies_dropped),
             ("reports_dropped_total", "Reports to oslo.metrics dropped.", self.reports_dropped),
         ] {
-            page.one(name, "counter", help, value);
+            out.write_single(name, "counter", help, value);
         }
     }
 
-    /// By these an operator sees which dialect its peers have left.
-    fn forms_on(&self, page: &mut Page) {
+    /// An operator reads from these which dialect the peers no longer use.
+    fn write_formats(&self, out: &mut Exposition) {
         let IntakeMetrics { of_kombu, of_pika, of_both, .. } = self.served;
         let name = "requests_read_total";
-        page.head(name, "counter", "Requests read, by the dialect they were written in.");
+        out.write_head(name, "counter", "Requests read, by their format.");
         for (form, count) in [("kombu", of_kombu), ("pika", of_pika), ("both", of_both)] {
-            page.sample(name, &[("form", form)], count);
+            out.write_sample(name, &[("form", form)], count);
         }
     }
 
-    fn connections_on(&self, page: &mut Page) {
+    fn write_connections(&self, out: &mut Exposition) {
         let all = &self.connections;
-        page.head("connection_info", "gauge", "The broker a connection is at, or was last.");
+        out.write_head("connection_info", "gauge", "The broker of a connection, or its last one.");
         for one in all {
             let number = number(one);
             let mut labels = labels(one, &number);
             labels.push(("host", one.health.host.as_str()));
-            page.sample("connection_info", &labels, 1);
+            out.write_sample("connection_info", &labels, 1);
         }
         type Value = fn(&ConnectionMetrics) -> f64;
         let families: [(_, _, _, Value); 6] = [
-            ("ready", "gauge", "1 if it does its work, else 0.", |one| {
+            ("ready", "gauge", "1 if the connection works, else 0.", |one| {
                 f64::from(u8::from(one.health.is_ready()))
             }),
-            ("reconnects_total", "counter", "Times it was lost.", |one| {
+            ("reconnects_total", "counter", "Times the connection was lost.", |one| {
                 one.health.reconnects as f64
             }),
-            ("resends_total", "counter", "Publications put back to leave again.", |one| {
-                one.resends as f64
-            }),
-            ("confirms_outstanding", "gauge", "Publications without an outcome.", |one| {
+            ("resends_total", "counter", "Publications sent again.", |one| one.resends as f64),
+            ("confirms_outstanding", "gauge", "Publications not yet confirmed.", |one| {
                 one.confirms_outstanding as f64
             }),
-            ("outbox_bytes", "gauge", "Bytes waiting or unconfirmed.", |one| {
+            ("outbox_bytes", "gauge", "Bytes not yet sent or unconfirmed.", |one| {
                 one.outbox_bytes as f64
             }),
-            ("blocked_seconds_total", "counter", "Time the broker blocked it.", |one| {
+            ("blocked_seconds_total", "counter", "Time the broker blocked publishers.", |one| {
                 one.blocked.as_secs_f64()
             }),
         ];
         for (name, kind, help, value) in families {
             let name = format!("connection_{name}");
-            page.head(&name, kind, help);
+            out.write_head(&name, kind, help);
             for one in all {
-                page.sample(&name, &labels(one, &number(one)), value(one));
+                out.write_sample(&name, &labels(one, &number(one)), value(one));
             }
         }
     }
 
-    fn shards_on(&self, page: &mut Page) {
+    fn write_shards(&self, out: &mut Exposition) {
         type Value = fn(&leveret_engine::ShardStats) -> f64;
         let families: [(_, _, _, Value); 10] = [
             ("reads_total", "counter", "Receive operations.", |one| one.reads as f64),
@@ -149,30 +149,36 @@ impl TransportMetrics {
                 one.connects_failed as f64
             }),
             ("losses_total", "counter", "Connections lost.", |one| one.losses as f64),
-            ("pauses_total", "counter", "Times reading stopped for want of room.", |one| {
-                one.pauses as f64
-            }),
-            ("panics_total", "counter", "Panics that were contained.", |one| one.panics as f64),
-            ("tick_late_max_seconds", "gauge", "Longest hold-up since the last reading.", |one| {
-                one.tick_late_max.as_secs_f64()
-            }),
+            (
+                "pauses_total",
+                "counter",
+                "Times reading stopped because buffers were full.",
+                |one| one.pauses as f64,
+            ),
+            ("panics_total", "counter", "Panics that were caught.", |one| one.panics as f64),
+            (
+                "tick_late_max_seconds",
+                "gauge",
+                "Longest delay of a tick since the last reading.",
+                |one| one.tick_late_max.as_secs_f64(),
+            ),
         ];
         for (name, kind, help, value) in families {
             let name = format!("shard_{name}");
-            page.head(&name, kind, help);
+            out.write_head(&name, kind, help);
             for (number, one) in self.shards.iter().enumerate() {
-                page.sample(&name, &[("shard", &number.to_string())], value(one));
+                out.write_sample(&name, &[("shard", &number.to_string())], value(one));
             }
         }
     }
 }
 
-/// The number of a connection that is not the first for its purpose.
+/// Returns the number of a connection as text.
 fn number(one: &ConnectionMetrics) -> String {
     one.health.number.to_string()
 }
 
-/// Which connection it is; where there is but one for a purpose, that says it.
+/// Returns the labels of a connection: its purpose, and its number unless that is 0.
 fn labels<'a>(one: &ConnectionMetrics, number: &'a str) -> Vec<(&'static str, &'a str)> {
     let mut labels = vec![("purpose", one.health.purpose)];
     if one.health.number > 0 {
@@ -181,15 +187,16 @@ fn labels<'a>(one: &ConnectionMetrics, number: &'a str) -> Vec<(&'static str, &'
     labels
 }
 
-/// The text, growing.
-struct Page(String);
+/// The text in Prometheus' exposition format.
+struct Exposition(String);
 
-impl Page {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
+impl Exposition {
+    /// Writes the `HELP` and `TYPE` of a family.
+    fn write_head(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP leveret_{name} {help}\n# TYPE leveret_{name} {kind}");
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    fn write_sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let _ = write!(self.0, "leveret_{name}");
         for (index, (label, text)) in labels.iter().enumerate() {
             let open = if index == 0 { '{' } else { ',' };
@@ -200,21 +207,21 @@ impl Page {
         let _ = writeln!(self.0, "{close} {value}");
     }
 
-    /// A family of one sample.
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
-        self.head(name, kind, help);
-        self.sample(name, &[], value);
+    /// Writes a family of one sample.
+    fn write_single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.write_head(name, kind, help);
+        self.write_sample(name, &[], value);
     }
 
-    /// A family of counters by end.
-    fn ends(&mut self, name: &str, help: &str, ends: &[(&str, u64)]) {
-        self.head(name, "counter", help);
+    /// Writes a family of counters with the label `end`.
+    fn write_by_end(&mut self, name: &str, help: &str, ends: &[(&str, u64)]) {
+        self.write_head(name, "counter", help);
         for (end, count) in ends {
-            self.sample(name, &[("end", end)], count);
+            self.write_sample(name, &[("end", end)], count);
         }
     }
 
-    fn intake(&mut self, name: &str, what: &str, intake: &IntakeMetrics) {
+    fn write_intake(&mut self, name: &str, what: &str, intake: &IntakeMetrics) {
         let ends = [
             ("done", intake.done),
             ("duplicate", intake.duplicates),
@@ -224,11 +231,11 @@ impl Page {
             ("refused", intake.refused),
             ("expired", intake.expired),
         ];
-        self.ends(&format!("{name}_total"), &format!("{what}, by their end."), &ends);
-        let help = format!("{what} and wait for a thread.");
-        self.one(&format!("{name}_waiting"), "gauge", &help, intake.waiting);
-        let help = format!("{what} and wait for a thread: bytes of their bodies.");
-        self.one(&format!("{name}_waiting_bytes"), "gauge", &help, intake.waiting_bytes);
+        self.write_by_end(&format!("{name}_total"), &format!("{what}, by how they ended."), &ends);
+        let help = format!("{what} that wait for a thread.");
+        self.write_single(&format!("{name}_waiting"), "gauge", &help, intake.waiting);
+        let help = format!("{what} that wait for a thread: bytes of their bodies.");
+        self.write_single(&format!("{name}_waiting_bytes"), "gauge", &help, intake.waiting_bytes);
     }
 }
 
@@ -239,10 +246,10 @@ mod tests {
 
     use leveret_engine::{ConnectionState, ShardStats};
 
-    use super::super::health::ConnectionHealth;
-    use super::super::histogram::Latencies;
-    use super::super::metrics::CallMetrics;
     use super::*;
+    use crate::observe::health::ConnectionHealth;
+    use crate::observe::histogram::Latencies;
+    use crate::observe::metrics::CallMetrics;
 
     fn metrics() -> TransportMetrics {
         let latencies = Latencies::default();
@@ -290,15 +297,15 @@ mod tests {
         }
     }
 
-    /// Name, labels as they stand, and value of a sample.
-    fn sample(line: &str) -> (&str, &str, f64) {
+    /// Splits a sample into its name, its raw labels and its value.
+    fn parse_sample(line: &str) -> (&str, &str, f64) {
         let (series, value) = line.rsplit_once(' ').unwrap();
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         (name, labels.strip_suffix('}').unwrap(), value.parse().unwrap())
     }
 
     #[test]
-    fn every_line_is_as_the_format_demands() {
+    fn every_line_follows_the_exposition_format() {
         let text = metrics().render_prometheus();
         assert!(text.ends_with('\n'));
         let (mut families, mut series, mut family) = (HashSet::new(), HashSet::new(), "");
@@ -308,7 +315,7 @@ mod tests {
             if let Some(rest) = line.strip_prefix("# HELP ") {
                 let (name, help) = rest.split_once(' ').unwrap();
                 assert!(help.ends_with('.') && !help.contains('\\'), "{line}");
-                assert!(families.insert(name), "a family comes once: {name}");
+                assert!(families.insert(name), "a family appears once: {name}");
                 helped = name;
             } else if let Some(rest) = line.strip_prefix("# TYPE ") {
                 (family, kind) = rest.split_once(' ').unwrap();
@@ -316,7 +323,7 @@ mod tests {
                 assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
                 assert_eq!(family.ends_with("_total"), kind == "counter", "{line}");
             } else {
-                let (name, labels, value) = sample(line);
+                let (name, labels, value) = parse_sample(line);
                 let is_plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
                 assert!(is_plain && name.starts_with("leveret_"), "{line}");
                 let suffix = name.strip_prefix(family).unwrap_or_else(|| panic!("{line}"));
@@ -325,13 +332,13 @@ mod tests {
                     _ => assert_eq!(suffix, "", "{line}"),
                 }
                 assert!(value >= 0.0);
-                assert!(series.insert((name, labels)), "a series comes once: {line}");
+                assert!(series.insert((name, labels)), "a series appears once: {line}");
             }
         }
     }
 
     #[test]
-    fn values_are_those_of_the_metrics() {
+    fn samples_have_the_values_of_the_metrics() {
         let text = metrics().render_prometheus();
         for line in [
             r#"leveret_calls_total{end="done"} 4"#,

@@ -1,31 +1,30 @@
-//! What a collector of oslo.metrics is told about a call or cast, as oslo's client tells it.
+//! Reports of calls and casts to a collector of oslo.metrics, byte for byte as oslo's client.
 //!
-//! A begin, and at the end either how long it took and an end, or an exception; one whose future
-//! was dropped has no end. Byte for byte as Python writes it. Not here: how reports leave
-//! (`collector`).
+//! An invocation has one report at its start. At its end it has a duration and an end, or an
+//! exception; an invocation whose future was dropped has no end. `collector` sends the reports.
 
 use std::borrow::Cow;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use super::collector::MetricsCollectorClient;
 use crate::codec::json;
 use crate::error::{Error, ErrorKind};
 use crate::message::target::Target;
+use crate::observe::collector::MetricsCollectorClient;
 use crate::runtime::timer;
 
-/// oslo.metrics' name of the one module that reports.
+/// The module in every report, as oslo.metrics names it.
 const MODULE: &str = "oslo_messaging";
 
-/// A call or cast that is reported.
+/// Reports one call or cast.
 pub(crate) struct InvocationReport<'a> {
     collector: &'a MetricsCollectorClient,
     labels: Labels<'a>,
-    begun: Instant,
+    start: Instant,
 }
 
-/// In oslo's order.
+/// The labels of a report, in oslo's order.
 #[derive(Serialize)]
 struct Labels<'a> {
     call_type: &'a str,
@@ -60,7 +59,7 @@ struct Action {
 const INC: Action = Action { value: None, action: "inc" };
 
 impl<'a> InvocationReport<'a> {
-    /// Reports the begin of a `call` or `cast`.
+    /// Reports the start of an invocation; `call_type` is `call` or `cast`.
     pub(crate) fn start(
         collector: &'a MetricsCollectorClient,
         target: &'a Target,
@@ -80,22 +79,22 @@ impl<'a> InvocationReport<'a> {
             exception: None,
             process: collector.process_name(),
         };
-        let reported = Self { collector, labels, begun: timer::now() };
-        reported.put("rpc_client_invocation_start_total", INC);
-        reported
+        let report = Self { collector, labels, start: timer::now() };
+        report.put("rpc_client_invocation_start_total", INC);
+        report
     }
 
-    /// Reports the end.
+    /// Reports the end of the invocation.
     pub(crate) fn finish<T>(mut self, result: &Result<T, Error>) {
         match result {
             Ok(_) => {
-                let took = timer::now().saturating_duration_since(self.begun).as_secs_f64();
+                let took = timer::now().saturating_duration_since(self.start).as_secs_f64();
                 let observed = Action { value: Some(took), action: "observe" };
                 self.put("rpc_client_processing_seconds", observed);
                 self.put("rpc_client_invocation_end_total", INC);
             }
             Err(error) => {
-                self.labels.exception = Some(exception(error));
+                self.labels.exception = Some(exception_name(error));
                 self.put("rpc_client_exception_total", INC);
             }
         }
@@ -110,9 +109,9 @@ impl<'a> InvocationReport<'a> {
     }
 }
 
-/// The name of the class a Python caller would catch: of a remote exception its own if that may be
-/// matched, with oslo's suffix if it is none of Python's built-in ones.
-fn exception(error: &Error) -> Cow<'static, str> {
+/// Returns the name of the class that a Python caller would catch. A remote exception of an allowed
+/// module has its own name, with oslo's suffix unless it is one of Python's built-in exceptions.
+fn exception_name(error: &Error) -> Cow<'static, str> {
     match error.remote().filter(|remote| remote.is_allowed()) {
         Some(remote) if matches!(remote.module(), "builtins" | "exceptions") => {
             remote.class().to_owned().into()
@@ -131,7 +130,7 @@ mod tests {
     use crate::error::failure::Failure;
 
     #[test]
-    fn exceptions_have_the_names_python_sees() {
+    fn exceptions_have_the_names_that_python_callers_catch() {
         let remote = |failure, is_allowed| Error::from_remote(failure, is_allowed);
         let own = || Failure::new("NotFound", "nova.exception", "no");
         for (error, name) in [
@@ -140,7 +139,7 @@ mod tests {
             (remote(own(), false), "RemoteError"),
             (Error::new(ErrorKind::MessagingTimeout, "late"), "MessagingTimeout"),
         ] {
-            assert_eq!(exception(&error), name);
+            assert_eq!(exception_name(&error), name);
         }
     }
 }

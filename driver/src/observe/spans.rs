@@ -1,8 +1,8 @@
 //! The spans of `tracing`: one for each call, cast and notification, on both ends.
 //!
-//! Names, target and fields are stable, and listed for users in `guide::observing`; fields are
-//! named as oslo's tracing names its attributes. Invariant: without a subscriber that wants them
-//! nothing is rendered, and a span never holds arguments, results or payloads. Not here: events.
+//! Names, target and fields are stable, and `guide::observing` lists them; fields have the names of
+//! the attributes of oslo's tracing. Invariants: nothing is rendered without a subscriber that
+//! enables the spans; a span never holds arguments, results or payloads. Log events are elsewhere.
 
 use tracing::Span;
 use tracing::field::Empty;
@@ -14,7 +14,7 @@ use crate::message::context::Context;
 use crate::message::priority::Priority;
 use crate::message::target::Target;
 
-/// A span with the fields all have, and its own.
+/// Creates a span with the fields common to all, and its own.
 macro_rules! span {
     ($name:literal, $kind:literal, $context:expr, $($field:tt)*) => {
         tracing::debug_span!(
@@ -32,7 +32,7 @@ macro_rules! span {
     };
 }
 
-/// The span of a request on its client's side.
+/// Creates the client's span of a request.
 macro_rules! request_span {
     ($name:literal, $kind:literal, $target:expr, $method:expr, $context:expr) => {{
         let (topic, method) = ($target.topic().unwrap_or_default(), $method);
@@ -48,17 +48,17 @@ macro_rules! request_span {
     }};
 }
 
-/// A call, from its begin to its end.
+/// Creates the span of a call, which lasts until the call ends.
 pub(crate) fn call(target: &Target, method: &str, context: &Context) -> Span {
     request_span!("call", "client", target, method, context)
 }
 
-/// A cast, until it was confirmed or taken into the outbox.
+/// Creates the span of a cast, which lasts until RabbitMQ confirms it or the outbox accepts it.
 pub(crate) fn cast(target: &Target, method: &str, context: &Context) -> Span {
     request_span!("cast", "producer", target, method, context)
 }
 
-/// A request on its server, while its method runs.
+/// Creates the server's span of a request, which lasts while its method runs.
 pub(crate) fn serve(
     method: Option<&str>,
     service: Option<&str>,
@@ -77,7 +77,7 @@ pub(crate) fn serve(
     )
 }
 
-/// A notification, until all drivers have it.
+/// Creates the span of a notification, which lasts until all drivers have sent it.
 pub(crate) fn notify(event_type: &str, priority: Priority, context: &Context) -> Span {
     span!(
         "notify",
@@ -89,7 +89,8 @@ pub(crate) fn notify(event_type: &str, priority: Priority, context: &Context) ->
     )
 }
 
-/// Notifications at an endpoint of a listener; of a batch the first one's.
+/// Creates the listener's span of a notification, which lasts while an endpoint handles it. A batch
+/// has one span, with the fields of its first notification.
 pub(crate) fn hear(event_type: &str, priority: Priority, count: usize, context: &Context) -> Span {
     span!(
         "hear",
@@ -102,7 +103,7 @@ pub(crate) fn hear(event_type: &str, priority: Priority, count: usize, context: 
     )
 }
 
-/// False where no subscriber wants any of them; one load.
+/// Whether a subscriber may enable the spans; costs one atomic load.
 #[inline]
 pub(crate) fn is_enabled() -> bool {
     LevelFilter::current() >= LevelFilter::DEBUG
@@ -110,9 +111,8 @@ pub(crate) fn is_enabled() -> bool {
 
 /// Awaits a future in a span (`Option<&Span>`), if there is one.
 ///
-/// A future that is wrapped is moved, some hundred bytes several times over, and one that awaits it
-/// for its caller is polled with it. So without a span it is awaited where it is made; with one, it
-/// is made on the heap.
+/// Wrapping a future moves it, some hundred bytes several times over, and adds a layer to each
+/// poll. So without a span the future is awaited where it is made; with a span it is boxed.
 macro_rules! instrument {
     ($span:expr, $future:expr) => {
         match $span {
@@ -126,14 +126,14 @@ macro_rules! instrument {
 }
 pub(crate) use instrument;
 
-/// Notes how what a span stands for ended.
+/// Records the error of a result in its span.
 pub(crate) fn record_result<T>(span: &Span, result: &Result<T, Error>) {
     if let Err(error) = result {
         record_error(span, format_args!("{:?}", error.kind()));
     }
 }
 
-/// Notes the class of what a method raised.
+/// Records the class of the exception that a method raised.
 pub(crate) fn record_failure(span: &Span, failure: &Failure) {
     record_error(span, format_args!("{}", failure.class()));
 }
