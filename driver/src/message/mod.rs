@@ -1,9 +1,8 @@
-//! Requests, replies and failures as such, whatever their bytes: the narrow waist between API and
-//! formats.
+//! Requests and replies as plain data, independent of their encoding.
 //!
-//! Outgoing forms borrow everything and are generic over what serde can write; incoming forms
-//! borrow from the decoded text. A dialect turns one into the other. Not here: any key, escape or
-//! property of a dialect.
+//! Outgoing types borrow everything and are generic over values that serde can serialize; incoming
+//! types borrow from the decoded text. `dialect` encodes and decodes them: no key, escape or
+//! property of a dialect is here.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -21,37 +20,38 @@ pub(crate) mod serializer;
 pub(crate) mod target;
 pub(crate) mod version;
 
-/// A request about to be sent.
+/// A request to send.
 #[derive(Debug)]
 pub(crate) struct Request<'a, A: ?Sized> {
     pub(crate) method: &'a str,
-    /// Must serialise to an object, or to null for no arguments.
+    /// Serializes to an object, or to null for no arguments.
     pub(crate) args: &'a A,
     pub(crate) namespace: Option<&'a str>,
     pub(crate) version: Option<&'a str>,
     pub(crate) context: &'a Context,
     pub(crate) unique_id: Hex32,
-    /// Absent for a cast.
+    /// `None` for a cast.
     pub(crate) call: Option<CallFields<'a>>,
 }
 
-/// What a request for an answer says about the answer.
+/// The fields that only the request of a call has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CallFields<'a> {
     pub(crate) msg_id: Hex32,
     pub(crate) reply_queue: &'a str,
-    /// How long the caller waits between signs of life, if it wants any.
+    /// The `call_monitor_timeout`: how long the caller waits between two heartbeats of its call.
+    /// `None` if it wants no heartbeats.
     pub(crate) monitor: Option<Duration>,
 }
 
-/// Identifiers among the properties of a message.
+/// The ids in the AMQP properties of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageIds {
     pub(crate) message_id: Hex32,
     pub(crate) correlation_id: Option<Hex32>,
 }
 
-/// A request as received.
+/// A received request.
 #[derive(Debug, Default)]
 pub(crate) struct IncomingRequest<'a> {
     pub(crate) method: Option<Cow<'a, str>>,
@@ -64,7 +64,7 @@ pub(crate) struct IncomingRequest<'a> {
     pub(crate) context: Context,
 }
 
-/// An answer about to be sent to the caller that `msg_id` names.
+/// A reply to send to the call with this `msg_id`.
 #[derive(Debug)]
 pub(crate) struct Reply<'a, R: ?Sized> {
     pub(crate) msg_id: &'a str,
@@ -72,21 +72,22 @@ pub(crate) struct Reply<'a, R: ?Sized> {
     pub(crate) content: ReplyContent<'a, R>,
 }
 
-/// The three things a reply can say.
+/// The content of a reply.
 #[derive(Debug)]
 pub(crate) enum ReplyContent<'a, R: ?Sized> {
     Result(&'a R),
     Failure(&'a Failure),
-    /// A sign of life of a call that goes on.
+    /// A heartbeat of a monitored call: the method is still running.
     Heartbeat,
 }
 
-/// A reply as received.
+/// A received reply.
 #[derive(Debug, Default)]
 pub(crate) struct IncomingReply<'a> {
     pub(crate) msg_id: Option<Cow<'a, str>>,
     pub(crate) result: Option<Encoded<'a>>,
     pub(crate) failure: Option<Failure>,
-    /// False for a sign of life, and for the first of the two messages very old servers send.
+    /// Whether this is the last reply of the call. False for a heartbeat, and for the first of the
+    /// two messages that very old servers send.
     pub(crate) is_ending: bool,
 }

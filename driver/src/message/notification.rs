@@ -1,13 +1,13 @@
-//! Notifications as such, whatever their bytes.
+//! Notifications as plain data, independent of their encoding.
 
 use std::borrow::Cow;
 
-use super::priority::Priority;
 use crate::codec::encoded::Encoded;
 use crate::ids::Hex32;
 use crate::message::context::Context;
+use crate::message::priority::Priority;
 
-/// A notification about to be sent.
+/// A notification to send.
 #[derive(Debug)]
 pub(crate) struct OutgoingNotification<'a, P: ?Sized> {
     pub(crate) message_id: &'a str,
@@ -20,7 +20,7 @@ pub(crate) struct OutgoingNotification<'a, P: ?Sized> {
     pub(crate) context: &'a Context,
 }
 
-/// A notification as received.
+/// A received notification.
 #[derive(Debug, Default)]
 pub(crate) struct IncomingNotification<'a> {
     pub(crate) message_id: Option<Cow<'a, str>>,

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How much a notification matters; oslo's seven, named as there.
+/// The priority of a notification: one of oslo's seven, with oslo's names.
 ///
-/// A priority is part of the queue's name: `notifications.info` holds what was sent to topic
-/// `notifications` with [`Priority::Info`].
+/// A priority is part of the queue's name: the queue `notifications.info` holds the notifications
+/// of topic `notifications` with [`Priority::Info`].
 ///
 /// ```
 /// use leveret::Priority;
@@ -16,29 +16,29 @@ use std::str::FromStr;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
-    /// For the record.
+    /// A record for audits.
     Audit,
-    /// For those who look for faults.
+    /// Details for debugging.
     Debug,
-    /// For everybody.
+    /// A normal event.
     Info,
-    /// Something is not as it should be (oslo: `warn`, also `warning`).
+    /// An unexpected condition (oslo: `warn`, also `warning`).
     Warn,
-    /// Something failed.
+    /// An operation failed.
     Error,
-    /// Everything failed.
+    /// A service failed.
     Critical,
-    /// One measurement of many.
+    /// A sample of a measurement.
     Sample,
 }
 
-/// The text names no priority.
+/// The error of parsing a text that is not the name of a priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a priority is one of audit, debug, info, warn, error, critical, sample")]
 pub struct InvalidPriority;
 
 impl Priority {
-    /// All of them, in the order of oslo's documentation.
+    /// All priorities, in the order of oslo's documentation.
     pub const ALL: [Self; 7] = [
         Self::Audit,
         Self::Debug,
@@ -49,7 +49,7 @@ impl Priority {
         Self::Sample,
     ];
 
-    /// Its name in lower case, as queues are named.
+    /// Returns the name in lower case, as in names of queues.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Audit => "audit",
@@ -62,7 +62,7 @@ impl Priority {
         }
     }
 
-    /// Its name in upper case, as bodies carry it.
+    /// Returns the name in upper case, as in bodies.
     pub(crate) const fn as_upper_str(self) -> &'static str {
         match self {
             Self::Audit => "AUDIT",
@@ -82,7 +82,7 @@ impl fmt::Display for Priority {
     }
 }
 
-/// In any case; `warning` is `warn`.
+/// Parses a name in any case; `warning` is `warn`.
 impl FromStr for Priority {
     type Err = InvalidPriority;
 
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_back() {
+    fn names_parse_back_to_their_priority() {
         for priority in Priority::ALL {
             assert_eq!(priority.as_str().parse(), Ok(priority));
             assert_eq!(priority.as_upper_str().parse(), Ok(priority));

@@ -1,33 +1,35 @@
-//! What happens to a message whose publication was cut off: oslo's `retry`.
+//! How often a message is published again after a failed attempt: oslo's `retry`.
 
-/// What happens to a message whose publication was cut off by a lost connection. It governs
-/// publishing only: never the wait for a reply, never whether a request is executed again.
+/// Decides how often a message is published again when a lost connection interrupted its
+/// publication. It affects publishing only: neither the wait for a reply nor whether a server
+/// executes a request again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Retry {
-    /// It is published again until the broker confirms it or the deadline passes (oslo's `None`
-    /// and -1, which know no deadline). The broker may have it twice then; servers drop repeats
-    /// they recognise.
+    /// Publishes the message again until the broker confirms it or the deadline passes (oslo's
+    /// `None` and -1, which have no deadline). The broker may get it twice; servers drop the
+    /// repeats that they recognise.
     #[default]
     UntilDeadline,
-    /// It is published at most once (oslo's 0).
+    /// Publishes the message at most once (oslo's 0).
     Never,
-    /// It is published at most as many times more, until the deadline passes. Then the error is
-    /// `MessageDeliveryFailure` and tells the number of attempts. Waiting for the broker to come
-    /// back is no attempt. What a queue refuses (`basic.nack`) is published again after a pause
-    /// that grows from 50 ms to 1 s. What the broker refuses for certain is given up: such as a
-    /// message that is too large for it (406), or that the user may not write (403).
+    /// Publishes the message at most this many times more, until the deadline passes. After the
+    /// last attempt the error is `MessageDeliveryFailure`, with the number of attempts in its text.
+    /// Waiting for a reconnect is not an attempt. A message that a queue refuses (`basic.nack`) is
+    /// published again after a delay that grows from 50 ms to 1 s. A message that the broker
+    /// refuses for good fails at once: one that is too large (406), or that the user may not write
+    /// (403).
     Times(u32),
 }
 
 impl Retry {
-    /// Whether the engine is to send it again by itself.
+    /// Whether the engine itself sends the message again.
     pub(crate) const fn is_unbounded(self) -> bool {
         matches!(self, Self::UntilDeadline)
     }
 }
 
-/// oslo's number: none and negative ones for ever, 0 never.
+/// Converts oslo's number: `None` and negative numbers retry until the deadline, 0 never.
 ///
 /// ```
 /// use leveret::Retry;
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn oslos_numbers_are_understood() {
+    fn numbers_convert_as_in_oslo() {
         assert_eq!(Retry::from(None), Retry::UntilDeadline);
         assert_eq!(Retry::from(Some(0)), Retry::Never);
         assert_eq!(Retry::from(Some(i64::MAX)), Retry::Times(u32::MAX));

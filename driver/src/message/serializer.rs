@@ -1,23 +1,23 @@
-//! What a service does to its values and contexts on their way: oslo's `Serializer`.
+//! oslo's `Serializer`: converts the values and contexts of a service before and after transfer.
 //!
-//! Works on JSON values, one argument or one result at a time. Nothing here runs unless a client or
-//! a server was given a serializer: typed values are written straight into the message else.
+//! It works on JSON values, one argument or one result at a time. It runs only in a client or
+//! server with a serializer; without one, typed values are written straight into the message.
 
 use serde_json::Value;
 
 use crate::error::failure::Failure;
 use crate::message::context::Context;
 
-/// Turns values and contexts into what travels, and back.
+/// Converts values and contexts before they are sent and after they are received.
 ///
-/// Every method passes on what it got unless it is written. Any error converts into [`Failure`]
-/// with `?`: at a client it fails the operation, at a server it is raised in the caller.
+/// The default methods change nothing. Any error converts into [`Failure`] with `?`: in a client it
+/// fails the operation, on a server it is raised in the caller.
 ///
 /// ```
 /// use leveret::{Context, Failure, Serializer};
 /// use serde_json::Value;
 ///
-/// /// Texts travel in capitals.
+/// /// Sends strings in upper case.
 /// struct Loud;
 ///
 /// impl Serializer for Loud {
@@ -32,60 +32,59 @@ use crate::message::context::Context;
 /// assert_eq!(loud, "HI");
 /// ```
 ///
-/// With a serializer, arguments and results pass through `serde_json::Value`: keys come in
-/// alphabetical order, and floats that are no numbers become null.
+/// With a serializer, arguments and results pass through `serde_json::Value`: keys are in
+/// alphabetical order, and NaN and infinite floats become null.
 pub trait Serializer: Send + Sync + 'static {
-    /// One argument or one result, before it is sent; `context` is the sender's own.
+    /// Converts one argument or one result before it is sent; `context` is the sender's own.
     ///
     /// # Errors
-    /// What keeps it from being sent.
+    /// The reason why the value cannot be sent.
     fn serialize_entity(&self, context: &Context, entity: Value) -> Result<Value, Failure> {
         let _ = context;
         Ok(entity)
     }
 
-    /// One argument or one result as it came; `context` is the receiver's own, deserialised.
+    /// Converts one received argument or result; `context` is the receiver's own, deserialized.
     ///
     /// # Errors
-    /// What keeps it from being understood.
+    /// The reason why the value cannot be read.
     fn deserialize_entity(&self, context: &Context, entity: Value) -> Result<Value, Failure> {
         let _ = context;
         Ok(entity)
     }
 
-    /// The context, before it is sent.
+    /// Converts the context before it is sent.
     ///
     /// # Errors
-    /// What keeps it from being sent.
+    /// The reason why the context cannot be sent.
     fn serialize_context(&self, context: &Context) -> Result<Context, Failure> {
         Ok(context.clone())
     }
 
-    /// The context as it came.
+    /// Converts a received context.
     ///
     /// # Errors
-    /// What keeps it from being understood.
+    /// The reason why the context cannot be read.
     fn deserialize_context(&self, context: Context) -> Result<Context, Failure> {
         Ok(context)
     }
 }
 
-/// Changes nothing. The same as no serializer, which is faster.
+/// Changes nothing. It has the effect of no serializer, which is faster.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NoOpSerializer;
 
 impl Serializer for NoOpSerializer {}
 
-/// oslo's `JsonPayloadSerializer`, which turns Python objects into what JSON can hold. Here serde
-/// has done so before a serializer sees a value, so this changes nothing; it is there for code that
-/// names it.
+/// Changes nothing; for code that names oslo's `JsonPayloadSerializer`. That one converts Python
+/// objects into JSON types, which serde does here before a serializer gets a value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JsonPayloadSerializer;
 
 impl Serializer for JsonPayloadSerializer {}
 
-/// Contexts by two functions of the service, values by another serializer: oslo's
-/// `RequestContextSerializer`, for services whose context has more to it than what travels.
+/// Converts contexts with two functions of the service, and values with another serializer: oslo's
+/// `RequestContextSerializer`, for services whose own context differs from the one they send.
 ///
 /// ```
 /// use leveret::{Context, NoOpSerializer, RequestContextSerializer, Serializer};
@@ -117,8 +116,8 @@ where
     O: Fn(&Context) -> Context + Send + Sync + 'static,
     I: Fn(Context) -> Context + Send + Sync + 'static,
 {
-    /// Values by `base`, contexts by `outgoing` before they are sent and by `incoming` when they
-    /// have come.
+    /// Creates a serializer that converts values with `base`, contexts to send with `outgoing` and
+    /// received contexts with `incoming`.
     pub const fn new(base: B, outgoing: O, incoming: I) -> Self {
         Self { base, outgoing, incoming }
     }

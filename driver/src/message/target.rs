@@ -1,13 +1,13 @@
-//! Where a request goes, what a server serves, what an endpoint implements: oslo's `Target`.
+//! oslo's `Target`: where a request goes, what a server serves, what an endpoint implements.
 //!
-//! Plain data; what is missing is found when it is used, with oslo's words.
+//! Plain data. Each operation checks the fields it needs, and fails with oslo's error texts.
 
 use std::fmt;
 
 use crate::error::{Error, ErrorKind};
 use crate::message::version::Version;
 
-/// Destination of a request or identity of a server.
+/// The destination of a request, or the identity of a server.
 ///
 /// A client needs a topic. A server needs a topic and a server name. Everything else is optional.
 ///
@@ -28,84 +28,85 @@ pub struct Target {
 }
 
 impl Target {
-    /// A target with this topic.
+    /// Creates a target with this topic.
     pub fn new(topic: impl Into<String>) -> Self {
         Self { topic: Some(topic.into()), ..Self::default() }
     }
 
-    /// The same target in this exchange instead of the transport's control exchange.
+    /// Sets the exchange, instead of the transport's control exchange.
     #[must_use]
     pub fn with_exchange(mut self, exchange: impl Into<String>) -> Self {
         self.exchange = Some(exchange.into());
         self
     }
 
-    /// The same target with another topic.
+    /// Sets the topic.
     #[must_use]
     pub fn with_topic(mut self, topic: impl Into<String>) -> Self {
         self.topic = Some(topic.into());
         self
     }
 
-    /// The same target for the methods of this namespace.
+    /// Sets the namespace of the methods.
     #[must_use]
     pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// The same target asking for (or implementing) this version.
+    /// Sets the version that a request asks for or an endpoint implements.
     #[must_use]
     pub const fn with_version(mut self, version: Version) -> Self {
         self.version = Some(version);
         self
     }
 
-    /// The same target on one server of its topic.
+    /// Sets the server: one of those of the topic.
     #[must_use]
     pub fn with_server(mut self, server: impl Into<String>) -> Self {
         self.server = Some(server.into());
         self
     }
 
-    /// The same target on all servers of its topic. Wins over a server name.
+    /// Sets whether the target is all servers of the topic. It takes precedence over a server
+    /// name.
     #[must_use]
     pub const fn with_fanout(mut self, fanout: bool) -> Self {
         self.fanout = fanout;
         self
     }
 
-    /// The exchange, unless it is the transport's.
+    /// Returns the exchange; `None` stands for the transport's control exchange.
     pub fn exchange(&self) -> Option<&str> {
         self.exchange.as_deref()
     }
 
-    /// The topic.
+    /// Returns the topic.
     pub fn topic(&self) -> Option<&str> {
         self.topic.as_deref()
     }
 
-    /// The namespace of the methods.
+    /// Returns the namespace of the methods.
     pub fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
     }
 
-    /// The version asked for or implemented.
+    /// Returns the version that a request asks for or an endpoint implements.
     pub const fn version(&self) -> Option<&Version> {
         self.version.as_ref()
     }
 
-    /// The server's name.
+    /// Returns the server's name.
     pub fn server(&self) -> Option<&str> {
         self.server.as_deref()
     }
 
-    /// Whether all servers of the topic are meant.
+    /// Whether the target is all servers of the topic.
     pub const fn is_fanout(&self) -> bool {
         self.fanout
     }
 
-    /// The topic, or the error of a client without one.
+    /// Returns the topic, or the error for a client's target without one.
     pub(crate) fn require_topic(&self) -> Result<&str, Error> {
         match self.topic() {
             Some(topic) if !topic.is_empty() => Ok(topic),
@@ -113,7 +114,7 @@ impl Target {
         }
     }
 
-    /// The topic and server name, or the error of a server that lacks one.
+    /// Returns the topic and the server name, or the error for a server's target that lacks one.
     pub(crate) fn require_topic_and_server(&self) -> Result<(&str, &str), Error> {
         match (self.topic(), self.server()) {
             (Some(topic), Some(server)) if !topic.is_empty() && !server.is_empty() => {
@@ -123,6 +124,7 @@ impl Target {
         }
     }
 
+    /// Creates the error for a target that the operation cannot use.
     pub(crate) fn invalid(&self, reason: impl fmt::Display) -> Error {
         Error::new(ErrorKind::InvalidTarget, format!("{reason}:{self}"))
     }
@@ -156,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_said_in_oslos_words() {
+    fn missing_fields_fail_with_oslos_texts() {
         let error = Target::default().require_topic().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidTarget);
         assert_eq!(error.to_string(), "A topic is required to send:<Target >");
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn it_prints_as_in_oslo() {
+    fn a_target_prints_as_in_oslo() {
         let target = Target::new("t")
             .with_exchange("e")
             .with_version(Version::new(1, 2))

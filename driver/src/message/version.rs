@@ -1,7 +1,8 @@
 //! Versions of RPC interfaces: `major.minor`, optionally `.revision`.
 //!
-//! The rule of compatibility is oslo's: an implementation serves requests of its own major version
-//! whose minor (and, the minors being equal, revision) is not above its own.
+//! Compatibility is oslo's rule: an implementation serves requests of its own major version whose
+//! minor version is not above its own; if the minor versions are equal, the same holds for the
+//! revision.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,23 +24,23 @@ pub struct Version {
     revision: Option<u32>,
 }
 
-/// The text is no version.
+/// The error of parsing a text that is not a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a version reads major.minor or major.minor.revision, in decimal")]
 pub struct InvalidVersion;
 
 impl Version {
-    /// Version `major.minor`.
+    /// Creates the version `major.minor`.
     pub const fn new(major: u32, minor: u32) -> Self {
         Self { major, minor, revision: None }
     }
 
-    /// The part that must be equal for two versions to be compatible.
+    /// Returns the major version: compatible versions have the same one.
     pub const fn major(&self) -> u32 {
         self.major
     }
 
-    /// The part that must not be above the implementation's.
+    /// Returns the minor version: a request's must not be above the implementation's.
     pub const fn minor(&self) -> u32 {
         self.minor
     }
@@ -51,14 +52,15 @@ impl Version {
     }
 }
 
-/// What a request without a version asks for, and an endpoint without a version implements.
+/// Version 1.0: what a request without a version asks for and an endpoint without one implements.
 impl Default for Version {
     fn default() -> Self {
         Self::new(1, 0)
     }
 }
 
-/// oslo's rule with its two absences: no cap allows everything, a cap forbids the unversioned.
+/// Whether a version cap allows a request, by oslo's rule: no cap allows everything, and a cap
+/// forbids requests without a version.
 pub(crate) fn is_compatible(implemented: Option<&Version>, requested: Option<&Version>) -> bool {
     match (implemented, requested) {
         (None, _) => true,
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn compatibility_is_oslos() {
+    fn compatibility_follows_oslos_rule() {
         for (implemented, requested, answer) in [
             ("1.0", "1.0", true),
             ("1.5", "1.2", true),
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn text_round_trips_or_is_refused() {
+    fn versions_round_trip_as_text_and_other_texts_are_refused() {
         for text in ["1.0", "12.34", "1.2.3"] {
             assert_eq!(version(text).to_string(), text);
         }

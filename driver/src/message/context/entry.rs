@@ -1,9 +1,9 @@
 //! One entry of a context: a key, and a value that is decoded when it is first read.
 //!
-//! A server is sent contexts that its methods may never look at, and text takes a fraction of what
-//! the values take. All that a context received lies in one buffer, which the entries point into.
-//! Invariant: what lies there was checked, so decoding it cannot fail. Not here: which value counts
-//! where a key is repeated (`context`).
+//! Many methods never read their context, and encoded values take a fraction of the memory of
+//! decoded ones. All received entries of a context lie in one buffer, and each entry has its
+//! offsets. Invariant: the bytes in the buffer were validated on receipt, so decoding cannot fail.
+//! `context` decides which value counts if a key is repeated.
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::codec::encoded::Encoded;
 
-/// A key and its value. The buffer it asks for is that of its context.
+/// A key and its value. Its methods take the buffer of its context.
 #[derive(Clone)]
 pub(super) struct Entry {
     origin: Origin,
@@ -20,14 +20,14 @@ pub(super) struct Entry {
 
 #[derive(Clone)]
 enum Origin {
-    /// Set in this process; the key.
+    /// Set in this process; holds the key.
     Own(Box<str>),
-    /// Received: where the key begins, where the value does, and where that ends.
-    Received { form: WireFormat, key: usize, value: usize, end: usize },
+    /// Received: the offsets in the buffer at which key and value start and the value ends.
+    Received { encoding: Encoding, key: usize, value: usize, end: usize },
 }
 
 #[derive(Clone, Copy)]
-enum WireFormat {
+enum Encoding {
     Json,
     MsgPack,
 }
@@ -37,18 +37,18 @@ impl Entry {
         Self { origin: Origin::Own(key.into()), value: value.into() }
     }
 
-    /// An entry of a message that was received. The value was checked, and can be decoded.
+    /// Appends a received key and value to the buffer. The value was validated.
     pub(super) fn received(buffer: &mut Vec<u8>, key: &str, value: Encoded<'_>) -> Self {
-        let (form, bytes) = match value {
-            Encoded::Json(text) => (WireFormat::Json, text),
-            Encoded::MsgPack(bytes) => (WireFormat::MsgPack, bytes),
+        let (encoding, bytes) = match value {
+            Encoded::Json(text) => (Encoding::Json, text),
+            Encoded::MsgPack(bytes) => (Encoding::MsgPack, bytes),
             Encoded::Value(value) => return Self::own(key.to_owned(), value),
         };
         let start = buffer.len();
         buffer.extend_from_slice(key.as_bytes());
         let value = buffer.len();
         buffer.extend_from_slice(&bytes);
-        let origin = Origin::Received { form, key: start, value, end: buffer.len() };
+        let origin = Origin::Received { encoding, key: start, value, end: buffer.len() };
         Self { origin, value: OnceLock::new() }
     }
 
@@ -60,26 +60,28 @@ impl Entry {
     }
 
     pub(super) fn key<'a>(&'a self, buffer: &'a [u8]) -> &'a str {
-        // Received keys were text, too.
+        // A received key was a `str`.
         std::str::from_utf8(self.key_bytes(buffer)).unwrap_or_default()
     }
 
     pub(super) fn value(&self, buffer: &[u8]) -> &Value {
-        self.value.get_or_init(|| self.decoded(buffer))
+        self.value.get_or_init(|| self.decode(buffer))
     }
 
     pub(super) fn into_value(mut self, buffer: &[u8]) -> Value {
-        self.value.take().unwrap_or_else(|| self.decoded(buffer))
+        self.value.take().unwrap_or_else(|| self.decode(buffer))
     }
 
-    fn decoded(&self, buffer: &[u8]) -> Value {
-        let Origin::Received { form, value, end, .. } = &self.origin else { return Value::Null };
-        let bytes = &buffer[*value..*end];
-        let value = match form {
-            WireFormat::Json => Encoded::Json(bytes.into()).read(),
-            WireFormat::MsgPack => Encoded::MsgPack(bytes.into()).read(),
+    fn decode(&self, buffer: &[u8]) -> Value {
+        let Origin::Received { encoding, value, end, .. } = &self.origin else {
+            return Value::Null;
         };
-        debug_assert!(value.is_ok(), "checked when it was received: {value:?}");
+        let bytes = &buffer[*value..*end];
+        let value = match encoding {
+            Encoding::Json => Encoded::Json(bytes.into()).read(),
+            Encoding::MsgPack => Encoded::MsgPack(bytes.into()).read(),
+        };
+        debug_assert!(value.is_ok(), "validated on receipt: {value:?}");
         value.unwrap_or_default()
     }
 }

@@ -1,12 +1,12 @@
-//! The context of a request: named JSON values that travel beside its arguments.
+//! The context of a request: named JSON values sent beside its arguments.
 //!
-//! Order is kept, as in Python's dicts, so that what is sent is byte for byte what an oslo peer
-//! would send. Contexts are short, so keys are found by looking at each; a long one, which a peer
-//! may send to keep us busy, is taken in by hashing. Values that were received are decoded when
-//! they are asked for (`entry`).
+//! Entries keep their order, as in Python's dicts, so that the bytes sent are those of an oslo
+//! peer. Contexts are short, so a lookup compares each key. A long context, which a peer may send
+//! to waste our CPU time, is deduplicated by hashing. Received values are decoded on first use
+//! (`entry`).
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Seen;
+use std::collections::hash_map::Entry as MapEntry;
 use std::fmt;
 
 use serde_json::Value;
@@ -19,13 +19,13 @@ mod trace;
 
 pub use crate::message::context::trace::{InvalidTraceParent, TraceParent};
 
-/// Entries up to which looking at each pair of keys is cheaper than hashing.
+/// The number of entries up to which comparing each pair of keys is cheaper than hashing.
 const SHORT_MAX: usize = 64;
 
-/// The longest time between two signs of life that a server lets a client ask for, in seconds.
+/// The longest time between two heartbeats that a server lets a client ask for, in seconds.
 pub(crate) const CLIENT_TIMEOUT_MAX: f64 = 3600.0;
 
-/// Named JSON values that accompany a request: who asks, under which request id, and so on.
+/// Named JSON values that accompany a request: the user, the request id, and so on.
 ///
 /// ```
 /// use leveret::Context;
@@ -40,46 +40,46 @@ pub(crate) const CLIENT_TIMEOUT_MAX: f64 = 3600.0;
 #[derive(Clone, Default)]
 pub struct Context {
     entries: Vec<Entry>,
-    /// What entries that were received point into.
+    /// Keys and encoded values of received entries.
     buffer: Vec<u8>,
     client_timeout: Option<f64>,
 }
 
 impl Context {
-    /// An empty context.
+    /// Creates an empty context.
     pub const fn new() -> Self {
         Self { entries: Vec::new(), buffer: Vec::new(), client_timeout: None }
     }
 
-    /// The same context with `key` set to `value`.
+    /// Sets `key` to `value`, and returns the context.
     #[must_use]
     pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.insert(key, value);
         self
     }
 
-    /// Sets `key` to `value`, in its old place if it is there already.
+    /// Sets `key` to `value`. A key that exists keeps its position.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Value>) {
         let key = key.into();
-        let place = self.place(&key);
+        let position = self.position(&key);
         let entry = Entry::own(key, value.into());
-        match place {
-            Some(place) => self.entries[place] = entry,
+        match position {
+            Some(position) => self.entries[position] = entry,
             None => self.entries.push(entry),
         }
     }
 
-    fn place(&self, key: &str) -> Option<usize> {
+    fn position(&self, key: &str) -> Option<usize> {
         self.entries.iter().position(|entry| entry.key_bytes(&self.buffer) == key.as_bytes())
     }
 
-    /// Appends an entry as it was received, its value checked, without a look at the others;
-    /// [`dedup_keys`](Self::dedup_keys) makes up for it.
+    /// Appends a received entry, whose value was validated. It does not search for an equal key:
+    /// call [`dedup_keys`](Self::dedup_keys) after the last one.
     pub(crate) fn append(&mut self, key: &str, value: Encoded<'_>) {
         self.entries.push(Entry::received(&mut self.buffer, key, value));
     }
 
-    /// Of appended entries with the same key the last value counts, in the first one's place.
+    /// Merges entries with the same key: the last value counts, at the position of the first.
     pub(crate) fn dedup_keys(&mut self) {
         let is_short = self.entries.len() <= SHORT_MAX;
         let keys = || self.entries.iter().map(|entry| entry.key_bytes(&self.buffer));
@@ -88,51 +88,53 @@ impl Context {
         }
         let mut first = HashMap::new();
         let mut repeats = Vec::new();
-        for (place, key) in keys().enumerate() {
+        for (position, key) in keys().enumerate() {
             match first.entry(key) {
-                Seen::Vacant(vacant) => drop(vacant.insert(place)),
-                Seen::Occupied(seen) => repeats.push((*seen.get(), place)),
+                MapEntry::Vacant(vacant) => drop(vacant.insert(position)),
+                MapEntry::Occupied(seen) => repeats.push((*seen.get(), position)),
             }
         }
         drop(first);
         for (first, repeat) in &repeats {
             self.entries.swap(*first, *repeat);
         }
-        let mut repeats = repeats.into_iter().map(|(_, place)| place).peekable();
-        let mut place = 0..;
-        self.entries.retain(|_| repeats.next_if_eq(&place.next().unwrap_or_default()).is_none());
+        let mut repeats = repeats.into_iter().map(|(_, position)| position).peekable();
+        let mut positions = 0..;
+        self.entries
+            .retain(|_| repeats.next_if_eq(&positions.next().unwrap_or_default()).is_none());
     }
 
-    /// Takes `key` out, and returns what it was set to.
+    /// Removes `key`, and returns its value.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let entry = self.entries.remove(self.place(key)?);
+        let entry = self.entries.remove(self.position(key)?);
         Some(entry.into_value(&self.buffer))
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        Some(self.entries[self.place(key)?].value(&self.buffer))
+        Some(self.entries[self.position(key)?].value(&self.buffer))
     }
 
-    /// Keys and values in their order.
+    /// Iterates over keys and values in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         let buffer = &self.buffer;
         self.entries.iter().map(move |entry| (entry.key(buffer), entry.value(buffer)))
     }
 
-    /// Whether it holds nothing.
+    /// Whether it has no entries.
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// On a server: the seconds of the call monitor the client asked for (oslo calls it
-    /// `client_timeout`), above 0 and an hour at most. It is no entry, so that a context handed on
-    /// in another call does not carry it.
+    /// Returns, on a server, the `call_monitor_timeout` of the client in seconds (oslo calls it
+    /// `client_timeout`): above 0, at most 3600. It is not an entry, so a context that is passed on
+    /// in another call does not contain it.
     pub const fn client_timeout(&self) -> Option<f64> {
         self.client_timeout
     }
 
-    /// Takes over what a peer said; nonsense counts as nothing.
+    /// Sets the timeout that a peer sent. NaN, zero and negative values count as none; values above
+    /// [`CLIENT_TIMEOUT_MAX`] are cut to it.
     pub(crate) fn set_client_timeout(&mut self, seconds: Option<f64>) {
         let seconds = seconds.filter(|seconds| *seconds > 0.0);
         self.client_timeout = seconds.map(|seconds| seconds.min(CLIENT_TIMEOUT_MAX));
@@ -148,7 +150,7 @@ impl fmt::Debug for Context {
     }
 }
 
-/// Equal where the same keys have the same values, in the same order.
+/// Two contexts are equal if the same keys have the same values, in the same order.
 impl PartialEq for Context {
     fn eq(&self, other: &Self) -> bool {
         self.client_timeout == other.client_timeout && self.iter().eq(other.iter())
@@ -204,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_received_is_like_what_was_set() {
+    fn received_entries_behave_like_set_ones() {
         let mut context = Context::new();
         context.append("a", Encoded::json(br#"[1, NaN, "\ud800"]"#));
         context.append("b", Encoded::json(b"1"));
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_monitor_of_a_client_is_a_time_of_this_world() {
+    fn a_clients_timeout_is_positive_and_at_most_an_hour() {
         let taken = |seconds| {
             let mut context = Context::new();
             context.set_client_timeout(Some(seconds));
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_key_keeps_its_place_and_takes_the_last_value() {
+    fn a_repeated_key_keeps_its_position_and_takes_the_last_value() {
         for count in [3, SHORT_MAX, 10_000] {
             let keys = (0..count).map(|number| number.to_string());
             let context: Context = keys.chain(["1".to_owned()]).zip(0..).collect();

@@ -1,21 +1,21 @@
-//! W3C trace context in a message's context, under the keys oslo's own tracing uses.
+//! The W3C trace context of a request, under the context keys of oslo's own tracing.
 //!
-//! It is carried, never invented: what a caller sets, its servers find. Unlike a header of AMQP,
-//! which oslo's receivers never look at, an entry of the context reaches Python endpoints, and goes
-//! along where a context is handed on.
+//! Leveret transfers it and never creates one: servers get what the caller set. oslo's receivers
+//! ignore AMQP headers, while an entry of the context reaches Python endpoints and stays with a
+//! context that is passed on.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::message::context::Context;
 
-/// Keys of the context, as OpenTelemetry injects them.
+/// The keys under which OpenTelemetry injects them.
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
-/// Bytes of version, ids and flags with the dashes between.
+/// The length in bytes of version, ids and flags with the dashes between them.
 const LENGTH: usize = 55;
 
-/// The place of a request in a distributed trace: W3C's `traceparent`.
+/// The position of a request in a distributed trace: W3C's `traceparent`.
 ///
 /// ```
 /// use leveret::{Context, TraceParent};
@@ -25,13 +25,13 @@ const LENGTH: usize = 55;
 /// assert!(parent.is_sampled());
 /// assert_eq!(parent.to_string(), text);
 ///
-/// // A client says where it is, its server finds it.
+/// // A client sets its position in the trace, and its server reads it.
 /// let context = Context::new().with_traceparent(parent).with_tracestate("vendor=1");
 /// assert_eq!(context.traceparent(), Some(parent));
-/// // What the server calls in turn is a child of its own span.
-/// let deeper = context.with_traceparent(parent.with_parent_id(0xb9c7c989f97918e1).unwrap());
-/// assert_eq!(deeper.traceparent().unwrap().trace_id(), parent.trace_id());
-/// assert_eq!(deeper.tracestate(), Some("vendor=1"));
+/// // A call that the server makes is a child of its own span.
+/// let child = context.with_traceparent(parent.with_parent_id(0xb9c7c989f97918e1).unwrap());
+/// assert_eq!(child.traceparent().unwrap().trace_id(), parent.trace_id());
+/// assert_eq!(child.tracestate(), Some("vendor=1"));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceParent {
@@ -40,29 +40,30 @@ pub struct TraceParent {
     flags: u8,
 }
 
-/// A text that is no `traceparent`.
+/// The error of parsing a text that is not a `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidTraceParent;
 
 impl TraceParent {
-    /// The place of the span `parent_id` in a trace; `None` if an id is zero, which W3C forbids.
+    /// Creates the `traceparent` of the span `parent_id`. Returns `None` if an id is zero, which
+    /// W3C forbids.
     pub fn new(trace_id: u128, parent_id: u64, is_sampled: bool) -> Option<Self> {
         let flags = u8::from(is_sampled);
         (trace_id != 0 && parent_id != 0).then_some(Self { trace_id, parent_id, flags })
     }
 
-    /// The same trace, with this span as the parent; `None` if it is zero.
+    /// Replaces the parent span. Returns `None` if the new id is zero.
     #[must_use]
     pub fn with_parent_id(self, parent_id: u64) -> Option<Self> {
         (parent_id != 0).then_some(Self { parent_id, ..self })
     }
 
-    /// The trace.
+    /// Returns the id of the trace.
     pub const fn trace_id(self) -> u128 {
         self.trace_id
     }
 
-    /// The span that sent the request.
+    /// Returns the id of the span that sent the request.
     pub const fn parent_id(self) -> u64 {
         self.parent_id
     }
@@ -74,26 +75,26 @@ impl TraceParent {
 }
 
 impl Context {
-    /// The same context, saying where in a trace the request belongs. oslo.messaging 18.3 and later
-    /// does the same when its tracing is on, so traces run through Python services; older ones see
-    /// an entry `traceparent` like any other.
+    /// Sets the `traceparent` of the request. oslo.messaging 18.3 and later does the same when its
+    /// tracing is enabled, so traces run through Python services; older versions see an entry
+    /// `traceparent` like any other.
     #[must_use]
     pub fn with_traceparent(self, parent: TraceParent) -> Self {
         self.with(TRACEPARENT, parent.to_string())
     }
 
-    /// Where in a trace the request belongs, if its sender said so as W3C demands.
+    /// Returns the `traceparent` of the request, if its sender set one that is valid by W3C.
     pub fn traceparent(&self) -> Option<TraceParent> {
         self.traceparent_text()?.parse().ok()
     }
 
-    /// The same context with W3C's `tracestate`, what vendors add to a `traceparent`.
+    /// Sets W3C's `tracestate`: what vendors add to a `traceparent`.
     #[must_use]
     pub fn with_tracestate(self, state: impl Into<String>) -> Self {
         self.with(TRACESTATE, state.into())
     }
 
-    /// The `tracestate`; as W3C demands it means nothing without a valid `traceparent`.
+    /// Returns the `tracestate`, or `None` without a valid `traceparent`, as W3C requires.
     pub fn tracestate(&self) -> Option<&str> {
         self.traceparent()?;
         self.get(TRACESTATE)?.as_str()
@@ -104,14 +105,14 @@ impl Context {
     }
 }
 
-/// As version 00 writes it.
+/// Writes version 00.
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.parent_id, self.flags)
     }
 }
 
-/// In any version W3C may yet give it, of which only what version 00 has is read.
+/// Parses any version; of later versions only the fields of version 00 are read.
 impl FromStr for TraceParent {
     type Err = InvalidTraceParent;
 
@@ -132,7 +133,7 @@ impl FromStr for TraceParent {
     }
 }
 
-/// So many digits, in lower case as W3C demands.
+/// Parses exactly this many hex digits, in lower case as W3C requires.
 fn hex(text: &str, digits: usize) -> Option<u128> {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     let is_hex = text.len() == digits && text.bytes().all(is_digit);
@@ -154,7 +155,7 @@ mod tests {
     const TEXT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_traceparent_round_trips_as_text() {
         let parent: TraceParent = TEXT.parse().unwrap();
         assert_eq!(parent.trace_id(), 0x0af7651916cd43dd8448eb211c80319c);
         assert_eq!((parent.parent_id(), parent.is_sampled()), (0xb7ad6b7169203331, true));
@@ -162,11 +163,11 @@ mod tests {
         let small = TraceParent::new(1, 2, false).unwrap();
         assert_eq!(small.to_string().parse(), Ok(small));
         let later = TEXT.replacen("00", "01", 1) + "-more";
-        assert_eq!(later.parse(), Ok(parent), "of a later version what is known");
+        assert_eq!(later.parse(), Ok(parent), "the known fields of a later version");
     }
 
     #[test]
-    fn what_w3c_forbids_is_refused() {
+    fn texts_that_w3c_forbids_are_refused() {
         for wrong in [
             "",
             "00",
