@@ -1,11 +1,11 @@
 //! Exchanges, queues and bindings to declare, as plain data.
 //!
-//! `dialect` names them, `broker` declares them; neither knows the other.
+//! `dialect` creates these values and `broker` declares them; neither imports the other.
 
-/// Where a message is published to.
+/// The address to which a message is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// The exchange to declare first; `None` for the default exchange.
+    /// The exchange, declared before the first publication; `None` for the default exchange.
     pub(crate) exchange: Option<Exchange>,
     pub(crate) routing_key: String,
 }
@@ -19,42 +19,49 @@ pub(crate) struct Exchange {
     pub(crate) auto_delete: bool,
 }
 
-/// Instead of a kind: the exchange is used as it is, and must be there.
+/// The `kind` of an exchange that is declared passively (AMQP 0-9-1, `exchange.declare`,
+/// `passive`): it must exist, with whatever options.
 pub(crate) const PASSIVE: &str = "";
 
-/// A queue to declare, and how to consume from it.
+/// A queue to declare, and the options of its consumers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Queue {
     pub(crate) name: String,
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
-    /// Of its connection alone, and gone with it.
+    /// AMQP's `exclusive`: only its connection may use it, and RabbitMQ deletes it with the
+    /// connection.
     pub(crate) exclusive: bool,
-    /// Nobody else consumes from it, so that it may be exclusive where the broker insists.
+    /// No other connection consumes from it, so it may be declared exclusive if the broker refuses
+    /// transient queues that are not.
     pub(crate) may_be_exclusive: bool,
-    /// Its consumers acknowledge nothing: what is delivered is gone.
+    /// AMQP's `no-ack`: its consumers acknowledge nothing, and RabbitMQ forgets a message once it
+    /// is delivered.
     pub(crate) no_ack: bool,
+    /// Arguments of `queue.declare`.
     pub(crate) arguments: Vec<(&'static str, Argument)>,
+    /// Arguments of `basic.consume`.
     pub(crate) consume_arguments: Vec<(&'static str, Argument)>,
 }
 
-/// Where in a stream a consumer begins: an argument of it, and a header of each message.
+/// An offset in a stream: the consumer argument says where it starts, the header of a message where
+/// that message is.
 pub(crate) const STREAM_OFFSET: &str = "x-stream-offset";
-/// The last chunk that the stream has: one message or some, whether or not somebody had them.
+/// The stream offset of the last chunk: one or more messages, whether or not they were consumed.
 pub(crate) const STREAM_LAST: &str = "last";
 
-/// The value of an argument.
+/// The value of an AMQP argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Argument {
     Flag(bool),
     Number(i64),
     Text(&'static str),
-    /// An age as RabbitMQ writes it, `1800s`.
+    /// An age in RabbitMQ's notation: `1800s`.
     Seconds(u64),
 }
 
 impl Queue {
-    /// A plain queue, gone with the broker, that anybody may use.
+    /// Creates a transient, shared queue without arguments.
     pub(crate) const fn named(name: String) -> Self {
         Self {
             name,
@@ -68,17 +75,17 @@ impl Queue {
         }
     }
 
-    /// Whether its consumers begin at an offset.
+    /// Whether the queue is a stream: its consumers start at an offset.
     pub(crate) fn is_stream(&self) -> bool {
         self.consume_arguments.iter().any(|(name, _)| *name == STREAM_OFFSET)
     }
 }
 
-/// A queue to consume from, with how messages get into it.
+/// A queue to consume from, and its binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subscription {
     pub(crate) queue: Queue,
-    /// The exchange to declare and bind to, with the binding's key; `None` for the default exchange
-    /// alone.
+    /// The exchange to declare and bind the queue to, with the routing key; `None` if messages
+    /// arrive through the default exchange only.
     pub(crate) binding: Option<(Exchange, String)>,
 }

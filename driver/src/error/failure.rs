@@ -1,13 +1,13 @@
-//! An exception on its way from an endpoint to its caller, in Python's terms.
+//! The exception that an endpoint sends to its caller, in Python's terms.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// An exception on its way from an endpoint to its caller, in Python's terms.
+/// The exception that an endpoint sends to its caller, in Python's terms.
 ///
-/// Any error type converts into one, so `?` works in endpoints: its class is the type's name, its
-/// module the type's path. To raise what a Python caller re-raises as its own, name a built-in:
+/// Any error type converts into a failure, so `?` works in endpoints: the class is the type's name,
+/// the module is the type's path. A Python caller catches a built-in exception under its own name:
 ///
 /// ```
 /// use leveret::Failure;
@@ -35,14 +35,14 @@ struct Parts {
     kwargs: Map<String, Value>,
 }
 
-/// Where Python 3 keeps its own exceptions.
+/// The Python 3 module of the built-in exceptions.
 const BUILTINS: &str = "builtins";
 
-/// oslo appends this to class and module of an exception that came from afar.
+/// The suffix that oslo appends to class and module of a remote exception.
 const REMOTE_POSTFIX: &str = "_Remote";
 
 impl Failure {
-    /// An exception of class `class` in Python module `module`.
+    /// Creates an exception of class `class` in the Python module `module`.
     pub fn new(
         class: impl Into<String>,
         module: impl Into<String>,
@@ -54,63 +54,64 @@ impl Failure {
         Self(Box::new(Parts { class, module, message, traceback, args, kwargs: Map::new() }))
     }
 
-    /// One of Python's built-in exceptions: Python callers catch it under its own name.
+    /// Creates one of Python's built-in exceptions, which Python callers catch under its own name.
     pub fn builtin(class: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(class, BUILTINS, message)
     }
 
-    /// The same exception with these constructor arguments instead of its message alone.
+    /// Sets the positional arguments of the constructor; the message alone is the default.
     #[must_use]
     pub fn with_args(mut self, args: impl IntoIterator<Item = Value>) -> Self {
         self.0.args = args.into_iter().collect();
         self
     }
 
-    /// The same exception with these keyword arguments of its constructor.
+    /// Sets the keyword arguments of the constructor; none is the default.
     #[must_use]
     pub fn with_kwargs(mut self, kwargs: Map<String, Value>) -> Self {
         self.0.kwargs = kwargs;
         self
     }
 
-    /// The same exception with these lines of a traceback, each with its line feed.
+    /// Sets the lines of the traceback, each with its line feed.
     #[must_use]
     pub fn with_traceback(mut self, lines: impl IntoIterator<Item = String>) -> Self {
         self.0.traceback = lines.into_iter().collect();
         self
     }
 
-    /// Name of the exception's class.
+    /// Returns the name of the exception's class.
     pub fn class(&self) -> &str {
         &self.0.class
     }
 
-    /// Name of the module the class lives in.
+    /// Returns the name of the class's module.
     pub fn module(&self) -> &str {
         &self.0.module
     }
 
-    /// The exception's text.
+    /// Returns the exception's message.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The traceback, line by line as Python formats it.
+    /// Returns the lines of the traceback, as Python formats them.
     pub fn traceback(&self) -> &[String] {
         &self.0.traceback
     }
 
-    /// Positional arguments of the exception.
+    /// Returns the positional arguments of the constructor.
     pub fn args(&self) -> &[Value] {
         &self.0.args
     }
 
-    /// Keyword arguments of the exception.
+    /// Returns the keyword arguments of the constructor.
     pub fn kwargs(&self) -> &Map<String, Value> {
         &self.0.kwargs
     }
 
-    /// The same exception under the name it had before it travelled.
+    /// Restores the original name of an exception that was received from another server: removes
+    /// [`REMOTE_POSTFIX`] if both class and module have it.
     pub(crate) fn without_remote_postfix(mut self) -> Self {
         let parts = &mut self.0;
         let class = parts.class.strip_suffix(REMOTE_POSTFIX);
@@ -120,13 +121,13 @@ impl Failure {
         self
     }
 
-    /// What oslo raises for a method that no compatible endpoint has.
+    /// Creates the exception that oslo raises for a method that no compatible endpoint has.
     pub(crate) fn no_such_method(method: &str) -> Self {
         let text = format!("Endpoint does not support RPC method {method}");
         Self::new(NO_SUCH_METHOD, DISPATCHER, text)
     }
 
-    /// What oslo raises for a version (or namespace) that no endpoint serves.
+    /// Creates the exception that oslo raises for a version or namespace that no endpoint serves.
     pub(crate) fn unsupported_version(version: &str, method: &str) -> Self {
         let text =
             format!("Endpoint does not support RPC version {version}. Attempted method: {method}");
@@ -134,13 +135,13 @@ impl Failure {
     }
 }
 
-/// The class of what oslo raises for a method that no compatible endpoint has.
+/// The class of the exception for a method that no compatible endpoint has.
 pub(crate) const NO_SUCH_METHOD: &str = "NoSuchMethod";
 
-/// The class of what oslo raises for a version or namespace that no endpoint serves.
+/// The class of the exception for a version or namespace that no endpoint serves.
 pub(crate) const UNSUPPORTED_VERSION: &str = "UnsupportedVersion";
 
-/// The module of both.
+/// The module of both exceptions.
 pub(crate) const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 
 impl fmt::Display for Failure {

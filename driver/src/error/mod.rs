@@ -1,11 +1,12 @@
-//! What may go wrong, under oslo's names: one opaque error that answers questions.
+//! The error type of the crate: one opaque type, with kinds under oslo's names.
 //!
-//! An [`Error`] says what kind it is, what became of the message if there was one, and which
-//! exception a remote endpoint raised. Invariant: no error text ever contains a password. Not here:
-//! exceptions on their way to a caller (`failure`).
+//! An [`Error`] has a kind, the outcome of the message if there was one, and the exception that a
+//! remote endpoint raised. Invariant: no error text contains a password. `failure` has the
+//! exceptions that servers send.
 
 pub(crate) mod failure;
 pub(crate) mod remote;
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -13,10 +14,13 @@ use std::sync::Arc;
 use crate::error::failure::{DISPATCHER, Failure, NO_SUCH_METHOD, UNSUPPORTED_VERSION};
 use crate::error::remote::RemoteError;
 
-/// Shared, as several callers may wait for one thing and all be told why it failed.
+/// Shared, because several callers may wait for one operation and all get its error.
 type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
-/// An operation that failed. Ask it what it is.
+/// The error of a failed operation.
+///
+/// [`kind`](Self::kind) tells what failed, [`outcome`](Self::outcome) what is known about the
+/// message, and [`remote`](Self::remote) has the exception of a remote endpoint.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Parts>);
 
@@ -29,22 +33,22 @@ struct Parts {
     cause: Option<Cause>,
 }
 
-/// What kind of failure it was, named as in oslo.messaging where oslo has a name.
+/// The kind of an [`Error`], named as in oslo.messaging if oslo has a name for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// No reply, or no room to send, before the deadline.
+    /// No reply arrived, or the outbox had no room, before the deadline.
     MessagingTimeout,
-    /// The broker did not take the message within the allowed attempts.
+    /// The broker did not accept the message within the allowed attempts.
     MessageDeliveryFailure,
-    /// Nobody could ever get the message: no queue is bound where it was sent.
+    /// The broker returned the message: no queue is bound for its routing key.
     MessageUndeliverable,
-    /// A target lacks what the operation needs, or names something AMQP cannot carry.
+    /// The target lacks a field that the operation needs, or has a name that AMQP does not allow.
     InvalidTarget,
-    /// A transport URL that cannot be understood.
+    /// The transport URL cannot be parsed.
     InvalidTransportUrl,
-    /// Options that cannot be read or obeyed, or contradict each other; the text says where they
-    /// stand and what is accepted.
+    /// Options cannot be read or applied, or contradict each other; the text names their source and
+    /// the accepted values.
     InvalidOptions,
     /// No driver has the name in the URL's scheme.
     DriverLoadFailure,
@@ -52,44 +56,44 @@ pub enum ErrorKind {
     RpcVersionCapError,
     /// The remote endpoint answered with an exception; [`Error::remote`] has it.
     RemoteError,
-    /// Arguments that cannot be written as JSON, or options that make no sense together.
+    /// The arguments cannot be serialized, or the options of the request contradict each other.
     ClientSendError,
-    /// The executor cannot run what the endpoints offer.
+    /// The executor cannot run a method of the endpoints.
     ExecutorLoadFailure,
-    /// The server cannot listen: the broker refused what it declares.
+    /// The server cannot listen: the broker refused a declaration.
     ServerListenError,
-    /// A server did not stop, or not end, in the time it was given; it goes on with it.
+    /// A server or listener did not stop or end within the given time; it continues to do so.
     TaskTimeout,
-    /// An option, a file of options or a rule in one that makes no sense.
+    /// An option, a configuration file or a routing rule is invalid.
     ConfigurationError,
-    /// A reply that cannot be read as the expected type.
+    /// The reply cannot be read as the expected type.
     InvalidReply,
-    /// Something this version does not do, such as TLS.
+    /// This version does not support the operation, such as TLS.
     Unsupported,
     /// The transport or its engine has been closed.
     Closed,
-    /// The broker or the connection to it failed, and none of the above says more.
+    /// The broker or the connection to it failed, and no other kind applies.
     TransportDriverError,
 }
 
-/// What is known about a message that was to be published.
+/// What is known about the message of a failed operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It never left this process.
+    /// It was not sent.
     NotSent,
-    /// It may or may not have reached the broker.
+    /// It may have reached the broker.
     MaybeSent,
     /// The broker returned it as unroutable.
     Returned,
     /// The broker refused it (`basic.nack`): its queue is full or has failed.
     Nacked,
-    /// The broker refused it for certain: no permission to write, no such exchange, or too large.
-    /// No queue has it.
+    /// The broker refused it for good: no permission to write, no such exchange, or too large. It
+    /// is in no queue.
     Refused,
-    /// The broker has it.
+    /// The broker confirmed it.
     Confirmed,
-    /// A server took it up: its answer came.
+    /// A server processed it: its reply arrived.
     Answered,
 }
 
@@ -99,7 +103,8 @@ impl Error {
         Self(Box::new(Parts { kind, text, outcome: None, remote: None, cause: None }))
     }
 
-    /// What a server answered; `is_allowed` says whether its class may be matched by name.
+    /// Creates the error for an exception in a reply. `is_allowed` tells whether a caller may match
+    /// its class by name.
     pub(crate) fn from_remote(failure: Failure, is_allowed: bool) -> Self {
         let mut error = Self::new(
             ErrorKind::RemoteError,
@@ -109,7 +114,7 @@ impl Error {
         error.with_outcome(Outcome::Answered)
     }
 
-    /// The same error of a message that never left, unless more is known.
+    /// Sets the outcome to [`Outcome::NotSent`] unless it has one.
     pub(crate) fn assume_not_sent(mut self) -> Self {
         self.0.outcome.get_or_insert(Outcome::NotSent);
         self
@@ -120,6 +125,7 @@ impl Error {
         self
     }
 
+    /// Appends the number of attempts to the text.
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
         let noun = if attempts == 1 { "attempt" } else { "attempts" };
         self.0.text.push_str(&format!("; given up after {attempts} {noun}"));
@@ -134,7 +140,7 @@ impl Error {
         self
     }
 
-    /// What kind of failure it was.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -144,31 +150,31 @@ impl Error {
         matches!(self.kind(), ErrorKind::MessagingTimeout | ErrorKind::TaskTimeout)
     }
 
-    /// Whether nobody could get the message.
+    /// Whether the broker returned the message because no queue was bound.
     pub fn is_undeliverable(&self) -> bool {
         self.kind() == ErrorKind::MessageUndeliverable
     }
 
-    /// What became of the message, where there was one: for every error of a call or a cast it
-    /// says whether it surely was not sent, surely was, or may have been.
+    /// Returns what is known about the message: whether it was sent, was not sent, or may have been
+    /// sent. Every error of a call or cast has an outcome.
     pub fn outcome(&self) -> Option<Outcome> {
         self.0.outcome
     }
 
-    /// The exception raised by the remote endpoint.
+    /// Returns the exception that the remote endpoint raised.
     pub fn remote(&self) -> Option<&RemoteError> {
         self.0.remote.as_ref()
     }
 
-    /// The exception raised by the remote endpoint, if it is of this module and class and the
-    /// module is allowed: what a Python client would catch as `module.class`.
+    /// Returns the exception that the remote endpoint raised, if it is of this module and class and
+    /// the module is allowed: what a Python client would catch as `module.class`.
     pub fn remote_as(&self, module: &str, class: &str) -> Option<&RemoteError> {
         self.remote().filter(|remote| {
             remote.is_allowed() && (remote.module(), remote.class()) == (module, class)
         })
     }
 
-    /// Whether the remote endpoint raised an exception of this class, in whichever allowed module;
+    /// Whether the remote endpoint raised an exception of this class, in any allowed module. Meant
     /// for Python's built-in exceptions.
     ///
     /// ```
@@ -190,18 +196,18 @@ impl Error {
         self.remote().is_some_and(|remote| remote.is_allowed() && remote.class() == class)
     }
 
-    /// Whether the server answered that no endpoint has the method (oslo's `NoSuchMethod`).
+    /// Whether the server replied that no endpoint has the method (oslo's `NoSuchMethod`).
     pub fn is_no_such_method(&self) -> bool {
-        self.is_of_dispatcher(NO_SUCH_METHOD)
+        self.is_dispatcher_error(NO_SUCH_METHOD)
     }
 
-    /// Whether the server answered that no endpoint serves the version, or the namespace (oslo's
+    /// Whether the server replied that no endpoint serves the version or the namespace (oslo's
     /// `UnsupportedVersion`).
     pub fn is_unsupported_version(&self) -> bool {
-        self.is_of_dispatcher(UNSUPPORTED_VERSION)
+        self.is_dispatcher_error(UNSUPPORTED_VERSION)
     }
 
-    fn is_of_dispatcher(&self, class: &str) -> bool {
+    fn is_dispatcher_error(&self, class: &str) -> bool {
         self.remote().is_some_and(|remote| (remote.module(), remote.class()) == (DISPATCHER, class))
     }
 }
@@ -222,10 +228,11 @@ impl std::error::Error for Error {
     }
 }
 
-/// Where oslo keeps the exceptions of its own.
+/// The Python module of oslo's own exceptions.
 const EXCEPTIONS: &str = "oslo_messaging.exceptions";
 
-/// An exception from afar keeps its type; every other error is named after its Rust type.
+/// A remote exception keeps its class; an error of Leveret gets oslo's class; every other error is
+/// named after its Rust type.
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let any: &dyn Any = &error;
@@ -233,7 +240,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
             return remote.clone().into_failure();
         }
         if let Some(error) = any.downcast_ref::<Error>() {
-            return of_messaging(error);
+            return messaging_failure(error);
         }
         let path = std::any::type_name::<E>();
         let path = path.split('<').next().unwrap_or(path);
@@ -242,7 +249,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
     }
 }
 
-fn of_messaging(error: &Error) -> Failure {
+fn messaging_failure(error: &Error) -> Failure {
     if let Some(remote) = error.remote() {
         return remote.clone().into_failure();
     }
@@ -273,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_is_matched_only_where_its_module_is_allowed() {
+    fn a_class_matches_only_if_its_module_is_allowed() {
         let failure = Failure::new("NotFound", "nova.exception", "n");
         let error = Error::from_remote(failure.clone(), false);
         assert!(!error.is_remote_class("NotFound") && !error.remote().unwrap().is_allowed());
@@ -285,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dispatchers_own_answers_are_known_by_name() {
+    fn errors_of_the_dispatcher_are_recognised_by_module_and_class() {
         let error = Error::from_remote(Failure::no_such_method("x"), false);
         assert!(error.is_no_such_method() && !error.is_unsupported_version());
         let error = Error::from_remote(Failure::unsupported_version("2.0", "x"), false);
@@ -295,12 +302,12 @@ mod tests {
     }
 
     #[test]
-    fn a_travelled_exception_gets_its_name_back() {
+    fn a_remote_exception_gets_its_original_name_back() {
         let failure = Failure::new("ValueError_Remote", "builtins_Remote", "x");
         let failure = failure.without_remote_postfix();
         assert_eq!((failure.class(), failure.module()), ("ValueError", "builtins"));
         let half = Failure::new("Odd_Remote", "builtins", "x").without_remote_postfix();
-        assert_eq!(half.class(), "Odd_Remote", "only if both carry the suffix");
+        assert_eq!(half.class(), "Odd_Remote", "only if both have the suffix");
     }
 
     #[test]
@@ -308,6 +315,6 @@ mod tests {
         let failure = Failure::from(std::fmt::Error);
         assert_eq!((failure.class(), failure.module()), ("Error", "core.fmt"));
         let remote = Error::from_remote(Failure::builtin("KeyError", "k"), true);
-        assert_eq!(Failure::from(remote).class(), "KeyError", "passed on as it came");
+        assert_eq!(Failure::from(remote).class(), "KeyError", "passed on unchanged");
     }
 }

@@ -1,12 +1,12 @@
-//! The exception that a remote endpoint raised.
+//! The exception that a remote endpoint raised, as the caller sees it.
 
 use std::fmt;
 use std::ops::Deref;
 
 use crate::error::failure::Failure;
 
-/// The exception that a remote endpoint raised, as its server described it. Data only: nothing is
-/// ever made of what it names.
+/// The exception that a remote endpoint raised, as its server described it. It is data only:
+/// Leveret never creates an object of the class it names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RemoteError {
     failure: Failure,
@@ -18,12 +18,12 @@ impl RemoteError {
         Self { failure, is_allowed }
     }
 
-    /// The exception itself, to raise it again from an endpoint under its original type.
+    /// Returns the exception, to raise it again from an endpoint under its original class.
     pub fn into_failure(self) -> Failure {
         self.failure
     }
 
-    /// Whether its module is among those whose classes may be matched by name; see
+    /// Whether its module is one of those whose classes a caller may match by name; see
     /// [`TransportBuilder::allowed_remote_exmods`](crate::TransportBuilder::allowed_remote_exmods).
     pub const fn is_allowed(&self) -> bool {
         self.is_allowed
@@ -38,7 +38,7 @@ impl Deref for RemoteError {
     }
 }
 
-/// oslo's text: type, value, traceback.
+/// Writes oslo's text: type, value, traceback.
 impl fmt::Display for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Remote error: {} {}", self.class(), self.message())?;
