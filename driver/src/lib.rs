@@ -1,9 +1,8 @@
 //! RPC over RabbitMQ: the API and the wire of Python's oslo.messaging, for Rust.
 //!
-//! A Leveret client calls a Python server and a Leveret server answers a Python client, byte for
-//! byte as today's `rabbit` driver would, or as its former `pika` driver did. Underneath is
-//! [`engine`], which moves AMQP on io_uring (or epoll, where that is denied) from threads of its
-//! own.
+//! A Leveret client calls Python servers and a Leveret server serves Python clients, with the bytes
+//! that oslo's `rabbit` driver sends, or those of its former `pika` driver. [`engine`] is the AMQP
+//! client underneath: it runs on threads of its own, with io_uring or, where that is denied, epoll.
 //!
 //! ```
 //! use leveret::{Context, Endpoint, Failure, RpcClient, RpcServer, Target, Transport};
@@ -29,98 +28,102 @@
 //! # }
 //! ```
 //!
-//! Everything that waits comes twice: `async`, to be awaited on any runtime or none of note, and
-//! `…_blocking` for plain threads. Dropping a future gives up waiting and leaves nothing behind.
+//! Every operation that waits has two versions: an `async` one, for any runtime, and `…_blocking`
+//! for plain threads. Dropping a future cancels the wait and releases what it used.
 //!
-//! # The words
+//! # Terms
 //!
-//! A [`Transport`] is what a URL stands for. A [`Target`] names a topic, perhaps one server of it,
-//! a namespace and a version. An [`RpcClient`] sends to a target: [`call`](RpcClient::call) waits
-//! for an answer, [`cast`](RpcClient::cast) for the broker alone,
-//! [`cast_buffered`](RpcClient::cast_buffered) for nobody. An [`RpcServer`] offers the methods of
-//! its [`Endpoint`]s, by code or as an `impl` block under [`endpoint`](macro@endpoint); an
-//! [`AccessPolicy`] says which of them callers reach. An [`Error`] answers questions: what became
-//! of the message ([`Error::outcome`]), what an endpoint raised ([`Error::remote`]). A
-//! [`Serializer`] changes values and contexts on their way. A [`Notifier`] tells what happened to
-//! whom it may concern; a [`NotificationListener`] hears it, whether it was there at the time or
-//! came later.
+//! A [`Transport`] holds the connections to the brokers of a URL. A [`Target`] names a topic and,
+//! optionally, one of its servers, a namespace and a version. An [`RpcClient`] sends requests to a
+//! target: [`call`](RpcClient::call) waits for the reply, [`cast`](RpcClient::cast) for the
+//! broker's confirm, [`cast_buffered`](RpcClient::cast_buffered) for neither. An [`RpcServer`]
+//! serves the methods of its [`Endpoint`]s, which are built in code or from an `impl` block under
+//! [`endpoint`](macro@endpoint); an [`AccessPolicy`] decides which methods callers may use. An
+//! [`Error`] tells what is known about the message ([`Error::outcome`]) and which exception an
+//! endpoint raised ([`Error::remote`]). A [`Serializer`] converts values and contexts before and
+//! after transfer. A [`Notifier`] publishes notifications of events; a [`NotificationListener`]
+//! consumes them, including those that were published before it started.
 //!
-//! A service's files, environment and code say the rest, under oslo's names: [`Config`] reads them
-//! and [`guide::configuration`] lists every option. The [`guide`] has a page for each subject, one
-//! for those who come [from Python](guide::from_python), and [`guide::api`] names, for all that
-//! oslo.messaging has, what takes its place here and which test shows it.
+//! Configuration files, environment variables and code set the options, under oslo's names:
+//! [`Config`] reads them and [`guide::configuration`] lists every option. The [`guide`] has a page
+//! for each subject and one for users [from Python](guide::from_python); [`guide::api`] lists, for
+//! every item of oslo.messaging, its equivalent here and the test that shows it.
 //!
 //! # Two dialects
 //!
-//! `rabbit://` stands for what oslo's driver of that name speaks (`kombu` in options), `pika://`
-//! for what its former driver `pika` spoke: flat messages, in JSON, msgpack or a way of your own
-//! ([`Serialization`]), and queues that go with their servers, so that a request nobody is there
-//! for comes back. [`guide::rpc`](guide::rpc#the-other-dialect) says what is different there.
-//! Servers may understand both ([`ServingDialect`]) and clients find out which is served
-//! ([`SendingDialect`]): [`guide::rolling_update`] leads a fleet from one to the other and back
-//! while it works.
+//! `rabbit://` selects the dialect of oslo's driver of that name (`kombu` in options), `pika://`
+//! that of its former `pika` driver: flat messages, in JSON, msgpack or a format of the user
+//! ([`Serialization`]), and queues that RabbitMQ deletes with their servers, so that it returns a
+//! request without a server. [`guide::rpc`](guide::rpc#the-other-dialect) describes the
+//! differences. Servers can serve both dialects ([`ServingDialect`]), and clients can detect the
+//! one that is served ([`SendingDialect`]): [`guide::rolling_update`] shows how to move a running
+//! fleet from one dialect to the other and back.
 //!
 //! # When bytes move
 //!
-//! The caller's thread renders a message once, JSON inside JSON without a buffer in between, and
-//! appends it to an outbox; the engine's thread sends whatever has gathered there as one write. A
-//! cast is confirmed before [`cast`](RpcClient::cast) returns. A reply is found its caller by the
-//! last bytes of its body, on the engine's thread, and decoded by the caller.
+//! The caller's thread renders a message once, JSON inside JSON without an intermediate buffer, and
+//! appends it to an outbox; the engine's thread sends the content of the outbox in one write.
+//! RabbitMQ confirms a cast before [`cast`](RpcClient::cast) returns. The engine's thread matches a
+//! reply to its call by the message id at the end of the body; the caller's thread decodes it.
 //!
-//! # What is bounded
+//! # Limits
 //!
-//! - Messages waiting to leave: 1 MiB a channel; then senders wait, until their timeout.
-//! - Requests a server holds: 1024 acknowledged, beyond them what the prefetch allows (2048 unless
-//!   set; 100 from each queue in the `pika` dialect), of queues without acknowledgements 16,384;
-//!   and 16 MiB in all, beyond which the connection is not read. A connection with other uses
-//!   (`connection_factory`) is read on, unless the queue has no acknowledgements.
-//! - Threads of a server: `executor_threads`, 64; they start as they are needed. On a runtime any
-//!   number of requests run at a time, of 64 MiB together; then the connection is not read.
-//! - Notifications a listener holds: what the prefetch allows (2048 unless set, or two batches; 100
-//!   in the `pika` dialect), and 16 MiB as above; those that wait for another attempt count. A
-//!   batch is served once it has 8 MiB.
-//! - Ids remembered to drop repeats: 16,384 a server or listener, or what the prefetch of a server
-//!   allows. Replies to a missing queue: tried for 60 s, 10,000 or 16 MiB at a time.
-//! - Text of a compressed message: 64 MiB.
-//! - A message that is received: 128 levels of arrays and objects (values 127, as those sent),
-//!   1,000,000 values, and what decoding all of it as a `serde_json::Value` would take: 16 MiB, or
-//!   36 times the message's size. What has more is not decoded, and counts as `undecodable`; the
-//!   caller of a request is told, the caller whose reply it is gets `InvalidReply`. The entries of
-//!   a context are decoded one by one, when they are asked for.
-//! - Signs of life of a call: one a second at most, and two an hour at least. Names: 255 bytes.
+//! - Messages waiting to be sent: 1 MiB per channel; then senders wait, until their timeout.
+//! - Requests held by a server: 1024 acknowledged ones; besides them what the prefetch allows (2048
+//!   unless set; 100 from each queue in the `pika` dialect), or 16,384 from queues without
+//!   acknowledgements; and 16 MiB in all, above which the server stops reading its connection. A
+//!   connection with other uses (`connection_factory`) is still read, unless the queue has no
+//!   acknowledgements.
+//! - Threads of a server: `executor_threads`, 64 unless set; the server starts them on demand. On a
+//!   runtime any number of requests run at a time, up to 64 MiB in all; above that the server stops
+//!   reading its connection.
+//! - Notifications held by a listener: what the prefetch allows (2048 unless set, or two batches;
+//!   100 in the `pika` dialect), and 16 MiB as above; those that wait for another attempt count. A
+//!   batch is complete at 8 MiB.
+//! - Ids remembered to drop repeats: 16,384 per server or listener, or the prefetch of a server if
+//!   that is more. Replies to a missing queue: retried for 60 s, at most 10,000 or 16 MiB at a
+//!   time.
+//! - Decompressed size of a message: 64 MiB.
+//! - A received message: 128 levels of arrays and objects (127 for values, as for those sent),
+//!   1,000,000 values, and 16 MiB or 36 times the message's size for all of it decoded as a
+//!   `serde_json::Value`. A message above a limit is not decoded and counts as `undecodable`; the
+//!   caller of such a request gets an error, the caller that receives such a reply gets
+//!   `InvalidReply`. The entries of a context are decoded one by one, on first use.
+//! - Heartbeats of a monitored call: at most one per second, at least two per hour. Names: 255
+//!   bytes.
 //!
-//! # What is promised
+//! # Guarantees
 //!
-//! - A confirmed cast is with the broker. Whether anybody executes it is the broker's and the
-//!   servers' affair.
-//! - A request is executed at most once by one server, unless its repeat comes later than 16,384
-//!   others; with [`Retry::Never`] it is published at most once, too, with [`Retry::Times`] so many
-//!   times more.
-//! - A server that stops executes what it has acknowledged and returns the rest to its queue.
-//! - A call ends by its timeout, never early, and its place is free then.
-//! - A notification is acknowledged when it was handled: what a crash interrupts comes again. One
-//!   that fails time and again is given up after ten attempts, half a minute later, and stops
-//!   nobody else.
-//! - What is sent through one client and its clones arrives in one queue in that order, buffered
-//!   casts apart: they keep their order among themselves.
-//! - A lost connection comes back by itself, to the next host of the URL, and what was declared
-//!   with it. Whatever a broker answers, no connection, server or listener is given up:
-//!   [`guide::reliability`] lists the bad days and what they cost.
+//! - The broker has a confirmed cast. Whether a server executes it remains unknown to the caller.
+//! - One server executes a request at most once, unless its repeat arrives after 16,384 other
+//!   requests. With [`Retry::Never`] the client also publishes it at most once, with
+//!   [`Retry::Times`] at most that many times more.
+//! - A server that stops executes the requests it has acknowledged and returns the others to their
+//!   queue.
+//! - A call without a reply ends at its timeout, never earlier, and frees its slot then.
+//! - A listener acknowledges a notification after it was handled, so RabbitMQ redelivers one that a
+//!   crash interrupts. A notification that fails is given up after ten attempts, which take half a
+//!   minute and delay no other notification.
+//! - Messages sent through one client and its clones arrive in a queue in the order of sending.
+//!   Buffered casts are ordered among themselves only.
+//! - The engine reconnects a lost connection, to the next host of the URL, and restores its
+//!   declarations. No answer of a broker ends a connection, server or listener for good:
+//!   [`guide::reliability`] lists the faults and their effects.
 //!
 //! # Options
 //!
-//! They are oslo's, by oslo's names: fields of [`DriverConfig`], whose documentation says for each
-//! what it does here, and keys of a URL's query. All of `[oslo_messaging_rabbit]` are known, and of
-//! `[oslo_messaging_pika]` ([`PikaOptions`]). What
-//! does nothing here is accepted and says so ([`PoolOptions`], `heartbeat_rate`); options that
-//! contradict each other are an error when the transport is made. Leveret's own is
-//! [`QueueProfile`]: how queues adapt to what a broker allows. All who share an exchange or a queue
-//! must agree on its options; where they do not, the error says which option decides.
+//! The options are oslo's, with oslo's names: fields of [`DriverConfig`], which documents the
+//! effect of each, and keys of a URL's query. All options of `[oslo_messaging_rabbit]` and
+//! `[oslo_messaging_pika]` ([`PikaOptions`]) are accepted, including those without an effect here,
+//! whose documentation says so ([`PoolOptions`], `heartbeat_rate`). Options that contradict each
+//! other are an error when the transport is created. [`QueueProfile`] is Leveret's own: it adapts
+//! queues to what a broker allows. All clients and servers that share an exchange or a queue must
+//! agree on its options; if they do not, the error names the option that differs.
 //!
-//! TLS is not there yet: a URL that asks for it is refused rather than connected to in the clear.
+//! TLS is not supported yet: a URL that asks for it is an error, not a plain connection.
 //!
-//! `fake://` is a broker in the process that speaks AMQP over a socket (feature `loopback`, on by
-//! default): for tests, without disk or cluster.
+//! `fake://` selects a broker within the process that speaks AMQP over a socket (feature
+//! `loopback`, enabled by default): for tests, without disk or cluster.
 
 mod broker;
 pub(crate) mod codec;
@@ -200,7 +203,7 @@ pub use runtime::executor::Executor;
 pub use transport::builder::TransportBuilder;
 pub use transport::transport::{Transport, TransportStats};
 
-/// What generated code names.
+/// Names that code generated by the macros uses.
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {

@@ -1,8 +1,8 @@
-//! `leveret-config`: the effective configuration of a service, with where each value comes from.
+//! `leveret-config`: prints the effective configuration of a service, with the source of each
+//! value.
 //!
-//! Reads the files a service would be started with and prints one line per option,
-//! `group.option = value  (source)`, passwords masked; warnings go to the standard error. Nothing
-//! is connected to.
+//! It reads the files of a service and prints one line per option, `group.option = value
+//! (source)`, passwords masked; warnings go to the standard error. It connects to no broker.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -15,13 +15,13 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Exit status of a configuration that cannot be obeyed; clap takes 2 for a wrong command line.
+/// The exit status for an invalid configuration; clap uses 2 for a wrong command line.
 const INVALID: u8 = 1;
 
-/// Prints every option with the value in force and where it comes from.
+/// Prints every option with its effective value and the source of the value.
 ///
-/// The strongest first: the query of the transport URL, --transport-url, the environment
-/// (OS_GROUP__OPTION), TOML files, INI files, defaults; of files of one form, later ones.
+/// Sources by precedence: the query of the transport URL, --transport-url, the environment
+/// (OS_GROUP__OPTION), TOML files, INI files, defaults; of files of one format, the last one.
 #[derive(Parser)]
 #[command(name = "leveret-config", version)]
 struct Cli {
@@ -31,18 +31,18 @@ struct Cli {
     /// A TOML file; may be given several times.
     #[arg(long, value_name = "PATH")]
     toml: Vec<PathBuf>,
-    /// The brokers, instead of the transport_url of the group DEFAULT.
+    /// The transport URL, instead of transport_url of the group DEFAULT.
     #[arg(long, value_name = "URL")]
     transport_url: Option<String>,
-    /// Leaves the environment alone.
+    /// Ignores the environment.
     #[arg(long)]
     no_environment: bool,
-    /// Lists what belongs to somebody else, too.
+    /// Also lists options that Leveret does not know.
     #[arg(long)]
     ignored: bool,
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a failed program")]
+#[expect(clippy::print_stderr, reason = "a command reports errors on the standard error")]
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let (out, notes) = match report(&cli) {
@@ -53,14 +53,14 @@ fn main() -> ExitCode {
         }
     };
     eprint!("{notes}");
-    // Whoever closes the pipe early has read enough.
+    // A reader that closes the pipe early is no error.
     match io::stdout().write_all(out.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     }
 }
 
-/// What goes to the standard output, and what to the standard error.
+/// Returns the texts for the standard output and the standard error.
 fn report(cli: &Cli) -> Result<(String, String), Error> {
     let mut config = Config::new().ini_files(&cli.config_file)?;
     for path in &cli.toml {

@@ -1,7 +1,7 @@
-//! `leveret-send-notification`: sends one notification, as `oslo-messaging-send-notification`.
+//! `leveret-send-notification`: sends one notification, as `oslo-messaging-send-notification` does.
 //!
-//! Flags are that command's. A payload that is a JSON object is sent as one; anything else is sent
-//! as text, as there.
+//! It has the flags of that command. Like it, it sends a payload that is a JSON object as an
+//! object, and any other payload as a string.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,33 +18,33 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 #[derive(Parser)]
 #[command(name = "leveret-send-notification", version)]
 struct Cli {
-    /// An INI file as oslo.config reads it: the brokers of `[oslo_messaging_notifications]`, or of
-    /// `[DEFAULT]`.
+    /// An INI file as oslo.config reads it, with the transport_url of
+    /// `[oslo_messaging_notifications]` or `[DEFAULT]`.
     #[arg(long, value_name = "PATH")]
     config_file: Option<PathBuf>,
-    /// The brokers, instead of the file's.
+    /// The transport URL, instead of the file's.
     #[arg(long, value_name = "URL")]
     transport_url: Option<String>,
-    /// Who says so.
+    /// The id of the publisher.
     #[arg(long, value_name = "ID", default_value = "")]
     publisher_id: String,
-    /// What happened.
+    /// The type of the event.
     #[arg(long, value_name = "TYPE", default_value = "test")]
     event_type: String,
-    /// A topic to send to; several may be given. Without one, the configured topics.
+    /// A topic to send to; may be given several times. The configured topics unless set.
     #[arg(long, value_name = "TOPIC", num_args = 1..)]
     topic: Vec<String>,
-    /// audit, debug, info, warn, error, critical or sample.
+    /// The priority: audit, debug, info, warn, error, critical or sample.
     #[arg(long, default_value = "info")]
     priority: Priority,
-    /// messaging, messagingv2, routing, log or noop.
+    /// The driver: messaging, messagingv2, routing, log or noop.
     #[arg(long, default_value = "messagingv2")]
     driver: String,
-    /// What there is to say: a JSON object, or text.
+    /// The payload: a JSON object, or text.
     payload: String,
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a failed program")]
+#[expect(clippy::print_stderr, reason = "a command reports errors on the standard error")]
 fn main() -> ExitCode {
     match send(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
