@@ -1,4 +1,5 @@
-//! The whole block: itself, without our attributes, and the conversion into an endpoint.
+//! Expands the attribute: the `impl` block without our attributes, and the conversion into an
+//! endpoint.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -7,7 +8,7 @@ use syn::{Error, ImplItem, ItemImpl, Result};
 use crate::method::Method;
 use crate::options::Options;
 
-/// The block and the conversion.
+/// Returns the block and the conversion.
 pub(crate) fn endpoint(options: TokenStream, block: TokenStream) -> Result<TokenStream> {
     let options: Options = syn::parse2(options)?;
     let mut block: ItemImpl = syn::parse2(block)?;
@@ -23,7 +24,7 @@ pub(crate) fn endpoint(options: TokenStream, block: TokenStream) -> Result<Token
     }
     let served = &block.self_ty;
     let (generics, _, bounds) = block.generics.split_for_impl();
-    let offers = methods.iter().map(Method::offer);
+    let registrations = methods.iter().map(Method::registration);
     let namespace = options.namespace.map(|name| quote!(.with_namespace(#name)));
     let version = options
         .version
@@ -35,7 +36,7 @@ pub(crate) fn endpoint(options: TokenStream, block: TokenStream) -> Result<Token
             fn from(served: #served) -> Self {
                 let served = ::std::sync::Arc::new(served);
                 let endpoint = ::leveret::Endpoint::new() #namespace #version;
-                #(#offers)*
+                #(#registrations)*
                 endpoint
             }
         }
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_with_self_are_offered() {
+    fn functions_with_self_become_methods_of_the_endpoint() {
         let block = "impl C { fn new() -> Self { C } \
             #[expose] fn a(&self, c: &Context, r#type: i64) -> Result<(), F> { Ok(()) } \
             #[expected_exceptions(\"KeyError\")] async fn b(&self, c: &Context) -> R { x() } }";
@@ -66,8 +67,8 @@ mod tests {
     }
 
     #[test]
-    fn wrong_signatures_are_refused_in_words() {
-        for (options, function, said) in [
+    fn wrong_signatures_are_reported_in_plain_words() {
+        for (options, function, expected) in [
             ("", "fn a(&mut self, c: &Context) -> R { x() }", "take `&self`"),
             ("", "fn a(self, c: &Context) -> R { x() }", "take `&self`"),
             ("", "fn a(&self) -> R { x() }", "is the context: `context: &Context`"),
@@ -80,7 +81,7 @@ mod tests {
             ("name = \"x\"", "", "an endpoint has `namespace"),
         ] {
             let error = expanded(options, &format!("impl C {{ {function} }}")).unwrap_err();
-            assert!(error.to_string().contains(said), "{function}: {error}");
+            assert!(error.to_string().contains(expected), "{function}: {error}");
         }
         let error = expanded("", "impl T for C {}").unwrap_err();
         assert!(error.to_string().contains("without a trait"), "{error}");

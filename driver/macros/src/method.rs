@@ -1,4 +1,4 @@
-//! One method: its signature read, the call that offers it written.
+//! One method of an endpoint: parses its signature and generates its registration.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -7,7 +7,7 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::{Error, FnArg, Ident, ImplItemFn, LitStr, Pat, Result, ReturnType, Token, Type};
 
-/// A method that is offered.
+/// A method of the endpoint.
 pub(crate) struct Method {
     name: Ident,
     is_async: bool,
@@ -18,7 +18,8 @@ pub(crate) struct Method {
 }
 
 impl Method {
-    /// Reads a function of the block, and takes our attributes off it; `None` if it is not offered.
+    /// Parses a function of the block and removes our attributes from it. Returns `None` for a
+    /// function without `self`.
     pub(crate) fn read(function: &mut ImplItemFn) -> Result<Option<Self>> {
         let signature = &function.sig;
         let Some(receiver) = signature.receiver() else { return Ok(None) };
@@ -61,7 +62,7 @@ impl Method {
     }
 
     fn take_attributes(&mut self, function: &mut ImplItemFn) -> Result<()> {
-        let mut kept = Vec::new();
+        let mut others = Vec::new();
         for attribute in std::mem::take(&mut function.attrs) {
             if attribute.path().is_ident("expose") {
                 attribute.meta.require_path_only()?;
@@ -70,15 +71,15 @@ impl Method {
                 let parse = Punctuated::<LitStr, Token![,]>::parse_terminated;
                 self.expected.extend(attribute.parse_args_with(parse)?);
             } else {
-                kept.push(attribute);
+                others.push(attribute);
             }
         }
-        function.attrs = kept;
+        function.attrs = others;
         Ok(())
     }
 
-    /// The statement that adds the method to `endpoint`, which serves `served`.
-    pub(crate) fn offer(&self) -> TokenStream {
+    /// Generates the statement that adds the method of `served` to `endpoint`.
+    pub(crate) fn registration(&self) -> TokenStream {
         let Self { name, names, types, expected, .. } = self;
         let text = name.unraw().to_string();
         let call = quote!(served.#name(&context, #(_args.#names),*));

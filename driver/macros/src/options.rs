@@ -1,9 +1,9 @@
-//! What stands in the brackets of the attribute: `namespace = "…", version = "1.2"`.
+//! The options of the attribute: `namespace = "…", version = "1.2"`.
 
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Ident, LitStr, Result, Token};
 
-/// Where the methods are offered.
+/// The namespace and version of the endpoint.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) namespace: Option<LitStr>,
