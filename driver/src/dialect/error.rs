@@ -18,7 +18,7 @@ impl From<EncodeError> for Error {
     fn from(error: EncodeError) -> Self {
         Self::new(ErrorKind::ClientSendError, format!("the request cannot be written: {error}"))
             .with_cause(error)
-            .assume_not_sent()
+            .unsent()
     }
 }
 

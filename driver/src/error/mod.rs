@@ -115,7 +115,7 @@ impl Error {
     }
 
     /// Sets the outcome to [`Outcome::NotSent`] unless it has one.
-    pub(crate) fn assume_not_sent(mut self) -> Self {
+    pub(crate) fn unsent(mut self) -> Self {
         self.0.outcome.get_or_insert(Outcome::NotSent);
         self
     }

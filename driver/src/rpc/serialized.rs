@@ -22,7 +22,7 @@ pub(super) fn serialize_request<A: Serialize + ?Sized>(
 ) -> Result<(Context, Value), Error> {
     let refused = |failure: Failure| {
         let text = format!("the serializer refuses the request: {failure}");
-        Error::new(ErrorKind::ClientSendError, text).assume_not_sent()
+        Error::new(ErrorKind::ClientSendError, text).unsent()
     };
     let args = serde_json::to_value(args).map_err(|error| refused(error.into()))?;
     let args = each(args, |value| serializer.serialize_entity(context, value)).map_err(refused)?;

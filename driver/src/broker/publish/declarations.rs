@@ -69,7 +69,7 @@ impl Declarations {
     ) -> Result<(), Error> {
         let declare = || self.declare(needed);
         let declared = open_until(&self.timer, deadline, declare, || self.lease.why_down()).await;
-        declared.map_err(Error::assume_not_sent)
+        declared.map_err(Error::unsent)
     }
 
     /// Whether it was declared, and has not turned out to be gone since. An exchange that went took

@@ -54,7 +54,7 @@ impl Notifier {
             let cell = &routes[draft.priority as usize];
             let sent = match self.route(cell, topic, (draft.priority, &format), deadline).await {
                 Ok(route) => self.publish_along(&route, &body, deadline).await,
-                Err(error) => Err(error.assume_not_sent()),
+                Err(error) => Err(error.unsent()),
             };
             if sent.is_err() {
                 cell.forget_if(Route::is_closed);

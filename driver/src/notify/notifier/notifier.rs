@@ -300,7 +300,7 @@ fn serialized<P: Serialize + ?Sized>(
 ) -> Result<(Context, serde_json::Value), Error> {
     let refused = |failure: Failure| {
         let text = format!("the serializer refuses the notification: {failure}");
-        Error::new(ErrorKind::ClientSendError, text).assume_not_sent()
+        Error::new(ErrorKind::ClientSendError, text).unsent()
     };
     let payload = serde_json::to_value(payload).map_err(unwritable)?;
     let payload = serializer.serialize_entity(context, payload).map_err(refused)?;
@@ -309,7 +309,7 @@ fn serialized<P: Serialize + ?Sized>(
 
 pub(super) fn unwritable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     let text = format!("the payload cannot be written: {error}");
-    Error::new(ErrorKind::ClientSendError, text).with_cause(error).assume_not_sent()
+    Error::new(ErrorKind::ClientSendError, text).with_cause(error).unsent()
 }
 
 impl fmt::Debug for Notifier {

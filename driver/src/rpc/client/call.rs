@@ -67,8 +67,7 @@ impl RpcClient {
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<R, Error> {
         let destination = self.destination(RequestKind::Call, deadline).await?;
-        let reply_queue =
-            self.transport.open_reply_queue(deadline).await.map_err(Error::assume_not_sent)?;
+        let reply_queue = self.transport.open_reply_queue(deadline).await.map_err(Error::unsent)?;
         let mut attempts = self.attempts();
         let may_repeat = attempts.may_repeat() || destination.only().is_none();
         let heartbeats = self.transport.heartbeat_wait(self.options.monitor);
@@ -81,7 +80,7 @@ impl RpcClient {
             Some(_) => Attempt::Only,
             None => {
                 let first = Box::pin(destination.first_attempt(&self.transport)).await;
-                first.map_err(Error::assume_not_sent)?
+                first.map_err(Error::unsent)?
             }
         };
         let (timeout, slot) = (timer::until(deadline), pending.refusal_slot());

@@ -213,8 +213,7 @@ impl RpcClient {
         body: &Body,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let first =
-            destination.first_attempt(&self.transport).await.map_err(Error::assume_not_sent)?;
+        let first = destination.first_attempt(&self.transport).await.map_err(Error::unsent)?;
         let sent = self.publish(destination, first, body, deadline).await;
         if !destination.is_each() || first == Attempt::Other {
             return sent;

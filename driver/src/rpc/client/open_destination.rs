@@ -40,7 +40,7 @@ impl RpcClient {
         let opener = || Self { destinations: Destinations::default().into(), ..self.clone() };
         let cell = self.destination_cell(kind);
         let open = || cell.get_or_open(|| opener().open(kind));
-        self.transport.open_until(deadline, open).await.map_err(Error::assume_not_sent)
+        self.transport.open_until(deadline, open).await.map_err(Error::unsent)
     }
 
     fn destination_cell(&self, kind: RequestKind) -> &OpenOnce<Destination> {
