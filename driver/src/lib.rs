@@ -131,7 +131,6 @@ mod config;
 mod dialect;
 mod error;
 pub mod guide;
-mod ids;
 mod message;
 mod notify;
 mod observe;

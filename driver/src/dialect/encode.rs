@@ -9,7 +9,7 @@ use crate::codec::error::WriteError;
 use crate::dialect::error::EncodeError;
 use crate::dialect::format::WireFormat;
 use crate::dialect::{both, kombu, pika};
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 use crate::message::notification::OutgoingNotification;
 use crate::message::{MessageIds, Reply, Request};
 

@@ -18,7 +18,7 @@ use crate::dialect::peek::Peek;
 use crate::dialect::pika::{self, CustomSerializers};
 use crate::dialect::replies::ReplyAddress;
 use crate::dialect::wire::Wire;
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 use crate::message::notification::IncomingNotification;
 use crate::message::{IncomingReply, IncomingRequest};
 

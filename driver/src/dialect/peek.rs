@@ -1,6 +1,6 @@
 //! What the end of a reply tells without decoding it.
 
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 
 /// What the last bytes of a body tell about the reply it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

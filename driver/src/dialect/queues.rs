@@ -8,7 +8,7 @@ use crate::config::options::dialects::{SendingDialect, ServingDialect};
 use crate::dialect::incoming::RequestFormat;
 use crate::dialect::wire::Wire;
 use crate::error::Error;
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 use crate::message::priority::Priority;
 use crate::message::target::Target;
 use crate::topology::{Exchange, Queue, Subscription};

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use crate::codec::encoded::Encoded;
 use crate::error::failure::Failure;
-use crate::ids::Hex32;
 use crate::message::context::Context;
+use crate::message::ids::Hex32;
 
 pub(crate) mod context;
+pub(crate) mod ids;
 pub(crate) mod notification;
 pub(crate) mod priority;
 pub(crate) mod retry;

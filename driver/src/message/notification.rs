@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::codec::encoded::Encoded;
-use crate::ids::Hex32;
 use crate::message::context::Context;
+use crate::message::ids::Hex32;
 use crate::message::priority::Priority;
 
 /// A notification to send.

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::ids::Hex32;
 use crate::message::context::Context;
+use crate::message::ids::Hex32;
 use crate::message::priority::Priority;
 
 /// A notification: an event with its publisher and its payload.
@@ -79,7 +79,7 @@ impl<T: Serialize> Notification<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::IdSource;
+    use crate::message::ids::IdSource;
 
     #[test]
     fn times_are_printed_as_by_python() {

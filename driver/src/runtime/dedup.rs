@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hashbrown::HashTable;
 
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 
 /// The least number of ids remembered: 256 KiB, and 160 KiB for the index. It is more than a
 /// listener to all priorities of a topic holds unacknowledged (7 queues, 2048 each).

@@ -23,7 +23,7 @@ use crate::config::options::factory::ConnectionFactory;
 use crate::config::url::{TransportHost, TransportUrl};
 use crate::dialect::wire::Wire;
 use crate::error::{Error, ErrorKind};
-use crate::ids::IdSource;
+use crate::message::ids::IdSource;
 use crate::observe::collector::MetricsCollectorClient;
 use crate::observe::counters::Counters;
 use crate::runtime::timer::Timer;

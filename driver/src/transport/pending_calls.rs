@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use leveret_engine::{Delivery, Engine, Outcome, RefusalSink, Ticket, TicketError, Tickets};
 
-use crate::ids::{Hex32, IdSource};
+use crate::message::ids::{Hex32, IdSource};
 use crate::runtime::timer;
 
 /// What ends a wait for a reply.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::broker::errors;
 use crate::config::options::stable_names::StableNames;
 use crate::error::{Error, ErrorKind};
-use crate::ids::IdSource;
+use crate::message::ids::IdSource;
 use crate::runtime::timer::{self, Timer};
 use crate::transport::name_counter::Counter;
 

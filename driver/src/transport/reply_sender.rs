@@ -26,7 +26,7 @@ use crate::dialect::replies::{ReplyAddress, ReturnedReply};
 use crate::dialect::wire::Wire;
 use crate::error::Error;
 use crate::error::failure::Failure;
-use crate::ids::{Hex32, IdSource};
+use crate::message::ids::{Hex32, IdSource};
 use crate::message::{Reply, ReplyContent};
 use crate::runtime::timer::{self, Timer};
 use crate::runtime::workers::WorkerPool;

@@ -22,7 +22,7 @@ use crate::broker::publish::pool::PublisherPool;
 use crate::config::driver_config::DriverConfig;
 use crate::dialect::wire::{Heartbeats, Wire};
 use crate::error::Error;
-use crate::ids::IdSource;
+use crate::message::ids::IdSource;
 use crate::observe::collector::MetricsCollectorClient;
 use crate::observe::counters::Counters;
 use crate::observe::health::{ConnectionHealth, TransportHealth};

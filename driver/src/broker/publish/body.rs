@@ -10,8 +10,8 @@ use leveret_engine::wire::Ids;
 use leveret_engine::{Message, Payload};
 
 use crate::codec::compressor::Compressor;
-use crate::ids::Hex32;
 use crate::message::MessageIds;
+use crate::message::ids::Hex32;
 
 /// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
 /// draws the line in the same place.

@@ -16,7 +16,7 @@ use super::{
 use crate::codec::error::WriteError;
 use crate::codec::json;
 use crate::dialect::error::EncodeError;
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 use crate::message::{CallFields, Reply, ReplyContent, Request};
 
 /// Appends the body of a request, call or cast.

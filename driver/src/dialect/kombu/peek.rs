@@ -6,7 +6,7 @@
 
 use super::{ENVELOPE_CLOSE, ENVELOPE_OPEN};
 use crate::dialect::peek::Peek;
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 
 /// As many bytes from the end as [`peek_reply`] ever looks at.
 pub(crate) const TAIL_BYTES: usize = 256;

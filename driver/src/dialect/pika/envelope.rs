@@ -12,7 +12,7 @@ use crate::codec::error::WriteError;
 use crate::codec::serialization::Serialization;
 use crate::dialect::error::EncodeError;
 use crate::dialect::object::Object;
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 use crate::message::{ReplyContent, Request};
 
 /// Messages that a restart of the broker may cost.

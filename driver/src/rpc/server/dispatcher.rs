@@ -65,8 +65,8 @@ mod tests {
     use super::*;
     use crate::codec::encoded::Encoded;
     use crate::dialect::format::WireFormat;
-    use crate::ids::Hex32;
     use crate::message::context::Context;
+    use crate::message::ids::Hex32;
     use crate::rpc::server::method::Method;
 
     fn named(name: &'static str) -> Endpoint {

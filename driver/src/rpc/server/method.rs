@@ -12,8 +12,8 @@ use crate::codec::encoded::{Encoded, NULL};
 use crate::codec::error::WriteError;
 use crate::dialect::format::WireFormat;
 use crate::error::failure::Failure;
-use crate::ids::Hex32;
 use crate::message::context::Context;
+use crate::message::ids::Hex32;
 use crate::message::{Reply, ReplyContent};
 use crate::runtime::panics::catch_panic;
 
