@@ -37,7 +37,8 @@ pub struct TransportMetrics {
     pub replies_resent: u64,
     /// Replies of its servers that were given up undelivered.
     pub replies_dropped: u64,
-    /// Reports to a collector of oslo.metrics that were dropped because the buffer was full; see
+    /// Reports to a collector of oslo.metrics that were dropped because the buffer was full, or
+    /// because they were too large for a datagram; see
     /// [`MetricsOptions`](crate::MetricsOptions).
     pub reports_dropped: u64,
     /// Its connections, as in [`TransportHealth`](crate::TransportHealth).
@@ -91,7 +92,7 @@ impl CallMetrics {
 pub struct CastMetrics {
     /// Confirmed by the broker.
     pub confirmed: u64,
-    /// Accepted by `cast_buffered`. `refused` counts those that the broker refused later once more.
+    /// Accepted by `cast_buffered`. Those that the broker refuses later also count in `refused`.
     pub buffered: u64,
     /// Ended in an error that their caller got.
     pub failed: u64,
@@ -113,8 +114,8 @@ pub struct NotificationMetrics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct IntakeMetrics {
-    /// Requests that a method served or that were answered with an error before; notifications
-    /// that were handled.
+    /// Requests that a method served, or that the server answered with an error in its place;
+    /// notifications that were handled.
     pub done: u64,
     /// Received before, and dropped.
     pub duplicates: u64,
