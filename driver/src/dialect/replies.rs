@@ -12,7 +12,7 @@ use crate::dialect::format::{ReplyRouting, WireFormat};
 use crate::dialect::peek::Peek;
 use crate::dialect::wire::Wire;
 use crate::dialect::{kombu, pika};
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 use crate::topology::Exchange;
 
 /// The longest name of a queue, and the longest id of a call: AMQP has no longer ones.

@@ -33,7 +33,6 @@ pub(super) const CRATES: &[CrateRules] = &[
         folder: "driver/src/",
         never: &["leveret_perf", "leveret_benches", "leveret_support"],
         modules: &[
-            only("ids", &[]),
             // plain data
             only("codec", &[PLAIN_DATA]),
             only("topology", &[PLAIN_DATA]),
@@ -108,7 +107,7 @@ const SHARED_TYPES: &[&str] = &[
 ];
 
 /// Plain data of the driver: it may import other plain data only.
-const PLAIN_DATA: &[&str] = &["codec", "config", "error", "ids", "message", "topology"];
+const PLAIN_DATA: &[&str] = &["codec", "config", "error", "message", "topology"];
 
 /// What `rpc` and `notify` may import beside plain data. They do not import each other.
 const UNDER_RPC_AND_NOTIFY: &[&str] = &["transport", "runtime", "observe", "dialect", "broker"];

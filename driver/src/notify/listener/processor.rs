@@ -23,9 +23,9 @@ use crate::notify::listener::stats::ListenerStats;
 use crate::notify::listener::verdict::Verdict;
 use crate::observe::intake::IntakeRecorder;
 use crate::observe::spans;
-use crate::runtime::dedup::Dedup;
+use crate::runtime::dedup::DedupWindow;
 use crate::runtime::executor::Executor;
-use crate::runtime::runner::{Runner, Serve};
+use crate::runtime::runner::{Processor, Runner};
 use crate::runtime::timer::Timer;
 use crate::transport::intake_limit::{self, IntakeLimit, Load};
 use crate::transport::transport::Transport;
@@ -38,7 +38,7 @@ pub(crate) struct NotificationProcessor {
     allow_requeue: bool,
     attempts: FailedAttempts,
     timer: Arc<Timer>,
-    handled: Dedup,
+    handled: DedupWindow,
     pub(super) runner: Runner<Self>,
     pub(super) batcher: OnceLock<Arc<Batcher<Delivery>>>,
     pub(super) limit: IntakeLimit,
@@ -58,10 +58,10 @@ struct PendingNotification {
     is_batched: bool,
 }
 
-impl Serve for NotificationProcessor {
+impl Processor for NotificationProcessor {
     type Item = Vec<Delivery>;
 
-    async fn serve(self: Arc<Self>, deliveries: Vec<Delivery>) {
+    async fn process(self: Arc<Self>, deliveries: Vec<Delivery>) {
         let opened = deliveries.into_iter().filter_map(|delivery| self.open(delivery));
         let mut pending: Vec<PendingNotification> = opened.collect();
         pending.sort_by_key(|one| one.received.priority);
@@ -91,7 +91,7 @@ impl NotificationProcessor {
             attempts: FailedAttempts::new(attempts_max),
             timer: Arc::clone(transport.timer()),
             wire: Arc::clone(transport.wire()),
-            handled: Dedup::holding(unacknowledged),
+            handled: DedupWindow::new(unacknowledged),
             runner: Runner::new(executor, threads, this.clone()),
             batcher: OnceLock::new(),
             limit: IntakeLimit::default(),
@@ -105,7 +105,7 @@ impl NotificationProcessor {
         let this = Arc::downgrade(self);
         let batcher = Batcher::new(batching, Arc::clone(&self.timer), move |batch| {
             if let Some(this) = this.upgrade() {
-                this.runner.take(&this, &mut vec![batch]);
+                this.runner.submit(&this, &mut vec![batch]);
             }
         });
         let is_first = self.batcher.set(batcher).is_ok();
@@ -138,7 +138,7 @@ impl NotificationProcessor {
     }
 
     pub(crate) fn stats(&self) -> ListenerStats {
-        let counts = self.counters.own();
+        let counts = self.counters.read();
         ListenerStats {
             handled: counts.done,
             requeued: counts.returned,
@@ -151,7 +151,7 @@ impl NotificationProcessor {
 
     /// Decodes a delivery; acknowledges or rejects one that needs no endpoint.
     fn open(&self, delivery: Delivery) -> Option<PendingNotification> {
-        self.counters.took_up(delivery.body().len());
+        self.counters.remove_waiting(delivery.body().len());
         self.limit.resume_if_eased(|| self.load());
         if !delivery.is_answerable() {
             return None;
@@ -178,7 +178,7 @@ impl NotificationProcessor {
                 return None;
             }
         };
-        if received.unique_id.as_deref().is_some_and(|id| self.handled.knows(id)) {
+        if received.unique_id.as_deref().is_some_and(|id| self.handled.contains(id)) {
             self.counters.count(|counters| &counters.duplicates);
             tracing::info!(
                 name: "leveret.notification.repeated",
@@ -283,7 +283,7 @@ impl NotificationProcessor {
                     false => |counters| &counters.dropped,
                 });
                 if let Some(id) = &received.unique_id {
-                    self.handled.is_first(id);
+                    self.handled.insert(id);
                 }
                 if one.is_suspect {
                     self.attempts.forget(&delivery.body().contiguous());

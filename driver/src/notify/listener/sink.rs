@@ -22,7 +22,7 @@ impl NotificationSink {
 impl DeliverySink for NotificationSink {
     fn deliver(&mut self, mut delivery: Delivery) -> Disposition {
         let bytes = delivery.body().len();
-        self.processor.counters.took_in(1, bytes);
+        self.processor.counters.add_waiting(1, bytes);
         match self.processor.batcher.get() {
             Some(batcher) => {
                 // It waits for the rest of its batch.
@@ -40,7 +40,7 @@ impl DeliverySink for NotificationSink {
 
     fn flush(&mut self) {
         if !self.batch.is_empty() {
-            self.processor.runner.take(&self.processor, &mut self.batch);
+            self.processor.runner.submit(&self.processor, &mut self.batch);
         }
     }
 

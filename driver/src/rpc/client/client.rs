@@ -16,7 +16,7 @@ use crate::message::retry::Retry;
 use crate::message::serializer::Serializer;
 use crate::message::target::Target;
 use crate::message::version::{Version, is_compatible};
-use crate::observe::report::Reported;
+use crate::observe::report::InvocationReport;
 use crate::rpc::client::destination::{
     Attempt, Destination, Destinations, RefusalPolicy, RetryDecision,
 };
@@ -220,10 +220,10 @@ impl RpcClient {
         &'a self,
         call_type: &'a str,
         method: &'a str,
-    ) -> Option<Reported<'a>> {
+    ) -> Option<InvocationReport<'a>> {
         let collector = self.transport.collector()?;
         let ClientOptions { target, version, .. } = &*self.options;
-        Some(Reported::begin(collector, target, version.as_deref(), (call_type, method)))
+        Some(InvocationReport::start(collector, target, version.as_deref(), (call_type, method)))
     }
 
     pub(crate) fn timeout(&self) -> Duration {

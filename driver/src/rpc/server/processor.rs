@@ -38,10 +38,10 @@ use crate::rpc::server::heartbeat::Heartbeat;
 use crate::rpc::server::incoming::IncomingDelivery;
 use crate::rpc::server::method::{ErasedResult, Method, MethodResult, RegisteredMethod, panicked};
 use crate::rpc::server::stats::ServerStats;
-use crate::runtime::dedup::Dedup;
+use crate::runtime::dedup::DedupWindow;
 use crate::runtime::executor::Executor;
-use crate::runtime::panics::caught;
-use crate::runtime::runner::{Runner, Serve};
+use crate::runtime::panics::catch_panic;
+use crate::runtime::runner::{Processor, Runner};
 use crate::runtime::timer::{self, Timer};
 use crate::transport::intake_limit::{IntakeLimit, Load};
 use crate::transport::reply_sender::ReplySender;
@@ -57,7 +57,7 @@ const IGNORE_ERRORS: &str = "_ignore_errors";
 pub(super) struct RequestProcessor {
     dispatcher: Dispatcher,
     serializer: Option<Arc<dyn Serializer>>,
-    dedup: Dedup,
+    dedup: DedupWindow,
     pub(super) wire: Arc<Wire>,
     pub(super) replies: Arc<ReplySender>,
     timer: Arc<Timer>,
@@ -100,10 +100,10 @@ enum PendingResult {
     Awaited(Pin<Box<dyn Future<Output = MethodResult> + Send>>),
 }
 
-impl Serve for RequestProcessor {
+impl Processor for RequestProcessor {
     type Item = IncomingDelivery;
 
-    async fn serve(self: Arc<Self>, incoming: IncomingDelivery) {
+    async fn process(self: Arc<Self>, incoming: IncomingDelivery) {
         let _running = self.count_running(incoming.delivery.body().len());
         let Some(started) = self.start(&incoming) else { return };
         let StartedRequest { result, failure_log, context, reply_to, heartbeat, span } = started;
@@ -116,11 +116,11 @@ impl Serve for RequestProcessor {
             let serialize = |value: Box<dyn ErasedResult>| {
                 serialized::serialize_result(serializer.as_ref(), &context, value.as_ref())
             };
-            result = caught(|| result.and_then(serialize)).unwrap_or_else(panicked);
+            result = catch_panic(|| result.and_then(serialize)).unwrap_or_else(panicked);
         }
         drop(heartbeat);
         if let Err(failure) = &result {
-            spans::raised(&span, failure);
+            spans::record_failure(&span, failure);
             span.in_scope(|| failure_log.log(failure));
         }
         if let Some(to) = reply_to {
@@ -150,7 +150,7 @@ impl RequestProcessor {
         Arc::new_cyclic(|this| Self {
             dispatcher,
             serializer,
-            dedup: Dedup::holding(unacknowledged),
+            dedup: DedupWindow::new(unacknowledged),
             wire: Arc::clone(transport.wire()),
             replies,
             timer: Arc::clone(transport.timer()),
@@ -170,7 +170,7 @@ impl RequestProcessor {
 
     /// A request no longer waits.
     fn took_up(&self, bytes: usize) {
-        self.counters.took_up(bytes);
+        self.counters.remove_waiting(bytes);
         self.limit.resume_if_eased(|| self.load());
     }
 
@@ -213,7 +213,7 @@ impl RequestProcessor {
 
     pub(super) fn stats(&self) -> ServerStats {
         let IntakeMetrics { done: dispatched, duplicates, undecodable, returned, .. } =
-            self.counters.own();
+            self.counters.read();
         ServerStats { dispatched, duplicates, undecodable, returned, reconnects: 0 }
     }
 
@@ -242,7 +242,7 @@ impl RequestProcessor {
                 );
                 return None;
             }
-            if request.unique_id.as_deref().is_some_and(|id| !self.dedup.is_first(id)) {
+            if request.unique_id.as_deref().is_some_and(|id| !self.dedup.insert(id)) {
                 self.counters.count(|counters| &counters.duplicates);
                 tracing::info!(
                     name: "leveret.request.repeated",
@@ -308,7 +308,7 @@ impl RequestProcessor {
         let timeout = request.context.client_timeout();
         let mut heartbeat = None;
         // The access policy may be the user's, as the serializer is.
-        let method = caught(|| self.dispatcher.find(request)).unwrap_or_else(panicked);
+        let method = catch_panic(|| self.dispatcher.find(request)).unwrap_or_else(panicked);
         if let (Ok(_), Some(to), Some(timeout)) = (&method, &reply_to, timeout) {
             heartbeat = Heartbeat::start(&self.timer, &self.replies, to, timeout);
         }
@@ -329,7 +329,7 @@ impl RequestProcessor {
                         let serializer = serializer.as_ref();
                         let deserialize =
                             || serialized::deserialize_request(serializer, request_context, &args);
-                        match caught(deserialize).unwrap_or_else(panicked) {
+                        match catch_panic(deserialize).unwrap_or_else(panicked) {
                             Err(failure) => PendingResult::Ready(Err(failure)),
                             Ok((own, args)) => {
                                 context = Some(own.clone());
