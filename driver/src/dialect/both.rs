@@ -9,9 +9,10 @@ use leveret_engine::Properties;
 use serde::Serialize;
 
 use crate::codec::serialization::Serialization;
+use crate::dialect::body::object::Object;
 use crate::dialect::error::EncodeError;
-use crate::dialect::object::Object;
-use crate::dialect::{kombu, pika};
+use crate::dialect::kombu;
+use crate::dialect::pika;
 use crate::message::Request;
 
 /// Appends the body of a request, call or cast.

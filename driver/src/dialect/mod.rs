@@ -6,15 +6,14 @@
 //! what was delivered, `queues` names what servers and listeners consume from, `replies` says how
 //! a reply travels. Nothing here talks to a broker, and nothing here waits.
 
+mod body;
 mod both;
 mod encode;
 pub(crate) mod error;
 pub(crate) mod format;
 pub(crate) mod incoming;
 pub(crate) mod kombu;
-mod member;
 mod names;
-mod object;
 pub(crate) mod peek;
 pub(crate) mod pika;
 pub(crate) mod queues;

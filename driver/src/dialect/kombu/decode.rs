@@ -10,9 +10,10 @@ use std::cell::Cell;
 
 use super::{CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, failure};
 use crate::codec::encoded::Encoded;
-use crate::codec::json::{self, Members, ReadError};
+use crate::codec::json;
+use crate::codec::json::{Members, ReadError};
+use crate::dialect::body::member::{encoded, is_falsy, text};
 use crate::dialect::error::DecodeError;
-use crate::dialect::member::{encoded, is_falsy, text};
 use crate::message::version::Version;
 use crate::message::{IncomingReply, IncomingRequest};
 
@@ -55,7 +56,7 @@ pub(crate) fn decode_request<'a>(
     scratch: &'a mut Scratch,
 ) -> Result<IncomingRequest<'a>, DecodeError> {
     let mut request = IncomingRequest::default();
-    for member in Members::new(open_envelope(body, scratch, Members::new)?)? {
+    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
         let (key, value) = member?;
         match &*key {
             "method" => request.method = text(value)?,
@@ -76,7 +77,7 @@ pub(crate) fn decode_request<'a>(
             }
         }
     }
-    request.context.dedup_keys();
+    request.context.settle();
     Ok(request)
 }
 
@@ -87,12 +88,12 @@ pub(crate) fn decode_reply<'a>(
 ) -> Result<IncomingReply<'a>, DecodeError> {
     let mut reply = IncomingReply::default();
     let mut failure = None;
-    for member in Members::new(open_envelope(body, scratch, Members::new)?)? {
+    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
         let (key, value) = member?;
         match &*key {
             "result" => reply.result = encoded(value),
             "failure" => failure = text(value)?.filter(|text| !is_falsy(text)),
-            "ending" => reply.is_ending = text(value)?.is_some_and(|text| !is_falsy(&text)),
+            "ending" => reply.ending = text(value)?.is_some_and(|text| !is_falsy(&text)),
             "_msg_id" => reply.msg_id = text(value)?,
             _ => {}
         }
@@ -155,7 +156,7 @@ pub(super) fn open_envelope<'a>(
     let (Some(version), Some(message)) = (version, message) else {
         return Ok(body);
     };
-    let number = if version.starts_with('"') { json::parse_string(version)? } else { "".into() };
+    let number = if version.starts_with('"') { json::string(version)? } else { "".into() };
     if !number.parse().is_ok_and(|version| Version::new(2, 0).serves(&version)) {
         return Err(DecodeError::EnvelopeVersion(version.chars().take(32).collect()));
     }
@@ -163,6 +164,6 @@ pub(super) fn open_envelope<'a>(
         return Err(DecodeError::EnvelopeMessage);
     }
     payload.clear();
-    payload.extend_from_slice(json::parse_string(message)?.as_bytes());
+    payload.extend_from_slice(json::string(message)?.as_bytes());
     Ok(payload)
 }

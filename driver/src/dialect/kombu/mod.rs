@@ -1,13 +1,13 @@
 //! The wire of oslo.messaging's `rabbit` driver: JSON in a JSON string, ids inside, plain topic
 //! exchanges.
 //!
-//! `envelope` writes requests and replies, `notification` notifications, `decode` reads bodies,
+//! `encode` writes requests and replies, `notification` notifications, `decode` reads bodies,
 //! `peek` finds the id of a reply without reading it, `failure` holds exceptions, `compression`
 //! packs bodies, `topology` names exchanges and queues.
 
 mod compression;
 mod decode;
-mod envelope;
+mod encode;
 mod failure;
 mod notification;
 mod peek;
@@ -17,7 +17,7 @@ pub(crate) use compression::{compressor, decompress, label};
 pub(crate) use decode::{
     Address, Scratch, check_content, decode_address, decode_reply, decode_request,
 };
-pub(crate) use envelope::{encode_reply, encode_request, properties, renew_unique_id};
+pub(crate) use encode::{encode_reply, encode_request, properties, renew_unique_id};
 pub(crate) use notification::{decode_notification, encode_notification};
 pub(crate) use peek::{TAIL_BYTES, is_enveloped, peek_reply, peek_sender};
 pub(crate) use topology::{REPLY_PREFIX, Topology};

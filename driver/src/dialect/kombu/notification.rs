@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::decode::{Scratch, open_envelope};
 use super::{CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN};
 use crate::codec::encoded::Encoded;
-use crate::codec::error::WriteError;
-use crate::codec::json::{self, Members};
+use crate::codec::json;
+use crate::codec::json::{Members, WriteError};
+use crate::dialect::body::member::text;
 use crate::dialect::error::DecodeError;
-use crate::dialect::member::text;
 use crate::message::notification::{IncomingNotification, OutgoingNotification};
 
 /// Appends the body of a notification.
@@ -83,7 +83,7 @@ pub(crate) fn decode_notification<'a>(
     scratch: &'a mut Scratch,
 ) -> Result<IncomingNotification<'a>, DecodeError> {
     let mut notification = IncomingNotification::default();
-    for member in Members::new(open_envelope(body, scratch, Members::new)?)? {
+    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
         let (key, value) = member?;
         match &*key {
             "message_id" => notification.message_id = text(value)?,
@@ -100,6 +100,6 @@ pub(crate) fn decode_notification<'a>(
             }
         }
     }
-    notification.context.dedup_keys();
+    notification.context.settle();
     Ok(notification)
 }

@@ -10,10 +10,10 @@ use leveret_engine::wire::PropertiesView;
 
 use super::{CONTEXT_PREFIX, VERSION_HEADER, failure};
 use crate::codec::serialization::{BodySerializer, Serialization};
+use crate::dialect::body::member::{Member, each};
 use crate::dialect::error::DecodeError;
 use crate::dialect::format::WireFormat;
 use crate::dialect::kombu;
-use crate::dialect::member::{Member, each};
 use crate::message::context::Context;
 use crate::message::{IncomingReply, IncomingRequest};
 

@@ -1,11 +1,11 @@
 //! The wire of oslo.messaging's old `pika` driver: flat bodies, identifiers among the properties,
 //! direct exchanges.
 //!
-//! `envelope` writes requests and replies, `notification` notifications, `decode` reads bodies,
+//! `encode` writes requests and replies, `notification` notifications, `decode` reads bodies,
 //! `failure` holds exceptions, `topology` names exchanges and queues: the rooms of `kombu`.
 
 mod decode;
-mod envelope;
+mod encode;
 mod failure;
 mod notification;
 mod topology;
@@ -13,8 +13,8 @@ mod topology;
 pub(crate) use decode::{
     CustomSerializers, check_version, decode_reply, decode_request, is_versioned,
 };
-pub(super) use envelope::{ID_PLACE, asking, version_header};
-pub(crate) use envelope::{
+pub(super) use encode::{ID_PLACE, asking, version_header};
+pub(crate) use encode::{
     encode_reply, encode_request, properties, reply_properties, reply_properties_of,
     request_properties,
 };

@@ -8,12 +8,12 @@ use leveret_engine::{AMQPValue, FieldTable, Properties};
 use serde::Serialize;
 
 use super::{CONTEXT_PREFIX, VERSION, VERSION_HEADER, failure};
-use crate::codec::error::WriteError;
+use crate::codec::json::WriteError;
 use crate::codec::serialization::Serialization;
+use crate::dialect::body::object::Object;
 use crate::dialect::error::EncodeError;
-use crate::dialect::object::Object;
-use crate::message::ids::Hex32;
-use crate::message::{ReplyContent, Request};
+use crate::ids::Hex32;
+use crate::message::{Answer, Request};
 
 /// Messages that a restart of the broker may cost.
 const TRANSIENT: u8 = 1;
@@ -58,15 +58,15 @@ fn write_request<A: Serialize + ?Sized>(
 /// Appends the body of a reply: a result or a failure. There are no signs of life in this dialect.
 pub(crate) fn encode_reply<R: Serialize + ?Sized>(
     out: &mut Vec<u8>,
-    answer: &ReplyContent<'_, R>,
+    answer: &Answer<'_, R>,
     serialization: &Serialization,
 ) -> Result<(), WriteError> {
     let start = out.len();
     let mut object = Object::begin(out, serialization, 1);
     let written = match answer {
-        ReplyContent::Result(result) => object.value("", "s", *result),
-        ReplyContent::Failure(raised) => object.value("", "e", &failure::Raised::of(raised)),
-        ReplyContent::Heartbeat => object.value("", "s", &()),
+        Answer::Result(result) => object.value("", "s", *result),
+        Answer::Failure(raised) => object.value("", "e", &failure::Raised::of(raised)),
+        Answer::Heartbeat => object.value("", "s", &()),
     };
     written.and_then(|()| object.end()).inspect_err(|_| out.truncate(start))
 }

@@ -11,7 +11,7 @@ use crate::codec::serialization::Serialization;
 use crate::dialect::error::DecodeError;
 
 /// The value of one member.
-pub(super) enum Member<'a> {
+pub(in crate::dialect) enum Member<'a> {
     Json(&'a str),
     MsgPack(&'a [u8]),
     Value(Value),
@@ -19,7 +19,7 @@ pub(super) enum Member<'a> {
 
 /// Hands each member of the object that `body` holds to `take`, in their order, if the body keeps
 /// to its budget.
-pub(super) fn each<'a>(
+pub(in crate::dialect) fn each<'a>(
     body: &'a [u8],
     serialization: &Serialization,
     mut take: impl FnMut(Cow<'a, str>, Member<'a>) -> Result<(), DecodeError>,
@@ -48,7 +48,7 @@ pub(super) fn each<'a>(
 impl<'a> Member<'a> {
     /// A string, or null where that is the rule; anything else as its JSON text, to be refused
     /// where it is used.
-    pub(super) fn text(self) -> Result<Option<Cow<'a, str>>, DecodeError> {
+    pub(in crate::dialect) fn text(self) -> Result<Option<Cow<'a, str>>, DecodeError> {
         match self {
             Self::Json(raw) => Ok(text(raw)?),
             Self::MsgPack(bytes) => match msgpack::text(bytes) {
@@ -62,7 +62,7 @@ impl<'a> Member<'a> {
     }
 
     /// As a value of JSON.
-    pub(super) fn value(self) -> Result<Value, DecodeError> {
+    pub(in crate::dialect) fn value(self) -> Result<Value, DecodeError> {
         match self {
             Self::Json(raw) => Ok(json::from_slice(raw.as_bytes())?),
             Self::MsgPack(bytes) => Ok(msgpack::to_value(bytes)?),
@@ -71,7 +71,7 @@ impl<'a> Member<'a> {
     }
 
     /// As it is, to be decoded later, which cannot fail.
-    pub(super) fn checked(self) -> Result<Encoded<'a>, DecodeError> {
+    pub(in crate::dialect) fn checked(self) -> Result<Encoded<'a>, DecodeError> {
         Ok(match self {
             Self::Json(raw) => Encoded::json(raw.as_bytes()),
             Self::MsgPack(bytes) => {
@@ -83,7 +83,7 @@ impl<'a> Member<'a> {
     }
 
     /// As it is, to be read later; `None` for null.
-    pub(super) fn encoded(self) -> Option<Encoded<'a>> {
+    pub(in crate::dialect) fn encoded(self) -> Option<Encoded<'a>> {
         match self {
             Self::Json(raw) => encoded(raw),
             Self::MsgPack(bytes) if bytes == msgpack::NIL => None,
@@ -96,7 +96,7 @@ impl<'a> Member<'a> {
 
 /// A string, or null where that is the rule; anything else as its JSON text, to be refused where it
 /// is used.
-pub(super) fn text(raw: &str) -> Result<Option<Cow<'_, str>>, ReadError> {
+pub(in crate::dialect) fn text(raw: &str) -> Result<Option<Cow<'_, str>>, ReadError> {
     match raw.as_bytes().first() {
         Some(b'n') => Ok(None),
         Some(b'"') => json::parse_string(raw).map(Some),
@@ -105,12 +105,12 @@ pub(super) fn text(raw: &str) -> Result<Option<Cow<'_, str>>, ReadError> {
 }
 
 /// JSON text to be read later; `None` for null.
-pub(super) fn encoded(raw: &str) -> Option<Encoded<'_>> {
+pub(in crate::dialect) fn encoded(raw: &str) -> Option<Encoded<'_>> {
     (raw != "null").then(|| Encoded::json(raw.as_bytes()))
 }
 
 /// What Python takes for false, as JSON text.
-pub(super) fn is_falsy(text: &str) -> bool {
+pub(in crate::dialect) fn is_falsy(text: &str) -> bool {
     matches!(text, "" | "false" | "0" | "0.0" | "{}" | "[]")
 }
 

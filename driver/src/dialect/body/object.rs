@@ -14,7 +14,7 @@ use crate::codec::serialization::{BodySerializer, Serialization};
 use crate::dialect::error::EncodeError;
 
 /// An object under construction.
-pub(super) struct Object<'o> {
+pub(in crate::dialect) struct Object<'o> {
     out: &'o mut Vec<u8>,
     members: Members<'o>,
 }
@@ -27,7 +27,7 @@ enum Members<'o> {
 
 impl<'o> Object<'o> {
     /// An object that gets `length` members, appended to `out`.
-    pub(super) fn begin(
+    pub(in crate::dialect) fn begin(
         out: &'o mut Vec<u8>,
         serialization: &'o Serialization,
         length: usize,
@@ -47,7 +47,7 @@ impl<'o> Object<'o> {
     }
 
     /// A member that is text.
-    pub(super) fn text(&mut self, key: &str, text: &str) -> Result<(), WriteError> {
+    pub(in crate::dialect) fn text(&mut self, key: &str, text: &str) -> Result<(), WriteError> {
         self.key("", key)?;
         match &mut self.members {
             Members::Json { .. } => push_quoted(self.out, &[text]),
@@ -60,7 +60,7 @@ impl<'o> Object<'o> {
     }
 
     /// A member of any type.
-    pub(super) fn value<T: Serialize + ?Sized>(
+    pub(in crate::dialect) fn value<T: Serialize + ?Sized>(
         &mut self,
         prefix: &str,
         key: &str,
@@ -79,7 +79,7 @@ impl<'o> Object<'o> {
     }
 
     /// The arguments of a request: an object by their names; nothing at all is the empty one.
-    pub(super) fn arguments<A: Serialize + ?Sized>(
+    pub(in crate::dialect) fn arguments<A: Serialize + ?Sized>(
         &mut self,
         key: &str,
         args: &A,
@@ -113,7 +113,7 @@ impl<'o> Object<'o> {
     }
 
     /// Nothing more follows.
-    pub(super) fn end(self) -> Result<(), WriteError> {
+    pub(in crate::dialect) fn end(self) -> Result<(), WriteError> {
         match self.members {
             Members::Json { .. } => self.out.push(b'}'),
             Members::MsgPack => {}
