@@ -9,6 +9,7 @@ use leveret_engine::Properties;
 use serde::Serialize;
 
 use crate::codec::serialization::Serialization;
+use crate::dialect::body::keys::{KOMBU_CONTEXT_PREFIX, PIKA_CONTEXT_PREFIX};
 use crate::dialect::body::object::Object;
 use crate::dialect::error::EncodeError;
 use crate::dialect::kombu;
@@ -50,7 +51,7 @@ fn write_request<A: Serialize + ?Sized>(
             Some(timeout) => object.value("", "_timeout", &timeout.as_secs_f64())?,
         }
     }
-    for prefix in [kombu::CONTEXT_PREFIX, pika::CONTEXT_PREFIX] {
+    for prefix in [KOMBU_CONTEXT_PREFIX, PIKA_CONTEXT_PREFIX] {
         for (key, value) in request.context.iter() {
             object.value(prefix, key, value)?;
         }
@@ -60,10 +61,12 @@ fn write_request<A: Serialize + ?Sized>(
 
 /// The properties of a request, with places for its identifiers.
 pub(super) fn request_properties(call: Option<(Duration, &str)>) -> Properties {
-    pika::asking(properties(), call)
+    pika::properties::asking(properties(), call)
 }
 
 /// What every message of this form says of itself.
 pub(super) fn properties() -> Properties {
-    kombu::properties(None).with_headers(pika::version_header()).with_message_id(pika::ID_PLACE)
+    kombu::properties::message(None)
+        .with_headers(pika::properties::version_header())
+        .with_message_id(pika::properties::ID_PLACE)
 }

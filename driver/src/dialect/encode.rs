@@ -5,11 +5,11 @@ use std::time::Duration;
 use leveret_engine::Properties;
 use serde::Serialize;
 
-use crate::codec::error::WriteError;
+use crate::codec::json::WriteError;
 use crate::dialect::error::EncodeError;
 use crate::dialect::format::WireFormat;
 use crate::dialect::{both, kombu, pika};
-use crate::message::ids::Hex32;
+use crate::ids::Hex32;
 use crate::message::notification::OutgoingNotification;
 use crate::message::{MessageIds, Reply, Request};
 
@@ -21,8 +21,8 @@ impl WireFormat {
         request: &Request<'_, A>,
     ) -> Result<(), EncodeError> {
         match self {
-            Self::Kombu => kombu::encode_request(out, request),
-            Self::Pika(serialization) => pika::encode_request(out, request, serialization),
+            Self::Kombu => kombu::encode::request(out, request),
+            Self::Pika(serialization) => pika::encode::request(out, request, serialization),
             Self::Both => both::encode_request(out, request),
         }
     }
@@ -44,8 +44,8 @@ impl WireFormat {
     /// The properties of requests; those of calls name the timeout and the reply queue.
     pub(super) fn request_properties(&self, call: Option<(Duration, &str)>) -> Properties {
         match self {
-            Self::Kombu => kombu::properties(call.map(|(timeout, _)| timeout)),
-            Self::Pika(serialization) => pika::request_properties(serialization, call),
+            Self::Kombu => kombu::properties::message(call.map(|(timeout, _)| timeout)),
+            Self::Pika(serialization) => pika::properties::request(serialization, call),
             Self::Both => both::request_properties(call),
         }
     }
@@ -58,8 +58,8 @@ impl WireFormat {
         reply: &Reply<'_, R>,
     ) -> Result<(), WriteError> {
         match self {
-            Self::Pika(serialization) => pika::encode_reply(out, &reply.content, serialization),
-            Self::Kombu | Self::Both => kombu::encode_reply(out, reply),
+            Self::Pika(serialization) => pika::encode::reply(out, &reply.answer, serialization),
+            Self::Kombu | Self::Both => kombu::encode::reply(out, reply),
         }
     }
 
@@ -72,19 +72,19 @@ impl WireFormat {
         is_enveloped: bool,
     ) -> Result<(), WriteError> {
         match self {
-            Self::Kombu => kombu::encode_notification(out, notification, is_enveloped),
+            Self::Kombu => kombu::notification::encode(out, notification, is_enveloped),
             Self::Pika(serialization) => {
-                pika::encode_notification(out, notification, serialization)
+                pika::notification::encode(out, notification, serialization)
             }
-            Self::Both => pika::encode_polyglot(out, notification),
+            Self::Both => pika::notification::encode_for_both(out, notification),
         }
     }
 
     /// The properties of notifications; those of `pika` are `persistent` or not.
     pub(super) fn notification_properties(&self, persistent: bool) -> Properties {
         match self {
-            Self::Kombu => kombu::properties(None),
-            Self::Pika(serialization) => pika::properties(serialization, persistent),
+            Self::Kombu => kombu::properties::message(None),
+            Self::Pika(serialization) => pika::properties::message(serialization, persistent),
             Self::Both => both::properties(),
         }
     }

@@ -10,15 +10,17 @@ use leveret_engine::wire::PropertiesView;
 use leveret_engine::{Body, Delivery};
 
 use crate::codec::serialization::Serialization;
-use crate::config::options::dialects::SendingDialect;
+use crate::config::SendingDialect;
+use crate::dialect::body::scratch::Scratch;
 use crate::dialect::error::DecodeError;
 use crate::dialect::format::WireFormat;
 use crate::dialect::kombu;
 use crate::dialect::peek::Peek;
-use crate::dialect::pika::{self, CustomSerializers};
+use crate::dialect::pika;
+use crate::dialect::pika::properties::CustomSerializers;
 use crate::dialect::replies::ReplyAddress;
 use crate::dialect::wire::Wire;
-use crate::message::ids::Hex32;
+use crate::ids::Hex32;
 use crate::message::notification::IncomingNotification;
 use crate::message::{IncomingReply, IncomingRequest};
 
@@ -39,9 +41,12 @@ impl RequestFormat {
             Self::Kombu => {
                 let first = body.pieces().next().unwrap_or_default();
                 let last = body.pieces().last().unwrap_or_default();
-                kombu::check_content(head.content_type).is_ok() && kombu::is_enveloped(first, last)
+                kombu::properties::check_content(head.content_type).is_ok()
+                    && kombu::envelope_reader::is_enveloped(first, last)
             }
-            Self::Pika => pika::check_version(head).is_ok() && head.message_id.is_some(),
+            Self::Pika => {
+                pika::properties::check_version(head).is_ok() && head.message_id.is_some()
+            }
         }
     }
 
@@ -66,13 +71,13 @@ impl Wire {
         let head = delivery.properties();
         if format == RequestFormat::Pika {
             let body = delivery.body().contiguous();
-            let (request, format) = pika::decode_request(&body, &head, &self.serializers)?;
+            let (request, format) = pika::decode::request(&body, &head, &self.serializers)?;
             return Ok(read(request, format));
         }
         let text = text_of(delivery, &head)?;
-        kombu::Scratch::with(|scratch| {
-            let request = kombu::decode_request(&text, scratch)?;
-            if !pika::is_versioned(&head) {
+        Scratch::with(|scratch| {
+            let request = kombu::decode::request(&text, scratch)?;
+            if !pika::properties::is_versioned(&head) {
                 return Ok(read(request, WireFormat::Kombu));
             }
             // What both formats read has this id.
@@ -99,12 +104,12 @@ impl Wire {
         read: impl FnOnce(IncomingNotification<'_>) -> T,
     ) -> Result<T, DecodeError> {
         let head = delivery.properties();
-        if pika::is_versioned(&head) {
+        if pika::properties::is_versioned(&head) {
             let body = delivery.body().contiguous();
-            return pika::decode_notification(&body, &head, &self.serializers).map(read);
+            return pika::notification::decode(&body, &head, &self.serializers).map(read);
         }
         let text = text_of(delivery, &head)?;
-        kombu::Scratch::with(|scratch| kombu::decode_notification(&text, scratch).map(read))
+        Scratch::with(|scratch| kombu::notification::decode(&text, scratch).map(read))
     }
 
     /// Where the reply to a request goes that cannot be decoded, if that much can be told.
@@ -112,13 +117,13 @@ impl Wire {
         let head = delivery.properties();
         if let (Some(msg_id), Some(queue)) = (head.correlation_id, head.reply_to) {
             let content_type = head.content_type.unwrap_or_default();
-            let serialization = Serialization::from_content_type(content_type, &self.serializers);
+            let serialization = Serialization::named(content_type, &self.serializers);
             let format = WireFormat::Pika(serialization.unwrap_or_default());
             return ReplyAddress::new(msg_id, queue, format, None);
         }
         let text = text_of(delivery, &head).ok()?;
-        kombu::Scratch::with(|scratch| {
-            let address = kombu::decode_address(&text, scratch).ok()?;
+        Scratch::with(|scratch| {
+            let address = kombu::decode::address(&text, scratch).ok()?;
             let (msg_id, queue) = (address.msg_id?, address.reply_queue?);
             ReplyAddress::new(&msg_id, &queue, WireFormat::Kombu, None)
         })
@@ -131,7 +136,7 @@ impl Wire {
             return self.reply_address_of(delivery);
         }
         let tail = delivery.body().contiguous();
-        let (msg_id, queue) = kombu::peek_sender(&tail)?;
+        let (msg_id, queue) = kombu::peek::sender(&tail)?;
         ReplyAddress::new(msg_id.as_str(), queue, WireFormat::Kombu, None)
     }
 
@@ -152,8 +157,7 @@ impl Wire {
     pub(crate) fn read_reply_id(&self, delivery: &Delivery) -> Result<Option<Peek>, DecodeError> {
         let read = read_reply_by(delivery, &[], |reply| {
             let msg_id = Hex32::from_digits(reply.msg_id.as_deref()?.as_bytes())?;
-            let says_nothing =
-                reply.result.is_none() && reply.failure.is_none() && !reply.is_ending;
+            let says_nothing = reply.result.is_none() && reply.failure.is_none() && !reply.ending;
             Some(if says_nothing { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
         });
         match read {
@@ -166,12 +170,13 @@ impl Wire {
     /// The call that a reply answers, without decoding the reply.
     pub(crate) fn call_id_of(&self, delivery: &Delivery) -> Option<Hex32> {
         let head = delivery.properties();
-        if pika::is_versioned(&head) {
+        if pika::properties::is_versioned(&head) {
             return Hex32::from_digits(head.correlation_id?.as_bytes());
         }
         let text = text_of(delivery, &head).ok()?;
-        kombu::Scratch::with(|scratch| {
-            let kombu::Address { msg_id, .. } = kombu::decode_address(&text, scratch).ok()?;
+        Scratch::with(|scratch| {
+            let kombu::decode::Address { msg_id, .. } =
+                kombu::decode::address(&text, scratch).ok()?;
             Hex32::from_digits(msg_id?.as_bytes())
         })
     }
@@ -183,12 +188,12 @@ fn read_reply_by<T>(
     read: impl FnOnce(IncomingReply<'_>) -> T,
 ) -> Result<T, DecodeError> {
     let head = delivery.properties();
-    if pika::is_versioned(&head) {
+    if pika::properties::is_versioned(&head) {
         let body = delivery.body().contiguous();
-        return pika::decode_reply(&body, &head, serializers).map(read);
+        return pika::decode::reply(&body, &head, serializers).map(read);
     }
     let text = text_of(delivery, &head)?;
-    kombu::Scratch::with(|scratch| kombu::decode_reply(&text, scratch).map(read))
+    Scratch::with(|scratch| kombu::decode::reply(&text, scratch).map(read))
 }
 
 /// A message's text, decompressed, if its content type says that it is text.
@@ -197,13 +202,13 @@ fn text_of<'a>(
     delivery: &'a Delivery,
     head: &PropertiesView<'_>,
 ) -> Result<Cow<'a, [u8]>, DecodeError> {
-    kombu::check_content(head.content_type)?;
-    kombu::decompress(kombu::label(head), delivery.body().contiguous())
+    kombu::properties::check_content(head.content_type)?;
+    kombu::compression::decompress(kombu::compression::label(head), delivery.body().contiguous())
 }
 
 /// Peeks at the end of a body, which may lie in several pieces.
 fn peek(body: &Body) -> Peek {
-    let mut tail = [0; kombu::TAIL_BYTES];
+    let mut tail = [0; kombu::peek::TAIL_BYTES];
     let mut skip = body.len().saturating_sub(tail.len());
     let mut length = 0;
     for piece in body.pieces() {
@@ -212,5 +217,5 @@ fn peek(body: &Body) -> Peek {
         tail[length..length + rest.len()].copy_from_slice(rest);
         length += rest.len();
     }
-    kombu::peek_reply(&tail[..length])
+    kombu::peek::reply(&tail[..length])
 }

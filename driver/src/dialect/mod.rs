@@ -6,7 +6,7 @@
 //! what was delivered, `queues` names what servers and listeners consume from, `replies` says how
 //! a reply travels. Nothing here talks to a broker, and nothing here waits.
 
-mod body;
+pub(crate) mod body;
 mod both;
 mod encode;
 pub(crate) mod error;
@@ -15,7 +15,7 @@ pub(crate) mod incoming;
 pub(crate) mod kombu;
 mod names;
 pub(crate) mod peek;
-pub(crate) mod pika;
+mod pika;
 pub(crate) mod queues;
 pub(crate) mod replies;
 pub(crate) mod wire;

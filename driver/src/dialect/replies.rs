@@ -82,9 +82,9 @@ impl ReplyAddress {
 /// The call that a reply of ours is for.
 fn msg_id_of(body: &Body, compressor: Option<&Compressor>) -> Option<Hex32> {
     let label = compressor.map(|compressor| compressor.header.1);
-    let text = kombu::decompress(label, body.contiguous()).ok()?;
-    let tail = &text[text.len().saturating_sub(kombu::TAIL_BYTES)..];
-    match kombu::peek_reply(tail) {
+    let text = kombu::compression::decompress(label, body.contiguous()).ok()?;
+    let tail = &text[text.len().saturating_sub(kombu::peek::TAIL_BYTES)..];
+    match kombu::peek::reply(tail) {
         Peek::Reply(msg_id) => Some(msg_id),
         Peek::Heartbeat(_) | Peek::Unsure => None,
     }
@@ -94,11 +94,11 @@ impl ReplyRouting {
     /// Whether a queue may be a reply queue. Its name comes from the request, and a request must
     /// not make us write anywhere else.
     pub(crate) fn is_reply_queue(self, name: &str) -> bool {
-        let is_kombu = name.starts_with(kombu::REPLY_PREFIX);
+        let is_kombu = name.starts_with(kombu::topology::REPLY_PREFIX);
         match self {
             Self::DefaultExchange => is_kombu,
             // Clients whose requests both formats read have a queue of the `rabbit` driver.
-            Self::ReplyExchange => is_kombu || name.starts_with(pika::REPLY_PREFIX),
+            Self::ReplyExchange => is_kombu || name.starts_with(pika::topology::REPLY_PREFIX),
         }
     }
 }
@@ -111,7 +111,7 @@ impl Wire {
 
     /// The properties of replies through the default exchange, which are the same for all.
     pub(crate) fn queue_reply_properties(&self) -> Properties {
-        kombu::properties(None)
+        kombu::properties::message(None)
     }
 
     /// The properties of one reply, whose caller waits for as long as `left`.
@@ -123,7 +123,7 @@ impl Wire {
     ) -> Properties {
         match &to.format {
             WireFormat::Pika(serialization) => {
-                pika::reply_properties(serialization, &to.msg_id, message_id, left)
+                pika::properties::reply(serialization, &to.msg_id, message_id, left)
             }
             WireFormat::Kombu | WireFormat::Both => self.queue_reply_properties(),
         }
@@ -196,8 +196,8 @@ impl ReturnedReply {
             return Ok(());
         }
         let label = compressor.map(|compressor| compressor.header.1);
-        out.extend_from_slice(&kombu::decompress(label, (&self.body).into())?);
-        kombu::renew_unique_id(out, unique_id);
+        out.extend_from_slice(&kombu::compression::decompress(label, (&self.body).into())?);
+        kombu::encode::renew_unique_id(out, unique_id);
         Ok(())
     }
 
@@ -206,7 +206,7 @@ impl ReturnedReply {
     pub(crate) fn properties(&self, message_id: Hex32, left: Duration) -> Option<Properties> {
         let ReplyHead { content_type, correlation_id, expires } = self.head.as_ref()?;
         let left = expires.then_some(left);
-        Some(pika::reply_properties_of(content_type, correlation_id, message_id, left))
+        Some(pika::properties::repeated_reply(content_type, correlation_id, message_id, left))
     }
 }
 

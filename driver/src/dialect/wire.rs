@@ -28,8 +28,8 @@ use crate::topology::{Address, Exchange, Subscription};
 pub(crate) struct Wire {
     pub(super) sends: SendingDialect,
     pub(super) serves: ServingDialect,
-    pub(super) kombu: kombu::Topology,
-    pub(super) pika: pika::Topology,
+    pub(super) kombu: kombu::topology::Topology,
+    pub(super) pika: pika::topology::Topology,
     pub(super) options: PikaOptions,
     /// The user's serialisations that are read besides JSON and msgpack.
     pub(super) serializers: Vec<Arc<dyn BodySerializer>>,
@@ -104,11 +104,15 @@ pub(crate) enum Heartbeats {
 impl Wire {
     /// The formats that a transport's options choose.
     pub(crate) fn new(config: &DriverConfig) -> Self {
-        let pika = pika::Topology::new(config.control_exchange.clone(), config.pika.clone());
+        let pika =
+            pika::topology::Topology::new(config.control_exchange.clone(), config.pika.clone());
         Self {
             sends: config.sending.unwrap_or_default(),
             serves: config.serving.unwrap_or_default(),
-            kombu: kombu::Topology::new(config.control_exchange.clone(), config.entities.clone()),
+            kombu: kombu::topology::Topology::new(
+                config.control_exchange.clone(),
+                config.entities.clone(),
+            ),
             reply_exchange: pika.reply_exchange(),
             pika,
             options: config.pika.clone(),
@@ -264,6 +268,6 @@ impl Wire {
 
     /// What compresses replies that go through the default exchange.
     pub(crate) fn reply_compressor(&self) -> Option<Compressor> {
-        self.compression.map(kombu::compressor)
+        self.compression.map(kombu::compression::compressor)
     }
 }

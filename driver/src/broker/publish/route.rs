@@ -315,9 +315,9 @@ mod tests {
         // What py-amqp writes for the properties of a compressed cast, from the flags on.
         let mut captured = b"\xf8\x00\x10application/json\x05utf-8\x00\x00\x00#".to_vec();
         captured.extend_from_slice(b"\x0bcompressionS\x00\x00\x00\x12application/x-gzip\x02\x00");
-        let properties = kombu::properties(None);
+        let properties = kombu::properties::message(None);
         let mut frame = Vec::new();
-        let compressor = kombu::compressor(Compression::Gzip);
+        let compressor = kombu::compression::compressor(Compression::Gzip);
         labelled(&properties, compressor).encode_frame(1, 0, &mut frame);
         // After the frame's header (7), class, weight and body size (12); before the end octet.
         assert_eq!(&frame[19..frame.len() - 1], captured);

@@ -6,52 +6,19 @@
 //! Invariant: what does not keep to its budget is refused before a value is made of it.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 
-use super::{CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, failure};
 use crate::codec::encoded::Encoded;
-use crate::codec::json;
-use crate::codec::json::{Members, ReadError};
+use crate::codec::json::Members;
+use crate::dialect::body::keys::KOMBU_CONTEXT_PREFIX;
 use crate::dialect::body::member::{encoded, is_falsy, text};
+use crate::dialect::body::scratch::Scratch;
 use crate::dialect::error::DecodeError;
-use crate::message::version::Version;
+use crate::dialect::kombu::envelope_reader::open_envelope;
+use crate::dialect::kombu::failure;
 use crate::message::{IncomingReply, IncomingRequest};
 
-/// The buffer that decoding unescapes into.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    payload: Vec<u8>,
-}
-
-thread_local! {
-    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
-}
-
-/// A scratch that grew beyond this is given back to the allocator.
-const SCRATCH_BYTES_MAX: usize = 1 << 20;
-
-impl Scratch {
-    /// Lends this thread's scratch. Whoever borrows it inside gets another one.
-    pub(crate) fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
-        let mut scratch = SCRATCH.with(Cell::take).unwrap_or_default();
-        let result = work(&mut scratch);
-        if scratch.payload.capacity() <= SCRATCH_BYTES_MAX {
-            SCRATCH.with(|cell| cell.set(Some(scratch)));
-        }
-        result
-    }
-}
-
-/// Refuses what cannot be JSON text by its own account.
-pub(crate) fn check_content(content_type: Option<&str>) -> Result<(), DecodeError> {
-    if content_type != Some(CONTENT_TYPE) {
-        return Err(DecodeError::ContentType(content_type.unwrap_or_default().to_owned()));
-    }
-    Ok(())
-}
-
 /// Reads the body of a request.
-pub(crate) fn decode_request<'a>(
+pub(crate) fn request<'a>(
     body: &'a [u8],
     scratch: &'a mut Scratch,
 ) -> Result<IncomingRequest<'a>, DecodeError> {
@@ -71,7 +38,7 @@ pub(crate) fn decode_request<'a>(
                 request.context.set_client_timeout(seconds);
             }
             key => {
-                if let Some(name) = key.strip_prefix(CONTEXT_PREFIX) {
+                if let Some(name) = key.strip_prefix(KOMBU_CONTEXT_PREFIX) {
                     request.context.append(name, Encoded::json(value.as_bytes()));
                 }
             }
@@ -82,7 +49,7 @@ pub(crate) fn decode_request<'a>(
 }
 
 /// Reads the body of a reply.
-pub(crate) fn decode_reply<'a>(
+pub(crate) fn reply<'a>(
     body: &'a [u8],
     scratch: &'a mut Scratch,
 ) -> Result<IncomingReply<'a>, DecodeError> {
@@ -113,7 +80,7 @@ pub(crate) struct Address<'a> {
 
 /// Reads whose a request or a reply is that cannot be decoded. What else the body holds is passed
 /// over.
-pub(crate) fn decode_address<'a>(
+pub(crate) fn address<'a>(
     body: &'a [u8],
     scratch: &'a mut Scratch,
 ) -> Result<Address<'a>, DecodeError> {
@@ -128,42 +95,4 @@ pub(crate) fn decode_address<'a>(
         }
     }
     Ok(address)
-}
-
-/// The payload's text: what is in the envelope, or the whole body of a message without one, which
-/// is looked for among the body's `members`.
-pub(super) fn open_envelope<'a>(
-    body: &'a [u8],
-    scratch: &'a mut Scratch,
-    members: fn(&'a [u8]) -> Result<Members<'a>, ReadError>,
-) -> Result<&'a [u8], DecodeError> {
-    let payload = &mut scratch.payload;
-    payload.clear();
-    let content =
-        body.strip_prefix(ENVELOPE_OPEN).and_then(|rest| rest.strip_suffix(ENVELOPE_CLOSE));
-    if content.is_some_and(|content| json::unescape_into(content, payload)) {
-        return Ok(payload);
-    }
-    let (mut version, mut message) = (None, None);
-    for member in members(body)? {
-        let (key, value) = member?;
-        match &*key {
-            "oslo.version" => version = Some(value),
-            "oslo.message" => message = Some(value),
-            _ => {}
-        }
-    }
-    let (Some(version), Some(message)) = (version, message) else {
-        return Ok(body);
-    };
-    let number = if version.starts_with('"') { json::string(version)? } else { "".into() };
-    if !number.parse().is_ok_and(|version| Version::new(2, 0).serves(&version)) {
-        return Err(DecodeError::EnvelopeVersion(version.chars().take(32).collect()));
-    }
-    if !message.starts_with('"') {
-        return Err(DecodeError::EnvelopeMessage);
-    }
-    payload.clear();
-    payload.extend_from_slice(json::string(message)?.as_bytes());
-    Ok(payload)
 }

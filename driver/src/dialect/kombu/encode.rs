@@ -4,23 +4,19 @@
 //! the output is as long as before. Literals here are the text of level 1, hence `\"` for each
 //! quote.
 
-use std::time::Duration;
-
-use leveret_engine::{FieldTable, Properties};
 use serde::Serialize;
 
-use super::{
-    CONTENT_ENCODING, CONTENT_TYPE, CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN, PERSISTENT,
-    failure,
-};
-use crate::codec::error::WriteError;
 use crate::codec::json;
+use crate::codec::json::WriteError;
+use crate::dialect::body::keys::KOMBU_CONTEXT_PREFIX;
 use crate::dialect::error::EncodeError;
-use crate::message::ids::Hex32;
-use crate::message::{CallFields, Reply, ReplyContent, Request};
+use crate::dialect::kombu::envelope_reader::{ENVELOPE_CLOSE, ENVELOPE_OPEN};
+use crate::dialect::kombu::failure;
+use crate::ids::Hex32;
+use crate::message::{Answer, CallPart, Reply, Request};
 
 /// Appends the body of a request, call or cast.
-pub(crate) fn encode_request<A: Serialize + ?Sized>(
+pub(crate) fn request<A: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     request: &Request<'_, A>,
 ) -> Result<(), EncodeError> {
@@ -55,7 +51,7 @@ fn write_request<A: Serialize + ?Sized>(
     out.extend_from_slice(br#"\""#);
     for (key, value) in request.context.iter() {
         out.extend_from_slice(br#", \""#);
-        out.extend_from_slice(CONTEXT_PREFIX.as_bytes());
+        out.extend_from_slice(KOMBU_CONTEXT_PREFIX.as_bytes());
         json::push_text::<1>(out, key);
         out.extend_from_slice(br#"\": "#);
         json::write::<1, _>(out, value)?;
@@ -80,7 +76,7 @@ fn write_args<A: Serialize + ?Sized>(out: &mut Vec<u8>, args: &A) -> Result<(), 
     }
 }
 
-fn write_call(out: &mut Vec<u8>, call: &CallFields<'_>) -> Result<(), WriteError> {
+fn write_call(out: &mut Vec<u8>, call: &CallPart<'_>) -> Result<(), WriteError> {
     out.extend_from_slice(br#", \"_msg_id\": \""#);
     out.extend_from_slice(call.msg_id.as_bytes());
     out.extend_from_slice(br#"\", \"_reply_q\": \""#);
@@ -95,7 +91,7 @@ fn write_call(out: &mut Vec<u8>, call: &CallFields<'_>) -> Result<(), WriteError
 }
 
 /// Appends the body of a reply: a result, a failure, or a sign of life.
-pub(crate) fn encode_reply<R: Serialize + ?Sized>(
+pub(crate) fn reply<R: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     reply: &Reply<'_, R>,
 ) -> Result<(), WriteError> {
@@ -109,16 +105,16 @@ fn write_reply<R: Serialize + ?Sized>(
 ) -> Result<(), WriteError> {
     out.extend_from_slice(ENVELOPE_OPEN);
     out.extend_from_slice(br#"{\"result\": "#);
-    match reply.content {
-        ReplyContent::Result(result) => json::write::<1, R>(out, result)?,
-        ReplyContent::Failure(_) | ReplyContent::Heartbeat => out.extend_from_slice(b"null"),
+    match reply.answer {
+        Answer::Result(result) => json::write::<1, R>(out, result)?,
+        Answer::Failure(_) | Answer::Heartbeat => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(br#", \"failure\": "#);
-    match reply.content {
-        ReplyContent::Failure(raised) => failure::write(out, raised)?,
-        ReplyContent::Result(_) | ReplyContent::Heartbeat => out.extend_from_slice(b"null"),
+    match reply.answer {
+        Answer::Failure(raised) => failure::write(out, raised)?,
+        Answer::Result(_) | Answer::Heartbeat => out.extend_from_slice(b"null"),
     }
-    let is_ending = !matches!(reply.content, ReplyContent::Heartbeat);
+    let is_ending = !matches!(reply.answer, Answer::Heartbeat);
     out.extend_from_slice(if is_ending {
         br#", \"ending\": true, \"_msg_id\": \""#
     } else {
@@ -130,24 +126,6 @@ fn write_reply<R: Serialize + ?Sized>(
     out.extend_from_slice(br#"\"}"#);
     out.extend_from_slice(ENVELOPE_CLOSE);
     Ok(())
-}
-
-/// The properties of every message; a request that wants an answer expires with its caller's
-/// patience, so that the broker drops what nobody waits for any more.
-pub(crate) fn properties(call_timeout: Option<Duration>) -> Properties {
-    let properties = Properties::new()
-        .with_content_type(CONTENT_TYPE)
-        .with_content_encoding(CONTENT_ENCODING)
-        .with_headers(FieldTable::default())
-        .with_delivery_mode(PERSISTENT)
-        .with_priority(0);
-    match call_timeout.map(|timeout| timeout.as_millis()) {
-        // The broker knows no longer time, and closes the channel on whoever names one.
-        Some(timeout_ms) if timeout_ms <= u32::MAX.into() => {
-            properties.with_expiration(timeout_ms.to_string())
-        }
-        _ => properties,
-    }
 }
 
 /// Gives a rendered reply a fresh id, for another transmission; it stands at a fixed place from the

@@ -5,17 +5,18 @@
 
 use serde::Serialize;
 
-use super::decode::{Scratch, open_envelope};
-use super::{CONTEXT_PREFIX, ENVELOPE_CLOSE, ENVELOPE_OPEN};
 use crate::codec::encoded::Encoded;
 use crate::codec::json;
 use crate::codec::json::{Members, WriteError};
+use crate::dialect::body::keys::KOMBU_CONTEXT_PREFIX;
 use crate::dialect::body::member::text;
+use crate::dialect::body::scratch::Scratch;
 use crate::dialect::error::DecodeError;
+use crate::dialect::kombu::envelope_reader::{ENVELOPE_CLOSE, ENVELOPE_OPEN, open_envelope};
 use crate::message::notification::{IncomingNotification, OutgoingNotification};
 
 /// Appends the body of a notification.
-pub(crate) fn encode_notification<P: Serialize + ?Sized>(
+pub(crate) fn encode<P: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     notification: &OutgoingNotification<'_, P>,
     is_enveloped: bool,
@@ -49,7 +50,7 @@ fn write<const LEVEL: usize, P: Serialize + ?Sized>(
     push_quoted::<LEVEL>(out, notification.unique_id.as_str());
     for (key, value) in notification.context.iter() {
         out.extend_from_slice(b", ");
-        push_key::<LEVEL>(out, CONTEXT_PREFIX, key);
+        push_key::<LEVEL>(out, KOMBU_CONTEXT_PREFIX, key);
         json::write::<LEVEL, _>(out, value)?;
     }
     out.push(b'}');
@@ -78,7 +79,7 @@ fn push_quoted<const LEVEL: usize>(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Reads the body of a notification.
-pub(crate) fn decode_notification<'a>(
+pub(crate) fn decode<'a>(
     body: &'a [u8],
     scratch: &'a mut Scratch,
 ) -> Result<IncomingNotification<'a>, DecodeError> {
@@ -94,7 +95,7 @@ pub(crate) fn decode_notification<'a>(
             "timestamp" => notification.timestamp = text(value)?,
             "_unique_id" => notification.unique_id = text(value)?,
             key => {
-                if let Some(name) = key.strip_prefix(CONTEXT_PREFIX) {
+                if let Some(name) = key.strip_prefix(KOMBU_CONTEXT_PREFIX) {
                     notification.context.append(name, Encoded::json(value.as_bytes()));
                 }
             }

@@ -4,15 +4,15 @@
 //! contains sits before, and its own quotes carry more backslashes. A wrong guess is impossible to
 //! rule out (a peer may repeat a key), so this only chooses who decodes; the full decode decides.
 
-use super::{ENVELOPE_CLOSE, ENVELOPE_OPEN};
+use crate::dialect::kombu::envelope_reader::ENVELOPE_OPEN;
 use crate::dialect::peek::Peek;
 use crate::message::ids::Hex32;
 
-/// As many bytes from the end as [`peek_reply`] ever looks at.
+/// As many bytes from the end as [`reply`] ever looks at.
 pub(crate) const TAIL_BYTES: usize = 256;
 
 /// Looks for the id in `tail`, the last [`TAIL_BYTES`] of a body (or all of it, if shorter).
-pub(crate) fn peek_reply(tail: &[u8]) -> Peek {
+pub(crate) fn reply(tail: &[u8]) -> Peek {
     find(tail).unwrap_or(Peek::Unsure)
 }
 
@@ -43,7 +43,7 @@ fn strip_id(text: &[u8]) -> Option<(&[u8], Hex32)> {
 
 /// Who waits for the answer to a request of which only the end is there: the id of its call and the
 /// queue of its replies.
-pub(crate) fn peek_sender(tail: &[u8]) -> Option<(Hex32, &str)> {
+pub(crate) fn sender(tail: &[u8]) -> Option<(Hex32, &str)> {
     let behind = |key: &[u8]| {
         let at = tail.windows(key.len()).rposition(|window| window == key)?;
         Some(&tail[at + key.len()..])
@@ -52,10 +52,4 @@ pub(crate) fn peek_sender(tail: &[u8]) -> Option<(Hex32, &str)> {
     let queue = behind(br#"\"_reply_q\": \""#)?;
     let end = queue.iter().position(|byte| *byte == b'\\')?;
     Some((msg_id, std::str::from_utf8(&queue[..end]).ok()?))
-}
-
-/// Whether a body looks like an envelope of the usual spelling, judged by its first and last bytes
-/// alone.
-pub(crate) fn is_enveloped(head: &[u8], tail: &[u8]) -> bool {
-    head.starts_with(ENVELOPE_OPEN) && tail.ends_with(ENVELOPE_CLOSE)
 }

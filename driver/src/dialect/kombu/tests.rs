@@ -5,16 +5,19 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::*;
 use crate::codec::encoded::Encoded;
+use crate::dialect::body::scratch::Scratch;
 use crate::dialect::error::{DecodeError, EncodeError};
+use crate::dialect::kombu::peek::TAIL_BYTES;
+use crate::dialect::kombu::properties::check_content;
+use crate::dialect::kombu::{decode, encode, notification, peek, properties};
 use crate::dialect::peek::Peek;
 use crate::error::failure::Failure;
+use crate::ids::Hex32;
 use crate::message::context::Context;
-use crate::message::ids::Hex32;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
-use crate::message::{CallFields, Reply, ReplyContent, Request};
+use crate::message::{Answer, CallPart, Reply, Request};
 
 macro_rules! golden {
     ($name:literal) => {
@@ -28,17 +31,13 @@ fn id(digits: &str) -> Hex32 {
 
 fn request_text<A: Serialize + ?Sized>(request: &Request<'_, A>) -> String {
     let mut out = b"before".to_vec();
-    encode_request(&mut out, request).unwrap();
+    encode::request(&mut out, request).unwrap();
     String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned()
 }
 
-fn reply_text<R: Serialize + ?Sized>(
-    msg_id: &str,
-    unique: &str,
-    answer: ReplyContent<'_, R>,
-) -> String {
+fn reply_text<R: Serialize + ?Sized>(msg_id: &str, unique: &str, answer: Answer<'_, R>) -> String {
     let mut out = Vec::new();
-    encode_reply(&mut out, &Reply { msg_id, unique_id: id(unique), content: answer }).unwrap();
+    encode::reply(&mut out, &Reply { msg_id, unique_id: id(unique), answer }).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -78,7 +77,7 @@ fn requests_are_written_as_python_writes_them() {
         version: Some("1.2"),
         context: &context,
         unique_id: id("dccff6ac859e4ed0aaf5e5c57ea45e2d"),
-        call: Some(CallFields {
+        call: Some(CallPart {
             msg_id: id("417e7e5b5924497baec0ca3bd03f0870"),
             reply_queue: REPLY_QUEUE,
             monitor: None,
@@ -92,7 +91,7 @@ fn requests_are_written_as_python_writes_them() {
         version: None,
         context: &empty,
         unique_id: id("8658aac27eb94b0dae69865c9f555744"),
-        call: Some(CallFields {
+        call: Some(CallPart {
             msg_id: id("2e2177675b0a48369378129d380ea5e5"),
             reply_queue: REPLY_QUEUE,
             monitor: None,
@@ -118,27 +117,27 @@ fn requests_are_written_as_python_writes_them() {
 
 #[test]
 fn replies_are_written_as_python_writes_them() {
-    let answer = ReplyContent::Result(&sample());
+    let answer = Answer::Result(&sample());
     let text =
         reply_text("417e7e5b5924497baec0ca3bd03f0870", "09152e1febe1469c944b9cb19faf688f", answer);
     assert_eq!(text, golden!("reply"));
     let text = reply_text(
         "345197b2abc747fabc7d3f6e24e3ff47",
         "f30c6e566a6247e1a39d36602d4eb98d",
-        ReplyContent::Result(&()),
+        Answer::Result(&()),
     );
     assert_eq!(text, golden!("reply_none"));
     let text = reply_text::<()>(
         "7c36f82f7c764882abc8571747c78c14",
         "4397b6d90632439fa3cf87da9eafc304",
-        ReplyContent::Heartbeat,
+        Answer::Heartbeat,
     );
     assert_eq!(text, golden!("reply_heartbeat"));
     let failure = bad_value();
     let text = reply_text::<()>(
         "88b8ccc9ddf84608a9fadef3502d20b1",
         "254b5542978048a994646d0f0d6a3430",
-        ReplyContent::Failure(&failure),
+        Answer::Failure(&failure),
     );
     assert_eq!(text, golden!("reply_failure"));
 }
@@ -157,7 +156,7 @@ fn bad_value() -> Failure {
 #[test]
 fn requests_are_understood() {
     let mut scratch = Scratch::default();
-    let call = decode_request(golden!("call").as_bytes(), &mut scratch).unwrap();
+    let call = decode::request(golden!("call").as_bytes(), &mut scratch).unwrap();
     assert_eq!(call.method.as_deref(), Some("echo"));
     let args: Value = call.args.unwrap().read().unwrap();
     assert_eq!(args, json!({"arg": {"x": "hé", "l": [1, 2.5, null]}}));
@@ -166,11 +165,11 @@ fn requests_are_understood() {
     assert_eq!(call.reply_queue.as_deref(), Some(REPLY_QUEUE));
     assert_eq!(call.unique_id.as_deref(), Some("dccff6ac859e4ed0aaf5e5c57ea45e2d"));
     assert_eq!(call.context, alice());
-    let call = decode_request(golden!("call_monitored").as_bytes(), &mut scratch).unwrap();
+    let call = decode::request(golden!("call_monitored").as_bytes(), &mut scratch).unwrap();
     assert_eq!(call.context.client_timeout(), Some(2.0));
     assert!(call.namespace.is_none() && call.version.is_none());
     for cast in [golden!("cast"), golden!("fanout")] {
-        let cast = decode_request(cast.as_bytes(), &mut scratch).unwrap();
+        let cast = decode::request(cast.as_bytes(), &mut scratch).unwrap();
         assert!(cast.msg_id.is_none() && cast.reply_queue.is_none());
         assert_eq!(cast.context, alice());
     }
@@ -179,16 +178,16 @@ fn requests_are_understood() {
 #[test]
 fn replies_are_understood() {
     let mut scratch = Scratch::default();
-    let reply = decode_reply(golden!("reply").as_bytes(), &mut scratch).unwrap();
-    assert!(reply.is_ending && reply.failure.is_none());
+    let reply = decode::reply(golden!("reply").as_bytes(), &mut scratch).unwrap();
+    assert!(reply.ending && reply.failure.is_none());
     assert_eq!(reply.msg_id.as_deref(), Some("417e7e5b5924497baec0ca3bd03f0870"));
     let result = Encoded::json(br#"{"x": "h\u00e9", "l": [1, 2.5, null]}"#);
     assert_eq!(reply.result.unwrap(), result);
-    let reply = decode_reply(golden!("reply_none").as_bytes(), &mut scratch).unwrap();
-    assert!(reply.is_ending && reply.result.is_none());
-    let reply = decode_reply(golden!("reply_heartbeat").as_bytes(), &mut scratch).unwrap();
-    assert!(!reply.is_ending && reply.result.is_none() && reply.failure.is_none());
-    let reply = decode_reply(golden!("reply_failure").as_bytes(), &mut scratch).unwrap();
+    let reply = decode::reply(golden!("reply_none").as_bytes(), &mut scratch).unwrap();
+    assert!(reply.ending && reply.result.is_none());
+    let reply = decode::reply(golden!("reply_heartbeat").as_bytes(), &mut scratch).unwrap();
+    assert!(!reply.ending && reply.result.is_none() && reply.failure.is_none());
+    let reply = decode::reply(golden!("reply_failure").as_bytes(), &mut scratch).unwrap();
     assert_eq!(reply.failure.unwrap(), bad_value());
 }
 
@@ -199,7 +198,7 @@ fn the_dispatchers_own_errors_are_oslos() {
         (golden!("reply_unsupported_version"), Failure::unsupported_version("1.9", "echo")),
     ] {
         let mut scratch = Scratch::default();
-        let theirs = decode_reply(body.as_bytes(), &mut scratch).unwrap().failure.unwrap();
+        let theirs = decode::reply(body.as_bytes(), &mut scratch).unwrap().failure.unwrap();
         assert_eq!(ours.clone().with_traceback(theirs.traceback().to_vec()), theirs);
     }
 }
@@ -212,9 +211,9 @@ fn the_id_of_a_reply_is_peeked() {
         (golden!("reply_failure"), Peek::Reply(id("88b8ccc9ddf84608a9fadef3502d20b1"))),
     ] {
         let tail = &body.as_bytes()[body.len().saturating_sub(TAIL_BYTES)..];
-        assert_eq!(peek_reply(tail), found);
+        assert_eq!(peek::reply(tail), found);
         for cut in 1..tail.len() {
-            assert_eq!(peek_reply(&tail[..cut]), Peek::Unsure, "cut at {cut}");
+            assert_eq!(peek::reply(&tail[..cut]), Peek::Unsure, "cut at {cut}");
         }
     }
 }
@@ -223,22 +222,22 @@ fn the_id_of_a_reply_is_peeked() {
 fn the_first_of_two_messages_is_no_sign_of_life() {
     let first = golden!("reply").replace(r#"\"ending\": true"#, r#"\"ending\": false"#);
     let found = Peek::Reply(id("417e7e5b5924497baec0ca3bd03f0870"));
-    assert_eq!(peek_reply(first.as_bytes()), found, "old servers end in a second message");
+    assert_eq!(peek::reply(first.as_bytes()), found, "old servers end in a second message");
 }
 
 #[test]
 fn a_result_cannot_forge_an_id() {
     let forged = golden!("reply_none");
-    let text = reply_text(&"0".repeat(32), &"1".repeat(32), ReplyContent::Result(forged));
-    assert_eq!(peek_reply(text.as_bytes()), Peek::Reply(id(&"0".repeat(32))));
-    assert_eq!(peek_reply(golden!("call").as_bytes()), Peek::Unsure);
+    let text = reply_text(&"0".repeat(32), &"1".repeat(32), Answer::Result(forged));
+    assert_eq!(peek::reply(text.as_bytes()), Peek::Reply(id(&"0".repeat(32))));
+    assert_eq!(peek::reply(golden!("call").as_bytes()), Peek::Unsure);
     let other_order = r#"{"oslo.version": "2.0", "oslo.message": "{\"_unique_id\": \"a\"}"}"#;
-    assert_eq!(peek_reply(other_order.as_bytes()), Peek::Unsure);
+    assert_eq!(peek::reply(other_order.as_bytes()), Peek::Unsure);
 }
 
 fn decoded(body: &str) -> Result<Option<String>, DecodeError> {
     let mut scratch = Scratch::default();
-    let request = decode_request(body.as_bytes(), &mut scratch)?;
+    let request = decode::request(body.as_bytes(), &mut scratch)?;
     Ok(request.method.map(|method| method.into_owned()))
 }
 
@@ -298,21 +297,21 @@ fn properties_are_those_python_sends() {
     captured.extend_from_slice(b"application/json\x05utf-8\0\0\0\0\x02\x00\x043000");
     let mut frame = Vec::new();
     let timeout = std::time::Duration::from_secs(3);
-    properties(Some(timeout)).encode_frame(1, 0x127, &mut frame);
+    properties::message(Some(timeout)).encode_frame(1, 0x127, &mut frame);
     assert_eq!(&frame[7..frame.len() - 1], captured, "between frame header and end octet");
-    let half = properties(Some(std::time::Duration::from_millis(500)));
+    let half = properties::message(Some(std::time::Duration::from_millis(500)));
     assert_eq!(half.expiration(), Some("500"));
-    assert_eq!(properties(None).expiration(), None, "a cast waits for ever");
+    assert_eq!(properties::message(None).expiration(), None, "a cast waits for ever");
 }
 
 #[test]
 fn a_reply_is_renewed_for_another_transmission() {
     let mut body = golden!("reply").as_bytes().to_vec();
-    renew_unique_id(&mut body, id("00000000000000000000000000000007"));
+    encode::renew_unique_id(&mut body, id("00000000000000000000000000000007"));
     let old = "09152e1febe1469c944b9cb19faf688f";
     let renewed = golden!("reply").replace(old, "00000000000000000000000000000007");
     assert_eq!(String::from_utf8(body).unwrap(), renewed);
-    renew_unique_id(&mut [0; 5], id("00000000000000000000000000000007"));
+    encode::renew_unique_id(&mut [0; 5], id("00000000000000000000000000000007"));
 }
 
 #[test]
@@ -329,7 +328,7 @@ fn arguments_are_named() {
         call: None,
     };
     let bare = json!([1]);
-    assert_eq!(encode_request(&mut out, &request(&bare)), Err(EncodeError::BareArguments));
+    assert_eq!(encode::request(&mut out, &request(&bare)), Err(EncodeError::BareArguments));
     assert!(out.is_empty(), "nothing is left of a refused request");
     assert!(request_text(&request(&Value::Null)).contains(r#"\"args\": {}"#));
 }
@@ -351,7 +350,7 @@ proptest! {
             call: None,
         });
         let mut scratch = Scratch::default();
-        let received = decode_request(body.as_bytes(), &mut scratch).unwrap();
+        let received = decode::request(body.as_bytes(), &mut scratch).unwrap();
         prop_assert_eq!(received.method.as_deref(), Some(method.as_str()));
         prop_assert_eq!(received.namespace, namespace.map(Into::into));
         prop_assert_eq!(received.args.unwrap().read::<Value>().unwrap(), args);
@@ -361,9 +360,9 @@ proptest! {
     #[test]
     fn garbage_is_an_error_not_a_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
         let mut scratch = Scratch::default();
-        let _ = decode_request(&body, &mut scratch);
-        let _ = decode_reply(&body, &mut scratch);
-        let _ = peek_reply(&body);
+        let _ = decode::request(&body, &mut scratch);
+        let _ = decode::reply(&body, &mut scratch);
+        let _ = peek::reply(&body);
     }
 }
 
@@ -388,7 +387,7 @@ fn notification_text(
         context,
     };
     let mut out = Vec::new();
-    encode_notification(&mut out, &notification, is_enveloped).unwrap();
+    notification::encode(&mut out, &notification, is_enveloped).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -416,7 +415,7 @@ fn notifications_are_written_and_read_as_by_python() {
     ] {
         assert_eq!(notification_text(ids, &Context::new(), is_enveloped), golden);
         let mut scratch = Scratch::default();
-        let read = decode_notification(golden.as_bytes(), &mut scratch).unwrap();
+        let read = notification::decode(golden.as_bytes(), &mut scratch).unwrap();
         assert_eq!(read.message_id.as_deref(), Some(ids.0));
         assert_eq!(read.publisher_id.as_deref(), Some("pub.host1"));
         assert_eq!(read.event_type.as_deref(), Some("ev.audit"));
@@ -435,7 +434,7 @@ fn a_notification_carries_its_context() {
     for is_enveloped in [true, false] {
         let text = notification_text(ids, &alice(), is_enveloped);
         let mut scratch = Scratch::default();
-        let read = decode_notification(text.as_bytes(), &mut scratch).unwrap();
+        let read = notification::decode(text.as_bytes(), &mut scratch).unwrap();
         assert_eq!(read.context, alice());
     }
 }

@@ -4,48 +4,16 @@
 //! left unacknowledged for ever is an error here. Bodies that both dialects understand say how they
 //! want to be answered by their `_reply_q`.
 
-use std::sync::Arc;
-
 use leveret_engine::wire::PropertiesView;
 
-use super::{CONTEXT_PREFIX, VERSION_HEADER, failure};
-use crate::codec::serialization::{BodySerializer, Serialization};
+use crate::dialect::body::keys::{KOMBU_CONTEXT_PREFIX, PIKA_CONTEXT_PREFIX};
 use crate::dialect::body::member::{Member, each};
 use crate::dialect::error::DecodeError;
 use crate::dialect::format::WireFormat;
-use crate::dialect::kombu;
+use crate::dialect::pika::failure;
+use crate::dialect::pika::properties::{CustomSerializers, check_version, serialization};
 use crate::message::context::Context;
 use crate::message::{IncomingReply, IncomingRequest};
-
-/// The user's serialisations that are read besides JSON and msgpack.
-pub(crate) type CustomSerializers<'a> = &'a [Arc<dyn BodySerializer>];
-
-/// Whether a message says that it has a version of this format.
-pub(crate) fn is_versioned(head: &PropertiesView<'_>) -> bool {
-    head.headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some())
-}
-
-/// Refuses what is of another version by its own account. Headers without a version are fine, no
-/// headers at all are not, as in oslo.
-pub(crate) fn check_version(head: &PropertiesView<'_>) -> Result<(), DecodeError> {
-    let headers = head.headers.ok_or(DecodeError::NoHeaders)?;
-    let Some(version) = headers.get(VERSION_HEADER) else { return Ok(()) };
-    let text = version.as_str().unwrap_or("that is no text");
-    match text.split_once('.').map_or(text, |(major, _)| major) {
-        "1" => Ok(()),
-        _ => Err(DecodeError::PikaVersion(text.chars().take(32).collect())),
-    }
-}
-
-/// The serialisation a message names.
-pub(super) fn serialization(
-    head: &PropertiesView<'_>,
-    known: CustomSerializers<'_>,
-) -> Result<Serialization, DecodeError> {
-    let content_type = head.content_type.unwrap_or_default();
-    Serialization::from_content_type(content_type, known)
-        .ok_or_else(|| DecodeError::UnknownType(content_type.to_owned()))
-}
 
 /// What the keys of a request come to.
 #[derive(Default)]
@@ -72,9 +40,9 @@ impl<'a> Flat<'a> {
             }
             "oslo.message" => self.has_envelope = true,
             key => {
-                if let Some(name) = key.strip_prefix(CONTEXT_PREFIX) {
+                if let Some(name) = key.strip_prefix(PIKA_CONTEXT_PREFIX) {
                     self.context.append(name, member.checked()?);
-                } else if let Some(name) = key.strip_prefix(kombu::CONTEXT_PREFIX) {
+                } else if let Some(name) = key.strip_prefix(KOMBU_CONTEXT_PREFIX) {
                     request.context.append(name, member.checked()?);
                 }
             }
@@ -84,13 +52,13 @@ impl<'a> Flat<'a> {
 }
 
 /// Reads a request, and says in which format its reply is to be written.
-pub(crate) fn decode_request<'a>(
+pub(crate) fn request<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
-    known: CustomSerializers<'_>,
+    serializers: CustomSerializers<'_>,
 ) -> Result<(IncomingRequest<'a>, WireFormat), DecodeError> {
     check_version(head)?;
-    let serialization = serialization(head, known)?;
+    let serialization = serialization(head, serializers)?;
     let mut flat = Flat::default();
     each(body, &serialization, |key, member| flat.take(&key, member))?;
     if flat.has_envelope {
@@ -102,7 +70,7 @@ pub(crate) fn decode_request<'a>(
         request.context = context;
         request.context.set_client_timeout(client_timeout);
     }
-    request.context.dedup_keys();
+    request.context.settle();
     let is_of_both = request.unique_id.is_some();
     let mut format = if is_of_both { WireFormat::Both } else { WireFormat::default() };
     if request.msg_id.is_none() || request.reply_queue.is_none() {
@@ -120,15 +88,15 @@ pub(crate) fn decode_request<'a>(
 }
 
 /// Reads a reply.
-pub(crate) fn decode_reply<'a>(
+pub(crate) fn reply<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
-    known: CustomSerializers<'_>,
+    serializers: CustomSerializers<'_>,
 ) -> Result<IncomingReply<'a>, DecodeError> {
     check_version(head)?;
     let msg_id = head.correlation_id.map(Into::into);
-    let mut reply = IncomingReply { msg_id, is_ending: true, ..IncomingReply::default() };
-    each(body, &serialization(head, known)?, |key, member| {
+    let mut reply = IncomingReply { msg_id, ending: true, ..IncomingReply::default() };
+    each(body, &serialization(head, serializers)?, |key, member| {
         match &*key {
             "s" => reply.result = member.encoded(),
             "e" => {

@@ -4,36 +4,34 @@
 use leveret_engine::wire::PropertiesView;
 use serde::Serialize;
 
-use super::decode::serialization;
-use super::{CONTEXT_PREFIX, check_version};
-use crate::codec::error::WriteError;
+use crate::codec::json::WriteError;
 use crate::codec::serialization::Serialization;
+use crate::dialect::body::keys::{KOMBU_CONTEXT_PREFIX, PIKA_CONTEXT_PREFIX};
 use crate::dialect::body::member::each;
 use crate::dialect::body::object::Object;
 use crate::dialect::error::DecodeError;
-use crate::dialect::kombu;
-use crate::dialect::pika::CustomSerializers;
+use crate::dialect::pika::properties::{CustomSerializers, check_version, serialization};
 use crate::message::context::Context;
 use crate::message::notification::{IncomingNotification, OutgoingNotification};
 
 /// Appends the body of a notification.
-pub(crate) fn encode_notification<P: Serialize + ?Sized>(
+pub(crate) fn encode<P: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     notification: &OutgoingNotification<'_, P>,
     serialization: &Serialization,
 ) -> Result<(), WriteError> {
     let start = out.len();
-    write(out, notification, serialization, &[CONTEXT_PREFIX], false)
+    write(out, notification, serialization, &[PIKA_CONTEXT_PREFIX], false)
         .inspect_err(|_| out.truncate(start))
 }
 
 /// Appends one that both dialects understand.
-pub(in crate::dialect) fn encode_polyglot<P: Serialize + ?Sized>(
+pub(in crate::dialect) fn encode_for_both<P: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     notification: &OutgoingNotification<'_, P>,
 ) -> Result<(), WriteError> {
     let start = out.len();
-    let prefixes = [kombu::CONTEXT_PREFIX, CONTEXT_PREFIX];
+    let prefixes = [KOMBU_CONTEXT_PREFIX, PIKA_CONTEXT_PREFIX];
     write(out, notification, &Serialization::Json, &prefixes, true)
         .inspect_err(|_| out.truncate(start))
 }
@@ -65,15 +63,15 @@ fn write<P: Serialize + ?Sized>(
 }
 
 /// Reads a notification.
-pub(crate) fn decode_notification<'a>(
+pub(crate) fn decode<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
-    known: CustomSerializers<'_>,
+    serializers: CustomSerializers<'_>,
 ) -> Result<IncomingNotification<'a>, DecodeError> {
     check_version(head)?;
     let mut notification = IncomingNotification::default();
     let mut context = Context::new();
-    each(body, &serialization(head, known)?, |key, member| {
+    each(body, &serialization(head, serializers)?, |key, member| {
         match &*key {
             "message_id" => notification.message_id = member.text()?,
             "publisher_id" => notification.publisher_id = member.text()?,
@@ -83,9 +81,9 @@ pub(crate) fn decode_notification<'a>(
             "timestamp" => notification.timestamp = member.text()?,
             "_unique_id" => notification.unique_id = member.text()?,
             key => {
-                if let Some(name) = key.strip_prefix(CONTEXT_PREFIX) {
+                if let Some(name) = key.strip_prefix(PIKA_CONTEXT_PREFIX) {
                     context.append(name, member.checked()?);
-                } else if let Some(name) = key.strip_prefix(kombu::CONTEXT_PREFIX) {
+                } else if let Some(name) = key.strip_prefix(KOMBU_CONTEXT_PREFIX) {
                     notification.context.append(name, member.checked()?);
                 }
             }
@@ -95,7 +93,7 @@ pub(crate) fn decode_notification<'a>(
     if notification.context.is_empty() {
         notification.context = context;
     }
-    notification.context.dedup_keys();
+    notification.context.settle();
     notification.unique_id = notification.unique_id.take().or(head.message_id.map(Into::into));
     Ok(notification)
 }

@@ -6,12 +6,15 @@ use leveret_engine::wire::PropertiesView;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::*;
 use crate::codec::encoded::Encoded;
 use crate::codec::serialization::{BodySerializer, Serialization};
+use crate::dialect::body::scratch::Scratch;
 use crate::dialect::both;
 use crate::dialect::error::{DecodeError, EncodeError};
 use crate::dialect::format::WireFormat;
+use crate::dialect::kombu;
+use crate::dialect::pika::properties::is_versioned;
+use crate::dialect::pika::{decode, encode, notification, properties};
 use crate::error::failure::Failure;
 use crate::message::context::Context;
 use crate::message::ids::Hex32;
@@ -57,13 +60,13 @@ fn request<'a, A: ?Sized>(method: &'a str, args: &'a A, context: &'a Context) ->
 
 fn body<A: Serialize + ?Sized>(request: &Request<'_, A>, how: &Serialization) -> Vec<u8> {
     let mut out = b"before".to_vec();
-    encode_request(&mut out, request, how).unwrap();
+    encode::request(&mut out, request, how).unwrap();
     out.split_off(6)
 }
 
 fn reply<R: Serialize + ?Sized>(answer: ReplyContent<'_, R>, how: &Serialization) -> Vec<u8> {
     let mut out = Vec::new();
-    encode_reply(&mut out, &answer, how).unwrap();
+    encode::reply(&mut out, &answer, how).unwrap();
     out
 }
 
@@ -104,11 +107,11 @@ fn the_header_of_a_call_is_that_of_python() {
     captured.extend_from_slice(ID.as_bytes());
     let call = Some((std::time::Duration::from_millis(2980), QUEUE));
     let properties =
-        request_properties(&Serialization::Json, call).with_correlation_id(ID).with_message_id(ID);
+        properties::request(&Serialization::Json, call).with_correlation_id(ID).with_message_id(ID);
     let mut frame = Vec::new();
     properties.encode_frame(1, 0, &mut frame);
     assert_eq!(&frame[19..frame.len() - 1], captured);
-    let cast = request_properties(&Serialization::MsgPack, None);
+    let cast = properties::request(&Serialization::MsgPack, None);
     seen(&cast, |head| {
         assert_eq!(head.content_type, Some("application/msgpack"));
         assert_eq!((head.reply_to, head.correlation_id, head.expiration), (None, None, None));
@@ -147,10 +150,10 @@ fn replies_are_understood_in_every_serialisation() {
     let custom = Serialization::Custom(known[0].clone());
     for how in [Serialization::Json, Serialization::MsgPack, custom] {
         let left = Some(std::time::Duration::from_secs(1));
-        let properties = reply_properties(&how, ID, id(), left);
+        let properties = properties::reply(&how, ID, id(), left);
         let read = |body: &[u8], look: &dyn Fn(crate::message::IncomingReply<'_>)| {
             seen(&properties, |head| {
-                look(decode_reply(body, head, &known).unwrap());
+                look(decode::reply(body, head, &known).unwrap());
             });
         };
         read(&reply(ReplyContent::Result(&sample()), &how), &|reply| {
@@ -170,8 +173,8 @@ fn replies_are_understood_in_every_serialisation() {
     }
     // Python 2 packs its native strings as bytes.
     let packed = hex("81c4017382c40178a368c3a9c4016c9301cb4004000000000000c0");
-    seen(&reply_properties(&Serialization::MsgPack, ID, id(), None), |head| {
-        let reply = decode_reply(&packed, head, &[]).unwrap();
+    seen(&properties::reply(&Serialization::MsgPack, ID, id(), None), |head| {
+        let reply = decode::reply(&packed, head, &[]).unwrap();
         let value: Value = reply.result.unwrap().read().unwrap();
         assert_eq!(value, json!({"x": "hé", "l": [1, 2.5, null]}));
     });
@@ -201,9 +204,9 @@ fn requests_are_understood_in_every_serialisation() {
     for how in [Serialization::Json, Serialization::MsgPack, custom] {
         let body = body(&request("echo", &Args { arg: sample() }, &alice), &how);
         let call = Some((std::time::Duration::from_secs(3), QUEUE));
-        let properties = request_properties(&how, call).with_correlation_id(ID);
+        let properties = properties::request(&how, call).with_correlation_id(ID);
         seen(&properties.with_message_id("m"), |head| {
-            let (request, format) = decode_request(&body, head, &known).unwrap();
+            let (request, format) = decode::request(&body, head, &known).unwrap();
             assert_eq!(request.method.as_deref(), Some("echo"));
             assert_eq!(request.namespace.as_deref(), Some("ns1"));
             assert_eq!(request.version.as_deref(), Some("1.2"));
@@ -228,13 +231,13 @@ fn arguments_are_an_object_in_every_serialisation() {
     let custom = Serialization::Custom(std::sync::Arc::new(Lines));
     for how in [Serialization::Json, Serialization::MsgPack, custom] {
         let mut out = b"before".to_vec();
-        let refused = encode_request(&mut out, &request("m", &[1, 2][..], &context), &how);
+        let refused = encode::request(&mut out, &request("m", &[1, 2][..], &context), &how);
         assert_eq!(refused, Err(EncodeError::BareArguments), "{how:?}");
         assert_eq!(out, b"before");
-        seen(&properties(&how, false), |head| {
+        seen(&properties::message(&how, false), |head| {
             let body = body(&request("m", &(), &context), &how);
             let known = [std::sync::Arc::new(Lines) as _];
-            let (request, _) = decode_request(&body, head, &known).unwrap();
+            let (request, _) = decode::request(&body, head, &known).unwrap();
             assert!(request.args.unwrap().is_empty_object(), "{how:?}");
         });
     }
@@ -248,7 +251,7 @@ fn what_both_understand_carries_everything_twice() {
     let request = Request { call: Some(call), ..request("echo", &args, &context) };
     let mut body = Vec::new();
     both::encode_request(&mut body, &request).unwrap();
-    let golden = include_str!("../../../tests/golden/pika/polyglot.json");
+    let golden = include_str!("../../../tests/golden/pika/both.json");
     assert_eq!(String::from_utf8(body.clone()).unwrap(), golden);
     let wait = std::time::Duration::from_secs(3);
     let properties = both::request_properties(Some((wait, "reply_1")));
@@ -256,12 +259,12 @@ fn what_both_understand_carries_everything_twice() {
         assert_eq!((head.delivery_mode, head.priority), (Some(2), Some(0)));
         assert_eq!((head.content_encoding, head.expiration), (Some("utf-8"), Some("3000")));
         assert!(is_versioned(head));
-        let (read, format) = decode_request(&body, head, &[]).unwrap();
+        let (read, format) = decode::request(&body, head, &[]).unwrap();
         assert_eq!((&format, read.msg_id.as_deref()), (&WireFormat::Both, Some(ID)));
         assert_eq!((read.reply_queue.as_deref(), &read.context), (Some("reply_1"), &context));
     });
-    let mut scratch = crate::dialect::kombu::Scratch::default();
-    let read = crate::dialect::kombu::decode_request(&body, &mut scratch).unwrap();
+    let mut scratch = Scratch::default();
+    let read = kombu::decode::request(&body, &mut scratch).unwrap();
     assert_eq!((read.msg_id.as_deref(), &read.context), (Some(ID), &context));
     assert_eq!(read.unique_id.as_deref(), Some(ID));
 }
@@ -270,10 +273,10 @@ fn what_both_understand_carries_everything_twice() {
 fn what_is_no_message_of_this_dialect_is_refused() {
     let refused = |properties: &Properties, body: &[u8]| {
         let look =
-            |head: &PropertiesView<'_>| decode_request(body, head, &[]).map(|_| ()).unwrap_err();
+            |head: &PropertiesView<'_>| decode::request(body, head, &[]).map(|_| ()).unwrap_err();
         seen(properties, look)
     };
-    let good = || properties(&Serialization::Json, false);
+    let good = || properties::message(&Serialization::Json, false);
     let version = |text: &str| {
         let mut table = leveret_engine::FieldTable::default();
         let text = leveret_engine::AMQPValue::LongString(text.into());
@@ -281,7 +284,7 @@ fn what_is_no_message_of_this_dialect_is_refused() {
         good().with_headers(table)
     };
     for (major, fine) in [("1.0", true), ("1.5", true), ("0.9", false), ("2.0", false)] {
-        let read = seen(&version(major), |head| decode_request(b"{}", head, &[]).map(|_| ()));
+        let read = seen(&version(major), |head| decode::request(b"{}", head, &[]).map(|_| ()));
         assert_eq!(read.is_ok(), fine, "{major}: {read:?}");
     }
     let headless = Properties::new().with_content_type("application/json");
@@ -290,7 +293,7 @@ fn what_is_no_message_of_this_dialect_is_refused() {
     assert_eq!(refused(&unknown, b"{}"), DecodeError::UnknownType("text/plain".into()));
     assert!(matches!(refused(&good(), b"[1]"), DecodeError::Json(_)));
     assert!(matches!(refused(&good(), b"{"), DecodeError::Json(_)));
-    let packed = properties(&Serialization::MsgPack, false);
+    let packed = properties::message(&Serialization::MsgPack, false);
     assert!(matches!(refused(&packed, b"\x91\x01"), DecodeError::MsgPack(_)));
     assert!(matches!(refused(&packed, b""), DecodeError::MsgPack(_)));
     let kombu = br#"{"oslo.version": "2.0", "oslo.message": "{}"}"#;
@@ -315,16 +318,16 @@ fn notifications_are_those_of_python() {
     };
     for how in [Serialization::Json, Serialization::MsgPack] {
         let mut body = Vec::new();
-        encode_notification(&mut body, &notification, &how).unwrap();
+        notification::encode(&mut body, &notification, &how).unwrap();
         if how == Serialization::Json {
             let golden = include_bytes!("../../../tests/golden/pika/notification.json");
             let (ours, theirs): (Value, Value) =
                 (serde_json::from_slice(&body).unwrap(), serde_json::from_slice(golden).unwrap());
             assert_eq!(ours, theirs, "Python 2 has its keys in no order");
         }
-        seen(&properties(&how, true).with_message_id("m"), |head| {
+        seen(&properties::message(&how, true).with_message_id("m"), |head| {
             assert_eq!(head.delivery_mode, Some(2));
-            let read = decode_notification(&body, head, &[]).unwrap();
+            let read = notification::decode(&body, head, &[]).unwrap();
             assert_eq!(read.priority.as_deref(), Some("AUDIT"));
             assert_eq!(read.publisher_id.as_deref(), Some("pub.host1"));
             assert_eq!(read.unique_id.as_deref(), Some("m"));
@@ -333,12 +336,12 @@ fn notifications_are_those_of_python() {
         });
     }
     let mut body = Vec::new();
-    encode_polyglot(&mut body, &notification).unwrap();
-    let mut scratch = crate::dialect::kombu::Scratch::default();
-    let read = crate::dialect::kombu::decode_notification(&body, &mut scratch).unwrap();
+    notification::encode_for_both(&mut body, &notification).unwrap();
+    let mut scratch = Scratch::default();
+    let read = kombu::notification::decode(&body, &mut scratch).unwrap();
     assert_eq!((read.unique_id.as_deref(), &read.context), (Some(ID), &context));
     seen(&both::properties(), |head| {
-        let read = decode_notification(&body, head, &[]).unwrap();
+        let read = notification::decode(&body, head, &[]).unwrap();
         assert_eq!((read.unique_id.as_deref(), &read.context), (Some(ID), &context));
     });
 }
@@ -350,23 +353,24 @@ fn numbers_survive_as_far_as_a_serialisation_carries_them() {
     let edge = json!({"arg": [9_007_199_254_740_993_u64, u64::MAX, i64::MIN, 0.1, 1e300]});
     for how in [Serialization::Json, Serialization::MsgPack] {
         let body = body(&request("m", &edge, &context), &how);
-        seen(&properties(&how, false), |head| {
-            let (request, _) = decode_request(&body, head, &[]).unwrap();
+        seen(&properties::message(&how, false), |head| {
+            let (request, _) = decode::request(&body, head, &[]).unwrap();
             assert_eq!(request.args.unwrap().read::<Value>().unwrap(), edge, "{how:?}");
         });
     }
     let args = json!({ "arg": large });
     let mut out = Vec::new();
-    encode_request(&mut out, &request("m", &args, &context), &Serialization::Json).unwrap();
-    let refused = encode_request(&mut out, &request("m", &args, &context), &Serialization::MsgPack);
+    encode::request(&mut out, &request("m", &args, &context), &Serialization::Json).unwrap();
+    let refused =
+        encode::request(&mut out, &request("m", &args, &context), &Serialization::MsgPack);
     assert!(refused.is_err(), "msgpack ends at 64 bits, and Python's packer refuses it as well");
     let nan = Args { arg: [f64::NAN, f64::INFINITY] };
     for how in [Serialization::Json, Serialization::MsgPack] {
         let body = body(&request("m", &nan, &context), &how);
         let text = br#"{"method": "m", "args": {"arg": [NaN, Infinity]}, "namespace": "ns1", "#;
         assert!(how != Serialization::Json || body.starts_with(text));
-        seen(&properties(&how, false), |head| {
-            let (request, _) = decode_request(&body, head, &[]).unwrap();
+        seen(&properties::message(&how, false), |head| {
+            let (request, _) = decode::request(&body, head, &[]).unwrap();
             let args: Value = request.args.unwrap().read().unwrap();
             assert_eq!(args, json!({"arg": [null, null]}), "{how:?}");
         });

@@ -102,8 +102,8 @@ mod tests {
         let mut body = Vec::new();
         let id = Hex32::from_digits(&[b'0'; 32]).unwrap();
         answer.encode(&mut body, &WireFormat::Kombu, id.as_str(), id).unwrap();
-        let mut scratch = crate::dialect::kombu::Scratch::default();
-        let reply = crate::dialect::kombu::decode_reply(&body, &mut scratch).unwrap();
+        let mut scratch = crate::dialect::body::scratch::Scratch::default();
+        let reply = crate::dialect::kombu::decode::reply(&body, &mut scratch).unwrap();
         Ok(reply.result.unwrap_or(Encoded::json(b"null")).read().unwrap())
     }
 

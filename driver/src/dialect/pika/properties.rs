@@ -1,0 +1,127 @@
+//! The properties of messages, written and read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leveret_engine::wire::PropertiesView;
+use leveret_engine::{AMQPValue, FieldTable, Properties};
+
+use crate::codec::serialization::{BodySerializer, Serialization};
+use crate::dialect::error::DecodeError;
+use crate::ids::Hex32;
+
+/// The header that says which version of the format a message has.
+const VERSION_HEADER: &str = "version";
+/// The version there is.
+const VERSION: &str = "1.0";
+/// Messages that a restart of the broker may cost.
+const TRANSIENT: u8 = 1;
+/// Messages that survive it, where their queue does.
+const PERSISTENT: u8 = 2;
+
+/// What stands where a message's own identifiers are put.
+pub(in crate::dialect) const ID_PLACE: &str = "00000000000000000000000000000000";
+
+/// What every message of this dialect says of itself, with a place for its id.
+pub(crate) fn message(serialization: &Serialization, persistent: bool) -> Properties {
+    Properties::new()
+        .with_content_type(serialization.content_type())
+        .with_headers(version_header())
+        .with_delivery_mode(if persistent { PERSISTENT } else { TRANSIENT })
+        .with_message_id(ID_PLACE)
+}
+
+/// The headers that say which format this is.
+pub(crate) fn version_header() -> FieldTable {
+    let mut headers = FieldTable::default();
+    headers.insert(VERSION_HEADER.into(), AMQPValue::LongString(VERSION.into()));
+    headers
+}
+
+/// The same for a request; one that wants an answer says where, and expires with its caller's
+/// patience.
+pub(crate) fn request(serialization: &Serialization, call: Option<(Duration, &str)>) -> Properties {
+    asking(message(serialization, false), call)
+}
+
+/// `properties` of a request that wants an answer, if it does: with a place for the call's id.
+pub(in crate::dialect) fn asking(
+    properties: Properties,
+    call: Option<(Duration, &str)>,
+) -> Properties {
+    let Some((timeout, reply_queue)) = call else { return properties };
+    let properties = properties.with_correlation_id(ID_PLACE).with_reply_to(reply_queue);
+    expiring(properties, Some(timeout))
+}
+
+/// The same for the reply to a call, whose caller goes on waiting for `left`.
+pub(crate) fn reply(
+    serialization: &Serialization,
+    correlation_id: &str,
+    message_id: Hex32,
+    left: Option<Duration>,
+) -> Properties {
+    answering(message(serialization, false), correlation_id, message_id, left)
+}
+
+/// The same for a reply that is sent again, serialised as its content type says.
+pub(crate) fn repeated_reply(
+    content_type: &str,
+    correlation_id: &str,
+    message_id: Hex32,
+    left: Option<Duration>,
+) -> Properties {
+    let properties = message(&Serialization::Json, false).with_content_type(content_type);
+    answering(properties, correlation_id, message_id, left)
+}
+
+fn answering(
+    properties: Properties,
+    correlation_id: &str,
+    message_id: Hex32,
+    left: Option<Duration>,
+) -> Properties {
+    let properties =
+        properties.with_correlation_id(correlation_id).with_message_id(message_id.as_str());
+    expiring(properties, left)
+}
+
+fn expiring(properties: Properties, left: Option<Duration>) -> Properties {
+    match left.map(|left| left.as_millis()) {
+        // The broker knows no longer time, and closes the channel on whoever names one.
+        Some(left_ms) if left_ms <= u32::MAX.into() => {
+            properties.with_expiration(left_ms.to_string())
+        }
+        _ => properties,
+    }
+}
+
+/// The user's serialisations that are read besides JSON and msgpack.
+pub(crate) type CustomSerializers<'a> = &'a [Arc<dyn BodySerializer>];
+
+/// Whether a message says that it has a version of this format.
+pub(crate) fn is_versioned(head: &PropertiesView<'_>) -> bool {
+    head.headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some())
+}
+
+/// Refuses what is of another version by its own account. Headers without a version are fine, no
+/// headers at all are not, as in oslo.
+pub(crate) fn check_version(head: &PropertiesView<'_>) -> Result<(), DecodeError> {
+    let headers = head.headers.ok_or(DecodeError::NoHeaders)?;
+    let Some(version) = headers.get(VERSION_HEADER) else { return Ok(()) };
+    let text = version.as_str().unwrap_or("that is no text");
+    match text.split_once('.').map_or(text, |(major, _)| major) {
+        "1" => Ok(()),
+        _ => Err(DecodeError::PikaVersion(text.chars().take(32).collect())),
+    }
+}
+
+/// The serialisation a message names.
+pub(super) fn serialization(
+    head: &PropertiesView<'_>,
+    serializers: CustomSerializers<'_>,
+) -> Result<Serialization, DecodeError> {
+    let content_type = head.content_type.unwrap_or_default();
+    Serialization::named(content_type, serializers)
+        .ok_or_else(|| DecodeError::UnknownType(content_type.to_owned()))
+}
