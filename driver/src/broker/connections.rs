@@ -1,9 +1,9 @@
-//! The connections of a transport: which purpose gets which, and which are shared.
+//! The connections of a transport: which purpose uses which, and which are shared.
 //!
-//! A shared connection is opened by the first who needs it and ends with the transport; one that
-//! was opened for a single purpose ends with that. Invariant: closing a purpose never ends a
-//! connection that others use. Everybody has channels of their own on it, which go with them. Not
-//! here: what is done on a connection (`publisher`, `consumer`).
+//! The first lease opens a shared connection, and closing the transport closes it. A connection for
+//! a single purpose closes with its lease. Invariant: closing a lease never closes a connection that
+//! others use. Each user of a shared connection has its own channels and closes them. Not here: what
+//! is done on a connection (`publish`, `subscriber`).
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -26,16 +26,16 @@ pub(crate) struct Connections {
     is_closed: AtomicBool,
 }
 
-/// A place for one shared connection.
+/// A shared connection, opened by its first lease.
 struct Slot {
     name: Name,
-    /// Where it must be; none: on the engine's next.
+    /// The shard it must be on; `None`: the engine chooses.
     shard: Option<usize>,
     connection: OpenOnce<Connection>,
 }
 
 impl Connections {
-    /// None is opened yet. `config` has everything but names.
+    /// Opens no connection yet. `config` has everything but the names of connections.
     pub(crate) fn new(
         engine: &Engine,
         config: ConnectionConfig,
@@ -61,7 +61,7 @@ impl Connections {
         Arc::new(Self { engine, config, factory, shared, is_closed: AtomicBool::new(false) })
     }
 
-    /// How many connections there are to publish on for each purpose.
+    /// The number of connections that each purpose publishes on.
     pub(crate) fn publish_connections(&self) -> usize {
         match self.factory {
             ConnectionFactory::Pool(_) | ConnectionFactory::PerShard => self.shared.len(),
@@ -69,8 +69,8 @@ impl Connections {
         }
     }
 
-    /// The connection for a purpose, opened if it is not there; of several to publish on, the one
-    /// with this number.
+    /// Leases the connection for a purpose, and opens it if it is not open. `index` chooses among
+    /// several to publish on.
     pub(crate) async fn lease(
         &self,
         purpose: Purpose,
@@ -82,7 +82,7 @@ impl Connections {
         }
     }
 
-    /// A connection for nothing else, whatever the factory says.
+    /// Opens a connection for this lease alone, whatever the factory says.
     pub(crate) async fn lease_own(&self, purpose: Purpose) -> Result<ConnectionLease, Error> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(stopped());
@@ -105,8 +105,8 @@ impl Connections {
     }
 
     async fn share(&self, slot: &Slot) -> Result<ConnectionLease, Error> {
-        // One that could not be brought back is of no use any more.
-        slot.connection.forget_if(|known| known.state() == ConnectionState::Closed);
+        // A connection that is closed for good is replaced.
+        slot.connection.forget_if(|connection| connection.state() == ConnectionState::Closed);
         if self.is_closed.load(Ordering::Acquire) {
             return Err(stopped());
         }
@@ -124,7 +124,7 @@ impl Connections {
         Ok(ConnectionLease::new(connection, slot.name, true))
     }
 
-    /// The shared connections there are. One that is being opened counts as not there yet.
+    /// The open shared connections.
     pub(crate) fn shared(&self) -> impl Iterator<Item = ConnectionLease> + '_ {
         self.shared.iter().filter_map(|slot| {
             let connection = slot.connection.get()?.clone();
@@ -132,12 +132,15 @@ impl Connections {
         })
     }
 
-    /// Flushes and ends the shared connections; none is opened afterwards. Tells the first error.
+    /// Flushes and closes the shared connections; none is opened afterwards.
+    ///
+    /// # Errors
+    /// The first error of a connection; all are closed nevertheless.
     pub(crate) async fn close(&self) -> Result<(), Error> {
         self.is_closed.store(true, Ordering::Release);
         let mut outcome = Ok(());
         for slot in &self.shared {
-            // It stays in its place, where health finds it closed.
+            // The connection stays in its slot, so that its health reads closed.
             slot.connection.close();
             if let Some(connection) = slot.connection.get() {
                 outcome = outcome.and(connection.close().await.map_err(failed));
@@ -146,7 +149,7 @@ impl Connections {
         outcome
     }
 
-    /// `program:pid:purpose`, as management tools show it.
+    /// The configuration with the name `program:pid:purpose`, which management tools show.
     fn named(&self, Name { purpose, number }: Name) -> ConnectionConfig {
         let mut config = self.config.clone();
         let program = program();
@@ -156,7 +159,7 @@ impl Connections {
     }
 }
 
-/// What this program is called, as far as that fits into names.
+/// The name of this program, cut to 32 characters.
 pub(crate) fn program() -> String {
     let program = std::env::args_os().next().unwrap_or_default();
     let program = std::path::Path::new(&program).file_name().unwrap_or_default();

@@ -1,47 +1,48 @@
-//! A dialect's exchanges, queues and bindings, declared on a channel.
+//! Declares exchanges, queues and bindings on a channel.
 //!
-//! Declarations run on channels without publications: a refused one (406: it exists and is
-//! different) ends its channel, and with it whatever was unconfirmed there.
+//! The channel must carry no publications: a refused declaration (406: the entity exists with other
+//! properties) closes its channel, and what is unconfirmed there is lost.
 
 use leveret_engine::{
     self as engine, AMQPValue, Channel, ExchangeDeclare, FieldTable, QueueBind, QueueDeclare,
 };
 
-use super::conflict;
+use crate::broker::conflict;
 use crate::error::Error;
 use crate::topology::{Argument, Exchange, PASSIVE, Queue, Subscription};
 
-/// Declares an exchange, or the one that a peer was first with.
+/// Declares an exchange. Where RabbitMQ refuses it, declares its alternative.
 pub(super) async fn exchange(channel: &Channel, exchange: &Exchange) -> Result<(), Error> {
     let Err(error) = exchange_once(channel, exchange).await else { return Ok(()) };
-    let Some(other) = conflict::other_exchange(&error, exchange) else {
-        return Err(conflict::explained(error));
+    let Some(other) = conflict::alternative_exchange(&error, exchange) else {
+        return Err(conflict::explain(error));
     };
     tracing::warn!(
         name: "leveret.declaration.changed",
         %error, exchange = exchange.name, "the one there is used instead"
     );
-    exchange_once(channel, &other).await.map_err(conflict::explained)
+    exchange_once(channel, &other).await.map_err(conflict::explain)
 }
 
-/// Declares a queue, the exchange it is fed from, and the binding between them; or what the broker
-/// accepts in their place.
+/// Declares a queue, its exchange, and the binding between them. Where RabbitMQ refuses them,
+/// declares their alternative.
 pub(super) async fn subscription(
     channel: &Channel,
     subscription: &Subscription,
 ) -> Result<(), Error> {
     let Err(error) = subscription_once(channel, subscription).await else { return Ok(()) };
-    let Some(other) = conflict::other(&error, subscription) else {
-        return Err(conflict::explained(error));
+    let Some(other) = conflict::alternative(&error, subscription) else {
+        return Err(conflict::explain(error));
     };
     let Queue { name, durable, exclusive, .. } = &other.queue;
     tracing::warn!(
         name: "leveret.declaration.changed",
         %error, queue = name, durable, exclusive, "declared like this instead"
     );
-    subscription_once(channel, &other).await.map_err(conflict::explained)
+    subscription_once(channel, &other).await.map_err(conflict::explain)
 }
 
+/// Declares an exchange, without an alternative.
 pub(super) async fn exchange_once(
     channel: &Channel,
     exchange: &Exchange,
@@ -86,6 +87,7 @@ async fn subscription_once(
     Ok(())
 }
 
+/// Converts arguments to an AMQP table.
 pub(super) fn table(arguments: &[(&'static str, Argument)]) -> FieldTable {
     let mut table = FieldTable::default();
     for (name, argument) in arguments {
@@ -93,7 +95,7 @@ pub(super) fn table(arguments: &[(&'static str, Argument)]) -> FieldTable {
             Argument::Flag(flag) => AMQPValue::Boolean(*flag),
             Argument::Seconds(seconds) => AMQPValue::LongString(format!("{seconds}s").into()),
             Argument::Text(text) => AMQPValue::LongString((*text).into()),
-            // As py-amqp writes them: 32 bits where they suffice. RabbitMQ compares values, not
+            // 32 bits where they suffice, as py-amqp writes numbers. RabbitMQ compares values, not
             // widths.
             Argument::Number(number) => {
                 i32::try_from(*number).map_or(AMQPValue::LongLongInt(*number), AMQPValue::LongInt)

@@ -1,13 +1,13 @@
-//! Errors of the engine and outcomes of publications in oslo's terms.
+//! Converts errors of the engine and outcomes of publications to errors of the driver.
 
 use leveret_engine::Outcome;
 
 use crate::error::{self, Error, ErrorKind};
 
-/// A channel exception over what does not exist (AMQP 1.1, constants).
+/// The channel exception for an entity that does not exist (AMQP 0-9-1, constants).
 pub(crate) const NOT_FOUND: u16 = 404;
 
-/// An engine's error in oslo's terms.
+/// Converts an error of the engine.
 pub(crate) fn failed(error: leveret_engine::Error) -> Error {
     use leveret_engine::ErrorKind as Engine;
     let kind = match error.kind() {
@@ -19,12 +19,12 @@ pub(crate) fn failed(error: leveret_engine::Error) -> Error {
     Error::new(kind, error.to_string()).with_cause(error)
 }
 
-/// What the publication of a message that ended in `outcome` comes to.
+/// Converts the outcome of a publication.
 pub(crate) fn confirmed(outcome: Outcome) -> Result<(), Error> {
     if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
 }
 
-/// The error of a message whose publication ended in `outcome`; only for outcomes that are none.
+/// Converts the outcome of a publication that failed. Not for outcomes that are a success.
 pub(crate) fn refused(outcome: Outcome) -> Error {
     let lost = |known, text: &str, cause: leveret_engine::Error| {
         let kind = match cause.kind() {
@@ -64,14 +64,15 @@ pub(crate) fn refused(outcome: Outcome) -> Error {
     }
 }
 
-/// Whether an exchange was not there: the message went nowhere, or another one of its channel did.
+/// Whether an exchange was missing (404). It may be that of another message on the same channel.
 pub(crate) fn found_no_exchange(error: &Error) -> bool {
     let cause = std::error::Error::source(error);
     let cause = cause.and_then(|cause| cause.downcast_ref::<leveret_engine::Error>());
     cause.is_some_and(|cause| cause.reply_code() == Some(NOT_FOUND))
 }
 
-/// A refusal of what a server or listener declares is an error of its own.
+/// Converts a refused declaration of a server or listener to `ServerListenError`; returns any other
+/// error as it is.
 pub(crate) fn unservable(error: Error, what: impl std::fmt::Display) -> Error {
     let is_refusal = std::error::Error::source(&error)
         .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>())
@@ -83,7 +84,7 @@ pub(crate) fn unservable(error: Error, what: impl std::fmt::Display) -> Error {
         .with_cause(error)
 }
 
-/// The error of everything that goes on after the end.
+/// The error of operations on a closed transport.
 pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::Closed, "the transport was closed")
 }

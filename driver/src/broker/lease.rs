@@ -1,6 +1,7 @@
-//! A connection or a channel lent to one purpose.
+//! Leases of connections and channels.
 //!
-//! A leased connection that is shared stays open when its lease ends; one of its own closes.
+//! A shared connection stays open when a lease of it ends. A connection of its own closes with its
+//! lease.
 
 use std::ops::Deref;
 
@@ -12,7 +13,7 @@ use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
 use crate::observe::metrics::ConnectionMetrics;
 
-/// Where a connection stands.
+/// Returns the state of a connection.
 pub(crate) fn health_of(lease: &ConnectionLease) -> ConnectionHealth {
     let Name { purpose, number } = lease.name();
     let ConnectionStatus { state, since, host, last_error, .. } = lease.connection().status();
@@ -20,7 +21,7 @@ pub(crate) fn health_of(lease: &ConnectionLease) -> ConnectionHealth {
     ConnectionHealth { purpose, number, state, since, host, last_error, reconnects }
 }
 
-/// What a connection with these channels has done and holds.
+/// Returns the counters of a connection, and what these channels of it hold.
 pub(crate) fn metrics_of<'a>(
     lease: &ConnectionLease,
     channels: impl IntoIterator<Item = &'a Channel>,
@@ -35,30 +36,30 @@ pub(crate) fn metrics_of<'a>(
     }
 }
 
-/// What a connection is needed for.
+/// What a connection is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Requests.
     Publish,
-    /// Requests that nobody waits for.
+    /// Buffered casts: their senders wait for no confirm.
     Cast,
     Notify,
-    /// Replies to calls of others.
+    /// Replies of our servers.
     Answers,
-    /// Replies to our calls.
+    /// Replies to our clients.
     Replies,
     Server,
     Listener,
 }
 
-/// What a connection is called: what it is for, and which it is of those that are for the same.
+/// The name of a connection: its purpose, and its number among those of the same purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Name {
     pub(crate) purpose: &'static str,
     pub(crate) number: usize,
 }
 
-/// A connection lent to a purpose.
+/// A connection leased for a purpose.
 #[derive(Clone)]
 pub(crate) struct ConnectionLease {
     connection: Connection,
@@ -66,8 +67,8 @@ pub(crate) struct ConnectionLease {
     is_shared: bool,
 }
 
-/// A channel on a lent connection. On a shared one it closes when it is dropped; otherwise it goes
-/// with its connection.
+/// A channel on a leased connection. Dropping it closes it where the connection is shared; otherwise
+/// it closes with its connection.
 pub(crate) struct ChannelLease {
     channel: Channel,
     is_shared: bool,
@@ -86,7 +87,7 @@ impl Purpose {
         }
     }
 
-    /// It sends; the others consume.
+    /// Whether it publishes; the others consume.
     pub(super) const fn publishes(self) -> bool {
         matches!(self, Self::Publish | Self::Cast | Self::Notify | Self::Answers)
     }
@@ -109,6 +110,7 @@ impl ConnectionLease {
         self.is_shared
     }
 
+    /// Opens a channel on the connection.
     pub(crate) async fn open_channel(
         &self,
         options: ChannelOptions,
@@ -117,7 +119,7 @@ impl ConnectionLease {
         Ok(ChannelLease { channel, is_shared: self.is_shared })
     }
 
-    /// The channel in `cell`, opened if it is not there or has ended for good.
+    /// Returns the channel in `cell`; opens it if it is not open or is closed for good.
     pub(crate) async fn channel_in<'a>(
         &self,
         cell: &'a OpenOnce<ChannelLease>,
@@ -131,17 +133,17 @@ impl ConnectionLease {
         cell.get_or_open(open).await
     }
 
-    /// Whether the connection has ended for good.
+    /// Whether the connection is closed and will not reconnect.
     pub(crate) fn is_closed(&self) -> bool {
         self.connection.state() == ConnectionState::Closed
     }
 
-    /// Why the connection is down, if it is to come back and the reason is known.
+    /// Returns why the connection is down while it reconnects, if the reason is known.
     pub(crate) fn why_down(&self) -> Option<leveret_engine::Error> {
-        crate::broker::lease::health_of(self).why_down()
+        health_of(self).why_down()
     }
 
-    /// Flushes and ends the connection, unless it is shared; says whether it was.
+    /// Flushes and closes the connection unless it is shared. Returns whether it closed it.
     pub(crate) async fn close_own(&self) -> Result<bool, Error> {
         if self.is_shared {
             return Ok(false);

@@ -1,9 +1,9 @@
-//! The brokers behind `fake://`: inside this process, one for each virtual host.
+//! The brokers of `fake://`: in this process, one for each virtual host.
 //!
-//! Transports of one process with the same URL meet at the same broker, as with oslo's fake driver;
-//! unlike there, messages are real AMQP on a real socket and exceptions arrive as data, not as the
-//! objects raised. A broker lives as long as a transport uses it. This list is the only state the
-//! driver shares by process.
+//! Transports of one process with the same URL use the same broker, as with oslo's fake driver.
+//! Unlike there, messages are AMQP on a socket, and exceptions arrive as data, not as the objects
+//! that were raised. A broker stops when no transport uses it. This map is the driver's only global
+//! state.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 
 static BROKERS: Mutex<Option<HashMap<String, Weak<Loopback>>>> = Mutex::new(None);
 
-/// The broker of this virtual host, started if it is not there.
+/// Returns the broker of a virtual host; starts it if it does not run.
 pub(crate) fn broker(virtual_host: &str) -> Result<Arc<Loopback>, Error> {
     let mut brokers = BROKERS.lock().unwrap_or_else(PoisonError::into_inner);
     let brokers = brokers.get_or_insert_default();
@@ -36,7 +36,7 @@ pub(crate) fn broker(virtual_host: &str) -> Result<Arc<Loopback>, Error> {
     Ok(broker)
 }
 
-/// Where it listens.
+/// The address of a broker.
 pub(crate) fn host(broker: &Loopback) -> Host {
     Host::new(broker.addr().ip().to_string(), broker.addr().port())
 }

@@ -1,7 +1,8 @@
-//! The only folder that drives the engine: declares, publishes, consumes, and says what went wrong.
+//! Drives the engine: opens connections, declares, publishes and consumes, and turns errors of the
+//! engine into oslo's. No other folder does.
 //!
-//! It speaks of queues and exchanges as a dialect describes them and knows no format. Reconnecting,
-//! declaring again and consuming again are the engine's work.
+//! It takes exchanges and queues as plain data and knows no wire format. The engine reconnects,
+//! declares again and consumes again.
 
 pub(crate) mod conflict;
 pub(crate) mod connections;

@@ -1,7 +1,7 @@
 //! Opens what a message needs, within the deadline of its sender.
 //!
-//! Connections, exchanges and queues are opened by the first who needs them. What fails because the
-//! broker is away is tried again, as often as there is time; a refusal is final. Invariant: no
+//! The first message that needs a connection, an exchange or a queue opens it. What fails because
+//! RabbitMQ cannot be reached is tried again until the deadline; a refusal is final. Invariant: no
 //! caller waits beyond its deadline.
 
 use std::future::Future;
@@ -14,13 +14,15 @@ use crate::broker::errors::stopped;
 use crate::error::{Error, ErrorKind};
 use crate::runtime::timer::{self, Timer};
 
-/// Between two attempts, at first; it doubles.
-const PAUSE: Duration = Duration::from_millis(20);
+/// The first pause between two attempts. Each pause is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What `open` opens, tried until `deadline`; `why_down` then says why the connection is down.
+/// Calls `open` until it succeeds, is refused, or `deadline` has passed. The error of the last case
+/// says why the connection is down, as `why_down` returns it.
 ///
-/// Boxed: futures that contain this one are moved for every message, and nearly always find
+/// The future is boxed: futures that contain it are moved for every message, and nearly always find
 /// everything open.
 pub(crate) fn open_until<T, F: Future<Output = Result<T, Error>>>(
     timer: &Timer,
@@ -31,7 +33,7 @@ pub(crate) fn open_until<T, F: Future<Output = Result<T, Error>>>(
     Box::pin(async move {
         let mut last = None;
         let trying = async {
-            let mut pause = PAUSE;
+            let mut pause = FIRST_PAUSE;
             loop {
                 match open().await {
                     Err(error) if is_transient(&error) => {

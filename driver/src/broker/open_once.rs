@@ -1,37 +1,37 @@
-//! A value that its first user opens and all users share: a connection, a channel, a route.
+//! A value that the first caller opens and all callers share: a connection, a channel, a route.
 //!
-//! One opening is under way at a time, and all who need the value drive it ([`SharedTask`]): a
-//! caller that gives up leaves it to the others. What failed is begun again by the next caller.
-//! What turns out to be gone for good is [forgotten](OpenOnce::forget) and opened again. Invariant:
-//! a value that was opened once is read without a lock and without a reference count. Its price: it
-//! stays in memory after it was forgotten. An opening is bounded by the engine, which gives each of
-//! its steps a deadline; how long a caller waits for it is the caller's own (`opening`).
+//! One opening runs at a time, and every caller that needs the value polls it ([`SharedTask`]), so
+//! the opening goes on when a caller gives up. After a failed opening the next caller starts
+//! another. A value that is closed for good is [forgotten](OpenOnce::forget), and the next caller
+//! opens a new one. Invariant: the first value is read without a lock and without a reference
+//! count; in return it stays in memory after it was forgotten. The engine bounds an opening, as each
+//! of its steps has a deadline; `open` bounds how long a caller waits.
 
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::shared_task::SharedTask;
 use crate::broker::errors::stopped;
+use crate::broker::shared_task::SharedTask;
 use crate::error::Error;
 
-/// A value that is opened when it is first needed.
+/// A value that the first caller opens.
 pub(crate) struct OpenOnce<T> {
-    /// Shared with the opening, which must not own all of this.
+    /// Shared with the future of the opening, which must not own the [`SharedTask`].
     value: Arc<Value<T>>,
     task: SharedTask,
 }
 
 struct Value<T> {
     first: OnceLock<T>,
-    /// The first value is gone for good.
-    is_first_gone: AtomicBool,
+    /// The first value was forgotten.
+    is_first_forgotten: AtomicBool,
     later: Mutex<Later<T>>,
 }
 
 struct Later<T> {
-    /// The value that replaces the first one.
+    /// The value opened after the first one was forgotten.
     value: Option<Arc<T>>,
     is_closed: bool,
 }
@@ -39,49 +39,49 @@ struct Later<T> {
 /// An opened value.
 pub(crate) enum Opened<'a, T> {
     First(&'a T),
-    /// Opened after the first one was forgotten.
+    /// A value opened after the first one was forgotten.
     Later(Arc<T>),
 }
 
 impl<T> OpenOnce<T> {
-    /// The value, if it is open.
+    /// Returns the value if it is open.
     pub(crate) fn get(&self) -> Option<Opened<'_, T>> {
         self.value.get()
     }
 
-    /// Whether the value is being opened, with or without callers that wait for it.
+    /// Whether an opening runs, with or without callers that wait for it.
     pub(crate) fn is_opening(&self) -> bool {
         self.get().is_none() && self.task.is_running()
     }
 
-    /// Forgets a value that is gone for good, so that the next caller opens it again. Others may
-    /// have forgotten it already. A [closed](Self::close) cell forgets nothing.
-    pub(crate) fn forget(&self, gone: &T) {
+    /// Forgets `value`, so that the next caller opens another one. Does nothing if another caller
+    /// has forgotten it already, or if the cell is [closed](Self::close).
+    pub(crate) fn forget(&self, value: &T) {
         let mut later = self.value.later();
         if later.is_closed {
             return;
         }
-        if self.value.first.get().is_some_and(|first| std::ptr::eq(first, gone)) {
-            self.value.is_first_gone.store(true, Ordering::Release);
+        if self.value.first.get().is_some_and(|first| std::ptr::eq(first, value)) {
+            self.value.is_first_forgotten.store(true, Ordering::Release);
         }
-        let forgotten = later.value.take_if(|value| std::ptr::eq(&raw const **value, gone));
+        let forgotten = later.value.take_if(|other| std::ptr::eq(&raw const **other, value));
         drop(later);
         drop(forgotten);
     }
 
-    /// [Forgets](Self::forget) the value if `is_gone` says so.
-    pub(crate) fn forget_if(&self, is_gone: impl FnOnce(&T) -> bool) {
-        if let Some(gone) = self.get().filter(|opened| is_gone(opened)) {
-            self.forget(&gone);
+    /// [Forgets](Self::forget) the value if `is_closed` returns true for it.
+    pub(crate) fn forget_if(&self, is_closed: impl FnOnce(&T) -> bool) {
+        if let Some(value) = self.get().filter(|opened| is_closed(opened)) {
+            self.forget(&value);
         }
     }
 
-    /// Whether nothing is opened here any more.
+    /// Whether [`close`](Self::close) was called.
     pub(crate) fn is_closed(&self) -> bool {
         self.value.later().is_closed
     }
 
-    /// Ends the opening under way; nothing is opened afterwards. An open value stays.
+    /// Drops the running opening; nothing is opened afterwards. An open value stays readable.
     pub(crate) fn close(&self) {
         self.value.later().is_closed = true;
         self.task.close();
@@ -89,13 +89,13 @@ impl<T> OpenOnce<T> {
 }
 
 impl<T: Send + Sync + 'static> OpenOnce<T> {
-    /// The value, opened by `open` unless it is open already or about to be.
+    /// Returns the value. Opens it with `open` unless it is open or an opening runs.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the opening to the other callers, or to the next one.
     ///
     /// # Errors
-    /// What the opening failed with; `Closed` after [`close`](Self::close).
+    /// The error of the opening; `Closed` after [`close`](Self::close).
     pub(crate) async fn get_or_open<F>(&self, open: impl Fn() -> F) -> Result<Opened<'_, T>, Error>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -107,7 +107,7 @@ impl<T: Send + Sync + 'static> OpenOnce<T> {
             let task = || {
                 let (value, opening) = (Arc::clone(&self.value), open());
                 Box::pin(async move {
-                    // The opening before this one may have ended well a moment ago.
+                    // An earlier opening may have succeeded in the meantime.
                     if value.get().is_some() {
                         return Ok(());
                     }
@@ -123,7 +123,7 @@ impl<T> Default for OpenOnce<T> {
     fn default() -> Self {
         let value = Value {
             first: OnceLock::new(),
-            is_first_gone: AtomicBool::new(false),
+            is_first_forgotten: AtomicBool::new(false),
             later: Mutex::new(Later { value: None, is_closed: false }),
         };
         Self { value: Arc::new(value), task: SharedTask::default() }
@@ -132,7 +132,7 @@ impl<T> Default for OpenOnce<T> {
 
 impl<T> Value<T> {
     fn get(&self) -> Option<Opened<'_, T>> {
-        if self.is_first_gone.load(Ordering::Acquire) {
+        if self.is_first_forgotten.load(Ordering::Acquire) {
             return self.later().value.clone().map(Opened::Later);
         }
         self.first.get().map(Opened::First)
@@ -191,7 +191,7 @@ mod tests {
         cell.forget(&first);
         assert!(cell.get().is_none());
         assert_eq!([value(), value()], [1, 1]);
-        // A caller that comes late forgets nothing newer.
+        // A late caller forgets no newer value.
         cell.forget(&first);
         assert_eq!(value(), 1);
         cell.forget_if(|value| *value == 1);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_opened_too_late_is_dropped() {
+    fn a_value_opened_after_close_is_dropped() {
         let cell = Arc::new(OpenOnce::default());
         let closes = Arc::clone(&cell);
         let held = Arc::new(());

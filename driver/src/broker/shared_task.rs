@@ -1,11 +1,11 @@
-//! One task at a time, driven by all who wait for it.
+//! One task at a time, polled by every caller that waits for it.
 //!
-//! The driver has no runtime to spawn on: its callers bring any executor, or park a thread. So the
-//! future of the task lives here, every waiter polls it, and it wakes all waiters. A waiter that is
-//! dropped leaves the future to the others; after the last one the future stays as it is, and the
-//! next caller goes on with it. Invariants: one future at a time; it is polled, and waiters are
-//! woken, outside every lock; a waiter that is kept without being polled holds up no other waiter.
-//! Not here: what a task results in (`open_once`), the deadlines of waiters (`opening`).
+//! The driver has no runtime to spawn on: its callers use any executor, or block a thread. So the
+//! future of the task is stored here, every waiter polls it, and it wakes all waiters. When a waiter
+//! is dropped, the others go on polling; after the last one the future stays parked, and the next
+//! caller continues it. Invariants: one future at a time; no lock is held while it is polled or
+//! while waiters are woken; a waiter that exists without being polled delays no other waiter. Not
+//! here: the result of a task (`open_once`), the deadlines of waiters (`open`).
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -18,11 +18,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::broker::errors::stopped;
 use crate::error::Error;
 
-/// A task. It does not own the [`SharedTask`] it runs in, and holds no lock while it waits: without
-/// a waiter it makes no progress.
+/// A task. It must not own its [`SharedTask`], and must hold no lock across an await: without a
+/// waiter it makes no progress.
 pub(super) type TaskFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
-/// A place for one task at a time.
+/// Runs one task at a time.
 #[derive(Default)]
 pub(super) struct SharedTask {
     state: Mutex<State>,
@@ -32,50 +32,50 @@ pub(super) struct SharedTask {
 #[derive(Default)]
 struct State {
     future: Slot,
-    /// Number of the latest task.
+    /// The number of the latest task.
     number: u64,
-    /// The latest task that failed, for its waiters.
+    /// The number and the error of the latest task that failed.
     failure: Option<(u64, Error)>,
     is_closed: bool,
 }
 
-/// Where the future is.
+/// Where the future of the task is.
 #[derive(Default)]
 enum Slot {
-    /// No task is under way.
+    /// No task runs.
     #[default]
     Empty,
     Parked(TaskFuture),
-    /// With the waiter that polls it at the moment.
+    /// A waiter polls it.
     Polled,
 }
 
 impl SharedTask {
-    /// Waits for the end of the task under way, or of the one that `begin` makes if there is none.
-    /// `Ok` says that a task has ended, which need not be the caller's.
+    /// Waits for the end of the running task; if none runs, starts the one that `begin` returns.
+    /// `Ok` means that a task has ended, not necessarily the caller's own.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the task to the other waiters, or to the next caller.
     ///
     /// # Errors
-    /// What the task failed with; `Closed` after [`close`](Self::close).
+    /// The error of the task; `Closed` after [`close`](Self::close).
     pub(super) async fn run(&self, mut begin: impl FnMut() -> TaskFuture) -> Result<(), Error> {
         let mut waiter = Waiter { task: self, id: self.waiters.next_id(), joined: None };
         poll_fn(|cx| waiter.poll(&mut begin, cx)).await
     }
 
-    /// Whether a task is under way, with or without waiters.
+    /// Whether a task runs, with or without waiters.
     pub(super) fn is_running(&self) -> bool {
         !matches!(self.state().future, Slot::Empty)
     }
 
-    /// Drops the task under way; none begins afterwards.
+    /// Drops the running task; none starts afterwards.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.is_closed = true;
         let future = match std::mem::take(&mut state.future) {
             Slot::Polled => {
-                // Dropped by the waiter that polls it.
+                // The waiter that polls it drops it.
                 state.future = Slot::Polled;
                 None
             }
@@ -91,7 +91,7 @@ impl SharedTask {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Polls the future of a task, and puts it back or ends the task.
+    /// Polls the future of a task; parks it if it is pending, else ends the task.
     fn poll(&self, number: u64, mut future: TaskFuture) -> Poll<Result<(), Error>> {
         let waker = Waker::from(Arc::clone(&self.waiters));
         self.waiters.is_woken.store(false, Ordering::Release);
@@ -103,7 +103,7 @@ impl SharedTask {
             Poll::Pending if !state.is_closed => {
                 state.future = Slot::Parked(future);
                 drop(state);
-                // Waiters that came during the poll may have missed it.
+                // Waiters that registered during the poll may have missed the wake-up.
                 if self.waiters.is_woken.swap(false, Ordering::AcqRel) {
                     self.waiters.wake_all();
                 }
@@ -123,7 +123,7 @@ impl SharedTask {
     }
 }
 
-/// A task that panics has ended without a result: its waiters begin it again.
+/// Ends a task whose future panics. It has no result, so its waiters start it again.
 struct Unwinding<'a>(&'a SharedTask);
 
 impl Drop for Unwinding<'_> {
@@ -137,7 +137,7 @@ impl Drop for Unwinding<'_> {
 struct Waiter<'a> {
     task: &'a SharedTask,
     id: u64,
-    /// The number of the task it waits for.
+    /// The number of the task that it waits for.
     joined: Option<u64>,
 }
 
@@ -147,7 +147,7 @@ impl Waiter<'_> {
         begin: &mut impl FnMut() -> TaskFuture,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        // Before it looks at the state, so that it misses no change.
+        // Registers before it reads the state, so that it misses no change.
         self.task.waiters.register(self.id, cx.waker());
         loop {
             let mut state = self.task.state();
@@ -168,7 +168,7 @@ impl Waiter<'_> {
             let is_newcomer = self.joined.replace(number).is_none();
             let (future, is_stale) = match slot {
                 Slot::Polled => return Poll::Pending,
-                // What an abandoned task failed with earlier says nothing about now.
+                // A parked task may have failed long ago: its error is not for a newcomer.
                 Slot::Parked(future) => (future, is_newcomer),
                 Slot::Empty => (begin(), false),
             };
@@ -186,11 +186,11 @@ impl Drop for Waiter<'_> {
     }
 }
 
-/// The wakers of all waiters, and by that the waker of the future.
+/// The wakers of all waiters. It is the waker of the future.
 #[derive(Default)]
 struct Waiters {
     wakers: Mutex<Wakers>,
-    /// The future was woken since its latest poll began.
+    /// The future was woken after its latest poll began.
     is_woken: AtomicBool,
 }
 
@@ -222,7 +222,7 @@ impl Waiters {
     fn wake_all(&self) {
         let wakers = std::mem::take(&mut self.wakers().by_id);
         for waker in wakers.into_values() {
-            // One that panics must not leave the others asleep.
+            // A waker that panics must not prevent the others from being woken.
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// Counts how often it is woken.
+    /// A waker that counts wake-ups.
     #[derive(Default)]
     struct Counter(AtomicUsize);
 
@@ -269,19 +269,19 @@ mod tests {
         }
     }
 
-    /// A task that ends when told, as told.
-    struct Steered {
-        begun: AtomicUsize,
+    /// A task that the test ends with a result.
+    struct ManualTask {
+        started: AtomicUsize,
         end: Mutex<Option<oneshot::Sender<Result<(), Error>>>>,
     }
 
-    impl Steered {
+    impl ManualTask {
         fn new() -> Self {
-            Self { begun: AtomicUsize::new(0), end: Mutex::default() }
+            Self { started: AtomicUsize::new(0), end: Mutex::default() }
         }
 
         fn begin(&self) -> TaskFuture {
-            self.begun.fetch_add(1, Ordering::Relaxed);
+            self.started.fetch_add(1, Ordering::Relaxed);
             let (end, ended) = oneshot::channel();
             *self.end.lock().unwrap() = Some(end);
             Box::pin(async { ended.await.unwrap() })
@@ -291,8 +291,8 @@ mod tests {
             self.end.lock().unwrap().take().unwrap().send(result).unwrap();
         }
 
-        fn begun(&self) -> usize {
-            self.begun.load(Ordering::Relaxed)
+        fn started(&self) -> usize {
+            self.started.load(Ordering::Relaxed)
         }
     }
 
@@ -306,75 +306,78 @@ mod tests {
 
     #[test]
     fn a_dropped_waiter_leaves_the_task_to_the_others() {
-        let (task, steered) = (SharedTask::default(), Steered::new());
+        let (task, manual) = (SharedTask::default(), ManualTask::new());
         let counters: [Arc<Counter>; 3] = Default::default();
         for _ in 0..100 {
-            assert!(poll(pin!(task.run(|| steered.begin())), &counters[0]).is_pending());
+            assert!(poll(pin!(task.run(|| manual.begin())), &counters[0]).is_pending());
         }
-        let mut second = pin!(task.run(|| steered.begin()));
-        let mut third = pin!(task.run(|| steered.begin()));
+        let mut second = pin!(task.run(|| manual.begin()));
+        let mut third = pin!(task.run(|| manual.begin()));
         assert!(poll(second.as_mut(), &counters[1]).is_pending());
         {
-            let mut first = pin!(task.run(|| steered.begin()));
+            let mut first = pin!(task.run(|| manual.begin()));
             assert!(poll(first.as_mut(), &counters[0]).is_pending());
             assert!(poll(third.as_mut(), &counters[2]).is_pending());
-            steered.end(Ok(()));
-            // The future's latest poll was the third waiter's, and all are woken.
+            manual.end(Ok(()));
+            // The third waiter polled last, and all are woken.
             assert_eq!(counters.each_ref().map(|one| one.woken()), [1, 1, 1]);
         }
-        assert!(poll(second, &counters[1]).is_ready(), "though the first never looked again");
+        assert!(
+            poll(second, &counters[1]).is_ready(),
+            "though the first waiter never polled again"
+        );
         assert!(poll(third, &counters[2]).is_ready());
-        assert_eq!(steered.begun(), 1);
+        assert_eq!(manual.started(), 1);
         assert!(task.waiters.wakers().by_id.is_empty() && !task.is_running());
     }
 
     #[test]
-    fn waiters_are_told_why_a_task_failed_and_the_next_caller_begins_another() {
-        let (task, steered) = (SharedTask::default(), Steered::new());
+    fn waiters_get_the_error_of_a_failed_task_and_the_next_caller_starts_another() {
+        let (task, manual) = (SharedTask::default(), ManualTask::new());
         let counter = Arc::new(Counter::default());
-        let begin = || steered.begin();
+        let begin = || manual.begin();
         let (mut first, mut second) = (pin!(task.run(begin)), pin!(task.run(begin)));
         assert!(poll(first.as_mut(), &counter).is_pending());
         assert!(poll(second.as_mut(), &counter).is_pending());
-        steered.end(Err(refused()));
+        manual.end(Err(refused()));
         for waiter in [first, second] {
             let Poll::Ready(result) = poll(waiter, &counter) else { panic!("it has ended") };
             assert_eq!(result.unwrap_err().to_string(), "refused");
         }
-        assert!(poll(pin!(task.run(|| steered.begin())), &counter).is_pending());
-        assert_eq!(steered.begun(), 2);
+        assert!(poll(pin!(task.run(|| manual.begin())), &counter).is_pending());
+        assert_eq!(manual.started(), 2);
     }
 
     #[test]
-    fn what_an_abandoned_task_failed_with_is_not_told_to_later_callers() {
-        let (task, steered) = (SharedTask::default(), Steered::new());
+    fn a_later_caller_does_not_get_the_error_of_an_abandoned_task() {
+        let (task, manual) = (SharedTask::default(), ManualTask::new());
         let counter = Arc::new(Counter::default());
-        assert!(poll(pin!(task.run(|| steered.begin())), &counter).is_pending());
-        steered.end(Err(refused()));
-        let mut late = pin!(task.run(|| steered.begin()));
+        assert!(poll(pin!(task.run(|| manual.begin())), &counter).is_pending());
+        manual.end(Err(refused()));
+        let mut late = pin!(task.run(|| manual.begin()));
         assert!(poll(late.as_mut(), &counter).is_pending(), "begun anew");
-        assert_eq!(steered.begun(), 2);
-        steered.end(Ok(()));
+        assert_eq!(manual.started(), 2);
+        manual.end(Ok(()));
         assert!(matches!(poll(late, &counter), Poll::Ready(Ok(()))));
     }
 
     #[test]
     fn a_closed_place_drops_its_task_and_begins_none() {
-        let (task, steered) = (SharedTask::default(), Steered::new());
+        let (task, manual) = (SharedTask::default(), ManualTask::new());
         let counter = Arc::new(Counter::default());
-        let mut waiter = pin!(task.run(|| steered.begin()));
+        let mut waiter = pin!(task.run(|| manual.begin()));
         assert!(poll(waiter.as_mut(), &counter).is_pending());
         task.close();
         assert_eq!(counter.woken(), 1);
-        assert!(steered.end.lock().unwrap().take().unwrap().is_closed(), "it was dropped");
+        assert!(manual.end.lock().unwrap().take().unwrap().is_closed(), "it was dropped");
         assert!(poll(waiter, &counter).is_ready());
-        let late = leveret_engine::block_on(task.run(|| steered.begin()));
+        let late = leveret_engine::block_on(task.run(|| manual.begin()));
         assert_eq!(late.unwrap_err().kind(), ErrorKind::Closed);
-        assert_eq!(steered.begun(), 1);
+        assert_eq!(manual.started(), 1);
     }
 
     #[test]
-    fn a_task_that_panics_is_begun_again() {
+    fn a_task_that_panics_is_started_again() {
         let task = SharedTask::default();
         fn panicked() -> Error {
             panic!("on purpose")
@@ -386,7 +389,7 @@ mod tests {
         leveret_engine::block_on(task.run(|| Box::pin(async { Ok(()) }))).unwrap();
     }
 
-    /// A waiter that cannot be woken.
+    /// A waker that panics.
     struct Broken;
 
     impl Wake for Broken {
@@ -396,20 +399,20 @@ mod tests {
     }
 
     #[test]
-    fn a_waker_that_panics_leaves_no_other_waiter_asleep() {
-        let (task, steered) = (SharedTask::default(), Steered::new());
+    fn a_waker_that_panics_does_not_keep_other_waiters_asleep() {
+        let (task, manual) = (SharedTask::default(), ManualTask::new());
         let (counter, broken) = (Arc::new(Counter::default()), Waker::from(Arc::new(Broken)));
-        let mut first = pin!(task.run(|| steered.begin()));
+        let mut first = pin!(task.run(|| manual.begin()));
         assert!(first.as_mut().poll(&mut Context::from_waker(&broken)).is_pending());
-        let mut second = pin!(task.run(|| steered.begin()));
+        let mut second = pin!(task.run(|| manual.begin()));
         assert!(poll(second.as_mut(), &counter).is_pending());
-        steered.end(Ok(()));
+        manual.end(Ok(()));
         assert_eq!(counter.woken(), 1);
         assert!(poll(second, &counter).is_ready());
     }
 
     #[test]
-    fn many_threads_share_a_task_whoever_gives_up() {
+    fn many_threads_share_a_task_while_some_give_up() {
         let (task, steps) = (SharedTask::default(), AtomicUsize::new(0));
         let begin = || {
             let task = async {
@@ -436,7 +439,7 @@ mod tests {
                 });
             }
         });
-        assert!(steps.load(Ordering::Relaxed) > 500, "nobody hangs");
+        assert!(steps.load(Ordering::Relaxed) > 500, "no thread hangs");
         assert!(task.waiters.wakers().by_id.is_empty());
     }
 }

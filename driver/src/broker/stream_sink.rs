@@ -1,16 +1,17 @@
-//! Reading on in a stream: the offset a consumer begins from when it begins again.
+//! Tracks the offset of a stream's consumer, so that it continues there after a reconnect.
 //!
-//! A stream keeps its messages, so whoever comes back says where to go on: behind the last message
-//! seen, as oslo. What was seen is being worked on, whether or not its acknowledgement arrived.
+//! A stream keeps its messages, so a consumer that subscribes again names the offset to begin from:
+//! the one after the last message it received, as in oslo. A received message is being processed,
+//! whether or not its acknowledgement arrived.
 
 use leveret_engine::{AMQPValue, Delivery, DeliverySink, Disposition, Error, FieldTable};
 
 use crate::topology::{STREAM_LAST, STREAM_OFFSET};
 
-/// The sink of a stream's consumer, in front of another one.
+/// The sink of a stream's consumer. It hands deliveries to another sink.
 pub(super) struct StreamSink {
     sink: Box<dyn DeliverySink>,
-    /// Unknown before the first message.
+    /// The offset to continue from; `None` before the first message.
     next: Option<i64>,
 }
 
@@ -36,7 +37,7 @@ impl DeliverySink for StreamSink {
         self.sink.is_full()
     }
 
-    /// The stream may have been deleted, and offsets count anew then.
+    /// The stream may have been deleted; the offsets of a new one begin at 0.
     fn cancelled(&mut self) {
         self.next = None;
         self.sink.cancelled();

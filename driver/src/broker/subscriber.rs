@@ -1,8 +1,9 @@
-//! A channel that listens: its queues declared, a sink behind each.
+//! Consumers of several queues on one channel.
 //!
-//! Unless the factory says otherwise, listeners share no connection with each other or with
-//! publishers, so that one that is slow or a broker that blocks publishers holds up nobody else.
-//! Where a server's queue is exclusive they never do: it goes with its connection.
+//! Unless the factory says otherwise, subscribers share no connection with each other or with
+//! publishers: then a slow consumer delays no other, and consumers go on while RabbitMQ blocks
+//! publishers. A subscriber with an exclusive queue never shares: the queue is deleted with its
+//! connection.
 
 use std::collections::HashSet;
 use std::future::{Future, poll_fn};
@@ -23,19 +24,19 @@ use crate::observe::health::{ConnectionHealth, ConsumerHealth};
 use crate::observe::metrics::ConnectionMetrics;
 use crate::topology::{Exchange, Subscription};
 
-/// How often a queue may be removed between its declaration and its consumption.
+/// How often a subscriber declares a queue again that was deleted before it could consume from it.
 const CONSUME_ATTEMPTS: usize = 4;
 
-/// A channel exception: the queue is used, or not empty.
+/// The channel exception of a conditional delete: the queue is in use, or not empty.
 const PRECONDITION_FAILED: u16 = 406;
-/// How RabbitMQ says the latter.
+/// RabbitMQ's text for the latter.
 const NOT_EMPTY: &str = "not empty";
 
 /// Consumers on a channel of their own.
 pub(crate) struct Subscriber {
     lease: ConnectionLease,
     channel: ChannelLease,
-    /// For what may be refused.
+    /// The channel for operations that RabbitMQ may refuse.
     removing: OpenOnce<ChannelLease>,
     consumers: Vec<QueueConsumer>,
 }
@@ -46,18 +47,18 @@ struct QueueConsumer {
     handle: ConsumerHandle,
 }
 
-/// What became of a queue that was to be removed.
+/// The result of removing a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Removed {
-    /// It is gone.
+    /// It was deleted.
     Done,
-    /// Somebody consumes from it.
+    /// It has consumers.
     InUse,
-    /// There is something in it.
+    /// It has messages.
     NotEmpty,
 }
 
-/// Consumer tags as py-amqp counts them.
+/// Consumer tags, counted from 1 as by py-amqp.
 #[derive(Default)]
 struct Tags(u32);
 
@@ -69,9 +70,8 @@ impl Tags {
 }
 
 impl Subscriber {
-    /// Connects, declares everything, then consumes, each queue into the sink that `sink` makes for
-    /// it, in their order; a queue with several bindings is named by several subscriptions and
-    /// consumed once.
+    /// Connects, declares all queues, then consumes from each in order, into the sink that `sink`
+    /// returns for it. A queue with several bindings has several subscriptions and one consumer.
     pub(crate) async fn open(
         connections: &Connections,
         purpose: Purpose,
@@ -106,13 +106,13 @@ impl Subscriber {
                 false => sink(subscription),
             };
             let queue = subscription.queue.name.clone();
-            let handle = consumed_from(&channel, subscription, consume, sink).await?;
+            let handle = consume_from(&channel, subscription, consume, sink).await?;
             consumers.push(QueueConsumer { queue, handle });
         }
         Ok(Self { lease, channel, removing: OpenOnce::default(), consumers })
     }
 
-    /// Asks the broker to send nothing more to this queue; what is there still comes.
+    /// Removes the binding of a queue. What the queue holds is still delivered.
     pub(crate) async fn unbind(&self, subscription: &Subscription) -> Result<(), Error> {
         let Some((exchange, routing_key)) = &subscription.binding else { return Ok(()) };
         let unbind = QueueBind {
@@ -124,7 +124,7 @@ impl Subscriber {
         self.channel.unbind_queue(unbind).await.map_err(failed)
     }
 
-    /// Declares an exchange that gives a queue what is meant for its name.
+    /// Declares an exchange and binds a queue to it by the queue's name.
     pub(crate) async fn bind(&self, queue: &str, exchange: &Exchange) -> Result<(), Error> {
         declare::exchange(&self.channel, exchange).await?;
         let bind = QueueBind {
@@ -136,37 +136,39 @@ impl Subscriber {
         self.channel.bind_queue(bind).await.map_err(failed)
     }
 
-    /// Messages of a queue that the broker has not delivered yet; what it has delivered came
-    /// before the answer.
+    /// Returns the number of messages in a queue that are not delivered yet. Everything that was
+    /// delivered before has arrived when this returns.
     pub(crate) async fn ready(&self, queue: &str) -> Result<u32, Error> {
         let name = queue.to_owned();
-        let ask = QueueDeclare { name, passive: true, ..QueueDeclare::default() };
-        self.channel.declare_queue(ask).await.map(|queue| queue.messages).map_err(failed)
+        let passive = QueueDeclare { name, passive: true, ..QueueDeclare::default() };
+        self.channel.declare_queue(passive).await.map(|queue| queue.messages).map_err(failed)
     }
 
-    /// Asks the broker to deliver no more, to any of the consumers; nothing is taken any more even
-    /// where it does not agree. Tells the first error.
+    /// Cancels all consumers. They take no more deliveries even where this fails.
+    ///
+    /// # Errors
+    /// The first error of a consumer.
     pub(crate) async fn cancel(&self) -> Result<(), Error> {
-        let cancelled = side_by_side(self.consumers.iter().map(|one| one.handle.cancel())).await;
+        let cancelled = join_all(self.consumers.iter().map(|one| one.handle.cancel())).await;
         cancelled.into_iter().collect::<Result<(), _>>().map_err(failed)
     }
 
-    /// Whether nobody consumes from a queue, so far as that is known: one that is gone counts as
-    /// used.
+    /// Whether a queue exists and has no consumers.
     pub(crate) async fn is_unused(&self, queue: &str) -> Result<bool, Error> {
         let name = queue.to_owned();
-        let ask = QueueDeclare { name, passive: true, ..QueueDeclare::default() };
-        match self.removing().await?.declare_queue(ask).await {
+        let passive = QueueDeclare { name, passive: true, ..QueueDeclare::default() };
+        match self.removing().await?.declare_queue(passive).await {
             Ok(queue) => Ok(queue.consumers == 0),
             Err(error) if error.reply_code() == Some(NOT_FOUND) => Ok(false),
             Err(error) => Err(failed(error)),
         }
     }
 
-    /// Removes a queue unless somebody consumes from it or there is something in it.
+    /// Deletes a queue unless it has consumers or messages.
     ///
-    /// RabbitMQ confirms what it has routed to a queue that is removed meanwhile, and forgets it:
-    /// whoever wants no message lost has [unbound](Self::unbind) the queue before, and waited.
+    /// RabbitMQ confirms a message that it routed to a queue which is deleted in the meantime, and
+    /// drops it. A caller that must lose no message [unbinds](Self::unbind) the queue first, and
+    /// waits.
     pub(crate) async fn remove(&self, queue: &str) -> Result<Removed, Error> {
         match self.removing().await?.delete_queue(queue, true, true).await {
             Ok(_) => Ok(Removed::Done),
@@ -178,18 +180,19 @@ impl Subscriber {
         }
     }
 
-    /// The channel for what may be refused: that ends it, so deliveries of ours must not be on it.
+    /// The channel for operations that RabbitMQ may refuse: a refusal closes the channel, so it has
+    /// no consumers.
     async fn removing(&self) -> Result<Opened<'_, ChannelLease>, Error> {
         let options = ChannelOptions::default().with_confirms(false);
         self.lease.channel_in(&self.removing, options).await
     }
 
-    /// Takes back an [`unbind`](Self::unbind).
+    /// Undoes an [`unbind`](Self::unbind).
     pub(crate) async fn rebind(&self, subscription: &Subscription) -> Result<(), Error> {
         declare::subscription(&self.channel, subscription).await
     }
 
-    /// Consumes from a queue once more.
+    /// Consumes from a queue with another consumer.
     pub(crate) async fn consume_again(
         &self,
         queue: &str,
@@ -200,22 +203,22 @@ impl Subscriber {
         self.channel.consume_with(consume, sink).await.map_err(failed)
     }
 
-    /// Whether no publisher and no other consumer of the transport uses its connection.
+    /// Whether its connection is not shared.
     pub(crate) fn has_own_connection(&self) -> bool {
         !self.lease.is_shared()
     }
 
-    /// One of its consumers.
+    /// The first of its consumers.
     pub(crate) fn consumer(&self) -> Option<ConsumerHandle> {
         self.consumers.first().map(|one| one.handle.clone())
     }
 
-    /// Deletes a queue that only this listener used.
+    /// Deletes a queue whatever uses it or is in it.
     pub(crate) async fn delete_queue(&self, name: &str) -> Result<(), Error> {
         self.channel.delete_queue(name, false, false).await.map(drop).map_err(failed)
     }
 
-    /// Ends the connection, or where others use it, the channel.
+    /// Closes the connection; where it is shared, closes the channel.
     pub(crate) async fn close(&self) -> Result<(), Error> {
         match self.lease.close_own().await? {
             true => Ok(()),
@@ -223,17 +226,17 @@ impl Subscriber {
         }
     }
 
-    /// Whether the connection has ended for good.
+    /// Whether the connection is closed and will not reconnect.
     pub(crate) fn is_closed(&self) -> bool {
         self.lease.is_closed()
     }
 
-    /// Where the connection stands.
+    /// The state of the connection.
     pub(crate) fn health(&self) -> ConnectionHealth {
         health_of(&self.lease)
     }
 
-    /// How each of its consumers is doing.
+    /// The state of each of its consumers.
     pub(crate) fn consumers(&self) -> Vec<ConsumerHealth> {
         let health = |QueueConsumer { queue, handle }: &QueueConsumer| {
             let status = handle.status();
@@ -242,7 +245,7 @@ impl Subscriber {
         self.consumers.iter().map(health).collect()
     }
 
-    /// What the connection has done, and what the channel holds.
+    /// The counters of the connection, and what the channel holds.
     pub(crate) fn metrics(&self) -> ConnectionMetrics {
         metrics_of(&self.lease, [&*self.channel])
     }
@@ -253,16 +256,16 @@ impl Subscriber {
     }
 }
 
-/// One that is dropped without a word takes nothing more, whoever its sinks are held by.
+/// Dropping it closes the channel, so its sinks get no more deliveries whatever still holds them.
 impl Drop for Subscriber {
     fn drop(&mut self) {
         self.channel.close_in_background();
     }
 }
 
-/// Consumes from a queue that was declared; again, if whoever consumed from it before has removed
-/// it in between, as servers do that stop.
-async fn consumed_from(
+/// Consumes from a queue that was declared. Declares it again if it was deleted in between: a server
+/// that stops deletes its queues.
+async fn consume_from(
     channel: &Channel,
     subscription: &Subscription,
     consume: Consume,
@@ -273,14 +276,14 @@ async fn consumed_from(
             Err(error) if error.reply_code() == Some(NOT_FOUND) => {
                 declare::subscription(channel, subscription).await?;
             }
-            settled => return settled.map_err(failed),
+            consumed => return consumed.map_err(failed),
         }
     }
     channel.consume_with(consume, sink()).await.map_err(failed)
 }
 
-/// Awaits all of them, each from the beginning: a broker that does not answer costs one deadline.
-async fn side_by_side<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
+/// Awaits all futures concurrently: a broker that does not answer costs one deadline.
+async fn join_all<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut running: Vec<_> = all.map(|one| (Box::pin(one), None)).collect();
     poll_fn(|cx| {
         for (one, output) in running.iter_mut().filter(|(_, output)| output.is_none()) {

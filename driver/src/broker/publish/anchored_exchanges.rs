@@ -1,12 +1,12 @@
-//! Exchanges that would go with their last binding, anchored by a binding of our own.
+//! Auto-delete exchanges, anchored by a binding of our own.
 //!
-//! Publishing to an exchange that is gone ends the channel (404), with everything unconfirmed on
-//! it: the outcome of those messages would be unknown. So before anything is published to an
-//! exchange of that kind, a queue of this connection is bound to it, under a key that is never
-//! published to. From then on a message that no server listens for comes back (312), each for
-//! itself. These exchanges have a channel of their own all the same. Invariants: an exchange that
-//! only servers may declare is probed, never declared; one exchange is anchored or probed at a
-//! time, because a missing one ends the channel under the questions about others.
+//! RabbitMQ deletes an auto-delete exchange with its last binding. Publishing to a missing exchange
+//! closes the channel (404), and the outcome of every unconfirmed message there is unknown. So the
+//! connection binds a queue of its own to such an exchange before it publishes to it, with a key
+//! that no message has. From then on RabbitMQ returns each message that no server is bound for
+//! (312). The exchanges have a channel of their own nevertheless. Invariants: an exchange that only
+//! servers may declare is probed, never declared; one exchange is anchored or probed at a time,
+//! because probing a missing one closes the channel of the probes.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -28,40 +28,40 @@ use crate::error::Error;
 use crate::runtime::timer;
 use crate::topology::Exchange;
 
-/// How long an exchange that was not found is not probed again.
+/// How long a missing exchange is not probed again.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A channel exception: it exists and is different.
+/// The channel exception for an entity that exists with other properties.
 const PRECONDITION_FAILED: u16 = 406;
 
-/// A channel exception: a queue belongs to another connection.
+/// The channel exception for an exclusive queue of another connection.
 const LOCKED: u16 = 405;
 
 /// The key of the binding that anchors an exchange.
 const ANCHOR_KEY: &str = "leveret.keep";
 
-/// What a connection knows of such exchanges.
+/// The anchored exchanges of a connection.
 pub(crate) struct AnchoredExchanges {
     lease: ConnectionLease,
     declarations: Arc<Declarations>,
-    /// What is published to them goes here.
+    /// The channel for publishing to them.
     channel: OpenOnce<ChannelLease>,
     cache: Arc<Cache>,
-    /// Anchors one of them, or probes it.
+    /// Anchors or probes one exchange at a time.
     search: SharedTask,
 }
 
-/// What was found so far.
+/// The results of earlier searches.
 #[derive(Default)]
 struct Cache {
-    /// Probes exchanges: a missing one ends the channel, and it is opened again.
+    /// The channel of the probes: a missing exchange closes it, and it is opened again.
     channel: OpenOnce<ChannelLease>,
-    known: Mutex<HashMap<String, Known>>,
-    /// The queue that is bound to them; empty before it is declared.
+    states: Mutex<HashMap<String, ExchangeState>>,
+    /// The queue that anchors them; empty before it is declared.
     queue: Mutex<String>,
 }
 
-/// What a search needs; [`AnchoredExchanges`] owns the search, so the search cannot own it.
+/// What a search needs. [`AnchoredExchanges`] owns the search, so the search cannot own it.
 struct Search {
     lease: ConnectionLease,
     declarations: Arc<Declarations>,
@@ -70,16 +70,16 @@ struct Search {
 }
 
 #[derive(Clone, Copy)]
-enum Known {
-    /// It was anchored when the connection had been lost so many times.
+enum ExchangeState {
+    /// It was anchored when the connection had reconnected this many times.
     Anchored(u64),
-    /// It was not there, and is not probed before then.
+    /// It was missing, and is not probed again before this time.
     Missing(Instant),
 }
 
 impl Cache {
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn states(&self) -> MutexGuard<'_, HashMap<String, ExchangeState>> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn queue(&self) -> MutexGuard<'_, String> {
@@ -93,13 +93,13 @@ impl AnchoredExchanges {
         Self { lease, declarations: Arc::clone(declarations), channel, cache, search }
     }
 
-    /// The channel that is published on.
+    /// The channel for publishing, if it is open.
     pub(super) fn channel(&self) -> Option<Opened<'_, ChannelLease>> {
         self.channel.get()
     }
 
-    /// Declares an exchange and anchors it. One that exists and is of another kind is anchored as
-    /// it is.
+    /// Declares an exchange and anchors it. An existing exchange of another type is anchored as it
+    /// is.
     pub(crate) async fn anchor(&self, exchange: &Exchange) -> Result<(), Error> {
         while self.cached(exchange) != Some(true) {
             self.search(exchange, Search::declare_and_bind).await?;
@@ -107,10 +107,10 @@ impl AnchoredExchanges {
         Ok(())
     }
 
-    /// Whether an exchange exists; it is anchored from then on.
+    /// Returns whether an exchange exists, and anchors it if it does.
     pub(crate) async fn probe(&self, exchange: &Exchange) -> Result<bool, Error> {
         loop {
-            // Another caller may have probed it meanwhile.
+            // Another caller may have probed it in the meantime.
             if let Some(exists) = self.cached(exchange) {
                 return Ok(exists);
             }
@@ -118,7 +118,7 @@ impl AnchoredExchanges {
         }
     }
 
-    /// Searches for an exchange, or waits for the search under way.
+    /// Runs a search for an exchange, or waits for the running one.
     async fn search<F>(&self, exchange: &Exchange, how: impl Fn(Search) -> F) -> Result<(), Error>
     where
         F: Future<Output = Result<(), Error>> + Send + 'static,
@@ -135,26 +135,26 @@ impl AnchoredExchanges {
             Box::pin(how(search)) as _
         };
         let searched = self.search.run(begin).await;
-        // The error of another caller's search may be about another exchange.
+        // The search of another caller may be for another exchange.
         if is_own { searched } else { Ok(()) }
     }
 
-    /// The answer of [`probe`](Self::probe) if it is known.
+    /// Returns the result of [`probe`](Self::probe) if it is cached.
     pub(crate) fn cached(&self, exchange: &Exchange) -> Option<bool> {
-        let losses = self.lease.connection().reconnects();
-        match self.cache.known().get(&exchange.name)? {
-            Known::Anchored(then) if *then == losses => Some(true),
-            Known::Missing(until) if timer::now() < *until => Some(false),
+        let reconnects = self.lease.connection().reconnects();
+        match self.cache.states().get(&exchange.name)? {
+            ExchangeState::Anchored(then) if *then == reconnects => Some(true),
+            ExchangeState::Missing(until) if timer::now() < *until => Some(false),
             _ => None,
         }
     }
 
-    /// Forgets an exchange that turned out to be gone after all.
+    /// Forgets an exchange that was found missing.
     pub(crate) fn invalidate(&self, exchange: &str) {
-        self.cache.known().remove(exchange);
+        self.cache.states().remove(exchange);
     }
 
-    /// The route to an anchored exchange.
+    /// Returns the route to an anchored exchange.
     pub(crate) async fn route(
         &self,
         names: (&str, &str),
@@ -166,8 +166,8 @@ impl AnchoredExchanges {
         Route::new(&channel, names, properties, options, refusals)
     }
 
-    /// [`route`](Self::route) for callers that must not wait; `None` where nothing was published
-    /// to such an exchange yet.
+    /// [`route`](Self::route) for callers that must not wait. `None` if the channel is not open,
+    /// which the first route opens.
     pub(crate) fn route_if_open(
         &self,
         names: (&str, &str),
@@ -200,8 +200,8 @@ impl Search {
         match channel.declare_exchange(passive).await {
             Ok(()) => self.bind().await,
             Err(error) if error.reply_code() == Some(NOT_FOUND) => {
-                let missing = Known::Missing(timer::deadline_in(PROBE_INTERVAL));
-                self.cache.known().insert(self.exchange.name.clone(), missing);
+                let missing = ExchangeState::Missing(timer::deadline_in(PROBE_INTERVAL));
+                self.cache.states().insert(self.exchange.name.clone(), missing);
                 Ok(())
             }
             Err(error) => Err(failed(error)),
@@ -210,16 +210,16 @@ impl Search {
 
     /// Binds the queue of this connection to the exchange.
     async fn bind(&self) -> Result<(), Error> {
-        let losses = self.lease.connection().reconnects();
+        let reconnects = self.lease.connection().reconnects();
         let channel = self.declarations.channel();
         let declare = |name: String| {
             let queue = QueueDeclare { name, exclusive: true, ..QueueDeclare::default() };
             channel.declare_queue(queue)
         };
-        // It comes back with the connection, unless RabbitMQ still takes the connection that was
-        // lost for the owner of the queue.
-        let known = self.cache.queue().clone();
-        let queue = match declare(known).await {
+        // The queue is declared again after a reconnect. RabbitMQ may still hold it for the lost
+        // connection (405); then another queue takes its place.
+        let name = self.cache.queue().clone();
+        let queue = match declare(name).await {
             Err(error) if error.reply_code() == Some(LOCKED) => declare(String::new()).await,
             declared => declared,
         };
@@ -229,7 +229,7 @@ impl Search {
         let routing_key = ANCHOR_KEY.into();
         let bind = QueueBind { queue, exchange, routing_key, ..QueueBind::default() };
         channel.bind_queue(bind).await.map_err(failed)?;
-        self.cache.known().insert(self.exchange.name.clone(), Known::Anchored(losses));
+        self.cache.states().insert(self.exchange.name.clone(), ExchangeState::Anchored(reconnects));
         Ok(())
     }
 }

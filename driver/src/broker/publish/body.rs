@@ -1,7 +1,7 @@
-//! Bodies on their way out.
+//! Rendered bodies.
 //!
-//! They are rendered into a scratch of the thread before they are offered: a serializer that fails
-//! sends nothing.
+//! A body is rendered into a buffer of the thread before it is published: where a serializer fails,
+//! nothing is sent.
 
 use std::cell::Cell;
 
@@ -13,19 +13,19 @@ use crate::codec::compressor::Compressor;
 use crate::message::MessageIds;
 use crate::message::ids::Hex32;
 
-/// Bodies up to this size are copied into the outbox, larger ones ride along counted; the engine
-/// draws the line in the same place.
+/// Bodies up to this size are copied into the outbox; larger ones are shared by reference count. The
+/// engine has the same limit.
 const SHARED_BYTES_MIN: usize = 8 << 10;
 
 thread_local! {
     static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A rendered body, in a buffer that its thread uses again, with the identifiers its message has
+/// A rendered body in a buffer that the thread reuses, with the identifiers that its message has
 /// among the properties.
 pub(crate) struct Body {
     bytes: Rendered,
-    /// Boxed, as bodies are moved for every message and most have none.
+    /// Boxed: a body is moved for every message, and most have no identifiers.
     ids: Option<Box<MessageIds>>,
 }
 
@@ -35,7 +35,7 @@ enum Rendered {
 }
 
 impl Body {
-    /// Lets `write` append the body.
+    /// Renders the body that `write` appends.
     pub(crate) fn render<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
         let mut buffer = BODY.take();
         buffer.clear();
@@ -43,12 +43,13 @@ impl Body {
         Ok(Self { bytes: Rendered::of(buffer), ids: None })
     }
 
-    /// The same with these identifiers.
+    /// The body with these identifiers.
     pub(crate) fn with_ids(mut self, ids: Option<MessageIds>) -> Self {
         self.ids = ids.map(Box::new);
         self
     }
 
+    /// Compresses the body.
     pub(crate) fn compressed(&self, compressor: Compressor) -> Self {
         let compressed = match &self.bytes {
             Rendered::Small(body) => (compressor.compress)(body),
@@ -57,6 +58,7 @@ impl Body {
         Self { bytes: Rendered::of(compressed), ids: self.ids.clone() }
     }
 
+    /// The message to publish.
     pub(crate) fn message(&self) -> Message<'_> {
         let payload = match &self.bytes {
             Rendered::Small(body) => Payload::Slice(body),

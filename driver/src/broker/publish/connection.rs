@@ -1,7 +1,7 @@
-//! A connection to publish on: its channels, and the routes that are rendered on them.
+//! A connection to publish on: its channels, and the routes on them.
 //!
-//! Exchanges that come and go (fanouts, deleted with their last queue) have a channel of their own,
-//! because publishing to one that is gone ends the channel (404) with everything unconfirmed on it.
+//! Auto-delete exchanges (fanouts, deleted with their last binding) have a channel of their own:
+//! publishing to a missing exchange closes the channel (404), and what is unconfirmed there is lost.
 
 use std::sync::Arc;
 
@@ -20,19 +20,19 @@ use crate::observe::metrics::ConnectionMetrics;
 use crate::runtime::timer::Timer;
 use crate::topology::{Address, Subscription};
 
-/// A connection to publish on, perhaps shared with other purposes.
+/// A connection to publish on, which other purposes may share.
 pub(crate) struct PublishConnection {
     lease: ConnectionLease,
     permanent: ChannelLease,
     declarations: Arc<Declarations>,
-    /// For exchanges that may disappear.
+    /// The channel for auto-delete exchanges.
     transient: OpenOnce<ChannelLease>,
     anchored: AnchoredExchanges,
     compressor: Option<Compressor>,
 }
 
 impl PublishConnection {
-    /// Opens its channels. With a `compressor` it compresses every body before sending it.
+    /// Opens the channels. With a `compressor`, the connection compresses every body.
     pub(crate) async fn open(
         lease: ConnectionLease,
         compressor: Option<Compressor>,
@@ -47,8 +47,8 @@ impl PublishConnection {
         Ok(Arc::new(Self { lease, permanent, declarations, transient, anchored, compressor }))
     }
 
-    /// The route to `address`, its exchange declared. `refusals` hears of refused messages whose
-    /// senders do not wait; without it they are counted.
+    /// Returns the route to `address`, and declares its exchange. `refusals` gets refused messages
+    /// whose senders do not wait; without it they are only counted.
     pub(crate) async fn route(
         &self,
         address: &Address,
@@ -59,11 +59,11 @@ impl PublishConnection {
         let Some(exchange) = &address.exchange else {
             return self.queue_route(&address.routing_key, properties, options, refusals);
         };
-        let needed = Prerequisite::Exchange(exchange.clone());
-        self.declared_route(needed, &address.routing_key, properties, options, refusals).await
+        let prerequisite = Prerequisite::Exchange(exchange.clone());
+        self.declared_route(prerequisite, &address.routing_key, properties, options, refusals).await
     }
 
-    /// The route into the queue of a subscription, which is declared with its binding.
+    /// Returns the route to the queue of a subscription, and declares the queue and its binding.
     pub(crate) async fn subscription_route(
         &self,
         subscription: Subscription,
@@ -74,28 +74,28 @@ impl PublishConnection {
             return self.queue_route(&subscription.queue.name, properties, options, None);
         };
         let routing_key = routing_key.clone();
-        let needed = Prerequisite::Queue(Box::new(subscription));
-        self.declared_route(needed, &routing_key, properties, options, None).await
+        let prerequisite = Prerequisite::Queue(Box::new(subscription));
+        self.declared_route(prerequisite, &routing_key, properties, options, None).await
     }
 
     async fn declared_route(
         &self,
-        needed: Prerequisite,
+        prerequisite: Prerequisite,
         routing_key: &str,
         properties: &Properties,
         options: PublishOptions,
         refusals: Option<Arc<dyn RefusalSink>>,
     ) -> Result<Route, Error> {
-        self.declarations.declare(&needed).await?;
-        let exchange = needed.exchange();
+        self.declarations.declare(&prerequisite).await?;
+        let exchange = prerequisite.exchange();
         let transient = match exchange.auto_delete {
             true => Some(self.lease.channel_in(&self.transient, ChannelOptions::default()).await?),
             false => None,
         };
         let channel = transient.as_deref().unwrap_or(&self.permanent);
-        let auto_delete = (exchange.auto_delete || needed.has_queue()).then(|| {
+        let auto_delete = (exchange.auto_delete || prerequisite.has_queue()).then(|| {
             let declarations = Arc::clone(&self.declarations);
-            Arc::new(AutoDeleteRoute { declarations, prerequisite: needed.clone() })
+            Arc::new(AutoDeleteRoute { declarations, prerequisite: prerequisite.clone() })
         });
         let refusals = refusals.or_else(|| auto_delete.clone().map(|sink| sink as _));
         let names = (exchange.name.as_str(), routing_key);
@@ -104,7 +104,7 @@ impl PublishConnection {
         Ok(route.with_auto_delete(auto_delete))
     }
 
-    /// The route to a queue by its name, through the default exchange.
+    /// Returns the route to a queue by its name, through the default exchange.
     pub(crate) fn queue_route(
         &self,
         queue: &str,
@@ -116,32 +116,32 @@ impl PublishConnection {
         Route::compressing(compressor, channel, names, properties, options, refusals)
     }
 
-    /// Exchanges that would go with their last binding.
+    /// The auto-delete exchanges that are anchored.
     pub(crate) const fn anchored(&self) -> &AnchoredExchanges {
         &self.anchored
     }
 
-    /// Whether it publishes nothing any more: its connection has closed for good, or its channels.
+    /// Whether its connection or one of its channels is closed for good.
     pub(crate) fn is_closed(&self) -> bool {
         self.lease.is_closed() || self.permanent.is_closed() || self.declarations.is_closed()
     }
 
-    /// What compresses the bodies that are sent here.
+    /// The compressor of the bodies that are published here.
     pub(crate) const fn compressor(&self) -> Option<&Compressor> {
         self.compressor.as_ref()
     }
 
-    /// Flushes and ends the connection, unless it is shared: then it is flushed when it ends.
+    /// Flushes and closes the connection unless it is shared.
     pub(crate) async fn close(&self) -> Result<(), Error> {
         self.lease.close_own().await.map(drop)
     }
 
-    /// Messages that were refused and whose senders did not wait.
+    /// The number of refused messages whose senders did not wait.
     pub(crate) fn unwatched_failures(&self) -> u64 {
         self.lease.connection().fire_and_forget_failures() + self.declarations.refused()
     }
 
-    /// Messages that may have been lost with the connection and whose senders did not wait.
+    /// The number of messages that a lost connection may have lost and whose senders did not wait.
     pub(crate) fn unwatched_losses(&self) -> u64 {
         self.lease.connection().fire_and_forget_losses()
     }
@@ -151,7 +151,7 @@ impl PublishConnection {
         health_of(&self.lease)
     }
 
-    /// What the connection has done, and what these channels hold.
+    /// The counters of the connection, and what its channels hold.
     pub(crate) fn metrics(&self) -> ConnectionMetrics {
         let (transient, anchored) = (self.transient.get(), self.anchored.channel());
         let opened = [transient.as_deref(), anchored.as_deref()].into_iter().flatten();

@@ -1,4 +1,4 @@
-//! Declares exchanges and queues once for a connection, and again when they turn out to be gone.
+//! Declares exchanges and queues once for each connection, and again after they were found missing.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,10 +17,10 @@ use crate::runtime::timer::Timer;
 /// The declarations of one connection.
 pub(super) struct Declarations {
     lease: ConnectionLease,
-    /// Has no publications: a refused declaration closes it.
+    /// Carries no publications: a refused declaration closes it.
     channel: ChannelLease,
     declared: Mutex<Declared>,
-    /// Messages without a waiting sender that were refused on routes with a prerequisite.
+    /// The number of refused messages on routes with a prerequisite whose senders do not wait.
     refused: AtomicU64,
     timer: Arc<Timer>,
 }
@@ -38,62 +38,66 @@ impl Declarations {
         Self { lease, channel, declared, refused, timer: Arc::clone(timer) }
     }
 
-    /// The channel that declares.
+    /// The channel of the declarations.
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
     }
 
-    /// Whether nothing can be declared any more.
+    /// Whether the channel is closed for good.
     pub(super) fn is_closed(&self) -> bool {
         self.channel.is_closed()
     }
 
-    /// Declares, unless that was done.
-    pub(super) async fn declare(&self, needed: &Prerequisite) -> Result<(), Error> {
-        if self.contains(needed) {
+    /// Declares a prerequisite unless it is declared.
+    pub(super) async fn declare(&self, prerequisite: &Prerequisite) -> Result<(), Error> {
+        if self.contains(prerequisite) {
             return Ok(());
         }
-        match needed {
+        match prerequisite {
             Prerequisite::Exchange(exchange) => declare::exchange(&self.channel, exchange).await?,
-            Prerequisite::Queue(stored) => declare::subscription(&self.channel, stored).await?,
+            Prerequisite::Queue(subscription) => {
+                declare::subscription(&self.channel, subscription).await?
+            }
         }
-        self.lock().insert(needed);
+        self.lock().insert(prerequisite);
         Ok(())
     }
 
     /// [`declare`](Self::declare), within a deadline.
     pub(super) async fn declare_until(
         &self,
-        needed: &Prerequisite,
+        prerequisite: &Prerequisite,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let declare = || self.declare(needed);
+        let declare = || self.declare(prerequisite);
         let declared = open_until(&self.timer, deadline, declare, || self.lease.why_down()).await;
         declared.map_err(Error::unsent)
     }
 
-    /// Whether it was declared, and has not turned out to be gone since. An exchange that went took
-    /// its bindings along, so a queue counts only with its exchange.
-    pub(super) fn contains(&self, needed: &Prerequisite) -> bool {
+    /// Whether a prerequisite was declared and not [forgotten](Self::forget). A deleted exchange
+    /// deletes its bindings, so a queue needs its exchange.
+    pub(super) fn contains(&self, prerequisite: &Prerequisite) -> bool {
         let declared = self.lock();
-        declared.exchanges.contains(&needed.exchange().name)
-            && match needed {
+        declared.exchanges.contains(&prerequisite.exchange().name)
+            && match prerequisite {
                 Prerequisite::Exchange(_) => true,
-                Prerequisite::Queue(stored) => declared.queues.contains(&stored.queue.name),
+                Prerequisite::Queue(subscription) => {
+                    declared.queues.contains(&subscription.queue.name)
+                }
             }
     }
 
-    /// Forgets what turned out to be gone: the next message declares it again.
-    pub(super) fn forget(&self, needed: &Prerequisite) {
-        self.lock().remove(needed);
+    /// Forgets a missing prerequisite: the next message declares it again.
+    pub(super) fn forget(&self, prerequisite: &Prerequisite) {
+        self.lock().remove(prerequisite);
     }
 
-    /// Counts a message that was refused and whose sender does not wait.
+    /// Counts a refused message whose sender does not wait.
     pub(super) fn count_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Messages that were refused and whose senders did not wait.
+    /// The number of refused messages whose senders did not wait.
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
@@ -104,17 +108,17 @@ impl Declarations {
 }
 
 impl Declared {
-    fn insert(&mut self, needed: &Prerequisite) {
-        self.exchanges.insert(needed.exchange().name.clone());
-        if let Prerequisite::Queue(stored) = needed {
-            self.queues.insert(stored.queue.name.clone());
+    fn insert(&mut self, prerequisite: &Prerequisite) {
+        self.exchanges.insert(prerequisite.exchange().name.clone());
+        if let Prerequisite::Queue(subscription) = prerequisite {
+            self.queues.insert(subscription.queue.name.clone());
         }
     }
 
-    fn remove(&mut self, needed: &Prerequisite) {
-        self.exchanges.remove(&needed.exchange().name);
-        if let Prerequisite::Queue(stored) = needed {
-            self.queues.remove(&stored.queue.name);
+    fn remove(&mut self, prerequisite: &Prerequisite) {
+        self.exchanges.remove(&prerequisite.exchange().name);
+        if let Prerequisite::Queue(subscription) = prerequisite {
+            self.queues.remove(&subscription.queue.name);
         }
     }
 }

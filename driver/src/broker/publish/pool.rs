@@ -1,8 +1,8 @@
-//! The connections that one purpose publishes on: one, or several side by side.
+//! The connections that one purpose publishes on: one or several.
 //!
-//! A sender keeps to one of them, so that its messages stay in order. A connection is opened when
-//! it is first used, and again after it has closed for good. Not here: which connections are shared
-//! (`connections`).
+//! A sender uses one of them, so that its messages stay in order. The first use opens a connection,
+//! and the first use after it has closed for good opens another. Not here: which connections are
+//! shared (`connections`).
 
 use std::sync::Arc;
 
@@ -26,14 +26,13 @@ pub(crate) struct PublisherPool {
 
 #[derive(Default)]
 struct Slot {
-    /// There before the channels are: the broker may be away.
+    /// Opened before the channels, which may take longer.
     lease: Arc<OpenOnce<ConnectionLease>>,
     connection: OpenOnce<Arc<PublishConnection>>,
 }
 
 impl PublisherPool {
-    /// A pool that has opened nothing yet. With a `compressor` every body is compressed before it
-    /// is sent.
+    /// Opens no connection yet. With a `compressor`, every body is compressed.
     pub(crate) fn new(
         connections: &Arc<Connections>,
         purpose: Purpose,
@@ -45,7 +44,7 @@ impl PublisherPool {
         Self { connections, purpose, compressor, timer, slots }
     }
 
-    /// The connection with this index, modulo their number.
+    /// Returns the connection with this index, modulo their number, and opens it if it is not open.
     pub(crate) async fn get(&self, index: usize) -> Result<Arc<PublishConnection>, Error> {
         let index = index % self.slots.len();
         let slot = &self.slots[index];
@@ -69,12 +68,12 @@ impl PublisherPool {
         open_lease(lease, &self.connections, self.purpose, index).await.map(drop)
     }
 
-    /// The connection with this index, if it is open.
+    /// Returns the connection with this index if it is open.
     pub(crate) fn get_open(&self, index: usize) -> Option<Opened<'_, Arc<PublishConnection>>> {
         self.slots[index % self.slots.len()].connection.get()
     }
 
-    /// All of them.
+    /// Opens and returns all connections.
     pub(crate) async fn all(&self) -> Result<Vec<Arc<PublishConnection>>, Error> {
         let mut all = Vec::new();
         for index in 0..self.slots.len() {
@@ -83,23 +82,23 @@ impl PublisherPool {
         Ok(all)
     }
 
-    /// Those that are open.
+    /// The open connections.
     pub(crate) fn open(&self) -> impl Iterator<Item = Arc<PublishConnection>> {
         self.slots.iter().filter_map(|slot| slot.connection.get().map(|one| Arc::clone(&one)))
     }
 
-    /// The states of its connections, those included whose channels are not open yet.
+    /// The states of its connections, including those whose channels are not open yet.
     pub(crate) fn health(&self) -> impl Iterator<Item = ConnectionHealth> {
         self.slots.iter().filter_map(|slot| slot.lease.get().map(|lease| health_of(&lease)))
     }
 
-    /// The state of the connection with this index, if there is one.
+    /// The state of the connection with this index, if it was opened.
     pub(crate) fn health_at(&self, index: usize) -> Option<ConnectionHealth> {
         let slot = &self.slots[index % self.slots.len()];
         slot.lease.get().map(|lease| health_of(&lease))
     }
 
-    /// Flushes and ends the connections that no other purpose shares; none is opened afterwards.
+    /// Flushes and closes the connections that are not shared; none is opened afterwards.
     pub(crate) async fn close(&self) -> Result<(), Error> {
         for slot in &self.slots {
             slot.connection.close();

@@ -9,28 +9,28 @@ use crate::topology::{Exchange, Subscription};
 #[derive(Clone)]
 pub(super) enum Prerequisite {
     Exchange(Exchange),
-    /// A queue too, so that the message is kept while no consumer is there.
+    /// A queue and its exchange: the queue keeps the message until a consumer comes.
     Queue(Box<Subscription>),
 }
 
 impl Prerequisite {
-    /// The exchange that messages are published to.
+    /// The exchange that the messages are published to.
     pub(super) fn exchange(&self) -> &Exchange {
         match self {
             Self::Exchange(exchange) => exchange,
-            Self::Queue(stored) => {
-                &stored.binding.as_ref().expect("only a bound queue is a prerequisite").0
+            Self::Queue(subscription) => {
+                &subscription.binding.as_ref().expect("only a bound queue is a prerequisite").0
             }
         }
     }
 
-    /// Whether it has a queue.
+    /// Whether it includes a queue.
     pub(super) const fn has_queue(&self) -> bool {
         matches!(self, Self::Queue(_))
     }
 
-    /// Whether a publication with this outcome found it gone. A message that was returned found the
-    /// exchange, but not the queue or its binding.
+    /// Whether this outcome shows that it is missing. A returned message reached the exchange, so
+    /// the queue or its binding is missing.
     pub(super) fn was_missing(&self, outcome: &Outcome) -> bool {
         match outcome {
             Outcome::MaybeSent(error) | Outcome::NotSent(error) | Outcome::Refused(error, _) => {

@@ -1,16 +1,15 @@
-//! A rendered route: one exchange and routing key with fixed properties, and how its messages are
-//! published.
+//! Publishes to one exchange and routing key, with fixed properties.
 //!
-//! A mandatory message that no queue takes comes back. If it was meant for a queue that its
-//! connection declares, the queue and its binding are declared again, and the message is published
-//! again. Where a route compresses, it compresses every body.
+//! RabbitMQ returns a mandatory message that it can route to no queue. If the connection declares
+//! the queue, the route declares it and its binding again, and publishes the message again. A route
+//! with a compressor compresses every body.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
     AMQPValue, Channel, Confirm, Outcome, Properties, PublishError, Publisher, RefusalSink,
-    ReportingPublisher, Route as EngineRoute,
+    Reporting, Route as EngineRoute,
 };
 
 use crate::broker::errors::{confirmed, failed, refused};
@@ -21,7 +20,7 @@ use crate::codec::compressor::Compressor;
 use crate::error::{self, Error, ErrorKind};
 use crate::runtime::timer;
 
-/// A rendered route to one exchange and routing key, with fixed properties.
+/// A route to one exchange and routing key, rendered once, with fixed properties.
 pub(crate) struct Route {
     publisher: Publisher,
     fire_and_forget: FireAndForget,
@@ -30,15 +29,15 @@ pub(crate) struct Route {
     once: bool,
 }
 
-/// How messages are published whose sender does not wait for the outcome.
+/// The publisher of messages whose senders do not wait for the outcome.
 enum FireAndForget {
     /// The connection counts refusals.
     Counted(Publisher),
-    /// A sink hears of refusals.
-    Reported(ReportingPublisher),
+    /// A sink gets refusals.
+    Reported(Reporting),
 }
 
-/// A route whose prerequisite may disappear; it is declared again then.
+/// The prerequisite of a route that may be deleted, and what declares it again.
 pub(super) struct AutoDeleteRoute {
     pub(super) declarations: Arc<Declarations>,
     pub(super) prerequisite: Prerequisite,
@@ -47,7 +46,7 @@ pub(super) struct AutoDeleteRoute {
 /// How the messages of a route are published.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PublishOptions {
-    /// They come back if no queue is bound.
+    /// RabbitMQ returns them if no queue is bound.
     pub(crate) mandatory: bool,
     /// They are sent again after a reconnect, until they are confirmed.
     pub(crate) retain: bool,
@@ -56,7 +55,7 @@ pub(crate) struct PublishOptions {
 }
 
 impl Route {
-    /// A route on `channel`. `refusals` hears of refused messages whose senders do not wait;
+    /// Renders a route on `channel`. `refusals` gets refused messages whose senders do not wait;
     /// without it the connection counts them.
     pub(super) fn new(
         channel: &Channel,
@@ -70,13 +69,13 @@ impl Route {
         let publisher = channel.publisher(route, properties).map_err(failed)?;
         let publisher = if retain { publisher.retained() } else { publisher };
         let fire_and_forget = match refusals {
-            Some(sink) => FireAndForget::Reported(publisher.with_refusal_sink(sink)),
-            None => FireAndForget::Counted(publisher.fire_and_forget()),
+            Some(sink) => FireAndForget::Reported(publisher.reporting(sink)),
+            None => FireAndForget::Counted(publisher.unwatched()),
         };
         Ok(Self { publisher, fire_and_forget, auto_delete: None, compressor: None, once })
     }
 
-    /// [`new`](Self::new), compressing every body if there is a `compressor`.
+    /// [`new`](Self::new), which compresses every body if there is a `compressor`.
     pub(super) fn compressing(
         compressor: Option<Compressor>,
         channel: &Channel,
@@ -92,13 +91,12 @@ impl Route {
         Ok(Self { compressor, ..route })
     }
 
-    /// The same route, whose prerequisite is declared again where it disappears.
+    /// The route with a prerequisite that is declared again when it is missing.
     pub(super) fn with_auto_delete(self, auto_delete: Option<Arc<AutoDeleteRoute>>) -> Self {
         Self { auto_delete, ..self }
     }
 
-    /// Whether nothing is published here any more, as the connection or the channel has closed for
-    /// good.
+    /// Whether the connection or the channel is closed for good.
     pub(crate) fn is_closed(&self) -> bool {
         self.publisher.is_closed()
     }
@@ -111,7 +109,7 @@ impl Route {
     ) -> Result<(), Error> {
         let compressed = self.compressed(body);
         let body = compressed.as_ref().unwrap_or(body);
-        // Most routes have no prerequisite that disappears, and need not read the clock.
+        // Most routes have no such prerequisite, and need not read the clock.
         let deadline = self.auto_delete.as_ref().map(|_| timer::deadline_in(timeout));
         let outcome = self.send(timeout, body).await?.await;
         if outcome.is_ok() {
@@ -127,7 +125,7 @@ impl Route {
         }
     }
 
-    /// Declares the prerequisite again, and publishes again.
+    /// Declares the prerequisite again, and publishes the message again.
     async fn publish_again(
         &self,
         AutoDeleteRoute { declarations, prerequisite }: &AutoDeleteRoute,
@@ -136,8 +134,8 @@ impl Route {
         body: &Body,
     ) -> Result<(), Error> {
         declarations.forget(prerequisite);
-        // What is gone took the message to no queue. But a 404 ends the channel, and may be about
-        // another message, or have come after this one was routed.
+        // A missing prerequisite routed the message to no queue. But a 404 closes the channel: it
+        // may be for another message, or may have come after this one was routed.
         if self.once && matches!(outcome, Outcome::MaybeSent(_) | Outcome::Refused(..)) {
             return Err(refused(outcome));
         }
@@ -145,8 +143,8 @@ impl Route {
         confirmed(self.send(timer::until(deadline), body).await?.await)
     }
 
-    /// [`publish_confirmed`](Self::publish_confirmed) up to the wait for the confirm; `None` where
-    /// the outbox is full, or where the route compresses or may publish again.
+    /// Publishes without waiting, and returns the confirm to wait for. `None` where the outbox is
+    /// full, or where the route compresses or may publish again.
     pub(crate) fn offer_confirmed(
         &self,
         timeout: Duration,
@@ -162,7 +160,7 @@ impl Route {
         }
     }
 
-    /// Publishes for a sender who does not wait for the outcome; the sink of refusals gets
+    /// Publishes for a sender that does not wait for the outcome; the sink of refusals gets
     /// `cookie` with a refusal. Waits while the outbox is full.
     pub(crate) async fn publish_unwatched(
         &self,
@@ -201,8 +199,8 @@ impl Route {
         published.map_err(not_accepted)
     }
 
-    /// [`publish_unwatched`](Self::publish_unwatched) if that needs no waiting; false if it does.
-    /// A route that compresses waits for room first, as it would compress again otherwise.
+    /// [`publish_unwatched`](Self::publish_unwatched) without waiting; false if it would wait. Always
+    /// false for a route that compresses: it would compress the body a second time.
     pub(crate) fn offer_unwatched(
         &self,
         timeout: Duration,
@@ -215,16 +213,16 @@ impl Route {
         self.try_publish_unwatched(timeout, body, cookie)
     }
 
-    /// Publishes at once or fails: for code that runs on a shard, which must not wait. The outcome
-    /// is told to no one.
+    /// Publishes without waiting or fails: for the shard, which must not wait. The outcome is
+    /// discarded.
     pub(crate) fn try_publish(&self, timeout: Duration, body: &Body) -> Result<(), Error> {
         let compressed = self.compressed(body);
         let body = compressed.as_ref().unwrap_or(body);
         self.publisher.try_publish(body.message(), timeout).map(drop).map_err(not_accepted)
     }
 
-    /// [`try_publish`](Self::try_publish); false where the outbox is full. A refusal is told as by
-    /// [`publish_unwatched`](Self::publish_unwatched).
+    /// [`try_publish`](Self::try_publish); false where the outbox is full. The sink of refusals gets
+    /// a refusal as with [`publish_unwatched`](Self::publish_unwatched).
     pub(crate) fn try_publish_unwatched(
         &self,
         timeout: Duration,
@@ -249,7 +247,7 @@ impl Route {
     }
 
     async fn send(&self, timeout: Duration, body: &Body) -> Result<Confirm, Error> {
-        // The outbox is rarely full, and a full one alone needs a future that waits.
+        // Only a full outbox needs the future that waits, and it is rarely full.
         let accepted = match self.publisher.try_publish(body.message(), timeout) {
             Err(PublishError::Full) => {
                 Box::pin(self.publisher.publish(body.message(), timeout)).await
@@ -263,13 +261,13 @@ impl Route {
         self.compressor.map(|compressor| body.compressed(compressor))
     }
 
-    /// What has to be declared before a message is published.
+    /// The prerequisite that has to be declared before a message is published.
     fn undeclared(&self) -> Option<&AutoDeleteRoute> {
         self.auto_delete.as_deref().filter(|one| !one.declarations.contains(&one.prerequisite))
     }
 }
 
-/// Counts refusals, and forgets a prerequisite that is gone: the next message declares it again.
+/// Counts refusals, and forgets a missing prerequisite: the next message declares it again.
 impl RefusalSink for AutoDeleteRoute {
     fn refused(&self, _cookie: u64, outcome: Outcome) {
         self.declarations.count_refused();
@@ -279,7 +277,7 @@ impl RefusalSink for AutoDeleteRoute {
     }
 }
 
-/// The same properties with the header that names the compression.
+/// The properties with the header that names the compression.
 fn labelled(
     properties: &Properties,
     Compressor { header: (name, label), .. }: Compressor,
@@ -307,11 +305,11 @@ fn not_accepted(error: PublishError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::driver_config::Compression;
+    use crate::config::Compression;
     use crate::dialect::kombu;
 
     #[test]
-    fn a_packed_body_is_labelled_as_by_kombu() {
+    fn a_compressed_body_has_the_header_that_kombu_writes() {
         // What py-amqp writes for the properties of a compressed cast, from the flags on.
         let mut captured = b"\xf8\x00\x10application/json\x05utf-8\x00\x00\x00#".to_vec();
         captured.extend_from_slice(b"\x0bcompressionS\x00\x00\x00\x12application/x-gzip\x02\x00");
