@@ -76,7 +76,7 @@ impl WireFormat {
             Self::Pika(serialization) => {
                 pika::notification::encode(out, notification, serialization)
             }
-            Self::Both => pika::notification::encode_for_both(out, notification),
+            Self::Both => both::encode_notification(out, notification),
         }
     }
 

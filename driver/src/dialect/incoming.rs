@@ -13,6 +13,7 @@ use crate::codec::serialization::Serialization;
 use crate::config::SendingDialect;
 use crate::dialect::body::scratch::Scratch;
 use crate::dialect::error::DecodeError;
+use crate::dialect::expiration::expiration;
 use crate::dialect::format::WireFormat;
 use crate::dialect::kombu;
 use crate::dialect::peek::Peek;
@@ -55,7 +56,7 @@ impl RequestFormat {
     pub(crate) fn time_to_live(self, head: &PropertiesView<'_>) -> Option<Duration> {
         match self {
             Self::Kombu => None,
-            Self::Pika => head.expiration?.parse().ok().map(Duration::from_millis),
+            Self::Pika => expiration(head),
         }
     }
 }
@@ -123,8 +124,8 @@ impl Wire {
         }
         let text = text_of(delivery, &head).ok()?;
         Scratch::with(|scratch| {
-            let address = kombu::decode::address(&text, scratch).ok()?;
-            let (msg_id, queue) = (address.msg_id?, address.reply_queue?);
+            let ids = kombu::decode::call_ids(&text, scratch).ok()?;
+            let (msg_id, queue) = (ids.msg_id?, ids.reply_queue?);
             ReplyAddress::new(&msg_id, &queue, WireFormat::Kombu, None)
         })
     }
@@ -175,9 +176,8 @@ impl Wire {
         }
         let text = text_of(delivery, &head).ok()?;
         Scratch::with(|scratch| {
-            let kombu::decode::Address { msg_id, .. } =
-                kombu::decode::address(&text, scratch).ok()?;
-            Hex32::from_digits(msg_id?.as_bytes())
+            let ids = kombu::decode::call_ids(&text, scratch).ok()?;
+            Hex32::from_digits(ids.msg_id?.as_bytes())
         })
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod body;
 mod both;
 mod encode;
 pub(crate) mod error;
+mod expiration;
 pub(crate) mod format;
 pub(crate) mod incoming;
 pub(crate) mod kombu;

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::message::target::Target;
 
 /// Longest name AMQP carries (a short string).
-const NAME_BYTES_MAX: usize = 255;
+pub(super) const NAME_BYTES_MAX: usize = 255;
 
 /// Refuses names that AMQP cannot carry.
 pub(super) fn check_names<'a>(

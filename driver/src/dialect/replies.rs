@@ -9,14 +9,14 @@ use crate::codec::compressor::Compressor;
 use crate::codec::serialization::Serialization;
 use crate::dialect::error::DecodeError;
 use crate::dialect::format::{ReplyRouting, WireFormat};
+use crate::dialect::kombu;
+use crate::dialect::names::NAME_BYTES_MAX;
 use crate::dialect::peek::Peek;
+use crate::dialect::pika;
 use crate::dialect::wire::Wire;
-use crate::dialect::{kombu, pika};
-use crate::message::ids::Hex32;
+use crate::ids::Hex32;
 use crate::topology::Exchange;
 
-/// The longest name of a queue, and the longest id of a call: AMQP has no longer ones.
-const NAME_BYTES_MAX: usize = 255;
 /// As oslo: how long to wait before a reply that came back is sent again.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 

@@ -1,31 +1,43 @@
-//! The members of an object as they came, in whatever serialisation.
+//! Reads the members of an object, in each serialization.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
 use crate::codec::encoded::Encoded;
-use crate::codec::json::{self, Members, ReadError};
-use crate::codec::msgpack;
+use crate::codec::json::Members;
 use crate::codec::serialization::Serialization;
+use crate::codec::{json, msgpack};
 use crate::dialect::error::DecodeError;
 
-/// The value of one member.
+/// The value of a member, not read yet: a [`Member`], or JSON text where nothing else is possible.
+pub(in crate::dialect) trait FieldValue<'a>: Sized {
+    /// Reads text; `None` for null. A value of another type is its JSON text, which is refused where
+    /// it is used.
+    fn text(self) -> Result<Option<Cow<'a, str>>, DecodeError>;
+
+    /// Returns the value to be read later; `None` for null.
+    fn encoded(self) -> Option<Encoded<'a>>;
+
+    /// Returns the value to be read later, which cannot fail then.
+    fn checked(self) -> Result<Encoded<'a>, DecodeError>;
+}
+
+/// The value of a member in one of the serializations.
 pub(in crate::dialect) enum Member<'a> {
     Json(&'a str),
     MsgPack(&'a [u8]),
     Value(Value),
 }
 
-/// Hands each member of the object that `body` holds to `take`, in their order, if the body keeps
-/// to its budget.
+/// Calls `take` with each member of the object in `body`, in order. Refuses a body above its budget.
 pub(in crate::dialect) fn each<'a>(
     body: &'a [u8],
     serialization: &Serialization,
     mut take: impl FnMut(Cow<'a, str>, Member<'a>) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     match serialization {
-        Serialization::Json => Members::new(body)?.try_for_each(|member| {
+        Serialization::Json => Members::of(body)?.try_for_each(|member| {
             let (key, value) = member?;
             take(key, Member::Json(value))
         }),
@@ -45,12 +57,21 @@ pub(in crate::dialect) fn each<'a>(
     }
 }
 
-impl<'a> Member<'a> {
-    /// A string, or null where that is the rule; anything else as its JSON text, to be refused
-    /// where it is used.
-    pub(in crate::dialect) fn text(self) -> Result<Option<Cow<'a, str>>, DecodeError> {
+impl Member<'_> {
+    /// Reads the value as one of JSON.
+    pub(in crate::dialect) fn value(self) -> Result<Value, DecodeError> {
         match self {
-            Self::Json(raw) => Ok(text(raw)?),
+            Self::Json(raw) => Ok(json::from_slice(raw.as_bytes())?),
+            Self::MsgPack(bytes) => Ok(msgpack::to_value(bytes)?),
+            Self::Value(value) => Ok(value),
+        }
+    }
+}
+
+impl<'a> FieldValue<'a> for Member<'a> {
+    fn text(self) -> Result<Option<Cow<'a, str>>, DecodeError> {
+        match self {
+            Self::Json(raw) => raw.text(),
             Self::MsgPack(bytes) => match msgpack::text(bytes) {
                 Ok(text) => Ok(text.map(Cow::Borrowed)),
                 Err(_) => Ok(Some(msgpack::to_value(bytes)?.to_string().into())),
@@ -61,17 +82,17 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// As a value of JSON.
-    pub(in crate::dialect) fn value(self) -> Result<Value, DecodeError> {
+    fn encoded(self) -> Option<Encoded<'a>> {
         match self {
-            Self::Json(raw) => Ok(json::from_slice(raw.as_bytes())?),
-            Self::MsgPack(bytes) => Ok(msgpack::to_value(bytes)?),
-            Self::Value(value) => Ok(value),
+            Self::Json(raw) => raw.encoded(),
+            Self::MsgPack([0xc0]) => None,
+            Self::MsgPack(bytes) => Some(Encoded::MsgPack(bytes.into())),
+            Self::Value(Value::Null) => None,
+            Self::Value(value) => Some(Encoded::Value(value)),
         }
     }
 
-    /// As it is, to be decoded later, which cannot fail.
-    pub(in crate::dialect) fn checked(self) -> Result<Encoded<'a>, DecodeError> {
+    fn checked(self) -> Result<Encoded<'a>, DecodeError> {
         Ok(match self {
             Self::Json(raw) => Encoded::json(raw.as_bytes()),
             Self::MsgPack(bytes) => {
@@ -81,35 +102,31 @@ impl<'a> Member<'a> {
             Self::Value(value) => Encoded::Value(value),
         })
     }
+}
 
-    /// As it is, to be read later; `None` for null.
-    pub(in crate::dialect) fn encoded(self) -> Option<Encoded<'a>> {
-        match self {
-            Self::Json(raw) => encoded(raw),
-            Self::MsgPack(bytes) if bytes == msgpack::NIL => None,
-            Self::MsgPack(bytes) => Some(Encoded::MsgPack(bytes.into())),
-            Self::Value(Value::Null) => None,
-            Self::Value(value) => Some(Encoded::Value(value)),
+/// JSON text, which was checked when its object was scanned.
+impl<'a> FieldValue<'a> for &'a str {
+    #[inline]
+    fn text(self) -> Result<Option<Cow<'a, str>>, DecodeError> {
+        match self.as_bytes().first() {
+            Some(b'n') => Ok(None),
+            Some(b'"') => Ok(Some(json::string(self)?)),
+            _ => Ok(Some(Cow::Borrowed(self))),
         }
     }
-}
 
-/// A string, or null where that is the rule; anything else as its JSON text, to be refused where it
-/// is used.
-pub(in crate::dialect) fn text(raw: &str) -> Result<Option<Cow<'_, str>>, ReadError> {
-    match raw.as_bytes().first() {
-        Some(b'n') => Ok(None),
-        Some(b'"') => json::parse_string(raw).map(Some),
-        _ => Ok(Some(Cow::Borrowed(raw))),
+    #[inline]
+    fn encoded(self) -> Option<Encoded<'a>> {
+        (self != "null").then(|| Encoded::json(self.as_bytes()))
+    }
+
+    #[inline]
+    fn checked(self) -> Result<Encoded<'a>, DecodeError> {
+        Ok(Encoded::json(self.as_bytes()))
     }
 }
 
-/// JSON text to be read later; `None` for null.
-pub(in crate::dialect) fn encoded(raw: &str) -> Option<Encoded<'_>> {
-    (raw != "null").then(|| Encoded::json(raw.as_bytes()))
-}
-
-/// What Python takes for false, as JSON text.
+/// Whether Python takes this JSON text for false.
 pub(in crate::dialect) fn is_falsy(text: &str) -> bool {
     matches!(text, "" | "false" | "0" | "0.0" | "{}" | "[]")
 }
@@ -119,12 +136,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_what_their_quotes_enclose() {
-        let read = |raw| text(raw).unwrap().map(Cow::into_owned);
+    fn text_is_read_without_quotes_and_escapes() {
+        let read = |raw: &'static str| raw.text().unwrap().map(Cow::into_owned);
         assert_eq!(read(r#""a: b, é""#).unwrap(), "a: b, é");
         assert_eq!(read(r#""""#).unwrap(), "");
         assert_eq!(read(r#""\"a\" \u00e9 \\""#).unwrap(), r#""a" é \"#);
-        assert_eq!(read(r#""\ud800""#).unwrap(), "\u{fffd}", "as Python lets it pass");
+        assert_eq!(read(r#""\ud800""#).unwrap(), "\u{fffd}", "Python accepts a lone surrogate");
         assert_eq!(read("null"), None);
         assert_eq!(read("[1, \"a\"]").unwrap(), "[1, \"a\"]");
     }

@@ -1,161 +1,283 @@
-//! An object written member by member, in whatever serialisation.
+//! Writes the object of a body member by member, in each serialization.
 //!
-//! JSON and msgpack go straight into the body; for a serialiser of the user's own the members are
-//! gathered first. Not here: which members a message has.
+//! JSON and msgpack are written into the body directly. For a serializer of the user's own the
+//! members are collected first. Invariant: on an error the output is as long as before. Not here:
+//! which members a message has (`fields`).
 
 use serde::Serialize;
 use serde::ser::Error as _;
 use serde_json::{Map, Value};
 
-use crate::codec::error::WriteError;
-use crate::codec::json;
-use crate::codec::msgpack;
+use crate::codec::json::WriteError;
 use crate::codec::serialization::{BodySerializer, Serialization};
+use crate::codec::{json, msgpack};
+use crate::dialect::body::keys::{ENTRY_COLON, ENTRY_OPEN, Key};
 use crate::dialect::error::EncodeError;
+use crate::ids::Hex32;
 
-/// An object under construction.
-pub(in crate::dialect) struct Object<'o> {
+/// The members of a body, in their order. The first one has a key that begins an object.
+pub(in crate::dialect) trait Members {
+    type Error: From<WriteError>;
+
+    /// Writes each member.
+    fn write<O: ObjectWriter>(&self, object: &mut O) -> Result<(), Self::Error>;
+}
+
+/// Writes members of an object.
+pub(in crate::dialect) trait ObjectWriter: Sized {
+    /// Writes text.
+    fn text(&mut self, key: &Key, text: &str) -> Result<(), WriteError>;
+
+    /// Writes an id.
+    fn id(&mut self, key: &Key, id: &Hex32) -> Result<(), WriteError>;
+
+    /// Writes a value of any type.
+    fn value<T: Serialize + ?Sized>(&mut self, key: &Key, value: &T) -> Result<(), WriteError>;
+
+    /// Writes the arguments of a request: an object, or an empty one for null.
+    fn arguments<A: Serialize + ?Sized>(&mut self, key: &Key, args: &A) -> Result<(), EncodeError>;
+
+    /// Writes an entry of a context.
+    fn entry(&mut self, prefix: &str, key: &str, value: &Value) -> Result<(), WriteError>;
+
+    /// Ends the object.
+    fn end(self) -> Result<(), WriteError>;
+}
+
+/// Appends an object in `serialization`. `count` returns the number of its members, which msgpack
+/// writes first.
+pub(in crate::dialect) fn encode<M: Members>(
+    out: &mut Vec<u8>,
+    serialization: &Serialization,
+    count: impl FnOnce() -> usize,
+    members: &M,
+) -> Result<(), M::Error> {
+    let start = out.len();
+    let written = match serialization {
+        Serialization::Json => return encode_json::<0, M>(out, members),
+        Serialization::MsgPack => write(MsgPackObject::begin(out, count()), members),
+        Serialization::Custom(serializer) => {
+            write(CustomObject { out, members: Map::new(), serializer: &**serializer }, members)
+        }
+    };
+    written.inspect_err(|_| out.truncate(start))
+}
+
+/// Appends an object of JSON as the content of `LEVEL` enclosing JSON strings.
+pub(in crate::dialect) fn encode_json<const LEVEL: usize, M: Members>(
+    out: &mut Vec<u8>,
+    members: &M,
+) -> Result<(), M::Error> {
+    let start = out.len();
+    write(JsonObject::<LEVEL> { out }, members).inspect_err(|_| out.truncate(start))
+}
+
+#[inline]
+fn write<O: ObjectWriter, M: Members>(mut object: O, members: &M) -> Result<(), M::Error> {
+    members.write(&mut object)?;
+    Ok(object.end()?)
+}
+
+/// Writes JSON as the content of `LEVEL` enclosing JSON strings. The first key has the opening
+/// brace.
+struct JsonObject<'o, const LEVEL: usize> {
     out: &'o mut Vec<u8>,
-    members: Members<'o>,
 }
 
-enum Members<'o> {
-    Json { is_first: bool },
-    MsgPack,
-    Gathered(Map<String, Value>, &'o dyn BodySerializer),
-}
+impl<const LEVEL: usize> JsonObject<'_, LEVEL> {
+    const QUOTE: &'static [u8] = json::quote::<LEVEL>();
 
-impl<'o> Object<'o> {
-    /// An object that gets `length` members, appended to `out`.
-    pub(in crate::dialect) fn begin(
-        out: &'o mut Vec<u8>,
-        serialization: &'o Serialization,
-        length: usize,
-    ) -> Self {
-        let members = match serialization {
-            Serialization::Json => {
-                out.push(b'{');
-                Members::Json { is_first: true }
-            }
-            Serialization::MsgPack => {
-                msgpack::push_map(out, length as u32);
-                Members::MsgPack
-            }
-            Serialization::Custom(serializer) => Members::Gathered(Map::new(), &**serializer),
-        };
-        Self { out, members }
+    /// Writes a key and the quote that begins its text.
+    #[inline]
+    fn key_of_text(&mut self, key: &Key) {
+        self.out.extend_from_slice(key.json[LEVEL].as_bytes());
     }
 
-    /// A member that is text.
-    pub(in crate::dialect) fn text(&mut self, key: &str, text: &str) -> Result<(), WriteError> {
-        self.key("", key)?;
-        match &mut self.members {
-            Members::Json { .. } => push_quoted(self.out, &[text]),
-            Members::MsgPack => {
-                msgpack::push_str(self.out, text)?;
-            }
-            Members::Gathered(map, _) => drop(map.insert(key.to_owned(), text.into())),
-        }
+    /// Writes a key, without a quote for the value.
+    #[inline]
+    fn key(&mut self, key: &Key) {
+        let text = key.json[LEVEL].as_bytes();
+        self.out.extend_from_slice(&text[..text.len() - Self::QUOTE.len()]);
+    }
+}
+
+impl<const LEVEL: usize> ObjectWriter for JsonObject<'_, LEVEL> {
+    #[inline]
+    fn text(&mut self, key: &Key, text: &str) -> Result<(), WriteError> {
+        self.key_of_text(key);
+        json::push_text::<LEVEL>(self.out, text);
+        self.out.extend_from_slice(Self::QUOTE);
         Ok(())
     }
 
-    /// A member of any type.
-    pub(in crate::dialect) fn value<T: Serialize + ?Sized>(
-        &mut self,
-        prefix: &str,
-        key: &str,
-        value: &T,
-    ) -> Result<(), WriteError> {
-        self.key(prefix, key)?;
-        match &mut self.members {
-            Members::Json { .. } => json::write::<0, T>(self.out, value),
-            Members::MsgPack => msgpack::write(self.out, value),
-            Members::Gathered(map, _) => {
-                let value = serde_json::to_value(value).map_err(WriteError::custom)?;
-                map.insert(format!("{prefix}{key}"), value);
+    #[inline]
+    fn id(&mut self, key: &Key, id: &Hex32) -> Result<(), WriteError> {
+        self.key_of_text(key);
+        self.out.extend_from_slice(id.as_bytes());
+        self.out.extend_from_slice(Self::QUOTE);
+        Ok(())
+    }
+
+    #[inline]
+    fn value<T: Serialize + ?Sized>(&mut self, key: &Key, value: &T) -> Result<(), WriteError> {
+        self.key(key);
+        json::write::<LEVEL, T>(self.out, value)
+    }
+
+    #[inline]
+    fn arguments<A: Serialize + ?Sized>(&mut self, key: &Key, args: &A) -> Result<(), EncodeError> {
+        self.key(key);
+        write_json_arguments::<LEVEL, A>(self.out, args)
+    }
+
+    #[inline]
+    fn entry(&mut self, prefix: &str, key: &str, value: &Value) -> Result<(), WriteError> {
+        write_json_entry::<LEVEL>(self.out, prefix, key, value)
+    }
+
+    #[inline]
+    fn end(self) -> Result<(), WriteError> {
+        self.out.push(b'}');
+        Ok(())
+    }
+}
+
+/// Appends the arguments of a request as JSON: an object, or an empty one for null.
+#[inline]
+pub(in crate::dialect) fn write_json_arguments<const LEVEL: usize, A: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    args: &A,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    json::write::<LEVEL, A>(out, args)?;
+    match &out[start..] {
+        [b'{', ..] => Ok(()),
+        b"null" => {
+            out.truncate(start);
+            out.extend_from_slice(b"{}");
+            Ok(())
+        }
+        _ => Err(EncodeError::BareArguments),
+    }
+}
+
+/// Appends an entry of a context as a member of JSON that is not the first.
+#[inline]
+pub(in crate::dialect) fn write_json_entry<const LEVEL: usize>(
+    out: &mut Vec<u8>,
+    prefix: &str,
+    key: &str,
+    value: &Value,
+) -> Result<(), WriteError> {
+    out.extend_from_slice(ENTRY_OPEN[LEVEL].as_bytes());
+    out.extend_from_slice(prefix.as_bytes());
+    json::push_text::<LEVEL>(out, key);
+    out.extend_from_slice(ENTRY_COLON[LEVEL].as_bytes());
+    json::write::<LEVEL, _>(out, value)
+}
+
+/// Writes msgpack.
+struct MsgPackObject<'o> {
+    out: &'o mut Vec<u8>,
+}
+
+/// msgpack's nil.
+const NIL: u8 = 0xc0;
+/// msgpack's map without entries.
+const EMPTY_MAP: u8 = 0x80;
+
+impl<'o> MsgPackObject<'o> {
+    fn begin(out: &'o mut Vec<u8>, count: usize) -> Self {
+        msgpack::push_map(out, count as u32);
+        Self { out }
+    }
+
+    fn string(&mut self, text: &str) -> Result<(), WriteError> {
+        msgpack::push_str(self.out, text).map_err(WriteError::custom)
+    }
+}
+
+impl ObjectWriter for MsgPackObject<'_> {
+    fn text(&mut self, key: &Key, text: &str) -> Result<(), WriteError> {
+        self.string(key.name)?;
+        self.string(text)
+    }
+
+    fn id(&mut self, key: &Key, id: &Hex32) -> Result<(), WriteError> {
+        self.text(key, id.as_str())
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, key: &Key, value: &T) -> Result<(), WriteError> {
+        self.string(key.name)?;
+        msgpack::write(self.out, value).map_err(WriteError::custom)
+    }
+
+    fn arguments<A: Serialize + ?Sized>(&mut self, key: &Key, args: &A) -> Result<(), EncodeError> {
+        self.string(key.name)?;
+        let start = self.out.len();
+        msgpack::write(self.out, args).map_err(WriteError::custom)?;
+        match &self.out[start..] {
+            // The heads of a map: short, of 16 bits, of 32 bits.
+            [0x80..=0x8f | 0xde | 0xdf, ..] => Ok(()),
+            [NIL] => {
+                self.out[start] = EMPTY_MAP;
                 Ok(())
             }
+            _ => Err(EncodeError::BareArguments),
         }
     }
 
-    /// The arguments of a request: an object by their names; nothing at all is the empty one.
-    pub(in crate::dialect) fn arguments<A: Serialize + ?Sized>(
-        &mut self,
-        key: &str,
-        args: &A,
-    ) -> Result<(), EncodeError> {
-        let start = self.out.len() + self.key_length(key);
-        self.value("", key, args)?;
-        let (is_object, empty): (bool, &[u8]) = match &mut self.members {
-            Members::Json { .. } => match &self.out[start..] {
-                [b'{', ..] => return Ok(()),
-                written => (written == b"null", b"{}"),
-            },
-            Members::MsgPack => match &self.out[start..] {
-                written if msgpack::is_map(written) => return Ok(()),
-                written => (written == msgpack::NIL, &msgpack::EMPTY_MAP),
-            },
-            Members::Gathered(map, _) => match map.get_mut(key) {
-                Some(Value::Object(_)) => return Ok(()),
-                Some(nothing @ Value::Null) => {
-                    *nothing = Value::Object(Map::new());
-                    return Ok(());
-                }
-                _ => return Err(EncodeError::BareArguments),
-            },
-        };
-        if !is_object {
-            return Err(EncodeError::BareArguments);
-        }
-        self.out.truncate(start);
-        self.out.extend_from_slice(empty);
+    fn entry(&mut self, prefix: &str, key: &str, value: &Value) -> Result<(), WriteError> {
+        self.string(&[prefix, key].concat())?;
+        msgpack::write(self.out, value).map_err(WriteError::custom)
+    }
+
+    fn end(self) -> Result<(), WriteError> {
         Ok(())
-    }
-
-    /// Nothing more follows.
-    pub(in crate::dialect) fn end(self) -> Result<(), WriteError> {
-        match self.members {
-            Members::Json { .. } => self.out.push(b'}'),
-            Members::MsgPack => {}
-            Members::Gathered(map, serializer) => {
-                let body = serializer.encode(&Value::Object(map)).map_err(WriteError::custom)?;
-                self.out.extend_from_slice(&body);
-            }
-        }
-        Ok(())
-    }
-
-    fn key(&mut self, prefix: &str, key: &str) -> Result<(), WriteError> {
-        match &mut self.members {
-            Members::Json { is_first } => {
-                if !std::mem::take(is_first) {
-                    self.out.extend_from_slice(b", ");
-                }
-                push_quoted(self.out, &[prefix, key]);
-                self.out.extend_from_slice(b": ");
-            }
-            Members::MsgPack => match prefix {
-                "" => msgpack::push_str(self.out, key)?,
-                prefix => msgpack::push_str(self.out, &[prefix, key].concat())?,
-            },
-            Members::Gathered(..) => {}
-        }
-        Ok(())
-    }
-
-    /// Bytes that [`Self::key`] appends for a key of plain letters.
-    fn key_length(&self, key: &str) -> usize {
-        match &self.members {
-            Members::Json { is_first: true } => key.len() + 4,
-            Members::Json { .. } => key.len() + 6,
-            Members::MsgPack => key.len() + 1,
-            Members::Gathered(..) => 0,
-        }
     }
 }
 
-fn push_quoted(out: &mut Vec<u8>, parts: &[&str]) {
-    out.extend_from_slice(json::quote::<0>());
-    parts.iter().for_each(|part| json::push_text::<0>(out, part));
-    out.extend_from_slice(json::quote::<0>());
+/// Collects the members for a serializer of the user's own.
+struct CustomObject<'o> {
+    out: &'o mut Vec<u8>,
+    members: Map<String, Value>,
+    serializer: &'o dyn BodySerializer,
+}
+
+impl ObjectWriter for CustomObject<'_> {
+    fn text(&mut self, key: &Key, text: &str) -> Result<(), WriteError> {
+        self.members.insert(key.name.to_owned(), text.into());
+        Ok(())
+    }
+
+    fn id(&mut self, key: &Key, id: &Hex32) -> Result<(), WriteError> {
+        self.text(key, id.as_str())
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, key: &Key, value: &T) -> Result<(), WriteError> {
+        let value = serde_json::to_value(value).map_err(WriteError::custom)?;
+        self.members.insert(key.name.to_owned(), value);
+        Ok(())
+    }
+
+    fn arguments<A: Serialize + ?Sized>(&mut self, key: &Key, args: &A) -> Result<(), EncodeError> {
+        let value = match serde_json::to_value(args).map_err(WriteError::custom)? {
+            Value::Null => Value::Object(Map::new()),
+            value @ Value::Object(_) => value,
+            _ => return Err(EncodeError::BareArguments),
+        };
+        self.members.insert(key.name.to_owned(), value);
+        Ok(())
+    }
+
+    fn entry(&mut self, prefix: &str, key: &str, value: &Value) -> Result<(), WriteError> {
+        self.members.insert(format!("{prefix}{key}"), value.clone());
+        Ok(())
+    }
+
+    fn end(self) -> Result<(), WriteError> {
+        let body = self.serializer.encode(&Value::Object(self.members));
+        self.out.extend_from_slice(&body.map_err(WriteError::custom)?);
+        Ok(())
+    }
 }

@@ -1,8 +1,8 @@
-//! The buffer that decoding unescapes into, which a thread reuses.
+//! The buffer that decoding unescapes into. A thread reuses it.
 
 use std::cell::Cell;
 
-/// The buffer that decoding unescapes into.
+/// The buffer that decoding unescapes into. What is decoded borrows from it.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(in crate::dialect) payload: Vec<u8>,
@@ -12,11 +12,11 @@ thread_local! {
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
-/// A scratch that grew beyond this is given back to the allocator.
+/// A larger scratch is freed after use.
 const SCRATCH_BYTES_MAX: usize = 1 << 20;
 
 impl Scratch {
-    /// Lends this thread's scratch. Whoever borrows it inside gets another one.
+    /// Calls `work` with this thread's scratch. A nested call gets another one.
     pub(crate) fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
         let mut scratch = SCRATCH.with(Cell::take).unwrap_or_default();
         let result = work(&mut scratch);

@@ -1,16 +1,14 @@
-//! Reads bodies by the rules of oslo's receivers: the 2.0 envelope, or none at all.
+//! Reads bodies by the rules of oslo's receivers: in the 2.0 envelope, or without one.
 //!
-//! The usual envelope is cut off by its fixed bytes and its string unescaped in one pass; any other
-//! spelling goes through a real parser. Unknown keys are ignored, a repeated key's last value
-//! counts, as in Python. What is decoded borrows from the [`Scratch`], which a thread reuses.
-//! Invariant: what does not keep to its budget is refused before a value is made of it.
+//! Unknown keys are ignored, and the last value of a repeated key counts, as in Python. What is
+//! decoded borrows from the [`Scratch`]. Invariant: a body above its budget is refused before a value
+//! is made of it.
 
 use std::borrow::Cow;
 
-use crate::codec::encoded::Encoded;
 use crate::codec::json::Members;
-use crate::dialect::body::keys::KOMBU_CONTEXT_PREFIX;
-use crate::dialect::body::member::{encoded, is_falsy, text};
+use crate::dialect::body::fields::{read_kombu_context, read_request_field};
+use crate::dialect::body::member::{FieldValue, is_falsy};
 use crate::dialect::body::scratch::Scratch;
 use crate::dialect::error::DecodeError;
 use crate::dialect::kombu::envelope_reader::open_envelope;
@@ -25,24 +23,9 @@ pub(crate) fn request<'a>(
     let mut request = IncomingRequest::default();
     for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
         let (key, value) = member?;
-        match &*key {
-            "method" => request.method = text(value)?,
-            "args" => request.args = encoded(value),
-            "namespace" => request.namespace = text(value)?,
-            "version" => request.version = text(value)?,
-            "_msg_id" => request.msg_id = text(value)?,
-            "_reply_q" => request.reply_queue = text(value)?,
-            "_unique_id" => request.unique_id = text(value)?,
-            "_timeout" => {
-                let seconds = text(value)?.and_then(|text| text.parse().ok());
-                request.context.set_client_timeout(seconds);
-            }
-            key => {
-                if let Some(name) = key.strip_prefix(KOMBU_CONTEXT_PREFIX) {
-                    request.context.append(name, Encoded::json(value.as_bytes()));
-                }
-            }
-        }
+        read_request_field(&mut request, &key, value, |context, value| {
+            read_kombu_context(context, &key, value)
+        })?;
     }
     request.context.settle();
     Ok(request)
@@ -58,10 +41,10 @@ pub(crate) fn reply<'a>(
     for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
         let (key, value) = member?;
         match &*key {
-            "result" => reply.result = encoded(value),
-            "failure" => failure = text(value)?.filter(|text| !is_falsy(text)),
-            "ending" => reply.ending = text(value)?.is_some_and(|text| !is_falsy(&text)),
-            "_msg_id" => reply.msg_id = text(value)?,
+            "result" => reply.result = value.encoded(),
+            "failure" => failure = value.text()?.filter(|text| !is_falsy(text)),
+            "ending" => reply.ending = value.text()?.is_some_and(|text| !is_falsy(&text)),
+            "_msg_id" => reply.msg_id = value.text()?,
             _ => {}
         }
     }
@@ -69,30 +52,30 @@ pub(crate) fn reply<'a>(
     Ok(reply)
 }
 
-/// Whose a message is.
+/// The identifiers of a call.
 #[derive(Debug, Default)]
-pub(crate) struct Address<'a> {
-    /// The call that it is about.
+pub(crate) struct CallIds<'a> {
+    /// The id of the call.
     pub(crate) msg_id: Option<Cow<'a, str>>,
-    /// Where the answer to a request goes.
+    /// The queue of its replies; only a request names it.
     pub(crate) reply_queue: Option<Cow<'a, str>>,
 }
 
-/// Reads whose a request or a reply is that cannot be decoded. What else the body holds is passed
-/// over.
-pub(crate) fn address<'a>(
+/// Reads the identifiers of the call from a request or a reply that cannot be decoded. Ignores the
+/// rest of the body.
+pub(crate) fn call_ids<'a>(
     body: &'a [u8],
     scratch: &'a mut Scratch,
-) -> Result<Address<'a>, DecodeError> {
-    let mut address = Address::default();
+) -> Result<CallIds<'a>, DecodeError> {
+    let mut ids = CallIds::default();
     let members = Members::unchecked;
     for member in members(open_envelope(body, scratch, members)?)? {
         let (key, value) = member?;
         match &*key {
-            "_msg_id" => address.msg_id = text(value)?,
-            "_reply_q" => address.reply_queue = text(value)?,
+            "_msg_id" => ids.msg_id = value.text()?,
+            "_reply_q" => ids.reply_queue = value.text()?,
             _ => {}
         }
     }
-    Ok(address)
+    Ok(ids)
 }

@@ -1,14 +1,16 @@
-//! Writes bodies: the payload's JSON rendered straight into the envelope's JSON string.
+//! Writes the bodies of requests and replies: the payload's JSON, rendered in one pass as the
+//! content of the envelope's JSON string.
 //!
-//! Key order is Python's, since dicts keep it and golden bytes compare it. Invariant: on an error
-//! the output is as long as before. Literals here are the text of level 1, hence `\"` for each
-//! quote.
+//! Keys are in Python's order: its dicts keep it, and the golden bytes compare it. Invariant: on an
+//! error the output is as long as before. Literals here are text inside a JSON string, hence `\"`
+//! for each quote.
 
 use serde::Serialize;
 
 use crate::codec::json;
 use crate::codec::json::WriteError;
 use crate::dialect::body::keys::KOMBU_CONTEXT_PREFIX;
+use crate::dialect::body::object::{Members, encode_json, write_json_arguments, write_json_entry};
 use crate::dialect::error::EncodeError;
 use crate::dialect::kombu::envelope_reader::{ENVELOPE_CLOSE, ENVELOPE_OPEN};
 use crate::dialect::kombu::failure;
@@ -16,6 +18,10 @@ use crate::ids::Hex32;
 use crate::message::{Answer, CallPart, Reply, Request};
 
 /// Appends the body of a request, call or cast.
+///
+/// On the hot path of a cast: constants are as long as possible, so that there are few copies. The
+/// shared writers (`body::fields`) copy each key and each quote apart, which takes 4 % more
+/// instructions.
 pub(crate) fn request<A: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     request: &Request<'_, A>,
@@ -32,7 +38,7 @@ fn write_request<A: Serialize + ?Sized>(
     out.extend_from_slice(br#"{\"method\": \""#);
     json::push_text::<1>(out, request.method);
     out.extend_from_slice(br#"\", \"args\": "#);
-    write_args(out, request.args)?;
+    write_json_arguments::<1, A>(out, request.args)?;
     if let Some(namespace) = request.namespace {
         out.extend_from_slice(br#", \"namespace\": \""#);
         json::push_text::<1>(out, namespace);
@@ -50,30 +56,11 @@ fn write_request<A: Serialize + ?Sized>(
     out.extend_from_slice(request.unique_id.as_bytes());
     out.extend_from_slice(br#"\""#);
     for (key, value) in request.context.iter() {
-        out.extend_from_slice(br#", \""#);
-        out.extend_from_slice(KOMBU_CONTEXT_PREFIX.as_bytes());
-        json::push_text::<1>(out, key);
-        out.extend_from_slice(br#"\": "#);
-        json::write::<1, _>(out, value)?;
+        write_json_entry::<1>(out, KOMBU_CONTEXT_PREFIX, key, value)?;
     }
     out.push(b'}');
     out.extend_from_slice(ENVELOPE_CLOSE);
     Ok(())
-}
-
-/// Arguments are an object by their names; nothing at all is the empty one.
-fn write_args<A: Serialize + ?Sized>(out: &mut Vec<u8>, args: &A) -> Result<(), EncodeError> {
-    let start = out.len();
-    json::write::<1, A>(out, args)?;
-    match &out[start..] {
-        [b'{', ..] => Ok(()),
-        b"null" => {
-            out.truncate(start);
-            out.extend_from_slice(b"{}");
-            Ok(())
-        }
-        _ => Err(EncodeError::BareArguments),
-    }
 }
 
 fn write_call(out: &mut Vec<u8>, call: &CallPart<'_>) -> Result<(), WriteError> {
@@ -90,7 +77,16 @@ fn write_call(out: &mut Vec<u8>, call: &CallPart<'_>) -> Result<(), WriteError> 
     Ok(())
 }
 
-/// Appends the body of a reply: a result, a failure, or a sign of life.
+/// Appends an object in the envelope.
+pub(super) fn encode_enveloped<M: Members>(out: &mut Vec<u8>, members: &M) -> Result<(), M::Error> {
+    let start = out.len();
+    out.extend_from_slice(ENVELOPE_OPEN);
+    encode_json::<1, M>(out, members).inspect_err(|_| out.truncate(start))?;
+    out.extend_from_slice(ENVELOPE_CLOSE);
+    Ok(())
+}
+
+/// Appends the body of a reply: a result, a failure, or a heartbeat of a monitored call.
 pub(crate) fn reply<R: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     reply: &Reply<'_, R>,
@@ -128,11 +124,11 @@ fn write_reply<R: Serialize + ?Sized>(
     Ok(())
 }
 
-/// Gives a rendered reply a fresh id, for another transmission; it stands at a fixed place from the
-/// end.
+/// Replaces the unique id of a rendered reply, which stands at a fixed distance from the end:
+/// receivers drop a message whose id they have seen.
 pub(crate) fn renew_unique_id(body: &mut [u8], unique_id: Hex32) {
     let end = body.len().saturating_sub(br#"\"}"}"#.len());
-    if let Some(place) = end.checked_sub(32).and_then(|start| body.get_mut(start..end)) {
-        place.copy_from_slice(unique_id.as_bytes());
+    if let Some(digits) = end.checked_sub(32).and_then(|start| body.get_mut(start..end)) {
+        digits.copy_from_slice(unique_id.as_bytes());
     }
 }

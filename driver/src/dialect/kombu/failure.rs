@@ -1,18 +1,17 @@
-//! Exceptions inside replies: JSON text in a string of the payload, which is itself text in the
-//! envelope.
+//! Exceptions in replies: JSON text in a string of the payload, which is text in the envelope itself.
 //!
-//! Literals here are the text of level 2, hence `\\\"` for each quote. An exception that already
-//! travelled is sent on under its original name. Reading is lenient: whatever a peer leaves out is
-//! empty.
+//! Literals here are text inside two JSON strings, hence `\\\"` for each quote. An exception that was
+//! received keeps its name when it is sent on.
 
 use serde_json::{Map, Value};
 
-use crate::codec::error::WriteError;
-use crate::codec::json::{self, Members};
+use crate::codec::json;
+use crate::codec::json::{Members, WriteError};
+use crate::dialect::body::failure::{lines, list, text};
 use crate::dialect::error::DecodeError;
 use crate::error::failure::Failure;
 
-/// Appends the JSON string that holds the exception, quotes included.
+/// Appends the JSON string of an exception, with its quotes.
 pub(super) fn write(out: &mut Vec<u8>, failure: &Failure) -> Result<(), WriteError> {
     out.extend_from_slice(br#"\"{\\\"class\\\": \\\""#);
     json::push_text::<2>(out, failure.class());
@@ -30,29 +29,22 @@ pub(super) fn write(out: &mut Vec<u8>, failure: &Failure) -> Result<(), WriteErr
     Ok(())
 }
 
-/// Reads the exception from its JSON text, which has a budget of its own: to that of the message it
-/// was one string.
-pub(super) fn read(text: &str) -> Result<Failure, DecodeError> {
-    let mut parts = Map::new();
-    for member in Members::new(text.as_bytes())? {
+/// Reads an exception from its JSON text. The text has a budget of its own: the budget of the message
+/// counts it as one string.
+pub(super) fn read(json: &str) -> Result<Failure, DecodeError> {
+    let mut fields = Map::new();
+    for member in Members::of(json.as_bytes())? {
         let (key, value) = member?;
         if let "class" | "module" | "message" | "tb" | "args" | "kwargs" = &*key {
-            parts.insert(key.into_owned(), json::from_slice(value.as_bytes())?);
+            fields.insert(key.into_owned(), json::from_slice(value.as_bytes())?);
         }
     }
-    let mut part = |key: &str| parts.remove(key).unwrap_or_default();
-    let text = |value| match value {
-        Value::Null => String::new(),
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
-    let list = |value| if let Value::Array(list) = value { list } else { Vec::new() };
-    let (class, module) = (text(part("class")), text(part("module")));
-    let lines = list(part("tb")).into_iter();
-    let lines = lines.filter_map(|line| line.as_str().map(str::to_owned));
-    let kwargs = if let Value::Object(kwargs) = part("kwargs") { kwargs } else { Map::new() };
-    Ok(Failure::new(class, module, text(part("message")))
-        .with_traceback(lines)
-        .with_args(list(part("args")))
+    let mut field = |key: &str| fields.remove(key).unwrap_or_default();
+    let (class, module, message) =
+        (text(field("class")), text(field("module")), text(field("message")));
+    let kwargs = if let Value::Object(kwargs) = field("kwargs") { kwargs } else { Map::new() };
+    Ok(Failure::new(class, module, message)
+        .with_traceback(lines(field("tb")))
+        .with_args(list(field("args")))
         .with_kwargs(kwargs))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use leveret_engine::{FieldTable, Properties};
 
 use crate::dialect::error::DecodeError;
+use crate::dialect::expiration::with_expiration;
 
 /// What every message of this dialect says about its content.
 const CONTENT_TYPE: &str = "application/json";
@@ -22,13 +23,7 @@ pub(crate) fn message(call_timeout: Option<Duration>) -> Properties {
         .with_headers(FieldTable::default())
         .with_delivery_mode(PERSISTENT)
         .with_priority(0);
-    match call_timeout.map(|timeout| timeout.as_millis()) {
-        // The broker knows no longer time, and closes the channel on whoever names one.
-        Some(timeout_ms) if timeout_ms <= u32::MAX.into() => {
-            properties.with_expiration(timeout_ms.to_string())
-        }
-        _ => properties,
-    }
+    with_expiration(properties, call_timeout)
 }
 
 /// Refuses what cannot be JSON text by its own account.

@@ -1,13 +1,14 @@
-//! Reads bodies, in whatever serialisation their content type names.
+//! Reads bodies in the serialization that their content type names.
 //!
-//! As tolerant as the old driver where that does no harm: any minor version, unknown keys. What it
-//! left unacknowledged for ever is an error here. Bodies that both dialects understand say how they
-//! want to be answered by their `_reply_q`.
+//! Any minor version is accepted and unknown keys are ignored, as by the old driver. What the old
+//! driver left unacknowledged for ever is an error here. A body that both formats read has the
+//! identifiers of the reply in the body, too.
 
 use leveret_engine::wire::PropertiesView;
 
-use crate::dialect::body::keys::{KOMBU_CONTEXT_PREFIX, PIKA_CONTEXT_PREFIX};
-use crate::dialect::body::member::{Member, each};
+use crate::codec::serialization::Serialization;
+use crate::dialect::body::fields::{read_either_context, read_request_field};
+use crate::dialect::body::member::{FieldValue, Member, each};
 use crate::dialect::error::DecodeError;
 use crate::dialect::format::WireFormat;
 use crate::dialect::pika::failure;
@@ -15,62 +16,49 @@ use crate::dialect::pika::properties::{CustomSerializers, check_version, seriali
 use crate::message::context::Context;
 use crate::message::{IncomingReply, IncomingRequest};
 
-/// What the keys of a request come to.
-#[derive(Default)]
-struct Flat<'a> {
-    request: IncomingRequest<'a>,
-    context: Context,
-    has_envelope: bool,
+/// Calls `take` with each member of a body of this format, and returns its serialization.
+pub(super) fn read_members<'a>(
+    body: &'a [u8],
+    head: &PropertiesView<'a>,
+    serializers: CustomSerializers<'_>,
+    mut take: impl FnMut(&str, Member<'a>) -> Result<(), DecodeError>,
+) -> Result<Serialization, DecodeError> {
+    check_version(head)?;
+    let serialization = serialization(head, serializers)?;
+    each(body, &serialization, |key, member| take(&key, member))?;
+    Ok(serialization)
 }
 
-impl<'a> Flat<'a> {
-    fn take(&mut self, key: &str, member: Member<'a>) -> Result<(), DecodeError> {
-        let request = &mut self.request;
-        match key {
-            "method" => request.method = member.text()?,
-            "args" => request.args = member.encoded(),
-            "namespace" => request.namespace = member.text()?,
-            "version" => request.version = member.text()?,
-            "_msg_id" => request.msg_id = member.text()?,
-            "_reply_q" => request.reply_queue = member.text()?,
-            "_unique_id" => request.unique_id = member.text()?,
-            "_timeout" => {
-                let seconds = member.text()?.and_then(|text| text.parse().ok());
-                request.context.set_client_timeout(seconds);
-            }
-            "oslo.message" => self.has_envelope = true,
-            key => {
-                if let Some(name) = key.strip_prefix(PIKA_CONTEXT_PREFIX) {
-                    self.context.append(name, member.checked()?);
-                } else if let Some(name) = key.strip_prefix(KOMBU_CONTEXT_PREFIX) {
-                    request.context.append(name, member.checked()?);
-                }
-            }
-        }
-        Ok(())
+/// Chooses the context of a message that may have one in each format: that of `pika` where the one
+/// of `kombu` is empty.
+pub(super) fn choose_context(kombu: &mut Context, pika: Context) {
+    if kombu.is_empty() {
+        let client_timeout = kombu.client_timeout();
+        *kombu = pika;
+        kombu.set_client_timeout(client_timeout);
     }
+    kombu.settle();
 }
 
-/// Reads a request, and says in which format its reply is to be written.
+/// Reads a request, and returns the format of its reply with it.
 pub(crate) fn request<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
     serializers: CustomSerializers<'_>,
 ) -> Result<(IncomingRequest<'a>, WireFormat), DecodeError> {
-    check_version(head)?;
-    let serialization = serialization(head, serializers)?;
-    let mut flat = Flat::default();
-    each(body, &serialization, |key, member| flat.take(&key, member))?;
-    if flat.has_envelope {
+    let mut request = IncomingRequest::default();
+    let mut context = Context::new();
+    let mut has_envelope = false;
+    let serialization = read_members(body, head, serializers, |key, member| {
+        read_request_field(&mut request, key, member, |kombu, member| {
+            has_envelope |= key == "oslo.message";
+            read_either_context(kombu, &mut context, key, member)
+        })
+    })?;
+    if has_envelope {
         return Err(DecodeError::OtherDialect("rabbit"));
     }
-    let Flat { mut request, context, .. } = flat;
-    if request.context.is_empty() {
-        let client_timeout = request.context.client_timeout();
-        request.context = context;
-        request.context.set_client_timeout(client_timeout);
-    }
-    request.context.settle();
+    choose_context(&mut request.context, context);
     let is_of_both = request.unique_id.is_some();
     let mut format = if is_of_both { WireFormat::Both } else { WireFormat::default() };
     if request.msg_id.is_none() || request.reply_queue.is_none() {
@@ -93,19 +81,18 @@ pub(crate) fn reply<'a>(
     head: &PropertiesView<'a>,
     serializers: CustomSerializers<'_>,
 ) -> Result<IncomingReply<'a>, DecodeError> {
-    check_version(head)?;
-    let msg_id = head.correlation_id.map(Into::into);
-    let mut reply = IncomingReply { msg_id, ending: true, ..IncomingReply::default() };
-    each(body, &serialization(head, serializers)?, |key, member| {
-        match &*key {
+    let mut reply = IncomingReply { ending: true, ..IncomingReply::default() };
+    read_members(body, head, serializers, |key, member| {
+        match key {
             "s" => reply.result = member.encoded(),
             "e" => {
-                let parts = member.value()?;
-                reply.failure = (!parts.is_null()).then(|| failure::read(parts));
+                let fields = member.value()?;
+                reply.failure = (!fields.is_null()).then(|| failure::read(fields));
             }
             _ => {}
         }
         Ok(())
     })?;
+    reply.msg_id = head.correlation_id.map(Into::into);
     Ok(reply)
 }

@@ -1,16 +1,37 @@
-//! Writes bodies and properties of requests and replies.
+//! Writes the bodies of requests and replies.
 //!
-//! Key order is that of Python 3. Invariant: on an error the output is as long as before.
+//! Keys are in the order of Python 3.
 
 use serde::Serialize;
 
 use crate::codec::json::WriteError;
 use crate::codec::serialization::Serialization;
-use crate::dialect::body::keys::PIKA_CONTEXT_PREFIX;
-use crate::dialect::body::object::Object;
+use crate::dialect::body::fields::{write_context, write_invocation};
+use crate::dialect::body::keys::{PIKA_CONTEXT_PREFIX, PIKA_FAILURE, PIKA_RESULT};
+use crate::dialect::body::object::{self, Members, ObjectWriter};
 use crate::dialect::error::EncodeError;
-use crate::dialect::pika::failure;
+use crate::dialect::pika::failure::FailureFields;
 use crate::message::{Answer, Request};
+
+struct RequestMembers<'r, 'a, A: ?Sized>(&'r Request<'a, A>);
+
+impl<A: Serialize + ?Sized> RequestMembers<'_, '_, A> {
+    fn count(&self) -> usize {
+        let Self(request) = self;
+        let optional = [request.namespace, request.version].into_iter().flatten().count();
+        2 + optional + request.context.iter().count()
+    }
+}
+
+impl<A: Serialize + ?Sized> Members for RequestMembers<'_, '_, A> {
+    type Error = EncodeError;
+
+    fn write<O: ObjectWriter>(&self, object: &mut O) -> Result<(), EncodeError> {
+        let Self(request) = self;
+        write_invocation(object, request)?;
+        Ok(write_context(object, PIKA_CONTEXT_PREFIX, request.context)?)
+    }
+}
 
 /// Appends the body of a request, call or cast.
 pub(crate) fn request<A: Serialize + ?Sized>(
@@ -18,44 +39,29 @@ pub(crate) fn request<A: Serialize + ?Sized>(
     request: &Request<'_, A>,
     serialization: &Serialization,
 ) -> Result<(), EncodeError> {
-    let start = out.len();
-    write_request(out, request, serialization).inspect_err(|_| out.truncate(start))
+    let members = RequestMembers(request);
+    object::encode(out, serialization, || members.count(), &members)
 }
 
-fn write_request<A: Serialize + ?Sized>(
-    out: &mut Vec<u8>,
-    request: &Request<'_, A>,
-    serialization: &Serialization,
-) -> Result<(), EncodeError> {
-    let named = [request.namespace, request.version].into_iter().flatten().count();
-    let length = 2 + named + request.context.iter().count();
-    let mut object = Object::begin(out, serialization, length);
-    object.text("method", request.method)?;
-    object.arguments("args", request.args)?;
-    if let Some(namespace) = request.namespace {
-        object.text("namespace", namespace)?;
+struct ReplyMembers<'r, 'a, R: ?Sized>(&'r Answer<'a, R>);
+
+impl<R: Serialize + ?Sized> Members for ReplyMembers<'_, '_, R> {
+    type Error = WriteError;
+
+    fn write<O: ObjectWriter>(&self, object: &mut O) -> Result<(), WriteError> {
+        match self.0 {
+            Answer::Result(result) => object.value(&PIKA_RESULT, *result),
+            Answer::Failure(failure) => object.value(&PIKA_FAILURE, &FailureFields::of(failure)),
+            Answer::Heartbeat => object.value(&PIKA_RESULT, &()),
+        }
     }
-    if let Some(version) = request.version {
-        object.text("version", version)?;
-    }
-    for (key, value) in request.context.iter() {
-        object.value(PIKA_CONTEXT_PREFIX, key, value)?;
-    }
-    Ok(object.end()?)
 }
 
-/// Appends the body of a reply: a result or a failure. There are no signs of life in this dialect.
+/// Appends the body of a reply: a result or a failure. The format has no heartbeats.
 pub(crate) fn reply<R: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     answer: &Answer<'_, R>,
     serialization: &Serialization,
 ) -> Result<(), WriteError> {
-    let start = out.len();
-    let mut object = Object::begin(out, serialization, 1);
-    let written = match answer {
-        Answer::Result(result) => object.value("", "s", *result),
-        Answer::Failure(raised) => object.value("", "e", &failure::Raised::of(raised)),
-        Answer::Heartbeat => object.value("", "s", &()),
-    };
-    written.and_then(|()| object.end()).inspect_err(|_| out.truncate(start))
+    object::encode(out, serialization, || 1, &ReplyMembers(answer))
 }

@@ -1,20 +1,21 @@
-//! Exceptions inside replies: an object of four short keys. Arguments do not travel.
+//! Exceptions in replies: an object with four short keys. The format has no arguments of exceptions.
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::dialect::body::failure::{lines, text};
 use crate::error::failure::Failure;
 
-/// An exception as it is written.
+/// The object of an exception: class, module, message (`str(exception)`) and traceback.
 #[derive(Serialize)]
-pub(super) struct Raised<'a> {
+pub(super) struct FailureFields<'a> {
     c: &'a str,
     m: &'a str,
     s: &'a str,
     t: &'a [String],
 }
 
-impl<'a> Raised<'a> {
+impl<'a> FailureFields<'a> {
     pub(super) fn of(failure: &'a Failure) -> Self {
         Self {
             c: failure.class(),
@@ -25,15 +26,9 @@ impl<'a> Raised<'a> {
     }
 }
 
-/// The exception that was written; what a peer left out is empty.
-pub(super) fn read(mut parts: Value) -> Failure {
-    let mut text = |key: &str| match parts.get_mut(key).map(Value::take) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text,
-        Some(other) => other.to_string(),
-    };
-    let (class, module, message) = (text("c"), text("m"), text("s"));
-    let lines = parts.get("t").and_then(Value::as_array).into_iter().flatten();
-    let lines: Vec<_> = lines.filter_map(Value::as_str).map(str::to_owned).collect();
-    Failure::new(class, module, message).with_args([]).with_traceback(lines)
+/// Reads the exception from its object.
+pub(super) fn read(mut fields: Value) -> Failure {
+    let mut field = |key: &str| fields.get_mut(key).map(Value::take).unwrap_or_default();
+    let (class, module, message) = (text(field("c")), text(field("m")), text(field("s")));
+    Failure::new(class, module, message).with_args([]).with_traceback(lines(field("t")))
 }

@@ -8,6 +8,7 @@ use leveret_engine::{AMQPValue, FieldTable, Properties};
 
 use crate::codec::serialization::{BodySerializer, Serialization};
 use crate::dialect::error::DecodeError;
+use crate::dialect::expiration::with_expiration;
 use crate::ids::Hex32;
 
 /// The header that says which version of the format a message has.
@@ -20,7 +21,7 @@ const TRANSIENT: u8 = 1;
 const PERSISTENT: u8 = 2;
 
 /// What stands where a message's own identifiers are put.
-pub(in crate::dialect) const ID_PLACE: &str = "00000000000000000000000000000000";
+pub(in crate::dialect) const ID_PLACEHOLDER: &str = "00000000000000000000000000000000";
 
 /// What every message of this dialect says of itself, with a place for its id.
 pub(crate) fn message(serialization: &Serialization, persistent: bool) -> Properties {
@@ -28,7 +29,7 @@ pub(crate) fn message(serialization: &Serialization, persistent: bool) -> Proper
         .with_content_type(serialization.content_type())
         .with_headers(version_header())
         .with_delivery_mode(if persistent { PERSISTENT } else { TRANSIENT })
-        .with_message_id(ID_PLACE)
+        .with_message_id(ID_PLACEHOLDER)
 }
 
 /// The headers that say which format this is.
@@ -41,17 +42,17 @@ pub(crate) fn version_header() -> FieldTable {
 /// The same for a request; one that wants an answer says where, and expires with its caller's
 /// patience.
 pub(crate) fn request(serialization: &Serialization, call: Option<(Duration, &str)>) -> Properties {
-    asking(message(serialization, false), call)
+    with_call(message(serialization, false), call)
 }
 
 /// `properties` of a request that wants an answer, if it does: with a place for the call's id.
-pub(in crate::dialect) fn asking(
+pub(in crate::dialect) fn with_call(
     properties: Properties,
     call: Option<(Duration, &str)>,
 ) -> Properties {
     let Some((timeout, reply_queue)) = call else { return properties };
-    let properties = properties.with_correlation_id(ID_PLACE).with_reply_to(reply_queue);
-    expiring(properties, Some(timeout))
+    let properties = properties.with_correlation_id(ID_PLACEHOLDER).with_reply_to(reply_queue);
+    with_expiration(properties, Some(timeout))
 }
 
 /// The same for the reply to a call, whose caller goes on waiting for `left`.
@@ -61,7 +62,7 @@ pub(crate) fn reply(
     message_id: Hex32,
     left: Option<Duration>,
 ) -> Properties {
-    answering(message(serialization, false), correlation_id, message_id, left)
+    with_call_ids(message(serialization, false), correlation_id, message_id, left)
 }
 
 /// The same for a reply that is sent again, serialised as its content type says.
@@ -72,10 +73,10 @@ pub(crate) fn repeated_reply(
     left: Option<Duration>,
 ) -> Properties {
     let properties = message(&Serialization::Json, false).with_content_type(content_type);
-    answering(properties, correlation_id, message_id, left)
+    with_call_ids(properties, correlation_id, message_id, left)
 }
 
-fn answering(
+fn with_call_ids(
     properties: Properties,
     correlation_id: &str,
     message_id: Hex32,
@@ -83,17 +84,7 @@ fn answering(
 ) -> Properties {
     let properties =
         properties.with_correlation_id(correlation_id).with_message_id(message_id.as_str());
-    expiring(properties, left)
-}
-
-fn expiring(properties: Properties, left: Option<Duration>) -> Properties {
-    match left.map(|left| left.as_millis()) {
-        // The broker knows no longer time, and closes the channel on whoever names one.
-        Some(left_ms) if left_ms <= u32::MAX.into() => {
-            properties.with_expiration(left_ms.to_string())
-        }
-        _ => properties,
-    }
+    with_expiration(properties, left)
 }
 
 /// The user's serialisations that are read besides JSON and msgpack.

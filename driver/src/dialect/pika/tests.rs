@@ -336,7 +336,7 @@ fn notifications_are_those_of_python() {
         });
     }
     let mut body = Vec::new();
-    notification::encode_for_both(&mut body, &notification).unwrap();
+    both::encode_notification(&mut body, &notification).unwrap();
     let mut scratch = Scratch::default();
     let read = kombu::notification::decode(&body, &mut scratch).unwrap();
     assert_eq!((read.unique_id.as_deref(), &read.context), (Some(ID), &context));
