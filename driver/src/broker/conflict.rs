@@ -17,8 +17,8 @@ use crate::topology::{AS_IT_IS, Exchange, Queue, Subscription};
 
 /// The channel exception for an entity that exists with other properties.
 const PRECONDITION_FAILED: u16 = 406;
-/// RabbitMQ 4's name for queues that are neither durable nor exclusive. Where this deprecated feature
-/// is denied, declaring one closes the connection (541).
+/// RabbitMQ 4's name for queues that are neither durable nor exclusive. Where this deprecated
+/// feature is denied, declaring one closes the connection (541).
 const TRANSIENT_FEATURE: &str = "transient_nonexcl_queues";
 
 /// The argument that differs between the declaration and the existing entity.

@@ -1,9 +1,9 @@
 //! The connections of a transport: which purpose uses which, and which are shared.
 //!
 //! The first lease opens a shared connection, and closing the transport closes it. A connection for
-//! a single purpose closes with its lease. Invariant: closing a lease never closes a connection that
-//! others use. Each user of a shared connection has its own channels and closes them. Not here: what
-//! is done on a connection (`publish`, `subscriber`).
+//! a single purpose closes with its lease. Invariant: closing a lease never closes a connection
+//! that others use. Each user of a shared connection has its own channels and closes them. Not
+//! here: what is done on a connection (`publish`, `subscriber`).
 
 use std::ops::Deref;
 use std::sync::Arc;

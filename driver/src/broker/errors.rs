@@ -26,12 +26,12 @@ pub(crate) fn confirmed(outcome: Outcome) -> Result<(), Error> {
 
 /// Converts the outcome of a publication that failed. Not for outcomes that are a success.
 pub(crate) fn refused(outcome: Outcome) -> Error {
-    let lost = |known, text: &str, cause: leveret_engine::Error| {
+    let lost = |outcome, text: &str, cause: leveret_engine::Error| {
         let kind = match cause.kind() {
             leveret_engine::ErrorKind::TimedOut => ErrorKind::MessagingTimeout,
             _ => ErrorKind::MessageDeliveryFailure,
         };
-        Error::new(kind, format!("{text}: {cause}")).with_outcome(known).with_cause(cause)
+        Error::new(kind, format!("{text}: {cause}")).with_outcome(outcome).with_cause(cause)
     };
     match outcome {
         Outcome::Returned(returned) => Error::new(

@@ -67,8 +67,8 @@ pub(crate) struct ConnectionLease {
     is_shared: bool,
 }
 
-/// A channel on a leased connection. Dropping it closes it where the connection is shared; otherwise
-/// it closes with its connection.
+/// A channel on a leased connection. Dropping it closes it where the connection is shared;
+/// otherwise it closes with its connection.
 pub(crate) struct ChannelLease {
     channel: Channel,
     is_shared: bool,

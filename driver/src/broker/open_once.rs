@@ -4,8 +4,8 @@
 //! the opening goes on when a caller gives up. After a failed opening the next caller starts
 //! another. A value that is closed for good is [forgotten](OpenOnce::forget), and the next caller
 //! opens a new one. Invariant: the first value is read without a lock and without a reference
-//! count; in return it stays in memory after it was forgotten. The engine bounds an opening, as each
-//! of its steps has a deadline; `open` bounds how long a caller waits.
+//! count; in return it stays in memory after it was forgotten. The engine bounds an opening, as
+//! each of its steps has a deadline; `open` bounds how long a caller waits.
 
 use std::future::Future;
 use std::ops::Deref;

@@ -1,11 +1,11 @@
 //! One task at a time, polled by every caller that waits for it.
 //!
 //! The driver has no runtime to spawn on: its callers use any executor, or block a thread. So the
-//! future of the task is stored here, every waiter polls it, and it wakes all waiters. When a waiter
-//! is dropped, the others go on polling; after the last one the future stays parked, and the next
-//! caller continues it. Invariants: one future at a time; no lock is held while it is polled or
-//! while waiters are woken; a waiter that exists without being polled delays no other waiter. Not
-//! here: the result of a task (`open_once`), the deadlines of waiters (`open`).
+//! future of the task is stored here, every waiter polls it, and it wakes all waiters. When a
+//! waiter is dropped, the others go on polling; after the last one the future stays parked, and the
+//! next caller continues it. Invariants: one future at a time; no lock is held while it is polled
+//! or while waiters are woken; a waiter that exists without being polled delays no other waiter.
+//! Not here: the result of a task (`open_once`), the deadlines of waiters (`open`).
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};

@@ -263,8 +263,8 @@ impl Drop for Subscriber {
     }
 }
 
-/// Consumes from a queue that was declared. Declares it again if it was deleted in between: a server
-/// that stops deletes its queues.
+/// Consumes from a queue that was declared. Declares it again if it was deleted in between: a
+/// server that stops deletes its queues.
 async fn consume_from(
     channel: &Channel,
     subscription: &Subscription,

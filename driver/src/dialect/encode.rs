@@ -27,7 +27,8 @@ impl WireFormat {
         }
     }
 
-    /// The identifiers that a message carries among its properties; `None` where the body has them.
+    /// Returns the identifiers that a message has among its properties; `None` where they are in
+    /// the body.
     pub(crate) fn message_ids(
         &self,
         unique_id: Hex32,
@@ -41,7 +42,7 @@ impl WireFormat {
         }
     }
 
-    /// The properties of requests; those of calls name the timeout and the reply queue.
+    /// Returns the properties of requests; those of calls have the timeout and the reply queue.
     pub(super) fn request_properties(&self, call: Option<(Duration, &str)>) -> Properties {
         match self {
             Self::Kombu => kombu::properties::message(call.map(|(timeout, _)| timeout)),
@@ -50,8 +51,8 @@ impl WireFormat {
         }
     }
 
-    /// Appends the body of a reply. A request that both formats read gets the reply of the
-    /// `rabbit` driver, which tells more.
+    /// Appends the body of a reply. The reply to a request that both formats read is in the `kombu`
+    /// format, which carries more of an exception.
     pub(crate) fn encode_reply<R: Serialize + ?Sized>(
         &self,
         out: &mut Vec<u8>,
@@ -63,8 +64,8 @@ impl WireFormat {
         }
     }
 
-    /// Appends the body of a notification; the `rabbit` driver has two forms, with an envelope and
-    /// without.
+    /// Appends the body of a notification. One in the `kombu` format has an envelope if
+    /// `is_enveloped`.
     pub(crate) fn encode_notification<P: Serialize + ?Sized>(
         &self,
         out: &mut Vec<u8>,
@@ -80,7 +81,8 @@ impl WireFormat {
         }
     }
 
-    /// The properties of notifications; those of `pika` are `persistent` or not.
+    /// Returns the properties of notifications. `persistent` applies to the `pika` format; the
+    /// others are always persistent.
     pub(super) fn notification_properties(&self, persistent: bool) -> Properties {
         match self {
             Self::Kombu => kombu::properties::message(None),

@@ -1,4 +1,4 @@
-//! Why a body cannot be written, and why one cannot be read.
+//! Errors of encoding and decoding bodies.
 
 use crate::codec::error::WriteError;
 use crate::codec::json;
@@ -22,7 +22,7 @@ impl From<EncodeError> for Error {
     }
 }
 
-/// Why a body is not the message it was taken for.
+/// Why a body cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DecodeError {
     #[error("the content type is {0:?}, not application/json")]
@@ -54,7 +54,7 @@ pub(crate) enum DecodeError {
 }
 
 impl DecodeError {
-    /// Whether the message was not decoded because its values would cost too much.
+    /// Whether the body was not decoded because its values would take too much memory.
     pub(crate) const fn is_over_budget(&self) -> bool {
         matches!(
             self,

@@ -7,8 +7,8 @@ use leveret_engine::wire::PropertiesView;
 
 /// Returns `properties` with an expiration of `left`; RabbitMQ drops the message after it.
 ///
-/// RabbitMQ accepts at most 2^32 - 1 milliseconds and closes the channel over more, so a longer time
-/// is left out.
+/// RabbitMQ accepts at most 2^32 - 1 milliseconds and closes the channel over more, so a longer
+/// time is left out.
 pub(super) fn with_expiration(properties: Properties, left: Option<Duration>) -> Properties {
     match left.map(|left| left.as_millis()) {
         Some(left_ms) if left_ms <= u32::MAX.into() => {

@@ -1,7 +1,7 @@
-//! Reads what was delivered: requests, replies and notifications.
+//! Reads deliveries: requests, replies and notifications.
 //!
-//! A request is in the format of the queue that it came through. Replies and notifications of both
-//! formats come through one queue, so each says its own format.
+//! The queue of a request tells its format. Replies and notifications of both formats share a
+//! queue, so the properties of each tell its format.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -25,18 +25,18 @@ use crate::ids::Hex32;
 use crate::message::notification::IncomingNotification;
 use crate::message::{IncomingReply, IncomingRequest};
 
-/// The format of the requests that come through a queue.
+/// The format of the requests in a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestFormat {
-    /// That of the `rabbit` driver; requests that both formats read come here, too.
+    /// The format of the `rabbit` driver, or the one that both read.
     Kombu,
-    /// That of the `pika` driver; requests that both formats read come here, too.
+    /// The format of the `pika` driver, or the one that both read.
     Pika,
 }
 
 impl RequestFormat {
-    /// Whether a message looks like a usual request, judged by its properties and by the first and
-    /// last bytes of its body. What does not may be one all the same: a full decode decides.
+    /// Whether a message looks like a usual request by its properties and by the first and the last
+    /// bytes of its body. A message that does not may still be a request: a full decode decides.
     pub(crate) fn looks_like_request(self, head: &PropertiesView<'_>, body: &Body) -> bool {
         match self {
             Self::Kombu => {
@@ -51,8 +51,8 @@ impl RequestFormat {
         }
     }
 
-    /// How long a request is of use to its caller, counted from when it was sent; `None` where
-    /// requests do not tell.
+    /// Returns how long the caller waits for the reply, counted from when it sent the request;
+    /// `None` where requests do not say.
     pub(crate) fn time_to_live(self, head: &PropertiesView<'_>) -> Option<Duration> {
         match self {
             Self::Kombu => None,
@@ -62,7 +62,7 @@ impl RequestFormat {
 }
 
 impl Wire {
-    /// Reads a request, and hands `read` the format of its reply with it.
+    /// Reads a request. Calls `read` with it and the format of its reply.
     pub(crate) fn read_request<T>(
         &self,
         delivery: &Delivery,
@@ -81,7 +81,7 @@ impl Wire {
             if !pika::properties::is_versioned(&head) {
                 return Ok(read(request, WireFormat::Kombu));
             }
-            // What both formats read has this id.
+            // Requests that both formats read have this id.
             if request.unique_id.is_none() {
                 return Err(DecodeError::OtherDialect("pika"));
             }
@@ -89,7 +89,7 @@ impl Wire {
         })
     }
 
-    /// Reads a reply.
+    /// Reads a reply. Calls `read` with it.
     pub(crate) fn read_reply<T>(
         &self,
         delivery: &Delivery,
@@ -98,7 +98,7 @@ impl Wire {
         read_reply_by(delivery, &self.serializers, read)
     }
 
-    /// Reads a notification.
+    /// Reads a notification. Calls `read` with it.
     pub(crate) fn read_notification<T>(
         &self,
         delivery: &Delivery,
@@ -113,7 +113,7 @@ impl Wire {
         Scratch::with(|scratch| kombu::notification::decode(&text, scratch).map(read))
     }
 
-    /// Where the reply to a request goes that cannot be decoded, if that much can be told.
+    /// Returns the reply address of a request that cannot be decoded, if it can be found.
     pub(crate) fn reply_address_of(&self, delivery: &Delivery) -> Option<ReplyAddress> {
         let head = delivery.properties();
         if let (Some(msg_id), Some(queue)) = (head.correlation_id, head.reply_to) {
@@ -130,7 +130,7 @@ impl Wire {
         })
     }
 
-    /// [`reply_address_of`](Self::reply_address_of) a request of which only the end was kept.
+    /// [`reply_address_of`](Self::reply_address_of) for a request of which only the end was kept.
     pub(crate) fn reply_address_of_truncated(&self, delivery: &Delivery) -> Option<ReplyAddress> {
         let head = delivery.properties();
         if head.correlation_id.is_some() && head.reply_to.is_some() {
@@ -141,8 +141,8 @@ impl Wire {
         ReplyAddress::new(msg_id.as_str(), queue, WireFormat::Kombu, None)
     }
 
-    /// What the last bytes of a reply tell of it. Runs on the shard: where nothing but `kombu` is
-    /// sent, it parses no properties.
+    /// Finds the call of a reply in the last bytes of its body. Runs on the shard: where only the
+    /// `kombu` format is sent, it parses no properties.
     pub(crate) fn peek_reply(&self, delivery: &Delivery) -> Peek {
         if self.sends != SendingDialect::Kombu
             && let Some(id) = delivery.properties().correlation_id
@@ -152,23 +152,23 @@ impl Wire {
         peek(delivery.body())
     }
 
-    /// What [`peek_reply`](Self::peek_reply) looks for, found by decoding the reply, which may be
-    /// compressed. `None` for a reply to nobody. Runs no code of the user: a reply in a
-    /// serialisation of the user's own is an error.
+    /// Finds what [`peek_reply`](Self::peek_reply) looks for by decoding the reply, which may be
+    /// compressed. `None` for a reply without the id of a call. Runs no code of the user: a reply
+    /// in a serialization of the user's own is an error.
     pub(crate) fn read_reply_id(&self, delivery: &Delivery) -> Result<Option<Peek>, DecodeError> {
         let read = read_reply_by(delivery, &[], |reply| {
             let msg_id = Hex32::from_digits(reply.msg_id.as_deref()?.as_bytes())?;
-            let says_nothing = reply.result.is_none() && reply.failure.is_none() && !reply.ending;
-            Some(if says_nothing { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
+            let is_empty = reply.result.is_none() && reply.failure.is_none() && !reply.ending;
+            Some(if is_empty { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
         });
         match read {
-            // Its caller is told why it is not decoded.
+            // The caller decodes the reply, and gets this error from it.
             Err(error) if error.is_over_budget() => Ok(self.call_id_of(delivery).map(Peek::Reply)),
             read => read,
         }
     }
 
-    /// The call that a reply answers, without decoding the reply.
+    /// Returns the id of the call of a reply that cannot be decoded.
     pub(crate) fn call_id_of(&self, delivery: &Delivery) -> Option<Hex32> {
         let head = delivery.properties();
         if pika::properties::is_versioned(&head) {
@@ -196,7 +196,7 @@ fn read_reply_by<T>(
     Scratch::with(|scratch| kombu::decode::reply(&text, scratch).map(read))
 }
 
-/// A message's text, decompressed, if its content type says that it is text.
+/// Returns the JSON text of a body, decompressed, if the content type says that it is JSON.
 #[inline]
 fn text_of<'a>(
     delivery: &'a Delivery,
@@ -206,7 +206,7 @@ fn text_of<'a>(
     kombu::compression::decompress(kombu::compression::label(head), delivery.body().contiguous())
 }
 
-/// Peeks at the end of a body, which may lie in several pieces.
+/// Peeks at the end of a body, which may be in several pieces.
 fn peek(body: &Body) -> Peek {
     let mut tail = [0; kombu::peek::TAIL_BYTES];
     let mut skip = body.len().saturating_sub(tail.len());

@@ -1,10 +1,10 @@
 //! The wire formats of oslo.messaging: bodies, properties, exchanges and queues.
 //!
-//! `wire` is the seam: the rest of the driver asks [`Wire`](wire::Wire) every question about form
-//! and names no dialect. `kombu` is the format of oslo's `rabbit` driver, `pika` that of its old
-//! `pika` driver, `both` a format that both read. `format` encodes what is sent, `incoming` reads
-//! what was delivered, `queues` names what servers and listeners consume from, `replies` says how
-//! a reply travels. Nothing here talks to a broker, and nothing here waits.
+//! The rest of the driver asks [`Wire`](wire::Wire) every question about formats and names no
+//! dialect. `kombu` is the format of oslo's `rabbit` driver, `pika` that of its old `pika` driver,
+//! `both` a format that both read, `body` what their bodies share. `encode` writes what is sent,
+//! `incoming` reads what was delivered, `queues` lists the queues of servers and listeners,
+//! `replies` sends a reply back. Nothing here does I/O, and nothing waits.
 
 pub(crate) mod body;
 mod both;

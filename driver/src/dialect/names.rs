@@ -1,12 +1,15 @@
-//! Checks of names.
+//! The length of names.
 
 use crate::error::Error;
 use crate::message::target::Target;
 
-/// Longest name AMQP carries (a short string).
+/// The longest name of an exchange, a queue or a routing key: an AMQP short string.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 
-/// Refuses names that AMQP cannot carry.
+/// Checks that names fit into AMQP short strings.
+///
+/// # Errors
+/// `InvalidTarget`.
 pub(super) fn check_names<'a>(
     target: &Target,
     mut names: impl Iterator<Item = &'a str>,

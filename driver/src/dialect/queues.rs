@@ -1,8 +1,8 @@
 //! The queues of servers, of listeners, and of replies.
 //!
-//! A server of both formats has the queues of each, those of the `rabbit` driver first. Where both
-//! use one exchange, because the target names it, the `rabbit` driver's declaration counts: a topic
-//! exchange also routes by keys that are equal, which is all that the `pika` driver needs.
+//! A server of both formats has the queues of each, those of the `rabbit` driver first. If the
+//! target names an exchange, both formats use it, as the `rabbit` driver declares it: a topic
+//! exchange also routes by equal keys, which is all that the `pika` format needs.
 
 use crate::config::options::dialects::{SendingDialect, ServingDialect};
 use crate::dialect::incoming::RequestFormat;
@@ -13,11 +13,11 @@ use crate::message::priority::Priority;
 use crate::message::target::Target;
 use crate::topology::{Exchange, Queue, Subscription};
 
-/// The default prefetch of a server's consumer: enough to keep any number of workers busy across a
-/// slow link. oslo sets none, and holds whatever comes.
+/// The default prefetch of a server: unacknowledged requests per consumer. It keeps many workers
+/// busy across a slow link. oslo sets no limit.
 const DEFAULT_PREFETCH: u16 = 2048;
 
-/// What tells the queues of one server from those of others.
+/// The unique parts in the names of a server's queues.
 pub(crate) struct ServerIds {
     pub(crate) fanout: String,
     pub(crate) local: Hex32,
@@ -29,8 +29,7 @@ pub(crate) struct ServerQueues {
     pub(crate) queues: Vec<ServedQueue>,
     /// Unacknowledged requests per consumer.
     pub(crate) prefetch: u16,
-    /// The fanout queue that is deleted when the server ends; `None` where another server may use
-    /// it.
+    /// The fanout queue to delete when the server stops; `None` where another server may use it.
     pub(crate) fanout_queue: Option<String>,
 }
 
@@ -39,40 +38,40 @@ pub(crate) struct ServerQueues {
 pub(crate) struct ServedQueue {
     pub(crate) subscription: Subscription,
     pub(crate) source: RequestSource,
-    /// What it holds when the server stops is executed first: no other server consumes from it.
+    /// The server executes what it holds before it stops: no other server consumes from it.
     pub(crate) is_drained: bool,
-    /// It is removed when the server stops, unless another server consumes from it: it would go on
-    /// taking requests for a while.
+    /// The server deletes it when it stops, unless another server consumes from it. Otherwise it
+    /// would take requests until it expires.
     pub(crate) is_removed_when_unused: bool,
 }
 
-/// What the queue of a request tells about it.
+/// What the queue of a request tells about the request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestSource {
     pub(crate) format: RequestFormat,
-    /// The queue goes with the server: no other server could execute the request.
+    /// The queue is deleted with the server: no other server could execute the request.
     pub(crate) is_ours: bool,
-    /// RabbitMQ forgets what it delivers.
+    /// The consumer acknowledges nothing: RabbitMQ forgets a request as it delivers it.
     pub(crate) no_ack: bool,
 }
 
 impl ServerQueues {
-    /// What one of its queues tells about requests.
+    /// Returns the source of the requests of one of these queues.
     pub(crate) fn source_of(&self, subscription: &Subscription) -> RequestSource {
         let name = &subscription.queue.name;
-        let found = self.queues.iter().find(|known| known.subscription.queue.name == *name);
-        found.map(|known| known.source).expect("only its own queues are asked for")
+        let found = self.queues.iter().find(|served| served.subscription.queue.name == *name);
+        found.map(|served| served.source).expect("the subscription is one of these queues")
     }
 }
 
 impl Wire {
-    /// Whether servers need an id for their fanout queue. Drawing one takes a number from a file
-    /// where names are stable, so it is asked first.
+    /// Whether servers need an id for their fanout queue. Callers ask before they draw one: with
+    /// stable names it takes a number from a file.
     pub(crate) fn needs_fanout_id(&self) -> bool {
         self.serves.has_kombu() && !self.has_fanout_stream
     }
 
-    /// The queues of a server of `target`.
+    /// Returns the queues of a server of `target`.
     ///
     /// # Errors
     /// `InvalidTarget`.
@@ -104,7 +103,7 @@ impl Wire {
         let [.., fanout] = &all;
         let is_fanout_deleted = !fanout.queue.is_stream() && !self.has_stable_names;
         served.fanout_queue = is_fanout_deleted.then(|| fanout.queue.name.clone());
-        let goes =
+        let is_ours =
             |queue: &Queue| queue.exclusive || served.fanout_queue.as_ref() == Some(&queue.name);
         let is_local = |queue: &Queue| local.as_ref().is_some_and(|one| one.queue == *queue);
         let queues = all.iter().chain(&local).map(|subscription| {
@@ -112,7 +111,7 @@ impl Wire {
             let is_drained = is_local(queue) || served.fanout_queue.as_ref() == Some(&queue.name);
             ServedQueue {
                 subscription: subscription.clone(),
-                source: RequestSource { format, is_ours: goes(queue), no_ack: false },
+                source: RequestSource { format, is_ours: is_ours(queue), no_ack: false },
                 is_drained,
                 is_removed_when_unused: false,
             }
@@ -133,10 +132,11 @@ impl Wire {
             .flatten();
         let ids = ids.transient.each_ref().map(Hex32::as_str);
         for mut subscription in self.pika.server(target, ids)? {
-            if let (Some((theirs, _)), Some((ours, _))) = (&shared, &mut subscription.binding) {
-                ours.clone_from(theirs);
+            if let (Some((kombu, _)), Some((pika, _))) = (&shared, &mut subscription.binding) {
+                pika.clone_from(kombu);
             }
-            // What was taken is executed: the queue may be gone when the server stops.
+            // `is_ours`: the queue may be deleted when the server stops, so it executes what was
+            // delivered.
             let (format, no_ack) = (RequestFormat::Pika, subscription.queue.no_ack);
             served.queues.push(ServedQueue {
                 subscription,
@@ -148,11 +148,12 @@ impl Wire {
         Ok(())
     }
 
-    /// The queue of a target's notifications of one priority, once for each of its bindings.
+    /// Returns the queue of a target's notifications of one priority, once for each of its
+    /// bindings.
     ///
-    /// Both formats have the same name for it, so it is one queue, declared as the `rabbit` driver
-    /// declares it where that format is served: whichever exchange a notification goes through, it
-    /// is consumed once.
+    /// Both formats have the same name for it, so it is one queue, declared as by the `rabbit`
+    /// driver where that format is served. A notification is consumed once, whichever exchange it
+    /// was published to.
     ///
     /// # Errors
     /// `InvalidTarget`.
@@ -162,7 +163,7 @@ impl Wire {
         priority: Priority,
         pool: Option<&str>,
     ) -> Result<Vec<Subscription>, Error> {
-        let (ours, theirs) = match self.serves {
+        let (kombu, pika) = match self.serves {
             ServingDialect::Kombu => {
                 return Ok(vec![self.kombu.notifications(target, priority, pool)?]);
             }
@@ -175,34 +176,34 @@ impl Wire {
             ),
         };
         let name = |one: &Subscription| one.binding.as_ref().map(|(from, _)| from.name.clone());
-        // A target that names its exchange names the same one for both.
-        let is_one = name(&ours) == name(&theirs);
-        let other = Subscription { queue: ours.queue.clone(), binding: theirs.binding };
-        Ok(std::iter::once(ours).chain((!is_one).then_some(other)).collect())
+        // An exchange that the target names is the same for both.
+        let is_same = name(&kombu) == name(&pika);
+        let other = Subscription { queue: kombu.queue.clone(), binding: pika.binding };
+        Ok(std::iter::once(kombu).chain((!is_same).then_some(other)).collect())
     }
 
-    /// The prefetch of listeners; 0 where none is configured.
+    /// Returns the prefetch of listeners; 0 where none is configured.
     pub(crate) fn listener_prefetch(&self) -> u16 {
         self.serves.prefetch(self.prefetch, self.options.notification_prefetch)
     }
 
-    /// The queue of replies, once for each of its bindings. Servers of the `rabbit` driver reply to
-    /// it through the default exchange, those of `pika` through theirs.
+    /// Returns the queue of replies, once for each of its bindings. Servers of the `rabbit` driver
+    /// reply through the default exchange, those of `pika` through their exchange of replies.
     pub(crate) fn reply_queue(&self, program: &str, id: &str) -> Vec<Subscription> {
         match self.sends {
             SendingDialect::Kombu => vec![self.kombu.replies(id)],
             SendingDialect::Pika => vec![self.pika.replies(program, id)],
             SendingDialect::Auto => {
-                let plain = self.kombu.replies(id);
-                let (queue, key) = (plain.queue.clone(), plain.queue.name.clone());
+                let unbound = self.kombu.replies(id);
+                let (queue, key) = (unbound.queue.clone(), unbound.queue.name.clone());
                 let binding = Some((self.reply_exchange.clone(), key));
-                vec![plain, Subscription { queue, binding }]
+                vec![unbound, Subscription { queue, binding }]
             }
         }
     }
 
-    /// The exchanges that the servers of `target` reply through and that the queue of replies has
-    /// to be bound to; empty where there is nothing to bind.
+    /// Returns the exchanges of replies of the servers of `target`, which the queue of replies has
+    /// to be bound to.
     pub(crate) fn extra_reply_exchanges(&self, target: &Target) -> Vec<Exchange> {
         if self.sends == SendingDialect::Kombu || target.exchange().is_none() {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! How a reply reaches its caller, and how one that came back is sent again.
+//! Where a reply is sent, and how a returned reply is sent again.
 
 use std::time::{Duration, Instant};
 
@@ -17,39 +17,39 @@ use crate::dialect::wire::Wire;
 use crate::ids::Hex32;
 use crate::topology::Exchange;
 
-/// As oslo: how long to wait before a reply that came back is sent again.
+/// How long to wait before a returned reply is sent again, as in oslo.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// Where a reply goes, and in which format.
+/// Where a reply is sent, and in which format.
 #[derive(Debug, Clone)]
 pub(crate) struct ReplyAddress {
     pub(crate) msg_id: Box<str>,
     pub(crate) queue: Box<str>,
     pub(crate) format: WireFormat,
-    /// When the caller gives up, if that is known.
+    /// When the caller stops waiting, if the request says so.
     pub(crate) expires: Option<Instant>,
 }
 
-/// How a reply that no queue took is sent again.
+/// How a reply that no queue accepted is sent again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReplyRetry {
     pub(crate) delay: Duration,
-    /// The most attempts; `None` where a timeout alone decides.
+    /// The maximal number of attempts; `None` where only a timeout limits them.
     pub(crate) attempts: Option<u32>,
 }
 
-/// A reply that came back.
+/// A reply that RabbitMQ returned or refused.
 pub(crate) struct ReturnedReply {
     queue: Box<str>,
-    /// A copy: what arrived lies in a receive block, which is larger.
+    /// A copy: the returned body would keep a larger receive block in memory.
     body: Vec<u8>,
-    /// Its queue was not there; otherwise it was, and did not take the reply.
+    /// Its queue is missing; otherwise the queue refused it.
     is_missing: bool,
-    /// What its properties say, if it went through the exchange of replies.
+    /// Its properties, if it went through the exchange of replies.
     head: Option<ReplyHead>,
 }
 
-/// What the properties of a reply in the `pika` format say.
+/// The properties of a reply in the `pika` format.
 struct ReplyHead {
     content_type: Box<str>,
     correlation_id: Box<str>,
@@ -57,7 +57,7 @@ struct ReplyHead {
 }
 
 impl ReplyAddress {
-    /// Where the reply to a call goes; `None` where a name is longer than any in AMQP.
+    /// The address of the reply to a call; `None` where a name is too long for AMQP.
     pub(crate) fn new(
         msg_id: &str,
         queue: &str,
@@ -68,7 +68,7 @@ impl ReplyAddress {
         is_short.then(|| Self { msg_id: msg_id.into(), queue: queue.into(), format, expires })
     }
 
-    /// Where a reply of ours was sent that the broker refused, compressed by `compressor`.
+    /// The address of a reply of ours that RabbitMQ refused, compressed by `compressor`.
     pub(crate) fn of_refused(reply: &Nacked, compressor: Option<&Compressor>) -> Option<Self> {
         if reply.exchange().is_empty() {
             let msg_id = msg_id_of(reply.body(), compressor)?;
@@ -79,7 +79,7 @@ impl ReplyAddress {
     }
 }
 
-/// The call that a reply of ours is for.
+/// Returns the id of the call of a reply of ours.
 fn msg_id_of(body: &Body, compressor: Option<&Compressor>) -> Option<Hex32> {
     let label = compressor.map(|compressor| compressor.header.1);
     let text = kombu::compression::decompress(label, body.contiguous()).ok()?;
@@ -91,30 +91,30 @@ fn msg_id_of(body: &Body, compressor: Option<&Compressor>) -> Option<Hex32> {
 }
 
 impl ReplyRouting {
-    /// Whether a queue may be a reply queue. Its name comes from the request, and a request must
-    /// not make us write anywhere else.
+    /// Whether a queue may be a reply queue by its name. The request names it, and must not make us
+    /// publish to any other queue.
     pub(crate) fn is_reply_queue(self, name: &str) -> bool {
         let is_kombu = name.starts_with(kombu::topology::REPLY_PREFIX);
         match self {
             Self::DefaultExchange => is_kombu,
-            // Clients whose requests both formats read have a queue of the `rabbit` driver.
+            // The reply queue for requests that both formats read is one of the `rabbit` driver.
             Self::ReplyExchange => is_kombu || name.starts_with(pika::topology::REPLY_PREFIX),
         }
     }
 }
 
 impl Wire {
-    /// The exchange of replies of this transport's servers.
+    /// Returns the exchange of replies of this transport's servers.
     pub(crate) const fn reply_exchange(&self) -> &Exchange {
         &self.reply_exchange
     }
 
-    /// The properties of replies through the default exchange, which are the same for all.
+    /// Returns the properties of replies through the default exchange. They are the same for all.
     pub(crate) fn queue_reply_properties(&self) -> Properties {
         kombu::properties::message(None)
     }
 
-    /// The properties of one reply, whose caller waits for as long as `left`.
+    /// Returns the properties of one reply, whose caller waits for `left`.
     pub(crate) fn reply_properties(
         &self,
         to: &ReplyAddress,
@@ -129,7 +129,7 @@ impl Wire {
         }
     }
 
-    /// How replies that no queue took are sent again.
+    /// Returns how replies that no queue accepted are sent again.
     pub(crate) fn reply_retry(&self, routing: ReplyRouting) -> ReplyRetry {
         match routing {
             ReplyRouting::DefaultExchange => ReplyRetry { delay: RETRY_DELAY, attempts: None },
@@ -142,7 +142,7 @@ impl Wire {
 }
 
 impl ReturnedReply {
-    /// The reply that came back, or the outcome of one that did not.
+    /// The reply that was returned or refused; any other outcome is the error.
     pub(crate) fn of(outcome: Outcome) -> Result<Self, Outcome> {
         let (queue, body, head) = match &outcome {
             Outcome::Returned(returned) => {
@@ -150,7 +150,7 @@ impl ReturnedReply {
                 let head = has_exchange.then(|| ReplyHead::of(&returned.properties()));
                 (returned.routing_key(), returned.body(), head)
             }
-            // What is given back here has no properties.
+            // A refused reply through the default exchange has no properties of its own.
             Outcome::Nacked(Some(nacked)) if nacked.exchange().is_empty() => {
                 (nacked.routing_key(), nacked.body(), None)
             }
@@ -160,22 +160,22 @@ impl ReturnedReply {
         Ok(Self { queue: queue.into(), body: body.to_vec(), is_missing, head })
     }
 
-    /// The queue that did not take it.
+    /// The queue that did not accept it.
     pub(crate) fn queue(&self) -> &str {
         &self.queue
     }
 
-    /// Bytes of its body.
+    /// The length of its body in bytes.
     pub(crate) fn len(&self) -> usize {
         self.body.len()
     }
 
-    /// Whether its queue was not there.
+    /// Whether its queue is missing.
     pub(crate) const fn is_missing(&self) -> bool {
         self.is_missing
     }
 
-    /// How it is sent again.
+    /// How it is routed when it is sent again.
     pub(crate) const fn routing(&self) -> ReplyRouting {
         match self.head {
             Some(_) => ReplyRouting::ReplyExchange,
@@ -183,8 +183,8 @@ impl ReturnedReply {
         }
     }
 
-    /// Appends its body, decompressed, with a fresh id where the body has one: receivers drop what
-    /// they have seen.
+    /// Appends its body, decompressed, with a new id where the body has one: receivers drop a
+    /// message whose id they have seen.
     pub(crate) fn rewrite(
         &self,
         out: &mut Vec<u8>,
@@ -201,8 +201,8 @@ impl ReturnedReply {
         Ok(())
     }
 
-    /// Its properties for another attempt, whose caller waits for as long as `left`; `None` where
-    /// they are those of every reply to a queue.
+    /// Returns its properties for another attempt, whose caller waits for `left`; `None` where they
+    /// are those of every reply through the default exchange.
     pub(crate) fn properties(&self, message_id: Hex32, left: Duration) -> Option<Properties> {
         let ReplyHead { content_type, correlation_id, expires } = self.head.as_ref()?;
         let left = expires.then_some(left);

@@ -1,9 +1,8 @@
-//! The seam between the formats and the rest of the driver: every question about form is asked
-//! here.
+//! The interface between the formats and the rest of the driver.
 //!
-//! There are three members: `kombu`, `pika`, and both. What is sent and what is served each hold
-//! one; every answer is a `match`, or two of them. Here are the answers about what clients and
-//! notifiers send; `queues`, `incoming` and `replies` add theirs.
+//! There are three dialects: `kombu`, `pika`, and both. One is chosen for what is sent, one for
+//! what is served; every method matches on them. The methods here are for clients and notifiers;
+//! `queues`, `incoming` and `replies` have the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +30,9 @@ pub(crate) struct Wire {
     pub(super) kombu: kombu::topology::Topology,
     pub(super) pika: pika::topology::Topology,
     pub(super) options: PikaOptions,
-    /// The user's serialisations that are read besides JSON and msgpack.
+    /// The user's serializers, for reading other content types than JSON and msgpack.
     pub(super) serializers: Vec<Arc<dyn BodySerializer>>,
-    /// What replies in the `pika` format go through.
+    /// The exchange of replies in the `pika` format.
     pub(super) reply_exchange: Exchange,
     /// The prefetch of servers and listeners in the `kombu` format; 0 where none is configured.
     pub(super) prefetch: u16,
@@ -44,33 +43,33 @@ pub(crate) struct Wire {
     compression: Option<Compression>,
 }
 
-/// Where requests are to go.
+/// The address of requests.
 pub(crate) struct RequestAddress<'a> {
     pub(crate) target: &'a Target,
     pub(crate) format: &'a WireFormat,
-    /// Of calls: their timeout, and the queue of their replies.
+    /// For calls: their timeout, and the queue of their replies.
     pub(crate) call: Option<(Duration, &'a str)>,
-    /// They are published at most once.
+    /// A request is published at most once.
     pub(crate) is_sent_once: bool,
 }
 
 /// The routes of requests to one target.
 pub(crate) enum RequestRoutes {
     One(RouteSpec),
-    /// To the first while a server listens there, else to the second.
+    /// To the first while a server listens there, otherwise to the second.
     FirstThenOther([RouteSpec; 2]),
     /// To both.
     Each([RouteSpec; 2]),
 }
 
-/// A route to be opened.
+/// A route to open.
 pub(crate) struct RouteSpec {
     pub(crate) address: Address,
     pub(crate) properties: Properties,
     pub(crate) exchange_use: ExchangeUse,
-    /// RabbitMQ returns what no queue is bound for.
+    /// RabbitMQ returns a message that it can route to no queue.
     pub(crate) is_mandatory: bool,
-    /// Its properties name the time that is left to the caller, so each attempt needs its own.
+    /// The properties have the remaining time of the caller, so each attempt needs its own.
     pub(crate) expires_per_attempt: bool,
 }
 
@@ -79,16 +78,16 @@ pub(crate) struct RouteSpec {
 pub(crate) enum ExchangeUse {
     /// Declares it.
     Declare,
-    /// Declares it and anchors it: it would go with its last binding.
+    /// Declares it and anchors it: RabbitMQ deletes it with its last binding.
     Anchor,
-    /// Probes it before each request: only servers declare it.
+    /// Probes it: only servers declare it.
     Probe,
 }
 
-/// What happens to a publication that fails, where its sender says nothing.
+/// How a failed publication is retried unless its sender says otherwise.
 pub(crate) struct PublishRetry {
     pub(crate) default: Retry,
-    /// After how long a message that no queue is bound for is published again; `None` for never.
+    /// After how long a message that no queue is bound for is published again; `None`: never.
     pub(crate) unroutable_delay: Option<Duration>,
 }
 
@@ -102,7 +101,7 @@ pub(crate) enum Heartbeats {
 }
 
 impl Wire {
-    /// The formats that a transport's options choose.
+    /// The formats that the options of a transport choose.
     pub(crate) fn new(config: &DriverConfig) -> Self {
         let pika =
             pika::topology::Topology::new(config.control_exchange.clone(), config.pika.clone());
@@ -124,7 +123,8 @@ impl Wire {
         }
     }
 
-    /// The format of what is sent, in the `chosen` serialisation where the format leaves a choice.
+    /// Returns the format of what is sent, in the `chosen` serialization where the format has a
+    /// choice.
     pub(crate) fn format(&self, chosen: Option<&Serialization>) -> WireFormat {
         match self.sends {
             SendingDialect::Kombu => WireFormat::Kombu,
@@ -135,7 +135,7 @@ impl Wire {
         }
     }
 
-    /// Refuses a choice of serialisation where the format leaves none.
+    /// Refuses a choice of serialization where the format has none.
     ///
     /// # Errors
     /// `Unsupported`.
@@ -151,11 +151,11 @@ impl Wire {
         ))
     }
 
-    /// Where requests go.
+    /// Returns the routes of requests.
     ///
-    /// Where they may go to either of two addresses, the `pika` one is the first: its queues vanish
-    /// with their servers, so what can be routed there finds a server. Queues of the `rabbit`
-    /// driver stay, and would keep requests that no server takes.
+    /// Of two addresses, the one of `pika` is the first: its queues are deleted with their servers,
+    /// so a request that can be routed there reaches a server. Queues of the `rabbit` driver stay,
+    /// and would keep requests that no server takes.
     ///
     /// # Errors
     /// `InvalidTarget`.
@@ -207,22 +207,22 @@ impl Wire {
         })
     }
 
-    /// Whether requests have two addresses, a first one and another.
+    /// Whether requests have a second address.
     pub(crate) fn has_two_addresses(&self) -> bool {
         self.sends == SendingDialect::Auto
     }
 
-    /// What happens to requests that cannot be published.
+    /// Returns how failed publications of requests are retried.
     pub(crate) fn request_retry(&self) -> PublishRetry {
         self.retry(self.options.rpc_retry, self.options.rpc_retry_delay)
     }
 
-    /// What happens to notifications that cannot be published.
+    /// Returns how failed publications of notifications are retried.
     pub(crate) fn notification_retry(&self) -> PublishRetry {
         self.retry(self.options.notification_retry, self.options.notification_retry_delay)
     }
 
-    /// The `pika` driver has options for it, and waits for a route.
+    /// Only the `pika` driver has options for it, and waits for a queue.
     fn retry(&self, attempts: Option<u32>, delay: Duration) -> PublishRetry {
         let is_pika = self.sends == SendingDialect::Pika;
         PublishRetry {
@@ -231,7 +231,8 @@ impl Wire {
         }
     }
 
-    /// Whether servers send heartbeats to a caller that asks for them: those of `pika` never do.
+    /// Returns whether servers send heartbeats to a caller that asks for them. Servers of the
+    /// `pika` driver never do.
     pub(crate) fn heartbeats(&self) -> Heartbeats {
         match self.sends {
             SendingDialect::Kombu => Heartbeats::Always,
@@ -240,7 +241,7 @@ impl Wire {
         }
     }
 
-    /// The queue and the properties of a topic's notifications of one priority.
+    /// Returns the queue and the properties of a topic's notifications of one priority.
     ///
     /// # Errors
     /// `InvalidTarget`.
@@ -260,13 +261,13 @@ impl Wire {
         Ok((subscription, properties))
     }
 
-    /// What compresses requests and notifications: readers of the old driver know no compression,
-    /// and they are to read what is in the format of both.
+    /// Returns the compressor of requests and notifications. Only the `kombu` format is compressed:
+    /// readers of the old `pika` driver know no compression.
     pub(crate) fn compressor(&self) -> Option<Compressor> {
         self.reply_compressor().filter(|_| self.sends == SendingDialect::Kombu)
     }
 
-    /// What compresses replies that go through the default exchange.
+    /// Returns the compressor of replies through the default exchange.
     pub(crate) fn reply_compressor(&self) -> Option<Compressor> {
         self.compression.map(kombu::compression::compressor)
     }

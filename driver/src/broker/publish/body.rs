@@ -13,8 +13,8 @@ use crate::codec::compressor::Compressor;
 use crate::message::MessageIds;
 use crate::message::ids::Hex32;
 
-/// Bodies up to this size are copied into the outbox; larger ones are shared by reference count. The
-/// engine has the same limit.
+/// Bodies up to this size are copied into the outbox; larger ones are shared by reference count.
+/// The engine has the same limit.
 const SHARED_BYTES_MIN: usize = 8 << 10;
 
 thread_local! {

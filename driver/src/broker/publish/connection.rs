@@ -1,7 +1,8 @@
 //! A connection to publish on: its channels, and the routes on them.
 //!
 //! Auto-delete exchanges (fanouts, deleted with their last binding) have a channel of their own:
-//! publishing to a missing exchange closes the channel (404), and what is unconfirmed there is lost.
+//! publishing to a missing exchange closes the channel (404), and what is unconfirmed there is
+//! lost.
 
 use std::sync::Arc;
 

@@ -199,8 +199,8 @@ impl Route {
         published.map_err(not_accepted)
     }
 
-    /// [`publish_unwatched`](Self::publish_unwatched) without waiting; false if it would wait. Always
-    /// false for a route that compresses: it would compress the body a second time.
+    /// [`publish_unwatched`](Self::publish_unwatched) without waiting; false if it would wait.
+    /// Always false for a route that compresses: it would compress the body a second time.
     pub(crate) fn offer_unwatched(
         &self,
         timeout: Duration,
@@ -221,8 +221,8 @@ impl Route {
         self.publisher.try_publish(body.message(), timeout).map(drop).map_err(not_accepted)
     }
 
-    /// [`try_publish`](Self::try_publish); false where the outbox is full. The sink of refusals gets
-    /// a refusal as with [`publish_unwatched`](Self::publish_unwatched).
+    /// [`try_publish`](Self::try_publish); false where the outbox is full. The sink of refusals
+    /// gets a refusal as with [`publish_unwatched`](Self::publish_unwatched).
     pub(crate) fn try_publish_unwatched(
         &self,
         timeout: Duration,

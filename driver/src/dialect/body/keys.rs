@@ -12,8 +12,7 @@ pub(super) const ENTRY_COLON: [&str; 2] = ["\": ", "\\\": "];
 
 /// A key that bodies are written with.
 ///
-/// Its JSON text is a constant, so that a writer copies separator, key and colon at once: encoding a
-/// request is on the hot path of a cast.
+/// Its JSON text is a constant, so that a writer copies separator, key, colon and quote at once.
 pub(in crate::dialect) struct Key {
     pub(super) name: &'static str,
     /// The text from the separator to the opening quote of a string, at each level of nesting. The

@@ -12,8 +12,8 @@ use crate::dialect::error::DecodeError;
 
 /// The value of a member, not read yet: a [`Member`], or JSON text where nothing else is possible.
 pub(in crate::dialect) trait FieldValue<'a>: Sized {
-    /// Reads text; `None` for null. A value of another type is its JSON text, which is refused where
-    /// it is used.
+    /// Reads text; `None` for null. A value of another type is its JSON text, which is refused
+    /// where it is used.
     fn text(self) -> Result<Option<Cow<'a, str>>, DecodeError>;
 
     /// Returns the value to be read later; `None` for null.
@@ -30,7 +30,8 @@ pub(in crate::dialect) enum Member<'a> {
     Value(Value),
 }
 
-/// Calls `take` with each member of the object in `body`, in order. Refuses a body above its budget.
+/// Calls `take` with each member of the object in `body`, in order. Refuses a body above its
+/// budget.
 pub(in crate::dialect) fn each<'a>(
     body: &'a [u8],
     serialization: &Serialization,

@@ -1,9 +1,9 @@
-//! Compressed bodies, as kombu labels and compresses them.
+//! Compresses and decompresses bodies as kombu does.
 //!
-//! kombu's `gzip` is a zlib stream in truth, labelled `application/x-gzip` in the header
-//! `compression`. It is read whatever the options say. Invariant: nothing inflates beyond
-//! [`INFLATED_BYTES_MAX`], whatever a peer sends, and what would costs no memory. Not here: when
-//! bodies are compressed (`broker`), kombu's other algorithms.
+//! kombu's `gzip` is a zlib stream with the value `application/x-gzip` in the header `compression`.
+//! Compressed bodies are read whatever the options say. Invariant: a body that would inflate beyond
+//! [`INFLATED_BYTES_MAX`] is refused before memory is allocated for it. Not here: when bodies are
+//! compressed (`broker`), kombu's other algorithms.
 
 use std::borrow::Cow;
 use std::io::{Read, Write};
@@ -15,17 +15,17 @@ use crate::codec::compressor::Compressor;
 use crate::config::driver_config::Compression;
 use crate::dialect::error::DecodeError;
 
-/// The header that says how a body is compressed.
+/// The header that names the compression of a body.
 const HEADER: &str = "compression";
 const GZIP: &str = "application/x-gzip";
 
-/// As much as an uncompressed message may have (the engine's `body_max`): a bomb is no better than
-/// a flood.
+/// The largest decompressed body: the same limit as for uncompressed bodies (the engine's
+/// `body_max`).
 const INFLATED_BYTES_MAX: u64 = 64 << 20;
-/// Text from this length on is measured first.
+/// From this length on, a decompressed body is measured before it is stored.
 const MEASURED_BYTES_MIN: u64 = 1 << 20;
 
-/// How bodies leave under this option.
+/// Returns the compressor that an option chooses.
 pub(crate) fn compressor(compression: Compression) -> Compressor {
     match compression {
         Compression::Gzip => Compressor { header: (HEADER, GZIP), compress: deflate },
@@ -37,13 +37,13 @@ fn deflate(body: &[u8]) -> Vec<u8> {
     out.write_all(body).and_then(|()| out.finish()).expect("memory takes what is written")
 }
 
-/// What a body says it is compressed with (kombu's header).
+/// Returns the compression that the properties of a message name.
 pub(crate) fn label<'a>(properties: &PropertiesView<'a>) -> Option<&'a str> {
     let table = properties.headers.as_ref()?;
     table.get(HEADER).and_then(|value| value.as_str())
 }
 
-/// The text of a body that says it is compressed like this; the body itself where it says nothing.
+/// Decompresses a body with this label; returns a body without a label as it is.
 #[inline]
 pub(crate) fn decompress<'a>(
     label: Option<&str>,
@@ -62,8 +62,7 @@ fn decompress_labelled(label: &str, body: &[u8]) -> Result<Vec<u8>, DecodeError>
     }
 }
 
-/// Text that turns out to be long is measured before memory is taken for it: a vector that grows
-/// takes up to three times as much.
+/// Measures long text before it allocates: a growing vector takes up to three times as much memory.
 fn inflate(compressed: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let failed = |error: std::io::Error| DecodeError::Inflate(error.to_string());
     let mut text = Vec::new();
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_packed_is_read() {
+    fn what_python_compressed_is_read() {
         // zlib.compress(b"{}" * 20)
         let zlib = b"\x78\x9c\xab\xae\xad\x26\x0a\x02\x00\x8d\x53\x13\x61";
         let text = decompress(Some(GZIP), Cow::Borrowed(zlib)).unwrap();
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_unpacked_is_an_error() {
+    fn a_body_that_cannot_be_decompressed_is_an_error() {
         let compressed = compress(Compression::Gzip, b"some text").1;
         let cut = decompress(Some(GZIP), Cow::Borrowed(&compressed[..compressed.len() - 5]));
         assert!(matches!(cut, Err(DecodeError::Inflate(_))), "{cut:?}");
@@ -116,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_an_error() {
+    fn a_decompression_bomb_is_an_error() {
         let (label, bomb) = compress(Compression::Gzip, &vec![b' '; (64 << 20) + 1]);
-        assert!(bomb.len() < 1 << 20, "it is one");
+        assert!(bomb.len() < 1 << 20, "the body is a bomb");
         let refused = decompress(Some(label), Cow::Owned(bomb));
         assert!(matches!(refused, Err(DecodeError::Inflate(_))), "{refused:?}");
         for length in [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 64 << 20] {
@@ -132,13 +131,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_is_unpacked(body in prop::collection::vec(any::<u8>(), 0..3000)) {
+        fn compression_is_reversible(body in prop::collection::vec(any::<u8>(), 0..3000)) {
             let (label, compressed) = compress(Compression::Gzip, &body);
             prop_assert_eq!(&*decompress(Some(label), compressed.into()).unwrap(), &body[..]);
         }
 
         #[test]
-        fn garbage_is_an_error_not_a_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn garbage_does_not_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = decompress(Some(GZIP), Cow::Borrowed(&body));
         }
     }

@@ -1,8 +1,8 @@
 //! Reads bodies by the rules of oslo's receivers: in the 2.0 envelope, or without one.
 //!
 //! Unknown keys are ignored, and the last value of a repeated key counts, as in Python. What is
-//! decoded borrows from the [`Scratch`]. Invariant: a body above its budget is refused before a value
-//! is made of it.
+//! decoded borrows from the [`Scratch`]. Invariant: a body above its budget is refused before a
+//! value is made of it.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,7 @@
-//! The envelope around a payload: how it is written, and how it is read.
+//! Reads the envelope around a payload: version 2.0, or none.
+//!
+//! The usual spelling is recognized by its fixed bytes, and its string is unescaped in one pass.
+//! Any other spelling is parsed as JSON.
 
 use crate::codec::json;
 use crate::codec::json::{Members, ReadError};
@@ -6,12 +9,13 @@ use crate::dialect::body::scratch::Scratch;
 use crate::dialect::error::DecodeError;
 use crate::message::version::Version;
 
-/// How every body with an envelope begins as Python and we write it.
+/// The beginning of an envelope in the usual spelling, which Python and we write.
 pub(super) const ENVELOPE_OPEN: &[u8] = br#"{"oslo.version": "2.0", "oslo.message": ""#;
-/// How it ends.
+/// The end of an envelope in the usual spelling.
 pub(super) const ENVELOPE_CLOSE: &[u8] = br#""}"#;
-/// The payload's text: what is in the envelope, or the whole body of a message without one, which
-/// is looked for among the body's `members`.
+
+/// Returns the text of the payload: the content of the envelope, or the whole body where it has
+/// none. `members` iterates over the members of the body.
 pub(super) fn open_envelope<'a>(
     body: &'a [u8],
     scratch: &'a mut Scratch,
@@ -48,8 +52,7 @@ pub(super) fn open_envelope<'a>(
     Ok(payload)
 }
 
-/// Whether a body looks like an envelope of the usual spelling, judged by its first and last bytes
-/// alone.
+/// Whether a body has an envelope in the usual spelling by its first and last bytes.
 pub(crate) fn is_enveloped(head: &[u8], tail: &[u8]) -> bool {
     head.starts_with(ENVELOPE_OPEN) && tail.ends_with(ENVELOPE_CLOSE)
 }

@@ -1,7 +1,8 @@
-//! Exceptions in replies: JSON text in a string of the payload, which is text in the envelope itself.
+//! Exceptions in replies: JSON text in a string of the payload, which is text in the envelope
+//! itself.
 //!
-//! Literals here are text inside two JSON strings, hence `\\\"` for each quote. An exception that was
-//! received keeps its name when it is sent on.
+//! Literals here are text inside two JSON strings, hence `\\\"` for each quote. An exception that
+//! was received keeps its name when it is sent on.
 
 use serde_json::{Map, Value};
 
@@ -29,8 +30,8 @@ pub(super) fn write(out: &mut Vec<u8>, failure: &Failure) -> Result<(), WriteErr
     Ok(())
 }
 
-/// Reads an exception from its JSON text. The text has a budget of its own: the budget of the message
-/// counts it as one string.
+/// Reads an exception from its JSON text. The text has a budget of its own: the budget of the
+/// message counts it as one string.
 pub(super) fn read(json: &str) -> Result<Failure, DecodeError> {
     let mut fields = Map::new();
     for member in Members::of(json.as_bytes())? {

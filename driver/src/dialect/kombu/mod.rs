@@ -1,10 +1,10 @@
-//! The wire of oslo.messaging's `rabbit` driver: JSON in a JSON string, ids inside, plain topic
-//! exchanges.
+//! The wire format of oslo.messaging's `rabbit` driver: JSON in a JSON string, identifiers in the
+//! body, topic exchanges.
 //!
-//! `encode` writes requests and replies, `notification` notifications, `decode` reads bodies,
-//! `envelope_reader` their envelope, `peek` finds the id of a reply without reading it, `failure`
-//! holds exceptions, `compression` packs bodies, `properties` are those of every message,
-//! `topology` names exchanges and queues.
+//! `encode` writes requests and replies, `decode` reads them, `notification` does both for
+//! notifications. `envelope_reader` reads the envelope around a payload, `peek` finds the call of a
+//! reply without decoding it, `failure` has the exceptions in replies, `compression` compresses
+//! bodies, `properties` has the properties of messages, `topology` names exchanges and queues.
 
 pub(crate) mod compression;
 pub(crate) mod decode;

@@ -1,7 +1,7 @@
 //! Notifications: in the envelope (2.0, oslo's `messagingv2`) or without one (1.0, `messaging`).
 //!
-//! The keys of the payload and their order are the same in both. Readers tell them apart by the keys
-//! of the envelope.
+//! The keys of the payload and their order are the same in both. Readers tell them apart by the
+//! keys of the envelope.
 
 use serde::Serialize;
 

@@ -1,17 +1,18 @@
-//! Finds the id of a reply in the last bytes of its body, without reading it.
+//! Finds the call of a reply in the last bytes of its body, without decoding the body.
 //!
-//! Matched backwards from the last byte, because only there is the text fixed: whatever a result
-//! contains sits before, and its own quotes carry more backslashes. A wrong guess is impossible to
-//! rule out (a peer may repeat a key), so this only chooses who decodes; the full decode decides.
+//! The bytes are matched backwards from the last one, as only the end is fixed text: the result
+//! stands before it, and the quotes in a result have more backslashes. The match may be wrong, as a
+//! peer may repeat a key. So it only chooses the caller that decodes the reply; the full decode
+//! decides.
 
 use crate::dialect::kombu::envelope_reader::ENVELOPE_OPEN;
 use crate::dialect::peek::Peek;
 use crate::message::ids::Hex32;
 
-/// As many bytes from the end as [`reply`] ever looks at.
+/// The number of bytes at the end of a body that [`reply`] needs.
 pub(crate) const TAIL_BYTES: usize = 256;
 
-/// Looks for the id in `tail`, the last [`TAIL_BYTES`] of a body (or all of it, if shorter).
+/// Finds the id of the call in `tail`: the last [`TAIL_BYTES`] of a body, or all of a shorter one.
 pub(crate) fn reply(tail: &[u8]) -> Peek {
     find(tail).unwrap_or(Peek::Unsure)
 }
@@ -30,10 +31,10 @@ fn find(tail: &[u8]) -> Option<Peek> {
     if ending {
         return Some(Peek::Reply(msg_id));
     }
-    // A sign of life is short: the tail is all of it. Anything else that does not end is an old
-    // server's first message of two, the one with the result.
-    let nothing = rest.strip_prefix(ENVELOPE_OPEN)? == br#"{\"result\": null, \"failure\": null"#;
-    Some(if nothing { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
+    // A heartbeat is short: the tail is all of it. Any other reply with `ending` false is the first
+    // of an old server's two messages, which has the result.
+    let is_empty = rest.strip_prefix(ENVELOPE_OPEN)? == br#"{\"result\": null, \"failure\": null"#;
+    Some(if is_empty { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
 }
 
 fn strip_id(text: &[u8]) -> Option<(&[u8], Hex32)> {
@@ -41,15 +42,14 @@ fn strip_id(text: &[u8]) -> Option<(&[u8], Hex32)> {
     Some((rest, Hex32::from_digits(digits)?))
 }
 
-/// Who waits for the answer to a request of which only the end is there: the id of its call and the
-/// queue of its replies.
+/// Finds the id of the call and the queue of its replies in the end of a request.
 pub(crate) fn sender(tail: &[u8]) -> Option<(Hex32, &str)> {
-    let behind = |key: &[u8]| {
+    let value_of = |key: &[u8]| {
         let at = tail.windows(key.len()).rposition(|window| window == key)?;
         Some(&tail[at + key.len()..])
     };
-    let msg_id = Hex32::from_digits(behind(br#"\"_msg_id\": \""#)?.get(..32)?)?;
-    let queue = behind(br#"\"_reply_q\": \""#)?;
+    let msg_id = Hex32::from_digits(value_of(br#"\"_msg_id\": \""#)?.get(..32)?)?;
+    let queue = value_of(br#"\"_reply_q\": \""#)?;
     let end = queue.iter().position(|byte| *byte == b'\\')?;
     Some((msg_id, std::str::from_utf8(&queue[..end]).ok()?))
 }

@@ -1,4 +1,4 @@
-//! The properties of every message, and the check of those that came.
+//! The properties of messages, and the check of a received content type.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use leveret_engine::{FieldTable, Properties};
 use crate::dialect::error::DecodeError;
 use crate::dialect::expiration::with_expiration;
 
-/// What every message of this dialect says about its content.
+/// The content type of every message.
 const CONTENT_TYPE: &str = "application/json";
-/// The character set, likewise.
+/// The content encoding of every message; kombu has the character set there.
 const CONTENT_ENCODING: &str = "utf-8";
-/// Messages survive a restart of the broker, where their queue does.
+/// The delivery mode of persistent messages: they survive a restart of RabbitMQ in a durable queue.
 const PERSISTENT: u8 = 2;
 
-/// The properties of every message; a request that wants an answer expires with its caller's
-/// patience, so that the broker drops what nobody waits for any more.
+/// Returns the properties of a message. A call expires at its timeout, so that RabbitMQ drops it
+/// when its caller has stopped waiting.
 pub(crate) fn message(call_timeout: Option<Duration>) -> Properties {
     let properties = Properties::new()
         .with_content_type(CONTENT_TYPE)
@@ -26,7 +26,7 @@ pub(crate) fn message(call_timeout: Option<Duration>) -> Properties {
     with_expiration(properties, call_timeout)
 }
 
-/// Refuses what cannot be JSON text by its own account.
+/// Refuses a body whose content type is not JSON.
 pub(crate) fn check_content(content_type: Option<&str>) -> Result<(), DecodeError> {
     if content_type != Some(CONTENT_TYPE) {
         return Err(DecodeError::ContentType(content_type.unwrap_or_default().to_owned()));

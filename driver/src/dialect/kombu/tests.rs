@@ -1,5 +1,4 @@
-//! Golden bytes: what Python's driver sent, reproduced and understood; and what receivers must cope
-//! with.
+//! Golden bytes: messages of Python's driver, written and read; and malformed input.
 
 use proptest::prelude::*;
 use serde::Serialize;
@@ -154,7 +153,7 @@ fn bad_value() -> Failure {
 }
 
 #[test]
-fn requests_are_understood() {
+fn requests_of_python_are_read() {
     let mut scratch = Scratch::default();
     let call = decode::request(golden!("call").as_bytes(), &mut scratch).unwrap();
     assert_eq!(call.method.as_deref(), Some("echo"));
@@ -176,7 +175,7 @@ fn requests_are_understood() {
 }
 
 #[test]
-fn replies_are_understood() {
+fn replies_of_python_are_read() {
     let mut scratch = Scratch::default();
     let reply = decode::reply(golden!("reply").as_bytes(), &mut scratch).unwrap();
     assert!(reply.ending && reply.failure.is_none());
@@ -192,7 +191,7 @@ fn replies_are_understood() {
 }
 
 #[test]
-fn the_dispatchers_own_errors_are_oslos() {
+fn errors_of_the_dispatcher_are_those_of_oslo() {
     for (body, ours) in [
         (golden!("reply_no_such_method"), Failure::no_such_method("hé")),
         (golden!("reply_unsupported_version"), Failure::unsupported_version("1.9", "echo")),
@@ -204,7 +203,7 @@ fn the_dispatchers_own_errors_are_oslos() {
 }
 
 #[test]
-fn the_id_of_a_reply_is_peeked() {
+fn the_call_of_a_reply_is_found_in_its_last_bytes() {
     for (body, found) in [
         (golden!("reply"), Peek::Reply(id("417e7e5b5924497baec0ca3bd03f0870"))),
         (golden!("reply_heartbeat"), Peek::Heartbeat(id("7c36f82f7c764882abc8571747c78c14"))),
@@ -219,10 +218,14 @@ fn the_id_of_a_reply_is_peeked() {
 }
 
 #[test]
-fn the_first_of_two_messages_is_no_sign_of_life() {
+fn the_first_of_an_old_servers_two_messages_is_no_heartbeat() {
     let first = golden!("reply").replace(r#"\"ending\": true"#, r#"\"ending\": false"#);
     let found = Peek::Reply(id("417e7e5b5924497baec0ca3bd03f0870"));
-    assert_eq!(peek::reply(first.as_bytes()), found, "old servers end in a second message");
+    assert_eq!(
+        peek::reply(first.as_bytes()),
+        found,
+        "old servers send `ending` in a second message"
+    );
 }
 
 #[test]
@@ -242,7 +245,7 @@ fn decoded(body: &str) -> Result<Option<String>, DecodeError> {
 }
 
 #[test]
-fn receivers_follow_the_table() {
+fn the_envelope_is_read_by_the_rules_of_oslo() {
     let enveloped = |version: &str| {
         format!(r#"{{"oslo.version": "{version}", "oslo.message": "{{\"method\": \"m\"}}"}}"#)
     };
@@ -252,7 +255,7 @@ fn receivers_follow_the_table() {
         assert_eq!(decoded(&enveloped(version)), Err(refused));
     }
     assert_eq!(decoded(r#"{"method": "m", "args": {}}"#), Ok(Some("m".into())), "message 1.0");
-    assert_eq!(decoded(r#"{"args": {}}"#), Ok(None), "a missing method is the dispatcher's affair");
+    assert_eq!(decoded(r#"{"args": {}}"#), Ok(None), "the dispatcher refuses a missing method");
     for broken in [
         "[1]",
         "\"text\"",
@@ -284,7 +287,7 @@ fn other_spellings_of_the_envelope_are_read() {
 }
 
 #[test]
-fn content_is_checked_by_its_own_account() {
+fn other_content_types_are_refused() {
     assert_eq!(check_content(Some("application/json")), Ok(()));
     assert!(check_content(None).is_err());
     assert!(check_content(Some("text/plain")).is_err());
@@ -301,11 +304,11 @@ fn properties_are_those_python_sends() {
     assert_eq!(&frame[7..frame.len() - 1], captured, "between frame header and end octet");
     let half = properties::message(Some(std::time::Duration::from_millis(500)));
     assert_eq!(half.expiration(), Some("500"));
-    assert_eq!(properties::message(None).expiration(), None, "a cast waits for ever");
+    assert_eq!(properties::message(None).expiration(), None, "a cast does not expire");
 }
 
 #[test]
-fn a_reply_is_renewed_for_another_transmission() {
+fn a_reply_that_is_sent_again_gets_a_new_unique_id() {
     let mut body = golden!("reply").as_bytes().to_vec();
     encode::renew_unique_id(&mut body, id("00000000000000000000000000000007"));
     let old = "09152e1febe1469c944b9cb19faf688f";
@@ -315,7 +318,7 @@ fn a_reply_is_renewed_for_another_transmission() {
 }
 
 #[test]
-fn arguments_are_named() {
+fn arguments_must_be_an_object() {
     let context = Context::new();
     let mut out = Vec::new();
     let request = |args| Request {
@@ -335,7 +338,7 @@ fn arguments_are_named() {
 
 proptest! {
     #[test]
-    fn what_is_sent_is_received(
+    fn a_request_that_is_written_is_read_back(
         method in ".*", namespace in proptest::option::of(".*"), text in ".*", key in "[a-z]{1,9}"
     ) {
         let context = Context::new().with(key, text.clone());
@@ -358,7 +361,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_is_an_error_not_a_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
+    fn garbage_does_not_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
         let mut scratch = Scratch::default();
         let _ = decode::request(&body, &mut scratch);
         let _ = decode::reply(&body, &mut scratch);
@@ -429,7 +432,7 @@ fn notifications_are_written_and_read_as_by_python() {
 }
 
 #[test]
-fn a_notification_carries_its_context() {
+fn a_notification_has_its_context() {
     let ids = ("m", "t", "159074b7c9824b089d2daa6ff2f9bbfd");
     for is_enveloped in [true, false] {
         let text = notification_text(ids, &alice(), is_enveloped);

@@ -1,4 +1,5 @@
-//! Exceptions in replies: an object with four short keys. The format has no arguments of exceptions.
+//! Exceptions in replies: an object with four short keys. The format has no arguments of
+//! exceptions.
 
 use serde::Serialize;
 use serde_json::Value;

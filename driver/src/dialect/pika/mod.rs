@@ -1,9 +1,9 @@
-//! The wire of oslo.messaging's old `pika` driver: flat bodies, identifiers among the properties,
-//! direct exchanges.
+//! The wire format of oslo.messaging's old `pika` driver: flat bodies, identifiers in the
+//! properties, direct exchanges.
 //!
-//! `encode` writes requests and replies, `notification` notifications, `decode` reads bodies,
-//! `failure` holds exceptions, `properties` are those of messages, `topology` names exchanges and
-//! queues: the rooms of `kombu`.
+//! `encode` writes requests and replies, `decode` reads them, `notification` does both for
+//! notifications, `failure` has the exceptions in replies, `properties` has the properties of
+//! messages, `topology` names exchanges and queues.
 
 pub(super) mod decode;
 pub(super) mod encode;

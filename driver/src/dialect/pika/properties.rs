@@ -11,19 +11,19 @@ use crate::dialect::error::DecodeError;
 use crate::dialect::expiration::with_expiration;
 use crate::ids::Hex32;
 
-/// The header that says which version of the format a message has.
+/// The header with the version of the format.
 const VERSION_HEADER: &str = "version";
-/// The version there is.
+/// The version that the old driver and we write.
 const VERSION: &str = "1.0";
-/// Messages that a restart of the broker may cost.
+/// The delivery mode of messages that a restart of RabbitMQ loses.
 const TRANSIENT: u8 = 1;
-/// Messages that survive it, where their queue does.
+/// The delivery mode of persistent messages: they survive a restart of RabbitMQ in a durable queue.
 const PERSISTENT: u8 = 2;
 
-/// What stands where a message's own identifiers are put.
+/// The placeholder for an identifier, which a publisher replaces in each message.
 pub(in crate::dialect) const ID_PLACEHOLDER: &str = "00000000000000000000000000000000";
 
-/// What every message of this dialect says of itself, with a place for its id.
+/// Returns the properties of a message, with a placeholder for its id.
 pub(crate) fn message(serialization: &Serialization, persistent: bool) -> Properties {
     Properties::new()
         .with_content_type(serialization.content_type())
@@ -32,20 +32,19 @@ pub(crate) fn message(serialization: &Serialization, persistent: bool) -> Proper
         .with_message_id(ID_PLACEHOLDER)
 }
 
-/// The headers that say which format this is.
+/// Returns the header with the version of the format.
 pub(crate) fn version_header() -> FieldTable {
     let mut headers = FieldTable::default();
     headers.insert(VERSION_HEADER.into(), AMQPValue::LongString(VERSION.into()));
     headers
 }
 
-/// The same for a request; one that wants an answer says where, and expires with its caller's
-/// patience.
+/// Returns the properties of a request. A call has its reply queue, and expires at its timeout.
 pub(crate) fn request(serialization: &Serialization, call: Option<(Duration, &str)>) -> Properties {
     with_call(message(serialization, false), call)
 }
 
-/// `properties` of a request that wants an answer, if it does: with a place for the call's id.
+/// Adds the properties of a call, if the request is one, with a placeholder for the call's id.
 pub(in crate::dialect) fn with_call(
     properties: Properties,
     call: Option<(Duration, &str)>,
@@ -55,7 +54,7 @@ pub(in crate::dialect) fn with_call(
     with_expiration(properties, Some(timeout))
 }
 
-/// The same for the reply to a call, whose caller goes on waiting for `left`.
+/// Returns the properties of a reply, whose caller waits for `left`.
 pub(crate) fn reply(
     serialization: &Serialization,
     correlation_id: &str,
@@ -65,7 +64,7 @@ pub(crate) fn reply(
     with_call_ids(message(serialization, false), correlation_id, message_id, left)
 }
 
-/// The same for a reply that is sent again, serialised as its content type says.
+/// Returns the properties of a reply that is sent again, with its content type.
 pub(crate) fn repeated_reply(
     content_type: &str,
     correlation_id: &str,
@@ -87,16 +86,16 @@ fn with_call_ids(
     with_expiration(properties, left)
 }
 
-/// The user's serialisations that are read besides JSON and msgpack.
+/// The user's serializers, for reading other content types than JSON and msgpack.
 pub(crate) type CustomSerializers<'a> = &'a [Arc<dyn BodySerializer>];
 
-/// Whether a message says that it has a version of this format.
+/// Whether a message has the header with a version of this format.
 pub(crate) fn is_versioned(head: &PropertiesView<'_>) -> bool {
     head.headers.is_some_and(|headers| headers.get(VERSION_HEADER).is_some())
 }
 
-/// Refuses what is of another version by its own account. Headers without a version are fine, no
-/// headers at all are not, as in oslo.
+/// Refuses a message of another major version, or without headers. Headers without a version are
+/// accepted, as in oslo.
 pub(crate) fn check_version(head: &PropertiesView<'_>) -> Result<(), DecodeError> {
     let headers = head.headers.ok_or(DecodeError::NoHeaders)?;
     let Some(version) = headers.get(VERSION_HEADER) else { return Ok(()) };
@@ -107,7 +106,7 @@ pub(crate) fn check_version(head: &PropertiesView<'_>) -> Result<(), DecodeError
     }
 }
 
-/// The serialisation a message names.
+/// Returns the serialization that the content type of a message names.
 pub(super) fn serialization(
     head: &PropertiesView<'_>,
     serializers: CustomSerializers<'_>,

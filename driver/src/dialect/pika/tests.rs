@@ -1,5 +1,4 @@
-//! Golden bytes: what the old Python driver sent, reproduced and understood; and what receivers
-//! must cope with.
+//! Golden bytes: messages of the old Python driver, written and read; and malformed input.
 
 use leveret_engine::Properties;
 use leveret_engine::wire::PropertiesView;
@@ -16,11 +15,11 @@ use crate::dialect::kombu;
 use crate::dialect::pika::properties::is_versioned;
 use crate::dialect::pika::{decode, encode, notification, properties};
 use crate::error::failure::Failure;
+use crate::ids::Hex32;
 use crate::message::context::Context;
-use crate::message::ids::Hex32;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
-use crate::message::{CallFields, ReplyContent, Request};
+use crate::message::{Answer, CallPart, Request};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const QUEUE: &str = "reply.proj.prog.0123456789abcdef0123456789abcdef01";
@@ -64,13 +63,13 @@ fn body<A: Serialize + ?Sized>(request: &Request<'_, A>, how: &Serialization) ->
     out.split_off(6)
 }
 
-fn reply<R: Serialize + ?Sized>(answer: ReplyContent<'_, R>, how: &Serialization) -> Vec<u8> {
+fn reply<R: Serialize + ?Sized>(answer: Answer<'_, R>, how: &Serialization) -> Vec<u8> {
     let mut out = Vec::new();
     encode::reply(&mut out, &answer, how).unwrap();
     out
 }
 
-/// What a receiver sees of these properties.
+/// Calls `look` with the properties as a receiver parses them.
 fn seen<T>(properties: &Properties, look: impl FnOnce(&PropertiesView<'_>) -> T) -> T {
     let mut frame = Vec::new();
     properties.encode_frame(1, 0, &mut frame);
@@ -96,7 +95,7 @@ fn calls_and_casts_are_those_of_python() {
 
 #[test]
 fn the_header_of_a_call_is_that_of_python() {
-    // From the flags on: what followed class, weight and body size on the wire.
+    // The content header from the flags on, after class, weight and body size.
     let mut captured =
         b"\xb7\x80\x10application/json\x00\x00\x00\x10\x07versionS\x00\x00\x00\x031.0".to_vec();
     captured.extend_from_slice(b"\x01\x20");
@@ -125,17 +124,17 @@ fn the_header_of_a_call_is_that_of_python() {
 #[test]
 fn replies_are_those_of_python() {
     let json = &Serialization::Json;
-    let result = reply(ReplyContent::Result(&sample()), json);
+    let result = reply(Answer::Result(&sample()), json);
     assert_eq!(result, br#"{"s": {"x": "h\u00e9", "l": [1, 2.5, null]}}"#);
-    assert_eq!(reply(ReplyContent::Result(&()), json), br#"{"s": null}"#);
+    assert_eq!(reply(Answer::Result(&()), json), br#"{"s": null}"#);
     let raised = Failure::new("ValueError", "exceptions", "('bad value', 42)")
         .with_traceback(["Traceback (most recent call last):\n".into(), "ValueError\n".into()]);
     assert_eq!(
-        reply::<()>(ReplyContent::Failure(&raised), json),
+        reply::<()>(Answer::Failure(&raised), json),
         include_bytes!("../../../tests/golden/pika/failure.json")
     );
-    // Python 3's msgpack of the first.
-    let packed = reply(ReplyContent::Result(&sample()), &Serialization::MsgPack);
+    // The first reply as Python 3 writes it in msgpack.
+    let packed = reply(Answer::Result(&sample()), &Serialization::MsgPack);
     assert_eq!(packed, hex("81a17382a178a368c3a9a16c9301cb4004000000000000c0"));
 }
 
@@ -145,33 +144,33 @@ fn hex(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn replies_are_understood_in_every_serialisation() {
-    let known: Vec<std::sync::Arc<dyn BodySerializer>> = vec![std::sync::Arc::new(Lines)];
-    let custom = Serialization::Custom(known[0].clone());
+fn replies_are_read_in_every_serialization() {
+    let serializers: Vec<std::sync::Arc<dyn BodySerializer>> = vec![std::sync::Arc::new(Lines)];
+    let custom = Serialization::Custom(serializers[0].clone());
     for how in [Serialization::Json, Serialization::MsgPack, custom] {
         let left = Some(std::time::Duration::from_secs(1));
         let properties = properties::reply(&how, ID, id(), left);
         let read = |body: &[u8], look: &dyn Fn(crate::message::IncomingReply<'_>)| {
             seen(&properties, |head| {
-                look(decode::reply(body, head, &known).unwrap());
+                look(decode::reply(body, head, &serializers).unwrap());
             });
         };
-        read(&reply(ReplyContent::Result(&sample()), &how), &|reply| {
+        read(&reply(Answer::Result(&sample()), &how), &|reply| {
             assert_eq!(reply.msg_id.as_deref(), Some(ID));
-            assert!(reply.is_ending && reply.failure.is_none());
+            assert!(reply.ending && reply.failure.is_none());
             let value: Value = reply.result.unwrap().read().unwrap();
             assert_eq!(value, json!({"x": "hé", "l": [1, 2.5, null]}), "{how:?}");
         });
-        read(&reply(ReplyContent::Result(&()), &how), &|reply| assert!(reply.result.is_none()));
+        read(&reply(Answer::Result(&()), &how), &|reply| assert!(reply.result.is_none()));
         let raised = Failure::builtin("KeyError", "k");
-        read(&reply::<()>(ReplyContent::Failure(&raised), &how), &|reply| {
+        read(&reply::<()>(Answer::Failure(&raised), &how), &|reply| {
             let failure = reply.failure.unwrap();
             assert_eq!((failure.class(), failure.module()), ("KeyError", "builtins"));
             assert_eq!((failure.message(), failure.args()), ("k", &[][..]));
             assert_eq!(failure.traceback(), ["KeyError: k\n"]);
         });
     }
-    // Python 2 packs its native strings as bytes.
+    // Python 2 writes its native strings as bytes.
     let packed = hex("81c4017382c40178a368c3a9c4016c9301cb4004000000000000c0");
     seen(&properties::reply(&Serialization::MsgPack, ID, id(), None), |head| {
         let reply = decode::reply(&packed, head, &[]).unwrap();
@@ -180,7 +179,7 @@ fn replies_are_understood_in_every_serialisation() {
     });
 }
 
-/// A serialisation of somebody's own.
+/// A serializer of the user's own.
 #[derive(Debug)]
 struct Lines;
 
@@ -197,16 +196,16 @@ impl BodySerializer for Lines {
 }
 
 #[test]
-fn requests_are_understood_in_every_serialisation() {
-    let known: Vec<std::sync::Arc<dyn BodySerializer>> = vec![std::sync::Arc::new(Lines)];
+fn requests_are_read_in_every_serialization() {
+    let serializers: Vec<std::sync::Arc<dyn BodySerializer>> = vec![std::sync::Arc::new(Lines)];
     let alice = alice();
-    let custom = Serialization::Custom(known[0].clone());
+    let custom = Serialization::Custom(serializers[0].clone());
     for how in [Serialization::Json, Serialization::MsgPack, custom] {
         let body = body(&request("echo", &Args { arg: sample() }, &alice), &how);
         let call = Some((std::time::Duration::from_secs(3), QUEUE));
         let properties = properties::request(&how, call).with_correlation_id(ID);
         seen(&properties.with_message_id("m"), |head| {
-            let (request, format) = decode::request(&body, head, &known).unwrap();
+            let (request, format) = decode::request(&body, head, &serializers).unwrap();
             assert_eq!(request.method.as_deref(), Some("echo"));
             assert_eq!(request.namespace.as_deref(), Some("ns1"));
             assert_eq!(request.version.as_deref(), Some("1.2"));
@@ -226,7 +225,7 @@ fn requests_are_understood_in_every_serialisation() {
 }
 
 #[test]
-fn arguments_are_an_object_in_every_serialisation() {
+fn arguments_must_be_an_object_in_every_serialization() {
     let context = Context::new();
     let custom = Serialization::Custom(std::sync::Arc::new(Lines));
     for how in [Serialization::Json, Serialization::MsgPack, custom] {
@@ -236,17 +235,17 @@ fn arguments_are_an_object_in_every_serialisation() {
         assert_eq!(out, b"before");
         seen(&properties::message(&how, false), |head| {
             let body = body(&request("m", &(), &context), &how);
-            let known = [std::sync::Arc::new(Lines) as _];
-            let (request, _) = decode::request(&body, head, &known).unwrap();
+            let serializers = [std::sync::Arc::new(Lines) as _];
+            let (request, _) = decode::request(&body, head, &serializers).unwrap();
             assert!(request.args.unwrap().is_empty_object(), "{how:?}");
         });
     }
 }
 
 #[test]
-fn what_both_understand_carries_everything_twice() {
+fn a_request_for_both_formats_has_identifiers_and_contexts_twice() {
     let context = Context::new().with("k", "v");
-    let call = CallFields { msg_id: id(), reply_queue: "reply_1", monitor: None };
+    let call = CallPart { msg_id: id(), reply_queue: "reply_1", monitor: None };
     let args = Args { arg: 1 };
     let request = Request { call: Some(call), ..request("echo", &args, &context) };
     let mut body = Vec::new();
@@ -270,7 +269,7 @@ fn what_both_understand_carries_everything_twice() {
 }
 
 #[test]
-fn what_is_no_message_of_this_dialect_is_refused() {
+fn messages_of_other_formats_are_refused() {
     let refused = |properties: &Properties, body: &[u8]| {
         let look =
             |head: &PropertiesView<'_>| decode::request(body, head, &[]).map(|_| ()).unwrap_err();
@@ -298,8 +297,8 @@ fn what_is_no_message_of_this_dialect_is_refused() {
     assert!(matches!(refused(&packed, b""), DecodeError::MsgPack(_)));
     let kombu = br#"{"oslo.version": "2.0", "oslo.message": "{}"}"#;
     assert_eq!(refused(&good(), kombu), DecodeError::OtherDialect("rabbit"));
-    let asking = good().with_reply_to(QUEUE);
-    assert_eq!(refused(&asking, b"{}"), DecodeError::NoCorrelationId);
+    let call = good().with_reply_to(QUEUE);
+    assert_eq!(refused(&call, b"{}"), DecodeError::NoCorrelationId);
 }
 
 #[test]
@@ -323,7 +322,7 @@ fn notifications_are_those_of_python() {
             let golden = include_bytes!("../../../tests/golden/pika/notification.json");
             let (ours, theirs): (Value, Value) =
                 (serde_json::from_slice(&body).unwrap(), serde_json::from_slice(golden).unwrap());
-            assert_eq!(ours, theirs, "Python 2 has its keys in no order");
+            assert_eq!(ours, theirs, "Python 2 writes keys in no order");
         }
         seen(&properties::message(&how, true).with_message_id("m"), |head| {
             assert_eq!(head.delivery_mode, Some(2));
@@ -347,7 +346,7 @@ fn notifications_are_those_of_python() {
 }
 
 #[test]
-fn numbers_survive_as_far_as_a_serialisation_carries_them() {
+fn numbers_keep_their_value_within_the_limits_of_each_serialization() {
     let context = Context::new();
     let large: Value = serde_json::from_str("123456789012345678901234567890").unwrap();
     let edge = json!({"arg": [9_007_199_254_740_993_u64, u64::MAX, i64::MIN, 0.1, 1e300]});
@@ -363,7 +362,10 @@ fn numbers_survive_as_far_as_a_serialisation_carries_them() {
     encode::request(&mut out, &request("m", &args, &context), &Serialization::Json).unwrap();
     let refused =
         encode::request(&mut out, &request("m", &args, &context), &Serialization::MsgPack);
-    assert!(refused.is_err(), "msgpack ends at 64 bits, and Python's packer refuses it as well");
+    assert!(
+        refused.is_err(),
+        "msgpack has no integers above 64 bits, and Python's packer refuses them, too"
+    );
     let nan = Args { arg: [f64::NAN, f64::INFINITY] };
     for how in [Serialization::Json, Serialization::MsgPack] {
         let body = body(&request("m", &nan, &context), &how);

@@ -1,8 +1,8 @@
 //! Names, flags and arguments of exchanges and queues, as the old `pika` driver declares them.
 //!
 //! Each address of a server has two queues: one whose requests are acknowledged, and one for
-//! clients that never send again, whose requests the broker forgets as it delivers them. All queues
-//! expire soon after their last consumer has gone. Not here: who declares when (`broker`).
+//! clients that send each request once, without acknowledgements. All queues expire soon after
+//! their last consumer. Not here: declaring them (`broker`).
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use crate::message::priority::Priority;
 use crate::message::target::Target;
 use crate::topology::{Address, Argument, Exchange, Queue, Subscription};
 
-/// How the reply queues of the old driver begin.
+/// The prefix of the old driver's reply queues.
 pub(crate) const REPLY_PREFIX: &str = "reply.";
 
-/// Queues whose requests are acknowledged.
+/// The prefix of queues whose requests are acknowledged.
 const WITH_ACK: &str = "with_ack";
-/// Queues whose requests are not.
+/// The prefix of queues whose requests are not acknowledged.
 const NO_ACK: &str = "no_ack";
 
-/// What to declare for a target under a transport's options.
+/// The exchanges and queues of targets, under the options of a transport.
 #[derive(Debug, Clone)]
 pub(crate) struct Topology {
     control_exchange: String,
@@ -33,8 +33,8 @@ impl Topology {
         Self { control_exchange: control_exchange.into(), options }
     }
 
-    /// Where a request to `target` goes; one that is never sent again goes to other queues than
-    /// one that is. Fanout wins over a server's name.
+    /// Returns the address of requests to `target`. Requests that are sent `once` have other queues
+    /// than those that may be sent again. Fanout takes precedence over a server's name.
     pub(crate) fn request(&self, target: &Target, once: bool) -> Result<Address, Error> {
         let topic = target.require_topic()?;
         let prefix = if once { NO_ACK } else { WITH_ACK };
@@ -48,8 +48,8 @@ impl Topology {
         Ok(Address { exchange: Some(exchange), routing_key })
     }
 
-    /// What a server listens to: its topic, its own name, and everybody's fanouts, each twice. The
-    /// ids tell its two fanout queues from those of other servers.
+    /// Returns the queues of a server: of its topic, of its name, and of fanouts, each twice. The
+    /// `ids` make the names of its two fanout queues unique.
     pub(crate) fn server(
         &self,
         target: &Target,
@@ -77,8 +77,8 @@ impl Topology {
         Ok(all)
     }
 
-    /// The queue of a topic's notifications of one priority, as notifiers and listeners declare it.
-    /// What listeners of a pool declare is the pool's own queue, which gets a copy.
+    /// Returns the queue of a topic's notifications of one priority, which notifiers declare, too.
+    /// Listeners of a pool have the pool's own queue, which gets a copy.
     pub(crate) fn notifications(
         &self,
         target: &Target,
@@ -95,18 +95,15 @@ impl Topology {
         Ok(Subscription { queue, binding: Some((exchange, routing_key)) })
     }
 
-    /// The queue that replies come back through, named for `program`.
+    /// Returns the queue of replies, with the name of `program`.
     pub(crate) fn replies(&self, program: &str, unique: &str) -> Subscription {
-        self.answered(format!("{REPLY_PREFIX}{program}.{program}.{unique}"))
-    }
-
-    fn answered(&self, name: String) -> Subscription {
+        let name = format!("{REPLY_PREFIX}{program}.{program}.{unique}");
         let binding = Some((self.reply_exchange(), name.clone()));
         Subscription { queue: self.transient_queue(name), binding }
     }
 
-    /// What servers of `target` reply through: that of this transport's control exchange, and of
-    /// the target's own if it names one.
+    /// Returns the exchanges of replies of the servers of `target`: that of this transport's
+    /// control exchange, and that of the target's exchange if it names one.
     pub(crate) fn reply_exchanges(&self, target: &Target) -> Vec<Exchange> {
         let own = self.reply_exchange();
         let named = target.exchange().filter(|name| !name.is_empty());
@@ -115,7 +112,7 @@ impl Topology {
         std::iter::once(own).chain(others).collect()
     }
 
-    /// What this transport's servers reply through.
+    /// Returns the exchange of replies of this transport's servers.
     pub(crate) fn reply_exchange(&self) -> Exchange {
         direct(self.options.reply_exchange(&self.control_exchange))
     }
@@ -135,14 +132,14 @@ impl Topology {
     fn transient_queue(&self, name: String) -> Queue {
         let mut arguments = Vec::new();
         if self.options.queue_expiration > Duration::ZERO {
-            let life_ms = i64::try_from(self.options.queue_expiration.as_millis());
-            arguments.push(("x-expires", Argument::Number(life_ms.unwrap_or(i64::MAX))));
+            let expires_ms = i64::try_from(self.options.queue_expiration.as_millis());
+            arguments.push(("x-expires", Argument::Number(expires_ms.unwrap_or(i64::MAX))));
         }
         Queue { arguments, ..Queue::named(name) }
     }
 }
 
-/// An exchange of this dialect: gone with its last binding.
+/// Returns an exchange of this format, which RabbitMQ deletes with its last binding.
 fn direct(name: String) -> Exchange {
     Exchange { name, kind: "direct", durable: false, auto_delete: true }
 }

@@ -1,8 +1,8 @@
 //! Names, flags and arguments of exchanges and queues, as the `rabbit` driver declares them.
 //!
-//! Peers must agree on every flag, or the broker refuses the second declaration (406). Queue names
-//! and the fanout exchange do not contain the exchange of the target: two services with one topic
-//! share them, as in oslo. Not here: who declares when (`broker`).
+//! All peers must declare the same flags, or RabbitMQ refuses the second declaration (406). The
+//! names of queues and of the fanout exchange do not contain the exchange of the target: two
+//! services with the same topic share them, as in oslo. Not here: declaring them (`broker`).
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::topology::{
     Address, Argument, Exchange, Queue, STREAM_LAST, STREAM_OFFSET, Subscription,
 };
 
-/// How every reply queue's name begins; a server sends replies nowhere else.
+/// The prefix of every reply queue's name; a server sends replies to no other queue.
 pub(crate) const REPLY_PREFIX: &str = "reply_";
 
-/// What to declare for a target under a transport's options.
+/// The exchanges and queues of targets, under the options of a transport.
 #[derive(Debug, Clone)]
 pub(crate) struct Topology {
     control_exchange: String,
@@ -30,7 +30,7 @@ impl Topology {
         Self { control_exchange: control_exchange.into(), entities }
     }
 
-    /// Where a request to `target` goes. Fanout wins over a server's name.
+    /// Returns the address of requests to `target`. Fanout takes precedence over a server's name.
     pub(crate) fn request(&self, target: &Target) -> Result<Address, Error> {
         let topic = target.require_topic()?;
         let route = if target.is_fanout() {
@@ -55,8 +55,8 @@ impl Topology {
         Ok(route)
     }
 
-    /// What a server listens to: its topic, its own name, and everybody's fanouts. `fanout_id`
-    /// tells its fanout queue from those of other servers; where they share one it is not asked.
+    /// Returns the queues of a server: of its topic, of its name, and of fanouts. `fanout_id` makes
+    /// the name of its fanout queue unique; it is unused where servers share a stream.
     pub(crate) fn server(
         &self,
         target: &Target,
@@ -80,9 +80,9 @@ impl Topology {
         Ok(all)
     }
 
-    /// The queue of a topic's notifications of one priority, as its notifiers and its listeners
-    /// declare it: so that a notification is kept while nobody listens.
-    /// What listeners of a pool declare is the pool's own queue, which gets a copy.
+    /// Returns the queue of a topic's notifications of one priority. Notifiers declare it, too, so
+    /// that it keeps notifications while no listener is there. Listeners of a pool have the pool's
+    /// own queue, which gets a copy.
     pub(crate) fn notifications(
         &self,
         target: &Target,
@@ -97,9 +97,9 @@ impl Topology {
         Ok(Subscription { queue, binding: Some((exchange, routing_key)) })
     }
 
-    /// What a server listens to besides, under [`QueueProfile::LocalRandom`]: requests to its topic
-    /// from clients on its node. The broker wants an empty binding key, so each topic has an
-    /// exchange.
+    /// Returns the additional queue of a server under [`QueueProfile::LocalRandom`], for requests
+    /// to its topic from clients on its node. Exchanges of type `x-local-random` require an empty
+    /// binding key, so each topic has an exchange.
     pub(crate) fn local(&self, target: &Target, id: &str) -> Result<Option<Subscription>, Error> {
         let (topic, _) = target.require_topic_and_server()?;
         if !self.is_local() {
@@ -122,7 +122,7 @@ impl Topology {
         Exchange { name, kind: "x-local-random", ..exchange }
     }
 
-    /// The queue that replies come back through; it is reached through the default exchange.
+    /// Returns the queue of replies, which are published through the default exchange.
     pub(crate) fn replies(&self, unique: &str) -> Subscription {
         let queue = self.transient_queue(format!("{REPLY_PREFIX}{unique}"));
         Subscription { queue, binding: None }
@@ -156,7 +156,7 @@ impl Topology {
         Queue { durable, auto_delete, arguments, consume_arguments, ..Queue::named(name) }
     }
 
-    /// What makes a queue a quorum queue, or a mirrored one.
+    /// Returns the arguments of a quorum queue, or of a mirrored one.
     fn queue_type(&self, quorum: bool) -> Vec<(&'static str, Argument)> {
         let entities = &self.entities;
         let mut arguments = Vec::new();
@@ -181,7 +181,8 @@ impl Topology {
         on.then_some(("x-cancel-on-ha-failover", Argument::Flag(true))).into_iter().collect()
     }
 
-    /// The one queue of a topic's fanouts. It is read, not emptied, so all servers share it.
+    /// Returns the stream of a topic's fanouts. Consumers do not remove messages, so all servers
+    /// share it.
     fn stream(&self, name: String) -> Queue {
         let mut arguments = vec![("x-queue-type", Argument::Text("stream"))];
         let age = self.entities.transient_ttl.as_secs();

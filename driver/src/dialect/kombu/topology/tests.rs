@@ -1,4 +1,4 @@
-//! Topologies as oslo declares them, option by option.
+//! The topology is the one that oslo declares, option by option.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn requests_are_routed_as_by_oslo() {
 }
 
 #[test]
-fn a_server_listens_to_three_queues() {
+fn a_server_has_three_queues() {
     let target = Target::new("t").with_server("s");
     let [topic, server, fanout] = with(|_| {}).server(&target, ID).unwrap();
     let facts = |one: &Subscription| {
@@ -55,7 +55,7 @@ fn options_change_flags_and_arguments() {
     let quorum = ("x-queue-type", Argument::Text("quorum"));
     let limit = ("x-delivery-limit", Argument::Number(7));
     assert_eq!(topic.queue.arguments, [quorum, limit]);
-    assert!(!fanout.queue.durable, "permanent options leave transient queues alone");
+    assert!(!fanout.queue.durable, "permanent options do not change transient queues");
     let topology = with(|entities| {
         (entities.transient_quorum, entities.transient_ttl) = (true, Duration::ZERO);
     });
@@ -72,7 +72,7 @@ fn options_change_flags_and_arguments() {
 }
 
 #[test]
-fn names_that_amqp_cannot_carry_are_refused() {
+fn names_too_long_for_amqp_are_refused() {
     let topology = with(|_| {});
     let long = Target::new("t".repeat(200)).with_server("s".repeat(55));
     assert!(topology.request(&long).is_err());
@@ -108,7 +108,7 @@ fn fanouts_share_a_stream() {
 }
 
 #[test]
-fn mirrored_queues_and_their_consumers_are_marked() {
+fn mirrored_queues_and_their_consumers_have_the_arguments_of_oslo() {
     let target = Target::new("t").with_server("s");
     let topology = with(|entities| (entities.ha, entities.cancel_on_failover) = (true, true));
     let mut all = topology.server(&target, ID).unwrap().to_vec();
@@ -120,7 +120,7 @@ fn mirrored_queues_and_their_consumers_are_marked() {
 }
 
 #[test]
-fn notifications_wait_in_a_queue_of_topic_and_priority() {
+fn notifications_have_a_queue_for_each_topic_and_priority() {
     let topology = with(|entities| entities.durable = true);
     let target = Target::new("notifications");
     let stored = topology.notifications(&target, Priority::Info, None).unwrap();
@@ -137,7 +137,7 @@ fn notifications_wait_in_a_queue_of_topic_and_priority() {
 }
 
 #[test]
-fn local_requests_have_an_exchange_for_each_topic() {
+fn each_topic_has_an_exchange_for_local_requests() {
     let topology = with(|entities| entities.profile = QueueProfile::LocalRandom);
     let target = Target::new("t").with_server("s");
     let route = topology.request(&Target::new("t")).unwrap();
@@ -148,7 +148,7 @@ fn local_requests_have_an_exchange_for_each_topic() {
     assert_eq!(local.binding, Some((exchange, String::new())));
     assert_eq!(local.queue.name, format!("t_local_{ID}"));
     assert!(local.queue.exclusive && !local.queue.durable);
-    // Everything else is as ever, for clients of other profiles.
+    // Everything else is as with other profiles, for their clients.
     assert_eq!(topology.request(&target).unwrap().exchange.unwrap().name, "openstack");
     let fanout = topology.request(&Target::new("t").with_fanout(true)).unwrap();
     assert_eq!(fanout.exchange.unwrap().name, "t_fanout");
