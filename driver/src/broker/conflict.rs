@@ -13,7 +13,7 @@ use leveret_engine as engine;
 
 use crate::broker::errors::failed;
 use crate::error::{Error, ErrorKind};
-use crate::topology::{AS_IT_IS, Exchange, Queue, Subscription};
+use crate::topology::{Exchange, PASSIVE, Queue, Subscription};
 
 /// The channel exception for an entity that exists with other properties.
 const PRECONDITION_FAILED: u16 = 406;
@@ -55,7 +55,7 @@ pub(super) fn alternative_exchange(error: &engine::Error, exchange: &Exchange) -
     let is_exchange = error.to_string().contains("for exchange");
     if is_exchange && exchange.kind == "direct" && inequivalent_argument(error) == Some("type") {
         // A topic exchange routes by equal keys, too.
-        return Some(Exchange { kind: AS_IT_IS, ..exchange.clone() });
+        return Some(Exchange { kind: PASSIVE, ..exchange.clone() });
     }
     let was_durable =
         exchange.durable && is_exchange && inequivalent_argument(error) == Some("durable");
@@ -76,7 +76,7 @@ pub(super) fn alternative(
     // Quorum queues and streams are always durable.
     let has_type = queue.arguments.iter().any(|(name, _)| *name == "x-queue-type");
     let exchange = alternative_exchange(error, exchange).filter(|_| !has_type)?;
-    let durable = queue.durable && exchange.kind == AS_IT_IS;
+    let durable = queue.durable && exchange.kind == PASSIVE;
     let queue = Queue { durable, ..queue.clone() };
     Some(Subscription { queue, binding: Some((exchange, key.clone())) })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use leveret_engine::Properties;
 use serde::Serialize;
 
-use crate::codec::json::WriteError;
+use crate::codec::error::WriteError;
 use crate::dialect::body::fields::{
     NotificationMembers, write_call, write_context, write_invocation,
 };

@@ -5,11 +5,11 @@ use std::time::Duration;
 use leveret_engine::Properties;
 use serde::Serialize;
 
-use crate::codec::json::WriteError;
+use crate::codec::error::WriteError;
 use crate::dialect::error::EncodeError;
 use crate::dialect::format::WireFormat;
 use crate::dialect::{both, kombu, pika};
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 use crate::message::notification::OutgoingNotification;
 use crate::message::{MessageIds, Reply, Request};
 
@@ -59,7 +59,7 @@ impl WireFormat {
         reply: &Reply<'_, R>,
     ) -> Result<(), WriteError> {
         match self {
-            Self::Pika(serialization) => pika::encode::reply(out, &reply.answer, serialization),
+            Self::Pika(serialization) => pika::encode::reply(out, &reply.content, serialization),
             Self::Kombu | Self::Both => kombu::encode::reply(out, reply),
         }
     }

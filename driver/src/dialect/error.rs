@@ -11,7 +11,7 @@ pub(crate) enum EncodeError {
     #[error("arguments must be an object (a struct, a map) or nothing, not a bare value")]
     BareArguments,
     #[error(transparent)]
-    Json(#[from] WriteError),
+    Write(#[from] WriteError),
 }
 
 impl From<EncodeError> for Error {

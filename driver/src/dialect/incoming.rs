@@ -10,7 +10,7 @@ use leveret_engine::wire::PropertiesView;
 use leveret_engine::{Body, Delivery};
 
 use crate::codec::serialization::Serialization;
-use crate::config::SendingDialect;
+use crate::config::options::dialects::SendingDialect;
 use crate::dialect::body::scratch::Scratch;
 use crate::dialect::error::DecodeError;
 use crate::dialect::expiration::expiration;
@@ -21,7 +21,7 @@ use crate::dialect::pika;
 use crate::dialect::pika::properties::CustomSerializers;
 use crate::dialect::replies::ReplyAddress;
 use crate::dialect::wire::Wire;
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 use crate::message::notification::IncomingNotification;
 use crate::message::{IncomingReply, IncomingRequest};
 
@@ -118,7 +118,7 @@ impl Wire {
         let head = delivery.properties();
         if let (Some(msg_id), Some(queue)) = (head.correlation_id, head.reply_to) {
             let content_type = head.content_type.unwrap_or_default();
-            let serialization = Serialization::named(content_type, &self.serializers);
+            let serialization = Serialization::from_content_type(content_type, &self.serializers);
             let format = WireFormat::Pika(serialization.unwrap_or_default());
             return ReplyAddress::new(msg_id, queue, format, None);
         }
@@ -158,7 +158,7 @@ impl Wire {
     pub(crate) fn read_reply_id(&self, delivery: &Delivery) -> Result<Option<Peek>, DecodeError> {
         let read = read_reply_by(delivery, &[], |reply| {
             let msg_id = Hex32::from_digits(reply.msg_id.as_deref()?.as_bytes())?;
-            let is_empty = reply.result.is_none() && reply.failure.is_none() && !reply.ending;
+            let is_empty = reply.result.is_none() && reply.failure.is_none() && !reply.is_ending;
             Some(if is_empty { Peek::Heartbeat(msg_id) } else { Peek::Reply(msg_id) })
         });
         match read {

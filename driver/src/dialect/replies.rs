@@ -14,7 +14,7 @@ use crate::dialect::names::NAME_BYTES_MAX;
 use crate::dialect::peek::Peek;
 use crate::dialect::pika;
 use crate::dialect::wire::Wire;
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 use crate::topology::Exchange;
 
 /// How long to wait before a returned reply is sent again, as in oslo.

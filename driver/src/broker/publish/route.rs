@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use leveret_engine::{
     AMQPValue, Channel, Confirm, Outcome, Properties, PublishError, Publisher, RefusalSink,
-    Reporting, Route as EngineRoute,
+    ReportingPublisher, Route as EngineRoute,
 };
 
 use crate::broker::errors::{confirmed, failed, refused};
@@ -34,7 +34,7 @@ enum FireAndForget {
     /// The connection counts refusals.
     Counted(Publisher),
     /// A sink gets refusals.
-    Reported(Reporting),
+    Reported(ReportingPublisher),
 }
 
 /// The prerequisite of a route that may be deleted, and what declares it again.
@@ -69,8 +69,8 @@ impl Route {
         let publisher = channel.publisher(route, properties).map_err(failed)?;
         let publisher = if retain { publisher.retained() } else { publisher };
         let fire_and_forget = match refusals {
-            Some(sink) => FireAndForget::Reported(publisher.reporting(sink)),
-            None => FireAndForget::Counted(publisher.unwatched()),
+            Some(sink) => FireAndForget::Reported(publisher.with_refusal_sink(sink)),
+            None => FireAndForget::Counted(publisher.fire_and_forget()),
         };
         Ok(Self { publisher, fire_and_forget, auto_delete: None, compressor: None, once })
     }
@@ -305,7 +305,7 @@ fn not_accepted(error: PublishError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Compression;
+    use crate::config::driver_config::Compression;
     use crate::dialect::kombu;
 
     #[test]

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::codec::json::WriteError;
+use crate::codec::error::WriteError;
 use crate::dialect::body::keys::{
     ARGS, EVENT_TYPE, KOMBU_CONTEXT_PREFIX, MESSAGE_ID, METHOD, MSG_ID, NAMESPACE, PAYLOAD,
     PIKA_CONTEXT_PREFIX, PRIORITY, PUBLISHER_ID, REPLY_QUEUE, TIMEOUT, TIMESTAMP, UNIQUE_ID,
@@ -17,7 +17,7 @@ use crate::dialect::body::object::{Members, ObjectWriter};
 use crate::dialect::error::{DecodeError, EncodeError};
 use crate::message::context::Context;
 use crate::message::notification::{IncomingNotification, OutgoingNotification};
-use crate::message::{CallPart, IncomingRequest, Request};
+use crate::message::{CallFields, IncomingRequest, Request};
 
 /// Writes what a request is to execute.
 #[inline]
@@ -40,7 +40,7 @@ pub(in crate::dialect) fn write_invocation<O: ObjectWriter, A: Serialize + ?Size
 #[inline]
 pub(in crate::dialect) fn write_call<O: ObjectWriter>(
     object: &mut O,
-    call: &CallPart<'_>,
+    call: &CallFields<'_>,
 ) -> Result<(), WriteError> {
     object.id(&MSG_ID, &call.msg_id)?;
     object.text(&REPLY_QUEUE, call.reply_queue)?;

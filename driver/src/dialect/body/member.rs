@@ -38,7 +38,7 @@ pub(in crate::dialect) fn each<'a>(
     mut take: impl FnMut(Cow<'a, str>, Member<'a>) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     match serialization {
-        Serialization::Json => Members::of(body)?.try_for_each(|member| {
+        Serialization::Json => Members::new(body)?.try_for_each(|member| {
             let (key, value) = member?;
             take(key, Member::Json(value))
         }),
@@ -86,7 +86,7 @@ impl<'a> FieldValue<'a> for Member<'a> {
     fn encoded(self) -> Option<Encoded<'a>> {
         match self {
             Self::Json(raw) => raw.encoded(),
-            Self::MsgPack([0xc0]) => None,
+            Self::MsgPack(bytes) if bytes == msgpack::NIL => None,
             Self::MsgPack(bytes) => Some(Encoded::MsgPack(bytes.into())),
             Self::Value(Value::Null) => None,
             Self::Value(value) => Some(Encoded::Value(value)),
@@ -111,7 +111,7 @@ impl<'a> FieldValue<'a> for &'a str {
     fn text(self) -> Result<Option<Cow<'a, str>>, DecodeError> {
         match self.as_bytes().first() {
             Some(b'n') => Ok(None),
-            Some(b'"') => Ok(Some(json::string(self)?)),
+            Some(b'"') => Ok(Some(json::parse_string(self)?)),
             _ => Ok(Some(Cow::Borrowed(self))),
         }
     }

@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde::ser::Error as _;
 use serde_json::{Map, Value};
 
-use crate::codec::json::WriteError;
+use crate::codec::error::WriteError;
 use crate::codec::serialization::{BodySerializer, Serialization};
 use crate::codec::{json, msgpack};
 use crate::dialect::body::keys::{ENTRY_COLON, ENTRY_OPEN, Key};
 use crate::dialect::error::EncodeError;
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 
 /// The members of a body, in their order. The first one has a key that begins an object.
 pub(in crate::dialect) trait Members {
@@ -181,11 +181,6 @@ struct MsgPackObject<'o> {
     out: &'o mut Vec<u8>,
 }
 
-/// msgpack's nil.
-const NIL: u8 = 0xc0;
-/// msgpack's map without entries.
-const EMPTY_MAP: u8 = 0x80;
-
 impl<'o> MsgPackObject<'o> {
     fn begin(out: &'o mut Vec<u8>, count: usize) -> Self {
         msgpack::push_map(out, count as u32);
@@ -193,7 +188,7 @@ impl<'o> MsgPackObject<'o> {
     }
 
     fn string(&mut self, text: &str) -> Result<(), WriteError> {
-        msgpack::push_str(self.out, text).map_err(WriteError::custom)
+        msgpack::push_str(self.out, text)
     }
 }
 
@@ -209,18 +204,18 @@ impl ObjectWriter for MsgPackObject<'_> {
 
     fn value<T: Serialize + ?Sized>(&mut self, key: &Key, value: &T) -> Result<(), WriteError> {
         self.string(key.name)?;
-        msgpack::write(self.out, value).map_err(WriteError::custom)
+        msgpack::write(self.out, value)
     }
 
     fn arguments<A: Serialize + ?Sized>(&mut self, key: &Key, args: &A) -> Result<(), EncodeError> {
         self.string(key.name)?;
         let start = self.out.len();
-        msgpack::write(self.out, args).map_err(WriteError::custom)?;
+        msgpack::write(self.out, args)?;
         match &self.out[start..] {
-            // The heads of a map: short, of 16 bits, of 32 bits.
-            [0x80..=0x8f | 0xde | 0xdf, ..] => Ok(()),
-            [NIL] => {
-                self.out[start] = EMPTY_MAP;
+            written if msgpack::is_map(written) => Ok(()),
+            written if written == msgpack::NIL => {
+                self.out.truncate(start);
+                self.out.extend_from_slice(&msgpack::EMPTY_MAP);
                 Ok(())
             }
             _ => Err(EncodeError::BareArguments),
@@ -229,7 +224,7 @@ impl ObjectWriter for MsgPackObject<'_> {
 
     fn entry(&mut self, prefix: &str, key: &str, value: &Value) -> Result<(), WriteError> {
         self.string(&[prefix, key].concat())?;
-        msgpack::write(self.out, value).map_err(WriteError::custom)
+        msgpack::write(self.out, value)
     }
 
     fn end(self) -> Result<(), WriteError> {

@@ -21,13 +21,13 @@ pub(crate) fn request<'a>(
     scratch: &'a mut Scratch,
 ) -> Result<IncomingRequest<'a>, DecodeError> {
     let mut request = IncomingRequest::default();
-    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
+    for member in Members::new(open_envelope(body, scratch, Members::new)?)? {
         let (key, value) = member?;
         read_request_field(&mut request, &key, value, |context, value| {
             read_kombu_context(context, &key, value)
         })?;
     }
-    request.context.settle();
+    request.context.dedup_keys();
     Ok(request)
 }
 
@@ -38,12 +38,12 @@ pub(crate) fn reply<'a>(
 ) -> Result<IncomingReply<'a>, DecodeError> {
     let mut reply = IncomingReply::default();
     let mut failure = None;
-    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
+    for member in Members::new(open_envelope(body, scratch, Members::new)?)? {
         let (key, value) = member?;
         match &*key {
             "result" => reply.result = value.encoded(),
             "failure" => failure = value.text()?.filter(|text| !is_falsy(text)),
-            "ending" => reply.ending = value.text()?.is_some_and(|text| !is_falsy(&text)),
+            "ending" => reply.is_ending = value.text()?.is_some_and(|text| !is_falsy(&text)),
             "_msg_id" => reply.msg_id = value.text()?,
             _ => {}
         }

@@ -7,15 +7,15 @@
 
 use serde::Serialize;
 
+use crate::codec::error::WriteError;
 use crate::codec::json;
-use crate::codec::json::WriteError;
 use crate::dialect::body::keys::KOMBU_CONTEXT_PREFIX;
 use crate::dialect::body::object::{Members, encode_json, write_json_arguments, write_json_entry};
 use crate::dialect::error::EncodeError;
 use crate::dialect::kombu::envelope_reader::{ENVELOPE_CLOSE, ENVELOPE_OPEN};
 use crate::dialect::kombu::failure;
-use crate::ids::Hex32;
-use crate::message::{Answer, CallPart, Reply, Request};
+use crate::message::ids::Hex32;
+use crate::message::{CallFields, Reply, ReplyContent, Request};
 
 /// Appends the body of a request, call or cast.
 ///
@@ -63,7 +63,7 @@ fn write_request<A: Serialize + ?Sized>(
     Ok(())
 }
 
-fn write_call(out: &mut Vec<u8>, call: &CallPart<'_>) -> Result<(), WriteError> {
+fn write_call(out: &mut Vec<u8>, call: &CallFields<'_>) -> Result<(), WriteError> {
     out.extend_from_slice(br#", \"_msg_id\": \""#);
     out.extend_from_slice(call.msg_id.as_bytes());
     out.extend_from_slice(br#"\", \"_reply_q\": \""#);
@@ -101,16 +101,16 @@ fn write_reply<R: Serialize + ?Sized>(
 ) -> Result<(), WriteError> {
     out.extend_from_slice(ENVELOPE_OPEN);
     out.extend_from_slice(br#"{\"result\": "#);
-    match reply.answer {
-        Answer::Result(result) => json::write::<1, R>(out, result)?,
-        Answer::Failure(_) | Answer::Heartbeat => out.extend_from_slice(b"null"),
+    match reply.content {
+        ReplyContent::Result(result) => json::write::<1, R>(out, result)?,
+        ReplyContent::Failure(_) | ReplyContent::Heartbeat => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(br#", \"failure\": "#);
-    match reply.answer {
-        Answer::Failure(raised) => failure::write(out, raised)?,
-        Answer::Result(_) | Answer::Heartbeat => out.extend_from_slice(b"null"),
+    match reply.content {
+        ReplyContent::Failure(raised) => failure::write(out, raised)?,
+        ReplyContent::Result(_) | ReplyContent::Heartbeat => out.extend_from_slice(b"null"),
     }
-    let is_ending = !matches!(reply.answer, Answer::Heartbeat);
+    let is_ending = !matches!(reply.content, ReplyContent::Heartbeat);
     out.extend_from_slice(if is_ending {
         br#", \"ending\": true, \"_msg_id\": \""#
     } else {

@@ -40,7 +40,7 @@ pub(super) fn open_envelope<'a>(
     let (Some(version), Some(message)) = (version, message) else {
         return Ok(body);
     };
-    let number = if version.starts_with('"') { json::string(version)? } else { "".into() };
+    let number = if version.starts_with('"') { json::parse_string(version)? } else { "".into() };
     if !number.parse().is_ok_and(|version| Version::new(2, 0).serves(&version)) {
         return Err(DecodeError::EnvelopeVersion(version.chars().take(32).collect()));
     }
@@ -48,7 +48,7 @@ pub(super) fn open_envelope<'a>(
         return Err(DecodeError::EnvelopeMessage);
     }
     payload.clear();
-    payload.extend_from_slice(json::string(message)?.as_bytes());
+    payload.extend_from_slice(json::parse_string(message)?.as_bytes());
     Ok(payload)
 }
 

@@ -6,8 +6,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::codec::error::WriteError;
 use crate::codec::json;
-use crate::codec::json::{Members, WriteError};
+use crate::codec::json::Members;
 use crate::dialect::body::failure::{lines, list, text};
 use crate::dialect::error::DecodeError;
 use crate::error::failure::Failure;
@@ -34,7 +35,7 @@ pub(super) fn write(out: &mut Vec<u8>, failure: &Failure) -> Result<(), WriteErr
 /// message counts it as one string.
 pub(super) fn read(json: &str) -> Result<Failure, DecodeError> {
     let mut fields = Map::new();
-    for member in Members::of(json.as_bytes())? {
+    for member in Members::new(json.as_bytes())? {
         let (key, value) = member?;
         if let "class" | "module" | "message" | "tb" | "args" | "kwargs" = &*key {
             fields.insert(key.into_owned(), json::from_slice(value.as_bytes())?);

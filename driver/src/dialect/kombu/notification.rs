@@ -5,7 +5,8 @@
 
 use serde::Serialize;
 
-use crate::codec::json::{Members, WriteError};
+use crate::codec::error::WriteError;
+use crate::codec::json::Members;
 use crate::dialect::body::fields::{
     NotificationMembers, read_kombu_context, read_notification_field,
 };
@@ -37,12 +38,12 @@ pub(crate) fn decode<'a>(
     scratch: &'a mut Scratch,
 ) -> Result<IncomingNotification<'a>, DecodeError> {
     let mut notification = IncomingNotification::default();
-    for member in Members::of(open_envelope(body, scratch, Members::of)?)? {
+    for member in Members::new(open_envelope(body, scratch, Members::new)?)? {
         let (key, value) = member?;
         read_notification_field(&mut notification, &key, value, |context, value| {
             read_kombu_context(context, &key, value)
         })?;
     }
-    notification.context.settle();
+    notification.context.dedup_keys();
     Ok(notification)
 }

@@ -37,7 +37,7 @@ pub(super) fn choose_context(kombu: &mut Context, pika: Context) {
         *kombu = pika;
         kombu.set_client_timeout(client_timeout);
     }
-    kombu.settle();
+    kombu.dedup_keys();
 }
 
 /// Reads a request, and returns the format of its reply with it.
@@ -81,7 +81,7 @@ pub(crate) fn reply<'a>(
     head: &PropertiesView<'a>,
     serializers: CustomSerializers<'_>,
 ) -> Result<IncomingReply<'a>, DecodeError> {
-    let mut reply = IncomingReply { ending: true, ..IncomingReply::default() };
+    let mut reply = IncomingReply { is_ending: true, ..IncomingReply::default() };
     read_members(body, head, serializers, |key, member| {
         match key {
             "s" => reply.result = member.encoded(),

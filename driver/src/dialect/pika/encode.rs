@@ -4,14 +4,14 @@
 
 use serde::Serialize;
 
-use crate::codec::json::WriteError;
+use crate::codec::error::WriteError;
 use crate::codec::serialization::Serialization;
 use crate::dialect::body::fields::{write_context, write_invocation};
 use crate::dialect::body::keys::{PIKA_CONTEXT_PREFIX, PIKA_FAILURE, PIKA_RESULT};
 use crate::dialect::body::object::{self, Members, ObjectWriter};
 use crate::dialect::error::EncodeError;
 use crate::dialect::pika::failure::FailureFields;
-use crate::message::{Answer, Request};
+use crate::message::{ReplyContent, Request};
 
 struct RequestMembers<'r, 'a, A: ?Sized>(&'r Request<'a, A>);
 
@@ -43,16 +43,18 @@ pub(crate) fn request<A: Serialize + ?Sized>(
     object::encode(out, serialization, || members.count(), &members)
 }
 
-struct ReplyMembers<'r, 'a, R: ?Sized>(&'r Answer<'a, R>);
+struct ReplyMembers<'r, 'a, R: ?Sized>(&'r ReplyContent<'a, R>);
 
 impl<R: Serialize + ?Sized> Members for ReplyMembers<'_, '_, R> {
     type Error = WriteError;
 
     fn write<O: ObjectWriter>(&self, object: &mut O) -> Result<(), WriteError> {
         match self.0 {
-            Answer::Result(result) => object.value(&PIKA_RESULT, *result),
-            Answer::Failure(failure) => object.value(&PIKA_FAILURE, &FailureFields::of(failure)),
-            Answer::Heartbeat => object.value(&PIKA_RESULT, &()),
+            ReplyContent::Result(result) => object.value(&PIKA_RESULT, *result),
+            ReplyContent::Failure(failure) => {
+                object.value(&PIKA_FAILURE, &FailureFields::of(failure))
+            }
+            ReplyContent::Heartbeat => object.value(&PIKA_RESULT, &()),
         }
     }
 }
@@ -60,7 +62,7 @@ impl<R: Serialize + ?Sized> Members for ReplyMembers<'_, '_, R> {
 /// Appends the body of a reply: a result or a failure. The format has no heartbeats.
 pub(crate) fn reply<R: Serialize + ?Sized>(
     out: &mut Vec<u8>,
-    answer: &Answer<'_, R>,
+    answer: &ReplyContent<'_, R>,
     serialization: &Serialization,
 ) -> Result<(), WriteError> {
     object::encode(out, serialization, || 1, &ReplyMembers(answer))

@@ -4,7 +4,7 @@
 use leveret_engine::wire::PropertiesView;
 use serde::Serialize;
 
-use crate::codec::json::WriteError;
+use crate::codec::error::WriteError;
 use crate::codec::serialization::Serialization;
 use crate::dialect::body::fields::{
     NotificationMembers, read_either_context, read_notification_field,

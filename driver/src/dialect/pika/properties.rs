@@ -9,7 +9,7 @@ use leveret_engine::{AMQPValue, FieldTable, Properties};
 use crate::codec::serialization::{BodySerializer, Serialization};
 use crate::dialect::error::DecodeError;
 use crate::dialect::expiration::with_expiration;
-use crate::ids::Hex32;
+use crate::message::ids::Hex32;
 
 /// The header with the version of the format.
 const VERSION_HEADER: &str = "version";
@@ -112,6 +112,6 @@ pub(super) fn serialization(
     serializers: CustomSerializers<'_>,
 ) -> Result<Serialization, DecodeError> {
     let content_type = head.content_type.unwrap_or_default();
-    Serialization::named(content_type, serializers)
+    Serialization::from_content_type(content_type, serializers)
         .ok_or_else(|| DecodeError::UnknownType(content_type.to_owned()))
 }

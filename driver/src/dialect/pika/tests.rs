@@ -15,11 +15,11 @@ use crate::dialect::kombu;
 use crate::dialect::pika::properties::is_versioned;
 use crate::dialect::pika::{decode, encode, notification, properties};
 use crate::error::failure::Failure;
-use crate::ids::Hex32;
 use crate::message::context::Context;
+use crate::message::ids::Hex32;
 use crate::message::notification::OutgoingNotification;
 use crate::message::priority::Priority;
-use crate::message::{Answer, CallPart, Request};
+use crate::message::{CallFields, ReplyContent, Request};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const QUEUE: &str = "reply.proj.prog.0123456789abcdef0123456789abcdef01";
@@ -63,7 +63,7 @@ fn body<A: Serialize + ?Sized>(request: &Request<'_, A>, how: &Serialization) ->
     out.split_off(6)
 }
 
-fn reply<R: Serialize + ?Sized>(answer: Answer<'_, R>, how: &Serialization) -> Vec<u8> {
+fn reply<R: Serialize + ?Sized>(answer: ReplyContent<'_, R>, how: &Serialization) -> Vec<u8> {
     let mut out = Vec::new();
     encode::reply(&mut out, &answer, how).unwrap();
     out
@@ -124,17 +124,17 @@ fn the_header_of_a_call_is_that_of_python() {
 #[test]
 fn replies_are_those_of_python() {
     let json = &Serialization::Json;
-    let result = reply(Answer::Result(&sample()), json);
+    let result = reply(ReplyContent::Result(&sample()), json);
     assert_eq!(result, br#"{"s": {"x": "h\u00e9", "l": [1, 2.5, null]}}"#);
-    assert_eq!(reply(Answer::Result(&()), json), br#"{"s": null}"#);
+    assert_eq!(reply(ReplyContent::Result(&()), json), br#"{"s": null}"#);
     let raised = Failure::new("ValueError", "exceptions", "('bad value', 42)")
         .with_traceback(["Traceback (most recent call last):\n".into(), "ValueError\n".into()]);
     assert_eq!(
-        reply::<()>(Answer::Failure(&raised), json),
+        reply::<()>(ReplyContent::Failure(&raised), json),
         include_bytes!("../../../tests/golden/pika/failure.json")
     );
     // The first reply as Python 3 writes it in msgpack.
-    let packed = reply(Answer::Result(&sample()), &Serialization::MsgPack);
+    let packed = reply(ReplyContent::Result(&sample()), &Serialization::MsgPack);
     assert_eq!(packed, hex("81a17382a178a368c3a9a16c9301cb4004000000000000c0"));
 }
 
@@ -155,15 +155,15 @@ fn replies_are_read_in_every_serialization() {
                 look(decode::reply(body, head, &serializers).unwrap());
             });
         };
-        read(&reply(Answer::Result(&sample()), &how), &|reply| {
+        read(&reply(ReplyContent::Result(&sample()), &how), &|reply| {
             assert_eq!(reply.msg_id.as_deref(), Some(ID));
-            assert!(reply.ending && reply.failure.is_none());
+            assert!(reply.is_ending && reply.failure.is_none());
             let value: Value = reply.result.unwrap().read().unwrap();
             assert_eq!(value, json!({"x": "hé", "l": [1, 2.5, null]}), "{how:?}");
         });
-        read(&reply(Answer::Result(&()), &how), &|reply| assert!(reply.result.is_none()));
+        read(&reply(ReplyContent::Result(&()), &how), &|reply| assert!(reply.result.is_none()));
         let raised = Failure::builtin("KeyError", "k");
-        read(&reply::<()>(Answer::Failure(&raised), &how), &|reply| {
+        read(&reply::<()>(ReplyContent::Failure(&raised), &how), &|reply| {
             let failure = reply.failure.unwrap();
             assert_eq!((failure.class(), failure.module()), ("KeyError", "builtins"));
             assert_eq!((failure.message(), failure.args()), ("k", &[][..]));
@@ -245,7 +245,7 @@ fn arguments_must_be_an_object_in_every_serialization() {
 #[test]
 fn a_request_for_both_formats_has_identifiers_and_contexts_twice() {
     let context = Context::new().with("k", "v");
-    let call = CallPart { msg_id: id(), reply_queue: "reply_1", monitor: None };
+    let call = CallFields { msg_id: id(), reply_queue: "reply_1", monitor: None };
     let args = Args { arg: 1 };
     let request = Request { call: Some(call), ..request("echo", &args, &context) };
     let mut body = Vec::new();

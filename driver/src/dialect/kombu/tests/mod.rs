@@ -9,20 +9,20 @@ use crate::dialect::body::scratch::Scratch;
 use crate::dialect::error::{DecodeError, EncodeError};
 use crate::dialect::kombu::peek::TAIL_BYTES;
 use crate::dialect::kombu::properties::check_content;
-use crate::dialect::kombu::{decode, encode, notification, peek, properties};
+use crate::dialect::kombu::{decode, encode, peek, properties};
 use crate::dialect::peek::Peek;
 use crate::error::failure::Failure;
-use crate::ids::Hex32;
 use crate::message::context::Context;
-use crate::message::notification::OutgoingNotification;
-use crate::message::priority::Priority;
-use crate::message::{Answer, CallPart, Reply, Request};
+use crate::message::ids::Hex32;
+use crate::message::{CallFields, Reply, ReplyContent, Request};
 
 macro_rules! golden {
     ($name:literal) => {
-        include_str!(concat!("../../../tests/golden/kombu/", $name, ".json"))
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/kombu/", $name, ".json"))
     };
 }
+
+mod notifications;
 
 fn id(digits: &str) -> Hex32 {
     Hex32::from_digits(digits.as_bytes()).unwrap()
@@ -34,9 +34,13 @@ fn request_text<A: Serialize + ?Sized>(request: &Request<'_, A>) -> String {
     String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned()
 }
 
-fn reply_text<R: Serialize + ?Sized>(msg_id: &str, unique: &str, answer: Answer<'_, R>) -> String {
+fn reply_text<R: Serialize + ?Sized>(
+    msg_id: &str,
+    unique: &str,
+    answer: ReplyContent<'_, R>,
+) -> String {
     let mut out = Vec::new();
-    encode::reply(&mut out, &Reply { msg_id, unique_id: id(unique), answer }).unwrap();
+    encode::reply(&mut out, &Reply { msg_id, unique_id: id(unique), content: answer }).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -76,7 +80,7 @@ fn requests_are_written_as_python_writes_them() {
         version: Some("1.2"),
         context: &context,
         unique_id: id("dccff6ac859e4ed0aaf5e5c57ea45e2d"),
-        call: Some(CallPart {
+        call: Some(CallFields {
             msg_id: id("417e7e5b5924497baec0ca3bd03f0870"),
             reply_queue: REPLY_QUEUE,
             monitor: None,
@@ -90,7 +94,7 @@ fn requests_are_written_as_python_writes_them() {
         version: None,
         context: &empty,
         unique_id: id("8658aac27eb94b0dae69865c9f555744"),
-        call: Some(CallPart {
+        call: Some(CallFields {
             msg_id: id("2e2177675b0a48369378129d380ea5e5"),
             reply_queue: REPLY_QUEUE,
             monitor: None,
@@ -116,27 +120,27 @@ fn requests_are_written_as_python_writes_them() {
 
 #[test]
 fn replies_are_written_as_python_writes_them() {
-    let answer = Answer::Result(&sample());
+    let answer = ReplyContent::Result(&sample());
     let text =
         reply_text("417e7e5b5924497baec0ca3bd03f0870", "09152e1febe1469c944b9cb19faf688f", answer);
     assert_eq!(text, golden!("reply"));
     let text = reply_text(
         "345197b2abc747fabc7d3f6e24e3ff47",
         "f30c6e566a6247e1a39d36602d4eb98d",
-        Answer::Result(&()),
+        ReplyContent::Result(&()),
     );
     assert_eq!(text, golden!("reply_none"));
     let text = reply_text::<()>(
         "7c36f82f7c764882abc8571747c78c14",
         "4397b6d90632439fa3cf87da9eafc304",
-        Answer::Heartbeat,
+        ReplyContent::Heartbeat,
     );
     assert_eq!(text, golden!("reply_heartbeat"));
     let failure = bad_value();
     let text = reply_text::<()>(
         "88b8ccc9ddf84608a9fadef3502d20b1",
         "254b5542978048a994646d0f0d6a3430",
-        Answer::Failure(&failure),
+        ReplyContent::Failure(&failure),
     );
     assert_eq!(text, golden!("reply_failure"));
 }
@@ -178,14 +182,14 @@ fn requests_of_python_are_read() {
 fn replies_of_python_are_read() {
     let mut scratch = Scratch::default();
     let reply = decode::reply(golden!("reply").as_bytes(), &mut scratch).unwrap();
-    assert!(reply.ending && reply.failure.is_none());
+    assert!(reply.is_ending && reply.failure.is_none());
     assert_eq!(reply.msg_id.as_deref(), Some("417e7e5b5924497baec0ca3bd03f0870"));
     let result = Encoded::json(br#"{"x": "h\u00e9", "l": [1, 2.5, null]}"#);
     assert_eq!(reply.result.unwrap(), result);
     let reply = decode::reply(golden!("reply_none").as_bytes(), &mut scratch).unwrap();
-    assert!(reply.ending && reply.result.is_none());
+    assert!(reply.is_ending && reply.result.is_none());
     let reply = decode::reply(golden!("reply_heartbeat").as_bytes(), &mut scratch).unwrap();
-    assert!(!reply.ending && reply.result.is_none() && reply.failure.is_none());
+    assert!(!reply.is_ending && reply.result.is_none() && reply.failure.is_none());
     let reply = decode::reply(golden!("reply_failure").as_bytes(), &mut scratch).unwrap();
     assert_eq!(reply.failure.unwrap(), bad_value());
 }
@@ -231,7 +235,7 @@ fn the_first_of_an_old_servers_two_messages_is_no_heartbeat() {
 #[test]
 fn a_result_cannot_forge_an_id() {
     let forged = golden!("reply_none");
-    let text = reply_text(&"0".repeat(32), &"1".repeat(32), Answer::Result(forged));
+    let text = reply_text(&"0".repeat(32), &"1".repeat(32), ReplyContent::Result(forged));
     assert_eq!(peek::reply(text.as_bytes()), Peek::Reply(id(&"0".repeat(32))));
     assert_eq!(peek::reply(golden!("call").as_bytes()), Peek::Unsure);
     let other_order = r#"{"oslo.version": "2.0", "oslo.message": "{\"_unique_id\": \"a\"}"}"#;
@@ -366,78 +370,5 @@ proptest! {
         let _ = decode::request(&body, &mut scratch);
         let _ = decode::reply(&body, &mut scratch);
         let _ = peek::reply(&body);
-    }
-}
-
-fn notification_text(
-    (message_id, timestamp, unique): (&str, &str, &str),
-    context: &Context,
-    is_enveloped: bool,
-) -> String {
-    #[derive(Serialize)]
-    struct Payload {
-        k: &'static str,
-        u: &'static str,
-    }
-    let notification = OutgoingNotification {
-        message_id,
-        publisher_id: "pub.host1",
-        event_type: "ev.audit",
-        priority: Priority::Audit,
-        payload: &Payload { k: "audit", u: "é" },
-        timestamp,
-        unique_id: id(unique),
-        context,
-    };
-    let mut out = Vec::new();
-    notification::encode(&mut out, &notification, is_enveloped).unwrap();
-    String::from_utf8(out).unwrap()
-}
-
-#[test]
-fn notifications_are_written_and_read_as_by_python() {
-    for (golden, ids, is_enveloped) in [
-        (
-            golden!("notification_v2"),
-            (
-                "eacac8b8-8e04-435d-98e5-992c85660d6c",
-                "2026-11-22 22:32:27.290698",
-                "159074b7c9824b089d2daa6ff2f9bbfd",
-            ),
-            true,
-        ),
-        (
-            golden!("notification_v1"),
-            (
-                "f933099d-68ff-4867-b3a1-96c882ad34c9",
-                "2026-11-22 22:32:27.374828",
-                "71a9ee99aba54e6fa062bd8458a19be1",
-            ),
-            false,
-        ),
-    ] {
-        assert_eq!(notification_text(ids, &Context::new(), is_enveloped), golden);
-        let mut scratch = Scratch::default();
-        let read = notification::decode(golden.as_bytes(), &mut scratch).unwrap();
-        assert_eq!(read.message_id.as_deref(), Some(ids.0));
-        assert_eq!(read.publisher_id.as_deref(), Some("pub.host1"));
-        assert_eq!(read.event_type.as_deref(), Some("ev.audit"));
-        assert_eq!(read.priority.as_deref(), Some("AUDIT"));
-        assert_eq!(read.timestamp.as_deref(), Some(ids.1));
-        assert_eq!(read.unique_id.as_deref(), Some(ids.2));
-        let payload: Value = read.payload.unwrap().read().unwrap();
-        assert_eq!(payload, json!({"k": "audit", "u": "é"}));
-        assert!(read.context.is_empty());
-    }
-}
-
-#[test]
-fn a_notification_has_its_context() {
-    let ids = ("m", "t", "159074b7c9824b089d2daa6ff2f9bbfd");
-    for is_enveloped in [true, false] {
-        let text = notification_text(ids, &alice(), is_enveloped);
-        let mut scratch = Scratch::default();
-        let read = notification::decode(text.as_bytes(), &mut scratch).unwrap();
-        assert_eq!(read.context, alice());
     }
 }
