@@ -2,7 +2,7 @@
 //!
 //! A round tries each host once, in rotation, suspects last. A host is a suspect for some time
 //! after it refused the connection, did not answer or confirmed nothing. Invariant: every round
-//! tries every host. The pauses between rounds are in `reconnect`.
+//! tries every host. The pauses between rounds are in `connector`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
 //! Restores what was lost: the connection, its channels, its consumers and its declarations.
 
 pub(crate) mod audit;
+pub(crate) mod connect;
+pub(crate) mod connector;
 pub(crate) mod hosts;
 pub(crate) mod login;
 pub(crate) mod reconnect;

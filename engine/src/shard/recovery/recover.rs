@@ -33,7 +33,7 @@ const GROUP_AUDIT_TIMEOUT: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Starts the tasks that the last batch requested. During a reconnect, `reconnect` handles them.
+/// Starts the tasks that the last batch requested. During a reconnect, `connect` handles them.
 pub(crate) fn start_tasks(conn: &Rc<Conn>) {
     if conn.shared.state() == ConnectionState::Connecting {
         return;
@@ -73,7 +73,7 @@ async fn reopen_closed_channel(conn: &Rc<Conn>, number: u16, missing: Option<Str
         // to it.
         conn.config.topology_group.audited(GROUP_AUDIT_TIMEOUT).await;
     }
-    // The channel was closed meanwhile, or lost with the connection; then `reconnect` reopens it.
+    // The channel was closed meanwhile, or lost with the connection; then `connect` reopens it.
     if conn.is_epoch_over(number, epoch) {
         return;
     }
