@@ -165,9 +165,9 @@ proptest! {
 
     #[test]
     fn both_refuse_the_same_broken_headers(
-            theirs in oracle::properties(),
-            damage in Damage::any(),
-        ) {
+        theirs in oracle::properties(),
+        damage in Damage::any(),
+    ) {
         let frame = oracle_frame(1, 5, &theirs);
         let mut payload = frame[7..frame.len() - 1].to_vec();
         damage.apply(&mut payload);
