@@ -56,7 +56,7 @@ impl Credentials {
     }
 }
 
-type Ask = dyn Fn(&str, u16) -> Result<Credentials, Box<dyn Error + Send + Sync>> + Send + Sync;
+type Provide = dyn Fn(&str, u16) -> Result<Credentials, Box<dyn Error + Send + Sync>> + Send + Sync;
 
 /// Provides credentials for each attempt to connect, instead of those of each
 /// [`Host`](crate::Host).
@@ -75,7 +75,7 @@ type Ask = dyn Fn(&str, u16) -> Result<Credentials, Box<dyn Error + Send + Sync>
 /// }));
 /// ```
 #[derive(Clone)]
-pub struct CredentialsProvider(Arc<Ask>);
+pub struct CredentialsProvider(Arc<Provide>);
 
 impl CredentialsProvider {
     /// Creates a provider that calls `provide`.
@@ -89,7 +89,7 @@ impl CredentialsProvider {
         Self(Arc::new(provide))
     }
 
-    pub(crate) fn ask(&self, host: &str, port: u16) -> Result<Credentials, String> {
+    pub(crate) fn provide(&self, host: &str, port: u16) -> Result<Credentials, String> {
         (self.0)(host, port).map_err(|error| error.to_string())
     }
 }

@@ -118,8 +118,8 @@ impl Consume {
 impl ExchangeDeclare {
     pub(crate) fn method(self) -> Result<AMQPClass, Error> {
         Ok(AMQPClass::Exchange(exchange::AMQPMethod::Declare(exchange::Declare {
-            exchange: name(&self.name)?,
-            kind: name(&self.kind)?,
+            exchange: short_string(&self.name)?,
+            kind: short_string(&self.kind)?,
             passive: self.passive,
             durable: self.durable,
             auto_delete: self.auto_delete,
@@ -132,9 +132,9 @@ impl ExchangeDeclare {
 
 impl QueueDeclare {
     pub(crate) fn method(self) -> Result<AMQPClass, Error> {
-        let wanted = if self.name.is_empty() { unique("queue") } else { self.name };
+        let wanted = if self.name.is_empty() { unique_name("queue") } else { self.name };
         Ok(AMQPClass::Queue(queue::AMQPMethod::Declare(queue::Declare {
-            queue: name(&wanted)?,
+            queue: short_string(&wanted)?,
             passive: self.passive,
             durable: self.durable,
             exclusive: self.exclusive,
@@ -148,9 +148,9 @@ impl QueueDeclare {
 impl QueueBind {
     pub(crate) fn method(self) -> Result<AMQPClass, Error> {
         Ok(AMQPClass::Queue(queue::AMQPMethod::Bind(queue::Bind {
-            queue: name(&self.queue)?,
-            exchange: name(&self.exchange)?,
-            routing_key: name(&self.routing_key)?,
+            queue: short_string(&self.queue)?,
+            exchange: short_string(&self.exchange)?,
+            routing_key: short_string(&self.routing_key)?,
             nowait: false,
             arguments: self.arguments,
         })))
@@ -158,9 +158,9 @@ impl QueueBind {
 
     pub(crate) fn unbind_method(self) -> Result<AMQPClass, Error> {
         Ok(AMQPClass::Queue(queue::AMQPMethod::Unbind(queue::Unbind {
-            queue: name(&self.queue)?,
-            exchange: name(&self.exchange)?,
-            routing_key: name(&self.routing_key)?,
+            queue: short_string(&self.queue)?,
+            exchange: short_string(&self.exchange)?,
+            routing_key: short_string(&self.routing_key)?,
             arguments: self.arguments,
         })))
     }
@@ -169,9 +169,9 @@ impl QueueBind {
 impl ExchangeBind {
     pub(crate) fn method(self) -> Result<AMQPClass, Error> {
         Ok(AMQPClass::Exchange(exchange::AMQPMethod::Bind(exchange::Bind {
-            destination: name(&self.destination)?,
-            source: name(&self.source)?,
-            routing_key: name(&self.routing_key)?,
+            destination: short_string(&self.destination)?,
+            source: short_string(&self.source)?,
+            routing_key: short_string(&self.routing_key)?,
             nowait: false,
             arguments: self.arguments,
         })))
@@ -179,7 +179,7 @@ impl ExchangeBind {
 }
 
 /// Converts a name to AMQP's short string; fails if it is longer than 255 bytes.
-pub(crate) fn name(text: &str) -> Result<ShortString, Error> {
+pub(crate) fn short_string(text: &str) -> Result<ShortString, Error> {
     ShortString::try_new(text).map_err(|_| {
         let text = format!("a name of {} bytes is longer than AMQP's 255", text.len());
         Error::new(ErrorKind::Config, text)
@@ -187,7 +187,7 @@ pub(crate) fn name(text: &str) -> Result<ShortString, Error> {
 }
 
 /// Generates a name that no other process uses: random bits of this process, and a counter.
-pub(crate) fn unique(what: &str) -> String {
+pub(crate) fn unique_name(what: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     format!("leveret.{what}-{:016x}{:08x}-{count}", fastrand::u64(..), std::process::id())

@@ -70,7 +70,7 @@ impl Error {
 
     /// Adds the cause of this error, if there is one, and appends its text. Used for waits that
     /// failed because the connection was down.
-    pub(crate) fn because(mut self, cause: Option<Self>) -> Self {
+    pub(crate) fn with_cause(mut self, cause: Option<Self>) -> Self {
         if let Some(cause) = cause {
             self.text = format!("{} ({cause})", self.text);
             self.cause = Some(Arc::new(cause));

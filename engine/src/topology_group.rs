@@ -29,7 +29,7 @@ pub struct TopologyGroup(Arc<Group>);
 #[derive(Debug)]
 struct Group {
     /// Number of the latest requested audit.
-    asked: watch::Sender<u64>,
+    requested: watch::Sender<u64>,
     /// The open connections.
     members: Mutex<Vec<Weak<AtomicU64>>>,
     /// Notified when a member has finished an audit.
@@ -38,8 +38,8 @@ struct Group {
 
 impl Default for Group {
     fn default() -> Self {
-        let (asked, finished) = (watch::Sender::new(0), Notify::new());
-        Self { asked, members: Mutex::default(), finished }
+        let (requested, finished) = (watch::Sender::new(0), Notify::new());
+        Self { requested, members: Mutex::default(), finished }
     }
 }
 
@@ -49,13 +49,13 @@ pub(crate) struct Member(Arc<AtomicU64>);
 impl TopologyGroup {
     /// Asks every connection of the group to check at once whether what it declared still exists.
     pub fn audit(&self) {
-        self.0.asked.send_modify(|count| *count += 1);
+        self.0.requested.send_modify(|count| *count += 1);
     }
 
     /// Requests an audit and waits until every member has finished it, for `limit` at most.
-    pub(crate) async fn audited(&self, limit: Duration) {
+    pub(crate) async fn audit_and_wait(&self, limit: Duration) {
         self.audit();
-        let number = *self.0.asked.borrow();
+        let number = *self.0.requested.borrow();
         let _ = reactor::within(limit, async {
             loop {
                 let finished = self.0.finished.notified();
@@ -70,12 +70,12 @@ impl TopologyGroup {
 
     /// Returns a receiver of the number of the latest requested audit.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
-        self.0.asked.subscribe()
+        self.0.requested.subscribe()
     }
 
     /// Adds a connection to the group until the returned value is dropped.
     pub(crate) fn join(&self) -> Member {
-        let done = Arc::new(AtomicU64::new(*self.0.asked.borrow()));
+        let done = Arc::new(AtomicU64::new(*self.0.requested.borrow()));
         let mut members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner);
         members.retain(|known| known.strong_count() > 0);
         members.push(Arc::downgrade(&done));

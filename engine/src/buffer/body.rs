@@ -74,7 +74,7 @@ impl Body {
             Pieces::Empty => Cow::Borrowed(&[]),
             Pieces::Small(bytes) => Cow::Borrowed(bytes),
             Pieces::One(slice) => Cow::Borrowed(slice),
-            Pieces::Many(slices) => Cow::Owned(slices.concat_bytes()),
+            Pieces::Many(slices) => Cow::Owned(concat(slices)),
         }
     }
 
@@ -98,24 +98,18 @@ impl Body {
             Pieces::Empty => Bytes::new(),
             Pieces::Small(bytes) => bytes,
             Pieces::One(slice) => slice.into_bytes(),
-            Pieces::Many(slices) => slices.concat_bytes().into(),
+            Pieces::Many(slices) => concat(&slices).into(),
         }
     }
 }
 
-/// Joining slices; a trait of one use keeps the two callers above readable.
-trait ConcatBytes {
-    fn concat_bytes(&self) -> Vec<u8>;
-}
-
-impl ConcatBytes for Vec<Slice> {
-    fn concat_bytes(&self) -> Vec<u8> {
-        let mut joined = Vec::with_capacity(self.iter().map(|piece| piece.len()).sum());
-        for piece in self {
-            joined.extend_from_slice(piece);
-        }
-        joined
+/// Joins slices into one vector.
+fn concat(slices: &[Slice]) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(slices.iter().map(|piece| piece.len()).sum());
+    for piece in slices {
+        joined.extend_from_slice(piece);
     }
+    joined
 }
 
 #[cfg(test)]

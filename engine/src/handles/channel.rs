@@ -5,7 +5,8 @@ use std::sync::Arc;
 use amq_protocol::protocol::{AMQPClass, basic, exchange, queue};
 
 use crate::declare::{
-    Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared, name,
+    Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared, short_string,
+    unique_name,
 };
 use crate::error::Error;
 use crate::handles::consumer::{Consumer, ConsumerHandle};
@@ -127,7 +128,8 @@ impl Channel {
     /// # Errors
     /// As [`Channel::declare_exchange`]; 406 if `if_unused` is set and the exchange has a binding.
     pub async fn delete_exchange(&self, exchange: &str, if_unused: bool) -> Result<(), Error> {
-        let delete = exchange::Delete { exchange: name(exchange)?, if_unused, nowait: false };
+        let delete =
+            exchange::Delete { exchange: short_string(exchange)?, if_unused, nowait: false };
         let method = AMQPClass::Exchange(exchange::AMQPMethod::Delete(delete));
         self.method(method, false).await.map(drop)
     }
@@ -143,7 +145,8 @@ impl Channel {
         if_unused: bool,
         if_empty: bool,
     ) -> Result<u32, Error> {
-        let delete = queue::Delete { queue: name(queue)?, if_unused, if_empty, nowait: false };
+        let delete =
+            queue::Delete { queue: short_string(queue)?, if_unused, if_empty, nowait: false };
         match self.method(AMQPClass::Queue(queue::AMQPMethod::Delete(delete)), false).await? {
             AMQPClass::Queue(queue::AMQPMethod::DeleteOk(ok)) => Ok(ok.message_count),
             _ => Err(Error::stopped()),
@@ -155,7 +158,7 @@ impl Channel {
     /// # Errors
     /// As [`Channel::declare_exchange`].
     pub async fn purge_queue(&self, queue: &str) -> Result<u32, Error> {
-        let purge = queue::Purge { queue: name(queue)?, nowait: false };
+        let purge = queue::Purge { queue: short_string(queue)?, nowait: false };
         match self.method(AMQPClass::Queue(queue::AMQPMethod::Purge(purge)), false).await? {
             AMQPClass::Queue(queue::AMQPMethod::PurgeOk(ok)) => Ok(ok.message_count),
             _ => Err(Error::stopped()),
@@ -209,10 +212,10 @@ impl Channel {
         consume: Consume,
         sink: Box<dyn DeliverySink>,
     ) -> Result<ConsumerHandle, Error> {
-        name(&consume.queue)?;
+        short_string(&consume.queue)?;
         let tag = consume.consumer_tag.clone();
-        name(&tag)?;
-        let consumer_tag = if tag.is_empty() { crate::declare::unique("ctag") } else { tag };
+        short_string(&tag)?;
+        let consumer_tag = if tag.is_empty() { unique_name("ctag") } else { tag };
         let consume = ConsumeRequest {
             queue: consume.queue,
             consumer_tag: consumer_tag.clone(),

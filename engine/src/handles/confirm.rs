@@ -57,7 +57,7 @@ pub(crate) fn outcome_without_answer(
     let withdrawn = channel.outbox.withdraw(token);
     let error = match error {
         TicketError::TimedOut => {
-            Error::timed_out("the broker's confirm").because(channel.connection.down_reason())
+            Error::timed_out("the broker's confirm").with_cause(channel.connection.down_reason())
         }
         TicketError::Aborted => Error::stopped(),
     };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Number of bytes of a peer's text that are kept.
 const TEXT_MAX: usize = 1024;
-const CUT: &str = "...";
+const ELLIPSIS: &str = "...";
 
 /// Escapes the control characters of a peer's text and cuts it at 1 KiB.
 ///
@@ -24,10 +24,10 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
         }
         if shown.len() > TEXT_MAX {
             shown.truncate(fits);
-            shown.push_str(CUT);
+            shown.push_str(ELLIPSIS);
             break;
         }
-        if shown.len() <= TEXT_MAX - CUT.len() {
+        if shown.len() <= TEXT_MAX - ELLIPSIS.len() {
             fits = shown.len();
         }
     }

@@ -104,7 +104,7 @@ pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
 
 /// Returns the output of `future`, or `None` once `stop` is ready. Never wrap a read or a write in
 /// it.
-pub(crate) async fn unless<F: Future>(
+pub(crate) async fn run_unless<F: Future>(
     stop: impl Future<Output = ()>,
     future: F,
 ) -> Option<F::Output> {

@@ -62,8 +62,9 @@ async fn perform(conn: Rc<Conn>, request: Request) {
         run(&conn, operation, &undo).await
     };
     let answer = reactor::within(timeout, work).await;
-    let answer = answer
-        .unwrap_or_else(|| Err(Error::timed_out("the broker").because(conn.shared.down_reason())));
+    let answer = answer.unwrap_or_else(|| {
+        Err(Error::timed_out("the broker").with_cause(conn.shared.down_reason()))
+    });
     let failed = answer.is_err();
     if let Some(channel) = closing.filter(|_| failed) {
         // Removed even if the broker did not answer, so that a recovery does not reopen it.
