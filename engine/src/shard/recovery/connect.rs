@@ -32,10 +32,10 @@ pub(crate) async fn connect_to<R: Reactor>(
         connect_timeout: conn.config.connect_timeout,
     };
     let stopping = conn.wait_until(|conn| conn.stopping.get());
-    let credentials = reactor::unless(stopping, login::credentials(conn, host));
+    let credentials = reactor::run_unless(stopping, login::credentials(conn, host));
     let credentials = credentials.await.ok_or_else(Error::stopped)??;
     let stopping = conn.wait_until(|conn| conn.stopping.get());
-    let stream = reactor::unless(stopping, reactor.connect(&host.host, host.port, options))
+    let stream = reactor::run_unless(stopping, reactor.connect(&host.host, host.port, options))
         .await
         .ok_or_else(Error::stopped)?
         .map_err(|error| unreachable(error.to_string()))?;

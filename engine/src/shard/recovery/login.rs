@@ -1,5 +1,5 @@
-//! Who a connection logs in as: the host's own credentials, or what a provider says now; and what
-//! the broker is told when those expire.
+//! Provides the credentials of a connection, from the host or from a credentials provider, and
+//! renews them at the broker before they expire.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use crate::shard::connection::state::Conn;
 use crate::{proto, reactor};
 
 /// How long a provider may take.
-const PROVIDE_WITHIN: Duration = Duration::from_secs(10);
-/// Between attempts to get new credentials while the old ones still hold.
-const PAUSE: Duration = Duration::from_secs(5);
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause between attempts to get new credentials while the old ones are valid.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// The credentials for an attempt to connect to `host`.
+/// Returns the credentials for an attempt to connect to `host`.
 pub(crate) async fn credentials(conn: &Conn, host: &Host) -> Result<Credentials, Error> {
     let Some(provider) = conn.config.credentials.clone() else {
         return Ok(Credentials::new(host.user.clone(), host.password.clone()));
     };
     let (name, port) = (host.host.clone(), host.port);
     let asked = move || provider.provide(&name, port);
-    let given = conn.provider.run("leveret-credentials", PROVIDE_WITHIN, asked).await;
+    let given = conn.provider.run("leveret-credentials", PROVIDER_TIMEOUT, asked).await;
     let failed = |why: String| {
         let text = format!("no credentials for {}:{}: the provider failed: {why}", host.host, port);
         Error::new(ErrorKind::AccessRefused, text)
@@ -30,7 +30,7 @@ pub(crate) async fn credentials(conn: &Conn, host: &Host) -> Result<Credentials,
     given.map_err(|error| failed(error.to_string()))?.map_err(failed)
 }
 
-/// The same, as the handshake needs them.
+/// Converts credentials to the form the handshake needs.
 pub(crate) fn for_handshake(login: Login, credentials: &Credentials) -> proto::Credentials {
     let (user, password) = (credentials.user.clone(), credentials.password.0.clone());
     match login {
@@ -40,8 +40,8 @@ pub(crate) fn for_handshake(login: Login, credentials: &Credentials) -> proto::C
     }
 }
 
-/// Tells the broker new credentials before the old ones expire, for as long as the socket lives.
-/// Where that is not possible, the broker ends the connection at their expiry, and it is made anew.
+/// Sends new credentials to the broker before the old ones expire, while the socket is up. If that
+/// fails until they expire, the broker closes the connection, and it reconnects.
 pub(crate) async fn renew(conn: Rc<Conn>, host: Host, expires_in: Option<Duration>) {
     let mut expires_in = expires_in;
     while let Some(valid_for) = expires_in {
@@ -66,7 +66,7 @@ pub(crate) async fn renew(conn: Rc<Conn>, host: Host, expires_in: Option<Duratio
                             %error, "credentials that expire could not be renewed yet"
                         );
                     });
-                    reactor::sleep(PAUSE.min(valid_for / 5)).await;
+                    reactor::sleep(RETRY_PAUSE.min(valid_for / 5)).await;
                 }
             }
         };
