@@ -1,8 +1,8 @@
 //! Tries the hosts of a connection until one is open.
 //!
-//! Hosts are tried in the order of `hosts`. After a host fails, the next one is tried at once; after
-//! each round follows a pause with full jitter that grows from round to round. The first connect
-//! may give up after a round; later ones do not.
+//! Hosts are tried in the order of `hosts`. After a host fails, the next one is tried at once;
+//! after each round follows a pause with full jitter that grows from round to round. The first
+//! connect may give up after a round; later ones do not.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

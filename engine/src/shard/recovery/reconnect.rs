@@ -1,7 +1,7 @@
 //! Supervises a connection: opens it, and reopens it whenever it is lost.
 //!
-//! Until the first success, a failed connect may end the connection with an error; after it only the
-//! owner ends the connection. Invariant: one recovery runs at a time. Hosts and pauses are in
+//! Until the first success, a failed connect may end the connection with an error; after it only
+//! the owner ends the connection. Invariant: one recovery runs at a time. Hosts and pauses are in
 //! `connector`.
 
 use std::future::Future;
