@@ -15,10 +15,10 @@ use crate::error::Error;
 use crate::outcome::Nacked;
 use crate::proto::Record;
 use crate::shard::border::doorbell::Doorbell;
-use crate::shard::border::publication_queue::{PublicationQueue, Remaining};
-use crate::shard::border::reframe::unframe;
-use crate::shard::border::room::{RoomQueue, fits};
-use crate::shard::border::segment::{Rendered, Segment};
+use crate::shard::border::outbox::publication_queue::{PublicationQueue, Remaining};
+use crate::shard::border::outbox::reframe::unframe;
+use crate::shard::border::outbox::room::{RoomQueue, fits};
+use crate::shard::border::outbox::segment::{Rendered, Segment};
 use crate::shard::border::slab::{TicketError, Token};
 use crate::shard::border::tickets::Tickets;
 use crate::wire::{FRAME_OVERHEAD, Ids, Template};
@@ -394,5 +394,9 @@ impl Drop for Permit<'_> {
     }
 }
 
+pub(crate) mod publication_queue;
+pub(crate) mod reframe;
+pub(crate) mod room;
+pub(crate) mod segment;
 #[cfg(test)]
 mod tests;

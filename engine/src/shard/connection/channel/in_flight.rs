@@ -13,8 +13,8 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::proto::Record;
-use crate::shard::border::reframe::{route_of, unframe};
-use crate::shard::border::segment::Segment;
+use crate::shard::border::outbox::reframe::{route_of, unframe};
+use crate::shard::border::outbox::segment::Segment;
 use crate::shard::border::slab::Token;
 use crate::shard::connection::channel::exception_cause::{Attribution, Cause, attribute};
 

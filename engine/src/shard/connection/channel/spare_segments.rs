@@ -1,6 +1,6 @@
 //! Empty segments of a channel, kept for the next swaps of its outbox.
 
-use crate::shard::border::segment::Segment;
+use crate::shard::border::outbox::segment::Segment;
 
 /// Segments kept: as many as may be in flight to a broker that confirms late.
 const SEGMENTS_MAX: usize = 1024;

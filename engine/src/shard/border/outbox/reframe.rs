@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::buffer::Body;
 use crate::outcome::Nacked;
-use crate::shard::border::segment::{Rendered, Segment};
+use crate::shard::border::outbox::segment::{Rendered, Segment};
 use crate::wire::{
     ContentHeader, FrameHeader, FrameKind, FrameView, HotMethod, Parsed, write_body_frames,
 };

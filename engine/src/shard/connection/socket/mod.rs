@@ -4,13 +4,17 @@
 //! AMQP. The tasks share a stream: one reads, one writes, others keep the timers. A read is never
 //! cancelled, so a task that wants it to end shuts the socket down.
 
+mod reader;
+mod timers;
+mod writer;
+
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::reactor::{self, Stream};
 use crate::shard::connection::state::Conn;
-use crate::shard::connection::{reader, tasks, timers, watchdog, writer};
+use crate::shard::connection::{tasks, watchdog};
 
 /// How long the last writes of a socket that is down may take. Applies twice.
 const LAST_WRITES_TIMEOUT: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use crate::reactor::{self, Stream};
-use crate::shard::border::segment::Segment;
+use crate::shard::border::outbox::segment::Segment;
 use crate::shard::connection::state::Conn;
 use crate::shard::stats::Stats;
 

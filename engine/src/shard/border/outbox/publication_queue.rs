@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::shard::border::reframe::reframe;
-use crate::shard::border::segment::Segment;
+use crate::shard::border::outbox::reframe::reframe;
+use crate::shard::border::outbox::segment::Segment;
 use crate::shard::border::slab::Token;
 
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::buffer::BufferPool;
 use crate::reactor::{self, Stream};
+use crate::shard::connection::socket::writer;
 use crate::shard::connection::state::Conn;
-use crate::shard::connection::writer;
 use crate::shard::stats::Stats;
 
 /// How often a reader without a free block retries.
