@@ -24,7 +24,7 @@ use crate::observe::health::{ConnectionHealth, ConsumerHealth};
 use crate::observe::metrics::ConnectionMetrics;
 use crate::topology::{Exchange, Subscription};
 
-/// How often a subscriber declares a queue again that was deleted before it could consume from it.
+/// Attempts to consume from a queue: a server that stops may delete it after its declaration.
 const CONSUME_ATTEMPTS: usize = 4;
 
 /// The channel exception of a conditional delete: the queue is in use, or not empty.

@@ -132,7 +132,11 @@ impl<const LEVEL: usize> ObjectWriter for JsonObject<'_, LEVEL> {
 
     #[inline]
     fn entry(&mut self, prefix: &str, key: &str, value: &Value) -> Result<(), WriteError> {
-        write_json_entry::<LEVEL>(self.out, prefix, key, value)
+        self.out.extend_from_slice(ENTRY_OPEN[LEVEL].as_bytes());
+        self.out.extend_from_slice(prefix.as_bytes());
+        json::push_text::<LEVEL>(self.out, key);
+        self.out.extend_from_slice(ENTRY_COLON[LEVEL].as_bytes());
+        json::write::<LEVEL, _>(self.out, value)
     }
 
     #[inline]
@@ -159,21 +163,6 @@ pub(in crate::dialect) fn write_json_arguments<const LEVEL: usize, A: Serialize 
         }
         _ => Err(EncodeError::BareArguments),
     }
-}
-
-/// Appends an entry of a context as a member of JSON that is not the first.
-#[inline]
-pub(in crate::dialect) fn write_json_entry<const LEVEL: usize>(
-    out: &mut Vec<u8>,
-    prefix: &str,
-    key: &str,
-    value: &Value,
-) -> Result<(), WriteError> {
-    out.extend_from_slice(ENTRY_OPEN[LEVEL].as_bytes());
-    out.extend_from_slice(prefix.as_bytes());
-    json::push_text::<LEVEL>(out, key);
-    out.extend_from_slice(ENTRY_COLON[LEVEL].as_bytes());
-    json::write::<LEVEL, _>(out, value)
 }
 
 /// Writes msgpack.

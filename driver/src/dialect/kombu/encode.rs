@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::codec::error::WriteError;
 use crate::codec::json;
 use crate::dialect::body::keys::KOMBU_CONTEXT_PREFIX;
-use crate::dialect::body::object::{Members, encode_json, write_json_arguments, write_json_entry};
+use crate::dialect::body::object::{Members, encode_json, write_json_arguments};
 use crate::dialect::error::EncodeError;
 use crate::dialect::kombu::envelope_reader::{ENVELOPE_CLOSE, ENVELOPE_OPEN};
 use crate::dialect::kombu::failure;
@@ -56,7 +56,11 @@ fn write_request<A: Serialize + ?Sized>(
     out.extend_from_slice(request.unique_id.as_bytes());
     out.extend_from_slice(br#"\""#);
     for (key, value) in request.context.iter() {
-        write_json_entry::<1>(out, KOMBU_CONTEXT_PREFIX, key, value)?;
+        out.extend_from_slice(br#", \""#);
+        out.extend_from_slice(KOMBU_CONTEXT_PREFIX.as_bytes());
+        json::push_text::<1>(out, key);
+        out.extend_from_slice(br#"\": "#);
+        json::write::<1, _>(out, value)?;
     }
     out.push(b'}');
     out.extend_from_slice(ENVELOPE_CLOSE);

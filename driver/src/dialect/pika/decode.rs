@@ -4,6 +4,8 @@
 //! driver left unacknowledged for ever is an error here. A body that both formats read has the
 //! identifiers of the reply in the body, too.
 
+use std::borrow::Cow;
+
 use leveret_engine::wire::PropertiesView;
 
 use crate::codec::serialization::Serialization;
@@ -21,11 +23,11 @@ pub(super) fn read_members<'a>(
     body: &'a [u8],
     head: &PropertiesView<'a>,
     serializers: CustomSerializers<'_>,
-    mut take: impl FnMut(&str, Member<'a>) -> Result<(), DecodeError>,
+    take: impl FnMut(Cow<'a, str>, Member<'a>) -> Result<(), DecodeError>,
 ) -> Result<Serialization, DecodeError> {
     check_version(head)?;
     let serialization = serialization(head, serializers)?;
-    each(body, &serialization, |key, member| take(&key, member))?;
+    each(body, &serialization, take)?;
     Ok(serialization)
 }
 
@@ -50,9 +52,9 @@ pub(crate) fn request<'a>(
     let mut context = Context::new();
     let mut has_envelope = false;
     let serialization = read_members(body, head, serializers, |key, member| {
-        read_request_field(&mut request, key, member, |kombu, member| {
+        read_request_field(&mut request, &key, member, |kombu, member| {
             has_envelope |= key == "oslo.message";
-            read_either_context(kombu, &mut context, key, member)
+            read_either_context(kombu, &mut context, &key, member)
         })
     })?;
     if has_envelope {
@@ -83,7 +85,7 @@ pub(crate) fn reply<'a>(
 ) -> Result<IncomingReply<'a>, DecodeError> {
     let mut reply = IncomingReply { is_ending: true, ..IncomingReply::default() };
     read_members(body, head, serializers, |key, member| {
-        match key {
+        match &*key {
             "s" => reply.result = member.encoded(),
             "e" => {
                 let fields = member.value()?;

@@ -37,8 +37,8 @@ pub(crate) fn decode<'a>(
     let mut notification = IncomingNotification::default();
     let mut context = Context::new();
     read_members(body, head, serializers, |key, member| {
-        read_notification_field(&mut notification, key, member, |kombu, member| {
-            read_either_context(kombu, &mut context, key, member)
+        read_notification_field(&mut notification, &key, member, |kombu, member| {
+            read_either_context(kombu, &mut context, &key, member)
         })
     })?;
     choose_context(&mut notification.context, context);
