@@ -15,13 +15,14 @@ use serde::{Deserialize as _, Serialize};
 use tokio::runtime::Runtime;
 
 use super::ledger::{Handle, Ledger};
-use super::lines::{Role, Said, Setup, StreamSetup};
-use super::record::ProcessRecord;
 use super::stream::{Consumer, Id, Stream, WorkerNumber};
 use super::usage::Usage;
+use crate::chaos::protocol::{Role, Said, Setup, StreamSetup};
+use crate::chaos::results::record::ProcessRecord;
 use crate::cli::chaos::ChaosSubject;
-use crate::peer_process::{self, PeerProcess};
-use crate::sys;
+use crate::system::child_process;
+use crate::system::child_process::PeerProcess;
+use crate::system::sys;
 
 /// A process has as long after the deadline of what it sent last to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
@@ -231,7 +232,7 @@ impl Plan {
             }
             ChaosSubject::Oslo => {
                 let python = self.python.as_deref().context("--subject oslo needs --python")?;
-                Ok(peer_process::python(python, include_str!("oslo.py")))
+                Ok(child_process::python(python, include_str!("worker/worker.py")))
             }
         }
     }

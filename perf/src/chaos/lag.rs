@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::stream::WorkerNumber;
-use crate::sys;
+use crate::system::sys;
 
 /// Between two readings: as long as a call may be late.
 const READ_EVERY: Duration = Duration::from_millis(50);

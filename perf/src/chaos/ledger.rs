@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::lines::{Buffered, Ended, Executed, OK, Said};
 use super::stream::{Consumer, Id, Stream, WorkerNumber};
-use crate::chaos::lines::HealthSaid;
+use crate::chaos::protocol::HealthSaid;
+use crate::chaos::protocol::{Buffered, Ended, Executed, OK, Said};
 
 /// One request or notification. Times are microseconds of the monotonic clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,17 +14,17 @@ use anyhow::{Context as _, Result, bail};
 use super::fleet::{Fleet, Plan};
 use super::lag::LagWatch;
 use super::ledger::{Books, Handle, Ledger, Request};
-use super::lines::Role;
-use super::record::{Back, Example, FaultRecord, Record, Settings};
-use super::report::progress;
 use super::sequence::{CountsFrom, Fault};
 use super::site::Site;
 use super::stream::{Id, Stream};
-use super::verdict::{Counts, Erasure, Facts};
-use crate::chaos::lines::{Health, HealthSaid};
-use crate::cli::Cli;
+use crate::chaos::protocol::Role;
+use crate::chaos::protocol::{Health, HealthSaid};
+use crate::chaos::results::record::{Back, Example, FaultRecord, Record, Settings};
+use crate::chaos::results::report::progress;
+use crate::chaos::results::verdict::{Counts, Erasure, Facts};
 use crate::cli::chaos::ChaosArgs;
-use crate::sys;
+use crate::cli::command_line::Cli;
+use crate::system::sys;
 
 /// Everything works again so soon after a fault has ended, or is to be started again.
 ///

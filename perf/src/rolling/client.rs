@@ -19,8 +19,8 @@ use tokio::time::MissedTickBehavior;
 use super::counts::Traffic;
 use super::kinds::ClientKind;
 use super::ledger::{Fault, What};
-use super::world::{EVENTS, TOPIC, World, oslo};
-use crate::peer_process::PeerProcess;
+use crate::rolling::environment::{EVENTS, TOPIC, World, oslo};
+use crate::system::child_process::PeerProcess;
 
 /// What is sent in turn; notifications where they are wanted.
 const MIX: [What; 10] = [

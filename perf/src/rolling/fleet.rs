@@ -11,9 +11,9 @@ use anyhow::Result;
 use super::counts::Traffic;
 use super::ledger::KNOWN_WITHIN;
 use super::phases::{Move, Size};
-use super::world::{World, until_within};
 use super::{client, server};
-use crate::cli::Replace;
+use crate::cli::rolling::Replace;
+use crate::rolling::environment::{World, until_within};
 
 /// How long a new member may take to do something; then the update goes on without.
 const WORKS_WITHIN: Duration = Duration::from_secs(10);

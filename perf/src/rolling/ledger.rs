@@ -13,7 +13,7 @@ use leveret::{Error, ErrorKind, Outcome};
 use serde::Serialize;
 
 use super::kinds::ClientKind;
-use crate::clock;
+use crate::system::clock;
 
 /// A server that stops this soon after a fanout was sent was not there all the time: what is on its
 /// way to it then is neither lost nor heard.

@@ -4,7 +4,7 @@
 //! reach everybody, whichever of its moves are made. Not here: how a member is moved (`fleet`).
 
 use super::kinds::{ClientKind, ServerKind};
-use crate::cli::{Order, Plan};
+use crate::cli::rolling::{Order, Plan};
 
 /// Members whose every order may be asked for: 24 passes of each.
 const ALL_ORDERS_MAX: usize = 4;

@@ -16,8 +16,8 @@ use serde_json::json;
 use super::counts::Traffic;
 use super::kinds::ServerKind;
 use super::ledger::{Ledger, ServerNumber};
-use super::world::{EVENTS, TOPIC, World, oslo};
-use crate::peer_process::PeerProcess;
+use crate::rolling::environment::{EVENTS, TOPIC, World, oslo};
+use crate::system::child_process::PeerProcess;
 
 /// A running server.
 pub(super) struct Member {

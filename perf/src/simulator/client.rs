@@ -16,8 +16,9 @@ use super::collector::Collector;
 use super::message::{Message, SyncMessage};
 use super::monitor::Monitor;
 use super::{lengths, summary};
-use crate::cli::{Cli, RpcClientArgs, Sync};
-use crate::{clock, sys};
+use crate::cli::command_line::Cli;
+use crate::cli::simulator::{RpcClientArgs, Sync};
+use crate::system::{clock, sys};
 
 /// Argument of `info`.
 #[derive(Serialize)]
@@ -52,7 +53,7 @@ impl Collectors {
 /// Runs the client until its end and reports.
 pub(crate) fn run(cli: &Cli, args: &RpcClientArgs) -> Result<()> {
     sys::note_signals();
-    let transport = super::transport(cli)?;
+    let transport = super::broker::transport(cli)?;
     let timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout is no time")?;
     let limit = cli.simulator.limit_seconds.and_then(|l| Duration::try_from_secs_f64(l).ok());
     let end = limit.map(|limit| clock::now() + limit);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::collector::Collector;
 use super::summary;
-use crate::clock;
+use crate::system::clock;
 
 /// A running monitor.
 pub(crate) struct Monitor {

@@ -13,13 +13,14 @@ use super::client::{Collectors, report};
 use super::lengths;
 use super::message::Message;
 use super::monitor::Monitor;
-use crate::cli::{Cli, NotifyClientArgs};
-use crate::{clock, sys};
+use crate::cli::command_line::Cli;
+use crate::cli::simulator::NotifyClientArgs;
+use crate::system::{clock, sys};
 
 /// Runs the client until its end and reports.
 pub(crate) fn run(cli: &Cli, args: &NotifyClientArgs) -> Result<()> {
     sys::note_signals();
-    let transport = super::transport(cli)?;
+    let transport = super::broker::transport(cli)?;
     let timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout is no time")?;
     let limit = cli.simulator.limit_seconds.and_then(|l| Duration::try_from_secs_f64(l).ok());
     let end = limit.map(|limit| clock::now() + limit);

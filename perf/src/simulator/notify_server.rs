@@ -15,8 +15,9 @@ use leveret::{
 use super::collector::Collector;
 use super::message::Message;
 use super::serving;
-use crate::cli::{Cli, NotifyServerArgs};
-use crate::{clock, sys};
+use crate::cli::command_line::Cli;
+use crate::cli::simulator::NotifyServerArgs;
+use crate::system::{clock, sys};
 
 /// The simulator's batches.
 const BATCH_SIZE: usize = 1000;
@@ -77,7 +78,7 @@ pub(crate) fn run(cli: &Cli, args: &NotifyServerArgs, in_batches: bool) -> Resul
         pause: Duration::try_from_secs_f64(args.wait_before_answer).ok(),
         sent_back: args.requeue.then(Mutex::default),
     };
-    let transport = super::transport(cli)?;
+    let transport = super::broker::transport(cli)?;
     let target = Target::new(cli.simulator.topic.as_str());
     let listener = NotificationListener::builder(&transport, target).allow_requeue(args.requeue);
     let listener = if in_batches {

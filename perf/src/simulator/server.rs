@@ -14,8 +14,9 @@ use serde::Deserialize;
 use super::collector::Collector;
 use super::message::{Message, SyncMessage};
 use super::serving;
-use crate::cli::{Cli, RpcServerArgs};
-use crate::{clock, sys};
+use crate::cli::command_line::Cli;
+use crate::cli::simulator::RpcServerArgs;
+use crate::system::{clock, sys};
 
 /// How long a server stays after its last client is done.
 const LINGER: Duration = Duration::from_secs(1);
@@ -59,7 +60,7 @@ pub(crate) fn run(cli: &Cli, args: &RpcServerArgs) -> Result<()> {
     sys::note_signals();
     let collector = Arc::new(Collector::new("server".to_owned()));
     let clients = Arc::new(Mutex::new(Clients::default()));
-    let transport = super::transport(cli)?;
+    let transport = super::broker::transport(cli)?;
     let target = Target::new(cli.simulator.topic.as_str()).with_server(&cli.simulator.server);
     let pause = Duration::try_from_secs_f64(args.wait_before_answer).ok();
     let endpoint = endpoint(Arc::clone(&collector), Arc::clone(&clients), pause);

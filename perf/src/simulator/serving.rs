@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 use super::collector::Collector;
 use super::monitor::Monitor;
 use super::summary;
-use crate::cli::Cli;
-use crate::{clock, sys};
+use crate::cli::command_line::Cli;
+use crate::system::{clock, sys};
 
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(100);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::place::Place;
-use crate::stage::Crew;
+use crate::broker_address::Place;
+use crate::run_state::Crew;
 use crate::workload::{Operation, Workload};
 
 /// How long a receiver may take to work through what a subject has handed over: what the buffers of

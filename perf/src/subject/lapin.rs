@@ -17,10 +17,10 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tokio::runtime::Runtime;
 
 use super::raw::client::PATIENCE;
-use crate::clock;
-use crate::place::Place;
-use crate::stage::{Crew, Probe};
+use crate::broker_address::Place;
+use crate::run_state::{Crew, Probe};
 use crate::subject::job::{Job, PlainWork, Subject};
+use crate::system::clock;
 
 /// Publications between two looks at whether the run is over.
 const BURST: u64 = 64;

@@ -12,7 +12,7 @@ use leveret_support::{ALL, Alarm, Broker, NONE, Network, Permissions};
 use super::Site;
 use super::proxies::Proxies;
 use super::remote::with_addresses;
-use crate::chaos::report::progress;
+use crate::chaos::results::report::progress;
 use crate::chaos::sequence::Fault;
 use crate::chaos::stream::Consumer;
 use crate::cli::chaos::FaultKind;

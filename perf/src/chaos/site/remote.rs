@@ -12,11 +12,11 @@ use leveret::TransportUrl;
 
 use super::Site;
 use super::proxies::Proxies;
+use crate::broker_address::Place;
 use crate::chaos::sequence::Fault;
 use crate::chaos::stream::Consumer;
 use crate::cli::chaos::FaultKind;
-use crate::machine;
-use crate::place::Place;
+use crate::subject::raw::client;
 
 /// The brokers of a URL.
 pub(crate) struct RemoteSite {
@@ -112,7 +112,7 @@ impl Site for RemoteSite {
     }
 
     fn broker(&self) -> Option<String> {
-        machine::broker(&Place::parse(&self.url).ok()?).ok()
+        client::broker_version(&Place::parse(&self.url).ok()?).ok()
     }
 }
 

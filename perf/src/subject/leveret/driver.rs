@@ -24,12 +24,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::engine::PATIENCE;
 use super::variant::Variant;
-use crate::clock;
-use crate::place::Place;
+use crate::broker_address::Place;
 use crate::placement::ExecutorName;
-use crate::stage::{Crew, Probe};
+use crate::run_state::{Crew, Probe};
 use crate::subject::job::{Job, oslo_exchange};
 use crate::subject::leveret::variant::server;
+use crate::system::clock;
 use crate::workload::Operation;
 
 /// The method of every request.

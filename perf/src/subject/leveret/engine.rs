@@ -12,10 +12,10 @@ use leveret_engine::{
     Secret, block_on,
 };
 
-use crate::clock;
-use crate::place::Place;
-use crate::stage::{Crew, Probe};
+use crate::broker_address::Place;
+use crate::run_state::{Crew, Probe};
 use crate::subject::job::{DRAIN, Job, PlainWork};
+use crate::system::clock;
 
 /// How long an operation may wait for the broker.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);

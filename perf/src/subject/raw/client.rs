@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
 use super::frames::{self, Fields, Frame, MethodId, Scan};
-use crate::place::Place;
+use crate::broker_address::Place;
 use crate::subject::job::{DRAIN, Exchange};
 
 /// How long a silent broker is waited for.
@@ -44,8 +44,8 @@ pub(crate) struct Client {
     tail: usize,
     pub(crate) frame_max: usize,
     /// The peer's product and version, as far as it says.
-    pub(crate) product: Option<String>,
-    pub(crate) version: Option<String>,
+    product: Option<String>,
+    version: Option<String>,
 }
 
 impl Client {
@@ -299,6 +299,15 @@ impl Client {
             self.fill()?;
         }
     }
+}
+
+/// Product and version of the broker at `place`, which it says before any login.
+pub(crate) fn broker_version(place: &Place) -> Result<String> {
+    let client = Client::connect(place)?;
+    let (product, version) = (client.product.clone(), client.version.clone());
+    client.close()?;
+    let known: Vec<String> = product.into_iter().chain(version).collect();
+    Ok(if known.is_empty() { "unknown".to_owned() } else { known.join(" ") })
 }
 
 /// An error with code and text, if this frame is the broker's close of channel or connection.

@@ -1,97 +1,16 @@
-//! The floors: hand-rendered frames over blocking sockets, which nothing that does more can beat by
-//! much.
+//! The baselines: frames rendered by hand over blocking sockets. A client that does more cannot be
+//! much faster.
 //!
 //! `raw` does a workload of the driver without an oslo message: a plain body to the same kind of
-//! queue, or a request answered with its own body. `raw-kombu` does it with everything
-//! oslo.messaging's `rabbit` driver makes the broker do for a message, so that a ratio to it says
-//! what a client costs and not what the dialect costs.
+//! queue, or a request answered with its own body. `raw-kombu` does it with everything that
+//! oslo.messaging's `rabbit` driver makes the broker do for a message, so that a ratio to it shows
+//! the cost of a client and not that of the dialect.
 
+pub(crate) mod baseline;
 pub(crate) mod client;
 mod envelope;
-mod floods;
 mod frames;
 mod incoming;
-mod manner;
+mod message_style;
+mod one_way;
 mod rpc;
-
-use anyhow::{Context, Result};
-
-use self::client::Client;
-use self::manner::Manner;
-use crate::place::Place;
-use crate::stage::Crew;
-use crate::subject::job::{Exchange, Job, PlainWork, Subject, oslo_exchange, oslo_routing_key};
-use crate::workload::{Operation, Workload};
-
-/// The subject `raw`: the floor of what any client can get.
-pub(crate) struct Raw;
-
-impl Subject for Raw {
-    fn name(&self) -> &'static str {
-        "raw"
-    }
-
-    fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
-        start(job, crew, Manner::bare(), job.queue.clone())
-    }
-
-    fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
-        rpc::serve(Client::connect(place)?, &Manner::bare(), queue, ready)
-    }
-}
-
-/// The subject `raw-kombu`: the floor at equal work, with the exchange, properties, envelope,
-/// confirms and acknowledgements of oslo.messaging's `rabbit` driver.
-pub(crate) struct RawKombu;
-
-impl Subject for RawKombu {
-    fn name(&self) -> &'static str {
-        "raw-kombu"
-    }
-
-    fn measures(&self, workload: &Workload) -> bool {
-        workload.through_driver() && PlainWork::can_be(workload)
-    }
-
-    fn dialect(&self, _workload: &Workload) -> Option<&'static str> {
-        Some("kombu")
-    }
-
-    fn exchanges(&self, _workload: &Workload, topic: &str) -> Vec<Exchange> {
-        vec![Exchange::kombu(oslo_exchange(topic))]
-    }
-
-    fn routing_key(&self, workload: &Workload, topic: &str) -> String {
-        oslo_routing_key(workload.operation, topic)
-    }
-
-    fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
-        let operation = job.workload.operation;
-        let manner = Manner::kombu(oslo_exchange(&job.queue));
-        let key = oslo_routing_key(operation, &job.queue);
-        start(job, crew, manner.notifying(operation == Operation::Notify), key)
-    }
-
-    fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
-        rpc::serve(Client::connect(place)?, &Manner::kombu(oslo_exchange(queue)), queue, ready)
-    }
-}
-
-/// Starts a floor's worker; `key` leads to the job's queue in the manner's exchange.
-fn start(job: &Job, crew: &mut Crew, manner: Manner, key: String) -> Result<()> {
-    let client = Client::connect(&job.place)?;
-    let body = job.body.clone();
-    let window = job.workload.outstanding.unwrap_or(1);
-    let work = PlainWork::nearest_to(job.workload.operation).context("no floor for this")?;
-    crew.spawn("raw-0", move |probe| match work {
-        PlainWork::Publish => floods::publish(client, &manner, &key, &body, probe),
-        PlainWork::Confirmed => {
-            floods::publish_confirmed(client, &manner, &key, &body, window, probe)
-        }
-        PlainWork::Consume => floods::consume(client, &key, probe),
-        PlainWork::Call => rpc::call(client, &manner, &key, &body, window, probe),
-    })
-}
-
-#[cfg(test)]
-mod tests;

@@ -11,10 +11,10 @@ use anyhow::{Context, Result};
 use super::client::{CHANNEL, Client, QueueShape};
 use super::frames;
 use super::incoming::Incoming;
-use super::manner::Manner;
-use crate::clock;
-use crate::stage::Probe;
+use super::message_style::Manner;
+use crate::run_state::Probe;
 use crate::subject::job::Exchange;
+use crate::system::clock;
 
 /// Calls `queue` with `outstanding` requests in flight until told to stop.
 pub(crate) fn call(

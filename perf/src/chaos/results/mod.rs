@@ -1,0 +1,5 @@
+//! What a chaos run came to: verdicts on requests, the record of a run, and the report.
+
+pub(crate) mod record;
+pub(crate) mod report;
+pub(crate) mod verdict;

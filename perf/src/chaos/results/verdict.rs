@@ -1,0 +1,360 @@
+//! What became of a request, against what is promised of it.
+//!
+//! Invariant: a pure function of the ledger and of what was done to the brokers. Not here: sums
+//! over runs and what breaks a promise (`record`).
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chaos::lag::{Lag, Lags};
+use crate::chaos::ledger::{Books, Request};
+use crate::chaos::protocol::OK;
+use crate::chaos::stream::{Consumer, Id, Stream, WorkerNumber};
+
+/// A call may end so much after its deadline.
+pub(crate) const LATE_AFTER_US: u64 = 50_000;
+
+/// What was in a queue when it was deleted is gone with it; a confirm of it may be told this much
+/// later.
+const CONFIRMED_WITHIN_US: u64 = 1_000_000;
+
+/// Where what was sent so much later had been executed, a message was not in the queue any more.
+const OVERTAKEN_BY_US: u64 = 2_000_000;
+
+/// Outcomes by which a message was executed by nobody, for certain.
+const CERTAINLY_NOT: [&str; 2] = ["NotSent", "Refused"];
+
+/// What the verdicts rest on besides the requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) timeout_us: u64,
+    /// When the operator had deleted queues, and whose.
+    pub(crate) erasures: Vec<Erasure>,
+    /// How long threads of which process waited for a processor.
+    pub(crate) lags: Lags,
+}
+
+/// A deletion of queues by the operator.
+#[derive(Clone, Debug)]
+pub(crate) struct Erasure {
+    /// It was done.
+    pub(crate) until_us: u64,
+    /// For each consumer whose queue it was: when the latest of what had been executed by then was
+    /// sent. All that was sent long before that had left the queue.
+    pub(crate) consumers: BTreeMap<Consumer, u64>,
+}
+
+impl Erasure {
+    /// A deletion of these consumers' queues.
+    pub(crate) fn of(consumers: &[Consumer], until_us: u64) -> Self {
+        Self { until_us, consumers: consumers.iter().map(|consumer| (*consumer, 0)).collect() }
+    }
+
+    /// Takes note of an execution.
+    fn note(&mut self, consumer: Consumer, request: &Request) {
+        let is_before = request.executions > 0 && request.executed_us <= self.until_us;
+        if let Some(latest) = self.consumers.get_mut(&consumer).filter(|_| is_before) {
+            *latest = request.begun_us.max(*latest);
+        }
+    }
+
+    /// Whether a message that nobody executed may have been in the queue.
+    fn covers(&self, consumer: Consumer, request: &Request) -> bool {
+        let Some((latest, end)) = self.consumers.get(&consumer).zip(request.end) else {
+            return false;
+        };
+        request.begun_us <= self.until_us
+            && end.at_us <= self.until_us + CONFIRMED_WITHIN_US
+            && request.begun_us + OVERTAKEN_BY_US >= *latest
+    }
+}
+
+/// Sums over requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) sent: u64,
+    /// Their senders were told that all is well: confirmed, answered, or in the outbox.
+    pub(crate) ok: u64,
+    /// Their senders were told an error.
+    pub(crate) failed: u64,
+    /// The process that sent them was killed before it could tell how they ended.
+    pub(crate) untold: u64,
+    /// Executed at least once.
+    pub(crate) executed: u64,
+    /// Calls that were answered.
+    pub(crate) answered: u64,
+    /// Calls that were executed and whose callers were told an error.
+    pub(crate) unanswered: u64,
+    /// Confirmed on quorum queues at least once, and executed by nobody.
+    pub(crate) lost: u64,
+    /// The same on durable classic queues, which go with their node.
+    pub(crate) lost_classic: u64,
+    /// Confirmed or accepted and executed by nobody, where nothing is promised: at most once,
+    /// buffered, fanouts.
+    pub(crate) lost_unpromised: u64,
+    /// Went with a queue that the operator deleted.
+    pub(crate) erased: u64,
+    /// Executions beyond the first of what is sent at most once.
+    pub(crate) twice_once: u64,
+    /// Executions beyond the first of anything else; of a fanout by the same server.
+    pub(crate) twice: u64,
+    /// Calls that ended after their deadline and 50 ms.
+    pub(crate) late: u64,
+    /// Casts and notifications that did.
+    pub(crate) late_others: u64,
+    /// Latest end after a deadline, in microseconds, the machine's own delay apart.
+    pub(crate) latest_us: u64,
+    /// Executed though their senders were told that this is out of the question.
+    pub(crate) contradicted: u64,
+    /// Executed though their senders were told that the broker returned or refused them, which may
+    /// be true of the last of several attempts.
+    pub(crate) returned_executed: u64,
+    /// What senders were told, but for success.
+    pub(crate) errors: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    /// Counts one request.
+    pub(crate) fn add(&mut self, id: Id, request: &Request, books: &Books, facts: &Facts) {
+        let stream = id.stream;
+        self.sent += 1;
+        let is_executed = request.executions > 0;
+        self.executed += u64::from(is_executed);
+        let surplus = match stream {
+            Stream::Fanout => request.surplus_of_each(),
+            _ => request.executions.saturating_sub(1),
+        };
+        match stream.is_at_most_once() {
+            true => self.twice_once += u64::from(surplus),
+            false => self.twice += u64::from(surplus),
+        }
+        self.add_end(id, request, books, facts);
+    }
+
+    fn add_end(&mut self, id: Id, request: &Request, books: &Books, facts: &Facts) {
+        let stream = id.stream;
+        let is_executed = request.executions > 0;
+        let Some(told) = books.told(request) else {
+            self.untold += 1;
+            return;
+        };
+        let late_us = facts.late_us(id.worker, request);
+        self.latest_us = self.latest_us.max(late_us);
+        if late_us > LATE_AFTER_US {
+            match stream.is_call() {
+                true => self.late += 1,
+                false => self.late_others += 1,
+            }
+        }
+        if told == OK {
+            self.ok += 1;
+            self.answered += u64::from(stream.is_call());
+            if !is_executed && !stream.is_call() {
+                *self.loss(stream, request, facts) += 1;
+            }
+            return;
+        }
+        self.failed += 1;
+        *self.errors.entry(told.to_owned()).or_default() += 1;
+        if is_executed {
+            let outcome = told.split_once('/').map_or("", |(_, outcome)| outcome);
+            self.unanswered += u64::from(stream.is_call());
+            // What was published once was returned once.
+            let is_contradiction = CERTAINLY_NOT.contains(&outcome)
+                || outcome == "Returned" && stream.is_at_most_once();
+            self.contradicted += u64::from(is_contradiction);
+            let may_be = !is_contradiction && matches!(outcome, "Returned" | "Nacked");
+            self.returned_executed += u64::from(may_be);
+        }
+    }
+
+    /// Where it is counted that nobody executed what its sender was told is well.
+    fn loss(&mut self, stream: Stream, request: &Request, facts: &Facts) -> &mut u64 {
+        let consumer = stream.consumer();
+        if facts.erasures.iter().any(|erasure| erasure.covers(consumer, request)) {
+            return &mut self.erased;
+        }
+        match stream {
+            Stream::Cast | Stream::Notification => &mut self.lost,
+            Stream::ClassicCast | Stream::ClassicNotification => &mut self.lost_classic,
+            _ => &mut self.lost_unpromised,
+        }
+    }
+
+    /// It was lost, or executed twice, late or against what was said.
+    pub(crate) const fn breaks_a_promise(&self) -> bool {
+        self.lost + self.twice_once + self.late + self.contradicted > 0
+    }
+}
+
+impl AddAssign<&Self> for Counts {
+    fn add_assign(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.ok += other.ok;
+        self.failed += other.failed;
+        self.untold += other.untold;
+        self.executed += other.executed;
+        self.answered += other.answered;
+        self.unanswered += other.unanswered;
+        self.lost += other.lost;
+        self.lost_classic += other.lost_classic;
+        self.lost_unpromised += other.lost_unpromised;
+        self.erased += other.erased;
+        self.twice_once += other.twice_once;
+        self.twice += other.twice;
+        self.late += other.late;
+        self.late_others += other.late_others;
+        self.latest_us = self.latest_us.max(other.latest_us);
+        self.contradicted += other.contradicted;
+        self.returned_executed += other.returned_executed;
+        for (label, count) in &other.errors {
+            *self.errors.entry(label.clone()).or_default() += count;
+        }
+    }
+}
+
+impl Facts {
+    /// Completes what is known of deletions by what was executed before them.
+    pub(crate) fn note_executions(&mut self, books: &Books) {
+        for (id, request) in books.requests() {
+            let consumer = id.stream.consumer();
+            self.erasures.iter_mut().for_each(|erasure| erasure.note(consumer, request));
+        }
+    }
+
+    /// How long after its deadline a request ended, without what its client's threads waited for a
+    /// processor then.
+    fn late_us(&self, client: WorkerNumber, request: &Request) -> u64 {
+        let Some(end) = request.end else { return 0 };
+        let deadline = request.begun_us + self.timeout_us;
+        let late = end.at_us.saturating_sub(deadline);
+        if late <= LATE_AFTER_US {
+            return late;
+        }
+        let lags = self.lags.get(&client).map_or(&[][..], Vec::as_slice);
+        // They are in the order of their times.
+        let first = lags.partition_point(|lag| lag.to_us < deadline);
+        let meanwhile = lags[first..].iter().take_while(|lag: &&Lag| lag.from_us <= end.at_us);
+        late.saturating_sub(meanwhile.map(|lag| lag.waited_us).sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chaos::ledger::Ledger;
+    use crate::chaos::protocol::Said;
+    use crate::chaos::stream::Id;
+
+    const S: u64 = 1_000_000;
+
+    /// What requests of this stream come to: begin, end, what was said, executions of servers.
+    fn counts(stream: Stream, requests: &[(u64, u64, &str, &[u32])], facts: &Facts) -> Counts {
+        let ledger = Ledger::default();
+        for (number, (begun, at, told, servers)) in (0..).zip(requests) {
+            let id = Id { worker: 9, stream, number }.to_number();
+            ledger.hear(9, Said::Ended(vec![(id, *begun, *at, (*told).to_owned())]));
+            for server in *servers {
+                ledger.hear(*server, Said::Executed(vec![(id, *begun, *at)]));
+            }
+        }
+        let books = ledger.into_books();
+        let mut facts = facts.clone();
+        facts.note_executions(&books);
+        let mut counts = Counts::default();
+        for (id, request) in books.requests() {
+            counts.add(id, request, &books, &facts);
+        }
+        counts
+    }
+
+    fn facts() -> Facts {
+        Facts { timeout_us: 5 * S, ..Facts::default() }
+    }
+
+    #[test]
+    fn a_confirmed_message_that_nobody_executes_is_lost_where_that_is_promised() {
+        let lost = |stream| {
+            let counts = counts(stream, &[(S, 2 * S, OK, &[]), (S, 2 * S, OK, &[1])], &facts());
+            (counts.lost, counts.lost_classic, counts.lost_unpromised)
+        };
+        assert_eq!(lost(Stream::Cast), (1, 0, 0));
+        assert_eq!(lost(Stream::Notification), (1, 0, 0));
+        assert_eq!(lost(Stream::ClassicCast), (0, 1, 0));
+        assert_eq!(lost(Stream::ClassicNotification), (0, 1, 0));
+        for stream in [Stream::CastOnce, Stream::CastBuffered, Stream::Fanout] {
+            assert_eq!(lost(stream), (0, 0, 1), "{stream:?}");
+        }
+        let failed = counts(Stream::Cast, &[(S, S, "MessagingTimeout/MaybeSent", &[])], &facts());
+        assert_eq!((failed.lost, failed.failed, failed.breaks_a_promise()), (0, 1, false));
+    }
+
+    #[test]
+    fn what_the_operator_deleted_is_not_lost() {
+        let erasure = Erasure::of(&[Consumer::Requests], 10 * S);
+        let facts = Facts { erasures: vec![erasure], ..facts() };
+        let requests = [
+            (9 * S, 9 * S, OK, &[][..]),
+            (9 * S, 11 * S, OK, &[]),
+            // Confirmed long afterwards, and sent afterwards.
+            (9 * S, 12 * S, OK, &[]),
+            (10 * S + 1, 10 * S + 2, OK, &[]),
+            // Not in the queue any more: what was sent long after it had been executed.
+            (5 * S, 5 * S, OK, &[]),
+            (8 * S, 8 * S, OK, &[1]),
+        ];
+        let requests = counts(Stream::Cast, &requests, &facts);
+        assert_eq!((requests.erased, requests.lost), (2, 3));
+        let others = counts(Stream::Notification, &[(9 * S, 9 * S, OK, &[])], &facts);
+        assert_eq!((others.erased, others.lost), (0, 1), "another queue");
+    }
+
+    #[test]
+    fn what_is_sent_at_most_once_may_not_be_executed_twice() {
+        let twice = |stream| {
+            let counts = counts(stream, &[(S, S, OK, &[1, 2]), (S, S, OK, &[1])], &facts());
+            (counts.twice_once, counts.twice, counts.breaks_a_promise())
+        };
+        assert_eq!(twice(Stream::CastOnce), (1, 0, true));
+        assert_eq!(twice(Stream::CallOnce), (1, 0, true));
+        assert_eq!(twice(Stream::Cast), (0, 1, false));
+        assert_eq!(twice(Stream::Fanout), (0, 0, false), "each server once");
+    }
+
+    #[test]
+    fn a_call_may_not_end_after_its_deadline() {
+        let requests =
+            [(S, 6 * S + LATE_AFTER_US, OK, &[1][..]), (S, 6 * S + LATE_AFTER_US + 1, OK, &[1])];
+        let calls = counts(Stream::Call, &requests, &facts());
+        assert_eq!((calls.late, calls.latest_us), (1, LATE_AFTER_US + 1));
+        assert!(calls.breaks_a_promise());
+        let casts = counts(Stream::Cast, &requests, &facts());
+        assert_eq!((casts.late, casts.late_others), (0, 1));
+        // Its threads waited for 1 ms then, and for longer before and afterwards.
+        let lag = |from_us, waited_us| Lag { from_us, to_us: from_us + 50_000, waited_us };
+        let lags = vec![lag(5 * S, 50_000), lag(6 * S, 1_000), lag(7 * S, 50_000)];
+        let lags = Lags::from([(9, lags)]);
+        let excused = counts(Stream::Call, &requests, &Facts { lags, ..facts() });
+        assert_eq!((excused.late, excused.latest_us), (0, LATE_AFTER_US));
+    }
+
+    #[test]
+    fn what_surely_was_not_sent_may_not_be_executed() {
+        let requests = [
+            (S, S, "MessageDeliveryFailure/NotSent", &[1][..]),
+            (S, S, "MessageDeliveryFailure/Refused", &[1]),
+            (S, S, "MessageDeliveryFailure/NotSent", &[]),
+            (S, S, "MessageDeliveryFailure/MaybeSent", &[1]),
+            (S, S, "MessageUndeliverable/Returned", &[1]),
+        ];
+        let counts = counts(Stream::Call, &requests, &facts());
+        assert_eq!((counts.contradicted, counts.returned_executed), (2, 1));
+        assert_eq!((counts.failed, counts.unanswered), (5, 4));
+        assert!(counts.breaks_a_promise());
+        let returned = [(S, S, "MessageUndeliverable/Returned", &[1][..])];
+        let counts = self::counts(Stream::CallOnce, &returned, &facts());
+        assert_eq!((counts.contradicted, counts.returned_executed), (1, 0));
+    }
+}

@@ -1,0 +1,68 @@
+//! What a worker works with: its transport, its queues, and whom it tells.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use leveret::engine::EngineConfig;
+use leveret::{DriverConfig, Redelivered, Transport};
+
+use crate::chaos::protocol::{Setup, Telling, say};
+use crate::chaos::stream::Consumer;
+use crate::system::child_process::READY;
+
+/// A process that starts while a node is away goes round its hosts for so long.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Queues that a transport declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queues {
+    /// All of them quorum queues.
+    Quorum,
+    /// The same; servers refuse what was delivered before.
+    QuorumOnce,
+    /// Durable classic queues.
+    Classic,
+}
+
+/// What a process works with.
+pub(crate) struct World {
+    pub(crate) setup: Setup,
+    pub(crate) telling: Telling,
+    pub(crate) engine: EngineConfig,
+}
+
+impl World {
+    pub(crate) async fn connect(&self, queues: Queues) -> Result<Transport> {
+        let mut config = DriverConfig::default()
+            .with_control_exchange(&self.setup.tag)
+            .with_response_timeout(self.timeout())
+            .with_heartbeat(Duration::from_secs(self.setup.heartbeat.into()));
+        match queues {
+            Queues::Quorum | Queues::QuorumOnce => {
+                config.entities.quorum = true;
+                config.entities.transient_quorum = true;
+            }
+            Queues::Classic => config.entities.durable = true,
+        }
+        if queues == Queues::QuorumOnce {
+            config.redelivered = Redelivered::Refuse;
+        }
+        let builder = Transport::builder(&self.setup.url).config(config);
+        let builder = builder.engine_config(self.engine.clone()).connect_deadline(CONNECTS_WITHIN);
+        let connected = builder.connect().await;
+        connected.context("a process of the fleet does not connect")
+    }
+
+    pub(crate) fn topic(&self, consumer: Consumer) -> String {
+        self.setup.topics.get(&consumer).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_secs_f64(self.setup.timeout)
+    }
+
+    /// Tells whoever started us that we work.
+    pub(crate) fn is_ready(&self) {
+        say(&READY);
+    }
+}

@@ -1,0 +1,53 @@
+//! What a process of the fleet says of its own health: whether its connections are open, whether
+//! all of it works, and if not, what does not.
+//!
+//! A process tells each change. Invariant: what a process said last is true until it says something
+//! else, to `LOOK_EVERY`. Not here: what is expected of it (`run`).
+
+use std::time::Duration;
+
+use leveret::{ListeningHealth, TransportHealth};
+
+use crate::chaos::protocol::Health;
+use crate::chaos::protocol::Telling;
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+impl Health {
+    /// Of these transports, servers and listeners.
+    pub(crate) fn of(transports: &[TransportHealth], listening: &[ListeningHealth]) -> Self {
+        let own = listening.iter().map(|one| &one.connection);
+        let connections = transports.iter().flat_map(|one| &one.connections).chain(own);
+        let (mut is_connected, mut wrong) = (true, Vec::new());
+        for connection in connections.filter(|connection| !connection.is_ready()) {
+            is_connected &= matches!(connection.state, leveret::ConnectionState::Blocked(_));
+            wrong.push(format!("{} is {:?}", connection.purpose, connection.state));
+        }
+        for transport in transports.iter().filter(|transport| !transport.is_ready()) {
+            wrong.push(format!("the way of replies is {:?}", transport.reply_path));
+        }
+        for one in listening.iter().filter(|one| !one.is_ready()) {
+            let waiting = one.consumers.iter().filter(|consumer| !consumer.is_ready());
+            wrong.extend(waiting.map(|consumer| format!("{} waits", consumer.queue)));
+        }
+        Self { is_connected, wrong: wrong.join(", ") }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.wrong.is_empty()
+    }
+}
+
+/// Tells what `read` gives whenever it has changed, for ever.
+pub(crate) async fn tell(telling: &Telling, read: impl Fn() -> Health) {
+    let mut last = None;
+    loop {
+        let now = read();
+        if last.as_ref() != Some(&now) {
+            telling.health(now.clone());
+            last = Some(now);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

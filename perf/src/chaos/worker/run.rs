@@ -1,0 +1,41 @@
+//! A process of the fleet: this program in a hidden mode.
+//!
+//! It learns from its first line whether it is a client (`client`) or a server (`server`), says
+//! `ready`, works until its standard input ends, finishes what it has begun, and ends. Not here:
+//! what is counted.
+
+use std::io::{BufRead as _, Read as _};
+
+use anyhow::{Context as _, Result};
+use leveret::engine::EngineConfig;
+use tokio::sync::oneshot;
+
+use crate::chaos::protocol::{Role, Setup, Telling};
+use crate::chaos::worker::environment::World;
+use crate::chaos::worker::{client, server};
+
+/// Is what its first line says, until its input ends.
+pub(crate) fn run(engine: EngineConfig) -> Result<()> {
+    let mut first = String::new();
+    std::io::stdin().lock().read_line(&mut first)?;
+    let setup: Setup = serde_json::from_str(&first).context("the first line is a setup")?;
+    let role = setup.role;
+    let world = World { setup, telling: Telling::start()?, engine };
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_time().build()?;
+    let (stop, stopped) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut rest = [0; 64];
+        let mut stdin = std::io::stdin();
+        while matches!(stdin.read(&mut rest), Ok(1..)) {}
+        let _ = stop.send(());
+    });
+    let worked = match role {
+        Role::Client => runtime.block_on(client::work(&world, stopped)),
+        Role::Server => runtime.block_on(server::work(&world, stopped)),
+    };
+    world.telling.tell_all();
+    worked?;
+    // Whatever still runs has had its time.
+    std::process::exit(0);
+}

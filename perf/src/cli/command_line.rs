@@ -1,0 +1,189 @@
+//! The command line.
+//!
+//! Without a mode it is the suite; with one it is a side of oslo.messaging's simulator, whose
+//! spellings `-tp` and
+//! `-tg` clap cannot express and [`rewrite`] turns into long options first.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::chaos::ChaosArgs;
+use crate::cli::rolling::RollingUpdateArgs;
+use crate::cli::simulator::{
+    NotifyClientArgs, NotifyServerArgs, RpcClientArgs, RpcServerArgs, Simulator,
+};
+use crate::cli::suite::{AnswerCallsArgs, Suite};
+use crate::placement::{BackendName, Cores, ExecutorName, Serving};
+
+/// Leveret's perf suite: casts, calls and fanout, side by side with their peers. Without arguments
+/// it takes less than 40 seconds, on a broker inside this process.
+#[derive(Debug, Parser)]
+#[command(name = "leveret-perf", version, args_conflicts_with_subcommands = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) suite: Suite,
+    #[command(flatten)]
+    pub(crate) simulator: Simulator,
+    /// Broker, as rabbit://user:password@host:port/vhost; without it the suite runs on an embedded
+    /// one
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) url: Option<String>,
+    /// Write the outcome as JSON, too
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub(crate) json: Option<PathBuf>,
+    /// What Leveret's reactor runs on
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub(crate) backend: BackendName,
+    /// Shards: a count (unpinned), or CPUs to pin one shard each to, as @0,1
+    #[arg(long, value_name = "N|@LIST", default_value = "1")]
+    pub(crate) cores: Cores,
+    /// Where the suite's Leveret servers answer calls
+    #[arg(long, value_name = "NAME", default_value = "threads")]
+    pub(crate) executor: ExecutorName,
+    /// Microseconds Leveret's shards look for work before they sleep
+    #[arg(long, value_name = "US", default_value_t = 0)]
+    pub(crate) busy_poll: u64,
+    #[command(subcommand)]
+    pub(crate) mode: Option<Mode>,
+}
+
+impl Cli {
+    /// How the suite's Leveret servers run.
+    pub(crate) fn serving(&self) -> Serving {
+        let (backend, executor, busy_poll) = (self.backend, self.executor, self.busy_poll);
+        Serving { backend, executor, busy_poll }
+    }
+}
+
+/// A side of the simulator.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mode {
+    /// Answer calls as oslo.messaging's simulator does
+    RpcServer(RpcServerArgs),
+    /// Call or cast as oslo.messaging's simulator does
+    RpcClient(RpcClientArgs),
+    /// Hear notifications as oslo.messaging's simulator does
+    NotifyServer(NotifyServerArgs),
+    /// Hear notifications in batches of 1000, or of 5 seconds
+    BatchNotifyServer(NotifyServerArgs),
+    /// Notify as oslo.messaging's simulator does
+    NotifyClient(NotifyClientArgs),
+    /// Move a fleet of servers and clients from the kombu dialect to the pika dialect and back,
+    /// one by one and under load, and count what was lost or done twice
+    RollingUpdate(RollingUpdateArgs),
+    /// Load a cluster from several processes, make one fault after the other, and count what was
+    /// lost, executed twice, late or said falsely
+    Chaos(ChaosArgs),
+    /// A process of `chaos`; started by that itself, which says on standard input what to be
+    #[command(hide = true)]
+    ChaosWorker,
+    /// Answer calls of a measured subject; started by the suite itself, which gives the URL on
+    /// standard input
+    #[command(hide = true)]
+    AnswerCalls(AnswerCallsArgs),
+}
+
+/// Turns the simulator's `-tp TOPIC` and `-tg TARGET…` into long options; all else passes.
+pub(crate) fn rewrite(argv: impl IntoIterator<Item = String>) -> Vec<String> {
+    let is_mode = |text: &str| {
+        matches!(text, "rpc-server" | "rpc-client" | "notify-server" | "notify-client")
+            || text == "batch-notify-server"
+    };
+    let mut out = Vec::new();
+    let mut argv = argv.into_iter().peekable();
+    while let Some(argument) = argv.next() {
+        match argument.as_str() {
+            "-tp" => out.push("--topic".to_owned()),
+            "-tg" | "--targets" => {
+                let ends = |text: &String| text.starts_with('-') || is_mode(text);
+                while let Some(target) = argv.next_if(|next| !ends(next)) {
+                    out.extend(["--targets".to_owned(), target]);
+                }
+            }
+            _ => out.push(argument),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::simulator::Sync;
+    use crate::subject::clients::PeerName;
+    use crate::subject::leveret::variant::Variant;
+    use crate::subject::name::Contender;
+
+    fn rewritten(line: &str) -> Vec<String> {
+        rewrite(line.split(' ').map(str::to_owned))
+    }
+
+    fn parsed(line: &str) -> Cli {
+        Cli::try_parse_from(rewritten(line)).unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    #[test]
+    fn two_letter_flags_become_long_options() {
+        assert_eq!(
+            rewritten("x -tp t -tg a.b c. rpc-client -p 5 -tgx"),
+            "x --topic t --targets a.b --targets c. rpc-client -p 5 -tgx"
+                .split(' ')
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn the_simulator_s_own_command_lines_are_understood() {
+        let cli = parsed(
+            "x --url rabbit://h -d -tp t -s one -l 9 -j f.json rpc-server -w -1 -e eventlet",
+        );
+        assert_eq!((cli.simulator.topic.as_str(), cli.simulator.server.as_str()), ("t", "one"));
+        assert_eq!(cli.simulator.limit_seconds, Some(9.0));
+        assert!(matches!(cli.mode, Some(Mode::RpcServer(_))));
+
+        let cli = parsed("x -tg a.b c. -l 3 rpc-client -p 5 -m 100 -w 0.1 --is-cast --sync fanout");
+        assert_eq!(cli.simulator.targets, ["a.b", "c."]);
+        let Some(Mode::RpcClient(client)) = cli.mode else { panic!("a client") };
+        assert_eq!((client.threads, client.messages, client.wait_after_msg), (5, 100, 0.1));
+        assert_eq!((client.is_cast, client.sync), (true, Some(Sync::Fanout)));
+
+        let cli = parsed("x -tp t -l 3 batch-notify-server -w -1 --requeue");
+        assert!(matches!(cli.mode, Some(Mode::BatchNotifyServer(args)) if args.requeue));
+        let cli = parsed("x -tp t notify-client -p 2 -m 10 -w 0.5 --timeout 9");
+        let Some(Mode::NotifyClient(client)) = cli.mode else { panic!("a client") };
+        assert_eq!((client.threads, client.messages, client.timeout), (2, 10, 9.0));
+    }
+
+    #[test]
+    fn the_suite_takes_lists_and_refuses_unknown_names() {
+        let cli =
+            parsed("x --only call-1,fanout --against raw,leveret-pika --pairs 3 --cores @0,1");
+        assert_eq!(cli.suite.only.len(), 2);
+        let against = [Contender::Peer(PeerName::Raw), Contender::Leveret(Variant::Pika)];
+        assert_eq!(cli.suite.against, against);
+        assert!(Cli::try_parse_from(["x", "--against", "leveret"]).is_err(), "itself");
+        assert!(Cli::try_parse_from(["x", "--only", "nothing"]).is_err());
+        assert!(Cli::try_parse_from(["x", "--seconds", "0"]).is_err());
+        assert!(Cli::try_parse_from(["x", "--pairs", "0"]).is_err());
+        assert!(Cli::try_parse_from(["x", "--executor", "eventlet"]).is_err());
+    }
+
+    #[test]
+    fn a_server_of_the_suite_is_told_how_to_run() {
+        let cli = parsed(
+            "x --backend epoll --executor inline --busy-poll 5 \
+             answer-calls --subject a --queue q --number 0",
+        );
+        let (backend, executor) = (BackendName::Epoll, ExecutorName::Inline);
+        assert_eq!(cli.serving(), Serving { backend, executor, busy_poll: 5 });
+        assert_eq!(parsed("x").executor, ExecutorName::Threads);
+    }
+
+    #[test]
+    fn no_argument_is_the_suite_with_the_simulator_s_defaults() {
+        let cli = parsed("x");
+        assert!(cli.mode.is_none() && cli.url.is_none() && cli.suite.only.is_empty());
+        assert_eq!(cli.simulator.targets, ["profiler_topic.profiler_server"]);
+    }
+}

@@ -1,4 +1,0 @@
-//! Outcomes as text and as JSON. Reads records, measures nothing.
-
-pub(crate) mod json;
-pub(crate) mod text;

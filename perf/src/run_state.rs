@@ -1,0 +1,274 @@
+//! What the runner and the worker threads of a subject share: the phase of the run and the tallies.
+//!
+//! Workers push work through as fast as they can and count; the runner moves the phase on and reads
+//! the counts. Invariant: a tally has one writer, so counting costs a plain store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use hdrhistogram::Histogram;
+
+use crate::system::clock;
+
+/// Longest latency a histogram holds, one minute in nanoseconds; longer ones count as this.
+const LATENCY_MAX_NS: u64 = 60_000_000_000;
+
+/// Where in a run we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Caches, pools and the broker get warm; only what is handed over is counted from here on.
+    Warmup,
+    /// Rates, CPU and latencies are taken.
+    Measured,
+    /// System calls are counted, apart from the rest because counting slows them.
+    Tally,
+    /// Workers return.
+    Done,
+}
+
+/// The counts of one worker.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Tally {
+    done: AtomicU64,
+    errors: AtomicU64,
+}
+
+/// A worker's end of the stage.
+pub(crate) struct Probe {
+    phase: Arc<AtomicU8>,
+    tally: Arc<Tally>,
+    done: u64,
+    errors: u64,
+    latency: Histogram<u64>,
+}
+
+impl Probe {
+    /// Whether to go on. Cheap enough to be asked for every message.
+    pub(crate) fn running(&self) -> bool {
+        self.phase.load(Relaxed) != Phase::Done as u8
+    }
+
+    /// Counts `n` finished messages.
+    pub(crate) fn done(&mut self, n: u64) {
+        self.done += n;
+        self.tally.done.store(self.done, Relaxed);
+    }
+
+    /// Counts `n` failed messages.
+    pub(crate) fn failed(&mut self, n: u64) {
+        self.errors += n;
+        self.tally.errors.store(self.errors, Relaxed);
+    }
+
+    /// Keeps the latency of one operation that began at `start`, if the measured window is open.
+    pub(crate) fn latency(&mut self, start: Instant, end: Instant) {
+        if self.phase.load(Relaxed) == Phase::Measured as u8 {
+            let ns = u64::try_from((end - start).as_nanos()).unwrap_or(LATENCY_MAX_NS);
+            self.latency.saturating_record(ns);
+        }
+    }
+}
+
+/// How a worker ended.
+struct Ending {
+    result: Result<()>,
+    latency: Histogram<u64>,
+    began: Instant,
+    ended: Instant,
+}
+
+/// What a run came to.
+pub(crate) struct Finished {
+    /// Latencies of all workers.
+    pub(crate) latency: Histogram<u64>,
+    /// Messages finished and failed, from the first one.
+    pub(crate) counts: (u64, u64),
+    /// From the first worker's start until the last one returned.
+    pub(crate) took: Duration,
+}
+
+/// The worker threads of one run.
+pub(crate) struct Crew {
+    phase: Arc<AtomicU8>,
+    tallies: Vec<Arc<Tally>>,
+    endings: Receiver<Ending>,
+    report: Sender<Ending>,
+    ended: usize,
+}
+
+impl Crew {
+    /// A crew of nobody, warming up.
+    pub(crate) fn new() -> Self {
+        let (report, endings) = channel();
+        let phase = Arc::new(AtomicU8::new(Phase::Warmup as u8));
+        Self { phase, tallies: Vec::new(), endings, report, ended: 0 }
+    }
+
+    /// Starts a worker. It should do its work until [`Probe::running`] says no.
+    pub(crate) fn spawn<F>(&mut self, name: &str, work: F) -> Result<()>
+    where
+        F: FnOnce(&mut Probe) -> Result<()> + Send + 'static,
+    {
+        let tally = Arc::new(Tally::default());
+        self.tallies.push(Arc::clone(&tally));
+        let latency = empty_histogram();
+        let mut probe =
+            Probe { phase: Arc::clone(&self.phase), tally, done: 0, errors: 0, latency };
+        let report = self.report.clone();
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let began = clock::now();
+                let result = work(&mut probe);
+                let (latency, ended) = (probe.latency, clock::now());
+                // The runner may have given up on us; then nobody wants the figures.
+                let _ = report.send(Ending { result, latency, began, ended });
+            })
+            .context("a worker thread does not start")?;
+        Ok(())
+    }
+
+    /// Moves the run on.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// Messages finished and failed so far.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        self.tallies.iter().fold((0, 0), |(done, errors), tally| {
+            (done + tally.done.load(Relaxed), errors + tally.errors.load(Relaxed))
+        })
+    }
+
+    /// Waits `pause`, or until a worker ends, which before [`Phase::Done`] is an error.
+    pub(crate) fn watch(&mut self, pause: Duration) -> Result<()> {
+        match self.endings.recv_timeout(pause) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Ok(ending) => {
+                self.ended += 1;
+                ending.result?;
+                Err(anyhow!("a worker stopped before its time"))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(anyhow!("all workers are gone")),
+        }
+    }
+
+    /// Ends the run: workers get until `grace` to return; what they did is merged.
+    pub(crate) fn finish(mut self, grace: Duration) -> Result<Finished> {
+        self.enter(Phase::Done);
+        let deadline = clock::now() + grace;
+        let mut latency = empty_histogram();
+        let mut span: Option<(Instant, Instant)> = None;
+        while self.ended < self.tallies.len() {
+            let left = deadline.saturating_duration_since(clock::now());
+            let ending = self
+                .endings
+                .recv_timeout(left)
+                .map_err(|_| anyhow!("a worker did not stop within {grace:?}"))?;
+            self.ended += 1;
+            ending.result?;
+            latency.add(&ending.latency).context("histograms have one shape")?;
+            let (began, ended) = span.unwrap_or((ending.began, ending.ended));
+            span = Some((began.min(ending.began), ended.max(ending.ended)));
+        }
+        let took = span.map_or(Duration::ZERO, |(began, ended)| ended - began);
+        Ok(Finished { latency, counts: self.counts(), took })
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.enter(Phase::Done);
+    }
+}
+
+fn empty_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3).expect("constant bounds are valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn counts_of_all_workers_add_up() {
+        let mut crew = Crew::new();
+        for worker in 0..3 {
+            crew.spawn(&format!("worker-{worker}"), |probe| {
+                probe.done(5);
+                probe.failed(1);
+                while probe.running() {
+                    std::thread::yield_now();
+                }
+                Ok(())
+            })
+            .expect("threads start");
+        }
+        while crew.counts() != (15, 3) {
+            crew.watch(Duration::from_millis(1)).expect("nobody ends early");
+        }
+        let finished = crew.finish(GRACE).expect("all return");
+        assert!(finished.latency.is_empty());
+        assert_eq!(finished.counts, (15, 3));
+    }
+
+    #[test]
+    fn only_the_measured_window_keeps_latencies() {
+        let mut crew = Crew::new();
+        crew.spawn("worker", |probe| {
+            let start = clock::now();
+            probe.latency(start, start + Duration::from_micros(1));
+            probe.done(1);
+            while probe.phase.load(Relaxed) != Phase::Measured as u8 {
+                std::thread::yield_now();
+            }
+            probe.latency(start, start + Duration::from_micros(250));
+            probe.done(1);
+            Ok(())
+        })
+        .expect("threads start");
+        while crew.counts().0 < 1 {
+            std::thread::yield_now();
+        }
+        crew.enter(Phase::Measured);
+        while crew.counts().0 < 2 {
+            std::thread::yield_now();
+        }
+        let latency = crew.finish(GRACE).expect("returns").latency;
+        assert_eq!(latency.len(), 1);
+        assert!((latency.max() as f64 / 250_000.0 - 1.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_run_takes_until_its_last_worker_returned() {
+        let mut crew = Crew::new();
+        let farewell = Duration::from_millis(30);
+        for wait in [farewell, Duration::ZERO] {
+            let work = move |probe: &mut Probe| {
+                probe.done(1);
+                while probe.running() {
+                    std::thread::yield_now();
+                }
+                std::thread::sleep(wait);
+                Ok(())
+            };
+            crew.spawn("worker", work).expect("threads start");
+        }
+        assert!(crew.finish(GRACE).expect("all return").took >= farewell);
+    }
+
+    #[test]
+    fn a_worker_that_fails_ends_the_run_with_its_reason() {
+        let mut crew = Crew::new();
+        crew.spawn("worker", |_| Err(anyhow!("the broker is gone"))).expect("threads start");
+        let error = crew.watch(GRACE).expect_err("the worker failed");
+        assert_eq!(error.to_string(), "the broker is gone");
+    }
+}

@@ -1,0 +1,68 @@
+//! Who `--against` can name: other clients, and Leveret in other configurations.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+
+use super::clients::PeerName;
+use super::leveret::variant::Variant;
+
+/// One who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contender {
+    /// Leveret, configured so.
+    Leveret(Variant),
+    /// Another client.
+    Peer(PeerName),
+}
+
+impl Contender {
+    /// Whose server a child is to be: any of them, or Leveret as it comes.
+    pub(crate) fn of_child(name: &str) -> Result<Self, UnknownContender> {
+        if name == Variant::Plain.name() { Ok(Self::Leveret(Variant::Plain)) } else { name.parse() }
+    }
+}
+
+/// A name that nobody has.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UnknownContender(String);
+
+impl fmt::Display for UnknownContender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nobody is called {:?}; there are", self.0)?;
+        for peer in PeerName::value_variants() {
+            let value = peer.to_possible_value().expect("no peer is hidden");
+            write!(f, " {},", value.get_name())?;
+        }
+        let names = Variant::OTHERS.map(Variant::name);
+        write!(f, " {}", names.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownContender {}
+
+impl FromStr for Contender {
+    type Err = UnknownContender;
+
+    fn from_str(name: &str) -> Result<Self, UnknownContender> {
+        let variant = name.parse().map(Self::Leveret);
+        let peer = || PeerName::from_str(name, false).map(Self::Peer);
+        variant.or_else(|_| peer()).map_err(|_| UnknownContender(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_and_variants_are_found_by_name() {
+        assert_eq!("raw-kombu".parse(), Ok(Contender::Peer(PeerName::RawKombu)));
+        assert_eq!("leveret-pool".parse(), Ok(Contender::Leveret(Variant::Pool)));
+        assert!("leveret".parse::<Contender>().is_err(), "it is always measured");
+        assert_eq!(Contender::of_child("leveret"), Ok(Contender::Leveret(Variant::Plain)));
+        let error = "pika".parse::<Contender>().expect_err("no name").to_string();
+        assert!(error.contains("raw, raw-kombu,") && error.contains("leveret-pika,"), "{error}");
+    }
+}

@@ -1,0 +1,263 @@
+//! Runs a plan: each workload by each subject, interleaved in pairs, in windows.
+//!
+//! A run is warm-up, the measured window, and a short window that counts system calls, because
+//! counting slows them. Where nothing is waited for, buffers of the kernel and of the client may
+//! hold a second's worth of messages; the rate is then of the whole run, from its first message
+//! until the receiver has worked through the last one and answered the close behind it, the other
+//! two windows included. Invariant: a run ends, whatever the broker does: without progress for
+//! `STALL` it is an error. Not here: what figures mean (`metrics.rs`) and how they look
+//! (`report/`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::broker_address::Place;
+use crate::placement::Serving;
+use crate::results::metrics;
+use crate::results::sample::Run;
+use crate::run_state::{Crew, Phase};
+use crate::subject::job::{DRAIN, Job, Subject};
+use crate::suite::fixture::Fixture;
+use crate::suite::progress::Progress;
+use crate::system::clock;
+use crate::system::usage::Meter;
+use crate::workload::Workload;
+
+/// Without a single message for so long, the broker counts as dead.
+const STALL: Duration = Duration::from_secs(10);
+/// How long workers get to end: they may wait in a call of their own for `STALL`, and then for the
+/// receiver to work through what they have handed over.
+const GRACE: Duration = Duration::from_secs(15).saturating_add(DRAIN);
+/// How often progress is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What to run.
+pub(crate) struct Plan {
+    pub(crate) workloads: Vec<Workload>,
+    /// Leveret first, then its peers.
+    pub(crate) subjects: Vec<Box<dyn Subject>>,
+    pub(crate) pairs: usize,
+    pub(crate) seconds: f64,
+    pub(crate) payload_bytes: usize,
+    pub(crate) serving: Serving,
+    pub(crate) broker: Place,
+}
+
+impl Plan {
+    /// Runs everything, and hands each finished run to `keep` at once, so that a failure loses only
+    /// what follows.
+    pub(crate) fn run(&self, mut keep: impl FnMut(Run)) -> Result<()> {
+        let order = self.order();
+        let progress = Progress::new(order.len());
+        for (workload, subject) in order {
+            progress.begin(workload.name, subject.name());
+            let run = self
+                .run_once(workload, subject)
+                .with_context(|| format!("{workload} by {}", subject.name()))?;
+            progress.end(workload.name, subject.name(), run.rate_per_s);
+            keep(run);
+        }
+        Ok(())
+    }
+
+    /// Workload by workload, pair by pair, subject by subject, each pair begun by the next subject:
+    /// A B C, B C A. So none runs always in the wake of the same other one.
+    fn order(&self) -> Vec<(&Workload, &dyn Subject)> {
+        let mut order = Vec::new();
+        for workload in &self.workloads {
+            let able = self.subjects.iter().filter(|subject| subject.measures(workload));
+            let able: Vec<_> = able.map(|subject| (workload, subject.as_ref())).collect();
+            for pair in 0..self.pairs {
+                let (before, from) = able.split_at(pair % able.len().max(1));
+                order.extend(from.iter().chain(before).copied());
+            }
+        }
+        order
+    }
+
+    fn run_once(&self, workload: &Workload, subject: &dyn Subject) -> Result<Run> {
+        let mut fixture =
+            Fixture::prepare(workload, subject, self.serving, &self.broker, self.payload_bytes)?;
+        let job = Job {
+            workload: *workload,
+            place: fixture.place.clone(),
+            queue: fixture.queue.clone(),
+            body: Arc::from(body(self.payload_bytes)),
+        };
+        let mut crew = Crew::new();
+        subject.start(&job, &mut crew)?;
+        let run = self.measure(workload, subject, crew)?;
+        fixture.check()?;
+        Ok(run)
+    }
+
+    fn measure(&self, workload: &Workload, subject: &dyn Subject, mut crew: Crew) -> Result<Run> {
+        let measured = Duration::from_secs_f64(self.seconds);
+        let apart = measured.div_f64(5.0).clamp(Duration::from_millis(50), Duration::from_secs(1));
+        pass(&mut crew, apart)?;
+        until_first(&mut crew)?;
+
+        let mut meter = Meter::new();
+        let (done_before, errors_before) = crew.counts();
+        let used_before = meter.read();
+        let start = clock::now();
+        crew.enter(Phase::Measured);
+        pass(&mut crew, measured)?;
+        crew.enter(Phase::Tally);
+        let seconds = (clock::now() - start).as_secs_f64();
+        let used = meter.read().since(used_before);
+        let (done, errors) = crew.counts();
+        let in_window = (done - done_before, errors - errors_before);
+        if in_window.0 == 0 {
+            bail!("no message got through in {seconds:.1} s");
+        }
+        let is_ours = !workload.is_beside_flood();
+        let per_msg = |used: u64| is_ours.then(|| used as f64 / in_window.0 as f64);
+
+        let syscalls_per_msg = syscalls(&meter, &mut crew, apart)?.filter(|_| is_ours);
+        let finished = crew.finish(GRACE)?;
+        let ((messages, errors), seconds) = if workload.is_handed_over() {
+            (finished.counts, finished.took.as_secs_f64())
+        } else {
+            (in_window, seconds)
+        };
+        Ok(Run {
+            workload: workload.name.to_owned(),
+            subject: subject.name().to_owned(),
+            backend: subject.backend(),
+            dialect: subject.dialect(workload).map(str::to_owned),
+            payload_bytes: self.payload_bytes,
+            threads: workload.clients,
+            outstanding: workload.outstanding,
+            messages,
+            errors,
+            seconds,
+            rate_per_s: messages as f64 / seconds,
+            client_cpu_us_per_msg: per_msg(used.cpu_ns).map(|ns| ns / 1000.0),
+            allocations_per_msg: per_msg(used.allocations),
+            syscalls_per_msg,
+            latency_us: metrics::latency(&finished.latency),
+        })
+    }
+}
+
+/// What every message carries: lower-case letters, the same in every run.
+fn body(bytes: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(1);
+    (0..bytes).map(|_| random.lowercase() as u8).collect()
+}
+
+/// System calls per message over a window of their own.
+fn syscalls(meter: &Meter, crew: &mut Crew, window: Duration) -> Result<Option<f64>> {
+    let Some(count) = meter.count_syscalls() else { return Ok(None) };
+    let (done_before, calls_before) = (crew.counts().0, count.read());
+    pass(crew, window)?;
+    let (done, calls) = (crew.counts().0, count.read());
+    let messages = done - done_before;
+    let calls = calls.zip(calls_before).map(|(now, before)| now - before);
+    Ok(calls.filter(|_| messages > 0).map(|calls| calls as f64 / messages as f64))
+}
+
+/// Lets the crew work for `window`.
+fn pass(crew: &mut Crew, window: Duration) -> Result<()> {
+    let end = clock::now() + window;
+    let mut progress = (crew.counts(), clock::now());
+    loop {
+        let now = clock::now();
+        let left = end.saturating_duration_since(now);
+        if left.is_zero() {
+            return Ok(());
+        }
+        crew.watch(left.min(LOOK))?;
+        let counts = crew.counts();
+        if counts != progress.0 {
+            progress = (counts, now);
+        } else if now - progress.1 > STALL {
+            bail!("nothing moves for {STALL:?}; the broker does not answer any more");
+        }
+    }
+}
+
+/// Waits for the first message.
+fn until_first(crew: &mut Crew) -> Result<()> {
+    let deadline = clock::now() + STALL;
+    while crew.counts().0 == 0 {
+        if clock::now() > deadline {
+            bail!("no message got through in {STALL:?}");
+        }
+        crew.watch(LOOK)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::{BackendName, ExecutorName};
+    use crate::workload::CATALOGUE;
+
+    struct Fake(&'static str);
+
+    impl Subject for Fake {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+        fn start(&self, _job: &Job, _crew: &mut Crew) -> Result<()> {
+            Ok(())
+        }
+        fn serve(&self, _: &Place, _: &str, _: usize, _: Box<dyn FnOnce()>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn plan(pairs: usize, seconds: f64) -> Plan {
+        Plan {
+            workloads: CATALOGUE.into_iter().filter(|w| w.name.starts_with("engine-pub")).collect(),
+            subjects: vec![Box::new(Fake("a")), Box::new(Fake("b"))],
+            pairs,
+            seconds,
+            payload_bytes: 20,
+            serving: Serving {
+                backend: BackendName::Auto,
+                executor: ExecutorName::Threads,
+                busy_poll: 0,
+            },
+            broker: Place::local(([127, 0, 0, 1], 1).into()),
+        }
+    }
+
+    #[test]
+    fn subjects_take_turns() {
+        let plan = plan(2, 1.0);
+        let order: Vec<&str> = plan.order().iter().map(|(_, subject)| subject.name()).collect();
+        assert_eq!(order[..4], ["a", "b", "b", "a"]);
+        assert_eq!(order.len(), 3 * 2 * 2);
+    }
+
+    #[test]
+    fn a_window_is_measured_from_what_workers_count() {
+        let mut crew = Crew::new();
+        crew.spawn("worker", |probe| {
+            while probe.running() {
+                let start = clock::now();
+                std::thread::sleep(Duration::from_micros(100));
+                probe.latency(start, clock::now());
+                probe.done(1);
+            }
+            Ok(())
+        })
+        .expect("threads start");
+        let plan = plan(1, 0.1);
+        let run = plan.measure(&plan.workloads[0], &Fake("a"), crew).expect("it works");
+        assert!(run.messages > 0 && run.rate_per_s > 0.0 && run.seconds >= 0.1);
+        assert!(run.latency_us.p50.expect("latencies were kept") >= 100.0);
+    }
+
+    #[test]
+    fn bodies_are_letters_and_always_the_same() {
+        assert_eq!(body(50), body(50));
+        assert!(body(50).iter().all(u8::is_ascii_lowercase));
+    }
+}

@@ -1,0 +1,94 @@
+//! Servers of call and fanout workloads, each in a process of its own, so that a run's CPU time,
+//! allocations and system calls are the client's alone.
+//!
+//! The child is this same program in a hidden mode. It gets the URL on standard input, never in its
+//! arguments where others could read the password, says `ready` on standard output, and ends when
+//! its standard input is closed: so it never outlives the suite, however that ends.
+#![expect(clippy::print_stdout, reason = "the parent waits for one line on standard output")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::broker_address::Place;
+use crate::cli::suite::AnswerCallsArgs;
+use crate::placement::Serving;
+use crate::subject::job::Subject;
+
+/// How long a server may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(20);
+const READY: &str = "ready";
+
+/// A running server; dropping it ends it.
+pub(crate) struct Server {
+    child: Child,
+}
+
+impl Server {
+    /// Starts the `n`-th server of `subject` for `queue` and waits until it is ready.
+    pub(crate) fn start(
+        subject: &str,
+        serving: Serving,
+        queue: &str,
+        n: usize,
+        place: &Place,
+    ) -> Result<Self> {
+        let program = std::env::current_exe().context("this program has no path")?;
+        let child = Command::new(program)
+            .args(["--backend", &serving.backend.to_string()])
+            .args(["--executor", &serving.executor.to_string()])
+            .args(["--busy-poll", &serving.busy_poll.to_string(), "answer-calls"])
+            .args(["--subject", subject, "--queue", queue, "--number", &n.to_string()])
+            // What there is to warn of, the parent has said.
+            .env("RUST_LOG", "error")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("a server process does not start")?;
+        let mut server = Self { child };
+        let stdin = server.child.stdin.as_mut().context("its input is a pipe")?;
+        writeln!(stdin, "{}", place.url())?;
+        stdin.flush()?;
+        let stdout = server.child.stdout.take().context("its output is a pipe")?;
+        let (say, heard) = mpsc::channel();
+        std::thread::Builder::new().name("loopback-ready".to_owned()).spawn(move || {
+            let mut line = String::new();
+            let read = BufReader::new(stdout).read_line(&mut line);
+            let _ = say.send(read.map(|_| line));
+        })?;
+        let line = heard.recv_timeout(PATIENCE).context("a server process is not ready in time")?;
+        if line?.trim() != READY {
+            bail!("the {subject} server process ended before it was ready");
+        }
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It ends by itself once its input is closed; killing only makes that sooner.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The child's side.
+pub(crate) fn answer_calls(args: &AnswerCallsArgs, subject: &dyn Subject) -> Result<()> {
+    let mut url = String::new();
+    let mut stdin = std::io::stdin();
+    std::io::stdin().lock().read_line(&mut url)?;
+    let place = Place::parse(url.trim())?;
+    std::thread::spawn(move || {
+        let mut rest = [0; 64];
+        while matches!(stdin.read(&mut rest), Ok(1..)) {}
+        std::process::exit(0);
+    });
+    let ready = || {
+        println!("{READY}");
+        let _ = std::io::stdout().flush();
+    };
+    subject.serve(&place, &args.queue, args.number, Box::new(ready))
+}
