@@ -12,7 +12,7 @@ const AMQP_PORT: u16 = 5672;
 
 /// One peer.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct BrokerAddress {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) user: String,
@@ -20,13 +20,13 @@ pub(crate) struct Place {
     pub(crate) vhost: String,
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for BrokerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "rabbit://{}:***@{}:{}/{}", self.user, self.host, self.port, self.vhost)
     }
 }
 
-/// Why a URL names no place.
+/// Why a URL names no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadUrl {
     /// Not `rabbit://` or `amqp://`.
@@ -52,7 +52,7 @@ impl fmt::Display for BadUrl {
 
 impl std::error::Error for BadUrl {}
 
-impl Place {
+impl BrokerAddress {
     /// A peer of this process, which takes any login.
     pub(crate) fn local(address: SocketAddr) -> Self {
         Self {
@@ -156,32 +156,33 @@ mod tests {
 
     #[test]
     fn a_full_url_is_taken_apart_and_put_together() {
-        let place = Place::parse("rabbit://me:p%40ss@10.0.0.1:7701,x:y@other:1/%2Fa?ssl=0")
-            .expect("a good URL");
-        assert_eq!((place.host.as_str(), place.port), ("10.0.0.1", 7701));
-        assert_eq!((place.password.as_str(), place.vhost.as_str()), ("p@ss", "/a"));
-        assert_eq!(place.url(), "rabbit://me:p%40ss@10.0.0.1:7701/%2Fa");
-        assert_eq!(Place::parse(&place.url()), Ok(place));
+        let address =
+            BrokerAddress::parse("rabbit://me:p%40ss@10.0.0.1:7701,x:y@other:1/%2Fa?ssl=0")
+                .expect("a good URL");
+        assert_eq!((address.host.as_str(), address.port), ("10.0.0.1", 7701));
+        assert_eq!((address.password.as_str(), address.vhost.as_str()), ("p@ss", "/a"));
+        assert_eq!(address.url(), "rabbit://me:p%40ss@10.0.0.1:7701/%2Fa");
+        assert_eq!(BrokerAddress::parse(&address.url()), Ok(address));
     }
 
     #[test]
     fn what_is_missing_has_the_broker_s_defaults() {
-        let place = Place::parse("rabbit:///").expect("a good URL");
-        assert_eq!(place.url(), "rabbit://guest:guest@localhost:5672/%2F");
+        let address = BrokerAddress::parse("rabbit:///").expect("a good URL");
+        assert_eq!(address.url(), "rabbit://guest:guest@localhost:5672/%2F");
     }
 
     #[test]
     fn bad_urls_say_what_is_wrong() {
-        assert_eq!(Place::parse("http://x"), Err(BadUrl::Scheme));
-        assert_eq!(Place::parse("amqps://x"), Err(BadUrl::Tls));
-        assert_eq!(Place::parse("rabbit://x/?ssl=1"), Err(BadUrl::Tls));
-        assert_eq!(Place::parse("rabbit://x:port"), Err(BadUrl::Port));
-        assert_eq!(Place::parse("rabbit://%zz@x"), Err(BadUrl::Escape));
+        assert_eq!(BrokerAddress::parse("http://x"), Err(BadUrl::Scheme));
+        assert_eq!(BrokerAddress::parse("amqps://x"), Err(BadUrl::Tls));
+        assert_eq!(BrokerAddress::parse("rabbit://x/?ssl=1"), Err(BadUrl::Tls));
+        assert_eq!(BrokerAddress::parse("rabbit://x:port"), Err(BadUrl::Port));
+        assert_eq!(BrokerAddress::parse("rabbit://%zz@x"), Err(BadUrl::Escape));
     }
 
     #[test]
     fn no_debug_text_holds_the_password() {
-        let place = Place::parse("rabbit://me:secret@h").expect("a good URL");
-        assert!(!format!("{place:?}").contains("secret"));
+        let address = BrokerAddress::parse("rabbit://me:secret@h").expect("a good URL");
+        assert!(!format!("{address:?}").contains("secret"));
     }
 }

@@ -29,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::command_line::{Cli, Mode, rewrite};
 use crate::subject::clients;
 use crate::subject::leveret::subject::Leveret;
-use crate::subject::name::Contender;
+use crate::subject::name::SubjectName;
 use crate::suite::server_process;
 use crate::system::alloc::CountingAllocator;
 
@@ -62,12 +62,12 @@ fn log_to_stderr(debug: bool) {
 fn run(cli: &Cli) -> Result<()> {
     match &cli.mode {
         None => suite::command::run(cli),
-        Some(Mode::AnswerCalls(args)) => match Contender::of_child(&args.subject)? {
-            Contender::Leveret(variant) => {
+        Some(Mode::AnswerCalls(args)) => match SubjectName::of_child(&args.subject)? {
+            SubjectName::Leveret(variant) => {
                 let leveret = Leveret::start(cli.serving(), &cli.cores, variant)?;
                 server_process::answer_calls(args, &leveret)
             }
-            Contender::Peer(name) => {
+            SubjectName::Peer(name) => {
                 server_process::answer_calls(args, clients::peer(name)?.as_ref())
             }
         },

@@ -1,7 +1,7 @@
-//! What the runner and the worker threads of a subject share: the phase of the run and the tallies.
+//! What the runner and the worker threads of a subject share: the phase of the run and the counts_of_workers.
 //!
 //! Workers push work through as fast as they can and count; the runner moves the phase on and reads
-//! the counts. Invariant: a tally has one writer, so counting costs a plain store.
+//! the counts. Invariant: a counts has one writer, so counting costs a plain store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -25,7 +25,7 @@ pub(crate) enum Phase {
     /// Rates, CPU and latencies are taken.
     Measured,
     /// System calls are counted, apart from the rest because counting slows them.
-    Tally,
+    SyscallCount,
     /// Workers return.
     Done,
 }
@@ -33,7 +33,7 @@ pub(crate) enum Phase {
 /// The counts of one worker.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Tally {
+struct WorkerCounts {
     done: AtomicU64,
     errors: AtomicU64,
 }
@@ -41,7 +41,7 @@ struct Tally {
 /// A worker's end of the stage.
 pub(crate) struct Probe {
     phase: Arc<AtomicU8>,
-    tally: Arc<Tally>,
+    counts: Arc<WorkerCounts>,
     done: u64,
     errors: u64,
     latency: Histogram<u64>,
@@ -56,13 +56,13 @@ impl Probe {
     /// Counts `n` finished messages.
     pub(crate) fn done(&mut self, n: u64) {
         self.done += n;
-        self.tally.done.store(self.done, Relaxed);
+        self.counts.done.store(self.done, Relaxed);
     }
 
     /// Counts `n` failed messages.
     pub(crate) fn failed(&mut self, n: u64) {
         self.errors += n;
-        self.tally.errors.store(self.errors, Relaxed);
+        self.counts.errors.store(self.errors, Relaxed);
     }
 
     /// Keeps the latency of one operation that began at `start`, if the measured window is open.
@@ -75,7 +75,7 @@ impl Probe {
 }
 
 /// How a worker ended.
-struct Ending {
+struct WorkerReport {
     result: Result<()>,
     latency: Histogram<u64>,
     began: Instant,
@@ -83,7 +83,7 @@ struct Ending {
 }
 
 /// What a run came to.
-pub(crate) struct Finished {
+pub(crate) struct RunTotals {
     /// Latencies of all workers.
     pub(crate) latency: Histogram<u64>,
     /// Messages finished and failed, from the first one.
@@ -93,20 +93,20 @@ pub(crate) struct Finished {
 }
 
 /// The worker threads of one run.
-pub(crate) struct Crew {
+pub(crate) struct Workers {
     phase: Arc<AtomicU8>,
-    tallies: Vec<Arc<Tally>>,
-    endings: Receiver<Ending>,
-    report: Sender<Ending>,
+    counts_of_workers: Vec<Arc<WorkerCounts>>,
+    reports: Receiver<WorkerReport>,
+    report: Sender<WorkerReport>,
     ended: usize,
 }
 
-impl Crew {
-    /// A crew of nobody, warming up.
+impl Workers {
+    /// A workers of nobody, warming up.
     pub(crate) fn new() -> Self {
-        let (report, endings) = channel();
+        let (report, reports) = channel();
         let phase = Arc::new(AtomicU8::new(Phase::Warmup as u8));
-        Self { phase, tallies: Vec::new(), endings, report, ended: 0 }
+        Self { phase, counts_of_workers: Vec::new(), reports, report, ended: 0 }
     }
 
     /// Starts a worker. It should do its work until [`Probe::running`] says no.
@@ -114,11 +114,11 @@ impl Crew {
     where
         F: FnOnce(&mut Probe) -> Result<()> + Send + 'static,
     {
-        let tally = Arc::new(Tally::default());
-        self.tallies.push(Arc::clone(&tally));
+        let counts = Arc::new(WorkerCounts::default());
+        self.counts_of_workers.push(Arc::clone(&counts));
         let latency = empty_histogram();
         let mut probe =
-            Probe { phase: Arc::clone(&self.phase), tally, done: 0, errors: 0, latency };
+            Probe { phase: Arc::clone(&self.phase), counts, done: 0, errors: 0, latency };
         let report = self.report.clone();
         std::thread::Builder::new()
             .name(name.to_owned())
@@ -127,7 +127,7 @@ impl Crew {
                 let result = work(&mut probe);
                 let (latency, ended) = (probe.latency, clock::now());
                 // The runner may have given up on us; then nobody wants the figures.
-                let _ = report.send(Ending { result, latency, began, ended });
+                let _ = report.send(WorkerReport { result, latency, began, ended });
             })
             .context("a worker thread does not start")?;
         Ok(())
@@ -140,18 +140,18 @@ impl Crew {
 
     /// Messages finished and failed so far.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        self.tallies.iter().fold((0, 0), |(done, errors), tally| {
-            (done + tally.done.load(Relaxed), errors + tally.errors.load(Relaxed))
+        self.counts_of_workers.iter().fold((0, 0), |(done, errors), counts| {
+            (done + counts.done.load(Relaxed), errors + counts.errors.load(Relaxed))
         })
     }
 
     /// Waits `pause`, or until a worker ends, which before [`Phase::Done`] is an error.
     pub(crate) fn watch(&mut self, pause: Duration) -> Result<()> {
-        match self.endings.recv_timeout(pause) {
+        match self.reports.recv_timeout(pause) {
             Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok(ending) => {
+            Ok(ended_worker) => {
                 self.ended += 1;
-                ending.result?;
+                ended_worker.result?;
                 Err(anyhow!("a worker stopped before its time"))
             }
             Err(RecvTimeoutError::Disconnected) => Err(anyhow!("all workers are gone")),
@@ -159,29 +159,29 @@ impl Crew {
     }
 
     /// Ends the run: workers get until `grace` to return; what they did is merged.
-    pub(crate) fn finish(mut self, grace: Duration) -> Result<Finished> {
+    pub(crate) fn finish(mut self, grace: Duration) -> Result<RunTotals> {
         self.enter(Phase::Done);
         let deadline = clock::now() + grace;
         let mut latency = empty_histogram();
         let mut span: Option<(Instant, Instant)> = None;
-        while self.ended < self.tallies.len() {
+        while self.ended < self.counts_of_workers.len() {
             let left = deadline.saturating_duration_since(clock::now());
-            let ending = self
-                .endings
+            let ended_worker = self
+                .reports
                 .recv_timeout(left)
                 .map_err(|_| anyhow!("a worker did not stop within {grace:?}"))?;
             self.ended += 1;
-            ending.result?;
-            latency.add(&ending.latency).context("histograms have one shape")?;
-            let (began, ended) = span.unwrap_or((ending.began, ending.ended));
-            span = Some((began.min(ending.began), ended.max(ending.ended)));
+            ended_worker.result?;
+            latency.add(&ended_worker.latency).context("histograms have one shape")?;
+            let (began, ended) = span.unwrap_or((ended_worker.began, ended_worker.ended));
+            span = Some((began.min(ended_worker.began), ended.max(ended_worker.ended)));
         }
         let took = span.map_or(Duration::ZERO, |(began, ended)| ended - began);
-        Ok(Finished { latency, counts: self.counts(), took })
+        Ok(RunTotals { latency, counts: self.counts(), took })
     }
 }
 
-impl Drop for Crew {
+impl Drop for Workers {
     fn drop(&mut self) {
         self.enter(Phase::Done);
     }
@@ -199,56 +199,58 @@ mod tests {
 
     #[test]
     fn counts_of_all_workers_add_up() {
-        let mut crew = Crew::new();
+        let mut workers = Workers::new();
         for worker in 0..3 {
-            crew.spawn(&format!("worker-{worker}"), |probe| {
-                probe.done(5);
-                probe.failed(1);
-                while probe.running() {
-                    std::thread::yield_now();
-                }
-                Ok(())
-            })
-            .expect("threads start");
+            workers
+                .spawn(&format!("worker-{worker}"), |probe| {
+                    probe.done(5);
+                    probe.failed(1);
+                    while probe.running() {
+                        std::thread::yield_now();
+                    }
+                    Ok(())
+                })
+                .expect("threads start");
         }
-        while crew.counts() != (15, 3) {
-            crew.watch(Duration::from_millis(1)).expect("nobody ends early");
+        while workers.counts() != (15, 3) {
+            workers.watch(Duration::from_millis(1)).expect("nobody ends early");
         }
-        let finished = crew.finish(GRACE).expect("all return");
+        let finished = workers.finish(GRACE).expect("all return");
         assert!(finished.latency.is_empty());
         assert_eq!(finished.counts, (15, 3));
     }
 
     #[test]
     fn only_the_measured_window_keeps_latencies() {
-        let mut crew = Crew::new();
-        crew.spawn("worker", |probe| {
-            let start = clock::now();
-            probe.latency(start, start + Duration::from_micros(1));
-            probe.done(1);
-            while probe.phase.load(Relaxed) != Phase::Measured as u8 {
-                std::thread::yield_now();
-            }
-            probe.latency(start, start + Duration::from_micros(250));
-            probe.done(1);
-            Ok(())
-        })
-        .expect("threads start");
-        while crew.counts().0 < 1 {
+        let mut workers = Workers::new();
+        workers
+            .spawn("worker", |probe| {
+                let start = clock::now();
+                probe.latency(start, start + Duration::from_micros(1));
+                probe.done(1);
+                while probe.phase.load(Relaxed) != Phase::Measured as u8 {
+                    std::thread::yield_now();
+                }
+                probe.latency(start, start + Duration::from_micros(250));
+                probe.done(1);
+                Ok(())
+            })
+            .expect("threads start");
+        while workers.counts().0 < 1 {
             std::thread::yield_now();
         }
-        crew.enter(Phase::Measured);
-        while crew.counts().0 < 2 {
+        workers.enter(Phase::Measured);
+        while workers.counts().0 < 2 {
             std::thread::yield_now();
         }
-        let latency = crew.finish(GRACE).expect("returns").latency;
+        let latency = workers.finish(GRACE).expect("returns").latency;
         assert_eq!(latency.len(), 1);
         assert!((latency.max() as f64 / 250_000.0 - 1.0).abs() < 0.01);
     }
 
     #[test]
     fn a_run_takes_until_its_last_worker_returned() {
-        let mut crew = Crew::new();
+        let mut workers = Workers::new();
         let farewell = Duration::from_millis(30);
         for wait in [farewell, Duration::ZERO] {
             let work = move |probe: &mut Probe| {
@@ -259,16 +261,16 @@ mod tests {
                 std::thread::sleep(wait);
                 Ok(())
             };
-            crew.spawn("worker", work).expect("threads start");
+            workers.spawn("worker", work).expect("threads start");
         }
-        assert!(crew.finish(GRACE).expect("all return").took >= farewell);
+        assert!(workers.finish(GRACE).expect("all return").took >= farewell);
     }
 
     #[test]
     fn a_worker_that_fails_ends_the_run_with_its_reason() {
-        let mut crew = Crew::new();
-        crew.spawn("worker", |_| Err(anyhow!("the broker is gone"))).expect("threads start");
-        let error = crew.watch(GRACE).expect_err("the worker failed");
+        let mut workers = Workers::new();
+        workers.spawn("worker", |_| Err(anyhow!("the broker is gone"))).expect("threads start");
+        let error = workers.watch(GRACE).expect_err("the worker failed");
         assert_eq!(error.to_string(), "the broker is gone");
     }
 }

@@ -35,9 +35,9 @@ pub(crate) enum Operation {
     /// Call and wait for the answer.
     Call,
     /// Call, at least once, a topic nobody serves, beside a flood of casts to another.
-    CallNobody,
+    CallUnroutable,
     /// Cast likewise.
-    CastNobody,
+    CastUnroutable,
     /// Notification-like publish: to a topic with a priority, confirmed.
     Notify,
 }
@@ -71,7 +71,7 @@ impl Workload {
 
     /// Whether other threads flood the broker meanwhile: what the process uses is theirs.
     pub(crate) fn is_beside_flood(&self) -> bool {
-        matches!(self.operation, Operation::CallNobody | Operation::CastNobody)
+        matches!(self.operation, Operation::CallUnroutable | Operation::CastUnroutable)
     }
 
     /// Whether a message is done when it is handed over, long before its receiver has taken it.
@@ -134,7 +134,7 @@ impl Workload {
 const WINDOW: usize = 1000;
 
 /// In flight at once where nobody may be overtaken: more than an outbox takes.
-const CROWD: usize = 10_000;
+const MANY: usize = 10_000;
 
 /// All workloads, in the order a suite runs them.
 pub(crate) const CATALOGUE: [Workload; 18] = {
@@ -202,7 +202,7 @@ pub(crate) const CATALOGUE: [Workload; 18] = {
             "cast-confirmed-10000",
             O::CastConfirmed,
             Broker,
-            Some(CROWD),
+            Some(MANY),
             "the same, 10,000 in flight: who came first is served first",
         ),
         workload(
@@ -227,7 +227,7 @@ pub(crate) const CATALOGUE: [Workload; 18] = {
             "call-10000",
             O::Call,
             Broker,
-            Some(CROWD),
+            Some(MANY),
             "call, 10,000 in flight: who came first is served first",
         ),
         workload(
@@ -239,14 +239,14 @@ pub(crate) const CATALOGUE: [Workload; 18] = {
         ),
         workload(
             "undeliverable",
-            O::CallNobody,
+            O::CallUnroutable,
             Broker,
             Some(1),
             "call nobody until MessageUndeliverable, while others flood the transport with casts",
         ),
         workload(
             "undeliverable-cast",
-            O::CastNobody,
+            O::CastUnroutable,
             Broker,
             Some(1),
             "the same with a cast, at least once",

@@ -14,21 +14,21 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize as _, Serialize};
 use tokio::runtime::Runtime;
 
-use super::ledger::{Handle, Ledger};
+use super::ledger::{Flow, SharedLedger};
 use super::stream::{Consumer, Id, Stream, WorkerNumber};
-use super::usage::Usage;
-use crate::chaos::protocol::{Role, Said, Setup, StreamSetup};
+use super::usage::ProcessUsage;
+use crate::chaos::protocol::{Role, Setup, StreamSetup, WorkerMessage};
 use crate::chaos::results::record::ProcessRecord;
 use crate::cli::chaos::ChaosSubject;
 use crate::system::child_process;
-use crate::system::child_process::PeerProcess;
+use crate::system::child_process::ChildProcess;
 use crate::system::sys;
 
 /// A process has as long after the deadline of what it sent last to end.
-const ENDS_WITHIN: Duration = Duration::from_secs(30);
+const END_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the processes are.
-pub(super) struct Plan {
+pub(super) struct FleetPlan {
     pub(super) subject: ChaosSubject,
     pub(super) servers: usize,
     pub(super) clients: usize,
@@ -46,9 +46,9 @@ pub(super) struct Plan {
 
 /// All processes.
 pub(super) struct Fleet {
-    plan: Plan,
+    plan: FleetPlan,
     runtime: Runtime,
-    ledger: Arc<Ledger>,
+    ledger: Arc<SharedLedger>,
     running: Vec<Worker>,
     next: WorkerNumber,
     /// Of processes that have ended, and of those that run.
@@ -61,12 +61,12 @@ struct Worker {
     number: WorkerNumber,
     role: Role,
     is_proxied: bool,
-    process: PeerProcess,
+    process: ChildProcess,
 }
 
 impl Fleet {
     /// Starts all processes: servers first, so that no client sends to nobody.
-    pub(super) fn start(plan: Plan, ledger: Arc<Ledger>) -> Result<Self> {
+    pub(super) fn start(plan: FleetPlan, ledger: Arc<SharedLedger>) -> Result<Self> {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let mut fleet = Self {
             plan,
@@ -82,29 +82,29 @@ impl Fleet {
     }
 
     fn start_all(&mut self) -> Result<()> {
-        for place in 0..self.plan.servers {
-            self.start_one(Role::Server, place)?;
+        for index in 0..self.plan.servers {
+            self.start_one(Role::Server, index)?;
         }
-        for place in 0..self.plan.clients {
-            self.start_one(Role::Client, place)?;
+        for index in 0..self.plan.clients {
+            self.start_one(Role::Client, index)?;
         }
         Ok(())
     }
 
-    fn start_one(&mut self, role: Role, place: usize) -> Result<()> {
+    fn start_one(&mut self, role: Role, index: usize) -> Result<()> {
         let number = self.next;
         self.next += 1;
-        let is_proxied = place.is_multiple_of(2);
+        let is_proxied = index.is_multiple_of(2);
         let setup = serde_json::to_value(self.plan.setup(role, number, is_proxied))?;
         let command = self.plan.command()?;
-        self.ledger.watch(self.plan.handles(role, number), sys::monotonic_us());
+        self.ledger.watch(self.plan.flows(role, number), sys::monotonic_us());
         let ledger = Arc::clone(&self.ledger);
         let hear = move |said: &serde_json::Value| {
-            if let Ok(said) = Said::deserialize(said) {
+            if let Ok(said) = WorkerMessage::deserialize(said) {
                 ledger.hear(number, said);
             }
         };
-        let started = self.runtime.block_on(PeerProcess::start(command, &setup, hear));
+        let started = self.runtime.block_on(ChildProcess::start(command, &setup, hear));
         let process = started.with_context(|| format!("{role:?} {number} does not start"))?;
         let (warm, end, casts_unexecuted, casts) = (None, None, 0, None);
         let record = ProcessRecord { role, number, warm, end, casts_unexecuted, casts };
@@ -123,7 +123,7 @@ impl Fleet {
     /// Ends the processes of this role, which finish what they have begun. One that does not end
     /// is killed.
     pub(super) fn end(&mut self, role: Role) {
-        let within = ENDS_WITHIN + Duration::from_secs_f64(self.plan.timeout);
+        let within = END_TIMEOUT + Duration::from_secs_f64(self.plan.timeout);
         let (ending, staying) = self.running.drain(..).partition(|one: &Worker| one.role == role);
         self.running = staying;
         let ending: Vec<Worker> = ending;
@@ -148,7 +148,7 @@ impl Fleet {
     pub(super) fn measure(&mut self) {
         for worker in &self.running {
             let Some(record) = self.records.get_mut(&worker.number) else { continue };
-            let usage = Usage::of(worker.process.pid());
+            let usage = ProcessUsage::of(worker.process.pid());
             match record.warm {
                 None => record.warm = usage,
                 Some(_) => record.end = usage,
@@ -157,26 +157,26 @@ impl Fleet {
     }
 
     /// What every process holds now.
-    pub(super) fn usage(&self) -> BTreeMap<WorkerNumber, Usage> {
-        let of = |worker: &Worker| Some((worker.number, Usage::of(worker.process.pid())?));
+    pub(super) fn usage(&self) -> BTreeMap<WorkerNumber, ProcessUsage> {
+        let of = |worker: &Worker| Some((worker.number, ProcessUsage::of(worker.process.pid())?));
         self.running.iter().filter_map(of).collect()
     }
 
     /// Everything that is to work, and whether it reaches the nodes through the proxies.
-    pub(super) fn handles(&self) -> BTreeMap<Handle, bool> {
+    pub(super) fn flows(&self) -> BTreeMap<Flow, bool> {
         let of = |worker: &Worker| {
             let is_proxied = worker.is_proxied;
-            let handles = self.plan.handles(worker.role, worker.number);
-            handles.into_iter().map(move |handle| (handle, is_proxied))
+            let flows = self.plan.flows(worker.role, worker.number);
+            flows.into_iter().map(move |flow| (flow, is_proxied))
         };
         self.running.iter().flat_map(of).collect()
     }
 
-    /// What a handle is called in reports.
-    pub(super) fn name(handle: Handle) -> String {
-        match handle {
-            Handle::Sends(worker, stream) => format!("client {worker}: {}", stream.name()),
-            Handle::Takes(worker, consumer) => format!("server {worker}: {}", name_of(&consumer)),
+    /// What a flow is called in reports.
+    pub(super) fn name(flow: Flow) -> String {
+        match flow {
+            Flow::Send(worker, stream) => format!("client {worker}: {}", stream.name()),
+            Flow::Receive(worker, consumer) => format!("server {worker}: {}", name_of(&consumer)),
         }
     }
 
@@ -186,7 +186,7 @@ impl Fleet {
     }
 }
 
-impl Plan {
+impl FleetPlan {
     /// The streams that this subject has.
     pub(super) fn streams(&self) -> impl Iterator<Item = Stream> {
         // oslo.messaging has no casts that wait for nobody.
@@ -194,10 +194,10 @@ impl Plan {
         Stream::ALL.into_iter().filter(move |stream| !is_oslo || *stream != Stream::CastBuffered)
     }
 
-    fn handles(&self, role: Role, number: WorkerNumber) -> Vec<Handle> {
+    fn flows(&self, role: Role, number: WorkerNumber) -> Vec<Flow> {
         match role {
-            Role::Client => self.streams().map(|stream| Handle::Sends(number, stream)).collect(),
-            Role::Server => Consumer::ALL.map(|one| Handle::Takes(number, one)).to_vec(),
+            Role::Client => self.streams().map(|stream| Flow::Send(number, stream)).collect(),
+            Role::Server => Consumer::ALL.map(|one| Flow::Receive(number, one)).to_vec(),
         }
     }
 

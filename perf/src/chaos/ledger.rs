@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::stream::{Consumer, Id, Stream, WorkerNumber};
-use crate::chaos::protocol::HealthSaid;
-use crate::chaos::protocol::{Buffered, Ended, Executed, OK, Said};
+use crate::chaos::protocol::HealthReading;
+use crate::chaos::protocol::{Buffered, Execution, OK, RequestEnd, WorkerMessage};
 
 /// One request or notification. Times are microseconds of the monotonic clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,109 +43,109 @@ impl Request {
 
 /// Something that works, or has to be started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Handle {
+pub(super) enum Flow {
     /// A stream of a client.
-    Sends(WorkerNumber, Stream),
+    Send(WorkerNumber, Stream),
     /// A consumer of a server.
-    Takes(WorkerNumber, Consumer),
+    Receive(WorkerNumber, Consumer),
 }
 
-impl Handle {
+impl Flow {
     pub(super) const fn worker(self) -> WorkerNumber {
         match self {
-            Self::Sends(worker, _) | Self::Takes(worker, _) => worker,
+            Self::Send(worker, _) | Self::Receive(worker, _) => worker,
         }
     }
 
     pub(super) const fn consumer(self) -> Consumer {
         match self {
-            Self::Sends(_, stream) => stream.consumer(),
-            Self::Takes(_, consumer) => consumer,
+            Self::Send(_, stream) => stream.consumer(),
+            Self::Receive(_, consumer) => consumer,
         }
     }
 }
 
-/// Since when a handle is watched, and its first success since.
+/// Since when a flow is watched, and its first success since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct Recovery {
     pub(super) since_us: u64,
     pub(super) first_us: Option<u64>,
 }
 
 /// All requests of a run, fed by the lines of its processes.
 #[derive(Default)]
-pub(super) struct Ledger(Mutex<Books>);
+pub(super) struct SharedLedger(Mutex<Ledger>);
 
 /// What the ledger holds.
 #[derive(Default)]
-pub(super) struct Books {
+pub(super) struct Ledger {
     lanes: HashMap<(WorkerNumber, Stream), Vec<Request>>,
     labels: Vec<String>,
-    marks: BTreeMap<Handle, Mark>,
-    health: BTreeMap<WorkerNumber, Vec<HealthSaid>>,
+    recoveries: BTreeMap<Flow, Recovery>,
+    health: BTreeMap<WorkerNumber, Vec<HealthReading>>,
     buffered: BTreeMap<WorkerNumber, Buffered>,
 }
 
-impl Ledger {
-    fn books(&self) -> MutexGuard<'_, Books> {
+impl SharedLedger {
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A process has said something.
-    pub(super) fn hear(&self, worker: WorkerNumber, said: Said) {
-        let mut books = self.books();
+    pub(super) fn hear(&self, worker: WorkerNumber, said: WorkerMessage) {
+        let mut entries = self.lock();
         match said {
-            Said::Ended(ended) => ended.into_iter().for_each(|one| books.ended(one)),
-            Said::Executed(executed) => {
-                executed.into_iter().for_each(|one| books.executed(worker, one));
+            WorkerMessage::Ended(ended) => ended.into_iter().for_each(|one| entries.ended(one)),
+            WorkerMessage::Executed(executed) => {
+                executed.into_iter().for_each(|one| entries.executed(worker, one));
             }
-            Said::Health(said) => books.health.entry(worker).or_default().extend(said),
-            Said::Buffered(counts) => drop(books.buffered.insert(worker, counts)),
+            WorkerMessage::Health(said) => entries.health.entry(worker).or_default().extend(said),
+            WorkerMessage::Buffered(counts) => drop(entries.buffered.insert(worker, counts)),
         }
     }
 
-    /// From now on these handles are watched; what they did before does not count.
-    pub(super) fn watch(&self, handles: impl IntoIterator<Item = Handle>, since_us: u64) {
-        let mark = Mark { since_us, first_us: None };
-        self.books().marks.extend(handles.into_iter().map(|handle| (handle, mark)));
+    /// From now on these flows are watched; what they did before does not count.
+    pub(super) fn watch(&self, flows: impl IntoIterator<Item = Flow>, since_us: u64) {
+        let recovery = Recovery { since_us, first_us: None };
+        self.lock().recoveries.extend(flows.into_iter().map(|flow| (flow, recovery)));
     }
 
-    /// The handles of this process are watched no more.
+    /// The flows of this process are watched no more.
     pub(super) fn forget(&self, worker: WorkerNumber) {
-        let mut books = self.books();
-        books.marks.retain(|handle, _| handle.worker() != worker);
-        books.health.remove(&worker);
+        let mut entries = self.lock();
+        entries.recoveries.retain(|flow, _| flow.worker() != worker);
+        entries.health.remove(&worker);
     }
 
     /// All that is watched.
-    pub(super) fn marks(&self) -> BTreeMap<Handle, Mark> {
-        self.books().marks.clone()
+    pub(super) fn recoveries(&self) -> BTreeMap<Flow, Recovery> {
+        self.lock().recoveries.clone()
     }
 
     /// What processes have said of their health, from the last word before this moment on.
-    pub(super) fn health_since(&self, since_us: u64) -> BTreeMap<WorkerNumber, Vec<HealthSaid>> {
-        let since = |said: &Vec<HealthSaid>| {
+    pub(super) fn health_since(&self, since_us: u64) -> BTreeMap<WorkerNumber, Vec<HealthReading>> {
+        let since = |said: &Vec<HealthReading>| {
             let later = said.partition_point(|(at_us, _)| *at_us < since_us);
             said[later.saturating_sub(1)..].to_vec()
         };
-        self.books().health.iter().map(|(worker, said)| (*worker, since(said))).collect()
+        self.lock().health.iter().map(|(worker, said)| (*worker, since(said))).collect()
     }
 
     /// Requests that their senders were told are well, and that nobody has executed.
     pub(super) fn unexecuted(&self) -> usize {
-        let books = self.books();
-        let is_open = |request: &Request| request.executions == 0 && books.is_good(request);
-        books.lanes.values().flatten().filter(|request| is_open(request)).count()
+        let entries = self.lock();
+        let is_open = |request: &Request| request.executions == 0 && entries.is_good(request);
+        entries.lanes.values().flatten().filter(|request| is_open(request)).count()
     }
 
     /// All of it, when the run is over.
-    pub(super) fn into_books(self) -> Books {
+    pub(super) fn into_ledger(self) -> Ledger {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Books {
-    fn ended(&mut self, (id, begun_us, at_us, label): Ended) {
+impl Ledger {
+    fn ended(&mut self, (id, begun_us, at_us, label): RequestEnd) {
         let number = self.label(label);
         let is_good = self.labels[usize::from(number)] == OK;
         let Some((id, request)) = self.request(id) else { return };
@@ -153,28 +153,28 @@ impl Books {
         request.end = Some(End { at_us, label: number });
         // Of a buffered cast its sender knows nothing.
         if is_good && id.stream != Stream::CastBuffered {
-            self.succeeded(Handle::Sends(id.worker, id.stream), begun_us, at_us);
+            self.succeeded(Flow::Send(id.worker, id.stream), begun_us, at_us);
         }
     }
 
-    fn executed(&mut self, server: WorkerNumber, (id, begun_us, at_us): Executed) {
+    fn executed(&mut self, server: WorkerNumber, (id, begun_us, at_us): Execution) {
         let Some((id, request)) = self.request(id) else { return };
         request.begun_us = begun_us;
         request.executions += 1;
         request.executed_us = request.executed_us.max(at_us);
         request.servers |= 1 << (server % 64);
         if id.stream == Stream::CastBuffered {
-            self.succeeded(Handle::Sends(id.worker, id.stream), begun_us, at_us);
+            self.succeeded(Flow::Send(id.worker, id.stream), begun_us, at_us);
         }
-        self.succeeded(Handle::Takes(server, id.stream.consumer()), begun_us, at_us);
+        self.succeeded(Flow::Receive(server, id.stream.consumer()), begun_us, at_us);
     }
 
-    fn succeeded(&mut self, handle: Handle, begun_us: u64, at_us: u64) {
-        if let Some(mark) = self.marks.get_mut(&handle)
-            && begun_us >= mark.since_us
+    fn succeeded(&mut self, flow: Flow, begun_us: u64, at_us: u64) {
+        if let Some(recovery) = self.recoveries.get_mut(&flow)
+            && begun_us >= recovery.since_us
         {
-            let first = mark.first_us.map_or(at_us, |first| first.min(at_us));
-            mark.first_us = Some(first);
+            let first = recovery.first_us.map_or(at_us, |first| first.min(at_us));
+            recovery.first_us = Some(first);
         }
     }
 
@@ -230,65 +230,66 @@ mod tests {
         Id { worker: 3, stream, number }.to_number()
     }
 
-    fn ended(id: u64, begun: u64, at: u64, label: &str) -> Said {
-        Said::Ended(vec![(id, begun, at, label.to_owned())])
+    fn ended(id: u64, begun: u64, at: u64, label: &str) -> WorkerMessage {
+        WorkerMessage::Ended(vec![(id, begun, at, label.to_owned())])
     }
 
     #[test]
     fn lines_may_come_in_any_order() {
-        let ledger = Ledger::default();
+        let ledger = SharedLedger::default();
         let cast = id(Stream::Cast, 5);
-        ledger.hear(1, Said::Executed(vec![(cast, 10, 12)]));
+        ledger.hear(1, WorkerMessage::Executed(vec![(cast, 10, 12)]));
         ledger.hear(3, ended(cast, 10, 15, OK));
         ledger.hear(3, ended(id(Stream::Cast, 6), 11, 16, OK));
         assert_eq!(ledger.unexecuted(), 1);
-        let books = ledger.into_books();
-        let mut requests: Vec<_> = books.requests().map(|(id, r)| (id.number, r.clone())).collect();
+        let entries = ledger.into_ledger();
+        let mut requests: Vec<_> =
+            entries.requests().map(|(id, r)| (id.number, r.clone())).collect();
         requests.sort_by_key(|(number, _)| *number);
         assert_eq!(requests.len(), 2, "nothing was heard of the first five");
         let (number, request) = &requests[0];
         assert_eq!((*number, request.begun_us, request.executions), (5, 10, 1));
-        assert_eq!(books.told(request), Some(OK));
+        assert_eq!(entries.told(request), Some(OK));
     }
 
     #[test]
     fn a_first_success_is_that_of_a_request_begun_since() {
-        let ledger = Ledger::default();
-        let (sends, takes) = (Handle::Sends(3, Stream::Call), Handle::Takes(1, Consumer::Requests));
+        let ledger = SharedLedger::default();
+        let (sends, takes) = (Flow::Send(3, Stream::Call), Flow::Receive(1, Consumer::Requests));
         ledger.watch([sends, takes], 100);
-        let first = |handle| ledger.marks()[&handle].first_us;
+        let first = |flow| ledger.recoveries()[&flow].first_us;
         ledger.hear(3, ended(id(Stream::Call, 0), 99, 150, OK));
-        ledger.hear(1, Said::Executed(vec![(id(Stream::Call, 0), 99, 149)]));
+        ledger.hear(1, WorkerMessage::Executed(vec![(id(Stream::Call, 0), 99, 149)]));
         ledger.hear(3, ended(id(Stream::Call, 1), 101, 151, "MessagingTimeout/MaybeSent"));
         assert_eq!((first(sends), first(takes)), (None, None));
         ledger.hear(3, ended(id(Stream::Call, 2), 102, 153, OK));
         ledger.hear(3, ended(id(Stream::Call, 3), 103, 152, OK));
-        ledger.hear(1, Said::Executed(vec![(id(Stream::Call, 1), 101, 130)]));
+        ledger.hear(1, WorkerMessage::Executed(vec![(id(Stream::Call, 1), 101, 130)]));
         assert_eq!((first(sends), first(takes)), (Some(152), Some(130)));
         ledger.forget(3);
-        assert_eq!(ledger.marks().len(), 1);
+        assert_eq!(ledger.recoveries().len(), 1);
     }
 
     #[test]
     fn a_buffered_cast_succeeds_when_it_is_executed() {
-        let ledger = Ledger::default();
-        let sends = Handle::Sends(3, Stream::CastBuffered);
+        let ledger = SharedLedger::default();
+        let sends = Flow::Send(3, Stream::CastBuffered);
         ledger.watch([sends], 0);
         ledger.hear(3, ended(id(Stream::CastBuffered, 0), 1, 2, OK));
-        assert_eq!(ledger.marks()[&sends].first_us, None);
-        ledger.hear(1, Said::Executed(vec![(id(Stream::CastBuffered, 0), 1, 9)]));
-        assert_eq!(ledger.marks()[&sends].first_us, Some(9));
+        assert_eq!(ledger.recoveries()[&sends].first_us, None);
+        ledger.hear(1, WorkerMessage::Executed(vec![(id(Stream::CastBuffered, 0), 1, 9)]));
+        assert_eq!(ledger.recoveries()[&sends].first_us, Some(9));
     }
 
     #[test]
     fn a_fanout_is_repeated_only_by_the_same_server() {
-        let ledger = Ledger::default();
+        let ledger = SharedLedger::default();
         let fanout = id(Stream::Fanout, 0);
         for server in [1, 2, 2] {
-            ledger.hear(server, Said::Executed(vec![(fanout, 1, 2)]));
+            ledger.hear(server, WorkerMessage::Executed(vec![(fanout, 1, 2)]));
         }
-        let books = ledger.into_books();
-        let (_, request) = books.requests().next().expect("one request");
+        let entries = ledger.into_ledger();
+        let (_, request) = entries.requests().next().expect("one request");
         assert_eq!((request.executions, request.surplus_of_each()), (3, 1));
     }
 }

@@ -5,16 +5,16 @@
 //! `site` makes it, on a private cluster or on brokers that already run. `fleet` holds the
 //! processes, which are this program again (`worker`) or Python's; they send in `stream`s and
 //! report in lines of JSON (`protocol`). `run` drives both. `ledger` keeps every request, with
-//! `lag` and `usage` beside it; `results` judges the requests, stores what a run came to and prints
+//! `delay` and `usage` beside it; `results` judges the requests, stores what a run came to and prints
 //! it. Invariant: a run has failed if a promise was broken. Not here: servers and clients that die.
 
 pub(crate) mod command;
 mod fleet;
-mod lag;
 mod ledger;
 mod protocol;
 mod results;
 mod run;
+mod scheduling_delay;
 mod sequence;
 mod site;
 mod stream;

@@ -15,7 +15,7 @@ use crate::chaos::stream::{Consumer, Stream, WorkerNumber};
 use crate::system::sys;
 
 /// How often a process tells what has happened.
-const TELL_EVERY: Duration = Duration::from_millis(25);
+const REPORT_INTERVAL: Duration = Duration::from_millis(25);
 
 /// What a process of the fleet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,18 +56,18 @@ pub(super) struct StreamSetup {
 
 /// A request or notification whose sender was told how it ended: id, begin, end, and `ok` or the
 /// error's kind, and after a slash what is known of the message.
-pub(super) type Ended = (u64, u64, u64, String);
+pub(super) type RequestEnd = (u64, u64, u64, String);
 
 /// An execution: id, begin of the request, and when it was executed.
-pub(super) type Executed = (u64, u64, u64);
+pub(super) type Execution = (u64, u64, u64);
 
 /// What a process of the fleet says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Said {
-    Ended(Vec<Ended>),
-    Executed(Vec<Executed>),
-    Health(Vec<HealthSaid>),
+pub(super) enum WorkerMessage {
+    Ended(Vec<RequestEnd>),
+    Executed(Vec<Execution>),
+    Health(Vec<HealthReading>),
     Buffered(Buffered),
 }
 
@@ -85,27 +85,27 @@ pub(super) const OK: &str = "ok";
 
 /// Gathers what is to be said, and says it from a thread of its own.
 #[derive(Clone, Default)]
-pub(super) struct Telling(Arc<Mutex<Gathered>>);
+pub(super) struct Reporter(Arc<Mutex<Pending>>);
 
 #[derive(Default)]
-struct Gathered {
-    ended: Vec<Ended>,
-    executed: Vec<Executed>,
-    health: Vec<HealthSaid>,
+struct Pending {
+    ended: Vec<RequestEnd>,
+    executed: Vec<Execution>,
+    health: Vec<HealthReading>,
 }
 
-impl Telling {
+impl Reporter {
     /// Begins to tell.
     pub(super) fn start() -> std::io::Result<Self> {
-        let telling = Self::default();
-        let own = telling.clone();
-        std::thread::Builder::new().name("telling".to_owned()).spawn(move || {
+        let reporter = Self::default();
+        let own = reporter.clone();
+        std::thread::Builder::new().name("reporter".to_owned()).spawn(move || {
             loop {
-                std::thread::sleep(TELL_EVERY);
-                own.tell_all();
+                std::thread::sleep(REPORT_INTERVAL);
+                own.flush();
             }
         })?;
-        Ok(telling)
+        Ok(reporter)
     }
 
     pub(super) fn ended(&self, id: u64, begun_us: u64, label: String) {
@@ -124,23 +124,23 @@ impl Telling {
     }
 
     /// Says what was not said yet.
-    pub(super) fn tell_all(&self) {
-        let Gathered { ended, executed, health } =
+    pub(super) fn flush(&self) {
+        let Pending { ended, executed, health } =
             std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if !ended.is_empty() {
-            say(&Said::Ended(ended));
+            print_line(&WorkerMessage::Ended(ended));
         }
         if !executed.is_empty() {
-            say(&Said::Executed(executed));
+            print_line(&WorkerMessage::Executed(executed));
         }
         if !health.is_empty() {
-            say(&Said::Health(health));
+            print_line(&WorkerMessage::Health(health));
         }
     }
 }
 
 /// Prints a line at once. Where nobody reads any more the process is about to end.
-pub(super) fn say(what: &impl Serialize) {
+pub(super) fn print_line(what: &impl Serialize) {
     let Ok(mut line) = serde_json::to_string(what) else { return };
     line.push('\n');
     let mut out = std::io::stdout().lock();
@@ -157,7 +157,7 @@ pub(crate) struct Health {
 }
 
 /// When it was so, on the monotonic clock in microseconds.
-pub(crate) type HealthSaid = (u64, Health);
+pub(crate) type HealthReading = (u64, Health);
 
 #[cfg(test)]
 mod tests {
@@ -166,10 +166,10 @@ mod tests {
     #[test]
     fn lines_look_as_python_writes_them() {
         let line = r#"{"ended": [[7, 1, 2, "ok"]]}"#;
-        let said: Said = serde_json::from_str(line).expect("a line");
-        assert!(matches!(said, Said::Ended(ended) if ended == [(7, 1, 2, OK.to_owned())]));
+        let said: WorkerMessage = serde_json::from_str(line).expect("a line");
+        assert!(matches!(said, WorkerMessage::Ended(ended) if ended == [(7, 1, 2, OK.to_owned())]));
         let line = r#"{"executed": [[7, 1, 3]]}"#;
-        let said: Said = serde_json::from_str(line).expect("a line");
-        assert!(matches!(said, Said::Executed(executed) if executed == [(7, 1, 3)]));
+        let said: WorkerMessage = serde_json::from_str(line).expect("a line");
+        assert!(matches!(said, WorkerMessage::Executed(executed) if executed == [(7, 1, 3)]));
     }
 }

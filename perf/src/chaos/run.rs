@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::fleet::{Fleet, Plan};
-use super::lag::LagWatch;
-use super::ledger::{Books, Handle, Ledger, Request};
+use super::fleet::{Fleet, FleetPlan};
+use super::ledger::{Flow, Ledger, Request, SharedLedger};
+use super::scheduling_delay::DelayMonitor;
 use super::sequence::{CountsFrom, Fault};
 use super::site::Site;
 use super::stream::{Id, Stream};
 use crate::chaos::protocol::Role;
-use crate::chaos::protocol::{Health, HealthSaid};
-use crate::chaos::results::record::{Back, Example, FaultRecord, Record, Settings};
+use crate::chaos::protocol::{Health, HealthReading};
+use crate::chaos::results::record::{Example, FaultRecord, FlowRecovery, Record, Settings};
 use crate::chaos::results::report::progress;
-use crate::chaos::results::verdict::{Counts, Erasure, Facts};
+use crate::chaos::results::verdict::{Conditions, Counts, QueueDeletion};
 use crate::cli::chaos::ChaosArgs;
 use crate::cli::command_line::Cli;
 use crate::system::sys;
@@ -29,13 +29,13 @@ use crate::system::sys;
 /// Everything works again so soon after a fault has ended, or is to be started again.
 ///
 /// That is an audit (30 s) and what it takes.
-const BACK_WITHIN: Duration = Duration::from_secs(45);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(45);
 /// Processes fill their caches and pools for so long before the first fault.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// So long without an execution, and what was not executed never will be.
 const DRAINED_AFTER: Duration = Duration::from_secs(10);
 /// Between two looks at the ledger.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Requests of a stream that broke the same promise and are told one by one; all are counted.
 const EXAMPLES: usize = 3;
 
@@ -45,10 +45,10 @@ pub(super) struct Run {
     dwell: Duration,
     site: Box<dyn Site>,
     fleet: Fleet,
-    ledger: Arc<Ledger>,
-    lag: LagWatch,
+    ledger: Arc<SharedLedger>,
+    delay: DelayMonitor,
     start_us: u64,
-    erasures: Vec<Erasure>,
+    deletions: Vec<QueueDeletion>,
     /// Each fault, and when it began.
     made: Vec<(u64, FaultRecord)>,
 }
@@ -74,19 +74,20 @@ impl Run {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let plan = plan(cli, args, tag, site.urls());
-        let ledger = Arc::<Ledger>::default();
+        let ledger = Arc::<SharedLedger>::default();
         progress("starting the fleet");
         let fleet = Fleet::start(plan, Arc::clone(&ledger))?;
         let dwell = Duration::from_secs_f64(args.dwell);
-        let (lag, start_us) = (LagWatch::start()?, sys::monotonic_us());
-        let (erasures, made) = (Vec::new(), Vec::new());
-        let mut run = Self { settings, dwell, site, fleet, ledger, lag, start_us, erasures, made };
+        let (delay, start_us) = (DelayMonitor::start()?, sys::monotonic_us());
+        let (deletions, made) = (Vec::new(), Vec::new());
+        let mut run =
+            Self { settings, dwell, site, fleet, ledger, delay, start_us, deletions, made };
         run.warm_up()?;
         Ok(run)
     }
 
     fn warm_up(&mut self) -> Result<()> {
-        self.lag.watch(self.fleet.pids());
+        self.delay.watch(self.fleet.pids());
         let stuck = self.await_success();
         if !stuck.is_empty() {
             bail!("without any fault these do not work: {}", stuck.join(", "));
@@ -132,21 +133,21 @@ impl Run {
             return Err(error);
         }
         let struck_us = sys::monotonic_us();
-        let consumers = self.site.erases(fault);
+        let consumers = self.site.deleted_consumers(fault);
         if !consumers.is_empty() {
-            self.erasures.push(Erasure::of(&consumers, struck_us));
+            self.deletions.push(QueueDeletion::of(&consumers, struck_us));
         }
-        self.ledger.watch(self.fleet.handles().into_keys(), struck_us);
+        self.ledger.watch(self.fleet.flows().into_keys(), struck_us);
         std::thread::sleep(fault.hold());
         self.site.end(fault).with_context(context)?;
         let end_us = sys::monotonic_us();
-        let from_end = self.fleet.handles().into_keys().filter(|handle| {
-            let counts_from = fault.kind.counts_from(handle.consumer().is_quorum());
+        let from_end = self.fleet.flows().into_keys().filter(|flow| {
+            let counts_from = fault.kind.counts_from(flow.consumer().is_quorum());
             counts_from == CountsFrom::End
         });
         self.ledger.watch(from_end, end_us);
         let mut stuck = self.await_success();
-        if !stuck.is_empty() && self.site.mend(fault).with_context(context)? {
+        if !stuck.is_empty() && self.site.repair_broker(fault).with_context(context)? {
             stuck = self.await_success();
         }
         let is_stuck = !stuck.is_empty();
@@ -177,43 +178,42 @@ impl Run {
     /// Waits until everything that is watched has succeeded, and every process that tells of its
     /// health says that it is well; the names of what has not in time.
     fn await_success(&self) -> Vec<String> {
-        let deadline = sys::monotonic_us() + BACK_WITHIN.as_micros() as u64;
+        let deadline = sys::monotonic_us() + RECOVERY_TIMEOUT.as_micros() as u64;
         loop {
-            let marks = self.ledger.marks();
-            let waiting = marks.iter().filter(|(_, mark)| mark.first_us.is_none());
-            let waiting: Vec<Handle> = waiting.map(|(handle, _)| *handle).collect();
+            let recoveries = self.ledger.recoveries();
+            let waiting = recoveries.iter().filter(|(_, recovery)| recovery.first_us.is_none());
+            let waiting: Vec<Flow> = waiting.map(|(flow, _)| *flow).collect();
             let health = self.ledger.health_since(u64::MAX);
             let last =
-                |(worker, said): (_, &Vec<HealthSaid>)| Some((worker, said.last()?.1.clone()));
+                |(worker, said): (_, &Vec<HealthReading>)| Some((worker, said.last()?.1.clone()));
             let health: BTreeMap<_, Health> = health.iter().filter_map(last).collect();
             let is_well = waiting.is_empty() && health.values().all(Health::is_ready);
             if is_well || sys::monotonic_us() > deadline {
                 let unready = health.iter().filter(|(_, health)| !health.is_ready());
                 let unready = unready.map(|(worker, health)| format!("{worker}: {}", health.wrong));
-                return waiting.iter().map(|handle| Fleet::name(*handle)).chain(unready).collect();
+                return waiting.iter().map(|flow| Fleet::name(*flow)).chain(unready).collect();
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
     /// Notes how soon those worked again whom the fault reached.
     fn note_times(&mut self, fault: &Fault, (begin_us, end_us): (u64, u64), stuck: Vec<String>) {
-        let handles: BTreeMap<Handle, bool> = self.fleet.handles();
-        let is_reached = |handle: &Handle| {
-            !fault.kind.is_of_proxies() || handles.get(handle).copied().unwrap_or(false)
-        };
+        let flows: BTreeMap<Flow, bool> = self.fleet.flows();
+        let is_reached =
+            |flow: &Flow| !fault.kind.is_of_proxies() || flows.get(flow).copied().unwrap_or(false);
         let Some((_, record)) = self.made.last_mut() else { return };
-        for (handle, mark) in self.ledger.marks() {
-            let Some(first_us) = mark.first_us.filter(|_| is_reached(&handle)) else { continue };
-            let role = match handle {
-                Handle::Sends(..) => Role::Client,
-                Handle::Takes(..) => Role::Server,
+        for (flow, recovery) in self.ledger.recoveries() {
+            let Some(first_us) = recovery.first_us.filter(|_| is_reached(&flow)) else { continue };
+            let role = match flow {
+                Flow::Send(..) => Role::Client,
+                Flow::Receive(..) => Role::Server,
             };
-            record.back.push(Back {
-                handle: Fleet::name(handle),
+            record.back.push(FlowRecovery {
+                flow: Fleet::name(flow),
                 role,
-                is_quorum: handle.consumer().is_quorum(),
-                ms: first_us.saturating_sub(mark.since_us) as f64 / 1000.0,
+                is_quorum: flow.consumer().is_quorum(),
+                ms: first_us.saturating_sub(recovery.since_us) as f64 / 1000.0,
             });
         }
         let since_us = match fault.kind.counts_from(true) {
@@ -242,16 +242,16 @@ impl Run {
             if left == 0 || idle > DRAINED_AFTER {
                 return;
             }
-            std::thread::sleep(LOOK * 10);
+            std::thread::sleep(POLL_INTERVAL * 10);
         }
     }
 
     fn into_record(self, cut_short: Option<String>) -> Result<Record> {
-        let lags = self.lag.stop();
-        let waited = lags.values().flatten().map(|lag| lag.waited_us);
-        let lag_max_us = waited.max().unwrap_or(0);
+        let delays = self.delay.stop();
+        let waited = delays.values().flatten().map(|delay| delay.waited_us);
+        let delay_max_us = waited.max().unwrap_or(0);
         let timeout_us = (self.settings.timeout_s * 1e6) as u64;
-        let mut facts = Facts { timeout_us, erasures: self.erasures, lags };
+        let mut conditions = Conditions { timeout_us, deletions: self.deletions, delays };
         let (processes, hung) = self.fleet.into_records();
         let ledger = Arc::into_inner(self.ledger).context("no process is heard any more")?;
         let mut record = Record {
@@ -262,20 +262,20 @@ impl Run {
             processes,
             hung,
             cut_short,
-            lag_max_ms: lag_max_us as f64 / 1000.0,
+            lag_max_ms: delay_max_us as f64 / 1000.0,
             examples: Vec::new(),
         };
         let begins: Vec<u64> = self.made.iter().map(|(begin_us, _)| *begin_us).collect();
         record.faults = self.made.into_iter().map(|(_, fault)| fault).collect();
-        let books = ledger.into_books();
-        facts.note_executions(&books);
-        judge(&mut record, &books, &facts, (self.start_us, &begins));
+        let entries = ledger.into_ledger();
+        conditions.note_executions(&entries);
+        judge(&mut record, &entries, &conditions, (self.start_us, &begins));
         Ok(record)
     }
 }
 
 /// When a process was connected for good, if it was not at some time since the fault began.
-fn connected_us(said: &[HealthSaid], begin_us: u64) -> Option<u64> {
+fn connected_us(said: &[HealthReading], begin_us: u64) -> Option<u64> {
     let apart = said.iter().rposition(|(at, health)| *at >= begin_us && !health.is_connected)?;
     said.get(apart + 1).map(|(at_us, _)| *at_us)
 }
@@ -293,7 +293,7 @@ fn line(fault: &Fault, record: &FaultRecord) -> String {
     let comma = if record.detail.is_empty() { "" } else { ", " };
     let back = match record.stuck.len() {
         0 => String::new(),
-        stuck => format!("; not back after {BACK_WITHIN:?}: {stuck}, all are started again"),
+        stuck => format!("; not back after {RECOVERY_TIMEOUT:?}: {stuck}, all are started again"),
     };
     format!(
         "fault {} ({}{node}{comma}{}): clients back within {:.0} ms, servers within {:.0} ms{back}",
@@ -306,11 +306,16 @@ fn line(fault: &Fault, record: &FaultRecord) -> String {
 }
 
 /// Counts every request, in the time of the fault that it began after.
-fn judge(record: &mut Record, books: &Books, facts: &Facts, (start, begins): (u64, &[u64])) {
+fn judge(
+    record: &mut Record,
+    entries: &Ledger,
+    conditions: &Conditions,
+    (start, begins): (u64, &[u64]),
+) {
     let (mut streams, mut examples) = (BTreeMap::<Stream, Counts>::new(), Vec::new());
-    for (id, request) in books.requests() {
+    for (id, request) in entries.requests() {
         let mut one = Counts::default();
-        one.add(id, request, books, facts);
+        one.add(id, request, entries, conditions);
         let after = begins.partition_point(|begin| *begin <= request.begun_us).checked_sub(1);
         let window = match after {
             Some(fault) => &mut record.faults[fault].counts,
@@ -325,11 +330,11 @@ fn judge(record: &mut Record, books: &Books, facts: &Facts, (start, begins): (u6
         *streams.entry(id.stream).or_default() += &one;
         if one.breaks_a_promise() {
             let fault = after.map(|fault| record.faults[fault].fault.index);
-            examples.push(example(&one, (id, request), books, (start, fault)));
+            examples.push(example(&one, (id, request), entries, (start, fault)));
         }
     }
     for process in &mut record.processes {
-        process.casts = books.buffered(process.number);
+        process.casts = entries.buffered(process.number);
     }
     examples.sort_by(|one, other| one.begun_ms.total_cmp(&other.begun_ms));
     let mut told = BTreeMap::<_, usize>::new();
@@ -346,7 +351,7 @@ fn judge(record: &mut Record, books: &Books, facts: &Facts, (start, begins): (u6
 fn example(
     counts: &Counts,
     (id, request): (Id, &Request),
-    books: &Books,
+    entries: &Ledger,
     (start_us, fault): (u64, Option<u32>),
 ) -> Example {
     let broke = match counts {
@@ -363,16 +368,16 @@ fn example(
         client: id.worker,
         begun_ms: ms(request.begun_us.saturating_sub(start_us)),
         took_ms: ms(end_us - request.begun_us),
-        told: books.told(request).unwrap_or("nothing").to_owned(),
+        told: entries.told(request).unwrap_or("nothing").to_owned(),
         executions: request.executions,
         fault,
     }
 }
 
-fn plan(cli: &Cli, args: &ChaosArgs, tag: String, urls: [String; 2]) -> Plan {
+fn plan(cli: &Cli, args: &ChaosArgs, tag: String, urls: [String; 2]) -> FleetPlan {
     let serving = cli.serving();
     let own = ["--backend".to_owned(), serving.backend.to_string(), "chaos-worker".to_owned()];
-    Plan {
+    FleetPlan {
         subject: args.subject,
         servers: args.servers,
         clients: args.clients,

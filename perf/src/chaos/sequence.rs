@@ -13,7 +13,7 @@ use crate::cli::chaos::FaultKind;
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fault {
-    /// Its place in the sequence, from 0.
+    /// Its index in the sequence, from 0.
     pub(super) index: u32,
     pub(super) kind: FaultKind,
     /// The node it is about, where it is about one; from 0.

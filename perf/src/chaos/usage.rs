@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Usage {
+pub(super) struct ProcessUsage {
     pub(super) rss_kib: u64,
     pub(super) threads: u64,
     pub(super) descriptors: u64,
@@ -16,7 +16,7 @@ pub(super) struct Usage {
 /// and the allocator's leftovers of a backlog.
 const GROWTH_KIB: u64 = 32 << 10;
 
-impl Usage {
+impl ProcessUsage {
     /// Of a process that runs.
     pub(super) fn of(pid: u32) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -40,13 +40,13 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_a_thread_and_descriptors() {
-        let usage = Usage::of(std::process::id()).expect("it runs");
+        let usage = ProcessUsage::of(std::process::id()).expect("it runs");
         assert!(usage.rss_kib > 100 && usage.threads > 0 && usage.descriptors > 2, "{usage:?}");
     }
 
     #[test]
     fn a_little_growth_is_none() {
-        let of = |rss_kib| Usage { rss_kib, ..Usage::default() };
+        let of = |rss_kib| ProcessUsage { rss_kib, ..ProcessUsage::default() };
         assert!(!of(61_440 + GROWTH_KIB).has_grown_since(&of(40_960)));
         assert!(of(61_441 + GROWTH_KIB).has_grown_since(&of(40_960)));
     }

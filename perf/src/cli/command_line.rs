@@ -111,9 +111,9 @@ pub(crate) fn rewrite(argv: impl IntoIterator<Item = String>) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::cli::simulator::Sync;
-    use crate::subject::clients::PeerName;
+    use crate::subject::clients::ClientName;
     use crate::subject::leveret::variant::Variant;
-    use crate::subject::name::Contender;
+    use crate::subject::name::SubjectName;
 
     fn rewritten(line: &str) -> Vec<String> {
         rewrite(line.split(' ').map(str::to_owned))
@@ -160,7 +160,7 @@ mod tests {
         let cli =
             parsed("x --only call-1,fanout --against raw,leveret-pika --pairs 3 --cores @0,1");
         assert_eq!(cli.suite.only.len(), 2);
-        let against = [Contender::Peer(PeerName::Raw), Contender::Leveret(Variant::Pika)];
+        let against = [SubjectName::Peer(ClientName::Raw), SubjectName::Leveret(Variant::Pika)];
         assert_eq!(cli.suite.against, against);
         assert!(Cli::try_parse_from(["x", "--against", "leveret"]).is_err(), "itself");
         assert!(Cli::try_parse_from(["x", "--only", "nothing"]).is_err());

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::values::seconds;
-use crate::subject::name::Contender;
+use crate::subject::name::SubjectName;
 use crate::workload::Workload;
 
 /// What only the suite takes.
@@ -25,7 +25,7 @@ pub(crate) struct Suite {
     /// another configuration: leveret-pika, leveret-msgpack, leveret-auto, leveret-both,
     /// leveret-single, leveret-read-write, leveret-pool (of 2), leveret-per-shard
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) against: Vec<Contender>,
+    pub(crate) against: Vec<SubjectName>,
     /// List the workloads and stop
     #[arg(long)]
     pub(crate) list: bool,

@@ -1,14 +1,14 @@
-//! The outcome as one JSON document: `machine`, `runs`, `ratios`.
+//! The suite as one JSON document: `machine`, `runs`, `ratios`.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::results::sample::Outcome;
+use crate::results::sample::SuiteResults;
 
-/// Writes `outcome` to `path`, replacing what is there.
-pub(crate) fn write(path: &Path, outcome: &Outcome) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(outcome).context("figures are plain data")?;
+/// Writes `suite` to `path`, replacing what is there.
+pub(crate) fn write(path: &Path, suite: &SuiteResults) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(suite).context("figures are plain data")?;
     text.push('\n');
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
@@ -29,8 +29,8 @@ mod tests {
     fn the_document_has_exactly_the_promised_keys() {
         let runs = vec![run("w", "leveret", 1.5, Some(7.0)), run("w", "raw", 3.0, None)];
         let ratios = metrics::ratios(&runs, "leveret");
-        let outcome = Outcome { runs, ratios, ..Outcome::default() };
-        let value = serde_json::to_value(&outcome).expect("plain data");
+        let suite = SuiteResults { runs, ratios, ..SuiteResults::default() };
+        let value = serde_json::to_value(&suite).expect("plain data");
         let mut expected = [
             "workload",
             "subject",

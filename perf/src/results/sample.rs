@@ -96,9 +96,9 @@ pub(crate) struct Machine {
     pub(crate) hint: Option<String>,
 }
 
-/// A suite's whole outcome.
+/// A suite's whole suite.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct Outcome {
+pub(crate) struct SuiteResults {
     pub(crate) machine: Machine,
     pub(crate) runs: Vec<Run>,
     pub(crate) ratios: Vec<Ratio>,

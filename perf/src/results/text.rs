@@ -1,4 +1,4 @@
-//! The outcome as tables for people.
+//! The suite as tables for people.
 //!
 //! One line per subject and workload, medians where a workload ran more than once; then the ratios
 //! with their extremes. A figure without meaning is a dash.
@@ -8,20 +8,20 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 
 use crate::results::metrics;
-use crate::results::sample::{Outcome, Ratio, Run};
+use crate::results::sample::{Ratio, Run, SuiteResults};
 use crate::workload::Workload;
 
 /// Prints the tables of a suite.
-pub(crate) fn print(outcome: &Outcome) {
-    println!("{}", machine_line(outcome));
-    println!("{}", runs_table(&outcome.runs));
+pub(crate) fn print(suite: &SuiteResults) {
+    println!("{}", machine_line(suite));
+    println!("{}", runs_table(&suite.runs));
     println!("closed loop: an operation starts when a former one ends; latencies in microseconds");
-    if let Some(hint) = &outcome.machine.hint {
+    if let Some(hint) = &suite.machine.hint {
         println!("{hint}");
     }
-    if !outcome.ratios.is_empty() {
+    if !suite.ratios.is_empty() {
         println!("\nratios, leveret / peer: median of the interleaved pairs (smallest-largest)");
-        println!("{}", ratios_table(&outcome.ratios));
+        println!("{}", ratios_table(&suite.ratios));
     }
 }
 
@@ -32,8 +32,8 @@ pub(crate) fn print_catalogue(catalogue: &[Workload]) {
     }
 }
 
-fn machine_line(outcome: &Outcome) -> String {
-    let machine = &outcome.machine;
+fn machine_line(suite: &SuiteResults) -> String {
+    let machine = &suite.machine;
     let dash = || "-".to_owned();
     format!(
         "{}, {} core(s), Linux {}, backend {}, executor {}, busy poll {} µs, broker {}",

@@ -7,37 +7,37 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use super::counts::{Counts, Lost, Traffic};
-use super::environment::{Names, World};
+use super::environment::{Environment, ServerNames};
 use super::fleet::Fleet;
-use super::ledger::Ledger;
-use super::phases::{Phase, Size};
-use super::report::{Outcome, PhaseCounts};
+use super::ledger::SharedLedger;
+use super::phases::{FleetSize, Phase};
+use super::report::{PhaseCounts, UpdateReport};
 use super::{phases, report};
 use crate::cli::command_line::Cli;
 use crate::cli::rolling::{Replace, RollingUpdateArgs};
 use crate::in_process;
 
 /// Lost requests that are told one by one; all of them are counted.
-const LOST_TOLD: usize = 20;
+const LOST_LISTED: usize = 20;
 
 /// Runs the update and reports; an error if something was lost.
 pub(crate) fn run(cli: &Cli, args: &RollingUpdateArgs) -> Result<()> {
     let seed = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
     let size = size(args)?;
     let phases = phases::phases(args.plan, args.order, size, seed).map_err(anyhow::Error::msg)?;
-    // Held until all is over.
+    // Held wait_until all is over.
     let (url, _embedded) = match &cli.url {
         Some(url) => (url.clone(), None),
         None => {
-            let (place, broker) = in_process::broker()?;
-            (place.url(), Some(broker))
+            let (index, broker) = in_process::broker()?;
+            (index.url(), Some(broker))
         }
     };
-    let world = Arc::new(world(cli, args, url));
+    let environment = Arc::new(environment(cli, args, url));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
     let (traffic, settled) =
-        runtime.block_on(update(Arc::clone(&world), size, args.replace, &phases))?;
-    let outcome = outcome(args, &world.ledger, &phases, &traffic, (seed, settled));
+        runtime.block_on(update(Arc::clone(&environment), size, args.replace, &phases))?;
+    let outcome = outcome(args, &environment.ledger, &phases, &traffic, (seed, settled));
     outcome.print();
     if let Some(path) = &cli.json {
         outcome.write(path)?;
@@ -48,22 +48,22 @@ pub(crate) fn run(cli: &Cli, args: &RollingUpdateArgs) -> Result<()> {
     }
 }
 
-fn size(args: &RollingUpdateArgs) -> Result<Size> {
+fn size(args: &RollingUpdateArgs) -> Result<FleetSize> {
     let &RollingUpdateArgs { servers, clients, .. } = args;
     if args.replace == Replace::StopFirst && servers < 2 {
         bail!("a server may stop before the next one starts only where others serve");
     }
     let python = if args.python.is_some() { args.python_members } else { 0 };
-    Ok(Size { servers, clients, python })
+    Ok(FleetSize { servers, clients, python })
 }
 
-fn world(cli: &Cli, args: &RollingUpdateArgs, url: String) -> World {
+fn environment(cli: &Cli, args: &RollingUpdateArgs, url: String) -> Environment {
     let seconds = Duration::from_secs_f64;
-    World {
+    Environment {
         url,
         engine: cli.serving().engine().with_cores((&cli.cores).into()),
-        ledger: Arc::new(Ledger::new()),
-        names: Names::of(args.servers),
+        ledger: Arc::new(SharedLedger::new()),
+        names: ServerNames::of(args.servers),
         timeout: seconds(args.timeout),
         pause: seconds(1.0 / args.rate),
         dwell: seconds(args.dwell),
@@ -75,17 +75,17 @@ fn world(cli: &Cli, args: &RollingUpdateArgs, url: String) -> World {
 
 /// Makes all moves; what was counted in each phase, and whether all was executed in the end.
 async fn update(
-    world: Arc<World>,
-    size: Size,
+    environment: Arc<Environment>,
+    size: FleetSize,
     replace: Replace,
     phases: &[Phase],
 ) -> Result<(Vec<Traffic>, bool)> {
-    let mut fleet = Fleet::start(Arc::clone(&world), size, replace).await?;
+    let mut fleet = Fleet::start(Arc::clone(&environment), size, replace).await?;
     let mut traffic = Vec::new();
     let mut before = Traffic::default();
     for (number, phase) in phases.iter().enumerate() {
         report::progress(number, phases.len(), &phase.name);
-        world.ledger.enter(number);
+        environment.ledger.enter(number);
         for one in &phase.moves {
             fleet.make(*one).await.with_context(|| format!("{one:?} in {:?}", phase.name))?;
         }
@@ -103,21 +103,21 @@ async fn update(
 
 fn outcome(
     args: &RollingUpdateArgs,
-    ledger: &Ledger,
+    ledger: &SharedLedger,
     phases: &[Phase],
     traffic: &[Traffic],
     (seed, settled): (u64, bool),
-) -> Outcome {
-    let books = ledger.read();
+) -> UpdateReport {
+    let entries = ledger.read();
     let of_phase = |(number, (phase, traffic)): (usize, (&Phase, &Traffic))| PhaseCounts {
         name: phase.name.clone(),
         moves: phase.moves.len(),
-        counts: Counts::of(&books, Some(number), args.at_most_once, *traffic),
+        counts: Counts::of(&entries, Some(number), args.at_most_once, *traffic),
     };
     let phases = phases.iter().zip(traffic).enumerate().map(of_phase).collect();
     let mut sum = Traffic::default();
     traffic.iter().for_each(|traffic| sum += *traffic);
-    Outcome {
+    UpdateReport {
         servers: args.servers,
         clients: args.clients,
         python_members: if args.python.is_some() { args.python_members } else { 0 },
@@ -130,9 +130,9 @@ fn outcome(
         notify: args.notify,
         settled,
         phases,
-        lost: Lost::first(ledger, &books, LOST_TOLD),
-        total: Counts::of(&books, None, args.at_most_once, sum),
-        events: books.events,
+        lost: Lost::first(ledger, &entries, LOST_LISTED),
+        total: Counts::of(&entries, None, args.at_most_once, sum),
+        events: entries.events,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a phase, or all of them, came to: sums over the ledger, and over what transports counted.
+//! RequestKind a phase, or all of them, came to: sums over the ledger, and over what transports counted.
 //!
 //! Plain data, as it is reported.
 
@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use leveret::TransportMetrics;
 use serde::Serialize;
 
-use super::ledger::{Books, Ledger, Request};
+use super::ledger::{Ledger, Request, SharedLedger};
 
 /// Longest latency told apart, an hour in microseconds.
 const LATENCY_MAX_US: u64 = 3_600_000_000;
@@ -35,7 +35,7 @@ pub(super) struct Counts {
     /// Cut off while they were published, and not executed: with at-most-once that is an end, not a
     /// loss.
     pub(super) cut_off: u64,
-    /// What senders were told, but for success.
+    /// RequestKind senders were told, but for success.
     pub(super) errors: BTreeMap<String, u64>,
     /// Of calls that were answered.
     pub(super) latency_us: Latency,
@@ -46,7 +46,7 @@ pub(super) struct Counts {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Lost {
     pub(super) what: String,
-    /// What its sender was, and was told.
+    /// RequestKind its sender was, and was told.
     pub(super) sender: String,
     pub(super) told: String,
     /// Since the run began.
@@ -57,10 +57,10 @@ pub(super) struct Lost {
 
 impl Lost {
     /// The first of them.
-    pub(super) fn first(ledger: &Ledger, books: &Books, count: usize) -> Vec<Self> {
+    pub(super) fn first(ledger: &SharedLedger, entries: &Ledger, count: usize) -> Vec<Self> {
         let is_lost = |request: &&Request| {
             let is_answered = request.what.is_call() && request.is_good();
-            !is_answered && books.missing(request) > 0
+            !is_answered && entries.missing(request) > 0
         };
         let describe = |request: &Request| Self {
             what: format!("{:?}", request.what),
@@ -70,9 +70,9 @@ impl Lost {
                 Some(end) => end.result.as_ref().map_or_else(|f| f.label.clone(), |()| "ok".into()),
             },
             sent_at_ms: ledger.sent_at_ms(request),
-            missing: books.missing(request),
+            missing: entries.missing(request),
         };
-        books.requests.iter().filter(is_lost).take(count).map(describe).collect()
+        entries.requests.iter().filter(is_lost).take(count).map(describe).collect()
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) struct Latency {
     pub(super) max: u64,
 }
 
-/// What Leveret's own members have counted; Python's members count none of it.
+/// RequestKind Leveret's own members have counted; Python's members count none of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Traffic {
     /// Requests that nobody was there for under the pika name.
@@ -105,7 +105,7 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// What one transport has counted so far.
+    /// RequestKind one transport has counted so far.
     pub(super) fn of(metrics: &TransportMetrics) -> Self {
         let served = &metrics.served;
         Self {
@@ -121,7 +121,7 @@ impl Traffic {
         }
     }
 
-    /// What came since an earlier reading.
+    /// RequestKind came since an earlier reading.
     pub(super) const fn since(&self, earlier: &Self) -> Self {
         Self {
             fallbacks: self.fallbacks - earlier.fallbacks,
@@ -152,9 +152,9 @@ impl AddAssign for Traffic {
 }
 
 impl Counts {
-    /// What a phase came to, or all of them; being cut off is an end where nothing is sent twice.
+    /// RequestKind a phase came to, or all of them; being cut off is an end where nothing is sent twice.
     pub(super) fn of(
-        books: &Books,
+        entries: &Ledger,
         phase: Option<usize>,
         at_most_once: bool,
         traffic: Traffic,
@@ -162,9 +162,9 @@ impl Counts {
         let mut counts = Self { traffic, ..Self::default() };
         let mut latencies = Histogram::<u64>::new_with_max(LATENCY_MAX_US, 3)
             .expect("three digits of an hour in microseconds fit");
-        let all = books.requests.iter();
+        let all = entries.requests.iter();
         for request in all.filter(|request| phase.is_none_or(|phase| request.phase == phase)) {
-            counts.add(books, request, at_most_once, &mut latencies);
+            counts.add(entries, request, at_most_once, &mut latencies);
         }
         if !latencies.is_empty() {
             let [p50, p99] = [0.5, 0.99].map(|share| latencies.value_at_quantile(share));
@@ -175,17 +175,17 @@ impl Counts {
 
     fn add(
         &mut self,
-        books: &Books,
+        entries: &Ledger,
         request: &Request,
         at_most_once: bool,
         latencies: &mut Histogram<u64>,
     ) {
         self.sent += 1;
         self.executed += request.executed_by.len() as u64;
-        self.duplicated += books.surplus(request);
+        self.duplicated += entries.surplus(request);
         let is_call = request.what.is_call();
         self.calls += u64::from(is_call);
-        let missing = books.missing(request);
+        let missing = entries.missing(request);
         let Some(end) = &request.end else {
             self.lost += missing;
             return *self.errors.entry("no end".to_owned()).or_default() += 1;
@@ -220,37 +220,38 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::super::kinds::ClientKind;
-    use super::super::ledger::{Fault, Ledger, What};
+    use super::super::ledger::{RequestFailure, RequestKind, SharedLedger};
     use super::*;
 
     #[test]
     fn each_request_is_counted_by_what_became_of_it() {
-        let ledger = Ledger::new();
+        let ledger = SharedLedger::new();
         let server = ledger.add_server();
         ledger.server_started(server);
         let begin = |what| ledger.begin(what, ClientKind::Kombu);
         let [answered, lost, late, cast] =
-            [What::Call, What::Call, What::NamedCall, What::Cast].map(begin);
+            [RequestKind::Call, RequestKind::Call, RequestKind::NamedCall, RequestKind::Cast]
+                .map(begin);
         ledger.executed(answered, server);
         ledger.end(answered, Ok(()));
-        ledger.end(lost, Err(Fault::named("timeout")));
+        ledger.end(lost, Err(RequestFailure::named("timeout")));
         ledger.executed(late, server);
-        ledger.end(late, Err(Fault::named("timeout")));
+        ledger.end(late, Err(RequestFailure::named("timeout")));
         ledger.executed(cast, server);
         ledger.executed(cast, server);
         ledger.end(cast, Ok(()));
         ledger.enter(1);
-        let cut_off = begin(What::Cast);
-        ledger.end(cut_off, Err(Fault { label: "cut off".to_owned(), is_cut_off: true }));
+        let cut_off = begin(RequestKind::Cast);
+        ledger.end(cut_off, Err(RequestFailure { label: "cut off".to_owned(), is_cut_off: true }));
 
-        let books = ledger.read();
-        let first = Counts::of(&books, Some(0), true, Traffic::default());
+        let entries = ledger.read();
+        let first = Counts::of(&entries, Some(0), true, Traffic::default());
         assert_eq!((first.sent, first.calls, first.answered, first.executed), (4, 3, 1, 4));
         assert_eq!((first.lost, first.unanswered, first.duplicated), (1, 1, 1));
         assert_eq!(first.errors, BTreeMap::from([("timeout".to_owned(), 2)]));
-        let second = Counts::of(&books, Some(1), true, Traffic::default());
+        let second = Counts::of(&entries, Some(1), true, Traffic::default());
         assert_eq!((second.sent, second.lost, second.cut_off), (1, 0, 1));
-        let all = Counts::of(&books, None, false, Traffic::default());
+        let all = Counts::of(&entries, None, false, Traffic::default());
         assert_eq!((all.sent, all.lost, all.cut_off), (5, 2, 0), "who may repeat must");
         assert!(all.objection(false).is_some_and(|text| text.contains("2 of 5")));
         assert!(second.objection(true).is_none());

@@ -1,6 +1,6 @@
-//! What all members of the fleet share: the broker, the ledger, the names of servers, the settings.
+//! RequestKind all members of the fleet share: the broker, the ledger, the names of servers, the settings.
 //!
-//! Invariant: who is called by name is there until the call has ended.
+//! Invariant: who is called by name is there wait_until the call has ended.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use leveret::engine::EngineConfig;
 use leveret::{DriverConfig, Retry, Transport};
 
-use crate::rolling::ledger::Ledger;
+use crate::rolling::ledger::SharedLedger;
 use crate::system::child_process;
 
 /// Topic of the servers; one run at a time on a virtual host.
@@ -19,7 +19,7 @@ pub(super) const TOPIC: &str = "leveret_rolling";
 /// Topic of the notifications.
 pub(super) const EVENTS: &str = "leveret_rolling_events";
 /// Between two looks at something that comes about elsewhere.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A process that is Python's member of the fleet.
 pub(super) fn oslo(python: &Path) -> Command {
@@ -27,11 +27,11 @@ pub(super) fn oslo(python: &Path) -> Command {
 }
 
 /// The surroundings of a member.
-pub(super) struct World {
+pub(super) struct Environment {
     pub(super) url: String,
     pub(super) engine: EngineConfig,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) names: Arc<Names>,
+    pub(super) ledger: Arc<SharedLedger>,
+    pub(super) names: Arc<ServerNames>,
     /// Of a call.
     pub(super) timeout: Duration,
     /// Between two requests of a client.
@@ -42,7 +42,7 @@ pub(super) struct World {
     pub(super) python: Option<PathBuf>,
 }
 
-impl World {
+impl Environment {
     /// A transport of its own for each member.
     pub(super) async fn connect(&self, config: DriverConfig) -> Result<Transport, leveret::Error> {
         let builder = Transport::builder(&self.url).config(config);
@@ -55,33 +55,33 @@ impl World {
 }
 
 /// The names by which servers are called.
-pub(super) struct Names(Vec<Name>);
+pub(super) struct ServerNames(Vec<Name>);
 
 struct Name {
     name: String,
     may_be_called: AtomicBool,
-    under_way: AtomicUsize,
+    in_flight: AtomicUsize,
 }
 
 /// A name that is in use.
-pub(super) struct Called {
-    names: Arc<Names>,
-    place: usize,
+pub(super) struct NameLease {
+    names: Arc<ServerNames>,
+    index: usize,
 }
 
-impl Names {
+impl ServerNames {
     pub(super) fn of(servers: usize) -> Arc<Self> {
-        let name = |place| Name {
-            name: format!("server-{place}"),
+        let name = |index| Name {
+            name: format!("server-{index}"),
             may_be_called: AtomicBool::new(true),
-            under_way: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
         };
         Arc::new(Self((0..servers).map(name).collect()))
     }
 
-    /// The name of the server at this place.
-    pub(super) fn at(&self, place: usize) -> &str {
-        &self.0[place].name
+    /// The name of the server at this index.
+    pub(super) fn at(&self, index: usize) -> &str {
+        &self.0[index].name
     }
 
     /// All of them.
@@ -90,50 +90,50 @@ impl Names {
     }
 
     /// Any name that may be called; none for a moment, perhaps, where a server stops.
-    pub(super) fn call(self: &Arc<Self>) -> Option<Called> {
+    pub(super) fn call(self: &Arc<Self>) -> Option<NameLease> {
         let first = fastrand::usize(..self.0.len());
         (0..self.0.len()).find_map(|further| {
-            let place = (first + further) % self.0.len();
-            self.0[place].under_way.fetch_add(1, Ordering::SeqCst);
-            let called = Called { names: Arc::clone(self), place };
-            self.0[place].may_be_called.load(Ordering::SeqCst).then_some(called)
+            let index = (first + further) % self.0.len();
+            self.0[index].in_flight.fetch_add(1, Ordering::SeqCst);
+            let called = NameLease { names: Arc::clone(self), index };
+            self.0[index].may_be_called.load(Ordering::SeqCst).then_some(called)
         })
     }
 
     /// Nobody calls this server by its name any more, and nobody waits for it.
-    pub(super) async fn withdraw(&self, place: usize) {
-        self.0[place].may_be_called.store(false, Ordering::SeqCst);
-        until(|| self.0[place].under_way.load(Ordering::SeqCst) == 0).await;
+    pub(super) async fn withdraw(&self, index: usize) {
+        self.0[index].may_be_called.store(false, Ordering::SeqCst);
+        wait_until(|| self.0[index].in_flight.load(Ordering::SeqCst) == 0).await;
     }
 
     /// It may be called again.
-    pub(super) fn restore(&self, place: usize) {
-        self.0[place].may_be_called.store(true, Ordering::SeqCst);
+    pub(super) fn restore(&self, index: usize) {
+        self.0[index].may_be_called.store(true, Ordering::SeqCst);
     }
 }
 
-impl Called {
+impl NameLease {
     pub(super) fn name(&self) -> &str {
-        self.names.at(self.place)
+        self.names.at(self.index)
     }
 }
 
-impl Drop for Called {
+impl Drop for NameLease {
     fn drop(&mut self) {
-        self.names.0[self.place].under_way.fetch_sub(1, Ordering::SeqCst);
+        self.names.0[self.index].in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// Waits until something has come about.
-pub(super) async fn until(mut holds: impl FnMut() -> bool) {
+/// Waits wait_until something has come about.
+pub(super) async fn wait_until(mut holds: impl FnMut() -> bool) {
     while !holds() {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 /// The same for a while; whether it came about.
-pub(super) async fn until_within(limit: Duration, holds: impl FnMut() -> bool) -> bool {
-    tokio::time::timeout(limit, until(holds)).await.is_ok()
+pub(super) async fn wait_until_timeout(limit: Duration, holds: impl FnMut() -> bool) -> bool {
+    tokio::time::timeout(limit, wait_until(holds)).await.is_ok()
 }
 
 #[cfg(test)]
@@ -142,20 +142,20 @@ mod tests {
 
     #[test]
     fn who_is_withdrawn_is_not_called() {
-        let names = Names::of(2);
+        let names = ServerNames::of(2);
         let called = names.call().expect("both may be called");
-        let (place, other) = (called.place, 1 - called.place);
+        let (index, other) = (called.index, 1 - called.index);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         runtime.expect("a runtime starts").block_on(async {
             names.withdraw(other).await;
             let patience = Duration::from_millis(30);
-            let withdrawn = tokio::time::timeout(patience, names.withdraw(place)).await;
+            let withdrawn = tokio::time::timeout(patience, names.withdraw(index)).await;
             assert!(withdrawn.is_err(), "a call is under way");
             assert!(names.call().is_none());
             names.restore(other);
-            assert_eq!(names.call().map(|called| called.place), Some(other));
+            assert_eq!(names.call().map(|called| called.index), Some(other));
             drop(called);
-            names.withdraw(place).await;
+            names.withdraw(index).await;
         });
     }
 }

@@ -1,6 +1,6 @@
 //! The servers and clients of a run, and how one of them gives way to its successor.
 //!
-//! Invariant: at every place somebody works, but for a moment where the old one stops first. Not
+//! Invariant: at every index somebody works, but for a moment where the old one stops first. Not
 //! here: which moves are made (`phases`).
 
 use std::sync::Arc;
@@ -9,83 +9,94 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::counts::Traffic;
-use super::ledger::KNOWN_WITHIN;
-use super::phases::{Move, Size};
+use super::ledger::DISCOVERED_WITHIN;
+use super::phases::{FleetSize, Move};
 use super::{client, server};
 use crate::cli::rolling::Replace;
-use crate::rolling::environment::{World, until_within};
+use crate::rolling::environment::{Environment, wait_until_timeout};
 
 /// How long a new member may take to do something; then the update goes on without.
 const WORKS_WITHIN: Duration = Duration::from_secs(10);
 
 /// All members.
 pub(super) struct Fleet {
-    world: Arc<World>,
+    environment: Arc<Environment>,
     replace: Replace,
     servers: Vec<Option<server::Member>>,
     clients: Vec<Option<client::Member>>,
-    /// What those have counted who are gone.
+    /// RequestKind those have counted who are gone.
     gone: Traffic,
 }
 
 impl Fleet {
     /// The fleet before the update: servers first, so that no client calls nobody.
-    pub(super) async fn start(world: Arc<World>, size: Size, replace: Replace) -> Result<Self> {
+    pub(super) async fn start(
+        environment: Arc<Environment>,
+        size: FleetSize,
+        replace: Replace,
+    ) -> Result<Self> {
         let mut servers = Vec::new();
-        for place in 0..size.servers {
-            let name = world.names.at(place);
-            servers.push(Some(server::Member::start(&world, size.old_server(place), name).await?));
+        for index in 0..size.servers {
+            let name = environment.names.at(index);
+            servers.push(Some(
+                server::Member::start(&environment, size.old_server(index), name).await?,
+            ));
         }
         let mut clients = Vec::new();
-        for place in 0..size.clients {
-            clients.push(Some(client::Member::start(&world, size.old_client(place)).await?));
+        for index in 0..size.clients {
+            clients.push(Some(client::Member::start(&environment, size.old_client(index)).await?));
         }
-        Ok(Self { world, replace, servers, clients, gone: Traffic::default() })
+        Ok(Self { environment, replace, servers, clients, gone: Traffic::default() })
     }
 
     /// Makes one move, under load.
     pub(super) async fn make(&mut self, one: Move) -> Result<()> {
         let stops_first = self.replace == Replace::StopFirst;
         match one {
-            Move::Server(place, kind) => {
+            Move::Server(index, kind) => {
                 if stops_first {
-                    self.world.names.withdraw(place).await;
-                    self.stop_server(place).await?;
+                    self.environment.names.withdraw(index).await;
+                    self.stop_server(index).await?;
                 }
-                let next = server::Member::start(&self.world, kind, self.world.names.at(place));
+                let next = server::Member::start(
+                    &self.environment,
+                    kind,
+                    self.environment.names.at(index),
+                );
                 let next = next.await?;
                 if stops_first {
-                    tokio::time::sleep(KNOWN_WITHIN).await;
-                    self.world.names.restore(place);
+                    tokio::time::sleep(DISCOVERED_WITHIN).await;
+                    self.environment.names.restore(index);
                 }
                 let number = next.number;
-                self.note(format!("server {place} is {kind}, too"));
-                until_within(WORKS_WITHIN, || self.world.ledger.has_worked(number)).await;
+                self.note(format!("server {index} is {kind}, too"));
+                wait_until_timeout(WORKS_WITHIN, || self.environment.ledger.has_worked(number))
+                    .await;
                 self.dwell().await;
                 if !stops_first {
-                    self.stop_server(place).await?;
+                    self.stop_server(index).await?;
                 }
-                self.servers[place] = Some(next);
+                self.servers[index] = Some(next);
             }
-            Move::Client(place, kind) => {
+            Move::Client(index, kind) => {
                 if stops_first {
-                    self.stop_client(place).await?;
+                    self.stop_client(index).await?;
                 }
-                let next = client::Member::start(&self.world, kind).await?;
-                self.note(format!("client {place} is {kind}, too"));
-                until_within(WORKS_WITHIN, || next.has_worked()).await;
+                let next = client::Member::start(&self.environment, kind).await?;
+                self.note(format!("client {index} is {kind}, too"));
+                wait_until_timeout(WORKS_WITHIN, || next.has_worked()).await;
                 self.dwell().await;
                 if !stops_first {
-                    self.stop_client(place).await?;
+                    self.stop_client(index).await?;
                 }
-                self.clients[place] = Some(next);
+                self.clients[index] = Some(next);
             }
         }
         self.dwell().await;
         Ok(())
     }
 
-    /// What everybody has counted so far.
+    /// RequestKind everybody has counted so far.
     pub(super) fn traffic(&self) -> Traffic {
         let mut traffic = self.gone;
         self.servers.iter().flatten().for_each(|member| traffic += member.traffic());
@@ -95,41 +106,41 @@ impl Fleet {
 
     /// Lets them work.
     pub(super) async fn dwell(&self) {
-        tokio::time::sleep(self.world.dwell).await;
+        tokio::time::sleep(self.environment.dwell).await;
     }
 
     /// Stops everybody: clients first, and servers once they have executed what was sent, or the
     /// time of a call has passed. Whether they have.
     pub(super) async fn stop(&mut self) -> Result<bool> {
-        for place in 0..self.clients.len() {
-            self.stop_client(place).await?;
+        for index in 0..self.clients.len() {
+            self.stop_client(index).await?;
         }
-        let ledger = &self.world.ledger;
-        let is_settled = until_within(self.world.timeout, || ledger.is_settled()).await;
-        for place in 0..self.servers.len() {
-            self.stop_server(place).await?;
+        let ledger = &self.environment.ledger;
+        let is_settled = wait_until_timeout(self.environment.timeout, || ledger.is_settled()).await;
+        for index in 0..self.servers.len() {
+            self.stop_server(index).await?;
         }
         Ok(is_settled)
     }
 
     fn note(&self, event: String) {
-        self.world.ledger.note(event);
+        self.environment.ledger.note(event);
     }
 
-    async fn stop_server(&mut self, place: usize) -> Result<()> {
-        if let Some(member) = self.servers[place].take() {
-            self.note(format!("the old server {place} stops"));
+    async fn stop_server(&mut self, index: usize) -> Result<()> {
+        if let Some(member) = self.servers[index].take() {
+            self.note(format!("the old server {index} stops"));
             self.gone += member.stop().await?;
-            self.note(format!("the old server {place} has stopped"));
+            self.note(format!("the old server {index} has stopped"));
         }
         Ok(())
     }
 
-    async fn stop_client(&mut self, place: usize) -> Result<()> {
-        if let Some(member) = self.clients[place].take() {
-            self.note(format!("the old client {place} stops"));
+    async fn stop_client(&mut self, index: usize) -> Result<()> {
+        if let Some(member) = self.clients[index].take() {
+            self.note(format!("the old client {index} stops"));
             self.gone += member.stop().await?;
-            self.note(format!("the old client {place} has stopped"));
+            self.note(format!("the old client {index} has stopped"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a member of the fleet may be: the dialects it serves or sends in, and whose software it is.
+//! RequestKind a member of the fleet may be: the dialects it serves or sends in, and whose software it is.
 
 use std::fmt;
 

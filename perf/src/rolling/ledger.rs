@@ -20,12 +20,12 @@ use crate::system::clock;
 const FANOUT_GRACE: Duration = Duration::from_secs(1);
 
 /// Clients that send in either dialect look this soon at the latest whether there is a pika server,
-/// if there was none; until then the first one is only starting.
-pub(super) const KNOWN_WITHIN: Duration = Duration::from_millis(300);
+/// if there was none; wait_until then the first one is only starting.
+pub(super) const DISCOVERED_WITHIN: Duration = Duration::from_millis(300);
 
-/// What is sent.
+/// RequestKind is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum RequestKind {
     /// A call to whichever server of the topic.
     Call,
     /// A call to one server by its name.
@@ -38,7 +38,7 @@ pub(super) enum What {
     Notification,
 }
 
-impl What {
+impl RequestKind {
     /// Somebody waits for an answer.
     pub(super) const fn is_call(self) -> bool {
         matches!(self, Self::Call | Self::NamedCall)
@@ -47,19 +47,19 @@ impl What {
 
 /// Why a request failed, as far as its sender knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct RequestFailure {
     pub(super) label: String,
     /// A publication was cut off, and may not be repeated.
     pub(super) is_cut_off: bool,
 }
 
-impl Fault {
+impl RequestFailure {
     pub(super) fn named(label: impl Into<String>) -> Self {
         Self { label: label.into(), is_cut_off: false }
     }
 }
 
-impl From<&Error> for Fault {
+impl From<&Error> for RequestFailure {
     fn from(error: &Error) -> Self {
         let outcome = error.outcome();
         let label = match outcome {
@@ -72,15 +72,15 @@ impl From<&Error> for Fault {
     }
 }
 
-/// A server, from its start to its end; its successor at the same place is another.
+/// A server, from its start to its end; its successor at the same index is another.
 pub(super) type ServerNumber = usize;
 
 /// One request.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    pub(super) what: What,
+    pub(super) what: RequestKind,
     pub(super) phase: usize,
-    /// What its sender was.
+    /// RequestKind its sender was.
     pub(super) sender: ClientKind,
     begun: Instant,
     pub(super) end: Option<End>,
@@ -95,12 +95,12 @@ impl Request {
     }
 }
 
-/// What the sender was told, and when.
+/// RequestKind the sender was told, and when.
 #[derive(Clone, Debug)]
 pub(super) struct End {
     at: Instant,
     pub(super) latency: Duration,
-    pub(super) result: Result<(), Fault>,
+    pub(super) result: Result<(), RequestFailure>,
 }
 
 #[derive(Clone, Debug)]
@@ -111,14 +111,14 @@ struct Server {
 }
 
 /// All requests and servers of a run.
-pub(super) struct Ledger {
+pub(super) struct SharedLedger {
     first_id: u64,
     start: Instant,
-    books: Mutex<Books>,
+    inner: Mutex<Ledger>,
 }
 
 #[derive(Clone, Default)]
-pub(super) struct Books {
+pub(super) struct Ledger {
     pub(super) requests: Vec<Request>,
     servers: Vec<Server>,
     phase: usize,
@@ -134,36 +134,36 @@ pub(super) struct Event {
     pub(super) event: String,
 }
 
-impl Ledger {
+impl SharedLedger {
     pub(super) fn new() -> Self {
         // Any JSON reader keeps numbers below 2^53.
         let first_id = u64::from(fastrand::u32(..)) << 20;
-        Self { first_id, start: clock::now(), books: Mutex::default() }
+        Self { first_id, start: clock::now(), inner: Mutex::default() }
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().expect("nothing panics under it")
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.inner.lock().expect("nothing panics under it")
     }
 
-    /// What is sent from now on belongs to this phase.
+    /// RequestKind is sent from now on belongs to this phase.
     pub(super) fn enter(&self, phase: usize) {
-        self.books().phase = phase;
+        self.lock().phase = phase;
     }
 
     /// A request is about to be sent; its id.
-    pub(super) fn begin(&self, what: What, sender: ClientKind) -> u64 {
+    pub(super) fn begin(&self, what: RequestKind, sender: ClientKind) -> u64 {
         let begun = clock::now();
-        let mut books = self.books();
-        let (phase, executed_by) = (books.phase, Vec::new());
-        books.requests.push(Request { what, phase, sender, begun, end: None, executed_by });
-        self.first_id + books.requests.len() as u64 - 1
+        let mut entries = self.lock();
+        let (phase, executed_by) = (entries.phase, Vec::new());
+        entries.requests.push(Request { what, phase, sender, begun, end: None, executed_by });
+        self.first_id + entries.requests.len() as u64 - 1
     }
 
     /// Its sender was told.
-    pub(super) fn end(&self, id: u64, result: Result<(), Fault>) {
+    pub(super) fn end(&self, id: u64, result: Result<(), RequestFailure>) {
         let at = clock::now();
-        let mut books = self.books();
-        if let Some(request) = self.find(&mut books, id) {
+        let mut entries = self.lock();
+        if let Some(request) = self.find(&mut entries, id) {
             let latency = at.saturating_duration_since(request.begun);
             request.end = Some(End { at, latency, result });
         }
@@ -171,34 +171,34 @@ impl Ledger {
 
     /// A server is about to start.
     pub(super) fn add_server(&self) -> ServerNumber {
-        let mut books = self.books();
-        books.servers.push(Server { started: None, stopping: None, executed: 0 });
-        books.servers.len() - 1
+        let mut entries = self.lock();
+        entries.servers.push(Server { started: None, stopping: None, executed: 0 });
+        entries.servers.len() - 1
     }
 
     /// It serves.
     pub(super) fn server_started(&self, number: ServerNumber) {
-        self.books().servers[number].started = Some(clock::now());
+        self.lock().servers[number].started = Some(clock::now());
     }
 
     /// It is about to stop.
     pub(super) fn server_stops(&self, number: ServerNumber) {
-        self.books().servers[number].stopping = Some(clock::now());
+        self.lock().servers[number].stopping = Some(clock::now());
     }
 
     /// A server has executed a request.
     pub(super) fn executed(&self, id: u64, by: ServerNumber) {
-        let mut books = self.books();
-        if let Some(request) = self.find(&mut books, id) {
+        let mut entries = self.lock();
+        if let Some(request) = self.find(&mut entries, id) {
             request.executed_by.push(by);
-            books.servers[by].executed += 1;
+            entries.servers[by].executed += 1;
         }
     }
 
     /// Something happens to the fleet.
     pub(super) fn note(&self, event: String) {
         let at_ms = self.since_start_ms(clock::now());
-        self.books().events.push(Event { at_ms, event });
+        self.lock().events.push(Event { at_ms, event });
     }
 
     /// When a request was sent, in milliseconds since the run began.
@@ -212,36 +212,36 @@ impl Ledger {
 
     /// Whether a server has executed anything yet.
     pub(super) fn has_worked(&self, server: ServerNumber) -> bool {
-        self.books().servers[server].executed > 0
+        self.lock().servers[server].executed > 0
     }
 
     /// Whether everything that was accepted has been executed by all who should.
     pub(super) fn is_settled(&self) -> bool {
-        let books = self.books();
-        books.requests.iter().all(|request| !request.is_good() || books.missing(request) == 0)
+        let entries = self.lock();
+        entries.requests.iter().all(|request| !request.is_good() || entries.missing(request) == 0)
     }
 
     /// All of it, when the run is over.
-    pub(super) fn read(&self) -> Books {
-        self.books().clone()
+    pub(super) fn read(&self) -> Ledger {
+        self.lock().clone()
     }
 
-    fn find<'a>(&self, books: &'a mut Books, id: u64) -> Option<&'a mut Request> {
+    fn find<'a>(&self, entries: &'a mut Ledger, id: u64) -> Option<&'a mut Request> {
         let index = usize::try_from(id.checked_sub(self.first_id)?).ok()?;
-        books.requests.get_mut(index)
+        entries.requests.get_mut(index)
     }
 }
 
-impl Books {
+impl Ledger {
     /// How many have not executed a request who should have.
     pub(super) fn missing(&self, request: &Request) -> u64 {
-        if request.what != What::Fanout {
+        if request.what != RequestKind::Fanout {
             return u64::from(request.executed_by.is_empty());
         }
         let end = request.end.as_ref().map_or(request.begun, |end| end.at);
         let missing = |(number, server): &(ServerNumber, &Server)| {
             let was_there =
-                server.started.is_some_and(|started| started + KNOWN_WITHIN <= request.begun)
+                server.started.is_some_and(|started| started + DISCOVERED_WITHIN <= request.begun)
                     && server.stopping.is_none_or(|stopping| stopping >= end + FANOUT_GRACE);
             was_there && !request.executed_by.contains(number)
         };
@@ -251,7 +251,7 @@ impl Books {
     /// How often a request was executed beyond what it should have been.
     pub(super) fn surplus(&self, request: &Request) -> u64 {
         let done = &request.executed_by;
-        if request.what != What::Fanout {
+        if request.what != RequestKind::Fanout {
             return done.len().saturating_sub(1) as u64;
         }
         let is_repeat = |(index, server): &(usize, &ServerNumber)| done[..*index].contains(server);
@@ -264,12 +264,12 @@ mod tests {
     use super::*;
 
     /// Servers that have long been there.
-    fn ledger(servers: usize) -> Ledger {
-        let ledger = Ledger::new();
-        let started = Some(clock::now() - KNOWN_WITHIN);
+    fn ledger(servers: usize) -> SharedLedger {
+        let ledger = SharedLedger::new();
+        let started = Some(clock::now() - DISCOVERED_WITHIN);
         for _ in 0..servers {
             let number = ledger.add_server();
-            ledger.books().servers[number].started = started;
+            ledger.lock().servers[number].started = started;
         }
         ledger
     }
@@ -277,20 +277,20 @@ mod tests {
     #[test]
     fn a_cast_is_to_be_executed_once() {
         let ledger = ledger(2);
-        let id = ledger.begin(What::Cast, ClientKind::Auto);
+        let id = ledger.begin(RequestKind::Cast, ClientKind::Auto);
         ledger.end(id, Ok(()));
         assert!(!ledger.is_settled());
         ledger.executed(id, 0);
         assert!(ledger.is_settled() && ledger.has_worked(0) && !ledger.has_worked(1));
         ledger.executed(id, 1);
-        let books = ledger.read();
-        assert_eq!(books.surplus(&books.requests[0]), 1);
+        let entries = ledger.read();
+        assert_eq!(entries.surplus(&entries.requests[0]), 1);
     }
 
     #[test]
     fn a_fanout_is_to_be_executed_once_by_all_who_were_there() {
         let ledger = ledger(2);
-        let id = ledger.begin(What::Fanout, ClientKind::Auto);
+        let id = ledger.begin(RequestKind::Fanout, ClientKind::Auto);
         let late = ledger.add_server();
         ledger.server_started(late);
         ledger.end(id, Ok(()));
@@ -301,15 +301,15 @@ mod tests {
         ledger.executed(id, 1);
         ledger.executed(id, 1);
         ledger.executed(id, late);
-        let books = ledger.read();
-        let request = &books.requests[0];
-        assert_eq!((books.missing(request), books.surplus(request)), (0, 1));
+        let entries = ledger.read();
+        let request = &entries.requests[0];
+        assert_eq!((entries.missing(request), entries.surplus(request)), (0, 1));
     }
 
     #[test]
     fn what_is_not_of_this_run_is_passed_over() {
         let ledger = ledger(1);
-        let id = ledger.begin(What::Call, ClientKind::Auto);
+        let id = ledger.begin(RequestKind::Call, ClientKind::Auto);
         ledger.executed(id + 1, 0);
         ledger.executed(id.wrapping_sub(1), 0);
         assert!(!ledger.has_worked(0));

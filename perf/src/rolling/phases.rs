@@ -25,26 +25,26 @@ pub(super) struct Phase {
 
 /// How many members there are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Size {
+pub(super) struct FleetSize {
     pub(super) servers: usize,
     pub(super) clients: usize,
     /// Of the old ones of each, so many are Python's.
     pub(super) python: usize,
 }
 
-impl Size {
-    /// What the server of this place is before the update.
-    pub(super) const fn old_server(&self, place: usize) -> ServerKind {
-        if place < self.python { ServerKind::Python } else { ServerKind::Kombu }
+impl FleetSize {
+    /// RequestKind the server of this index is before the update.
+    pub(super) const fn old_server(&self, index: usize) -> ServerKind {
+        if index < self.python { ServerKind::Python } else { ServerKind::Kombu }
     }
 
-    /// What the client of this place is before the update.
-    pub(super) const fn old_client(&self, place: usize) -> ClientKind {
-        if place < self.python { ClientKind::Python } else { ClientKind::Kombu }
+    /// RequestKind the client of this index is before the update.
+    pub(super) const fn old_client(&self, index: usize) -> ClientKind {
+        if index < self.python { ClientKind::Python } else { ClientKind::Kombu }
     }
 }
 
-/// What the members of a phase become; none for what they were before the update.
+/// RequestKind the members of a phase become; none for what they were before the update.
 #[derive(Clone, Copy)]
 enum Goal {
     Servers(Option<ServerKind>),
@@ -72,7 +72,7 @@ fn steps(plan: Plan) -> Vec<(Goal, Goal)> {
 pub(super) fn phases(
     plan: Plan,
     order: Order,
-    size: Size,
+    size: FleetSize,
     seed: u64,
 ) -> Result<Vec<Phase>, String> {
     let servers = orders(order, size.servers, seed)?;
@@ -93,21 +93,21 @@ pub(super) fn phases(
     Ok(phases)
 }
 
-fn phase(goal: Goal, (servers, clients): (&Vec<usize>, &Vec<usize>), size: &Size) -> Phase {
+fn phase(goal: Goal, (servers, clients): (&Vec<usize>, &Vec<usize>), size: &FleetSize) -> Phase {
     let named = |kind: Option<String>| kind.unwrap_or_else(|| "old".to_owned());
     match goal {
         Goal::Servers(kind) => Phase {
             name: format!("servers to {}", named(kind.map(|kind| kind.to_string()))),
             moves: servers
                 .iter()
-                .map(|place| Move::Server(*place, kind.unwrap_or(size.old_server(*place))))
+                .map(|index| Move::Server(*index, kind.unwrap_or(size.old_server(*index))))
                 .collect(),
         },
         Goal::Clients(kind) => Phase {
             name: format!("clients to {}", named(kind.map(|kind| kind.to_string()))),
             moves: clients
                 .iter()
-                .map(|place| Move::Client(*place, kind.unwrap_or(size.old_client(*place))))
+                .map(|index| Move::Client(*index, kind.unwrap_or(size.old_client(*index))))
                 .collect(),
         },
     }
@@ -146,7 +146,7 @@ fn permutations(members: &[usize]) -> Vec<Vec<usize>> {
 mod tests {
     use super::*;
 
-    const SIZE: Size = Size { servers: 3, clients: 2, python: 1 };
+    const SIZE: FleetSize = FleetSize { servers: 3, clients: 2, python: 1 };
 
     #[test]
     fn an_update_goes_there_and_back_the_same_way() {
@@ -181,7 +181,7 @@ mod tests {
         firsts.sort();
         firsts.dedup();
         assert_eq!(firsts.len(), 6);
-        let many = Size { servers: 5, ..SIZE };
+        let many = FleetSize { servers: 5, ..SIZE };
         assert!(super::phases(Plan::ClientsFirst, Order::All, many, 0).is_err());
     }
 

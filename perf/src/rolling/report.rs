@@ -1,4 +1,4 @@
-//! What an update came to: a table for people, or one JSON document.
+//! RequestKind an update came to: a table for people, or one JSON document.
 #![expect(clippy::print_stdout, reason = "the report is this program's output")]
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::ledger::Event;
 
 /// An update that is over.
 #[derive(Debug, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct UpdateReport {
     pub(super) servers: usize,
     pub(super) clients: usize,
     /// Of the old ones of each.
@@ -35,7 +35,7 @@ pub(super) struct Outcome {
     pub(super) events: Vec<Event>,
 }
 
-/// What a phase came to.
+/// RequestKind a phase came to.
 #[derive(Debug, Serialize)]
 pub(super) struct PhaseCounts {
     pub(super) name: String,
@@ -44,7 +44,7 @@ pub(super) struct PhaseCounts {
     pub(super) counts: Counts,
 }
 
-impl Outcome {
+impl UpdateReport {
     /// Prints the table, and what senders were told.
     pub(super) fn print(&self) {
         let guarantee = if self.at_most_once { "at most once" } else { "at least once" };

@@ -15,20 +15,20 @@ use serde_json::json;
 
 use super::counts::Traffic;
 use super::kinds::ServerKind;
-use super::ledger::{Ledger, ServerNumber};
-use crate::rolling::environment::{EVENTS, TOPIC, World, oslo};
-use crate::system::child_process::PeerProcess;
+use super::ledger::{ServerNumber, SharedLedger};
+use crate::rolling::environment::{EVENTS, Environment, TOPIC, oslo};
+use crate::system::child_process::ChildProcess;
 
 /// A running server.
 pub(super) struct Member {
     pub(super) number: ServerNumber,
-    ledger: Arc<Ledger>,
+    ledger: Arc<SharedLedger>,
     running: Running,
 }
 
 enum Running {
     Own(Box<Own>),
-    Python(PeerProcess),
+    Python(ChildProcess),
 }
 
 struct Own {
@@ -45,17 +45,21 @@ struct Numbered {
 
 impl Member {
     /// Starts a server under this name.
-    pub(super) async fn start(world: &World, kind: ServerKind, name: &str) -> Result<Self> {
-        let ledger = Arc::clone(&world.ledger);
+    pub(super) async fn start(
+        environment: &Environment,
+        kind: ServerKind,
+        name: &str,
+    ) -> Result<Self> {
+        let ledger = Arc::clone(&environment.ledger);
         let number = ledger.add_server();
-        let running = match kind.config(world.at_most_once, world.python.is_some()) {
-            None => Running::Python(start_python(world, name, number).await?),
+        let running = match kind.config(environment.at_most_once, environment.python.is_some()) {
+            None => Running::Python(start_python(environment, name, number).await?),
             Some(config) => {
-                let transport = world.connect(config).await?;
+                let transport = environment.connect(config).await?;
                 let target = Target::new(TOPIC).with_server(name);
                 let server = RpcServer::builder(&transport, target);
                 let server = server.endpoint(endpoint(&ledger, number)).start().await?;
-                let listener = match world.notify {
+                let listener = match environment.notify {
                     true => Some(listen(&transport, &ledger, number).await?),
                     false => None,
                 };
@@ -66,7 +70,7 @@ impl Member {
         Ok(Self { number, ledger, running })
     }
 
-    /// What it has counted so far.
+    /// RequestKind it has counted so far.
     pub(super) fn traffic(&self) -> Traffic {
         match &self.running {
             Running::Own(own) => Traffic::of(&own.transport.metrics()),
@@ -97,7 +101,7 @@ impl Member {
     }
 }
 
-fn endpoint(ledger: &Arc<Ledger>, number: ServerNumber) -> Endpoint {
+fn endpoint(ledger: &Arc<SharedLedger>, number: ServerNumber) -> Endpoint {
     let ledger = Arc::clone(ledger);
     Endpoint::new().method("do", move |_: Context, Numbered { id }| {
         ledger.executed(id, number);
@@ -107,7 +111,7 @@ fn endpoint(ledger: &Arc<Ledger>, number: ServerNumber) -> Endpoint {
 
 async fn listen(
     transport: &Transport,
-    ledger: &Arc<Ledger>,
+    ledger: &Arc<SharedLedger>,
     number: ServerNumber,
 ) -> Result<NotificationListener> {
     let ledger = Arc::clone(ledger);
@@ -118,11 +122,15 @@ async fn listen(
     Ok(listener.endpoint(endpoint).start().await?)
 }
 
-async fn start_python(world: &World, name: &str, number: ServerNumber) -> Result<PeerProcess> {
-    let python = world.python.as_deref().context("a Python server needs --python")?;
-    let what = json!({"role": "server", "url": world.url, "topic": TOPIC, "server": name});
-    let ledger = Arc::clone(&world.ledger);
-    PeerProcess::start(oslo(python), &what, move |said| {
+async fn start_python(
+    environment: &Environment,
+    name: &str,
+    number: ServerNumber,
+) -> Result<ChildProcess> {
+    let python = environment.python.as_deref().context("a Python server needs --python")?;
+    let what = json!({"role": "server", "url": environment.url, "topic": TOPIC, "server": name});
+    let ledger = Arc::clone(&environment.ledger);
+    ChildProcess::start(oslo(python), &what, move |said| {
         if let Some(id) = said["did"].as_u64() {
             ledger.executed(id, number);
         }

@@ -161,7 +161,7 @@ fn tell(sync: &Option<(Sync, SyncMessage)>, clients: &[RpcClient], method: &str)
             }
         };
         if let Err(error) = told {
-            summary::complain(method, &error);
+            summary::print_error(method, &error);
         }
     }
 }

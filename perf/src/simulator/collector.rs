@@ -33,7 +33,7 @@ pub(crate) struct Point {
 
 /// What has been noted since the last point.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tally {
+struct OpenPoint {
     count: u64,
     size: u64,
     timed: u64,
@@ -46,14 +46,14 @@ struct Tally {
 #[derive(Debug)]
 pub(crate) struct Collector {
     label: String,
-    tally: Mutex<Tally>,
+    open_point: Mutex<OpenPoint>,
     series: Mutex<Vec<Point>>,
 }
 
 impl Collector {
     /// A collector that has seen nothing.
     pub(crate) fn new(label: String) -> Self {
-        Self { label, tally: Mutex::default(), series: Mutex::default() }
+        Self { label, open_point: Mutex::default(), series: Mutex::default() }
     }
 
     /// What its lines begin with.
@@ -63,29 +63,35 @@ impl Collector {
 
     /// Notes one message.
     pub(crate) fn note(&self, message: &Message) {
-        let mut tally = self.tally.lock().expect("nothing panics under this lock");
-        tally.count += 1;
-        tally.size += message.size() as u64;
+        let mut open_point = self.open_point.lock().expect("nothing panics under this lock");
+        open_point.count += 1;
+        open_point.size += message.size() as u64;
         if let Some(latency) = message.latency() {
-            let first = tally.timed == 0;
-            tally.timed += 1;
-            tally.sum += latency;
-            tally.min = if first { latency } else { tally.min.min(latency) };
-            tally.max = if first { latency } else { tally.max.max(latency) };
+            let first = open_point.timed == 0;
+            open_point.timed += 1;
+            open_point.sum += latency;
+            open_point.min = if first { latency } else { open_point.min.min(latency) };
+            open_point.max = if first { latency } else { open_point.max.max(latency) };
         }
     }
 
     /// Ends a second and returns its point.
     pub(crate) fn point(&self, timestamp: f64) -> Point {
-        let tally = std::mem::take(&mut *self.tally.lock().expect("nothing panics under it"));
+        let open_point =
+            std::mem::take(&mut *self.open_point.lock().expect("nothing panics under it"));
         let mut series = self.series.lock().expect("nothing panics under this lock");
-        let latencies = (tally.timed > 0).then(|| Latencies {
-            mean: tally.sum / tally.timed as f64,
-            min: tally.min,
-            max: tally.max,
+        let latencies = (open_point.timed > 0).then(|| Latencies {
+            mean: open_point.sum / open_point.timed as f64,
+            min: open_point.min,
+            max: open_point.max,
         });
-        let point =
-            Point { seq: series.len(), timestamp, count: tally.count, size: tally.size, latencies };
+        let point = Point {
+            seq: series.len(),
+            timestamp,
+            count: open_point.count,
+            size: open_point.size,
+            latencies,
+        };
         series.push(point);
         point
     }

@@ -24,14 +24,14 @@ const BATCH_SIZE: usize = 1000;
 const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where notifications are noted, and which were sent back already.
-struct Desk {
+struct NotificationRecorder {
     collector: Arc<Collector>,
     pause: Option<Duration>,
     /// `None` if nothing is sent back.
     sent_back: Option<Mutex<HashSet<u64>>>,
 }
 
-impl Desk {
+impl NotificationRecorder {
     /// Takes a notification, or sends it back if that is wanted and it is the first time.
     fn take(&self, mut message: Message) -> NotificationResult {
         if let Some(sent_back) = &self.sent_back
@@ -73,7 +73,7 @@ impl Desk {
 pub(crate) fn run(cli: &Cli, args: &NotifyServerArgs, in_batches: bool) -> Result<()> {
     sys::note_signals();
     let collector = Arc::new(Collector::new("server".to_owned()));
-    let desk = Desk {
+    let recorder = NotificationRecorder {
         collector: Arc::clone(&collector),
         pause: Duration::try_from_secs_f64(args.wait_before_answer).ok(),
         sent_back: args.requeue.then(Mutex::default),
@@ -83,10 +83,10 @@ pub(crate) fn run(cli: &Cli, args: &NotifyServerArgs, in_batches: bool) -> Resul
     let listener = NotificationListener::builder(&transport, target).allow_requeue(args.requeue);
     let listener = if in_batches {
         let endpoint = NotificationEndpoint::new()
-            .on_batch(Priority::Info, move |batch| desk.take_batch(batch));
+            .on_batch(Priority::Info, move |batch| recorder.take_batch(batch));
         listener.endpoint(endpoint).batch_size(BATCH_SIZE).batch_timeout(BATCH_TIMEOUT)
     } else {
-        let take = move |one: Notification<Message>| desk.take(one.payload);
+        let take = move |one: Notification<Message>| recorder.take(one.payload);
         listener.endpoint(NotificationEndpoint::new().info(take))
     };
     let listener = listener.start_blocking()?;

@@ -12,7 +12,7 @@ use crate::cli::command_line::Cli;
 use crate::system::{clock, sys};
 
 /// How often the end is looked for.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Lasts until a signal, the time limit, or until `is_done`; then stops and reports what
 /// `collector` noted.
@@ -27,13 +27,13 @@ pub(super) fn last(
     let limit = cli.simulator.limit_seconds;
     let limit = limit.and_then(|limit| Duration::try_from_secs_f64(limit).ok());
     while !sys::asked_to_stop() && limit.is_none_or(|limit| start.elapsed() < limit) && !is_done() {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     // A broker that is gone cannot agree to our leaving; what was counted is reported all the same.
     let stopped = stop();
     monitor.stop();
     if let Err(error) = stopped {
-        summary::complain("the server did not take its leave", &error);
+        summary::print_error("the server did not take its leave", &error);
     }
     let summary = summary::sum_up(&collector.series());
     summary::print_summary("server", &summary);

@@ -99,7 +99,7 @@ fn append_latencies(line: &mut String, latencies: Option<Latencies>) {
 }
 
 /// Says on standard error that something that is no message went wrong.
-pub(crate) fn complain(what: &str, error: &dyn std::fmt::Display) {
+pub(crate) fn print_error(what: &str, error: &dyn std::fmt::Display) {
     eprintln!("{what}: {error}");
 }
 

@@ -22,9 +22,9 @@ use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::raw::client::PATIENCE;
-use crate::broker_address::Place;
-use crate::run_state::{Crew, Probe};
+use super::raw::client::BROKER_TIMEOUT;
+use crate::broker_address::BrokerAddress;
+use crate::run_state::{Probe, Workers};
 use crate::subject::job::{Job, PlainWork, Subject};
 use crate::system::clock;
 
@@ -39,13 +39,13 @@ impl Subject for Amqprs {
         "amqprs"
     }
 
-    fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
+    fn start(&self, job: &Job, workers: &mut Workers) -> Result<()> {
         let work = PlainWork::nearest_to(job.workload.operation).context("not for amqprs")?;
         let runtime = runtime()?;
-        let (connection, channel) = runtime.block_on(open(&job.place))?;
+        let (connection, channel) = runtime.block_on(open(&job.address))?;
         let (queue, body) = (job.queue.clone(), Arc::clone(&job.body));
         let window = job.workload.outstanding.unwrap_or(1);
-        crew.spawn("amqprs-0", move |probe| {
+        workers.spawn("amqprs-0", move |probe| {
             let done = runtime.block_on(async {
                 match work {
                     PlainWork::Publish => {
@@ -68,8 +68,14 @@ impl Subject for Amqprs {
         })
     }
 
-    fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
-        runtime()?.block_on(serve(place, queue, ready))
+    fn serve(
+        &self,
+        address: &BrokerAddress,
+        queue: &str,
+        _n: usize,
+        ready: Box<dyn FnOnce()>,
+    ) -> Result<()> {
+        runtime()?.block_on(serve(address, queue, ready))
     }
 }
 
@@ -78,18 +84,18 @@ fn runtime() -> Result<Runtime> {
     Ok(builder.worker_threads(2).thread_name("amqprs").enable_all().build()?)
 }
 
-async fn open(place: &Place) -> Result<(Connection, Channel)> {
+async fn open(address: &BrokerAddress) -> Result<(Connection, Channel)> {
     let mut arguments =
-        OpenConnectionArguments::new(&place.host, place.port, &place.user, &place.password);
-    arguments.virtual_host(&place.vhost);
-    tokio::time::timeout(PATIENCE, async {
+        OpenConnectionArguments::new(&address.host, address.port, &address.user, &address.password);
+    arguments.virtual_host(&address.vhost);
+    tokio::time::timeout(BROKER_TIMEOUT, async {
         let connection = Connection::open(&arguments).await?;
         connection.register_callback(DefaultConnectionCallback).await?;
         let channel = connection.open_channel(None).await?;
         Ok((connection, channel))
     })
     .await
-    .with_context(|| format!("amqprs gets no answer from {place:?}"))?
+    .with_context(|| format!("amqprs gets no answer from {address:?}"))?
 }
 
 async fn publish(channel: &Channel, queue: &str, body: &[u8], probe: &mut Probe) -> Result<()> {
@@ -202,8 +208,8 @@ async fn call(
     Ok(())
 }
 
-async fn serve(place: &Place, queue: &str, ready: Box<dyn FnOnce()>) -> Result<()> {
-    let (_connection, channel) = open(place).await?;
+async fn serve(address: &BrokerAddress, queue: &str, ready: Box<dyn FnOnce()>) -> Result<()> {
+    let (_connection, channel) = open(address).await?;
     declare_private(&channel, queue).await?;
     let mut requests = subscribe(&channel, queue).await?;
     ready();

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::broker_address::Place;
-use crate::run_state::Crew;
+use crate::broker_address::BrokerAddress;
+use crate::run_state::Workers;
 use crate::workload::{Operation, Workload};
 
 /// How long a receiver may take to work through what a subject has handed over: what the buffers of
 /// the kernel and of the client hold.
-pub(crate) const DRAIN: Duration = Duration::from_secs(60);
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One run's work.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Job {
     /// What to do.
     pub(crate) workload: Workload,
     /// Whom to talk to.
-    pub(crate) place: Place,
+    pub(crate) address: BrokerAddress,
     /// The queue, or topic, that has been prepared for it.
     pub(crate) queue: String,
     /// What every message carries.
@@ -58,7 +58,7 @@ impl PlainWork {
             }
             Operation::Consume => Some(Self::Consume),
             Operation::Call => Some(Self::Call),
-            Operation::Fanout | Operation::CallNobody | Operation::CastNobody => None,
+            Operation::Fanout | Operation::CallUnroutable | Operation::CastUnroutable => None,
         }
     }
 }
@@ -131,7 +131,7 @@ pub(crate) trait Subject: Sync {
     }
 
     /// Connects and starts the workers.
-    fn start(&self, job: &Job, crew: &mut Crew) -> Result<()>;
+    fn start(&self, job: &Job, workers: &mut Workers) -> Result<()>;
 
     /// Queues its `n`-th server leaves behind, to be deleted after the run.
     fn queues_of_server(&self, _topic: &str, _n: usize) -> Vec<String> {
@@ -140,5 +140,11 @@ pub(crate) trait Subject: Sync {
 
     /// Answers calls to `queue`, as its `n`-th server, until the process ends; says `ready` when it
     /// can take the first one.
-    fn serve(&self, place: &Place, queue: &str, n: usize, ready: Box<dyn FnOnce()>) -> Result<()>;
+    fn serve(
+        &self,
+        address: &BrokerAddress,
+        queue: &str,
+        n: usize,
+        ready: Box<dyn FnOnce()>,
+    ) -> Result<()>;
 }

@@ -16,9 +16,9 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tokio::runtime::Runtime;
 
-use super::raw::client::PATIENCE;
-use crate::broker_address::Place;
-use crate::run_state::{Crew, Probe};
+use super::raw::client::BROKER_TIMEOUT;
+use crate::broker_address::BrokerAddress;
+use crate::run_state::{Probe, Workers};
 use crate::subject::job::{Job, PlainWork, Subject};
 use crate::system::clock;
 
@@ -33,13 +33,13 @@ impl Subject for Lapin {
         "lapin"
     }
 
-    fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
+    fn start(&self, job: &Job, workers: &mut Workers) -> Result<()> {
         let work = PlainWork::nearest_to(job.workload.operation).context("not for lapin")?;
         let runtime = runtime("lapin")?;
-        let (connection, channel) = runtime.block_on(open(&job.place))?;
+        let (connection, channel) = runtime.block_on(open(&job.address))?;
         let (queue, body) = (job.queue.clone(), Arc::clone(&job.body));
         let window = job.workload.outstanding.unwrap_or(1);
-        crew.spawn("lapin-0", move |probe| {
+        workers.spawn("lapin-0", move |probe| {
             let done = runtime.block_on(async {
                 match work {
                     PlainWork::Publish => {
@@ -58,8 +58,14 @@ impl Subject for Lapin {
         })
     }
 
-    fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
-        runtime("lapin")?.block_on(serve(place, queue, ready))
+    fn serve(
+        &self,
+        address: &BrokerAddress,
+        queue: &str,
+        _n: usize,
+        ready: Box<dyn FnOnce()>,
+    ) -> Result<()> {
+        runtime("lapin")?.block_on(serve(address, queue, ready))
     }
 }
 
@@ -68,15 +74,15 @@ fn runtime(name: &str) -> Result<Runtime> {
     Ok(builder.worker_threads(2).thread_name(name).enable_all().build()?)
 }
 
-async fn open(place: &Place) -> Result<(Connection, Channel)> {
-    let url = place.amqp_url();
-    tokio::time::timeout(PATIENCE, async {
+async fn open(address: &BrokerAddress) -> Result<(Connection, Channel)> {
+    let url = address.amqp_url();
+    tokio::time::timeout(BROKER_TIMEOUT, async {
         let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         Ok((connection, channel))
     })
     .await
-    .with_context(|| format!("lapin gets no answer from {place:?}"))?
+    .with_context(|| format!("lapin gets no answer from {address:?}"))?
 }
 
 async fn publish(channel: &Channel, queue: &str, body: &[u8], probe: &mut Probe) -> Result<()> {
@@ -177,8 +183,8 @@ async fn call(
     Ok(())
 }
 
-async fn serve(place: &Place, queue: &str, ready: Box<dyn FnOnce()>) -> Result<()> {
-    let (_connection, channel) = open(place).await?;
+async fn serve(address: &BrokerAddress, queue: &str, ready: Box<dyn FnOnce()>) -> Result<()> {
+    let (_connection, channel) = open(address).await?;
     declare_private(&channel, queue).await?;
     let mut requests = subscribe(&channel, queue).await?;
     ready();

@@ -5,33 +5,33 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
-use super::clients::PeerName;
+use super::clients::ClientName;
 use super::leveret::variant::Variant;
 
 /// One who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Contender {
+pub(crate) enum SubjectName {
     /// Leveret, configured so.
     Leveret(Variant),
     /// Another client.
-    Peer(PeerName),
+    Peer(ClientName),
 }
 
-impl Contender {
+impl SubjectName {
     /// Whose server a child is to be: any of them, or Leveret as it comes.
-    pub(crate) fn of_child(name: &str) -> Result<Self, UnknownContender> {
+    pub(crate) fn of_child(name: &str) -> Result<Self, UnknownSubject> {
         if name == Variant::Plain.name() { Ok(Self::Leveret(Variant::Plain)) } else { name.parse() }
     }
 }
 
 /// A name that nobody has.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct UnknownContender(String);
+pub(crate) struct UnknownSubject(String);
 
-impl fmt::Display for UnknownContender {
+impl fmt::Display for UnknownSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "nobody is called {:?}; there are", self.0)?;
-        for peer in PeerName::value_variants() {
+        for peer in ClientName::value_variants() {
             let value = peer.to_possible_value().expect("no peer is hidden");
             write!(f, " {},", value.get_name())?;
         }
@@ -40,15 +40,15 @@ impl fmt::Display for UnknownContender {
     }
 }
 
-impl std::error::Error for UnknownContender {}
+impl std::error::Error for UnknownSubject {}
 
-impl FromStr for Contender {
-    type Err = UnknownContender;
+impl FromStr for SubjectName {
+    type Err = UnknownSubject;
 
-    fn from_str(name: &str) -> Result<Self, UnknownContender> {
+    fn from_str(name: &str) -> Result<Self, UnknownSubject> {
         let variant = name.parse().map(Self::Leveret);
-        let peer = || PeerName::from_str(name, false).map(Self::Peer);
-        variant.or_else(|_| peer()).map_err(|_| UnknownContender(name.to_owned()))
+        let peer = || ClientName::from_str(name, false).map(Self::Peer);
+        variant.or_else(|_| peer()).map_err(|_| UnknownSubject(name.to_owned()))
     }
 }
 
@@ -58,11 +58,11 @@ mod tests {
 
     #[test]
     fn peers_and_variants_are_found_by_name() {
-        assert_eq!("raw-kombu".parse(), Ok(Contender::Peer(PeerName::RawKombu)));
-        assert_eq!("leveret-pool".parse(), Ok(Contender::Leveret(Variant::Pool)));
-        assert!("leveret".parse::<Contender>().is_err(), "it is always measured");
-        assert_eq!(Contender::of_child("leveret"), Ok(Contender::Leveret(Variant::Plain)));
-        let error = "pika".parse::<Contender>().expect_err("no name").to_string();
+        assert_eq!("raw-kombu".parse(), Ok(SubjectName::Peer(ClientName::RawKombu)));
+        assert_eq!("leveret-pool".parse(), Ok(SubjectName::Leveret(Variant::Pool)));
+        assert!("leveret".parse::<SubjectName>().is_err(), "it is always measured");
+        assert_eq!(SubjectName::of_child("leveret"), Ok(SubjectName::Leveret(Variant::Plain)));
+        let error = "pika".parse::<SubjectName>().expect_err("no name").to_string();
         assert!(error.contains("raw, raw-kombu,") && error.contains("leveret-pika,"), "{error}");
     }
 }

@@ -2,17 +2,17 @@
 
 use anyhow::{Context, Result};
 
-use crate::broker_address::Place;
+use crate::broker_address::BrokerAddress;
 use crate::cli::command_line::Cli;
 use crate::in_process;
 use crate::results::metrics;
-use crate::results::sample::Outcome;
+use crate::results::sample::SuiteResults;
 use crate::results::{json, text};
 use crate::subject::clients;
 use crate::subject::job::Subject;
 use crate::subject::leveret::subject::Leveret;
 use crate::subject::leveret::variant::Variant;
-use crate::subject::name::Contender;
+use crate::subject::name::SubjectName;
 use crate::subject::raw::client;
 use crate::suite::machine;
 use crate::suite::runner::Plan;
@@ -30,19 +30,19 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     let workloads =
         if cli.suite.only.is_empty() { CATALOGUE.to_vec() } else { cli.suite.only.clone() };
     let subjects = subjects(cli)?;
-    let mut outcome = Outcome { machine: machine::describe(), ..Outcome::default() };
+    let mut outcome = SuiteResults { machine: machine::describe(), ..SuiteResults::default() };
     outcome.machine.backend = subjects.first().and_then(|subject| subject.backend());
     outcome.machine.executor = Some(cli.executor.to_string());
     outcome.machine.busy_poll_us = cli.busy_poll;
 
     let needs_broker = workloads.iter().any(|workload| workload.peer == Peer::Broker);
     let (broker, _embedded) = match &cli.url {
-        Some(url) => (Place::parse(url)?, None),
+        Some(url) => (BrokerAddress::parse(url)?, None),
         None if needs_broker => {
-            let (place, peer) = in_process::broker()?;
-            (place, Some(peer))
+            let (address, peer) = in_process::broker()?;
+            (address, Some(peer))
         }
-        None => (Place::local(([127, 0, 0, 1], 0).into()), None),
+        None => (BrokerAddress::local(([127, 0, 0, 1], 0).into()), None),
     };
     if needs_broker {
         outcome.machine.broker = Some(client::broker_version(&broker)?);
@@ -75,10 +75,10 @@ fn default_pairs(cli: &Cli) -> u16 {
 fn subjects(cli: &Cli) -> Result<Vec<Box<dyn Subject>>> {
     let leveret = Leveret::start(cli.serving(), &cli.cores, Variant::Plain)?;
     let mut others: Vec<Box<dyn Subject>> = Vec::new();
-    for contender in &cli.suite.against {
-        others.push(match contender {
-            Contender::Leveret(variant) => Box::new(leveret.other(*variant)),
-            Contender::Peer(name) => clients::peer(*name)?,
+    for name in &cli.suite.against {
+        others.push(match name {
+            SubjectName::Leveret(variant) => Box::new(leveret.other(*variant)),
+            SubjectName::Peer(name) => clients::peer(*name)?,
         });
     }
     let ourselves: Box<dyn Subject> = Box::new(leveret);

@@ -5,7 +5,7 @@
 //! hold a second's worth of messages; the rate is then of the whole run, from its first message
 //! until the receiver has worked through the last one and answered the close behind it, the other
 //! two windows included. Invariant: a run ends, whatever the broker does: without progress for
-//! `STALL` it is an error. Not here: what figures mean (`metrics.rs`) and how they look
+//! `STALL_TIMEOUT` it is an error. Not here: what figures mean (`metrics.rs`) and how they look
 //! (`report/`).
 
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::broker_address::Place;
+use crate::broker_address::BrokerAddress;
 use crate::placement::Serving;
 use crate::results::metrics;
 use crate::results::sample::Run;
-use crate::run_state::{Crew, Phase};
-use crate::subject::job::{DRAIN, Job, Subject};
+use crate::run_state::{Phase, Workers};
+use crate::subject::job::{DRAIN_TIMEOUT, Job, Subject};
 use crate::suite::fixture::Fixture;
 use crate::suite::progress::Progress;
 use crate::system::clock;
@@ -26,12 +26,12 @@ use crate::system::usage::Meter;
 use crate::workload::Workload;
 
 /// Without a single message for so long, the broker counts as dead.
-const STALL: Duration = Duration::from_secs(10);
-/// How long workers get to end: they may wait in a call of their own for `STALL`, and then for the
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long workers get to end: they may wait in a call of their own for `STALL_TIMEOUT`, and then for the
 /// receiver to work through what they have handed over.
-const GRACE: Duration = Duration::from_secs(15).saturating_add(DRAIN);
+const STOP_TIMEOUT: Duration = Duration::from_secs(15).saturating_add(DRAIN_TIMEOUT);
 /// How often progress is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What to run.
 pub(crate) struct Plan {
@@ -42,11 +42,11 @@ pub(crate) struct Plan {
     pub(crate) seconds: f64,
     pub(crate) payload_bytes: usize,
     pub(crate) serving: Serving,
-    pub(crate) broker: Place,
+    pub(crate) broker: BrokerAddress,
 }
 
 impl Plan {
-    /// Runs everything, and hands each finished run to `keep` at once, so that a failure loses only
+    /// Runs everything, and hands each totals run to `keep` at once, so that a failure loses only
     /// what follows.
     pub(crate) fn run(&self, mut keep: impl FnMut(Run)) -> Result<()> {
         let order = self.order();
@@ -82,33 +82,38 @@ impl Plan {
             Fixture::prepare(workload, subject, self.serving, &self.broker, self.payload_bytes)?;
         let job = Job {
             workload: *workload,
-            place: fixture.place.clone(),
+            address: fixture.address.clone(),
             queue: fixture.queue.clone(),
             body: Arc::from(body(self.payload_bytes)),
         };
-        let mut crew = Crew::new();
-        subject.start(&job, &mut crew)?;
-        let run = self.measure(workload, subject, crew)?;
+        let mut workers = Workers::new();
+        subject.start(&job, &mut workers)?;
+        let run = self.measure(workload, subject, workers)?;
         fixture.check()?;
         Ok(run)
     }
 
-    fn measure(&self, workload: &Workload, subject: &dyn Subject, mut crew: Crew) -> Result<Run> {
+    fn measure(
+        &self,
+        workload: &Workload,
+        subject: &dyn Subject,
+        mut workers: Workers,
+    ) -> Result<Run> {
         let measured = Duration::from_secs_f64(self.seconds);
         let apart = measured.div_f64(5.0).clamp(Duration::from_millis(50), Duration::from_secs(1));
-        pass(&mut crew, apart)?;
-        until_first(&mut crew)?;
+        pass(&mut workers, apart)?;
+        until_first(&mut workers)?;
 
         let mut meter = Meter::new();
-        let (done_before, errors_before) = crew.counts();
+        let (done_before, errors_before) = workers.counts();
         let used_before = meter.read();
         let start = clock::now();
-        crew.enter(Phase::Measured);
-        pass(&mut crew, measured)?;
-        crew.enter(Phase::Tally);
+        workers.enter(Phase::Measured);
+        pass(&mut workers, measured)?;
+        workers.enter(Phase::SyscallCount);
         let seconds = (clock::now() - start).as_secs_f64();
         let used = meter.read().since(used_before);
-        let (done, errors) = crew.counts();
+        let (done, errors) = workers.counts();
         let in_window = (done - done_before, errors - errors_before);
         if in_window.0 == 0 {
             bail!("no message got through in {seconds:.1} s");
@@ -116,10 +121,10 @@ impl Plan {
         let is_ours = !workload.is_beside_flood();
         let per_msg = |used: u64| is_ours.then(|| used as f64 / in_window.0 as f64);
 
-        let syscalls_per_msg = syscalls(&meter, &mut crew, apart)?.filter(|_| is_ours);
-        let finished = crew.finish(GRACE)?;
+        let syscalls_per_msg = syscalls(&meter, &mut workers, apart)?.filter(|_| is_ours);
+        let totals = workers.finish(STOP_TIMEOUT)?;
         let ((messages, errors), seconds) = if workload.is_handed_over() {
-            (finished.counts, finished.took.as_secs_f64())
+            (totals.counts, totals.took.as_secs_f64())
         } else {
             (in_window, seconds)
         };
@@ -138,7 +143,7 @@ impl Plan {
             client_cpu_us_per_msg: per_msg(used.cpu_ns).map(|ns| ns / 1000.0),
             allocations_per_msg: per_msg(used.allocations),
             syscalls_per_msg,
-            latency_us: metrics::latency(&finished.latency),
+            latency_us: metrics::latency(&totals.latency),
         })
     }
 }
@@ -150,44 +155,44 @@ fn body(bytes: usize) -> Vec<u8> {
 }
 
 /// System calls per message over a window of their own.
-fn syscalls(meter: &Meter, crew: &mut Crew, window: Duration) -> Result<Option<f64>> {
+fn syscalls(meter: &Meter, workers: &mut Workers, window: Duration) -> Result<Option<f64>> {
     let Some(count) = meter.count_syscalls() else { return Ok(None) };
-    let (done_before, calls_before) = (crew.counts().0, count.read());
-    pass(crew, window)?;
-    let (done, calls) = (crew.counts().0, count.read());
+    let (done_before, calls_before) = (workers.counts().0, count.read());
+    pass(workers, window)?;
+    let (done, calls) = (workers.counts().0, count.read());
     let messages = done - done_before;
     let calls = calls.zip(calls_before).map(|(now, before)| now - before);
     Ok(calls.filter(|_| messages > 0).map(|calls| calls as f64 / messages as f64))
 }
 
-/// Lets the crew work for `window`.
-fn pass(crew: &mut Crew, window: Duration) -> Result<()> {
+/// Lets the workers work for `window`.
+fn pass(workers: &mut Workers, window: Duration) -> Result<()> {
     let end = clock::now() + window;
-    let mut progress = (crew.counts(), clock::now());
+    let mut progress = (workers.counts(), clock::now());
     loop {
         let now = clock::now();
         let left = end.saturating_duration_since(now);
         if left.is_zero() {
             return Ok(());
         }
-        crew.watch(left.min(LOOK))?;
-        let counts = crew.counts();
+        workers.watch(left.min(POLL_INTERVAL))?;
+        let counts = workers.counts();
         if counts != progress.0 {
             progress = (counts, now);
-        } else if now - progress.1 > STALL {
-            bail!("nothing moves for {STALL:?}; the broker does not answer any more");
+        } else if now - progress.1 > STALL_TIMEOUT {
+            bail!("nothing moves for {STALL_TIMEOUT:?}; the broker does not answer any more");
         }
     }
 }
 
 /// Waits for the first message.
-fn until_first(crew: &mut Crew) -> Result<()> {
-    let deadline = clock::now() + STALL;
-    while crew.counts().0 == 0 {
+fn until_first(workers: &mut Workers) -> Result<()> {
+    let deadline = clock::now() + STALL_TIMEOUT;
+    while workers.counts().0 == 0 {
         if clock::now() > deadline {
-            bail!("no message got through in {STALL:?}");
+            bail!("no message got through in {STALL_TIMEOUT:?}");
         }
-        crew.watch(LOOK)?;
+        workers.watch(POLL_INTERVAL)?;
     }
     Ok(())
 }
@@ -204,10 +209,10 @@ mod tests {
         fn name(&self) -> &'static str {
             self.0
         }
-        fn start(&self, _job: &Job, _crew: &mut Crew) -> Result<()> {
+        fn start(&self, _job: &Job, _crew: &mut Workers) -> Result<()> {
             Ok(())
         }
-        fn serve(&self, _: &Place, _: &str, _: usize, _: Box<dyn FnOnce()>) -> Result<()> {
+        fn serve(&self, _: &BrokerAddress, _: &str, _: usize, _: Box<dyn FnOnce()>) -> Result<()> {
             Ok(())
         }
     }
@@ -224,7 +229,7 @@ mod tests {
                 executor: ExecutorName::Threads,
                 busy_poll: 0,
             },
-            broker: Place::local(([127, 0, 0, 1], 1).into()),
+            broker: BrokerAddress::local(([127, 0, 0, 1], 1).into()),
         }
     }
 
@@ -238,19 +243,20 @@ mod tests {
 
     #[test]
     fn a_window_is_measured_from_what_workers_count() {
-        let mut crew = Crew::new();
-        crew.spawn("worker", |probe| {
-            while probe.running() {
-                let start = clock::now();
-                std::thread::sleep(Duration::from_micros(100));
-                probe.latency(start, clock::now());
-                probe.done(1);
-            }
-            Ok(())
-        })
-        .expect("threads start");
+        let mut workers = Workers::new();
+        workers
+            .spawn("worker", |probe| {
+                while probe.running() {
+                    let start = clock::now();
+                    std::thread::sleep(Duration::from_micros(100));
+                    probe.latency(start, clock::now());
+                    probe.done(1);
+                }
+                Ok(())
+            })
+            .expect("threads start");
         let plan = plan(1, 0.1);
-        let run = plan.measure(&plan.workloads[0], &Fake("a"), crew).expect("it works");
+        let run = plan.measure(&plan.workloads[0], &Fake("a"), workers).expect("it works");
         assert!(run.messages > 0 && run.rate_per_s > 0.0 && run.seconds >= 0.1);
         assert!(run.latency_us.p50.expect("latencies were kept") >= 100.0);
     }

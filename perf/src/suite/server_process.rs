@@ -13,28 +13,28 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::broker_address::Place;
+use crate::broker_address::BrokerAddress;
 use crate::cli::suite::AnswerCallsArgs;
 use crate::placement::Serving;
 use crate::subject::job::Subject;
 
 /// How long a server may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(20);
+const BROKER_TIMEOUT: Duration = Duration::from_secs(20);
 const READY: &str = "ready";
 
 /// A running server; dropping it ends it.
-pub(crate) struct Server {
+pub(crate) struct ServerProcess {
     child: Child,
 }
 
-impl Server {
+impl ServerProcess {
     /// Starts the `n`-th server of `subject` for `queue` and waits until it is ready.
     pub(crate) fn start(
         subject: &str,
         serving: Serving,
         queue: &str,
         n: usize,
-        place: &Place,
+        address: &BrokerAddress,
     ) -> Result<Self> {
         let program = std::env::current_exe().context("this program has no path")?;
         let child = Command::new(program)
@@ -50,7 +50,7 @@ impl Server {
             .context("a server process does not start")?;
         let mut server = Self { child };
         let stdin = server.child.stdin.as_mut().context("its input is a pipe")?;
-        writeln!(stdin, "{}", place.url())?;
+        writeln!(stdin, "{}", address.url())?;
         stdin.flush()?;
         let stdout = server.child.stdout.take().context("its output is a pipe")?;
         let (say, heard) = mpsc::channel();
@@ -59,7 +59,8 @@ impl Server {
             let read = BufReader::new(stdout).read_line(&mut line);
             let _ = say.send(read.map(|_| line));
         })?;
-        let line = heard.recv_timeout(PATIENCE).context("a server process is not ready in time")?;
+        let line =
+            heard.recv_timeout(BROKER_TIMEOUT).context("a server process is not ready in time")?;
         if line?.trim() != READY {
             bail!("the {subject} server process ended before it was ready");
         }
@@ -67,7 +68,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         // It ends by itself once its input is closed; killing only makes that sooner.
         let _ = self.child.kill();
@@ -80,7 +81,7 @@ pub(crate) fn answer_calls(args: &AnswerCallsArgs, subject: &dyn Subject) -> Res
     let mut url = String::new();
     let mut stdin = std::io::stdin();
     std::io::stdin().lock().read_line(&mut url)?;
-    let place = Place::parse(url.trim())?;
+    let address = BrokerAddress::parse(url.trim())?;
     std::thread::spawn(move || {
         let mut rest = [0; 64];
         while matches!(stdin.read(&mut rest), Ok(1..)) {}
@@ -90,5 +91,5 @@ pub(crate) fn answer_calls(args: &AnswerCallsArgs, subject: &dyn Subject) -> Res
         println!("{READY}");
         let _ = std::io::stdout().flush();
     };
-    subject.serve(&place, &args.queue, args.number, Box::new(ready))
+    subject.serve(&address, &args.queue, args.number, Box::new(ready))
 }

@@ -26,7 +26,7 @@ pub(crate) const READY: &str = "ready";
 const OSLO: &str = include_str!("oslo.py");
 
 /// A running process. Dropping it kills it.
-pub(crate) struct PeerProcess {
+pub(crate) struct ChildProcess {
     child: Child,
     stdin: Mutex<Option<ChildStdin>>,
     ended: Option<oneshot::Receiver<()>>,
@@ -42,7 +42,7 @@ pub(crate) fn python(python: &Path, script: &str) -> Command {
     command
 }
 
-impl PeerProcess {
+impl ChildProcess {
     /// Starts a process that is to be `what`, and waits until it is ready; `hear` is given each
     /// line that it prints from then on, by a thread.
     pub(crate) async fn start(
@@ -104,7 +104,7 @@ impl PeerProcess {
     }
 }
 
-impl Drop for PeerProcess {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         // Nothing happens to one that has ended.
         let _ = self.child.kill();

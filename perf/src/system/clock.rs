@@ -1,4 +1,4 @@
-//! The one place of the perf tool that asks the clock.
+//! The one address of the perf tool that asks the clock.
 //!
 //! Measuring needs a monotonic clock, simulator messages carry wall time. Not here: sleeping,
 //! deadlines.

@@ -13,7 +13,7 @@ use crate::chaos::protocol::{Buffered, Role};
 use crate::chaos::results::verdict::Counts;
 use crate::chaos::sequence::Fault;
 use crate::chaos::stream::WorkerNumber;
-use crate::chaos::usage::Usage;
+use crate::chaos::usage::ProcessUsage;
 use crate::cli::chaos::ChaosSubject;
 
 /// One run.
@@ -65,20 +65,21 @@ pub(crate) struct FaultRecord {
     /// Of requests that began in this time.
     pub(crate) counts: Counts,
     /// Each stream of a client and each consumer of a server that the fault reached.
-    pub(crate) back: Vec<Back>,
+    pub(crate) back: Vec<FlowRecovery>,
     /// For each process that had said it was not connected, from when it counts until its
     /// connections were open for good, in milliseconds.
     pub(crate) connected_ms: Vec<f64>,
     /// What the processes held when everything worked again.
-    pub(crate) usage: BTreeMap<WorkerNumber, Usage>,
+    pub(crate) usage: BTreeMap<WorkerNumber, ProcessUsage>,
     /// What did not work again in time and was started anew.
     pub(crate) stuck: Vec<String>,
 }
 
 /// A stream or a consumer, and its first success.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Back {
-    pub(crate) handle: String,
+pub(crate) struct FlowRecovery {
+    #[serde(rename = "handle")]
+    pub(crate) flow: String,
     pub(crate) role: Role,
     /// Its queue is replicated.
     pub(crate) is_quorum: bool,
@@ -92,9 +93,9 @@ pub(crate) struct ProcessRecord {
     pub(crate) role: Role,
     pub(crate) number: WorkerNumber,
     /// Before the first fault it met.
-    pub(crate) warm: Option<Usage>,
+    pub(crate) warm: Option<ProcessUsage>,
     /// After the last one; none if it was replaced.
-    pub(crate) end: Option<Usage>,
+    pub(crate) end: Option<ProcessUsage>,
     /// Buffered casts that it had accepted and that nobody executed.
     pub(crate) casts_unexecuted: u64,
     /// Of how many its transport knows; none if it is no client, or was killed.
@@ -228,8 +229,8 @@ pub(crate) mod tests {
         }
     }
 
-    fn back(ms: f64) -> Back {
-        Back { handle: "client 1: call".to_owned(), role: Role::Client, is_quorum: true, ms }
+    fn back(ms: f64) -> FlowRecovery {
+        FlowRecovery { flow: "client 1: call".to_owned(), role: Role::Client, is_quorum: true, ms }
     }
 
     #[test]
@@ -275,7 +276,7 @@ pub(crate) mod tests {
         });
         assert_eq!(stuck, [0, 0, 0, 0, 0, 1, 0, 0]);
         let grown = broken(&|record| {
-            let usage = |rss_kib| Some(Usage { rss_kib, ..Usage::default() });
+            let usage = |rss_kib| Some(ProcessUsage { rss_kib, ..ProcessUsage::default() });
             let (role, number) = (Role::Client, 1);
             let (warm, end) = (usage(1000), usage(1_000_000));
             let process = ProcessRecord { warm, end, ..process(role, number) };

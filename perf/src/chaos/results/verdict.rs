@@ -8,9 +8,9 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chaos::lag::{Lag, Lags};
-use crate::chaos::ledger::{Books, Request};
+use crate::chaos::ledger::{Ledger, Request};
 use crate::chaos::protocol::OK;
+use crate::chaos::scheduling_delay::{SchedulingDelay, SchedulingDelays};
 use crate::chaos::stream::{Consumer, Id, Stream, WorkerNumber};
 
 /// A call may end so much after its deadline.
@@ -28,17 +28,17 @@ const CERTAINLY_NOT: [&str; 2] = ["NotSent", "Refused"];
 
 /// What the verdicts rest on besides the requests.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct Conditions {
     pub(crate) timeout_us: u64,
     /// When the operator had deleted queues, and whose.
-    pub(crate) erasures: Vec<Erasure>,
+    pub(crate) deletions: Vec<QueueDeletion>,
     /// How long threads of which process waited for a processor.
-    pub(crate) lags: Lags,
+    pub(crate) delays: SchedulingDelays,
 }
 
 /// A deletion of queues by the operator.
 #[derive(Clone, Debug)]
-pub(crate) struct Erasure {
+pub(crate) struct QueueDeletion {
     /// It was done.
     pub(crate) until_us: u64,
     /// For each consumer whose queue it was: when the latest of what had been executed by then was
@@ -46,13 +46,13 @@ pub(crate) struct Erasure {
     pub(crate) consumers: BTreeMap<Consumer, u64>,
 }
 
-impl Erasure {
+impl QueueDeletion {
     /// A deletion of these consumers' queues.
     pub(crate) fn of(consumers: &[Consumer], until_us: u64) -> Self {
         Self { until_us, consumers: consumers.iter().map(|consumer| (*consumer, 0)).collect() }
     }
 
-    /// Takes note of an execution.
+    /// Receive note of an execution.
     fn note(&mut self, consumer: Consumer, request: &Request) {
         let is_before = request.executions > 0 && request.executed_us <= self.until_us;
         if let Some(latest) = self.consumers.get_mut(&consumer).filter(|_| is_before) {
@@ -81,7 +81,7 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     /// The process that sent them was killed before it could tell how they ended.
     pub(crate) untold: u64,
-    /// Executed at least once.
+    /// Execution at least once.
     pub(crate) executed: u64,
     /// Calls that were answered.
     pub(crate) answered: u64,
@@ -106,9 +106,9 @@ pub(crate) struct Counts {
     pub(crate) late_others: u64,
     /// Latest end after a deadline, in microseconds, the machine's own delay apart.
     pub(crate) latest_us: u64,
-    /// Executed though their senders were told that this is out of the question.
+    /// Execution though their senders were told that this is out of the question.
     pub(crate) contradicted: u64,
-    /// Executed though their senders were told that the broker returned or refused them, which may
+    /// Execution though their senders were told that the broker returned or refused them, which may
     /// be true of the last of several attempts.
     pub(crate) returned_executed: u64,
     /// What senders were told, but for success.
@@ -117,7 +117,13 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// Counts one request.
-    pub(crate) fn add(&mut self, id: Id, request: &Request, books: &Books, facts: &Facts) {
+    pub(crate) fn add(
+        &mut self,
+        id: Id,
+        request: &Request,
+        entries: &Ledger,
+        conditions: &Conditions,
+    ) {
         let stream = id.stream;
         self.sent += 1;
         let is_executed = request.executions > 0;
@@ -130,17 +136,17 @@ impl Counts {
             true => self.twice_once += u64::from(surplus),
             false => self.twice += u64::from(surplus),
         }
-        self.add_end(id, request, books, facts);
+        self.add_end(id, request, entries, conditions);
     }
 
-    fn add_end(&mut self, id: Id, request: &Request, books: &Books, facts: &Facts) {
+    fn add_end(&mut self, id: Id, request: &Request, entries: &Ledger, conditions: &Conditions) {
         let stream = id.stream;
         let is_executed = request.executions > 0;
-        let Some(told) = books.told(request) else {
+        let Some(told) = entries.told(request) else {
             self.untold += 1;
             return;
         };
-        let late_us = facts.late_us(id.worker, request);
+        let late_us = conditions.late_us(id.worker, request);
         self.latest_us = self.latest_us.max(late_us);
         if late_us > LATE_AFTER_US {
             match stream.is_call() {
@@ -152,7 +158,7 @@ impl Counts {
             self.ok += 1;
             self.answered += u64::from(stream.is_call());
             if !is_executed && !stream.is_call() {
-                *self.loss(stream, request, facts) += 1;
+                *self.loss(stream, request, conditions) += 1;
             }
             return;
         }
@@ -171,9 +177,9 @@ impl Counts {
     }
 
     /// Where it is counted that nobody executed what its sender was told is well.
-    fn loss(&mut self, stream: Stream, request: &Request, facts: &Facts) -> &mut u64 {
+    fn loss(&mut self, stream: Stream, request: &Request, conditions: &Conditions) -> &mut u64 {
         let consumer = stream.consumer();
-        if facts.erasures.iter().any(|erasure| erasure.covers(consumer, request)) {
+        if conditions.deletions.iter().any(|deletion| deletion.covers(consumer, request)) {
             return &mut self.erased;
         }
         match stream {
@@ -215,12 +221,12 @@ impl AddAssign<&Self> for Counts {
     }
 }
 
-impl Facts {
+impl Conditions {
     /// Completes what is known of deletions by what was executed before them.
-    pub(crate) fn note_executions(&mut self, books: &Books) {
-        for (id, request) in books.requests() {
+    pub(crate) fn note_executions(&mut self, entries: &Ledger) {
+        for (id, request) in entries.requests() {
             let consumer = id.stream.consumer();
-            self.erasures.iter_mut().for_each(|erasure| erasure.note(consumer, request));
+            self.deletions.iter_mut().for_each(|deletion| deletion.note(consumer, request));
         }
     }
 
@@ -233,51 +239,58 @@ impl Facts {
         if late <= LATE_AFTER_US {
             return late;
         }
-        let lags = self.lags.get(&client).map_or(&[][..], Vec::as_slice);
+        let delays = self.delays.get(&client).map_or(&[][..], Vec::as_slice);
         // They are in the order of their times.
-        let first = lags.partition_point(|lag| lag.to_us < deadline);
-        let meanwhile = lags[first..].iter().take_while(|lag: &&Lag| lag.from_us <= end.at_us);
-        late.saturating_sub(meanwhile.map(|lag| lag.waited_us).sum())
+        let first = delays.partition_point(|delay| delay.to_us < deadline);
+        let meanwhile = delays[first..]
+            .iter()
+            .take_while(|delay: &&SchedulingDelay| delay.from_us <= end.at_us);
+        late.saturating_sub(meanwhile.map(|delay| delay.waited_us).sum())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chaos::ledger::Ledger;
-    use crate::chaos::protocol::Said;
+    use crate::chaos::ledger::SharedLedger;
+    use crate::chaos::protocol::WorkerMessage;
     use crate::chaos::stream::Id;
 
     const S: u64 = 1_000_000;
 
     /// What requests of this stream come to: begin, end, what was said, executions of servers.
-    fn counts(stream: Stream, requests: &[(u64, u64, &str, &[u32])], facts: &Facts) -> Counts {
-        let ledger = Ledger::default();
+    fn counts(
+        stream: Stream,
+        requests: &[(u64, u64, &str, &[u32])],
+        conditions: &Conditions,
+    ) -> Counts {
+        let ledger = SharedLedger::default();
         for (number, (begun, at, told, servers)) in (0..).zip(requests) {
             let id = Id { worker: 9, stream, number }.to_number();
-            ledger.hear(9, Said::Ended(vec![(id, *begun, *at, (*told).to_owned())]));
+            ledger.hear(9, WorkerMessage::Ended(vec![(id, *begun, *at, (*told).to_owned())]));
             for server in *servers {
-                ledger.hear(*server, Said::Executed(vec![(id, *begun, *at)]));
+                ledger.hear(*server, WorkerMessage::Executed(vec![(id, *begun, *at)]));
             }
         }
-        let books = ledger.into_books();
-        let mut facts = facts.clone();
-        facts.note_executions(&books);
+        let entries = ledger.into_ledger();
+        let mut conditions = conditions.clone();
+        conditions.note_executions(&entries);
         let mut counts = Counts::default();
-        for (id, request) in books.requests() {
-            counts.add(id, request, &books, &facts);
+        for (id, request) in entries.requests() {
+            counts.add(id, request, &entries, &conditions);
         }
         counts
     }
 
-    fn facts() -> Facts {
-        Facts { timeout_us: 5 * S, ..Facts::default() }
+    fn conditions() -> Conditions {
+        Conditions { timeout_us: 5 * S, ..Conditions::default() }
     }
 
     #[test]
     fn a_confirmed_message_that_nobody_executes_is_lost_where_that_is_promised() {
         let lost = |stream| {
-            let counts = counts(stream, &[(S, 2 * S, OK, &[]), (S, 2 * S, OK, &[1])], &facts());
+            let counts =
+                counts(stream, &[(S, 2 * S, OK, &[]), (S, 2 * S, OK, &[1])], &conditions());
             (counts.lost, counts.lost_classic, counts.lost_unpromised)
         };
         assert_eq!(lost(Stream::Cast), (1, 0, 0));
@@ -287,14 +300,15 @@ mod tests {
         for stream in [Stream::CastOnce, Stream::CastBuffered, Stream::Fanout] {
             assert_eq!(lost(stream), (0, 0, 1), "{stream:?}");
         }
-        let failed = counts(Stream::Cast, &[(S, S, "MessagingTimeout/MaybeSent", &[])], &facts());
+        let failed =
+            counts(Stream::Cast, &[(S, S, "MessagingTimeout/MaybeSent", &[])], &conditions());
         assert_eq!((failed.lost, failed.failed, failed.breaks_a_promise()), (0, 1, false));
     }
 
     #[test]
     fn what_the_operator_deleted_is_not_lost() {
-        let erasure = Erasure::of(&[Consumer::Requests], 10 * S);
-        let facts = Facts { erasures: vec![erasure], ..facts() };
+        let deletion = QueueDeletion::of(&[Consumer::Requests], 10 * S);
+        let conditions = Conditions { deletions: vec![deletion], ..conditions() };
         let requests = [
             (9 * S, 9 * S, OK, &[][..]),
             (9 * S, 11 * S, OK, &[]),
@@ -305,16 +319,16 @@ mod tests {
             (5 * S, 5 * S, OK, &[]),
             (8 * S, 8 * S, OK, &[1]),
         ];
-        let requests = counts(Stream::Cast, &requests, &facts);
+        let requests = counts(Stream::Cast, &requests, &conditions);
         assert_eq!((requests.erased, requests.lost), (2, 3));
-        let others = counts(Stream::Notification, &[(9 * S, 9 * S, OK, &[])], &facts);
+        let others = counts(Stream::Notification, &[(9 * S, 9 * S, OK, &[])], &conditions);
         assert_eq!((others.erased, others.lost), (0, 1), "another queue");
     }
 
     #[test]
     fn what_is_sent_at_most_once_may_not_be_executed_twice() {
         let twice = |stream| {
-            let counts = counts(stream, &[(S, S, OK, &[1, 2]), (S, S, OK, &[1])], &facts());
+            let counts = counts(stream, &[(S, S, OK, &[1, 2]), (S, S, OK, &[1])], &conditions());
             (counts.twice_once, counts.twice, counts.breaks_a_promise())
         };
         assert_eq!(twice(Stream::CastOnce), (1, 0, true));
@@ -327,16 +341,17 @@ mod tests {
     fn a_call_may_not_end_after_its_deadline() {
         let requests =
             [(S, 6 * S + LATE_AFTER_US, OK, &[1][..]), (S, 6 * S + LATE_AFTER_US + 1, OK, &[1])];
-        let calls = counts(Stream::Call, &requests, &facts());
+        let calls = counts(Stream::Call, &requests, &conditions());
         assert_eq!((calls.late, calls.latest_us), (1, LATE_AFTER_US + 1));
         assert!(calls.breaks_a_promise());
-        let casts = counts(Stream::Cast, &requests, &facts());
+        let casts = counts(Stream::Cast, &requests, &conditions());
         assert_eq!((casts.late, casts.late_others), (0, 1));
         // Its threads waited for 1 ms then, and for longer before and afterwards.
-        let lag = |from_us, waited_us| Lag { from_us, to_us: from_us + 50_000, waited_us };
-        let lags = vec![lag(5 * S, 50_000), lag(6 * S, 1_000), lag(7 * S, 50_000)];
-        let lags = Lags::from([(9, lags)]);
-        let excused = counts(Stream::Call, &requests, &Facts { lags, ..facts() });
+        let delay =
+            |from_us, waited_us| SchedulingDelay { from_us, to_us: from_us + 50_000, waited_us };
+        let delays = vec![delay(5 * S, 50_000), delay(6 * S, 1_000), delay(7 * S, 50_000)];
+        let delays = SchedulingDelays::from([(9, delays)]);
+        let excused = counts(Stream::Call, &requests, &Conditions { delays, ..conditions() });
         assert_eq!((excused.late, excused.latest_us), (0, LATE_AFTER_US));
     }
 
@@ -349,12 +364,12 @@ mod tests {
             (S, S, "MessageDeliveryFailure/MaybeSent", &[1]),
             (S, S, "MessageUndeliverable/Returned", &[1]),
         ];
-        let counts = counts(Stream::Call, &requests, &facts());
+        let counts = counts(Stream::Call, &requests, &conditions());
         assert_eq!((counts.contradicted, counts.returned_executed), (2, 1));
         assert_eq!((counts.failed, counts.unanswered), (5, 4));
         assert!(counts.breaks_a_promise());
         let returned = [(S, S, "MessageUndeliverable/Returned", &[1][..])];
-        let counts = self::counts(Stream::CallOnce, &returned, &facts());
+        let counts = self::counts(Stream::CallOnce, &returned, &conditions());
         assert_eq!((counts.contradicted, counts.returned_executed), (1, 0));
     }
 }

@@ -41,10 +41,10 @@ pub(super) trait Site {
 
     /// Does for a broker that does not work again after a fault what an operator would; whether
     /// there was anything to do.
-    fn mend(&mut self, fault: &Fault) -> Result<bool>;
+    fn repair_broker(&mut self, fault: &Fault) -> Result<bool>;
 
     /// The consumers whose queues it deletes.
-    fn erases(&self, fault: &Fault) -> Vec<Consumer>;
+    fn deleted_consumers(&self, fault: &Fault) -> Vec<Consumer>;
 
     /// The product and version of the brokers, if they can be asked.
     fn broker(&self) -> Option<String>;

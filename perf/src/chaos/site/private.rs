@@ -37,7 +37,7 @@ const DELETABLE: [Option<Consumer>; 7] = [
     None,
 ];
 
-/// Queues that are bound to the exchange of all topics.
+/// QueueKind that are bound to the exchange of all topics.
 const BOUND: [Consumer; 5] = [
     Consumer::Requests,
     Consumer::Once,
@@ -81,7 +81,7 @@ impl PrivateSite {
         permitted.context("the permissions are not changed")
     }
 
-    /// Takes a node down, in order or not, and its proxy with it.
+    /// Receive a node down, in order or not, and its proxy with it.
     fn take_down(&self, node: usize, kind: FaultKind) {
         match kind {
             FaultKind::Kill => self.nodes[node].kill(),
@@ -255,7 +255,7 @@ impl Site for PrivateSite {
 
     /// After a split RabbitMQ may go on calling the durable classic queues of the node that was cut
     /// off inaccessible, until that node is started again.
-    fn mend(&mut self, fault: &Fault) -> Result<bool> {
+    fn repair_broker(&mut self, fault: &Fault) -> Result<bool> {
         if !matches!(fault.kind, FaultKind::Cut | FaultKind::Freeze) {
             return Ok(false);
         }
@@ -263,7 +263,7 @@ impl Site for PrivateSite {
         Ok(true)
     }
 
-    fn erases(&self, fault: &Fault) -> Vec<Consumer> {
+    fn deleted_consumers(&self, fault: &Fault) -> Vec<Consumer> {
         match fault.kind {
             FaultKind::Queue => fault.choose(&DELETABLE).into_iter().collect(),
             FaultKind::Vhost => Consumer::ALL.to_vec(),

@@ -12,7 +12,7 @@ use leveret::TransportUrl;
 
 use super::Site;
 use super::proxies::Proxies;
-use crate::broker_address::Place;
+use crate::broker_address::BrokerAddress;
 use crate::chaos::sequence::Fault;
 use crate::chaos::stream::Consumer;
 use crate::cli::chaos::FaultKind;
@@ -79,7 +79,7 @@ impl Site for RemoteSite {
         Ok(())
     }
 
-    fn mend(&mut self, _: &Fault) -> Result<bool> {
+    fn repair_broker(&mut self, _: &Fault) -> Result<bool> {
         Ok(false)
     }
 
@@ -103,7 +103,7 @@ impl Site for RemoteSite {
         }
     }
 
-    fn erases(&self, fault: &Fault) -> Vec<Consumer> {
+    fn deleted_consumers(&self, fault: &Fault) -> Vec<Consumer> {
         // Which queues a hook deletes is its own affair.
         match fault.kind {
             FaultKind::Queue | FaultKind::Vhost => Consumer::ALL.to_vec(),
@@ -112,7 +112,7 @@ impl Site for RemoteSite {
     }
 
     fn broker(&self) -> Option<String> {
-        client::broker_version(&Place::parse(&self.url).ok()?).ok()
+        client::broker_version(&BrokerAddress::parse(&self.url).ok()?).ok()
     }
 }
 

@@ -14,16 +14,16 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::chaos::protocol::Health;
-use crate::chaos::protocol::{Buffered, OK, Said, StreamSetup, Telling, say};
+use crate::chaos::protocol::{Buffered, OK, Reporter, StreamSetup, WorkerMessage, print_line};
 use crate::chaos::stream::Stream;
-use crate::chaos::worker::environment::{Queues, World};
+use crate::chaos::worker::environment::{Environment, QueueKind};
 use crate::chaos::worker::health;
 use crate::system::sys;
 
 /// Requests of a stream under way at most: more than a stream of any rate has in its deadline.
-const UNDER_WAY_MAX: usize = 20_000;
+const IN_FLIGHT_MAX: usize = 20_000;
 
-/// Sends in one stream.
+/// Send in one stream.
 enum Sender {
     Cast(RpcClient),
     CastBuffered(RpcClient),
@@ -31,37 +31,40 @@ enum Sender {
     Notify(Notifier),
 }
 
-/// Sends until told to stop, and waits for what was sent.
-pub(crate) async fn work(world: &World, stopped: oneshot::Receiver<()>) -> Result<()> {
-    let quorum = world.connect(Queues::Quorum).await?;
-    let classic = world.connect(Queues::Classic).await?;
+/// Send until told to stop, and waits for what was sent.
+pub(crate) async fn work(environment: &Environment, stopped: oneshot::Receiver<()>) -> Result<()> {
+    let quorum = environment.connect(QueueKind::Quorum).await?;
+    let classic = environment.connect(QueueKind::Classic).await?;
     let (stop, stopping) = watch::channel(false);
     let mut streams = JoinSet::new();
-    for setup in &world.setup.streams {
+    for setup in &environment.setup.streams {
         let transport = if setup.stream.consumer().is_quorum() { &quorum } else { &classic };
         let load = Load {
             first_id: setup.first_id,
-            pause: Duration::from_secs_f64(1.0 / world.setup.rate),
-            sender: Arc::new(Sender::new(world, setup, transport)),
-            telling: world.telling.clone(),
+            pause: Duration::from_secs_f64(1.0 / environment.setup.rate),
+            sender: Arc::new(Sender::new(environment, setup, transport)),
+            reporter: environment.reporter.clone(),
         };
         streams.spawn(load.run(stopping.clone()));
     }
-    world.is_ready();
+    environment.is_ready();
     let read = || Health::of(&[quorum.health(), classic.health()], &[]);
     tokio::select! {
         _ = stopped => {}
-        () = health::tell(&world.telling, read) => {}
+        () = health::tell(&environment.reporter, read) => {}
     }
     let _ = stop.send(true);
     while streams.join_next().await.is_some() {}
-    world.telling.tell_all();
+    environment.reporter.flush();
     for transport in [&quorum, &classic] {
         // A transport that does not close holds up nobody: the process ends.
-        let _ = tokio::time::timeout(world.timeout(), transport.close()).await;
+        let _ = tokio::time::timeout(environment.timeout(), transport.close()).await;
     }
     let stats = quorum.stats();
-    say(&Said::Buffered(Buffered { refused: stats.casts_refused, lost: stats.casts_lost }));
+    print_line(&WorkerMessage::Buffered(Buffered {
+        refused: stats.casts_refused,
+        lost: stats.casts_lost,
+    }));
     Ok(())
 }
 
@@ -70,39 +73,40 @@ struct Load {
     first_id: u64,
     pause: Duration,
     sender: Arc<Sender>,
-    telling: Telling,
+    reporter: Reporter,
 }
 
 impl Load {
     async fn run(self, mut stopping: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(self.pause);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut under_way = JoinSet::new();
+        let mut in_flight = JoinSet::new();
         for id in self.first_id.. {
             tokio::select! {
                 _ = stopping.changed() => break,
                 _ = tick.tick() => {}
             }
-            while under_way.try_join_next().is_some() {}
-            if under_way.len() >= UNDER_WAY_MAX {
+            while in_flight.try_join_next().is_some() {}
+            if in_flight.len() >= IN_FLIGHT_MAX {
                 continue;
             }
-            let (sender, telling) = (Arc::clone(&self.sender), self.telling.clone());
-            under_way.spawn(async move {
+            let (sender, reporter) = (Arc::clone(&self.sender), self.reporter.clone());
+            in_flight.spawn(async move {
                 let begun = sys::monotonic_us();
                 let label = sender.send(id, begun).await;
-                telling.ended(id, begun, label);
+                reporter.ended(id, begun, label);
             });
         }
-        while under_way.join_next().await.is_some() {}
+        while in_flight.join_next().await.is_some() {}
     }
 }
 
 impl Sender {
-    fn new(world: &World, setup: &StreamSetup, transport: &Transport) -> Self {
+    fn new(environment: &Environment, setup: &StreamSetup, transport: &Transport) -> Self {
         let StreamSetup { stream, topic, .. } = setup;
         let rpc = || {
-            let rpc = RpcClient::new(transport, Target::new(topic)).with_timeout(world.timeout());
+            let rpc =
+                RpcClient::new(transport, Target::new(topic)).with_timeout(environment.timeout());
             if stream.is_at_most_once() { rpc.with_retry(Retry::Never) } else { rpc }
         };
         match stream {
@@ -115,12 +119,12 @@ impl Sender {
             Stream::Call | Stream::CallOnce | Stream::ClassicCall => Self::Call(rpc()),
             Stream::Notification | Stream::ClassicNotification => {
                 let notes = Notifier::builder(transport).publisher_id("chaos").topic(topic);
-                Self::Notify(notes.timeout(world.timeout()).build())
+                Self::Notify(notes.timeout(environment.timeout()).build())
             }
         }
     }
 
-    /// Sends one and says how that ended.
+    /// Send one and says how that ended.
     async fn send(&self, id: u64, begun: u64) -> String {
         let args = json!({ "id": id, "begun": begun });
         let ended = match self {

@@ -6,16 +6,16 @@ use anyhow::{Context as _, Result};
 use leveret::engine::EngineConfig;
 use leveret::{DriverConfig, Redelivered, Transport};
 
-use crate::chaos::protocol::{Setup, Telling, say};
+use crate::chaos::protocol::{Reporter, Setup, print_line};
 use crate::chaos::stream::Consumer;
 use crate::system::child_process::READY;
 
 /// A process that starts while a node is away goes round its hosts for so long.
-const CONNECTS_WITHIN: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Queues that a transport declares.
+/// QueueKind that a transport declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Queues {
+pub(crate) enum QueueKind {
     /// All of them quorum queues.
     Quorum,
     /// The same; servers refuse what was delivered before.
@@ -25,30 +25,30 @@ pub(crate) enum Queues {
 }
 
 /// What a process works with.
-pub(crate) struct World {
+pub(crate) struct Environment {
     pub(crate) setup: Setup,
-    pub(crate) telling: Telling,
+    pub(crate) reporter: Reporter,
     pub(crate) engine: EngineConfig,
 }
 
-impl World {
-    pub(crate) async fn connect(&self, queues: Queues) -> Result<Transport> {
+impl Environment {
+    pub(crate) async fn connect(&self, queues: QueueKind) -> Result<Transport> {
         let mut config = DriverConfig::default()
             .with_control_exchange(&self.setup.tag)
             .with_response_timeout(self.timeout())
             .with_heartbeat(Duration::from_secs(self.setup.heartbeat.into()));
         match queues {
-            Queues::Quorum | Queues::QuorumOnce => {
+            QueueKind::Quorum | QueueKind::QuorumOnce => {
                 config.entities.quorum = true;
                 config.entities.transient_quorum = true;
             }
-            Queues::Classic => config.entities.durable = true,
+            QueueKind::Classic => config.entities.durable = true,
         }
-        if queues == Queues::QuorumOnce {
+        if queues == QueueKind::QuorumOnce {
             config.redelivered = Redelivered::Refuse;
         }
         let builder = Transport::builder(&self.setup.url).config(config);
-        let builder = builder.engine_config(self.engine.clone()).connect_deadline(CONNECTS_WITHIN);
+        let builder = builder.engine_config(self.engine.clone()).connect_deadline(CONNECT_TIMEOUT);
         let connected = builder.connect().await;
         connected.context("a process of the fleet does not connect")
     }
@@ -63,6 +63,6 @@ impl World {
 
     /// Tells whoever started us that we work.
     pub(crate) fn is_ready(&self) {
-        say(&READY);
+        print_line(&READY);
     }
 }

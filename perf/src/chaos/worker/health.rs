@@ -2,17 +2,17 @@
 //! all of it works, and if not, what does not.
 //!
 //! A process tells each change. Invariant: what a process said last is true until it says something
-//! else, to `LOOK_EVERY`. Not here: what is expected of it (`run`).
+//! else, to `POLL_INTERVAL`. Not here: what is expected of it (`run`).
 
 use std::time::Duration;
 
 use leveret::{ListeningHealth, TransportHealth};
 
 use crate::chaos::protocol::Health;
-use crate::chaos::protocol::Telling;
+use crate::chaos::protocol::Reporter;
 
 /// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Health {
     /// Of these transports, servers and listeners.
@@ -40,14 +40,14 @@ impl Health {
 }
 
 /// Tells what `read` gives whenever it has changed, for ever.
-pub(crate) async fn tell(telling: &Telling, read: impl Fn() -> Health) {
+pub(crate) async fn tell(reporter: &Reporter, read: impl Fn() -> Health) {
     let mut last = None;
     loop {
         let now = read();
         if last.as_ref() != Some(&now) {
-            telling.health(now.clone());
+            reporter.health(now.clone());
             last = Some(now);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

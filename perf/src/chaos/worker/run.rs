@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result};
 use leveret::engine::EngineConfig;
 use tokio::sync::oneshot;
 
-use crate::chaos::protocol::{Role, Setup, Telling};
-use crate::chaos::worker::environment::World;
+use crate::chaos::protocol::{Reporter, Role, Setup};
+use crate::chaos::worker::environment::Environment;
 use crate::chaos::worker::{client, server};
 
 /// Is what its first line says, until its input ends.
@@ -20,7 +20,7 @@ pub(crate) fn run(engine: EngineConfig) -> Result<()> {
     std::io::stdin().lock().read_line(&mut first)?;
     let setup: Setup = serde_json::from_str(&first).context("the first line is a setup")?;
     let role = setup.role;
-    let world = World { setup, telling: Telling::start()?, engine };
+    let environment = Environment { setup, reporter: Reporter::start()?, engine };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_time().build()?;
     let (stop, stopped) = oneshot::channel();
@@ -31,10 +31,10 @@ pub(crate) fn run(engine: EngineConfig) -> Result<()> {
         let _ = stop.send(());
     });
     let worked = match role {
-        Role::Client => runtime.block_on(client::work(&world, stopped)),
-        Role::Server => runtime.block_on(server::work(&world, stopped)),
+        Role::Client => runtime.block_on(client::work(&environment, stopped)),
+        Role::Server => runtime.block_on(server::work(&environment, stopped)),
     };
-    world.telling.tell_all();
+    environment.reporter.flush();
     worked?;
     // Whatever still runs has had its time.
     std::process::exit(0);

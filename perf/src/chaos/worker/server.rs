@@ -13,13 +13,13 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::chaos::protocol::Health;
-use crate::chaos::protocol::Telling;
+use crate::chaos::protocol::Reporter;
 use crate::chaos::stream::Consumer;
-use crate::chaos::worker::environment::{Queues, World};
+use crate::chaos::worker::environment::{Environment, QueueKind};
 use crate::chaos::worker::health;
 
 /// How long each part may take to stop.
-const STOPS_WITHIN: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Arguments of a request, payload of a notification.
 #[derive(Deserialize)]
@@ -29,20 +29,20 @@ struct Numbered {
 }
 
 /// Serves until told to stop.
-pub(crate) async fn work(world: &World, stopped: oneshot::Receiver<()>) -> Result<()> {
-    let quorum = world.connect(Queues::Quorum).await?;
-    let once = world.connect(Queues::QuorumOnce).await?;
-    let classic = world.connect(Queues::Classic).await?;
+pub(crate) async fn work(environment: &Environment, stopped: oneshot::Receiver<()>) -> Result<()> {
+    let quorum = environment.connect(QueueKind::Quorum).await?;
+    let once = environment.connect(QueueKind::QuorumOnce).await?;
+    let classic = environment.connect(QueueKind::Classic).await?;
     let servers = [
-        serve(world, &quorum, Consumer::Requests).await?,
-        serve(world, &once, Consumer::Once).await?,
-        serve(world, &classic, Consumer::Classic).await?,
+        serve(environment, &quorum, Consumer::Requests).await?,
+        serve(environment, &once, Consumer::Once).await?,
+        serve(environment, &classic, Consumer::Classic).await?,
     ];
     let listeners = [
-        listen(world, &quorum, Consumer::Events).await?,
-        listen(world, &classic, Consumer::ClassicEvents).await?,
+        listen(environment, &quorum, Consumer::Events).await?,
+        listen(environment, &classic, Consumer::ClassicEvents).await?,
     ];
-    world.is_ready();
+    environment.is_ready();
     let read = || {
         let transports = [quorum.health(), once.health(), classic.health()];
         let servers = servers.iter().map(RpcServer::health);
@@ -51,29 +51,33 @@ pub(crate) async fn work(world: &World, stopped: oneshot::Receiver<()>) -> Resul
     };
     tokio::select! {
         _ = stopped => {}
-        () = health::tell(&world.telling, read) => {}
+        () = health::tell(&environment.reporter, read) => {}
     }
     for server in &servers {
         // What does not stop in time ends with the process.
-        let _ = server.stop_within(STOPS_WITHIN).await;
-        let _ = server.wait_within(STOPS_WITHIN).await;
+        let _ = server.stop_within(STOP_TIMEOUT).await;
+        let _ = server.wait_within(STOP_TIMEOUT).await;
     }
     for listener in &listeners {
-        let _ = listener.wait_within(STOPS_WITHIN).await;
+        let _ = listener.wait_within(STOP_TIMEOUT).await;
     }
-    world.telling.tell_all();
+    environment.reporter.flush();
     for transport in [quorum, once, classic] {
-        let _ = tokio::time::timeout(STOPS_WITHIN, transport.close()).await;
+        let _ = tokio::time::timeout(STOP_TIMEOUT, transport.close()).await;
     }
     Ok(())
 }
 
-async fn serve(world: &World, transport: &Transport, consumer: Consumer) -> Result<RpcServer> {
-    let name = format!("server-{}", world.setup.number);
-    let target = Target::new(world.topic(consumer)).with_server(name);
-    let telling = world.telling.clone();
+async fn serve(
+    environment: &Environment,
+    transport: &Transport,
+    consumer: Consumer,
+) -> Result<RpcServer> {
+    let name = format!("server-{}", environment.setup.number);
+    let target = Target::new(environment.topic(consumer)).with_server(name);
+    let reporter = environment.reporter.clone();
     let endpoint = Endpoint::new().method("do", move |_: Context, Numbered { id, begun }| {
-        telling.executed(id, begun);
+        reporter.executed(id, begun);
         Ok::<_, Failure>(id)
     });
     let server = RpcServer::builder(transport, target).endpoint(endpoint).start().await;
@@ -81,15 +85,15 @@ async fn serve(world: &World, transport: &Transport, consumer: Consumer) -> Resu
 }
 
 async fn listen(
-    world: &World,
+    environment: &Environment,
     transport: &Transport,
     consumer: Consumer,
 ) -> Result<NotificationListener> {
-    let telling: Telling = world.telling.clone();
+    let reporter: Reporter = environment.reporter.clone();
     let endpoint = NotificationEndpoint::new().info(move |heard: Notification<Numbered>| {
-        telling.executed(heard.payload.id, heard.payload.begun);
+        reporter.executed(heard.payload.id, heard.payload.begun);
     });
-    let target = Target::new(world.topic(consumer));
+    let target = Target::new(environment.topic(consumer));
     let listener = NotificationListener::builder(transport, target).endpoint(endpoint);
     let listener = listener.start().await;
     listener.with_context(|| format!("the listener of {consumer:?} does not start"))

@@ -22,11 +22,11 @@ use leveret_engine::{Engine, block_on};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::engine::PATIENCE;
+use super::engine::BROKER_TIMEOUT;
 use super::variant::Variant;
-use crate::broker_address::Place;
+use crate::broker_address::BrokerAddress;
 use crate::placement::ExecutorName;
-use crate::run_state::{Crew, Probe};
+use crate::run_state::{Probe, Workers};
 use crate::subject::job::{Job, oslo_exchange};
 use crate::subject::leveret::variant::server;
 use crate::system::clock;
@@ -39,9 +39,9 @@ const BURST: u64 = 64;
 /// Threads that flood the transport beside a request to nobody.
 const FLOODS: usize = 2;
 /// How long such a request may take: less than the runner waits for a sign of life.
-const NOBODY_TIMEOUT: Duration = Duration::from_secs(5);
+const UNROUTABLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a serving process looks at nothing, while its server works on other threads.
-const NAP: Duration = Duration::from_secs(3600);
+const PARK_TIME: Duration = Duration::from_secs(3600);
 
 /// What a request carries.
 #[derive(Serialize)]
@@ -75,25 +75,30 @@ impl<'de> Deserialize<'de> for Echo {
 }
 
 /// Connects and starts the clients.
-pub(super) fn start(engine: &Engine, variant: Variant, job: &Job, crew: &mut Crew) -> Result<()> {
-    let transport = Arc::new(transport(engine, variant, &job.place, &job.queue)?);
+pub(super) fn start(
+    engine: &Engine,
+    variant: Variant,
+    job: &Job,
+    workers: &mut Workers,
+) -> Result<()> {
+    let transport = Arc::new(transport(engine, variant, &job.address, &job.queue)?);
     for _ in 0..job.workload.clients {
-        start_client(Arc::clone(&transport), job, crew)?;
+        start_client(Arc::clone(&transport), job, workers)?;
     }
     Ok(())
 }
 
 /// One client, with its share of what is in flight. The last one to end closes the transport.
-fn start_client(transport: Arc<Transport>, job: &Job, crew: &mut Crew) -> Result<()> {
+fn start_client(transport: Arc<Transport>, job: &Job, workers: &mut Workers) -> Result<()> {
     let operation = job.workload.operation;
     // Its exchange is the transport's: a dialect adds to that name, and none to another.
     let target = Target::new(&job.queue).with_fanout(operation == Operation::Fanout);
-    let client = RpcClient::new(&transport, target).with_timeout(PATIENCE);
+    let client = RpcClient::new(&transport, target).with_timeout(BROKER_TIMEOUT);
     let notifier = Notifier::builder(&transport).topic(&job.queue).publisher_id("perf");
-    let notifier = notifier.timeout(PATIENCE).build();
+    let notifier = notifier.timeout(BROKER_TIMEOUT).build();
     let message = String::from_utf8(job.body.to_vec())?;
     let window = (job.workload.outstanding.unwrap_or(1) / job.workload.clients).max(1);
-    crew.spawn("leveret-client", move |probe| {
+    workers.spawn("leveret-client", move |probe| {
         let arguments = Arguments { message: &message };
         let done = match operation {
             Operation::Cast => buffered(&client, &arguments, probe),
@@ -104,7 +109,7 @@ fn start_client(transport: Arc<Transport>, job: &Job, crew: &mut Crew) -> Result
             Operation::Notify => {
                 in_flight(window, probe, async || notifier.info((), METHOD, &arguments).await)
             }
-            Operation::CallNobody | Operation::CastNobody => {
+            Operation::CallUnroutable | Operation::CastUnroutable => {
                 beside_flood(&client, operation, &arguments, probe)
             }
             _ => in_flight(window, probe, async || {
@@ -150,7 +155,7 @@ fn beside_flood(
 ) -> Result<()> {
     let topic = format!("{}-nobody", client.target().topic().unwrap_or_default());
     let nobody = client.prepare().with_topic(topic).with_at_least_once(true);
-    let nobody = nobody.with_timeout(NOBODY_TIMEOUT);
+    let nobody = nobody.with_timeout(UNROUTABLE_TIMEOUT);
     let context = Context::new();
     let is_over = AtomicBool::new(false);
     let flood = || -> Result<(), leveret::Error> {
@@ -165,7 +170,7 @@ fn beside_flood(
         let floods: Vec<_> = (0..FLOODS).map(|_| scope.spawn(flood)).collect();
         let done = in_flight(1, probe, async || {
             let outcome = match operation {
-                Operation::CallNobody => {
+                Operation::CallUnroutable => {
                     nobody.call::<Echo>(&context, METHOD, arguments).await.err()
                 }
                 _ => nobody.cast(&context, METHOD, arguments).await.err(),
@@ -220,7 +225,7 @@ pub(super) fn serve(
     let _server = server.executor(executor.into()).start_blocking()?;
     ready();
     loop {
-        std::thread::sleep(NAP);
+        std::thread::sleep(PARK_TIME);
     }
 }
 
@@ -229,10 +234,10 @@ pub(super) fn serve(
 pub(super) fn transport(
     engine: &Engine,
     variant: Variant,
-    place: &Place,
+    address: &BrokerAddress,
     topic: &str,
 ) -> Result<Transport> {
-    let url = format!("{}?{}", place.url(), variant.query());
+    let url = format!("{}?{}", address.url(), variant.query());
     let config = DriverConfig::default().with_control_exchange(oslo_exchange(topic));
     Ok(Transport::builder(&url).config(config).engine(engine).connect_blocking()?)
 }

@@ -12,25 +12,25 @@ use leveret_engine::{
     Secret, block_on,
 };
 
-use crate::broker_address::Place;
-use crate::run_state::{Crew, Probe};
-use crate::subject::job::{DRAIN, Job, PlainWork};
+use crate::broker_address::BrokerAddress;
+use crate::run_state::{Probe, Workers};
+use crate::subject::job::{DRAIN_TIMEOUT, Job, PlainWork};
 use crate::system::clock;
 
 /// How long an operation may wait for the broker.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages between two looks at whether the run is over.
 const BURST: u64 = 64;
 
 /// Connects and starts the worker.
-pub(super) fn start(engine: &Engine, job: &Job, crew: &mut Crew) -> Result<()> {
+pub(super) fn start(engine: &Engine, job: &Job, workers: &mut Workers) -> Result<()> {
     let work = PlainWork::nearest_to(job.workload.operation).context("not for the engine")?;
-    let connection = engine.connect_blocking(config(&job.place))?;
+    let connection = engine.connect_blocking(config(&job.address))?;
     let options = ChannelOptions::default().with_confirms(work == PlainWork::Confirmed);
     let channel = block_on(connection.open_channel(options))?;
     let (body, queue) = (Arc::clone(&job.body), job.queue.clone());
     let window = job.workload.outstanding.unwrap_or(1);
-    crew.spawn("leveret-client", move |probe| {
+    workers.spawn("leveret-client", move |probe| {
         let done = match work {
             PlainWork::Publish => publish(&publisher(&channel, queue)?, &body, probe),
             PlainWork::Confirmed => confirmed(&publisher(&channel, queue)?, &body, window, probe),
@@ -49,12 +49,12 @@ pub(super) fn start(engine: &Engine, job: &Job, crew: &mut Crew) -> Result<()> {
 }
 
 /// How to reach a peer, with the engine's own defaults.
-fn config(place: &Place) -> ConnectionConfig {
-    let host = Host::new(place.host.as_str(), place.port)
-        .with_login(place.user.as_str(), Secret::new(place.password.as_str()));
+fn config(address: &BrokerAddress) -> ConnectionConfig {
+    let host = Host::new(address.host.as_str(), address.port)
+        .with_login(address.user.as_str(), Secret::new(address.password.as_str()));
     let mut config = ConnectionConfig::new(vec![host]);
-    config.vhost.clone_from(&place.vhost);
-    config.operation_timeout = DRAIN;
+    config.vhost.clone_from(&address.vhost);
+    config.operation_timeout = DRAIN_TIMEOUT;
     config
 }
 
@@ -67,7 +67,7 @@ fn publish(publisher: &Publisher, body: &[u8], probe: &mut Probe) -> Result<()> 
     while probe.running() {
         for _ in 0..BURST {
             // Without confirms the outcome is known at once: handed to the connection.
-            drop(publisher.publish_blocking(body, PATIENCE)?);
+            drop(publisher.publish_blocking(body, BROKER_TIMEOUT)?);
         }
         probe.done(BURST);
     }
@@ -80,7 +80,7 @@ fn confirmed(publisher: &Publisher, body: &[u8], window: usize, probe: &mut Prob
     while probe.running() {
         while in_flight.len() < window {
             let start = clock::now();
-            in_flight.push_back((start, publisher.publish_blocking(body, PATIENCE)?));
+            in_flight.push_back((start, publisher.publish_blocking(body, BROKER_TIMEOUT)?));
         }
         if let Some((start, confirm)) = in_flight.pop_front() {
             let outcome = confirm.wait();

@@ -5,9 +5,9 @@ use leveret_engine::Engine;
 
 use super::variant::Variant;
 use super::{driver, engine};
-use crate::broker_address::Place;
+use crate::broker_address::BrokerAddress;
 use crate::placement::{Cores, ExecutorName, Serving};
-use crate::run_state::Crew;
+use crate::run_state::Workers;
 use crate::subject::job::{Exchange, Job, Subject};
 use crate::workload::Workload;
 
@@ -64,11 +64,11 @@ impl Subject for Leveret {
         Some(self.engine.backend().to_string())
     }
 
-    fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
+    fn start(&self, job: &Job, workers: &mut Workers) -> Result<()> {
         if job.workload.through_driver() {
-            driver::start(&self.engine, self.variant, job, crew)
+            driver::start(&self.engine, self.variant, job, workers)
         } else {
-            engine::start(&self.engine, job, crew)
+            engine::start(&self.engine, job, workers)
         }
     }
 
@@ -76,8 +76,14 @@ impl Subject for Leveret {
         self.variant.queues_of_server(topic, n)
     }
 
-    fn serve(&self, place: &Place, queue: &str, n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
-        let transport = driver::transport(&self.engine, self.variant, place, queue)?;
+    fn serve(
+        &self,
+        address: &BrokerAddress,
+        queue: &str,
+        n: usize,
+        ready: Box<dyn FnOnce()>,
+    ) -> Result<()> {
+        let transport = driver::transport(&self.engine, self.variant, address, queue)?;
         driver::serve(&transport, self.executor, queue, n, ready)
     }
 }

@@ -34,7 +34,7 @@ pub(crate) enum Variant {
 }
 
 /// Of all variants: queues nobody uses any more go soon after the run.
-const SHORT_LIVES: &str = "rabbit_transient_queues_ttl=10&rpc_queue_expiration=10";
+const SHORT_EXPIRY: &str = "rabbit_transient_queues_ttl=10&rpc_queue_expiration=10";
 
 impl Variant {
     /// All but the plain one, which is always measured.
@@ -79,7 +79,7 @@ impl Variant {
             Self::Pool => "&connection_factory=pool:2",
             Self::PerShard => "&connection_factory=per_shard",
         };
-        format!("{SHORT_LIVES}{options}")
+        format!("{SHORT_EXPIRY}{options}")
     }
 
     /// Whether its options make a difference in this workload that can be measured.

@@ -1,7 +1,7 @@
 //! A blocking AMQP connection with one channel: handshake, declarations, and whole frames in and
 //! out.
 //!
-//! Every wait has the socket's deadline, so a dead broker is an error after `PATIENCE`. Invariant:
+//! Every wait has the socket's deadline, so a dead broker is an error after `BROKER_TIMEOUT`. Invariant:
 //! the broker's own closes end every wait with their code and text. Not here: the loops that are
 //! measured.
 
@@ -13,12 +13,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
-use super::frames::{self, Fields, Frame, MethodId, Scan};
-use crate::broker_address::Place;
-use crate::subject::job::{DRAIN, Exchange};
+use super::frames::{self, Fields, Frame, MethodId, Scanned};
+use crate::broker_address::BrokerAddress;
+use crate::subject::job::{DRAIN_TIMEOUT, Exchange};
 
 /// How long a silent broker is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The channel everything goes through.
 pub(crate) const CHANNEL: u16 = 1;
 /// Bytes asked for per read.
@@ -28,7 +28,7 @@ const FRAME_MAX: u32 = 131_072;
 
 /// How a queue is declared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct QueueShape {
+pub(crate) struct QueueOptions {
     /// Oldest messages go beyond this many.
     pub(crate) max_length: Option<u32>,
     /// Others may declare it as well, and somebody has to delete it.
@@ -50,31 +50,32 @@ pub(crate) struct Client {
 
 impl Client {
     /// Connects, logs in, opens the vhost and channel 1.
-    pub(crate) fn connect(place: &Place) -> Result<Self> {
-        let mut addresses = (place.host.as_str(), place.port)
+    pub(crate) fn connect(address: &BrokerAddress) -> Result<Self> {
+        let mut resolved = (address.host.as_str(), address.port)
             .to_socket_addrs()
-            .with_context(|| format!("{place:?} does not resolve"))?;
-        let address = addresses.next().with_context(|| format!("{place:?} has no address"))?;
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)
-            .with_context(|| format!("{place:?} does not answer"))?;
+            .with_context(|| format!("{address:?} does not resolve"))?;
+        let socket_address =
+            resolved.next().with_context(|| format!("{address:?} has no address"))?;
+        let stream = TcpStream::connect_timeout(&socket_address, BROKER_TIMEOUT)
+            .with_context(|| format!("{address:?} does not answer"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(BROKER_TIMEOUT))?;
+        stream.set_write_timeout(Some(BROKER_TIMEOUT))?;
         let buffer = vec![0; BLOCK_BYTES];
         let (product, version) = (None, None);
         let mut client = Self { stream, buffer, head: 0, tail: 0, frame_max: 0, product, version };
-        client.handshake(place).with_context(|| format!("no connection to {place:?}"))?;
+        client.handshake(address).with_context(|| format!("no connection to {address:?}"))?;
         Ok(client)
     }
 
-    fn handshake(&mut self, place: &Place) -> Result<()> {
+    fn handshake(&mut self, address: &BrokerAddress) -> Result<()> {
         self.stream.write_all(b"AMQP\x00\x00\x09\x01")?;
         let start = self.wait_for(frames::CONNECTION_START)?;
         (self.product, self.version) = identity(&start);
         self.send_method(0, frames::CONNECTION_START_OK, |out| {
             frames::long(out, &client_properties());
             frames::short(out, "PLAIN");
-            frames::long(out, format!("\0{}\0{}", place.user, place.password).as_bytes());
+            frames::long(out, format!("\0{}\0{}", address.user, address.password).as_bytes());
             frames::short(out, "en_US");
         })?;
         let tune = self.wait_for(frames::CONNECTION_TUNE)?;
@@ -90,7 +91,7 @@ impl Client {
             out.extend_from_slice(&[0, 0]);
         })?;
         self.call(0, frames::CONNECTION_OPEN, frames::CONNECTION_OPEN_OK, |out| {
-            frames::short(out, &place.vhost);
+            frames::short(out, &address.vhost);
             out.extend_from_slice(&[0, 0]);
         })?;
         self.call(CHANNEL, frames::CHANNEL_OPEN, frames::CHANNEL_OPEN_OK, |out| out.push(0))?;
@@ -99,14 +100,14 @@ impl Client {
 
     /// Declares a queue, which lives as long as this connection unless it is shared, and says how
     /// many messages it holds.
-    pub(crate) fn declare_queue(&mut self, name: &str, shape: QueueShape) -> Result<u32> {
+    pub(crate) fn declare_queue(&mut self, name: &str, options: QueueOptions) -> Result<u32> {
         let declared = self
             .call(CHANNEL, frames::QUEUE_DECLARE, frames::QUEUE_DECLARE_OK, |out| {
                 out.extend_from_slice(&[0, 0]);
                 frames::short(out, name);
-                out.push(if shape.is_shared { 0 } else { 0b100 }); // exclusive
+                out.push(if options.is_shared { 0 } else { 0b100 }); // exclusive
                 let mut arguments = Vec::new();
-                if let Some(length) = shape.max_length {
+                if let Some(length) = options.max_length {
                     frames::short(&mut arguments, "x-max-length");
                     arguments.push(b'I');
                     arguments.extend_from_slice(&length.to_be_bytes());
@@ -182,14 +183,14 @@ impl Client {
     }
 
     /// From now on silence of the broker is no error: servers wait for as long as it takes.
-    pub(crate) fn wait_forever(&mut self) -> Result<()> {
+    pub(crate) fn disable_read_timeout(&mut self) -> Result<()> {
         Ok(self.stream.set_read_timeout(None)?)
     }
 
     /// Says goodbye and waits until the broker has worked through everything sent before.
     pub(crate) fn close(mut self) -> Result<()> {
-        self.stream.set_read_timeout(Some(DRAIN))?;
-        self.stream.set_write_timeout(Some(DRAIN))?;
+        self.stream.set_read_timeout(Some(DRAIN_TIMEOUT))?;
+        self.stream.set_write_timeout(Some(DRAIN_TIMEOUT))?;
         self.call(0, frames::CONNECTION_CLOSE, frames::CONNECTION_CLOSE_OK, |out| {
             out.extend_from_slice(&200_u16.to_be_bytes());
             frames::short(out, "done");
@@ -204,14 +205,14 @@ impl Client {
     }
 
     /// The next frame that is already here.
-    pub(crate) fn take_frame(&mut self) -> Result<Option<Frame<'_>>> {
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Frame<'_>>> {
         match frames::scan(&self.buffer[self.head..self.tail]) {
-            Scan::Frame(frame) => {
+            Scanned::Frame(frame) => {
                 self.head += frame.wire_bytes();
                 Ok(Some(frame))
             }
-            Scan::More => Ok(None),
-            Scan::Garbage => Err(anyhow!("the peer sent something that is no AMQP frame")),
+            Scanned::Incomplete => Ok(None),
+            Scanned::Invalid => Err(anyhow!("the peer sent something that is no AMQP frame")),
         }
     }
 
@@ -226,7 +227,7 @@ impl Client {
     }
 
     /// Takes the bytes that have come, without waiting for any.
-    pub(crate) fn fill_with_what_is_here(&mut self) -> Result<()> {
+    pub(crate) fn try_fill(&mut self) -> Result<()> {
         self.make_room();
         let free = &mut self.buffer[self.tail..];
         match rustix::net::recv(&self.stream, free, RecvFlags::DONTWAIT) {
@@ -290,8 +291,8 @@ impl Client {
     /// Waits for one method and returns its payload; other frames are dropped.
     fn wait_for(&mut self, id: MethodId) -> Result<Vec<u8>> {
         loop {
-            while let Some(frame) = self.take_frame()? {
-                refuse_close(&frame)?;
+            while let Some(frame) = self.next_frame()? {
+                check_close(&frame)?;
                 if frame.method_id() == Some(id) {
                     return Ok(frame.payload.to_vec());
                 }
@@ -301,9 +302,9 @@ impl Client {
     }
 }
 
-/// Product and version of the broker at `place`, which it says before any login.
-pub(crate) fn broker_version(place: &Place) -> Result<String> {
-    let client = Client::connect(place)?;
+/// Product and version of the broker at `address`, which it says before any login.
+pub(crate) fn broker_version(address: &BrokerAddress) -> Result<String> {
+    let client = Client::connect(address)?;
     let (product, version) = (client.product.clone(), client.version.clone());
     client.close()?;
     let known: Vec<String> = product.into_iter().chain(version).collect();
@@ -311,7 +312,7 @@ pub(crate) fn broker_version(place: &Place) -> Result<String> {
 }
 
 /// An error with code and text, if this frame is the broker's close of channel or connection.
-pub(crate) fn refuse_close(frame: &Frame<'_>) -> Result<()> {
+pub(crate) fn check_close(frame: &Frame<'_>) -> Result<()> {
     if let Some(frames::CONNECTION_CLOSE | frames::CHANNEL_CLOSE) = frame.method_id() {
         bail!("the broker closed the channel or connection: {}", reason(frame));
     }
@@ -326,7 +327,7 @@ fn reason(frame: &Frame<'_>) -> String {
 }
 
 /// An error, if this frame says that a message of ours got nowhere: sent back, or not taken.
-pub(crate) fn refuse_undelivered(frame: &Frame<'_>) -> Result<()> {
+pub(crate) fn check_delivered(frame: &Frame<'_>) -> Result<()> {
     match frame.method_id() {
         Some(frames::BASIC_RETURN) => bail!("the broker sent a message back: {}", reason(frame)),
         Some(frames::BASIC_NACK) => bail!("the broker did not take a message (basic.nack)"),
@@ -394,8 +395,8 @@ mod tests {
             frames::short(out, "ACCESS_REFUSED");
             out.extend_from_slice(&[0; 4]);
         });
-        let Scan::Frame(frame) = frames::scan(&out) else { panic!("a frame") };
-        let error = refuse_close(&frame).expect_err("a close").to_string();
+        let Scanned::Frame(frame) = frames::scan(&out) else { panic!("a frame") };
+        let error = check_close(&frame).expect_err("a close").to_string();
         assert_eq!(error, "the broker closed the channel or connection: 403 ACCESS_REFUSED");
     }
 
@@ -404,8 +405,8 @@ mod tests {
         let refused = |id, payload: &[u8]| {
             let mut out = Vec::new();
             frames::method(&mut out, CHANNEL, id, |out| out.extend_from_slice(payload));
-            let Scan::Frame(frame) = frames::scan(&out) else { panic!("a frame") };
-            refuse_undelivered(&frame).map_err(|error| error.to_string())
+            let Scanned::Frame(frame) = frames::scan(&out) else { panic!("a frame") };
+            check_delivered(&frame).map_err(|error| error.to_string())
         };
         assert_eq!(
             refused(frames::BASIC_RETURN, b"\x01\x38\x08NO_ROUTE\0\0"),

@@ -94,7 +94,7 @@ pub(crate) fn long(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// A publication's address and properties.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Publishing<'a> {
+pub(crate) struct Publication<'a> {
     pub(crate) exchange: &'a str,
     pub(crate) key: &'a str,
     /// Sent back if no queue gets it.
@@ -112,7 +112,7 @@ pub(crate) struct Publishing<'a> {
 pub(crate) fn publish(
     out: &mut Vec<u8>,
     channel: u16,
-    to: Publishing<'_>,
+    to: Publication<'_>,
     body: &[u8],
     frame_max: usize,
 ) {
@@ -133,7 +133,7 @@ pub(crate) fn publish(
 }
 
 /// Appends the flags of the properties, and their values in the order of the flags.
-fn properties(out: &mut Vec<u8>, to: Publishing<'_>) {
+fn properties(out: &mut Vec<u8>, to: Publication<'_>) {
     let texts =
         [(CORRELATION_ID, to.correlation_id), (REPLY_TO, to.reply_to), (EXPIRATION, to.expiration)];
     let described = if to.is_described { DESCRIPTION } else { 0 };
@@ -167,13 +167,13 @@ pub(crate) struct Frame<'a> {
 
 /// What the head of a receive buffer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scan<'a> {
+pub(crate) enum Scanned<'a> {
     /// A whole frame.
     Frame(Frame<'a>),
     /// The beginning of one.
-    More,
+    Incomplete,
     /// Something that is no frame.
-    Garbage,
+    Invalid,
 }
 
 impl Frame<'_> {
@@ -194,18 +194,18 @@ impl Frame<'_> {
 }
 
 /// Reads the frame at the head of `bytes`.
-pub(crate) fn scan(bytes: &[u8]) -> Scan<'_> {
+pub(crate) fn scan(bytes: &[u8]) -> Scanned<'_> {
     let Some((&[kind, c0, c1, s0, s1, s2, s3], rest)) = bytes.split_first_chunk::<7>() else {
-        return Scan::More;
+        return Scanned::Incomplete;
     };
     let size = u32::from_be_bytes([s0, s1, s2, s3]) as usize;
     match rest.get(size) {
-        None => Scan::More,
+        None => Scanned::Incomplete,
         Some(&END) => {
             let channel = u16::from_be_bytes([c0, c1]);
-            Scan::Frame(Frame { kind, channel, payload: &rest[..size] })
+            Scanned::Frame(Frame { kind, channel, payload: &rest[..size] })
         }
-        Some(_) => Scan::Garbage,
+        Some(_) => Scanned::Invalid,
     }
 }
 
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_publication_is_three_frames() {
         let mut out = Vec::new();
-        publish(&mut out, 1, Publishing { key: "q", ..Publishing::default() }, b"hi", 4096);
+        publish(&mut out, 1, Publication { key: "q", ..Publication::default() }, b"hi", 4096);
         let expected: &[u8] = &[
             1, 0, 1, 0, 0, 0, 10, 0, 60, 0, 40, 0, 0, 0, 1, b'q', 0, 0xCE, //
             2, 0, 1, 0, 0, 0, 14, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0xCE, //
@@ -279,16 +279,16 @@ mod tests {
     #[test]
     fn a_described_message_has_oslo_s_content_header() {
         let mut out = Vec::new();
-        let to = Publishing {
+        let to = Publication {
             is_mandatory: true,
             is_described: true,
             expiration: Some("3000"),
-            ..Publishing::default()
+            ..Publication::default()
         };
         publish(&mut out, 1, to, &[b'x'; 0x127], 4096);
-        let Scan::Frame(method) = scan(&out) else { panic!("a frame") };
+        let Scanned::Frame(method) = scan(&out) else { panic!("a frame") };
         assert_eq!(method.payload.last(), Some(&1), "the bit of mandatory");
-        let Scan::Frame(header) = scan(&out[method.wire_bytes()..]) else { panic!("a frame") };
+        let Scanned::Frame(header) = scan(&out[method.wire_bytes()..]) else { panic!("a frame") };
         let mut expected = vec![0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x27, 0xF9, 0x00];
         expected.extend_from_slice(b"\x10application/json\x05utf-8\0\0\0\0\x02\0\x043000");
         assert_eq!(header.payload, expected);
@@ -298,17 +298,17 @@ mod tests {
     fn an_ack_covers_all_up_to_its_tag() {
         let mut out = Vec::new();
         ack(&mut out, 1, 7);
-        let Scan::Frame(frame) = scan(&out) else { panic!("a frame") };
+        let Scanned::Frame(frame) = scan(&out) else { panic!("a frame") };
         assert_eq!(frame.payload, [0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 7, 1]);
     }
 
     #[test]
     fn a_long_body_is_cut_at_frame_max() {
         let mut out = Vec::new();
-        publish(&mut out, 1, Publishing::default(), &[7; 20], FRAME_OVERHEAD + 8);
+        publish(&mut out, 1, Publication::default(), &[7; 20], FRAME_OVERHEAD + 8);
         let mut sizes = Vec::new();
         let mut rest = out.as_slice();
-        while let Scan::Frame(frame) = scan(rest) {
+        while let Scanned::Frame(frame) = scan(rest) {
             if frame.kind == BODY {
                 sizes.push(frame.payload.len());
             }
@@ -320,11 +320,14 @@ mod tests {
     #[test]
     fn addresses_come_back_as_they_were_written() {
         let mut out = Vec::new();
-        let to =
-            Publishing { reply_to: Some("r"), correlation_id: Some("42"), ..Publishing::default() };
+        let to = Publication {
+            reply_to: Some("r"),
+            correlation_id: Some("42"),
+            ..Publication::default()
+        };
         publish(&mut out, 1, to, b"x", 4096);
-        let Scan::Frame(method) = scan(&out) else { panic!("a frame") };
-        let Scan::Frame(header) = scan(&out[method.wire_bytes()..]) else { panic!("a frame") };
+        let Scanned::Frame(method) = scan(&out) else { panic!("a frame") };
+        let Scanned::Frame(header) = scan(&out[method.wire_bytes()..]) else { panic!("a frame") };
         assert_eq!(addresses(header.payload), Some((b"42" as &[u8], b"r" as &[u8])));
     }
 
@@ -333,9 +336,9 @@ mod tests {
         let mut out = Vec::new();
         frame(&mut out, BODY, 1, |out| out.extend_from_slice(b"abc"));
         for n in 0..out.len() {
-            assert_eq!(scan(&out[..n]), Scan::More);
+            assert_eq!(scan(&out[..n]), Scanned::Incomplete);
         }
         *out.last_mut().expect("not empty") = 0;
-        assert_eq!(scan(&out), Scan::Garbage);
+        assert_eq!(scan(&out), Scanned::Invalid);
     }
 }

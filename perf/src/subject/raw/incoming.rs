@@ -1,11 +1,11 @@
 //! Messages put together from their frames, as many as one read brought.
 //!
 //! Invariant: what is no part of a message is looked at only for bad news. Not here: what a message
-//! means (`manner.rs`).
+//! means (`style.rs`).
 
 use anyhow::{Context, Result};
 
-use super::client::{Client, refuse_close, refuse_undelivered};
+use super::client::{Client, check_close, check_delivered};
 use super::frames::{self, Fields, Frame};
 
 /// A message being put together; its buffers are reused.
@@ -28,7 +28,7 @@ impl Incoming {
         mut each: impl FnMut(&Self) -> Result<()>,
     ) -> Result<Option<u64>> {
         let mut last = None;
-        while let Some(frame) = client.take_frame()? {
+        while let Some(frame) = client.next_frame()? {
             if self.take(&frame)? {
                 last = Some(self.tag);
                 each(self)?;
@@ -62,8 +62,8 @@ impl Incoming {
                 Ok(false)
             }
             _ => {
-                refuse_close(frame)?;
-                refuse_undelivered(frame)?;
+                check_close(frame)?;
+                check_delivered(frame)?;
                 Ok(false)
             }
         }
@@ -72,13 +72,13 @@ impl Incoming {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frames::{Publishing, Scan};
+    use super::super::frames::{Publication, Scanned};
     use super::*;
 
     fn taken(incoming: &mut Incoming, bytes: &[u8]) -> Vec<bool> {
         let mut rest = bytes;
         let mut whole = Vec::new();
-        while let Scan::Frame(frame) = frames::scan(rest) {
+        while let Scanned::Frame(frame) = frames::scan(rest) {
             whole.push(incoming.take(&frame).expect("good frames"));
             rest = &rest[frame.wire_bytes()..];
         }
@@ -93,9 +93,9 @@ mod tests {
             out.extend_from_slice(&9_u64.to_be_bytes());
         });
         let mut message = Vec::new();
-        let to = Publishing { correlation_id: Some("a"), ..Publishing::default() };
+        let to = Publication { correlation_id: Some("a"), ..Publication::default() };
         frames::publish(&mut message, 1, to, b"hello", frames::FRAME_OVERHEAD + 3);
-        let Scan::Frame(publish) = frames::scan(&message) else { panic!("a frame") };
+        let Scanned::Frame(publish) = frames::scan(&message) else { panic!("a frame") };
         bytes.extend_from_slice(&message[publish.wire_bytes()..]);
 
         let mut incoming = Incoming::default();
@@ -108,7 +108,7 @@ mod tests {
     fn bad_news_between_messages_is_an_error() {
         let mut bytes = Vec::new();
         frames::method(&mut bytes, 1, frames::BASIC_NACK, |out| out.extend_from_slice(&[0; 9]));
-        let Scan::Frame(frame) = frames::scan(&bytes) else { panic!("a frame") };
+        let Scanned::Frame(frame) = frames::scan(&bytes) else { panic!("a frame") };
         assert!(Incoming::default().take(&frame).is_err());
     }
 }

@@ -6,14 +6,14 @@
 
 use anyhow::{Context, Result};
 
-use super::client::{CHANNEL, PATIENCE};
+use super::client::{BROKER_TIMEOUT, CHANNEL};
 use super::envelope;
-use super::frames::{self, Publishing};
+use super::frames::{self, Publication};
 use super::incoming::Incoming;
 
 /// Where the ids and the reply queue of a message are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum BodyFormat {
     /// In its properties; its body is the payload.
     Bare,
     /// In its body, an envelope around the payload.
@@ -22,7 +22,7 @@ enum Form {
 
 /// How messages are sent and taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Manner {
+pub(crate) struct MessageStyle {
     /// Where requests and casts go; answers go through the default exchange.
     pub(crate) exchange: String,
     /// The broker confirms every message.
@@ -31,19 +31,25 @@ pub(crate) struct Manner {
     pub(crate) acks: bool,
     /// What nobody answers is a notification, not a cast.
     notifies: bool,
-    form: Form,
+    format: BodyFormat,
 }
 
-impl Manner {
+impl MessageStyle {
     /// As little as AMQP allows.
     pub(crate) fn bare() -> Self {
-        let form = Form::Bare;
-        Self { exchange: String::new(), confirms: false, acks: false, notifies: false, form }
+        let format = BodyFormat::Bare;
+        Self { exchange: String::new(), confirms: false, acks: false, notifies: false, format }
     }
 
     /// As oslo.messaging's `rabbit` driver has it.
     pub(crate) fn kombu(exchange: String) -> Self {
-        Self { exchange, confirms: true, acks: true, notifies: false, form: Form::Enveloped }
+        Self {
+            exchange,
+            confirms: true,
+            acks: true,
+            notifies: false,
+            format: BodyFormat::Enveloped,
+        }
     }
 
     /// The same, for notifications instead of casts.
@@ -53,9 +59,9 @@ impl Manner {
 
     /// The name of the queue that answers to requests to `queue` come back through.
     pub(crate) fn reply_queue(&self, queue: &str) -> String {
-        match self.form {
-            Form::Bare => format!("{queue}-reply"),
-            Form::Enveloped => envelope::reply_queue(),
+        match self.format {
+            BodyFormat::Bare => format!("{queue}-reply"),
+            BodyFormat::Enveloped => envelope::reply_queue(),
         }
     }
 
@@ -69,17 +75,17 @@ impl Manner {
         frame_max: usize,
     ) -> Vec<u8> {
         let mut out = Vec::new();
-        let to = Publishing { exchange: &self.exchange, key: queue, ..Publishing::default() };
-        match self.form {
-            Form::Bare => {
+        let to = Publication { exchange: &self.exchange, key: queue, ..Publication::default() };
+        match self.format {
+            BodyFormat::Bare => {
                 let id = format!("{slot:x}");
                 let (reply_to, correlation_id) = (Some(reply_queue), Some(id.as_str()));
-                let to = Publishing { reply_to, correlation_id, ..to };
+                let to = Publication { reply_to, correlation_id, ..to };
                 frames::publish(&mut out, CHANNEL, to, payload, frame_max);
             }
-            Form::Enveloped => {
-                let expiration = PATIENCE.as_millis().to_string();
-                let to = Publishing { is_described: true, expiration: Some(&expiration), ..to };
+            BodyFormat::Enveloped => {
+                let expiration = BROKER_TIMEOUT.as_millis().to_string();
+                let to = Publication { is_described: true, expiration: Some(&expiration), ..to };
                 let body = envelope::call(payload, &envelope::id(slot), reply_queue);
                 frames::publish(&mut out, CHANNEL, to, &body, frame_max);
             }
@@ -89,11 +95,11 @@ impl Manner {
 
     /// Appends the frames of a message that nobody answers.
     pub(crate) fn cast(&self, out: &mut Vec<u8>, key: &str, payload: &[u8], frame_max: usize) {
-        let to = Publishing { exchange: &self.exchange, key, ..Publishing::default() };
-        match self.form {
-            Form::Bare => frames::publish(out, CHANNEL, to, payload, frame_max),
-            Form::Enveloped => {
-                let to = Publishing { is_described: true, ..to };
+        let to = Publication { exchange: &self.exchange, key, ..Publication::default() };
+        match self.format {
+            BodyFormat::Bare => frames::publish(out, CHANNEL, to, payload, frame_max),
+            BodyFormat::Enveloped => {
+                let to = Publication { is_described: true, ..to };
                 let id = envelope::id(0);
                 let body = match self.notifies {
                     true => envelope::notification(payload, &id),
@@ -113,20 +119,20 @@ impl Manner {
         frame_max: usize,
     ) -> Result<()> {
         let name = |bytes| std::str::from_utf8(bytes).context("a reply queue in UTF-8");
-        match self.form {
-            Form::Bare => {
+        match self.format {
+            BodyFormat::Bare => {
                 let correlation_id = std::str::from_utf8(&request.correlation_id).ok();
                 let key = name(&request.reply_to)?;
-                let to = Publishing { key, correlation_id, ..Publishing::default() };
+                let to = Publication { key, correlation_id, ..Publication::default() };
                 frames::publish(out, CHANNEL, to, &request.body, frame_max);
             }
-            Form::Enveloped => {
+            BodyFormat::Enveloped => {
                 let call = envelope::open_call(&request.body).context("a short request")?;
-                let to = Publishing {
+                let to = Publication {
                     key: name(call.reply_queue)?,
                     is_mandatory: true,
                     is_described: true,
-                    ..Publishing::default()
+                    ..Publication::default()
                 };
                 body.clear();
                 envelope::write_reply(body, &call);
@@ -138,9 +144,9 @@ impl Manner {
 
     /// Which request `answer` answers.
     pub(crate) fn slot(&self, answer: &Incoming) -> Option<usize> {
-        let id = match self.form {
-            Form::Bare => &answer.correlation_id,
-            Form::Enveloped => envelope::answered(&answer.body)?,
+        let id = match self.format {
+            BodyFormat::Bare => &answer.correlation_id,
+            BodyFormat::Enveloped => envelope::answered(&answer.body)?,
         };
         usize::from_str_radix(std::str::from_utf8(id).ok()?, 16).ok()
     }

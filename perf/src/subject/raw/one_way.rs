@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::client::{Client, refuse_close, refuse_undelivered};
+use super::client::{Client, check_close, check_delivered};
 use super::frames::{self, Fields};
-use super::message_style::Manner;
+use super::message_style::MessageStyle;
 use crate::run_state::Probe;
 use crate::system::clock;
 
@@ -20,7 +20,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 /// As many whole messages as fit into one write, rendered, and how many they are.
 fn block_of_messages(
     client: &Client,
-    manner: &Manner,
+    style: &MessageStyle,
     key: &str,
     payload: &[u8],
     limit: usize,
@@ -29,29 +29,29 @@ fn block_of_messages(
     let mut messages = 0;
     while messages < limit && (messages == 0 || block.len() + block.len() / messages <= WRITE_BYTES)
     {
-        manner.cast(&mut block, key, payload, client.frame_max);
+        style.cast(&mut block, key, payload, client.frame_max);
         messages += 1;
     }
     (block, messages)
 }
 
-/// Publishes until told to stop, and waits for nothing: confirms, where the manner has them, are
+/// Publishes until told to stop, and waits for nothing: confirms, where the style has them, are
 /// read away as they come.
 pub(crate) fn publish(
     mut client: Client,
-    manner: &Manner,
+    style: &MessageStyle,
     key: &str,
     payload: &[u8],
     probe: &mut Probe,
 ) -> Result<()> {
-    if manner.confirms {
+    if style.confirms {
         client.confirm_select()?;
     }
-    let (block, messages) = block_of_messages(&client, manner, key, payload, usize::MAX);
+    let (block, messages) = block_of_messages(&client, style, key, payload, usize::MAX);
     while probe.running() {
         client.write(&block)?;
         probe.done(messages as u64);
-        if manner.confirms {
+        if style.confirms {
             read_confirms_away(&mut client)?;
         }
     }
@@ -59,10 +59,10 @@ pub(crate) fn publish(
 }
 
 fn read_confirms_away(client: &mut Client) -> Result<()> {
-    client.fill_with_what_is_here()?;
-    while let Some(frame) = client.take_frame()? {
-        refuse_close(&frame)?;
-        refuse_undelivered(&frame)?;
+    client.try_fill()?;
+    while let Some(frame) = client.next_frame()? {
+        check_close(&frame)?;
+        check_delivered(&frame)?;
     }
     Ok(())
 }
@@ -70,7 +70,7 @@ fn read_confirms_away(client: &mut Client) -> Result<()> {
 /// Publishes with at most `window` unconfirmed messages; latency is from write to confirm.
 pub(crate) fn publish_confirmed(
     mut client: Client,
-    manner: &Manner,
+    style: &MessageStyle,
     key: &str,
     payload: &[u8],
     window: usize,
@@ -79,7 +79,7 @@ pub(crate) fn publish_confirmed(
     client.confirm_select()?;
     // Small enough that the rest of the window is on its way while a block is made.
     let limit = (window / 4).max(1);
-    let (block, per_block) = block_of_messages(&client, manner, key, payload, limit);
+    let (block, per_block) = block_of_messages(&client, style, key, payload, limit);
     let mut unconfirmed = Unconfirmed::default();
     while probe.running() {
         while unconfirmed.len() + per_block as u64 <= window as u64 {
@@ -88,8 +88,8 @@ pub(crate) fn publish_confirmed(
         }
         client.fill()?;
         let now = clock::now();
-        while let Some(frame) = client.take_frame()? {
-            refuse_close(&frame)?;
+        while let Some(frame) = client.next_frame()? {
+            check_close(&frame)?;
             let id = frame.method_id();
             if !matches!(id, Some(frames::BASIC_ACK | frames::BASIC_NACK)) {
                 continue;
@@ -188,7 +188,7 @@ impl Unconfirmed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subject::raw::frames::Publishing;
+    use crate::subject::raw::frames::Publication;
 
     #[test]
     fn acks_settle_each_tag_once_in_any_order() {
@@ -210,7 +210,7 @@ mod tests {
     fn whole_messages_are_counted_and_the_rest_is_left() {
         let mut bytes = Vec::new();
         for _ in 0..3 {
-            frames::publish(&mut bytes, 1, Publishing::default(), b"body", 4096);
+            frames::publish(&mut bytes, 1, Publication::default(), b"body", 4096);
         }
         let (one, all) = (bytes.len() / 3, bytes.len());
         assert_eq!(count_messages(&bytes).expect("frames"), (3, all));

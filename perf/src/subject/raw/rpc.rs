@@ -2,16 +2,16 @@
 //! them back.
 //!
 //! Both handle everything one read brought before they write once. Requests are rendered once, one
-//! for each place in flight.
+//! for each address in flight.
 
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::client::{CHANNEL, Client, QueueShape};
+use super::client::{CHANNEL, Client, QueueOptions};
 use super::frames;
 use super::incoming::Incoming;
-use super::message_style::Manner;
+use super::message_style::MessageStyle;
 use crate::run_state::Probe;
 use crate::subject::job::Exchange;
 use crate::system::clock;
@@ -19,21 +19,21 @@ use crate::system::clock;
 /// Calls `queue` with `outstanding` requests in flight until told to stop.
 pub(crate) fn call(
     mut client: Client,
-    manner: &Manner,
+    style: &MessageStyle,
     queue: &str,
     payload: &[u8],
     outstanding: usize,
     probe: &mut Probe,
 ) -> Result<()> {
-    let reply_queue = manner.reply_queue(queue);
-    client.declare_queue(&reply_queue, QueueShape::default())?;
-    client.consume(&reply_queue, manner.acks)?;
-    if manner.confirms {
+    let reply_queue = style.reply_queue(queue);
+    client.declare_queue(&reply_queue, QueueOptions::default())?;
+    client.consume(&reply_queue, style.acks)?;
+    if style.confirms {
         client.confirm_select()?;
     }
     let frame_max = client.frame_max;
     let requests: Vec<Vec<u8>> = (0..outstanding)
-        .map(|slot| manner.request(queue, &reply_queue, slot, payload, frame_max))
+        .map(|slot| style.request(queue, &reply_queue, slot, payload, frame_max))
         .collect();
     let mut out = requests.concat();
     let mut started = vec![clock::now(); outstanding];
@@ -44,7 +44,7 @@ pub(crate) fn call(
         client.fill()?;
         let now = clock::now();
         let last = incoming.take_all(&mut client, |answer| {
-            let slot = manner.slot(answer).context("an answer to no request")?;
+            let slot = style.slot(answer).context("an answer to no request")?;
             let start: &mut Instant = started.get_mut(slot).context("an answer to no request")?;
             probe.latency(*start, now);
             probe.done(1);
@@ -52,7 +52,7 @@ pub(crate) fn call(
             out.extend_from_slice(&requests[slot]);
             Ok(())
         })?;
-        acknowledge(&mut out, manner, last);
+        acknowledge(&mut out, style, last);
     }
     Ok(())
 }
@@ -60,20 +60,20 @@ pub(crate) fn call(
 /// Answers every request on `queue` with its own payload, until the connection ends.
 pub(crate) fn serve(
     mut client: Client,
-    manner: &Manner,
+    style: &MessageStyle,
     queue: &str,
     ready: impl FnOnce(),
 ) -> Result<()> {
-    client.declare_queue(queue, QueueShape::default())?;
-    if !manner.exchange.is_empty() {
-        client.declare_exchange(&Exchange::kombu(manner.exchange.clone()))?;
-        client.bind_queue(queue, &manner.exchange, queue)?;
+    client.declare_queue(queue, QueueOptions::default())?;
+    if !style.exchange.is_empty() {
+        client.declare_exchange(&Exchange::kombu(style.exchange.clone()))?;
+        client.bind_queue(queue, &style.exchange, queue)?;
     }
-    client.consume(queue, manner.acks)?;
-    if manner.confirms {
+    client.consume(queue, style.acks)?;
+    if style.confirms {
         client.confirm_select()?;
     }
-    client.wait_forever()?;
+    client.disable_read_timeout()?;
     ready();
     let frame_max = client.frame_max;
     let (mut out, mut body) = (Vec::new(), Vec::new());
@@ -81,17 +81,17 @@ pub(crate) fn serve(
     loop {
         client.fill()?;
         let last = incoming.take_all(&mut client, |request| {
-            manner.answer(&mut out, request, &mut body, frame_max)
+            style.answer(&mut out, request, &mut body, frame_max)
         })?;
-        acknowledge(&mut out, manner, last);
+        acknowledge(&mut out, style, last);
         client.write(&out)?;
         out.clear();
     }
 }
 
-/// Appends one acknowledgement of everything up to `last`, where the manner has them.
-fn acknowledge(out: &mut Vec<u8>, manner: &Manner, last: Option<u64>) {
-    if let Some(tag) = last.filter(|_| manner.acks) {
+/// Appends one acknowledgement of everything up to `last`, where the style has them.
+fn acknowledge(out: &mut Vec<u8>, style: &MessageStyle, last: Option<u64>) {
+    if let Some(tag) = last.filter(|_| style.acks) {
         frames::ack(out, CHANNEL, tag);
     }
 }

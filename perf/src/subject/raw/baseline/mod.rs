@@ -3,10 +3,10 @@
 use anyhow::{Context, Result};
 
 use super::client::Client;
-use super::message_style::Manner;
+use super::message_style::MessageStyle;
 use super::{one_way, rpc};
-use crate::broker_address::Place;
-use crate::run_state::Crew;
+use crate::broker_address::BrokerAddress;
+use crate::run_state::Workers;
 use crate::subject::job::{Exchange, Job, PlainWork, Subject, oslo_exchange, oslo_routing_key};
 use crate::workload::{Operation, Workload};
 
@@ -18,12 +18,18 @@ impl Subject for Raw {
         "raw"
     }
 
-    fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
-        start(job, crew, Manner::bare(), job.queue.clone())
+    fn start(&self, job: &Job, workers: &mut Workers) -> Result<()> {
+        start(job, workers, MessageStyle::bare(), job.queue.clone())
     }
 
-    fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
-        rpc::serve(Client::connect(place)?, &Manner::bare(), queue, ready)
+    fn serve(
+        &self,
+        address: &BrokerAddress,
+        queue: &str,
+        _n: usize,
+        ready: Box<dyn FnOnce()>,
+    ) -> Result<()> {
+        rpc::serve(Client::connect(address)?, &MessageStyle::bare(), queue, ready)
     }
 }
 
@@ -52,31 +58,42 @@ impl Subject for RawKombu {
         oslo_routing_key(workload.operation, topic)
     }
 
-    fn start(&self, job: &Job, crew: &mut Crew) -> Result<()> {
+    fn start(&self, job: &Job, workers: &mut Workers) -> Result<()> {
         let operation = job.workload.operation;
-        let manner = Manner::kombu(oslo_exchange(&job.queue));
+        let style = MessageStyle::kombu(oslo_exchange(&job.queue));
         let key = oslo_routing_key(operation, &job.queue);
-        start(job, crew, manner.notifying(operation == Operation::Notify), key)
+        start(job, workers, style.notifying(operation == Operation::Notify), key)
     }
 
-    fn serve(&self, place: &Place, queue: &str, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
-        rpc::serve(Client::connect(place)?, &Manner::kombu(oslo_exchange(queue)), queue, ready)
+    fn serve(
+        &self,
+        address: &BrokerAddress,
+        queue: &str,
+        _n: usize,
+        ready: Box<dyn FnOnce()>,
+    ) -> Result<()> {
+        rpc::serve(
+            Client::connect(address)?,
+            &MessageStyle::kombu(oslo_exchange(queue)),
+            queue,
+            ready,
+        )
     }
 }
 
-/// Starts a floor's worker; `key` leads to the job's queue in the manner's exchange.
-fn start(job: &Job, crew: &mut Crew, manner: Manner, key: String) -> Result<()> {
-    let client = Client::connect(&job.place)?;
+/// Starts a floor's worker; `key` leads to the job's queue in the style's exchange.
+fn start(job: &Job, workers: &mut Workers, style: MessageStyle, key: String) -> Result<()> {
+    let client = Client::connect(&job.address)?;
     let body = job.body.clone();
     let window = job.workload.outstanding.unwrap_or(1);
     let work = PlainWork::nearest_to(job.workload.operation).context("no floor for this")?;
-    crew.spawn("raw-0", move |probe| match work {
-        PlainWork::Publish => one_way::publish(client, &manner, &key, &body, probe),
+    workers.spawn("raw-0", move |probe| match work {
+        PlainWork::Publish => one_way::publish(client, &style, &key, &body, probe),
         PlainWork::Confirmed => {
-            one_way::publish_confirmed(client, &manner, &key, &body, window, probe)
+            one_way::publish_confirmed(client, &style, &key, &body, window, probe)
         }
         PlainWork::Consume => one_way::consume(client, &key, probe),
-        PlainWork::Call => rpc::call(client, &manner, &key, &body, window, probe),
+        PlainWork::Call => rpc::call(client, &style, &key, &body, window, probe),
     })
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use leveret::{Context, DriverConfig, Notifier, RpcClient, Target, Transport};
 use serde_json::Value;
 
-use super::super::client::{self, QueueShape};
-use super::super::frames::{self, Scan};
+use super::super::client::{self, QueueOptions};
+use super::super::frames::{self, Scanned};
 use super::super::incoming::Incoming;
 use super::*;
 use crate::in_process;
@@ -22,33 +22,33 @@ struct Arguments<'a> {
 }
 
 /// A broker with a queue bound to the topic's exchange.
-fn broker() -> (Place, Box<dyn std::any::Any>, Client) {
-    let (place, peer) = in_process::broker().expect("the broker starts");
-    let mut owner = Client::connect(&place).expect("the broker answers");
+fn broker() -> (BrokerAddress, Box<dyn std::any::Any>, Client) {
+    let (address, peer) = in_process::broker().expect("the broker starts");
+    let mut owner = Client::connect(&address).expect("the broker answers");
     let exchange = oslo_exchange(TOPIC);
     owner.declare_exchange(&Exchange::kombu(exchange.clone())).expect("a new exchange");
-    owner.declare_queue(TOPIC, QueueShape::default()).expect("a new queue");
+    owner.declare_queue(TOPIC, QueueOptions::default()).expect("a new queue");
     owner.bind_queue(TOPIC, &exchange, TOPIC).expect("both are there");
     owner.consume(TOPIC, true).expect("it is there");
-    (place, peer, owner)
+    (address, peer, owner)
 }
 
-fn leveret(place: &Place) -> (Transport, RpcClient) {
-    let transport = Transport::builder(&place.url()).connect_blocking().expect("it answers");
+fn leveret(address: &BrokerAddress) -> (Transport, RpcClient) {
+    let transport = Transport::builder(&address.url()).connect_blocking().expect("it answers");
     let target = Target::new(TOPIC).with_exchange(oslo_exchange(TOPIC));
-    let client = RpcClient::new(&transport, target).with_timeout(client::PATIENCE);
+    let client = RpcClient::new(&transport, target).with_timeout(client::BROKER_TIMEOUT);
     (transport, client)
 }
 
-fn manner() -> Manner {
-    Manner::kombu(oslo_exchange(TOPIC))
+fn style() -> MessageStyle {
+    MessageStyle::kombu(oslo_exchange(TOPIC))
 }
 
 /// Content header and body of the next message, for a consumer that does nothing else.
 fn next(client: &mut Client) -> (Vec<u8>, Vec<u8>) {
     let mut header = Vec::new();
     loop {
-        while let Some(frame) = client.take_frame().expect("frames") {
+        while let Some(frame) = client.next_frame().expect("frames") {
             match frame.kind {
                 frames::HEADER => header = frame.payload.to_vec(),
                 frames::BODY => return (header, frame.payload.to_vec()),
@@ -63,7 +63,7 @@ fn next(client: &mut Client) -> (Vec<u8>, Vec<u8>) {
 fn rendered(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut parts = Vec::new();
     let mut rest = bytes;
-    while let Scan::Frame(frame) = frames::scan(rest) {
+    while let Scanned::Frame(frame) = frames::scan(rest) {
         parts.push(frame.payload.to_vec());
         rest = &rest[frame.wire_bytes()..];
     }
@@ -90,14 +90,14 @@ fn without_ids(body: &[u8]) -> String {
 
 #[test]
 fn a_cast_is_leveret_s_own_but_for_its_id() {
-    let (place, _peer, mut owner) = broker();
-    let (transport, client) = leveret(&place);
+    let (address, _peer, mut owner) = broker();
+    let (transport, client) = leveret(&address);
     client.cast_blocking(Context::new(), "info", &Arguments { message: PAYLOAD }).expect("sent");
     let (header, body) = next(&mut owner);
     transport.close_blocking().expect("the broker agrees");
 
     let mut out = Vec::new();
-    manner().cast(&mut out, TOPIC, PAYLOAD.as_bytes(), 4096);
+    style().cast(&mut out, TOPIC, PAYLOAD.as_bytes(), 4096);
     let (our_header, our_body) = rendered(&out);
     assert_eq!(our_header, header);
     assert_eq!(without_ids(&our_body), without_ids(&body));
@@ -105,14 +105,14 @@ fn a_cast_is_leveret_s_own_but_for_its_id() {
 
 #[test]
 fn a_notification_is_leveret_s_own_but_for_ids_and_time() {
-    let (place, _peer) = in_process::broker().expect("the broker starts");
-    let mut owner = Client::connect(&place).expect("the broker answers");
-    let shape = QueueShape { max_length: None, is_shared: true };
+    let (address, _peer) = in_process::broker().expect("the broker starts");
+    let mut owner = Client::connect(&address).expect("the broker answers");
+    let options = QueueOptions { max_length: None, is_shared: true };
     let key = format!("{TOPIC}.info");
-    owner.declare_queue(&key, shape).expect("a new queue");
+    owner.declare_queue(&key, options).expect("a new queue");
     owner.consume(&key, true).expect("it is there");
     let config = DriverConfig::default().with_control_exchange(oslo_exchange(TOPIC));
-    let transport = Transport::builder(&place.url()).config(config).connect_blocking();
+    let transport = Transport::builder(&address.url()).config(config).connect_blocking();
     let transport = transport.expect("it answers");
     let notifier = Notifier::builder(&transport).topic(TOPIC).publisher_id("perf").build();
     notifier.info_blocking((), "info", &Arguments { message: PAYLOAD }).expect("sent");
@@ -120,7 +120,7 @@ fn a_notification_is_leveret_s_own_but_for_ids_and_time() {
     transport.close_blocking().expect("the broker agrees");
 
     let mut out = Vec::new();
-    manner().notifying(true).cast(&mut out, &key, PAYLOAD.as_bytes(), 4096);
+    style().notifying(true).cast(&mut out, &key, PAYLOAD.as_bytes(), 4096);
     let (our_header, our_body) = rendered(&out);
     let after_size = 12;
     assert_eq!(our_header[after_size..], header[after_size..]);
@@ -140,8 +140,8 @@ fn a_notification_is_leveret_s_own_but_for_ids_and_time() {
 
 #[test]
 fn a_call_is_leveret_s_own_and_its_answer_is_understood() {
-    let (place, _peer, mut owner) = broker();
-    let (transport, client) = leveret(&place);
+    let (address, _peer, mut owner) = broker();
+    let (transport, client) = leveret(&address);
     let caller = std::thread::spawn(move || {
         let arguments = Arguments { message: PAYLOAD };
         let answer: String = client.call_blocking(Context::new(), "info", &arguments)?;
@@ -149,46 +149,47 @@ fn a_call_is_leveret_s_own_and_its_answer_is_understood() {
     });
     let (header, body) = next(&mut owner);
 
-    let manner = manner();
-    let reply_queue = manner.reply_queue(TOPIC);
-    let request = manner.request(TOPIC, &reply_queue, 5, PAYLOAD.as_bytes(), 4096);
+    let style = style();
+    let reply_queue = style.reply_queue(TOPIC);
+    let request = style.request(TOPIC, &reply_queue, 5, PAYLOAD.as_bytes(), 4096);
     let (our_header, our_body) = rendered(&request);
     assert_eq!(our_header, header);
     assert_eq!(without_ids(&our_body), without_ids(&body));
 
     let (mut out, mut request) = (Vec::new(), Incoming::default());
     request.body.extend_from_slice(&body);
-    manner.answer(&mut out, &request, &mut Vec::new(), 4096).expect("a whole request");
+    style.answer(&mut out, &request, &mut Vec::new(), 4096).expect("a whole request");
     owner.write(&out).expect("the broker listens");
     assert_eq!(caller.join().expect("no panic").expect("an answer"), PAYLOAD);
 }
 
-/// The floor's client and server, whatever the manner.
-fn calls_go_through(manner: &Manner) {
-    let (place, _peer) = in_process::broker().expect("the broker starts");
+/// The floor's client and server, whatever the style.
+fn calls_go_through(style: &MessageStyle) {
+    let (address, _peer) = in_process::broker().expect("the broker starts");
     let (say, ready) = std::sync::mpsc::channel();
-    let (server, serving) = (Client::connect(&place).expect("it answers"), manner.clone());
+    let (server, serving) = (Client::connect(&address).expect("it answers"), style.clone());
     // It ends with the broker.
     std::thread::spawn(move || {
         rpc::serve(server, &serving, TOPIC, move || say.send(()).expect("the test waits"))
     });
     ready.recv().expect("the server is ready");
-    let mut crew = Crew::new();
-    let (client, calling) = (Client::connect(&place).expect("it answers"), manner.clone());
-    crew.spawn("raw-test", move |probe| {
-        rpc::call(client, &calling, TOPIC, PAYLOAD.as_bytes(), 5, probe)
-    })
-    .expect("threads start");
-    while crew.counts().0 < 100 {
-        crew.watch(Duration::from_millis(1)).expect("calls are answered");
+    let mut workers = Workers::new();
+    let (client, calling) = (Client::connect(&address).expect("it answers"), style.clone());
+    workers
+        .spawn("raw-test", move |probe| {
+            rpc::call(client, &calling, TOPIC, PAYLOAD.as_bytes(), 5, probe)
+        })
+        .expect("threads start");
+    while workers.counts().0 < 100 {
+        workers.watch(Duration::from_millis(1)).expect("calls are answered");
     }
-    crew.finish(client::PATIENCE).expect("it stops");
+    workers.finish(client::BROKER_TIMEOUT).expect("it stops");
 }
 
 #[test]
 fn both_floors_answer_their_own_calls() {
-    calls_go_through(&Manner::bare());
-    calls_go_through(&manner());
+    calls_go_through(&MessageStyle::bare());
+    calls_go_through(&style());
 }
 
 #[test]

@@ -27,17 +27,17 @@ const THREADS_IN_A_ROW: usize = 2;
 
 /// Threads of a process waited so long between two readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lag {
+pub(super) struct SchedulingDelay {
     pub(super) from_us: u64,
     pub(super) to_us: u64,
     pub(super) waited_us: u64,
 }
 
 /// By the process.
-pub(super) type Lags = HashMap<WorkerNumber, Vec<Lag>>;
+pub(super) type SchedulingDelays = HashMap<WorkerNumber, Vec<SchedulingDelay>>;
 
 /// A thread that reads.
-pub(super) struct LagWatch {
+pub(super) struct DelayMonitor {
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
 }
@@ -45,11 +45,11 @@ pub(super) struct LagWatch {
 #[derive(Default)]
 struct Shared {
     pids: Mutex<BTreeMap<WorkerNumber, u32>>,
-    seen: Mutex<Lags>,
+    seen: Mutex<SchedulingDelays>,
     is_over: AtomicBool,
 }
 
-impl LagWatch {
+impl DelayMonitor {
     pub(super) fn start() -> Result<Self> {
         let shared = Arc::<Shared>::default();
         let own = Arc::clone(&shared);
@@ -60,7 +60,7 @@ impl LagWatch {
                 std::thread::sleep(READ_EVERY);
             }
         };
-        let thread = std::thread::Builder::new().name("lag".to_owned()).spawn(read)?;
+        let thread = std::thread::Builder::new().name("delay".to_owned()).spawn(read)?;
         Ok(Self { shared, thread })
     }
 
@@ -70,7 +70,7 @@ impl LagWatch {
     }
 
     /// What it has seen.
-    pub(super) fn stop(self) -> Lags {
+    pub(super) fn stop(self) -> SchedulingDelays {
         self.shared.is_over.store(true, Ordering::Relaxed);
         // It does not panic.
         let _ = self.thread.join();
@@ -87,8 +87,8 @@ impl Shared {
         readings.retain(|worker, _| pids.contains_key(worker));
         for (worker, pid) in pids {
             let now = (sys::monotonic_us(), waits(pid));
-            if let Some(lag) = readings.get(&worker).and_then(|before| between(before, &now)) {
-                lock(&self.seen).entry(worker).or_default().push(lag);
+            if let Some(delay) = readings.get(&worker).and_then(|before| between(before, &now)) {
+                lock(&self.seen).entry(worker).or_default().push(delay);
             }
             readings.insert(worker, now);
         }
@@ -96,13 +96,13 @@ impl Shared {
 }
 
 /// What threads that follow one another waited at most between two readings.
-fn between((from_us, before): &Reading, (to_us, now): &Reading) -> Option<Lag> {
+fn between((from_us, before): &Reading, (to_us, now): &Reading) -> Option<SchedulingDelay> {
     let waited = |(tid, ns): (&u32, &u64)| Some(ns.saturating_sub(*before.get(tid)?));
     let mut waited: Vec<u64> = now.iter().filter_map(waited).collect();
     waited.sort_unstable();
     let waited_us = waited.iter().rev().take(THREADS_IN_A_ROW).sum::<u64>() / 1000;
-    let lag = Lag { from_us: *from_us, to_us: *to_us, waited_us };
-    (waited_us >= NOTED_US).then_some(lag)
+    let delay = SchedulingDelay { from_us: *from_us, to_us: *to_us, waited_us };
+    (waited_us >= NOTED_US).then_some(delay)
 }
 
 /// Nanoseconds that each thread of a process could have run and did not.
@@ -129,8 +129,8 @@ mod tests {
         let reading = |at_us, waits: &[(u32, u64)]| (at_us, waits.iter().copied().collect());
         let before = reading(10, &[(1, 0), (2, 5_000_000), (3, 0)]);
         let now = reading(60, &[(1, 2_000_000), (2, 8_000_000), (3, 4_000_000), (4, 90_000_000)]);
-        let lag = between(&before, &now).expect("they waited");
-        assert_eq!(lag, Lag { from_us: 10, to_us: 60, waited_us: 7_000 });
+        let delay = between(&before, &now).expect("they waited");
+        assert_eq!(delay, SchedulingDelay { from_us: 10, to_us: 60, waited_us: 7_000 });
         assert_eq!(between(&now, &now), None);
     }
 
