@@ -1,14 +1,18 @@
-//! Where a peer listens and how to log in to it.
+//! The address of one AMQP peer, and the login there.
 //!
-//! Read from a `rabbit://user:password@host:port/vhost` URL; the first host of several is taken,
+//! It is read from a transport URL ([`leveret::TransportUrl`]). The first host of several is taken,
 //! because a measurement is about one broker. Invariant: the password is in no `Debug` and no
 //! error. Not here: TLS.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-/// Port of AMQP without TLS.
-const AMQP_PORT: u16 = 5672;
+use anyhow::{Result, bail};
+use leveret::{TransportHost, TransportUrl};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+
+/// Characters that a part of a URL need not escape.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// One peer.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,32 +30,6 @@ impl fmt::Debug for BrokerAddress {
     }
 }
 
-/// Why a URL names no address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BadUrl {
-    /// Not `rabbit://` or `amqp://`.
-    Scheme,
-    /// TLS is asked for.
-    Tls,
-    /// The port is no number.
-    Port,
-    /// A `%` that two hexadecimal digits do not follow, or bytes that are no UTF-8.
-    Escape,
-}
-
-impl fmt::Display for BadUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Scheme => "the URL should begin with rabbit:// or amqp://",
-            Self::Tls => "the perf tool measures without TLS; use rabbit:// without ssl options",
-            Self::Port => "the port of the URL is no number below 65536",
-            Self::Escape => "the URL has a % that is not followed by two hexadecimal digits",
-        })
-    }
-}
-
-impl std::error::Error for BadUrl {}
-
 impl BrokerAddress {
     /// A peer of this process, which takes any login.
     pub(crate) fn local(address: SocketAddr) -> Self {
@@ -65,35 +43,38 @@ impl BrokerAddress {
     }
 
     /// The first host of `url`, with RabbitMQ's defaults for what is missing.
-    pub(crate) fn parse(url: &str) -> Result<Self, BadUrl> {
-        let (scheme, rest) = url.split_once("://").ok_or(BadUrl::Scheme)?;
-        match scheme {
-            "rabbit" | "amqp" => {}
-            "amqps" | "rabbits" => return Err(BadUrl::Tls),
-            _ => return Err(BadUrl::Scheme),
+    pub(crate) fn parse(url: &str) -> Result<Self> {
+        let url: TransportUrl = url.parse()?;
+        let has_tls =
+            |(name, value): (&str, &str)| name == "ssl" && matches!(value, "1" | "true" | "True");
+        match url.transport() {
+            "rabbit" | "amqp" if !url.query().any(has_tls) => {}
+            "rabbit" | "amqp" | "amqps" | "rabbits" => {
+                bail!("the perf tool measures without TLS; use rabbit:// without ssl options")
+            }
+            _ => bail!("the URL should begin with rabbit:// or amqp://"),
         }
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        if query.split('&').any(|option| matches!(option, "ssl=1" | "ssl=true" | "ssl=True")) {
-            return Err(BadUrl::Tls);
-        }
-        let (hosts, vhost) = rest.split_once('/').unwrap_or((rest, ""));
-        let first = hosts.split(',').next().unwrap_or_default();
-        let (login, address) = first.rsplit_once('@').unwrap_or(("", first));
-        let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        let (host, port) = split_port(address)?;
-        let or = |text: String, default: &str| {
-            if text.is_empty() { default.to_owned() } else { text }
-        };
-        Ok(Self {
-            host: or(host.to_owned(), "localhost"),
-            port,
-            user: or(unescape(user)?, "guest"),
-            password: or(unescape(password)?, "guest"),
-            vhost: or(unescape(vhost)?, "/"),
+        Ok(match url.hosts().first() {
+            Some(host) => Self::of(&url, host),
+            None => {
+                let address = Self::local((Ipv4Addr::LOCALHOST, leveret::AMQP_PORT).into());
+                let vhost = url.virtual_host().to_owned();
+                Self { host: "localhost".to_owned(), vhost, ..address }
+            }
         })
     }
 
-    /// The URL that leads here, for another program. It holds the password.
+    fn of(url: &TransportUrl, host: &TransportHost) -> Self {
+        Self {
+            host: host.hostname().to_owned(),
+            port: host.port(),
+            user: host.username().to_owned(),
+            password: host.password().to_owned(),
+            vhost: url.virtual_host().to_owned(),
+        }
+    }
+
+    /// The URL of this peer, for another program. It holds the password.
     pub(crate) fn url(&self) -> String {
         self.url_with("rabbit")
     }
@@ -105,49 +86,35 @@ impl BrokerAddress {
     }
 
     fn url_with(&self, scheme: &str) -> String {
-        let [user, password, vhost] = [&self.user, &self.password, &self.vhost].map(|t| escape(t));
-        let host =
-            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        format!("{scheme}://{user}:{password}@{host}:{}/{vhost}", self.port)
+        format!("{scheme}://{}/{}", self.authority(), escaped(&self.vhost))
+    }
+
+    /// Login, host and port, as they stand in a URL.
+    fn authority(&self) -> String {
+        let (user, password, port) = (escaped(&self.user), escaped(&self.password), self.port);
+        let is_ipv6 = self.host.contains(':');
+        let host = if is_ipv6 { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("{user}:{password}@{host}:{port}")
     }
 }
 
-fn split_port(address: &str) -> Result<(&str, u16), BadUrl> {
-    let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) => (host, rest.strip_prefix(':').unwrap_or("")),
-        None => address.split_once(':').unwrap_or((address, "")),
+/// `url` with these ports of this machine in place of its hosts; logins, virtual host and options
+/// stay. It holds the passwords.
+pub(crate) fn at_local_ports(url: &TransportUrl, ports: impl Iterator<Item = u16>) -> String {
+    let at = |(host, port): (&TransportHost, u16)| {
+        let host_address = BrokerAddress::of(url, host);
+        BrokerAddress { host: Ipv4Addr::LOCALHOST.to_string(), port, ..host_address }.authority()
     };
-    let port = if port.is_empty() { Ok(AMQP_PORT) } else { port.parse() };
-    Ok((host, port.map_err(|_| BadUrl::Port)?))
+    let hosts: Vec<String> = url.hosts().iter().zip(ports).map(at).collect();
+    let (scheme, vhost) = (url.transport(), escaped(url.virtual_host()));
+    let options = url.query().map(|(name, value)| format!("{}={}", escaped(name), escaped(value)));
+    let options: Vec<String> = options.collect();
+    let separator = if options.is_empty() { "" } else { "?" };
+    format!("{scheme}://{}/{vhost}{separator}{}", hosts.join(","), options.join("&"))
 }
 
-fn unescape(text: &str) -> Result<String, BadUrl> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let digits = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok()).ok_or(BadUrl::Escape)?;
-        bytes.push(byte);
-        rest = &tail[2..];
-    }
-    String::from_utf8(bytes).map_err(|_| BadUrl::Escape)
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+fn escaped(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, UNRESERVED)
 }
 
 #[cfg(test)]
@@ -162,27 +129,38 @@ mod tests {
         assert_eq!((address.host.as_str(), address.port), ("10.0.0.1", 7701));
         assert_eq!((address.password.as_str(), address.vhost.as_str()), ("p@ss", "/a"));
         assert_eq!(address.url(), "rabbit://me:p%40ss@10.0.0.1:7701/%2Fa");
-        assert_eq!(BrokerAddress::parse(&address.url()), Ok(address));
+        assert_eq!(BrokerAddress::parse(&address.url()).expect("a good URL"), address);
     }
 
     #[test]
     fn what_is_missing_has_the_broker_s_defaults() {
-        let address = BrokerAddress::parse("rabbit:///").expect("a good URL");
-        assert_eq!(address.url(), "rabbit://guest:guest@localhost:5672/%2F");
+        for url in ["rabbit:///", "rabbit://localhost", "amqp://"] {
+            let address = BrokerAddress::parse(url).expect("a good URL");
+            assert_eq!(address.url(), "rabbit://guest:guest@localhost:5672/%2F");
+        }
     }
 
     #[test]
     fn bad_urls_say_what_is_wrong() {
-        assert_eq!(BrokerAddress::parse("http://x"), Err(BadUrl::Scheme));
-        assert_eq!(BrokerAddress::parse("amqps://x"), Err(BadUrl::Tls));
-        assert_eq!(BrokerAddress::parse("rabbit://x/?ssl=1"), Err(BadUrl::Tls));
-        assert_eq!(BrokerAddress::parse("rabbit://x:port"), Err(BadUrl::Port));
-        assert_eq!(BrokerAddress::parse("rabbit://%zz@x"), Err(BadUrl::Escape));
+        let wrong = |url| BrokerAddress::parse(url).expect_err("a bad URL").to_string();
+        assert!(wrong("http://x").contains("rabbit:// or amqp://"));
+        assert!(wrong("amqps://x").contains("without TLS"));
+        assert!(wrong("rabbit://x/?ssl=1").contains("without TLS"));
+        assert!(wrong("rabbit://x:port").contains("the port is not a number"));
+        assert!(wrong("rabbit://%ff@x").contains("not UTF-8"));
     }
 
     #[test]
     fn no_debug_text_holds_the_password() {
         let address = BrokerAddress::parse("rabbit://me:secret@h").expect("a good URL");
         assert!(!format!("{address:?}").contains("secret"));
+    }
+
+    #[test]
+    fn hosts_are_replaced_and_all_else_stays() {
+        let url = "rabbit://me:p%40@h1:1,h2,you@[::1]:3/v%2Fh?a=b%26c&d=e".parse();
+        let local = at_local_ports(&url.expect("a good URL"), [7, 8, 9].into_iter());
+        let hosts = "me:p%40@127.0.0.1:7,guest:guest@127.0.0.1:8,you:guest@127.0.0.1:9";
+        assert_eq!(local, format!("rabbit://{hosts}/v%2Fh?a=b%26c&d=e"));
     }
 }

@@ -11,7 +11,7 @@ use leveret_support::{ALL, Alarm, Broker, NONE, Network, Permissions};
 
 use super::Site;
 use super::proxies::Proxies;
-use super::remote::with_addresses;
+use crate::broker_address::at_local_ports;
 use crate::chaos::results::report::progress;
 use crate::chaos::sequence::Fault;
 use crate::chaos::stream::Consumer;
@@ -150,7 +150,8 @@ impl Site for PrivateSite {
         let host = |node: &Broker| format!("{USER}:{PASSWORD}@{}", node.address());
         let hosts: Vec<String> = self.nodes.iter().map(host).collect();
         let url = format!("rabbit://{}/{VHOST}", hosts.join(","));
-        let proxied = with_addresses(&url, self.proxies.ports());
+        let parsed = url.parse().expect("addresses and constant names are a URL");
+        let proxied = at_local_ports(&parsed, self.proxies.ports());
         [url, proxied]
     }
 
