@@ -8,6 +8,8 @@ use anyhow::Result;
 use super::amqprs::Amqprs;
 #[cfg(feature = "peers")]
 use super::lapin::Lapin;
+#[cfg(feature = "peers")]
+use super::tokio_client::TokioSubject;
 use crate::subject::job::Subject;
 use crate::subject::raw::baseline::{Raw, RawKombu};
 
@@ -43,9 +45,9 @@ pub(crate) fn peer(name: ClientName) -> Result<Box<dyn Subject>, ClientMissing> 
         ClientName::Raw => Ok(Box::new(Raw)),
         ClientName::RawKombu => Ok(Box::new(RawKombu)),
         #[cfg(feature = "peers")]
-        ClientName::Lapin => Ok(Box::new(Lapin)),
+        ClientName::Lapin => Ok(Box::new(TokioSubject::<Lapin>::new())),
         #[cfg(feature = "peers")]
-        ClientName::Amqprs => Ok(Box::new(Amqprs)),
+        ClientName::Amqprs => Ok(Box::new(TokioSubject::<Amqprs>::new())),
         #[cfg(not(feature = "peers"))]
         missing => Err(ClientMissing(missing)),
     }

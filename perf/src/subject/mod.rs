@@ -11,3 +11,5 @@ pub(crate) mod lapin;
 pub(crate) mod leveret;
 pub(crate) mod name;
 pub(crate) mod raw;
+#[cfg(feature = "peers")]
+mod tokio_client;
