@@ -71,8 +71,8 @@ fn run(cli: &Cli) -> Result<()> {
                 server_process::answer_calls(args, clients::peer(name)?.as_ref())
             }
         },
-        Some(Mode::RpcServer(args)) => simulator::server::run(cli, args),
-        Some(Mode::RpcClient(args)) => simulator::client::run(cli, args),
+        Some(Mode::RpcServer(args)) => simulator::rpc_server::run(cli, args),
+        Some(Mode::RpcClient(args)) => simulator::rpc_client::run(cli, args),
         Some(Mode::NotifyServer(args)) => simulator::notify_server::run(cli, args, false),
         Some(Mode::BatchNotifyServer(args)) => simulator::notify_server::run(cli, args, true),
         Some(Mode::NotifyClient(args)) => simulator::notify_client::run(cli, args),

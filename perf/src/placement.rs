@@ -10,7 +10,7 @@ use leveret_engine::EngineConfig;
 /// Shards and their CPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cores {
-    /// So many shards, wherever the kernel puts them.
+    /// This number of shards, on any CPU.
     Unpinned(usize),
     /// One shard on each of these CPUs.
     Pinned(Vec<usize>),
@@ -44,10 +44,10 @@ impl From<&Cores> for leveret_engine::Cores {
     }
 }
 
-/// The reactor's backend, as far as the user minds.
+/// The reactor's backend, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum BackendName {
-    /// io_uring, or fail.
+    /// io_uring; an error where the kernel denies it.
     Uring,
     /// epoll.
     Epoll,
@@ -78,7 +78,7 @@ impl fmt::Display for BackendName {
 /// Where the methods of Leveret's servers run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ExecutorName {
-    /// Worker threads of the server, as is the driver's default.
+    /// Worker threads of the server, the driver's default.
     Threads,
     /// The shard itself, between two reads.
     Inline,
@@ -107,7 +107,7 @@ impl fmt::Display for ExecutorName {
 pub(crate) struct Serving {
     pub(crate) backend: BackendName,
     pub(crate) executor: ExecutorName,
-    /// Microseconds a shard looks for work before it sleeps.
+    /// Microseconds that a shard polls before it sleeps.
     pub(crate) busy_poll: u64,
 }
 

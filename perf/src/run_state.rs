@@ -1,7 +1,7 @@
-//! What the runner and the worker threads of a subject share: the phase of the run and the counts_of_workers.
+//! The state of a run: its phase, and what its worker threads count.
 //!
-//! Workers push work through as fast as they can and count; the runner moves the phase on and reads
-//! the counts. Invariant: a counts has one writer, so counting costs a plain store.
+//! Workers send as fast as they can and count; the runner changes the phase and reads the counts.
+//! Invariant: each counter has one writer, so counting costs a plain store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -16,15 +16,15 @@ use crate::system::clock;
 /// Longest latency a histogram holds, one minute in nanoseconds; longer ones count as this.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
-/// Where in a run we are.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Phase {
-    /// Caches, pools and the broker get warm; only what is handed over is counted from here on.
+    /// Caches, pools and the broker get warm. Only messages are counted.
     Warmup,
-    /// Rates, CPU and latencies are taken.
+    /// Rates, CPU time and latencies are measured.
     Measured,
-    /// System calls are counted, apart from the rest because counting slows them.
+    /// System calls are counted, in a phase of their own because counting slows them.
     SyscallCount,
     /// Workers return.
     Done,
@@ -38,7 +38,7 @@ struct WorkerCounts {
     errors: AtomicU64,
 }
 
-/// A worker's end of the stage.
+/// What a worker thread counts with.
 pub(crate) struct Probe {
     phase: Arc<AtomicU8>,
     counts: Arc<WorkerCounts>,
@@ -48,7 +48,7 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// Whether to go on. Cheap enough to be asked for every message.
+    /// Whether the worker should go on. Cheap enough for every message.
     pub(crate) fn running(&self) -> bool {
         self.phase.load(Relaxed) != Phase::Done as u8
     }
@@ -65,7 +65,7 @@ impl Probe {
         self.counts.errors.store(self.errors, Relaxed);
     }
 
-    /// Keeps the latency of one operation that began at `start`, if the measured window is open.
+    /// Records the latency of one operation, in the measured phase only.
     pub(crate) fn latency(&mut self, start: Instant, end: Instant) {
         if self.phase.load(Relaxed) == Phase::Measured as u8 {
             let ns = u64::try_from((end - start).as_nanos()).unwrap_or(LATENCY_MAX_NS);
@@ -74,7 +74,7 @@ impl Probe {
     }
 }
 
-/// How a worker ended.
+/// What a worker reports when it ends.
 struct WorkerReport {
     result: Result<()>,
     latency: Histogram<u64>,
@@ -82,11 +82,11 @@ struct WorkerReport {
     ended: Instant,
 }
 
-/// What a run came to.
+/// Totals of a run.
 pub(crate) struct RunTotals {
     /// Latencies of all workers.
     pub(crate) latency: Histogram<u64>,
-    /// Messages finished and failed, from the first one.
+    /// Messages finished and failed, since the start of the run.
     pub(crate) counts: (u64, u64),
     /// From the first worker's start until the last one returned.
     pub(crate) took: Duration,
@@ -102,14 +102,14 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// A workers of nobody, warming up.
+    /// No workers yet, in the warm-up phase.
     pub(crate) fn new() -> Self {
         let (report, reports) = channel();
         let phase = Arc::new(AtomicU8::new(Phase::Warmup as u8));
         Self { phase, counts_of_workers: Vec::new(), reports, report, ended: 0 }
     }
 
-    /// Starts a worker. It should do its work until [`Probe::running`] says no.
+    /// Starts a worker thread, which works until [`Probe::running`] returns false.
     pub(crate) fn spawn<F>(&mut self, name: &str, work: F) -> Result<()>
     where
         F: FnOnce(&mut Probe) -> Result<()> + Send + 'static,
@@ -126,14 +126,14 @@ impl Workers {
                 let began = clock::now();
                 let result = work(&mut probe);
                 let (latency, ended) = (probe.latency, clock::now());
-                // The runner may have given up on us; then nobody wants the figures.
+                // This fails after the runner has given up on the worker.
                 let _ = report.send(WorkerReport { result, latency, began, ended });
             })
             .context("a worker thread does not start")?;
         Ok(())
     }
 
-    /// Moves the run on.
+    /// Enters a phase.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
     }
@@ -145,7 +145,7 @@ impl Workers {
         })
     }
 
-    /// Waits `pause`, or until a worker ends, which before [`Phase::Done`] is an error.
+    /// Waits for `pause`. A worker that ends before [`Phase::Done`] is an error.
     pub(crate) fn watch(&mut self, pause: Duration) -> Result<()> {
         match self.reports.recv_timeout(pause) {
             Err(RecvTimeoutError::Timeout) => Ok(()),
@@ -158,7 +158,7 @@ impl Workers {
         }
     }
 
-    /// Ends the run: workers get until `grace` to return; what they did is merged.
+    /// Ends the run, waits up to `grace` for the workers, and merges their reports.
     pub(crate) fn finish(mut self, grace: Duration) -> Result<RunTotals> {
         self.enter(Phase::Done);
         let deadline = clock::now() + grace;
@@ -213,7 +213,7 @@ mod tests {
                 .expect("threads start");
         }
         while workers.counts() != (15, 3) {
-            workers.watch(Duration::from_millis(1)).expect("nobody ends early");
+            workers.watch(Duration::from_millis(1)).expect("no worker ends early");
         }
         let finished = workers.finish(GRACE).expect("all return");
         assert!(finished.latency.is_empty());

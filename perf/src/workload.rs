@@ -34,9 +34,9 @@ pub(crate) enum Operation {
     Fanout,
     /// Call and wait for the answer.
     Call,
-    /// Call, at least once, a topic nobody serves, beside a flood of casts to another.
+    /// Call, at least once, a topic without a server, beside a flood of casts to another.
     CallUnroutable,
-    /// Cast likewise.
+    /// Cast, at least once, to a topic without a server, beside the same flood.
     CastUnroutable,
     /// Notification-like publish: to a topic with a priority, confirmed.
     Notify,
@@ -49,11 +49,11 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     /// What it does.
     pub(crate) operation: Operation,
-    /// Whom it talks to.
+    /// What it talks to.
     pub(crate) peer: Peer,
-    /// Operations in flight at once; `None` where nothing is waited for.
+    /// Operations in flight at once; `None` if the client waits for nothing.
     pub(crate) outstanding: Option<usize>,
-    /// Clients on one transport, each a thread; what is in flight is shared out among them.
+    /// Clients on one transport, each a thread; they share the operations in flight evenly.
     pub(crate) clients: usize,
     /// Servers that take part, apart from the client.
     pub(crate) servers: usize,
@@ -69,12 +69,14 @@ impl Workload {
         is_usual || self.is_beside_flood()
     }
 
-    /// Whether other threads flood the broker meanwhile: what the process uses is theirs.
+    /// Whether other threads flood the broker meanwhile; most of what the process uses is then
+    /// theirs.
     pub(crate) fn is_beside_flood(&self) -> bool {
         matches!(self.operation, Operation::CallUnroutable | Operation::CastUnroutable)
     }
 
-    /// Whether a message is done when it is handed over, long before its receiver has taken it.
+    /// Whether a message counts as done when the client has accepted it, long before its receiver
+    /// has it.
     pub(crate) fn is_handed_over(&self) -> bool {
         matches!(self.operation, Operation::Publish | Operation::Cast)
     }
@@ -123,7 +125,7 @@ const fn workload(
 }
 
 impl Workload {
-    /// The same by so many clients.
+    /// The same workload with this number of clients.
     const fn by(mut self, clients: usize) -> Self {
         self.clients = clients;
         self
@@ -133,7 +135,7 @@ impl Workload {
 /// Confirms in flight at once: enough that neither side ever waits for the other.
 const WINDOW: usize = 1000;
 
-/// In flight at once where nobody may be overtaken: more than an outbox takes.
+/// In flight at once in the workloads that measure fairness: more than an outbox holds.
 const MANY: usize = 10_000;
 
 /// All workloads, in the order a suite runs them.
@@ -203,7 +205,7 @@ pub(crate) const CATALOGUE: [Workload; 18] = {
             O::CastConfirmed,
             Broker,
             Some(MANY),
-            "the same, 10,000 in flight: who came first is served first",
+            "the same, 10,000 in flight: publications leave in the order of their arrival",
         ),
         workload(
             "fanout",
@@ -228,7 +230,7 @@ pub(crate) const CATALOGUE: [Workload; 18] = {
             O::Call,
             Broker,
             Some(MANY),
-            "call, 10,000 in flight: who came first is served first",
+            "call, 10,000 in flight: publications leave in the order of their arrival",
         ),
         workload(
             "notify",
@@ -242,7 +244,7 @@ pub(crate) const CATALOGUE: [Workload; 18] = {
             O::CallUnroutable,
             Broker,
             Some(1),
-            "call nobody until MessageUndeliverable, while others flood the transport with casts",
+            "call a topic without a server until MessageUndeliverable, beside a flood of casts",
         ),
         workload(
             "undeliverable-cast",

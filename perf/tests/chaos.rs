@@ -1,27 +1,14 @@
 //! `chaos` as its users run it: a private cluster, a few cheap faults, and the file it leaves.
 
+mod support;
+
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use crate::support::{Report, is_refused_in_one_line, program, run, texts};
 
 fn chaos(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_leveret-perf"))
-        .arg("chaos")
-        .args(arguments)
-        .output()
-        .expect("the program was built for this test")
-}
-
-fn file(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("leveret-perf-{}-{name}.json", std::process::id()))
-}
-
-fn texts(output: &Output) -> String {
-    let [out, err] =
-        [&output.stdout, &output.stderr].map(|octets| String::from_utf8_lossy(octets).into_owned());
-    format!("{out}\n{err}")
+    run(["chaos"].iter().chain(arguments).copied())
 }
 
 /// Faults that make nodes or their connections away, each on nodes of its own.
@@ -30,8 +17,8 @@ mod faults {
 
     #[test]
     fn promises_are_kept_over_cheap_faults_and_parts_are_merged() {
-        let path = file("chaos");
-        let report = path.to_str().expect("a path in UTF-8");
+        let file = Report::new("chaos");
+        let report = file.path();
         let output = chaos(&[
             "--nodes",
             "1",
@@ -52,11 +39,10 @@ mod faults {
             "--json",
             report,
         ]);
-        let said = texts(&output);
-        assert!(output.status.success(), "{said}");
-        assert!(said.contains("kept   0 confirmed on quorum queues"), "{said}");
-        let text = std::fs::read_to_string(&path).expect("the report was written");
-        let record: Value = serde_json::from_str(&text).expect("the report is JSON");
+        let printed = texts(&output);
+        assert!(output.status.success(), "{printed}");
+        assert!(printed.contains("kept   0 confirmed on quorum queues"), "{printed}");
+        let record = file.read();
         let faults = record["faults"].as_array().expect("a list");
         let mut kinds: Vec<_> = faults.iter().filter_map(|fault| fault["kind"].as_str()).collect();
         kinds.sort_unstable();
@@ -75,34 +61,31 @@ mod faults {
         // A promise broken in any part is broken in all.
         let mut broken = record;
         broken["streams"]["cast"]["lost"] = 1.into();
-        std::fs::write(&path, broken.to_string()).expect("the folder is writable");
+        file.overwrite(&broken);
         let merged = chaos(&["--merge", report]);
-        std::fs::remove_file(&path).expect("the report is there");
         assert_eq!(merged.status.code(), Some(1), "{}", texts(&merged));
         assert!(texts(&merged).contains("BROKEN 1 confirmed on quorum queues"));
     }
 
     #[test]
     fn a_run_that_is_stopped_reports_what_it_has_seen() {
-        let path = file("stopped");
-        let mut run = Command::new(env!("CARGO_BIN_EXE_leveret-perf"))
+        let report = Report::new("stopped");
+        let mut run = program()
             .args(["chaos", "--nodes", "1", "--clients", "1", "--servers", "1", "--rate", "20"])
             .args(["--faults", "1000", "--kinds", "close", "--dwell", "0.1", "--json"])
-            .arg(&path)
+            .arg(report.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program was built for this test");
-        let said = BufReader::new(run.stderr.take().expect("it is piped")).lines();
-        let mut said = said.map_while(Result::ok);
-        assert!(said.any(|line| line.starts_with("fault 0 ")), "a fault was made");
-        let told = Command::new("kill").arg(run.id().to_string()).status();
-        assert!(told.expect("a command of POSIX").success());
-        let last = said.last().expect("it says why it ended");
+        let lines = BufReader::new(run.stderr.take().expect("it is piped")).lines();
+        let mut lines = lines.map_while(Result::ok);
+        assert!(lines.any(|line| line.starts_with("fault 0 ")), "a fault was made");
+        let killed = Command::new("kill").arg(run.id().to_string()).status();
+        assert!(killed.expect("a command of POSIX").success());
+        let last = lines.last().expect("it says why it ended");
         assert_eq!(run.wait().expect("it ends").code(), Some(1), "{last}");
-        let text = std::fs::read_to_string(&path).expect("the report was written");
-        std::fs::remove_file(&path).expect("the report is there");
-        let record: Value = serde_json::from_str(&text).expect("the report is JSON");
+        let record = report.read();
         let reason = record["cut_short"].as_str().expect("a text");
         assert!(reason.contains("told to stop"), "{reason}");
         assert!(!record["faults"].as_array().expect("a list").is_empty());
@@ -116,9 +99,6 @@ fn what_cannot_be_is_one_line_and_a_status() {
         &["--merge", "there/is/no/such/file"],
         &["--url", "rabbit://127.0.0.1:1/", "--kinds", "kill"],
     ] {
-        let output = chaos(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        let line = String::from_utf8_lossy(&output.stderr);
-        assert!(line.starts_with("leveret-perf: ") && line.lines().count() == 1, "{line}");
+        is_refused_in_one_line(&chaos(arguments));
     }
 }

@@ -1,49 +1,20 @@
 //! Both sides of the simulator against each other, on the embedded broker.
 
-use std::process::{Child, Command, Output, Stdio};
+mod support;
+
+use std::process::{Child, Output};
 
 use leveret_engine::loopback::{Loopback, LoopbackConfig};
-use serde_json::Value;
+
+use crate::support::{Report, program, start, succeeded};
 
 fn side(broker: &Loopback, arguments: &[&str]) -> Child {
     let url = format!("rabbit://guest:guest@{}/", broker.addr());
-    Command::new(env!("CARGO_BIN_EXE_leveret-perf"))
-        .args(["--url", &url])
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program was built for this test")
+    start(program().args(["--url", &url]).args(arguments))
 }
 
 fn ended(side: Child) -> Output {
-    let output = side.wait_with_output().expect("the program ends");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    output
-}
-
-struct Report(std::path::PathBuf);
-
-impl Report {
-    fn new(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("leveret-perf-{}-{name}", std::process::id())))
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("a path in UTF-8")
-    }
-
-    fn read(&self) -> Value {
-        let text = std::fs::read_to_string(&self.0).expect("the report was written");
-        serde_json::from_str(&text).expect("the report is JSON")
-    }
-}
-
-impl Drop for Report {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+    succeeded(side.wait_with_output().expect("the program ends"))
 }
 
 #[test]

@@ -1,39 +1,32 @@
 //! Each side of the simulator against its counterpart in Python, on a real broker.
 
-use std::process::{Child, Command, Stdio};
+mod support;
+
+use std::process::Child;
 
 use leveret_support::{Broker, Peer};
 use serde_json::Value;
 
-/// A side of ours; its report goes to standard output's last line of JSON, by way of a file.
+use crate::support::{Report, program, start, succeeded};
+
+/// A side of ours, and the file that it reports in.
 struct Side {
     program: Child,
-    report: std::path::PathBuf,
+    report: Report,
 }
 
 impl Side {
     fn start(url: &str, name: &str, arguments: &str) -> Self {
-        let file = format!("leveret-perf-{}-{name}.json", std::process::id());
-        let report = std::env::temp_dir().join(file);
-        let program = Command::new(env!("CARGO_BIN_EXE_leveret-perf"))
-            .args(["--url", url, "-j"])
-            .arg(&report)
-            .args(arguments.split(' '))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program was built for this test");
-        Self { program, report }
+        let report = Report::new(name);
+        let mut command = program();
+        command.args(["--url", url, "-j", report.path()]).args(arguments.split(' '));
+        Self { program: start(&mut command), report }
     }
 
     /// The summary it reports once it has ended.
     fn summary(self) -> Value {
-        let output = self.program.wait_with_output().expect("the program ends");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = std::fs::read_to_string(&self.report).expect("the report was written");
-        let _ = std::fs::remove_file(&self.report);
-        let report: Value = serde_json::from_str(&text).expect("the report is JSON");
-        report["summary"].clone()
+        succeeded(self.program.wait_with_output().expect("the program ends"));
+        self.report.read()["summary"].clone()
     }
 }
 
@@ -52,7 +45,7 @@ fn python_clients_call_our_server() {
     let url = Broker::shared().vhost("simulator-calls");
     for how in ["call", "fanout"] {
         let server = Side::start(&url, how, &format!("-tp {how} -s s -l 120 rpc-server"));
-        // The server ends by itself when the client that told it so is done.
+        // The server ends by itself when the client that announced itself is done.
         let client = format!("--topic {how} --server s rpc-client -m 50 --sync {how}");
         wait_for_queue(&url, &format!("{how}.s"));
         let client = python(&url, &client);

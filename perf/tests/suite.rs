@@ -1,31 +1,18 @@
 //! The program as its users run it: arguments in, tables and JSON out.
 
-use std::process::{Command, Output};
+mod support;
+
+use std::process::Command;
 
 use serde_json::Value;
 
-fn leveret_perf(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_leveret-perf"))
-        .args(arguments)
-        .output()
-        .expect("the program was built for this test")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use crate::support::{Report, is_refused_in_one_line, run, succeeded, text};
 
 /// The JSON that a successful suite with these arguments writes.
 fn outcome_of(name: &str, arguments: &[&str]) -> Value {
-    let path = std::env::temp_dir().join(format!("leveret-perf-{}-{name}", std::process::id()));
-    let file = path.to_str().expect("a path in UTF-8");
-    let mut all = vec!["--json", file];
-    all.extend(arguments);
-    let output = leveret_perf(&all);
-    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
-    let json = std::fs::read_to_string(&path).expect("the file was written");
-    std::fs::remove_file(&path).expect("the file is there");
-    serde_json::from_str(&json).expect("the file is JSON")
+    let report = Report::new(name);
+    succeeded(run(["--json", report.path()].iter().chain(arguments).copied()));
+    report.read()
 }
 
 #[test]
@@ -61,7 +48,7 @@ fn where_io_uring_is_denied_one_line_says_why_epoll_runs() {
 }
 
 #[test]
-fn the_floor_is_measured_beside_us_on_the_embedded_broker() {
+fn the_baseline_is_measured_beside_leveret_on_the_embedded_broker() {
     let arguments = [
         "--only",
         "engine-publish-confirmed",
@@ -89,7 +76,7 @@ fn the_floor_is_measured_beside_us_on_the_embedded_broker() {
 }
 
 #[test]
-fn the_floors_make_calls_through_a_server_process() {
+fn the_baselines_make_calls_through_a_server_process() {
     let both = "raw,raw-kombu";
     let arguments = ["--only", "call-5", "--against", both, "--pairs", "1", "--seconds", "0.2"];
     let outcome = outcome_of("calls", &arguments);
@@ -177,7 +164,7 @@ fn servers_answer_where_they_are_told_to() {
 }
 
 #[test]
-fn what_nobody_serves_is_told_beside_a_flood() {
+fn what_has_no_server_fails_beside_a_flood() {
     let arguments = ["--only", "undeliverable,undeliverable-cast", "--seconds", "1"];
     let outcome = outcome_of("undeliverable", &arguments);
     let runs = outcome["runs"].as_array().expect("a list");
@@ -191,7 +178,7 @@ fn what_nobody_serves_is_told_beside_a_flood() {
 
 #[test]
 fn every_workload_is_listed() {
-    let output = leveret_perf(&["--list"]);
+    let output = run(["--list"]);
     assert!(output.status.success());
     assert_eq!(text(&output.stdout).lines().count(), 18);
 }
@@ -199,12 +186,10 @@ fn every_workload_is_listed() {
 #[test]
 fn what_cannot_be_is_one_line_and_a_status() {
     let refused = ["--url", "rabbit://guest:secret@127.0.0.1:1/", "--only", "engine-publish"];
-    let output = leveret_perf(&refused);
-    assert_eq!(output.status.code(), Some(1));
-    let line = text(&output.stderr);
-    assert!(line.starts_with("leveret-perf: ") && line.contains("127.0.0.1:1"), "{line}");
-    assert!(!line.contains("secret"), "{line}");
+    let output = run(refused);
+    let line = is_refused_in_one_line(&output);
+    assert!(line.contains("127.0.0.1:1") && !line.contains("secret"), "{line}");
 
-    let output = leveret_perf(&["--only", "nothing"]);
+    let output = run(["--only", "nothing"]);
     assert_eq!(output.status.code(), Some(2));
 }

@@ -1,20 +1,22 @@
 //! Variants of Leveret on a real broker, which is left as it was.
 
-use std::process::Command;
+mod support;
 
 use leveret_support::Broker;
+
+use crate::support::{program, succeeded};
 
 #[test]
 fn variants_are_measured_and_leave_nothing_but_what_expires() {
     let broker = Broker::shared();
     let url = broker.vhost("perf-variants");
-    let output = Command::new(env!("CARGO_BIN_EXE_leveret-perf"))
+    let output = program()
         .args(["--url", &url, "--only", "cast-confirmed,notify,call-5", "--pairs", "1"])
         .args(["--against", "leveret-pika,leveret-msgpack,leveret-auto,leveret-both,leveret-pool"])
         .args(["--seconds", "0.5"])
         .output()
         .expect("the program was built for this test");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = succeeded(output);
 
     let report = String::from_utf8_lossy(&output.stdout);
     for line in report.lines().take_while(|line| !line.starts_with("ratios")) {

@@ -13,9 +13,10 @@ use super::site::{PrivateSite, RemoteSite, Site};
 use super::worker;
 use crate::cli::chaos::{ChaosArgs, ChaosSubject, FaultKind};
 use crate::cli::command_line::Cli;
+use crate::results::json;
 use crate::system::sys;
 
-/// Makes the faults and reports, or reports on earlier runs; an error if a promise was broken.
+/// Makes the faults and reports, or reports on earlier runs. A broken promise is an error.
 pub(crate) fn run(cli: &Cli, args: &ChaosArgs) -> Result<()> {
     if !args.merge.is_empty() {
         let records = args.merge.iter().map(|path| Record::read(path));
@@ -40,19 +41,19 @@ pub(crate) fn run(cli: &Cli, args: &ChaosArgs) -> Result<()> {
     };
     let kinds = kinds(args, site.as_ref())?;
     let faults = sequence(seed, &kinds, site.nodes(), args.from..args.faults);
-    // Whoever stops it gets the report of what was seen until then.
+    // A run that is stopped reports what it has seen.
     sys::note_signals();
     let record = Run::start(cli, args, (seed, tag), site)?.make(&faults)?;
     if let Some(path) = &cli.json {
-        record.write(path)?;
+        json::write(path, &record)?;
     }
     report::report(&[record])
 }
 
-/// Set in the process that goes on in a network namespace of its own.
+/// Environment variable that is set in the process with a network namespace of its own.
 const IN_OWN_NETWORK: &str = "LEVERET_CHAOS_IN_OWN_NETWORK";
 
-/// Whether nodes are to be cut off from each other.
+/// Whether the run needs a network for each node, to cut nodes off from each other.
 fn wants_networks(cli: &Cli, args: &ChaosArgs) -> bool {
     let cuts = args.kinds.is_empty() || args.kinds.contains(&FaultKind::Cut);
     cli.url.is_none() && cuts && args.nodes > 1 && !args.no_networks && !is_in_own_network()
@@ -62,7 +63,7 @@ fn is_in_own_network() -> bool {
     std::env::var_os(IN_OWN_NETWORK).is_some()
 }
 
-/// Becomes this program once more, in a network namespace of its own; it returns only if it cannot.
+/// Executes this program again in a network namespace of its own. Returns only if that fails.
 fn go_on_in_own_network() -> Result<()> {
     let program = std::env::current_exe().context("this program has no path")?;
     let mut command = Network::own_namespace(&program);
@@ -70,14 +71,14 @@ fn go_on_in_own_network() -> Result<()> {
     Err(command.exec()).context("there is no network namespace of our own")
 }
 
-/// A process of the fleet.
+/// Runs a process of the fleet.
 pub(crate) fn work(cli: &Cli) -> Result<()> {
-    // The end is told by closing its standard input.
+    // The end of its standard input ends the process, not a signal.
     sys::note_signals();
     worker::run::run(cli.serving().engine().with_cores((&cli.cores).into()))
 }
 
-/// The kinds of faults that are asked for and can be made.
+/// The kinds of faults of the run.
 fn kinds(args: &ChaosArgs, site: &dyn Site) -> Result<Vec<FaultKind>> {
     let possible = site.kinds();
     if let Some(kind) = args.kinds.iter().find(|kind| !possible.contains(kind)) {

@@ -1,8 +1,8 @@
 //! The processes under load: servers and clients, each a process of its own.
 //!
-//! Of each role the first, third and so on reaches the nodes through the fault proxies, the others
-//! directly. Invariant: a process is known to the ledger from before its first line until it has
-//! ended. Not here: what they do (`worker`), when faults come (`run`).
+//! Every other process of a role connects through the fault proxies, the others directly.
+//! Invariant: the ledger knows a process from before its first line until its end. Not here: what
+//! the processes do (`worker`), and when faults come (`run`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,22 +24,22 @@ use crate::system::child_process;
 use crate::system::child_process::ChildProcess;
 use crate::system::sys;
 
-/// A process has as long after the deadline of what it sent last to end.
+/// Longest time of a process to end, after the deadline of its last request.
 const END_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the processes are.
+/// The settings of the processes.
 pub(super) struct FleetPlan {
     pub(super) subject: ChaosSubject,
     pub(super) servers: usize,
     pub(super) clients: usize,
-    /// Of each stream, all clients together.
+    /// Messages a second of each stream, all clients together.
     pub(super) rate: f64,
     pub(super) timeout: f64,
     pub(super) heartbeat: u16,
     pub(super) tag: String,
-    /// To the nodes directly, and through the proxies.
+    /// The URL of the nodes, and that of the proxies.
     pub(super) urls: [String; 2],
-    /// Arguments of a process that is ours, which lead to its mode.
+    /// Arguments that start this program as a worker.
     pub(super) own: Vec<String>,
     pub(super) python: Option<PathBuf>,
 }
@@ -51,9 +51,9 @@ pub(super) struct Fleet {
     ledger: Arc<SharedLedger>,
     running: Vec<Worker>,
     next: WorkerNumber,
-    /// Of processes that have ended, and of those that run.
+    /// Records of processes that have ended, and of those that run.
     records: BTreeMap<WorkerNumber, ProcessRecord>,
-    /// Processes that did not end and were killed.
+    /// Number of processes that did not end and were killed.
     hung: u64,
 }
 
@@ -65,7 +65,7 @@ struct Worker {
 }
 
 impl Fleet {
-    /// Starts all processes: servers first, so that no client sends to nobody.
+    /// Starts all processes: servers first, so that no client sends without a server.
     pub(super) fn start(plan: FleetPlan, ledger: Arc<SharedLedger>) -> Result<Self> {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let mut fleet = Self {
@@ -99,12 +99,12 @@ impl Fleet {
         let command = self.plan.command()?;
         self.ledger.watch(self.plan.flows(role, number), sys::monotonic_us());
         let ledger = Arc::clone(&self.ledger);
-        let hear = move |said: &serde_json::Value| {
-            if let Ok(said) = WorkerMessage::deserialize(said) {
-                ledger.hear(number, said);
+        let on_line = move |line: &serde_json::Value| {
+            if let Ok(message) = WorkerMessage::deserialize(line) {
+                ledger.record(number, message);
             }
         };
-        let started = self.runtime.block_on(ChildProcess::start(command, &setup, hear));
+        let started = self.runtime.block_on(ChildProcess::start(command, &setup, on_line));
         let process = started.with_context(|| format!("{role:?} {number} does not start"))?;
         let (warm, end, casts_unexecuted, casts) = (None, None, 0, None);
         let record = ProcessRecord { role, number, warm, end, casts_unexecuted, casts };
@@ -113,15 +113,15 @@ impl Fleet {
         Ok(())
     }
 
-    /// Ends all processes and starts others in their places.
+    /// Ends all processes and starts new ones.
     pub(super) fn replace(&mut self) -> Result<()> {
         self.end(Role::Client);
         self.end(Role::Server);
         self.start_all()
     }
 
-    /// Ends the processes of this role, which finish what they have begun. One that does not end
-    /// is killed.
+    /// Ends the processes of this role, which finish their requests. Kills a process that does not
+    /// end.
     pub(super) fn end(&mut self, role: Role) {
         let within = END_TIMEOUT + Duration::from_secs_f64(self.plan.timeout);
         let (ending, staying) = self.running.drain(..).partition(|one: &Worker| one.role == role);
@@ -139,12 +139,12 @@ impl Fleet {
         numbers.into_iter().for_each(|number| self.ledger.forget(number));
     }
 
-    /// The processes that run.
+    /// Ids of the processes that run.
     pub(super) fn pids(&self) -> BTreeMap<WorkerNumber, u32> {
         self.running.iter().map(|worker| (worker.number, worker.process.pid())).collect()
     }
 
-    /// What every process holds, once it is warm or at the end.
+    /// Measures all processes: once warm, and at the end.
     pub(super) fn measure(&mut self) {
         for worker in &self.running {
             let Some(record) = self.records.get_mut(&worker.number) else { continue };
@@ -156,13 +156,13 @@ impl Fleet {
         }
     }
 
-    /// What every process holds now.
+    /// Memory, threads and descriptors of the processes now.
     pub(super) fn usage(&self) -> BTreeMap<WorkerNumber, ProcessUsage> {
         let of = |worker: &Worker| Some((worker.number, ProcessUsage::of(worker.process.pid())?));
         self.running.iter().filter_map(of).collect()
     }
 
-    /// Everything that is to work, and whether it reaches the nodes through the proxies.
+    /// All flows, and whether they go through the proxies.
     pub(super) fn flows(&self) -> BTreeMap<Flow, bool> {
         let of = |worker: &Worker| {
             let is_proxied = worker.is_proxied;
@@ -172,7 +172,7 @@ impl Fleet {
         self.running.iter().flat_map(of).collect()
     }
 
-    /// What a flow is called in reports.
+    /// The name of a flow in reports.
     pub(super) fn name(flow: Flow) -> String {
         match flow {
             Flow::Send(worker, stream) => format!("client {worker}: {}", stream.name()),
@@ -180,7 +180,7 @@ impl Fleet {
         }
     }
 
-    /// The records of all processes, and how many had to be killed.
+    /// The records of all processes, and the number of those killed.
     pub(super) fn into_records(self) -> (Vec<ProcessRecord>, u64) {
         (self.records.into_values().collect(), self.hung)
     }
@@ -189,7 +189,7 @@ impl Fleet {
 impl FleetPlan {
     /// The streams that this subject has.
     pub(super) fn streams(&self) -> impl Iterator<Item = Stream> {
-        // oslo.messaging has no casts that wait for nobody.
+        // oslo.messaging has no buffered casts.
         let is_oslo = self.subject == ChaosSubject::Oslo;
         Stream::ALL.into_iter().filter(move |stream| !is_oslo || *stream != Stream::CastBuffered)
     }
@@ -226,7 +226,7 @@ impl FleetPlan {
                 let program = std::env::current_exe().context("this program has no path")?;
                 let mut command = Command::new(program);
                 command.args(&self.own);
-                // What they log of faults is expected.
+                // Workers log faults, which are expected.
                 command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("off".to_owned()));
                 Ok(command)
             }
@@ -238,7 +238,7 @@ impl FleetPlan {
     }
 }
 
-/// The name that a value of ours has in JSON.
+/// The name of a value in JSON.
 fn name_of(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name,

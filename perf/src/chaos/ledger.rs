@@ -1,9 +1,8 @@
 //! Every request of a run, by its id: how it ended for its sender, and how often it was executed.
 //!
-//! The ledger also answers while the run goes on: which clients and consumers have succeeded since
-//! a moment that is watched. Invariant: a request is found whichever of its lines comes first.
-//! Memory grows with the requests of a run, about 60 bytes each. Not here: what is promised of a
-//! request (`verdict`).
+//! During the run the ledger also tells which flows have succeeded since a fault. Invariant: the
+//! lines of a request may arrive in any order. Memory grows with the requests of a run, about 60
+//! bytes each. Not here: what is promised of a request (`verdict`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,37 +10,38 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::stream::{Consumer, Id, Stream, WorkerNumber};
 use crate::chaos::protocol::HealthReading;
 use crate::chaos::protocol::{Buffered, Execution, OK, RequestEnd, WorkerMessage};
+use crate::system::lock::lock;
 
 /// One request or notification. Times are microseconds of the monotonic clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Request {
-    /// 0 where nothing was heard of it.
+    /// 0 if no line about it has arrived.
     pub(super) begun_us: u64,
     pub(super) end: Option<End>,
     pub(super) executions: u32,
-    /// The last of them.
+    /// Time of the last execution.
     pub(super) executed_us: u64,
-    /// A bit for each server that executed it, by its number modulo 64: no two servers of such
-    /// numbers live at the same time.
+    /// A bit for each server that executed it, by its number modulo 64; servers with the same bit
+    /// never run at the same time.
     servers: u64,
 }
 
-/// What its sender was told.
+/// The outcome for the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) at_us: u64,
-    /// Which of the ledger's labels.
+    /// Index of the ledger's label.
     pub(super) label: u16,
 }
 
 impl Request {
-    /// Executions beyond the one of each server.
+    /// Executions beyond one by each server.
     pub(super) fn surplus_of_each(&self) -> u32 {
         self.executions.saturating_sub(self.servers.count_ones())
     }
 }
 
-/// Something that works, or has to be started again.
+/// A flow of messages, which has to work again after each fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Flow {
     /// A stream of a client.
@@ -65,18 +65,18 @@ impl Flow {
     }
 }
 
-/// Since when a flow is watched, and its first success since.
+/// When a flow is expected to work again, and its first success since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Recovery {
     pub(super) since_us: u64,
     pub(super) first_us: Option<u64>,
 }
 
-/// All requests of a run, fed by the lines of its processes.
+/// The ledger of a run, shared by the readers of its processes.
 #[derive(Default)]
 pub(super) struct SharedLedger(Mutex<Ledger>);
 
-/// What the ledger holds.
+/// All requests of a run.
 #[derive(Default)]
 pub(super) struct Ledger {
     lanes: HashMap<(WorkerNumber, Stream), Vec<Request>>,
@@ -88,57 +88,59 @@ pub(super) struct Ledger {
 
 impl SharedLedger {
     fn lock(&self) -> MutexGuard<'_, Ledger> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
-    /// A process has said something.
-    pub(super) fn hear(&self, worker: WorkerNumber, said: WorkerMessage) {
+    /// Records a line of a process.
+    pub(super) fn record(&self, worker: WorkerNumber, message: WorkerMessage) {
         let mut entries = self.lock();
-        match said {
+        match message {
             WorkerMessage::Ended(ended) => ended.into_iter().for_each(|one| entries.ended(one)),
             WorkerMessage::Executed(executed) => {
                 executed.into_iter().for_each(|one| entries.executed(worker, one));
             }
-            WorkerMessage::Health(said) => entries.health.entry(worker).or_default().extend(said),
+            WorkerMessage::Health(readings) => {
+                entries.health.entry(worker).or_default().extend(readings);
+            }
             WorkerMessage::Buffered(counts) => drop(entries.buffered.insert(worker, counts)),
         }
     }
 
-    /// From now on these flows are watched; what they did before does not count.
+    /// Expects these flows to work again: their first success since then counts.
     pub(super) fn watch(&self, flows: impl IntoIterator<Item = Flow>, since_us: u64) {
         let recovery = Recovery { since_us, first_us: None };
         self.lock().recoveries.extend(flows.into_iter().map(|flow| (flow, recovery)));
     }
 
-    /// The flows of this process are watched no more.
+    /// Expects nothing of the flows of this process any more.
     pub(super) fn forget(&self, worker: WorkerNumber) {
         let mut entries = self.lock();
         entries.recoveries.retain(|flow, _| flow.worker() != worker);
         entries.health.remove(&worker);
     }
 
-    /// All that is watched.
+    /// All flows that are expected to work.
     pub(super) fn recoveries(&self) -> BTreeMap<Flow, Recovery> {
         self.lock().recoveries.clone()
     }
 
-    /// What processes have said of their health, from the last word before this moment on.
+    /// Readings of the health of the processes, from the last one before this moment on.
     pub(super) fn health_since(&self, since_us: u64) -> BTreeMap<WorkerNumber, Vec<HealthReading>> {
-        let since = |said: &Vec<HealthReading>| {
-            let later = said.partition_point(|(at_us, _)| *at_us < since_us);
-            said[later.saturating_sub(1)..].to_vec()
+        let since = |readings: &Vec<HealthReading>| {
+            let later = readings.partition_point(|(at_us, _)| *at_us < since_us);
+            readings[later.saturating_sub(1)..].to_vec()
         };
-        self.lock().health.iter().map(|(worker, said)| (*worker, since(said))).collect()
+        self.lock().health.iter().map(|(worker, readings)| (*worker, since(readings))).collect()
     }
 
-    /// Requests that their senders were told are well, and that nobody has executed.
+    /// Number of requests that succeeded for their senders and are not executed.
     pub(super) fn unexecuted(&self) -> usize {
         let entries = self.lock();
         let is_open = |request: &Request| request.executions == 0 && entries.is_good(request);
         entries.lanes.values().flatten().filter(|request| is_open(request)).count()
     }
 
-    /// All of it, when the run is over.
+    /// The ledger, after the run.
     pub(super) fn into_ledger(self) -> Ledger {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,7 +153,7 @@ impl Ledger {
         let Some((id, request)) = self.request(id) else { return };
         request.begun_us = begun_us;
         request.end = Some(End { at_us, label: number });
-        // Of a buffered cast its sender knows nothing.
+        // The sender of a buffered cast does not know its outcome.
         if is_good && id.stream != Stream::CastBuffered {
             self.succeeded(Flow::Send(id.worker, id.stream), begun_us, at_us);
         }
@@ -188,7 +190,7 @@ impl Ledger {
         Some((id, &mut lane[index]))
     }
 
-    /// The number of a label; there are some dozens of them.
+    /// The index of a label. A run has some dozens of labels.
     fn label(&mut self, label: String) -> u16 {
         let known = self.labels.iter().position(|known| *known == label);
         let number = known.unwrap_or_else(|| {
@@ -198,21 +200,21 @@ impl Ledger {
         u16::try_from(number).unwrap_or(u16::MAX)
     }
 
-    /// What its sender was told, if it was.
-    pub(super) fn told(&self, request: &Request) -> Option<&str> {
+    /// The label of the outcome, if there is one.
+    pub(super) fn label_of(&self, request: &Request) -> Option<&str> {
         Some(self.labels[usize::from(request.end?.label)].as_str())
     }
 
     fn is_good(&self, request: &Request) -> bool {
-        self.told(request) == Some(OK)
+        self.label_of(request) == Some(OK)
     }
 
-    /// What a client said at its end.
+    /// The counts of buffered casts that a client reported at its end.
     pub(super) fn buffered(&self, client: WorkerNumber) -> Option<Buffered> {
         self.buffered.get(&client).copied()
     }
 
-    /// All requests something was heard of.
+    /// All requests that have begun.
     pub(super) fn requests(&self) -> impl Iterator<Item = (Id, &Request)> {
         self.lanes.iter().flat_map(|((worker, stream), requests)| {
             let (worker, stream) = (*worker, *stream);
@@ -238,18 +240,18 @@ mod tests {
     fn lines_may_come_in_any_order() {
         let ledger = SharedLedger::default();
         let cast = id(Stream::Cast, 5);
-        ledger.hear(1, WorkerMessage::Executed(vec![(cast, 10, 12)]));
-        ledger.hear(3, ended(cast, 10, 15, OK));
-        ledger.hear(3, ended(id(Stream::Cast, 6), 11, 16, OK));
+        ledger.record(1, WorkerMessage::Executed(vec![(cast, 10, 12)]));
+        ledger.record(3, ended(cast, 10, 15, OK));
+        ledger.record(3, ended(id(Stream::Cast, 6), 11, 16, OK));
         assert_eq!(ledger.unexecuted(), 1);
         let entries = ledger.into_ledger();
         let mut requests: Vec<_> =
             entries.requests().map(|(id, r)| (id.number, r.clone())).collect();
         requests.sort_by_key(|(number, _)| *number);
-        assert_eq!(requests.len(), 2, "nothing was heard of the first five");
+        assert_eq!(requests.len(), 2, "the first five have not begun");
         let (number, request) = &requests[0];
         assert_eq!((*number, request.begun_us, request.executions), (5, 10, 1));
-        assert_eq!(entries.told(request), Some(OK));
+        assert_eq!(entries.label_of(request), Some(OK));
     }
 
     #[test]
@@ -258,13 +260,13 @@ mod tests {
         let (sends, takes) = (Flow::Send(3, Stream::Call), Flow::Receive(1, Consumer::Requests));
         ledger.watch([sends, takes], 100);
         let first = |flow| ledger.recoveries()[&flow].first_us;
-        ledger.hear(3, ended(id(Stream::Call, 0), 99, 150, OK));
-        ledger.hear(1, WorkerMessage::Executed(vec![(id(Stream::Call, 0), 99, 149)]));
-        ledger.hear(3, ended(id(Stream::Call, 1), 101, 151, "MessagingTimeout/MaybeSent"));
+        ledger.record(3, ended(id(Stream::Call, 0), 99, 150, OK));
+        ledger.record(1, WorkerMessage::Executed(vec![(id(Stream::Call, 0), 99, 149)]));
+        ledger.record(3, ended(id(Stream::Call, 1), 101, 151, "MessagingTimeout/MaybeSent"));
         assert_eq!((first(sends), first(takes)), (None, None));
-        ledger.hear(3, ended(id(Stream::Call, 2), 102, 153, OK));
-        ledger.hear(3, ended(id(Stream::Call, 3), 103, 152, OK));
-        ledger.hear(1, WorkerMessage::Executed(vec![(id(Stream::Call, 1), 101, 130)]));
+        ledger.record(3, ended(id(Stream::Call, 2), 102, 153, OK));
+        ledger.record(3, ended(id(Stream::Call, 3), 103, 152, OK));
+        ledger.record(1, WorkerMessage::Executed(vec![(id(Stream::Call, 1), 101, 130)]));
         assert_eq!((first(sends), first(takes)), (Some(152), Some(130)));
         ledger.forget(3);
         assert_eq!(ledger.recoveries().len(), 1);
@@ -275,9 +277,9 @@ mod tests {
         let ledger = SharedLedger::default();
         let sends = Flow::Send(3, Stream::CastBuffered);
         ledger.watch([sends], 0);
-        ledger.hear(3, ended(id(Stream::CastBuffered, 0), 1, 2, OK));
+        ledger.record(3, ended(id(Stream::CastBuffered, 0), 1, 2, OK));
         assert_eq!(ledger.recoveries()[&sends].first_us, None);
-        ledger.hear(1, WorkerMessage::Executed(vec![(id(Stream::CastBuffered, 0), 1, 9)]));
+        ledger.record(1, WorkerMessage::Executed(vec![(id(Stream::CastBuffered, 0), 1, 9)]));
         assert_eq!(ledger.recoveries()[&sends].first_us, Some(9));
     }
 
@@ -286,7 +288,7 @@ mod tests {
         let ledger = SharedLedger::default();
         let fanout = id(Stream::Fanout, 0);
         for server in [1, 2, 2] {
-            ledger.hear(server, WorkerMessage::Executed(vec![(fanout, 1, 2)]));
+            ledger.record(server, WorkerMessage::Executed(vec![(fanout, 1, 2)]));
         }
         let entries = ledger.into_ledger();
         let (_, request) = entries.requests().next().expect("one request");

@@ -4,9 +4,10 @@
 //! everything works again. `command` starts a run. `sequence` says which fault comes when, and
 //! `site` makes it, on a private cluster or on brokers that already run. `fleet` holds the
 //! processes, which are this program again (`worker`) or Python's; they send in `stream`s and
-//! report in lines of JSON (`protocol`). `run` drives both. `ledger` keeps every request, with
-//! `delay` and `usage` beside it; `results` judges the requests, stores what a run came to and prints
-//! it. Invariant: a run has failed if a promise was broken. Not here: servers and clients that die.
+//! report in lines of JSON (`protocol`). `run` drives both. `ledger` keeps every request,
+//! `scheduling_delay` and `usage` watch the processes; `results` judges the requests, stores what a
+//! run came to and prints it. Invariant: a run has failed if a promise was broken. Not here:
+//! servers and clients that die.
 
 pub(crate) mod command;
 mod fleet;

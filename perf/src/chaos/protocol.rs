@@ -1,23 +1,24 @@
 //! The lines of JSON between the tool and the processes of its fleet.
 //!
-//! Python's processes speak the same. Times are microseconds of the machine's monotonic clock,
-//! which all processes share. Invariant: a request is told once when it has ended, and once for
-//! each execution. Not here: how lines get from a process to another (`peer_process`).
+//! Python's processes use the same lines. Times are microseconds of the machine's monotonic clock,
+//! which all processes share. Invariant: a client reports the end of a request once, and a server
+//! each execution once. Not here: the pipes (`system::child_process`).
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::chaos::stream::{Consumer, Stream, WorkerNumber};
+use crate::system::lock::lock;
 use crate::system::sys;
 
-/// How often a process tells what has happened.
+/// Interval between two reports of a process.
 const REPORT_INTERVAL: Duration = Duration::from_millis(25);
 
-/// What a process of the fleet is.
+/// The role of a process of the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Role {
@@ -25,13 +26,13 @@ pub(super) enum Role {
     Server,
 }
 
-/// The first line: what a process is to be.
+/// The first line to a process: its setup.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Setup {
     pub(super) role: Role,
     pub(super) number: WorkerNumber,
     pub(super) url: String,
-    /// Begins the names of all topics, and is the name of the exchange.
+    /// Prefix of all topics, and name of the exchange.
     pub(super) tag: String,
     /// Messages a second of each stream of this client.
     pub(super) rate: f64,
@@ -39,9 +40,9 @@ pub(super) struct Setup {
     pub(super) timeout: f64,
     /// In seconds.
     pub(super) heartbeat: u16,
-    /// What a client sends.
+    /// The streams of a client.
     pub(super) streams: Vec<StreamSetup>,
-    /// What a server takes, and the topic of each.
+    /// The consumers of a server, and the topic of each.
     pub(super) topics: BTreeMap<Consumer, String>,
 }
 
@@ -50,18 +51,18 @@ pub(super) struct Setup {
 pub(super) struct StreamSetup {
     pub(super) stream: Stream,
     pub(super) topic: String,
-    /// Further ids follow it.
+    /// The id of its first request; the others follow.
     pub(super) first_id: u64,
 }
 
-/// A request or notification whose sender was told how it ended: id, begin, end, and `ok` or the
-/// error's kind, and after a slash what is known of the message.
+/// The end of a request or notification: id, begin, end, and `ok` or the kind of the error,
+/// followed by a slash and the outcome of the message.
 pub(super) type RequestEnd = (u64, u64, u64, String);
 
-/// An execution: id, begin of the request, and when it was executed.
+/// An execution: id, begin of the request, time of the execution.
 pub(super) type Execution = (u64, u64, u64);
 
-/// What a process of the fleet says.
+/// A line of a process of the fleet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum WorkerMessage {
@@ -71,19 +72,19 @@ pub(super) enum WorkerMessage {
     Buffered(Buffered),
 }
 
-/// What a client knows at its end of the buffered casts that it has accepted.
+/// Buffered casts of a client that were not executed, as far as its transport knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Buffered {
-    /// The broker returned or refused them.
+    /// Casts that the broker returned or refused.
     pub(super) refused: u64,
-    /// They may have been lost with a connection.
+    /// Casts that may have been lost with a connection.
     pub(super) lost: u64,
 }
 
-/// The label of what went well.
+/// The label of success.
 pub(super) const OK: &str = "ok";
 
-/// Gathers what is to be said, and says it from a thread of its own.
+/// Collects what a process reports, and prints it on a thread of its own.
 #[derive(Clone, Default)]
 pub(super) struct Reporter(Arc<Mutex<Pending>>);
 
@@ -95,7 +96,7 @@ struct Pending {
 }
 
 impl Reporter {
-    /// Begins to tell.
+    /// Starts the thread.
     pub(super) fn start() -> std::io::Result<Self> {
         let reporter = Self::default();
         let own = reporter.clone();
@@ -110,23 +111,22 @@ impl Reporter {
 
     pub(super) fn ended(&self, id: u64, begun_us: u64, label: String) {
         let one = (id, begun_us, sys::monotonic_us(), label);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).ended.push(one);
+        lock(&self.0).ended.push(one);
     }
 
     pub(super) fn executed(&self, id: u64, begun_us: u64) {
         let one = (id, begun_us, sys::monotonic_us());
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).executed.push(one);
+        lock(&self.0).executed.push(one);
     }
 
     pub(super) fn health(&self, health: Health) {
         let one = (sys::monotonic_us(), health);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).health.push(one);
+        lock(&self.0).health.push(one);
     }
 
-    /// Says what was not said yet.
+    /// Prints what has not been printed yet.
     pub(super) fn flush(&self) {
-        let Pending { ended, executed, health } =
-            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let Pending { ended, executed, health } = std::mem::take(&mut *lock(&self.0));
         if !ended.is_empty() {
             print_line(&WorkerMessage::Ended(ended));
         }
@@ -139,7 +139,7 @@ impl Reporter {
     }
 }
 
-/// Prints a line at once. Where nobody reads any more the process is about to end.
+/// Prints a line at once. This fails when the reader has ended; the process then ends as well.
 pub(super) fn print_line(what: &impl Serialize) {
     let Ok(mut line) = serde_json::to_string(what) else { return };
     line.push('\n');
@@ -147,16 +147,16 @@ pub(super) fn print_line(what: &impl Serialize) {
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
 }
 
-/// A reading.
+/// A reading of a process's health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Health {
-    /// Every connection is open, blocked or not.
+    /// Whether every connection is open, blocked or not.
     pub(crate) is_connected: bool,
-    /// What does not work, in words; empty if all does.
+    /// What does not work; empty if all works.
     pub(crate) wrong: String,
 }
 
-/// When it was so, on the monotonic clock in microseconds.
+/// The time of a reading, and the reading.
 pub(crate) type HealthReading = (u64, Health);
 
 #[cfg(test)]
@@ -166,10 +166,12 @@ mod tests {
     #[test]
     fn lines_look_as_python_writes_them() {
         let line = r#"{"ended": [[7, 1, 2, "ok"]]}"#;
-        let said: WorkerMessage = serde_json::from_str(line).expect("a line");
-        assert!(matches!(said, WorkerMessage::Ended(ended) if ended == [(7, 1, 2, OK.to_owned())]));
+        let message: WorkerMessage = serde_json::from_str(line).expect("a line");
+        assert!(
+            matches!(message, WorkerMessage::Ended(ended) if ended == [(7, 1, 2, OK.to_owned())])
+        );
         let line = r#"{"executed": [[7, 1, 3]]}"#;
-        let said: WorkerMessage = serde_json::from_str(line).expect("a line");
-        assert!(matches!(said, WorkerMessage::Executed(executed) if executed == [(7, 1, 3)]));
+        let message: WorkerMessage = serde_json::from_str(line).expect("a line");
+        assert!(matches!(message, WorkerMessage::Executed(executed) if executed == [(7, 1, 3)]));
     }
 }

@@ -1,9 +1,10 @@
-//! One run: the fleet warms up, faults come and go, everything is drained and judged.
+//! One run: the fleet warms up, faults are made one by one, queues are drained, and requests are
+//! judged.
 //!
-//! A fault is waited for until every stream and every consumer has succeeded since; what has not
-//! three quarters of a minute later is counted, and all processes are started again, so
-//! that the next fault meets a fleet that works. Invariant: faults never overlap. Not here: how
-//! faults are made (`site`).
+//! After a fault the run waits until every flow has succeeded since. If one has not within
+//! `RECOVERY_TIMEOUT`, it is counted and all processes are started again, so that the next fault
+//! meets a fleet that works. Invariant: faults never overlap. Not here: how faults are made
+//! (`site`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,17 +27,17 @@ use crate::cli::chaos::ChaosArgs;
 use crate::cli::command_line::Cli;
 use crate::system::sys;
 
-/// Everything works again so soon after a fault has ended, or is to be started again.
+/// Longest wait after a fault until all flows work again.
 ///
-/// That is an audit (30 s) and what it takes.
+/// It covers an audit of the topology, which comes every 30 s.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(45);
-/// Processes fill their caches and pools for so long before the first fault.
+/// Time before the first fault, in which processes fill their caches and pools.
 const WARM_UP: Duration = Duration::from_secs(3);
-/// So long without an execution, and what was not executed never will be.
+/// Time without an execution after which draining ends.
 const DRAINED_AFTER: Duration = Duration::from_secs(10);
-/// Between two looks at the ledger.
+/// Interval between two readings of the ledger.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Requests of a stream that broke the same promise and are told one by one; all are counted.
+/// Largest number of examples of a broken promise in one stream; all are counted.
 const EXAMPLES: usize = 3;
 
 /// A run under way.
@@ -97,7 +98,7 @@ impl Run {
         Ok(())
     }
 
-    /// Makes these faults one after the other; what all came to.
+    /// Makes these faults one after the other; returns the record of the run.
     pub(super) fn make(mut self, faults: &[Fault]) -> Result<Record> {
         let mut cut_short = None;
         for fault in faults {
@@ -123,12 +124,12 @@ impl Run {
     fn make_one(&mut self, fault: &Fault) -> Result<()> {
         let detail = self.site.describe(fault);
         let context = || format!("fault {} ({} {detail})", fault.index, fault.kind.name());
-        // A busy machine may have kept a node from answering the others since the last fault.
+        // On a busy machine a node may have missed the others since the last fault.
         self.site.await_whole().with_context(context)?;
         let begin_us = sys::monotonic_us();
         self.made.push((begin_us, self.fault_record(fault, &detail, begin_us)));
         if let Err(error) = self.site.begin(fault).with_context(context) {
-            // As far as it goes, so that what was sent before is executed.
+            // Ends what has begun, so that requests sent before are executed.
             let _ = self.site.end(fault);
             return Err(error);
         }
@@ -175,8 +176,8 @@ impl Run {
         }
     }
 
-    /// Waits until everything that is watched has succeeded, and every process that tells of its
-    /// health says that it is well; the names of what has not in time.
+    /// Waits until all watched flows have succeeded and all processes report good health; returns
+    /// the names of those that do not work in time.
     fn await_success(&self) -> Vec<String> {
         let deadline = sys::monotonic_us() + RECOVERY_TIMEOUT.as_micros() as u64;
         loop {
@@ -184,8 +185,9 @@ impl Run {
             let waiting = recoveries.iter().filter(|(_, recovery)| recovery.first_us.is_none());
             let waiting: Vec<Flow> = waiting.map(|(flow, _)| *flow).collect();
             let health = self.ledger.health_since(u64::MAX);
-            let last =
-                |(worker, said): (_, &Vec<HealthReading>)| Some((worker, said.last()?.1.clone()));
+            let last = |(worker, readings): (_, &Vec<HealthReading>)| {
+                Some((worker, readings.last()?.1.clone()))
+            };
             let health: BTreeMap<_, Health> = health.iter().filter_map(last).collect();
             let is_well = waiting.is_empty() && health.values().all(Health::is_ready);
             if is_well || sys::monotonic_us() > deadline {
@@ -197,7 +199,7 @@ impl Run {
         }
     }
 
-    /// Notes how soon those worked again whom the fault reached.
+    /// Records how soon the flows that the fault reached worked again.
     fn note_times(&mut self, fault: &Fault, (begin_us, end_us): (u64, u64), stuck: Vec<String>) {
         let flows: BTreeMap<Flow, bool> = self.fleet.flows();
         let is_reached =
@@ -220,8 +222,8 @@ impl Run {
             CountsFrom::Begin => begin_us,
             CountsFrom::End => end_us,
         };
-        let said = self.ledger.health_since(begin_us);
-        let connected = said.values().filter_map(|said| connected_us(said, begin_us));
+        let readings = self.ledger.health_since(begin_us);
+        let connected = readings.values().filter_map(|readings| connected_us(readings, begin_us));
         let ms = |at_us: u64| at_us.saturating_sub(since_us) as f64 / 1000.0;
         record.connected_ms = connected.map(ms).collect();
         record.usage = self.fleet.usage();
@@ -230,7 +232,7 @@ impl Run {
         progress(&line(fault, record));
     }
 
-    /// Waits until everything that was accepted is executed, or nothing more happens.
+    /// Waits until all accepted requests are executed, or until executions stop.
     fn drain(&self) {
         let (mut left, mut since) = (usize::MAX, sys::monotonic_us());
         loop {
@@ -253,7 +255,7 @@ impl Run {
         let timeout_us = (self.settings.timeout_s * 1e6) as u64;
         let mut conditions = Conditions { timeout_us, deletions: self.deletions, delays };
         let (processes, hung) = self.fleet.into_records();
-        let ledger = Arc::into_inner(self.ledger).context("no process is heard any more")?;
+        let ledger = Arc::into_inner(self.ledger).context("no reader of a process is left")?;
         let mut record = Record {
             settings: self.settings,
             before: Counts::default(),
@@ -274,13 +276,14 @@ impl Run {
     }
 }
 
-/// When a process was connected for good, if it was not at some time since the fault began.
-fn connected_us(said: &[HealthReading], begin_us: u64) -> Option<u64> {
-    let apart = said.iter().rposition(|(at, health)| *at >= begin_us && !health.is_connected)?;
-    said.get(apart + 1).map(|(at_us, _)| *at_us)
+/// When a process that was disconnected since the fault began was connected for good.
+fn connected_us(readings: &[HealthReading], begin_us: u64) -> Option<u64> {
+    let apart =
+        readings.iter().rposition(|(at, health)| *at >= begin_us && !health.is_connected)?;
+    readings.get(apart + 1).map(|(at_us, _)| *at_us)
 }
 
-/// What is said of a fault when it is over.
+/// The line that is printed after a fault.
 fn line(fault: &Fault, record: &FaultRecord) -> String {
     let latest = |role| {
         let of_role = record.back.iter().filter(|back| back.role == role);
@@ -305,7 +308,7 @@ fn line(fault: &Fault, record: &FaultRecord) -> String {
     )
 }
 
-/// Counts every request, in the time of the fault that it began after.
+/// Counts every request in the window of the fault that it began after.
 fn judge(
     record: &mut Record,
     entries: &Ledger,
@@ -337,9 +340,10 @@ fn judge(
         process.casts = entries.buffered(process.number);
     }
     examples.sort_by(|one, other| one.begun_ms.total_cmp(&other.begun_ms));
-    let mut told = BTreeMap::<_, usize>::new();
+    let mut listed = BTreeMap::<_, usize>::new();
     examples.retain(|example| {
-        let of_its_kind = told.entry((example.broke.clone(), example.stream.clone())).or_default();
+        let of_its_kind =
+            listed.entry((example.broke.clone(), example.stream.clone())).or_default();
         *of_its_kind += 1;
         *of_its_kind <= EXAMPLES
     });
@@ -368,7 +372,7 @@ fn example(
         client: id.worker,
         begun_ms: ms(request.begun_us.saturating_sub(start_us)),
         took_ms: ms(end_us - request.begun_us),
-        told: entries.told(request).unwrap_or("nothing").to_owned(),
+        told: entries.label_of(request).unwrap_or("nothing").to_owned(),
         executions: request.executions,
         fault,
     }

@@ -1,31 +1,31 @@
-//! How long threads of the fleet waited for a processor: what of a late answer is the machine's
-//! doing, and not its client's.
+//! Scheduling delays: how long threads of the fleet waited for a CPU. The client is not to blame
+//! for that part of a late answer.
 //!
-//! The kernel counts for each thread the time that it could run and did not. A thread of ours reads
-//! that now and then. Invariant: time that a process sleeps, waits for locks or computes is none
-//! of this. Not here: whom it excuses (`verdict`).
+//! The kernel counts for each thread the time that it was runnable and did not run; a thread here
+//! reads that regularly. Invariant: the time that a thread sleeps, waits for locks or computes does
+//! not count. Not here: which requests it excuses (`verdict`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::stream::WorkerNumber;
+use crate::system::lock::lock;
 use crate::system::sys;
 
-/// Between two readings: as long as a call may be late.
+/// Interval between two readings: as long as a call may be late.
 const READ_EVERY: Duration = Duration::from_millis(50);
-/// What is less is not worth a note.
+/// Shorter delays are not recorded.
 const NOTED_US: u64 = 1_000;
-/// An answer passes as many threads of its client: the one that reads the socket or keeps the time,
-/// and the one that waits.
+/// Number of threads of a client that a reply passes: the one of the shard, and the one that waits.
 const THREADS_IN_A_ROW: usize = 2;
 
-/// Threads of a process waited so long between two readings.
+/// The delay of a process's threads between two readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SchedulingDelay {
     pub(super) from_us: u64,
@@ -33,10 +33,10 @@ pub(super) struct SchedulingDelay {
     pub(super) waited_us: u64,
 }
 
-/// By the process.
+/// Delays by process, in the order of time.
 pub(super) type SchedulingDelays = HashMap<WorkerNumber, Vec<SchedulingDelay>>;
 
-/// A thread that reads.
+/// The thread that reads the delays.
 pub(super) struct DelayMonitor {
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
@@ -64,21 +64,21 @@ impl DelayMonitor {
         Ok(Self { shared, thread })
     }
 
-    /// From now on it watches these processes and no others.
+    /// Watches these processes from now on, and no others.
     pub(super) fn watch(&self, pids: BTreeMap<WorkerNumber, u32>) {
         *lock(&self.shared.pids) = pids;
     }
 
-    /// What it has seen.
+    /// Stops the thread; returns the recorded delays.
     pub(super) fn stop(self) -> SchedulingDelays {
         self.shared.is_over.store(true, Ordering::Relaxed);
-        // It does not panic.
+        // The thread does not panic.
         let _ = self.thread.join();
         std::mem::take(&mut *lock(&self.shared.seen))
     }
 }
 
-/// The last reading of a process: when, and how long each of its threads had waited by then.
+/// A reading of a process: its time, and the total delay of each thread in nanoseconds.
 type Reading = (u64, HashMap<u32, u64>);
 
 impl Shared {
@@ -95,7 +95,7 @@ impl Shared {
     }
 }
 
-/// What threads that follow one another waited at most between two readings.
+/// The longest delay of two threads, one after the other, between two readings.
 fn between((from_us, before): &Reading, (to_us, now): &Reading) -> Option<SchedulingDelay> {
     let waited = |(tid, ns): (&u32, &u64)| Some(ns.saturating_sub(*before.get(tid)?));
     let mut waited: Vec<u64> = now.iter().filter_map(waited).collect();
@@ -105,7 +105,7 @@ fn between((from_us, before): &Reading, (to_us, now): &Reading) -> Option<Schedu
     (waited_us >= NOTED_US).then_some(delay)
 }
 
-/// Nanoseconds that each thread of a process could have run and did not.
+/// Nanoseconds that each thread of a process was runnable and did not run.
 fn waits(pid: u32) -> HashMap<u32, u64> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return HashMap::new() };
     let waited = |task: fs::DirEntry| {
@@ -114,10 +114,6 @@ fn waits(pid: u32) -> HashMap<u32, u64> {
         Some((task.file_name().to_str()?.parse().ok()?, ns))
     };
     tasks.filter_map(|task| waited(task.ok()?)).collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Which fault comes when: a function of the seed and the kinds.
+//! The sequence of faults: a function of the seed and the kinds.
 //!
-//! Invariant: fault `k` of a sequence does not depend on how many are made, nor on where a run
-//! begins, so parts of a sequence add up to it. Each round has every kind once, in an order of its
+//! Invariant: fault `k` of a sequence depends neither on the length of a run nor on its first
+//! fault, so a sequence can be run in parts. Each round has every kind once, in an order of its
 //! own. Not here: how a fault is made (`site`).
 
 use std::time::Duration;
@@ -16,11 +16,11 @@ pub(super) struct Fault {
     /// Its index in the sequence, from 0.
     pub(super) index: u32,
     pub(super) kind: FaultKind,
-    /// The node it is about, where it is about one; from 0.
+    /// The node, from 0, for kinds that concern one node.
     pub(super) node: usize,
-    /// From its begin to its end.
+    /// Milliseconds from its begin to its end.
     pub(super) hold_ms: u64,
-    /// What is left to choose: which queue, how many octets.
+    /// A random number for other choices: which queue, how many octets.
     pub(super) choice: u32,
 }
 
@@ -29,12 +29,12 @@ impl Fault {
         Duration::from_millis(self.hold_ms)
     }
 
-    /// One of these, by the fault's choice.
+    /// One of these values, by the fault's choice.
     pub(super) fn choose<T: Copy>(&self, of: &[T]) -> T {
         of[self.choice as usize % of.len()]
     }
 
-    /// A number up to `max`, by the fault's choice; never 0.
+    /// A number from 1 to `max`, by the fault's choice.
     pub(super) const fn up_to(&self, max: u32) -> u32 {
         1 + self.choice % max
     }
@@ -43,14 +43,14 @@ impl Fault {
 /// When clients and servers are expected to work again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CountsFrom {
-    /// While the fault lasts: other nodes or new connections are there.
+    /// While the fault lasts: other nodes or new connections are available.
     Begin,
-    /// When it is over.
+    /// After the end of the fault.
     End,
 }
 
 impl FaultKind {
-    /// From when on a first success is waited for, on queues that outlive a node or on others.
+    /// When flows are expected to work again, on queues that survive a node or on others.
     pub(super) const fn counts_from(self, outlives_a_node: bool) -> CountsFrom {
         match self {
             Self::Kill | Self::Stop | Self::Freeze | Self::Cut if outlives_a_node => {
@@ -63,7 +63,7 @@ impl FaultKind {
         }
     }
 
-    /// Whether it is about one node.
+    /// Whether the kind concerns one node.
     pub(super) const fn has_node(self) -> bool {
         matches!(
             self,
@@ -76,7 +76,7 @@ impl FaultKind {
         match self {
             Self::Kill | Self::Stop | Self::Vhost => (500, 3000),
             Self::Freeze => (3000, 8000),
-            // Shorter and longer than nodes need to notice it.
+            // Both shorter and longer than nodes need to notice it.
             Self::Cut => (3000, 16_000),
             Self::User | Self::Permissions | Self::Memory | Self::Disk => (1000, 5000),
             Self::Reject => (1000, 4000),
@@ -117,7 +117,7 @@ pub(super) fn sequence(
     range.map(fault).collect()
 }
 
-/// A generator for this use of this number.
+/// A generator for one purpose and one number of the sequence.
 fn random(seed: u64, purpose: u64, number: u32) -> fastrand::Rng {
     let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (purpose << 32 | u64::from(number));
     fastrand::Rng::with_seed(mixed)

@@ -1,11 +1,11 @@
-//! The kinds of messages clients send, and what of a server each of them needs.
+//! The streams of messages that clients send, and the consumers of servers that receive them.
 //!
-//! Invariant: an id carries who sent it and in which stream, so whoever executes it needs no other
-//! knowledge. Not here: how they are sent (`client`), what is promised of them (`verdict`).
+//! Invariant: an id holds its client and its stream, so a server can report an execution by the id
+//! alone. Not here: how messages are sent (`client`), and what is promised of them (`verdict`).
 
 use serde::{Deserialize, Serialize};
 
-/// What is sent, again and again.
+/// A stream of messages of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Stream {
@@ -25,13 +25,13 @@ pub(super) enum Stream {
     Notification,
     /// A cast through a durable classic queue.
     ClassicCast,
-    /// A call through one.
+    /// A call through a durable classic queue.
     ClassicCall,
-    /// A notification through one.
+    /// A notification through a durable classic queue.
     ClassicNotification,
 }
 
-/// Something of a server that takes messages.
+/// A consumer of a server process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Consumer {
@@ -39,13 +39,13 @@ pub(super) enum Consumer {
     Requests,
     /// The server of at-most-once requests.
     Once,
-    /// The fanout queue of the first.
+    /// The fanout queue of the server of at-least-once requests.
     Fanout,
-    /// The listener.
+    /// The notification listener.
     Events,
     /// The server on a durable classic queue.
     Classic,
-    /// The listener on one.
+    /// The notification listener on a durable classic queue.
     ClassicEvents,
 }
 
@@ -63,7 +63,7 @@ impl Stream {
         Self::ClassicNotification,
     ];
 
-    /// What takes its messages.
+    /// The consumer that receives its messages.
     pub(super) const fn consumer(self) -> Consumer {
         match self {
             Self::Cast | Self::CastBuffered | Self::Call => Consumer::Requests,
@@ -75,12 +75,12 @@ impl Stream {
         }
     }
 
-    /// Its client waits for an answer.
+    /// Whether the client waits for a reply.
     pub(super) const fn is_call(self) -> bool {
         matches!(self, Self::Call | Self::CallOnce | Self::ClassicCall)
     }
 
-    /// It is published once at most, to servers that refuse what was delivered before.
+    /// Whether its messages are published once at most, to servers that refuse redelivered ones.
     pub(super) const fn is_at_most_once(self) -> bool {
         matches!(self, Self::CastOnce | Self::CallOnce)
     }
@@ -111,12 +111,12 @@ impl Consumer {
         Self::ClassicEvents,
     ];
 
-    /// Its queue is replicated.
+    /// Whether its queue is a quorum queue.
     pub(super) const fn is_quorum(self) -> bool {
         !matches!(self, Self::Classic | Self::ClassicEvents)
     }
 
-    /// Its topic in a run of this tag.
+    /// Its topic in a run with this tag.
     pub(super) fn topic(self, tag: &str) -> String {
         let name = match self {
             Self::Requests | Self::Fanout => "requests",
@@ -128,7 +128,7 @@ impl Consumer {
         format!("{tag}_{name}")
     }
 
-    /// A regular expression of its queues' names, apart from those of one server alone.
+    /// A regular expression of the names of its queues, without those of one server alone.
     pub(super) fn queues(self, tag: &str) -> String {
         let topic = self.topic(tag);
         match self {
@@ -139,10 +139,11 @@ impl Consumer {
     }
 }
 
-/// A process of the fleet; its successor has another number.
+/// A process of the fleet; a process that replaces it has another number.
 pub(super) type WorkerNumber = u32;
 
-/// One request or notification. Any JSON reader keeps it: it is below 2^53.
+/// The id of one request or notification. As a number it is below 2^53, so all JSON readers keep
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Id {
     pub(super) worker: WorkerNumber,

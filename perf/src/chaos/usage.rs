@@ -1,4 +1,4 @@
-//! What a process of the fleet holds: memory, threads, descriptors, as the kernel tells.
+//! Memory, threads and descriptors of a process of the fleet, as the kernel reports them.
 
 use std::fs;
 
@@ -12,12 +12,12 @@ pub(super) struct ProcessUsage {
     pub(super) descriptors: u64,
 }
 
-/// A process may grow by half of what it had once it was warm, and by this: its threads' stacks
-/// and the allocator's leftovers of a backlog.
+/// A process may grow by half of its warm size and by this: stacks of threads, and memory that the
+/// allocator keeps after a backlog.
 const GROWTH_KIB: u64 = 32 << 10;
 
 impl ProcessUsage {
-    /// Of a process that runs.
+    /// Reads a process that runs.
     pub(super) fn of(pid: u32) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let field = |name: &str| -> Option<u64> {
@@ -28,7 +28,7 @@ impl ProcessUsage {
         Some(Self { rss_kib: field("VmRSS")?, threads: field("Threads")?, descriptors })
     }
 
-    /// Whether it has grown since it was warm.
+    /// Whether the process has grown more than it may since it was warm.
     pub(super) const fn has_grown_since(&self, warm: &Self) -> bool {
         self.rss_kib > warm.rss_kib + warm.rss_kib / 2 + GROWTH_KIB
     }

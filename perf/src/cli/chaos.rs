@@ -1,14 +1,14 @@
-//! Flags of `chaos`, and the names of its faults.
+//! Flags of `chaos`, and the kinds of faults.
 //!
-//! Invariant: a fault's name here is its name in reports and the first argument of a hook. Not
-//! here: what a fault does (`chaos::site`).
+//! Invariant: the name of a kind here is its name in reports and the first argument of a hook. Not
+//! here: how faults are made (`chaos::site`).
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::values::{members, per_second, seconds};
+use crate::cli::values::{members, name_of, per_second, seconds};
 
 /// Flags of `chaos`.
 #[derive(Clone, Debug, Args)]
@@ -16,24 +16,25 @@ pub(crate) struct ChaosArgs {
     /// Faults of the sequence, one after the other
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) faults: u32,
-    /// Leave out the first K faults of the sequence: the rest of a long one
+    /// Skip the first K faults of the sequence
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub(crate) from: u32,
-    /// The same seed and kinds are the same sequence; a random one by default, which is reported
+    /// Seed of the sequence; the same seed and kinds make the same sequence. Random by default, and
+    /// reported
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Whose clients and servers are under load
+    /// The library whose clients and servers are under load
     #[arg(long, value_name = "NAME", default_value = "leveret")]
     pub(crate) subject: ChaosSubject,
-    /// Only these kinds of faults; by default all that can be made here
+    /// Only these kinds of faults; by default all possible kinds
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) kinds: Vec<FaultKind>,
     /// Nodes of the private cluster
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16)
         .range(1..=7))]
     pub(crate) nodes: u16,
-    /// Do not give each node a network of its own, even where root may: a node is then cut off from
-    /// the clients of its proxy alone
+    /// Do not give each node a network of its own, which needs root: `cut` then cuts a node off
+    /// from the clients of its proxy only
     #[arg(long)]
     pub(crate) no_networks: bool,
     /// With --url: a shell command that makes the faults a proxy cannot make. It is called with the
@@ -46,11 +47,11 @@ pub(crate) struct ChaosArgs {
     /// Server processes
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = members)]
     pub(crate) servers: usize,
-    /// Messages a second of each kind, all clients together; 100, but 20 of oslo.messaging, which
-    /// has a thread wait for each
+    /// Messages a second of each kind, all clients together; by default 100, and 20 of
+    /// oslo.messaging, which needs a thread for each
     #[arg(long, value_name = "PER_S", value_parser = per_second)]
     rate: Option<f64>,
-    /// Seconds that calls, casts and notifications have
+    /// Timeout of calls, casts and notifications in seconds
     #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = seconds)]
     pub(crate) timeout: f64,
     /// Heartbeat of all connections in seconds
@@ -62,7 +63,7 @@ pub(crate) struct ChaosArgs {
     /// A Python that has oslo.messaging; needed with `--subject oslo`
     #[arg(long, value_name = "FILE")]
     pub(crate) python: Option<PathBuf>,
-    /// Make no fault: report on the JSON files of earlier runs together
+    /// Make no faults, but report on the JSON files of earlier runs together
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) merge: Vec<PathBuf>,
 }
@@ -78,7 +79,7 @@ impl ChaosArgs {
     }
 }
 
-/// Whose clients and servers are under load.
+/// The library whose clients and servers are under load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ChaosSubject {
@@ -88,7 +89,7 @@ pub(crate) enum ChaosSubject {
     Oslo,
 }
 
-/// What is done to the brokers, or to the way to them.
+/// A kind of fault, of the brokers or of the connections to them.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize,
 )]
@@ -98,17 +99,17 @@ pub(crate) enum FaultKind {
     Kill,
     /// A node is stopped in order, and started again later
     Stop,
-    /// A node stands still (SIGSTOP) and goes on later
+    /// A node is suspended (SIGSTOP) and continued later
     Freeze,
     /// All nodes are restarted in order, one after the other
     Rolling,
     /// All connections are closed by the operator
     Close,
-    /// The user is deleted, and made again later
+    /// The user is deleted, and added again later
     User,
-    /// The virtual host is deleted with all queues, and made again later
+    /// The virtual host is deleted with all queues, and added again later
     Vhost,
-    /// The user may do nothing for a while
+    /// The user has no permissions for a while
     Permissions,
     /// Queues are deleted
     Queue,
@@ -118,36 +119,36 @@ pub(crate) enum FaultKind {
     Binding,
     /// A memory alarm blocks publishers for a while
     Memory,
-    /// A disk alarm does
+    /// A disk alarm blocks publishers for a while
     Disk,
     /// All queues refuse messages by policy for a while
     Reject,
-    /// A node is cut off from other nodes and from clients; where that needs root, from clients
+    /// A node is cut off from other nodes and from clients; without root, from clients only
     Cut,
     /// All connections through the proxies are reset
     Reset,
-    /// The connections through a node's proxy pass nothing more; new ones do
+    /// The present connections through a node's proxy pass no data any more; new ones do
     HalfOpen,
-    /// What passes through a node's proxy passes octet by octet for a while
+    /// A node's proxy passes data octet by octet for a while
     Drip,
-    /// Each connection through the proxies is reset after so many octets more
+    /// Each connection through the proxies is reset after a number of octets
     CutAfter,
-    /// What passes through the proxies is delayed for a while
+    /// The proxies delay data for a while
     Delay,
 }
 
 impl FaultKind {
-    /// All of them.
+    /// All kinds.
     pub(crate) fn all() -> &'static [Self] {
         Self::value_variants()
     }
 
-    /// Its name on the command line.
+    /// The name on the command line.
     pub(crate) fn name(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+        name_of(&self)
     }
 
-    /// The fault proxies make it.
+    /// Whether the fault proxies make it.
     pub(crate) const fn is_of_proxies(self) -> bool {
         matches!(self, Self::Reset | Self::HalfOpen | Self::Drip | Self::CutAfter | Self::Delay)
     }

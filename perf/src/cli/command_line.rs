@@ -1,8 +1,7 @@
-//! The command line.
+//! The command line of all programs.
 //!
-//! Without a mode it is the suite; with one it is a side of oslo.messaging's simulator, whose
-//! spellings `-tp` and
-//! `-tg` clap cannot express and [`rewrite`] turns into long options first.
+//! Without a mode the suite runs. clap cannot express the options `-tp` and `-tg` of
+//! oslo.messaging's simulator; [`rewrite`] turns them into long options first.
 
 use std::path::PathBuf;
 
@@ -16,8 +15,8 @@ use crate::cli::simulator::{
 use crate::cli::suite::{AnswerCallsArgs, Suite};
 use crate::placement::{BackendName, Cores, ExecutorName, Serving};
 
-/// Leveret's perf suite: casts, calls and fanout, side by side with their peers. Without arguments
-/// it takes less than 40 seconds, on a broker inside this process.
+/// Leveret's perf suite: casts, calls and fanout, beside other clients. Without arguments it takes
+/// less than 40 seconds, on a broker inside this process.
 #[derive(Debug, Parser)]
 #[command(name = "leveret-perf", version, args_conflicts_with_subcommands = false)]
 pub(crate) struct Cli {
@@ -29,19 +28,19 @@ pub(crate) struct Cli {
     /// one
     #[arg(long, value_name = "URL", global = true)]
     pub(crate) url: Option<String>,
-    /// Write the outcome as JSON, too
+    /// Write the results as JSON as well
     #[arg(short, long, value_name = "FILE", global = true)]
     pub(crate) json: Option<PathBuf>,
-    /// What Leveret's reactor runs on
+    /// Backend of Leveret's reactor
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) backend: BackendName,
     /// Shards: a count (unpinned), or CPUs to pin one shard each to, as @0,1
     #[arg(long, value_name = "N|@LIST", default_value = "1")]
     pub(crate) cores: Cores,
-    /// Where the suite's Leveret servers answer calls
+    /// Where Leveret's servers of the suite run methods
     #[arg(long, value_name = "NAME", default_value = "threads")]
     pub(crate) executor: ExecutorName,
-    /// Microseconds Leveret's shards look for work before they sleep
+    /// Microseconds that Leveret's shards poll before they sleep
     #[arg(long, value_name = "US", default_value_t = 0)]
     pub(crate) busy_poll: u64,
     #[command(subcommand)]
@@ -56,35 +55,34 @@ impl Cli {
     }
 }
 
-/// A side of the simulator.
+/// A program other than the suite.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mode {
     /// Answer calls as oslo.messaging's simulator does
     RpcServer(RpcServerArgs),
     /// Call or cast as oslo.messaging's simulator does
     RpcClient(RpcClientArgs),
-    /// Hear notifications as oslo.messaging's simulator does
+    /// Receive notifications as oslo.messaging's simulator does
     NotifyServer(NotifyServerArgs),
-    /// Hear notifications in batches of 1000, or of 5 seconds
+    /// Receive notifications in batches of 1000, or of 5 seconds
     BatchNotifyServer(NotifyServerArgs),
     /// Notify as oslo.messaging's simulator does
     NotifyClient(NotifyClientArgs),
-    /// Move a fleet of servers and clients from the kombu dialect to the pika dialect and back,
-    /// one by one and under load, and count what was lost or done twice
+    /// Move a fleet of servers and clients from the kombu dialect to the pika dialect and back, one
+    /// by one and under load, and count what was lost or executed twice
     RollingUpdate(RollingUpdateArgs),
     /// Load a cluster from several processes, make one fault after the other, and count what was
-    /// lost, executed twice, late or said falsely
+    /// lost, executed twice, late or reported falsely
     Chaos(ChaosArgs),
-    /// A process of `chaos`; started by that itself, which says on standard input what to be
+    /// A process of `chaos`, which starts it and writes its setup to standard input
     #[command(hide = true)]
     ChaosWorker,
-    /// Answer calls of a measured subject; started by the suite itself, which gives the URL on
-    /// standard input
+    /// Answer calls of a measured subject; the suite starts it and writes the URL to standard input
     #[command(hide = true)]
     AnswerCalls(AnswerCallsArgs),
 }
 
-/// Turns the simulator's `-tp TOPIC` and `-tg TARGET…` into long options; all else passes.
+/// Turns the simulator's `-tp TOPIC` and `-tg TARGET…` into long options.
 pub(crate) fn rewrite(argv: impl IntoIterator<Item = String>) -> Vec<String> {
     let is_mode = |text: &str| {
         matches!(text, "rpc-server" | "rpc-client" | "notify-server" | "notify-client")
@@ -145,14 +143,16 @@ mod tests {
         let cli = parsed("x -tg a.b c. -l 3 rpc-client -p 5 -m 100 -w 0.1 --is-cast --sync fanout");
         assert_eq!(cli.simulator.targets, ["a.b", "c."]);
         let Some(Mode::RpcClient(client)) = cli.mode else { panic!("a client") };
-        assert_eq!((client.threads, client.messages, client.wait_after_msg), (5, 100, 0.1));
+        let load = &client.load;
+        assert_eq!((load.threads, load.messages, load.wait_after_msg), (5, 100, 0.1));
         assert_eq!((client.is_cast, client.sync), (true, Some(Sync::Fanout)));
 
         let cli = parsed("x -tp t -l 3 batch-notify-server -w -1 --requeue");
         assert!(matches!(cli.mode, Some(Mode::BatchNotifyServer(args)) if args.requeue));
         let cli = parsed("x -tp t notify-client -p 2 -m 10 -w 0.5 --timeout 9");
         let Some(Mode::NotifyClient(client)) = cli.mode else { panic!("a client") };
-        assert_eq!((client.threads, client.messages, client.timeout), (2, 10, 9.0));
+        let load = &client.load;
+        assert_eq!((load.threads, load.messages, load.timeout), (2, 10, 9.0));
     }
 
     #[test]

@@ -5,4 +5,4 @@ pub(crate) mod command_line;
 pub(crate) mod rolling;
 pub(crate) mod simulator;
 pub(crate) mod suite;
-mod values;
+pub(crate) mod values;

@@ -21,28 +21,28 @@ pub(crate) struct RollingUpdateArgs {
     /// Seconds a call waits for its answer
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
     pub(crate) timeout: f64,
-    /// Seconds between two moves, and before a member that was replaced stops
+    /// Seconds between two moves, and before a replaced member stops
     #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = seconds)]
     pub(crate) dwell: f64,
-    /// What is moved when
+    /// Order of the phases
     #[arg(long, value_name = "NAME", default_value = "servers-first")]
     pub(crate) plan: Plan,
-    /// In which order the members of a phase are moved
+    /// Order of the members of a phase
     #[arg(long, alias = "orders", value_name = "NAME", default_value = "forward")]
     pub(crate) order: Order,
-    /// Of the random order; a random one by default, which is reported
+    /// Seed of the random order; random by default, and reported
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// How a member gives way to the next
+    /// How a member is replaced
     #[arg(long, value_name = "HOW", default_value = "start-first")]
     pub(crate) replace: Replace,
-    /// Publish requests once and refuse what was delivered before, instead of at least once
+    /// Publish requests at most once and refuse redelivered ones, instead of at least once
     #[arg(long)]
     pub(crate) at_most_once: bool,
-    /// Notify as well, and listen beside each server
+    /// Send notifications as well, with a listener beside each server
     #[arg(long)]
     pub(crate) notify: bool,
-    /// A Python that has oslo.messaging, to be the first of the old servers and clients
+    /// A Python that has oslo.messaging, for the first of the old servers and clients
     #[arg(long, value_name = "FILE")]
     pub(crate) python: Option<PathBuf>,
     /// How many of the old servers, and of the old clients, are Python's
@@ -50,7 +50,7 @@ pub(crate) struct RollingUpdateArgs {
     pub(crate) python_members: usize,
 }
 
-/// What is moved when, from the kombu dialect to the pika dialect; back is the reverse of it.
+/// The order of the phases from the kombu dialect to the pika dialect; the way back is the reverse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Plan {
     /// Servers to both dialects, clients to auto, servers to pika, clients to pika.
@@ -59,24 +59,24 @@ pub(crate) enum Plan {
     ClientsFirst,
 }
 
-/// In which order the members of a phase are moved.
+/// The order of the members of a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Order {
     /// From the first to the last.
     Forward,
     /// From the last to the first.
     Reverse,
-    /// Any.
+    /// A random order.
     Random,
-    /// Every order, one pass there and back for each.
+    /// Every order, with one pass there and back for each.
     All,
 }
 
-/// How a member gives way to the next.
+/// How a member is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Replace {
-    /// The next one works before the old one stops.
+    /// The new member works before the old one stops.
     StartFirst,
-    /// The old one stops before the next one starts; others serve meanwhile.
+    /// The old member stops before the new one starts; the others serve meanwhile.
     StopFirst,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// What stands before the mode in the simulator's command line.
+/// Flags before the mode.
 #[derive(Debug, Args)]
 pub(crate) struct Simulator {
     /// Log more
@@ -38,9 +38,9 @@ pub(crate) struct RpcServerArgs {
     pub(crate) executor: String,
 }
 
-/// Flags of `rpc-client`.
+/// Flags of both clients.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct RpcClientArgs {
+pub(crate) struct LoadArgs {
     /// Client threads
     #[arg(short = 'p', long, default_value_t = 1)]
     pub(crate) threads: usize,
@@ -50,9 +50,16 @@ pub(crate) struct RpcClientArgs {
     /// Seconds to wait after each message; -1 goes on at once
     #[arg(short = 'w', long, default_value_t = -1.0, allow_negative_numbers = true)]
     pub(crate) wait_after_msg: f64,
-    /// Seconds a call waits for its answer
+    /// Seconds a call waits for its answer, and a notification for the broker
     #[arg(long, default_value_t = 3.0)]
     pub(crate) timeout: f64,
+}
+
+/// Flags of `rpc-client`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RpcClientArgs {
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
     /// Seconds to wait before leaving
     #[arg(long, default_value_t = 0.0)]
     pub(crate) exit_wait: f64,
@@ -73,7 +80,7 @@ pub(crate) struct NotifyServerArgs {
     /// Seconds to wait after a notification or batch; -1 goes on at once
     #[arg(short, long, default_value_t = -1.0, allow_negative_numbers = true)]
     pub(crate) wait_before_answer: f64,
-    /// Send every notification back once
+    /// Requeue every notification once
     #[arg(long)]
     pub(crate) requeue: bool,
 }
@@ -81,18 +88,8 @@ pub(crate) struct NotifyServerArgs {
 /// Flags of `notify-client`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct NotifyClientArgs {
-    /// Client threads
-    #[arg(short = 'p', long, default_value_t = 1)]
-    pub(crate) threads: usize,
-    /// Notifications each thread sends
-    #[arg(short = 'm', long, default_value_t = 1)]
-    pub(crate) messages: u64,
-    /// Seconds to wait after each; -1 goes on at once
-    #[arg(short = 'w', long, default_value_t = -1.0, allow_negative_numbers = true)]
-    pub(crate) wait_after_msg: f64,
-    /// Seconds a notification waits for the broker
-    #[arg(long, default_value_t = 3.0)]
-    pub(crate) timeout: f64,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
 }
 
 /// How a client tells its servers that it starts and ends.

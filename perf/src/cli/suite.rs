@@ -6,7 +6,7 @@ use crate::cli::values::seconds;
 use crate::subject::name::SubjectName;
 use crate::workload::Workload;
 
-/// What only the suite takes.
+/// Flags of the suite.
 #[derive(Debug, Args)]
 pub(crate) struct Suite {
     /// Length of each measured window
@@ -31,14 +31,14 @@ pub(crate) struct Suite {
     pub(crate) list: bool,
 }
 
-/// Flags of the hidden mode.
+/// Flags of the hidden mode of servers.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct AnswerCallsArgs {
     #[arg(long)]
     pub(crate) subject: String,
     #[arg(long)]
     pub(crate) queue: String,
-    /// Which of the queue's servers it is
+    /// Number of the server among those of the queue
     #[arg(long)]
     pub(crate) number: usize,
 }

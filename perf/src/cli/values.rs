@@ -1,4 +1,11 @@
-//! Values of arguments that have a range.
+//! Values of arguments: their ranges, and their names.
+
+use clap::ValueEnum;
+
+/// The name of a value on the command line.
+pub(crate) fn name_of(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
 
 pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

@@ -1,14 +1,13 @@
-//! The suite as one JSON document: `machine`, `runs`, `ratios`.
+//! Results as JSON files.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 
-use crate::results::sample::SuiteResults;
-
-/// Writes `suite` to `path`, replacing what is there.
-pub(crate) fn write(path: &Path, suite: &SuiteResults) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(suite).context("figures are plain data")?;
+/// Writes `value` to `path` as indented JSON, replacing what is there.
+pub(crate) fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value).context("figures are plain data")?;
     text.push('\n');
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
@@ -17,9 +16,9 @@ pub(crate) fn write(path: &Path, suite: &SuiteResults) -> Result<()> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
     use crate::results::metrics;
     use crate::results::metrics::tests::run;
+    use crate::results::sample::SuiteResults;
 
     fn keys(value: &Value) -> Vec<&str> {
         value.as_object().expect("an object").keys().map(String::as_str).collect()

@@ -1,13 +1,13 @@
 //! Percentiles, medians and ratios: pure functions over records.
 //!
-//! Invariant: a ratio compares runs of the same pair only, and a figure that either side lacks has
-//! no ratio.
+//! Invariant: a ratio compares runs of the same pair only. A figure that either run lacks has no
+//! ratio.
 
 use hdrhistogram::Histogram;
 
 use crate::results::sample::{Latency, Ratio, Run, Spread};
 
-/// The percentiles of a histogram of nanoseconds; nothing where it is empty.
+/// The percentiles of a histogram of nanoseconds; none if it is empty.
 pub(crate) fn latency(histogram: &Histogram<u64>) -> Latency {
     if histogram.is_empty() {
         return Latency::default();
@@ -22,7 +22,7 @@ pub(crate) fn latency(histogram: &Histogram<u64>) -> Latency {
     }
 }
 
-/// The middle value; the mean of the middle two where their number is even.
+/// The median; the mean of the middle two values if their number is even.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -95,7 +95,7 @@ fn ratio_of(
     (median(&values), extremes)
 }
 
-/// One run that stands for all runs of a subject in a workload: each figure the median of its own.
+/// The typical run of a subject in a workload: the median of each figure.
 pub(crate) fn typical(runs: &[&Run]) -> Option<Run> {
     let first = *runs.first()?;
     let of = |figure: &dyn Fn(&Run) -> Option<f64>| {

@@ -3,4 +3,5 @@
 pub(crate) mod json;
 pub(crate) mod metrics;
 pub(crate) mod sample;
+pub(crate) mod table;
 pub(crate) mod text;

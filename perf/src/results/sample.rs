@@ -1,7 +1,8 @@
-//! One record per run, one per comparison: the border between what measures and what reports.
+//! One record per run, and one per comparison: the interface between measuring and reporting.
 //!
 //! Field names and their meaning are the tool's output format. `None` means that the figure has no
-//! meaning for the workload, or that the machine does not tell. Not here: how the figures are made.
+//! meaning for the workload, or is not available on the machine. Not here: how the figures are
+//! made.
 
 use serde::Serialize;
 
@@ -26,16 +27,17 @@ pub(crate) struct Run {
     /// The oslo dialect of driver workloads.
     pub(crate) dialect: Option<String>,
     pub(crate) payload_bytes: usize,
-    /// Threads that publish, call or consume; those of a flood beside them apart.
+    /// Threads that publish, call or consume, without those of a flood.
     pub(crate) threads: usize,
     /// Operations in flight at once.
     pub(crate) outstanding: Option<usize>,
-    /// Messages finished in the measured window; in the whole run where nothing is waited for.
+    /// Messages finished in the measured window; in the whole run of a workload that waits for
+    /// nothing.
     pub(crate) messages: u64,
     /// Messages refused, returned or timed out meanwhile.
     pub(crate) errors: u64,
-    /// Length of the measured window; where nothing is waited for, from the first message until the
-    /// receiver has worked through the last one.
+    /// Length of the measured window; in a workload that waits for nothing, from the first message
+    /// until the receiver has processed the last one.
     pub(crate) seconds: f64,
     pub(crate) rate_per_s: f64,
     pub(crate) client_cpu_us_per_msg: Option<f64>,
@@ -44,8 +46,8 @@ pub(crate) struct Run {
     pub(crate) latency_us: Latency,
 }
 
-/// Leveret against one peer in one workload: medians over interleaved pairs, ours divided by
-/// theirs.
+/// Leveret against another subject in one workload: medians over interleaved pairs, Leveret's
+/// figure divided by the other's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Ratio {
     pub(crate) workload: String,
@@ -71,7 +73,7 @@ pub(crate) struct Spread {
     pub(crate) p999: Option<(f64, f64)>,
 }
 
-/// What the runs ran on.
+/// The machine and the build of the runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Machine {
     pub(crate) kernel: Option<String>,
@@ -79,24 +81,24 @@ pub(crate) struct Machine {
     /// CPUs this process may use.
     pub(crate) cores: usize,
     pub(crate) memory_mib: Option<u64>,
-    /// What Leveret's reactor ran on.
+    /// The backend of Leveret's reactor.
     pub(crate) backend: Option<String>,
-    /// Where its servers answered calls.
+    /// The executor of Leveret's servers.
     pub(crate) executor: Option<String>,
-    /// Microseconds its shards looked for work before they slept.
+    /// Microseconds that its shards polled before they slept.
     pub(crate) busy_poll_us: u64,
     /// Product and version of the broker.
     pub(crate) broker: Option<String>,
     /// Version of this tool.
     pub(crate) version: String,
-    /// Commit it was built from, where the build was told.
+    /// Commit of the build, if the build sets it.
     pub(crate) commit: Option<String>,
-    /// What would let the tool tell more, for the table.
+    /// How to make more figures available, for the table.
     #[serde(skip)]
     pub(crate) hint: Option<String>,
 }
 
-/// A suite's whole suite.
+/// All results of a suite, and the JSON document.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct SuiteResults {
     pub(crate) machine: Machine,

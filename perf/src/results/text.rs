@@ -1,14 +1,13 @@
-//! The suite as tables for people.
+//! The results of a suite as tables.
 //!
-//! One line per subject and workload, medians where a workload ran more than once; then the ratios
-//! with their extremes. A figure without meaning is a dash.
+//! One line per subject and workload, with medians over the runs; then the ratios with their
+//! extremes. A missing figure is a dash.
 #![expect(clippy::print_stdout, reason = "the report is this program's output")]
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::Table;
 
-use crate::results::metrics;
 use crate::results::sample::{Ratio, Run, SuiteResults};
+use crate::results::{metrics, table};
 use crate::workload::Workload;
 
 /// Prints the tables of a suite.
@@ -48,7 +47,7 @@ fn machine_line(suite: &SuiteResults) -> String {
 }
 
 fn runs_table(runs: &[Run]) -> Table {
-    let mut table = table(&[
+    let mut table = table::new(&[
         "workload",
         "subject",
         "msg/s",
@@ -76,7 +75,7 @@ fn runs_table(runs: &[Run]) -> Table {
         let Some(typical) = metrics::typical(&same) else { continue };
         table.add_row(run_row(&typical));
     }
-    right_align(&mut table);
+    table::align_right(&mut table, 2);
     table
 }
 
@@ -97,7 +96,7 @@ fn run_row(run: &Run) -> Vec<String> {
 }
 
 fn ratios_table(ratios: &[Ratio]) -> Table {
-    let mut table = table(&["workload", "against", "rate", "CPU", "p50", "p99.9", "pairs"]);
+    let mut table = table::new(&["workload", "against", "rate", "CPU", "p50", "p99.9", "pairs"]);
     for ratio in ratios {
         let spread = &ratio.spread;
         table.add_row(vec![
@@ -110,20 +109,8 @@ fn ratios_table(ratios: &[Ratio]) -> Table {
             ratio.pairs.to_string(),
         ]);
     }
-    right_align(&mut table);
+    table::align_right(&mut table, 2);
     table
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(header);
-    table
-}
-
-fn right_align(table: &mut Table) {
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
 }
 
 /// A number with `digits` decimals, or a dash.

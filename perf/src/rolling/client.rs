@@ -1,12 +1,12 @@
 //! One client of the fleet, under load for as long as it runs.
 //!
-//! It sends at its rate whether or not earlier requests have ended, and notes each in the ledger.
-//! Invariant: when it has stopped, all it sent has ended. Not here: when it starts and stops
-//! (`fleet`).
+//! It sends at its rate, whether or not earlier requests have ended, and records each in the
+//! ledger. Invariant: when it has stopped, all its requests have ended. Not here: when it starts
+//! and stops (`fleet`).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -21,8 +21,9 @@ use super::kinds::ClientKind;
 use super::ledger::{RequestFailure, RequestKind};
 use crate::rolling::environment::{EVENTS, Environment, TOPIC, oslo};
 use crate::system::child_process::ChildProcess;
+use crate::system::lock::lock;
 
-/// RequestKind is sent in turn; notifications where they are wanted.
+/// The requests in their order; notifications only if asked for.
 const REQUEST_MIX: [RequestKind; 10] = [
     RequestKind::Call,
     RequestKind::NamedCall,
@@ -36,10 +37,11 @@ const REQUEST_MIX: [RequestKind; 10] = [
     RequestKind::Call,
 ];
 
-/// A process that is gone answers nothing: what was asked of it fails this long after its timeout.
+/// Time after the timeout of a request until a Python client that does not report its end counts as
+/// dead.
 const PROCESS_GRACE: Duration = Duration::from_secs(5);
 
-/// A client that sends.
+/// A running client.
 pub(super) struct Member {
     sender: Arc<Sender>,
     has_worked: Arc<AtomicBool>,
@@ -51,7 +53,7 @@ enum Sender {
     Own {
         transport: Transport,
         rpc: RpcClient,
-        /// By the name of the server.
+        /// A client for each server, by the server's name.
         named: HashMap<String, RpcClient>,
         notes: Notifier,
     },
@@ -62,11 +64,11 @@ enum Sender {
     },
 }
 
-/// Who waits for the end of which request.
+/// The requests under way of a Python client, by their ids.
 type Waiting = Mutex<HashMap<u64, oneshot::Sender<Result<(), RequestFailure>>>>;
 
 impl Member {
-    /// Starts a client, which begins to send.
+    /// Starts a client, which sends at once.
     pub(super) async fn start(environment: &Arc<Environment>, kind: ClientKind) -> Result<Self> {
         let sender = match kind.config() {
             None => start_python(environment).await?,
@@ -80,12 +82,12 @@ impl Member {
         Ok(Self { sender, has_worked, stop, load: tokio::spawn(load) })
     }
 
-    /// Whether a call of it was answered.
+    /// Whether one of its calls was answered.
     pub(super) fn has_worked(&self) -> bool {
         self.has_worked.load(Ordering::Relaxed)
     }
 
-    /// RequestKind it has counted so far.
+    /// The counters of its transport.
     pub(super) fn traffic(&self) -> Traffic {
         match &*self.sender {
             Sender::Own { transport, .. } => Traffic::of(&transport.metrics()),
@@ -93,10 +95,10 @@ impl Member {
         }
     }
 
-    /// Stops it when what it has sent has ended; what it has counted in the end.
+    /// Stops the client after the end of its requests; returns the final counters of its transport.
     pub(super) async fn stop(self) -> Result<Traffic> {
         let Self { sender, stop, load, .. } = self;
-        // It fails if the load has ended, and that is what is wanted.
+        // This fails if the load has ended already.
         let _ = stop.send(());
         load.await.context("nothing panics under load")?;
         let sender = Arc::into_inner(sender).context("the load has ended")?;
@@ -114,7 +116,7 @@ impl Member {
     }
 }
 
-/// Sends wait_until told to stop, and waits for what was sent.
+/// Sends until `stopped`, and waits for the end of all requests.
 async fn load(
     environment: Arc<Environment>,
     (kind, sender): (ClientKind, Arc<Sender>),
@@ -144,7 +146,7 @@ async fn load(
     while in_flight.join_next().await.is_some() {}
 }
 
-/// Sends one request; whether that went well.
+/// Sends one request; returns whether it succeeded.
 async fn send(
     environment: &Environment,
     (kind, sender): (ClientKind, &Sender),
@@ -191,7 +193,7 @@ impl Sender {
                     RequestKind::Call | RequestKind::NamedCall => {
                         match rpc.call::<u64>((), "do", &args).await {
                             Ok(answer) if answer != id => {
-                                return Err(RequestFailure::named("another's answer"));
+                                return Err(RequestFailure::new("another's answer"));
                             }
                             answered => answered.map(drop),
                         }
@@ -206,13 +208,13 @@ impl Sender {
             }
             Self::Python { peer, waiting, patience } => {
                 let (end, ended) = oneshot::channel();
-                waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, end);
+                lock(waiting).insert(id, end);
                 let request = json!({"id": id, "what": format!("{what:?}"), "server": server});
-                peer.tell(&request).map_err(|error| RequestFailure::named(error.to_string()))?;
+                peer.tell(&request).map_err(|error| RequestFailure::new(error.to_string()))?;
                 let ended = tokio::time::timeout(*patience, ended).await;
                 let ended =
-                    ended.map_err(|_| RequestFailure::named("no word of the Python client"))?;
-                ended.unwrap_or_else(|_| Err(RequestFailure::named("the Python client ended")))
+                    ended.map_err(|_| RequestFailure::new("no word of the Python client"))?;
+                ended.unwrap_or_else(|_| Err(RequestFailure::new("the Python client ended")))
             }
         }
     }
@@ -225,17 +227,16 @@ async fn start_python(environment: &Environment) -> Result<Sender> {
     let what = json!({"role": "client", "url": environment.url, "topic": TOPIC, "events": EVENTS,
         "timeout": timeout, "retry": retry});
     let waiting = Arc::<Waiting>::default();
-    let hearing = Arc::clone(&waiting);
-    let hear = move |said: &Value| {
-        let Some(id) = said["id"].as_u64() else { return };
-        let waiting = hearing.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        let result =
-            said["error"].as_str().map_or(Ok(()), |error| Err(RequestFailure::named(error)));
+    let reports = Arc::clone(&waiting);
+    let on_line = move |line: &Value| {
+        let Some(id) = line["id"].as_u64() else { return };
+        let waiting = lock(&reports).remove(&id);
+        let result = line["error"].as_str().map_or(Ok(()), |error| Err(RequestFailure::new(error)));
         if let Some(waiting) = waiting {
-            // Who waits no longer has noted it as lost.
+            // This fails after the sender has given up.
             let _ = waiting.send(result);
         }
     };
-    let peer = ChildProcess::start(oslo(python), &what, hear).await?;
+    let peer = ChildProcess::start(oslo(python), &what, on_line).await?;
     Ok(Sender::Python { peer, waiting, patience: environment.timeout + PROCESS_GRACE })
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
 
 use super::counts::{Counts, Lost, Traffic};
 use super::environment::{Environment, ServerNames};
@@ -15,9 +14,11 @@ use super::report::{PhaseCounts, UpdateReport};
 use super::{phases, report};
 use crate::cli::command_line::Cli;
 use crate::cli::rolling::{Replace, RollingUpdateArgs};
+use crate::cli::values::name_of;
 use crate::in_process;
+use crate::results::json;
 
-/// Lost requests that are told one by one; all of them are counted.
+/// Lost requests that the report lists; all are counted.
 const LOST_LISTED: usize = 20;
 
 /// Runs the update and reports; an error if something was lost.
@@ -25,7 +26,7 @@ pub(crate) fn run(cli: &Cli, args: &RollingUpdateArgs) -> Result<()> {
     let seed = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
     let size = size(args)?;
     let phases = phases::phases(args.plan, args.order, size, seed).map_err(anyhow::Error::msg)?;
-    // Held wait_until all is over.
+    // The embedded broker stops when this is dropped.
     let (url, _embedded) = match &cli.url {
         Some(url) => (url.clone(), None),
         None => {
@@ -40,7 +41,7 @@ pub(crate) fn run(cli: &Cli, args: &RollingUpdateArgs) -> Result<()> {
     let outcome = outcome(args, &environment.ledger, &phases, &traffic, (seed, settled));
     outcome.print();
     if let Some(path) = &cli.json {
-        outcome.write(path)?;
+        json::write(path, &outcome)?;
     }
     match outcome.total.objection(args.at_most_once) {
         Some(objection) => bail!("{objection}"),
@@ -73,7 +74,8 @@ fn environment(cli: &Cli, args: &RollingUpdateArgs, url: String) -> Environment 
     }
 }
 
-/// Makes all moves; what was counted in each phase, and whether all was executed in the end.
+/// Makes all moves; returns the traffic of each phase, and whether all accepted requests were
+/// executed in the end.
 async fn update(
     environment: Arc<Environment>,
     size: FleetSize,
@@ -122,9 +124,9 @@ fn outcome(
         clients: args.clients,
         python_members: if args.python.is_some() { args.python_members } else { 0 },
         rate_per_s: args.rate,
-        plan: name_of(args.plan),
-        order: name_of(args.order),
-        replace: name_of(args.replace),
+        plan: name_of(&args.plan),
+        order: name_of(&args.order),
+        replace: name_of(&args.replace),
         seed,
         at_most_once: args.at_most_once,
         notify: args.notify,
@@ -134,9 +136,4 @@ fn outcome(
         total: Counts::of(&entries, None, args.at_most_once, sum),
         events: entries.events,
     }
-}
-
-/// A value as the command line has it.
-fn name_of(value: impl ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }

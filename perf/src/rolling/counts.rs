@@ -1,6 +1,6 @@
-//! RequestKind a phase, or all of them, came to: sums over the ledger, and over what transports counted.
+//! Sums of a phase, or of all phases, over the ledger and over the counters of transports.
 //!
-//! Plain data, as it is reported.
+//! Plain data, as the report has it.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -11,52 +11,52 @@ use serde::Serialize;
 
 use super::ledger::{Ledger, Request, SharedLedger};
 
-/// Longest latency told apart, an hour in microseconds.
+/// Longest latency of the histogram, an hour in microseconds.
 const LATENCY_MAX_US: u64 = 3_600_000_000;
 
 /// The numbers of a phase.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Counts {
-    /// Requests and notifications that belong to it by the time they were sent.
+    /// Requests and notifications sent in the phase.
     pub(super) sent: u64,
     /// Of those, calls.
     pub(super) calls: u64,
-    /// Calls that came back with their result.
+    /// Calls that returned their result.
     pub(super) answered: u64,
     /// Executions; those of a fanout by each server.
     pub(super) executed: u64,
     /// Calls neither answered nor executed; casts and notifications never executed; fanouts, for
     /// each server that was there all the time and did not execute them.
     pub(super) lost: u64,
-    /// Executions beyond the first, by whichever server; of fanouts, by the same one.
+    /// Executions beyond the first by any server; of fanouts, by the same server.
     pub(super) duplicated: u64,
-    /// Calls that were executed and whose sender was told an error.
+    /// Calls that were executed and failed for their sender.
     pub(super) unanswered: u64,
-    /// Cut off while they were published, and not executed: with at-most-once that is an end, not a
-    /// loss.
+    /// Requests cut off while they were published, and not executed. At most once excludes a
+    /// repetition, so they are no loss.
     pub(super) cut_off: u64,
-    /// RequestKind senders were told, but for success.
+    /// Errors that senders got.
     pub(super) errors: BTreeMap<String, u64>,
-    /// Of calls that were answered.
+    /// Latencies of answered calls.
     pub(super) latency_us: Latency,
     pub(super) traffic: Traffic,
 }
 
-/// A request that was lost, for whoever is to find out why.
+/// A lost request, for the analysis.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Lost {
     pub(super) what: String,
-    /// RequestKind its sender was, and was told.
+    /// The kind of its sender, and its outcome for the sender.
     pub(super) sender: String,
     pub(super) told: String,
-    /// Since the run began.
+    /// Milliseconds since the start of the run.
     pub(super) sent_at_ms: u64,
     /// Servers that did not execute it.
     pub(super) missing: u64,
 }
 
 impl Lost {
-    /// The first of them.
+    /// The first lost requests.
     pub(super) fn first(ledger: &SharedLedger, entries: &Ledger, count: usize) -> Vec<Self> {
         let is_lost = |request: &&Request| {
             let is_answered = request.what.is_call() && request.is_good();
@@ -84,28 +84,28 @@ pub(super) struct Latency {
     pub(super) max: u64,
 }
 
-/// RequestKind Leveret's own members have counted; Python's members count none of it.
+/// Counters of Leveret's transports; Python's members have none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Traffic {
-    /// Requests that nobody was there for under the pika name.
+    /// Requests that were returned from the pika name and sent to the kombu name.
     pub(super) fallbacks: u64,
-    /// Requests read, by their form.
+    /// Requests read, by their format.
     pub(super) of_kombu: u64,
     pub(super) of_pika: u64,
     pub(super) of_both: u64,
-    /// Copies of requests and notifications that servers have dropped.
+    /// Duplicates of requests and notifications that servers have dropped.
     pub(super) copies_dropped: u64,
-    /// Requests refused because they had been delivered before.
+    /// Requests refused because they were redelivered.
     pub(super) refused: u64,
     /// Requests that a server returned to their queue when it stopped.
     pub(super) returned: u64,
-    /// Replies that came back, and were sent again or given up.
+    /// Replies that were returned, and sent again or dropped.
     pub(super) replies_resent: u64,
     pub(super) replies_dropped: u64,
 }
 
 impl Traffic {
-    /// RequestKind one transport has counted so far.
+    /// The counters of one transport.
     pub(super) fn of(metrics: &TransportMetrics) -> Self {
         let served = &metrics.served;
         Self {
@@ -121,7 +121,7 @@ impl Traffic {
         }
     }
 
-    /// RequestKind came since an earlier reading.
+    /// The difference to an earlier reading.
     pub(super) const fn since(&self, earlier: &Self) -> Self {
         Self {
             fallbacks: self.fallbacks - earlier.fallbacks,
@@ -152,7 +152,8 @@ impl AddAssign for Traffic {
 }
 
 impl Counts {
-    /// RequestKind a phase came to, or all of them; being cut off is an end where nothing is sent twice.
+    /// The sums of a phase, or of all phases. With `at_most_once` a request that was cut off is not
+    /// lost.
     pub(super) fn of(
         entries: &Ledger,
         phase: Option<usize>,
@@ -207,7 +208,7 @@ impl Counts {
         }
     }
 
-    /// Why the update is to be called a failure, if it is.
+    /// Why the update has failed, if it has.
     pub(super) fn objection(&self, at_most_once: bool) -> Option<String> {
         if self.lost > 0 {
             return Some(format!("{} of {} requests were lost", self.lost, self.sent));
@@ -234,9 +235,9 @@ mod tests {
                 .map(begin);
         ledger.executed(answered, server);
         ledger.end(answered, Ok(()));
-        ledger.end(lost, Err(RequestFailure::named("timeout")));
+        ledger.end(lost, Err(RequestFailure::new("timeout")));
         ledger.executed(late, server);
-        ledger.end(late, Err(RequestFailure::named("timeout")));
+        ledger.end(late, Err(RequestFailure::new("timeout")));
         ledger.executed(cast, server);
         ledger.executed(cast, server);
         ledger.end(cast, Ok(()));

@@ -1,6 +1,6 @@
-//! RequestKind all members of the fleet share: the broker, the ledger, the names of servers, the settings.
+//! What all members of the fleet share: the broker, the ledger, the names of servers, the settings.
 //!
-//! Invariant: who is called by name is there wait_until the call has ended.
+//! Invariant: a server that is called by its name runs until the call has ended.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,14 +14,14 @@ use leveret::{DriverConfig, Retry, Transport};
 use crate::rolling::ledger::SharedLedger;
 use crate::system::child_process;
 
-/// Topic of the servers; one run at a time on a virtual host.
+/// Topic of the servers. A virtual host can have one run at a time.
 pub(super) const TOPIC: &str = "leveret_rolling";
 /// Topic of the notifications.
 pub(super) const EVENTS: &str = "leveret_rolling_events";
-/// Between two looks at something that comes about elsewhere.
+/// Interval between two checks of a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A process that is Python's member of the fleet.
+/// A command that runs a Python member of the fleet.
 pub(super) fn oslo(python: &Path) -> Command {
     child_process::python(python, include_str!("member.py"))
 }
@@ -32,9 +32,9 @@ pub(super) struct Environment {
     pub(super) engine: EngineConfig,
     pub(super) ledger: Arc<SharedLedger>,
     pub(super) names: Arc<ServerNames>,
-    /// Of a call.
+    /// Timeout of a call.
     pub(super) timeout: Duration,
-    /// Between two requests of a client.
+    /// Time between two requests of a client.
     pub(super) pause: Duration,
     pub(super) dwell: Duration,
     pub(super) at_most_once: bool,
@@ -43,7 +43,7 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// A transport of its own for each member.
+    /// Connects a transport; each member has its own.
     pub(super) async fn connect(&self, config: DriverConfig) -> Result<Transport, leveret::Error> {
         let builder = Transport::builder(&self.url).config(config);
         builder.engine_config(self.engine.clone()).connect().await
@@ -63,7 +63,7 @@ struct Name {
     in_flight: AtomicUsize,
 }
 
-/// A name that is in use.
+/// A name in use by one call.
 pub(super) struct NameLease {
     names: Arc<ServerNames>,
     index: usize,
@@ -79,17 +79,17 @@ impl ServerNames {
         Arc::new(Self((0..servers).map(name).collect()))
     }
 
-    /// The name of the server at this index.
+    /// The name of the server with this index.
     pub(super) fn at(&self, index: usize) -> &str {
         &self.0[index].name
     }
 
-    /// All of them.
+    /// All names.
     pub(super) fn all(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|name| name.name.as_str())
     }
 
-    /// Any name that may be called; none for a moment, perhaps, where a server stops.
+    /// A random name that may be called; `None` if all servers are withdrawn.
     pub(super) fn call(self: &Arc<Self>) -> Option<NameLease> {
         let first = fastrand::usize(..self.0.len());
         (0..self.0.len()).find_map(|further| {
@@ -100,13 +100,13 @@ impl ServerNames {
         })
     }
 
-    /// Nobody calls this server by its name any more, and nobody waits for it.
+    /// Withdraws a server: waits until no call by its name is under way, and excludes new ones.
     pub(super) async fn withdraw(&self, index: usize) {
         self.0[index].may_be_called.store(false, Ordering::SeqCst);
         wait_until(|| self.0[index].in_flight.load(Ordering::SeqCst) == 0).await;
     }
 
-    /// It may be called again.
+    /// Allows calls by this name again.
     pub(super) fn restore(&self, index: usize) {
         self.0[index].may_be_called.store(true, Ordering::SeqCst);
     }
@@ -124,14 +124,14 @@ impl Drop for NameLease {
     }
 }
 
-/// Waits wait_until something has come about.
+/// Waits until a condition holds.
 pub(super) async fn wait_until(mut holds: impl FnMut() -> bool) {
     while !holds() {
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The same for a while; whether it came about.
+/// Waits until a condition holds, or for `limit`; returns whether it holds.
 pub(super) async fn wait_until_timeout(limit: Duration, holds: impl FnMut() -> bool) -> bool {
     tokio::time::timeout(limit, wait_until(holds)).await.is_ok()
 }

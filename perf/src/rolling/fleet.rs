@@ -1,7 +1,7 @@
-//! The servers and clients of a run, and how one of them gives way to its successor.
+//! The servers and clients of a run, and how they are replaced.
 //!
-//! Invariant: at every index somebody works, but for a moment where the old one stops first. Not
-//! here: which moves are made (`phases`).
+//! Invariant: a member works at every index, except between an old member that stops first and the
+//! new one. Not here: which moves are made (`phases`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::{client, server};
 use crate::cli::rolling::Replace;
 use crate::rolling::environment::{Environment, wait_until_timeout};
 
-/// How long a new member may take to do something; then the update goes on without.
+/// Longest wait for the first request of a new member; the update then goes on without it.
 const WORKS_WITHIN: Duration = Duration::from_secs(10);
 
 /// All members.
@@ -24,12 +24,12 @@ pub(super) struct Fleet {
     replace: Replace,
     servers: Vec<Option<server::Member>>,
     clients: Vec<Option<client::Member>>,
-    /// RequestKind those have counted who are gone.
+    /// Counters of members that have stopped.
     gone: Traffic,
 }
 
 impl Fleet {
-    /// The fleet before the update: servers first, so that no client calls nobody.
+    /// Starts the fleet before the update: servers first, so that no client calls without a server.
     pub(super) async fn start(
         environment: Arc<Environment>,
         size: FleetSize,
@@ -49,7 +49,7 @@ impl Fleet {
         Ok(Self { environment, replace, servers, clients, gone: Traffic::default() })
     }
 
-    /// Makes one move, under load.
+    /// Makes one move under load.
     pub(super) async fn make(&mut self, one: Move) -> Result<()> {
         let stops_first = self.replace == Replace::StopFirst;
         match one {
@@ -96,7 +96,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// RequestKind everybody has counted so far.
+    /// The counters of all members.
     pub(super) fn traffic(&self) -> Traffic {
         let mut traffic = self.gone;
         self.servers.iter().flatten().for_each(|member| traffic += member.traffic());
@@ -104,13 +104,13 @@ impl Fleet {
         traffic
     }
 
-    /// Lets them work.
+    /// Waits between two moves.
     pub(super) async fn dwell(&self) {
         tokio::time::sleep(self.environment.dwell).await;
     }
 
-    /// Stops everybody: clients first, and servers once they have executed what was sent, or the
-    /// time of a call has passed. Whether they have.
+    /// Stops all members: the clients first, and the servers when they have executed all accepted
+    /// requests, or after the timeout of a call. Returns whether they have.
     pub(super) async fn stop(&mut self) -> Result<bool> {
         for index in 0..self.clients.len() {
             self.stop_client(index).await?;

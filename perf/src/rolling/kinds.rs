@@ -1,4 +1,4 @@
-//! RequestKind a member of the fleet may be: the dialects it serves or sends in, and whose software it is.
+//! The kinds of members: Leveret in one of its dialects, or Python's oslo.messaging.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use leveret::{DriverConfig, Redelivered, SendingDialect, ServingDialect};
 /// A server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ServerKind {
-    /// oslo.messaging's own, in the kombu dialect.
+    /// oslo.messaging's server, in the kombu dialect.
     Python,
     Kombu,
     Both,
@@ -17,7 +17,7 @@ pub(super) enum ServerKind {
 /// A client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientKind {
-    /// oslo.messaging's own, in the kombu dialect.
+    /// oslo.messaging's client, in the kombu dialect.
     Python,
     Kombu,
     Auto,
@@ -25,11 +25,11 @@ pub(super) enum ClientKind {
 }
 
 impl ServerKind {
-    /// The driver's options; none for what is not ours.
+    /// The driver's options; `None` for Python.
     ///
-    /// Python's servers return what they had taken and not begun when they stop, and the broker
-    /// says of it that it was delivered before: whoever shares queues `beside_python` does not
-    /// refuse it.
+    /// A Python server that stops returns requests that it has not begun, and the broker marks them
+    /// as redelivered. So a server that shares queues with Python (`beside_python`) does not refuse
+    /// redelivered requests.
     pub(super) fn config(self, at_most_once: bool, beside_python: bool) -> Option<DriverConfig> {
         let serving = match self {
             Self::Python => return None,
@@ -47,7 +47,7 @@ impl ServerKind {
 }
 
 impl ClientKind {
-    /// The driver's options; none for what is not ours.
+    /// The driver's options; `None` for Python.
     pub(super) fn config(self) -> Option<DriverConfig> {
         let sending = match self {
             Self::Python => return None,

@@ -1,10 +1,8 @@
-//! Every request of a run and what became of it: who executed it, how often, and what its sender
-//! was told.
+//! Every request of a run: the servers that executed it, and its outcome for the sender.
 //!
-//! Invariant: an id is given out once, so whoever executes it twice has executed one request twice.
-//! The ids of a run begin at a random number: what an earlier run has left in a queue is not
-//! mistaken for a request of this one. Memory grows with the requests of a run. Not here: what the
-//! numbers come to (`counts`).
+//! Invariant: ids are unique, so two executions of an id are two executions of one request. The ids
+//! of a run begin at a random number, so requests that an earlier run has left in a queue are
+//! recognised. Memory grows with the requests of a run. Not here: sums (`counts`).
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -14,47 +12,47 @@ use serde::Serialize;
 
 use super::kinds::ClientKind;
 use crate::system::clock;
+use crate::system::lock::lock;
 
-/// A server that stops this soon after a fanout was sent was not there all the time: what is on its
-/// way to it then is neither lost nor heard.
+/// A fanout is not expected at a server that stops this soon after its end.
 const FANOUT_GRACE: Duration = Duration::from_secs(1);
 
-/// Clients that send in either dialect look this soon at the latest whether there is a pika server,
-/// if there was none; wait_until then the first one is only starting.
+/// Longest time until clients that send in either dialect find a new pika server. A fanout is
+/// expected at a server from then on.
 pub(super) const DISCOVERED_WITHIN: Duration = Duration::from_millis(300);
 
-/// RequestKind is sent.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestKind {
-    /// A call to whichever server of the topic.
+    /// A call to any server of the topic.
     Call,
     /// A call to one server by its name.
     NamedCall,
-    /// A cast to whichever server of the topic.
+    /// A cast to any server of the topic.
     Cast,
-    /// A cast to all of them.
+    /// A cast to all servers of the topic.
     Fanout,
-    /// A notification; whoever hears it has executed it.
+    /// A notification; its listener executes it.
     Notification,
 }
 
 impl RequestKind {
-    /// Somebody waits for an answer.
+    /// Whether the sender waits for a reply.
     pub(super) const fn is_call(self) -> bool {
         matches!(self, Self::Call | Self::NamedCall)
     }
 }
 
-/// Why a request failed, as far as its sender knows.
+/// The failure of a request, as its sender sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestFailure {
     pub(super) label: String,
-    /// A publication was cut off, and may not be repeated.
+    /// The publication was cut off and may have been sent.
     pub(super) is_cut_off: bool,
 }
 
 impl RequestFailure {
-    pub(super) fn named(label: impl Into<String>) -> Self {
+    pub(super) fn new(label: impl Into<String>) -> Self {
         Self { label: label.into(), is_cut_off: false }
     }
 }
@@ -72,7 +70,7 @@ impl From<&Error> for RequestFailure {
     }
 }
 
-/// A server, from its start to its end; its successor at the same index is another.
+/// A server, from its start to its end; the next one at the same index has another number.
 pub(super) type ServerNumber = usize;
 
 /// One request.
@@ -80,22 +78,22 @@ pub(super) type ServerNumber = usize;
 pub(super) struct Request {
     pub(super) what: RequestKind,
     pub(super) phase: usize,
-    /// RequestKind its sender was.
+    /// The kind of its sender.
     pub(super) sender: ClientKind,
     begun: Instant,
     pub(super) end: Option<End>,
-    /// In the order in which it was executed.
+    /// The servers that executed it, in the order of the executions.
     pub(super) executed_by: Vec<ServerNumber>,
 }
 
 impl Request {
-    /// Its sender was told that all is well.
+    /// Whether the request succeeded for its sender.
     pub(super) fn is_good(&self) -> bool {
         self.end.as_ref().is_some_and(|end| end.result.is_ok())
     }
 }
 
-/// RequestKind the sender was told, and when.
+/// The outcome for the sender, and when it came.
 #[derive(Clone, Debug)]
 pub(super) struct End {
     at: Instant,
@@ -110,7 +108,7 @@ struct Server {
     executed: u64,
 }
 
-/// All requests and servers of a run.
+/// The ledger of a run, shared by its members.
 pub(super) struct SharedLedger {
     first_id: u64,
     start: Instant,
@@ -122,35 +120,35 @@ pub(super) struct Ledger {
     pub(super) requests: Vec<Request>,
     servers: Vec<Server>,
     phase: usize,
-    /// Who came and went, in order.
+    /// Starts and stops of members, in order.
     pub(super) events: Vec<Event>,
 }
 
-/// Something that happened to the fleet.
+/// A start or a stop of a member.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Event {
-    /// Since the run began.
+    /// Milliseconds since the start of the run.
     pub(super) at_ms: u64,
     pub(super) event: String,
 }
 
 impl SharedLedger {
     pub(super) fn new() -> Self {
-        // Any JSON reader keeps numbers below 2^53.
+        // All JSON readers keep numbers below 2^53.
         let first_id = u64::from(fastrand::u32(..)) << 20;
         Self { first_id, start: clock::now(), inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Ledger> {
-        self.inner.lock().expect("nothing panics under it")
+        lock(&self.inner)
     }
 
-    /// RequestKind is sent from now on belongs to this phase.
+    /// Enters a phase: later requests belong to it.
     pub(super) fn enter(&self, phase: usize) {
         self.lock().phase = phase;
     }
 
-    /// A request is about to be sent; its id.
+    /// Records a request before it is sent; returns its id.
     pub(super) fn begin(&self, what: RequestKind, sender: ClientKind) -> u64 {
         let begun = clock::now();
         let mut entries = self.lock();
@@ -159,7 +157,7 @@ impl SharedLedger {
         self.first_id + entries.requests.len() as u64 - 1
     }
 
-    /// Its sender was told.
+    /// Records the outcome of a request.
     pub(super) fn end(&self, id: u64, result: Result<(), RequestFailure>) {
         let at = clock::now();
         let mut entries = self.lock();
@@ -169,24 +167,24 @@ impl SharedLedger {
         }
     }
 
-    /// A server is about to start.
+    /// Records a server before it starts; returns its number.
     pub(super) fn add_server(&self) -> ServerNumber {
         let mut entries = self.lock();
         entries.servers.push(Server { started: None, stopping: None, executed: 0 });
         entries.servers.len() - 1
     }
 
-    /// It serves.
+    /// Records that a server serves.
     pub(super) fn server_started(&self, number: ServerNumber) {
         self.lock().servers[number].started = Some(clock::now());
     }
 
-    /// It is about to stop.
+    /// Records that a server begins to stop.
     pub(super) fn server_stops(&self, number: ServerNumber) {
         self.lock().servers[number].stopping = Some(clock::now());
     }
 
-    /// A server has executed a request.
+    /// Records an execution.
     pub(super) fn executed(&self, id: u64, by: ServerNumber) {
         let mut entries = self.lock();
         if let Some(request) = self.find(&mut entries, id) {
@@ -195,7 +193,7 @@ impl SharedLedger {
         }
     }
 
-    /// Something happens to the fleet.
+    /// Records an event of the fleet.
     pub(super) fn note(&self, event: String) {
         let at_ms = self.since_start_ms(clock::now());
         self.lock().events.push(Event { at_ms, event });
@@ -210,18 +208,18 @@ impl SharedLedger {
         instant.saturating_duration_since(self.start).as_millis() as u64
     }
 
-    /// Whether a server has executed anything yet.
+    /// Whether a server has executed a request.
     pub(super) fn has_worked(&self, server: ServerNumber) -> bool {
         self.lock().servers[server].executed > 0
     }
 
-    /// Whether everything that was accepted has been executed by all who should.
+    /// Whether all accepted requests have been executed by the servers that should.
     pub(super) fn is_settled(&self) -> bool {
         let entries = self.lock();
         entries.requests.iter().all(|request| !request.is_good() || entries.missing(request) == 0)
     }
 
-    /// All of it, when the run is over.
+    /// A copy of the ledger.
     pub(super) fn read(&self) -> Ledger {
         self.lock().clone()
     }
@@ -233,7 +231,7 @@ impl SharedLedger {
 }
 
 impl Ledger {
-    /// How many have not executed a request who should have.
+    /// Number of servers that should have executed a request and have not.
     pub(super) fn missing(&self, request: &Request) -> u64 {
         if request.what != RequestKind::Fanout {
             return u64::from(request.executed_by.is_empty());
@@ -248,7 +246,7 @@ impl Ledger {
         self.servers.iter().enumerate().filter(missing).count() as u64
     }
 
-    /// How often a request was executed beyond what it should have been.
+    /// Number of executions of a request beyond the expected ones.
     pub(super) fn surplus(&self, request: &Request) -> u64 {
         let done = &request.executed_by;
         if request.what != RequestKind::Fanout {
@@ -263,7 +261,7 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    /// Servers that have long been there.
+    /// A ledger with servers that have run for some time.
     fn ledger(servers: usize) -> SharedLedger {
         let ledger = SharedLedger::new();
         let started = Some(clock::now() - DISCOVERED_WITHIN);

@@ -1,7 +1,7 @@
 """A server or a client that runs oslo.messaging itself, in a fleet that is updated.
 
 The first line of standard input is JSON and says what to be; `ready` answers it. A server prints
-the id of each request it executes and each notification it hears. A client gets requests by lines
+the id of each request it executes and each notification it receives. A client gets requests by lines
 of JSON and prints for each how it ended. When its standard input ends it stops in order, prints
 what is left to say, and ends. Not here: counting.
 """

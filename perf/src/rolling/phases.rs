@@ -1,15 +1,15 @@
-//! The phases of an update there and back: which member becomes what, in which order.
+//! The phases of an update there and back: the moves of members, in order.
 //!
-//! Plain data, made before anything runs. Invariant: each phase of a plan keeps everybody able to
-//! reach everybody, whichever of its moves are made. Not here: how a member is moved (`fleet`).
+//! Plain data, made before the run. Invariant: at any time in a phase, all clients reach all
+//! servers. Not here: how a member is moved (`fleet`).
 
 use super::kinds::{ClientKind, ServerKind};
 use crate::cli::rolling::{Order, Plan};
 
-/// Members whose every order may be asked for: 24 passes of each.
+/// Largest number of members for all orders: 24 passes.
 const ALL_ORDERS_MAX: usize = 4;
 
-/// One member becomes something else.
+/// One member becomes another kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
     Server(usize, ServerKind),
@@ -28,30 +28,30 @@ pub(super) struct Phase {
 pub(super) struct FleetSize {
     pub(super) servers: usize,
     pub(super) clients: usize,
-    /// Of the old ones of each, so many are Python's.
+    /// Number of old servers, and of old clients, that are Python's.
     pub(super) python: usize,
 }
 
 impl FleetSize {
-    /// RequestKind the server of this index is before the update.
+    /// The kind of a server before the update.
     pub(super) const fn old_server(&self, index: usize) -> ServerKind {
         if index < self.python { ServerKind::Python } else { ServerKind::Kombu }
     }
 
-    /// RequestKind the client of this index is before the update.
+    /// The kind of a client before the update.
     pub(super) const fn old_client(&self, index: usize) -> ClientKind {
         if index < self.python { ClientKind::Python } else { ClientKind::Kombu }
     }
 }
 
-/// RequestKind the members of a phase become; none for what they were before the update.
+/// The kind that the members of a phase become; `None` for their kind before the update.
 #[derive(Clone, Copy)]
 enum Goal {
     Servers(Option<ServerKind>),
     Clients(Option<ClientKind>),
 }
 
-/// The steps of a plan: each with what it leads to, and what leads back.
+/// The steps of a plan, each with its goal there and its goal back.
 fn steps(plan: Plan) -> Vec<(Goal, Goal)> {
     let auto = Goal::Clients(Some(ClientKind::Auto));
     let pika_servers = Goal::Servers(Some(ServerKind::Pika));
@@ -68,7 +68,7 @@ fn steps(plan: Plan) -> Vec<(Goal, Goal)> {
     }
 }
 
-/// All phases, pass by pass, each there and back; an error says what cannot be.
+/// All phases, pass by pass, each there and back.
 pub(super) fn phases(
     plan: Plan,
     order: Order,
@@ -113,7 +113,7 @@ fn phase(goal: Goal, (servers, clients): (&Vec<usize>, &Vec<usize>), size: &Flee
     }
 }
 
-/// The orders in which so many members are moved, one for each pass.
+/// The orders of the members, one for each pass.
 fn orders(order: Order, members: usize, seed: u64) -> Result<Vec<Vec<usize>>, String> {
     let mut forward: Vec<usize> = (0..members).collect();
     match order {

@@ -1,22 +1,18 @@
-//! RequestKind an update came to: a table for people, or one JSON document.
+//! The report of an update: a table, and one JSON document.
 #![expect(clippy::print_stdout, reason = "the report is this program's output")]
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
 use super::counts::{Counts, Lost};
 use super::ledger::Event;
+use crate::results::table;
 
-/// An update that is over.
+/// The results of an update.
 #[derive(Debug, Serialize)]
 pub(super) struct UpdateReport {
     pub(super) servers: usize,
     pub(super) clients: usize,
-    /// Of the old ones of each.
+    /// Python's share of the old servers, and of the old clients.
     pub(super) python_members: usize,
     pub(super) rate_per_s: f64,
     pub(super) plan: String,
@@ -25,17 +21,17 @@ pub(super) struct UpdateReport {
     pub(super) seed: u64,
     pub(super) at_most_once: bool,
     pub(super) notify: bool,
-    /// Everything that was accepted had been executed before the servers stopped.
+    /// All accepted requests were executed before the servers stopped.
     pub(super) settled: bool,
     pub(super) phases: Vec<PhaseCounts>,
     pub(super) total: Counts,
     /// The first requests that were lost.
     pub(super) lost: Vec<Lost>,
-    /// Who came and went, in order.
+    /// Starts and stops of members, in order.
     pub(super) events: Vec<Event>,
 }
 
-/// RequestKind a phase came to.
+/// The results of a phase.
 #[derive(Debug, Serialize)]
 pub(super) struct PhaseCounts {
     pub(super) name: String,
@@ -45,7 +41,7 @@ pub(super) struct PhaseCounts {
 }
 
 impl UpdateReport {
-    /// Prints the table, and what senders were told.
+    /// Prints the table and the remarks.
     pub(super) fn print(&self) {
         let guarantee = if self.at_most_once { "at most once" } else { "at least once" };
         println!(
@@ -60,9 +56,7 @@ impl UpdateReport {
             self.order,
             self.seed
         );
-        let mut table = Table::new();
-        table.load_preset(UTF8_HORIZONTAL_ONLY);
-        table.set_header([
+        let mut table = table::new(&[
             "phase",
             "sent",
             "answered",
@@ -82,9 +76,7 @@ impl UpdateReport {
             table.add_row(row(&phase.name, &phase.counts));
         }
         table.add_row(row("in sum", &self.total));
-        table.column_iter_mut().skip(1).for_each(|column| {
-            column.set_cell_alignment(CellAlignment::Right);
-        });
+        table::align_right(&mut table, 1);
         println!("{table}");
         println!(
             "latencies of calls in microseconds; kombu, pika, both: requests that Leveret's \
@@ -123,13 +115,6 @@ impl UpdateReport {
             println!("not everything that was accepted had been executed in the end");
         }
     }
-
-    /// Writes all of it to `path`, replacing what is there.
-    pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(self).context("figures are plain data")?;
-        text.push('\n');
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-    }
 }
 
 fn row(name: &str, counts: &Counts) -> Vec<String> {
@@ -154,7 +139,7 @@ fn row(name: &str, counts: &Counts) -> Vec<String> {
     [name.to_owned()].into_iter().chain(numbers.map(|number| number.to_string())).collect()
 }
 
-/// Says where the update is, for whoever waits for it.
+/// Prints the progress of the update.
 #[expect(clippy::print_stderr, reason = "progress is for people, the report for programs as well")]
 pub(super) fn progress(phase: usize, phases: usize, name: &str) {
     eprintln!("phase {}/{phases}: {name}", phase + 1);

@@ -1,7 +1,7 @@
 //! One server of the fleet, and the listener beside it.
 //!
-//! It notes in the ledger what it executes and hears. Invariant: when it has stopped, what it was
-//! doing is in the ledger. Not here: when it starts and stops (`fleet`).
+//! Both record their executions in the ledger. Invariant: when the member has stopped, all its
+//! executions are in the ledger. Not here: when it starts and stops (`fleet`).
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ impl Member {
         Ok(Self { number, ledger, running })
     }
 
-    /// RequestKind it has counted so far.
+    /// The counters of its transport.
     pub(super) fn traffic(&self) -> Traffic {
         match &self.running {
             Running::Own(own) => Traffic::of(&own.transport.metrics()),
@@ -78,7 +78,7 @@ impl Member {
         }
     }
 
-    /// Stops it in order; what it has counted in the end.
+    /// Stops the server in order; returns the final counters of its transport.
     pub(super) async fn stop(self) -> Result<Traffic> {
         self.ledger.server_stops(self.number);
         match self.running {
@@ -115,8 +115,8 @@ async fn listen(
     number: ServerNumber,
 ) -> Result<NotificationListener> {
     let ledger = Arc::clone(ledger);
-    let endpoint = NotificationEndpoint::new().info(move |heard: Notification<Numbered>| {
-        ledger.executed(heard.payload.id, number);
+    let endpoint = NotificationEndpoint::new().info(move |notification: Notification<Numbered>| {
+        ledger.executed(notification.payload.id, number);
     });
     let listener = NotificationListener::builder(transport, Target::new(EVENTS));
     Ok(listener.endpoint(endpoint).start().await?)
@@ -130,8 +130,8 @@ async fn start_python(
     let python = environment.python.as_deref().context("a Python server needs --python")?;
     let what = json!({"role": "server", "url": environment.url, "topic": TOPIC, "server": name});
     let ledger = Arc::clone(&environment.ledger);
-    ChildProcess::start(oslo(python), &what, move |said| {
-        if let Some(id) = said["did"].as_u64() {
+    ChildProcess::start(oslo(python), &what, move |line| {
+        if let Some(id) = line["did"].as_u64() {
             ledger.executed(id, number);
         }
     })

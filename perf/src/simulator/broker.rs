@@ -5,7 +5,7 @@ use leveret::{Config, Source, Transport};
 
 use crate::cli::command_line::Cli;
 
-/// The URL of the command line, else of the configuration file, else RabbitMQ's own default.
+/// The URL of the command line, else of the configuration file, else oslo.messaging's default.
 fn url(cli: &Cli) -> Result<String> {
     match (&cli.url, &cli.simulator.config_file) {
         (Some(url), _) => Ok(url.clone()),
@@ -15,13 +15,13 @@ fn url(cli: &Cli) -> Result<String> {
     }
 }
 
-/// A transport to that broker.
+/// Connects a transport to that broker.
 pub(super) fn transport(cli: &Cli) -> Result<Transport> {
     let config = cli.serving().engine().with_cores((&cli.cores).into());
     Ok(Transport::builder(&url(cli)?).engine_config(config).connect_blocking()?)
 }
 
-/// `transport_url` in the section `[DEFAULT]` of an oslo.config file, which has to be there.
+/// `transport_url` of the section `[DEFAULT]`; an error if the file does not set it.
 fn transport_url(config: &Config) -> Result<String> {
     let is_url = |option: &&leveret::Setting| option.option == "transport_url";
     let settings = config.effective()?;

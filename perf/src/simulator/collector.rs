@@ -1,6 +1,6 @@
-//! What passed, second by second.
+//! Counts of messages, second by second.
 //!
-//! A collector belongs to one client thread or to the server; its points are made once a second.
+//! A collector belongs to one client thread or to the server, and makes a point once a second.
 //! Invariant: every noted message is in exactly one point. Not here: printing.
 
 use std::sync::Mutex;
@@ -8,6 +8,8 @@ use std::sync::Mutex;
 use serde::Serialize;
 
 use super::message::Message;
+
+use crate::system::lock::lock;
 
 /// Mean, smallest and largest latency in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -31,7 +33,7 @@ pub(crate) struct Point {
     pub(crate) latencies: Option<Latencies>,
 }
 
-/// What has been noted since the last point.
+/// Counts since the last point.
 #[derive(Clone, Copy, Debug, Default)]
 struct OpenPoint {
     count: u64,
@@ -51,19 +53,19 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// A collector that has seen nothing.
+    /// A collector without points.
     pub(crate) fn new(label: String) -> Self {
         Self { label, open_point: Mutex::default(), series: Mutex::default() }
     }
 
-    /// What its lines begin with.
+    /// The prefix of its lines.
     pub(crate) fn label(&self) -> &str {
         &self.label
     }
 
     /// Notes one message.
     pub(crate) fn note(&self, message: &Message) {
-        let mut open_point = self.open_point.lock().expect("nothing panics under this lock");
+        let mut open_point = lock(&self.open_point);
         open_point.count += 1;
         open_point.size += message.size() as u64;
         if let Some(latency) = message.latency() {
@@ -77,9 +79,8 @@ impl Collector {
 
     /// Ends a second and returns its point.
     pub(crate) fn point(&self, timestamp: f64) -> Point {
-        let open_point =
-            std::mem::take(&mut *self.open_point.lock().expect("nothing panics under it"));
-        let mut series = self.series.lock().expect("nothing panics under this lock");
+        let open_point = std::mem::take(&mut *lock(&self.open_point));
+        let mut series = lock(&self.series);
         let latencies = (open_point.timed > 0).then(|| Latencies {
             mean: open_point.sum / open_point.timed as f64,
             min: open_point.min,
@@ -98,7 +99,7 @@ impl Collector {
 
     /// All points so far.
     pub(crate) fn series(&self) -> Vec<Point> {
-        self.series.lock().expect("nothing panics under this lock").clone()
+        lock(&self.series).clone()
     }
 }
 

@@ -1,8 +1,9 @@
-//! Lengths of messages as a real control plane sends them.
+//! Lengths of the messages of a real control plane.
 //!
 //! The lengths of 4,077 messages that OpenStack Nova sent while servers were booted and deleted, as
 //! published with oslo.messaging's load simulator, counted in buckets of 500 characters. A length
-//! is drawn as the simulator draws it: a bucket by its weight, then a length evenly inside it.
+//! is drawn as in oslo.messaging's simulator: a bucket by its weight, then a length evenly inside
+//! it.
 
 /// Characters a bucket spans.
 const BUCKET: usize = 500;
@@ -27,7 +28,7 @@ const HISTOGRAM: [(usize, u32); 16] = [
     (22, 50),
 ];
 
-/// Different cargos made; senders go around them from a random start.
+/// Number of different cargos; senders cycle through them from a random start.
 const CARGOS: usize = 1000;
 
 /// A length drawn from the histogram.
@@ -74,7 +75,7 @@ mod tests {
         let mean = lengths.iter().sum::<usize>() / lengths.len();
         // Recorded mean: 3,218.
         assert!((3000..3450).contains(&mean), "{mean}");
-        // The gap between the buckets 15 and 22 is empty, as it was recorded.
+        // No message was recorded in the gap between the buckets 15 and 22.
         assert!(!lengths.iter().any(|length| (8000..11_000).contains(length)));
     }
 

@@ -1,8 +1,7 @@
 //! The simulator's message: `[seq, cargo, client_ts, server_ts, return_ts]`.
 //!
-//! Times are seconds since the epoch as floats, 0 while unknown, so that any two programs of the
-//! simulator understand each other. One-way latencies compare two clocks and mean something on one
-//! host only.
+//! Times are seconds since the epoch as floats, 0 while unknown, as in oslo.messaging's simulator.
+//! One-way latencies compare two clocks, so they are valid on one host only.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +10,13 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Message(
     /// Number of the message in its thread.
     pub(crate) u64,
-    /// What makes its length.
+    /// Text of the drawn length.
     pub(crate) String,
     /// When the client sent it.
     pub(crate) f64,
-    /// When the server got it.
+    /// When the server received it.
     pub(crate) f64,
-    /// When the client got it back.
+    /// When the client received it back.
     pub(crate) f64,
 );
 
@@ -27,7 +26,8 @@ impl Message {
         Self(seq, cargo.to_owned(), now, 0.0, 0.0)
     }
 
-    /// Round trip where it came back, one way where it only arrived; `None` while it is under way.
+    /// The round trip if the message came back, the one-way latency if it only arrived, else
+    /// `None`.
     pub(crate) fn latency(&self) -> Option<f64> {
         let Self(_, _, client, server, back) = *self;
         match (back > 0.0, server > 0.0) {
@@ -43,7 +43,7 @@ impl Message {
     }
 }
 
-/// Argument of `sync_start` and `sync_done`: who starts or ends.
+/// Argument of `sync_start` and `sync_done`: the client that starts or ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SyncMessage {
     /// `<client> <salt>@<host>`.
@@ -59,7 +59,7 @@ mod tests {
         let message = Message::outgoing(3, "abc", 1.5);
         let json = serde_json::to_string(&message).expect("plain data");
         assert_eq!(json, r#"[3,"abc",1.5,0.0,0.0]"#);
-        // Python writes a whole number where it has one.
+        // Python writes an integer if it has one.
         let back: Message = serde_json::from_str(r#"[3, "abc", 1.5, 0, 0]"#).expect("a message");
         assert_eq!(back, message);
     }

@@ -1,7 +1,7 @@
 //! Prints a line per collector once a second, at whole seconds.
 //!
-//! Seconds are counted from a schedule, so a late line does not make all later ones late. The last
-//! point is made when the monitor stops, so nothing noted is left out.
+//! A late line does not delay later ones. The monitor makes the last point when it stops, so no
+//! message is left out.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -19,7 +19,7 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
-    /// Starts to watch `collectors`.
+    /// Starts to print the points of `collectors`.
     pub(crate) fn start(collectors: Vec<Arc<Collector>>) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new().name("monitor".to_owned()).spawn(move || {
@@ -40,7 +40,7 @@ impl Monitor {
     /// Makes the last points and ends.
     pub(crate) fn stop(self) {
         drop(self.stop);
-        // A monitor that panicked has said so; its points are still there.
+        // A monitor that panicked has printed that; its points are still there.
         let _ = self.thread.join();
     }
 }

@@ -1,7 +1,7 @@
-//! `notify-server` and `batch-notify-server`: note every notification of priority info, stamped
-//! with its arrival.
+//! `notify-server` and `batch-notify-server`: count every notification of priority info, with its
+//! time of arrival.
 //!
-//! It ends at its time limit or at a signal; a notifier tells nobody when it is done.
+//! They end at their time limit or at a signal.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -17,25 +17,26 @@ use super::message::Message;
 use super::serving;
 use crate::cli::command_line::Cli;
 use crate::cli::simulator::NotifyServerArgs;
+use crate::system::lock::lock;
 use crate::system::{clock, sys};
 
 /// The simulator's batches.
 const BATCH_SIZE: usize = 1000;
 const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where notifications are noted, and which were sent back already.
+/// Counts notifications, and requeues each once if asked to.
 struct NotificationRecorder {
     collector: Arc<Collector>,
     pause: Option<Duration>,
-    /// `None` if nothing is sent back.
+    /// Numbers of requeued notifications; `None` if none are requeued.
     sent_back: Option<Mutex<HashSet<u64>>>,
 }
 
 impl NotificationRecorder {
-    /// Takes a notification, or sends it back if that is wanted and it is the first time.
+    /// Counts a notification, or requeues it the first time.
     fn take(&self, mut message: Message) -> NotificationResult {
         if let Some(sent_back) = &self.sent_back
-            && sent_back.lock().expect("nothing panics under it").insert(message.0)
+            && lock(sent_back).insert(message.0)
         {
             return NotificationResult::Requeue;
         }
@@ -47,11 +48,11 @@ impl NotificationRecorder {
         NotificationResult::Handled
     }
 
-    /// Takes a batch; what is to be sent back takes the whole batch along, as oslo's listener has
-    /// one answer for it.
+    /// Counts a batch, or requeues all of it if one of its notifications came the first time:
+    /// oslo's listener has one answer for a batch.
     fn take_batch(&self, batch: Vec<Notification<Message>>) -> NotificationResult {
         if let Some(sent_back) = &self.sent_back {
-            let mut sent_back = sent_back.lock().expect("nothing panics under it");
+            let mut sent_back = lock(sent_back);
             let fresh = batch.iter().filter(|one| sent_back.insert(one.payload.0)).count();
             if fresh > 0 {
                 return NotificationResult::Requeue;

@@ -1,4 +1,4 @@
-//! What all servers of the simulator have in common: they last until their end and report.
+//! What the servers of the simulator share: they run until their end and report.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::summary;
 use crate::cli::command_line::Cli;
 use crate::system::{clock, sys};
 
-/// How often the end is looked for.
+/// Interval between two checks for the end.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Lasts until a signal, the time limit, or until `is_done`; then stops and reports what
-/// `collector` noted.
+/// Runs until a signal, the time limit or `is_done`; then stops and reports the counts of
+/// `collector`.
 pub(super) fn last(
     cli: &Cli,
     collector: &Arc<Collector>,
@@ -29,11 +29,11 @@ pub(super) fn last(
     while !sys::asked_to_stop() && limit.is_none_or(|limit| start.elapsed() < limit) && !is_done() {
         std::thread::sleep(POLL_INTERVAL);
     }
-    // A broker that is gone cannot agree to our leaving; what was counted is reported all the same.
+    // Stopping fails without a broker; the counts are reported all the same.
     let stopped = stop();
     monitor.stop();
     if let Err(error) = stopped {
-        summary::print_error("the server did not take its leave", &error);
+        summary::print_error("the server did not stop cleanly", &error);
     }
     let summary = summary::sum_up(&collector.series());
     summary::print_summary("server", &summary);

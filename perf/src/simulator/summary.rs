@@ -1,6 +1,6 @@
-//! The simulator's lines, its summary and its JSON.
+//! The lines, the summary and the JSON of the simulator.
 //!
-//! Keys and words are the ones scripts around oslo.messaging's simulator look for.
+//! Keys and words are those of oslo.messaging's simulator, as scripts read them.
 #![expect(clippy::print_stdout, reason = "the lines are this program's output")]
 #![expect(clippy::print_stderr, reason = "complaints are not part of it")]
 
@@ -38,7 +38,7 @@ pub(crate) fn sum_up<'a>(points: impl IntoIterator<Item = &'a Point>) -> Summary
     let start = busy.iter().map(|point| point.timestamp).min_by(f64::total_cmp);
     let end = busy.iter().map(|point| point.timestamp).max_by(f64::total_cmp);
     let between = start.zip(end).map_or(0.0, |(start, end)| end - start).ceil() as u64;
-    // Traffic inside one second took one second, for the rates.
+    // For the rates, traffic within one second counts as one second.
     let duration = if count > 0 { between.max(1) } else { 0 };
     let per_second = |n: u64| if duration > 0 { n as f64 / duration as f64 } else { 0.0 };
     Summary {
@@ -98,7 +98,7 @@ fn append_latencies(line: &mut String, latencies: Option<Latencies>) {
     }
 }
 
-/// Says on standard error that something that is no message went wrong.
+/// Prints an error on standard error.
 pub(crate) fn print_error(what: &str, error: &dyn std::fmt::Display) {
     eprintln!("{what}: {error}");
 }

@@ -1,8 +1,8 @@
 //! The `amqprs` crate, used as its own examples use it: publications are queued to its writer task.
 //!
-//! It reports confirms to a callback and leaves the window to the user; ours is a channel of
-//! acknowledgements and a ring of start times. Its consumer queue has no bound. Not here: its
-//! default callbacks, which only log.
+//! It reports confirms to a callback and leaves the window to the user. The window here is a
+//! channel of acknowledgements and a ring of start times. Its consumer queue has no bound. Not
+//! here: its default callbacks, which only log.
 
 use std::collections::VecDeque;
 use std::future::{Future, ready};
@@ -31,7 +31,7 @@ pub(super) struct Amqprs {
     connection: Connection,
 }
 
-/// One acknowledgement: tag, whether it settles all before it, whether it is good.
+/// One acknowledgement: the tag, whether it covers all tags before, and whether it is positive.
 type Settled = (u64, bool, bool);
 
 impl TokioClient for Amqprs {
@@ -150,7 +150,7 @@ impl TokioClient for Amqprs {
     }
 }
 
-/// Passes acknowledgements on. The signatures are what `async_trait` makes of the crate's trait.
+/// Forwards acknowledgements. The signatures are the expansion of the crate's `async_trait`.
 struct Confirms(mpsc::UnboundedSender<Settled>);
 
 type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -13,12 +13,12 @@ use super::tokio_client::TokioSubject;
 use crate::subject::job::Subject;
 use crate::subject::raw::baseline::{Raw, RawKombu};
 
-/// The peers that are measured beside Leveret.
+/// The clients that are measured beside Leveret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ClientName {
-    /// Hand-rendered frames over blocking sockets: the floor.
+    /// Frames rendered by hand over blocking sockets: the baseline.
     Raw,
-    /// The same frames with all that oslo.messaging makes the broker do: the floor at equal work.
+    /// The same with all that oslo.messaging makes the broker do: the baseline at equal work.
     RawKombu,
     /// The `lapin` crate.
     Lapin,
@@ -26,7 +26,7 @@ pub(crate) enum ClientName {
     Amqprs,
 }
 
-/// A peer this binary was built without.
+/// A client that this binary was built without.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ClientMissing(pub(crate) ClientName);
 
@@ -39,7 +39,7 @@ impl fmt::Display for ClientMissing {
 
 impl std::error::Error for ClientMissing {}
 
-/// The peer of that name.
+/// The client of this name, as a subject.
 pub(crate) fn peer(name: ClientName) -> Result<Box<dyn Subject>, ClientMissing> {
     match name {
         ClientName::Raw => Ok(Box::new(Raw)),
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_floors_are_always_there() {
+    fn the_baselines_are_always_there() {
         assert_eq!(peer(ClientName::Raw).map(|peer| peer.name()), Ok("raw"));
         assert_eq!(peer(ClientName::RawKombu).map(|peer| peer.name()), Ok("raw-kombu"));
     }

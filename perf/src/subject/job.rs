@@ -1,8 +1,7 @@
-//! A client library as the suite sees it, and the work it is asked to do.
+//! A client library as the suite sees it, and the work of a run.
 //!
 //! A subject starts workers that do a job as fast as they can; it neither measures nor reports.
-//! Invariant: when `start` returns, everything is connected and declared, so the run begins at full
-//! speed.
+//! Invariant: when `start` returns, all connections are open and all queues declared.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +12,8 @@ use crate::broker_address::BrokerAddress;
 use crate::run_state::Workers;
 use crate::workload::{Operation, Workload};
 
-/// How long a receiver may take to work through what a subject has handed over: what the buffers of
-/// the kernel and of the client hold.
+/// Longest time that a receiver takes to process what the buffers of the kernel and of the client
+/// hold at the end of a run.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One run's work.
@@ -22,15 +21,15 @@ pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Job {
     /// What to do.
     pub(crate) workload: Workload,
-    /// Whom to talk to.
+    /// The broker, or the peer in its place.
     pub(crate) address: BrokerAddress,
-    /// The queue, or topic, that has been prepared for it.
+    /// The queue or topic that the fixture has prepared.
     pub(crate) queue: String,
-    /// What every message carries.
+    /// The payload of every message.
     pub(crate) body: Arc<[u8]>,
 }
 
-/// The four things a plain AMQP client can be asked for.
+/// The work that a plain AMQP client can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PlainWork {
     /// Publish without confirms.
@@ -49,7 +48,7 @@ impl PlainWork {
         workload.clients == 1 && Self::nearest_to(workload.operation).is_some()
     }
 
-    /// What comes nearest to `operation` without an oslo message.
+    /// The plain work nearest to `operation`, which sends no oslo message.
     pub(crate) fn nearest_to(operation: Operation) -> Option<Self> {
         match operation {
             Operation::Publish | Operation::Cast => Some(Self::Publish),
@@ -68,64 +67,64 @@ impl PlainWork {
 pub(crate) struct Exchange {
     pub(crate) name: String,
     pub(crate) kind: &'static str,
-    /// It goes with its last binding.
+    /// The broker deletes it with its last binding.
     pub(crate) auto_delete: bool,
 }
 
 impl Exchange {
-    /// One of the `rabbit` driver.
+    /// An exchange of the `rabbit` driver.
     pub(crate) fn kombu(name: String) -> Self {
         Self { name, kind: "topic", auto_delete: false }
     }
 
-    /// One of the `pika` driver.
+    /// An exchange of the `pika` driver.
     pub(crate) fn pika(name: String) -> Self {
         Self { name, kind: "direct", auto_delete: true }
     }
 }
 
-/// The topic exchange that oslo messages to `topic` go through, in workloads of the driver.
+/// The topic exchange of oslo messages to `topic`, in workloads of the driver.
 pub(crate) fn oslo_exchange(topic: &str) -> String {
     format!("{topic}-exchange")
 }
 
-/// The routing key they carry.
+/// The routing key of such messages.
 pub(crate) fn oslo_routing_key(operation: Operation, topic: &str) -> String {
     if operation == Operation::Notify { format!("{topic}.info") } else { topic.to_owned() }
 }
 
 /// A client library.
 pub(crate) trait Subject: Sync {
-    /// Its name, on the command line and in reports.
+    /// Name on the command line and in reports.
     fn name(&self) -> &'static str;
 
-    /// Whether it can do this workload.
+    /// Whether the subject can do this workload.
     fn measures(&self, workload: &Workload) -> bool {
         PlainWork::can_be(workload)
     }
 
-    /// The oslo dialect it speaks in this workload, if any.
+    /// The oslo dialect of its messages in this workload, if any.
     fn dialect(&self, _workload: &Workload) -> Option<&'static str> {
         None
     }
 
-    /// What its reactor runs on, if there is a choice.
+    /// The backend of its reactor, if it has a choice.
     fn backend(&self) -> Option<String> {
         None
     }
 
-    /// The exchanges its messages in this workload may go through, and the first of them go
-    /// through the first one; none where that is the default exchange. All are deleted afterwards.
+    /// The exchanges that its messages in this workload may go to, the usual one first; none for
+    /// the default exchange. The fixture deletes them after the run.
     fn exchanges(&self, _workload: &Workload, _topic: &str) -> Vec<Exchange> {
         Vec::new()
     }
 
-    /// The queue its messages in this workload end in.
+    /// The queue that receives its messages in this workload.
     fn queue(&self, _workload: &Workload, topic: &str) -> String {
         topic.to_owned()
     }
 
-    /// The routing key its casts in this workload carry.
+    /// The routing key of its casts in this workload.
     fn routing_key(&self, _workload: &Workload, topic: &str) -> String {
         topic.to_owned()
     }
@@ -133,13 +132,13 @@ pub(crate) trait Subject: Sync {
     /// Connects and starts the workers.
     fn start(&self, job: &Job, workers: &mut Workers) -> Result<()>;
 
-    /// Queues its `n`-th server leaves behind, to be deleted after the run.
+    /// Queues that its `n`-th server leaves on the broker; the fixture deletes them after the run.
     fn queues_of_server(&self, _topic: &str, _n: usize) -> Vec<String> {
         Vec::new()
     }
 
-    /// Answers calls to `queue`, as its `n`-th server, until the process ends; says `ready` when it
-    /// can take the first one.
+    /// Answers calls to `queue`, as its `n`-th server, until the process ends. Calls `ready` when
+    /// the server can receive the first one.
     fn serve(
         &self,
         address: &BrokerAddress,

@@ -60,7 +60,7 @@ impl TokioClient for Lapin {
     ) -> Result<()> {
         let channel = &self.channel;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        // RabbitMQ confirms in order, so waiting for the oldest loses nothing.
+        // RabbitMQ confirms in order, so the oldest confirm is the next.
         let mut in_flight = VecDeque::with_capacity(window);
         while probe.running() {
             while in_flight.len() < window {

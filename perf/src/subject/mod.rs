@@ -1,6 +1,6 @@
 //! The client libraries that are measured: Leveret in its variants, and the clients beside it.
 //!
-//! `job` says what the suite asks of them, and `name` how the command line calls them.
+//! `job` defines what the suite asks of them, and `name` their names on the command line.
 
 #[cfg(feature = "peers")]
 pub(crate) mod amqprs;

@@ -1,4 +1,5 @@
-//! Who `--against` can name: other clients, and Leveret in other configurations.
+//! Names of subjects, as `--against` takes them: other clients, and Leveret in other
+//! configurations.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,29 +9,29 @@ use clap::ValueEnum;
 use super::clients::ClientName;
 use super::leveret::variant::Variant;
 
-/// One who is measured.
+/// A subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubjectName {
-    /// Leveret, configured so.
+    /// Leveret in one configuration.
     Leveret(Variant),
     /// Another client.
     Peer(ClientName),
 }
 
 impl SubjectName {
-    /// Whose server a child is to be: any of them, or Leveret as it comes.
+    /// The subject of a server process: any of them, or Leveret with its defaults.
     pub(crate) fn of_child(name: &str) -> Result<Self, UnknownSubject> {
         if name == Variant::Plain.name() { Ok(Self::Leveret(Variant::Plain)) } else { name.parse() }
     }
 }
 
-/// A name that nobody has.
+/// A name that is no subject's.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UnknownSubject(String);
 
 impl fmt::Display for UnknownSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nobody is called {:?}; there are", self.0)?;
+        write!(f, "no subject is called {:?}; there are", self.0)?;
         for peer in ClientName::value_variants() {
             let value = peer.to_possible_value().expect("no peer is hidden");
             write!(f, " {},", value.get_name())?;

@@ -1,4 +1,4 @@
-//! A client library on tokio as a subject: what the clients beside Leveret have in common.
+//! A client library on tokio as a subject.
 //!
 //! A library implements [`TokioClient`], and [`TokioSubject`] does the work of a run with it: each
 //! publication is awaited, as the libraries' own examples do it. The calls are resolved at compile
@@ -25,17 +25,17 @@ const BURST: u64 = 64;
 pub(super) trait TokioClient: Send + Sync + Sized + 'static {
     /// Name of the subject.
     const NAME: &'static str;
-    /// Where publications to one queue go, made once for all of them.
+    /// The address of publications to one queue, made once for all of them.
     type Destination;
     /// A consumer without acknowledgements.
     type Consumer;
-    /// One message of it.
+    /// A received message.
     type Delivery;
 
     /// Connects and opens a channel.
     async fn open(address: &BrokerAddress) -> Result<Self>;
 
-    /// Closes the connection; the broker answers behind everything that was published.
+    /// Closes the connection. The broker answers after all publications before.
     async fn close(&self) -> Result<()>;
 
     /// The default exchange, with this queue as the routing key.
@@ -74,7 +74,7 @@ pub(super) trait TokioClient: Send + Sync + Sized + 'static {
     /// The next message; `None` after the end of the consumer.
     async fn next(consumer: &mut Self::Consumer) -> Result<Option<Self::Delivery>>;
 
-    /// Looks at a message as little as a user could.
+    /// Uses a message as little as a user could.
     fn touch(delivery: Self::Delivery);
 
     /// The slot of the request that a message replies to.

@@ -1,4 +1,4 @@
-//! The suite: from the command line to a plan, and from its runs to the reports.
+//! Runs the suite: makes a plan of the command line, and reports of its runs.
 
 use anyhow::{Context, Result};
 
@@ -18,10 +18,10 @@ use crate::suite::machine;
 use crate::suite::runner::Plan;
 use crate::workload::{CATALOGUE, Peer};
 
-/// Pairs where peers are compared; fewer give no median worth the name.
+/// Default number of pairs in a comparison, enough for a median.
 const PAIRS_AGAINST: u16 = 5;
 
-/// Runs the suite and reports; a run that fails ends it, after what is finished has been reported.
+/// Runs the suite and reports. A run that fails ends the suite; finished runs are reported.
 pub(crate) fn run(cli: &Cli) -> Result<()> {
     if cli.suite.list {
         text::print_catalogue(&CATALOGUE);

@@ -1,7 +1,7 @@
-//! What a run needs around it: the peer it talks to, its private queue, its servers.
+//! The surroundings of a run: its peer, its private queue, its servers.
 //!
-//! Names are `leveret-perf-<random>`; what does not go with the connection that declared it is
-//! deleted when the fixture is dropped: nothing is left on a broker. Not here: measuring.
+//! Names are `leveret-perf-<random>`. Dropping the fixture deletes what does not end with its
+//! connection, so nothing stays on a broker. Not here: measuring.
 
 use std::any::Any;
 
@@ -15,22 +15,23 @@ use crate::subject::raw::client::{Client, QueueOptions};
 use crate::suite::server_process::ServerProcess;
 use crate::workload::{Operation, Peer, Workload};
 
-/// Messages a flooded queue keeps: the broker's work stays the same however long the flood is.
+/// Length limit of a flooded queue, so that the broker's work does not depend on the length of the
+/// run.
 const MAX_LENGTH: u32 = 1000;
 
 /// The surroundings of one run; dropped after it.
 pub(crate) struct Fixture {
-    /// Whom the subject connects to.
+    /// The peer that the subject connects to.
     pub(crate) address: BrokerAddress,
-    /// The queue, or topic, made for it.
+    /// The queue or topic of the run.
     pub(crate) queue: String,
     servers: Vec<ServerProcess>,
     _peer: Option<Box<dyn Any>>,
     owner: Option<Client>,
     exchanges: Vec<Exchange>,
-    /// Queues that servers leave behind.
+    /// Queues that would stay on the broker.
     queues: Vec<String>,
-    /// The queue that messages end in where no server takes them.
+    /// The queue that receives the messages of a workload without servers.
     end: Option<(String, QueueOptions)>,
 }
 
@@ -79,7 +80,7 @@ impl Fixture {
         if workload.servers == 0 {
             let queue = subject.queue(workload, &self.queue);
             let options = match workload.operation {
-                // A notifier declares its queue as well, as every oslo peer does: without bound.
+                // A notifier declares its queue as well, without a limit, as every oslo peer does.
                 Operation::Notify => QueueOptions { max_length: None, is_shared: true },
                 _ => QueueOptions { max_length: Some(MAX_LENGTH), is_shared: false },
             };
@@ -104,8 +105,8 @@ impl Fixture {
         Ok(())
     }
 
-    /// Whether messages got where they were to end: what the broker drops at its exchange, for want
-    /// of a binding, is fast and no measure of anything.
+    /// Fails if no message has reached its queue: messages that the broker drops for want of a
+    /// binding make no measurement.
     pub(crate) fn check(&mut self) -> Result<()> {
         let (Some((queue, options)), Some(owner)) = (&self.end, &mut self.owner) else {
             return Ok(());
@@ -116,7 +117,7 @@ impl Fixture {
         }
     }
 
-    /// Deletes what would stay.
+    /// Deletes queues and exchanges.
     fn tidy(&self, mut owner: Client) -> Result<()> {
         for queue in &self.queues {
             owner.delete_queue(queue)?;
@@ -132,7 +133,7 @@ impl Drop for Fixture {
     fn drop(&mut self) {
         self.servers.clear();
         if let Some(owner) = self.owner.take() {
-            // A broker that is gone has nothing left to delete.
+            // A broker that does not answer any more cannot be tidied.
             let _ = self.tidy(owner);
         }
     }

@@ -1,14 +1,13 @@
-//! What the runs run on: kernel, processor, broker, build.
+//! The machine and the build that the runs ran on.
 //!
-//! Everything is read once; what cannot be read is `None`. Not here: anything that identifies the
-//! host.
+//! What cannot be read is `None`. Not here: anything that identifies the host.
 
 use std::fs;
 
 use crate::results::sample::Machine;
 use crate::system::sys;
 
-/// Commit of the build, where whoever builds says so.
+/// Commit of the build, if the build sets it.
 const COMMIT: Option<&str> = option_env!("LEVERET_COMMIT");
 
 /// This machine, without a broker.

@@ -1,7 +1,7 @@
 //! Progress of a suite, on standard error so that standard output stays a report.
 //!
-//! Drawn a few times a second by the thread that waits anyway, which the meter leaves out. Not
-//! drawn at all where standard error is no terminal; then each run is one plain line.
+//! The measuring thread, which the meter leaves out, draws a few times a second. Without a terminal
+//! each run is one plain line.
 #![expect(clippy::print_stderr, reason = "progress for people goes to standard error")]
 
 use std::io::IsTerminal;
@@ -25,14 +25,14 @@ impl Progress {
         Self { bar }
     }
 
-    /// A run begins.
+    /// Shows that a run begins.
     pub(crate) fn begin(&self, workload: &str, subject: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{workload} by {subject}"));
         }
     }
 
-    /// A run is over.
+    /// Shows that a run is over.
     pub(crate) fn end(&self, workload: &str, subject: &str, rate_per_s: f64) {
         match &self.bar {
             Some(bar) => bar.inc(1),

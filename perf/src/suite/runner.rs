@@ -1,12 +1,11 @@
 //! Runs a plan: each workload by each subject, interleaved in pairs, in windows.
 //!
-//! A run is warm-up, the measured window, and a short window that counts system calls, because
-//! counting slows them. Where nothing is waited for, buffers of the kernel and of the client may
-//! hold a second's worth of messages; the rate is then of the whole run, from its first message
-//! until the receiver has worked through the last one and answered the close behind it, the other
-//! two windows included. Invariant: a run ends, whatever the broker does: without progress for
-//! `STALL_TIMEOUT` it is an error. Not here: what figures mean (`metrics.rs`) and how they look
-//! (`report/`).
+//! A run has three windows: warm-up, the measured one, and a short one that counts system calls,
+//! because counting slows them. In a workload that waits for nothing, buffers of the kernel and of
+//! the client may hold the messages of a second; its rate is therefore that of the whole run, from
+//! the first message until the receiver has processed the last one and answered the close behind
+//! it. Invariant: a run ends, whatever the broker does: no progress for `STALL_TIMEOUT` is an
+//! error. Not here: figures and reports (`results`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,18 +24,18 @@ use crate::system::clock;
 use crate::system::usage::Meter;
 use crate::workload::Workload;
 
-/// Without a single message for so long, the broker counts as dead.
+/// Time without a message after which the broker counts as dead.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long workers get to end: they may wait in a call of their own for `STALL_TIMEOUT`, and then for the
-/// receiver to work through what they have handed over.
+/// Time for workers to end: the timeout of their last operation, and then the time of the receiver
+/// to process all messages.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15).saturating_add(DRAIN_TIMEOUT);
-/// How often progress is looked at.
+/// Interval between two checks of the progress.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What to run.
 pub(crate) struct Plan {
     pub(crate) workloads: Vec<Workload>,
-    /// Leveret first, then its peers.
+    /// Leveret first, then the others.
     pub(crate) subjects: Vec<Box<dyn Subject>>,
     pub(crate) pairs: usize,
     pub(crate) seconds: f64,
@@ -46,8 +45,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Runs everything, and hands each totals run to `keep` at once, so that a failure loses only
-    /// what follows.
+    /// Runs everything, and passes each finished run to `keep` at once, so that a failure loses
+    /// only later runs.
     pub(crate) fn run(&self, mut keep: impl FnMut(Run)) -> Result<()> {
         let order = self.order();
         let progress = Progress::new(order.len());
@@ -62,8 +61,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Workload by workload, pair by pair, subject by subject, each pair begun by the next subject:
-    /// A B C, B C A. So none runs always in the wake of the same other one.
+    /// Workload by workload, pair by pair, subject by subject. Each pair begins with the next
+    /// subject (A B C, B C A), so that no subject always runs after the same one.
     fn order(&self) -> Vec<(&Workload, &dyn Subject)> {
         let mut order = Vec::new();
         for workload in &self.workloads {
@@ -148,13 +147,13 @@ impl Plan {
     }
 }
 
-/// What every message carries: lower-case letters, the same in every run.
+/// The payload of every message: lower-case letters, the same in every run.
 fn body(bytes: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(1);
     (0..bytes).map(|_| random.lowercase() as u8).collect()
 }
 
-/// System calls per message over a window of their own.
+/// System calls per message, over a window of their own.
 fn syscalls(meter: &Meter, workers: &mut Workers, window: Duration) -> Result<Option<f64>> {
     let Some(count) = meter.count_syscalls() else { return Ok(None) };
     let (done_before, calls_before) = (workers.counts().0, count.read());
@@ -165,7 +164,7 @@ fn syscalls(meter: &Meter, workers: &mut Workers, window: Duration) -> Result<Op
     Ok(calls.filter(|_| messages > 0).map(|calls| calls as f64 / messages as f64))
 }
 
-/// Lets the workers work for `window`.
+/// Waits for `window`, or fails without progress.
 fn pass(workers: &mut Workers, window: Duration) -> Result<()> {
     let end = clock::now() + window;
     let mut progress = (workers.counts(), clock::now());

@@ -1,9 +1,9 @@
 //! Servers of call and fanout workloads, each in a process of its own, so that a run's CPU time,
 //! allocations and system calls are the client's alone.
 //!
-//! The child is this same program in a hidden mode. It gets the URL on standard input, never in its
-//! arguments where others could read the password, says `ready` on standard output, and ends when
-//! its standard input is closed: so it never outlives the suite, however that ends.
+//! The child is this program in a hidden mode. It reads the URL from standard input, as other users
+//! could read the password in its arguments. It prints `ready` on standard output, and ends when
+//! its standard input is closed, so it never outlives the suite.
 #![expect(clippy::print_stdout, reason = "the parent waits for one line on standard output")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,7 +18,7 @@ use crate::cli::suite::AnswerCallsArgs;
 use crate::placement::Serving;
 use crate::subject::job::Subject;
 
-/// How long a server may take to be ready.
+/// Longest start of a server.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(20);
 const READY: &str = "ready";
 
@@ -42,7 +42,7 @@ impl ServerProcess {
             .args(["--executor", &serving.executor.to_string()])
             .args(["--busy-poll", &serving.busy_poll.to_string(), "answer-calls"])
             .args(["--subject", subject, "--queue", queue, "--number", &n.to_string()])
-            // What there is to warn of, the parent has said.
+            // The parent has logged the same warnings already.
             .env("RUST_LOG", "error")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -53,14 +53,14 @@ impl ServerProcess {
         writeln!(stdin, "{}", address.url())?;
         stdin.flush()?;
         let stdout = server.child.stdout.take().context("its output is a pipe")?;
-        let (say, heard) = mpsc::channel();
+        let (report, line) = mpsc::channel();
         std::thread::Builder::new().name("loopback-ready".to_owned()).spawn(move || {
             let mut line = String::new();
             let read = BufReader::new(stdout).read_line(&mut line);
-            let _ = say.send(read.map(|_| line));
+            let _ = report.send(read.map(|_| line));
         })?;
         let line =
-            heard.recv_timeout(BROKER_TIMEOUT).context("a server process is not ready in time")?;
+            line.recv_timeout(BROKER_TIMEOUT).context("a server process is not ready in time")?;
         if line?.trim() != READY {
             bail!("the {subject} server process ended before it was ready");
         }
@@ -70,7 +70,7 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // It ends by itself once its input is closed; killing only makes that sooner.
+        // The server also ends when its input is closed; killing it is faster.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,9 +1,8 @@
 //! The counting allocator: mimalloc, with one counter for each thread.
 //!
-//! A thread counts into the slot its kernel id selects, so that the meter can leave out the threads
-//! of in-process peers. Invariant: counting never allocates and never blocks. Two threads whose ids
-//! are
-//! `SLOTS` apart share a slot. Not here: bytes, frees, call sites.
+//! A thread counts in the slot of its kernel id, so that the meter can leave out the threads of
+//! in-process peers. Invariant: counting neither allocates nor blocks. Limit: two threads whose ids
+//! are `SLOTS` apart share a slot. Not here: bytes, frees, call sites.
 #![expect(unsafe_code, reason = "a global allocator is an unsafe trait by definition")]
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -12,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mimalloc::MiMalloc;
 
-/// More than the threads this tool ever runs; kernel ids are handed out one after another.
+/// More than the threads of this tool; the kernel assigns ids one after another.
 const SLOTS: usize = 1024;
 
 #[repr(align(64))]
@@ -29,7 +28,7 @@ thread_local! {
 pub(crate) struct CountingAllocator;
 
 fn count() {
-    // A thread being torn down has no locals any more; its last few allocations go uncounted.
+    // A thread that ends has no locals any more; its last few allocations are not counted.
     let _ = SLOT.try_with(|slot| {
         if slot.get() == 0 {
             slot.set(slot_of(rustix::thread::gettid().as_raw_nonzero().get()) + 1);

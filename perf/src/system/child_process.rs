@@ -1,28 +1,30 @@
-//! A process beside this one that speaks in lines of JSON: this same program in a hidden mode, or
-//! Python with oslo.messaging.
+//! A child process that reads and prints lines of JSON: this program in a hidden mode, or Python
+//! with oslo.messaging.
 //!
-//! Its first line says what it is to be, and holds the broker's URL: on standard input nobody else
-//! reads the password. Invariant: such a process ends when its input does, so it never outlives
-//! us. Not here: what it is asked and what its lines mean.
+//! The first line to it is its setup, with the broker's URL: other users cannot read the password
+//! on standard input. Invariant: such a process ends when its input does, so it never outlives this
+//! one. Not here: the meaning of the lines.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-/// Importing oslo.messaging takes seconds of CPU on a busy machine.
+use crate::system::lock::lock;
+
+/// Longest start: importing oslo.messaging takes seconds of CPU on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(90);
-/// How long it may take to stop, with what it still has to do.
+/// Longest time to finish its work and stop.
 const ENDED_WITHIN: Duration = Duration::from_secs(60);
 
-/// What it says once it works.
+/// The line that it prints when it works.
 pub(crate) const READY: &str = "ready";
-/// What the scripts that run on oslo.messaging share.
+/// What the Python scripts share.
 const OSLO: &str = include_str!("oslo.py");
 
 /// A running process. Dropping it kills it.
@@ -32,7 +34,7 @@ pub(crate) struct ChildProcess {
     ended: Option<oneshot::Receiver<()>>,
 }
 
-/// A Python that runs this script on oslo.messaging; the script is part of our program.
+/// A command that runs this Python script, which is part of this program.
 pub(crate) fn python(python: &Path, script: &str) -> Command {
     let mut command = Command::new(python);
     command
@@ -43,12 +45,12 @@ pub(crate) fn python(python: &Path, script: &str) -> Command {
 }
 
 impl ChildProcess {
-    /// Starts a process that is to be `what`, and waits until it is ready; `hear` is given each
-    /// line that it prints from then on, by a thread.
+    /// Starts a process with this setup and waits until it is ready. A thread passes each further
+    /// line of its output to `on_line`.
     pub(crate) async fn start(
         mut command: Command,
         what: &Value,
-        hear: impl FnMut(&Value) + Send + 'static,
+        on_line: impl FnMut(&Value) + Send + 'static,
     ) -> Result<Self> {
         let program = command.get_program().to_owned();
         let mut child = command
@@ -58,10 +60,10 @@ impl ChildProcess {
             .with_context(|| format!("{} does not start", program.display()))?;
         let stdin = Mutex::new(child.stdin.take());
         let stdout = child.stdout.take().context("its output is a pipe")?;
-        let (say_ready, mut ready) = mpsc::channel(1);
-        let (say_ended, ended) = oneshot::channel();
-        let listen = move || listen(stdout, hear, &say_ready, say_ended);
-        std::thread::Builder::new().name("peer-lines".to_owned()).spawn(listen)?;
+        let (report_ready, mut ready) = mpsc::channel(1);
+        let (report_end, ended) = oneshot::channel();
+        let read_lines = move || read_lines(stdout, on_line, &report_ready, report_end);
+        std::thread::Builder::new().name("peer-lines".to_owned()).spawn(read_lines)?;
         let peer = Self { child, stdin, ended: Some(ended) };
         peer.tell(what)?;
         let is_ready = tokio::time::timeout(READY_WITHIN, ready.recv()).await;
@@ -78,19 +80,19 @@ impl ChildProcess {
 
     /// Sends it a line.
     pub(crate) fn tell(&self, what: &Value) -> Result<()> {
-        let mut stdin = self.stdin.lock().unwrap_or_else(PoisonError::into_inner);
-        let stdin = stdin.as_mut().context("it was told to end")?;
+        let mut stdin = lock(&self.stdin);
+        let stdin = stdin.as_mut().context("its input is closed")?;
         stdin.write_all(format!("{what}\n").as_bytes()).context("a process of the fleet has ended")
     }
 
-    /// Tells it to end, and waits until it has said all it had to say.
+    /// Tells the process to end, and waits for the end of its output.
     pub(crate) async fn end(self) -> Result<()> {
         self.end_within(ENDED_WITHIN).await
     }
 
-    /// [`end`](Self::end) for one that may take as long.
+    /// [`end`](Self::end) with a time limit of its own.
     pub(crate) async fn end_within(mut self, within: Duration) -> Result<()> {
-        drop(self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(lock(&self.stdin).take());
         let ended = self.ended.take().context("it ends once")?;
         let said_all = tokio::time::timeout(within, ended).await;
         said_all
@@ -106,24 +108,24 @@ impl ChildProcess {
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // Nothing happens to one that has ended.
+        // Killing fails for a process that has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Reads until the process ends.
-fn listen(
+/// Reads the output of the process until it ends.
+fn read_lines(
     stdout: ChildStdout,
-    mut hear: impl FnMut(&Value),
+    mut on_line: impl FnMut(&Value),
     ready: &mpsc::Sender<()>,
     ended: oneshot::Sender<()>,
 ) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         match serde_json::from_str::<Value>(&line) {
             Ok(Value::String(word)) if word == READY => drop(ready.try_send(())),
-            Ok(said) => hear(&said),
-            // Some library of it prints.
+            Ok(value) => on_line(&value),
+            // A library of the process has printed something.
             Err(_) => {}
         }
     }

@@ -1,11 +1,11 @@
-//! The one address of the perf tool that asks the clock.
+//! The only module of the perf tool that asks the clock.
 //!
 //! Measuring needs a monotonic clock, simulator messages carry wall time. Not here: sleeping,
 //! deadlines.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// The monotonic instant of this call.
+/// The present instant of the monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "a measuring tool must ask the clock somewhere")]
 pub(crate) fn now() -> Instant {
     Instant::now()

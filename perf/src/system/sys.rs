@@ -1,8 +1,7 @@
-//! The system calls std and rustix have no safe form of: CPU clocks of threads, syscall counters,
+//! System calls without a safe form in std and rustix: CPU clocks of threads, syscall counters,
 //! signals.
 //!
-//! Every function answers with a value or an error, never with undefined state. Not here: what is
-//! counted for whom (`usage.rs`).
+//! Every function returns a value or an error. Not here: which threads are counted (`usage`).
 #![expect(
     unsafe_code,
     reason = "perf_event_open, thread clocks and signals exist only as raw calls"
@@ -35,7 +34,7 @@ struct PerfEventAttr {
 }
 
 const PERF_TYPE_TRACEPOINT: u32 = 2;
-/// Children of the thread count too.
+/// Children of the thread are counted as well.
 const FLAG_INHERIT: u64 = 1 << 1;
 
 /// CPU time of this process so far, in nanoseconds.
@@ -61,7 +60,7 @@ fn clock_ns(clock: libc::clockid_t) -> Option<u64> {
     (done == 0).then(|| time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs())
 }
 
-/// Counts the system calls of one thread from its making on; the thread's children count too.
+/// Counts the system calls of one thread and of its children, from its creation on.
 pub(crate) struct SyscallCounter {
     counter: File,
 }
@@ -83,7 +82,7 @@ impl SyscallCounter {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the kernel has just made this descriptor for us and nobody else owns it.
+        // SAFETY: the kernel has just made this descriptor for us and it has no other owner.
         Ok(Self { counter: unsafe { File::from_raw_fd(fd as i32) } })
     }
 
@@ -95,7 +94,7 @@ impl SyscallCounter {
     }
 }
 
-/// Id of the tracepoint every system call passes, where tracefs may be read.
+/// Id of the tracepoint of all system calls; `None` if tracefs cannot be read.
 pub(crate) fn syscall_tracepoint() -> Option<u64> {
     TRACEFS.iter().find_map(|root| {
         let id = std::fs::read_to_string(format!("{root}/events/raw_syscalls/sys_enter/id"));
@@ -103,8 +102,8 @@ pub(crate) fn syscall_tracepoint() -> Option<u64> {
     })
 }
 
-/// What would make system calls countable: a line for root, who can do something about it, where
-/// tracefs is missing.
+/// A line for root that says how to make system calls countable; `None` for other users, or if
+/// tracefs is mounted.
 pub(crate) fn how_to_count_syscalls() -> Option<String> {
     let is_mounted = TRACEFS.iter().any(|root| Path::new(root).join("events").is_dir());
     tracefs_hint(rustix::process::geteuid().is_root(), is_mounted)
@@ -121,7 +120,8 @@ extern "C" fn note_signal(_signal: libc::c_int) {
     ASKED_TO_STOP.store(true, Ordering::Relaxed);
 }
 
-/// From now on SIGINT and SIGTERM end nothing by themselves, but make [`asked_to_stop`] true.
+/// Installs handlers: SIGINT and SIGTERM no longer end the process, but make [`asked_to_stop`]
+/// true.
 pub(crate) fn note_signals() {
     for signal in [libc::SIGINT, libc::SIGTERM] {
         let handler: extern "C" fn(libc::c_int) = note_signal;
@@ -130,7 +130,7 @@ pub(crate) fn note_signals() {
     }
 }
 
-/// Whether SIGINT or SIGTERM has come.
+/// Whether the process has received SIGINT or SIGTERM.
 pub(crate) fn asked_to_stop() -> bool {
     ASKED_TO_STOP.load(Ordering::Relaxed)
 }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_of_nobody_has_no_clock() {
+    fn a_thread_that_does_not_exist_has_no_clock() {
         // Above the kernel's largest possible process id (PID_MAX_LIMIT).
         assert_eq!(thread_cpu_ns(4_194_305), None);
     }

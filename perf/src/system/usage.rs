@@ -1,8 +1,8 @@
-//! What the client side of this process has used: CPU time, allocations, system calls.
+//! What the client threads of this process have used: CPU time, allocations, system calls.
 //!
-//! Threads of in-process peers, and the thread that measures, are left out by their names and ids.
-//! Invariant: a left-out thread that ends keeps its last known figures, so a difference of two
-//! readings never contains it. Not here: windows and phases (`runner.rs`).
+//! The meter leaves out the threads of in-process peers, by their names, and the measuring thread,
+//! by its id. Invariant: an excluded thread that ends keeps its last figures, so the difference of
+//! two readings never contains it. Not here: windows and phases (`suite::runner`).
 
 use std::collections::HashMap;
 use std::fs;
@@ -31,7 +31,7 @@ impl Usage {
     }
 }
 
-/// Takes readings, from the thread that made it.
+/// Reads what client threads have used. It stays on the thread that made it.
 pub(crate) struct Meter {
     own_tid: i32,
     left_out: HashMap<i32, Usage>,
@@ -57,8 +57,8 @@ impl Meter {
         Usage { cpu_ns: sys::process_cpu_ns(), allocations: alloc::total() }.since(out)
     }
 
-    /// Starts counting the system calls of every client thread that runs now; `None` where the
-    /// kernel does not let us.
+    /// Starts to count the system calls of every client thread that runs now; `None` if the kernel
+    /// denies it.
     pub(crate) fn count_syscalls(&self) -> Option<SyscallCount> {
         let tracepoint = sys::syscall_tracepoint()?;
         let mut counters = Vec::new();
@@ -83,7 +83,7 @@ impl Meter {
     }
 }
 
-/// System calls of a set of threads, being counted.
+/// A running count of the system calls of a set of threads.
 pub(crate) struct SyscallCount {
     counters: Vec<sys::SyscallCounter>,
 }

@@ -1,4 +1,4 @@
-//! What a chaos run came to: verdicts on requests, the record of a run, and the report.
+//! The results of chaos runs: verdicts on requests, the record of a run, and the report.
 
 pub(crate) mod record;
 pub(crate) mod report;

@@ -1,7 +1,7 @@
-//! What a run came to, as it is written to a file and read again: plain data.
+//! The record of a run, which is written to a file and read again: plain data.
 //!
-//! Invariant: everything that is reported follows from records, so the records of the parts of a
-//! sequence are reported as one. Not here: tables (`report`).
+//! Invariant: a report follows from records alone, so the records of the parts of a sequence are
+//! reported as one run. Not here: tables (`report`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,20 +23,20 @@ pub(crate) struct Record {
     /// Requests that began before the first fault.
     pub(crate) before: Counts,
     pub(crate) faults: Vec<FaultRecord>,
-    /// By the name of the stream.
+    /// Counts by the name of the stream.
     pub(crate) streams: BTreeMap<String, Counts>,
     pub(crate) processes: Vec<ProcessRecord>,
-    /// Processes that did not end when they were told to.
+    /// Number of processes that did not end when they should.
     pub(crate) hung: u64,
     /// Why the run ended before its last fault.
     pub(crate) cut_short: Option<String>,
-    /// Longest time that two threads of a process waited for a processor between two readings.
+    /// Longest scheduling delay of a process between two readings.
     pub(crate) lag_max_ms: f64,
-    /// Requests that broke a promise, the first of them.
+    /// The first requests that broke a promise.
     pub(crate) examples: Vec<Example>,
 }
 
-/// What was run.
+/// The settings of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) subject: ChaosSubject,
@@ -52,38 +52,38 @@ pub(crate) struct Settings {
     pub(crate) version: String,
 }
 
-/// One fault and what happened from its begin to that of the next one.
+/// One fault, and the counts from its begin to that of the next one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FaultRecord {
     #[serde(flatten)]
     pub(crate) fault: Fault,
-    /// What exactly was done.
+    /// What was done in detail.
     pub(crate) detail: String,
-    /// Since the run began.
+    /// Milliseconds since the start of the run.
     pub(crate) begin_ms: u64,
     pub(crate) end_ms: u64,
-    /// Of requests that began in this time.
+    /// Counts of requests that began in this window.
     pub(crate) counts: Counts,
-    /// Each stream of a client and each consumer of a server that the fault reached.
+    /// The recovery of each flow that the fault reached.
     pub(crate) back: Vec<FlowRecovery>,
-    /// For each process that had said it was not connected, from when it counts until its
-    /// connections were open for good, in milliseconds.
+    /// For each process that was disconnected: milliseconds until its connections were open for
+    /// good.
     pub(crate) connected_ms: Vec<f64>,
-    /// What the processes held when everything worked again.
+    /// Usage of the processes when everything worked again.
     pub(crate) usage: BTreeMap<WorkerNumber, ProcessUsage>,
-    /// What did not work again in time and was started anew.
+    /// Flows and processes that did not work again in time.
     pub(crate) stuck: Vec<String>,
 }
 
-/// A stream or a consumer, and its first success.
+/// A flow, and its first success after a fault.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct FlowRecovery {
     #[serde(rename = "handle")]
     pub(crate) flow: String,
     pub(crate) role: Role,
-    /// Its queue is replicated.
+    /// Whether its queue is a quorum queue.
     pub(crate) is_quorum: bool,
-    /// Since when it counts: the fault, or its end where it stops everything.
+    /// Milliseconds since the fault, or since its end if it stops everything.
     pub(crate) ms: f64,
 }
 
@@ -92,40 +92,40 @@ pub(crate) struct FlowRecovery {
 pub(crate) struct ProcessRecord {
     pub(crate) role: Role,
     pub(crate) number: WorkerNumber,
-    /// Before the first fault it met.
+    /// Usage before its first fault.
     pub(crate) warm: Option<ProcessUsage>,
-    /// After the last one; none if it was replaced.
+    /// Usage after the last fault; `None` if the process was replaced.
     pub(crate) end: Option<ProcessUsage>,
-    /// Buffered casts that it had accepted and that nobody executed.
+    /// Buffered casts that it accepted and that no server executed.
     pub(crate) casts_unexecuted: u64,
-    /// Of how many its transport knows; none if it is no client, or was killed.
+    /// Those that its transport reports; `None` for servers and killed processes.
     pub(crate) casts: Option<Buffered>,
 }
 
 impl ProcessRecord {
-    /// Buffered casts lost that its transport does not know of.
+    /// Lost buffered casts that its transport does not report.
     fn silently_lost(&self) -> u64 {
         let known = self.casts.map(|casts| casts.refused + casts.lost);
         known.map_or(0, |known| self.casts_unexecuted.saturating_sub(known))
     }
 }
 
-/// A request that broke a promise, for whoever is to find out why.
+/// A request that broke a promise, for the analysis.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Example {
     pub(crate) broke: String,
     pub(crate) stream: String,
     pub(crate) client: WorkerNumber,
-    /// Since the run began.
+    /// Milliseconds since the start of the run.
     pub(crate) begun_ms: f64,
     pub(crate) took_ms: f64,
     pub(crate) told: String,
     pub(crate) executions: u32,
-    /// The fault it began after.
+    /// The last fault before its begin.
     pub(crate) fault: Option<u32>,
 }
 
-/// Something promised, and how often it was not kept.
+/// A promise, and how often it was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Promise {
     pub(crate) text: &'static str,
@@ -133,17 +133,11 @@ pub(crate) struct Promise {
 }
 
 impl Record {
-    /// Of all requests.
+    /// Counts of all requests.
     pub(crate) fn total(&self) -> Counts {
         let mut total = Counts::default();
         self.streams.values().for_each(|counts| total += counts);
         total
-    }
-
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(self).context("figures are plain data")?;
-        text.push('\n');
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
     pub(crate) fn read(path: &Path) -> Result<Self> {
@@ -154,7 +148,7 @@ impl Record {
     }
 }
 
-/// What is promised, against what these runs came to.
+/// The promises, and how often these runs broke them.
 pub(crate) fn promises(records: &[Record]) -> Vec<Promise> {
     let mut total = Counts::default();
     records.iter().for_each(|record| total += &record.total());
@@ -178,7 +172,7 @@ pub(crate) fn promises(records: &[Record]) -> Vec<Promise> {
     ]
 }
 
-/// The value that this share of all is not above, by nearest rank; none of none.
+/// The quantile of sorted values by nearest rank; `None` without values.
 pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.max(1) - 1).copied()
@@ -188,6 +182,7 @@ pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 pub(crate) mod tests {
     use super::*;
     use crate::cli::chaos::FaultKind;
+    use crate::results::json;
 
     pub(in crate::chaos) fn record(seed: u64) -> Record {
         let settings = Settings {
@@ -286,7 +281,7 @@ pub(crate) mod tests {
         let silent = broken(&|record| {
             let casts = Some(Buffered { refused: 1, lost: 2 });
             let process = ProcessRecord { casts_unexecuted: 5, casts, ..process(Role::Client, 1) };
-            // Of one that was killed nothing is known.
+            // The casts of a killed process are unknown.
             let killed = ProcessRecord { casts: None, ..process.clone() };
             record.processes = vec![process, killed];
         });
@@ -301,7 +296,7 @@ pub(crate) mod tests {
         written.faults[0].counts.errors.insert("MessagingTimeout/NotSent".to_owned(), 3);
         let file = format!("leveret-chaos-record-{}.json", std::process::id());
         let path = std::env::temp_dir().join(file);
-        written.write(&path).expect("the folder is writable");
+        json::write(&path, &written).expect("the folder is writable");
         let read = Record::read(&path).expect("it was just written");
         std::fs::remove_file(&path).expect("it is there");
         assert_eq!(read.settings, written.settings);

@@ -1,19 +1,18 @@
-//! What runs came to, for people: a table of faults, one of streams, one of processes, and the
-//! promises.
+//! The report of runs: tables of faults, streams and processes, and the promises.
 #![expect(clippy::print_stdout, reason = "the report is this program's output")]
 
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table, TableComponent};
+use comfy_table::{Table, TableComponent};
 
 use crate::chaos::protocol::Role;
 use crate::chaos::results::record::{FaultRecord, Promise, Record, promises, quantile};
 use crate::chaos::results::verdict::Counts;
 use crate::cli::chaos::FaultKind;
+use crate::results::table;
 
-/// Reports on runs together; an error if a promise was broken or a run was cut short.
+/// Reports on several runs as one. A broken promise or a run that was cut short is an error.
 pub(crate) fn report(records: &[Record]) -> Result<()> {
     records.iter().for_each(print_settings);
     print_faults(records);
@@ -27,7 +26,7 @@ pub(crate) fn report(records: &[Record]) -> Result<()> {
     objection(records, &promises)
 }
 
-/// Why the runs are to be called a failure, if they are.
+/// Fails if a run was cut short or a promise was broken.
 fn objection(records: &[Record], promises: &[Promise]) -> Result<()> {
     if let Some(reason) = records.iter().find_map(|record| record.cut_short.as_ref()) {
         bail!("the run was cut short: {reason}");
@@ -61,12 +60,12 @@ fn print_settings(record: &Record) {
     );
 }
 
-/// Faults of a kind, or of all.
+/// Sums over the faults of a kind, or over all faults.
 #[derive(Default)]
 struct Sum {
     faults: usize,
     counts: Counts,
-    /// First successes of clients and servers on quorum queues, and of either on classic ones.
+    /// Recovery times of clients and servers on quorum queues, and of both on classic queues.
     clients: Vec<f64>,
     servers: Vec<f64>,
     classic: Vec<f64>,
@@ -91,7 +90,7 @@ impl Sum {
     }
 }
 
-/// One line for each kind of fault, in each of two tables.
+/// Prints two tables with one line for each kind of fault.
 fn print_faults(records: &[Record]) {
     let (mut kinds, mut all) = (BTreeMap::<FaultKind, Sum>::new(), Sum::default());
     let mut before = Sum::default();
@@ -164,7 +163,7 @@ fn print_times(rows: Vec<(String, Sum)>) {
     );
 }
 
-/// One line for each stream.
+/// Prints one line for each stream.
 fn print_streams(records: &[Record]) {
     let mut streams = BTreeMap::<&str, Counts>::new();
     for (name, counts) in records.iter().flat_map(|record| &record.streams) {
@@ -207,7 +206,7 @@ fn print_streams(records: &[Record]) {
     println!("{table}");
 }
 
-/// One line for each process that has seen the run to its end.
+/// Prints one line for each process that ran until the end.
 fn print_processes(records: &[Record]) {
     let mut table =
         table(&["process", "RSS warm MiB", "end", "threads warm", "end", "fds warm", "end"]);
@@ -267,18 +266,14 @@ fn print_remarks(records: &[Record]) {
 }
 
 fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    let mut table = table::new(header);
     table.remove_style(TableComponent::HorizontalLines);
     table.remove_style(TableComponent::MiddleIntersections);
-    table.set_header(header);
-    table.column_iter_mut().skip(1).for_each(|column| {
-        column.set_cell_alignment(CellAlignment::Right);
-    });
+    table::align_right(&mut table, 1);
     table
 }
 
-/// Says where the run is, for whoever waits for it.
+/// Prints the progress of the run.
 #[expect(clippy::print_stderr, reason = "progress is for people, the report for programs as well")]
 pub(crate) fn progress(text: &str) {
     eprintln!("{text}");

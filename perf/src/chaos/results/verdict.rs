@@ -1,7 +1,7 @@
-//! What became of a request, against what is promised of it.
+//! Verdicts: the outcome of each request against what is promised of it.
 //!
-//! Invariant: a pure function of the ledger and of what was done to the brokers. Not here: sums
-//! over runs and what breaks a promise (`record`).
+//! Invariant: a verdict is a pure function of the ledger and of what was done to the brokers. Not
+//! here: sums over runs, and the promises (`record`).
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -13,36 +13,35 @@ use crate::chaos::protocol::OK;
 use crate::chaos::scheduling_delay::{SchedulingDelay, SchedulingDelays};
 use crate::chaos::stream::{Consumer, Id, Stream, WorkerNumber};
 
-/// A call may end so much after its deadline.
+/// Tolerance after the deadline of a call.
 pub(crate) const LATE_AFTER_US: u64 = 50_000;
 
-/// What was in a queue when it was deleted is gone with it; a confirm of it may be told this much
-/// later.
+/// Longest time from the deletion of a queue to the report of a confirm from before it.
 const CONFIRMED_WITHIN_US: u64 = 1_000_000;
 
-/// Where what was sent so much later had been executed, a message was not in the queue any more.
+/// A message was not in the queue any more if messages sent this much later had been executed.
 const OVERTAKEN_BY_US: u64 = 2_000_000;
 
-/// Outcomes by which a message was executed by nobody, for certain.
+/// Outcomes that exclude an execution.
 const CERTAINLY_NOT: [&str; 2] = ["NotSent", "Refused"];
 
-/// What the verdicts rest on besides the requests.
+/// What verdicts depend on beside the requests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
     pub(crate) timeout_us: u64,
-    /// When the operator had deleted queues, and whose.
+    /// Deletions of queues by the operator.
     pub(crate) deletions: Vec<QueueDeletion>,
-    /// How long threads of which process waited for a processor.
+    /// Scheduling delays of the processes.
     pub(crate) delays: SchedulingDelays,
 }
 
 /// A deletion of queues by the operator.
 #[derive(Clone, Debug)]
 pub(crate) struct QueueDeletion {
-    /// It was done.
+    /// Time after the deletion.
     pub(crate) until_us: u64,
-    /// For each consumer whose queue it was: when the latest of what had been executed by then was
-    /// sent. All that was sent long before that had left the queue.
+    /// For each consumer whose queue was deleted: when the last of the messages executed by then
+    /// was sent. Messages sent long before had left the queue.
     pub(crate) consumers: BTreeMap<Consumer, u64>,
 }
 
@@ -52,7 +51,7 @@ impl QueueDeletion {
         Self { until_us, consumers: consumers.iter().map(|consumer| (*consumer, 0)).collect() }
     }
 
-    /// Receive note of an execution.
+    /// Takes an execution into account.
     fn note(&mut self, consumer: Consumer, request: &Request) {
         let is_before = request.executions > 0 && request.executed_us <= self.until_us;
         if let Some(latest) = self.consumers.get_mut(&consumer).filter(|_| is_before) {
@@ -60,7 +59,7 @@ impl QueueDeletion {
         }
     }
 
-    /// Whether a message that nobody executed may have been in the queue.
+    /// Whether a message without an execution may have been in the queue.
     fn covers(&self, consumer: Consumer, request: &Request) -> bool {
         let Some((latest, end)) = self.consumers.get(&consumer).zip(request.end) else {
             return false;
@@ -75,43 +74,43 @@ impl QueueDeletion {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) sent: u64,
-    /// Their senders were told that all is well: confirmed, answered, or in the outbox.
+    /// Requests that succeeded for their senders: confirmed, answered, or accepted into the outbox.
     pub(crate) ok: u64,
-    /// Their senders were told an error.
+    /// Requests that failed for their senders.
     pub(crate) failed: u64,
-    /// The process that sent them was killed before it could tell how they ended.
+    /// Requests whose client was killed before it reported their outcome.
     pub(crate) untold: u64,
-    /// Execution at least once.
+    /// Requests executed at least once.
     pub(crate) executed: u64,
     /// Calls that were answered.
     pub(crate) answered: u64,
-    /// Calls that were executed and whose callers were told an error.
+    /// Calls that were executed and failed for their callers.
     pub(crate) unanswered: u64,
-    /// Confirmed on quorum queues at least once, and executed by nobody.
+    /// At-least-once messages confirmed on quorum queues and never executed.
     pub(crate) lost: u64,
-    /// The same on durable classic queues, which go with their node.
+    /// The same on durable classic queues, which are unavailable without their node.
     pub(crate) lost_classic: u64,
-    /// Confirmed or accepted and executed by nobody, where nothing is promised: at most once,
-    /// buffered, fanouts.
+    /// Messages confirmed or accepted and never executed, of streams without a promise: at most
+    /// once, buffered, fanouts.
     pub(crate) lost_unpromised: u64,
-    /// Went with a queue that the operator deleted.
+    /// Messages that were in a queue that the operator deleted.
     pub(crate) erased: u64,
-    /// Executions beyond the first of what is sent at most once.
+    /// Executions beyond the first of at-most-once requests.
     pub(crate) twice_once: u64,
-    /// Executions beyond the first of anything else; of a fanout by the same server.
+    /// Executions beyond the first of other requests; of a fanout by the same server.
     pub(crate) twice: u64,
-    /// Calls that ended after their deadline and 50 ms.
+    /// Calls that ended more than 50 ms after their deadline.
     pub(crate) late: u64,
-    /// Casts and notifications that did.
+    /// Casts and notifications that ended that late.
     pub(crate) late_others: u64,
-    /// Latest end after a deadline, in microseconds, the machine's own delay apart.
+    /// Latest end after a deadline, in microseconds, without scheduling delays.
     pub(crate) latest_us: u64,
-    /// Execution though their senders were told that this is out of the question.
+    /// Requests executed although their outcome excludes that.
     pub(crate) contradicted: u64,
-    /// Execution though their senders were told that the broker returned or refused them, which may
-    /// be true of the last of several attempts.
+    /// Requests executed although the broker returned or refused them, which may be true of the
+    /// last of several attempts.
     pub(crate) returned_executed: u64,
-    /// What senders were told, but for success.
+    /// Errors that senders got.
     pub(crate) errors: BTreeMap<String, u64>,
 }
 
@@ -142,7 +141,7 @@ impl Counts {
     fn add_end(&mut self, id: Id, request: &Request, entries: &Ledger, conditions: &Conditions) {
         let stream = id.stream;
         let is_executed = request.executions > 0;
-        let Some(told) = entries.told(request) else {
+        let Some(label) = entries.label_of(request) else {
             self.untold += 1;
             return;
         };
@@ -154,7 +153,7 @@ impl Counts {
                 false => self.late_others += 1,
             }
         }
-        if told == OK {
+        if label == OK {
             self.ok += 1;
             self.answered += u64::from(stream.is_call());
             if !is_executed && !stream.is_call() {
@@ -163,11 +162,11 @@ impl Counts {
             return;
         }
         self.failed += 1;
-        *self.errors.entry(told.to_owned()).or_default() += 1;
+        *self.errors.entry(label.to_owned()).or_default() += 1;
         if is_executed {
-            let outcome = told.split_once('/').map_or("", |(_, outcome)| outcome);
+            let outcome = label.split_once('/').map_or("", |(_, outcome)| outcome);
             self.unanswered += u64::from(stream.is_call());
-            // What was published once was returned once.
+            // A message published once was returned once.
             let is_contradiction = CERTAINLY_NOT.contains(&outcome)
                 || outcome == "Returned" && stream.is_at_most_once();
             self.contradicted += u64::from(is_contradiction);
@@ -176,7 +175,7 @@ impl Counts {
         }
     }
 
-    /// Where it is counted that nobody executed what its sender was told is well.
+    /// The counter of a successful message that was never executed.
     fn loss(&mut self, stream: Stream, request: &Request, conditions: &Conditions) -> &mut u64 {
         let consumer = stream.consumer();
         if conditions.deletions.iter().any(|deletion| deletion.covers(consumer, request)) {
@@ -189,7 +188,7 @@ impl Counts {
         }
     }
 
-    /// It was lost, or executed twice, late or against what was said.
+    /// Whether a request was lost, executed twice, late, or reported falsely.
     pub(crate) const fn breaks_a_promise(&self) -> bool {
         self.lost + self.twice_once + self.late + self.contradicted > 0
     }
@@ -222,7 +221,7 @@ impl AddAssign<&Self> for Counts {
 }
 
 impl Conditions {
-    /// Completes what is known of deletions by what was executed before them.
+    /// Takes the executions before the deletions into account.
     pub(crate) fn note_executions(&mut self, entries: &Ledger) {
         for (id, request) in entries.requests() {
             let consumer = id.stream.consumer();
@@ -230,8 +229,7 @@ impl Conditions {
         }
     }
 
-    /// How long after its deadline a request ended, without what its client's threads waited for a
-    /// processor then.
+    /// How long after its deadline a request ended, without the scheduling delays of its client.
     fn late_us(&self, client: WorkerNumber, request: &Request) -> u64 {
         let Some(end) = request.end else { return 0 };
         let deadline = request.begun_us + self.timeout_us;
@@ -240,7 +238,7 @@ impl Conditions {
             return late;
         }
         let delays = self.delays.get(&client).map_or(&[][..], Vec::as_slice);
-        // They are in the order of their times.
+        // Delays are in the order of time.
         let first = delays.partition_point(|delay| delay.to_us < deadline);
         let meanwhile = delays[first..]
             .iter()
@@ -258,18 +256,19 @@ mod tests {
 
     const S: u64 = 1_000_000;
 
-    /// What requests of this stream come to: begin, end, what was said, executions of servers.
+    /// Counts of requests of a stream, given as begin, end, label, and the servers that executed
+    /// it.
     fn counts(
         stream: Stream,
         requests: &[(u64, u64, &str, &[u32])],
         conditions: &Conditions,
     ) -> Counts {
         let ledger = SharedLedger::default();
-        for (number, (begun, at, told, servers)) in (0..).zip(requests) {
+        for (number, (begun, at, label, servers)) in (0..).zip(requests) {
             let id = Id { worker: 9, stream, number }.to_number();
-            ledger.hear(9, WorkerMessage::Ended(vec![(id, *begun, *at, (*told).to_owned())]));
+            ledger.record(9, WorkerMessage::Ended(vec![(id, *begun, *at, (*label).to_owned())]));
             for server in *servers {
-                ledger.hear(*server, WorkerMessage::Executed(vec![(id, *begun, *at)]));
+                ledger.record(*server, WorkerMessage::Executed(vec![(id, *begun, *at)]));
             }
         }
         let entries = ledger.into_ledger();
@@ -312,10 +311,10 @@ mod tests {
         let requests = [
             (9 * S, 9 * S, OK, &[][..]),
             (9 * S, 11 * S, OK, &[]),
-            // Confirmed long afterwards, and sent afterwards.
+            // Confirmed long after the deletion, and sent after it.
             (9 * S, 12 * S, OK, &[]),
             (10 * S + 1, 10 * S + 2, OK, &[]),
-            // Not in the queue any more: what was sent long after it had been executed.
+            // Not in the queue any more: a message sent long after it had been executed.
             (5 * S, 5 * S, OK, &[]),
             (8 * S, 8 * S, OK, &[1]),
         ];
@@ -346,7 +345,7 @@ mod tests {
         assert!(calls.breaks_a_promise());
         let casts = counts(Stream::Cast, &requests, &conditions());
         assert_eq!((casts.late, casts.late_others), (0, 1));
-        // Its threads waited for 1 ms then, and for longer before and afterwards.
+        // Its threads were delayed by 1 ms then, and for longer before and afterwards.
         let delay =
             |from_us, waited_us| SchedulingDelay { from_us, to_us: from_us + 50_000, waited_us };
         let delays = vec![delay(5 * S, 50_000), delay(6 * S, 1_000), delay(7 * S, 50_000)];

@@ -1,7 +1,7 @@
-//! Where faults are made: a private cluster, or brokers that somebody else runs.
+//! The site of the faults: a private cluster, or brokers that already run.
 //!
-//! Either has a fault proxy before each node. Invariant: a fault that began and ended leaves every
-//! node running. Not here: which fault comes when (`sequence`).
+//! Both have a fault proxy before each node. Invariant: after the end of a fault all nodes run. Not
+//! here: which fault comes when (`sequence`).
 
 mod private;
 mod proxies;
@@ -18,32 +18,32 @@ pub(super) use self::remote::RemoteSite;
 
 /// Brokers, and what can be done to them.
 pub(super) trait Site {
-    /// How many nodes there are.
+    /// Number of nodes.
     fn nodes(&self) -> usize;
 
     /// The faults that can be made here.
     fn kinds(&self) -> Vec<FaultKind>;
 
-    /// The URL of the nodes, and that of the proxies before them.
+    /// The URL of the nodes, and that of their proxies.
     fn urls(&self) -> [String; 2];
 
-    /// What a fault is in detail, for people.
+    /// The details of a fault, for reports.
     fn describe(&self, fault: &Fault) -> String;
 
     /// Waits until every node works.
     fn await_whole(&self) -> Result<()>;
 
-    /// Makes a fault.
+    /// Begins a fault.
     fn begin(&mut self, fault: &Fault) -> Result<()>;
 
-    /// Ends it, and waits until every node works again.
+    /// Ends a fault, and waits until every node works again.
     fn end(&mut self, fault: &Fault) -> Result<()>;
 
-    /// Does for a broker that does not work again after a fault what an operator would; whether
-    /// there was anything to do.
+    /// Repairs a broker that does not work again after a fault, as an operator would; returns
+    /// whether there was anything to do.
     fn repair_broker(&mut self, fault: &Fault) -> Result<bool>;
 
-    /// The consumers whose queues it deletes.
+    /// The consumers whose queues a fault deletes.
     fn deleted_consumers(&self, fault: &Fault) -> Vec<Consumer>;
 
     /// The product and version of the brokers, if they can be asked.

@@ -1,8 +1,8 @@
 //! A private cluster: every fault can be made here.
 //!
-//! It has a user and a virtual host of its own; the node's own user stays untouched, so that what
-//! was taken can be given back. Invariant: the proxy of a node refuses connections while the node
-//! is down, as the node does. Not here: signals and what is asked of a node (`leveret_support`).
+//! It has a user and a virtual host of its own. Faults do not touch the node's administrator, who
+//! restores what they take away. Invariant: the proxy of a node refuses connections while the node
+//! is down, as the node does. Not here: signals and administration of a node (`leveret_support`).
 
 use std::time::Duration;
 
@@ -20,13 +20,14 @@ use crate::cli::chaos::FaultKind;
 const USER: &str = "chaos";
 const PASSWORD: &str = "chaos";
 const VHOST: &str = "chaos";
-/// A policy by which queues refuse every message.
+/// Name of a policy by which queues refuse every message.
 const REFUSING: &str = "refusing";
 const REFUSES: &str = r#"{"max-length": 0, "overflow": "reject-publish"}"#;
-/// Nodes see each other again so soon, even where one of them had to notice that it was away.
+/// Longest time until all nodes see each other again, even if one of them has to notice that it was
+/// cut off.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
-/// What may be deleted: a consumer's queue, or the replies'.
+/// Queues that faults delete: those of a consumer, or (`None`) those of replies.
 const DELETABLE: [Option<Consumer>; 7] = [
     Some(Consumer::Requests),
     Some(Consumer::Once),
@@ -37,7 +38,7 @@ const DELETABLE: [Option<Consumer>; 7] = [
     None,
 ];
 
-/// QueueKind that are bound to the exchange of all topics.
+/// Consumers whose queues are bound to the common exchange.
 const BOUND: [Consumer; 5] = [
     Consumer::Requests,
     Consumer::Once,
@@ -46,7 +47,7 @@ const BOUND: [Consumer; 5] = [
     Consumer::ClassicEvents,
 ];
 
-/// Nodes of our own, and a proxy before each.
+/// The nodes, and a proxy before each.
 pub(crate) struct PrivateSite {
     // Fields drop in this order: the network is the last to go.
     nodes: Vec<Broker>,
@@ -56,7 +57,7 @@ pub(crate) struct PrivateSite {
 }
 
 impl PrivateSite {
-    /// Starts a cluster of as many nodes, each in a network of its own if these are given.
+    /// Starts a cluster, each node in a network of its own if `network` is given.
     pub(crate) fn start(nodes: usize, network: Option<Network>, tag: &str) -> Result<Self> {
         let nodes = Broker::try_cluster_in(nodes, network.as_ref());
         let nodes = nodes.map_err(|reason| anyhow!("RabbitMQ: {reason}"))?;
@@ -81,7 +82,7 @@ impl PrivateSite {
         permitted.context("the permissions are not changed")
     }
 
-    /// Receive a node down, in order or not, and its proxy with it.
+    /// Stops or kills a node, and closes its proxy.
     fn take_down(&self, node: usize, kind: FaultKind) {
         match kind {
             FaultKind::Kill => self.nodes[node].kill(),
@@ -97,7 +98,7 @@ impl PrivateSite {
         Ok(())
     }
 
-    /// Starts a node again that does not work well with its cluster.
+    /// Restarts a node that does not find its cluster.
     fn start_again(&self, node: usize) -> Result<()> {
         progress(&format!("node {node} does not find its cluster again, and is started again"));
         self.take_down(node, FaultKind::Kill);
@@ -106,7 +107,7 @@ impl PrivateSite {
         Ok(())
     }
 
-    /// Whether every node works, or does before long.
+    /// Whether all nodes see each other within `WHOLE_WITHIN`.
     fn is_whole(&self) -> bool {
         let count = self.nodes.len();
         self.nodes.iter().all(|node| node.is_whole_within(count, WHOLE_WITHIN))
@@ -172,8 +173,8 @@ impl Site for PrivateSite {
         }
     }
 
-    /// RabbitMQ does not always come back by itself from a split: the node that sees the fewest of
-    /// its cluster is then started again, as an operator would.
+    /// RabbitMQ does not always recover from a partition by itself. The node that sees the fewest
+    /// others is then restarted, as an operator would.
     fn await_whole(&self) -> Result<()> {
         if self.is_whole() {
             return Ok(());
@@ -202,8 +203,8 @@ impl Site for PrivateSite {
                 operator.close_connections_by(USER)?;
             }
             FaultKind::Vhost => {
-                // Quorum queues that are declared while their virtual host is being deleted are
-                // broken for good on RabbitMQ 4.3 (541, `cluster_not_formed`).
+                // Quorum queues that are declared while their virtual host is deleted stay broken
+                // on RabbitMQ 4.3 (541, `cluster_not_formed`).
                 operator.clear_permissions(USER, VHOST)?;
                 operator.close_connections_to(VHOST)?;
                 operator.delete_vhost(VHOST)?;
@@ -215,7 +216,7 @@ impl Site for PrivateSite {
                 }
             }
             FaultKind::Queue => self.delete_queues(fault, node)?,
-            // One that nobody has made again since an earlier fault is not there to be deleted.
+            // This fails if the exchange was not declared again since an earlier fault.
             FaultKind::Exchange => drop(operator.delete_exchange(VHOST, &self.exchange(fault))?),
             FaultKind::Binding => drop(operator.delete_bindings(VHOST, &self.bound(fault))?),
             FaultKind::Memory => operator.set_alarm(Alarm::Memory, true)?,
@@ -254,8 +255,8 @@ impl Site for PrivateSite {
         self.await_whole()
     }
 
-    /// After a split RabbitMQ may go on calling the durable classic queues of the node that was cut
-    /// off inaccessible, until that node is started again.
+    /// After a partition RabbitMQ may report the durable classic queues of the node that was cut
+    /// off as inaccessible until that node is restarted.
     fn repair_broker(&mut self, fault: &Fault) -> Result<bool> {
         if !matches!(fault.kind, FaultKind::Cut | FaultKind::Freeze) {
             return Ok(false);

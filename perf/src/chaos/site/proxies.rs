@@ -9,9 +9,9 @@ use leveret_support::FaultProxy;
 use crate::chaos::sequence::Fault;
 use crate::cli::chaos::FaultKind;
 
-/// Longest delay of what passes, in milliseconds; it is met twice on the way there and back.
+/// Longest delay in one direction, in milliseconds.
 const DELAY_MAX_MS: u32 = 250;
-/// Most octets that pass before a reset: some dozens of messages.
+/// Largest number of octets before a reset: some dozens of messages.
 const OCTETS_MAX: u32 = 20_000;
 
 /// A proxy before each node, in the order of the nodes.
@@ -26,12 +26,12 @@ impl Proxies {
         self.0.iter().map(FaultProxy::port)
     }
 
-    /// A node's port is closed, and so is that of its proxy; or both are open again.
+    /// Closes the port of a node's proxy, or opens it again.
     pub(super) fn refuse(&self, node: usize, refuses: bool) {
         self.0[node].refuse(refuses);
     }
 
-    /// What a fault of the proxies is in detail.
+    /// The details of a fault of the proxies.
     pub(super) fn describe(fault: &Fault) -> String {
         match fault.kind {
             FaultKind::CutAfter => format!("after {} octets", fault.up_to(OCTETS_MAX)),
@@ -40,7 +40,7 @@ impl Proxies {
         }
     }
 
-    /// Makes a fault of the proxies, or cuts a node off from its clients.
+    /// Begins a fault of the proxies, or cuts a node off from its clients.
     pub(super) fn begin(&self, fault: &Fault) {
         let (all, one) = (&self.0, &self.0[fault.node]);
         match fault.kind {
@@ -61,7 +61,7 @@ impl Proxies {
         }
     }
 
-    /// Ends it. What was half-open is left to its ends.
+    /// Ends a fault of the proxies.
     pub(super) fn end(&self, fault: &Fault) {
         match fault.kind {
             FaultKind::HalfOpen => self.0[fault.node].reset_silent(),

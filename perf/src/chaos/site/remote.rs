@@ -1,8 +1,7 @@
-//! Brokers that somebody else runs: the proxies make their faults, a command of the user's own
-//! makes the others.
+//! Brokers that already run: the proxies make their faults, and a command of the user (`--hook`)
+//! the others.
 //!
-//! Invariant: without a command nothing is done to the brokers themselves. Not here: what the
-//! command does.
+//! Invariant: without the command nothing is done to the brokers themselves.
 
 use std::net::ToSocketAddrs as _;
 use std::process::Command;
@@ -27,7 +26,7 @@ pub(crate) struct RemoteSite {
 }
 
 impl RemoteSite {
-    /// The brokers of this URL, and the command that makes faults there.
+    /// Opens a site of the brokers of this URL, with the command that makes faults there.
     pub(crate) fn open(url: &str, hook: Option<&str>) -> Result<Self> {
         let url: TransportUrl = url.parse()?;
         let mut nodes = Vec::new();
@@ -80,7 +79,7 @@ impl Site for RemoteSite {
     }
 
     fn await_whole(&self) -> Result<()> {
-        // The hook has waited, or nobody can.
+        // The hook has waited, or nothing can.
         Ok(())
     }
 
@@ -109,7 +108,7 @@ impl Site for RemoteSite {
     }
 
     fn deleted_consumers(&self, fault: &Fault) -> Vec<Consumer> {
-        // Which queues a hook deletes is its own affair.
+        // The hook may delete any queues.
         match fault.kind {
             FaultKind::Queue | FaultKind::Vhost => Consumer::ALL.to_vec(),
             _ => Vec::new(),
@@ -121,7 +120,7 @@ impl Site for RemoteSite {
     }
 }
 
-/// Whether the hook makes it. The way of a node can be cut by either; a hook does it better.
+/// Whether the hook makes the fault. Both can cut a node off; the hook is preferred.
 fn is_of_hook(kind: FaultKind, has_hook: bool) -> bool {
     !kind.is_of_proxies() && (has_hook || kind != FaultKind::Cut)
 }

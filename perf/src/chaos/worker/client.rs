@@ -1,7 +1,7 @@
-//! A client process: every stream at its rate, whatever becomes of what was sent before.
+//! A client process: it sends every stream at its rate, whether or not earlier requests have ended.
 //!
-//! Invariant: when it ends, each of its requests has ended and was told. Not here: what the ends
-//! are worth (`verdict`).
+//! Invariant: when it ends, it has reported the end of each request. Not here: verdicts on them
+//! (`verdict`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::chaos::worker::environment::{Environment, QueueKind};
 use crate::chaos::worker::health;
 use crate::system::sys;
 
-/// Requests of a stream under way at most: more than a stream of any rate has in its deadline.
+/// Most requests of a stream in flight: more than any stream sends within its deadline.
 const IN_FLIGHT_MAX: usize = 20_000;
 
-/// Send in one stream.
+/// The sender of one stream.
 enum Sender {
     Cast(RpcClient),
     CastBuffered(RpcClient),
@@ -31,7 +31,7 @@ enum Sender {
     Notify(Notifier),
 }
 
-/// Send until told to stop, and waits for what was sent.
+/// Sends until `stopped`, and waits for the end of all requests.
 pub(crate) async fn work(environment: &Environment, stopped: oneshot::Receiver<()>) -> Result<()> {
     let quorum = environment.connect(QueueKind::Quorum).await?;
     let classic = environment.connect(QueueKind::Classic).await?;
@@ -57,7 +57,7 @@ pub(crate) async fn work(environment: &Environment, stopped: oneshot::Receiver<(
     while streams.join_next().await.is_some() {}
     environment.reporter.flush();
     for transport in [&quorum, &classic] {
-        // A transport that does not close holds up nobody: the process ends.
+        // A transport that does not close in time ends with the process.
         let _ = tokio::time::timeout(environment.timeout(), transport.close()).await;
     }
     let stats = quorum.stats();
@@ -110,7 +110,7 @@ impl Sender {
             if stream.is_at_most_once() { rpc.with_retry(Retry::Never) } else { rpc }
         };
         match stream {
-            // A cast is confirmed even if there is no queue for it, unless that is asked for.
+            // The broker confirms a cast without a queue as well, unless the cast is mandatory.
             Stream::Cast | Stream::CastOnce | Stream::ClassicCast => {
                 Self::Cast(rpc().with_at_least_once(true))
             }
@@ -124,7 +124,7 @@ impl Sender {
         }
     }
 
-    /// Send one and says how that ended.
+    /// Sends one request and returns the label of its end.
     async fn send(&self, id: u64, begun: u64) -> String {
         let args = json!({ "id": id, "begun": begun });
         let ended = match self {
@@ -140,7 +140,7 @@ impl Sender {
     }
 }
 
-/// The kind of an error, and what is known of the message.
+/// The kind of an error, and the outcome of the message.
 fn label(error: &Error) -> String {
     match error.outcome() {
         Some(outcome) => format!("{:?}/{outcome:?}", error.kind()),

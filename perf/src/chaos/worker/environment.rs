@@ -1,4 +1,4 @@
-//! What a worker works with: its transport, its queues, and whom it tells.
+//! The environment of a worker: its setup, its transports, its reporter.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use crate::chaos::protocol::{Reporter, Setup, print_line};
 use crate::chaos::stream::Consumer;
 use crate::system::child_process::READY;
 
-/// A process that starts while a node is away goes round its hosts for so long.
+/// Longest time to connect, for a process that starts while a node is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// QueueKind that a transport declares.
+/// The queues that a transport declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QueueKind {
-    /// All of them quorum queues.
+    /// Quorum queues.
     Quorum,
-    /// The same; servers refuse what was delivered before.
+    /// Quorum queues; servers refuse redelivered requests.
     QuorumOnce,
     /// Durable classic queues.
     Classic,
 }
 
-/// What a process works with.
+/// The environment of a worker.
 pub(crate) struct Environment {
     pub(crate) setup: Setup,
     pub(crate) reporter: Reporter,
@@ -61,7 +61,7 @@ impl Environment {
         Duration::from_secs_f64(self.setup.timeout)
     }
 
-    /// Tells whoever started us that we work.
+    /// Tells the parent that this process works.
     pub(crate) fn is_ready(&self) {
         print_line(&READY);
     }

@@ -1,8 +1,7 @@
-//! What a process of the fleet says of its own health: whether its connections are open, whether
-//! all of it works, and if not, what does not.
+//! The health of a worker: whether its connections are open, and what does not work.
 //!
-//! A process tells each change. Invariant: what a process said last is true until it says something
-//! else, to `POLL_INTERVAL`. Not here: what is expected of it (`run`).
+//! A worker reports each change. Invariant: the last report is true to within `POLL_INTERVAL`. Not
+//! here: what is expected of a worker (`run`).
 
 use std::time::Duration;
 
@@ -11,11 +10,11 @@ use leveret::{ListeningHealth, TransportHealth};
 use crate::chaos::protocol::Health;
 use crate::chaos::protocol::Reporter;
 
-/// Between two looks.
+/// Interval between two readings.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Health {
-    /// Of these transports, servers and listeners.
+    /// The health of these transports, servers and listeners.
     pub(crate) fn of(transports: &[TransportHealth], listening: &[ListeningHealth]) -> Self {
         let own = listening.iter().map(|one| &one.connection);
         let connections = transports.iter().flat_map(|one| &one.connections).chain(own);
@@ -39,7 +38,7 @@ impl Health {
     }
 }
 
-/// Tells what `read` gives whenever it has changed, for ever.
+/// Reports what `read` returns whenever it has changed. Never returns.
 pub(crate) async fn tell(reporter: &Reporter, read: impl Fn() -> Health) {
     let mut last = None;
     loop {

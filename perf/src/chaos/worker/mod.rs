@@ -1,4 +1,4 @@
-//! A process of the fleet, as this program is one: a client or a server in a hidden mode.
+//! A process of the fleet: this program in a hidden mode, as a client or as a server.
 
 pub(crate) mod client;
 pub(crate) mod environment;

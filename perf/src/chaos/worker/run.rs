@@ -1,8 +1,7 @@
-//! A process of the fleet: this program in a hidden mode.
+//! The life of a worker process.
 //!
-//! It learns from its first line whether it is a client (`client`) or a server (`server`), says
-//! `ready`, works until its standard input ends, finishes what it has begun, and ends. Not here:
-//! what is counted.
+//! Its first line says whether it is a client (`client`) or a server (`server`). It prints `ready`,
+//! works until its standard input ends, finishes its requests, and ends.
 
 use std::io::{BufRead as _, Read as _};
 
@@ -14,7 +13,7 @@ use crate::chaos::protocol::{Reporter, Role, Setup};
 use crate::chaos::worker::environment::Environment;
 use crate::chaos::worker::{client, server};
 
-/// Is what its first line says, until its input ends.
+/// Runs the role of its first line until its input ends.
 pub(crate) fn run(engine: EngineConfig) -> Result<()> {
     let mut first = String::new();
     std::io::stdin().lock().read_line(&mut first)?;
@@ -36,6 +35,6 @@ pub(crate) fn run(engine: EngineConfig) -> Result<()> {
     };
     environment.reporter.flush();
     worked?;
-    // Whatever still runs has had its time.
+    // This ends threads that still run.
     std::process::exit(0);
 }

@@ -1,6 +1,6 @@
-//! A server process: a server or listener for each consumer, which notes what it executes.
+//! A server process: a server or listener for each consumer, which reports its executions.
 //!
-//! Invariant: it has told what it executed when it ends. Not here: what is sent (`client`).
+//! Invariant: when it ends, it has reported all its executions. Not here: what is sent (`client`).
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::chaos::stream::Consumer;
 use crate::chaos::worker::environment::{Environment, QueueKind};
 use crate::chaos::worker::health;
 
-/// How long each part may take to stop.
+/// Longest time of each part to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Arguments of a request, payload of a notification.
@@ -28,7 +28,7 @@ struct Numbered {
     begun: u64,
 }
 
-/// Serves until told to stop.
+/// Serves until `stopped`.
 pub(crate) async fn work(environment: &Environment, stopped: oneshot::Receiver<()>) -> Result<()> {
     let quorum = environment.connect(QueueKind::Quorum).await?;
     let once = environment.connect(QueueKind::QuorumOnce).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn work(environment: &Environment, stopped: oneshot::Receiver<(
         () = health::tell(&environment.reporter, read) => {}
     }
     for server in &servers {
-        // What does not stop in time ends with the process.
+        // A part that does not stop in time ends with the process.
         let _ = server.stop_within(STOP_TIMEOUT).await;
         let _ = server.wait_within(STOP_TIMEOUT).await;
     }
@@ -90,8 +90,8 @@ async fn listen(
     consumer: Consumer,
 ) -> Result<NotificationListener> {
     let reporter: Reporter = environment.reporter.clone();
-    let endpoint = NotificationEndpoint::new().info(move |heard: Notification<Numbered>| {
-        reporter.executed(heard.payload.id, heard.payload.begun);
+    let endpoint = NotificationEndpoint::new().info(move |notification: Notification<Numbered>| {
+        reporter.executed(notification.payload.id, notification.payload.begun);
     });
     let target = Target::new(environment.topic(consumer));
     let listener = NotificationListener::builder(transport, target).endpoint(endpoint);

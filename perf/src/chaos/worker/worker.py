@@ -1,6 +1,6 @@
 """A client or a server process of `chaos` that runs oslo.messaging, on its `rabbit` driver.
 
-The first line of standard input is JSON and says what to be; `ready` answers it. A client sends
+The first line of standard input is JSON and is its setup; `ready` answers it. A client sends
 every stream at its rate, as far as its threads go, and prints how each request ended; a server
 prints what it executes. When standard input ends, it finishes what it has begun and ends. Not
 here: counting.
@@ -12,9 +12,9 @@ import time
 
 import oslo_messaging
 
-# Requests of a stream under way at most; a thread and a connection wait for each.
-UNDER_WAY = 16
-TELL_EVERY = 0.025
+# Most requests of a stream in flight; each needs a thread and a connection.
+IN_FLIGHT = 16
+REPORT_INTERVAL = 0.025
 
 
 def now():
@@ -22,13 +22,13 @@ def now():
     return time.monotonic_ns() // 1000
 
 
-class Telling:
-    """Gathers what is to be said, and says it from a thread of its own."""
+class Reporter:
+    """Collects what is to be reported, and prints it on a thread of its own."""
 
     def __init__(self):
         self._lock = threading.Lock()
         self._ended, self._executed = [], []
-        threading.Thread(target=self._tell, daemon=True).start()
+        threading.Thread(target=self._run, daemon=True).start()
 
     def ended(self, id, begun, label):
         with self._lock:
@@ -38,7 +38,7 @@ class Telling:
         with self._lock:
             self._executed.append([id, begun, now()])
 
-    def tell_all(self):
+    def flush(self):
         with self._lock:
             ended, self._ended = self._ended, []
             executed, self._executed = self._executed, []
@@ -47,16 +47,16 @@ class Telling:
         if executed:
             say({'executed': executed})
 
-    def _tell(self):
+    def _run(self):
         while True:
-            time.sleep(TELL_EVERY)
-            self.tell_all()
+            time.sleep(REPORT_INTERVAL)
+            self.flush()
 
 
 def options(setup, classic):
     conf = configuration('leveret-chaos')
     conf.set_override('heartbeat_timeout_threshold', setup['heartbeat'], group=GROUP)
-    conf.set_override('rpc_conn_pool_size', UNDER_WAY * len(setup['streams']), group=GROUP)
+    conf.set_override('rpc_conn_pool_size', IN_FLIGHT * len(setup['streams']), group=GROUP)
     if classic:
         conf.set_override('amqp_durable_queues', True, group=GROUP)
     else:
@@ -66,18 +66,18 @@ def options(setup, classic):
 
 
 class Endpoint:
-    def __init__(self, telling):
-        self._telling = telling
+    def __init__(self, reporter):
+        self._reporter = reporter
 
     def do(self, ctxt, id, begun):
-        self._telling.executed(id, begun)
+        self._reporter.executed(id, begun)
         return id
 
     def info(self, ctxt, publisher_id, event_type, payload, metadata):
-        self._telling.executed(payload['id'], payload['begun'])
+        self._reporter.executed(payload['id'], payload['begun'])
 
 
-def serve(setup, telling):
+def serve(setup, reporter):
     parts = []
     for consumer in ('requests', 'once', 'classic'):
         transport = oslo_messaging.get_rpc_transport(
@@ -85,13 +85,13 @@ def serve(setup, telling):
         target = oslo_messaging.Target(
             topic=setup['topics'][consumer], server=f'server-{setup["number"]}')
         parts.append(oslo_messaging.get_rpc_server(
-            transport, target, [Endpoint(telling)], executor='threading'))
+            transport, target, [Endpoint(reporter)], executor='threading'))
     for consumer in ('events', 'classic-events'):
         transport = oslo_messaging.get_notification_transport(
             options(setup, consumer == 'classic-events'), setup['url'])
         target = oslo_messaging.Target(topic=setup['topics'][consumer])
         parts.append(oslo_messaging.get_notification_listener(
-            transport, [target], [Endpoint(telling)], executor='threading'))
+            transport, [target], [Endpoint(reporter)], executor='threading'))
     for part in parts:
         part.start()
     say('ready')
@@ -105,9 +105,9 @@ def serve(setup, telling):
 class Stream:
     """One stream: what it sends, at its rate."""
 
-    def __init__(self, setup, stream, transports, telling):
+    def __init__(self, setup, stream, transports, reporter):
         self._name, self._id = stream['stream'], stream['first_id']
-        self._pause, self._telling = 1 / setup['rate'], telling
+        self._pause, self._reporter = 1 / setup['rate'], reporter
         classic = self._name.startswith('classic-')
         rpc, notes = transports[classic]
         if self._name.endswith('notification'):
@@ -131,7 +131,7 @@ class Stream:
         self._send = lambda args: send({}, 'do', **args)
 
     def run(self, stop, threads):
-        room = threading.Semaphore(UNDER_WAY)
+        room = threading.Semaphore(IN_FLIGHT)
         due = time.monotonic()
         while not stop.is_set():
             due += self._pause
@@ -148,19 +148,19 @@ class Stream:
             label = 'ok'
         except Exception as error:  # whatever it is: it is counted
             label = type(error).__name__
-        self._telling.ended(id, begun, label)
+        self._reporter.ended(id, begun, label)
         room.release()
 
 
-def send(setup, telling):
+def send(setup, reporter):
     transports = []
     for classic in (False, True):
         conf = options(setup, classic)
         transports.append((oslo_messaging.get_rpc_transport(conf, setup['url']),
                            oslo_messaging.get_notification_transport(conf, setup['url'])))
-    streams = [Stream(setup, stream, transports, telling) for stream in setup['streams']]
+    streams = [Stream(setup, stream, transports, reporter) for stream in setup['streams']]
     stop = threading.Event()
-    with concurrent.futures.ThreadPoolExecutor(UNDER_WAY * len(streams)) as threads:
+    with concurrent.futures.ThreadPoolExecutor(IN_FLIGHT * len(streams)) as threads:
         loads = [threading.Thread(target=stream.run, args=(stop, threads)) for stream in streams]
         for load in loads:
             load.start()
@@ -177,9 +177,9 @@ def main():
     logging.disable(logging.CRITICAL)
     setup = json.loads(sys.stdin.readline())
     oslo_messaging.set_transport_defaults(setup['tag'])
-    telling = Telling()
-    {'server': serve, 'client': send}[setup['role']](setup, telling)
-    telling.tell_all()
+    reporter = Reporter()
+    {'server': serve, 'client': send}[setup['role']](setup, reporter)
+    reporter.flush()
     sys.stdout.flush()
     os._exit(0)
 

@@ -1,10 +1,9 @@
-//! The driver's calls, casts and notifications, as a service would make them: typed arguments, an
-//! empty context.
+//! Calls, casts and notifications of the driver, as a service makes them: with typed arguments and
+//! an empty context.
 //!
-//! A client is a plain thread that keeps as many operations in flight as the workload says; where
-//! there are several they share the transport, and where one calls nobody, others beside it flood
-//! the transport.
-//! Names belong to the run: a topic and an exchange of its own.
+//! A client is a plain thread that keeps as many operations in flight as the workload says. Several
+//! clients share one transport. In the workloads without a server, other threads flood the
+//! transport meanwhile. Each run has a topic and an exchange of its own.
 
 use std::fmt;
 use std::pin::pin;
@@ -34,28 +33,29 @@ use crate::workload::Operation;
 
 /// The method of every request.
 const METHOD: &str = "info";
-/// Casts between two looks at whether the run is over.
+/// Casts between two checks whether the run is over.
 const BURST: u64 = 64;
-/// Threads that flood the transport beside a request to nobody.
+/// Threads that flood the transport beside a request without a server.
 const FLOODS: usize = 2;
-/// How long such a request may take: less than the runner waits for a sign of life.
+/// Timeout of such a request: less than the time without progress that the runner allows.
 const UNROUTABLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a serving process looks at nothing, while its server works on other threads.
+/// The main thread of a server process sleeps this long at a time, while the server works on other
+/// threads.
 const PARK_TIME: Duration = Duration::from_secs(3600);
 
-/// What a request carries.
+/// Arguments of a request.
 #[derive(Serialize)]
 struct Arguments<'a> {
     message: &'a str,
 }
 
-/// What the server makes of it.
+/// The arguments as the server reads them.
 #[derive(Deserialize)]
 struct Received {
     message: String,
 }
 
-/// The answer's length: what a user keeps of it is the user's own cost, so nothing is kept.
+/// The length of a reply. The text is dropped: what a user keeps of it is the user's own cost.
 struct Echo(usize);
 
 impl<'de> Deserialize<'de> for Echo {
@@ -88,10 +88,12 @@ pub(super) fn start(
     Ok(())
 }
 
-/// One client, with its share of what is in flight. The last one to end closes the transport.
+/// Starts one client, with its share of the operations in flight. The last client to end closes the
+/// transport.
 fn start_client(transport: Arc<Transport>, job: &Job, workers: &mut Workers) -> Result<()> {
     let operation = job.workload.operation;
-    // Its exchange is the transport's: a dialect adds to that name, and none to another.
+    // The target names no exchange: the dialects add to the name of the transport's own exchange
+    // only.
     let target = Target::new(&job.queue).with_fanout(operation == Operation::Fanout);
     let client = RpcClient::new(&transport, target).with_timeout(BROKER_TIMEOUT);
     let notifier = Notifier::builder(&transport).topic(&job.queue).publisher_id("perf");
@@ -121,19 +123,19 @@ fn start_client(transport: Arc<Transport>, job: &Job, workers: &mut Workers) -> 
     })
 }
 
-/// Ends what the clients have shared, and counts what became of it.
+/// Closes the transport, and counts the casts that the broker refused.
 fn close(transport: &Transport, probe: &mut Probe) -> Result<()> {
     transport.close_blocking()?;
     let stats = transport.stats();
     probe.failed(stats.casts_refused);
-    // What was lost with a connection was not worked through.
+    // The broker did not process what was lost with a connection.
     match stats.reconnects {
         0 => Ok(()),
         times => bail!("the connection was lost {times} times"),
     }
 }
 
-/// Casts that are done when the outbox has them.
+/// Sends casts that are done when the outbox has accepted them.
 fn buffered(client: &RpcClient, arguments: &Arguments<'_>, probe: &mut Probe) -> Result<()> {
     let context = Context::new();
     while probe.running() {
@@ -145,17 +147,18 @@ fn buffered(client: &RpcClient, arguments: &Arguments<'_>, probe: &mut Probe) ->
     Ok(())
 }
 
-/// Requests to a topic that nobody serves, one after the other, while other threads cast to ours as
-/// fast as the transport takes it. One is done when it is told to be undeliverable.
+/// Sends requests to a topic without a server, one after the other, while other threads cast to the
+/// run's topic as fast as the transport accepts it. A request is done when it fails as
+/// undeliverable.
 fn beside_flood(
     client: &RpcClient,
     operation: Operation,
     arguments: &Arguments<'_>,
     probe: &mut Probe,
 ) -> Result<()> {
-    let topic = format!("{}-nobody", client.target().topic().unwrap_or_default());
-    let nobody = client.prepare().with_topic(topic).with_at_least_once(true);
-    let nobody = nobody.with_timeout(UNROUTABLE_TIMEOUT);
+    let topic = format!("{}-unserved", client.target().topic().unwrap_or_default());
+    let unserved = client.prepare().with_topic(topic).with_at_least_once(true);
+    let unserved = unserved.with_timeout(UNROUTABLE_TIMEOUT);
     let context = Context::new();
     let is_over = AtomicBool::new(false);
     let flood = || -> Result<(), leveret::Error> {
@@ -171,11 +174,11 @@ fn beside_flood(
         let done = in_flight(1, probe, async || {
             let outcome = match operation {
                 Operation::CallUnroutable => {
-                    nobody.call::<Echo>(&context, METHOD, arguments).await.err()
+                    unserved.call::<Echo>(&context, METHOD, arguments).await.err()
                 }
-                _ => nobody.cast(&context, METHOD, arguments).await.err(),
+                _ => unserved.cast(&context, METHOD, arguments).await.err(),
             };
-            // Anything else, success included, is a failure here.
+            // Any other outcome, success included, counts as failed.
             outcome.filter(leveret::Error::is_undeliverable).map(drop).ok_or(())
         });
         is_over.store(true, Relaxed);
@@ -186,8 +189,8 @@ fn beside_flood(
     })
 }
 
-/// Keeps `window` operations in flight, each begun when a former one has ended. A failed one is
-/// counted, and the run goes on.
+/// Keeps `window` operations in flight: each begins when an earlier one has ended. A failed
+/// operation is counted, and the run goes on.
 fn in_flight<F, E>(window: usize, probe: &mut Probe, operation: F) -> Result<()>
 where
     F: AsyncFn() -> Result<(), E>,
@@ -229,8 +232,8 @@ pub(super) fn serve(
     }
 }
 
-/// A transport on the engine under measurement, with the driver's own defaults but for what the
-/// variant says and the life of queues nobody uses any more: the broker drops them soon after.
+/// Connects a transport on the measured engine. Its options are the driver's defaults, those of the
+/// variant, and a short expiry of unused queues.
 pub(super) fn transport(
     engine: &Engine,
     variant: Variant,

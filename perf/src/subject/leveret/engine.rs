@@ -1,6 +1,6 @@
-//! The engine's two roads without oslo: publish, publish with confirms, consume.
+//! The engine without oslo: publish, publish with confirms, consume.
 //!
-//! The worker is a plain thread, as in the floor. Invariant: every wait has a deadline.
+//! The worker is a plain thread, as in the baseline. Invariant: every wait has a deadline.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::run_state::{Probe, Workers};
 use crate::subject::job::{DRAIN_TIMEOUT, Job, PlainWork};
 use crate::system::clock;
 
-/// How long an operation may wait for the broker.
+/// Longest wait of an operation for the broker.
 pub(super) const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Messages between two looks at whether the run is over.
+/// Messages between two checks whether the run is over.
 const BURST: u64 = 64;
 
 /// Connects and starts the worker.
@@ -40,7 +40,7 @@ pub(super) fn start(engine: &Engine, job: &Job, workers: &mut Workers) -> Result
         let closed = block_on(connection.close());
         done?;
         closed?;
-        // What was lost with a connection was not worked through.
+        // The broker did not process what was lost with a connection.
         match connection.reconnects() {
             0 => Ok(()),
             times => bail!("the connection was lost {times} times"),
@@ -48,7 +48,7 @@ pub(super) fn start(engine: &Engine, job: &Job, workers: &mut Workers) -> Result
     })
 }
 
-/// How to reach a peer, with the engine's own defaults.
+/// The configuration of a connection, with the engine's defaults.
 fn config(address: &BrokerAddress) -> ConnectionConfig {
     let host = Host::new(address.host.as_str(), address.port)
         .with_login(address.user.as_str(), Secret::new(address.password.as_str()));
@@ -66,7 +66,7 @@ fn publisher(channel: &Channel, routing_key: String) -> Result<Publisher> {
 fn publish(publisher: &Publisher, body: &[u8], probe: &mut Probe) -> Result<()> {
     while probe.running() {
         for _ in 0..BURST {
-            // Without confirms the outcome is known at once: handed to the connection.
+            // Without confirms the publication is done when the connection has accepted it.
             drop(publisher.publish_blocking(body, BROKER_TIMEOUT)?);
         }
         probe.done(BURST);
@@ -75,7 +75,7 @@ fn publish(publisher: &Publisher, body: &[u8], probe: &mut Probe) -> Result<()> 
 }
 
 fn confirmed(publisher: &Publisher, body: &[u8], window: usize, probe: &mut Probe) -> Result<()> {
-    // RabbitMQ confirms in order, so waiting for the oldest loses nothing.
+    // RabbitMQ confirms in order, so the oldest confirm is the next.
     let mut in_flight = VecDeque::with_capacity(window);
     while probe.running() {
         while in_flight.len() < window {

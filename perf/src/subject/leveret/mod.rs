@@ -1,6 +1,6 @@
 //! Leveret itself: its engine in the `engine-*` workloads, its driver in all others.
 //!
-//! It is measured as it comes, and beside that in other configurations (`variant`). Everything goes
+//! It is measured with its defaults, and in other configurations (`variant`). Everything goes
 //! through the public API, as a user's program would. Not here: internals, shortcuts for
 //! benchmarks.
 

@@ -1,4 +1,4 @@
-//! Leveret as a subject: an engine that all its runs share, in one variant.
+//! Leveret as a subject, in one variant; its runs share one engine.
 
 use anyhow::{Context, Result};
 use leveret_engine::Engine;

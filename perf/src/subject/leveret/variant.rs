@@ -1,9 +1,9 @@
-//! Leveret in configurations other than its defaults, as subjects of their own: the dialects, the
-//! serialisers, and the factories of connections.
+//! Configurations of Leveret as subjects of their own: dialects, serialisers and connection
+//! factories.
 //!
-//! A variant is options of the URL and the names they lead to on a broker; the code that does the
-//! work is the same for all. Invariant: client and server of a run are of one variant. Schemes stay
-//! `rabbit`, so that connections are alike and only what goes over them differs.
+//! A variant is a set of URL options, and the names of exchanges and queues that follow from them.
+//! The code that does the work is the same for all variants. Invariant: client and server of a run
+//! are of one variant. The scheme is always `rabbit`, so connections do not differ.
 
 use std::str::FromStr;
 
@@ -17,9 +17,9 @@ pub(crate) enum Variant {
     Plain,
     /// The `pika` dialect on both sides.
     Pika,
-    /// The same, serialised as msgpack.
+    /// The `pika` dialect on both sides, serialised as msgpack.
     MsgPack,
-    /// Servers of both dialects, clients that find out who listens where.
+    /// Servers of both dialects, clients that find the dialect of a server.
     Auto,
     /// Servers of both dialects, clients of `kombu`.
     Both,
@@ -33,11 +33,11 @@ pub(crate) enum Variant {
     PerShard,
 }
 
-/// Of all variants: queues nobody uses any more go soon after the run.
+/// Options of all variants: unused queues expire soon after the run.
 const SHORT_EXPIRY: &str = "rabbit_transient_queues_ttl=10&rpc_queue_expiration=10";
 
 impl Variant {
-    /// All but the plain one, which is always measured.
+    /// All variants but the plain one, which is always measured.
     pub(crate) const OTHERS: [Self; 8] = [
         Self::Pika,
         Self::MsgPack,
@@ -86,9 +86,9 @@ impl Variant {
     pub(super) fn measures(self, workload: &Workload) -> bool {
         match self {
             Self::Plain => true,
-            // Its requests wait for a route instead of coming back.
+            // Their requests wait for a route instead of being returned.
             Self::Pika | Self::MsgPack => workload.through_driver() && !workload.is_beside_flood(),
-            // Its buffered casts wait for the broker's word, so they flood nothing.
+            // Its buffered casts wait for the broker's confirm, so they are no flood.
             Self::Auto => workload.through_driver() && !workload.is_beside_flood(),
             Self::Both => workload.servers > 0,
             Self::Single | Self::ReadWrite | Self::Pool | Self::PerShard => {
@@ -97,7 +97,7 @@ impl Variant {
         }
     }
 
-    /// What its messages are written in.
+    /// The dialect of its messages.
     pub(super) const fn dialect(self) -> &'static str {
         match self {
             Self::Pika | Self::MsgPack => "pika",
@@ -106,8 +106,8 @@ impl Variant {
         }
     }
 
-    /// Whether messages of this operation go to names of the `pika` driver. Where servers of both
-    /// listen they do, before those of `kombu`; notifications have one name only.
+    /// Whether messages of this operation go to the names of the `pika` driver. Clients that find
+    /// the dialect of a server try these names first; notifications have one name only.
     fn goes_to_pika(self, operation: Operation) -> bool {
         match self {
             Self::Pika | Self::MsgPack => true,
@@ -116,7 +116,7 @@ impl Variant {
         }
     }
 
-    /// Exchanges of a workload; what is sent goes to the first one.
+    /// Exchanges of a workload; messages are sent to the first one.
     pub(super) fn exchanges(self, workload: &Workload, topic: &str) -> Vec<Exchange> {
         let control = oslo_exchange(topic);
         let purpose = if workload.operation == Operation::Notify { "notification" } else { "rpc" };
@@ -130,15 +130,15 @@ impl Variant {
         }
     }
 
-    /// The queue that messages end in, which is their routing key as well.
+    /// The queue that receives the messages; its name is their routing key as well.
     pub(super) fn queue(self, operation: Operation, topic: &str) -> String {
         let key = oslo_routing_key(operation, topic);
         let is_request = operation != Operation::Notify;
         if is_request && self.goes_to_pika(operation) { format!("with_ack.{key}") } else { key }
     }
 
-    /// What the `n`-th server of a topic leaves behind, apart from queues whose names are random
-    /// and which go by themselves.
+    /// Queues that the `n`-th server of a topic leaves on the broker, apart from those with random
+    /// names, which expire.
     pub(super) fn queues_of_server(self, topic: &str, n: usize) -> Vec<String> {
         let addresses = [topic.to_owned(), format!("{topic}.{}", server(n))];
         let prefixes: &[&str] = match self {
@@ -151,7 +151,7 @@ impl Variant {
     }
 }
 
-/// No variant is called so, or it is the plain one, which nobody has to ask for.
+/// The name of no variant, or of the plain one, which is always measured.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UnknownVariant;
 
@@ -222,9 +222,11 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_what_is_undeliverable_where_requests_wait_for_a_route() {
-        let told = |variant: Variant| variant.measures(&workload("undeliverable"));
-        assert!(told(Variant::Plain) && told(Variant::Single));
-        assert!(!told(Variant::Pika) && !told(Variant::MsgPack) && !told(Variant::Auto));
+    fn variants_whose_requests_wait_for_a_route_are_not_measured_as_undeliverable() {
+        let measured = |variant: Variant| variant.measures(&workload("undeliverable"));
+        assert!(measured(Variant::Plain) && measured(Variant::Single));
+        assert!(
+            !measured(Variant::Pika) && !measured(Variant::MsgPack) && !measured(Variant::Auto)
+        );
     }
 }

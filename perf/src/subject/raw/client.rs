@@ -1,9 +1,9 @@
 //! A blocking AMQP connection with one channel: handshake, declarations, and whole frames in and
 //! out.
 //!
-//! Every wait has the socket's deadline, so a dead broker is an error after `BROKER_TIMEOUT`. Invariant:
-//! the broker's own closes end every wait with their code and text. Not here: the loops that are
-//! measured.
+//! Every wait has the socket's timeout, so a dead broker is an error after `BROKER_TIMEOUT`.
+//! Invariant: a close by the broker ends every wait with its code and text. Not here: the measured
+//! loops.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -14,12 +14,13 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
 use super::frames::{self, Fields, Frame, MethodId, Scanned};
+use super::refusal::check_close;
 use crate::broker_address::BrokerAddress;
 use crate::subject::job::{DRAIN_TIMEOUT, Exchange};
 
-/// How long a silent broker is waited for.
+/// Longest wait for a silent broker.
 pub(crate) const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The channel everything goes through.
+/// The only channel.
 pub(crate) const CHANNEL: u16 = 1;
 /// Bytes asked for per read.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -29,9 +30,9 @@ const FRAME_MAX: u32 = 131_072;
 /// How a queue is declared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueOptions {
-    /// Oldest messages go beyond this many.
+    /// The broker drops the oldest messages beyond this number.
     pub(crate) max_length: Option<u32>,
-    /// Others may declare it as well, and somebody has to delete it.
+    /// Other connections may declare it as well; it has to be deleted explicitly.
     pub(crate) is_shared: bool,
 }
 
@@ -43,7 +44,7 @@ pub(crate) struct Client {
     head: usize,
     tail: usize,
     pub(crate) frame_max: usize,
-    /// The peer's product and version, as far as it says.
+    /// The peer's product and version, if it sends them.
     product: Option<String>,
     version: Option<String>,
 }
@@ -98,8 +99,8 @@ impl Client {
         Ok(())
     }
 
-    /// Declares a queue, which lives as long as this connection unless it is shared, and says how
-    /// many messages it holds.
+    /// Declares a queue and returns the number of its messages. The queue is exclusive unless it is
+    /// shared.
     pub(crate) fn declare_queue(&mut self, name: &str, options: QueueOptions) -> Result<u32> {
         let declared = self
             .call(CHANNEL, frames::QUEUE_DECLARE, frames::QUEUE_DECLARE_OK, |out| {
@@ -133,17 +134,16 @@ impl Client {
 
     /// Deletes an exchange, whether it exists or not.
     pub(crate) fn delete_exchange(&mut self, name: &str) -> Result<()> {
-        self.call(CHANNEL, frames::EXCHANGE_DELETE, frames::EXCHANGE_DELETE_OK, |out| {
-            out.extend_from_slice(&[0, 0]);
-            frames::short(out, name);
-            out.push(0);
-        })?;
-        Ok(())
+        self.delete(frames::EXCHANGE_DELETE, frames::EXCHANGE_DELETE_OK, name)
     }
 
     /// Deletes a queue with all its messages, whether it exists or not.
     pub(crate) fn delete_queue(&mut self, name: &str) -> Result<()> {
-        self.call(CHANNEL, frames::QUEUE_DELETE, frames::QUEUE_DELETE_OK, |out| {
+        self.delete(frames::QUEUE_DELETE, frames::QUEUE_DELETE_OK, name)
+    }
+
+    fn delete(&mut self, id: MethodId, answer: MethodId, name: &str) -> Result<()> {
+        self.call(CHANNEL, id, answer, |out| {
             out.extend_from_slice(&[0, 0]);
             frames::short(out, name);
             out.push(0);
@@ -164,7 +164,7 @@ impl Client {
         Ok(())
     }
 
-    /// Consumes; `acks` says whether deliveries are acknowledged.
+    /// Consumes from a queue, with acknowledgements if `acks`.
     pub(crate) fn consume(&mut self, queue: &str, acks: bool) -> Result<()> {
         self.call(CHANNEL, frames::BASIC_CONSUME, frames::BASIC_CONSUME_OK, |out| {
             out.extend_from_slice(&[0, 0]);
@@ -176,18 +176,18 @@ impl Client {
         Ok(())
     }
 
-    /// Turns publisher confirms on.
+    /// Enables publisher confirms.
     pub(crate) fn confirm_select(&mut self) -> Result<()> {
         self.call(CHANNEL, frames::CONFIRM_SELECT, frames::CONFIRM_SELECT_OK, |out| out.push(0))?;
         Ok(())
     }
 
-    /// From now on silence of the broker is no error: servers wait for as long as it takes.
+    /// Removes the read timeout: a server waits for requests without limit.
     pub(crate) fn disable_read_timeout(&mut self) -> Result<()> {
         Ok(self.stream.set_read_timeout(None)?)
     }
 
-    /// Says goodbye and waits until the broker has worked through everything sent before.
+    /// Closes the connection. The broker answers after it has processed everything sent before.
     pub(crate) fn close(mut self) -> Result<()> {
         self.stream.set_read_timeout(Some(DRAIN_TIMEOUT))?;
         self.stream.set_write_timeout(Some(DRAIN_TIMEOUT))?;
@@ -204,7 +204,7 @@ impl Client {
         self.stream.write_all(bytes).context("the broker does not take what we publish")
     }
 
-    /// The next frame that is already here.
+    /// The next whole frame of the buffer, if there is one.
     pub(crate) fn next_frame(&mut self) -> Result<Option<Frame<'_>>> {
         match frames::scan(&self.buffer[self.head..self.tail]) {
             Scanned::Frame(frame) => {
@@ -216,7 +216,7 @@ impl Client {
         }
     }
 
-    /// Makes room behind what is pending.
+    /// Makes room in the buffer behind the pending bytes.
     fn make_room(&mut self) {
         if self.head == self.tail {
             (self.head, self.tail) = (0, 0);
@@ -226,7 +226,7 @@ impl Client {
         }
     }
 
-    /// Takes the bytes that have come, without waiting for any.
+    /// Reads the bytes that have arrived, without waiting.
     pub(crate) fn try_fill(&mut self) -> Result<()> {
         self.make_room();
         let free = &mut self.buffer[self.tail..];
@@ -239,12 +239,12 @@ impl Client {
         Ok(())
     }
 
-    /// Waits for bytes.
+    /// Reads, and waits for at least one byte.
     pub(crate) fn fill(&mut self) -> Result<()> {
         self.make_room();
         let read = loop {
             match self.stream.read(&mut self.buffer[self.tail..]) {
-                // The kernel interrupts a read with a time limit for io_uring's completions.
+                // The kernel interrupts a read with a timeout for io_uring's completions.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 read => break read,
             }
@@ -256,12 +256,12 @@ impl Client {
         Ok(())
     }
 
-    /// Bytes that are here, as they came.
+    /// The unread bytes of the buffer.
     pub(crate) fn pending(&self) -> &[u8] {
         &self.buffer[self.head..self.tail]
     }
 
-    /// Drops `n` of the pending bytes.
+    /// Drops `n` unread bytes.
     pub(crate) fn skip(&mut self, n: usize) {
         self.head += n;
     }
@@ -288,7 +288,7 @@ impl Client {
         self.wait_for(answer)
     }
 
-    /// Waits for one method and returns its payload; other frames are dropped.
+    /// Waits for one method and returns its payload. Drops other frames.
     fn wait_for(&mut self, id: MethodId) -> Result<Vec<u8>> {
         loop {
             while let Some(frame) = self.next_frame()? {
@@ -302,7 +302,7 @@ impl Client {
     }
 }
 
-/// Product and version of the broker at `address`, which it says before any login.
+/// Product and version of the broker at `address`.
 pub(crate) fn broker_version(address: &BrokerAddress) -> Result<String> {
     let client = Client::connect(address)?;
     let (product, version) = (client.product.clone(), client.version.clone());
@@ -311,31 +311,8 @@ pub(crate) fn broker_version(address: &BrokerAddress) -> Result<String> {
     Ok(if known.is_empty() { "unknown".to_owned() } else { known.join(" ") })
 }
 
-/// An error with code and text, if this frame is the broker's close of channel or connection.
-pub(crate) fn check_close(frame: &Frame<'_>) -> Result<()> {
-    if let Some(frames::CONNECTION_CLOSE | frames::CHANNEL_CLOSE) = frame.method_id() {
-        bail!("the broker closed the channel or connection: {}", reason(frame));
-    }
-    Ok(())
-}
-
-/// Code and text, which closes and returns begin with.
-fn reason(frame: &Frame<'_>) -> String {
-    let mut fields = Fields(&frame.payload[4..]);
-    let code = fields.u16().unwrap_or(0);
-    format!("{code} {}", String::from_utf8_lossy(fields.short().unwrap_or(b"")))
-}
-
-/// An error, if this frame says that a message of ours got nowhere: sent back, or not taken.
-pub(crate) fn check_delivered(frame: &Frame<'_>) -> Result<()> {
-    match frame.method_id() {
-        Some(frames::BASIC_RETURN) => bail!("the broker sent a message back: {}", reason(frame)),
-        Some(frames::BASIC_NACK) => bail!("the broker did not take a message (basic.nack)"),
-        _ => Ok(()),
-    }
-}
-
-/// We want a reason, not a closed socket, when the password is wrong.
+/// Capabilities of this client. With `authentication_failure_close` the broker gives a reason for a
+/// refused login instead of closing the socket.
 fn client_properties() -> Vec<u8> {
     let mut capabilities = Vec::new();
     frames::short(&mut capabilities, "authentication_failure_close");
@@ -347,7 +324,7 @@ fn client_properties() -> Vec<u8> {
     table
 }
 
-/// Product and version of a connection.start, as far as its table is of the kinds brokers send.
+/// Product and version of a connection.start, as far as its table has only types that brokers send.
 fn identity(start: &[u8]) -> (Option<String>, Option<String>) {
     let mut found = (None, None);
     let mut fields = Fields(start.get(6..).unwrap_or(b""));
@@ -385,34 +362,5 @@ mod tests {
         frames::long(&mut start, &table);
         assert_eq!(identity(&start), (Some("RabbitMQ".to_owned()), Some("3.10.8".to_owned())));
         assert_eq!(identity(&start[..8]), (None, None));
-    }
-
-    #[test]
-    fn a_close_is_an_error_with_code_and_text() {
-        let mut out = Vec::new();
-        frames::method(&mut out, 0, frames::CONNECTION_CLOSE, |out| {
-            out.extend_from_slice(&403_u16.to_be_bytes());
-            frames::short(out, "ACCESS_REFUSED");
-            out.extend_from_slice(&[0; 4]);
-        });
-        let Scanned::Frame(frame) = frames::scan(&out) else { panic!("a frame") };
-        let error = check_close(&frame).expect_err("a close").to_string();
-        assert_eq!(error, "the broker closed the channel or connection: 403 ACCESS_REFUSED");
-    }
-
-    #[test]
-    fn what_gets_nowhere_is_an_error() {
-        let refused = |id, payload: &[u8]| {
-            let mut out = Vec::new();
-            frames::method(&mut out, CHANNEL, id, |out| out.extend_from_slice(payload));
-            let Scanned::Frame(frame) = frames::scan(&out) else { panic!("a frame") };
-            check_delivered(&frame).map_err(|error| error.to_string())
-        };
-        assert_eq!(
-            refused(frames::BASIC_RETURN, b"\x01\x38\x08NO_ROUTE\0\0"),
-            Err("the broker sent a message back: 312 NO_ROUTE".to_owned())
-        );
-        assert!(refused(frames::BASIC_NACK, &[0; 9]).is_err());
-        assert_eq!(refused(frames::BASIC_ACK, &[0; 9]), Ok(()));
     }
 }

@@ -1,12 +1,12 @@
-//! Bodies as long as those of oslo.messaging's `rabbit` driver, put together by copying: a fixed
-//! text around a payload of letters that need no escape.
+//! Bodies like those of oslo.messaging's `rabbit` driver: a fixed text around a payload of letters
+//! that need no escape.
 //!
-//! Invariant: ids and the reply queue's name have fixed lengths, so everything is found again by
-//! counting bytes and nothing is parsed. Not here: contexts, failures, any other method.
+//! Invariant: ids and the reply queue's name have fixed lengths, so fields are found by their
+//! offsets and nothing is parsed. Not here: contexts, failures, other methods.
 
 /// Length of an id, and of the digits in a reply queue's name.
 const ID_BYTES: usize = 32;
-/// How the name of a reply queue begins.
+/// Prefix of the name of a reply queue.
 const REPLY_QUEUE: &str = "reply_";
 const REPLY_QUEUE_BYTES: usize = REPLY_QUEUE.len() + ID_BYTES;
 
@@ -19,17 +19,17 @@ const MSG_ID: &[u8] = br#", \"_msg_id\": \""#;
 const REPLY_Q: &[u8] = br#"\", \"_reply_q\": \""#;
 const TIMEOUT: &[u8] = br#"\", \"_timeout\": null"#;
 const UNIQUE_ID: &[u8] = br#", \"_unique_id\": \""#;
-const NOTICE: &[u8] = br#"{\"message_id\": \"00000000-0000-4000-8000-000000000000\", "#;
-const ABOUT: &[u8] =
+const NOTIFICATION_ID: &[u8] = br#"{\"message_id\": \"00000000-0000-4000-8000-000000000000\", "#;
+const NOTIFICATION_HEAD: &[u8] =
     br#"\"publisher_id\": \"perf\", \"event_type\": \"info\", \"priority\": \"INFO\", "#;
 const PAYLOAD: &[u8] = br#"\"payload\": {\"message\": \""#;
 const TIMESTAMP: &[u8] = br#", \"timestamp\": \"2026-11-22 22:32:27.290698\""#;
 const QUOTE: &[u8] = br#"\""#;
 const CLOSE: &[u8] = br#"\"}"}"#;
 
-/// What follows the payload of a call, from the message's id on.
+/// Length of a call's body from its message id on.
 const AFTER_MSG_ID: usize = ID_BYTES + AFTER_REPLY_Q + REPLY_Q.len();
-/// The same from the name of the reply queue on.
+/// Length of a call's body from the name of its reply queue on.
 const AFTER_REPLY_Q: usize =
     REPLY_QUEUE_BYTES + TIMEOUT.len() + UNIQUE_ID.len() + ID_BYTES + CLOSE.len();
 
@@ -38,7 +38,7 @@ pub(crate) fn id(number: usize) -> String {
     format!("{number:032x}")
 }
 
-/// A name for a reply queue, of the length all of them have.
+/// A random name of a reply queue.
 pub(crate) fn reply_queue() -> String {
     format!("{REPLY_QUEUE}{:032x}", fastrand::u128(..))
 }
@@ -50,18 +50,18 @@ pub(crate) fn cast(payload: &[u8], id: &str) -> Vec<u8> {
 
 /// The body of a notification.
 pub(crate) fn notification(payload: &[u8], id: &str) -> Vec<u8> {
-    let told = [PAYLOAD, payload, ARGUMENTS_CLOSE, TIMESTAMP].concat();
-    [OPEN, NOTICE, ABOUT, &told, UNIQUE_ID, id.as_bytes(), CLOSE].concat()
+    let message = [PAYLOAD, payload, ARGUMENTS_CLOSE, TIMESTAMP].concat();
+    [OPEN, NOTIFICATION_ID, NOTIFICATION_HEAD, &message, UNIQUE_ID, id.as_bytes(), CLOSE].concat()
 }
 
-/// The body of a call whose answer goes to `reply_queue`.
+/// The body of a call whose reply goes to `reply_queue`.
 pub(crate) fn call(payload: &[u8], id: &str, reply_queue: &str) -> Vec<u8> {
     let addressed = [MSG_ID, id.as_bytes(), REPLY_Q, reply_queue.as_bytes(), TIMEOUT].concat();
     let head = [OPEN, METHOD, payload, ARGUMENTS_CLOSE].concat();
     [&head, &addressed, UNIQUE_ID, id.as_bytes(), CLOSE].concat()
 }
 
-/// A call's body, taken apart.
+/// The fields of a call's body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Call<'a> {
     pub(crate) payload: &'a [u8],
@@ -69,7 +69,7 @@ pub(crate) struct Call<'a> {
     pub(crate) reply_queue: &'a [u8],
 }
 
-/// Takes a call's body apart; `None` if it is too short to be one.
+/// The fields of a call's body; `None` if the body is too short.
 pub(crate) fn open_call(body: &[u8]) -> Option<Call<'_>> {
     let id_at = body.len().checked_sub(AFTER_MSG_ID)?;
     let reply_at = body.len() - AFTER_REPLY_Q;
@@ -81,14 +81,14 @@ pub(crate) fn open_call(body: &[u8]) -> Option<Call<'_>> {
     })
 }
 
-/// Writes the body of the answer to a call, with the call's own payload as its result.
+/// Writes the body of the reply to a call, with the call's own payload as the result.
 pub(crate) fn write_reply(out: &mut Vec<u8>, call: &Call<'_>) {
     let result = [OPEN, RESULT, call.payload, RESULT_CLOSE];
     let ids = [MSG_ID, call.id, QUOTE, UNIQUE_ID, call.id, CLOSE];
     result.into_iter().chain(ids).for_each(|part| out.extend_from_slice(part));
 }
 
-/// The id of the call that this body answers; `None` if it is too short to be an answer.
+/// The message id of a reply's body; `None` if the body is too short.
 pub(crate) fn answered(body: &[u8]) -> Option<&[u8]> {
     let after = ID_BYTES + QUOTE.len() + UNIQUE_ID.len() + ID_BYTES + CLOSE.len();
     let at = body.len().checked_sub(after)?;

@@ -1,7 +1,7 @@
-//! AMQP 0-9-1 frames rendered and read by hand, as little as a floor needs.
+//! AMQP 0-9-1 frames rendered and read by hand, as far as the baseline needs them.
 //!
-//! Independent of Leveret's own codec on purpose: the floor must not inherit a mistake of what it
-//! is the floor of. Invariant: every frame ends with the end octet (AMQP 4.2.3). Not here: sockets.
+//! Independent of Leveret's codec on purpose: the baseline must not share its mistakes. Invariant:
+//! every frame ends with the end octet (AMQP 4.2.3). Not here: sockets.
 
 /// Frame types (AMQP 4.2.3).
 pub(crate) const METHOD: u8 = 1;
@@ -12,7 +12,7 @@ const END: u8 = 0xCE;
 /// Bytes of a frame that are not its payload: type, channel, size, end octet.
 pub(crate) const FRAME_OVERHEAD: usize = 8;
 
-/// Class and method of the methods a floor speaks.
+/// Class and method ids.
 pub(crate) type MethodId = (u16, u16);
 pub(crate) const CONNECTION_START: MethodId = (10, 10);
 pub(crate) const CONNECTION_START_OK: MethodId = (10, 11);
@@ -49,12 +49,12 @@ pub(crate) const CONFIRM_SELECT_OK: MethodId = (85, 11);
 const CORRELATION_ID: u16 = 1 << 10;
 const REPLY_TO: u16 = 1 << 9;
 const EXPIRATION: u16 = 1 << 8;
-/// Content type and encoding, headers, delivery mode and priority, which come before the others.
+/// Content type, content encoding, headers, delivery mode and priority, which come first.
 const DESCRIPTION: u16 = 0b1_1111 << 11;
-/// Values of the delivery mode and the priority in a description: persistent, and none.
+/// Delivery mode 2 (persistent) and priority 0.
 const PERSISTENT_UNURGENT: [u8; 2] = [2, 0];
 
-/// Appends one frame; `payload` writes what is inside.
+/// Appends one frame; `payload` writes its payload.
 pub(crate) fn frame(out: &mut Vec<u8>, kind: u8, channel: u16, payload: impl FnOnce(&mut Vec<u8>)) {
     out.push(kind);
     out.extend_from_slice(&channel.to_be_bytes());
@@ -66,7 +66,7 @@ pub(crate) fn frame(out: &mut Vec<u8>, kind: u8, channel: u16, payload: impl FnO
     out.push(END);
 }
 
-/// Appends one method frame; `arguments` writes what follows class and method.
+/// Appends one method frame; `arguments` writes the arguments of the method.
 pub(crate) fn method(
     out: &mut Vec<u8>,
     channel: u16,
@@ -80,7 +80,7 @@ pub(crate) fn method(
     });
 }
 
-/// Appends a short string, which the caller keeps below 256 bytes.
+/// Appends a short string of less than 256 bytes.
 pub(crate) fn short(out: &mut Vec<u8>, text: &str) {
     out.push(u8::try_from(text.len()).expect("names of this tool are short"));
     out.extend_from_slice(text.as_bytes());
@@ -97,10 +97,10 @@ pub(crate) fn long(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(crate) struct Publication<'a> {
     pub(crate) exchange: &'a str,
     pub(crate) key: &'a str,
-    /// Sent back if no queue gets it.
+    /// The broker returns it if no queue takes it.
     pub(crate) is_mandatory: bool,
-    /// Says of its content what oslo.messaging's messages say: JSON in UTF-8, no headers,
-    /// persistent, no priority.
+    /// Has the properties of oslo.messaging's messages: JSON in UTF-8, no headers, persistent,
+    /// priority 0.
     pub(crate) is_described: bool,
     pub(crate) correlation_id: Option<&'a str>,
     pub(crate) reply_to: Option<&'a str>,
@@ -108,7 +108,7 @@ pub(crate) struct Publication<'a> {
     pub(crate) expiration: Option<&'a str>,
 }
 
-/// Appends the frames of one message: method, content header, and as many body frames as it takes.
+/// Appends the frames of one message: method, content header and body frames.
 pub(crate) fn publish(
     out: &mut Vec<u8>,
     channel: u16,
@@ -165,14 +165,14 @@ pub(crate) struct Frame<'a> {
     pub(crate) payload: &'a [u8],
 }
 
-/// What the head of a receive buffer holds.
+/// What a receive buffer begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scanned<'a> {
     /// A whole frame.
     Frame(Frame<'a>),
-    /// The beginning of one.
+    /// An incomplete frame.
     Incomplete,
-    /// Something that is no frame.
+    /// Bytes that are no frame.
     Invalid,
 }
 
@@ -209,7 +209,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Scanned<'_> {
     }
 }
 
-/// Takes fields off the front of a payload; `None` where it ends too early.
+/// Reads fields from the front of a payload; `None` at its end.
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -252,7 +252,7 @@ pub(crate) fn addresses(header: &[u8]) -> Option<(&[u8], &[u8])> {
     fields.bytes(12)?;
     let flags = fields.u16()?;
     let only = flags & !(CORRELATION_ID | REPLY_TO) == 0;
-    // The floor talks to its own kind, which sends no other property with these two.
+    // The baseline's own server and client send no other property with these two.
     let correlation_id =
         if only && flags & CORRELATION_ID != 0 { fields.short()? } else { b"" as &[u8] };
     let reply_to = if only && flags & REPLY_TO != 0 { fields.short()? } else { b"" as &[u8] };
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(out, expected);
     }
 
-    /// A call of oslo.messaging's, and what its content header is on the wire.
+    /// The content header of a call of oslo.messaging.
     #[test]
     fn a_described_message_has_oslo_s_content_header() {
         let mut out = Vec::new();

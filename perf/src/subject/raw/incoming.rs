@@ -1,14 +1,15 @@
-//! Messages put together from their frames, as many as one read brought.
+//! Messages assembled from the frames of one read.
 //!
-//! Invariant: what is no part of a message is looked at only for bad news. Not here: what a message
-//! means (`style.rs`).
+//! Invariant: of other frames, only closes, returns and nacks matter. Not here: the format of
+//! messages (`message_style`).
 
 use anyhow::{Context, Result};
 
-use super::client::{Client, check_close, check_delivered};
+use super::client::Client;
 use super::frames::{self, Fields, Frame};
+use super::refusal::{check_close, check_delivered};
 
-/// A message being put together; its buffers are reused.
+/// A message under assembly. Its buffers are reused.
 #[derive(Default)]
 pub(crate) struct Incoming {
     pub(crate) correlation_id: Vec<u8>,
@@ -20,8 +21,8 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// Takes all frames that are here and hands each whole message to `each`. Returns the delivery
-    /// tag of the last one, if there was any.
+    /// Takes all whole frames of the buffer and passes each whole message to `each`. Returns the
+    /// delivery tag of the last message, if any.
     pub(crate) fn take_all(
         &mut self,
         client: &mut Client,
@@ -37,7 +38,7 @@ impl Incoming {
         Ok(last)
     }
 
-    /// Whether the message is whole with this frame.
+    /// Takes a frame; returns whether the message is now complete.
     fn take(&mut self, frame: &Frame<'_>) -> Result<bool> {
         match frame.kind {
             frames::HEADER => {

@@ -1,8 +1,8 @@
-//! What the floor's messages have beside their payload: plainly nothing, or all that
-//! oslo.messaging's `rabbit` driver gives them.
+//! The two styles of the baseline's messages: a plain payload, or all that oslo.messaging's
+//! `rabbit` driver adds to it.
 //!
-//! Both manners go through the same loops, so what differs between the two floors is the broker's
-//! work and not ours. Not here: when what is sent.
+//! Both styles use the same loops, so the two baselines differ in the broker's work only. Not here:
+//! the loops (`one_way`, `rpc`).
 
 use anyhow::{Context, Result};
 
@@ -11,37 +11,37 @@ use super::envelope;
 use super::frames::{self, Publication};
 use super::incoming::Incoming;
 
-/// Where the ids and the reply queue of a message are.
+/// Where a message carries its id and its reply queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BodyFormat {
-    /// In its properties; its body is the payload.
+    /// In the properties; the body is the payload.
     Bare,
-    /// In its body, an envelope around the payload.
+    /// In the body, an envelope around the payload.
     Enveloped,
 }
 
-/// How messages are sent and taken.
+/// How messages are published and consumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MessageStyle {
-    /// Where requests and casts go; answers go through the default exchange.
+    /// The exchange of requests and casts; replies go through the default exchange.
     pub(crate) exchange: String,
     /// The broker confirms every message.
     pub(crate) confirms: bool,
     /// Deliveries are acknowledged, all of one read at once.
     pub(crate) acks: bool,
-    /// What nobody answers is a notification, not a cast.
+    /// Messages without a reply are notifications, not casts.
     notifies: bool,
     format: BodyFormat,
 }
 
 impl MessageStyle {
-    /// As little as AMQP allows.
+    /// The least that AMQP allows.
     pub(crate) fn bare() -> Self {
         let format = BodyFormat::Bare;
         Self { exchange: String::new(), confirms: false, acks: false, notifies: false, format }
     }
 
-    /// As oslo.messaging's `rabbit` driver has it.
+    /// The style of oslo.messaging's `rabbit` driver.
     pub(crate) fn kombu(exchange: String) -> Self {
         Self {
             exchange,
@@ -52,12 +52,12 @@ impl MessageStyle {
         }
     }
 
-    /// The same, for notifications instead of casts.
+    /// This style with notifications instead of casts.
     pub(crate) fn notifying(self, notifies: bool) -> Self {
         Self { notifies, ..self }
     }
 
-    /// The name of the queue that answers to requests to `queue` come back through.
+    /// The name of the reply queue of requests to `queue`.
     pub(crate) fn reply_queue(&self, queue: &str) -> String {
         match self.format {
             BodyFormat::Bare => format!("{queue}-reply"),
@@ -65,7 +65,7 @@ impl MessageStyle {
         }
     }
 
-    /// The frames of a request to `queue` whose answer [`slot`](Self::slot) will know as `slot`.
+    /// The frames of a request to `queue`; [`slot`](Self::slot) finds `slot` in its reply.
     pub(crate) fn request(
         &self,
         queue: &str,
@@ -93,7 +93,7 @@ impl MessageStyle {
         out
     }
 
-    /// Appends the frames of a message that nobody answers.
+    /// Appends the frames of a message without a reply.
     pub(crate) fn cast(&self, out: &mut Vec<u8>, key: &str, payload: &[u8], frame_max: usize) {
         let to = Publication { exchange: &self.exchange, key, ..Publication::default() };
         match self.format {
@@ -110,7 +110,8 @@ impl MessageStyle {
         }
     }
 
-    /// Appends the frames of the answer to `request`: its own payload. `body` is room to work in.
+    /// Appends the frames of the reply to `request`, which has the same payload. `body` is scratch
+    /// memory.
     pub(crate) fn answer(
         &self,
         out: &mut Vec<u8>,
@@ -142,7 +143,7 @@ impl MessageStyle {
         Ok(())
     }
 
-    /// Which request `answer` answers.
+    /// The slot of the request that `answer` belongs to.
     pub(crate) fn slot(&self, answer: &Incoming) -> Option<usize> {
         let id = match self.format {
             BodyFormat::Bare => &answer.correlation_id,

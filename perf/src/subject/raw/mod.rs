@@ -13,4 +13,5 @@ mod frames;
 mod incoming;
 mod message_style;
 mod one_way;
+mod refusal;
 mod rpc;

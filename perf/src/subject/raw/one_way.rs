@@ -1,23 +1,24 @@
-//! The floors of publishing and consuming: nothing but frames and blocking system calls.
+//! The baseline of publishing and of consuming: frames and blocking system calls only.
 //!
-//! Messages are rendered once and written 64 KiB at a time; confirms that are waited for are read
-//! when the window is full; the consumer counts content headers and looks at nothing else.
+//! Messages are rendered once and written 64 KiB at a time. The publisher reads confirms when its
+//! window is full. The consumer counts content headers and reads nothing else.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::client::{Client, check_close, check_delivered};
+use super::client::Client;
 use super::frames::{self, Fields};
 use super::message_style::MessageStyle;
+use super::refusal::{check_close, check_delivered};
 use crate::run_state::Probe;
 use crate::system::clock;
 
-/// Bytes per write; larger writes bring nothing over loopback.
+/// Bytes per write; larger writes are not faster over loopback.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// As many whole messages as fit into one write, rendered, and how many they are.
+/// As many rendered messages as fit into one write, and their number.
 fn block_of_messages(
     client: &Client,
     style: &MessageStyle,
@@ -35,8 +36,8 @@ fn block_of_messages(
     (block, messages)
 }
 
-/// Publishes until told to stop, and waits for nothing: confirms, where the style has them, are
-/// read away as they come.
+/// Publishes until the run is over, and waits for nothing. Confirms, if the style has them, are
+/// read and dropped as they arrive.
 pub(crate) fn publish(
     mut client: Client,
     style: &MessageStyle,
@@ -67,7 +68,7 @@ fn read_confirms_away(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// Publishes with at most `window` unconfirmed messages; latency is from write to confirm.
+/// Publishes with at most `window` unconfirmed messages. The latency is from write to confirm.
 pub(crate) fn publish_confirmed(
     mut client: Client,
     style: &MessageStyle,
@@ -77,7 +78,7 @@ pub(crate) fn publish_confirmed(
     probe: &mut Probe,
 ) -> Result<()> {
     client.confirm_select()?;
-    // Small enough that the rest of the window is on its way while a block is made.
+    // Small enough that the rest of the window is in flight while a block is written.
     let limit = (window / 4).max(1);
     let (block, per_block) = block_of_messages(&client, style, key, payload, limit);
     let mut unconfirmed = Unconfirmed::default();
@@ -104,7 +105,7 @@ pub(crate) fn publish_confirmed(
     client.close()
 }
 
-/// Counts deliveries until told to stop.
+/// Counts deliveries until the run is over.
 pub(crate) fn consume(mut client: Client, queue: &str, probe: &mut Probe) -> Result<()> {
     client.consume(queue, false)?;
     while probe.running() {
@@ -116,7 +117,8 @@ pub(crate) fn consume(mut client: Client, queue: &str, probe: &mut Probe) -> Res
     Ok(())
 }
 
-/// Content headers among the whole frames at the head of `bytes`, and the bytes of those frames.
+/// The number of content headers among the whole frames at the head of `bytes`, and the length of
+/// those frames.
 fn count_messages(bytes: &[u8]) -> Result<(u64, usize)> {
     let (mut messages, mut at) = (0, 0);
     while let Some(&[kind, _, _, s0, s1, s2, s3]) = bytes[at..].first_chunk::<7>() {
@@ -134,7 +136,7 @@ fn count_messages(bytes: &[u8]) -> Result<(u64, usize)> {
     Ok((messages, at))
 }
 
-/// Publications that await their confirm: a window of delivery tags.
+/// Unconfirmed publications: a window of delivery tags.
 #[derive(Default)]
 struct Unconfirmed {
     /// Tag of the first entry.
@@ -157,7 +159,7 @@ impl Unconfirmed {
         self.sent.extend((0..n).map(|_| Some(now)));
     }
 
-    /// Takes out what one ack settles and returns how many.
+    /// Removes the publications that one ack covers and returns their number.
     fn confirmed(
         &mut self,
         tag: u64,

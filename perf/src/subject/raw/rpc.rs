@@ -1,8 +1,8 @@
-//! The floor of calls: a client that keeps a number of requests in flight, and a server that sends
-//! them back.
+//! The baseline of calls: a client that keeps a number of requests in flight, and a server that
+//! sends them back.
 //!
-//! Both handle everything one read brought before they write once. Requests are rendered once, one
-//! for each address in flight.
+//! Both process all messages of one read before one write. Requests are rendered once, one for each
+//! slot in flight.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::run_state::Probe;
 use crate::subject::job::Exchange;
 use crate::system::clock;
 
-/// Calls `queue` with `outstanding` requests in flight until told to stop.
+/// Calls `queue` with `outstanding` requests in flight until the run is over.
 pub(crate) fn call(
     mut client: Client,
     style: &MessageStyle,
@@ -89,7 +89,7 @@ pub(crate) fn serve(
     }
 }
 
-/// Appends one acknowledgement of everything up to `last`, where the style has them.
+/// Appends one acknowledgement of all deliveries up to `last`, if the style has acknowledgements.
 fn acknowledge(out: &mut Vec<u8>, style: &MessageStyle, last: Option<u64>) {
     if let Some(tag) = last.filter(|_| style.acks) {
         frames::ack(out, CHANNEL, tag);

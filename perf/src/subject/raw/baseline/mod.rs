@@ -10,7 +10,7 @@ use crate::run_state::Workers;
 use crate::subject::job::{Exchange, Job, PlainWork, Subject, oslo_exchange, oslo_routing_key};
 use crate::workload::{Operation, Workload};
 
-/// The subject `raw`: the floor of what any client can get.
+/// The subject `raw`: the highest rate that any client can reach, nearly.
 pub(crate) struct Raw;
 
 impl Subject for Raw {
@@ -33,7 +33,7 @@ impl Subject for Raw {
     }
 }
 
-/// The subject `raw-kombu`: the floor at equal work, with the exchange, properties, envelope,
+/// The subject `raw-kombu`: the baseline at equal work, with the exchange, properties, envelope,
 /// confirms and acknowledgements of oslo.messaging's `rabbit` driver.
 pub(crate) struct RawKombu;
 
@@ -81,12 +81,12 @@ impl Subject for RawKombu {
     }
 }
 
-/// Starts a floor's worker; `key` leads to the job's queue in the style's exchange.
+/// Starts a worker. `key` is the routing key of the job's queue in the style's exchange.
 fn start(job: &Job, workers: &mut Workers, style: MessageStyle, key: String) -> Result<()> {
     let client = Client::connect(&job.address)?;
     let body = job.body.clone();
     let window = job.workload.outstanding.unwrap_or(1);
-    let work = PlainWork::nearest_to(job.workload.operation).context("no floor for this")?;
+    let work = PlainWork::nearest_to(job.workload.operation).context("no baseline for this")?;
     workers.spawn("raw-0", move |probe| match work {
         PlainWork::Publish => one_way::publish(client, &style, &key, &body, probe),
         PlainWork::Confirmed => {

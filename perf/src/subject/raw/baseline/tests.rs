@@ -1,5 +1,5 @@
-//! The floor at equal work against Leveret itself, on the embedded broker: what they send is the
-//! same, and they understand each other.
+//! The baseline at equal work against Leveret itself, on the embedded broker: both send the same
+//! messages, and each reads the other's.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn style() -> MessageStyle {
     MessageStyle::kombu(oslo_exchange(TOPIC))
 }
 
-/// Content header and body of the next message, for a consumer that does nothing else.
+/// Content header and body of the next message.
 fn next(client: &mut Client) -> (Vec<u8>, Vec<u8>) {
     let mut header = Vec::new();
     loop {
@@ -71,7 +71,7 @@ fn rendered(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (header, body)
 }
 
-/// The text with every id, which are 32 hexadecimal digits, made the same.
+/// The text with every id (32 hexadecimal digits) replaced by the same text.
 fn without_ids(body: &[u8]) -> String {
     let text = String::from_utf8(body.to_vec()).expect("JSON is text");
     let mut out = String::new();
@@ -130,7 +130,7 @@ fn a_notification_is_leveret_s_own_but_for_ids_and_time() {
         let mut message: Value = serde_json::from_str(&text).expect("JSON in JSON");
         for key in ["message_id", "timestamp", "_unique_id"] {
             let text = message[key].as_str().expect("a text").len();
-            // Python, and we, print no microseconds where there are none.
+            // Python and Leveret omit microseconds that are zero.
             message[key] = text.max(if key == "timestamp" { 26 } else { 0 }).into();
         }
         message.to_string()
@@ -163,7 +163,7 @@ fn a_call_is_leveret_s_own_and_its_answer_is_understood() {
     assert_eq!(caller.join().expect("no panic").expect("an answer"), PAYLOAD);
 }
 
-/// The floor's client and server, whatever the style.
+/// Runs the baseline's client and server in this style.
 fn calls_go_through(style: &MessageStyle) {
     let (address, _peer) = in_process::broker().expect("the broker starts");
     let (say, ready) = std::sync::mpsc::channel();
@@ -187,13 +187,13 @@ fn calls_go_through(style: &MessageStyle) {
 }
 
 #[test]
-fn both_floors_answer_their_own_calls() {
+fn both_baselines_answer_their_own_calls() {
     calls_go_through(&MessageStyle::bare());
     calls_go_through(&style());
 }
 
 #[test]
-fn the_floor_at_equal_work_measures_what_the_driver_does() {
+fn the_baseline_at_equal_work_measures_what_the_driver_does() {
     let measured = CATALOGUE.into_iter().filter(|workload| RawKombu.measures(workload));
     assert_eq!(
         measured.map(|workload| workload.name).collect::<Vec<_>>(),

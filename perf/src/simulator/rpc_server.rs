@@ -1,7 +1,7 @@
-//! `rpc-server`: notes every message, stamps it, waits if told to, and sends it back.
+//! `rpc-server`: counts every message, adds the time of arrival, and sends it back.
 //!
-//! It ends at its time limit, at a signal, or one second after the last client that said it started
-//! has said it is done.
+//! It ends at its time limit, at a signal, or one second after the last of the clients that sent
+//! `sync_start` has sent `sync_done`.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -16,9 +16,10 @@ use super::message::{Message, SyncMessage};
 use super::serving;
 use crate::cli::command_line::Cli;
 use crate::cli::simulator::RpcServerArgs;
+use crate::system::lock::lock;
 use crate::system::{clock, sys};
 
-/// How long a server stays after its last client is done.
+/// Time between the end of the last client and that of the server.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Argument of `info`.
@@ -33,7 +34,7 @@ struct SyncArgs {
     message: SyncMessage,
 }
 
-/// Which clients have started and are not done.
+/// Clients that have started and are not done.
 #[derive(Debug, Default)]
 struct Clients {
     running: HashSet<String>,
@@ -66,7 +67,7 @@ pub(crate) fn run(cli: &Cli, args: &RpcServerArgs) -> Result<()> {
     let endpoint = endpoint(Arc::clone(&collector), Arc::clone(&clients), pause);
     let server = RpcServer::builder(&transport, target).endpoint(endpoint).start_blocking()?;
     let is_done = || {
-        let all_done = clients.lock().expect("nothing panics under it").all_done();
+        let all_done = lock(&clients).all_done();
         if all_done {
             std::thread::sleep(LINGER);
         }
@@ -92,11 +93,11 @@ fn endpoint(
             Ok::<_, Failure>(message)
         })
         .method("sync_start", move |_: Context, args: SyncArgs| {
-            starting.lock().expect("nothing panics under it").started(args.message.id);
+            lock(&starting).started(args.message.id);
             Ok::<_, Failure>(())
         })
         .method("sync_done", move |_: Context, args: SyncArgs| {
-            clients.lock().expect("nothing panics under it").done(&args.message.id);
+            lock(&clients).done(&args.message.id);
             Ok::<_, Failure>(())
         })
 }
