@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use leveret_support::EventSubscriber;
+use tracing::Event;
 
 use crate::config::loader::Config;
 use crate::notify::notifier::driver::NotificationDriver;
@@ -151,31 +151,15 @@ fn events_are_found_in_sources() {
     assert_eq!(arguments(r#"1, "(\")", f(2)) g()"#), r#"1, "(\")", f(2)"#);
 }
 
-/// Keeps name and target of each event.
-#[derive(Clone, Default)]
-struct Names(Arc<Mutex<Vec<(&'static str, String)>>>);
-
-impl Subscriber for Names {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        let metadata = event.metadata();
-        self.0.lock().unwrap().push((metadata.name(), metadata.target().to_owned()));
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
 #[test]
 fn events_carry_their_names() {
-    let names = Names::default();
-    tracing::subscriber::with_default(names.clone(), || {
+    let names = Arc::<Mutex<Vec<(&str, String)>>>::default();
+    let kept = Arc::clone(&names);
+    let keep = move |event: &Event<'_>| {
+        let metadata = event.metadata();
+        kept.lock().unwrap().push((metadata.name(), metadata.target().to_owned()));
+    };
+    tracing::subscriber::with_default(EventSubscriber(keep), || {
         let ini = "[DEFAULT]\ntransport_url = fake:///events\nrpc_thread_pool_size = 2\n";
         let config = Config::new().ini_str(ini).unwrap();
         let transport = TransportBuilder::from_config(&config).unwrap().connect_blocking().unwrap();
@@ -183,7 +167,7 @@ fn events_carry_their_names() {
         notifier.warn_blocking((), "disk.full", &()).unwrap();
         transport.close_blocking().unwrap();
     });
-    let heard = names.0.lock().unwrap();
+    let heard = names.lock().unwrap();
     for (name, target) in [
         ("leveret.configuration.doubtful", "leveret::transport::builder"),
         ("leveret.engine.backend.chosen", "leveret_engine::reactor::probe"),
