@@ -3,8 +3,8 @@
 //! [`Broker`] is a RabbitMQ node of our own (own name, ports, data folder, cookie), so that any
 //! number of suites run side by side; [`Peer`] is a process beside the test, most often Python that
 //! speaks oslo.messaging; [`CuttingProxy`] is a way to a broker that breaks where a test wants it,
-//! [`FaultProxy`] one that harms its connections in other ways; [`EventSubscriber`] hands a test what
-//! Leveret logs.
+//! [`FaultProxy`] one that harms its connections in other ways; [`EventSubscriber`] hands a
+//! test what Leveret logs.
 //! Invariant: nothing started here outlives the test process, however that ends (a watchdog
 //! process sees to it). Neither ever skips: what is missing is a panic that says how to get it.
 //! Not here: assertions, AMQP beyond its frames, anything of Leveret itself.

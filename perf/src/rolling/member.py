@@ -1,9 +1,9 @@
 """A server or a client that runs oslo.messaging itself, in a fleet that is updated.
 
-The first line of standard input is JSON and says what to be; `ready` answers it. A server prints
-the id of each request it executes and each notification it receives. A client gets requests by lines
-of JSON and prints for each how it ended. When its standard input ends it stops in order, prints
-what is left to say, and ends. Not here: counting.
+The first line of standard input is JSON and is its setup; `ready` answers it. A server prints the
+id of each request it executes and each notification it receives. A client reads requests as lines
+of JSON and prints the end of each. When its standard input ends it stops in order, prints what is
+left, and ends. Not here: counting.
 """
 import concurrent.futures
 import json
