@@ -2,7 +2,7 @@
 //!
 //! Lowest first. Two siblings that do not import each other and one module above them that joins
 //! both occur three times: `proto`, `reactor` and `shard` in the engine; `dialect`, `broker` and
-//! `rpc` in the driver; the modules that measure, `report` and `suite` in perf.
+//! `rpc` in the driver; `subject`, `results` and the programs in perf.
 
 use super::{CrateRules, Imports, ModuleRule};
 
@@ -58,33 +58,22 @@ pub(super) const CRATES: &[CrateRules] = &[
         folder: "perf/src/",
         never: &["leveret_benches"],
         modules: &[
-            only("alloc", &[]),
-            only("sys", &[]),
-            only("clock", &[]),
+            only("system", &[]),
             only("workload", &[]),
-            only("progress", &[]),
-            only("peer_process", &[]),
-            only("place", &[&["sys", "placement"]]),
-            only("placement", &[&["sys", "place"]]),
-            only("usage", &[&["sys", "alloc"]]),
-            only("stage", &[&["clock"]]),
-            // the record between the modules that measure and those that report
-            only("sample", &[&["workload"]]),
-            only("metrics", &[&["sample"]]),
-            only("report", &[&["metrics", "sample", "workload"]]),
+            only("placement", &[]),
+            only("broker_address", &[]),
+            only("in_process", &[&["broker_address"]]),
+            only("run_state", &[&["system"]]),
+            // the record between what measures and what reports
+            only("results", &[&["workload"]]),
             // what is measured
-            only("subject", &[&["workload", "clock", "stage", "place", "placement", "sys"]]),
-            only("machine", &[&["sample", "place", "placement", "subject", "sys"]]),
-            // the modules that measure; none of them reports
-            only("cli", &[&["subject", "workload", "place", "placement"]]),
-            only("child", &[MEASURING]),
-            only("peers", &[MEASURING]),
-            only("fixture", &[MEASURING]),
-            only("runner", &[MEASURING]),
-            only("simulator", &[MEASURING]),
-            only("rolling", &[MEASURING]),
-            only("chaos", &[MEASURING]),
-            any("suite"),
+            only("subject", &[&["broker_address", "placement", "run_state", "system", "workload"]]),
+            only("cli", &[&["placement", "subject", "workload"]]),
+            // the programs
+            only("simulator", &[PROGRAM]),
+            only("rolling", &[PROGRAM]),
+            only("chaos", &[PROGRAM]),
+            only("suite", &[PROGRAM]),
             any("main"),
         ],
     },
@@ -112,26 +101,16 @@ const PLAIN_DATA: &[&str] = &["codec", "config", "error", "message", "topology"]
 /// What `rpc` and `notify` may import beside plain data. They do not import each other.
 const UNDER_RPC_AND_NOTIFY: &[&str] = &["transport", "runtime", "observe", "dialect", "broker"];
 
-/// What the measuring modules of perf may import: all but `report`.
-const MEASURING: &[&str] = &[
-    "alloc",
-    "child",
+/// What each program of perf may import: everything but another program.
+const PROGRAM: &[&str] = &[
+    "broker_address",
     "cli",
-    "clock",
-    "fixture",
-    "machine",
-    "metrics",
-    "peer_process",
-    "peers",
-    "place",
+    "in_process",
     "placement",
-    "progress",
-    "runner",
-    "sample",
-    "stage",
+    "results",
+    "run_state",
     "subject",
-    "sys",
-    "usage",
+    "system",
     "workload",
 ];
 

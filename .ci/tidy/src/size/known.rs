@@ -4,4 +4,4 @@
 pub(super) const LONG_FILES: &[(&str, usize)] = &[("driver/tests/it/notify/delivery.rs", 464)];
 
 /// With the number of their modules.
-pub(super) const FULL_FOLDERS: &[(&str, usize)] = &[("perf/src", 24), ("perf/src/chaos", 17)];
+pub(super) const FULL_FOLDERS: &[(&str, usize)] = &[];
