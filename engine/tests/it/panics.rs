@@ -14,9 +14,10 @@ use leveret_engine::{
     Delivery, DeliverySink, Disposition, Engine, EngineConfig, Error, FieldTable, Outcome,
     Properties, RefusalSink, Shard, block_on,
 };
+use leveret_support::EventSubscriber;
 use tokio::task::{LocalSet, spawn_local};
+use tracing::Event;
 
-use crate::support::log::Events;
 use crate::support::setup::{
     WAIT, backend, channel, config_of, engine, loopback, publish, queue, to, until,
 };
@@ -268,7 +269,7 @@ fn a_subscriber_that_panics_ends_no_connection() {
             Shard::attach(EngineConfig::default().with_backend(backend())).unwrap();
         let shard = spawn_local(shard);
         let panicking =
-            Events(|event| panic!("a subscriber panics at {}", event.metadata().name()));
+            EventSubscriber(|event: &Event<'_>| panic!("{} panics", event.metadata().name()));
         let subscriber = tracing::subscriber::set_default(panicking);
         let story = async {
             let mut config = config_of(&peer);

@@ -42,42 +42,22 @@ impl FailureLog<'_> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Level, Metadata, Subscriber};
+    use leveret_support::EventSubscriber;
+    use tracing::{Event, Level};
 
     use super::*;
     use crate::message::context::Context;
     use crate::rpc::server::endpoint::Endpoint;
-
-    /// Keeps the level of each event.
-    #[derive(Default)]
-    struct Levels(Mutex<Vec<Level>>);
-
-    struct Shared(Arc<Levels>);
-
-    impl Subscriber for Shared {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn event(&self, event: &Event<'_>) {
-            self.0.0.lock().unwrap().push(*event.metadata().level());
-        }
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
-    }
 
     #[test]
     fn what_was_to_be_expected_is_said_quietly() {
         let endpoint = Endpoint::new()
             .method("find", |_: Context, (): ()| Ok::<_, Failure>(()))
             .expecting(["KeyError"]);
-        let levels = Arc::new(Levels::default());
-        tracing::subscriber::with_default(Shared(Arc::clone(&levels)), || {
+        let levels = Arc::<Mutex<Vec<Level>>>::default();
+        let kept = Arc::clone(&levels);
+        let keep = move |event: &Event<'_>| kept.lock().unwrap().push(*event.metadata().level());
+        tracing::subscriber::with_default(EventSubscriber(keep), || {
             let failure_log = FailureLog::Raised(endpoint.find("find").unwrap());
             failure_log.log(&Failure::builtin("KeyError", "k"));
             failure_log.log(&Failure::builtin("ValueError", "v"));
@@ -85,7 +65,7 @@ mod tests {
             FailureLog::Unserved { is_foreseen: true }.log(&missing);
             FailureLog::Unserved { is_foreseen: false }.log(&missing);
         });
-        let levels = levels.0.lock().unwrap();
+        let levels = levels.lock().unwrap();
         assert_eq!(*levels, [Level::DEBUG, Level::ERROR, Level::DEBUG, Level::ERROR]);
     }
 }

@@ -6,16 +6,16 @@
 use std::fmt::{Debug, Write};
 use std::sync::{Mutex, Once, PoisonError};
 
+use leveret_support::EventSubscriber;
+use tracing::Event;
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Records every event from now on.
 pub(crate) fn keep() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| tracing::subscriber::set_global_default(Events(keep_line)).unwrap());
+    ONCE.call_once(|| tracing::subscriber::set_global_default(EventSubscriber(keep_line)).unwrap());
 }
 
 /// Returns the events whose line contains `words`.
@@ -28,28 +28,6 @@ fn keep_line(event: &Event<'_>) {
     let mut line = Line(event.metadata().level().to_string());
     event.record(&mut line);
     LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line.0);
-}
-
-/// A subscriber that calls a function for each event of the engine and ignores spans.
-pub(crate) struct Events(pub(crate) fn(&Event<'_>));
-
-impl Subscriber for Events {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("leveret")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        self.0(event);
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
 }
 
 struct Line(String);
