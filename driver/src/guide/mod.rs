@@ -1,12 +1,16 @@
-//! Guides: what belongs to no single item, with examples that compile.
+//! Guides: topics that concern more than one item, with examples that compile.
 //!
 //! Begin with [`from_python`] if you know oslo.messaging, else with [`rpc`] or [`notifications`].
-//! [`queues`], [`delivery`] and [`errors`] say what goes on at the broker, what is promised and
-//! what may fail, [`reliability`] what bad days cost, [`dialects`] how oslo's two drivers share a
-//! broker, and [`rolling_update`] leads operators from one to the other; [`observing`] says what
-//! can be seen of it all, [`configuration`] lists the options and [`api`] all of oslo's API.
 //!
-//! Each page is a Markdown file beside this one.
+//! - [`queues`]: the queues and exchanges at the broker.
+//! - [`delivery`]: the delivery guarantees. [`errors`]: the errors, and what happened to the message.
+//! - [`reliability`]: faults, what a recovery costs, and how each guarantee is checked.
+//! - [`dialects`]: how oslo's two drivers share a broker. [`rolling_update`]: the move from one to the
+//!   other while services run.
+//! - [`observing`]: health, metrics, spans and events.
+//! - [`configuration`]: all options. [`api`]: all of oslo.messaging's API.
+//!
+//! Each page is a Markdown file in the same folder.
 
 #[doc = include_str!("api.md")]
 pub mod api {}
