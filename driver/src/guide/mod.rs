@@ -3,12 +3,14 @@
 //! Begin with [`from_python`] if you know oslo.messaging, else with [`rpc`] or [`notifications`].
 //!
 //! - [`queues`]: the queues and exchanges at the broker.
-//! - [`delivery`]: the delivery guarantees. [`errors`]: the errors, and what happened to the message.
+//! - [`delivery`]: the delivery guarantees.
+//! - [`errors`]: the errors, and what happened to the message.
 //! - [`reliability`]: faults, what a recovery costs, and how each guarantee is checked.
-//! - [`dialects`]: how oslo's two drivers share a broker. [`rolling_update`]: the move from one to the
-//!   other while services run.
+//! - [`dialects`]: how oslo's two drivers share a broker.
+//! - [`rolling_update`]: the move from one driver to the other while services run.
 //! - [`observing`]: health, metrics, spans and events.
-//! - [`configuration`]: all options. [`api`]: all of oslo.messaging's API.
+//! - [`configuration`]: all options.
+//! - [`api`]: all of oslo.messaging's API, and where it is here.
 //!
 //! Each page is a Markdown file in the same folder.
 
