@@ -33,10 +33,11 @@ fn folder() -> &'static Path {
 }
 
 /// The file in which a test of this path stands, and its name.
-fn place(path: &str) -> (PathBuf, &str) {
+fn find_test(path: &str) -> (PathBuf, &str) {
     let (module, name) = path.rsplit_once("::").expect("a module and a name");
     let (root, module) = match module.strip_suffix("::tests") {
         Some(module) => ("src", module),
+        None if module.contains("::tests::") => ("src", module),
         None => ("tests", module),
     };
     let file = folder().join(root).join(module.replace("::", "/"));
@@ -48,7 +49,7 @@ fn place(path: &str) -> (PathBuf, &str) {
 /// How many tests a cell names, all of which exist.
 fn count_existing(about: &str, shown: &str) -> usize {
     let existing = tests(shown).inspect(|test| {
-        let (file, name) = place(test);
+        let (file, name) = find_test(test);
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains(&format!("fn {name}(")), "{about}: {test} is not in {file:?}");
     });
