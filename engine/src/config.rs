@@ -169,7 +169,7 @@ pub struct ConnectionConfig {
     /// The largest channel number. Default: 2047.
     pub channel_max: u16,
     /// The largest message body accepted from the broker. Default: 64 MiB. A larger one is read,
-    /// dropped and counted, and rejected without requeueing if it needs an acknowledgement.
+    /// dropped and counted, and rejected without requeuing if it needs an acknowledgement.
     pub body_max: u64,
     /// How long the resolution of a host name may take. Default: 5 s. Addresses are not resolved.
     pub resolve_timeout: Duration,

@@ -78,7 +78,7 @@
 //!   full jitter; hosts that refused or did not answer come last. Channels keep their numbers;
 //!   declarations, bindings and consumers return; what was deleted on purpose does not. No answer
 //!   of a broker ends a connection that was open once, or a consumer that has started:
-//!   [`Connection::standing`] and [`ConsumerHandle::status`] report the reason meanwhile.
+//!   [`Connection::status`] and [`ConsumerHandle::status`] report the reason meanwhile.
 //! - A channel exception fails only the publication that caused it. The engine sends a publication
 //!   that the broker refuses (`basic.nack`) again for [`ConnectionConfig::nack_retry`], if its
 //!   publisher retained it.

@@ -78,9 +78,10 @@ impl ConsumerHandle {
     }
 
     /// Cancels the consumer (`basic.cancel`) and waits until the broker has agreed. Deliveries in
-    /// flight return to the queue, or the sink [accepts](crate::DeliverySink::takes_the_last) them.
-    /// If the broker does not agree in time, the consumer ends all the same: it accepts no more
-    /// deliveries and does not return with the connection.
+    /// flight return to the queue, or the sink
+    /// [accepts](crate::DeliverySink::accepts_while_cancelling) them. If the broker does not agree
+    /// in time, the consumer ends all the same: it accepts no more deliveries and does not return
+    /// with the connection.
     ///
     /// # Errors
     /// `TimedOut`, `ConnectionClosed`, `ChannelClosed`, `Stopped`.

@@ -94,7 +94,7 @@ impl Engine {
     /// [`ConnectMode::Lazy`](crate::ConnectMode::Lazy).
     ///
     /// After the first success no answer of a broker ends the connection. A refusal is a state with
-    /// a reason ([`Connection::standing`]), and the engine retries with pauses that grow to
+    /// a reason ([`Connection::status`]), and the engine retries with pauses that grow to
     /// [`Recovery::backoff_max`](crate::Recovery::backoff_max).
     ///
     /// # Cancel safety

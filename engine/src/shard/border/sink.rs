@@ -34,14 +34,14 @@ pub enum Disposition {
 ///
 /// The shard contains a panic in a sink, counts it in
 /// [`ShardStats::panics`](crate::ShardStats::panics) and keeps the consumer. It rejects the
-/// delivery the sink panicked at without requeueing it, so the broker drops or dead-letters it. If
+/// delivery the sink panicked at without requeuing it, so the broker drops or dead-letters it. If
 /// a method that returns a `bool` panics, its default applies.
 pub trait DeliverySink: Send {
     /// Receives one delivery. Must not block.
     fn deliver(&mut self, delivery: Delivery) -> Disposition;
 
     /// Receives a delivery of `size` bytes, above [`body_max`](crate::ConnectionConfig::body_max).
-    /// The engine dropped it, and rejected it without requeueing unless the consumer uses no
+    /// The engine dropped it, and rejected it without requeuing unless the consumer uses no
     /// acknowledgements. `delivery` holds only the last 16 KiB of the body, at most. Answers to it
     /// are ignored.
     fn oversized(&mut self, delivery: Delivery, size: u64) {

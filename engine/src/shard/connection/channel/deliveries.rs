@@ -89,7 +89,7 @@ impl ChannelDeliveries {
         Ok(())
     }
 
-    /// Rejects a delivery whose body was above the limit, without requeueing it.
+    /// Rejects a delivery whose body was above the limit, without requeuing it.
     pub(crate) fn reject_oversized(
         &mut self,
         content: Content,
