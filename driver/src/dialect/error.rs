@@ -27,7 +27,7 @@ impl From<EncodeError> for Error {
 pub(crate) enum DecodeError {
     #[error("the content type is {0:?}, not application/json")]
     ContentType(String),
-    #[error("nobody here understands content type {0:?}")]
+    #[error("content type {0:?} is not supported")]
     UnknownType(String),
     #[error("the body is compressed in a way that is not supported ({0})")]
     Compressed(String),

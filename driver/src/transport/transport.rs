@@ -93,11 +93,11 @@ const BUILTIN_EXMODS: [&str; 2] = ["builtins", "exceptions"];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct TransportStats {
-    /// Calls under way.
+    /// Calls in progress.
     pub calls_outstanding: usize,
-    /// Replies nobody waited for any more.
+    /// Replies that came after their call had ended.
     pub replies_late: u64,
-    /// Replies of this transport's servers that nobody will ever get.
+    /// Replies of this transport's servers that were given up.
     pub replies_dropped: u64,
     /// Buffered casts that the broker returned or refused.
     pub casts_refused: u64,

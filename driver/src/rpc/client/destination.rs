@@ -156,7 +156,7 @@ impl Destination {
             // Where the engine has stopped, publishing says so.
             let _ = transport.timer().sleep(delay.min(timer::until(deadline))).await;
             if timer::now() >= deadline {
-                let text = format!("nobody got the request before the deadline: {text}");
+                let text = format!("no queue took the request before the deadline: {text}");
                 let error = Error::new(ErrorKind::MessagingTimeout, text);
                 return Err(error.with_outcome(outcome.unwrap_or(Outcome::Returned)));
             }

@@ -28,11 +28,11 @@ impl FailureLog<'_> {
                 "Exception during message handling"
             ),
             Self::Unserved { is_foreseen: true } => tracing::debug!(
-                name: "leveret.request.unserved", %failure, "nobody serves it"
+                name: "leveret.request.unserved", %failure, "no method serves it"
             ),
             Self::Unserved { is_foreseen: false } => {
                 tracing::error!(
-                    name: "leveret.request.unserved", %failure, "nobody serves a request"
+                    name: "leveret.request.unserved", %failure, "no method serves a request"
                 );
             }
         }

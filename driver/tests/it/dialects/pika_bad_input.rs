@@ -122,7 +122,7 @@ fn poison() -> Vec<(Properties, Vec<u8>, &'static str)> {
         (bare.clone().with_headers(number), NONE.to_vec(), "only 1.x is understood"),
         (bare, NONE.to_vec(), "it has no headers"),
         (typed("text/plain"), NONE.to_vec(), "\"text/plain\""),
-        (versioned("1.0"), NONE.to_vec(), "nobody here understands"),
+        (versioned("1.0"), NONE.to_vec(), "is not supported"),
         (json(), b"{\"method\": \"none\", ".to_vec(), "no JSON object"),
         (json(), b"".to_vec(), "no JSON object"),
         (json(), b"[1]".to_vec(), "no JSON object"),
