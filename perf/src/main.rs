@@ -64,7 +64,7 @@ fn run(cli: &Cli) -> Result<()> {
         None => suite::command::run(cli),
         Some(Mode::AnswerCalls(args)) => match SubjectName::of_child(&args.subject)? {
             SubjectName::Leveret(variant) => {
-                let leveret = Leveret::start(cli.serving(), &cli.cores, variant)?;
+                let leveret = Leveret::start(cli.server_options(), &cli.cores, variant)?;
                 server_process::answer_calls(args, &leveret)
             }
             SubjectName::Peer(name) => {

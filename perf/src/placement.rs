@@ -104,14 +104,14 @@ impl fmt::Display for ExecutorName {
 
 /// How Leveret's servers run, in the processes the suite starts for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Serving {
+pub(crate) struct ServerOptions {
     pub(crate) backend: BackendName,
     pub(crate) executor: ExecutorName,
     /// Microseconds that a shard polls before it sleeps.
     pub(crate) busy_poll: u64,
 }
 
-impl Serving {
+impl ServerOptions {
     /// The engine's configuration, apart from its cores.
     pub(crate) fn engine(self) -> EngineConfig {
         EngineConfig::default()

@@ -379,8 +379,9 @@ fn example(
 }
 
 fn plan(cli: &Cli, args: &ChaosArgs, tag: String, urls: [String; 2]) -> FleetPlan {
-    let serving = cli.serving();
-    let own = ["--backend".to_owned(), serving.backend.to_string(), "chaos-worker".to_owned()];
+    let server_options = cli.server_options();
+    let own =
+        ["--backend".to_owned(), server_options.backend.to_string(), "chaos-worker".to_owned()];
     FleetPlan {
         subject: args.subject,
         servers: args.servers,

@@ -13,7 +13,7 @@ use crate::cli::simulator::{
     NotifyClientArgs, NotifyServerArgs, RpcClientArgs, RpcServerArgs, Simulator,
 };
 use crate::cli::suite::{AnswerCallsArgs, Suite};
-use crate::placement::{BackendName, Cores, ExecutorName, Serving};
+use crate::placement::{BackendName, Cores, ExecutorName, ServerOptions};
 
 /// Leveret's perf suite: casts, calls and fanout, beside other clients. Without arguments it takes
 /// less than 40 seconds, on a broker inside this process.
@@ -49,9 +49,9 @@ pub(crate) struct Cli {
 
 impl Cli {
     /// How the suite's Leveret servers run.
-    pub(crate) fn serving(&self) -> Serving {
+    pub(crate) fn server_options(&self) -> ServerOptions {
         let (backend, executor, busy_poll) = (self.backend, self.executor, self.busy_poll);
-        Serving { backend, executor, busy_poll }
+        ServerOptions { backend, executor, busy_poll }
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
              answer-calls --subject a --queue q --number 0",
         );
         let (backend, executor) = (BackendName::Epoll, ExecutorName::Inline);
-        assert_eq!(cli.serving(), Serving { backend, executor, busy_poll: 5 });
+        assert_eq!(cli.server_options(), ServerOptions { backend, executor, busy_poll: 5 });
         assert_eq!(parsed("x").executor, ExecutorName::Threads);
     }
 

@@ -62,7 +62,7 @@ fn environment(cli: &Cli, args: &RollingUpdateArgs, url: String) -> Environment 
     let seconds = Duration::from_secs_f64;
     Environment {
         url,
-        engine: cli.serving().engine().with_cores((&cli.cores).into()),
+        engine: cli.server_options().engine().with_cores((&cli.cores).into()),
         ledger: Arc::new(SharedLedger::new()),
         names: ServerNames::of(args.servers),
         timeout: seconds(args.timeout),

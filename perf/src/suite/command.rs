@@ -53,7 +53,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
         pairs: usize::from(cli.suite.pairs.unwrap_or(default_pairs(cli))),
         seconds: cli.suite.seconds,
         payload_bytes: cli.suite.size,
-        serving: cli.serving(),
+        server_options: cli.server_options(),
         broker,
     };
     let ended = plan.run(|run| outcome.runs.push(run));
@@ -73,7 +73,7 @@ fn default_pairs(cli: &Cli) -> u16 {
 }
 
 fn subjects(cli: &Cli) -> Result<Vec<Box<dyn Subject>>> {
-    let leveret = Leveret::start(cli.serving(), &cli.cores, Variant::Plain)?;
+    let leveret = Leveret::start(cli.server_options(), &cli.cores, Variant::Plain)?;
     let mut others: Vec<Box<dyn Subject>> = Vec::new();
     for name in &cli.suite.against {
         others.push(match name {

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::broker_address::BrokerAddress;
 use crate::in_process;
-use crate::placement::Serving;
+use crate::placement::ServerOptions;
 use crate::subject::job::{Exchange, Subject};
 use crate::subject::raw::client::{Client, QueueOptions};
 use crate::suite::server_process::ServerProcess;
@@ -40,7 +40,7 @@ impl Fixture {
     pub(crate) fn prepare(
         workload: &Workload,
         subject: &dyn Subject,
-        serving: Serving,
+        server_options: ServerOptions,
         broker: &BrokerAddress,
         payload_bytes: usize,
     ) -> Result<Self> {
@@ -64,7 +64,7 @@ impl Fixture {
                 let (address, peer) = in_process::source(payload_bytes)?;
                 (fixture.address, fixture._peer) = (address, Some(peer));
             }
-            Peer::Broker => fixture.prepare_broker(workload, subject, serving)?,
+            Peer::Broker => fixture.prepare_broker(workload, subject, server_options)?,
         }
         Ok(fixture)
     }
@@ -73,7 +73,7 @@ impl Fixture {
         &mut self,
         workload: &Workload,
         subject: &dyn Subject,
-        serving: Serving,
+        server_options: ServerOptions,
     ) -> Result<()> {
         let mut owner = Client::connect(&self.address)?;
         self.exchanges = subject.exchanges(workload, &self.queue);
@@ -98,8 +98,13 @@ impl Fixture {
         self.owner = Some(owner);
         for n in 0..workload.servers {
             self.queues.extend(subject.queues_of_server(&self.queue, n));
-            let server =
-                ServerProcess::start(subject.name(), serving, &self.queue, n, &self.address)?;
+            let server = ServerProcess::start(
+                subject.name(),
+                server_options,
+                &self.queue,
+                n,
+                &self.address,
+            )?;
             self.servers.push(server);
         }
         Ok(())

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::broker_address::BrokerAddress;
-use crate::placement::Serving;
+use crate::placement::ServerOptions;
 use crate::results::metrics;
 use crate::results::sample::Run;
 use crate::run_state::{Phase, Workers};
@@ -40,7 +40,7 @@ pub(crate) struct Plan {
     pub(crate) pairs: usize,
     pub(crate) seconds: f64,
     pub(crate) payload_bytes: usize,
-    pub(crate) serving: Serving,
+    pub(crate) server_options: ServerOptions,
     pub(crate) broker: BrokerAddress,
 }
 
@@ -77,8 +77,13 @@ impl Plan {
     }
 
     fn run_once(&self, workload: &Workload, subject: &dyn Subject) -> Result<Run> {
-        let mut fixture =
-            Fixture::prepare(workload, subject, self.serving, &self.broker, self.payload_bytes)?;
+        let mut fixture = Fixture::prepare(
+            workload,
+            subject,
+            self.server_options,
+            &self.broker,
+            self.payload_bytes,
+        )?;
         let job = Job {
             workload: *workload,
             address: fixture.address.clone(),
@@ -223,7 +228,7 @@ mod tests {
             pairs,
             seconds,
             payload_bytes: 20,
-            serving: Serving {
+            server_options: ServerOptions {
                 backend: BackendName::Auto,
                 executor: ExecutorName::Threads,
                 busy_poll: 0,

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::broker_address::BrokerAddress;
 use crate::cli::suite::AnswerCallsArgs;
-use crate::placement::Serving;
+use crate::placement::ServerOptions;
 use crate::subject::job::Subject;
 
 /// Longest start of a server.
@@ -31,16 +31,16 @@ impl ServerProcess {
     /// Starts the `n`-th server of `subject` for `queue` and waits until it is ready.
     pub(crate) fn start(
         subject: &str,
-        serving: Serving,
+        server_options: ServerOptions,
         queue: &str,
         n: usize,
         address: &BrokerAddress,
     ) -> Result<Self> {
         let program = std::env::current_exe().context("this program has no path")?;
         let child = Command::new(program)
-            .args(["--backend", &serving.backend.to_string()])
-            .args(["--executor", &serving.executor.to_string()])
-            .args(["--busy-poll", &serving.busy_poll.to_string(), "answer-calls"])
+            .args(["--backend", &server_options.backend.to_string()])
+            .args(["--executor", &server_options.executor.to_string()])
+            .args(["--busy-poll", &server_options.busy_poll.to_string(), "answer-calls"])
             .args(["--subject", subject, "--queue", queue, "--number", &n.to_string()])
             // The parent has logged the same warnings already.
             .env("RUST_LOG", "error")

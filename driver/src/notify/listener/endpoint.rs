@@ -53,18 +53,18 @@ pub(crate) struct Function {
     pub(crate) run: Run,
 }
 
-type Run = Box<dyn Fn(&[&Received]) -> Begun + Send + Sync>;
+type Run = Box<dyn Fn(&[&Received]) -> FunctionCall + Send + Sync>;
 
 /// A function that was called with the notifications that could be read.
-pub(crate) struct Begun {
-    pub(crate) running: Running,
+pub(crate) struct FunctionCall {
+    pub(crate) verdict: PendingVerdict,
     /// The indexes of those that could not be read, and why.
     pub(crate) unreadable: Vec<(usize, String)>,
 }
 
 /// A function that has returned, or its future.
-pub(crate) enum Running {
-    Done(Verdict),
+pub(crate) enum PendingVerdict {
+    Ready(Verdict),
     Awaited(Pin<Box<dyn Future<Output = Verdict> + Send>>),
 }
 
@@ -107,7 +107,9 @@ impl NotificationEndpoint {
         F: Fn(Notification<T>) -> A + Send + Sync + 'static,
     {
         self.with(priority, (false, false), move |received| {
-            Begun::with(received, |read| Running::Done(function(only(read)).verdict()))
+            FunctionCall::with(received, |read| {
+                PendingVerdict::Ready(function(only(read)).verdict())
+            })
         })
     }
 
@@ -121,7 +123,7 @@ impl NotificationEndpoint {
         R: Future<Output = A> + Send + 'static,
     {
         self.with(priority, (false, true), move |received| {
-            Begun::with(received, |read| awaited(function(only(read))))
+            FunctionCall::with(received, |read| awaited(function(only(read))))
         })
     }
 
@@ -137,7 +139,7 @@ impl NotificationEndpoint {
         F: Fn(Vec<Notification<T>>) -> A + Send + Sync + 'static,
     {
         self.with(priority, (true, false), move |received| {
-            Begun::with(received, |read| Running::Done(function(read).verdict()))
+            FunctionCall::with(received, |read| PendingVerdict::Ready(function(read).verdict()))
         })
     }
 
@@ -151,7 +153,7 @@ impl NotificationEndpoint {
         R: Future<Output = A> + Send + 'static,
     {
         self.with(priority, (true, true), move |received| {
-            Begun::with(received, |read| awaited(function(read)))
+            FunctionCall::with(received, |read| awaited(function(read)))
         })
     }
 
@@ -169,7 +171,7 @@ impl NotificationEndpoint {
         mut self,
         priority: Priority,
         (takes_batch, is_async): (bool, bool),
-        run: impl Fn(&[&Received]) -> Begun + Send + Sync + 'static,
+        run: impl Fn(&[&Received]) -> FunctionCall + Send + Sync + 'static,
     ) -> Self {
         self.functions.retain(|(other, _)| *other != priority);
         self.functions.push((priority, Function { takes_batch, is_async, run: Box::new(run) }));
@@ -184,31 +186,31 @@ impl NotificationEndpoint {
         self.functions.iter().find(|(own, _)| *own == priority).map(|(_, function)| function)
     }
 
-    pub(crate) fn wants(&self, received: &Received) -> bool {
+    pub(crate) fn accepts(&self, received: &Received) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.passes(received))
     }
 }
 
-impl Begun {
+impl FunctionCall {
     /// Calls `function` with the notifications that can be read, if there are any.
     fn with<T: DeserializeOwned>(
         received: &[&Received],
-        function: impl FnOnce(Vec<Notification<T>>) -> Running,
+        function: impl FnOnce(Vec<Notification<T>>) -> PendingVerdict,
     ) -> Self {
         let mut unreadable = Vec::new();
         let mut all = Vec::with_capacity(received.len());
-        for (place, one) in received.iter().enumerate() {
+        for (index, one) in received.iter().enumerate() {
             match catch_panic(|| one.read()).and_then(|read| read) {
                 Ok(read) => all.push(read),
-                Err(error) => unreadable.push((place, error)),
+                Err(error) => unreadable.push((index, error)),
             }
         }
-        let running = match all.is_empty() {
-            true => Ok(Running::Done(Verdict::Handled)),
+        let verdict = match all.is_empty() {
+            true => Ok(PendingVerdict::Ready(Verdict::Handled)),
             false => catch_panic(|| function(all)),
         };
         Self {
-            running: running.unwrap_or_else(|panic| Running::Done(Verdict::Failed(panic))),
+            verdict: verdict.unwrap_or_else(|panic| PendingVerdict::Ready(Verdict::Failed(panic))),
             unreadable,
         }
     }
@@ -218,10 +220,10 @@ fn only<T>(read: Vec<Notification<T>>) -> Notification<T> {
     read.into_iter().next().expect("a function is called with something")
 }
 
-fn awaited<A: Answer>(future: impl Future<Output = A> + Send + 'static) -> Running {
-    let judged = async { future.await.verdict() };
-    Running::Awaited(Box::pin(async {
-        catch_panic_async(judged).await.unwrap_or_else(Verdict::Failed)
+fn awaited<A: Answer>(future: impl Future<Output = A> + Send + 'static) -> PendingVerdict {
+    let verdict = async { future.await.verdict() };
+    PendingVerdict::Awaited(Box::pin(async {
+        catch_panic_async(verdict).await.unwrap_or_else(Verdict::Failed)
     }))
 }
 

@@ -16,7 +16,7 @@ use tracing::Instrument;
 use crate::dialect::wire::Wire;
 use crate::message::serializer::Serializer;
 use crate::notify::listener::batcher::{Batcher, Batching};
-use crate::notify::listener::endpoint::{Begun, NotificationEndpoint, Running};
+use crate::notify::listener::endpoint::{FunctionCall, NotificationEndpoint, PendingVerdict};
 use crate::notify::listener::failed_attempts::FailedAttempts;
 use crate::notify::listener::received::Received;
 use crate::notify::listener::stats::ListenerStats;
@@ -70,7 +70,7 @@ impl Processor for NotificationProcessor {
         {
             self.dispatch(group).await;
         }
-        pending.into_iter().for_each(|one| self.settle(one));
+        pending.into_iter().for_each(|one| self.finish_one(one));
     }
 }
 
@@ -202,30 +202,30 @@ impl NotificationProcessor {
             let Some(function) = endpoint.function(priority) else { continue };
             let mut wanted: Vec<&mut PendingNotification> = pending
                 .iter_mut()
-                .filter(|one| one.verdict == Verdict::Handled && endpoint.wants(&one.received))
+                .filter(|one| one.verdict == Verdict::Handled && endpoint.accepts(&one.received))
                 .collect();
-            let belong = |one: &&mut PendingNotification, next: &&mut PendingNotification| {
+            let are_batched = |one: &&mut PendingNotification, next: &&mut PendingNotification| {
                 function.takes_batch && !one.is_suspect && !next.is_suspect
             };
-            for pending in wanted.chunk_by_mut(belong) {
+            for pending in wanted.chunk_by_mut(are_batched) {
                 let first = &pending[0].received;
                 let span = spans::hear(&first.event_type, priority, pending.len(), &first.context);
-                let Begun { running, unreadable } = {
+                let FunctionCall { verdict, unreadable } = {
                     let received: Vec<_> = pending.iter().map(|one| &one.received).collect();
                     span.in_scope(|| (function.run)(&received))
                 };
-                let verdict = match running {
-                    Running::Done(verdict) => verdict,
-                    Running::Awaited(future) => future.instrument(span).await,
+                let verdict = match verdict {
+                    PendingVerdict::Ready(verdict) => verdict,
+                    PendingVerdict::Awaited(future) => future.instrument(span).await,
                 };
                 let is_batched = pending.len() - unreadable.len() > 1;
                 for one in pending.iter_mut() {
                     one.verdict = verdict.clone();
                     one.is_batched = is_batched;
                 }
-                for (place, error) in unreadable {
-                    pending[place].verdict = Verdict::Failed(error);
-                    pending[place].is_batched = false;
+                for (index, error) in unreadable {
+                    pending[index].verdict = Verdict::Failed(error);
+                    pending[index].is_batched = false;
                 }
             }
         }
@@ -246,7 +246,7 @@ impl NotificationProcessor {
         });
     }
 
-    fn settle(self: &Arc<Self>, one: PendingNotification) {
+    fn finish_one(self: &Arc<Self>, one: PendingNotification) {
         let PendingNotification { delivery, received, verdict, is_batched, .. } = one;
         let (event_type, message_id) = (&received.event_type, &received.message_id);
         match verdict {
@@ -255,13 +255,13 @@ impl NotificationProcessor {
                 delivery.reject(true);
             }
             Verdict::Failed(error) if self.allow_requeue => {
-                let again = self.attempts.failed(&delivery.body().contiguous(), is_batched);
-                let is_dropped = again.is_none();
+                let delay = self.attempts.failed(&delivery.body().contiguous(), is_batched);
+                let is_dropped = delay.is_none();
                 tracing::error!(
                     name: "leveret.notification.failed",
                     error, event_type, message_id, is_dropped, "a notification failed"
                 );
-                match again {
+                match delay {
                     Some(delay) => self.postpone(delivery, delay),
                     // Rejected, not acknowledged: a dead letter exchange, if there is one, gets it.
                     None => {

@@ -6,7 +6,7 @@ use leveret_engine::Engine;
 use super::variant::Variant;
 use super::{driver, engine};
 use crate::broker_address::BrokerAddress;
-use crate::placement::{Cores, ExecutorName, Serving};
+use crate::placement::{Cores, ExecutorName, ServerOptions};
 use crate::run_state::Workers;
 use crate::subject::job::{Exchange, Job, Subject};
 use crate::workload::Workload;
@@ -20,10 +20,14 @@ pub(crate) struct Leveret {
 
 impl Leveret {
     /// Starts an engine, which all runs of this subject share.
-    pub(crate) fn start(serving: Serving, cores: &Cores, variant: Variant) -> Result<Self> {
-        let config = serving.engine().with_cores(cores.into());
+    pub(crate) fn start(
+        server_options: ServerOptions,
+        cores: &Cores,
+        variant: Variant,
+    ) -> Result<Self> {
+        let config = server_options.engine().with_cores(cores.into());
         let engine = Engine::start(config).context("the engine does not start")?;
-        Ok(Self { engine, executor: serving.executor, variant })
+        Ok(Self { engine, executor: server_options.executor, variant })
     }
 
     /// Another variant on the same engine, which is idle while others are measured.
