@@ -122,7 +122,7 @@ pub use handles::engine::Engine;
 pub use handles::message::{Message, Payload};
 pub use handles::publish_error::PublishError;
 pub use handles::publisher::Publisher;
-pub use handles::reporting_publisher::{RefusalSink, ReportingPublisher};
+pub use handles::reporting_publisher::{FailureSink, ReportingPublisher};
 pub use handles::route::Route;
 pub use outcome::{Nacked, Outcome};
 pub use reactor::{BackendChoice, BackendKind};

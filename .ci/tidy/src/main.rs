@@ -2,13 +2,15 @@
 //!
 //! Each rule is a module: a table as data and a function from files to problems, tested on small
 //! samples. `arrows` and `circles` check imports, `words`, `names` and `size` the text of files,
-//! `toplevel` the root folder, `licences` the dependencies. Every message says what to do. The
-//! check reads and never writes. Not here: what rustfmt and clippy check already.
+//! `toplevel` the root folder, `map` ARCHITECTURE.md, `licences` the dependencies. Every message
+//! says what to do. The check reads and never writes. Not here: what rustfmt and clippy check
+//! already.
 
 mod arrows;
 mod circles;
 mod dialects;
 mod licences;
+mod map;
 mod modules;
 mod names;
 mod ratchet;
@@ -54,6 +56,8 @@ fn check(tree: &Tree) -> Result<Vec<Problem>, String> {
     let crates = modules::read_crates(&tree.texts)?;
     problems.extend(circles::check(&crates));
     problems.extend(arrows::check(&crates, &tree.sources));
+    let map = tree.texts.iter().find(|file| file.path == map::FILE);
+    problems.extend(map.into_iter().flat_map(|file| map::check(&file.text, &tree.paths)));
     for file in &tree.sources {
         problems.extend(words::check_source(file));
         problems.extend(names::check(file));

@@ -11,7 +11,7 @@
 
 use leveret_engine as engine;
 
-use crate::broker::errors::failed;
+use crate::broker::errors::from_engine;
 use crate::error::{Error, ErrorKind};
 use crate::topology::{Exchange, PASSIVE, Queue, Subscription};
 
@@ -98,7 +98,7 @@ pub(super) fn explain(error: engine::Error) -> Error {
     } else if error.kind() == engine::ErrorKind::ChannelClosed {
         error.to_string()
     } else {
-        return failed(error);
+        return from_engine(error);
     };
     Error::new(ErrorKind::MessageDeliveryFailure, text).with_cause(error)
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use leveret_engine::{Connection, ConnectionConfig, ConnectionState, Engine};
 
-use crate::broker::errors::{failed, stopped};
+use crate::broker::errors::{from_engine, transport_closed};
 use crate::broker::lease::{ConnectionLease, Name, Purpose};
 use crate::broker::open_once::OpenOnce;
 use crate::config::options::factory::ConnectionFactory;
@@ -85,10 +85,10 @@ impl Connections {
     /// Opens a connection for this lease alone, whatever the factory says.
     pub(crate) async fn lease_own(&self, purpose: Purpose) -> Result<ConnectionLease, Error> {
         if self.is_closed.load(Ordering::Acquire) {
-            return Err(stopped());
+            return Err(transport_closed());
         }
         let name = Name { purpose: purpose.name(), number: 0 };
-        let connection = self.engine.connect(self.named(name)).await.map_err(failed)?;
+        let connection = self.engine.connect(self.named(name)).await.map_err(from_engine)?;
         Ok(ConnectionLease::new(connection, name, false))
     }
 
@@ -108,7 +108,7 @@ impl Connections {
         // A connection that is closed for good is replaced.
         slot.connection.forget_if(|connection| connection.state() == ConnectionState::Closed);
         if self.is_closed.load(Ordering::Acquire) {
-            return Err(stopped());
+            return Err(transport_closed());
         }
         let connect = || {
             let (engine, config, shard) = (self.engine.clone(), self.named(slot.name), slot.shard);
@@ -117,7 +117,7 @@ impl Connections {
                     Some(shard) => engine.connect_on(shard, config).await,
                     None => engine.connect(config).await,
                 };
-                opened.map_err(failed)
+                opened.map_err(from_engine)
             }
         };
         let connection = slot.connection.get_or_open(connect).await?.clone();
@@ -143,7 +143,7 @@ impl Connections {
             // The connection stays in its slot, so that its health reads closed.
             slot.connection.close();
             if let Some(connection) = slot.connection.get() {
-                outcome = outcome.and(connection.close().await.map_err(failed));
+                outcome = outcome.and(connection.close().await.map_err(from_engine));
             }
         }
         outcome

@@ -8,7 +8,7 @@ use crate::error::{self, Error, ErrorKind};
 pub(crate) const NOT_FOUND: u16 = 404;
 
 /// Converts an error of the engine.
-pub(crate) fn failed(error: leveret_engine::Error) -> Error {
+pub(crate) fn from_engine(error: leveret_engine::Error) -> Error {
     use leveret_engine::ErrorKind as Engine;
     let kind = match error.kind() {
         Engine::TimedOut => ErrorKind::MessagingTimeout,
@@ -20,12 +20,12 @@ pub(crate) fn failed(error: leveret_engine::Error) -> Error {
 }
 
 /// Converts the outcome of a publication.
-pub(crate) fn confirmed(outcome: Outcome) -> Result<(), Error> {
-    if outcome.is_ok() { Ok(()) } else { Err(refused(outcome)) }
+pub(crate) fn check_outcome(outcome: Outcome) -> Result<(), Error> {
+    if outcome.is_ok() { Ok(()) } else { Err(from_outcome(outcome)) }
 }
 
 /// Converts the outcome of a publication that failed. Not for outcomes that are a success.
-pub(crate) fn refused(outcome: Outcome) -> Error {
+pub(crate) fn from_outcome(outcome: Outcome) -> Error {
     let lost = |outcome, text: &str, cause: leveret_engine::Error| {
         let kind = match cause.kind() {
             leveret_engine::ErrorKind::TimedOut => ErrorKind::MessagingTimeout,
@@ -65,7 +65,7 @@ pub(crate) fn refused(outcome: Outcome) -> Error {
 }
 
 /// Whether an exchange was missing (404). It may be that of another message on the same channel.
-pub(crate) fn found_no_exchange(error: &Error) -> bool {
+pub(crate) fn is_missing_exchange(error: &Error) -> bool {
     let cause = std::error::Error::source(error);
     let cause = cause.and_then(|cause| cause.downcast_ref::<leveret_engine::Error>());
     cause.is_some_and(|cause| cause.reply_code() == Some(NOT_FOUND))
@@ -73,7 +73,7 @@ pub(crate) fn found_no_exchange(error: &Error) -> bool {
 
 /// Converts a refused declaration of a server or listener to `ServerListenError`; returns any other
 /// error as it is.
-pub(crate) fn unservable(error: Error, what: impl std::fmt::Display) -> Error {
+pub(crate) fn listen_error(error: Error, what: impl std::fmt::Display) -> Error {
     let is_refusal = std::error::Error::source(&error)
         .and_then(|cause| cause.downcast_ref::<leveret_engine::Error>())
         .is_some_and(|cause| cause.kind() == leveret_engine::ErrorKind::ChannelClosed);
@@ -85,6 +85,6 @@ pub(crate) fn unservable(error: Error, what: impl std::fmt::Display) -> Error {
 }
 
 /// The error of operations on a closed transport.
-pub(crate) fn stopped() -> Error {
+pub(crate) fn transport_closed() -> Error {
     Error::new(ErrorKind::Closed, "the transport was closed")
 }

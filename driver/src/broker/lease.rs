@@ -7,7 +7,7 @@ use std::ops::Deref;
 
 use leveret_engine::{Channel, ChannelOptions, Connection, ConnectionState, ConnectionStatus};
 
-use crate::broker::errors::failed;
+use crate::broker::errors::from_engine;
 use crate::broker::open_once::{OpenOnce, Opened};
 use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
@@ -45,7 +45,7 @@ pub(crate) enum Purpose {
     Cast,
     Notify,
     /// Replies of our servers.
-    Answers,
+    SentReplies,
     /// Replies to our clients.
     Replies,
     Server,
@@ -80,7 +80,7 @@ impl Purpose {
             Self::Publish => "publish",
             Self::Cast => "casts",
             Self::Notify => "notify",
-            Self::Answers => "answers",
+            Self::SentReplies => "answers",
             Self::Replies => "replies",
             Self::Server => "server",
             Self::Listener => "listener",
@@ -89,7 +89,7 @@ impl Purpose {
 
     /// Whether it publishes; the others consume.
     pub(super) const fn publishes(self) -> bool {
-        matches!(self, Self::Publish | Self::Cast | Self::Notify | Self::Answers)
+        matches!(self, Self::Publish | Self::Cast | Self::Notify | Self::SentReplies)
     }
 }
 
@@ -115,7 +115,7 @@ impl ConnectionLease {
         &self,
         options: ChannelOptions,
     ) -> Result<ChannelLease, Error> {
-        let channel = self.connection.open_channel(options).await.map_err(failed)?;
+        let channel = self.connection.open_channel(options).await.map_err(from_engine)?;
         Ok(ChannelLease { channel, is_shared: self.is_shared })
     }
 
@@ -148,7 +148,7 @@ impl ConnectionLease {
         if self.is_shared {
             return Ok(false);
         }
-        self.connection.close().await.map(|()| true).map_err(failed)
+        self.connection.close().await.map(|()| true).map_err(from_engine)
     }
 }
 

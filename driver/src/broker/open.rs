@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use leveret_engine::TicketError;
 
-use crate::broker::errors::stopped;
+use crate::broker::errors::transport_closed;
 use crate::error::{Error, ErrorKind};
 use crate::runtime::timer::{self, Timer};
 
@@ -51,7 +51,7 @@ pub(crate) fn open_until<T, F: Future<Output = Result<T, Error>>>(
         match timer.timeout(timer::until(deadline), trying).await {
             Ok(settled) => settled,
             Err(TicketError::TimedOut) => Err(too_late(last, why_down())),
-            Err(TicketError::Aborted) => Err(stopped()),
+            Err(TicketError::Aborted) => Err(transport_closed()),
         }
     })
 }

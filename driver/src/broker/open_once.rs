@@ -12,7 +12,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::broker::errors::stopped;
+use crate::broker::errors::transport_closed;
 use crate::broker::shared_task::SharedTask;
 use crate::error::Error;
 
@@ -142,7 +142,7 @@ impl<T> Value<T> {
         let mut later = self.later();
         if later.is_closed {
             drop(later);
-            return Err(stopped());
+            return Err(transport_closed());
         }
         match self.first.set(value) {
             Ok(()) => {}

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::broker::errors::stopped;
+use crate::broker::errors::transport_closed;
 use crate::error::Error;
 
 /// A task. It must not own its [`SharedTask`], and must hold no lock across an await: without a
@@ -109,7 +109,7 @@ impl SharedTask {
                 }
                 return Poll::Pending;
             }
-            Poll::Pending => Err(stopped()),
+            Poll::Pending => Err(transport_closed()),
             Poll::Ready(result) => result,
         };
         state.future = Slot::Empty;
@@ -159,7 +159,7 @@ impl Waiter<'_> {
                 return Poll::Ready(failure.map_or(Ok(()), |(_, error)| Err(error.clone())));
             }
             if state.is_closed {
-                return Poll::Ready(Err(stopped()));
+                return Poll::Ready(Err(transport_closed()));
             }
             state.number += u64::from(is_idle);
             let number = state.number;

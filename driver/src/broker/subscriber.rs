@@ -15,7 +15,7 @@ use leveret_engine::{
 
 use crate::broker::connections::Connections;
 use crate::broker::declare;
-use crate::broker::errors::{NOT_FOUND, failed};
+use crate::broker::errors::{NOT_FOUND, from_engine};
 use crate::broker::lease::{ChannelLease, ConnectionLease, Purpose, health_of, metrics_of};
 use crate::broker::open_once::{OpenOnce, Opened};
 use crate::broker::stream_sink::StreamSink;
@@ -121,7 +121,7 @@ impl Subscriber {
             routing_key: routing_key.clone(),
             ..QueueBind::default()
         };
-        self.channel.unbind_queue(unbind).await.map_err(failed)
+        self.channel.unbind_queue(unbind).await.map_err(from_engine)
     }
 
     /// Declares an exchange and binds a queue to it by the queue's name.
@@ -133,15 +133,15 @@ impl Subscriber {
             routing_key: queue.to_owned(),
             ..QueueBind::default()
         };
-        self.channel.bind_queue(bind).await.map_err(failed)
+        self.channel.bind_queue(bind).await.map_err(from_engine)
     }
 
     /// Returns the number of messages in a queue that are not delivered yet. Everything that was
     /// delivered before has arrived when this returns.
-    pub(crate) async fn ready(&self, queue: &str) -> Result<u32, Error> {
+    pub(crate) async fn count_ready(&self, queue: &str) -> Result<u32, Error> {
         let name = queue.to_owned();
         let passive = QueueDeclare { name, passive: true, ..QueueDeclare::default() };
-        self.channel.declare_queue(passive).await.map(|queue| queue.messages).map_err(failed)
+        self.channel.declare_queue(passive).await.map(|queue| queue.messages).map_err(from_engine)
     }
 
     /// Cancels all consumers. They take no more deliveries even where this fails.
@@ -150,7 +150,7 @@ impl Subscriber {
     /// The first error of a consumer.
     pub(crate) async fn cancel(&self) -> Result<(), Error> {
         let cancelled = join_all(self.consumers.iter().map(|one| one.handle.cancel())).await;
-        cancelled.into_iter().collect::<Result<(), _>>().map_err(failed)
+        cancelled.into_iter().collect::<Result<(), _>>().map_err(from_engine)
     }
 
     /// Whether a queue exists and has no consumers.
@@ -160,7 +160,7 @@ impl Subscriber {
         match self.removing().await?.declare_queue(passive).await {
             Ok(queue) => Ok(queue.consumers == 0),
             Err(error) if error.reply_code() == Some(NOT_FOUND) => Ok(false),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(from_engine(error)),
         }
     }
 
@@ -176,7 +176,7 @@ impl Subscriber {
                 let is_full = error.to_string().contains(NOT_EMPTY);
                 Ok(if is_full { Removed::NotEmpty } else { Removed::InUse })
             }
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(from_engine(error)),
         }
     }
 
@@ -200,7 +200,7 @@ impl Subscriber {
         sink: Box<dyn DeliverySink>,
     ) -> Result<ConsumerHandle, Error> {
         let consume = Consume { no_ack, ..Consume::from_queue(queue) };
-        self.channel.consume_with(consume, sink).await.map_err(failed)
+        self.channel.consume_with(consume, sink).await.map_err(from_engine)
     }
 
     /// Whether its connection is not shared.
@@ -215,14 +215,14 @@ impl Subscriber {
 
     /// Deletes a queue whatever uses it or is in it.
     pub(crate) async fn delete_queue(&self, name: &str) -> Result<(), Error> {
-        self.channel.delete_queue(name, false, false).await.map(drop).map_err(failed)
+        self.channel.delete_queue(name, false, false).await.map(drop).map_err(from_engine)
     }
 
     /// Closes the connection; where it is shared, closes the channel.
     pub(crate) async fn close(&self) -> Result<(), Error> {
         match self.lease.close_own().await? {
             true => Ok(()),
-            false => self.channel.close().await.map_err(failed),
+            false => self.channel.close().await.map_err(from_engine),
         }
     }
 
@@ -276,10 +276,10 @@ async fn consume_from(
             Err(error) if error.reply_code() == Some(NOT_FOUND) => {
                 declare::subscription(channel, subscription).await?;
             }
-            consumed => return consumed.map_err(failed),
+            consumed => return consumed.map_err(from_engine),
         }
     }
-    channel.consume_with(consume, sink()).await.map_err(failed)
+    channel.consume_with(consume, sink()).await.map_err(from_engine)
 }
 
 /// Awaits all futures concurrently: a broker that does not answer costs one deadline.

@@ -26,7 +26,7 @@ pub(crate) struct ServerIds {
 
 /// The queues that a server consumes from.
 pub(crate) struct ServerQueues {
-    pub(crate) queues: Vec<ServedQueue>,
+    pub(crate) queues: Vec<ServerQueue>,
     /// Unacknowledged requests per consumer.
     pub(crate) prefetch: u16,
     /// The fanout queue to delete when the server stops; `None` where another server may use it.
@@ -35,7 +35,7 @@ pub(crate) struct ServerQueues {
 
 /// A queue that a server consumes from.
 #[derive(Clone)]
-pub(crate) struct ServedQueue {
+pub(crate) struct ServerQueue {
     pub(crate) subscription: Subscription,
     pub(crate) source: RequestSource,
     /// The server executes what it holds before it stops: no other server consumes from it.
@@ -50,7 +50,7 @@ pub(crate) struct ServedQueue {
 pub(crate) struct RequestSource {
     pub(crate) format: RequestFormat,
     /// The queue is deleted with the server: no other server could execute the request.
-    pub(crate) is_ours: bool,
+    pub(crate) is_exclusive_to_server: bool,
     /// The consumer acknowledges nothing: RabbitMQ forgets a request as it delivers it.
     pub(crate) no_ack: bool,
 }
@@ -103,15 +103,19 @@ impl Wire {
         let [.., fanout] = &all;
         let is_fanout_deleted = !fanout.queue.is_stream() && !self.has_stable_names;
         served.fanout_queue = is_fanout_deleted.then(|| fanout.queue.name.clone());
-        let is_ours =
+        let is_exclusive_to_server =
             |queue: &Queue| queue.exclusive || served.fanout_queue.as_ref() == Some(&queue.name);
         let is_local = |queue: &Queue| local.as_ref().is_some_and(|one| one.queue == *queue);
         let queues = all.iter().chain(&local).map(|subscription| {
             let (queue, format) = (&subscription.queue, RequestFormat::Kombu);
             let is_drained = is_local(queue) || served.fanout_queue.as_ref() == Some(&queue.name);
-            ServedQueue {
+            ServerQueue {
                 subscription: subscription.clone(),
-                source: RequestSource { format, is_ours: is_ours(queue), no_ack: false },
+                source: RequestSource {
+                    format,
+                    is_exclusive_to_server: is_exclusive_to_server(queue),
+                    no_ack: false,
+                },
                 is_drained,
                 is_removed_when_unused: false,
             }
@@ -135,12 +139,12 @@ impl Wire {
             if let (Some((kombu, _)), Some((pika, _))) = (&shared, &mut subscription.binding) {
                 pika.clone_from(kombu);
             }
-            // `is_ours`: the queue may be deleted when the server stops, so it executes what was
-            // delivered.
+            // `is_exclusive_to_server`: the queue may be deleted when the server stops, so it
+            // executes what was delivered.
             let (format, no_ack) = (RequestFormat::Pika, subscription.queue.no_ack);
-            served.queues.push(ServedQueue {
+            served.queues.push(ServerQueue {
                 subscription,
-                source: RequestSource { format, is_ours: true, no_ack },
+                source: RequestSource { format, is_exclusive_to_server: true, no_ack },
                 is_drained: false,
                 is_removed_when_unused: true,
             });

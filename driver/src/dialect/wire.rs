@@ -1,8 +1,8 @@
 //! The interface between the formats and the rest of the driver.
 //!
-//! There are three dialects: `kombu`, `pika`, and both. One is chosen for what is sent, one for
-//! what is served; every method matches on them. The methods here are for clients and notifiers;
-//! `queues`, `incoming` and `replies` have the others.
+//! There are two dialects, `kombu` and `pika`, and a format that both read. One of the three is
+//! chosen for what is sent, one for what is served; every method matches on them. The methods here
+//! are for clients and notifiers; `queues`, `incoming` and `replies` have the others.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -26,11 +26,12 @@ use leveret_engine::{ConnectionState, ConsumerState};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConnectionHealth {
-    /// What the connection is for, as in its name at the broker: `publish` (requests), `notify`,
-    /// `replies` (received by clients), `answers` (replies sent by servers), `server` or
-    /// `listener`. Shared connections, where the [factory](crate::ConnectionFactory) makes them:
-    /// `all` (`single`), `write` and `read` (`read_write`), `publish` (`pool` and `per_shard`:
-    /// requests, notifications and replies of servers).
+    /// What the connection is for, as in its name at the broker: `publish` (requests), `casts`
+    /// (buffered casts), `notify`, `replies` (received by clients), `answers` (replies sent by
+    /// servers), `server` or `listener`. Shared connections, where the
+    /// [factory](crate::ConnectionFactory) makes them: `all` (`single`), `write` and `read`
+    /// (`read_write`), `publish` (`pool` and `per_shard`: requests, notifications and replies of
+    /// servers).
     pub purpose: &'static str,
     /// Its number among the publishing connections of one transport, from 0.
     pub number: usize,

@@ -114,7 +114,7 @@ pub struct NotificationMetrics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct IntakeMetrics {
-    /// Requests that a method served, or that the server answered with an error in its place;
+    /// Requests that were started, or answered with an error because no method serves them;
     /// notifications that were handled.
     pub done: u64,
     /// Received before, and dropped.
@@ -173,7 +173,8 @@ pub struct ConnectionMetrics {
     pub confirms_outstanding: usize,
     /// Bytes in its outboxes: not yet sent, or sent and unconfirmed.
     pub outbox_bytes: usize,
-    /// Publications that the engine sent again because the connection was lost.
+    /// Publications that the engine sent again: after a lost connection, a channel exception or a
+    /// nack.
     pub resends: u64,
     /// Total time for which the broker has blocked publishers on it.
     pub blocked: Duration,

@@ -271,7 +271,7 @@ impl TransportBuilder {
         let owns_engine = self.engine.is_none();
         let engine = match self.engine {
             Some(engine) => engine,
-            None => Engine::start(self.engine_config).map_err(errors::failed)?,
+            None => Engine::start(self.engine_config).map_err(errors::from_engine)?,
         };
         let (hosts, own_broker) = hosts(&url, driver)?;
         let mut connection = engine_connection::config(&url, driver, hosts, &config);

@@ -4,7 +4,6 @@
 //! sent. Calls wait in `pending_calls` for replies, which come through the `reply_queue` into its
 //! sink; replies of our servers leave through the `reply_sender`.
 
-pub(crate) mod attempts;
 pub(crate) mod builder;
 mod connection_lists;
 pub(crate) mod intake_limit;
@@ -17,4 +16,5 @@ mod reply_retry;
 pub(crate) mod reply_sender;
 mod reply_sink;
 mod reply_watchdog;
+pub(crate) mod retry_counter;
 pub(crate) mod transport;

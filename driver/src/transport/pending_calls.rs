@@ -2,9 +2,9 @@
 //!
 //! The id of a call tells its slot, so the shard completes a slot without a lookup. A request that
 //! may be repeated has a slot of its own for its refusal, so that the reply to an earlier attempt
-//! always finds the caller. A caller that gets a reply to another call puts it aside and waits on,
-//! in a new slot that the old id leads to. Invariant: a call that has ended holds no slot. Not
-//! here: which call a delivery is for (`reply_sink`), what a reply says (`rpc`).
+//! always finds the caller. A caller that gets a reply to another call drops it and waits on, in a
+//! new slot that the old id leads to. Invariant: a call that has ended holds no slot. Not here:
+//! which call a delivery is for (`reply_sink`), what a reply says (`rpc`).
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use leveret_engine::{Delivery, Engine, Outcome, RefusalSink, Ticket, TicketError, Tickets};
+use leveret_engine::{Delivery, Engine, FailureSink, Outcome, Ticket, TicketError, Tickets};
 
 use crate::message::ids::{Hex32, IdSource};
 use crate::runtime::timer;
@@ -23,8 +23,8 @@ use crate::runtime::timer;
 pub(crate) enum Arrived {
     /// A reply, not yet decoded.
     Reply(Delivery),
-    /// The request itself was refused.
-    Refused(Outcome),
+    /// The request itself was not published, or came back.
+    PublishFailed(Outcome),
     /// A reply of so many bytes, more than are taken; it was dropped.
     Oversized(u64),
 }
@@ -73,7 +73,7 @@ impl PendingCalls {
     }
 
     /// The sink of refused requests, those that `may_repeat` or the others.
-    pub(crate) fn refusal_sink(self: &Arc<Self>, may_repeat: bool) -> Arc<dyn RefusalSink> {
+    pub(crate) fn failure_sink(self: &Arc<Self>, may_repeat: bool) -> Arc<dyn FailureSink> {
         match may_repeat {
             true => Arc::new(RepeatableRefusals(Arc::clone(&self.refusals))),
             false => Arc::clone(self) as _,
@@ -199,17 +199,17 @@ fn first_deadline(deadline: Instant, heartbeats: Option<HeartbeatWait>) -> Insta
 }
 
 /// A refused request that is not repeated ends the wait in its slot at once.
-impl RefusalSink for PendingCalls {
-    fn refused(&self, slot: u64, outcome: Outcome) {
-        self.complete(slot, Arrived::Refused(outcome));
+impl FailureSink for PendingCalls {
+    fn publish_failed(&self, slot: u64, outcome: Outcome) {
+        self.complete(slot, Arrived::PublishFailed(outcome));
     }
 }
 
 /// A refused request that may be repeated leaves the wait for a reply as it is.
 struct RepeatableRefusals(Arc<Tickets<Outcome>>);
 
-impl RefusalSink for RepeatableRefusals {
-    fn refused(&self, slot: u64, outcome: Outcome) {
+impl FailureSink for RepeatableRefusals {
+    fn publish_failed(&self, slot: u64, outcome: Outcome) {
         // A call that has ended no longer waits for it.
         let _ = self.0.complete(slot, outcome);
     }
@@ -249,7 +249,7 @@ impl PendingCall {
             let refused = std::task::ready!(Pin::new(refusal).poll(cx));
             // A ticket that is ready must not be polled again.
             self.refusal = None;
-            Poll::Ready(refused.map(Arrived::Refused))
+            Poll::Ready(refused.map(Arrived::PublishFailed))
         })
     }
 
@@ -303,9 +303,12 @@ mod tests {
         assert!(matches!(block_on(pending.arrived()), Err(TicketError::TimedOut)));
         pending = calls.open(deadline, None, true);
         for _ in 0..2 {
-            calls.refusal_sink(true).refused(pending.refusal_slot(), Outcome::Nacked(None));
+            calls.failure_sink(true).publish_failed(pending.refusal_slot(), Outcome::Nacked(None));
             let refused = block_on(pending.arrived());
-            assert!(matches!(refused, Ok(Arrived::Refused(Outcome::Nacked(None)))), "{refused:?}");
+            assert!(
+                matches!(refused, Ok(Arrived::PublishFailed(Outcome::Nacked(None)))),
+                "{refused:?}"
+            );
             pending.repeat();
         }
         drop(pending);

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use leveret_engine::{Properties, RefusalSink};
+use leveret_engine::{FailureSink, Properties};
 
 use crate::broker::publish::connection::PublishConnection;
 use crate::broker::publish::pool::PublisherPool;
@@ -39,7 +39,7 @@ pub(crate) struct RouteRequest<'a> {
     pub(crate) spec: &'a RouteSpec,
     pub(crate) options: PublishOptions,
     /// Hears of refused requests whose senders do not wait.
-    pub(crate) refusals: Option<Arc<dyn RefusalSink>>,
+    pub(crate) refusals: Option<Arc<dyn FailureSink>>,
     /// Their senders wait for no outcome.
     pub(crate) is_buffered: bool,
 }
@@ -53,8 +53,8 @@ impl PublisherPools {
 
     /// The open connections that requests leave on.
     pub(super) fn of_requests(&self) -> impl Iterator<Item = Arc<PublishConnection>> {
-        let casts = self.buffered_casts.iter().flat_map(PublisherPool::open);
-        self.requests.open().chain(casts)
+        let casts = self.buffered_casts.iter().flat_map(PublisherPool::opened);
+        self.requests.opened().chain(casts)
     }
 
     /// Flushes and ends the connections that no other purpose shares. Tells the first error.

@@ -56,7 +56,7 @@ impl QueueNames {
                 return Err(Error::new(ErrorKind::TransportDriverError, text));
             }
             if self.timer.sleep(PAUSE).await.is_err() {
-                return Err(errors::stopped());
+                return Err(errors::transport_closed());
             }
         }
     }

@@ -70,7 +70,7 @@ impl ReplyQueue {
     }
 
     /// Its name, if replies come through it now.
-    pub(crate) fn open_name(&self) -> Option<Arc<str>> {
+    pub(crate) fn name_if_open(&self) -> Option<Arc<str>> {
         let queue = self.opened.get()?;
         (!queue.is_lost()).then(|| Arc::clone(&queue.name))
     }
@@ -79,7 +79,7 @@ impl ReplyQueue {
     pub(crate) async fn open(&self) -> Result<Arc<str>, Error> {
         loop {
             if self.opened.is_closed() {
-                return Err(errors::stopped());
+                return Err(errors::transport_closed());
             }
             if let Some(lost) = self.opened.get().filter(|queue| queue.is_lost()) {
                 self.opened.forget(&lost);

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use leveret_engine::{Outcome, RefusalSink};
+use leveret_engine::{FailureSink, Outcome};
 
 use crate::broker::errors;
 use crate::broker::publish::body::Body;
@@ -45,7 +45,7 @@ const PRECONDITION_FAILED: u16 = 406;
 /// Replies come back where no queue takes them, and survive a lost connection.
 const REPLY_OPTIONS: PublishOptions = PublishOptions { mandatory: true, retain: true, once: false };
 
-const QUEUE_GONE: &str = "its queue is gone";
+const QUEUE_MISSING: &str = "its queue is gone";
 
 /// How long replies are tried on queues that are missing.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ pub(crate) struct ReplySender {
     /// Routes to reply queues by their names.
     routes: Mutex<HashMap<Box<str>, Arc<Route>>>,
     missing: MissingQueues,
-    refusals: Arc<dyn RefusalSink>,
+    refusals: Arc<dyn FailureSink>,
     /// Sends replies again that take long to render.
     resending: WorkerPool<(ReturnedReply, Instant)>,
     start: Instant,
@@ -162,11 +162,11 @@ impl ReplySender {
             return Box::pin(self.send_through_exchange(&to, &body)).await;
         }
         let Some(route) = self.queue_route(&to.queue) else {
-            return self.drop_one(&to.queue, QUEUE_GONE);
+            return self.drop_one(&to.queue, QUEUE_MISSING);
         };
         let timeout = self.policy.missing_timeout;
         let cookie = self.cookie(timer::deadline_in(timeout));
-        if let Err(error) = route.publish_unwatched(timeout, &body, cookie).await {
+        if let Err(error) = route.publish_and_forget(timeout, &body, cookie).await {
             self.drop_one(&to.queue, &error.to_string());
         }
     }
@@ -188,7 +188,7 @@ impl ReplySender {
             let refusals = Some(Arc::clone(&self.refusals));
             let route = anchored.route(names, &properties, REPLY_OPTIONS, refusals).await?;
             let cookie = self.cookie(timer::now() + self.retried_for(routing, timeout));
-            route.publish_unwatched(timeout, body, cookie).await
+            route.publish_and_forget(timeout, body, cookie).await
         };
         if let Err(error) = send.await {
             self.drop_one(&to.queue, &error.to_string());
@@ -226,10 +226,10 @@ impl ReplySender {
             }
             Err(failure) => failure.without_remote_postfix(),
         };
-        self.render_answer(to, ReplyContent::Failure(&failure)).ok()
+        self.render_content(to, ReplyContent::Failure(&failure)).ok()
     }
 
-    fn render_answer(
+    fn render_content(
         &self,
         to: &ReplyAddress,
         answer: ReplyContent<'_, ()>,
@@ -243,7 +243,7 @@ impl ReplySender {
     /// be too large.
     pub(crate) fn try_send_failure(&self, to: &ReplyAddress, text: String) {
         let failure = Failure::builtin("ValueError", text);
-        let Ok(body) = self.render_answer(to, ReplyContent::Failure(&failure)) else { return };
+        let Ok(body) = self.render_content(to, ReplyContent::Failure(&failure)) else { return };
         let timeout = self.policy.missing_timeout;
         let cookie = self.cookie(timer::deadline_in(timeout));
         let route = match to.format.reply_routing() {
@@ -257,11 +257,11 @@ impl ReplySender {
             }
             ReplyRouting::ReplyExchange => None,
         };
-        match route.map(|route| route.try_publish_unwatched(timeout, &body, cookie)) {
+        match route.map(|route| route.try_publish_and_forget(timeout, &body, cookie)) {
             Some(Ok(true)) => {}
             Some(Ok(false)) => self.drop_one(&to.queue, "too many replies wait to be sent"),
             Some(Err(error)) => self.drop_one(&to.queue, &error.to_string()),
-            None => self.drop_one(&to.queue, QUEUE_GONE),
+            None => self.drop_one(&to.queue, QUEUE_MISSING),
         }
     }
 
@@ -282,7 +282,7 @@ impl ReplySender {
         if !to.format.has_heartbeats() {
             return false;
         }
-        let Ok(body) = self.render_answer(to, ReplyContent::Heartbeat) else { return false };
+        let Ok(body) = self.render_content(to, ReplyContent::Heartbeat) else { return false };
         let timeout = self.policy.missing_timeout;
         let sent = self.queue_route(&to.queue).map(|route| route.try_publish(timeout, &body));
         sent.is_some_and(|sent| sent.is_ok())
@@ -304,7 +304,7 @@ impl ReplySender {
         }
         match ReturnedReply::of(outcome) {
             Ok(returned) => self.send_later(returned, deadline),
-            Err(other) => self.drop_one("?", &errors::refused(other).to_string()),
+            Err(other) => self.drop_one("?", &errors::from_outcome(other).to_string()),
         }
     }
 
@@ -335,7 +335,7 @@ impl ReplySender {
             Some(Ok(false)) => self.send_later(returned, deadline),
             Some(Ok(true)) => drop(self.resent.fetch_add(1, Ordering::Relaxed)),
             Some(Err(error)) => self.drop_one(returned.queue(), &error.to_string()),
-            None => self.drop_one(returned.queue(), QUEUE_GONE),
+            None => self.drop_one(returned.queue(), QUEUE_MISSING),
         }
     }
 
@@ -358,7 +358,7 @@ impl ReplySender {
                 Arc::new(anchored.route_if_open(names, &properties, REPLY_OPTIONS, refusals)?)
             }
         };
-        Some(route.try_publish_unwatched(left, &body.ok()?, self.cookie(deadline)))
+        Some(route.try_publish_and_forget(left, &body.ok()?, self.cookie(deadline)))
     }
 
     fn give_up(&self, returned: &ReturnedReply) {
@@ -405,8 +405,8 @@ impl ReplySender {
 /// Hears of refused replies while there is a sender to send them again.
 struct Refusals(Weak<ReplySender>);
 
-impl RefusalSink for Refusals {
-    fn refused(&self, cookie: u64, outcome: Outcome) {
+impl FailureSink for Refusals {
+    fn publish_failed(&self, cookie: u64, outcome: Outcome) {
         if let Some(sender) = self.0.upgrade() {
             sender.refused(outcome, sender.deadline(cookie));
         }

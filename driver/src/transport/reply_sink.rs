@@ -2,7 +2,7 @@
 //!
 //! The sink peeks at the id at the end of a body and completes the slot that the id tells. It
 //! decodes nothing: a reply of unusual spelling goes to a thread that does. The peek only selects;
-//! the caller decodes the reply and puts aside one for another call.
+//! the caller decodes the reply, and drops one that is for another call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,7 +69,7 @@ impl DeliverySink for ReplySink {
             Peek::Heartbeat(msg_id) => self.pending.deliver_heartbeat(&msg_id),
             Peek::Unsure => self.hand_over(delivery),
         }
-        // One that comes again finds its call gone.
+        // A redelivered reply finds no pending call.
         Disposition::AckSoon
     }
 

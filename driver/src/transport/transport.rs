@@ -157,8 +157,8 @@ impl Transport {
             calls_outstanding: shared.pending.outstanding(),
             replies_late: shared.pending.late(),
             replies_dropped: shared.reply_sender.get().map_or(0, |sender| sender.dropped()),
-            casts_refused: pools.of_requests().map(|one| one.unwatched_failures()).sum(),
-            casts_lost: pools.of_requests().map(|one| one.unwatched_losses()).sum(),
+            casts_refused: pools.of_requests().map(|one| one.fire_and_forget_failures()).sum(),
+            casts_lost: pools.of_requests().map(|one| one.fire_and_forget_losses()).sum(),
             reconnects: pools.of_requests().map(|one| one.reconnects()).sum(),
         }
     }
@@ -190,7 +190,7 @@ impl Transport {
         let shared = &self.shared;
         let stats = self.stats();
         let mut connections = Vec::new();
-        let published = self.publishers.pools.all().flat_map(PublisherPool::open);
+        let published = self.publishers.pools.all().flat_map(PublisherPool::opened);
         for connection in published.chain(self.reply_connections()) {
             add_metrics(&mut connections, connection.metrics());
         }
@@ -307,13 +307,13 @@ impl Transport {
         let open = || {
             let compressor = shared.wire.reply_compressor();
             let (connections, timer) = (&shared.connections, Arc::clone(&shared.timer));
-            let pool = PublisherPool::new(connections, Purpose::Answers, compressor, &timer);
+            let pool = PublisherPool::new(connections, Purpose::SentReplies, compressor, &timer);
             let (wire, ids) = (Arc::clone(&shared.wire), Arc::clone(&shared.ids));
             let policy = ReplyRetryPolicy {
                 mandatory: shared.config.entities.direct_mandatory,
                 missing_timeout: shared.config.missing_queue_timeout,
             };
-            async move { Ok(ReplySender::new(pool.all().await?, wire, ids, timer, policy)) }
+            async move { Ok(ReplySender::new(pool.open_all().await?, wire, ids, timer, policy)) }
         };
         shared.reply_sender.get_or_open(open).await.map(|sender| Arc::clone(&sender))
     }
@@ -326,7 +326,8 @@ impl Transport {
         (options.connect == ConnectMode::Lazy).then(|| timer::deadline_in(wait))
     }
 
-    /// What `open` opens for a server or listener that starts.
+    /// Calls `open` for a server or listener that starts: once, or until `deadline` if there is
+    /// one.
     pub(crate) async fn open_for_start<T, F: Future<Output = Result<T, Error>>>(
         &self,
         deadline: Option<Instant>,
@@ -338,7 +339,8 @@ impl Transport {
         }
     }
 
-    /// What `open` opens, tried until `deadline`; the error then says why a connection is down.
+    /// Calls `open` until it succeeds or `deadline` passes; the error then says why a connection is
+    /// down.
     pub(crate) async fn open_until<T, F: Future<Output = Result<T, Error>>>(
         &self,
         deadline: Instant,
@@ -350,7 +352,7 @@ impl Transport {
 
     /// The name of the reply queue, consumed from before `deadline`.
     pub(crate) async fn open_reply_queue(&self, deadline: Instant) -> Result<Arc<str>, Error> {
-        match self.shared.reply_queue.open_name() {
+        match self.shared.reply_queue.name_if_open() {
             Some(name) => Ok(name),
             None => self.open_until(deadline, || self.shared.reply_queue.open()).await,
         }
@@ -375,7 +377,7 @@ mod tests {
 
     /// Ends the connections that are published on, as their owner would.
     fn end(pool: &PublisherPool) {
-        let connection = pool.open().next().unwrap();
+        let connection = pool.opened().next().unwrap();
         block_on(connection.close()).unwrap();
     }
 

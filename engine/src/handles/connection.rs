@@ -53,8 +53,8 @@ impl Connection {
         self.shared.reconnects.load(Ordering::Relaxed)
     }
 
-    /// Returns how many publications were unconfirmed when the connection was lost and were queued
-    /// to be sent again. The broker may receive them twice.
+    /// Returns how many publications the engine sent again: after a lost connection, a channel
+    /// exception or a nack. The broker may receive them twice.
     #[must_use]
     pub fn resends(&self) -> u64 {
         self.shared.resends.load(Ordering::Relaxed)
@@ -78,7 +78,7 @@ impl Connection {
     /// Returns how many publications of fire-and-forget publishers the broker returned or refused.
     #[must_use]
     pub fn fire_and_forget_failures(&self) -> u64 {
-        self.shared.unwatched_failures.load(Ordering::Relaxed)
+        self.shared.fire_and_forget_failures.load(Ordering::Relaxed)
     }
 
     /// Returns how many publications of fire-and-forget publishers may have been lost with a
@@ -91,7 +91,7 @@ impl Connection {
     /// ```
     #[must_use]
     pub fn fire_and_forget_losses(&self) -> u64 {
-        self.shared.unwatched_losses.load(Ordering::Relaxed)
+        self.shared.fire_and_forget_losses.load(Ordering::Relaxed)
     }
 
     /// Opens a channel. The engine reuses the numbers of closed channels;

@@ -15,45 +15,45 @@ use crate::handles::publisher::Publisher;
 use crate::outcome::Outcome;
 use crate::shard::border::outbox::{Permit, PushError};
 use crate::shard::border::shared::ChannelShared;
-use crate::shard::border::slab::{AnswerListener, TicketError, Token};
+use crate::shard::border::slab::{CompletionListener, TicketError, Token};
 use crate::shard::clock::deadline_in;
 
 /// Receives the publications that ended without a confirm.
-pub trait RefusalSink: Send + Sync + 'static {
+pub trait FailureSink: Send + Sync + 'static {
     /// Called for a publication made with `cookie` that the broker returned or refused, or that may
     /// be lost.
     ///
     /// Runs on the shard under no lock and delays every connection of that shard: it may store,
     /// wake and publish without waiting, and must not block. The engine catches a panic and counts
     /// it in [`ShardStats::panics`](crate::ShardStats::panics).
-    fn refused(&self, cookie: u64, outcome: Outcome);
+    fn publish_failed(&self, cookie: u64, outcome: Outcome);
 }
 
-/// A publisher that reports failures to a sink; see [`Publisher::with_refusal_sink`]. Cloning is
+/// A publisher that reports failures to a sink; see [`Publisher::with_failure_sink`]. Cloning is
 /// cheap.
 #[derive(Clone, Debug)]
 pub struct ReportingPublisher {
     publisher: Publisher,
-    listener: Arc<RefusalListener>,
+    listener: Arc<FailureListener>,
 }
 
-struct RefusalListener {
+struct FailureListener {
     channel: Arc<ChannelShared>,
-    sink: Arc<dyn RefusalSink>,
+    sink: Arc<dyn FailureSink>,
 }
 
 impl Publisher {
     /// Returns a publisher that reports returned, refused and lost publications to `sink` and
     /// reports nothing for confirmed ones.
     #[must_use]
-    pub fn with_refusal_sink(&self, sink: Arc<dyn RefusalSink>) -> ReportingPublisher {
+    pub fn with_failure_sink(&self, sink: Arc<dyn FailureSink>) -> ReportingPublisher {
         ReportingPublisher::new(self.clone(), sink)
     }
 }
 
 impl ReportingPublisher {
-    fn new(publisher: Publisher, sink: Arc<dyn RefusalSink>) -> Self {
-        let listener = RefusalListener { channel: Arc::clone(publisher.channel()), sink };
+    fn new(publisher: Publisher, sink: Arc<dyn FailureSink>) -> Self {
+        let listener = FailureListener { channel: Arc::clone(publisher.channel()), sink };
         Self { publisher, listener: Arc::new(listener) }
     }
 
@@ -119,18 +119,18 @@ impl ReportingPublisher {
     }
 }
 
-impl AnswerListener<Outcome> for RefusalListener {
-    fn on_answer(&self, token: Token, cookie: u64, answer: Result<Outcome, TicketError>) {
+impl CompletionListener<Outcome> for FailureListener {
+    fn on_complete(&self, token: Token, cookie: u64, answer: Result<Outcome, TicketError>) {
         let outcome =
             answer.unwrap_or_else(|error| outcome_without_answer(&self.channel, token, error));
         if !outcome.is_ok() {
-            self.sink.refused(cookie, outcome);
+            self.sink.publish_failed(cookie, outcome);
         }
     }
 }
 
-impl std::fmt::Debug for RefusalListener {
+impl std::fmt::Debug for FailureListener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RefusalListener").finish_non_exhaustive()
+        f.debug_struct("FailureListener").finish_non_exhaustive()
     }
 }

@@ -4,8 +4,8 @@
 //! `run` is the shard itself. `border` holds what the shard shares with other threads, `connection`
 //! the state and the socket of a connection, `recovery` everything that restores a lost connection,
 //! channel or consumer, and `operations` the requests of handles. Invariant: a shard calls user
-//! code only as a `DeliverySink`, a `RefusalSink` or an action of a `Timer`, and these may only
-//! store and wake. A panic in foreign code ends that one call and nothing else.
+//! code only as a `DeliverySink`, a `FailureSink` or an action of a `Timer`, and these may store,
+//! wake or publish without waiting. A panic in foreign code ends that one call and nothing else.
 
 pub(crate) mod border;
 pub(crate) mod clock;

@@ -17,7 +17,7 @@ use std::task::Poll;
 pub(crate) enum Foreign {
     Waker,
     DeliverySink,
-    RefusalSink,
+    FailureSink,
     TimerAction,
     Subscriber,
     /// A task of the shard itself, contained as a last resort.
@@ -31,7 +31,7 @@ impl Foreign {
         match self {
             Self::Waker => "waker",
             Self::DeliverySink => "delivery sink",
-            Self::RefusalSink => "refusal sink",
+            Self::FailureSink => "refusal sink",
             Self::TimerAction => "timer action",
             Self::Subscriber => "tracing subscriber",
             Self::Task => "task",

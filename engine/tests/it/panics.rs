@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use leveret_engine::{
     AMQPValue, Channel, ChannelOptions, ConnectionState, Consume, Consumer, ConsumerHandle,
-    Delivery, DeliverySink, Disposition, Engine, EngineConfig, Error, FieldTable, Outcome,
-    Properties, RefusalSink, Shard, block_on,
+    Delivery, DeliverySink, Disposition, Engine, EngineConfig, Error, FailureSink, FieldTable,
+    Outcome, Properties, Shard, block_on,
 };
 use leveret_support::EventSubscriber;
 use tokio::task::{LocalSet, spawn_local};
@@ -105,8 +105,8 @@ fn a_timer_continues_after_an_action_panicked() {
 #[derive(Default)]
 struct PanicsAtOddCookies(Mutex<Vec<u64>>);
 
-impl RefusalSink for PanicsAtOddCookies {
-    fn refused(&self, cookie: u64, _: Outcome) {
+impl FailureSink for PanicsAtOddCookies {
+    fn publish_failed(&self, cookie: u64, _: Outcome) {
         assert!(cookie.is_multiple_of(2), "a refusal sink panics");
         self.0.lock().unwrap().push(cookie);
     }
@@ -119,7 +119,7 @@ fn a_panicking_refusal_sink_loses_only_its_own_refusals() {
     let channel = channel(&connection);
     let publisher = channel.publisher(to("nobody"), &Properties::default()).unwrap();
     let refused = Arc::new(PanicsAtOddCookies::default());
-    let reporting = publisher.with_refusal_sink(Arc::clone(&refused) as _);
+    let reporting = publisher.with_failure_sink(Arc::clone(&refused) as _);
     let heard = |cookies: &[u64]| {
         until("they are reported", || *refused.0.lock().unwrap() == cookies);
         refused.0.lock().unwrap().clear();
@@ -133,7 +133,7 @@ fn a_panicking_refusal_sink_loses_only_its_own_refusals() {
     peer.script(|script| script.withhold_confirms = true);
     queue(&channel, "q");
     let publisher = channel.publisher(to("q"), &Properties::default()).unwrap();
-    let reporting = publisher.with_refusal_sink(Arc::clone(&refused) as _);
+    let reporting = publisher.with_failure_sink(Arc::clone(&refused) as _);
     for cookie in 0..3 {
         let timeout = Duration::from_millis(10 + 20 * cookie);
         reporting.try_publish("x".as_bytes(), timeout, cookie).unwrap();

@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
-    ChannelOptions, ExchangeDeclare, Properties, QueueBind, QueueDeclare, RefusalSink,
+    ChannelOptions, ExchangeDeclare, FailureSink, Properties, QueueBind, QueueDeclare,
 };
 
 use crate::broker::declare;
-use crate::broker::errors::{NOT_FOUND, failed};
+use crate::broker::errors::{NOT_FOUND, from_engine};
 use crate::broker::lease::{ChannelLease, ConnectionLease};
 use crate::broker::open_once::{OpenOnce, Opened};
 use crate::broker::publish::declarations::Declarations;
@@ -160,7 +160,7 @@ impl AnchoredExchanges {
         names: (&str, &str),
         properties: &Properties,
         options: PublishOptions,
-        refusals: Option<Arc<dyn RefusalSink>>,
+        refusals: Option<Arc<dyn FailureSink>>,
     ) -> Result<Route, Error> {
         let channel = self.lease.channel_in(&self.channel, ChannelOptions::default()).await?;
         Route::new(&channel, names, properties, options, refusals)
@@ -173,7 +173,7 @@ impl AnchoredExchanges {
         names: (&str, &str),
         properties: &Properties,
         options: PublishOptions,
-        refusals: Option<Arc<dyn RefusalSink>>,
+        refusals: Option<Arc<dyn FailureSink>>,
     ) -> Option<Route> {
         let channel = self.channel.get()?;
         Route::new(&channel, names, properties, options, refusals).ok()
@@ -183,7 +183,9 @@ impl AnchoredExchanges {
 impl Search {
     async fn declare_and_bind(self) -> Result<(), Error> {
         match declare::exchange_once(self.declarations.channel(), &self.exchange).await {
-            Err(error) if error.reply_code() != Some(PRECONDITION_FAILED) => Err(failed(error)),
+            Err(error) if error.reply_code() != Some(PRECONDITION_FAILED) => {
+                Err(from_engine(error))
+            }
             _ => self.bind().await,
         }
     }
@@ -204,7 +206,7 @@ impl Search {
                 self.cache.states().insert(self.exchange.name.clone(), missing);
                 Ok(())
             }
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(from_engine(error)),
         }
     }
 
@@ -223,12 +225,12 @@ impl Search {
             Err(error) if error.reply_code() == Some(LOCKED) => declare(String::new()).await,
             declared => declared,
         };
-        let queue = queue.map_err(failed)?.name;
+        let queue = queue.map_err(from_engine)?.name;
         self.cache.queue().clone_from(&queue);
         let exchange = self.exchange.name.clone();
         let routing_key = ANCHOR_KEY.into();
         let bind = QueueBind { queue, exchange, routing_key, ..QueueBind::default() };
-        channel.bind_queue(bind).await.map_err(failed)?;
+        channel.bind_queue(bind).await.map_err(from_engine)?;
         self.cache.states().insert(self.exchange.name.clone(), ExchangeState::Anchored(reconnects));
         Ok(())
     }

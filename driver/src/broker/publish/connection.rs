@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use leveret_engine::{ChannelOptions, Properties, RefusalSink};
+use leveret_engine::{ChannelOptions, FailureSink, Properties};
 
 use crate::broker::lease::{ChannelLease, ConnectionLease, health_of, metrics_of};
 use crate::broker::open_once::OpenOnce;
 use crate::broker::publish::anchored_exchanges::AnchoredExchanges;
 use crate::broker::publish::declarations::Declarations;
 use crate::broker::publish::prerequisite::Prerequisite;
-use crate::broker::publish::route::{AutoDeleteRoute, PublishOptions, Route};
+use crate::broker::publish::route::{PublishOptions, Redeclaration, Route};
 use crate::codec::compressor::Compressor;
 use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
@@ -55,7 +55,7 @@ impl PublishConnection {
         address: &Address,
         properties: &Properties,
         options: PublishOptions,
-        refusals: Option<Arc<dyn RefusalSink>>,
+        refusals: Option<Arc<dyn FailureSink>>,
     ) -> Result<Route, Error> {
         let Some(exchange) = &address.exchange else {
             return self.queue_route(&address.routing_key, properties, options, refusals);
@@ -85,7 +85,7 @@ impl PublishConnection {
         routing_key: &str,
         properties: &Properties,
         options: PublishOptions,
-        refusals: Option<Arc<dyn RefusalSink>>,
+        refusals: Option<Arc<dyn FailureSink>>,
     ) -> Result<Route, Error> {
         self.declarations.declare(&prerequisite).await?;
         let exchange = prerequisite.exchange();
@@ -96,13 +96,13 @@ impl PublishConnection {
         let channel = transient.as_deref().unwrap_or(&self.permanent);
         let auto_delete = (exchange.auto_delete || prerequisite.has_queue()).then(|| {
             let declarations = Arc::clone(&self.declarations);
-            Arc::new(AutoDeleteRoute { declarations, prerequisite: prerequisite.clone() })
+            Arc::new(Redeclaration { declarations, prerequisite: prerequisite.clone() })
         });
         let refusals = refusals.or_else(|| auto_delete.clone().map(|sink| sink as _));
         let names = (exchange.name.as_str(), routing_key);
         let compressor = self.compressor;
         let route = Route::compressing(compressor, channel, names, properties, options, refusals)?;
-        Ok(route.with_auto_delete(auto_delete))
+        Ok(route.with_redeclaration(auto_delete))
     }
 
     /// Returns the route to a queue by its name, through the default exchange.
@@ -111,7 +111,7 @@ impl PublishConnection {
         queue: &str,
         properties: &Properties,
         options: PublishOptions,
-        refusals: Option<Arc<dyn RefusalSink>>,
+        refusals: Option<Arc<dyn FailureSink>>,
     ) -> Result<Route, Error> {
         let (compressor, channel, names) = (self.compressor, &self.permanent, ("", queue));
         Route::compressing(compressor, channel, names, properties, options, refusals)
@@ -138,12 +138,12 @@ impl PublishConnection {
     }
 
     /// The number of refused messages whose senders did not wait.
-    pub(crate) fn unwatched_failures(&self) -> u64 {
+    pub(crate) fn fire_and_forget_failures(&self) -> u64 {
         self.lease.connection().fire_and_forget_failures() + self.declarations.refused()
     }
 
     /// The number of messages that a lost connection may have lost and whose senders did not wait.
-    pub(crate) fn unwatched_losses(&self) -> u64 {
+    pub(crate) fn fire_and_forget_losses(&self) -> u64 {
         self.lease.connection().fire_and_forget_losses()
     }
 

@@ -74,7 +74,7 @@ impl PublisherPool {
     }
 
     /// Opens and returns all connections.
-    pub(crate) async fn all(&self) -> Result<Vec<Arc<PublishConnection>>, Error> {
+    pub(crate) async fn open_all(&self) -> Result<Vec<Arc<PublishConnection>>, Error> {
         let mut all = Vec::new();
         for index in 0..self.slots.len() {
             all.push(self.get(index).await?);
@@ -83,7 +83,7 @@ impl PublisherPool {
     }
 
     /// The open connections.
-    pub(crate) fn open(&self) -> impl Iterator<Item = Arc<PublishConnection>> {
+    pub(crate) fn opened(&self) -> impl Iterator<Item = Arc<PublishConnection>> {
         self.slots.iter().filter_map(|slot| slot.connection.get().map(|one| Arc::clone(&one)))
     }
 

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
-    AMQPValue, Channel, Confirm, Outcome, Properties, PublishError, Publisher, RefusalSink,
+    AMQPValue, Channel, Confirm, FailureSink, Outcome, Properties, PublishError, Publisher,
     ReportingPublisher, Route as EngineRoute,
 };
 
-use crate::broker::errors::{confirmed, failed, refused};
+use crate::broker::errors::{check_outcome, from_engine, from_outcome};
 use crate::broker::publish::body::Body;
 use crate::broker::publish::declarations::Declarations;
 use crate::broker::publish::prerequisite::Prerequisite;
@@ -24,7 +24,7 @@ use crate::runtime::timer;
 pub(crate) struct Route {
     publisher: Publisher,
     fire_and_forget: FireAndForget,
-    auto_delete: Option<Arc<AutoDeleteRoute>>,
+    redeclaration: Option<Arc<Redeclaration>>,
     compressor: Option<Compressor>,
     once: bool,
 }
@@ -33,12 +33,12 @@ pub(crate) struct Route {
 enum FireAndForget {
     /// The connection counts refusals.
     Counted(Publisher),
-    /// A sink gets refusals.
+    /// A sink gets failures.
     Reported(ReportingPublisher),
 }
 
 /// The prerequisite of a route that may be deleted, and what declares it again.
-pub(super) struct AutoDeleteRoute {
+pub(super) struct Redeclaration {
     pub(super) declarations: Arc<Declarations>,
     pub(super) prerequisite: Prerequisite,
 }
@@ -62,17 +62,17 @@ impl Route {
         (exchange, routing_key): (&str, &str),
         properties: &Properties,
         PublishOptions { mandatory, retain, once }: PublishOptions,
-        refusals: Option<Arc<dyn RefusalSink>>,
+        refusals: Option<Arc<dyn FailureSink>>,
     ) -> Result<Self, Error> {
         let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());
         let route = EngineRoute { exchange, routing_key, mandatory };
-        let publisher = channel.publisher(route, properties).map_err(failed)?;
+        let publisher = channel.publisher(route, properties).map_err(from_engine)?;
         let publisher = if retain { publisher.retained() } else { publisher };
         let fire_and_forget = match refusals {
-            Some(sink) => FireAndForget::Reported(publisher.with_refusal_sink(sink)),
+            Some(sink) => FireAndForget::Reported(publisher.with_failure_sink(sink)),
             None => FireAndForget::Counted(publisher.fire_and_forget()),
         };
-        Ok(Self { publisher, fire_and_forget, auto_delete: None, compressor: None, once })
+        Ok(Self { publisher, fire_and_forget, redeclaration: None, compressor: None, once })
     }
 
     /// [`new`](Self::new), which compresses every body if there is a `compressor`.
@@ -82,7 +82,7 @@ impl Route {
         names: (&str, &str),
         properties: &Properties,
         options: PublishOptions,
-        refusals: Option<Arc<dyn RefusalSink>>,
+        refusals: Option<Arc<dyn FailureSink>>,
     ) -> Result<Self, Error> {
         let Some(one) = compressor else {
             return Self::new(channel, names, properties, options, refusals);
@@ -92,8 +92,8 @@ impl Route {
     }
 
     /// The route with a prerequisite that is declared again when it is missing.
-    pub(super) fn with_auto_delete(self, auto_delete: Option<Arc<AutoDeleteRoute>>) -> Self {
-        Self { auto_delete, ..self }
+    pub(super) fn with_redeclaration(self, redeclaration: Option<Arc<Redeclaration>>) -> Self {
+        Self { redeclaration, ..self }
     }
 
     /// Whether the connection or the channel is closed for good.
@@ -110,25 +110,25 @@ impl Route {
         let compressed = self.compressed(body);
         let body = compressed.as_ref().unwrap_or(body);
         // Most routes have no such prerequisite, and need not read the clock.
-        let deadline = self.auto_delete.as_ref().map(|_| timer::deadline_in(timeout));
+        let deadline = self.redeclaration.as_ref().map(|_| timer::deadline_in(timeout));
         let outcome = self.send(timeout, body).await?.await;
         if outcome.is_ok() {
             return Ok(());
         }
-        let missing = self.auto_delete.as_deref();
+        let missing = self.redeclaration.as_deref();
         let missing = missing.filter(|one| one.prerequisite.was_missing(&outcome));
         match missing.zip(deadline) {
             Some((missing, deadline)) => {
                 Box::pin(self.publish_again(missing, outcome, deadline, body)).await
             }
-            None => Err(refused(outcome)),
+            None => Err(from_outcome(outcome)),
         }
     }
 
     /// Declares the prerequisite again, and publishes the message again.
     async fn publish_again(
         &self,
-        AutoDeleteRoute { declarations, prerequisite }: &AutoDeleteRoute,
+        Redeclaration { declarations, prerequisite }: &Redeclaration,
         outcome: Outcome,
         deadline: Instant,
         body: &Body,
@@ -137,20 +137,20 @@ impl Route {
         // A missing prerequisite routed the message to no queue. But a 404 closes the channel: it
         // may be for another message, or may have come after this one was routed.
         if self.once && matches!(outcome, Outcome::MaybeSent(_) | Outcome::Refused(..)) {
-            return Err(refused(outcome));
+            return Err(from_outcome(outcome));
         }
         declarations.declare_until(prerequisite, deadline).await?;
-        confirmed(self.send(timer::until(deadline), body).await?.await)
+        check_outcome(self.send(timer::until(deadline), body).await?.await)
     }
 
     /// Publishes without waiting, and returns the confirm to wait for. `None` where the outbox is
     /// full, or where the route compresses or may publish again.
-    pub(crate) fn offer_confirmed(
+    pub(crate) fn try_publish_confirmed(
         &self,
         timeout: Duration,
         body: &Body,
     ) -> Result<Option<Confirm>, Error> {
-        if self.compressor.is_some() || self.auto_delete.is_some() {
+        if self.compressor.is_some() || self.redeclaration.is_some() {
             return Ok(None);
         }
         match self.publisher.try_publish(body.message(), timeout) {
@@ -162,13 +162,13 @@ impl Route {
 
     /// Publishes for a sender that does not wait for the outcome; the sink of refusals gets
     /// `cookie` with a refusal. Waits while the outbox is full.
-    pub(crate) async fn publish_unwatched(
+    pub(crate) async fn publish_and_forget(
         &self,
         timeout: Duration,
         body: &Body,
         cookie: u64,
     ) -> Result<(), Error> {
-        if self.offer_unwatched(timeout, body, cookie)? {
+        if self.try_publish_uncompressed(timeout, body, cookie)? {
             return Ok(());
         }
         Box::pin(self.publish_when_possible(timeout, body, cookie)).await
@@ -183,7 +183,7 @@ impl Route {
         let compressed = self.compressed(body);
         let body = compressed.as_ref().unwrap_or(body);
         let mut timeout = timeout;
-        if let Some(AutoDeleteRoute { declarations, prerequisite }) = self.undeclared() {
+        if let Some(Redeclaration { declarations, prerequisite }) = self.undeclared() {
             let deadline = timer::deadline_in(timeout);
             declarations.declare_until(prerequisite, deadline).await?;
             timeout = timer::until(deadline);
@@ -199,9 +199,9 @@ impl Route {
         published.map_err(not_accepted)
     }
 
-    /// [`publish_unwatched`](Self::publish_unwatched) without waiting; false if it would wait.
+    /// [`publish_and_forget`](Self::publish_and_forget) without waiting; false if it would wait.
     /// Always false for a route that compresses: it would compress the body a second time.
-    pub(crate) fn offer_unwatched(
+    pub(crate) fn try_publish_uncompressed(
         &self,
         timeout: Duration,
         body: &Body,
@@ -210,7 +210,7 @@ impl Route {
         if self.compressor.is_some() || self.undeclared().is_some() {
             return Ok(false);
         }
-        self.try_publish_unwatched(timeout, body, cookie)
+        self.try_publish_and_forget(timeout, body, cookie)
     }
 
     /// Publishes without waiting or fails: for the shard, which must not wait. The outcome is
@@ -222,8 +222,8 @@ impl Route {
     }
 
     /// [`try_publish`](Self::try_publish); false where the outbox is full. The sink of refusals
-    /// gets a refusal as with [`publish_unwatched`](Self::publish_unwatched).
-    pub(crate) fn try_publish_unwatched(
+    /// gets a refusal as with [`publish_and_forget`](Self::publish_and_forget).
+    pub(crate) fn try_publish_and_forget(
         &self,
         timeout: Duration,
         body: &Body,
@@ -262,14 +262,14 @@ impl Route {
     }
 
     /// The prerequisite that has to be declared before a message is published.
-    fn undeclared(&self) -> Option<&AutoDeleteRoute> {
-        self.auto_delete.as_deref().filter(|one| !one.declarations.contains(&one.prerequisite))
+    fn undeclared(&self) -> Option<&Redeclaration> {
+        self.redeclaration.as_deref().filter(|one| !one.declarations.contains(&one.prerequisite))
     }
 }
 
 /// Counts refusals, and forgets a missing prerequisite: the next message declares it again.
-impl RefusalSink for AutoDeleteRoute {
-    fn refused(&self, _cookie: u64, outcome: Outcome) {
+impl FailureSink for Redeclaration {
+    fn publish_failed(&self, _cookie: u64, outcome: Outcome) {
         self.declarations.count_refused();
         if self.prerequisite.was_missing(&outcome) {
             self.declarations.forget(&self.prerequisite);

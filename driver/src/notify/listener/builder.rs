@@ -211,7 +211,7 @@ impl NotificationListenerBuilder {
         let (connections, purpose) = (transport.connections(), Purpose::Listener);
         let open = || Subscriber::open(connections, purpose, prefetch, &subscriptions, &sink);
         let subscriber = transport.open_for_start(transport.start_deadline(), open).await;
-        let subscriber = subscriber.map_err(|error| errors::unservable(error, &targets[0]))?;
+        let subscriber = subscriber.map_err(|error| errors::listen_error(error, &targets[0]))?;
         if let Some(consumer) = subscriber.consumer() {
             processor.limit().attach(consumer, subscriber.has_own_connection());
         }

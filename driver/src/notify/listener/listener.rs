@@ -1,7 +1,7 @@
 //! The listener as its user sees it: it runs, is stopped, is waited for.
 //!
-//! It consumes one queue for each topic and priority (or one for its pool) on a connection of its
-//! own. Not here: what happens to a notification (`processor`), how a listener starts (`builder`).
+//! It consumes one queue for each topic and priority (or one for its pool) on a channel of its own.
+//! Not here: what happens to a notification (`processor`), how a listener starts (`builder`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl NotificationListener {
     async fn end_intake(&self) -> Result<(), Error> {
         self.processor.limit().lift();
         let cancelled = self.subscriber.cancel().await;
-        self.processor.end_gathering();
+        self.processor.end_batching();
         cancelled
     }
 

@@ -62,7 +62,7 @@ impl Processor for NotificationProcessor {
     type Item = Vec<Delivery>;
 
     async fn process(self: Arc<Self>, deliveries: Vec<Delivery>) {
-        let opened = deliveries.into_iter().filter_map(|delivery| self.open(delivery));
+        let opened = deliveries.into_iter().filter_map(|delivery| self.decode(delivery));
         let mut pending: Vec<PendingNotification> = opened.collect();
         pending.sort_by_key(|one| one.received.priority);
         for group in
@@ -124,7 +124,7 @@ impl NotificationProcessor {
     }
 
     /// No further notification comes: an unfinished batch is processed as it is.
-    pub(crate) fn end_gathering(&self) {
+    pub(crate) fn end_batching(&self) {
         if let Some(batcher) = self.batcher.get() {
             batcher.close();
         }
@@ -133,7 +133,7 @@ impl NotificationProcessor {
     /// Waits until every notification taken is processed. Those that wait for another attempt go
     /// back when the connection ends.
     pub(crate) async fn finish(&self) {
-        self.end_gathering();
+        self.end_batching();
         self.runner.finish().await;
     }
 
@@ -150,7 +150,7 @@ impl NotificationProcessor {
     }
 
     /// Decodes a delivery; acknowledges or rejects one that needs no endpoint.
-    fn open(&self, delivery: Delivery) -> Option<PendingNotification> {
+    fn decode(&self, delivery: Delivery) -> Option<PendingNotification> {
         self.counters.remove_waiting(delivery.body().len());
         self.limit.resume_if_eased(|| self.load());
         if !delivery.is_answerable() {

@@ -19,7 +19,7 @@ use crate::message::retry::Retry;
 use crate::message::target::Target;
 use crate::notify::notifier::notifier::{Draft, Notifier, unwritable};
 use crate::runtime::timer;
-use crate::transport::attempts::Attempts;
+use crate::transport::retry_counter::RetryCounter;
 
 impl Notifier {
     /// Publishes a notification to every topic.
@@ -73,12 +73,12 @@ impl Notifier {
         deadline: Instant,
     ) -> Result<(), Error> {
         let delay = self.transport.wire().notification_retry().unroutable_delay;
-        let mut attempts = Attempts::first(self.retry()).waiting_for_a_route(delay);
+        let mut attempts = RetryCounter::first(self.retry()).with_unroutable_delay(delay);
         loop {
             let pause = match route.publish_confirmed(timer::until(deadline), body).await {
                 Ok(()) => return Ok(()),
                 Err(error) if timer::until(deadline).is_zero() => return Err(error),
-                Err(error) => attempts.again(error)?,
+                Err(error) => attempts.next_pause(error)?,
             };
             self.transport.counters().count_retry();
             if !pause.is_zero() {

@@ -20,7 +20,7 @@ use crate::message::ids::Hex32;
 use crate::observe::spans;
 use crate::rpc::client::call_observer::CallObserver;
 use crate::rpc::client::client::RpcClient;
-use crate::rpc::client::destination::{Attempt, RetryDecision};
+use crate::rpc::client::destination::{AddressChoice, RetryDecision};
 use crate::rpc::client::open_destination::RequestKind;
 use crate::rpc::serialized;
 use crate::runtime::timer;
@@ -76,15 +76,15 @@ impl RpcClient {
         let msg_id = pending.msg_id();
         let call = CallFields { msg_id, reply_queue: &reply_queue, monitor: self.options.monitor };
         let body = self.render(context, method, args, Some(call))?;
-        let mut attempt = match destination.only() {
-            Some(_) => Attempt::Only,
+        let mut address = match destination.only() {
+            Some(_) => AddressChoice::Only,
             None => {
-                let first = Box::pin(destination.first_attempt(&self.transport)).await;
+                let first = Box::pin(destination.first_address(&self.transport)).await;
                 first.map_err(Error::unsent)?
             }
         };
         let (timeout, slot) = (timer::until(deadline), pending.refusal_slot());
-        destination.route(attempt).publish_unwatched(timeout, &body, slot).await?;
+        destination.route(address).publish_and_forget(timeout, &body, slot).await?;
         // Most bodies return to their thread's buffer now.
         let body = may_repeat.then_some(body);
         loop {
@@ -103,13 +103,13 @@ impl RpcClient {
                         pending.wait_on();
                     }
                 },
-                Ok(Arrived::Refused(outcome)) => {
-                    let error = errors::refused(outcome);
+                Ok(Arrived::PublishFailed(outcome)) => {
+                    let error = errors::from_outcome(outcome);
                     let decision =
-                        self.after_refusal(&destination, attempt, error, &mut attempts, deadline);
+                        self.after_refusal(&destination, address, error, &mut attempts, deadline);
                     match decision.await? {
-                        RetryDecision::Again(next) => attempt = next,
-                        RetryDecision::Wait => continue,
+                        RetryDecision::Again(next) => address = next,
+                        RetryDecision::TreatAsSent => continue,
                     }
                     pending.repeat();
                     let body = body.as_ref().expect("kept, as it may be repeated");
@@ -117,17 +117,17 @@ impl RpcClient {
                     let again = async {
                         let own =
                             self.route_of_repeat(&destination, deadline, &reply_queue).await?;
-                        let route = own.as_ref().unwrap_or_else(|| destination.route(attempt));
-                        route.publish_unwatched(timer::until(deadline), body, slot).await
+                        let route = own.as_ref().unwrap_or_else(|| destination.route(address));
+                        route.publish_and_forget(timer::until(deadline), body, slot).await
                     };
-                    Box::pin(again).await.map_err(|error| attempts.of_all(error))?;
+                    Box::pin(again).await.map_err(|error| attempts.with_total_outcome(error))?;
                 }
                 Ok(Arrived::Oversized(size)) => return Err(too_large(size)),
                 Err(TicketError::TimedOut) => {
                     return Err(timed_out(&msg_id, self.transport.why_down()));
                 }
                 Err(TicketError::Aborted) => {
-                    return Err(errors::stopped().with_outcome(Outcome::MaybeSent));
+                    return Err(errors::transport_closed().with_outcome(Outcome::MaybeSent));
                 }
             }
         }

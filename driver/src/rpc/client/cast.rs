@@ -15,7 +15,7 @@ use crate::message::context::Context;
 use crate::observe::spans;
 use crate::rpc::client::call_observer::CallObserver;
 use crate::rpc::client::client::RpcClient;
-use crate::rpc::client::destination::{Attempt, Destination, RetryDecision};
+use crate::rpc::client::destination::{AddressChoice, Destination, RetryDecision};
 use crate::rpc::client::open_destination::RequestKind;
 use crate::runtime::timer;
 
@@ -53,7 +53,7 @@ impl RpcClient {
     /// # Errors
     /// `MessagingTimeout` when the broker did not confirm it before the timeout;
     /// `MessageDeliveryFailure` when the broker refused it, or when the connection was lost and
-    /// [`Retry`](crate::Retry) allows no further attempt; `MessageUndeliverable` with at-least-once
+    /// [`Retry`](crate::Retry) allows no further address; `MessageUndeliverable` with at-least-once
     /// when no queue exists for it; `InvalidTarget`, `RpcVersionCapError` and `ClientSendError` for
     /// what cannot be sent. [`Error::outcome`] says whether the broker has the message.
     pub fn cast(
@@ -134,9 +134,8 @@ impl RpcClient {
         };
         let result = match immediate {
             Ok(Immediate::Accepted(None)) => Ok(()),
-            Ok(Immediate::Accepted(Some(confirm))) => {
-                errors::confirmed(confirm.await).map_err(|error| self.attempts().given_up(error))
-            }
+            Ok(Immediate::Accepted(Some(confirm))) => errors::check_outcome(confirm.await)
+                .map_err(|error| self.attempts().final_error(error)),
             Ok(Immediate::Deferred(body)) => {
                 let later = || Box::pin(self.cast_later(mode, body, context, method, args));
                 spans::instrument!(observer.span(), later())
@@ -161,13 +160,13 @@ impl RpcClient {
         method: &str,
         args: &(impl Serialize + Sync + ?Sized),
     ) -> Result<Immediate, Error> {
-        let destination = self.open_destination(mode.kind());
+        let destination = self.opened_destination(mode.kind());
         let Some(route) = destination.as_ref().and_then(|destination| destination.only()) else {
             return Ok(Immediate::Deferred(None));
         };
         if mode == CastMode::Buffered {
             let body = self.render(context, method, args, None)?;
-            let is_accepted = route.offer_unwatched(self.timeout(), &body, 0)?;
+            let is_accepted = route.try_publish_uncompressed(self.timeout(), &body, 0)?;
             return Ok(match is_accepted {
                 true => Immediate::Accepted(None),
                 false => Immediate::Deferred(Some(body)),
@@ -178,10 +177,10 @@ impl RpcClient {
             return Ok(Immediate::Deferred(None));
         }
         let body = self.render(context, method, args, None)?;
-        match route.offer_confirmed(self.timeout(), &body) {
+        match route.try_publish_confirmed(self.timeout(), &body) {
             Ok(Some(confirm)) => Ok(Immediate::Accepted(Some(confirm))),
             Ok(None) => Ok(Immediate::Deferred(Some(body))),
-            Err(error) => Err(attempts.given_up(error)),
+            Err(error) => Err(attempts.final_error(error)),
         }
     }
 
@@ -199,9 +198,9 @@ impl RpcClient {
         let body = body.map_or_else(|| self.render(context, method, args, None), Ok)?;
         match destination.only() {
             Some(route) if mode == CastMode::Buffered => {
-                route.publish_unwatched(timer::until(deadline), &body, 0).await
+                route.publish_and_forget(timer::until(deadline), &body, 0).await
             }
-            Some(_) => self.publish(&destination, Attempt::Only, &body, deadline).await,
+            Some(_) => self.publish(&destination, AddressChoice::Only, &body, deadline).await,
             None => self.publish_to_two(&destination, &body, deadline).await,
         }
     }
@@ -213,14 +212,14 @@ impl RpcClient {
         body: &Body,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let first = destination.first_attempt(&self.transport).await.map_err(Error::unsent)?;
+        let first = destination.first_address(&self.transport).await.map_err(Error::unsent)?;
         let sent = self.publish(destination, first, body, deadline).await;
-        if !destination.is_each() || first == Attempt::Other {
+        if !destination.is_each() || first == AddressChoice::Other {
             return sent;
         }
-        match self.publish(destination, Attempt::Other, body, deadline).await {
+        match self.publish(destination, AddressChoice::Other, body, deadline).await {
             // Its exchange went with the last server there; the servers at the first have it.
-            Err(error) if errors::found_no_exchange(&error) => sent,
+            Err(error) if errors::is_missing_exchange(&error) => sent,
             too => of_both(sent, too),
         }
     }
@@ -229,20 +228,20 @@ impl RpcClient {
     async fn publish(
         &self,
         destination: &Destination,
-        mut attempt: Attempt,
+        mut address: AddressChoice,
         body: &Body,
         deadline: Instant,
     ) -> Result<(), Error> {
         let mut attempts = self.attempts();
         loop {
-            let route = destination.route(attempt);
+            let route = destination.route(address);
             let Err(error) = route.publish_confirmed(timer::until(deadline), body).await else {
                 return Ok(());
             };
-            let decision = self.after_refusal(destination, attempt, error, &mut attempts, deadline);
+            let decision = self.after_refusal(destination, address, error, &mut attempts, deadline);
             match decision.await? {
-                RetryDecision::Again(next) => attempt = next,
-                RetryDecision::Wait => return Ok(()),
+                RetryDecision::Again(next) => address = next,
+                RetryDecision::TreatAsSent => return Ok(()),
             }
         }
     }

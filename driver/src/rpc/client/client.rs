@@ -18,9 +18,9 @@ use crate::message::target::Target;
 use crate::message::version::{Version, is_compatible};
 use crate::observe::report::InvocationReport;
 use crate::rpc::client::destination::{
-    Attempt, Destination, Destinations, RefusalPolicy, RetryDecision,
+    AddressChoice, Destination, Destinations, RefusalPolicy, RetryDecision,
 };
-use crate::transport::attempts::Attempts;
+use crate::transport::retry_counter::RetryCounter;
 use crate::transport::transport::Transport;
 
 /// Makes calls and casts to a target.
@@ -241,20 +241,20 @@ impl RpcClient {
     }
 
     /// The count of the attempts of one request, at its first.
-    pub(super) fn attempts(&self) -> Attempts {
+    pub(super) fn attempts(&self) -> RetryCounter {
         let retry = self.retry();
         let waits = retry != Retry::Never && !self.options.at_least_once;
         let delay = self.transport.wire().request_retry().unroutable_delay.filter(|_| waits);
-        Attempts::first(retry).waiting_for_a_route(delay)
+        RetryCounter::first(retry).with_unroutable_delay(delay)
     }
 
     /// Decides what to do about a request that was refused. Boxed: few requests are.
     pub(super) fn after_refusal<'a>(
         &'a self,
         destination: &'a Destination,
-        attempt: Attempt,
+        address: AddressChoice,
         error: Error,
-        attempts: &'a mut Attempts,
+        attempts: &'a mut RetryCounter,
         deadline: Instant,
     ) -> Pin<Box<impl Future<Output = Result<RetryDecision, Error>> + 'a>> {
         let policy = RefusalPolicy {
@@ -262,7 +262,7 @@ impl RpcClient {
             is_at_least_once: self.options.at_least_once,
         };
         let transport = &self.transport;
-        Box::pin(destination.after_refusal(attempt, error, attempts, deadline, policy, transport))
+        Box::pin(destination.after_refusal(address, error, attempts, deadline, policy, transport))
     }
 
     /// Forgets, after an error, the destinations whose connection has closed for good: the next

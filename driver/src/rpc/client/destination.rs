@@ -14,7 +14,7 @@ use crate::broker::publish::route::Route;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::runtime::timer;
 use crate::topology::Exchange;
-use crate::transport::attempts::Attempts;
+use crate::transport::retry_counter::RetryCounter;
 use crate::transport::transport::Transport;
 
 /// The destinations of one client, each opened when it is first used.
@@ -39,9 +39,9 @@ pub(super) enum Destination {
     Each { routes: [Route; 2], exchange: Exchange },
 }
 
-/// Which address an attempt goes to.
+/// Which of the addresses a request goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Attempt {
+pub(super) enum AddressChoice {
     Only,
     First,
     Other,
@@ -50,9 +50,9 @@ pub(super) enum Attempt {
 /// What to do about a request that was refused.
 pub(super) enum RetryDecision {
     /// Publish it again.
-    Again(Attempt),
-    /// Nothing, as if a queue had taken it: clients of the `rabbit` driver do not ask.
-    Wait,
+    Again(AddressChoice),
+    /// Treat it as sent: clients of the `rabbit` driver do not learn that no queue took it.
+    TreatAsSent,
 }
 
 /// What a client wants to happen to requests that are refused.
@@ -72,13 +72,14 @@ impl Destinations {
 }
 
 impl Destination {
-    /// The route of an attempt.
-    pub(super) const fn route(&self, attempt: Attempt) -> &Route {
-        match (self, attempt) {
+    /// The route to one of the addresses.
+    pub(super) const fn route(&self, address: AddressChoice) -> &Route {
+        match (self, address) {
             (Self::One { route, .. }, _) => route,
-            (Self::FirstThenOther { routes, .. } | Self::Each { routes, .. }, Attempt::First) => {
-                &routes[0]
-            }
+            (
+                Self::FirstThenOther { routes, .. } | Self::Each { routes, .. },
+                AddressChoice::First,
+            ) => &routes[0],
             (Self::FirstThenOther { routes, .. } | Self::Each { routes, .. }, _) => &routes[1],
         }
     }
@@ -112,9 +113,12 @@ impl Destination {
     }
 
     /// Which address a request goes to first.
-    pub(super) async fn first_attempt(&self, transport: &Transport) -> Result<Attempt, Error> {
+    pub(super) async fn first_address(
+        &self,
+        transport: &Transport,
+    ) -> Result<AddressChoice, Error> {
         let exchange = match self {
-            Self::One { .. } => return Ok(Attempt::Only),
+            Self::One { .. } => return Ok(AddressChoice::Only),
             Self::FirstThenOther { exchange, .. } | Self::Each { exchange, .. } => exchange,
         };
         let publishers = transport.publishers();
@@ -123,34 +127,34 @@ impl Destination {
             None => publishers.probe(exchange).await?,
         };
         if exists {
-            return Ok(Attempt::First);
+            return Ok(AddressChoice::First);
         }
         transport.counters().count_fallback();
-        Ok(Attempt::Other)
+        Ok(AddressChoice::Other)
     }
 
     /// Decides what to do about a request that was refused, and waits as long as that takes.
     pub(super) async fn after_refusal(
         &self,
-        attempt: Attempt,
+        address: AddressChoice,
         error: Error,
-        attempts: &mut Attempts,
+        attempts: &mut RetryCounter,
         deadline: Instant,
         policy: RefusalPolicy,
         transport: &Transport,
     ) -> Result<RetryDecision, Error> {
-        if let Some(exchange) = self.first_exchange_after(attempt, &error, policy) {
+        if let Some(exchange) = self.first_exchange_after(address, &error, policy) {
             transport.counters().count_fallback();
             if !error.is_undeliverable() {
                 transport.publishers().invalidate(exchange);
             }
-            return Ok(RetryDecision::Again(Attempt::Other));
+            return Ok(RetryDecision::Again(AddressChoice::Other));
         }
         if error.is_undeliverable() && self.only().is_none() && !policy.is_at_least_once {
-            return Ok(RetryDecision::Wait);
+            return Ok(RetryDecision::TreatAsSent);
         }
         let (text, outcome) = (error.to_string(), error.outcome());
-        let delay = attempts.again(error)?;
+        let delay = attempts.next_pause(error)?;
         transport.counters().count_retry();
         if !delay.is_zero() {
             // Where the engine has stopped, publishing says so.
@@ -161,7 +165,7 @@ impl Destination {
                 return Err(error.with_outcome(outcome.unwrap_or(Outcome::Returned)));
             }
         }
-        Ok(RetryDecision::Again(attempt))
+        Ok(RetryDecision::Again(address))
     }
 
     /// The exchange of the first address, if the request goes to the other one next, because no
@@ -169,13 +173,13 @@ impl Destination {
     /// senders published there: only a request that may be sent twice takes that for its refusal.
     fn first_exchange_after(
         &self,
-        attempt: Attempt,
+        address: AddressChoice,
         error: &Error,
         policy: RefusalPolicy,
     ) -> Option<&Exchange> {
         let Self::FirstThenOther { exchange, .. } = self else { return None };
-        let was_not_taken =
-            error.is_undeliverable() || (!policy.is_sent_once && errors::found_no_exchange(error));
-        (attempt == Attempt::First && was_not_taken).then_some(exchange)
+        let was_not_taken = error.is_undeliverable()
+            || (!policy.is_sent_once && errors::is_missing_exchange(error));
+        (address == AddressChoice::First && was_not_taken).then_some(exchange)
     }
 }

@@ -23,7 +23,7 @@ pub(super) enum RequestKind {
 
 impl RpcClient {
     /// The destination of these requests, if it is open.
-    pub(super) fn open_destination(&self, kind: RequestKind) -> Option<Opened<'_, Destination>> {
+    pub(super) fn opened_destination(&self, kind: RequestKind) -> Option<Opened<'_, Destination>> {
         self.destination_cell(kind).get()
     }
 
@@ -33,7 +33,7 @@ impl RpcClient {
         kind: RequestKind,
         deadline: Instant,
     ) -> Result<Opened<'_, Destination>, Error> {
-        if let Some(destination) = self.open_destination(kind) {
+        if let Some(destination) = self.opened_destination(kind) {
             return Ok(destination);
         }
         // A destination owns its opening, which therefore must not own the destinations.
@@ -131,7 +131,7 @@ impl RpcClient {
                 retain: retry.is_unbounded(),
                 once: retry == Retry::Never,
             },
-            refusals: is_call.then(|| self.transport.pending_calls().refusal_sink(may_repeat)),
+            refusals: is_call.then(|| self.transport.pending_calls().failure_sink(may_repeat)),
             is_buffered,
         };
         self.transport.publishers().open(request).await

@@ -128,7 +128,7 @@ impl RpcServerBuilder {
         let (connections, purpose) = (transport.connections(), Purpose::Server);
         let open = || Subscriber::open(connections, purpose, prefetch, &subscriptions, &sink);
         let subscriber = transport.open_for_start(deadline, open).await;
-        let subscriber = subscriber.map_err(|error| errors::unservable(error, &target))?;
+        let subscriber = subscriber.map_err(|error| errors::listen_error(error, &target))?;
         if let Some(consumer) = subscriber.consumer() {
             processor.limit.attach(consumer, subscriber.has_own_connection());
         }

@@ -1,9 +1,8 @@
-//! Chooses the method of a request by oslo's rules and runs it.
+//! Finds the method that serves a request, by oslo's rules.
 //!
-//! Endpoints are asked in their order; the first compatible one that has the method wins. A request
-//! that matches no namespace and version gets `UnsupportedVersion`, a method that no endpoint has
-//! `NoSuchMethod`. Not here: which thread this runs on (`executor`), where the answer goes
-//! (`server`).
+//! The first compatible endpoint that has the method wins. A request that matches no namespace and
+//! version gets `UnsupportedVersion`, a method that no endpoint has `NoSuchMethod`. Not here:
+//! calling the method (`processor`), sending the reply (`transport`).
 
 use crate::error::failure::Failure;
 use crate::message::IncomingRequest;

@@ -7,7 +7,7 @@ use leveret_engine::DeliverySink;
 
 use crate::broker::errors;
 use crate::broker::subscriber::{Removed, Subscriber};
-use crate::dialect::queues::ServedQueue;
+use crate::dialect::queues::ServerQueue;
 use crate::error::Error;
 use crate::runtime::timer::{self, Timer};
 use crate::topology::Subscription;
@@ -30,7 +30,7 @@ pub(super) async fn drain(
     subscriber.unbind(subscription).await?;
     let deadline = timer::deadline_in(DRAIN);
     loop {
-        match subscriber.ready(&subscription.queue.name).await? {
+        match subscriber.count_ready(&subscription.queue.name).await? {
             0 => return Ok(()),
             requests if timer::now() >= deadline => {
                 tracing::warn!(
@@ -49,8 +49,8 @@ pub(super) async fn drain(
 pub(super) async fn remove_unused<'a>(
     subscriber: &Subscriber,
     timer: &Timer,
-    queues: impl Iterator<Item = &'a ServedQueue>,
-    sink: impl Fn(&ServedQueue) -> Box<dyn DeliverySink>,
+    queues: impl Iterator<Item = &'a ServerQueue>,
+    sink: impl Fn(&ServerQueue) -> Box<dyn DeliverySink>,
 ) -> Result<(), Error> {
     let mut unbound = Vec::new();
     for queue in queues {
@@ -86,7 +86,7 @@ pub(super) async fn remove_unused<'a>(
             }
             let rest = subscriber.consume_again(queue, served.source.no_ack, sink(served)).await?;
             let _ = timer.sleep(PAUSE).await;
-            rest.cancel().await.map_err(errors::failed)?;
+            rest.cancel().await.map_err(errors::from_engine)?;
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ mod drain;
 pub(crate) mod endpoint;
 mod failure_log;
 mod heartbeat;
-mod incoming;
+mod incoming_delivery;
 pub(crate) mod method;
 mod ping;
 mod processor;

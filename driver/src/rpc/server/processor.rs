@@ -35,7 +35,7 @@ use crate::rpc::serialized;
 use crate::rpc::server::dispatcher::Dispatcher;
 use crate::rpc::server::failure_log::FailureLog;
 use crate::rpc::server::heartbeat::Heartbeat;
-use crate::rpc::server::incoming::IncomingDelivery;
+use crate::rpc::server::incoming_delivery::IncomingDelivery;
 use crate::rpc::server::method::{ErasedResult, Method, MethodResult, RegisteredMethod, panicked};
 use crate::rpc::server::stats::ServerStats;
 use crate::runtime::dedup::DedupWindow;

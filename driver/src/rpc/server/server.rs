@@ -9,7 +9,7 @@ use std::time::Duration;
 use leveret_engine::{DeliverySink, block_on};
 
 use crate::broker::subscriber::Subscriber;
-use crate::dialect::queues::{ServedQueue, ServerQueues};
+use crate::dialect::queues::{ServerQueue, ServerQueues};
 use crate::error::Error;
 use crate::observe::health::ListeningHealth;
 use crate::rpc::server::drain;
@@ -144,7 +144,7 @@ impl RpcServer {
 
     async fn remove_unused(&self) -> Result<(), Error> {
         let queues = self.queues.queues.iter().filter(|queue| queue.is_removed_when_unused);
-        let sink = |queue: &ServedQueue| -> Box<dyn DeliverySink> {
+        let sink = |queue: &ServerQueue| -> Box<dyn DeliverySink> {
             Box::new(RequestSink::new(&self.processor, queue.source))
         };
         drain::remove_unused(&self.subscriber, &self.timer, queues, sink).await

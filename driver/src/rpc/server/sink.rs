@@ -6,7 +6,7 @@ use leveret_engine::{Delivery, DeliverySink, Disposition};
 
 use crate::config::options::dialects::Redelivered;
 use crate::dialect::queues::RequestSource;
-use crate::rpc::server::incoming::IncomingDelivery;
+use crate::rpc::server::incoming_delivery::IncomingDelivery;
 use crate::rpc::server::processor::{BACKLOG_MAX, RequestProcessor};
 use crate::runtime::timer;
 use crate::transport::intake_limit;
@@ -30,7 +30,8 @@ impl RequestSink {
 
 impl DeliverySink for RequestSink {
     fn deliver(&mut self, mut delivery: Delivery) -> Disposition {
-        let (processor, RequestSource { format, is_ours, no_ack }) = (&self.processor, self.source);
+        let (processor, RequestSource { format, is_exclusive_to_server, no_ack }) =
+            (&self.processor, self.source);
         if processor.redelivered == Redelivered::Refuse && delivery.redelivered() {
             processor.refuse(&delivery);
             return Disposition::Reject { requeue: false };
@@ -45,8 +46,14 @@ impl DeliverySink for RequestSink {
         let is_acknowledged =
             no_ack || (is_short && format.looks_like_request(&head, delivery.body()));
         // Another server would refuse it.
-        let is_ours = is_ours || processor.redelivered == Redelivered::Refuse;
-        self.batch.push(IncomingDelivery { delivery, format, is_acknowledged, is_ours, expires });
+        let must_run_here = is_exclusive_to_server || processor.redelivered == Redelivered::Refuse;
+        self.batch.push(IncomingDelivery {
+            delivery,
+            format,
+            is_acknowledged,
+            must_run_here,
+            expires,
+        });
         if is_acknowledged && !no_ack { Disposition::Ack } else { Disposition::Later }
     }
 

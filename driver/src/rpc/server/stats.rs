@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ServerStats {
-    /// Requests that a method executed, or that were answered because no method serves them.
+    /// Requests that were started, or answered with an error because no method serves them.
     pub dispatched: u64,
     /// Requests seen before and not executed again.
     pub duplicates: u64,

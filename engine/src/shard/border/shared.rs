@@ -168,12 +168,13 @@ pub(crate) struct ConnectionShared {
     pub(crate) outbox_bytes: usize,
     pub(crate) operation_timeout: Duration,
     pub(crate) reconnects: AtomicU64,
-    /// Publications of lost connections that were queued to be sent again.
+    /// Publications that were queued to be sent again: after a lost connection, a channel exception
+    /// or a nack.
     pub(crate) resends: AtomicU64,
     /// Publications without a waiting caller that were refused or returned.
-    pub(crate) unwatched_failures: AtomicU64,
+    pub(crate) fire_and_forget_failures: AtomicU64,
     /// Publications without a waiting caller that may be lost with a connection.
-    pub(crate) unwatched_losses: AtomicU64,
+    pub(crate) fire_and_forget_losses: AtomicU64,
 }
 
 impl ConnectionShared {
@@ -202,8 +203,8 @@ impl ConnectionShared {
             operation_timeout: config.operation_timeout,
             reconnects: AtomicU64::new(0),
             resends: AtomicU64::new(0),
-            unwatched_failures: AtomicU64::new(0),
-            unwatched_losses: AtomicU64::new(0),
+            fire_and_forget_failures: AtomicU64::new(0),
+            fire_and_forget_losses: AtomicU64::new(0),
         };
         (Arc::new(shared), posted)
     }

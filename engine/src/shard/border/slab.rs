@@ -21,10 +21,10 @@ pub enum TicketError {
 }
 
 /// Receives answers that no task or thread waits for.
-pub(crate) trait AnswerListener<T>: Send + Sync {
+pub(crate) trait CompletionListener<T>: Send + Sync {
     /// Receives the answer, or the reason why there is none. Called once, without a lock held,
     /// usually on the shard.
-    fn on_answer(&self, token: Token, cookie: u64, answer: Result<T, TicketError>);
+    fn on_complete(&self, token: Token, cookie: u64, answer: Result<T, TicketError>);
 }
 
 /// The slots and the indices of the free ones.
@@ -44,7 +44,7 @@ pub(crate) enum State<T> {
     Free,
     Waiting(Option<Waker>),
     /// The slot is freed as soon as the answer arrives.
-    Listener(Arc<dyn AnswerListener<T>>, u64),
+    Listener(Arc<dyn CompletionListener<T>>, u64),
     Done(Result<T, TicketError>),
 }
 
@@ -116,7 +116,7 @@ impl<T> Slab<T> {
 pub(crate) enum Wakeup<T> {
     Task(Waker),
     Listener {
-        listener: Arc<dyn AnswerListener<T>>,
+        listener: Arc<dyn CompletionListener<T>>,
         token: Token,
         cookie: u64,
         answer: Result<T, TicketError>,
@@ -129,7 +129,7 @@ impl<T> Wakeup<T> {
         match self {
             Self::Task(waker) => panics.contain(Foreign::Waker, || waker.wake()),
             Self::Listener { listener, token, cookie, answer } => {
-                panics.contain(Foreign::RefusalSink, || listener.on_answer(token, cookie, answer))
+                panics.contain(Foreign::FailureSink, || listener.on_complete(token, cookie, answer))
             }
         };
     }

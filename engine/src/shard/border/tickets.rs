@@ -1,5 +1,5 @@
 //! Tickets: one pending answer each. A task awaits it, a thread calls `wait()`, or an
-//! [`AnswerListener`] receives it.
+//! [`CompletionListener`] receives it.
 //!
 //! Tickets are slots of a slab, so opening one allocates nothing in steady state. Invariants: a
 //! ticket ends once, by its answer, its deadline or the end of the engine; wakers and listeners run
@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use crate::shard::border::slab::{
-    AnswerListener, Slab, Slot, State, TicketError, Token, Wakeup, index,
+    CompletionListener, Slab, Slot, State, TicketError, Token, Wakeup, index,
 };
 use crate::shard::clock::{Clock, Expires};
 use crate::shard::panics::Panics;
@@ -62,7 +62,7 @@ impl<T: Send + 'static> Tickets<T> {
     pub(crate) fn open_with_listener(
         &self,
         deadline: Option<Instant>,
-        listener: Arc<dyn AnswerListener<T>>,
+        listener: Arc<dyn CompletionListener<T>>,
         cookie: u64,
     ) -> Result<Token, TicketError> {
         let mut inner = self.lock();
@@ -322,8 +322,8 @@ mod tests {
     #[derive(Default)]
     struct Heard(Mutex<Vec<(u64, Result<u32, TicketError>)>>);
 
-    impl AnswerListener<u32> for Heard {
-        fn on_answer(&self, _token: Token, cookie: u64, answer: Result<u32, TicketError>) {
+    impl CompletionListener<u32> for Heard {
+        fn on_complete(&self, _token: Token, cookie: u64, answer: Result<u32, TicketError>) {
             self.0.lock().unwrap().push((cookie, answer));
         }
     }

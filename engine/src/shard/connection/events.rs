@@ -178,7 +178,7 @@ impl Conn {
                 self.outcomes.borrow_mut().push((token, outcome));
             }
             _ => {
-                self.shared.unwatched_failures.fetch_add(1, Ordering::Relaxed);
+                self.shared.fire_and_forget_failures.fetch_add(1, Ordering::Relaxed);
                 if let Some(suppressed) = self.log_limits.returned.admit(reactor::now()) {
                     self.log(|| {
                         tracing::debug!(

@@ -1,7 +1,7 @@
 //! Publishing: confirms, refusals, limits of the outbox, blocked brokers.
 
 mod blocked;
+mod failure_sink;
 mod outbox;
 mod publish;
-mod refusal_sink;
 mod refusals;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use leveret_engine::loopback::{Loopback, LoopbackConfig, Script};
 use leveret_engine::{
-    Channel, Confirm, Connection, ConnectionState, ErrorKind, ExchangeDeclare, Host, Outcome,
-    Properties, Publisher, QueueBind, RefusalSink, Route, block_on,
+    Channel, Confirm, Connection, ConnectionState, ErrorKind, ExchangeDeclare, FailureSink, Host,
+    Outcome, Properties, Publisher, QueueBind, Route, block_on,
 };
 
 use crate::support::setup::{WAIT, channel, config_of, engine, loopback, queue, until};
@@ -272,8 +272,8 @@ fn a_blocked_broker_does_not_count_as_one_that_confirms_nothing() {
 /// Counts the calls and records the reply codes of refusals.
 struct CountingSink(AtomicUsize, Mutex<Vec<u16>>);
 
-impl RefusalSink for CountingSink {
-    fn refused(&self, _: u64, outcome: Outcome) {
+impl FailureSink for CountingSink {
+    fn publish_failed(&self, _: u64, outcome: Outcome) {
         self.0.fetch_add(1, Ordering::SeqCst);
         if let Outcome::Refused(error, _) = outcome {
             self.1.lock().unwrap().extend(error.reply_code());
@@ -290,7 +290,7 @@ fn a_refusal_sink_receives_refusals_by_channel_exception() {
     exchange_with_queue(&channel, "bad");
     peer.script(|script| script.unwritable_exchanges.push("bad".into()));
     let sink = Arc::new(CountingSink(AtomicUsize::new(0), Mutex::default()));
-    let reporting = publisher(&channel, "bad").with_refusal_sink(Arc::clone(&sink) as _);
+    let reporting = publisher(&channel, "bad").with_failure_sink(Arc::clone(&sink) as _);
     block_on(reporting.publish(b"no".as_slice(), WAIT, 1)).unwrap();
     until("it was reported", || sink.0.load(Ordering::SeqCst) == 1);
     assert_eq!(*sink.1.lock().unwrap(), [403]);

@@ -59,7 +59,7 @@ pub(crate) struct Resolution {
     /// Bytes to release from the channel's send budget.
     pub(crate) released_bytes: usize,
     /// Number of publications without a waiting caller that are not sent again.
-    pub(crate) unwatched_failures: u64,
+    pub(crate) fire_and_forget_failures: u64,
 }
 
 /// An unconfirmed publication of a run.
@@ -130,7 +130,7 @@ impl Resolution {
                 alone.push_range(segment, at, again);
                 self.suspects.push(alone);
             }
-            _ if token == 0 => self.unwatched_failures += 1,
+            _ if token == 0 => self.fire_and_forget_failures += 1,
             Attribution::Culprit if !maybe_taken => {
                 let given_back = retain.then(|| Box::new(unframe(segment, at)));
                 outcomes.push((token, Outcome::Refused(error.clone(), given_back)));

@@ -221,7 +221,7 @@ impl ChannelPublications {
     ) {
         let Record { token, retain, retries, .. } = record;
         if token == 0 {
-            self.shared.connection.unwatched_failures.fetch_add(1, Ordering::Relaxed);
+            self.shared.connection.fire_and_forget_failures.fetch_add(1, Ordering::Relaxed);
             return;
         }
         match pause_before(retries, self.nack_retry).filter(|_| retain) {
@@ -257,14 +257,14 @@ impl ChannelPublications {
         Some((taken, self.settlements))
     }
 
-    /// Settles the publication that the broker returned. Returns its token.
+    /// Takes the token of the publication that the broker returned; its ack then reports nothing.
     pub(crate) fn take_returned(&mut self, returned: &Returned) -> Option<Token> {
         let (exchange, routing_key) = (returned.exchange(), returned.routing_key());
         let pieces = returned.body().pieces();
         self.take_returned_fingerprint(fingerprint(exchange, routing_key, pieces))
     }
 
-    /// Settles the returned publication with this fingerprint. Returns its token.
+    /// Takes the token of the returned publication with this fingerprint.
     pub(crate) fn take_returned_fingerprint(&mut self, fingerprint: u32) -> Option<Token> {
         self.ledger.returned(fingerprint)
     }
@@ -294,8 +294,8 @@ impl ChannelPublications {
     ) {
         let runs = self.take_runs();
         let resolution = in_flight::resolve(&connection_failure(error), runs, outcomes);
-        let lost = &self.shared.connection.unwatched_losses;
-        lost.fetch_add(resolution.unwatched_failures, Ordering::Relaxed);
+        let lost = &self.shared.connection.fire_and_forget_losses;
+        lost.fetch_add(resolution.fire_and_forget_failures, Ordering::Relaxed);
         self.send_again(resolution);
     }
 
@@ -340,7 +340,9 @@ impl ChannelPublications {
     ) {
         let resolution = in_flight::resolve(failure, runs, outcomes);
         let shared = &self.shared.connection;
-        shared.unwatched_failures.fetch_add(resolution.unwatched_failures, Ordering::Relaxed);
+        shared
+            .fire_and_forget_failures
+            .fetch_add(resolution.fire_and_forget_failures, Ordering::Relaxed);
         self.send_again(resolution);
     }
 

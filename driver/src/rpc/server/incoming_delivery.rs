@@ -12,7 +12,7 @@ pub(super) struct IncomingDelivery {
     pub(super) format: RequestFormat,
     pub(super) is_acknowledged: bool,
     /// No other server could execute it.
-    pub(super) is_ours: bool,
+    pub(super) must_run_here: bool,
     /// When its caller gives up, if that is known.
     pub(super) expires: Option<Instant>,
 }
@@ -20,6 +20,6 @@ pub(super) struct IncomingDelivery {
 impl IncomingDelivery {
     /// Whether another server gets it if it goes back to its queue.
     pub(super) fn may_return(&self) -> bool {
-        !self.is_acknowledged && !self.is_ours
+        !self.is_acknowledged && !self.must_run_here
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leveret_engine::{
-    Connection, ConnectionState, Outcome, Properties, PublishError, RefusalSink,
+    Connection, ConnectionState, FailureSink, Outcome, Properties, PublishError,
     ReportingPublisher, Route,
 };
 
@@ -16,8 +16,8 @@ use crate::support::setup::{
 /// Sends what it receives to the test.
 struct SendingSink(Mutex<Sender<(u64, Outcome)>>);
 
-impl RefusalSink for SendingSink {
-    fn refused(&self, cookie: u64, outcome: Outcome) {
+impl FailureSink for SendingSink {
+    fn publish_failed(&self, cookie: u64, outcome: Outcome) {
         self.0.lock().unwrap().send((cookie, outcome)).unwrap();
     }
 }
@@ -29,7 +29,7 @@ fn reporting_publisher(connection: &Connection, route: Route) -> (ReportingPubli
     queue(&channel, "q");
     let publisher = channel.publisher(route, &Properties::default()).unwrap();
     let (sender, refusals) = pipe();
-    (publisher.with_refusal_sink(Arc::new(SendingSink(Mutex::new(sender)))), refusals)
+    (publisher.with_failure_sink(Arc::new(SendingSink(Mutex::new(sender)))), refusals)
 }
 
 #[test]

@@ -18,7 +18,7 @@ const NACK_PAUSE: Duration = Duration::from_millis(50);
 const NACK_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Counts the attempts to publish one message.
-pub(crate) struct Attempts {
+pub(crate) struct RetryCounter {
     made: u32,
     more: u32,
     is_counted: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Attempts {
     may_be_sent: bool,
 }
 
-impl Attempts {
+impl RetryCounter {
     /// The count at the first attempt.
     pub(crate) const fn first(retry: Retry) -> Self {
         let more = if let Retry::Times(times) = retry { times } else { 0 };
@@ -46,7 +46,7 @@ impl Attempts {
     }
 
     /// Publishes a message that no queue took again after `delay`, as oslo's `pika` driver does.
-    pub(crate) const fn waiting_for_a_route(mut self, delay: Option<Duration>) -> Self {
+    pub(crate) const fn with_unroutable_delay(mut self, delay: Option<Duration>) -> Self {
         self.unroutable_delay = delay;
         self
     }
@@ -57,19 +57,19 @@ impl Attempts {
     }
 
     /// Allows another attempt after `error` and returns the pause before it, or returns the error.
-    pub(crate) fn again(&mut self, error: Error) -> Result<Duration, Error> {
+    pub(crate) fn next_pause(&mut self, error: Error) -> Result<Duration, Error> {
         if error.is_undeliverable()
             && let Some(delay) = self.unroutable_delay
         {
-            return self.when_routable(error, delay);
+            return self.pause_until_routable(error, delay);
         }
         if error.outcome() == Some(Outcome::Nacked) && self.more > 0 {
-            return Ok(self.when_taken());
+            return Ok(self.pause_after_nack());
         }
         let has_ended_channel = ended_its_channel(&error);
         let is_last = self.more == 0 || (has_ended_channel && self.lost_its_channel);
         if is_last || !was_cut_off(&error) {
-            return Err(self.given_up(error));
+            return Err(self.final_error(error));
         }
         tracing::debug!(
             name: "leveret.publication.retried",
@@ -83,14 +83,14 @@ impl Attempts {
     }
 
     /// A queue that is full or has lost its leader may take the message a moment later.
-    fn when_taken(&mut self) -> Duration {
+    fn pause_after_nack(&mut self) -> Duration {
         let pause = NACK_PAUSE.saturating_mul(1 << (self.made - 1).min(10)).min(NACK_PAUSE_MAX);
         self.more -= 1;
         self.made += 1;
         pause
     }
 
-    fn when_routable(&mut self, error: Error, delay: Duration) -> Result<Duration, Error> {
+    fn pause_until_routable(&mut self, error: Error, delay: Duration) -> Result<Duration, Error> {
         if self.is_counted {
             if self.more == 0 {
                 return Err(error.with_attempts(self.made));
@@ -102,14 +102,14 @@ impl Attempts {
     }
 
     /// The error of the last attempt.
-    pub(crate) fn given_up(&self, error: Error) -> Error {
-        let error = self.of_all(error);
+    pub(crate) fn final_error(&self, error: Error) -> Error {
+        let error = self.with_total_outcome(error);
         let tells_attempts = self.is_counted && was_cut_off(&error);
         if tells_attempts { error.with_attempts(self.made) } else { error }
     }
 
     /// The same error with the outcome of all attempts.
-    pub(crate) fn of_all(&self, error: Error) -> Error {
+    pub(crate) fn with_total_outcome(&self, error: Error) -> Error {
         if self.may_be_sent && error.outcome() == Some(Outcome::NotSent) {
             return error.with_outcome(Outcome::MaybeSent);
         }
@@ -147,16 +147,16 @@ mod tests {
 
     #[test]
     fn what_a_queue_refuses_is_repeated_later_and_later() {
-        let refused = || crate::broker::errors::refused(leveret_engine::Outcome::Nacked(None));
-        let mut attempts = Attempts::first(Retry::Times(6));
+        let refused = || crate::broker::errors::from_outcome(leveret_engine::Outcome::Nacked(None));
+        let mut attempts = RetryCounter::first(Retry::Times(6));
         let pauses: Vec<u128> =
-            (0..6).map(|_| attempts.again(refused()).unwrap().as_millis()).collect();
+            (0..6).map(|_| attempts.next_pause(refused()).unwrap().as_millis()).collect();
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1000]);
-        let error = attempts.again(refused()).unwrap_err();
+        let error = attempts.next_pause(refused()).unwrap_err();
         assert_eq!(error.outcome(), Some(Outcome::Nacked));
         for retry in [Retry::Never, Retry::UntilDeadline] {
             // The engine repeats the latter by itself.
-            Attempts::first(retry).again(refused()).unwrap_err();
+            RetryCounter::first(retry).next_pause(refused()).unwrap_err();
         }
     }
 
@@ -165,7 +165,7 @@ mod tests {
         let text = "ACCESS_REFUSED - access to exchange 'x' refused";
         let error = Error::new(ErrorKind::MessageDeliveryFailure, text);
         let error = error.with_outcome(Outcome::Refused);
-        let error = Attempts::first(Retry::Times(5)).again(error).unwrap_err();
+        let error = RetryCounter::first(Retry::Times(5)).next_pause(error).unwrap_err();
         assert_eq!(error.outcome(), Some(Outcome::Refused));
     }
 
@@ -177,11 +177,11 @@ mod tests {
             let error = Error::new(ErrorKind::MessageDeliveryFailure, "lost");
             error.with_outcome(outcome).with_cause(cause)
         };
-        let mut attempts = Attempts::first(Retry::Times(2));
+        let mut attempts = RetryCounter::first(Retry::Times(2));
         assert!(attempts.may_repeat());
-        attempts.again(lost(true)).unwrap();
-        attempts.again(lost(false)).unwrap();
-        let error = attempts.again(lost(false)).unwrap_err();
+        attempts.next_pause(lost(true)).unwrap();
+        attempts.next_pause(lost(false)).unwrap();
+        let error = attempts.next_pause(lost(false)).unwrap_err();
         assert_eq!(error.outcome(), Some(Outcome::MaybeSent));
         assert_eq!(error.to_string(), "lost; given up after 3 attempts");
     }
