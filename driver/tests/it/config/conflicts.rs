@@ -6,8 +6,8 @@ use leveret::{Error, ErrorKind, RpcServer, Target, Transport};
 use leveret_support::Broker;
 use serde_json::json;
 
+use crate::support::fixture::{Notes, client, connect, echo, endpoint, eventually, run, server};
 use crate::support::raw::raw;
-use crate::support::world::{Notes, client, connect, echo, endpoint, eventually, run, server};
 
 async fn start(transport: &Transport, topic: &str) -> Result<RpcServer, Error> {
     let target = Target::new(topic).with_server("s");

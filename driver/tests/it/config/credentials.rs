@@ -7,7 +7,7 @@ use leveret::engine::loopback::{Loopback, LoopbackConfig};
 use leveret::{Credentials, ErrorKind, Secret, Transport, TransportBuilder, TransportHost};
 use tokio::task::block_in_place;
 
-use crate::support::world::{client, eventually, run};
+use crate::support::fixture::{client, eventually, run};
 
 const PASSWORD: &str = "the one of today";
 

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::task::block_in_place;
 
 use crate::support::every_broker::on_every_broker;
-use crate::support::world::{Notes, client, echo, eventually, run, server, server_on};
+use crate::support::fixture::{Notes, client, echo, eventually, run, server, server_on};
 
 on_every_broker! {
     one_connection_does_everything

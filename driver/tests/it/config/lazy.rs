@@ -10,7 +10,7 @@ use leveret::{
 };
 use tokio::task::{block_in_place, spawn_blocking};
 
-use crate::support::world::{Notes, client, endpoint, eventually, run, server};
+use crate::support::fixture::{Notes, client, endpoint, eventually, run, server};
 
 /// A port that nobody listens at.
 fn free_port() -> u16 {

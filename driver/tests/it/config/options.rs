@@ -5,8 +5,8 @@ use leveret::{Notifier, RpcServer, Transport};
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
+use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 use crate::support::raw::raw;
-use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
 
 /// A Python client and a Python server with these options, each `NAME=VALUE`.
 fn python(script: &str, url: &str, options: &[&str], more: &[&str]) -> Peer {
@@ -157,7 +157,7 @@ fn queues_are_numbered_together_with_python() {
         let (transport, server) = ours(&url, &options, &Notes::default()).await; // draws 2
         let call = json!({"op": "call", "topic": "ours", "method": "none"});
         assert_eq!(ask(&mut client, &call)["result"], Value::Null); // draws 3
-        let ours = crate::support::world::client(&transport, "theirs");
+        let ours = crate::support::fixture::client(&transport, "theirs");
         assert_eq!(echo(&ours, json!(1)).await, 1); // draws 4
         server.wait().await.unwrap();
         let expected = ["theirs_fanout_@:1", "ours_fanout_@:2", "reply_@:3", "reply_@:4"];

@@ -7,7 +7,7 @@ use leveret::{
 use leveret_support::Broker;
 use serde_json::json;
 
-use crate::support::world::{Notes, client, connect, eventually, run, server};
+use crate::support::fixture::{Notes, client, connect, eventually, run, server};
 
 /// Patterns of what a user may configure, write and read.
 type Rights = [&'static str; 3];

@@ -7,8 +7,8 @@ use leveret::{Context, ErrorKind, Retry, RpcClient, Transport};
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
+use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 use crate::support::old_python::{ask, old_client, old_server};
-use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
 
 pub(crate) fn new_client(url: &str) -> Peer {
     Peer::spawn("rpc_client.py", &["--url", url])

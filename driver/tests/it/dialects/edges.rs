@@ -13,10 +13,10 @@ use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
 use crate::dialects::both::{dual, new_client, new_server, who};
-use crate::support::old_python::{ask, old_client, pika};
-use crate::support::world::{
+use crate::support::fixture::{
     Notes, builder, client, connect, echo, endpoint, eventually, run, server,
 };
+use crate::support::old_python::{ask, old_client, pika};
 
 /// Starts a server of ours at an exchange of its own.
 async fn server_at(transport: &Transport, exchange: &str) -> Result<RpcServer, Error> {
@@ -48,7 +48,7 @@ fn both_dialects_share_an_exchange_that_a_target_names() {
         .unwrap();
         // Who speaks the former dialect alone takes the exchange as it is.
         let former = connect(&format!("pika+{url}")).await;
-        let client = crate::support::world::client(&former, "t").with_exchange("nova");
+        let client = crate::support::fixture::client(&former, "t").with_exchange("nova");
         assert_eq!(echo(&client, json!("ours")).await, "ours");
         let served = transport.metrics().served;
         assert_eq!((served.of_both, served.of_kombu, served.of_pika), (1, 2, 3));
@@ -80,7 +80,7 @@ fn an_exchange_of_the_former_driver_is_refused_by_name() {
         assert!(error.to_string().contains("`type` differs"), "{error}");
         // Whoever speaks the former dialect alone gets along with it.
         let pika = connect(&format!("pika+{url}")).await;
-        let client = crate::support::world::client(&pika, "t").with_exchange("nova");
+        let client = crate::support::fixture::client(&pika, "t").with_exchange("nova");
         assert_eq!(echo(&client, json!("é")).await, "é");
         let server = server_at(&pika, "nova").await.unwrap();
         server.wait().await.unwrap();

@@ -16,10 +16,10 @@ use leveret::{
 use leveret_support::Broker;
 use serde_json::{Value, json};
 
-use crate::support::raw::raw;
-use crate::support::world::{
+use crate::support::fixture::{
     Notes, builder, client, connect, echo, endpoint, eventually, run, server,
 };
+use crate::support::raw::raw;
 
 /// A peer of no driver, and its queue of replies.
 struct Stranger {

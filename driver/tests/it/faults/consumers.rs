@@ -6,7 +6,7 @@ use leveret_support::{ALL, Broker, NONE};
 use tokio::task::block_in_place;
 
 use super::{BACK, Cluster, Service, vhost_of};
-use crate::support::world::{connect, run};
+use crate::support::fixture::{connect, run};
 
 /// Longer than an engine may be content to try.
 const AWAY: Duration = Duration::from_secs(14);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
 use super::{BACK, Service, vhost_of};
-use crate::support::world::{client, echo, run};
+use crate::support::fixture::{client, echo, run};
 
 /// How long nobody is let in.
 const AWAY: Duration = Duration::from_secs(3);

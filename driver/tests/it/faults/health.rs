@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
 use super::{BACK, Service, vhost_of, within};
-use crate::support::world::{Notes, client, connect, run, server};
+use crate::support::fixture::{Notes, client, connect, run, server};
 
 /// Health tells of a consumer that stopped within this.
 const TOLD: Duration = Duration::from_secs(2);

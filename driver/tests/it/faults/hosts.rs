@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::task::block_in_place;
 
 use super::{BACK, within};
-use crate::support::world::{Notes, client, connect, echo, run, server};
+use crate::support::fixture::{Notes, client, connect, echo, run, server};
 
 /// First connects of each kind. The order of hosts is drawn anew each time.
 const CONNECTS: usize = 10;

@@ -27,7 +27,7 @@ use leveret::{
 use leveret_support::Broker;
 use serde_json::{Value, json};
 
-use crate::support::world::{Notes, client, connect, endpoint, eventually, server};
+use crate::support::fixture::{Notes, client, connect, endpoint, eventually, server};
 
 /// A transport works again this long after the cause of an outage is gone, at the latest.
 pub(super) const BACK: Duration = Duration::from_secs(6);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
 use super::within;
-use crate::support::world::{Notes, client, connect, echo, run, server};
+use crate::support::fixture::{Notes, client, connect, echo, run, server};
 
 /// Messages that are given up while nothing answers: more than a connection has channels.
 const UNANSWERED: usize = 3000;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
 use super::{BACK, Cluster, Service};
-use crate::support::world::run;
+use crate::support::fixture::run;
 
 /// How long messages are sent after the node has died.
 const SENDING: Duration = Duration::from_secs(10);

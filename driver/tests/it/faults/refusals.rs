@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
 use super::vhost_of;
-use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
+use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 
 /// Above how long the driver tries what a full queue refuses, below the timeout of a client.
 const SETTLED: Duration = Duration::from_secs(8);

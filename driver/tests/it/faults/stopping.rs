@@ -4,7 +4,7 @@ use leveret_support::Broker;
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use crate::support::world::{Notes, client, connect, eventually, run, server};
+use crate::support::fixture::{Notes, client, connect, eventually, run, server};
 
 /// How often a server is stopped, and what is sent to it right before.
 const ROUNDS: usize = 50;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::{JoinSet, block_in_place};
 
 use super::{BACK, Service, listener};
-use crate::support::world::{Notes, connect, echo, run};
+use crate::support::fixture::{Notes, connect, echo, run};
 
 /// What messages have to find their way within.
 const DEADLINE: Duration = Duration::from_secs(5);

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Group, add, append, context};
 use crate::support::every_broker::in_every_dialect;
-use crate::support::world::connect;
+use crate::support::fixture::connect;
 
 in_every_dialect! {
     test_specific_server

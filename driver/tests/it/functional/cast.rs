@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Group, context};
 use crate::support::every_broker::in_every_dialect;
-use crate::support::world::{connect, eventually};
+use crate::support::fixture::{connect, eventually};
 
 in_every_dialect! {
     test_specific_server

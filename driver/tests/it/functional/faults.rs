@@ -11,7 +11,7 @@ use leveret::{Endpoint, Failure, RpcServer, Target};
 use leveret_support::Broker;
 use serde_json::{Value, json};
 
-use crate::support::world::{client, connect, eventually, run};
+use crate::support::fixture::{client, connect, eventually, run};
 
 /// Publishing, replies, the server and its answers.
 const CONNECTIONS: usize = 4;

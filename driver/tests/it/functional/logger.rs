@@ -9,7 +9,7 @@ use leveret::{
 use tracing_subscriber::prelude::*;
 
 use crate::support::every_broker::on_every_broker;
-use crate::support::world::{connect, eventually};
+use crate::support::fixture::{connect, eventually};
 
 on_every_broker! {
     test_logging

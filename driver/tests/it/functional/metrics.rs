@@ -4,7 +4,7 @@ use leveret::{DriverConfig, MetricsOptions, Transport};
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
-use crate::support::world::{Notes, client, echo, eventually, run, server};
+use crate::support::fixture::{Notes, client, echo, eventually, run, server};
 
 #[test]
 fn test_functional() {

@@ -10,7 +10,7 @@ use leveret::{
 use serde_json::{Value, json};
 
 use crate::support::every_broker::in_every_dialect;
-use crate::support::world::{connect, eventually};
+use crate::support::fixture::{connect, eventually};
 
 in_every_dialect! {
     test_simple

@@ -5,8 +5,8 @@ use std::time::Duration;
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
+use crate::support::fixture::{Notes, connect, eventually, run, server};
 use crate::support::old_python::{ask, old_client};
-use crate::support::world::{Notes, connect, eventually, run, server};
 
 /// Serves `tópic` in a dialect, and has old clients of both serialisations do their work there.
 fn serve(dialect: &str, work: impl Fn(&mut Peer, &[Notes; 2]) + Send + Copy + 'static) {

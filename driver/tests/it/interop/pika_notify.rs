@@ -9,8 +9,8 @@ use leveret::{
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
+use crate::support::fixture::{builder, client, connect, eventually, run};
 use crate::support::old_python::{heard, old_server, pika};
-use crate::support::world::{builder, client, connect, eventually, run};
 
 fn old_listener(url: &str, more: &[&str]) -> Peer {
     let url = pika(url);

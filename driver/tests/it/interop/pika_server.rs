@@ -8,9 +8,9 @@ use leveret::{Context, ErrorKind, Retry, RpcClient, Serialization, TraceParent, 
 use leveret_support::Broker;
 use serde_json::{Value, json};
 
+use crate::support::fixture::{client, connect, echo, run};
 use crate::support::old_python::old_server;
 use crate::support::raw::raw;
-use crate::support::world::{client, connect, echo, run};
 
 #[test]
 fn an_old_server_answers_us() {
@@ -160,7 +160,7 @@ fn packed(dialect: &str) {
         let mut config = leveret::DriverConfig::default();
         config.pika.serialization = Serialization::MsgPack;
         let url = format!("{dialect}+{url}");
-        let packing = crate::support::world::builder(&url, config).connect().await.unwrap();
+        let packing = crate::support::fixture::builder(&url, config).connect().await.unwrap();
         let plain = connect(&url).await;
         let (_engine, channel) = raw(Broker::shared().port(), &vhost).await;
         let queue = QueueDeclare { name: "tap".into(), ..QueueDeclare::default() };

@@ -4,7 +4,7 @@ use leveret::Executor;
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
-use crate::support::world::{Notes, connect, eventually, run, server, server_on};
+use crate::support::fixture::{Notes, connect, eventually, run, server, server_on};
 
 /// Asks the peer to do something at topic `tópic`.
 fn ask(python: &mut Peer, op: &str, method: &str, more: Value) -> Value {

@@ -9,7 +9,7 @@ use leveret::{
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
-use crate::support::world::{connect, eventually, run};
+use crate::support::fixture::{connect, eventually, run};
 
 fn heard(listener: &mut Peer, count: usize) -> Vec<Value> {
     serde_json::from_str(&listener.ask(&count.to_string())).unwrap()

@@ -6,7 +6,7 @@ use leveret::{Context, ErrorKind, RpcClient, Target, TraceParent, Transport, Ver
 use leveret_support::{Broker, Peer};
 use serde_json::{Value, json};
 
-use crate::support::world::{client, connect, echo, eventually, run};
+use crate::support::fixture::{client, connect, echo, eventually, run};
 
 fn python(url: &str, topic: &str, server: &str) -> Peer {
     Peer::spawn("rpc_server.py", &["--url", url, "--topic", topic, "--server", server])

@@ -13,7 +13,7 @@ use leveret::{
 use serde_json::{Value, json};
 
 use crate::support::every_broker::on_every_broker;
-use crate::support::world::{connect, eventually};
+use crate::support::fixture::{connect, eventually};
 
 on_every_broker! {
     a_notification_arrives_with_all_its_parts

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::notify::delivery::{Heard, listener, notifier};
 use crate::support::every_broker::on_every_broker;
-use crate::support::world::{connect, eventually, run};
+use crate::support::fixture::{connect, eventually, run};
 
 on_every_broker! {
     a_poisoned_notification_is_given_up

@@ -13,7 +13,7 @@ use leveret_support::Broker;
 use serde_json::json;
 
 use crate::support::every_broker::on_every_broker;
-use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
+use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 
 on_every_broker! {
     calls_and_casts_are_counted_by_their_end

@@ -8,7 +8,7 @@ use leveret::{Config, TransportBuilder, Version};
 use serde_json::{Value, json};
 
 use crate::support::every_broker::on_every_broker;
-use crate::support::world::{Notes, client, connect, echo, eventually, server};
+use crate::support::fixture::{Notes, client, connect, echo, eventually, server};
 
 on_every_broker! {
     calls_and_casts_are_reported_as_oslo_does

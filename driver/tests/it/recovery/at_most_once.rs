@@ -12,7 +12,7 @@ use leveret_support::{At, Broker, By, Carried, Cut, Part};
 use serde_json::json;
 
 use crate::recovery::cuts::{Kind, Lane, SERVERS, Setting, Speaking};
-use crate::support::world::{Notes, client, connect, run, server};
+use crate::support::fixture::{Notes, client, connect, run, server};
 
 /// Every place of a message and of its answer where something else may come of a cut.
 const PLACES: [(Part, At); 16] = [

@@ -18,7 +18,7 @@ use leveret::{
 use leveret_support::{Broker, Cut, CuttingProxy};
 use serde_json::json;
 
-use crate::support::world::eventually;
+use crate::support::fixture::eventually;
 
 pub(crate) const SERVERS: [&str; 2] = ["s0", "s1"];
 

@@ -8,7 +8,7 @@ use leveret::{Endpoint, ErrorKind, Failure, Outcome, RpcServer, Target};
 use leveret_support::Broker;
 use serde_json::{Value, json};
 
-use crate::support::world::{client, connect, eventually, run};
+use crate::support::fixture::{client, connect, eventually, run};
 
 fn large() -> String {
     "é".repeat(20_000)

@@ -6,7 +6,7 @@ use leveret::engine::loopback::{Loopback, LoopbackConfig};
 use leveret::{ReplyPath, Transport};
 use serde_json::json;
 
-use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
+use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 
 /// The reply queue loses its name without a word, as a cluster may do to it: within two seconds the
 /// caller has found out, and the answer comes.

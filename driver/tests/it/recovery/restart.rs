@@ -6,7 +6,7 @@ use leveret::{ErrorKind, Transport};
 use leveret_support::Broker;
 use serde_json::json;
 
-use crate::support::world::{Notes, client, connect, echo, run, server};
+use crate::support::fixture::{Notes, client, connect, echo, run, server};
 
 #[test]
 fn traffic_resumes_after_a_broker_was_killed() {

@@ -15,8 +15,8 @@ use leveret::{
 use leveret_support::Broker;
 use serde_json::json;
 
+use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 use crate::support::raw::raw;
-use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
 
 /// What a body holds that is to be cut off.
 const FRAGILE: &str = "fragile";

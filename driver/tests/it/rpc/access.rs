@@ -8,7 +8,7 @@ use leveret::{
 use serde_json::json;
 
 use crate::support::every_broker::on_every_broker;
-use crate::support::world::{client, connect};
+use crate::support::fixture::{client, connect};
 
 on_every_broker! {
     a_policy_hides_methods

@@ -6,7 +6,7 @@ use leveret::{AccessPolicy, Context, Failure, RpcServer, Target, Version};
 use serde_json::{Value, json};
 
 use crate::support::every_broker::on_every_broker;
-use crate::support::world::{client, connect};
+use crate::support::fixture::{client, connect};
 
 on_every_broker! {
     an_impl_block_serves

@@ -9,8 +9,8 @@ use leveret::{Error, ErrorKind, Transport};
 use leveret_support::Broker;
 use serde_json::json;
 
+use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 use crate::support::raw::{JSON, raw, send};
-use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
 
 async fn refused(url: &str) -> Error {
     let Err(error) = Transport::connect(url).await else { panic!("{url} must be refused") };

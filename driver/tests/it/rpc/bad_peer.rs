@@ -6,8 +6,8 @@ use leveret::engine::{Channel, Consume, FieldTable, QueueBind, QueueDeclare};
 use leveret_support::Broker;
 use serde_json::{Value, json};
 
+use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 use crate::support::raw::{JSON, raw, send};
-use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
 
 fn enveloped(payload: &str) -> String {
     json!({"oslo.version": "2.0", "oslo.message": payload}).to_string()

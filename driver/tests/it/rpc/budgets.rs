@@ -12,8 +12,8 @@ use leveret::{
 };
 use serde_json::{Value, json};
 
+use crate::support::fixture::{builder, client, connect, eventually, run};
 use crate::support::raw::{JSON, raw, send};
-use crate::support::world::{builder, client, connect, eventually, run};
 
 const MIB: usize = 1 << 20;
 

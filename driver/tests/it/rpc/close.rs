@@ -9,7 +9,7 @@ use leveret::engine::loopback::{Loopback, LoopbackConfig};
 use leveret::engine::{ConnectionConfig, Engine, EngineConfig};
 use leveret::{DriverConfig, Transport};
 
-use crate::support::world::{Notes, server};
+use crate::support::fixture::{Notes, server};
 
 /// Runs on one thread, as a service with a current-thread runtime does.
 fn on_one_thread(story: impl Future<Output = ()>) {

@@ -6,7 +6,7 @@ use leveret::engine::loopback::{Loopback, LoopbackConfig};
 use leveret::{DriverConfig, Error, ErrorKind, Outcome, RpcClient, Transport};
 use serde_json::json;
 
-use crate::support::world::{client, run};
+use crate::support::fixture::{client, run};
 
 /// Long after any deadline here, long before anything else gives up.
 const PATIENCE: Duration = Duration::from_secs(20);

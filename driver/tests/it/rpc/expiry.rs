@@ -12,8 +12,8 @@ use leveret::{
 use leveret_support::Broker;
 use serde_json::json;
 
+use crate::support::fixture::{Notes, client, endpoint, eventually, run, server};
 use crate::support::raw::raw;
-use crate::support::world::{Notes, client, endpoint, eventually, run, server};
 
 /// Which queue a client's requests go to.
 const QUEUES: [(Retry, &str); 2] =

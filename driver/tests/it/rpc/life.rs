@@ -11,7 +11,7 @@ use leveret::{
 use serde_json::json;
 
 use crate::support::every_broker::on_every_broker;
-use crate::support::world::{Notes, client, connect, echo, eventually, run, server};
+use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 
 on_every_broker! {
     what_was_not_begun_goes_to_another_server

@@ -12,7 +12,7 @@ use leveret::{
 use leveret_support::Broker;
 use tokio::task::block_in_place;
 
-use crate::support::world::{Notes, builder, client, eventually, run, server};
+use crate::support::fixture::{Notes, builder, client, eventually, run, server};
 
 /// More than a connection has numbers for channels.
 const DROPPED: usize = 9000;

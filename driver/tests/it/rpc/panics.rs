@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::notify::delivery::{listener, notifier};
 use crate::support::every_broker::on_every_broker;
-use crate::support::world::{client, connect, eventually};
+use crate::support::fixture::{client, connect, eventually};
 
 on_every_broker! {
     a_listener_survives_it

@@ -10,7 +10,7 @@ use leveret::{
 use serde_json::{Value, json};
 
 use crate::support::every_broker::in_every_dialect;
-use crate::support::world::{
+use crate::support::fixture::{
     Notes, Speaks, builder, client, connect, echo, eventually, server, server_on,
 };
 

@@ -7,7 +7,7 @@ use leveret::{
 use serde_json::{Value, json};
 
 use crate::support::every_broker::on_every_broker;
-use crate::support::world::{client, connect};
+use crate::support::fixture::{client, connect};
 
 on_every_broker! {
     values_and_contexts_pass_through_serializers

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::world::run;
+use crate::support::fixture::run;
 use service::Service;
 
 /// Connections to both services together.

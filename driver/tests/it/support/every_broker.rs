@@ -6,13 +6,13 @@ macro_rules! on_every_broker {
         mod fake {
             $(#[test] fn $name() {
                 let url = concat!("fake:///", stringify!($name));
-                crate::support::world::run(super::$name(url.to_owned()));
+                crate::support::fixture::run(super::$name(url.to_owned()));
             })*
         }
         mod rabbit {
             $(#[test] fn $name() {
                 let url = leveret_support::Broker::shared().vhost(stringify!($name));
-                crate::support::world::run(super::$name(url));
+                crate::support::fixture::run(super::$name(url));
             })*
         }
     };
@@ -28,21 +28,21 @@ macro_rules! in_every_dialect {
         mod fake_pika {
             $(#[test] fn $name() {
                 let url = concat!("pika+fake:///pika_", stringify!($name));
-                crate::support::world::run(super::$name(url.to_owned()));
+                crate::support::fixture::run(super::$name(url.to_owned()));
             })*
         }
         mod pika {
             $(#[test] fn $name() {
                 let vhost = concat!("pika_", stringify!($name));
                 let url = leveret_support::Broker::shared().vhost(vhost);
-                crate::support::world::run(super::$name(format!("pika+{url}")));
+                crate::support::fixture::run(super::$name(format!("pika+{url}")));
             })*
         }
         mod dual {
             $(#[test] fn $name() {
                 let vhost = concat!("dual_", stringify!($name));
                 let url = leveret_support::Broker::shared().vhost(vhost);
-                crate::support::world::run(super::$name(format!("dual+{url}")));
+                crate::support::fixture::run(super::$name(format!("dual+{url}")));
             })*
         }
     };

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::block_in_place;
 
-use crate::support::world::{connect, eventually, run};
+use crate::support::fixture::{connect, eventually, run};
 use process::{Did, Part};
 
 /// What a process of the test binary is to be: role, server name and URL.

@@ -13,7 +13,7 @@ use leveret::{
 };
 use serde_json::{Value, json};
 
-use crate::support::world::connect;
+use crate::support::fixture::connect;
 
 /// The agent that everything is attached to.
 const HOST: &str = "host1";
