@@ -1,8 +1,9 @@
-"""Runs a command with io_uring refused by seccomp, as container runtimes do by default.
+"""Runs a command under a seccomp filter that refuses io_uring, like container runtimes by default.
 
     no_uring.py EPERM|ENOSYS|EACCES[@setup|@enter|@register] COMMAND ...
 
-All three calls are refused unless one is named. Their numbers are the same on x86-64 and aarch64.
+The filter refuses all three calls unless one is named. Their numbers are the same
+on x86-64 and aarch64.
 """
 
 import ctypes

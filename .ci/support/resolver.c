@@ -1,6 +1,7 @@
-/* A resolver for tests, loaded before the system's (LD_PRELOAD): names that LEVERET_TEST_NAMES lists
- * are answered as it says, all others by the system. An entry is `name milliseconds address...`,
- * entries are separated by `;`. The answer comes that late and has these addresses, in this order.
+/* A resolver for tests, loaded before the system's (LD_PRELOAD): it answers the names that
+ * LEVERET_TEST_NAMES lists, and passes all others to the system's resolver. An entry is
+ * `name milliseconds address...`; `;` separates entries. The answer has these addresses, in this
+ * order, after that delay.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,7 +1,7 @@
 """A collector of oslo.metrics on a Unix datagram socket.
 
 collector.py SOCKET. For each line of input it prints one line: a JSON object of the samples that
-Prometheus would scrape from it, by name and labels.
+Prometheus would scrape, by name and labels.
 """
 
 import json

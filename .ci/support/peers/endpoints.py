@@ -1,7 +1,7 @@
 """The endpoints of rpc_server.py and the exceptions they raise.
 
-A module of its own, so that exceptions carry a module name other than __main__ and a client
-that allows `endpoints` can rebuild them.
+A separate module: its exceptions have a module name other than __main__, so a client that allows
+`endpoints` can rebuild them.
 """
 import threading
 import time
@@ -10,7 +10,7 @@ import oslo_messaging
 
 
 class BoomError(Exception):
-    """An exception with keyword arguments, which oslo.messaging sends along."""
+    """An exception with keyword arguments, which oslo.messaging sends with it."""
 
     def __init__(self, message, **kwargs):
         super().__init__(message)
@@ -18,7 +18,7 @@ class BoomError(Exception):
 
 
 class Record:
-    """What was cast at this server, in order of arrival."""
+    """The casts this server received, in order of arrival."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class Plain:
         self._record.add(arg)
 
     def noted(self, ctxt, clear=False):
-        """What `note` was given so far, at any endpoint of this server."""
+        """Returns the arguments of `note` so far, at all endpoints of this server."""
         return self._record.take(clear)
 
     def noted_count(self, ctxt, clear=False):

@@ -1,8 +1,8 @@
-"""An oslo.messaging notification listener that tells what it heard.
+"""An oslo.messaging notification listener that reports what it received.
 
-Prints `ready` once it consumes. A line with a number asks for what was heard, once that many were;
-the answer is a list of {"priority", "ctxt", "publisher_id", "event_type", "payload", "metadata"},
-or of lists of them with --batch-size. --requeue N sends the first N back.
+Prints `ready` once it consumes. A line with a number waits for that many notifications; the answer
+is a list of {"priority", "ctxt", "publisher_id", "event_type", "payload", "metadata"}, or of lists
+of them with --batch-size. --requeue N requeues the first N.
 """
 import json
 import threading
@@ -14,43 +14,45 @@ import oslo
 PRIORITIES = ('audit', 'debug', 'info', 'warn', 'error', 'critical', 'sample')
 
 
-class Heard:
-    """What endpoints were given, and how many more of it they refuse."""
+class Received:
+    """The notifications the endpoints received, and how many more they requeue."""
 
     def __init__(self, requeue):
         self._changed = threading.Condition()
         self._all = []
         self._requeue = requeue
 
-    def add(self, what):
+    def add(self, notification):
         with self._changed:
             if self._requeue > 0:
                 self._requeue -= 1
                 return oslo_messaging.NotificationResult.REQUEUE
-            self._all.append(what)
+            self._all.append(notification)
             self._changed.notify_all()
             return oslo_messaging.NotificationResult.HANDLED
 
     def take(self, count):
         with self._changed:
             self._changed.wait_for(lambda: len(self._all) >= count, timeout=30)
-            heard, self._all = self._all, []
-            return heard
+            received, self._all = self._all, []
+            return received
 
 
-def endpoint(heard, batches):
-    """An object with a method for each priority."""
+def endpoint(received, batches):
+    """Returns an object with a method for each priority."""
     class Endpoint:
         pass
 
     def single(priority):
         def method(self, ctxt, publisher_id, event_type, payload, metadata):
-            return heard.add({'priority': priority, 'ctxt': ctxt, 'publisher_id': publisher_id,
-                              'event_type': event_type, 'payload': payload, 'metadata': metadata})
+            return received.add({
+                'priority': priority, 'ctxt': ctxt, 'publisher_id': publisher_id,
+                'event_type': event_type, 'payload': payload, 'metadata': metadata})
         return method
 
     def batch(priority):
-        return lambda self, messages: heard.add([dict(one, priority=priority) for one in messages])
+        return lambda self, messages: received.add(
+            [dict(message, priority=priority) for message in messages])
 
     for priority in PRIORITIES:
         setattr(Endpoint, priority, (batch if batches else single)(priority))
@@ -66,20 +68,20 @@ def main():
     args = parser.parse_args()
     transport = oslo.notification_transport(args)
     targets = [oslo_messaging.Target(topic=topic) for topic in args.topic]
-    heard = Heard(args.requeue)
-    offered = [endpoint(heard, args.batch_size is not None)]
+    received = Received(args.requeue)
+    endpoints = [endpoint(received, args.batch_size is not None)]
     common = {'executor': oslo.executor(args), 'allow_requeue': args.requeue > 0,
               'pool': args.pool}
     if args.batch_size is None:
         listener = oslo_messaging.get_notification_listener(
-            transport, targets, offered, **common)
+            transport, targets, endpoints, **common)
     else:
         listener = oslo_messaging.get_batch_notification_listener(
-            transport, targets, offered, batch_size=args.batch_size, batch_timeout=1, **common)
+            transport, targets, endpoints, batch_size=args.batch_size, batch_timeout=1, **common)
     listener.start()
     oslo.say('ready')
     for line in oslo.lines(args):
-        oslo.say(json.dumps(heard.take(int(line))))
+        oslo.say(json.dumps(received.take(int(line))))
     oslo.leave()
 
 

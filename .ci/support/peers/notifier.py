@@ -1,11 +1,12 @@
 """An oslo.messaging notifier driven by lines of JSON.
 
-Each line is a notification, each answer one line:
+Each line is a notification; the peer answers each with one line:
 
     {"priority": "info", "event_type": "e", "payload": {}, "driver": "messagingv2"}
     {}
 
-publisher_id, topics and ctxt (which is redacted to itself) may be given; count repeats it.
+publisher_id, topics and ctxt (its redacted copy is itself) are optional; count repeats the
+notification.
 """
 import json
 
@@ -15,7 +16,7 @@ import oslo
 
 
 class Context:
-    """A context of a service; oslo.messaging sends what its redacted copy holds."""
+    """A context of a service; oslo.messaging sends its redacted copy."""
 
     def __init__(self, values):
         self._values = values
@@ -42,9 +43,9 @@ def main():
             transport, publisher_id=command.get('publisher_id', 'python.host1'),
             driver=command.get('driver', 'messagingv2'), serializer=Plain(),
             topics=command.get('topics', ['notifications']))
-        verb = getattr(notifier, command['priority'])
+        notify = getattr(notifier, command['priority'])
         for _ in range(command.get('count', 1)):
-            verb(Context(command.get('ctxt', {})), command['event_type'], command['payload'])
+            notify(Context(command.get('ctxt', {})), command['event_type'], command['payload'])
         oslo.say('{}')
     oslo.leave()
 

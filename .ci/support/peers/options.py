@@ -1,12 +1,13 @@
-"""oslo.config reading files and an environment, driven by lines of JSON.
+"""Reads files and an environment with oslo.config, driven by lines of JSON.
 
-Each line is a configuration, each answer what oslo.messaging would find in it:
+Each line is a configuration; the answer has the values oslo.messaging reads from it:
 
     {"files": ["[DEFAULT]\\ncontrol_exchange = a\\n"], "env": {"OS_DEFAULT__CONTROL_EXCHANGE": "b"}}
     {"control_exchange": "b", "topics": ["notifications"], ...}
     {"error": "..."}
 
-Beside oslo.messaging's options there are those of a service: state_path, and password in broker.
+Besides oslo.messaging's options it registers those of a service: state_path, and password
+in broker.
 """
 import json
 import logging
@@ -27,7 +28,7 @@ NOTIFICATIONS = 'oslo_messaging_notifications'
 
 
 def values(files, env):
-    """The options a test compares, all read before one is answered."""
+    """Returns the options a test compares; reads all of them first."""
     os.environ.update(env)
     try:
         conf = cfg.ConfigOpts()
@@ -64,7 +65,7 @@ def answer(command):
                 file.write(text)
         try:
             return values(paths, command.get('env', {}))
-        except Exception as error:  # whatever it is: no value was found
+        except Exception as error:  # any error: the configuration has no values
             return {'error': f'{type(error).__name__}: {error}'}
 
 

@@ -1,7 +1,7 @@
-"""What all peers share: oslo.messaging without a configuration file, and lines in and out.
+"""Shared by all peers: oslo.messaging without a configuration file, and lines in and out.
 
-Options come from a private ConfigOpts, so nothing of the machine's own configuration is read. The
-release may also be one that still had the `pika` driver (see pika_shims.py).
+Options come from a private ConfigOpts, so the machine's own configuration is not read. The
+release may be an old one with the `pika` driver (see pika_shims.py).
 Not here: endpoints, commands.
 """
 import argparse
@@ -17,7 +17,7 @@ from oslo_config import cfg
 
 try:
     from oslo_messaging._drivers import impl_pika
-except ImportError:  # releases of today
+except ImportError:  # current releases
     impl_pika = None
     from oslo_messaging._drivers import amqp, impl_rabbit
     from oslo_messaging._metrics import client as metrics
@@ -29,7 +29,7 @@ except ImportError:  # releases before tracing
 
 
 def arguments(description):
-    """The arguments each peer takes; --option NAME=VALUE sets NAME of the driver."""
+    """Returns the parser of all peers' arguments; --option NAME=VALUE sets NAME of the driver."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--url', required=True)
     parser.add_argument('--exchange', help="control exchange, oslo's default: openstack")
@@ -42,29 +42,29 @@ def arguments(description):
 
 
 def transport(args, **more):
-    """An RPC transport as the arguments ask for it."""
+    """Returns an RPC transport for the arguments."""
     get = getattr(oslo_messaging, 'get_rpc_transport', oslo_messaging.get_transport)
     return get(configuration(args), args.url, **more)
 
 
 def rpc_client(transport, target, **options):
-    """A client; a release without the option calls it unknown, so None is not handed on."""
+    """Returns a client; drops options that are None, because old releases reject unknown ones."""
     get = getattr(oslo_messaging, 'get_rpc_client', oslo_messaging.RPCClient)
     return get(transport, target, **{k: v for k, v in options.items() if v is not None})
 
 
 def executor(args):
-    """What a server or listener runs its endpoints on."""
+    """Returns the executor of a server or listener."""
     return 'eventlet' if args.eventlet else 'threading'
 
 
 def notification_transport(args):
-    """A notification transport as the arguments ask for it."""
+    """Returns a notification transport for the arguments."""
     return oslo_messaging.get_notification_transport(configuration(args), args.url)
 
 
 def configuration(args):
-    """The options the arguments set, and nothing else."""
+    """Returns a configuration with only the options the arguments set."""
     logging.basicConfig(level=logging.DEBUG if args.verbose else logging.WARNING)
     conf = cfg.ConfigOpts()
     conf([], project='peer', prog='peer', default_config_files=[])
@@ -80,7 +80,7 @@ def configuration(args):
 
 
 def register_rabbit(conf):
-    """Returns the group of the driver's options."""
+    """Registers the driver's options; returns their group."""
     conf.register_opts(metrics.oslo_messaging_metrics, group='oslo_messaging_metrics')
     if tracing is not None:
         conf.register_opts(tracing.oslo_messaging_tracing, group='oslo_messaging_tracing')
@@ -90,7 +90,7 @@ def register_rabbit(conf):
 
 
 def register_pika(conf):
-    """Returns the group of the driver's options."""
+    """Registers the driver's options; returns their group."""
     for options in (impl_pika.pika_drv_conn_factory.pika_opts, impl_pika.pika_pool_opts,
                     impl_pika.message_opts, impl_pika.rpc_opts, impl_pika.notification_opts):
         conf.register_opts(options, group='oslo_messaging_pika')
@@ -98,7 +98,7 @@ def register_pika(conf):
 
 
 def literal(text):
-    """true, false and numbers as such, anything else as text."""
+    """Parses true, false and numbers; returns any other value as text."""
     try:
         return json.loads(text)
     except ValueError:
@@ -106,7 +106,7 @@ def literal(text):
 
 
 def lines(args):
-    """Standard input by lines; green threads go on while one is awaited."""
+    """Returns the lines of standard input; green threads run during the wait for one."""
     if not args.eventlet:
         return sys.stdin
     from eventlet import tpool
@@ -123,14 +123,14 @@ _output = threading.Lock()
 
 
 def say(line):
-    """Prints one line at once; lines of several threads do not mix."""
+    """Prints one line and flushes; a lock keeps the lines of threads apart."""
     with _output:
         sys.stdout.write(line + '\n')
         sys.stdout.flush()
 
 
 def leave():
-    """Ends now, whatever other threads do: the test that started us is gone or has finished."""
+    """Exits at once, whatever other threads do: the test has finished or is gone."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -1,9 +1,9 @@
 """Runs another peer on oslo.messaging's former `pika` driver: pika_shims.py SCRIPT ARGUMENT...
 
-That driver was written for Python 2 and the first releases of Python 3. What is mended here is what
-later ones took away or refuse; what goes over the wire is the driver's own. With --eventlet among
-the arguments the process is patched first, as services of that time were: a listener takes up its
-work after a lost connection only then.
+That driver was written for Python 2 and the first releases of Python 3. These shims replace what
+later releases removed or reject; the driver's wire format is unchanged. With --eventlet among the
+arguments the script monkey-patches the process first, as services of that time did; only then does
+a listener resume after a lost connection.
 """
 import collections.abc
 import runpy
@@ -12,27 +12,27 @@ import types
 
 
 def patch_threads():
-    """Before anything else is imported, so that every lock is a green one."""
+    """Patches the process before any other import, so that every lock is a green one."""
     import eventlet
-    # A later eventlet waits before it writes to a pipe, as of old it did after, and allows no two
-    # that wait. The driver wakes its connection through one from many threads.
+    # Later releases of eventlet wait before a write to a pipe, older ones after it, and only one
+    # thread may wait. The driver wakes its connection through a pipe from many threads.
     eventlet.monkey_patch(os=False)
 
 
-def mend_language():
-    """Names and syntax that Python gave up."""
+def patch_language():
+    """Restores names and avoids syntax that Python removed."""
     for name in ('Callable', 'Mapping'):  # moved in Python 3.3, gone since 3.10
         setattr(collections, name, getattr(collections.abc, name))
-    # It has an attribute named `async`, a keyword since 3.7; pika does without it if it must.
+    # The module has an attribute named `async`, a keyword since 3.7; pika works without it.
     sys.modules['pika.adapters.libev_connection'] = None
 
 
-def mend_comparison():
-    """Python 3 does not compare None with a number."""
+def patch_comparison():
+    """Avoids a comparison of None with a number, which Python 3 rejects."""
     from oslo_messaging._drivers.pika_driver import pika_engine
     declare = pika_engine.PikaEngine.declare_queue_binding_by_channel
 
-    # Notification queues have None, which Python 2 took for less than 0: they do not expire.
+    # Notification queues have None, which Python 2 orders below 0: they do not expire.
     def declare_without_none(self, channel, exchange, queue, routing_key, exchange_type,
                              queue_expiration, durable):
         declare(self, channel, exchange, queue, routing_key, exchange_type,
@@ -41,8 +41,8 @@ def mend_comparison():
     pika_engine.PikaEngine.declare_queue_binding_by_channel = declare_without_none
 
 
-def mend_futures():
-    """Since Python 3.8 a future is done once; the driver waits for each consumer on one twice."""
+def patch_futures():
+    """Lets a future be set twice, as the driver does for each consumer; Python 3.8 forbids it."""
     import futurist
     from oslo_messaging._drivers.pika_driver import pika_connection
 
@@ -68,9 +68,9 @@ def main():
     sys.argv = sys.argv[1:]
     if '--eventlet' in sys.argv:
         patch_threads()
-    mend_language()
-    mend_comparison()
-    mend_futures()
+    patch_language()
+    patch_comparison()
+    patch_futures()
     runpy.run_path(sys.argv[0], run_name='__main__')
 
 

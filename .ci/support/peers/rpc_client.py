@@ -1,6 +1,6 @@
 """An oslo.messaging RPC client driven by lines of JSON.
 
-Each line is a command, each answer one line:
+Each line is a command; the peer answers each with one line:
 
     {"op": "call", "topic": "t", "method": "echo", "args": {"arg": 1}}
     {"result": 1, "seconds": 0.004}
@@ -9,7 +9,7 @@ Each line is a command, each answer one line:
 op is call, cast or fanout; server, namespace, version, exchange, timeout, call_monitor_timeout,
 retry and ctxt are as in oslo.messaging; mandatory asks for at_least_once; count repeats the
 operation and answers {"done": N, "errors": M, "error": first or null, "seconds": S}; threads
-spreads the repetition. An `id` of the command comes back with its answer.
+spreads the repetition. The answer repeats an `id` of the command.
 """
 import concurrent.futures
 import json
@@ -54,7 +54,7 @@ def perform(transport, command):
 
 
 def described(error):
-    """An exception as data; a RemoteError also names what it stands for."""
+    """Returns an exception as data; a RemoteError also names the remote exception."""
     about = {'class': type(error).__name__, 'module': type(error).__module__, 'text': str(error)}
     for name in ('exc_type', 'value'):
         if hasattr(error, name):

@@ -1,6 +1,6 @@
-"""An oslo.messaging RPC server that lives until its standard input ends.
+"""An oslo.messaging RPC server that runs until its standard input ends.
 
-Prints `ready` once it consumes. What it offers is in endpoints.py.
+Prints `ready` once it consumes. Its endpoints are in endpoints.py.
 """
 import oslo_messaging
 
@@ -18,9 +18,9 @@ def main():
     target = oslo_messaging.Target(
         topic=args.topic, server=args.server, exchange=args.target_exchange)
     record = endpoints.Record()
-    offered = [kind(args.server, record) for kind in (endpoints.Plain, endpoints.Versioned)]
+    served = [kind(args.server, record) for kind in (endpoints.Plain, endpoints.Versioned)]
     server = oslo_messaging.get_rpc_server(
-        transport, target, offered, executor=oslo.executor(args))
+        transport, target, served, executor=oslo.executor(args))
     server.start()
     oslo.say('ready')
     oslo.await_end(args)

@@ -1,9 +1,10 @@
-"""One process of a small service: an API, a worker or an agent, as ROLE says.
+"""One process of a small service: an API, a worker or an agent (ROLE).
 
-An order is called at the API, which calls `build` at any worker, which calls `attach` at the agent
-of HOST; worker and agent cast `progress` at the API, each step ends with a notification, and the
-API casts configuration at all workers and agents. Prints `ready` once it serves; when its standard
-input ends, it stops in order and prints what it did: {method: [argument, ...]}.
+A customer calls `order` on the API, which calls `build` on any worker, which calls `attach` on the
+agent of HOST. Worker and agent cast `progress` to the API, each step ends with a notification, and
+the API casts its configuration to all workers and agents. The process prints `ready` once it
+serves; when its standard input ends, it stops in order and prints its calls:
+{method: [argument, ...]}.
 """
 import json
 import sys
@@ -13,32 +14,32 @@ import oslo_messaging
 
 import oslo
 
-# Above anything a busy machine makes of a call.
+# Longer than any call takes on a busy machine.
 TIMEOUT = 60
 HOST = 'host1'
 
 
 class Record:
-    """What was done, from any thread."""
+    """The calls this process executed; any thread may add one."""
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._did = {}
+        self._calls = {}
 
     def add(self, method, argument):
         with self._lock:
-            self._did.setdefault(method, []).append(argument)
+            self._calls.setdefault(method, []).append(argument)
 
     def of(self, method):
         with self._lock:
-            return list(self._did.get(method, []))
+            return list(self._calls.get(method, []))
 
     def dump(self):
         with self._lock:
-            return json.dumps(self._did)
+            return json.dumps(self._calls)
 
 
-class Colleagues:
+class Clients:
     """Clients of the three topics, and a notifier."""
 
     def __init__(self, transport, server):
@@ -51,28 +52,28 @@ class Colleagues:
 
 
 class Api:
-    def __init__(self, record, colleagues):
-        self._record, self._to = record, colleagues
+    def __init__(self, record, clients):
+        self._record, self._clients = record, clients
 
     def order(self, ctxt, number):
         self._record.add('order', number)
-        built = self._to.worker.call(ctxt, 'build', number=number)
-        self._to.notifier.info(ctxt, 'order.end', {'number': number})
+        built = self._clients.worker.call(ctxt, 'build', number=number)
+        self._clients.notifier.info(ctxt, 'order.end', {'number': number})
         return built
 
     def progress(self, ctxt, number, step):
         self._record.add('progress', [number, step])
 
     def configure(self, ctxt, number):
-        for client in (self._to.worker, self._to.agent):
+        for client in (self._clients.worker, self._clients.agent):
             client.prepare(fanout=True).cast(ctxt, 'configured', number=number)
 
 
 class Configured:
-    """What workers and agents have in common."""
+    """Methods that workers and agents share."""
 
-    def __init__(self, record, colleagues):
-        self._record, self._to = record, colleagues
+    def __init__(self, record, clients):
+        self._record, self._clients = record, clients
 
     def configured(self, ctxt, number):
         self._record.add('configured', number)
@@ -84,19 +85,19 @@ class Configured:
 class Worker(Configured):
     def build(self, ctxt, number):
         self._record.add('build', number)
-        self._to.api.cast(ctxt, 'progress', number=number, step='built')
-        attached = self._to.agent.prepare(server=HOST).call(ctxt, 'attach', number=number)
-        self._to.notifier.info(ctxt, 'build.end', {'number': number})
+        self._clients.api.cast(ctxt, 'progress', number=number, step='built')
+        attached = self._clients.agent.prepare(server=HOST).call(ctxt, 'attach', number=number)
+        self._clients.notifier.info(ctxt, 'build.end', {'number': number})
         if number % 5 == 0:
-            self._to.notifier.error(ctxt, 'build.error', {'number': number})
+            self._clients.notifier.error(ctxt, 'build.error', {'number': number})
         return attached
 
 
 class Agent(Configured):
     def attach(self, ctxt, number):
         self._record.add('attach', number)
-        self._to.api.cast(ctxt, 'progress', number=number, step='attached')
-        self._to.notifier.info(ctxt, 'attach.end', {'number': number})
+        self._clients.api.cast(ctxt, 'progress', number=number, step='attached')
+        self._clients.notifier.info(ctxt, 'attach.end', {'number': number})
         return number
 
 
@@ -107,10 +108,10 @@ def main():
     args = parser.parse_args()
     transport = oslo.transport(args)
     record = Record()
-    offered = {'api': Api, 'worker': Worker, 'agent': Agent}[args.role]
+    endpoint = {'api': Api, 'worker': Worker, 'agent': Agent}[args.role]
     server = oslo_messaging.get_rpc_server(
         transport, oslo_messaging.Target(topic=args.role, server=args.server),
-        [offered(record, Colleagues(transport, args.server))], executor='threading')
+        [endpoint(record, Clients(transport, args.server))], executor='threading')
     server.start()
     oslo.say('ready')
     sys.stdin.read()

@@ -4,8 +4,8 @@
 
 MODE is rpc-server, rpc-client, notify-server, batch-notify-server or notify-client. Prints `ready`
 when it listens or is about to send; a client then prints {"sent", "errors", "returned"} and ends; a
-server prints {"heard"} when its standard input ends, or with clients that said so, when all of them
-are done.
+server prints {"heard"} when its standard input ends, or when all clients that announced themselves
+(--sync) have finished.
 """
 import json
 import socket
@@ -18,8 +18,8 @@ import oslo_messaging
 import oslo
 
 
-class Tally:
-    """Counts, from any thread."""
+class Counters:
+    """Counters that any thread may change."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -30,13 +30,13 @@ class Tally:
             self.counts[name] = self.counts.get(name, 0) + count
 
 
-class Desk:
+class Handler:
     """The endpoint of every server: RPC, notifications, batches."""
 
     def __init__(self, requeue, batches):
         self._requeue, self._sent_back = requeue, set()
         self._running, self.done = set(), threading.Event()
-        self.tally = Tally()
+        self.counters = Counters()
         if batches:
             self.info = self._batch
 
@@ -58,7 +58,7 @@ class Desk:
     def _note(self, message):
         seq, cargo, sent, heard, back = message
         assert isinstance(cargo, str) and sent > 0 and heard == 0 and back == 0, message
-        self.tally.add('heard')
+        self.counters.add('heard')
         return [seq, cargo, sent, time.time(), back]
 
     def sync_start(self, ctxt, message):
@@ -71,35 +71,36 @@ class Desk:
 
 
 def serve(args):
-    desk = Desk(args.requeue, args.mode == 'batch-notify-server')
+    handler = Handler(args.requeue, args.mode == 'batch-notify-server')
     if args.mode == 'rpc-server':
         target = oslo_messaging.Target(topic=args.topic, server=args.server)
         server = oslo_messaging.get_rpc_server(
-            oslo.transport(args), target, [desk], executor='threading')
+            oslo.transport(args), target, [handler], executor='threading')
     else:
         transport = oslo.notification_transport(args)
         common = {'executor': 'threading', 'allow_requeue': args.requeue}
         targets = [oslo_messaging.Target(topic=args.topic)]
         if args.mode == 'notify-server':
-            server = oslo_messaging.get_notification_listener(transport, targets, [desk], **common)
+            server = oslo_messaging.get_notification_listener(
+                transport, targets, [handler], **common)
         else:
             server = oslo_messaging.get_batch_notification_listener(
-                transport, targets, [desk], batch_size=1000, batch_timeout=1, **common)
+                transport, targets, [handler], batch_size=1000, batch_timeout=1, **common)
     server.start()
     oslo.say('ready')
-    threading.Thread(target=lambda: (sys.stdin.read(), desk.done.set()), daemon=True).start()
-    desk.done.wait()
+    threading.Thread(target=lambda: (sys.stdin.read(), handler.done.set()), daemon=True).start()
+    handler.done.wait()
     time.sleep(1)
-    oslo.say(json.dumps({'heard': desk.tally.counts.get('heard', 0)}))
+    oslo.say(json.dumps({'heard': handler.counters.counts.get('heard', 0)}))
 
 
-def send_rpc(args, transport, number, tally):
+def send_rpc(args, transport, number, counters):
     target = oslo_messaging.Target(topic=args.topic, server=args.server, fanout=args.is_fanout)
     client = oslo_messaging.get_rpc_client(transport, target, timeout=args.timeout)
-    told = client.call if args.sync == 'call' else client.prepare(fanout=True).cast
+    announce = client.call if args.sync == 'call' else client.prepare(fanout=True).cast
     sync = {'id': 'client_%d %x@%s' % (number, time.time_ns(), socket.gethostname())}
     if args.sync:
-        told({}, 'sync_start', message=sync)
+        announce({}, 'sync_start', message=sync)
     for seq in range(args.messages):
         message = [seq, 'x' * (seq % 700 + 1), time.time(), 0, 0]
         try:
@@ -108,20 +109,20 @@ def send_rpc(args, transport, number, tally):
             else:
                 back = client.call({}, 'info', message=message)
                 assert back[:3] == message[:3] and back[3] > 0, back
-                tally.add('returned')
-            tally.add('sent')
+                counters.add('returned')
+            counters.add('sent')
         except Exception:
-            tally.add('errors')
+            counters.add('errors')
     if args.sync:
-        told({}, 'sync_done', message=sync)
+        announce({}, 'sync_done', message=sync)
 
 
-def send_notifications(args, transport, number, tally):
+def send_notifications(args, transport, number, counters):
     notifier = oslo_messaging.Notifier(
         transport, driver='messaging', publisher_id='publisher-%d' % number, topics=[args.topic])
     for seq in range(args.messages):
         notifier.info({}, 'compute.start', [seq, 'x' * (seq % 700 + 1), time.time(), 0, 0])
-        tally.add('sent')
+        counters.add('sent')
 
 
 def send(args):
@@ -130,14 +131,14 @@ def send(args):
     else:
         transport, work = oslo.notification_transport(args), send_notifications
     oslo.say('ready')
-    tally = Tally()
-    threads = [threading.Thread(target=work, args=(args, transport, number, tally))
+    counters = Counters()
+    threads = [threading.Thread(target=work, args=(args, transport, number, counters))
                for number in range(args.threads)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    oslo.say(json.dumps({name: tally.counts.get(name, 0)
+    oslo.say(json.dumps({name: counters.counts.get(name, 0)
                          for name in ('sent', 'errors', 'returned')}))
 
 

@@ -1,43 +1,43 @@
-//! What tests change on a running broker: users, permissions, policies, and what belongs to a
+//! Changes to a running broker for tests: users, permissions, policies, and the contents of a
 //! virtual host.
 //!
-//! The operator's work (`operator`), where a failure is a panic: a test has nothing better to do. A
-//! virtual host is given by its name or by a URL that ends with it, a user by its name, which is
-//! also its password. Not here: processes and listeners of a node (`broker`).
+//! These methods call [`Operator`] and panic on its errors: a test cannot handle them. Callers name
+//! a virtual host by its name or by a URL that ends with it, and a user by its name, which is also
+//! the password. Not here: processes and listeners of a node (`broker`).
 
 use std::io;
 
 use crate::broker::{Broker, vhost_name};
 use crate::operator::{Operator, Permissions};
 
-/// Every queue.
+/// A pattern that matches every queue.
 const ANY: &str = ".*";
 
 impl Broker {
-    /// The same and more for a program, which has to say what went wrong.
+    /// Returns the same operations and more, for programs that report errors.
     pub fn operator(&self) -> Operator<'_> {
         Operator::new(self.control())
     }
 
     /// Adds the user `name`, with its name as its password and without permissions.
     pub fn add_user(&self, name: &str) {
-        done(self.operator().add_user(name, name));
+        expect_ok(self.operator().add_user(name, name));
     }
 
     /// Deletes a user and its permissions. RabbitMQ closes its connections in its own time.
     pub fn delete_user(&self, name: &str) {
-        done(self.operator().delete_user(name));
+        expect_ok(self.operator().delete_user(name));
     }
 
     /// Replaces the permissions of a user in a virtual host.
     pub fn set_permissions(&self, user: &str, vhost: &str, permissions: Permissions) {
-        done(self.operator().set_permissions(user, vhost_name(vhost), permissions));
+        expect_ok(self.operator().set_permissions(user, vhost_name(vhost), permissions));
     }
 
-    /// Adds the user `name` with these permissions and returns `url` with its login.
+    /// Adds the user `name` with these permissions and returns `url` with that user's credentials.
     ///
     /// # Panics
-    /// When `url` is not one of [`vhost`](Self::vhost).
+    /// When `url` is not the result of [`vhost`](Self::vhost).
     pub fn url_for(&self, name: &str, url: &str, permissions: Permissions) -> String {
         assert!(url.contains("//guest:guest@"), "a URL of this broker, not {url}");
         self.add_user(name);
@@ -47,41 +47,41 @@ impl Broker {
 
     /// Closes the connections of a user with 320 CONNECTION_FORCED; returns how many.
     pub fn close_connections_by(&self, user: &str) -> usize {
-        done(self.operator().close_connections_by(user))
+        expect_ok(self.operator().close_connections_by(user))
     }
 
     /// Closes the connections to a virtual host with 320 CONNECTION_FORCED; returns how many.
     pub fn close_connections_to(&self, vhost: &str) -> usize {
-        done(self.operator().close_connections_to(vhost_name(vhost)))
+        expect_ok(self.operator().close_connections_to(vhost_name(vhost)))
     }
 
     /// Sets a policy for the queues of a virtual host whose names match `pattern`. `definition` is
-    /// JSON. It replaces a policy of that name.
+    /// JSON. A policy of the same name is replaced.
     pub fn set_policy(&self, vhost: &str, name: &str, pattern: &str, definition: &str) {
-        done(self.operator().set_policy(vhost_name(vhost), name, pattern, definition));
+        expect_ok(self.operator().set_policy(vhost_name(vhost), name, pattern, definition));
     }
 
     /// Clears a policy.
     pub fn clear_policy(&self, vhost: &str, name: &str) {
-        done(self.operator().clear_policy(vhost_name(vhost), name));
+        expect_ok(self.operator().clear_policy(vhost_name(vhost), name));
     }
 
     /// Deletes an exchange with its bindings, used or not.
     pub fn delete_exchange(&self, vhost: &str, name: &str) {
-        done(self.operator().delete_exchange(vhost_name(vhost), name));
+        expect_ok(self.operator().delete_exchange(vhost_name(vhost), name));
     }
 
-    /// Removes every binding of a queue in a virtual host but those to the default exchange.
+    /// Removes every queue binding in a virtual host except those of the default exchange.
     pub fn delete_bindings(&self, vhost: &str) {
-        done(self.operator().delete_bindings(vhost_name(vhost), ANY));
+        expect_ok(self.operator().delete_bindings(vhost_name(vhost), ANY));
     }
 
     /// Deletes every queue of a virtual host; RabbitMQ cancels their consumers.
     pub fn delete_queues(&self, vhost: &str) {
-        done(self.operator().delete_queues(vhost_name(vhost), ANY));
+        expect_ok(self.operator().delete_queues(vhost_name(vhost), ANY));
     }
 
-    /// How many channels are open in a virtual host.
+    /// Returns how many channels are open in a virtual host.
     pub fn channels_of(&self, vhost: &str) -> usize {
         let vhost = vhost_name(vhost);
         let open = self.eval(&format!(
@@ -91,13 +91,13 @@ impl Broker {
         open.parse().expect("Erlang's length/1 is a number")
     }
 
-    /// Sets the largest message the node takes, in bytes, for channels opened from now on. Larger
-    /// ones close their channel (406).
+    /// Sets the largest message the node accepts, in bytes, for channels opened later. A larger
+    /// message closes its channel (406).
     pub fn set_max_message_size(&self, bytes: usize) {
         self.eval(&format!("application:set_env(rabbit, max_message_size, {bytes})."));
     }
 }
 
-fn done<T>(operated: io::Result<T>) -> T {
-    operated.expect("the node does what tests ask")
+fn expect_ok<T>(result: io::Result<T>) -> T {
+    result.expect("the operation succeeds")
 }

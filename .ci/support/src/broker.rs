@@ -1,8 +1,8 @@
-//! A private RabbitMQ node, or a cluster of them, as tests see it.
+//! A private RabbitMQ node, or a cluster of nodes, for tests.
 //!
-//! Invariant: a broker that was returned once answers AMQP until a test kills or freezes it,
-//! and is gone, with its folder, when dropped or when the test process ends. Not here: how a
-//! node is configured and started (`node`).
+//! Invariant: a returned broker answers AMQP until a test kills or freezes it. Dropping it, or the
+//! end of the test process, stops it and removes its folder. Not here: the configuration and start
+//! of a node (`node`).
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,18 +20,19 @@ use crate::node::{self, Node};
 use crate::operator::{ALL, Alarm};
 use crate::watchdog::Watchdog;
 
-/// Somebody may take a port between our draw and the node's start; three times is no accident.
+/// Start attempts: another process may take a port between the draw and the node's start, but
+/// hardly three times.
 const ATTEMPTS: usize = 3;
-/// How long the first node of a cluster is waited for before the others are started.
+/// Longest wait for the first node of a cluster before the other nodes start.
 const FIRST_WITHIN: Duration = Duration::from_secs(15);
-/// Nodes that are up know each other soon.
+/// Longest wait until running nodes see each other.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
-/// How many nodes run, in the words of this release or of earlier ones.
+/// Number of running nodes, by the function of this release or of earlier ones.
 const RUNNING: &str =
     "length(try rabbit_nodes:list_running() catch _:_ -> rabbit_nodes:all_running() end).";
 
-/// What a queue holds, as [`Broker::queues`] lists it.
+/// One queue in the list of [`Broker::queues`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueueCount {
     /// Name of the queue.
@@ -42,12 +43,13 @@ pub struct QueueCount {
     pub consumers: u64,
 }
 
-/// A running RabbitMQ node of our own, reachable on 127.0.0.1 as `guest`/`guest`.
+/// A running private RabbitMQ node, reachable on 127.0.0.1 as `guest`/`guest`.
 ///
-/// All methods panic when the node does not do what is asked: a test has nothing better to do.
+/// All methods panic when the node does not do what the caller asks: a test cannot handle such an
+/// error.
 #[derive(Debug)]
 pub struct Broker {
-    // Fields drop in this order; the watchdog must outlive nothing but the folder's name.
+    // Fields drop in this order: the watchdog must drop last, after the node.
     node: Node,
     server: Mutex<Option<Child>>,
     vhosts: AtomicU32,
@@ -59,12 +61,12 @@ impl Broker {
     /// Starts a node and returns when AMQP answers, after about 3 s.
     ///
     /// # Panics
-    /// When RabbitMQ is not installed (saying how to get it) or does not come up.
+    /// When RabbitMQ is not installed (the message says how to install it) or does not start.
     pub fn start() -> Self {
-        Self::cluster(1).pop().expect("a cluster of one is one")
+        Self::cluster(1).pop().expect("a cluster of one has one node")
     }
 
-    /// Starts a cluster of as many nodes and returns when each sees all others.
+    /// Starts a cluster of `nodes` nodes and returns when each node sees all others.
     ///
     /// # Panics
     /// As [`start`](Self::start).
@@ -73,15 +75,15 @@ impl Broker {
         started.unwrap_or_else(|reason| panic!("RabbitMQ did not start: {reason}"))
     }
 
-    /// [`cluster`](Self::cluster) for a program, which has to say what went wrong.
+    /// [`cluster`](Self::cluster) for programs that report errors.
     ///
     /// # Errors
-    /// Why the nodes do not run, with the end of a log.
+    /// Why the nodes do not run, with the last lines of a log.
     pub fn try_cluster(nodes: usize) -> Result<Vec<Self>, String> {
         Self::try_cluster_in(nodes, None)
     }
 
-    /// [`try_cluster`](Self::try_cluster), each node in a network of its own.
+    /// [`try_cluster`](Self::try_cluster), with each node in its own network if `network` is given.
     ///
     /// # Errors
     /// As [`try_cluster`](Self::try_cluster).
@@ -95,8 +97,9 @@ impl Broker {
                 for broker in &brokers {
                     starts.push(scope.spawn(|| broker.bring_up()));
                     if starts.len() == 1 {
-                        // The first alone: those of RabbitMQ 3 that form a cluster all at once wait
-                        // for each other's locks. One of RabbitMQ 4 is not up without the others.
+                        // The first node starts alone: RabbitMQ 3 nodes that form a cluster at the
+                        // same time wait for each other's locks. The wait is bounded, because a
+                        // RabbitMQ 4 node is not up without the others.
                         let until = Instant::now() + FIRST_WITHIN;
                         while !starts[0].is_finished() && Instant::now() < until {
                             std::thread::sleep(Duration::from_millis(20));
@@ -142,16 +145,17 @@ impl Broker {
         Ok(())
     }
 
-    /// Waits until this node sees as many of its cluster running.
+    /// Waits until this node sees `nodes` running nodes in its cluster.
     ///
     /// # Panics
-    /// When it does not within a minute.
+    /// When it does not see them within a minute.
     pub fn await_whole(&self, nodes: usize) {
         let is_whole = self.is_whole_within(nodes, WHOLE_WITHIN);
         assert!(is_whole, "no cluster of {nodes} within {WHOLE_WITHIN:?}");
     }
 
-    /// Waits until this node sees as many of its cluster running; whether it did in time.
+    /// Waits until this node sees `nodes` running nodes in its cluster; returns false after
+    /// `within`.
     pub fn is_whole_within(&self, nodes: usize, within: Duration) -> bool {
         let deadline = Instant::now() + within;
         while self.nodes_running() < nodes {
@@ -163,42 +167,42 @@ impl Broker {
         true
     }
 
-    /// How many nodes of its cluster this one sees running, itself included; none if it does not
-    /// answer.
+    /// Returns how many running nodes this node sees in its cluster, itself included; zero if it
+    /// does not answer.
     pub fn nodes_running(&self) -> usize {
         self.try_eval(RUNNING).ok().and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
-    /// The node all tests of this process share, started when first asked for.
+    /// Returns the node that all tests of this process share; the first call starts it.
     ///
-    /// Tests keep apart by [`vhost`](Self::vhost); whoever kills, freezes or starves a broker
-    /// starts one of its own.
+    /// Each test uses its own [`vhost`](Self::vhost). A test that kills, freezes or starves a
+    /// broker starts its own.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Broker> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
-    /// `rabbit://guest:guest@127.0.0.1:PORT/`, the default virtual host.
+    /// Returns `rabbit://guest:guest@127.0.0.1:PORT/`, the URL of the default virtual host.
     pub fn url(&self) -> String {
         self.url_of("")
     }
 
-    /// The URL of a virtual host by its name; no characters that a URL would escape.
+    /// Returns the URL of a virtual host. The name must not contain characters that a URL escapes.
     pub fn url_of(&self, vhost: &str) -> String {
         format!("rabbit://guest:guest@{}/{vhost}", self.address())
     }
 
-    /// Where it listens for AMQP; the same after a restart.
+    /// Returns the address of the AMQP listener; a restart does not change it.
     pub fn address(&self) -> SocketAddr {
         (self.node.address, self.port()).into()
     }
 
-    /// The AMQP port; the same after a restart.
+    /// Returns the AMQP port; a restart does not change it.
     pub fn port(&self) -> u16 {
         self.node.amqp_port
     }
 
-    /// Process id of the broker's virtual machine.
+    /// Returns the process id of the broker's virtual machine.
     ///
     /// # Panics
     /// When the broker was killed.
@@ -212,13 +216,13 @@ impl Broker {
         self.server().is_some() && self.node.beam().is_some_and(node::is_alive)
     }
 
-    /// The folder that holds everything the node reads and writes; gone with the broker.
+    /// Returns the folder of all files the node reads and writes; it is removed with the broker.
     pub fn folder(&self) -> &std::path::Path {
         &self.folder
     }
 
-    /// Makes a new virtual host for one test and returns its URL. `name` (letters, digits, `-`
-    /// and `_`) is for whoever reads the log; a number makes it unique.
+    /// Creates a virtual host for one test and returns its URL. `name` (letters, digits, `-` and
+    /// `_`) identifies the test in the broker's log; a number makes it unique.
     pub fn vhost(&self, name: &str) -> String {
         let number = self.vhosts.fetch_add(1, Ordering::Relaxed);
         let name = format!("{name}-{number}");
@@ -226,8 +230,8 @@ impl Broker {
         self.url_of(&name)
     }
 
-    /// Makes the virtual host `name` and gives `guest` all permissions in it. Returns when it can
-    /// be entered.
+    /// Creates the virtual host `name` and gives `guest` all permissions in it. Returns when
+    /// clients can enter it.
     pub fn add_vhost(&self, name: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         assert!(name.chars().all(plain), "a vhost name without escapes, not {name:?}");
@@ -237,7 +241,7 @@ impl Broker {
 
     /// Deletes a virtual host; RabbitMQ closes its connections.
     pub fn delete_vhost(&self, name: &str) {
-        self.operator().delete_vhost(name).expect("the virtual host is there");
+        self.operator().delete_vhost(name).expect("the virtual host exists");
     }
 
     /// Kills the broker with signal 9. Its port refuses connections afterwards.
@@ -250,10 +254,10 @@ impl Broker {
     /// Starts the broker again, killing it first if it still runs: same ports, same data.
     /// Returns when AMQP answers.
     pub fn restart(&self) {
-        self.try_restart().expect("a node that ran starts again");
+        self.try_restart().expect("the node restarts");
     }
 
-    /// [`restart`](Self::restart) for a program, which has to say what went wrong.
+    /// [`restart`](Self::restart) for programs that report errors.
     ///
     /// # Errors
     /// Why the node does not run, with the end of its log.
@@ -262,25 +266,24 @@ impl Broker {
         self.bring_up()
     }
 
-    /// Stops the broker in order (`SIGTERM`) and waits until it is gone; one that takes half a
-    /// minute is killed.
+    /// Stops the broker in order (`SIGTERM`) and waits for its end; kills it after half a minute.
     pub fn stop(&self) {
         if let Some(mut server) = self.server().take() {
             self.node.stop(&mut server);
         }
     }
 
-    /// Stops the broker in its tracks (`SIGSTOP`): its connections stay open and silent.
+    /// Freezes the broker (`SIGSTOP`): its connections stay open and silent.
     pub fn freeze(&self) {
         self.node.signal(Signal::STOP);
     }
 
-    /// Lets a frozen broker go on.
+    /// Resumes a frozen broker (`SIGCONT`).
     pub fn thaw(&self) {
         self.node.signal(Signal::CONT);
     }
 
-    /// Refuses new connections while the open ones live on.
+    /// Refuses new connections; open connections continue.
     pub fn stop_listening(&self) {
         self.eval("rabbit_maintenance:suspend_all_client_listeners().");
     }
@@ -292,20 +295,20 @@ impl Broker {
 
     /// Closes every connection with 320 CONNECTION_FORCED, as an operator would.
     pub fn close_connections(&self, reason: &str) {
-        self.operator().close_connections(reason).expect("the node knows its connections");
+        self.operator().close_connections(reason).expect("the node lists its connections");
     }
 
-    /// Raises (true) or clears (false) the memory alarm: publishing connections are blocked.
+    /// Raises (true) or clears (false) the memory alarm: the broker blocks publishing connections.
     pub fn set_memory_alarm(&self, raised: bool) {
-        self.operator().set_alarm(Alarm::Memory, raised).expect("any watermark is taken");
+        self.operator().set_alarm(Alarm::Memory, raised).expect("the node accepts any watermark");
     }
 
-    /// The queues of the default virtual host, sorted by name.
+    /// Returns the queues of the default virtual host, sorted by name.
     pub fn queues(&self) -> Vec<QueueCount> {
         self.queues_of("/")
     }
 
-    /// The queues of a virtual host (its name, or a URL that ends with it), sorted by name.
+    /// Returns the queues of a virtual host (its name, or a URL that ends with it), sorted by name.
     pub fn queues_of(&self, vhost: &str) -> Vec<QueueCount> {
         let vhost = vhost_name(vhost);
         let listing = self.eval(&format!(
@@ -320,17 +323,17 @@ impl Broker {
         queues
     }
 
-    /// How many AMQP connections are open, in all virtual hosts.
+    /// Returns how many AMQP connections are open, in all virtual hosts.
     pub fn connections(&self) -> usize {
         self.number("length(rabbit_networking:connections()).")
     }
 
-    /// How many AMQP connections this node of a cluster has.
+    /// Returns how many AMQP connections this node of a cluster has.
     pub fn connections_here(&self) -> usize {
         self.number("length(rabbit_networking:local_connections()).")
     }
 
-    /// How many AMQP connections a virtual host (its name, or a URL that ends with it) has.
+    /// Returns how many AMQP connections a virtual host (its name, or a URL that ends with it) has.
     pub fn connections_of(&self, vhost: &str) -> usize {
         let vhost = vhost_name(vhost);
         self.number(&format!(
@@ -339,8 +342,8 @@ impl Broker {
         ))
     }
 
-    /// Runs `rabbitmqctl -q` with `arguments` and returns what it printed. Slow (2 s): it is an
-    /// Erlang virtual machine of its own; [`eval`](Self::eval) is not.
+    /// Runs `rabbitmqctl -q` with `arguments` and returns its output. Slow (2 s), because it starts
+    /// an Erlang virtual machine; [`eval`](Self::eval) does not.
     pub fn ctl(&self, arguments: &[&str]) -> String {
         let output = self.node.command("rabbitmqctl").arg("-q").args(arguments).output();
         let output = output.expect("rabbitmqctl can be run");
@@ -349,21 +352,21 @@ impl Broker {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Evaluates Erlang expressions inside the node, in about a millisecond. The last ends with
-    /// a full stop; its value comes back: a binary as it is, anything else printed as a term.
+    /// Evaluates Erlang expressions inside the node, in about a millisecond. The last ends with a
+    /// full stop; its value is returned: a binary unchanged, any other value printed as a term.
     pub fn eval(&self, expressions: &str) -> String {
-        self.try_eval(expressions).expect("the node evaluates what tests ask")
+        self.try_eval(expressions).expect("the node evaluates the expression")
     }
 
-    /// [`eval`](Self::eval) of a node that may be down, or of what may fail there.
+    /// [`eval`](Self::eval) for a node that may be down, or for expressions that may fail.
     ///
     /// # Errors
-    /// That of the connection, or what the node answered.
+    /// The error of the connection, or the answer of the node.
     pub fn try_eval(&self, expressions: &str) -> io::Result<String> {
         self.node.control.eval(expressions)
     }
 
-    /// The end of the broker's log, for the message of a failed assertion.
+    /// Returns the last lines of the broker's log, for the message of a failed assertion.
     pub fn log_tail(&self) -> String {
         self.node.log_tail(40)
     }
@@ -388,7 +391,7 @@ impl Drop for Broker {
     }
 }
 
-/// The virtual host of a URL; anything else is taken for the name itself.
+/// Returns the virtual host of a URL; any other text is the name itself.
 pub(crate) fn vhost_name(text: &str) -> &str {
     match text.split_once("://") {
         Some((_, rest)) => match rest.rsplit_once('/') {

@@ -1,5 +1,5 @@
 %% Evaluated inside the node before RabbitMQ boots: a socket on the node's own address that
-%% evaluates Erlang expressions sent by whoever knows the token. A question costs a millisecond
+%% evaluates Erlang expressions sent by a client that knows the token. A request takes a millisecond
 %% here and two seconds of CPU with rabbitmqctl, which starts a virtual machine each time.
 Answer = fun(Socket) ->
     try

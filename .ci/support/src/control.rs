@@ -1,18 +1,18 @@
-//! Questions to the inside of a node: Erlang expressions, evaluated there.
+//! Remote evaluation: sends Erlang expressions to a node, which evaluates them.
 //!
-//! `control.erl` runs in the node and answers on a port of its own. Invariant: one connection
-//! per question, so questions of several threads do not wait for each other. Not here: which
-//! questions make sense (`broker`).
+//! `control.erl` runs in the node and listens on its own port. Invariant: one connection per
+//! request, so requests of several threads do not wait for each other. Not here: the expressions
+//! themselves (`broker`, `operator`).
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-/// Longer than any question of ours takes on a busy machine; a stuck node fails the test.
+/// Longer than any expression takes on a busy machine; a stuck node fails the test.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-/// Where a node answers, and the word that opens it.
+/// The control port of a node, and its access token.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
     address: Ipv4Addr,
@@ -25,7 +25,7 @@ impl Control {
         Self { address, port, token: format!("{:016x}", crate::random()) }
     }
 
-    /// Writes the program the node evaluates at its start, readable by its owner alone.
+    /// Writes the program the node evaluates at its start; only the owner may read the file.
     pub(crate) fn install(&self, path: &Path) -> io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt as _;
         let program = include_str!("control.erl")
@@ -37,14 +37,14 @@ impl Control {
         options.open(path)?.write_all(program.as_bytes())
     }
 
-    /// Evaluates `expressions` (each ends with a comma, the last with a full stop) and returns
-    /// the value: a binary as it is, anything else printed as a term.
+    /// Evaluates `expressions` (separated by commas, the last ends with a full stop) and returns
+    /// the value: a binary unchanged, any other value printed as a term.
     pub(crate) fn eval(&self, expressions: &str) -> io::Result<String> {
         let mut socket = TcpStream::connect((self.address, self.port))?;
         socket.set_read_timeout(Some(ANSWER_WITHIN))?;
-        let question = format!("{}{expressions}", self.token);
-        let length = u32::try_from(question.len()).map_err(io::Error::other)?;
-        socket.write_all(&[&length.to_be_bytes(), question.as_bytes()].concat())?;
+        let request = format!("{}{expressions}", self.token);
+        let length = u32::try_from(request.len()).map_err(io::Error::other)?;
+        socket.write_all(&[&length.to_be_bytes(), request.as_bytes()].concat())?;
         let mut answer = Vec::new();
         socket.read_to_end(&mut answer)?;
         let text = String::from_utf8_lossy(answer.get(4..).unwrap_or_default()).into_owned();

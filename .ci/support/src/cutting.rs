@@ -1,11 +1,12 @@
-//! A way to a broker that can be cut at any octet of a message or of the answer to it.
+//! A proxy to a broker that closes a connection at any octet of a message or of its
+//! acknowledgement.
 //!
-//! A thread for each direction of a connection reads whole AMQP frames and passes them on. A
-//! [`Cut`] that was armed lets pass what comes before its place, on the connection of that purpose,
-//! and not an octet more in either direction; then it ends both halves, in order (FIN) or in the
-//! midst (RST). Invariant: one cut for each arming. Connections are told apart by the purpose at
-//! the end of their names (`program:pid:purpose`), as Leveret gives them. Not here: delays and
-//! corruption, TLS, what clients make of it.
+//! One thread per direction of a connection reads whole AMQP frames and forwards them. An armed
+//! [`CutPoint`] selects a connection by its purpose; the proxy forwards everything before that
+//! point, and no octet more in either direction, then closes both sides, in order (FIN) or with a
+//! reset (RST). Invariant: one cut per arming. The purpose of a connection is the end of its name
+//! (`program:pid:purpose`), as Leveret sets it. Not here: delays and corruption, TLS, the reaction
+//! of clients.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,104 +16,104 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
 
-use crate::frames::{Frame, Frames, Piece, Sender};
+use crate::frames::{Frame, FrameKind, Frames, Sender};
 
-/// Which message a cut is about: the next one that is published, or delivered.
+/// The message a cut selects: the next one that is published, or delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Carried {
+pub enum CutMessage {
     /// `basic.publish`, which the broker confirms.
     Published,
     /// `basic.deliver`, which the client acknowledges.
     Delivered,
 }
 
-/// One frame of a message, or the answer to it.
+/// One frame of a message, or its acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum FramePart {
     /// The method frame.
     Method,
     /// The content header.
     Header,
     /// The first body frame.
     Body,
-    /// What the other side says to it: a confirm, an acknowledgement, or the contrary of these.
-    Answer,
+    /// The acknowledgement or confirm of the other side, or its negative.
+    Ack,
 }
 
-/// How much of that frame passes.
+/// How many octets of that frame the proxy forwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
-    /// Nothing.
+pub enum CutOffset {
+    /// No octet.
     Before,
-    /// Its first octet.
+    /// The first octet.
     First,
-    /// So many octets more than the first, counted round and round within the frame.
+    /// This many octets after the first, modulo the length of the frame.
     Within(usize),
-    /// All but its last octet.
+    /// All octets but the last.
     Last,
-    /// All of it.
+    /// The whole frame.
     After,
 }
 
-/// How a connection ends.
+/// How the proxy closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
-    /// In order.
+pub enum CloseMode {
+    /// In order (FIN).
     Fin,
-    /// At once, what was not yet delivered being lost.
+    /// With a reset (RST); undelivered octets are lost.
     Rst,
 }
 
-/// Where to cut.
+/// The point at which the proxy closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cut {
+pub struct CutPoint {
     /// The purpose of the connection.
     pub purpose: &'static str,
-    /// What is carried.
-    pub carried: Carried,
-    /// Messages that pass unharmed before.
+    /// The kind of message.
+    pub carried: CutMessage,
+    /// Messages to forward before.
     pub skip: usize,
-    /// The frame.
-    pub part: Part,
-    /// The octet.
-    pub at: At,
-    /// The end.
-    pub by: By,
+    /// The frame of the message.
+    pub part: FramePart,
+    /// The octet of the frame.
+    pub at: CutOffset,
+    /// How the connection is closed.
+    pub by: CloseMode,
 }
 
-/// A way to a broker. It ends with its process.
+/// A proxy to a broker. It runs until the end of the process.
 #[derive(Debug)]
 pub struct CuttingProxy {
     port: u16,
-    plan: Arc<Plan>,
+    shared: Arc<CutState>,
 }
 
 #[derive(Debug, Default)]
-struct Plan {
+struct CutState {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    armed: Option<Cut>,
-    /// Messages to pass before.
+    armed: Option<CutPoint>,
+    /// Messages to forward before the selected one.
     skip: usize,
-    /// The message in question is passing on this connection and channel; one that is delivered has
-    /// this number.
+    /// Connection and channel of the selected message while it passes; `tag` is its delivery tag if
+    /// it is a delivery.
     passing: Option<(u64, u16)>,
     tag: u64,
-    /// The place was reached, and what comes before it is on its way.
+    /// The cut point is reached; the proxy still forwards the octets before it.
     is_cutting: bool,
     cuts: u64,
-    /// Connections on which the handshake is over.
+    /// Connections whose handshake is complete.
     open: usize,
     connections: u64,
 }
 
-/// What the two threads of a connection share.
+/// State that the two threads of a connection share.
 #[derive(Debug)]
-struct Pair {
+struct Link {
     id: u64,
     near: TcpStream,
     far: TcpStream,
@@ -122,60 +123,60 @@ struct Pair {
 }
 
 impl CuttingProxy {
-    /// A way to the broker at this address.
+    /// Starts a proxy to the broker at this address.
     ///
     /// # Panics
-    /// When it cannot listen.
+    /// When the proxy cannot listen.
     pub fn to(broker: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
-        let plan = Arc::new(Plan::default());
-        let for_listener = Arc::clone(&plan);
+        let shared = Arc::new(CutState::default());
+        let for_listener = Arc::clone(&shared);
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                // Who is not served sees the connection end.
+                // If the broker is unreachable, the client sees the connection end.
                 let _ = serve(near, broker, &for_listener);
             }
         });
-        Self { port, plan }
+        Self { port, shared }
     }
 
-    /// Where it listens, on 127.0.0.1.
+    /// Returns the port of the proxy on 127.0.0.1.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Cuts at the next such place.
-    pub fn arm(&self, cut: Cut) {
-        let mut state = self.plan.lock();
+    /// Arms a cut: the proxy cuts at the next such point.
+    pub fn arm(&self, cut: CutPoint) {
+        let mut state = self.shared.lock();
         (state.armed, state.skip, state.passing) = (Some(cut), cut.skip, None);
     }
 
-    /// Waits until the cut that was armed is made; false, and no longer armed, if it is not made
-    /// within this time.
+    /// Waits until the proxy makes the armed cut. Returns false, and disarms it, if that takes
+    /// longer than `within`.
     pub fn await_cut(&self, within: Duration) -> bool {
-        let is_cut = self.plan.wait(within, |state| state.armed.is_none() && !state.is_cutting);
-        self.plan.lock().armed = None;
+        let is_cut = self.shared.wait(within, |state| state.armed.is_none() && !state.is_cutting);
+        self.shared.lock().armed = None;
         is_cut
     }
 
-    /// Connections that are open.
+    /// Returns how many connections are open.
     pub fn open(&self) -> usize {
-        self.plan.lock().open
+        self.shared.lock().open
     }
 
-    /// Waits until so many connections are open; false if they are not within this time.
+    /// Waits until `connections` connections are open; returns false after `within`.
     pub fn await_open(&self, connections: usize, within: Duration) -> bool {
-        self.plan.wait(within, |state| state.open == connections)
+        self.shared.wait(within, |state| state.open == connections)
     }
 
-    /// Cuts made so far.
+    /// Returns the number of cuts so far.
     pub fn cuts(&self) -> u64 {
-        self.plan.lock().cuts
+        self.shared.lock().cuts
     }
 }
 
-impl Plan {
+impl CutState {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,27 +201,27 @@ impl Plan {
     }
 }
 
-fn serve(near: TcpStream, broker: SocketAddr, plan: &Arc<Plan>) -> io::Result<()> {
+fn serve(near: TcpStream, broker: SocketAddr, shared: &Arc<CutState>) -> io::Result<()> {
     let far = TcpStream::connect(broker)?;
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
     let id = {
-        let mut state = plan.lock();
+        let mut state = shared.lock();
         state.connections += 1;
         state.connections
     };
     let (purpose, is_open, is_cut) = (OnceLock::new(), false.into(), false.into());
-    let pair = Arc::new(Pair { id, near, far, purpose, is_open, is_cut });
+    let link = Arc::new(Link { id, near, far, purpose, is_open, is_cut });
     for sender in [Sender::Client, Sender::Broker] {
-        let (pair, plan) = (Arc::clone(&pair), Arc::clone(plan));
-        std::thread::spawn(move || pair.pass(sender, &plan));
+        let (link, shared) = (Arc::clone(&link), Arc::clone(shared));
+        std::thread::spawn(move || link.pass(sender, &shared));
     }
     Ok(())
 }
 
-impl Pair {
-    /// Carries frames until either side ends or the way is cut.
-    fn pass(&self, sender: Sender, plan: &Plan) {
+impl Link {
+    /// Forwards frames until either side ends or the connection is cut.
+    fn pass(&self, sender: Sender, shared: &CutState) {
         let (mut from, mut to) = match sender {
             Sender::Client => (&self.near, &self.far),
             Sender::Broker => (&self.far, &self.near),
@@ -231,8 +232,8 @@ impl Pair {
             frames.push(&block[..length]);
             let (mut passing, mut ending) = (Vec::new(), None);
             while let Some(frame) = frames.next() {
-                self.note(&frame, plan);
-                let cut = self.cut_in(&frame, plan);
+                self.note(&frame, shared);
+                let cut = self.cut_in(&frame, shared);
                 let passed = cut.map_or(frame.octets.len(), |(octets, _)| octets);
                 passing.extend_from_slice(&frame.octets[..passed]);
                 if let Some((_, by)) = cut {
@@ -242,61 +243,62 @@ impl Pair {
                 }
             }
             if let Some(by) = ending {
-                // Where the other side has gone by itself, that is the same cut.
+                // If the other side has closed already, the cut counts all the same.
                 let _ = to.write_all(&passing);
-                return self.cut(by, plan);
+                return self.cut(by, shared);
             }
             if self.is_cut.load(Ordering::Acquire) || to.write_all(&passing).is_err() {
                 break;
             }
         }
-        self.end(plan);
+        self.end(shared);
     }
 
-    /// Remembers whose connection it is, and that it is open.
-    fn note(&self, frame: &Frame<'_>, plan: &Plan) {
+    /// Records the purpose of the connection, and that it is open.
+    fn note(&self, frame: &Frame<'_>, shared: &CutState) {
         if let Some(purpose) = frame.purpose() {
             let _ = self.purpose.set(purpose);
         }
         if frame.is_open_ok() && !self.is_open.swap(true, Ordering::AcqRel) {
-            plan.change(|state| state.open += 1);
+            shared.change(|state| state.open += 1);
         }
     }
 
-    /// How much of this frame passes, if it is the last one.
-    fn cut_in(&self, frame: &Frame<'_>, plan: &Plan) -> Option<(usize, By)> {
-        let mut state = plan.lock();
+    /// If the cut lies in this frame, returns how many octets of it pass and how the connection
+    /// closes.
+    fn cut_in(&self, frame: &Frame<'_>, shared: &CutState) -> Option<(usize, CloseMode)> {
+        let mut state = shared.lock();
         let cut = state.armed?;
         if self.purpose.get().is_none_or(|purpose| purpose != cut.purpose) {
             return None;
         }
         let (method, sender) = match cut.carried {
-            Carried::Published => (Piece::Publish, Sender::Client),
-            Carried::Delivered => (Piece::Deliver, Sender::Broker),
+            CutMessage::Published => (FrameKind::Publish, Sender::Client),
+            CutMessage::Delivered => (FrameKind::Deliver, Sender::Broker),
         };
-        let place = (self.id, frame.channel);
-        let part = match (frame.piece, state.passing) {
-            (piece, None) if piece == method => {
+        let location = (self.id, frame.channel);
+        let part = match (frame.kind, state.passing) {
+            (kind, None) if kind == method => {
                 if state.skip > 0 {
                     state.skip -= 1;
                     return None;
                 }
-                state.passing = Some(place);
+                state.passing = Some(location);
                 state.tag = frame.delivery_tag();
-                Part::Method
+                FramePart::Method
             }
-            (Piece::Header, Some(passing)) if place == passing && frame.sender == sender => {
-                Part::Header
+            (FrameKind::Header, Some(passing)) if location == passing && frame.sender == sender => {
+                FramePart::Header
             }
-            (Piece::Body, Some(passing)) if place == passing && frame.sender == sender => {
-                Part::Body
+            (FrameKind::Body, Some(passing)) if location == passing && frame.sender == sender => {
+                FramePart::Body
             }
-            (Piece::Answer, Some(passing)) if place == passing && frame.sender != sender => {
-                // Earlier deliveries may still be acknowledged.
+            (FrameKind::Ack, Some(passing)) if location == passing && frame.sender != sender => {
+                // The frame may acknowledge an earlier delivery.
                 if frame.delivery_tag() < state.tag {
                     return None;
                 }
-                Part::Answer
+                FramePart::Ack
             }
             _ => return None,
         };
@@ -306,44 +308,45 @@ impl Pair {
         })
     }
 
-    fn cut(&self, by: By, plan: &Plan) {
-        if by == By::Rst {
+    fn cut(&self, by: CloseMode, shared: &CutState) {
+        if by == CloseMode::Rst {
             for side in [&self.near, &self.far] {
-                // The reset leaves when the other thread, woken by this, has let go of the socket.
+                // The kernel sends the reset when the other thread, woken by this, has dropped the
+                // socket.
                 let _ = set_socket_linger(side, Some(Duration::ZERO));
                 let _ = side.shutdown(Shutdown::Read);
             }
         }
-        if by == By::Fin {
+        if by == CloseMode::Fin {
             self.shut();
         }
-        self.closed(plan);
-        plan.change(|state| {
+        self.closed(shared);
+        shared.change(|state| {
             state.cuts += 1;
             state.is_cutting = false;
         });
     }
 
-    fn end(&self, plan: &Plan) {
-        self.closed(plan);
+    fn end(&self, shared: &CutState) {
+        self.closed(shared);
         if !self.is_cut.load(Ordering::Acquire) {
             self.shut();
         }
     }
 
     fn shut(&self) {
-        // Either may be gone already.
+        // Either side may be closed already.
         let _ = self.near.shutdown(Shutdown::Both);
         let _ = self.far.shutdown(Shutdown::Both);
     }
 
-    fn closed(&self, plan: &Plan) {
+    fn closed(&self, shared: &CutState) {
         let was_open = self.is_open.swap(false, Ordering::AcqRel);
-        plan.change(|state| state.open -= usize::from(was_open));
+        shared.change(|state| state.open -= usize::from(was_open));
     }
 }
 
-impl At {
+impl CutOffset {
     fn octets(self, length: usize) -> usize {
         match self {
             Self::Before => 0,
@@ -361,8 +364,15 @@ mod tests {
 
     #[test]
     fn a_cut_lies_within_its_frame() {
-        let places = [At::Before, At::First, At::Within(0), At::Within(9), At::Last, At::After];
-        assert_eq!(places.map(|at| at.octets(12)), [0, 1, 2, 2, 11, 12]);
-        assert!((0..100).all(|more| (2..=10).contains(&At::Within(more).octets(12))));
+        let offsets = [
+            CutOffset::Before,
+            CutOffset::First,
+            CutOffset::Within(0),
+            CutOffset::Within(9),
+            CutOffset::Last,
+            CutOffset::After,
+        ];
+        assert_eq!(offsets.map(|at| at.octets(12)), [0, 1, 2, 2, 11, 12]);
+        assert!((0..100).all(|more| (2..=10).contains(&CutOffset::Within(more).octets(12))));
     }
 }

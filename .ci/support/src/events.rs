@@ -1,9 +1,9 @@
-//! A subscriber of `tracing` for tests.
+//! A `tracing` subscriber for tests.
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Calls a function for each event of Leveret. It keeps no spans.
+/// Calls a function for each event of Leveret. It records no spans.
 pub struct EventSubscriber<F>(pub F);
 
 impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Subscriber for EventSubscriber<F> {

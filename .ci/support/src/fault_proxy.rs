@@ -1,8 +1,8 @@
-//! A TCP proxy that harms the connections through it: resets, silence, delay, single octets.
+//! A TCP proxy that injects faults: resets, silence, delay, single octets.
 //!
-//! Two threads pass the octets of a connection, one for each direction. Invariant: octets are
-//! passed in order or not at all; what was held back when a connection is reset is lost with it.
-//! Not here: AMQP (`cutting` cuts at frames), corruption.
+//! Two threads forward the octets of a connection, one for each direction. Invariant: the proxy
+//! forwards octets in order and unchanged, or not at all; a reset discards the octets it has
+//! delayed. Not here: AMQP (`cutting` cuts at frames), corruption.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,11 +13,11 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_linger;
 
-/// Longest wait for a broker to accept.
+/// Timeout of a connect to the broker.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// Longest wait of a thread before it looks at its state again.
+/// Interval at which a waiting thread checks its state.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Octets read at once.
+/// Size of one read, in octets.
 const BLOCK: usize = 64 << 10;
 
 /// A proxy to one broker, on 127.0.0.1. Dropping it resets its connections.
@@ -30,26 +30,26 @@ pub struct FaultProxy {
 #[derive(Debug)]
 struct Shared {
     broker: SocketAddr,
-    /// The listening socket is closed: connections are refused.
+    /// The listening socket is closed, so the kernel refuses connections.
     refuses: AtomicBool,
-    /// New connections are accepted and nothing is passed on them.
+    /// The proxy accepts new connections and forwards nothing on them.
     is_cut: AtomicBool,
-    /// Single octets, each in a segment of its own.
+    /// The proxy forwards single octets, each in its own segment.
     drips: AtomicBool,
-    /// Microseconds that each block waits.
+    /// Delay of each block, in microseconds.
     delay_us: AtomicU64,
     is_dropped: AtomicBool,
     links: Mutex<Vec<Weak<Link>>>,
 }
 
-/// What the two threads of a connection share.
+/// State that the two threads of a connection share.
 #[derive(Debug)]
 struct Link {
     near: TcpStream,
     far: TcpStream,
     state: Mutex<State>,
     changed: Condvar,
-    /// Octets until it is reset; negative: without bound.
+    /// Octets left before the reset; negative means no limit.
     left: AtomicI64,
 }
 
@@ -61,10 +61,10 @@ enum State {
 }
 
 impl FaultProxy {
-    /// A proxy to the broker at this address.
+    /// Starts a proxy to the broker at this address.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// When the system cannot start a thread.
     pub fn to(broker: SocketAddr) -> io::Result<Self> {
         let [port] = crate::ports::draw();
         let shared = Arc::new(Shared {
@@ -84,39 +84,39 @@ impl FaultProxy {
         Ok(Self { port, shared })
     }
 
-    /// The port it listens on, on 127.0.0.1.
+    /// Returns the port of the proxy on 127.0.0.1.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Closes the listening socket, as a host does whose service is down, or opens it again.
+    /// Closes the listening socket, like a host whose service is down, or opens it again.
     pub fn refuse(&self, refuses: bool) {
         self.shared.refuses.store(refuses, Ordering::Release);
     }
 
-    /// Resets every open connection; how many.
+    /// Resets every open connection; returns how many.
     pub fn reset(&self) -> usize {
         let links = self.shared.live_links();
         links.iter().for_each(|link| link.enter(State::Reset));
         links.len()
     }
 
-    /// Passes nothing more on the connections that are open now: they stay so, half-open, until
-    /// [`reset`](Self::reset). New ones pass. How many there are.
+    /// Stops forwarding on the connections that are open now. They stay half-open until
+    /// [`reset`](Self::reset). New connections work. Returns how many are silenced.
     pub fn silence(&self) -> usize {
         let links = self.shared.live_links();
         links.iter().for_each(|link| link.enter(State::Silent));
         links.len()
     }
 
-    /// Resets the connections that pass nothing more.
+    /// Resets the silenced connections.
     pub fn reset_silent(&self) {
         let links = self.shared.live_links();
         links.iter().filter(|link| link.is(State::Silent)).for_each(|l| l.enter(State::Reset));
     }
 
-    /// Cuts the way in silence: nothing passes on open connections, and new ones are accepted and
-    /// get no answer. When it is over they are reset, as by a peer that does not know them.
+    /// Cuts the network silently: the proxy forwards nothing on open connections, and accepts new
+    /// ones without an answer. With `false` it resets them, like a peer that does not know them.
     pub fn cut(&self, is_cut: bool) {
         self.shared.is_cut.store(is_cut, Ordering::Release);
         match is_cut {
@@ -125,19 +125,19 @@ impl FaultProxy {
         }
     }
 
-    /// Passes single octets, or blocks again.
+    /// Forwards single octets, or whole blocks again.
     pub fn drip(&self, drips: bool) {
         self.shared.drips.store(drips, Ordering::Release);
     }
 
-    /// Holds each block this long; zero: not at all.
+    /// Delays each block by this time; zero means no delay.
     pub fn delay(&self, delay: Duration) {
         let us = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
         self.shared.delay_us.store(us, Ordering::Release);
     }
 
-    /// Resets each of the connections that are open now after so many octets more, in both
-    /// directions together; `None` takes that back.
+    /// Resets each connection that is open now after `octets` more octets, both directions counted
+    /// together; `None` cancels this.
     pub fn cut_after(&self, octets: Option<u32>) {
         let left = octets.map_or(-1, i64::from);
         for link in self.shared.live_links() {
@@ -145,7 +145,7 @@ impl FaultProxy {
         }
     }
 
-    /// Connections that are open.
+    /// Returns how many connections are open.
     pub fn open(&self) -> usize {
         self.shared.live_links().len()
     }
@@ -187,12 +187,12 @@ impl Shared {
         }
     }
 
-    /// Connects to the broker and passes octets until either side ends. A broker that is not there
-    /// costs the client a reset.
+    /// Connects to the broker and forwards octets until either side ends. If the broker is
+    /// unreachable, the client gets a reset.
     fn serve(&self, near: TcpStream) -> io::Result<()> {
         near.set_nonblocking(false)?;
         let connected = match self.is_cut.load(Ordering::Acquire) {
-            // Whatever is connected here: nothing passes.
+            // No broker is needed, because nothing passes.
             true => near.try_clone(),
             false => TcpStream::connect_timeout(&self.broker, CONNECT_WITHIN),
         };
@@ -223,11 +223,11 @@ impl Shared {
     }
 }
 
-/// Waits a while for something to accept.
+/// Waits up to [`LOOK_EVERY`] for a connection to accept.
 fn is_ready(socket: &TcpListener) -> bool {
     let timeout = Timespec::try_from(LOOK_EVERY).ok();
-    let mut one = [PollFd::new(socket, PollFlags::IN)];
-    poll(&mut one, timeout.as_ref()).is_ok_and(|ready| ready > 0)
+    let mut polled = [PollFd::new(socket, PollFlags::IN)];
+    poll(&mut polled, timeout.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 impl Link {
@@ -260,14 +260,15 @@ impl Link {
         self.changed.notify_all();
         if state == State::Reset {
             for side in [&self.near, &self.far] {
-                // The reset leaves when both threads, woken by this, have let go of the sockets.
+                // The kernel sends the reset when both threads, woken by this, have dropped the
+                // sockets.
                 let _ = set_socket_linger(side, Some(Duration::ZERO));
                 let _ = side.shutdown(Shutdown::Read);
             }
         }
     }
 
-    /// Waits while it is silent; false once it is reset.
+    /// Waits while the connection is silent; returns false once it is reset.
     fn may_pass(&self) -> bool {
         let mut state = self.lock();
         while *state == State::Silent {
@@ -276,10 +277,10 @@ impl Link {
         *state == State::Passing
     }
 
-    /// Passes one direction until it ends; then the other one ends, too.
+    /// Forwards one direction until it ends, then ends the other one.
     fn pass(&self, mut from: &TcpStream, to: &TcpStream, shared: &Shared) {
         let mut block = vec![0; BLOCK];
-        // A connection made while the way is cut has no other side to read from.
+        // A connection accepted during a cut has no broker side to read from.
         while self.may_pass() {
             let Ok(length @ 1..) = from.read(&mut block) else { break };
             let delay = Duration::from_micros(shared.delay_us.load(Ordering::Acquire));
@@ -299,13 +300,13 @@ impl Link {
             }
         }
         if !self.is(State::Reset) {
-            // Either may be gone already.
+            // Either side may be closed already.
             let _ = self.near.shutdown(Shutdown::Both);
             let _ = self.far.shutdown(Shutdown::Both);
         }
     }
 
-    /// What of these octets may pass, and whether the connection ends with them.
+    /// Returns the octets that may pass, and whether the connection ends after them.
     fn allowed<'a>(&self, octets: &'a [u8]) -> (&'a [u8], bool) {
         let length = i64::try_from(octets.len()).unwrap_or(i64::MAX);
         let take = |left: i64| (left >= 0).then(|| (left - length).max(0));
@@ -317,12 +318,13 @@ impl Link {
         }
     }
 
-    /// Writes all of it, however slowly the peer reads; false once the connection has ended.
+    /// Writes all octets, however slowly the peer reads; returns false once the connection has
+    /// ended.
     fn write(&self, mut to: &TcpStream, mut octets: &[u8], shared: &Shared) -> bool {
         while !octets.is_empty() {
             let drips = shared.drips.load(Ordering::Acquire);
-            let now = if drips { &octets[..1] } else { octets };
-            match to.write(now) {
+            let chunk = if drips { &octets[..1] } else { octets };
+            match to.write(chunk) {
                 Ok(0) => return false,
                 Ok(written) => octets = &octets[written..],
                 Err(error) if is_wait(&error) => {}
@@ -344,7 +346,7 @@ fn is_wait(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    /// A peer that sends back what it reads, and a proxy to it.
+    /// Starts an echo server, and a proxy to it.
     fn echo() -> FaultProxy {
         let listening = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listening.local_addr().unwrap();
@@ -364,7 +366,7 @@ mod tests {
         stream
     }
 
-    fn say(mut stream: &TcpStream, text: &[u8]) -> io::Result<Vec<u8>> {
+    fn exchange(mut stream: &TcpStream, text: &[u8]) -> io::Result<Vec<u8>> {
         stream.write_all(text)?;
         let mut answer = vec![0; text.len()];
         stream.read_exact(&mut answer)?;
@@ -379,40 +381,40 @@ mod tests {
     fn what_is_silent_stays_open_until_it_is_reset() {
         let proxy = echo();
         let stream = connect(&proxy);
-        assert_eq!(say(&stream, b"one").unwrap(), b"one");
+        assert_eq!(exchange(&stream, b"one").unwrap(), b"one");
         assert_eq!((proxy.open(), proxy.silence()), (1, 1));
-        assert!(is_wait(&io::Error::from(kind(say(&stream, b"two")))));
-        assert_eq!(say(&connect(&proxy), b"new").unwrap(), b"new", "others pass");
+        assert!(is_wait(&io::Error::from(kind(exchange(&stream, b"two")))));
+        assert_eq!(exchange(&connect(&proxy), b"new").unwrap(), b"new", "other connections work");
         proxy.reset();
-        assert_eq!(kind(say(&stream, b"three")), ErrorKind::ConnectionReset);
+        assert_eq!(kind(exchange(&stream, b"three")), ErrorKind::ConnectionReset);
     }
 
     #[test]
     fn a_cut_takes_new_connections_too_and_ends_them_when_it_heals() {
         let proxy = echo();
         let stream = connect(&proxy);
-        assert_eq!(say(&stream, b"one").unwrap(), b"one");
+        assert_eq!(exchange(&stream, b"one").unwrap(), b"one");
         proxy.cut(true);
         let new = connect(&proxy);
-        assert!(is_wait(&io::Error::from(kind(say(&new, b"two")))));
+        assert!(is_wait(&io::Error::from(kind(exchange(&new, b"two")))));
         proxy.cut(false);
-        assert_eq!(kind(say(&new, b"three")), ErrorKind::ConnectionReset);
-        assert_eq!(kind(say(&stream, b"three")), ErrorKind::ConnectionReset);
-        assert_eq!(say(&connect(&proxy), b"new").unwrap(), b"new");
+        assert_eq!(kind(exchange(&new, b"three")), ErrorKind::ConnectionReset);
+        assert_eq!(kind(exchange(&stream, b"three")), ErrorKind::ConnectionReset);
+        assert_eq!(exchange(&connect(&proxy), b"new").unwrap(), b"new");
     }
 
     #[test]
     fn a_connection_is_reset_after_so_many_octets() {
         let proxy = echo();
         let mut stream = connect(&proxy);
-        assert_eq!(say(&stream, b"one").unwrap(), b"one");
+        assert_eq!(exchange(&stream, b"one").unwrap(), b"one");
         proxy.cut_after(Some(6));
-        // Four there and two of the four back.
+        // Four octets to the server and two of the four back.
         stream.write_all(b"four").unwrap();
         let mut back = Vec::new();
         let _ = stream.read_to_end(&mut back);
         assert!(b"four".starts_with(&back) && back.len() <= 2, "{back:?}");
-        assert_eq!(say(&connect(&proxy), b"new").unwrap(), b"new", "new ones pass");
+        assert_eq!(exchange(&connect(&proxy), b"new").unwrap(), b"new", "new connections work");
     }
 
     #[test]
@@ -423,19 +425,19 @@ mod tests {
         let stream = connect(&proxy);
         let text: Vec<u8> = (0..=255).collect();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        assert_eq!(say(&stream, &text).unwrap(), text);
+        assert_eq!(exchange(&stream, &text).unwrap(), text);
     }
 
     #[test]
     fn a_proxy_that_refuses_has_no_socket_and_gets_its_port_back() {
         let proxy = echo();
-        assert_eq!(say(&connect(&proxy), b"one").unwrap(), b"one");
+        assert_eq!(exchange(&connect(&proxy), b"one").unwrap(), b"one");
         proxy.refuse(true);
         std::thread::sleep(LOOK_EVERY * 4);
         let refused = TcpStream::connect(("127.0.0.1", proxy.port()));
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
         proxy.refuse(false);
         std::thread::sleep(LOOK_EVERY * 4);
-        assert_eq!(say(&connect(&proxy), b"two").unwrap(), b"two");
+        assert_eq!(exchange(&connect(&proxy), b"two").unwrap(), b"two");
     }
 }

@@ -1,38 +1,39 @@
-//! AMQP frames as a bystander sees them: enough to tell messages and their answers apart.
+//! An AMQP frame reader for proxies: it recognizes messages and their acknowledgements.
 //!
-//! Invariant: only whole frames come out, in their order, not an octet changed. The protocol header
-//! that a client begins with counts as a frame of no kind. Not here: contents beyond a method's
-//! number and a connection's name.
+//! Invariant: the reader returns whole frames, in order and unchanged. The protocol header at the
+//! start of a connection counts as a frame of kind `Other`. Not here: contents, beyond method
+//! numbers, delivery tags and the connection name.
 
-/// Who sends.
+/// The sender of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sender {
     Client,
     Broker,
 }
 
-/// What a frame is to a message.
+/// The part a frame plays in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum FrameKind {
     Publish,
     Deliver,
     Header,
     Body,
-    /// An acknowledgement or confirm, or a refusal of either kind.
-    Answer,
+    /// `basic.ack`, `basic.reject` or `basic.nack`: an acknowledgement, a publisher confirm, or
+    /// their negative.
+    Ack,
     Other,
 }
 
-/// One frame, with its header and end.
+/// One frame, including its header and end octet.
 #[derive(Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) sender: Sender,
     pub(crate) channel: u16,
-    pub(crate) piece: Piece,
+    pub(crate) kind: FrameKind,
     pub(crate) octets: &'a [u8],
 }
 
-/// Cuts a stream into frames.
+/// Splits a stream into frames.
 #[derive(Debug)]
 pub(crate) struct Frames {
     sender: Sender,
@@ -40,10 +41,10 @@ pub(crate) struct Frames {
     begin: usize,
 }
 
-/// Type, channel and size; the end octet comes last.
+/// Length of type, channel and size; the end octet follows the payload.
 const HEADER: usize = 7;
 const PROTOCOL_HEADER: usize = 8;
-/// Where a method's arguments begin: behind its class and number.
+/// Offset of a method's arguments, after the class and method numbers.
 const METHOD_END: usize = HEADER + 4;
 
 impl Frames {
@@ -57,7 +58,7 @@ impl Frames {
         self.buffer.extend_from_slice(octets);
     }
 
-    /// The next frame that is whole.
+    /// Returns the next complete frame.
     pub(crate) fn next(&mut self) -> Option<Frame<'_>> {
         let rest = &self.buffer[self.begin..];
         let length = match rest {
@@ -68,11 +69,11 @@ impl Frames {
         let octets = rest.get(..length)?;
         self.begin += length;
         let channel = u16::from_be_bytes([octets[1], octets[2]]);
-        Some(Frame { sender: self.sender, channel, piece: piece_of(octets), octets })
+        Some(Frame { sender: self.sender, channel, kind: kind_of(octets), octets })
     }
 }
 
-/// Class and method of a method frame.
+/// Returns the class and method of a method frame.
 fn method_of(octets: &[u8]) -> Option<(u8, u8)> {
     match octets {
         [1, _, _, _, _, _, _, 0, class, 0, method, ..] => Some((*class, *method)),
@@ -80,19 +81,20 @@ fn method_of(octets: &[u8]) -> Option<(u8, u8)> {
     }
 }
 
-fn piece_of(octets: &[u8]) -> Piece {
+fn kind_of(octets: &[u8]) -> FrameKind {
     match (octets[0], method_of(octets)) {
-        (2, _) => Piece::Header,
-        (3, _) => Piece::Body,
-        (_, Some((60, 40))) => Piece::Publish,
-        (_, Some((60, 60))) => Piece::Deliver,
-        (_, Some((60, 80 | 90 | 120))) => Piece::Answer,
-        _ => Piece::Other,
+        (2, _) => FrameKind::Header,
+        (3, _) => FrameKind::Body,
+        (_, Some((60, 40))) => FrameKind::Publish,
+        (_, Some((60, 60))) => FrameKind::Deliver,
+        (_, Some((60, 80 | 90 | 120))) => FrameKind::Ack,
+        _ => FrameKind::Other,
     }
 }
 
 impl Frame<'_> {
-    /// What a connection says it is for when it begins: the last word of its name.
+    /// Returns the purpose of a connection: the last component of the name in
+    /// `connection.start-ok`.
     pub(crate) fn purpose(&self) -> Option<String> {
         const KEY: &[u8] = b"connection_nameS";
         if method_of(self.octets) != Some((10, 11)) {
@@ -105,19 +107,19 @@ impl Frame<'_> {
         name.rsplit(':').next().map(str::to_owned)
     }
 
-    /// The number of what is delivered, or answered; zero for others.
+    /// Returns the delivery tag of a delivery or an acknowledgement; zero for other frames.
     pub(crate) fn delivery_tag(&self) -> u64 {
-        let begin = match self.piece {
-            // Behind the consumer's tag.
-            Piece::Deliver => METHOD_END + 1 + usize::from(self.octets[METHOD_END]),
-            Piece::Answer => METHOD_END,
+        let begin = match self.kind {
+            // After the consumer tag.
+            FrameKind::Deliver => METHOD_END + 1 + usize::from(self.octets[METHOD_END]),
+            FrameKind::Ack => METHOD_END,
             _ => return 0,
         };
         let tag = self.octets.get(begin..begin + 8).and_then(|tag| tag.try_into().ok());
         tag.map_or(0, u64::from_be_bytes)
     }
 
-    /// Whether the handshake ends with it.
+    /// Whether this is `connection.open-ok`, the end of the handshake.
     pub(crate) fn is_open_ok(&self) -> bool {
         method_of(self.octets) == Some((10, 41))
     }
@@ -135,17 +137,17 @@ mod tests {
             \x01\x00\x05\x00\x00\x00\x04\x00\x3c\x00\x50\xce";
         for step in 1..stream.len() {
             let mut frames = Frames::new(Sender::Client);
-            let (mut pieces, mut octets) = (Vec::new(), Vec::new());
+            let (mut kinds, mut octets) = (Vec::new(), Vec::new());
             for some in stream.chunks(step) {
                 frames.push(some);
                 while let Some(frame) = frames.next() {
-                    pieces.push((frame.piece, frame.octets.len()));
+                    kinds.push((frame.kind, frame.octets.len()));
                     octets.extend_from_slice(frame.octets);
                 }
             }
-            let [header, publish] = [(Piece::Other, 8), (Piece::Publish, 12)];
-            let content = [(Piece::Header, 9), (Piece::Body, 8), (Piece::Answer, 12)];
-            assert_eq!(pieces, [&[header, publish], &content[..]].concat());
+            let [header, publish] = [(FrameKind::Other, 8), (FrameKind::Publish, 12)];
+            let content = [(FrameKind::Header, 9), (FrameKind::Body, 8), (FrameKind::Ack, 12)];
+            assert_eq!(kinds, [&[header, publish], &content[..]].concat());
             assert_eq!(octets, stream);
         }
     }
@@ -153,8 +155,8 @@ mod tests {
     #[test]
     fn an_answer_is_known_by_its_number() {
         let of = |octets: &[u8]| {
-            let (sender, channel, piece) = (Sender::Client, 1, piece_of(octets));
-            Frame { sender, channel, piece, octets }.delivery_tag()
+            let (sender, channel, kind) = (Sender::Client, 1, kind_of(octets));
+            Frame { sender, channel, kind, octets }.delivery_tag()
         };
         let ack = b"\x01\x00\x01\x00\x00\x00\x0d\x00\x3c\x00\x50\
             \x00\x00\x00\x00\x00\x00\x01\x02\x00";
@@ -167,8 +169,8 @@ mod tests {
     fn a_connection_says_what_it_is_for() {
         let mut octets = b"\x01\x00\x00\x00\x00\x00\x20\x00\x0a\x00\x0b".to_vec();
         octets.extend_from_slice(b"....connection_nameS\x00\x00\x00\x0cprog:1:serve....\xce");
-        let (sender, channel, piece) = (Sender::Client, 0, Piece::Other);
-        let frame = Frame { sender, channel, piece, octets: &octets };
+        let (sender, channel, kind) = (Sender::Client, 0, FrameKind::Other);
+        let frame = Frame { sender, channel, kind, octets: &octets };
         assert_eq!(frame.purpose().as_deref(), Some("serve"));
     }
 }

@@ -1,13 +1,13 @@
 //! Private RabbitMQ nodes and Python oslo.messaging peers for tests.
 //!
-//! [`Broker`] is a RabbitMQ node of our own (own name, ports, data folder, cookie), so that any
-//! number of suites run side by side; [`Peer`] is a process beside the test, most often Python that
-//! speaks oslo.messaging; [`CuttingProxy`] is a way to a broker that breaks where a test wants it,
-//! [`FaultProxy`] one that harms its connections in other ways; [`EventSubscriber`] hands a
-//! test what Leveret logs.
-//! Invariant: nothing started here outlives the test process, however that ends (a watchdog
-//! process sees to it). Neither ever skips: what is missing is a panic that says how to get it.
-//! Not here: assertions, AMQP beyond its frames, anything of Leveret itself.
+//! [`Broker`] is a RabbitMQ node with its own name, ports, data folder and cookie, so that several
+//! suites can run at the same time. [`Peer`] is a second process, most often Python on
+//! oslo.messaging. [`CuttingProxy`] is a proxy to a broker that closes a connection at a given
+//! octet; [`FaultProxy`] resets, silences or slows its connections. [`EventSubscriber`] gives a
+//! test the events Leveret logs. Invariant: nothing started here outlives the test process,
+//! whatever ends it (a watchdog process kills it). A missing program never skips a test: the
+//! constructor panics and says how to get it. Not here: assertions, AMQP above its frames, anything
+//! of Leveret itself.
 //!
 //! ```no_run
 //! use leveret_support::{Broker, Peer};
@@ -16,7 +16,7 @@
 //! let server = Peer::spawn("rpc_server.py", &["--url", &url, "--topic", "t", "--server", "s"]);
 //! assert!(server.is_running());
 //! ```
-#![expect(clippy::disallowed_methods, reason = "tests of the world outside need its clock")]
+#![expect(clippy::disallowed_methods, reason = "tests of real brokers need the real clock")]
 
 mod accounts;
 mod broker;
@@ -33,7 +33,7 @@ mod ports;
 mod watchdog;
 
 pub use broker::{Broker, QueueCount};
-pub use cutting::{At, By, Carried, Cut, CuttingProxy, Part};
+pub use cutting::{CloseMode, CutMessage, CutOffset, CutPoint, CuttingProxy, FramePart};
 pub use events::EventSubscriber;
 pub use fault_proxy::FaultProxy;
 pub use network::Network;
@@ -42,7 +42,7 @@ pub use peer::Peer;
 
 use std::path::Path;
 
-/// The last `lines` lines of a log file, or a note that there is none.
+/// Returns the last `lines` lines of a log file, or a note that the file is missing.
 fn tail(path: &Path, lines: usize) -> String {
     let Ok(bytes) = std::fs::read(path) else {
         return format!("({} is missing)", path.display());
@@ -52,7 +52,7 @@ fn tail(path: &Path, lines: usize) -> String {
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-/// A number nobody else is likely to have drawn.
+/// Returns a random number.
 fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()

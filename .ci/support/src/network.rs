@@ -1,11 +1,11 @@
-//! A network of its own for each node of a cluster, with a cable that can be pulled.
+//! A network for each node of a cluster, with a link that tests can take down.
 //!
-//! Each node has a network namespace with one address, and this process's own namespace, which has
-//! to be a private one as well, has a bridge that joins them: nothing of the machine's network is
-//! touched, and the kernel takes all of it away with the last process. A node that is cut off
-//! neither reaches the others nor anybody here, and nothing tells either side: packets are dropped.
-//! Invariant: the processes that hold the namespaces do not outlive us. Needs root, and the
-//! programs `unshare`, `nsenter` and `ip`. Not here: nodes (`node`).
+//! Each node has a network namespace with one address. The namespace of this process must be
+//! private as well; it has a bridge that joins the nodes. The module does not touch the machine's
+//! network, and the kernel removes all of it with the last process. A node whose link is down
+//! reaches neither the other nodes nor this process, and neither side gets an error: the kernel
+//! drops the packets. Invariant: the processes that hold the namespaces do not outlive this
+//! process. Needs root, and the programs `unshare`, `nsenter` and `ip`. Not here: nodes (`node`).
 
 use std::io::{self, BufRead as _, BufReader};
 use std::net::Ipv4Addr;
@@ -14,17 +14,17 @@ use std::process::{Child, Command, Stdio};
 
 use crate::watchdog::{MARK, Watchdog};
 
-/// The bridge's own address is the last one.
+/// The first three octets of every address; the bridge has the last address.
 const SUBNET: [u8; 3] = [10, 213, 77];
 const BRIDGE: &str = "leveret0";
-/// What a namespace's first process does: nothing, until it is killed.
+/// The first process of a namespace: it sleeps until it is killed.
 const HOLD: &str = "ip link set lo up && echo held && exec sleep 1000000";
-/// What has to be allowed: everything below, tried in a namespace that is gone at once.
+/// The operations this module needs, tried in a namespace that ends with the command.
 const PROBE: &str = "ip link set lo up && ip link add leveret0 type bridge && \
                      ip link add leveret1 type veth peer name leveret2 && \
                      unshare --net nsenter --net=/proc/self/ns/net true";
 
-/// A network for each node.
+/// One network namespace per node.
 #[derive(Debug)]
 pub struct Network {
     holders: Vec<Child>,
@@ -33,7 +33,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether this machine lets us make one, from a namespace of our own.
+    /// Whether this machine allows such networks in a private namespace.
     pub fn is_possible() -> bool {
         let probe = Command::new("unshare")
             .args(["--net", "/bin/sh", "-c", PROBE])
@@ -52,11 +52,12 @@ impl Network {
         command
     }
 
-    /// Makes a network for each of so many nodes, in the namespace of this process, which has to be
-    /// its own.
+    /// Creates a network for each of `nodes` nodes in the namespace of this process, which must be
+    /// private.
     ///
     /// # Errors
-    /// What `ip` said, where it is not allowed or the namespace has such a network already.
+    /// The output of `ip`, if the operation is not permitted or the namespace has such a network
+    /// already.
     pub fn start(nodes: usize) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("leveret-network-").tempdir()?.keep();
         let watchdog = Some(Watchdog::start(&folder)?);
@@ -69,9 +70,9 @@ impl Network {
             let holder = network.hold()?;
             let pid = holder.id();
             network.holders.push(holder);
-            let cable = cable(node);
-            ip(&format!("link add {cable} type veth peer name eth0 netns {pid}"))?;
-            ip(&format!("link set {cable} master {BRIDGE} up"))?;
+            let link = link(node);
+            ip(&format!("link add {link} type veth peer name eth0 netns {pid}"))?;
+            ip(&format!("link set {link} master {BRIDGE} up"))?;
             let inside = |text: &str| run(network.enter(node, "ip").args(text.split(' ')));
             inside(&format!("addr add {}/24 dev eth0", network.address(node)))?;
             inside("link set eth0 up")?;
@@ -93,37 +94,37 @@ impl Network {
         }
         match line.trim() {
             "held" => Ok(holder),
-            _ => Err(io::Error::other("a network namespace cannot be made")),
+            _ => Err(io::Error::other("cannot create a network namespace")),
         }
     }
 
-    /// The address of a node, counted from 0.
+    /// Returns the address of a node; the first node is 0.
     pub fn address(&self, node: usize) -> Ipv4Addr {
         address(node)
     }
 
-    /// Pulls a node's cable.
+    /// Takes a node's link down.
     ///
     /// # Errors
-    /// What `ip` said.
+    /// The output of `ip`.
     pub fn cut(&self, node: usize) -> io::Result<()> {
-        ip(&format!("link set {} down", cable(node)))
+        ip(&format!("link set {} down", link(node)))
     }
 
-    /// Puts it in again.
+    /// Brings a node's link up again.
     ///
     /// # Errors
-    /// What `ip` said.
+    /// The output of `ip`.
     pub fn heal(&self, node: usize) -> io::Result<()> {
-        ip(&format!("link set {} up", cable(node)))
+        ip(&format!("link set {} up", link(node)))
     }
 
-    /// The command that runs a program in the network of a node.
+    /// Returns the command that runs a program in the network of a node.
     pub(crate) fn enter(&self, node: usize, program: impl AsRef<std::ffi::OsStr>) -> Command {
         enter(self.pid(node), program)
     }
 
-    /// The process that holds a node's namespace.
+    /// Returns the id of the process that holds a node's namespace.
     pub(crate) fn pid(&self, node: usize) -> u32 {
         self.holders[node].id()
     }
@@ -139,7 +140,7 @@ impl Drop for Network {
     }
 }
 
-/// The command that runs a program in the network of a process.
+/// Returns the command that runs a program in the network of a process.
 pub(crate) fn enter(pid: u32, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/proc/{pid}/ns/net")).arg("--").arg(program);
@@ -151,8 +152,8 @@ fn address(node: usize) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, u8::try_from(node + 1).unwrap_or(u8::MAX))
 }
 
-/// Our end of a node's cable.
-fn cable(node: usize) -> String {
+/// The name of the bridge's end of a node's link.
+fn link(node: usize) -> String {
     format!("leveret-n{node}")
 }
 
@@ -165,8 +166,8 @@ fn run(command: &mut Command) -> io::Result<()> {
     match output.status.success() {
         true => Ok(()),
         false => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(io::Error::other(format!("{command:?}: {}", said.trim())))
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            Err(io::Error::other(format!("{command:?}: {}", stderr.trim())))
         }
     }
 }

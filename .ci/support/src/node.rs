@@ -1,9 +1,9 @@
 //! One RabbitMQ node as files and processes: configuration, start, signals.
 //!
-//! Everything a node reads or writes lies in its data folder; every port it opens is its own,
-//! epmd's included, so that nodes never meet unless they are of one cluster. Invariant: after
-//! `start` returned `Ok`, AMQP and the control port both answer. Not here: what tests ask of a
-//! broker (`broker`), clean-up (`watchdog`).
+//! A node reads and writes only in its data folder. It opens only its own ports, epmd's included,
+//! so nodes are independent unless they form one cluster. Invariant: after `start` returned `Ok`,
+//! AMQP and the control port both answer. Not here: the operations of tests (`broker`), clean-up
+//! (`watchdog`).
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -20,15 +20,15 @@ use crate::control::Control;
 use crate::network::{self, Network};
 use crate::watchdog::MARK;
 
-/// A node is up after 3 s on a free machine; several starting on two busy cores need longer.
+/// A node takes 3 s to start on an idle machine; several nodes on two busy cores need longer.
 const UP_WITHIN: Duration = Duration::from_secs(120);
-/// A node stops in order within a second or two.
+/// A node takes a second or two to stop in order.
 const DOWN_WITHIN: Duration = Duration::from_secs(30);
 const POLL_EVERY: Duration = Duration::from_millis(20);
-/// Ports in a row for rabbitmqctl, which is an Erlang node itself and needs one per call.
+/// Consecutive ports for rabbitmqctl, which is an Erlang node itself and needs one per call.
 const CTL_PORTS: u16 = 20;
 
-/// The ports, folder and name of a node; it may or may not be running.
+/// The ports, folder and name of a node, which may or may not be running.
 #[derive(Debug)]
 pub(crate) struct Node {
     folder: PathBuf,
@@ -36,7 +36,7 @@ pub(crate) struct Node {
     name: String,
     cookie: String,
     pub(crate) address: Ipv4Addr,
-    /// A process whose network it is in, if not ours.
+    /// The process whose network the node uses, if it is not this process's network.
     network: Option<u32>,
     pub(crate) amqp_port: u16,
     distribution_port: u16,
@@ -45,18 +45,19 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Writes the configuration of new nodes, one into each of the empty `folders`. Several are
-    /// one cluster, which forms when they start.
+    /// Writes the configuration of new nodes, one into each of the empty `folders`. Several nodes
+    /// form one cluster when they start.
     pub(crate) fn create(
         folders: &[PathBuf],
         scripts: &Path,
         network: Option<&Network>,
     ) -> io::Result<Vec<Self>> {
-        let place = |number| match network {
+        let location = |number| match network {
             Some(network) => (network.address(number), Some(network.pid(number))),
             None => (Ipv4Addr::LOCALHOST, None),
         };
-        let draw = |(number, folder): (usize, &PathBuf)| Self::draw(folder, scripts, place(number));
+        let draw =
+            |(number, folder): (usize, &PathBuf)| Self::draw(folder, scripts, location(number));
         let mut nodes: Vec<Self> = folders.iter().enumerate().map(draw).collect();
         let first = nodes.first().map(|first| (first.cookie.clone(), first.epmd_port));
         for (node, (cookie, epmd_port)) in nodes.iter_mut().zip(first.into_iter().cycle()) {
@@ -99,8 +100,9 @@ impl Node {
             self.address, self.amqp_port
         );
         if self.network.is_some() {
-            // What RabbitMQ advises where a network may be split. A split is noticed a little later
-            // than that; a busy machine keeps nodes from answering for seconds, too.
+            // RabbitMQ's advice for networks that may be partitioned. The nodes detect a partition
+            // a little later than the tick time; on a busy machine nodes also stay unresponsive for
+            // seconds.
             config += "cluster_partition_handling = pause_minority\nnet_ticktime = 10\n";
         }
         if cluster.len() > 1 {
@@ -115,7 +117,7 @@ impl Node {
         self.control.install(&self.folder.join("control.erl"))
     }
 
-    /// Starts the node and waits until AMQP answers; an error holds the end of its logs.
+    /// Starts the node and waits until AMQP answers; an error contains the last lines of its logs.
     pub(crate) fn start(&self) -> Result<Child, String> {
         let _ = fs::remove_file(self.folder.join("beam.pid"));
         let _ = fs::create_dir(self.folder.join("log"));
@@ -152,7 +154,8 @@ impl Node {
         Ok(())
     }
 
-    /// AMQP 4.2.2: the answer to the protocol header is `connection.start`, a method frame (1).
+    /// AMQP 4.2.2: the server answers the protocol header with `connection.start`, a method frame
+    /// (1).
     fn amqp_answers(&self) -> bool {
         let address = SocketAddr::from((self.address, self.amqp_port));
         let answer = || -> io::Result<u8> {
@@ -166,10 +169,10 @@ impl Node {
         answer().is_ok_and(|first| first == 1)
     }
 
-    /// Kills the virtual machine (signal 9) and waits until it is gone.
+    /// Kills the virtual machine (signal 9) and waits for its end.
     pub(crate) fn kill(&self, server: &mut Child) {
-        // The group holds the script and the virtual machine. The pid file may be missing: it is
-        // written late, and removed by a node that stops.
+        // The group contains the script and the virtual machine. The pid file may be missing: the
+        // node writes it late, and removes it when it stops.
         let group = members(Pid::from_child(server));
         let _ = kill_process_group(Pid::from_child(server), Signal::KILL);
         let _ = server.wait();
@@ -179,7 +182,7 @@ impl Node {
         }
     }
 
-    /// Asks the virtual machine to stop and waits until it is gone; killed if it takes too long.
+    /// Asks the virtual machine to stop and waits for its end; kills it after [`DOWN_WITHIN`].
     pub(crate) fn stop(&self, server: &mut Child) {
         self.signal(Signal::TERM);
         let deadline = Instant::now() + DOWN_WITHIN;
@@ -190,7 +193,7 @@ impl Node {
         self.kill(server);
     }
 
-    /// Sends `signal` to the virtual machine, if it has written its pid.
+    /// Sends `signal` to the virtual machine, if the pid file exists.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(pid) = self.beam() {
             let _ = kill_process(pid, signal);
@@ -202,7 +205,7 @@ impl Node {
         Pid::from_raw(text.trim().parse().ok()?)
     }
 
-    /// One of RabbitMQ's scripts, in an environment that holds nothing of another node.
+    /// Returns the command of one of RabbitMQ's scripts, without variables of another node.
     pub(crate) fn command(&self, script: &str) -> Command {
         let script = self.scripts.join(script);
         let mut command = match self.network {
@@ -216,7 +219,7 @@ impl Node {
             }
         }
         if self.network.is_some() {
-            // Its host is an address, which counts as a long name.
+            // The node's host is an address, which Erlang treats as a long name.
             command.env("RABBITMQ_USE_LONGNAME", "true");
         }
         let file = |name: &str| self.folder.join(name);
@@ -252,14 +255,14 @@ impl Node {
         command
     }
 
-    /// The end of what the node wrote to its console and its log.
+    /// Returns the last lines of the node's console and log.
     pub(crate) fn log_tail(&self, lines: usize) -> String {
         let part = |name: &str| crate::tail(&self.folder.join(name), lines);
         format!("{}\n{}", part("console.log"), part("log/rabbit.log"))
     }
 }
 
-/// The processes of a group.
+/// Returns the processes of a group.
 fn members(group: Pid) -> Vec<Pid> {
     let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = folders
@@ -272,21 +275,22 @@ fn members(group: Pid) -> Vec<Pid> {
     pids.collect()
 }
 
-/// Whether `pid` runs; one that waits to be reaped does not.
+/// Whether `pid` runs; a zombie does not.
 pub(crate) fn is_alive(pid: Pid) -> bool {
     stat_of(pid).is_some_and(|stat| !stat.starts_with('Z'))
 }
 
-/// What the kernel says of a process, from its state on.
+/// Returns `/proc/PID/stat` of a process, from the state field on.
 fn stat_of(pid: Pid) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     Some(stat.rsplit_once(") ")?.1.to_owned())
 }
 
-/// The folder of RabbitMQ's scripts: `LEVERET_RABBITMQ_BIN`, Debian's place, or the `PATH`.
+/// Returns the folder of RabbitMQ's scripts: `LEVERET_RABBITMQ_BIN`, Debian's folder, or the
+/// `PATH`.
 ///
-/// Debian's own folder comes before the path because the wrappers on Debian's path insist on
-/// running as the system's broker. The error says how to get it.
+/// Debian's folder precedes the path because the wrappers on Debian's path insist on running as the
+/// system's broker. The error says how to install RabbitMQ.
 pub(crate) fn find_scripts() -> Result<PathBuf, String> {
     let has_server = |folder: &Path| folder.join("rabbitmq-server").is_file();
     if let Some(folder) = std::env::var_os("LEVERET_RABBITMQ_BIN").map(PathBuf::from) {

@@ -1,29 +1,28 @@
-//! What an operator does to a running broker: users, virtual hosts, queues, policies, alarms.
+//! Operations on a running broker: users, virtual hosts, queues, policies, alarms.
 //!
 //! Each method evaluates an expression inside the node, in milliseconds. Invariant: a method that
-//! returned `Ok` has taken effect on every node of the cluster. An error holds what the node
-//! answered. RabbitMQ's channels remember permissions they have checked, so a change holds for
-//! channels opened later. Not here: what panics in tests (`accounts`), signals and restarts
-//! (`broker`).
+//! returned `Ok` has taken effect on every node of the cluster. An error contains the node's
+//! answer. RabbitMQ's channels cache permissions they have checked, so a change applies to channels
+//! opened later. Not here: the variants that panic (`accounts`), signals and restarts (`broker`).
 
 use std::io;
 
 use crate::control::Control;
 
-/// The acting user in the broker's log.
+/// The user name that the broker logs for these operations.
 const ACTOR: &str = "<<\"tests\">>";
 
-/// Permissions as `rabbitmqctl set_permissions` takes them: patterns of the names a user may
+/// Permissions in the order of `rabbitmqctl set_permissions`: patterns of the names a user may
 /// configure, write to, and read from.
 pub type Permissions = [&'static str; 3];
 
-/// Everything is permitted.
+/// Permits every name.
 pub const ALL: Permissions = [".*", ".*", ".*"];
 
 /// A pattern that matches no name.
 pub const NONE: &str = "^$";
 
-/// Which resource is short.
+/// The resource of an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alarm {
     /// The memory high watermark.
@@ -32,14 +31,17 @@ pub enum Alarm {
     Disk,
 }
 
-/// Changes a running broker; [`Broker::operator`](crate::Broker::operator) makes one. Every method
-/// fails with what the node answered, if it did not do what was asked.
+/// Changes a running broker; [`Broker::operator`](crate::Broker::operator) creates one. Every
+/// method returns the node's answer as an error if the operation failed.
 #[derive(Debug, Clone, Copy)]
 pub struct Operator<'a> {
     control: &'a Control,
 }
 
-#[expect(clippy::missing_errors_doc, reason = "the type says it once for all of them")]
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "the docs of the type describe the errors of all methods"
+)]
 impl<'a> Operator<'a> {
     pub(crate) const fn new(control: &'a Control) -> Self {
         Self { control }
@@ -75,8 +77,8 @@ impl<'a> Operator<'a> {
         ))
     }
 
-    /// Adds a virtual host and returns when every node of the cluster lets clients enter it.
-    /// RabbitMQ knows one that another process is adding before clients may enter it.
+    /// Adds a virtual host and returns when clients can enter it on every node of the cluster.
+    /// While another process adds it, RabbitMQ lists a virtual host before clients can enter it.
     pub fn add_vhost(self, name: &str) -> io::Result<()> {
         let name = binary(name);
         self.run(&format!(
@@ -90,7 +92,7 @@ impl<'a> Operator<'a> {
         ))
     }
 
-    /// Takes a user's access to a virtual host away.
+    /// Removes a user's permissions in a virtual host.
     pub fn clear_permissions(self, user: &str, vhost: &str) -> io::Result<()> {
         self.run(&format!(
             "ok = rabbit_auth_backend_internal:clear_permissions({}, {}, {ACTOR}).",
@@ -99,12 +101,12 @@ impl<'a> Operator<'a> {
         ))
     }
 
-    /// Deletes a virtual host with all that is in it; RabbitMQ closes its connections.
+    /// Deletes a virtual host with its contents; RabbitMQ closes its connections.
     pub fn delete_vhost(self, name: &str) -> io::Result<()> {
         self.run(&format!("rabbit_vhost:delete({}, {ACTOR}).", binary(name)))
     }
 
-    /// Deletes the queues of a virtual host whose names match a regular expression, and returns how
+    /// Deletes the queues of a virtual host whose names match a regular expression; returns how
     /// many. RabbitMQ cancels their consumers.
     pub fn delete_queues(self, vhost: &str, pattern: &str) -> io::Result<usize> {
         self.count(&format!(
@@ -116,7 +118,7 @@ impl<'a> Operator<'a> {
         ))
     }
 
-    /// Deletes an exchange with its bindings, used or not; returns whether it was there.
+    /// Deletes an exchange with its bindings, used or not; returns whether it existed.
     pub fn delete_exchange(self, vhost: &str, name: &str) -> io::Result<bool> {
         let deleted = self.control.eval(&format!(
             "rabbit_exchange:delete(rabbit_misc:r({}, exchange, {}), false, {ACTOR}).",
@@ -126,12 +128,12 @@ impl<'a> Operator<'a> {
         match deleted.as_str() {
             "ok" => Ok(true),
             "{error,not_found}" => Ok(false),
-            other => Err(io::Error::other(format!("the exchange {name} stays: {other}"))),
+            other => Err(io::Error::other(format!("cannot delete the exchange {name}: {other}"))),
         }
     }
 
-    /// Deletes the bindings of the queues whose names match a regular expression, but those to the
-    /// default exchange; returns how many.
+    /// Deletes the bindings of the queues whose names match a regular expression, except those of
+    /// the default exchange; returns how many.
     pub fn delete_bindings(self, vhost: &str, pattern: &str) -> io::Result<usize> {
         self.count(&format!(
             "length([rabbit_binding:remove(B, {ACTOR}) || \
@@ -144,7 +146,7 @@ impl<'a> Operator<'a> {
     }
 
     /// Sets a policy for the queues of a virtual host whose names match `pattern`. `definition` is
-    /// JSON. It replaces a policy of that name.
+    /// JSON. A policy of the same name is replaced.
     pub fn set_policy(
         self,
         vhost: &str,
@@ -167,7 +169,8 @@ impl<'a> Operator<'a> {
         self.run(&format!("ok = rabbit_policy:delete({vhost}, {name}, {ACTOR})."))
     }
 
-    /// Raises or clears an alarm of this node: every node of its cluster blocks publishers.
+    /// Raises or clears an alarm of this node; every node of its cluster then blocks or unblocks
+    /// publishers.
     pub fn set_alarm(self, alarm: Alarm, raised: bool) -> io::Result<()> {
         self.run(match (alarm, raised) {
             (Alarm::Memory, true) => "vm_memory_monitor:set_vm_memory_high_watermark(0.000001).",
@@ -188,15 +191,15 @@ impl<'a> Operator<'a> {
 
     /// Closes the connections of a user with 320 CONNECTION_FORCED; returns how many.
     pub fn close_connections_by(self, user: &str) -> io::Result<usize> {
-        self.close_chosen("user", user)
+        self.close_matching("user", user)
     }
 
     /// Closes the connections to a virtual host with 320 CONNECTION_FORCED; returns how many.
     pub fn close_connections_to(self, vhost: &str) -> io::Result<usize> {
-        self.close_chosen("vhost", vhost)
+        self.close_matching("vhost", vhost)
     }
 
-    fn close_chosen(self, item: &str, value: &str) -> io::Result<usize> {
+    fn close_matching(self, item: &str, value: &str) -> io::Result<usize> {
         self.count(&format!(
             "length([catch rabbit_networking:close_connection(P, \"on purpose\") || \
              [{{pid, P}}, {{{item}, I}}] <- rabbit_networking:connection_info_all([pid, {item}]), \
@@ -214,7 +217,7 @@ impl<'a> Operator<'a> {
     }
 }
 
-/// An Erlang binary of this text.
+/// Returns the Erlang binary literal of this text.
 fn binary(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
     format!("<<\"{escaped}\">>")

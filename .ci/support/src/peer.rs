@@ -1,10 +1,10 @@
-//! Processes beside the test, one line of JSON at a time: Python that speaks oslo.messaging, or
-//! the test binary once more.
+//! Peer processes that tests drive with one line of JSON at a time: Python scripts on
+//! oslo.messaging, or a second copy of the test binary.
 //!
-//! The scripts lie in `.ci/support/peers`; they run on today's oslo.messaging, or on the one that
-//! had the `pika` driver. Each peer prints `ready` when it is, and ends when its
-//! standard input does, so that it never outlives us. Invariant: a `Peer` that was returned has
-//! said `ready`. Not here: JSON; tests bring their own.
+//! The scripts are in `.ci/support/peers`. They run on the current oslo.messaging, or on the
+//! release that had the `pika` driver. Each peer prints `ready` once it serves, and exits when its
+//! standard input ends, so it never outlives the test. Invariant: a `Peer` that a constructor
+//! returned has printed `ready`. Not here: JSON; each test parses its own.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,18 +15,19 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-/// Where the scripts lie in the repository.
+/// The folder of the scripts in the repository.
 const SCRIPTS: &str = ".ci/support/peers";
 
-/// Runs another script on the `pika` driver, which it first makes fit for today's Python.
+/// The script that adapts the `pika` driver to current Python and then runs another script.
 const PIKA_SHIMS: &str = "pika_shims.py";
 
 /// Importing oslo.messaging takes seconds of CPU on a machine busy with other tests.
 const READY_WITHIN: Duration = Duration::from_secs(90);
-/// Default patience of [`Peer::ask`]; above any timeout a test gives the peer itself.
+/// Timeout of [`Peer::ask`]; longer than any timeout a test gives the peer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-/// A running peer. Killed when dropped; its tracebacks are shown if the test failed.
+/// A running peer. Dropping it kills the process; if the test failed, its standard error is
+/// printed.
 #[derive(Debug)]
 pub struct Peer {
     name: String,
@@ -37,7 +38,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Runs a script of `.ci/support/peers` and waits until it says `ready`.
+    /// Runs a script of `.ci/support/peers` and waits until it prints `ready`.
     ///
     /// # Panics
     /// When the Python environment is missing (saying how to get it) or the script fails.
@@ -46,8 +47,9 @@ impl Peer {
     }
 
     /// Like [`spawn`](Self::spawn), on oslo.messaging's former `pika` driver: URLs begin with
-    /// `pika://`, options are those of that driver. With `--eventlet` the process is patched as
-    /// services of its time were; without it, a server that loses its connection stays deaf.
+    /// `pika://`, and options are those of that driver. With `--eventlet` the process is
+    /// monkey-patched, as services of that time were; without it, a server that loses its
+    /// connection does not consume again.
     ///
     /// # Panics
     /// As [`spawn`](Self::spawn).
@@ -56,10 +58,10 @@ impl Peer {
         Self::spawn_on(&python, &[PIKA_SHIMS, script], arguments)
     }
 
-    /// The first script runs the next one, if there are two.
+    /// Runs the first script; if there are two, the first runs the second.
     fn spawn_on(python: &Path, scripts: &[&str], arguments: &[&str]) -> Self {
         let folder = root().join(SCRIPTS);
-        let script = scripts.last().expect("a peer is a script");
+        let script = scripts.last().expect("a peer has a script");
         let mut python = Command::new(python);
         python
             .arg("-u")
@@ -69,23 +71,23 @@ impl Peer {
             .env("PYTHONWARNINGS", "ignore");
         let peer = Self::launch(script, python);
         let first = peer.read_within(READY_WITHIN);
-        assert_eq!(first, "ready", "{script} must say so first\n{}", peer.errors());
+        assert_eq!(first, "ready", "{script} prints it first\n{}", peer.errors());
         peer
     }
 
-    /// Runs one test of the running test binary in a process of its own and waits until it says
-    /// `ready`. The test is named as libtest does, `module::test`; from the environment it learns
-    /// that it is to be a peer, and as what. What libtest prints before is passed over; lines of
-    /// the peer itself must be written to `std::io::stdout()`, which nobody captures.
+    /// Runs one test of this test binary in a new process and waits until it prints `ready`. `test`
+    /// is the name libtest uses, `module::test`; the environment tells that test to act as a peer,
+    /// and in which role. Lines that libtest prints before `ready` are skipped. The peer must write
+    /// its lines to `std::io::stdout()`, which libtest does not capture.
     ///
     /// # Panics
     /// When there is no such test or it fails.
     pub fn spawn_test(test: &str, environment: &[(&str, &str)]) -> Self {
         let binary = std::env::current_exe().expect("a test runs from a file");
-        let mut again = Command::new(binary);
-        again.args([test, "--exact", "--quiet", "--nocapture", "--test-threads=1"]);
-        again.envs(environment.iter().copied());
-        let peer = Self::launch(test, again);
+        let mut copy = Command::new(binary);
+        copy.args([test, "--exact", "--quiet", "--nocapture", "--test-threads=1"]);
+        copy.envs(environment.iter().copied());
+        let peer = Self::launch(test, copy);
         while peer.read_within(READY_WITHIN) != "ready" {}
         peer
     }
@@ -95,7 +97,7 @@ impl Peer {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(errors.reopen().expect("a file just made can be opened"))
+            .stderr(errors.reopen().expect("a new file can be opened"))
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
         let stdin = process.stdin.take();
@@ -108,35 +110,35 @@ impl Peer {
     /// Sends one line and returns the next line the peer prints.
     ///
     /// # Panics
-    /// When the peer has ended or says nothing for a minute.
+    /// When the peer has exited or prints nothing for a minute.
     pub fn ask(&mut self, line: &str) -> String {
         self.send(line);
         self.read_within(ANSWER_WITHIN)
     }
 
-    /// Sends one line; the answers are read with [`read`](Self::read), in order.
+    /// Sends one line; [`read`](Self::read) returns the answers in order.
     pub fn send(&mut self, line: &str) {
-        let stdin = self.stdin.as_mut().expect("the peer was not told to end");
+        let stdin = self.stdin.as_mut().expect("the peer's input is open");
         let sent = stdin.write_all(format!("{line}\n").as_bytes());
         if let Err(error) = sent {
             panic!("{} has ended ({error})\n{}", self.name, self.errors());
         }
     }
 
-    /// The next line the peer prints, waiting at most a minute.
+    /// Returns the next line the peer prints; waits at most a minute.
     pub fn read(&self) -> String {
         self.read_within(ANSWER_WITHIN)
     }
 
-    /// The next line the peer prints.
+    /// Returns the next line the peer prints.
     ///
     /// # Panics
-    /// When none comes within `timeout`.
+    /// When the peer prints no line within `timeout`.
     pub fn read_within(&self, timeout: Duration) -> String {
         match self.lines.recv_timeout(timeout) {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => {
-                panic!("{} said nothing for {timeout:?}\n{}", self.name, self.errors())
+                panic!("{} printed nothing for {timeout:?}\n{}", self.name, self.errors())
             }
             Err(RecvTimeoutError::Disconnected) => {
                 panic!("{} has ended\n{}", self.name, self.errors())
@@ -150,29 +152,29 @@ impl Peer {
         pid.is_some_and(crate::node::is_alive)
     }
 
-    /// Process id, for those who count what a peer consumes.
+    /// Returns the process id, for tests that measure what a peer consumes.
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// Kills the process (signal 9): a server that dies in the middle of its work.
+    /// Kills the process (signal 9), as if a server crashed in the middle of its work.
     pub fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
-    /// Closes the peer's input: it finishes, and may print last lines.
+    /// Closes the peer's standard input: the peer finishes, and may print last lines.
     pub fn close_input(&mut self) {
         drop(self.stdin.take());
     }
 
-    /// Ends the peer the orderly way, by closing its input, and waits for it.
+    /// Stops the peer by closing its standard input, and waits for its exit.
     pub fn stop(mut self) {
         drop(self.stdin.take());
         let _ = self.process.wait();
     }
 
-    /// The end of what the peer wrote to its standard error: tracebacks, log lines.
+    /// Returns the last lines of the peer's standard error: tracebacks, log lines.
     pub fn errors(&self) -> String {
         format!("---- {} stderr ----\n{}", self.name, crate::tail(self.errors.path(), 60))
     }
@@ -196,7 +198,8 @@ fn forward(stdout: ChildStdout, lines: &Sender<String>) {
     }
 }
 
-/// What the variable names, or the environment that `.ci/test` makes in cargo's target folder.
+/// Returns the Python that the variable names, or the one in the environment that `.ci/test`
+/// creates in cargo's target folder.
 fn python(variable: &str, folder: &str) -> PathBuf {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let path = named.unwrap_or_else(|| target().join(folder).join("bin/python"));
@@ -214,11 +217,11 @@ fn target() -> PathBuf {
     root().join(folder.unwrap_or_else(|| "target".into()))
 }
 
-/// The repository, as cargo names it to the running test: a binary may have been built in
-/// another place. Outside of cargo, the place where it was built.
+/// Returns the repository, from the path cargo gives the running test: the binary may have been
+/// built in another folder. Without cargo, the repository where the binary was built.
 fn root() -> PathBuf {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or(built, PathBuf::from);
     let root = package.ancestors().find(|folder| folder.join(SCRIPTS).is_dir());
-    root.expect("the repository holds its peers").to_path_buf()
+    root.expect("the repository has its peers").to_path_buf()
 }

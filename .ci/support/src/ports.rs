@@ -1,25 +1,25 @@
 //! Free TCP ports on the loopback interface.
 //!
-//! Drawn below 32768, where Linux starts handing out ephemeral ports: a broker that is killed
-//! must find its port free when it is restarted, and an outgoing connection of somebody else
-//! would otherwise take it now and then. Invariant: the ports of one draw differ and could be
-//! bound a moment ago. Not here: a reservation; whoever loses the race draws again.
+//! The ports are below 32768, where Linux's ephemeral ports begin. A killed broker must find its
+//! port free when it restarts; an outgoing connection of another process could take an ephemeral
+//! port. Invariant: the ports of one call differ, and each was free a moment before. Not here:
+//! reservation; a caller that finds its port taken draws again.
 
 use std::net::{Ipv4Addr, TcpListener};
 
 const LOWEST: u16 = 20_000;
 const SPAN: u64 = 12_000;
 
-/// Draws `N` different ports that are free now.
+/// Returns `N` different ports that are free now.
 pub(crate) fn draw<const N: usize>() -> [u16; N] {
-    let mut held = Vec::with_capacity(N);
-    while held.len() < N {
+    let mut bound = Vec::with_capacity(N);
+    while bound.len() < N {
         let offset = u16::try_from(crate::random() % SPAN).expect("SPAN fits in u16");
         if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, LOWEST + offset)) {
-            held.push((LOWEST + offset, listener));
+            bound.push((LOWEST + offset, listener));
         }
     }
-    std::array::from_fn(|i| held[i].0)
+    std::array::from_fn(|i| bound[i].0)
 }
 
 #[cfg(test)]

@@ -1,22 +1,23 @@
-//! The process that cleans up after us.
+//! A process that cleans up after the test process.
 //!
-//! A `sh` in a process group of its own waits for the end of a pipe whose other end only this
-//! process holds. When we drop it, exit, panic, abort or are killed with signal 9, the kernel
-//! closes the pipe; the watchdog then kills every process that carries our mark in its
-//! environment (the node, its epmd, whatever they started) and removes the data folder.
-//! Invariant: there is no moment between the start of a marked process and its being watched,
-//! because the watchdog is started first. Not here: orderly shutdown; tests need none.
+//! A `sh` in its own process group waits for the end of a pipe whose other end only this process
+//! has. When this process drops the watchdog, exits, panics, aborts or is killed with signal 9, the
+//! kernel closes the pipe. The watchdog then kills every process with this data folder's mark in
+//! its environment (the node, its epmd, and their children) and removes the data folder. Invariant:
+//! every marked process is watched from its start, because the watchdog starts first. Not here:
+//! orderly shutdown; tests need none.
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Name of the environment variable that marks our processes; its value is the data folder.
+/// Name of the environment variable that marks the processes; its value is the data folder.
 pub(crate) const MARK: &str = "LEVERET_BROKER_FOLDER";
 
-/// `$1` is the mark as it stands in the environment, `$2` the folder. A process may be forking
-/// while we look, hence the rounds; the folder goes last, when nobody writes to it any more.
+/// `$1` is the mark as the environment has it, `$2` the folder. A process may fork during the
+/// search, so the script searches several times. It removes the folder last, when no process writes
+/// to it any more.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM QUIT
 read -r _ || true
@@ -32,14 +33,14 @@ done
 rm -rf -- "$2"
 "#;
 
-/// A running watchdog; dropping it kills what it watches and waits until that is done.
+/// A running watchdog. Dropping it kills the marked processes and waits until they are gone.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     sh: Child,
 }
 
 impl Watchdog {
-    /// Watches over `folder` and every process marked with it.
+    /// Watches `folder` and every process marked with it.
     pub(crate) fn start(folder: &Path) -> io::Result<Self> {
         let folder = folder.to_str().expect("temporary folders have UTF-8 names");
         let sh = Command::new("/bin/sh")

@@ -1,4 +1,4 @@
-//! The private broker does what it promises: it starts, dies, returns, and leaves nothing.
+//! The private broker starts, stops, restarts, and leaves no process or file behind.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use leveret_support::{ALL, Alarm, Broker, NONE, Network};
 
-/// Set for the copy of this test binary that is to be killed.
+/// Set for the copy of this test binary that the test kills.
 const VICTIM: &str = "LEVERET_SUPPORT_VICTIM";
-/// Set for the copy that has a network namespace of its own.
+/// Set for the copy that runs in its own network namespace.
 const IN_OWN_NETWORK: &str = "LEVERET_SUPPORT_IN_OWN_NETWORK";
 
 fn connection_start(port: u16) -> Option<u8> {
@@ -19,7 +19,7 @@ fn connection_start(port: u16) -> Option<u8> {
     Some(first[0])
 }
 
-/// Processes that carry the broker's folder in their environment.
+/// Counts the processes with the broker's folder in their environment.
 fn processes_of(folder: &str) -> usize {
     let mark = format!("LEVERET_BROKER_FOLDER={folder}").into_bytes();
     let environments = std::fs::read_dir("/proc").expect("Linux has /proc").filter_map(|entry| {
@@ -53,7 +53,8 @@ fn tests_on_the_shared_broker_do_not_meet() {
     }
 }
 
-/// Does nothing unless started as the victim below: then it shows its broker and waits.
+/// Does nothing unless the test below started it as its victim: then it prints its broker's folder
+/// and waits.
 #[test]
 fn victim() {
     if std::env::var_os(VICTIM).is_some() {
@@ -64,7 +65,7 @@ fn victim() {
     }
 }
 
-/// Does nothing unless started in a network namespace of its own: then a cluster is cut and heals.
+/// Does nothing unless started in its own network namespace: then it cuts a cluster and heals it.
 #[test]
 fn cut_off() {
     if std::env::var_os(IN_OWN_NETWORK).is_none() {
@@ -72,7 +73,7 @@ fn cut_off() {
     }
     let network = Network::start(2).unwrap();
     let brokers = Broker::try_cluster_in(2, Some(&network)).unwrap();
-    let [first, second] = &brokers[..] else { panic!("two were asked for") };
+    let [first, second] = &brokers[..] else { panic!("the cluster has two nodes") };
     let sees = |broker: &Broker| broker.nodes_running();
     assert_eq!((sees(first), sees(second)), (2, 2));
     let connects = |broker: &Broker| {
@@ -87,7 +88,7 @@ fn cut_off() {
     assert!(connects(first) && connects(second));
 }
 
-/// Brokers that start, die and freeze on their own; the quick gate skips `faults::`.
+/// Brokers that start, stop and freeze; the quick gate skips `faults::`.
 mod faults {
     use super::*;
 
@@ -124,7 +125,7 @@ mod faults {
     #[test]
     fn a_node_in_a_network_of_its_own_is_cut_off_and_comes_back() {
         if !Network::is_possible() {
-            // Only root may make networks, and not everywhere.
+            // Only root may create networks, and only where the kernel allows it.
             return;
         }
         let status = Network::own_namespace(&std::env::current_exe().unwrap())
@@ -147,7 +148,7 @@ mod faults {
         assert!(permissions().contains("mallory\t^$\t^$\t^$"), "{}", permissions());
         operator.delete_user("mallory").unwrap();
         assert!(!permissions().contains("mallory"));
-        assert!(operator.delete_user("mallory").is_err(), "it is gone");
+        assert!(operator.delete_user("mallory").is_err(), "it is deleted");
 
         broker.eval(
             "Q = rabbit_misc:r(<<\"place\">>, queue, <<\"q.1\">>), \
@@ -203,7 +204,11 @@ mod faults {
         let mut output = std::io::BufReader::new(victim.stdout.take().unwrap());
         let folder = loop {
             let mut line = String::new();
-            assert_ne!(std::io::BufRead::read_line(&mut output, &mut line).unwrap(), 0, "it waits");
+            assert_ne!(
+                std::io::BufRead::read_line(&mut output, &mut line).unwrap(),
+                0,
+                "the victim has exited"
+            );
             if let Some(folder) = line.trim().strip_prefix("folder=") {
                 break folder.to_owned();
             }

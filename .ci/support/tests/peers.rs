@@ -23,7 +23,7 @@ fn a_python_client_calls_a_python_server() {
         );
         assert!(client.ask(&command).starts_with(r#"{"result": null"#));
     }
-    // The server works on threads: a call may overtake the casts before it.
+    // The server runs several threads: a call may overtake the casts before it.
     let noted = (0..1000)
         .map(|_| client.ask(r#"{"op": "call", "topic": "t", "method": "noted"}"#))
         .find(|noted| noted.contains(r#""cast""#) && noted.contains(r#""fanout""#));

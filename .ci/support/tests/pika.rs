@@ -2,7 +2,7 @@
 
 use leveret_support::{Broker, Peer};
 
-/// A virtual host of its own, named to the broker and to the peers.
+/// Creates a virtual host; returns its URLs for the broker and for the peers.
 fn vhost(name: &str) -> (String, String) {
     let broker = Broker::shared().vhost(name);
     let peers = pika(&broker);
@@ -80,7 +80,7 @@ fn casts_reach_a_pika_server_in_both_serializations() {
             );
             expect(&mut client, &command.replace('\n', ""), r#"{"result": null"#);
         }
-        // The server works on threads: a call may overtake the casts before it.
+        // The server runs several threads: a call may overtake the casts before it.
         let all = (0..1000).any(|_| {
             let noted = r#"{"op": "call", "topic": "t", "method": "noted_count"}"#;
             client.ask(noted).starts_with(r#"{"result": 4, "#)

@@ -1,9 +1,9 @@
-//! A lane: a client and two servers of one topic behind a way that breaks where it is told to, and
-//! a ledger of what was executed by whom.
+//! A cut setup: a client and two servers of one topic behind a proxy that cuts connections, and a
+//! record of which server executed each request.
 //!
-//! Every request has a number. Invariant: a lane is judged when it has come to rest, that is when
-//! everything is connected, the queues are empty, and each server has answered a later request than
-//! any that could still be under way to it. Not here: where to cut, and what has to come of it.
+//! Every request has a number. Invariant: `verify` runs on an idle setup, that is when everything
+//! is connected, the queues are empty, and each server has answered a request later than any that
+//! could still be in flight to it. Not here: the cut points and the expected results.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,32 +15,32 @@ use leveret::{
     Context, DriverConfig, Endpoint, Error, Failure, Outcome, Redelivered, Retry, RpcClient,
     RpcServer, SendingDialect, ServingDialect, Target, Transport,
 };
-use leveret_support::{Broker, Cut, CuttingProxy};
+use leveret_support::{Broker, CutPoint, CuttingProxy};
 use serde_json::json;
 
 use crate::support::fixture::eventually;
 
 pub(crate) const SERVERS: [&str; 2] = ["s0", "s1"];
 
-/// Longer than anything takes that is not lost.
+/// Longer than any message takes that is not lost.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-/// Which dialects the two sides speak.
+/// The dialects of the two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speaking {
+pub(crate) enum Dialects {
     Kombu,
     Pika,
-    /// Servers of both, a client that finds out.
+    /// Servers of both dialects, and a client that detects the dialect.
     Both,
-    /// The same client and servers of the `rabbit` driver, while others speak `pika` on another
-    /// topic: each request is first returned under one name.
+    /// The same client and servers of the `rabbit` dialect, while another topic has a `pika`
+    /// server: the broker first returns each request from one name.
     Fallback,
 }
 
-/// How a lane is set up.
+/// The options of a setup.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Setting {
-    pub(crate) speaking: Speaking,
+pub(crate) struct Settings {
+    pub(crate) dialects: Dialects,
     pub(crate) redelivered: Redelivered,
     pub(crate) retry: Retry,
 }
@@ -53,62 +53,62 @@ pub(crate) enum Kind {
     Fanout,
     /// To the first server.
     Directed,
-    /// Many at once, without waiting for any.
+    /// Many buffered casts at once.
     Burst,
 }
 
-/// What the sender of a number knows.
+/// The result the sender of a request got.
 #[derive(Debug)]
-enum Fate {
+enum SendResult {
     Answered,
     Confirmed,
     Buffered,
     Failed(Error),
 }
 
-/// Whoever executes a number signs here.
+/// The servers that executed each number.
 #[derive(Clone, Default)]
-pub(crate) struct Ledger(Arc<Mutex<HashMap<u64, Vec<&'static str>>>>);
+pub(crate) struct Executions(Arc<Mutex<HashMap<u64, Vec<&'static str>>>>);
 
-enum At {
+enum TestBroker {
     Loopback(Loopback),
     Rabbit(String),
 }
 
-pub(crate) struct Lane {
-    setting: Setting,
-    at: At,
+pub(crate) struct CutSetup {
+    settings: Settings,
+    broker: TestBroker,
     pub(crate) proxy: CuttingProxy,
     pub(crate) client: RpcClient,
     pub(crate) sender: Transport,
     pub(crate) servers: Vec<RpcServer>,
-    pub(crate) ledger: Ledger,
+    pub(crate) executions: Executions,
     sides: Vec<Transport>,
-    /// On the way and at the broker, when all is well.
+    /// Connections at the proxy and at the broker when everything is connected.
     connections: (usize, usize),
-    fates: Vec<(u64, Kind, Fate)>,
+    results: Vec<(u64, Kind, SendResult)>,
 }
 
 #[derive(serde::Deserialize)]
-struct Strike {
+struct StrikeArgs {
     number: u64,
 }
 
-impl Ledger {
+impl Executions {
     pub(crate) fn of(&self, number: u64) -> Vec<&'static str> {
         self.0.lock().unwrap().get(&number).cloned().unwrap_or_default()
     }
 
     fn endpoint(&self, server: &'static str) -> Endpoint {
-        let ledger = self.clone();
-        Endpoint::new().method("strike", move |_: Context, Strike { number }| {
-            ledger.0.lock().unwrap().entry(number).or_default().push(server);
+        let executions = self.clone();
+        Endpoint::new().method("strike", move |_: Context, StrikeArgs { number }| {
+            executions.0.lock().unwrap().entry(number).or_default().push(server);
             Ok::<_, Failure>(number)
         })
     }
 }
 
-impl At {
+impl TestBroker {
     fn loopback() -> Self {
         Self::Loopback(Loopback::start(LoopbackConfig::default()).unwrap())
     }
@@ -134,7 +134,7 @@ impl At {
         }
     }
 
-    /// Whether the broker has no more to deliver.
+    /// Returns whether the broker has nothing more to deliver.
     fn is_empty(&self) -> bool {
         match self {
             Self::Loopback(broker) => {
@@ -152,85 +152,95 @@ impl At {
     }
 }
 
-impl Lane {
-    pub(crate) fn on_loopback(engine: &Engine, setting: Setting) -> Self {
-        Self::open(engine, setting, At::loopback())
+impl CutSetup {
+    pub(crate) fn on_loopback(engine: &Engine, settings: Settings) -> Self {
+        Self::open(engine, settings, TestBroker::loopback())
     }
 
-    pub(crate) fn on_rabbit(engine: &Engine, setting: Setting) -> Self {
-        Self::open(engine, setting, At::Rabbit(Broker::shared().vhost("cuts")))
+    pub(crate) fn on_rabbit(engine: &Engine, settings: Settings) -> Self {
+        Self::open(engine, settings, TestBroker::Rabbit(Broker::shared().vhost("cuts")))
     }
 
-    fn open(engine: &Engine, setting: Setting, at: At) -> Self {
-        let (serving, sending) = match setting.speaking {
-            Speaking::Kombu => (ServingDialect::Kombu, SendingDialect::Kombu),
-            Speaking::Pika => (ServingDialect::Pika, SendingDialect::Pika),
-            Speaking::Both => (ServingDialect::Both, SendingDialect::Auto),
-            Speaking::Fallback => (ServingDialect::Kombu, SendingDialect::Auto),
+    fn open(engine: &Engine, settings: Settings, broker: TestBroker) -> Self {
+        let (serving, sending) = match settings.dialects {
+            Dialects::Kombu => (ServingDialect::Kombu, SendingDialect::Kombu),
+            Dialects::Pika => (ServingDialect::Pika, SendingDialect::Pika),
+            Dialects::Both => (ServingDialect::Both, SendingDialect::Auto),
+            Dialects::Fallback => (ServingDialect::Kombu, SendingDialect::Auto),
         };
-        // One thread: what a server took is executed in the order it came.
+        // One thread, so that a server executes requests in the order of their arrival.
         let mut config = DriverConfig::default().with_executor_threads(1);
         (config.serving, config.sending) = (Some(serving), Some(sending));
-        config.redelivered = setting.redelivered;
-        // What breaks time and again is otherwise left alone for longer and longer.
+        config.redelivered = settings.redelivered;
+        // Without this, the interval grows with each loss.
         config.retry_interval = Duration::from_millis(1);
         config.retry_interval_max = Duration::from_millis(10);
         let connect = |port: u16, config: &DriverConfig| {
-            let url = format!("rabbit://guest:guest@127.0.0.1:{port}/{}", at.vhost());
+            let url = format!("rabbit://guest:guest@127.0.0.1:{port}/{}", broker.vhost());
             Transport::builder(&url).config(config.clone()).engine(engine).connect_blocking()
         };
-        let proxy = CuttingProxy::to(([127, 0, 0, 1], at.port()).into());
-        let ledger = Ledger::default();
+        let proxy = CuttingProxy::to(([127, 0, 0, 1], broker.port()).into());
+        let executions = Executions::default();
         let (mut servers, mut sides) = (Vec::new(), Vec::new());
         let mut serve = |port: u16, topic: &str, name: &'static str, config: &DriverConfig| {
             let transport = connect(port, config).unwrap();
             let target = Target::new(topic).with_server(name);
-            let server = RpcServer::builder(&transport, target).endpoint(ledger.endpoint(name));
+            let server = RpcServer::builder(&transport, target).endpoint(executions.endpoint(name));
             servers.push(server.start_blocking().unwrap());
             sides.push(transport);
         };
         SERVERS.iter().for_each(|name| serve(proxy.port(), "t", name, &config));
-        if setting.speaking == Speaking::Fallback {
+        if settings.dialects == Dialects::Fallback {
             config.serving = Some(ServingDialect::Pika);
-            serve(at.port(), "elsewhere", "bystander", &config);
+            serve(broker.port(), "elsewhere", "bystander", &config);
         }
         let sender = connect(proxy.port(), &config).unwrap();
-        let client = RpcClient::new(&sender, Target::new("t")).with_retry(setting.retry);
-        let (connections, fates) = ((0, 0), Vec::new());
-        let mut lane =
-            Self { setting, at, proxy, client, sender, servers, ledger, sides, connections, fates };
-        // What is opened when it is needed is needed now.
-        SERVERS.iter().for_each(|name| lane.greet(name));
+        let client = RpcClient::new(&sender, Target::new("t")).with_retry(settings.retry);
+        let (connections, results) = ((0, 0), Vec::new());
+        let mut setup = Self {
+            settings,
+            broker,
+            proxy,
+            client,
+            sender,
+            servers,
+            executions,
+            sides,
+            connections,
+            results,
+        };
+        // Opens everything that opens at its first use.
+        SERVERS.iter().for_each(|name| setup.await_answer(name));
         let args = json!({"number": u64::MAX});
-        lane.client.cast_blocking((), "strike", &args).unwrap();
-        lane.client.cast_buffered_blocking((), "strike", &args).unwrap();
+        setup.client.cast_blocking((), "strike", &args).unwrap();
+        setup.client.cast_buffered_blocking((), "strike", &args).unwrap();
         let warmed_up = SERVERS.len() + 2;
-        eventually(|| lane.ledger.of(u64::MAX).len() == warmed_up);
-        lane.connections = (lane.proxy.open(), lane.at.connections());
-        lane
+        eventually(|| setup.executions.of(u64::MAX).len() == warmed_up);
+        setup.connections = (setup.proxy.open(), setup.broker.connections());
+        setup
     }
 
-    /// Sends a number, or some, and breaks the way. Answers the first number, and whether the way
-    /// did break.
-    pub(crate) fn strike(&mut self, cut: Cut, kind: Kind) -> (u64, bool) {
+    /// Arms a cut and sends one number, or a burst. Returns the first number, and whether the cut
+    /// happened.
+    pub(crate) fn send_and_cut(&mut self, cut: CutPoint, kind: Kind) -> (u64, bool) {
         assert!(self.proxy.await_open(self.connections.0, MINUTE), "everything reconnects");
         self.proxy.arm(cut);
-        let number = self.fates.len() as u64;
-        // What is long leaves the engine in pieces.
+        let number = self.results.len() as u64;
+        // The engine sends a long body in several writes.
         let padding = "x".repeat(if number % 5 == 4 { 20_000 } else { 0 });
         let args = |number: u64| json!({"number": number, "padding": padding});
         let client = self.client.prepare().with_timeout(Duration::from_millis(500));
         let cast = |client: &RpcClient| match client.cast_blocking((), "strike", &args(number)) {
-            Ok(()) => Fate::Confirmed,
-            Err(error) => Fate::Failed(error),
+            Ok(()) => SendResult::Confirmed,
+            Err(error) => SendResult::Failed(error),
         };
-        let fate = match kind {
+        let result = match kind {
             Kind::Call => match client.call_blocking::<u64>((), "strike", &args(number)) {
                 Ok(answer) => {
                     assert_eq!(answer, number);
-                    Fate::Answered
+                    SendResult::Answered
                 }
-                Err(error) => Fate::Failed(error),
+                Err(error) => SendResult::Failed(error),
             },
             Kind::Cast => cast(&client),
             Kind::Fanout => cast(&client.with_fanout(true)),
@@ -238,74 +248,83 @@ impl Lane {
             Kind::Burst => {
                 for number in number..number + 40 {
                     let sent = client.cast_buffered_blocking((), "strike", &args(number));
-                    self.fates.push((
+                    self.results.push((
                         number,
                         kind,
-                        sent.map_or_else(Fate::Failed, |()| Fate::Buffered),
+                        sent.map_or_else(SendResult::Failed, |()| SendResult::Buffered),
                     ));
                 }
                 return (number, self.proxy.await_cut(Duration::from_secs(2)));
             }
         };
-        self.fates.push((number, kind, fate));
+        self.results.push((number, kind, result));
         let happened = self.proxy.await_cut(Duration::from_secs(2));
         if !happened {
-            let fate = &self.fates.last().unwrap().2;
-            eprintln!("not cut at {cut:?}: {kind:?} {fate:?} by {:?}", self.ledger.of(number));
+            let result = &self.results.last().unwrap().2;
+            eprintln!("no cut at {cut:?}: {kind:?} {result:?} by {:?}", self.executions.of(number));
         }
         (number, happened)
     }
 
-    /// Waits until nothing more can happen.
-    pub(crate) fn rest(&self) {
+    /// Waits until no message is in flight.
+    pub(crate) fn await_idle(&self) {
         assert!(self.proxy.await_open(self.connections.0, MINUTE), "everything reconnects");
-        // What was published before the first greeting is in its queue then, and delivered before
-        // the second.
+        // Messages published before the first round of calls are in their queue then, and delivered
+        // before the second.
         for _ in 0..2 {
-            eventually(|| self.at.connections() == self.connections.1 && self.at.is_empty());
-            SERVERS.iter().for_each(|name| self.greet(name));
+            eventually(|| {
+                self.broker.connections() == self.connections.1 && self.broker.is_empty()
+            });
+            SERVERS.iter().for_each(|name| self.await_answer(name));
         }
     }
 
-    /// A request that has to be answered.
-    fn greet(&self, server: &'static str) {
+    /// Sends a request that a server must answer.
+    fn await_answer(&self, server: &'static str) {
         let client = self.client.prepare().with_server(server).with_timeout(MINUTE);
         let answer = client.call_blocking::<u64>((), "strike", &json!({"number": u64::MAX}));
         assert_eq!(answer.unwrap(), u64::MAX, "{server} answers again");
     }
 
-    /// What senders were told is true, and nobody has executed anything twice. Answers how many
-    /// numbers were executed.
-    pub(crate) fn judge(&self) -> usize {
+    /// Checks that the senders' results are true, and that no server executed a number twice.
+    /// Returns how many numbers were executed.
+    pub(crate) fn verify(&self) -> usize {
         let mut executed = 0;
-        for (number, kind, fate) in &self.fates {
-            let by = self.ledger.of(*number);
-            let told = format!("{:?}, {number}: {kind:?} {fate:?}, by {by:?}", self.setting);
+        for (number, kind, result) in &self.results {
+            let by = self.executions.of(*number);
+            let context = format!("{:?}, {number}: {kind:?} {result:?}, by {by:?}", self.settings);
             let most = if *kind == Kind::Fanout { 2 } else { 1 };
-            assert!(by.len() <= most && (by.len() < 2 || by[0] != by[1]), "executed twice: {told}");
+            assert!(
+                by.len() <= most && (by.len() < 2 || by[0] != by[1]),
+                "executed twice: {context}"
+            );
             executed += usize::from(!by.is_empty());
-            match fate {
-                Fate::Answered => assert!(!by.is_empty(), "answered by nobody: {told}"),
-                Fate::Confirmed | Fate::Buffered => {}
-                Fate::Failed(error) => match error.outcome() {
+            match result {
+                SendResult::Answered => {
+                    assert!(!by.is_empty(), "answered but not executed: {context}")
+                }
+                SendResult::Confirmed | SendResult::Buffered => {}
+                SendResult::Failed(error) => match error.outcome() {
                     Some(Outcome::MaybeSent) => {}
-                    Some(Outcome::NotSent) => assert!(by.is_empty(), "sent after all: {told}"),
-                    _ => panic!("neither lost nor kept: {told}"),
+                    Some(Outcome::NotSent) => {
+                        assert!(by.is_empty(), "executed although not sent: {context}")
+                    }
+                    _ => panic!("unexpected outcome: {context}"),
                 },
             }
         }
         executed
     }
 
-    /// Whether its sender was told that a number may have been sent.
+    /// Returns whether the sender's error says that the number may have been sent.
     pub(crate) fn may_be_sent(&self, number: u64) -> bool {
-        self.fates.iter().any(|(other, _, fate)| {
-            let Fate::Failed(error) = fate else { return false };
+        self.results.iter().any(|(other, _, result)| {
+            let SendResult::Failed(error) = result else { return false };
             *other == number && error.outcome() == Some(Outcome::MaybeSent)
         })
     }
 
-    /// Requests that were refused because they had been delivered before.
+    /// Returns how many requests the servers refused as redelivered.
     pub(crate) fn refused(&self) -> u64 {
         self.sides.iter().map(|side| side.metrics().served.refused).sum()
     }

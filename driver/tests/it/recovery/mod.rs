@@ -1,5 +1,5 @@
-//! What is sent again, and what is not, when a connection or a broker is lost. Tests that kill
-//! brokers are in `faults`.
+//! Retransmission after the loss of a connection or a broker. Tests that kill brokers are in
+//! `faults`.
 
 mod at_most_once;
 mod cuts;

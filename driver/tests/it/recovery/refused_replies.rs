@@ -1,4 +1,5 @@
-//! Replies the broker refuses (`basic.nack`): sent again until their queue takes them.
+//! Replies the broker refuses (`basic.nack`): the server sends them again until their queue accepts
+//! them.
 
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -14,9 +15,9 @@ fn large() -> String {
     "é".repeat(20_000)
 }
 
-/// A call whose reply is refused until it has been sent again, twice.
+/// Makes a call whose reply the broker refuses until the server has sent it again, twice.
 async fn outlives_refusals(url: &str, arg: &str, mut refuse: impl FnMut(bool)) {
-    // The engine tries for a moment by itself before it gives a reply back.
+    // The engine retries by itself for a moment before it returns a reply to the driver.
     let separator = if url.contains('?') { '&' } else { '?' };
     let transport = connect(&format!("{url}{separator}nack_retry_timeout=0.2")).await;
     let ((called, calls), (release, released)) = (channel(), channel::<()>());
@@ -68,7 +69,7 @@ fn a_reply_outlives_a_broker_that_takes_nothing() {
     let peer = Loopback::start(LoopbackConfig::default()).unwrap();
     let url = format!("rabbit://guest:guest@127.0.0.1:{}/", peer.addr().port());
     run(async {
-        // A large one is rendered again elsewhere than on the shard, as is one that is packed.
+        // A task outside the shard renders a large reply again, and a compressed one.
         let packing = format!("{url}?kombu_compression=gzip");
         for (url, arg) in [(&url, &*large()), (&url, "small"), (&packing, "packed")] {
             outlives_refusals(url, arg, |refuses| {
@@ -76,7 +77,7 @@ fn a_reply_outlives_a_broker_that_takes_nothing() {
             })
             .await;
         }
-        // Whoever waits for a message is told, and may send it again or not.
+        // A sender that waits for the confirm gets an error, and may retry.
         let transport = connect(&format!("{url}?nack_retry_timeout=0.2")).await;
         peer.script(|script| script.nack_publishes = true);
         let error = client(&transport, "t").call::<()>((), "none", &()).await.unwrap_err();

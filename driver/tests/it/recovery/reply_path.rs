@@ -1,4 +1,4 @@
-//! Replies that cannot come, although every connection is open.
+//! Replies that cannot arrive, although every connection is open.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 
-/// The reply queue loses its name without a word, as a cluster may do to it: within two seconds the
-/// caller has found out, and the answer comes.
+/// The broker loses the reply queue without a notice, as a cluster may do: within two seconds the
+/// caller detects it, and the answer comes.
 #[test]
 fn a_deaf_reply_path_is_noticed_while_a_call_waits() {
     let peer = Loopback::start(LoopbackConfig::default()).unwrap();
@@ -34,7 +34,7 @@ fn a_deaf_reply_path_is_noticed_while_a_call_waits() {
     });
 }
 
-/// A long call alone is no reason to make anything anew.
+/// A long call alone triggers no recovery.
 #[test]
 fn a_call_that_takes_its_time_disturbs_nothing() {
     run(async {

@@ -1,4 +1,4 @@
-//! A broker that goes away and comes back, under traffic.
+//! A broker that stops and restarts under traffic.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn a_dead_host_of_the_url_is_passed_over() {
     let port = Broker::shared().port();
     run(async {
         for _ in 0..4 {
-            // The order is drawn anew each time.
+            // Each connect shuffles the hosts.
             let url = format!("rabbit://guest:guest@127.0.0.1:1,guest:guest@127.0.0.1:{port}/");
             let transport = Transport::connect(&url).await.unwrap();
             transport.close().await.unwrap();

@@ -1,4 +1,4 @@
-//! Publications that a lost connection cuts off, and how often they are made again.
+//! Publications that a lost connection interrupts, and how often they are retried.
 
 use std::future::Future as _;
 use std::io::{Read as _, Write as _};
@@ -18,18 +18,18 @@ use serde_json::json;
 use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 use crate::support::raw::raw;
 
-/// What a body holds that is to be cut off.
+/// The text in a body that the proxy cuts.
 const FRAGILE: &str = "fragile";
 
-/// A way to the broker that breaks whenever a fragile message passes, as often as is left.
-struct Way {
+/// A proxy to the broker that breaks the connection at each fragile message, `breaks` times.
+struct BreakingProxy {
     port: u16,
     breaks: Arc<AtomicUsize>,
-    /// Whether the message still reaches the broker; its confirm never comes back.
+    /// The message still reaches the broker, but its confirm never reaches the client.
     lets_through: bool,
 }
 
-impl Way {
+impl BreakingProxy {
     fn to(broker: u16, lets_through: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -48,7 +48,7 @@ impl Way {
     }
 }
 
-/// Carries bytes until either side ends or a fragile message breaks the way.
+/// Forwards bytes until either side ends or a fragile message breaks the connection.
 fn pass(mut from: TcpStream, mut to: TcpStream, breaks: &AtomicUsize, lets_through: bool) {
     let mut block = vec![0; 1 << 20];
     while let Ok(length @ 1..) = from.read(&mut block) {
@@ -57,7 +57,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, breaks: &AtomicUsize, lets_throu
         let take = |left: usize| left.checked_sub(1);
         if is_fragile && breaks.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok() {
             if lets_through {
-                // No confirm gets back: that way ends first.
+                // The confirm must not return, so that direction ends first.
                 let _ = from.shutdown(Shutdown::Write);
                 let _ = to.write_all(bytes);
             }
@@ -71,27 +71,32 @@ fn pass(mut from: TcpStream, mut to: TcpStream, breaks: &AtomicUsize, lets_throu
     let _ = to.shutdown(Shutdown::Both);
 }
 
-async fn attempts(vhost: &str, way: &Way, breaks: usize, retry: Retry) -> [Option<String>; 2] {
+async fn attempts(
+    vhost: &str,
+    proxy: &BreakingProxy,
+    breaks: usize,
+    retry: Retry,
+) -> [Option<String>; 2] {
     let broker = Broker::shared();
     let url = broker.vhost(vhost);
     let transport = connect(&url).await;
     let notes = Notes::default();
     let server = server(&transport, "t", "s", &notes).await;
     let vhost = url.rsplit('/').next().unwrap();
-    let through = format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", way.port);
+    let through = format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", proxy.port);
     let breaking = connect(&through).await;
     let client = client(&breaking, "t").with_timeout(Duration::from_secs(30)).with_retry(retry);
     assert_eq!(echo(&client, json!("warm")).await, "warm");
     let mut ends = [None, None];
     for (end, is_call) in ends.iter_mut().zip([false, true]) {
-        way.breaks.store(breaks, Ordering::Release);
+        proxy.breaks.store(breaks, Ordering::Release);
         let args = json!({ "arg": FRAGILE });
         let result = if is_call {
             client.call::<()>((), "note", &args).await
         } else {
             client.cast((), "note", &args).await
         };
-        way.breaks.store(0, Ordering::Release);
+        proxy.breaks.store(0, Ordering::Release);
         if let Err(error) = result {
             assert_eq!(error.kind(), ErrorKind::MessageDeliveryFailure, "{error}");
             assert_eq!(error.outcome(), Some(Outcome::MaybeSent), "{error}");
@@ -100,9 +105,9 @@ async fn attempts(vhost: &str, way: &Way, breaks: usize, retry: Retry) -> [Optio
             notes.wait_for(1 + usize::from(is_call));
         }
     }
-    assert_eq!(echo(&client, json!("after")).await, "after", "the way is open again");
-    let executed = if ends[0].is_none() || way.lets_through { 2 } else { 0 };
-    assert_eq!(notes.wait_for(executed).len(), executed, "each once, if at all");
+    assert_eq!(echo(&client, json!("after")).await, "after", "the proxy forwards again");
+    let executed = if ends[0].is_none() || proxy.lets_through { 2 } else { 0 };
+    assert_eq!(notes.wait_for(executed).len(), executed, "each is executed at most once");
     server.wait().await.unwrap();
     ends
 }
@@ -110,14 +115,14 @@ async fn attempts(vhost: &str, way: &Way, breaks: usize, retry: Retry) -> [Optio
 #[test]
 fn as_many_attempts_are_made_as_are_allowed() {
     run(async {
-        let way = Way::to(Broker::shared().port(), false);
+        let proxy = BreakingProxy::to(Broker::shared().port(), false);
         for (vhost, retry, breaks, said) in [
             ("retry-1", Retry::Times(2), 2, None),
             ("retry-2", Retry::Times(2), 3, Some("given up after 3 attempts")),
             ("retry-3", Retry::Never, 1, Some("given up after 1 attempt")),
             ("retry-4", Retry::UntilDeadline, 4, None),
         ] {
-            for end in attempts(vhost, &way, breaks, retry).await {
+            for end in attempts(vhost, &proxy, breaks, retry).await {
                 match (end, said) {
                     (None, None) => {}
                     (Some(end), Some(said)) => assert!(end.ends_with(said), "{end}"),
@@ -131,8 +136,8 @@ fn as_many_attempts_are_made_as_are_allowed() {
 #[test]
 fn a_repeat_of_what_arrived_is_executed_once() {
     run(async {
-        let way = Way::to(Broker::shared().port(), true);
-        let ends = attempts("retry-5", &way, 1, Retry::Times(1)).await;
+        let proxy = BreakingProxy::to(Broker::shared().port(), true);
+        let ends = attempts("retry-5", &proxy, 1, Retry::Times(1)).await;
         assert_eq!(ends, [None, None]);
     });
 }
@@ -188,11 +193,11 @@ fn what_the_broker_refuses_for_certain_is_not_repeated() {
     });
 }
 
-/// The reply comes while the caller has not yet learnt that its request was cut off.
+/// The reply arrives before the caller learns that its request was interrupted.
 #[test]
 fn a_reply_between_two_attempts_is_not_lost() {
     let url = Broker::shared().vhost("retry-7");
-    let way = Way::to(Broker::shared().port(), true);
+    let proxy = BreakingProxy::to(Broker::shared().port(), true);
     run(async {
         let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
         let (release, released) = std::sync::mpsc::channel::<()>();
@@ -204,26 +209,26 @@ fn a_reply_between_two_attempts_is_not_lost() {
                 Ok::<_, Failure>("held")
             })
             .method("next", |_, (): ()| Ok::<_, Failure>("next"));
-        // One thread: replies leave in the order of the requests.
+        // One thread, so that replies leave in the order of the requests.
         let config = DriverConfig::default().with_executor_threads(1);
         let direct = Transport::builder(&url).config(config).connect().await.unwrap();
         let target = Target::new("t").with_server("s");
         let server = RpcServer::builder(&direct, target).endpoint(endpoint);
         let server = server.start().await.unwrap();
         let vhost = url.rsplit('/').next().unwrap();
-        let through = format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", way.port);
+        let through = format!("rabbit://guest:guest@127.0.0.1:{}/{vhost}", proxy.port);
         let transport = connect(&through).await;
         let client = client(&transport, "t").with_timeout(Duration::from_secs(30));
         let again = client.prepare().with_retry(Retry::Times(1));
-        // Opens the roads, so that the next call leaves when it is looked at once.
+        // Opens the routes, so that the next call is published at its first poll.
         assert_eq!(again.call::<String>((), "next", &()).await.unwrap(), "next");
-        way.breaks.store(1, Ordering::Release);
+        proxy.breaks.store(1, Ordering::Release);
         let args = json!({ "arg": FRAGILE });
         let mut call = std::pin::pin!(again.call::<String>((), "hold", &args));
         let once = std::future::poll_fn(|cx| std::task::Poll::Ready(call.as_mut().poll(cx)));
         assert!(once.await.is_pending());
         begun.recv().await.unwrap();
-        // Nobody looks after the call until its reply has come.
+        // The test does not poll the call until its reply has arrived.
         eventually(|| transport.stats().reconnects == 1);
         drop(release);
         assert_eq!(client.call::<String>((), "next", &()).await.unwrap(), "next");
