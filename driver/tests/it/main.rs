@@ -1,9 +1,9 @@
-//! The driver against brokers: the one in the process, a real RabbitMQ, and Python peers on it.
+//! The driver against brokers: the broker in the process, a real RabbitMQ, and Python peers on it.
 //!
-//! `rpc::scenario` holds what must hold on every broker and is run on both kinds; the other modules
-//! ask for what only one of them can show.
-#![expect(clippy::disallowed_methods, reason = "tests of the world outside need its clock")]
-#![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
+//! `rpc::scenario` has the tests that must pass on every broker and runs them on both kinds; the
+//! other modules test what only one kind of broker can show.
+#![expect(clippy::disallowed_methods, reason = "tests of real brokers need the real clock")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod config;
 mod dialects;

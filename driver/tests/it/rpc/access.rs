@@ -1,4 +1,4 @@
-//! Which methods callers reach, and the one every server may have: the ping.
+//! Access policies of methods, and the ping method that every server can have.
 
 use std::time::Duration;
 

@@ -18,7 +18,7 @@ struct Counter {
 
 #[leveret::endpoint(namespace = "math", version = "1.2")]
 impl Counter {
-    /// Not offered: it has no `&self`.
+    /// Not a method of the endpoint: it has no `&self`.
     fn starting_at(total: i64) -> Self {
         Self { total: AtomicI64::new(total) }
     }

@@ -1,4 +1,4 @@
-//! What bad input gets: a typed error that names what to do, and the rest goes on.
+//! Bad input: a typed error that names the remedy, while everything else continues.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -82,7 +82,7 @@ fn poison_is_dropped_and_the_server_goes_on() {
         eventually(|| server.stats().undecodable == poison.len() as u64);
         let client = client(&transport, "t");
         assert_eq!(echo(&client, json!("fine")).await, "fine");
-        // Nothing was requeued, and the last acknowledgement arrives.
+        // The server requeues nothing, and the broker gets the last acknowledgement.
         eventually(|| Broker::shared().queues_of(&url).iter().all(|queue| queue.messages == 0));
         server.wait().await.unwrap();
     });
@@ -97,7 +97,8 @@ fn odd_requests_are_served_or_ignored() {
         let notes = Notes::default();
         let server = server(&transport, "t", "s", &notes).await;
         let (_engine, channel) = raw(Broker::shared().port(), &vhost).await;
-        // A message without an envelope; the same one twice; a reply queue that is none.
+        // A message without an envelope; the same message twice; a reply address that is no reply
+        // queue.
         let plain = r#"{"method": "note", "args": {"arg": "plain"}, "unknown": {}}"#;
         send(&channel, "t", JSON, plain).await;
         let twice = r#"{"method": "note", "args": {"arg": "twice"}, "_unique_id": "abc"}"#;
@@ -127,7 +128,7 @@ fn a_reply_waits_for_its_queue() {
         let request = r#"{"method": "none", "_msg_id": "7", "_reply_q": "reply_late"}"#;
         send(&channel, "t", JSON, request).await;
         eventually(|| server.stats().dispatched == 1);
-        // Long enough for the first transmission to come back.
+        // Long enough for the broker to return the first publication.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let queue = QueueDeclare { name: "reply_late".into(), ..QueueDeclare::default() };
         channel.declare_queue(queue).await.unwrap();
@@ -171,10 +172,10 @@ fn replies_of_any_spelling_find_their_caller_and_strangers_are_dropped() {
         let queues = Broker::shared().queues_of(&url);
         let queue = queues.into_iter().find(|queue| queue.name.starts_with("reply_")).unwrap().name;
         let (_engine, channel) = raw(Broker::shared().port(), &vhost).await;
-        let stranger = "0123456789abcdef0123456789abcdef";
+        let unknown_id = "0123456789abcdef0123456789abcdef";
         let inside = format!(
-            "{{\"result\": 1, \"failure\": null, \"ending\": true, \"_msg_id\": \"{stranger}\", \
-             \"_unique_id\": \"{stranger}\"}}"
+            "{{\"result\": 1, \"failure\": null, \"ending\": true, \"_msg_id\": \"{unknown_id}\", \
+             \"_unique_id\": \"{unknown_id}\"}}"
         );
         let compact = json!({"oslo.version": "2.0", "oslo.message": inside}).to_string();
         for body in [compact.as_str(), "garbage", r#"{"_msg_id": "x", "result": 1}"#, "{}"] {

@@ -1,4 +1,4 @@
-//! Peers that say too much, too often or too late: each costs its own message only.
+//! Peers that send too much, too often or too late: only their own message fails.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ fn odd_timeouts_of_a_call_monitor_are_passed_over() {
     });
 }
 
-/// Takes one request from a queue that no server of ours reads.
+/// Takes one request from a queue without a Leveret server.
 async fn request(channel: &Channel, queue: &str) -> Value {
     let mut consumer = channel.consume(Consume::from_queue(queue)).await.unwrap();
     let delivery = tokio::time::timeout(Duration::from_secs(30), consumer.next()).await;

@@ -1,4 +1,4 @@
-//! Peers decide how large messages are; what waits here is bounded by bytes all the same.
+//! Peers choose the size of messages; byte limits bound the messages that wait.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
@@ -17,8 +17,8 @@ use crate::support::raw::{JSON, raw, send};
 
 const MIB: usize = 1 << 20;
 
-/// A broker of its own, its URL, and a channel for what no driver sends.
-async fn world() -> (Loopback, String, Engine, Channel) {
+/// Starts a broker; returns it with its URL and a channel for raw messages.
+async fn broker_with_channel() -> (Loopback, String, Engine, Channel) {
     let broker = Loopback::start(LoopbackConfig::default()).unwrap();
     let port = broker.addr().port();
     let url = format!("rabbit://guest:guest@127.0.0.1:{port}/");
@@ -41,7 +41,7 @@ fn request(method: &str, msg_id: &str, queue: &str) -> String {
 #[test]
 fn replies_to_queues_that_are_missing_are_held_by_their_bytes() {
     run(async {
-        let (_broker, url, _engine, channel) = world().await;
+        let (_broker, url, _engine, channel) = broker_with_channel().await;
         let transport = connect(&format!("{url}?kombu_missing_consumer_retry_timeout=600")).await;
         let server = large_server(&transport).await;
         for number in 0..60 {
@@ -50,7 +50,7 @@ fn replies_to_queues_that_are_missing_are_held_by_their_bytes() {
         }
         eventually(|| server.stats().dispatched == 60);
         eventually(|| transport.stats().replies_dropped >= 44);
-        // Those that are held go on being tried.
+        // The server keeps retrying the replies it holds.
         let resent = transport.metrics().replies_resent;
         eventually(|| transport.metrics().replies_resent > resent + 15);
         assert!(transport.stats().replies_dropped <= 60 - 10, "16 MiB have room");
@@ -76,7 +76,7 @@ fn replies_to_queues_that_are_missing_are_held_by_their_bytes() {
 #[test]
 fn who_asks_under_a_name_without_end_is_nobody() {
     run(async {
-        let (_broker, url, _engine, channel) = world().await;
+        let (_broker, url, _engine, channel) = broker_with_channel().await;
         let transport = connect(&url).await;
         let server = large_server(&transport).await;
         let (short, long) = ("7", "7".repeat(MIB));
@@ -89,7 +89,7 @@ fn who_asks_under_a_name_without_end_is_nobody() {
             (&long[..256], "reply_queue"),
         ] {
             send(&channel, "t", JSON, &request("none", msg_id, queue)).await;
-            // Nor is an answer of another kind given.
+            // The server sends no other answer either.
             let broken = request("none", msg_id, queue).replace("{}", &"[".repeat(300));
             send(&channel, "t", JSON, &broken).await;
         }
@@ -97,12 +97,12 @@ fn who_asks_under_a_name_without_end_is_nobody() {
         eventually(|| transport.stats().replies_dropped == 3);
         send(&channel, "t", JSON, &request("none", &long[..255], "reply_queue")).await;
         let reply = consumer.next().await.unwrap().unwrap();
-        assert!(reply.body().len() < 1000, "the first that came");
+        assert!(reply.body().len() < 1000, "the first reply is the small one");
         server.wait().await.unwrap();
     });
 }
 
-/// A server of one thread whose method waits for a word.
+/// Starts a server of one thread whose method blocks until a signal.
 async fn held_server(transport: &Transport) -> (RpcServer, Sender<()>) {
     let (release, released) = channel::<()>();
     let released = Mutex::new(released);
@@ -118,7 +118,7 @@ async fn held_server(transport: &Transport) -> (RpcServer, Sender<()>) {
 #[test]
 fn a_server_that_is_behind_holds_so_many_bytes_and_still_stops() {
     run(async {
-        let (_broker, url, _engine, _channel) = world().await;
+        let (_broker, url, _engine, _channel) = broker_with_channel().await;
         let config = DriverConfig::default().with_executor_threads(1);
         let transport = builder(&url, config).connect().await.unwrap();
         let (server, release) = held_server(&transport).await;
@@ -138,9 +138,9 @@ fn a_server_that_is_behind_holds_so_many_bytes_and_still_stops() {
         drop(release);
         server.wait().await.unwrap();
         let done = server.stats();
-        // What waits beyond the limit is not acknowledged.
+        // Requests beyond the limit stay unacknowledged.
         assert!(done.dispatched < 600 && done.returned > 0, "{done:?}");
-        // Another one gets what was returned.
+        // Another server gets the returned requests.
         let (server, release) = held_server(&transport).await;
         drop(release);
         let left = 2000 - done.dispatched;
@@ -163,7 +163,7 @@ async fn batch_listener(transport: &Transport, size: usize) -> NotificationListe
 #[test]
 fn batches_of_large_notifications_are_served() {
     run(async {
-        let (_broker, url, _engine, _channel) = world().await;
+        let (_broker, url, _engine, _channel) = broker_with_channel().await;
         let transport = connect(&url).await;
         let listener = batch_listener(&transport, 1000).await;
         let notifier = Notifier::builder(&transport).publisher_id("p").topic("n").build();
@@ -172,7 +172,7 @@ fn batches_of_large_notifications_are_served() {
             notifier.info((), "e", &payload).await.unwrap();
         }
         eventually(|| listener.stats().handled >= 32);
-        // The rest is no full batch, and is there before it stops.
+        // The rest is no full batch; the listener handles it before it stops.
         let here = || listener.stats().handled as usize + transport.metrics().heard.waiting;
         eventually(|| here() == 40);
         listener.wait().await.unwrap();
@@ -183,7 +183,7 @@ fn batches_of_large_notifications_are_served() {
 #[test]
 fn a_batch_of_many_that_come_one_by_one_is_served() {
     run(async {
-        let (_broker, url, _engine, _channel) = world().await;
+        let (_broker, url, _engine, _channel) = broker_with_channel().await;
         let transport = connect(&url).await;
         let listener = batch_listener(&transport, 300).await;
         let notifier = Notifier::builder(&transport).publisher_id("p").topic("n").build();

@@ -1,5 +1,5 @@
-//! What closes does so without blocking the thread that awaits it: other tasks of the same runtime
-//! go on, however long a broker takes.
+//! Closing never blocks the thread that awaits it: other tasks of the same runtime continue,
+//! however long a broker takes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,13 +11,13 @@ use leveret::{DriverConfig, Transport};
 
 use crate::support::fixture::{Notes, server};
 
-/// Runs on one thread, as a service with a current-thread runtime does.
-fn on_one_thread(story: impl Future<Output = ()>) {
+/// Runs a future on one thread, like a service with a current-thread runtime.
+fn on_one_thread(future: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, story);
+    tokio::task::LocalSet::new().block_on(&runtime, future);
 }
 
-/// A peer that answers nothing from when it is told to, and a task beside the one that closes.
+/// A peer that stops answering on demand, and a task beside the one that closes.
 struct Silent {
     peer: Arc<Loopback>,
     ticks: Arc<AtomicUsize>,
@@ -30,8 +30,8 @@ impl Silent {
         Self { peer, ticks: Arc::default(), has_released: Arc::default() }
     }
 
-    /// The peer falls silent; when its last connection alone is open, and this thread has found the
-    /// time to see that, it is cut.
+    /// Silences the peer. When only its last connection is open and this thread has observed that,
+    /// the peer closes it.
     fn fall_silent(&self) {
         self.peer.script(|script| script.silent_after_frames = Some(0));
         let Self { peer, ticks, has_released } = self;
@@ -52,7 +52,7 @@ impl Silent {
     }
 
     fn check(&self) {
-        assert!(self.has_released.load(Ordering::Relaxed), "other tasks go on to the end");
+        assert!(self.has_released.load(Ordering::Relaxed), "other tasks run to the end");
         assert!(self.ticks.load(Ordering::Relaxed) >= 5);
     }
 }
@@ -65,7 +65,7 @@ fn closing_a_transport_blocks_no_thread() {
         config.connection.operation_timeout = Duration::from_millis(50);
         let url = format!("rabbit://guest:guest@127.0.0.1:{}/", silent.peer.addr().port());
         let transport = Transport::builder(&url).config(config).connect().await.unwrap();
-        // Its connection is its own, so that the end of the engine is what closes it.
+        // The engine is not shared, so its end closes the connection.
         let server = server(&transport, "t", "s", &Notes::default()).await;
         silent.fall_silent();
         transport.close().await.unwrap_err();
@@ -96,7 +96,7 @@ fn dropping_a_transport_blocks_no_thread() {
         let transport = Transport::connect(&url).await.unwrap();
         silent.fall_silent();
         drop(transport);
-        assert_eq!(silent.peer.stats().connections, 1, "it is let go, not waited for");
+        assert_eq!(silent.peer.stats().connections, 1, "the drop does not wait for the close");
         while silent.peer.stats().connections > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

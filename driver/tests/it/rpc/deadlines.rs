@@ -1,4 +1,4 @@
-//! Deadlines hold from the first moment: while exchanges are declared and queues opened, too.
+//! Deadlines apply from the start: also while the driver declares exchanges and opens queues.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,11 @@ use serde_json::json;
 
 use crate::support::fixture::{client, run};
 
-/// Long after any deadline here, long before anything else gives up.
+/// Long after any deadline here, long before any other timeout.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LONG: Duration = Duration::from_secs(300);
 
-/// A transport that gives up nothing by itself for a long time.
+/// A transport without short timeouts of its own.
 async fn patient(peer: &Loopback) -> Transport {
     let mut config = DriverConfig::default();
     config.heartbeat = Duration::ZERO;
@@ -39,7 +39,7 @@ fn a_broker_that_falls_silent_costs_no_more_than_the_deadline() {
     let peer = Loopback::start(LoopbackConfig::default()).unwrap();
     run(async {
         let transport = patient(&peer).await;
-        // Declares the exchange, so that a call lacks but the queue of replies.
+        // Declares the exchange, so that a call only lacks its reply queue.
         hasty(&transport, "t").cast((), "note", &()).await.unwrap();
         peer.script(|script| script.silent_after_frames = Some(1));
         in_time(hasty(&transport, "t").call((), "none", &())).await;
@@ -61,7 +61,7 @@ fn what_is_opened_while_the_broker_is_away_waits_for_it() {
         let transport = Transport::builder(&url).config(config).connect().await.unwrap();
         peer.stop();
         let back = tokio::task::spawn_blocking(move || {
-            // Longer than an operation may take.
+            // Longer than the operation timeout.
             std::thread::sleep(Duration::from_millis(500));
             Loopback::start(LoopbackConfig { port, ..LoopbackConfig::default() }).unwrap()
         });

@@ -1,5 +1,5 @@
-//! Requests of the `pika` dialect that wait until their callers have given up: nobody executes them
-//! any more.
+//! Requests of the `pika` dialect that wait until their callers have timed out: no server executes
+//! them.
 
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::support::fixture::{Notes, client, endpoint, eventually, run, server};
 use crate::support::raw::raw;
 
-/// Which queue a client's requests go to.
+/// The queue of a client's requests, by retry setting.
 const QUEUES: [(Retry, &str); 2] =
     [(Retry::Never, "no_ack.t"), (Retry::UntilDeadline, "with_ack.t")];
 
@@ -25,7 +25,7 @@ async fn pika(url: &str) -> Transport {
     Transport::builder(url).config(config).connect().await.unwrap()
 }
 
-/// The broker drops what expires in a queue that nobody consumes from.
+/// The broker drops requests that expire in a queue without a consumer.
 #[test]
 fn what_expires_at_the_broker_is_delivered_to_nobody() {
     let url = Broker::shared().vhost("expiry");
@@ -58,7 +58,7 @@ fn what_expires_at_the_broker_is_delivered_to_nobody() {
                 queues.iter().find(|one| one.name == queue).map(|one| one.messages)
             };
             eventually(|| messages() == Some(0));
-            // A server declares it its own way.
+            // A server declares the queue with its own arguments.
             channel.delete_queue(queue, false, false).await.unwrap();
         }
         let notes = Notes::default();
@@ -71,7 +71,7 @@ fn what_expires_at_the_broker_is_delivered_to_nobody() {
     });
 }
 
-/// A server drops what expires while it waits for a worker, and counts it.
+/// A server drops requests that expire while they wait for a worker, and counts them.
 async fn expired_here(url: String) {
     let transport = pika(&url).await;
     let notes = Notes::default();
@@ -88,7 +88,7 @@ async fn expired_here(url: String) {
     let mut expired = 0;
     for (retry, _) in QUEUES {
         let client = client(&transport, "t").with_retry(retry);
-        // On a busy machine a request may expire before it gets here.
+        // On a busy machine a request may expire before it reaches the server.
         let mut timeout = Duration::from_millis(200);
         loop {
             let done = served().done;
@@ -98,7 +98,8 @@ async fn expired_here(url: String) {
             let args = json!({"arg": 1});
             let error = short.call::<()>((), "note", &args).await.unwrap_err();
             assert!(error.is_timeout(), "{error}");
-            // What is left is told by the sender and counted by the server, from its receipt.
+            // The request carries its remaining lifetime; the server counts it down from the
+            // receipt.
             tokio::time::sleep(timeout).await;
             release.send(()).unwrap();
             let answer: String = client.call((), "whoami", &()).await.unwrap();

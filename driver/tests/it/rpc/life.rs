@@ -1,4 +1,4 @@
-//! How servers end: what they took, what they give back, who waits for whom.
+//! How servers stop: requests they finish, requests they return, and waits for their end.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ on_every_broker! {
     many_may_stop_and_wait
 }
 
-/// An endpoint whose method `hold` returns when told, and says when it has begun.
+/// An endpoint whose method `hold` reports its start and returns on a signal.
 struct Held {
     release: Sender<()>,
     begun: Receiver<()>,
@@ -44,7 +44,7 @@ fn held() -> Held {
     Held { release, begun, endpoint }
 }
 
-/// More than a server acknowledges ahead of its workers.
+/// Requests in the queue: more than a server acknowledges ahead of its workers.
 const FLOOD: usize = 1500;
 const ACKNOWLEDGED: usize = 1024;
 
@@ -61,7 +61,7 @@ async fn what_was_not_begun_goes_to_another_server(url: String) {
     for number in 0..FLOOD {
         client.cast((), "note", &json!({ "arg": number })).await.unwrap();
     }
-    // Confirmed is not delivered: the rest may still be with the broker, and stays there then.
+    // Confirmed requests are not always delivered: the rest may stay at the broker.
     first.stop().await.unwrap();
     let second_notes = Notes::default();
     let second = server(&transport, "t", "second", &second_notes).await;
@@ -73,7 +73,7 @@ async fn what_was_not_begun_goes_to_another_server(url: String) {
         let (first, second) = (first.stats().dispatched, second.stats().dispatched);
         first + second == 1 + FLOOD as u64
     });
-    assert_eq!(second.stats().duplicates, 0, "nothing was executed twice");
+    assert_eq!(second.stats().duplicates, 0, "no request is executed twice");
     second.wait().await.unwrap();
 }
 
@@ -130,7 +130,7 @@ async fn an_endpoint_that_never_returns_holds_up_the_end_alone(url: String) {
     eventually(|| transport.stats().replies_late == 1);
 }
 
-/// Nobody else listens to a queue that is one server's own, and it goes with the connection.
+/// No other server consumes a server's own queue, which is deleted with the connection.
 #[test]
 fn what_waits_in_a_queue_of_its_own_is_executed_all_the_same() {
     run(async {
@@ -154,7 +154,8 @@ fn what_waits_in_a_queue_of_its_own_is_executed_all_the_same() {
     });
 }
 
-/// The broker is away, so no consumer can be cancelled; none of them comes back with it.
+/// The broker is down, so the server cannot cancel its consumers; none of them returns with the
+/// broker.
 #[test]
 fn a_server_that_stopped_without_its_broker_stays_stopped() {
     let peer = Loopback::start(LoopbackConfig::default()).unwrap();
@@ -170,18 +171,18 @@ fn a_server_that_stopped_without_its_broker_stays_stopped() {
         let error = stopped.stop().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MessagingTimeout, "{error}");
         let peer = Loopback::start(LoopbackConfig { port, ..LoopbackConfig::default() }).unwrap();
-        // Requests, answers, and what the server listened on.
+        // Connections for requests, for answers, and of the server.
         eventually(|| peer.stats().connections == 3);
         let notes = Notes::default();
         let other = connect(&url).await;
         let second = server(&other, "t", "second", &notes).await;
-        // Each of its queues: everybody's, its own, and the fanouts'.
+        // The server's queues: the shared one, its own, and the fanout queue.
         let client = client(&other, "t");
         for number in 0..20 {
             client.cast((), "note", &json!({ "arg": number })).await.unwrap();
         }
-        let everybody = client.prepare().with_fanout(true);
-        everybody.cast((), "note", &json!({"arg": "all"})).await.unwrap();
+        let all_servers = client.prepare().with_fanout(true);
+        all_servers.cast((), "note", &json!({"arg": "all"})).await.unwrap();
         notes.wait_for(21);
         assert_eq!((stopped.stats().dispatched, stopped.stats().returned), (0, 0));
         second.wait().await.unwrap();

@@ -1,4 +1,5 @@
-//! What is opened by the first who needs it: shared, and left by nobody who gives up meanwhile.
+//! Channels and queues that the first message opens: later messages share them, and a dropped
+//! message leaves none behind.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -14,10 +15,10 @@ use tokio::task::block_in_place;
 
 use crate::support::fixture::{Notes, builder, client, eventually, run, server};
 
-/// More than a connection has numbers for channels.
+/// More than the channel numbers of a connection.
 const DROPPED: usize = 9000;
 
-/// Polls a future this often, with pauses, and drops it after the last one.
+/// Polls a future `polls` times, with pauses, and drops it after the last one.
 fn poll_and_drop(future: impl Future, polls: usize) {
     let mut future = pin!(future);
     for _ in 0..polls {
@@ -28,7 +29,7 @@ fn poll_and_drop(future: impl Future, polls: usize) {
     }
 }
 
-/// Open channels of a virtual host, on all of its connections.
+/// Counts the open channels of a virtual host, on all of its connections.
 fn channels_of(broker: &Broker, url: &str) -> usize {
     let vhost = url.rsplit('/').next().unwrap();
     let counted = broker.eval(&format!(
@@ -43,8 +44,8 @@ async fn connect(url: &str, factory: ConnectionFactory) -> Transport {
     builder(url, config).connect().await.unwrap()
 }
 
-/// Thousands of calls and casts are dropped before the first has opened what they need; then a call
-/// works, and nothing is left of the others.
+/// Drops thousands of calls and casts before the first has opened its channels; then a call works,
+/// and the others leave nothing behind.
 fn dropped_calls_leave_nothing(dialect: &str, factory: ConnectionFactory) {
     let broker = Broker::shared();
     let url = broker.vhost("dropped-calls");
@@ -56,10 +57,10 @@ fn dropped_calls_leave_nothing(dialect: &str, factory: ConnectionFactory) {
         let transport = connect(&said, factory).await;
         let client = client(&transport, "t").with_timeout(Duration::from_secs(20));
         let fanout = client.prepare().with_fanout(true);
-        // Outside of the runtime, whose budget for one task this would use up.
+        // Outside the runtime: the polls would exhaust its budget for one task.
         block_in_place(|| {
             for number in 0..DROPPED {
-                // One that has opened nothing yet.
+                // A client that has opened nothing yet.
                 let derived = client.prepare().with_timeout(Duration::from_secs(19));
                 let polls = 1 + number % 2;
                 match number % 3 {
@@ -103,13 +104,13 @@ fn dropped_calls_of_either_dialect_leave_nothing() {
     dropped_calls_leave_nothing("dual+", ConnectionFactory::New);
 }
 
-/// A server or listener is given up after any number of steps of its start.
+/// Drops a server or listener after any number of steps of its start.
 fn dropped_starts_leave_nothing(dialect: &str, factory: ConnectionFactory) {
     let broker = Broker::shared();
     let url = broker.vhost("dropped-starts");
     run(async {
         let transport = connect(&format!("{dialect}{url}"), factory).await;
-        // What stays for the next server is opened.
+        // Opens what stays open for the next server.
         server(&transport, "t", "s", &Notes::default()).await.wait().await.unwrap();
         listener(&transport).start().await.unwrap().wait().await.unwrap();
         let before = (channels_of(broker, &url), broker.connections_of(&url));
@@ -126,7 +127,7 @@ fn dropped_starts_leave_nothing(dialect: &str, factory: ConnectionFactory) {
             left = (channels_of(broker, &url), broker.connections_of(&url), consumers);
             left == (before.0, before.1, 0)
         });
-        // And nothing stands in the way of the next.
+        // The next server starts.
         let server = server(&transport, "t", "s", &Notes::default()).await;
         client(&transport, "t").call::<()>((), "none", &()).await.unwrap();
         server.wait().await.unwrap();
@@ -162,15 +163,15 @@ fn a_call_that_is_kept_and_not_polled_holds_up_no_other() {
         let transport = connect(&url, ConnectionFactory::New).await;
         let _server = server(&transport, "t", "s", &Notes::default()).await;
         let client = client(&transport, "t");
-        let mut kept = pin!(client.call::<()>((), "none", &()));
-        assert!(poll_once(kept.as_mut()).is_pending());
+        let mut unpolled = pin!(client.call::<()>((), "none", &()));
+        assert!(poll_once(unpolled.as_mut()).is_pending());
         let others = (0..10).map(|_| client.call::<()>((), "none", &()));
         for other in others {
             other.await.unwrap();
         }
         let derived = client.prepare().with_timeout(Duration::from_secs(9));
         derived.call::<()>((), "none", &()).await.unwrap();
-        kept.await.unwrap();
+        unpolled.await.unwrap();
     });
 }
 

@@ -1,4 +1,4 @@
-//! Panics of user code, wherever it is called: they cost what was being served, and nothing else.
+//! Panics of user code at every point of call: only the current message fails.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ on_every_broker! {
     a_caller_is_told
 }
 
-/// A payload that panics where it is told to.
+/// A payload that panics at a step given by its number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Fragile(i64);
 

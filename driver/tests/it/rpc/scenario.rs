@@ -1,4 +1,4 @@
-//! What must hold on every broker.
+//! Tests of RPC that must pass on every broker.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::every_broker::in_every_dialect;
 use crate::support::fixture::{
-    Notes, Speaks, builder, client, connect, echo, eventually, server, server_on,
+    Notes, UrlDialect, builder, client, connect, echo, eventually, server, server_on,
 };
 
 in_every_dialect! {
@@ -70,10 +70,10 @@ async fn casts_reach_one_server_and_fanouts_all(url: String) {
     }
     let total = || notes.iter().map(|notes| notes.all().len()).sum::<usize>();
     eventually(|| total() == 20);
-    assert!(notes.iter().all(|notes| !notes.all().is_empty()), "spread over the servers");
-    let everybody = client.prepare().with_fanout(true);
-    everybody.cast((), "note", &json!({"arg": "all"})).await.unwrap();
-    everybody.cast_buffered((), "note", &json!({"arg": "all"})).await.unwrap();
+    assert!(notes.iter().all(|notes| !notes.all().is_empty()), "the casts spread over the servers");
+    let all_servers = client.prepare().with_fanout(true);
+    all_servers.cast((), "note", &json!({"arg": "all"})).await.unwrap();
+    all_servers.cast_buffered((), "note", &json!({"arg": "all"})).await.unwrap();
     eventually(|| total() == 26);
     for notes in &notes {
         let fanouts = notes.all().iter().filter(|note| **note == "all").count();
@@ -82,8 +82,8 @@ async fn casts_reach_one_server_and_fanouts_all(url: String) {
     for server in servers {
         server.wait().await.unwrap();
     }
-    everybody.cast((), "note", &json!({"arg": "nobody"})).await.unwrap();
-    everybody.cast((), "note", &json!({"arg": "nobody"})).await.unwrap();
+    all_servers.cast((), "note", &json!({"arg": "nobody"})).await.unwrap();
+    all_servers.cast((), "note", &json!({"arg": "nobody"})).await.unwrap();
     transport.close().await.unwrap();
 }
 
@@ -96,7 +96,7 @@ async fn a_named_server_gets_its_own(url: String) {
         let named = client.prepare().with_server("two");
         assert_eq!(named.call::<String>((), "whoami", &()).await.unwrap(), "two");
     }
-    // A nova in between: another exchange is another target, though its queues have the same names.
+    // Another exchange is another target, although its queues have the same names.
     let elsewhere = client.prepare().with_exchange("nova").with_server("nobody");
     let elsewhere = elsewhere.with_timeout(Duration::from_millis(300));
     assert!(elsewhere.call::<String>((), "whoami", &()).await.unwrap_err().is_timeout());
@@ -110,7 +110,7 @@ async fn an_exception_arrives_with_class_and_message(url: String) {
     assert_eq!(error.kind(), ErrorKind::RemoteError);
     let remote = error.remote().unwrap();
     assert_eq!((remote.class(), remote.module()), ("ValueError", "builtins"));
-    if Speaks::of(&url) != Speaks::Pika {
+    if UrlDialect::of(&url) != UrlDialect::Pika {
         assert_eq!(remote.args(), [json!("bad value"), json!(42)]);
     }
     assert_eq!(error.to_string(), "Remote error: ValueError ('bad value', 42)");
@@ -122,7 +122,7 @@ async fn an_exception_arrives_with_class_and_message(url: String) {
     assert_eq!(error.remote().unwrap().class(), "RuntimeError");
     let error = client.call::<()>((), "add", &json!({"a": 1})).await.unwrap_err();
     assert_eq!(error.remote().unwrap().class(), "TypeError");
-    assert_eq!(echo(&client, json!(1)).await, 1, "the server goes on");
+    assert_eq!(echo(&client, json!(1)).await, 1, "the server continues");
 }
 
 async fn dispatching_follows_namespace_and_version(url: String) {
@@ -152,14 +152,14 @@ async fn a_call_nobody_answers_times_out(url: String) {
     let start = Instant::now();
     let error = client.call::<()>((), "x", &()).await.unwrap_err();
     assert!(error.is_timeout(), "{error}");
-    assert!(start.elapsed() >= Duration::from_millis(300), "never early");
+    assert!(start.elapsed() >= Duration::from_millis(300), "the timeout is not early");
     assert_eq!(transport.stats().calls_outstanding, 0);
-    if Speaks::of(&url) == Speaks::Pika {
-        // The last attempt may still be under way when the time is over.
+    if UrlDialect::of(&url) == UrlDialect::Pika {
+        // The last attempt may still be in flight at the deadline.
         let outcomes = [Some(Outcome::Returned), Some(Outcome::MaybeSent)];
         assert!(outcomes.contains(&error.outcome()), "{error}");
         let error = client.cast((), "x", &()).await.unwrap_err();
-        assert!(error.is_timeout(), "a server is waited for: {error}");
+        assert!(error.is_timeout(), "the call waits for a server: {error}");
         return;
     }
     assert!(error.to_string().starts_with("Timed out waiting for a reply to message ID "));
@@ -167,7 +167,7 @@ async fn a_call_nobody_answers_times_out(url: String) {
     client
         .cast((), "x", &())
         .await
-        .expect("without at-least-once a cast to nobody is lost in silence");
+        .expect("without at-least-once an undeliverable cast is no error");
 }
 
 async fn at_least_once_fails_at_once(url: String) {
@@ -179,8 +179,8 @@ async fn at_least_once_fails_at_once(url: String) {
         assert_eq!(error.outcome(), Some(Outcome::Returned));
     }
     let buffered = client.cast_buffered((), "x", &()).await;
-    if Speaks::of(&url) == Speaks::Dual {
-        assert!(buffered.unwrap_err().is_undeliverable(), "it waits for what the broker says");
+    if UrlDialect::of(&url) == UrlDialect::Dual {
+        assert!(buffered.unwrap_err().is_undeliverable(), "the cast waits for the broker's answer");
     } else {
         eventually(|| transport.stats().casts_refused == 1);
     }
@@ -198,15 +198,18 @@ async fn signs_of_life_keep_a_long_call_alive(url: String) {
         short.call::<String>((), "slow", &slow).await
     });
     assert_eq!(answered.unwrap(), "done", "longer than the monitor's patience");
-    assert!(short.unwrap_err().is_timeout(), "the call's own timeout stays the bound");
-    if Speaks::of(&url) != Speaks::Kombu {
-        // Nobody knows whether who answers gives any.
+    assert!(short.unwrap_err().is_timeout(), "the call's own timeout stays the limit");
+    if UrlDialect::of(&url) != UrlDialect::Kombu {
+        // The client does not know whether the server sends any.
         return;
     }
-    let nobody = client.prepare().with_topic("nobody");
+    let absent = client.prepare().with_topic("nobody");
     let start = Instant::now();
-    assert!(nobody.call::<()>((), "x", &()).await.unwrap_err().is_timeout());
-    assert!(start.elapsed() < Duration::from_secs(9), "no sign of life, no ten seconds");
+    assert!(absent.call::<()>((), "x", &()).await.unwrap_err().is_timeout());
+    assert!(
+        start.elapsed() < Duration::from_secs(9),
+        "without heartbeats the call ends before ten seconds"
+    );
 }
 
 async fn every_executor_serves(url: String) {
@@ -345,7 +348,7 @@ async fn stopping_answers_what_was_taken(url: String) {
     assert_eq!((first.unwrap(), second.unwrap()), ("done".into(), "done".into()));
     stopped.unwrap();
     let late = client.prepare().with_timeout(Duration::from_millis(300));
-    assert!(late.call::<()>((), "none", &()).await.unwrap_err().is_timeout(), "nobody listens");
+    assert!(late.call::<()>((), "none", &()).await.unwrap_err().is_timeout(), "no server consumes");
 }
 
 async fn eventually_dispatched(server: &RpcServer, count: u64) {
@@ -387,7 +390,7 @@ async fn a_backlog_is_worked_off_once_and_in_order(url: String) {
     assert_eq!((all.len(), server.stats().duplicates), (3000, 0));
 }
 
-/// Calls may be spawned: their futures are `Send`.
+/// Callers may spawn calls: their futures are `Send`.
 #[expect(dead_code, reason = "compiled, not run")]
 fn futures_are_send(client: &leveret::RpcClient, server: &RpcServer) {
     fn send(_: impl Send) {}

@@ -1,4 +1,4 @@
-//! Serializers on both sides: what passes through them, in which order, and what they refuse.
+//! Serializers on both sides: their input, their order, and their errors.
 
 use leveret::{
     Context, Endpoint, ErrorKind, Failure, NoOpSerializer, Outcome, RequestContextSerializer,
@@ -15,7 +15,7 @@ on_every_broker! {
     contexts_may_be_changed_alone
 }
 
-/// Wraps each value with the user of the context it saw, and unwraps only for the same user.
+/// Wraps each value with the user of its context, and unwraps it only for the same user.
 struct Sealed;
 
 impl Serializer for Sealed {
@@ -38,7 +38,7 @@ impl Serializer for Sealed {
     }
 
     fn deserialize_context(&self, context: Context) -> Result<Context, Failure> {
-        // Undone before any value is looked at, or no seal would fit.
+        // The context is deserialized before any value, or no user would match.
         let user = context.get("user").and_then(Value::as_str).unwrap_or_default();
         let user: Value = serde_json::from_str(user.trim_end_matches('!'))?;
         Ok(context.with("user", user))
@@ -72,7 +72,7 @@ async fn values_and_contexts_pass_through_serializers(url: String) {
     let plain = client(&transport, "t");
     let sent = context.clone().with("user", "\"alice\"!");
     let answer = plain.call::<Value>(&sent, "soon", &()).await.unwrap();
-    assert_eq!(answer, json!({"by": "alice", "sealed": {}}), "as it travels");
+    assert_eq!(answer, json!({"by": "alice", "sealed": {}}), "the payload on the wire");
     server.wait().await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! The example of a tokio service under load: two of them share a broker and their sums, and some
+//! The tokio service example under load: two services share a broker and their sums, and several
 //! hundred connections at once get every answer right.
 
 #[path = "../../../examples/tokio_service/lines.rs"]
@@ -18,7 +18,7 @@ use service::Service;
 
 /// Connections to both services together.
 const PEERS: i64 = 300;
-/// Sums each of them asks for, one after the other.
+/// Sums each peer requests, one after the other.
 const SUMS: i64 = 10;
 
 #[test]
@@ -39,7 +39,7 @@ fn the_tokio_service_answers_hundreds_at_once() {
             answered.unwrap();
         }
         let added: Vec<u64> = services.iter().map(Service::added).collect();
-        // Each peer's sums, and one that is too large.
+        // Each peer's sums, and one sum that is too large.
         assert_eq!(added.iter().sum::<u64>(), (PEERS * (SUMS + 1)) as u64);
         assert!(added.iter().all(|&added| added > 0), "both have served: {added:?}");
         for service in services {
@@ -48,7 +48,7 @@ fn the_tokio_service_answers_hundreds_at_once() {
     });
 }
 
-/// One peer: asks, and checks every answer.
+/// One peer: requests sums and checks every answer.
 async fn ask(address: SocketAddr, peer: i64) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let (reader, mut writer) = stream.split();
@@ -67,7 +67,7 @@ async fn ask(address: SocketAddr, peer: i64) {
     assert_eq!(exchange("hello".into()).await, "error: only sums are made here");
 }
 
-/// The cores this process may use, two at most.
+/// Returns the cores this process may use, at most two.
 fn allowed_cores() -> Vec<usize> {
     let allowed = rustix::thread::sched_getaffinity(None).unwrap();
     (0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).take(2).collect()

@@ -1,4 +1,4 @@
-//! One test for each broker, and for each dialect, of an asynchronous function of a URL.
+//! Macros that run an asynchronous test, a function of a URL, on each broker and in each dialect.
 
 /// Runs each scenario on the broker in the process and on a real one.
 macro_rules! on_every_broker {
@@ -20,8 +20,8 @@ macro_rules! on_every_broker {
 
 pub(crate) use on_every_broker;
 
-/// Runs each scenario in every dialect: on every broker in oslo's of today and in its old one, and
-/// on a real one with servers that understand both and clients that find out.
+/// Runs each scenario in every dialect: on both brokers in the `rabbit` and in the `pika` dialect,
+/// and on a real one with servers of both dialects and clients that detect the dialect.
 macro_rules! in_every_dialect {
     ($($name:ident)*) => {
         crate::support::every_broker::on_every_broker! { $($name)* }

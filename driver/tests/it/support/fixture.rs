@@ -1,4 +1,4 @@
-//! What the tests share: a server of ours with well-known methods, clients, and runtimes to run
+//! Fixtures that the tests share: a server with well-known methods, clients, and runtimes to run
 //! them.
 
 use std::future::Future;
@@ -11,7 +11,7 @@ use leveret::{
 };
 use serde_json::{Value, json};
 
-/// Runs a test's future on a runtime of its own.
+/// Runs a test's future on a new runtime.
 pub(crate) fn run<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -21,7 +21,7 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-/// What was cast at a server, in order of arrival.
+/// The casts a server received, in order of arrival.
 #[derive(Clone, Default)]
 pub(crate) struct Notes(Arc<Mutex<Vec<Value>>>);
 
@@ -34,18 +34,18 @@ impl Notes {
         self.0.lock().unwrap().clone()
     }
 
-    /// Waits until there are as many notes.
+    /// Waits until there are `count` notes; returns them.
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Value> {
         eventually(|| self.0.lock().unwrap().len() >= count);
         self.all()
     }
 }
 
-/// Waits until something has become true; a minute at most.
+/// Waits until `holds` returns true, for at most a minute.
 pub(crate) fn eventually(mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(60), "this never became true");
+        assert!(start.elapsed() < Duration::from_secs(60), "the condition holds within a minute");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -62,7 +62,7 @@ struct Arg {
     arg: Value,
 }
 
-/// The methods every test server offers, the same as those of the Python peer.
+/// The methods of every test server, the same as those of the Python peer.
 pub(crate) fn endpoint(server: &'static str, notes: &Notes) -> Endpoint {
     let notes = notes.clone();
     Endpoint::new()
@@ -122,16 +122,16 @@ pub(crate) async fn server_on(
         .unwrap()
 }
 
-/// What a scenario's URL asks a transport to speak: `pika+` and `dual+` before the scheme.
+/// The dialects a scenario's URL selects: prefix `pika+` or `dual+` before the scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speaks {
+pub(crate) enum UrlDialect {
     Kombu,
     Pika,
-    /// Serves both, and sends to whichever has a server.
+    /// Serves both dialects, and sends in the one that has a server.
     Dual,
 }
 
-impl Speaks {
+impl UrlDialect {
     pub(crate) fn of(url: &str) -> Self {
         match url.split_once('+') {
             Some(("pika", _)) => Self::Pika,
@@ -141,15 +141,15 @@ impl Speaks {
     }
 }
 
-/// A transport to a scenario's URL, with options: the dialect said as a user would say it.
+/// Returns the builder of a transport to a scenario's URL, with the dialect in its options.
 pub(crate) fn builder(url: &str, config: DriverConfig) -> TransportBuilder {
     let plain = url.split_once('+').map_or(url, |(_, url)| url);
     let and = if plain.contains('?') { '&' } else { '?' };
-    let said = match Speaks::of(url) {
-        Speaks::Kombu => plain.to_owned(),
-        Speaks::Pika if plain.starts_with("rabbit:") => plain.replacen("rabbit", "pika", 1),
-        Speaks::Pika => format!("{plain}{and}dialect_serving=pika&dialect_sending=pika"),
-        Speaks::Dual => format!("{plain}{and}dialect_serving=both&dialect_sending=auto"),
+    let said = match UrlDialect::of(url) {
+        UrlDialect::Kombu => plain.to_owned(),
+        UrlDialect::Pika if plain.starts_with("rabbit:") => plain.replacen("rabbit", "pika", 1),
+        UrlDialect::Pika => format!("{plain}{and}dialect_serving=pika&dialect_sending=pika"),
+        UrlDialect::Dual => format!("{plain}{and}dialect_serving=both&dialect_sending=auto"),
     };
     Transport::builder(&said).config(config)
 }

@@ -1,25 +1,25 @@
-//! What tests with Python's former `pika` driver share: its URLs, its peers, questions to them.
+//! Helpers for tests with Python's former `pika` driver: its URLs, its peers, requests to them.
 
 use leveret_support::Peer;
 use serde_json::{Value, json};
 
-/// The URL of a virtual host as the old driver has it.
+/// Returns the URL of a virtual host for the old driver.
 pub(crate) fn pika(url: &str) -> String {
     url.replacen("rabbit://", "pika://", 1)
 }
 
-/// An old client at this URL of the `rabbit` driver; `query` are options of the old one.
+/// Starts an old client at this URL of the `rabbit` driver; `query` has options of the old driver.
 pub(crate) fn old_client(url: &str, query: &str) -> Peer {
     Peer::spawn_pika("rpc_client.py", &["--url", &format!("{}{query}", pika(url))])
 }
 
-/// An old server.
+/// Starts an old server.
 pub(crate) fn old_server(url: &str, topic: &str, server: &str) -> Peer {
     let url = pika(url);
     Peer::spawn_pika("rpc_server.py", &["--url", &url, "--topic", topic, "--server", server])
 }
 
-/// Has a client, old or new, do something at a topic.
+/// Sends one operation on a topic through a client, old or new; returns its answer.
 pub(crate) fn ask(
     python: &mut Peer,
     op: &str,
@@ -33,7 +33,7 @@ pub(crate) fn ask(
     serde_json::from_str(&python.ask(&command.to_string())).unwrap()
 }
 
-/// What a listener has heard, once that are so many.
+/// Waits until a listener has received `count` notifications; returns them.
 pub(crate) fn heard(listener: &mut Peer, count: usize) -> Vec<Value> {
     serde_json::from_str(&listener.ask(&count.to_string())).unwrap()
 }

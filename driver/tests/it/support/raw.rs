@@ -1,4 +1,4 @@
-//! Messages that no driver sends, published by the engine itself.
+//! Publishes messages that no driver sends, through the engine.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use leveret::engine::{
 /// The content type of most bodies.
 pub(crate) const JSON: Option<&str> = Some("application/json");
 
-/// A channel of its own on a broker. The engine must be kept as long as the channel is used.
+/// Opens a channel on a new connection to a broker. The caller must hold the engine while it uses
+/// the channel.
 pub(crate) async fn raw(port: u16, vhost: &str) -> (Engine, Channel) {
     let engine = Engine::start(EngineConfig::default()).unwrap();
     let mut config = ConnectionConfig::to("127.0.0.1", port);
