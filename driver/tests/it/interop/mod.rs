@@ -1,4 +1,4 @@
-//! Python's peers, of today's driver and of the former one.
+//! Python peers, on the current driver and on the former one.
 
 mod pika_client;
 mod pika_notify;

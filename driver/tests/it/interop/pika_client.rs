@@ -1,4 +1,4 @@
-//! Clients of Python's former `pika` driver, our server, which speaks that dialect or both.
+//! Clients of Python's former `pika` driver, and a Leveret server of that dialect or of both.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::fixture::{Notes, connect, eventually, run, server};
 use crate::support::old_python::{ask, old_client};
 
-/// Serves `tópic` in a dialect, and has old clients of both serialisations do their work there.
+/// Serves `tópic` in a dialect, and runs `work` with old clients of both serializations.
 fn serve(dialect: &str, work: impl Fn(&mut Peer, &[Notes; 2]) + Send + Copy + 'static) {
     let url = Broker::shared().vhost("pika-client");
     run(async {
@@ -78,7 +78,7 @@ fn calls(python: &mut Peer) {
     assert_eq!(answer["result"], context["ctxt"], "{answer}");
     let large = "é".repeat(1_000_000);
     let answer = call(python, "echo", json!({"args": {"arg": large}}));
-    assert_eq!(answer["result"], Value::from(large), "a large one");
+    assert_eq!(answer["result"], Value::from(large), "a large argument");
     let many = json!({"args": {"arg": 1}, "count": 100, "threads": 5});
     let answer = call(python, "echo", many);
     assert_eq!((&answer["done"], &answer["errors"]), (&json!(100), &json!(0)), "{answer}");
@@ -172,7 +172,7 @@ fn an_old_client_of_nobody_hears_so() {
         })
         .await
         .unwrap();
-        // What came too late for its caller is dropped here, and the server goes on.
+        // The server drops requests whose callers have timed out, and continues.
         eventually(|| transport.stats().replies_dropped == 1);
         server.wait_within(Duration::from_secs(30)).await.unwrap();
         transport.close().await.unwrap();

@@ -1,4 +1,4 @@
-//! Notifications between us and Python's former `pika` driver.
+//! Notifications between Leveret and Python's former `pika` driver.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ fn old_notifier(url: &str, query: &str) -> Peer {
     Peer::spawn_pika("notifier.py", &["--url", &format!("{}{query}", pika(url))])
 }
 
-/// Keeps what it hears.
+/// Records the notifications it receives.
 fn keeping() -> (NotificationEndpoint, Arc<Mutex<Vec<Notification>>>) {
     let all: Arc<Mutex<Vec<Notification>>> = Arc::default();
     let endpoint = Priority::ALL.into_iter().fold(NotificationEndpoint::new(), |endpoint, one| {
@@ -196,7 +196,7 @@ fn batches_and_pools_go_both_ways_with_the_old_driver() {
             eventually(|| listening.stats().handled == 50);
             assert_eq!(*sizes.lock().unwrap(), [25, 25]);
             let mut batches: Vec<usize> = Vec::new();
-            // The old listener is bound to the exchange of its own dialect alone.
+            // The old listener is bound only to the exchange of its own dialect.
             let reaches = if dialect == "pika" { 50 } else { 25 };
             eventually(|| {
                 let more = heard(&mut python, 0);
@@ -213,13 +213,13 @@ fn batches_and_pools_go_both_ways_with_the_old_driver() {
     }
 }
 
-/// A broker whose queues hold what survives its restart, and what does not.
+/// Durable queues survive a restart of the broker, others do not.
 #[test]
 fn kept_notifications_survive_the_broker_and_requests_do_not() {
     let broker = Broker::start();
     let url = broker.url_of("%2F");
     let mut server = old_server(&url, "t", "s");
-    // It dies without a word, so its queues stay.
+    // The kill leaves no time for a clean shutdown, so the queues stay.
     server.kill();
     run(async {
         let mut config = DriverConfig::default();
@@ -239,7 +239,7 @@ fn kept_notifications_survive_the_broker_and_requests_do_not() {
     listener.stop();
 }
 
-/// The queues that hold any.
+/// Returns the queues that have messages.
 fn messages(broker: &Broker) -> Vec<(String, u64)> {
     let full = broker.queues().into_iter().filter(|queue| queue.messages > 0);
     full.map(|queue| (queue.name, queue.messages)).collect()

@@ -1,5 +1,5 @@
-//! Our client, servers of Python's former `pika` driver: in their dialect, and in the form that
-//! servers of both dialects understand.
+//! A Leveret client, and servers of Python's former `pika` driver: in their dialect, and in the
+//! format that servers of both dialects read.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn asked(dialect: &str) {
         calls(&client).await;
         errors(&client).await;
         casts(&client).await;
-        nobody(&client).await;
+        absent_server(&client).await;
         assert_eq!(transport.stats().calls_outstanding, 0);
         assert_eq!(transport.stats().reconnects, 0);
         transport.close().await.unwrap();
@@ -92,7 +92,7 @@ async fn errors(client: &RpcClient) {
     let boom = raised(client, "boom").await;
     assert_eq!((boom.class(), boom.module()), ("ValueError", "builtins"));
     assert_eq!(boom.message(), "('bad value', 42)");
-    assert!(boom.args().is_empty(), "arguments do not travel: {:?}", boom.args());
+    assert!(boom.args().is_empty(), "the dialect has no arguments: {:?}", boom.args());
     assert!(boom.traceback().iter().any(|line| line.contains("endpoints.py")), "{boom}");
     let kaput = raised(client, "boomkw").await;
     assert_eq!((kaput.class(), kaput.module()), ("BoomError", "endpoints"));
@@ -116,15 +116,15 @@ async fn casts(client: &RpcClient) {
         one.cast_buffered((), "note", &json!({"arg": [number]})).await.unwrap();
         expected.extend([json!(number), json!([number])]);
     }
-    let everybody = client.prepare().with_fanout(true);
-    everybody.cast((), "note", &json!({"arg": "fanout"})).await.unwrap();
-    everybody.cast_buffered((), "note", &json!({"arg": "buffered fanout"})).await.unwrap();
+    let all_servers = client.prepare().with_fanout(true);
+    all_servers.cast((), "note", &json!({"arg": "fanout"})).await.unwrap();
+    all_servers.cast_buffered((), "note", &json!({"arg": "buffered fanout"})).await.unwrap();
     noted(&one, expected).await;
     let sérver = client.prepare().with_server("sérver");
     noted(&sérver, vec![json!("fanout"), json!("buffered fanout")]).await;
 }
 
-/// Waits until a server has noted as much, and it is exactly that.
+/// Waits until a server has as many notes, and checks that they are exactly these.
 async fn noted(client: &RpcClient, mut expected: Vec<Value>) {
     let mut notes: Vec<Value> = Vec::new();
     for _ in 0..1000 {
@@ -138,20 +138,21 @@ async fn noted(client: &RpcClient, mut expected: Vec<Value>) {
     assert_eq!(notes, expected);
 }
 
-async fn nobody(client: &RpcClient) {
-    for nobody in [client.prepare().with_topic("nobody"), client.prepare().with_server("nobody")] {
-        let told = nobody.prepare().with_at_least_once(true);
-        for result in [told.call::<()>((), "x", &()).await, told.cast((), "x", &()).await] {
+async fn absent_server(client: &RpcClient) {
+    for absent in [client.prepare().with_topic("nobody"), client.prepare().with_server("nobody")] {
+        let mandatory = absent.prepare().with_at_least_once(true);
+        for result in [mandatory.call::<()>((), "x", &()).await, mandatory.cast((), "x", &()).await]
+        {
             let error = result.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::MessageUndeliverable, "{error}");
         }
-        let short = nobody.with_timeout(Duration::from_millis(300));
+        let short = absent.with_timeout(Duration::from_millis(300));
         let error = short.call::<()>((), "x", &()).await.unwrap_err();
         assert!(error.is_timeout(), "{error}");
     }
 }
 
-/// Both serialisations arrive as such, and the answers are read whichever they come in.
+/// Requests arrive in both serializations, and the client reads answers in either.
 fn packed(dialect: &str) {
     let url = Broker::shared().vhost("pika-msgpack");
     let server = old_server(&url, "t", "s");
@@ -196,7 +197,7 @@ fn packed(dialect: &str) {
                 request.ack();
             }
         }
-        // What is never sent again goes where nothing is acknowledged.
+        // A request with no retry goes to the queue without acknowledgements.
         assert_eq!(echo(&plain.with_retry(Retry::Never), json!(1)).await, 1);
         assert_eq!(tap.next().await.unwrap().unwrap().routing_key(), "no_ack.t");
     });
@@ -212,10 +213,10 @@ fn who_waits_for_signs_of_life_waits_for_an_old_server_all_the_same() {
             let transport = connect(&format!("{dialect}+{url}")).await;
             let client = client(&transport, "t").with_call_monitor_timeout(Duration::from_secs(2));
             let done: String = client.call((), "slow", &json!({"seconds": 3})).await.unwrap();
-            assert_eq!(done, "done", "the server gives no signs, and its answer counts");
+            assert_eq!(done, "done", "the server sends no heartbeats, and its answer counts");
             let short = client.with_timeout(Duration::from_millis(500));
             let error = short.call::<()>((), "slow", &json!({"seconds": 1})).await.unwrap_err();
-            assert!(error.is_timeout(), "the call's own timeout stays: {error}");
+            assert!(error.is_timeout(), "the call's own timeout applies: {error}");
             transport.close().await.unwrap();
         }
     });

@@ -1,4 +1,4 @@
-//! A Python client, our server: what it sends is understood, what we send back too.
+//! A Python client and a Leveret server: requests and replies between them.
 
 use leveret::Executor;
 use leveret_support::{Broker, Peer};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::fixture::{Notes, connect, eventually, run, server, server_on};
 
-/// Asks the peer to do something at topic `tópic`.
+/// Sends one operation on topic `tópic` through the peer; returns its answer.
 fn ask(python: &mut Peer, op: &str, method: &str, more: Value) -> Value {
     let mut command = json!({"op": op, "topic": "tópic", "method": method});
     for (key, value) in more.as_object().into_iter().flatten() {
@@ -61,7 +61,7 @@ fn calls(python: &mut Peer) {
     assert_eq!(answer["result"].as_str().unwrap().len(), 5_000_000);
     let monitored = json!({"args": {"seconds": 3}, "call_monitor_timeout": 2});
     let answer = ask(python, "call", "slow", monitored);
-    assert_eq!(answer["result"], "done", "our signs of life are understood: {answer}");
+    assert_eq!(answer["result"], "done", "Python reads the heartbeats: {answer}");
 }
 
 fn errors(python: &mut Peer) {
@@ -101,7 +101,7 @@ fn ten_thousand_python_calls_leave_nothing_behind() {
         let peer = url.clone();
         tokio::task::spawn_blocking(move || {
             let mut python = Peer::spawn("rpc_client.py", &["--url", &peer]);
-            // Two halves: the answer of one command must come within a minute.
+            // The calls run in two halves: one command must answer within a minute.
             for _ in 0..2 {
                 let many = json!({"args": {"arg": 1}, "count": 5000, "threads": 5, "timeout": 30});
                 let answer = ask(&mut python, "call", "echo", many);

@@ -1,4 +1,4 @@
-//! Our client, a Python server: what we send is understood, what it sends back too.
+//! A Leveret client and a Python server: requests and replies between them.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn calls(client: &RpcClient) {
         json!([1e16, 1e-5, 0.1, -0.0, 1.0]),
         serde_json::from_str("[123456789012345678901234567890, -9223372036854775809]").unwrap(),
     ] {
-        // Floats come back in Python's spelling, which arbitrary precision keeps.
+        // Floats return in Python's notation, which arbitrary precision preserves.
         let back = echo(client, value.clone()).await;
         assert_eq!(numbers(&back), numbers(&value), "{back}");
     }
@@ -62,7 +62,8 @@ async fn calls(client: &RpcClient) {
         (&seen["traceparent"], &seen["tracestate"]),
         (&json!(parent.to_string()), &json!("v=1"))
     );
-    // Seven bytes each on the wire: near the 16 MiB that RabbitMQ 4 takes.
+    // Each element takes seven bytes on the wire, so the message is near RabbitMQ 4's limit of 16
+    // MiB.
     let large = "é".repeat(2_390_000);
     let size: usize = client.call((), "size", &json!({ "arg": large })).await.unwrap();
     assert_eq!(size, 2_390_000);
@@ -70,7 +71,7 @@ async fn calls(client: &RpcClient) {
     assert_eq!(blob.len(), 5_000_000);
 }
 
-/// Numbers as doubles or text, so that spellings compare.
+/// Replaces numbers by doubles or text, so that notations compare equal.
 fn numbers(value: &Value) -> Value {
     match value {
         Value::Number(number) if number.to_string().contains(['.', 'e']) => {
@@ -108,14 +109,14 @@ async fn errors(client: &RpcClient) {
     assert!(error.is_timeout(), "{error}");
     let monitored = client.prepare().with_call_monitor_timeout(Duration::from_secs(2));
     let done: String = monitored.call((), "slow", &json!({"seconds": 3})).await.unwrap();
-    assert_eq!(done, "done", "Python's signs of life are understood");
+    assert_eq!(done, "done", "the client reads Python's heartbeats");
 }
 
 async fn casts(client: &RpcClient) {
     client.cast((), "note", &json!({"arg": "cast"})).await.unwrap();
     client.cast_buffered((), "note", &json!({"arg": "buffered"})).await.unwrap();
-    let everybody = client.prepare().with_fanout(true);
-    everybody.cast((), "note", &json!({"arg": "fanout"})).await.unwrap();
+    let all_servers = client.prepare().with_fanout(true);
+    all_servers.cast((), "note", &json!({"arg": "fanout"})).await.unwrap();
     let mut notes = Vec::new();
     for _ in 0..1000 {
         notes = noted(client).await;
@@ -142,9 +143,10 @@ fn ten_thousand_calls_leave_nothing_behind() {
         assert_eq!(transport.stats().calls_outstanding, 0);
         assert_eq!(transport.stats().replies_late, 0);
         assert!(names().eq(before), "no queue was added");
-        // The last acknowledgement may still be on its way.
+        // The last acknowledgement may still be in flight.
         eventually(|| Broker::shared().queues_of(&url).iter().all(|queue| queue.messages == 0));
-        // Ours: publish and replies. Python's: the listener and at most a pool of senders.
+        // Leveret has two: publish and replies. Python has the listener and at most a pool of
+        // senders.
         assert!(Broker::shared().connections_of(&url) <= 2 + 1 + 30);
         transport.close().await.unwrap();
     });
@@ -153,7 +155,7 @@ fn ten_thousand_calls_leave_nothing_behind() {
     eventually(|| Broker::shared().connections_of(&url) == 0);
 }
 
-/// Sixteen callers, each one call at a time.
+/// Sixteen callers, each with one call at a time.
 async fn many(transport: &Transport, client: &RpcClient, calls: usize) {
     let mut callers = tokio::task::JoinSet::new();
     for caller in 0..16 {
@@ -188,7 +190,7 @@ fn durable_and_quorum_entities_agree_with_pythons() {
             let transport = connect(&format!("{url}?{query}")).await;
             let client = client(&transport, "t");
             assert_eq!(echo(&client, json!(name)).await, name);
-            // A server of ours declares the same queues, or the broker would refuse it.
+            // A Leveret server declares the same queues, or the broker would refuse it.
             let ours = leveret::RpcServer::builder(&transport, Target::new("t").with_server("s"));
             let ours = ours.start().await.unwrap();
             ours.wait().await.unwrap();

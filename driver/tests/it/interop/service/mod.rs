@@ -1,9 +1,10 @@
-//! A service of three processes, Python's and ours in any mixture, whose processes are replaced one
-//! by one while orders come in: nothing is lost, doubled or refused.
+//! A service of three processes, Python's and Leveret's in any mixture. The test replaces each
+//! process while orders come in; no order is lost, executed twice or refused.
 //!
-//! Orders are called at the API, which calls a worker, which calls the agent of a named server;
-//! both cast their progress back, everybody notifies, and the API casts configuration at everybody.
-//! A new process is ready before its predecessor stops, as an operator would do it.
+//! A customer calls the API, which calls a worker, which calls the agent of a named server. Worker
+//! and agent cast their progress back, all three notify, and the API casts its configuration to
+//! workers and agents. A new process is ready before its predecessor stops, as in an operator's
+//! upgrade.
 
 mod process;
 
@@ -21,19 +22,19 @@ use tempfile::TempDir;
 use tokio::task::block_in_place;
 
 use crate::support::fixture::{connect, eventually, run};
-use process::{Did, Part};
+use process::{Calls, ServiceProcess};
 
-/// What a process of the test binary is to be: role, server name and URL.
-const BE: &str = "LEVERET_TEST_SERVICE";
+/// Environment variable of a service process of this test binary: role, server name and URL.
+const ROLE: &str = "LEVERET_TEST_SERVICE";
 /// Customers, each with one order at a time.
 const CUSTOMERS: usize = 3;
-/// Orders answered before, beside and after each replacement.
+/// Orders answered before, during and after each replacement.
 const ORDERS: u64 = 30;
-/// Each so many orders the configuration changes.
+/// Number of orders between two changes of the configuration.
 const CONFIGURATION_EVERY: u64 = 10;
 
-/// The customers of a service and those who hear of it.
-struct World {
+/// The customers of a service, and a listener to its notifications.
+struct Customers {
     transport: Transport,
     listener: NotificationListener,
     heard: Arc<Mutex<Vec<(String, u64)>>>,
@@ -43,7 +44,7 @@ struct World {
     customers: tokio::task::JoinSet<()>,
 }
 
-impl World {
+impl Customers {
     async fn new(url: &str) -> Self {
         let transport = connect(url).await;
         let heard: Arc<Mutex<Vec<(String, u64)>>> = Arc::default();
@@ -92,19 +93,19 @@ impl World {
         }
     }
 
-    /// Waits until some more orders were answered; fails with the first customer that failed.
+    /// Waits until [`ORDERS`] more orders are answered; panics with the first customer that fails.
     async fn more_orders(&mut self) {
         let enough = self.answered.load(Ordering::Relaxed) + ORDERS;
         while self.answered.load(Ordering::Relaxed) < enough {
             if let Some(ended) = self.customers.try_join_next() {
                 ended.unwrap();
-                panic!("a customer has left early");
+                panic!("a customer has stopped early");
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Lets the customers leave, and waits until nothing is under way; the number of orders.
+    /// Stops the customers and waits until no message is in flight; returns the number of orders.
     async fn close(&mut self, is_idle: impl Fn(u64) -> bool) -> u64 {
         self.is_open.store(false, Ordering::Relaxed);
         while let Some(customer) = self.customers.join_next().await {
@@ -123,8 +124,8 @@ impl World {
         orders
     }
 
-    /// All that was to be heard was, once.
-    async fn end(self, orders: u64) {
+    /// Checks that the listener received every notification exactly once.
+    async fn stop(self, orders: u64) {
         let expected = |event: &'static str| (0..orders).map(move |number| (event.into(), number));
         let errors = expected("build.error").filter(|(_, number)| number.is_multiple_of(5));
         let infos = ["attach.end", "build.end", "order.end"].into_iter().flat_map(expected);
@@ -145,10 +146,10 @@ async fn configuration(client: &RpcClient) -> Vec<Value> {
     client.call((), "configuration", &()).await.unwrap()
 }
 
-/// Everything was done, and done once, by whichever process.
-fn assert_done(all: &BTreeMap<&str, Vec<Did>>, orders: u64) {
+/// Checks that the processes together executed every request exactly once.
+fn assert_done(all: &BTreeMap<&str, Vec<Calls>>, orders: u64) {
     let done = |role: &str, method: &str| {
-        let lists = all[role].iter().filter_map(|did| did.get(method));
+        let lists = all[role].iter().filter_map(|calls| calls.get(method));
         let mut list: Vec<String> = lists.flatten().map(Value::to_string).collect();
         list.sort();
         list
@@ -167,11 +168,11 @@ fn assert_done(all: &BTreeMap<&str, Vec<Did>>, orders: u64) {
     let changes = sorted(&mut (0..orders).step_by(CONFIGURATION_EVERY as usize).map(Value::from));
     for role in ["worker", "agent"] {
         let mut heard = done(role, "configured");
-        // Processes beside each other hear the same; none hears it twice.
+        // Processes that run at the same time receive the same fanout; none receives it twice.
         heard.dedup();
         assert_eq!(heard, changes, "{role}");
-        for did in &all[role] {
-            let mut own: Vec<String> = did["configured"].iter().map(Value::to_string).collect();
+        for calls in &all[role] {
+            let mut own: Vec<String> = calls["configured"].iter().map(Value::to_string).collect();
             own.sort();
             assert!(own.windows(2).all(|pair| pair[0] != pair[1]), "{role}: {own:?}");
         }
@@ -191,9 +192,9 @@ impl Starter {
         Self { url: url.to_owned(), locks: tempfile::tempdir().unwrap(), host }
     }
 
-    /// Names of Python's queues are numbered, because only so does it stop without a loss. A
-    /// fanout queue with a name of its own is deleted when its server stops, and while Python waits
-    /// for that to be done it acknowledges what the broker still sends, and does nothing with it.
+    /// Starts a Python process. It numbers its queue names, because only then does Python stop
+    /// without loss: a server deletes a fanout queue with a random name when it stops, and until
+    /// then acknowledges deliveries without executing them.
     fn python(&self, role: &str, server: &str) -> Peer {
         let host = format!("hostname={}", self.host);
         let mut arguments = vec!["--url", &self.url, "--server", server];
@@ -206,55 +207,57 @@ impl Starter {
     }
 
     fn leveret(&self, role: &str, server: &str) -> Peer {
-        let what = format!("{role} {server} {}", self.url);
-        Peer::spawn_test("interop::service::a_service_of_our_own", &[(BE, &what)])
+        let role = format!("{role} {server} {}", self.url);
+        Peer::spawn_test("interop::service::a_service_of_our_own", &[(ROLE, &role)])
     }
 }
 
 impl Drop for Starter {
     fn drop(&mut self) {
-        // Python's counter of queues; missing if none was started.
+        // Python's counter file of queue names; missing if no Python process started.
         let _ = std::fs::remove_file(format!("/dev/shm/{}_it_qmanager", self.host));
     }
 }
 
-/// Ends a process in order; what it did.
-fn end(mut process: Peer) -> Did {
+/// Stops a process in order; returns the calls it executed.
+fn stop(mut process: Peer) -> Calls {
     process.close_input();
     serde_json::from_str(&process.read()).unwrap()
 }
 
-/// The same service in one process, on the broker in the process; or, if the environment says so,
-/// one process of it for the test below.
+/// The same service in one process, on the broker in the process. If the environment variable is
+/// set, one process of the service for the test below.
 #[test]
 fn a_service_of_our_own() {
-    if let Ok(what) = std::env::var(BE) {
-        let words: Vec<&str> = what.split(' ').collect();
+    if let Ok(role) = std::env::var(ROLE) {
+        let words: Vec<&str> = role.split(' ').collect();
         return run(process::serve(words[2], words[0], words[1]));
     }
     let url = "fake:///service";
     run(async {
-        let mut world = World::new(url).await;
-        let mut parts = BTreeMap::new();
+        let mut customers = Customers::new(url).await;
+        let mut processes = BTreeMap::new();
         for (role, server) in [("api", "api1"), ("worker", "worker1"), ("agent", "host1")] {
-            parts.insert(role, Part::start(url, role, server).await);
+            processes.insert(role, ServiceProcess::start(url, role, server).await);
         }
-        world.open();
+        customers.open();
         for _ in 0..10 {
-            world.more_orders().await;
+            customers.more_orders().await;
         }
-        let orders = world.close(|orders| parts["api"].did("progress") as u64 == 2 * orders).await;
+        let orders =
+            customers.close(|orders| processes["api"].count("progress") as u64 == 2 * orders).await;
         let mut all = BTreeMap::new();
-        // Those who cast come to their end first.
+        // Processes that cast stop before the process that receives the casts.
         for role in ["worker", "agent", "api"] {
-            all.insert(role, vec![parts.remove(role).unwrap().end().await]);
+            all.insert(role, vec![processes.remove(role).unwrap().stop().await]);
         }
         assert_done(&all, orders);
-        world.end(orders).await;
+        customers.stop(orders).await;
     });
 }
 
-/// Each process gives way to ours beside Python's others, and ours to Python's again.
+/// A Leveret process replaces each Python process beside the other Python processes; then Python
+/// replaces Leveret again.
 #[test]
 fn processes_of_a_python_service_are_replaced_under_load() {
     let url = Broker::shared().vhost("service");
@@ -262,13 +265,13 @@ fn processes_of_a_python_service_are_replaced_under_load() {
     let first = [("api", "api1"), ("worker", "worker1"), ("agent", "host1")];
     let mut processes: BTreeMap<&str, Peer> =
         at_once(first, |(role, server)| (role, starter.python(role, server)));
-    let mut all: BTreeMap<&str, Vec<Did>> = BTreeMap::new();
+    let mut all: BTreeMap<&str, Vec<Calls>> = BTreeMap::new();
     let orders = run(async {
-        let mut world = World::new(&url).await;
-        world.open();
+        let mut customers = Customers::new(&url).await;
+        customers.open();
         let python: Start = Starter::python;
         let leveret: Start = Starter::leveret;
-        // An agent keeps its name; of the others any will do.
+        // A new agent has the old one's name; the other roles accept any name.
         for (role, server, start) in [
             ("api", "api2", leveret),
             ("worker", "worker2", leveret),
@@ -277,32 +280,32 @@ fn processes_of_a_python_service_are_replaced_under_load() {
             ("worker", "worker1", python),
             ("agent", "host1", python),
         ] {
-            world.more_orders().await;
+            customers.more_orders().await;
             let next = block_in_place(|| start(&starter, role, server));
-            world.more_orders().await;
+            customers.more_orders().await;
             let last = processes.insert(role, next).unwrap();
-            all.entry(role).or_default().push(block_in_place(|| end(last)));
+            all.entry(role).or_default().push(block_in_place(|| stop(last)));
         }
-        world.more_orders().await;
-        let orders = world.close(|_| under_way(&url) == 0).await;
-        let last: Vec<_> = at_once(processes, |(role, process)| (role, end(process)));
-        for (role, did) in last {
-            all.entry(role).or_default().push(did);
+        customers.more_orders().await;
+        let orders = customers.close(|_| under_way(&url) == 0).await;
+        let last: Vec<_> = at_once(processes, |(role, process)| (role, stop(process)));
+        for (role, calls) in last {
+            all.entry(role).or_default().push(calls);
         }
-        world.end(orders).await;
+        customers.stop(orders).await;
         orders
     });
     assert_done(&all, orders);
     for (role, method) in [("api", "order"), ("worker", "build"), ("agent", "attach")] {
         assert_eq!(all[role].len(), 3);
-        let shares = all[role].iter().map(|did| did.get(method).map_or(0, Vec::len));
+        let shares = all[role].iter().map(|calls| calls.get(method).map_or(0, Vec::len));
         assert!(shares.clone().all(|share| share > 0), "{role}: {:?}", shares.collect::<Vec<_>>());
     }
 }
 
 type Start = fn(&Starter, &str, &str) -> Peer;
 
-/// Does the same with each, all at once.
+/// Runs `work` on each item, all at the same time.
 fn at_once<T: Send, U: Send, C: FromIterator<U>>(
     each: impl IntoIterator<Item = T>,
     work: impl Fn(T) -> U + Sync,
@@ -314,7 +317,8 @@ fn at_once<T: Send, U: Send, C: FromIterator<U>>(
     })
 }
 
-/// Messages in queues, but for those of fanouts: Python leaves its own behind to expire.
+/// Counts the messages in queues, except fanout queues: Python leaves its fanout queues behind
+/// until they expire.
 fn under_way(url: &str) -> u64 {
     let queues = Broker::shared().queues_of(url).into_iter();
     queues.filter(|queue| !queue.name.contains("_fanout")).map(|queue| queue.messages).sum()

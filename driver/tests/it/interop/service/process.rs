@@ -1,7 +1,7 @@
-//! One process of the service, written with Leveret: the twin of `.ci/support/peers/service.py`,
-//! method by method.
+//! One process of the service, written with Leveret: the same methods as
+//! `.ci/support/peers/service.py`.
 //!
-//! Invariant: what it says it did, it did before it ended, and nothing after.
+//! Invariant: the calls it prints at its end are all calls it executed.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -15,16 +15,16 @@ use serde_json::{Value, json};
 
 use crate::support::fixture::connect;
 
-/// The agent that everything is attached to.
+/// The agent that every order is attached to.
 const HOST: &str = "host1";
-/// Above anything a busy machine makes of a call.
+/// Longer than any call takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a process did: the arguments of each method.
-pub(super) type Did = BTreeMap<String, Vec<Value>>;
+/// The calls a process executed: the arguments of each method.
+pub(super) type Calls = BTreeMap<String, Vec<Value>>;
 
 #[derive(Clone, Default)]
-struct Record(Arc<Mutex<Did>>);
+struct Record(Arc<Mutex<Calls>>);
 
 impl Record {
     fn add(&self, method: &str, argument: impl Into<Value>) {
@@ -37,16 +37,16 @@ impl Record {
 }
 
 /// Clients of the three topics, and a notifier.
-struct Colleagues {
+struct Clients {
     api: RpcClient,
     worker: RpcClient,
     agent: RpcClient,
     notifier: Notifier,
 }
 
-struct Api(Record, Colleagues);
-struct Worker(Record, Colleagues);
-struct Agent(Record, Colleagues);
+struct Api(Record, Clients);
+struct Worker(Record, Clients);
+struct Agent(Record, Clients);
 
 #[leveret::endpoint]
 impl Api {
@@ -65,8 +65,8 @@ impl Api {
 
     async fn configure(&self, context: &Context, number: u64) -> Result<(), Failure> {
         for client in [&self.1.worker, &self.1.agent] {
-            let everybody = client.prepare().with_fanout(true);
-            everybody.cast(context, "configured", &json!({ "number": number })).await?;
+            let all_servers = client.prepare().with_fanout(true);
+            all_servers.cast(context, "configured", &json!({ "number": number })).await?;
         }
         Ok(())
     }
@@ -118,28 +118,28 @@ impl Agent {
     }
 }
 
-/// A role that is served, by a transport of its own.
-pub(super) struct Part {
+/// A role of the service, with its own transport.
+pub(super) struct ServiceProcess {
     transport: Transport,
     server: RpcServer,
     record: Record,
 }
 
-impl Part {
+impl ServiceProcess {
     pub(super) async fn start(url: &str, role: &str, server: &str) -> Self {
         let transport = connect(url).await;
         let record = Record::default();
         let client = |topic| RpcClient::new(&transport, Target::new(topic)).with_timeout(TIMEOUT);
-        let colleagues = Colleagues {
+        let clients = Clients {
             api: client("api"),
             worker: client("worker"),
             agent: client("agent"),
             notifier: Notifier::builder(&transport).publisher_id(server).build(),
         };
         let endpoint: Endpoint = match role {
-            "api" => Api(record.clone(), colleagues).into(),
-            "worker" => Worker(record.clone(), colleagues).into(),
-            "agent" => Agent(record.clone(), colleagues).into(),
+            "api" => Api(record.clone(), clients).into(),
+            "worker" => Worker(record.clone(), clients).into(),
+            "agent" => Agent(record.clone(), clients).into(),
             other => panic!("the service has no {other}"),
         };
         let target = Target::new(role).with_server(server);
@@ -150,13 +150,13 @@ impl Part {
         Self { transport, server, record }
     }
 
-    /// How often it did this so far.
-    pub(super) fn did(&self, method: &str) -> usize {
+    /// Returns how many calls of this method it executed so far.
+    pub(super) fn count(&self, method: &str) -> usize {
         self.record.of(method).len()
     }
 
-    /// Stops in order; what it did.
-    pub(super) async fn end(self) -> Did {
+    /// Stops in order; returns the calls it executed.
+    pub(super) async fn stop(self) -> Calls {
         self.server.stop().await.unwrap();
         self.server.wait().await.unwrap();
         let stats = self.server.stats();
@@ -167,14 +167,14 @@ impl Part {
     }
 }
 
-/// Serves until the standard input ends, then prints what it did.
+/// Serves until the standard input ends, then prints the calls it executed.
 pub(super) async fn serve(url: &str, role: &str, server: &str) {
-    let part = Part::start(url, role, server).await;
+    let process = ServiceProcess::start(url, role, server).await;
     say("ready");
     let read = || std::io::stdin().read_to_end(&mut Vec::new());
     tokio::task::spawn_blocking(read).await.unwrap().unwrap();
-    let did = part.end().await;
-    say(&serde_json::to_string(&did).unwrap());
+    let calls = process.stop().await;
+    say(&serde_json::to_string(&calls).unwrap());
 }
 
 fn say(line: &str) {
