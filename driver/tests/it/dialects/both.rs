@@ -1,5 +1,5 @@
-//! Both dialects at once: peers of today's Python driver and of its former one, servers of ours
-//! that understand both, clients that find out.
+//! Both dialects at once: peers of Python's current driver and of its former one, Leveret servers
+//! of both dialects, and clients that detect the dialect.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) async fn who(client: &RpcClient) -> String {
     who.get("server").unwrap_or(&who).as_str().unwrap().to_owned()
 }
 
-/// Waits until one of Python's servers has noted as much, and it is exactly that.
+/// Waits until a Python server has as many notes, and checks that they are exactly these.
 async fn noted(client: &RpcClient, server: &str, expected: &[Value]) {
     let client = client.prepare().with_server(server);
     let mut notes: Vec<Value> = Vec::new();
@@ -46,7 +46,7 @@ fn a_server_of_both_serves_everybody_at_once() {
     everybody_is_served("");
 }
 
-/// What is durable or a quorum queue in one dialect is neither in the other.
+/// Durable and quorum queues of one dialect do not change the queues of the other.
 #[test]
 fn a_server_of_both_keeps_the_queues_of_each_as_they_are() {
     everybody_is_served("?amqp_durable_queues=true&rabbit_quorum_queue=true");
@@ -77,14 +77,14 @@ fn everybody_is_served(query: &str) {
         }
         let boom = client.call::<()>((), "boom", &()).await.unwrap_err();
         assert_eq!(boom.remote().unwrap().args(), [json!("bad value"), json!(42)]);
-        let everybody = client.prepare().with_fanout(true);
-        everybody.cast((), "note", &json!({"arg": "both fanout"})).await.unwrap();
+        let all_servers = client.prepare().with_fanout(true);
+        all_servers.cast((), "note", &json!({"arg": "both fanout"})).await.unwrap();
         client.with_server("s2").cast((), "note", &json!({"arg": "both cast"})).await.unwrap();
         for peer in peers {
             peer.await.unwrap();
         }
         eventually(|| [3, 6] == [notes[0].all().len(), notes[1].all().len()]);
-        // The second copy of the fanout, under its other name.
+        // The second copy of the fanout, on the queue of the other dialect.
         eventually(|| first.stats().duplicates + second.stats().duplicates == 2);
         let mut all = notes[0].all();
         all.sort_by_key(ToString::to_string);
@@ -93,7 +93,7 @@ fn everybody_is_served(query: &str) {
         assert_eq!((served.of_kombu, served.of_pika), (54, 54), "{served:?}");
         assert_eq!(served.of_both, 50 + 1 + 2 + 1, "{served:?}");
         assert_eq!((served.undecodable, served.expired), (0, 0));
-        assert_eq!(auto.metrics().fallbacks, 0, "somebody listens at the names that go first");
+        assert_eq!(auto.metrics().fallbacks, 0, "the queues of the first dialect have a server");
         first.wait().await.unwrap();
         second.wait().await.unwrap();
         auto.close().await.unwrap();
@@ -123,7 +123,7 @@ fn a_client_that_finds_out_reaches_todays_servers() {
         let boom = client.call::<()>((), "boom", &()).await.unwrap_err();
         let boom = boom.remote().unwrap().clone();
         assert_eq!(boom.args(), [json!("bad value"), json!(42)]);
-        assert!(transport.metrics().fallbacks > 0, "nothing went to the name that goes first");
+        assert!(transport.metrics().fallbacks > 0, "no request went to the first dialect");
         transport.close().await.unwrap();
     });
     peers.into_iter().for_each(Peer::stop);
@@ -136,7 +136,7 @@ fn a_client_that_finds_out_reaches_former_servers() {
     run(async {
         let transport = dual(&url).await;
         everything(&client(&transport, "t"), ["p1", "p2"]).await;
-        assert_eq!(transport.metrics().fallbacks, TO_NOBODY);
+        assert_eq!(transport.metrics().fallbacks, UNDELIVERABLE);
         transport.close().await.unwrap();
     });
     peers.into_iter().for_each(Peer::stop);
@@ -150,14 +150,18 @@ fn a_client_that_finds_out_reaches_servers_of_either_dialect() {
         let transport = dual(&url).await;
         let client = client(&transport, "t");
         everything(&client, ["k", "p"]).await;
-        // A question, a cast, and one question or more what was noted.
+        // One call, one cast, and one or more calls for the notes.
         assert!(
-            transport.metrics().fallbacks >= TO_NOBODY + 3,
+            transport.metrics().fallbacks >= UNDELIVERABLE + 3,
             "all that name the server of today"
         );
         let before = transport.metrics().fallbacks;
         for _ in 0..20 {
-            assert_eq!(who(&client).await, "p", "what names no server goes to the former's");
+            assert_eq!(
+                who(&client).await,
+                "p",
+                "a request without a server name goes to the pika server"
+            );
         }
         assert_eq!(transport.metrics().fallbacks, before);
         transport.close().await.unwrap();
@@ -165,7 +169,7 @@ fn a_client_that_finds_out_reaches_servers_of_either_dialect() {
     peers.into_iter().for_each(Peer::stop);
 }
 
-/// Calls, errors, casts and fanouts; each server gets its own, once.
+/// Sends calls, errors, casts and fanouts; each server receives each message once.
 async fn everything(client: &RpcClient, servers: [&str; 2]) {
     for number in 0..20 {
         assert_eq!(echo(client, json!(number)).await, number);
@@ -181,10 +185,10 @@ async fn everything(client: &RpcClient, servers: [&str; 2]) {
     assert_eq!(boom.message(), "('bad value', 42)");
     let absent = client.call::<()>((), "absent", &()).await.unwrap_err();
     assert_eq!(absent.remote().unwrap().class(), "NoSuchMethod");
-    let everybody = client.prepare().with_fanout(true);
+    let all_servers = client.prepare().with_fanout(true);
     let mut expected = Vec::new();
     for number in 10..30 {
-        everybody.cast((), "note", &json!({ "arg": number })).await.unwrap();
+        all_servers.cast((), "note", &json!({ "arg": number })).await.unwrap();
         expected.push(json!(number));
     }
     for server in servers {
@@ -196,21 +200,21 @@ async fn everything(client: &RpcClient, servers: [&str; 2]) {
     for server in servers {
         noted(client, server, &expected).await;
     }
-    nobody(client).await;
+    absent_server(client).await;
 }
 
-/// How many requests to a server that does not exist.
-const TO_NOBODY: u64 = 4;
+/// Number of requests to a server that does not exist.
+const UNDELIVERABLE: u64 = 4;
 
-async fn nobody(client: &RpcClient) {
-    let nobody = client.prepare().with_server("nobody");
-    let told = nobody.prepare().with_at_least_once(true);
-    for result in [told.call::<()>((), "x", &()).await, told.cast((), "x", &()).await] {
+async fn absent_server(client: &RpcClient) {
+    let absent = client.prepare().with_server("nobody");
+    let mandatory = absent.prepare().with_at_least_once(true);
+    for result in [mandatory.call::<()>((), "x", &()).await, mandatory.cast((), "x", &()).await] {
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MessageUndeliverable, "{error}");
     }
-    nobody.cast((), "x", &()).await.expect("lost in silence, as in oslo");
-    let short = nobody.with_timeout(Duration::from_millis(300));
+    absent.cast((), "x", &()).await.expect("dropped without an error, as in oslo");
+    let short = absent.with_timeout(Duration::from_millis(300));
     let error = short.call::<()>((), "x", &()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MessagingTimeout, "{error}");
 }
@@ -230,7 +234,7 @@ fn a_client_follows_its_servers_from_dialect_to_dialect() {
             while who(&client).await != "p" {}
             client.cast((), "note", &json!({ "arg": round })).await.unwrap();
             former.wait().await.unwrap();
-            // Its queues are gone with it.
+            // The server's queues are deleted with it.
             assert_eq!(who(&client).await, "k");
             client.cast((), "note", &json!({ "arg": round })).await.unwrap();
         }

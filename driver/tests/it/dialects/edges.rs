@@ -1,5 +1,5 @@
-//! The corners where two dialects meet: exchanges that both name, queues that vanish, brokers that
-//! are lost between two names, options of one dialect that must not touch the other.
+//! Edge cases of two dialects: an exchange that both use, queues that disappear, a broker that is
+//! lost between two queue names, options of one dialect that must not affect the other.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
@@ -18,7 +18,7 @@ use crate::support::fixture::{
 };
 use crate::support::old_python::{ask, old_client, pika};
 
-/// Starts a server of ours at an exchange of its own.
+/// Starts a server on the given exchange.
 async fn server_at(transport: &Transport, exchange: &str) -> Result<RpcServer, Error> {
     let target = Target::new("t").with_server("s").with_exchange(exchange);
     let builder = RpcServer::builder(transport, target);
@@ -46,7 +46,7 @@ fn both_dialects_share_an_exchange_that_a_target_names() {
         })
         .await
         .unwrap();
-        // Who speaks the former dialect alone takes the exchange as it is.
+        // A transport of the former dialect alone uses the exchange as declared.
         let former = connect(&format!("pika+{url}")).await;
         let client = crate::support::fixture::client(&former, "t").with_exchange("nova");
         assert_eq!(echo(&client, json!("ours")).await, "ours");
@@ -62,7 +62,7 @@ fn both_dialects_share_an_exchange_that_a_target_names() {
     });
 }
 
-/// Where the former driver was first, its exchange routes by equal keys alone.
+/// If the former driver declared the exchange, its type is `direct`.
 #[test]
 fn an_exchange_of_the_former_driver_is_refused_by_name() {
     let url = Broker::shared().vhost("direct-exchange");
@@ -78,7 +78,7 @@ fn an_exchange_of_the_former_driver_is_refused_by_name() {
         let client = client(&transport, "t").with_exchange("nova");
         let error = client.call::<Value>((), "echo", &()).await.unwrap_err();
         assert!(error.to_string().contains("`type` differs"), "{error}");
-        // Whoever speaks the former dialect alone gets along with it.
+        // A transport of the former dialect alone works with it.
         let pika = connect(&format!("pika+{url}")).await;
         let client = crate::support::fixture::client(&pika, "t").with_exchange("nova");
         assert_eq!(echo(&client, json!("é")).await, "é");
@@ -99,7 +99,8 @@ fn answers_come_through_the_exchange_of_another_control_exchange() {
     let peer = Peer::spawn_pika("rpc_server.py", &[&arguments[..], &more].concat());
     run(async {
         let transport = connect(&format!("pika+{url}")).await;
-        // The transport's own is `openstack`, and the first call opens its reply queue for that.
+        // The transport's control exchange is `openstack`, and the first call opens its reply queue
+        // for that.
         let own = server(&transport, "here", "own", &Notes::default()).await;
         assert_eq!(who(&client(&transport, "here")).await, "own");
         let client = client(&transport, "t").with_exchange("nova");
@@ -110,7 +111,7 @@ fn answers_come_through_the_exchange_of_another_control_exchange() {
     peer.stop();
 }
 
-/// A server whose one thread is held, with what it notes.
+/// Starts a server whose only thread blocks in a method; `notes` records its casts.
 async fn held(url: &str, notes: &Notes) -> (RpcServer, Sender<()>) {
     let config = DriverConfig::default().with_executor_threads(1);
     let transport = builder(url, config).connect().await.unwrap();
@@ -179,7 +180,7 @@ fn a_server_leaves_the_queues_that_another_one_needs() {
         }
         let client = client(&transport, "t");
         assert_eq!(who(&client).await, "s2");
-        // What names the one that is gone finds its queue of today's dialect, as in oslo.
+        // A request to the stopped server goes to its queue of the current dialect, as in oslo.
         let gone = client.prepare().with_server("s1").with_timeout(Duration::from_millis(300));
         assert!(gone.call::<()>((), "none", &()).await.unwrap_err().is_timeout());
         second.wait().await.unwrap();
@@ -187,7 +188,7 @@ fn a_server_leaves_the_queues_that_another_one_needs() {
     });
 }
 
-/// Its last server died, so that its queues stay until they expire.
+/// The last server was killed, so its queues stay until they expire.
 #[test]
 fn an_abandoned_queue_is_left_as_soon_as_it_is_gone() {
     let url = Broker::shared().vhost("abandoned");
@@ -256,9 +257,9 @@ fn a_fanout_through_a_stream_and_queues_is_executed_once() {
         let transport = dual(&format!("{url}?{query}")).await;
         let notes = Notes::default();
         let server = server(&transport, "t", "s", &notes).await;
-        let everybody = client(&transport, "t").with_fanout(true);
+        let all_servers = client(&transport, "t").with_fanout(true);
         for number in 0..20 {
-            everybody.cast((), "note", &json!({ "arg": number })).await.unwrap();
+            all_servers.cast((), "note", &json!({ "arg": number })).await.unwrap();
         }
         eventually(|| server.stats().duplicates == 20);
         let mut all = notes.all();
@@ -290,14 +291,14 @@ fn compression_is_of_todays_dialect_alone() {
         .unwrap();
         server.wait().await.unwrap();
         transport.close().await.unwrap();
-        // What both read cannot be compressed, and is not in silence either.
+        // A message for both dialects cannot be compressed, and the transport says so.
         let url = format!("{url}?kombu_compression=gzip&dialect_sending=auto");
         let error = Transport::connect(&url).await.unwrap_err();
         assert!(error.to_string().contains("kombu_compression"), "{error}");
     });
 }
 
-/// Today's servers read JSON alone.
+/// Servers of the current dialect read JSON only.
 #[test]
 fn what_both_are_to_read_is_never_msgpack() {
     let url = Broker::shared().vhost("dual-msgpack");
@@ -312,7 +313,7 @@ fn what_both_are_to_read_is_never_msgpack() {
     });
 }
 
-/// What the former driver finds there it uses; it would declare something else.
+/// The former driver uses an existing queue; it would declare a different one.
 #[test]
 fn a_listener_to_both_has_todays_queues() {
     let url = Broker::shared().vhost("dual-durable");

@@ -1,5 +1,5 @@
-//! The dialect of Python's former `pika` driver, alone and beside that of `rabbit`. The gate runs
-//! these tests on one backend only, by the name of this module.
+//! The dialect of Python's former `pika` driver, alone and beside the `rabbit` dialect. The gate
+//! runs these tests on one backend only, by the name of this module.
 
 mod both;
 mod edges;

@@ -1,5 +1,5 @@
-//! What is wrong on the queues of the `pika` dialect: it is dropped and counted, whoever can be
-//! found waiting for an answer is told, and the server goes on.
+//! Invalid messages on the queues of the `pika` dialect: the server drops and counts them, answers
+//! the caller with an error if the message names a reply queue, and continues.
 
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -21,17 +21,17 @@ use crate::support::fixture::{
 };
 use crate::support::raw::raw;
 
-/// A peer of no driver, and its queue of replies.
-struct Stranger {
+/// A raw peer without a driver, and its reply queue.
+struct RawPeer {
     _engine: Engine,
     channel: Channel,
     replies: Consumer,
 }
 
-/// The queue is reached as replies of either dialect reach one.
+/// The reply queue is bound as in both dialects.
 const REPLIES: &str = "reply_stranger";
 
-impl Stranger {
+impl RawPeer {
     async fn at(url: &str) -> Self {
         let vhost = url.rsplit('/').next().unwrap();
         let (engine, channel) = raw(Broker::shared().port(), vhost).await;
@@ -66,13 +66,13 @@ impl Stranger {
 
     async fn reply(&mut self) -> Delivery {
         let reply = tokio::time::timeout(Duration::from_secs(30), self.replies.next()).await;
-        let reply = reply.expect("whoever waits is told").unwrap().unwrap();
+        let reply = reply.expect("the caller gets an error").unwrap().unwrap();
         reply.ack();
         reply
     }
 
-    /// The class and the text of the next reply, which is an error of the `pika` dialect.
-    async fn told(&mut self, correlation_id: &str) -> (String, String) {
+    /// Returns the class and the text of the next reply, which is an error of the `pika` dialect.
+    async fn next_error(&mut self, correlation_id: &str) -> (String, String) {
         let reply = self.reply().await;
         assert_eq!(reply.properties().correlation_id, Some(correlation_id));
         let body: Value = match reply.properties().content_type {
@@ -84,7 +84,7 @@ impl Stranger {
     }
 }
 
-/// Properties of the `pika` dialect, of this version.
+/// Returns properties of the `pika` dialect with this version.
 fn versioned(version: &str) -> Properties {
     let mut headers = FieldTable::default();
     headers.insert("version".into(), AMQPValue::LongString(version.into()));
@@ -101,8 +101,8 @@ fn asking(properties: Properties, id: &str) -> Properties {
 
 const NONE: &[u8] = br#"{"method": "none", "args": {}}"#;
 
-/// What cannot be read, and part of what is said about it.
-fn poison() -> Vec<(Properties, Vec<u8>, &'static str)> {
+/// Unreadable messages, each with a part of its error text.
+fn unreadable_messages() -> Vec<(Properties, Vec<u8>, &'static str)> {
     let json = json_properties;
     let packed = || versioned("1.0").with_content_type("application/msgpack");
     let typed = |content_type: &str| versioned("1.0").with_content_type(content_type);
@@ -130,7 +130,7 @@ fn poison() -> Vec<(Properties, Vec<u8>, &'static str)> {
         (json(), deep, "no JSON object"),
         (json(), enveloped.to_string().into_bytes(), "format of the rabbit driver"),
     ]);
-    // A map of four billion entries; text that ends early; no map; nested without an end.
+    // A map of four billion entries; truncated text; no map; endless nesting.
     for body in [&b"\xdf\xff\xff\xff\xff"[..], b"\x81\xa6meth", b"\x93\x01\x02\x03", b"", b"\xc1"] {
         all.push((packed(), body.to_vec(), "no msgpack map"));
     }
@@ -153,26 +153,26 @@ fn unreadable(dialect: &str) {
     run(async move {
         let transport = connect(&format!("{dialect}+{url}")).await;
         let server = server(&transport, "t", "s", &Notes::default()).await;
-        let mut stranger = Stranger::at(&url).await;
+        let mut peer = RawPeer::at(&url).await;
         let mut sent = 0;
-        for (number, (properties, body, reason)) in poison().into_iter().enumerate() {
+        for (number, (properties, body, reason)) in unreadable_messages().into_iter().enumerate() {
             for queue in ["with_ack.t", "no_ack.t", "with_ack.t.s"] {
                 let id = format!("{number}-{queue}");
-                // Nobody waits for this one.
-                stranger.send(queue, &properties, &body).await;
+                // This message names no reply queue.
+                peer.send(queue, &properties, &body).await;
                 let asked = asking(properties.clone(), &id);
-                stranger.send(queue, &asked, &body).await;
+                peer.send(queue, &asked, &body).await;
                 sent += 2;
                 if reason == "no msgpack map" {
-                    // Whoever sends msgpack reads it.
-                    let reply = stranger.reply().await;
+                    // A sender of msgpack gets its answer in msgpack.
+                    let reply = peer.reply().await;
                     let head = reply.properties();
                     assert_eq!(head.content_type, Some("application/msgpack"));
                     assert_eq!(head.correlation_id, Some(&*id));
                     let text = String::from_utf8_lossy(&reply.body().to_vec()).into_owned();
                     assert!(text.contains("ValueError") && text.contains(reason), "{text}");
                 } else {
-                    let (class, text) = stranger.told(&id).await;
+                    let (class, text) = peer.next_error(&id).await;
                     assert_eq!(class, "ValueError");
                     assert!(text.contains(reason), "{reason}: {text}");
                 }
@@ -181,7 +181,7 @@ fn unreadable(dialect: &str) {
         eventually(|| server.stats().undecodable == sent);
         assert_eq!(server.stats().dispatched, 0);
         assert_eq!(echo(&client(&transport, "t"), json!("fine")).await, "fine");
-        // Nothing was requeued, and the last acknowledgement arrives.
+        // The server requeues nothing, and the broker gets the last acknowledgement.
         eventually(|| Broker::shared().queues_of(&url).iter().all(|queue| queue.messages == 0));
         assert_eq!(transport.metrics().served.undecodable, sent);
         server.wait().await.unwrap();
@@ -195,38 +195,39 @@ fn what_is_odd_is_served_as_far_as_it_goes() {
         let transport = connect(&format!("dual+{url}")).await;
         let notes = Notes::default();
         let server = server(&transport, "t", "s", &notes).await;
-        let mut stranger = Stranger::at(&url).await;
+        let mut peer = RawPeer::at(&url).await;
         // Headers without a version, and a later minor one; unknown keys.
         let headers = Properties::new().with_headers(FieldTable::default());
         for (id, properties) in [("a", headers), ("b", versioned("1.7"))] {
             let asked = asking(properties.with_content_type("application/json"), id);
             let body = br#"{"method": "echo", "args": {"arg": 5}, "unknown": {}, "_$_u": 1}"#;
-            stranger.send("with_ack.t", &asked, body).await;
-            let reply = stranger.reply().await;
+            peer.send("with_ack.t", &asked, body).await;
+            let reply = peer.reply().await;
             assert_eq!(reply.body().to_vec(), br#"{"s": 5}"#);
         }
-        // Arguments that are none, a method of the wrong type, none at all.
+        // Invalid arguments, a method of the wrong type, no method.
         for (id, body, class) in [
             ("c", r#"{"method": "add", "args": [1]}"#, "TypeError"),
             ("d", r#"{"method": 5, "args": {}}"#, "NoSuchMethod"),
             ("e", r#"{"args": {}}"#, "NoSuchMethod"),
         ] {
-            stranger.send("no_ack.t", &asking(json_properties(), id), body.as_bytes()).await;
-            assert_eq!(stranger.told(id).await.0, class, "{body}");
+            peer.send("no_ack.t", &asking(json_properties(), id), body.as_bytes()).await;
+            assert_eq!(peer.next_error(id).await.0, class, "{body}");
         }
         assert_eq!(server.stats().undecodable, 0);
-        // One id twice; an answer to where no answers go; one that nobody could recognise.
+        // One id twice; a reply address that is no reply queue; a reply queue without a correlation
+        // id.
         let note = br#"{"method": "note", "args": {"arg": "twice"}}"#;
         let twice = json_properties().with_message_id("abc");
-        stranger.send("with_ack.t", &twice, note).await;
-        stranger.send("no_ack.t.s", &twice, note).await;
+        peer.send("with_ack.t", &twice, note).await;
+        peer.send("no_ack.t.s", &twice, note).await;
         eventually(|| server.stats().duplicates == 1);
         assert_eq!(notes.all(), ["twice"]);
         let elsewhere = json_properties().with_reply_to("t").with_correlation_id("f");
-        stranger.send("with_ack.t", &elsewhere, NONE).await;
+        peer.send("with_ack.t", &elsewhere, NONE).await;
         eventually(|| transport.stats().replies_dropped == 1);
         let nameless = json_properties().with_reply_to(REPLIES);
-        stranger.send("with_ack.t", &nameless, NONE).await;
+        peer.send("with_ack.t", &nameless, NONE).await;
         eventually(|| server.stats().undecodable == 1);
         assert_eq!(echo(&client(&transport, "t"), json!("fine")).await, "fine");
         server.wait().await.unwrap();
@@ -239,17 +240,17 @@ fn who_speaks_the_other_dialect_is_told_so() {
     run(async move {
         let transport = connect(&format!("dual+{url}")).await;
         let server = server(&transport, "t", "s", &Notes::default()).await;
-        let mut stranger = Stranger::at(&url).await;
-        // Today's driver on a queue of the former one, with its empty headers.
+        let mut peer = RawPeer::at(&url).await;
+        // A message of the current driver on a queue of the former one, with its empty headers.
         let payload = json!({
             "method": "none", "args": {}, "_msg_id": "7", "_reply_q": REPLIES, "_unique_id": "u",
         });
         let body = json!({"oslo.version": "2.0", "oslo.message": payload.to_string()});
         let plain = Properties::new().with_content_type("application/json");
         let plain = plain.with_headers(FieldTable::default());
-        stranger.send("with_ack.t", &plain, body.to_string().as_bytes()).await;
-        let reply = stranger.reply().await;
-        assert_eq!(reply.exchange(), "", "as its own servers would answer");
+        peer.send("with_ack.t", &plain, body.to_string().as_bytes()).await;
+        let reply = peer.reply().await;
+        assert_eq!(reply.exchange(), "", "as servers of that dialect answer");
         let envelope: Value = serde_json::from_slice(&reply.body().to_vec()).unwrap();
         let text = envelope["oslo.message"].as_str().unwrap();
         let answer: Value = serde_json::from_str(text).unwrap();
@@ -257,17 +258,17 @@ fn who_speaks_the_other_dialect_is_told_so() {
         let failure: Value = serde_json::from_str(answer["failure"].as_str().unwrap()).unwrap();
         assert_eq!(failure["class"], "ValueError");
         assert!(failure["message"].as_str().unwrap().contains("format of the rabbit driver"));
-        // The former driver on a queue of today's.
-        stranger.send("t", &asking(json_properties(), "p"), NONE).await;
-        let (class, text) = stranger.told("p").await;
+        // A message of the former driver on a queue of the current one.
+        peer.send("t", &asking(json_properties(), "p"), NONE).await;
+        let (class, text) = peer.next_error("p").await;
         assert_eq!(class, "ValueError");
         assert!(text.contains("format of the pika driver"), "{text}");
-        // What both understand is served wherever it comes.
+        // The server executes a message of both dialects on the queues of either.
         let body = json!({
             "method": "none", "args": {}, "_msg_id": "8", "_reply_q": REPLIES, "_unique_id": "v",
         });
-        stranger.send("t", &asking(json_properties(), "8"), body.to_string().as_bytes()).await;
-        assert_eq!(stranger.reply().await.exchange(), "");
+        peer.send("t", &asking(json_properties(), "8"), body.to_string().as_bytes()).await;
+        assert_eq!(peer.reply().await.exchange(), "");
         assert_eq!((server.stats().undecodable, server.stats().dispatched), (2, 1));
         server.wait().await.unwrap();
     });
@@ -293,11 +294,11 @@ fn what_has_expired_while_it_waited_is_not_executed() {
         let client = client(&transport, "t");
         client.cast((), "hold", &()).await.unwrap();
         tokio::task::block_in_place(|| begun.recv().unwrap());
-        let stranger = Stranger::at(&url).await;
+        let peer = RawPeer::at(&url).await;
         let note = br#"{"method": "note", "args": {"arg": "late"}}"#;
         let life = Duration::from_secs(2);
         let properties = asking(json_properties(), "1").with_expiration("2000");
-        stranger.send("with_ack.t", &properties, note).await;
+        peer.send("with_ack.t", &properties, note).await;
         let sent = Instant::now();
         eventually(|| transport.metrics().served.waiting == 1);
         eventually(|| sent.elapsed() > life);
@@ -314,23 +315,23 @@ fn a_client_passes_over_replies_that_cannot_be_read() {
     let url = Broker::shared().vhost("pika-replies");
     run(async move {
         let transport = connect(&format!("pika+{url}")).await;
-        let stranger = Stranger::at(&url).await;
+        let peer = RawPeer::at(&url).await;
         let client = client(&transport, "x");
         // Declares the exchange.
-        let told = client.prepare().with_at_least_once(true);
-        assert!(told.cast((), "x", &()).await.unwrap_err().is_undeliverable());
+        let mandatory = client.prepare().with_at_least_once(true);
+        assert!(mandatory.cast((), "x", &()).await.unwrap_err().is_undeliverable());
         let queue = QueueDeclare { name: "with_ack.x".into(), ..QueueDeclare::default() };
-        stranger.channel.declare_queue(queue).await.unwrap();
+        peer.channel.declare_queue(queue).await.unwrap();
         let bind = QueueBind {
             queue: "with_ack.x".into(),
             exchange: "openstack_rpc".into(),
             routing_key: "with_ack.x".into(),
             ..QueueBind::default()
         };
-        stranger.channel.bind_queue(bind).await.unwrap();
+        peer.channel.bind_queue(bind).await.unwrap();
         let answers = async {
             let consume = Consume::from_queue("with_ack.x");
-            let mut requests = stranger.channel.consume(consume).await.unwrap();
+            let mut requests = peer.channel.consume(consume).await.unwrap();
             let request = requests.next().await.unwrap().unwrap();
             request.ack();
             let head = request.properties();
@@ -348,7 +349,7 @@ fn a_client_passes_over_replies_that_cannot_be_read() {
                 (json(), br#"{"s": 5}"#),
                 (json(), br#"{"s": 6}"#),
             ] {
-                stranger.send(queue, &properties, body).await;
+                peer.send(queue, &properties, body).await;
             }
         };
         let (answer, ()) = tokio::join!(client.call::<i64>((), "x", &()), answers);
@@ -373,7 +374,7 @@ fn a_listener_drops_what_is_no_notification() {
             .start()
             .await
             .unwrap();
-        let stranger = Stranger::at(&url).await;
+        let peer = RawPeer::at(&url).await;
         let packed = || versioned("1.0").with_content_type("application/msgpack");
         let newer = versioned("2.0").with_content_type("application/json");
         let good = json!({
@@ -382,7 +383,7 @@ fn a_listener_drops_what_is_no_notification() {
         });
         let good = good.to_string().into_bytes();
         let unknown = br#"{"priority": "LOUD", "event_type": "e", "payload": 1}"#;
-        let poison = [
+        let unreadable_messages = [
             (newer, &good[..]),
             (versioned("1.0").with_content_type("text/plain"), &good),
             (json_properties(), b"{"),
@@ -390,12 +391,12 @@ fn a_listener_drops_what_is_no_notification() {
             (packed(), b"\xdf\xff\xff\xff\xff"),
             (packed(), &good),
         ];
-        for (properties, body) in &poison {
-            stranger.send("n.info", properties, body).await;
+        for (properties, body) in &unreadable_messages {
+            peer.send("n.info", properties, body).await;
         }
-        stranger.send("n.info", &json_properties(), &good).await;
+        peer.send("n.info", &json_properties(), &good).await;
         assert_eq!(heard.wait_for(1), [7]);
-        assert_eq!(listener.stats().undecodable, poison.len() as u64);
+        assert_eq!(listener.stats().undecodable, unreadable_messages.len() as u64);
         eventually(|| Broker::shared().queues_of(&url).iter().all(|queue| queue.messages == 0));
         listener.wait().await.unwrap();
     });
