@@ -46,20 +46,20 @@ async fn test_server_in_group(url: String) {
         append(&client, letter).await;
     }
     let svals = group.svals();
-    assert!(svals.iter().all(|sval| !sval.is_empty()), "each server gets some: {svals:?}");
+    assert!(svals.iter().all(|sval| !sval.is_empty()), "each server receives some: {svals:?}");
     for sval in &svals {
-        assert!(sval.as_bytes().is_sorted(), "the order of each is kept: {sval}");
+        assert!(sval.as_bytes().is_sorted(), "each server executes in order: {sval}");
     }
     let mut all: Vec<char> = svals.concat().chars().collect();
     all.sort_unstable();
-    assert_eq!(all.iter().collect::<String>(), data.concat(), "none is lost or doubled");
+    assert_eq!(all.iter().collect::<String>(), data.concat(), "no call is lost or executed twice");
     group.stop().await;
     transport.close().await.unwrap();
 }
 
 async fn test_different_exchanges(url: String) {
     let transport = connect(&url).await;
-    // Queues are not named after exchanges, so each group has a topic of its own.
+    // Queue names do not contain the exchange, so each group has its own topic.
     let first = Group::start(&transport, "t1").await;
     let second = Group::start_in(&transport, Target::new("t2").with_exchange("a")).await;
     let third = Group::start_in(&transport, Target::new("t3").with_exchange("b")).await;
@@ -83,9 +83,9 @@ async fn test_different_exchanges(url: String) {
 
 async fn test_timeout(url: String) {
     let transport = connect(&url).await;
-    let nobody = leveret::RpcClient::new(&transport, Target::new("nobody").with_server("bogus"))
+    let absent = leveret::RpcClient::new(&transport, Target::new("nobody").with_server("bogus"))
         .with_timeout(Duration::from_secs(1));
-    let error = nobody.call::<()>((), "ping", &()).await.unwrap_err();
+    let error = absent.call::<()>((), "ping", &()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MessagingTimeout, "{error}");
     transport.close().await.unwrap();
 }
@@ -126,20 +126,20 @@ async fn test_timeout_with_concurrently_queues(url: String) {
         .await
         .expect_err("it takes longer than its timeout");
     assert_eq!(error.kind(), ErrorKind::MessagingTimeout, "{error}");
-    assert!(begin.elapsed() >= Duration::from_secs(1), "never early");
+    assert!(begin.elapsed() >= Duration::from_secs(1), "the timeout is not early");
     stop.0.send(true).unwrap();
-    assert!(busy.await.unwrap() > 0, "others were answered meanwhile");
+    assert!(busy.await.unwrap() > 0, "other calls are answered meanwhile");
     group.stop().await;
     transport.close().await.unwrap();
 }
 
 async fn test_mandatory_call(url: String) {
     let transport = connect(&url).await;
-    let nobody = leveret::RpcClient::new(&transport, Target::new("topic_nobody"));
-    let nobody = nobody.with_timeout(Duration::from_secs(1));
-    let error = nobody.call::<()>((), "ping", &()).await.unwrap_err();
+    let absent = leveret::RpcClient::new(&transport, Target::new("topic_nobody"));
+    let absent = absent.with_timeout(Duration::from_secs(1));
+    let error = absent.call::<()>((), "ping", &()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MessagingTimeout, "{error}");
-    let patient = nobody.prepare().with_timeout(Duration::from_secs(60)).with_at_least_once(true);
+    let patient = absent.prepare().with_timeout(Duration::from_secs(60)).with_at_least_once(true);
     let error = patient.call::<()>((), "ping", &()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MessageUndeliverable, "{error}");
     transport.close().await.unwrap();

@@ -1,7 +1,7 @@
-//! oslo's `RabbitMQFailoverTests`: the node of every connection is killed in the middle of a call.
+//! oslo's `RabbitMQFailoverTests`: the test kills the node of every connection during a call.
 //!
-//! The nodes are a cluster; the test kills each in turn, and lets it come back. One listens at a
-//! time, so that all connections are where the test wants them, as in upstream's.
+//! The nodes form a cluster; the test kills each in turn and restarts it. Only one node listens at
+//! a time, so the test decides where all connections are, as in upstream's.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::fixture::{client, connect, eventually, run};
 
-/// Publishing, replies, the server and its answers.
+/// Connections: publishing, replies, the server and its answers.
 const CONNECTIONS: usize = 4;
 
 /// Three nodes, one test at a time.
@@ -23,13 +23,13 @@ fn cluster() -> MutexGuard<'static, Vec<Broker>> {
     cluster.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the new reply queue has its consumer. What is sent while the cluster still believes in
-/// the old one is refused (nack).
+/// Returns whether the new reply queue has its consumer. While the cluster still uses the old
+/// queue, it refuses publications to it (nack).
 fn is_consumed(node: &Broker) -> bool {
     node.queues().iter().any(|queue| queue.name.starts_with("reply") && queue.consumers == 1)
 }
 
-/// An endpoint that says when it is called, and returns when it is told to.
+/// An endpoint that reports each call and returns on a signal.
 fn held() -> (Endpoint, Receiver<()>, Sender<()>) {
     let ((called, calls), (release, released)) = (channel(), channel::<()>());
     let (called, released) = (Mutex::new(called), Mutex::new(released));
@@ -46,7 +46,7 @@ fn each_node_may_fail(scheme: &str, options: &str) {
     let hosts: Vec<String> =
         nodes.iter().map(|node| format!("guest:guest@127.0.0.1:{}", node.port())).collect();
     let url = format!("{scheme}://{}/?rabbit_interval_max=1{options}", hosts.join(","));
-    // Connections begin at any host that listens: for now, the first alone.
+    // Connections start at any host that listens: for now, only the first.
     nodes[0].resume_listening();
     nodes[1..].iter().for_each(Broker::stop_listening);
     run(async {

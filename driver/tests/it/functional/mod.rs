@@ -1,8 +1,8 @@
 //! oslo.messaging's own functional tests, by their names, on every broker.
 //!
-//! Upstream's fixture is kept: groups of three servers on one topic whose endpoints add, subtract
-//! and append, a client that names the context it runs in. `faults` has upstream's failover tests,
-//! on a cluster.
+//! The fixture is upstream's: groups of three servers on one topic whose endpoints add, subtract
+//! and append, and a client that names its context. `faults` has upstream's failover tests, on a
+//! cluster.
 
 mod call;
 mod cast;
@@ -18,14 +18,14 @@ use std::time::Duration;
 use leveret::{Context, Endpoint, Failure, RpcClient, RpcServer, Target, Transport};
 use serde_json::json;
 
-/// What one server's endpoint keeps: a number and a text.
+/// The state of one server's endpoint: a number and a text.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) ival: i64,
     pub(super) sval: String,
 }
 
-/// Three servers of a topic.
+/// Three servers of one topic.
 pub(super) struct Group {
     pub(super) servers: Vec<RpcServer>,
     pub(super) states: Vec<Arc<Mutex<State>>>,
@@ -91,12 +91,12 @@ impl Group {
         Self { servers, states, target }
     }
 
-    /// A client of the whole group.
+    /// Returns a client of the whole group.
     pub(super) fn client(&self, transport: &Transport) -> RpcClient {
         RpcClient::new(transport, self.target.clone()).with_timeout(Duration::from_secs(10))
     }
 
-    /// A client of one of its servers.
+    /// Returns a client of one server of the group.
     pub(super) fn client_of(&self, transport: &Transport, number: usize) -> RpcClient {
         self.client(transport).with_server(format!("server_{number}"))
     }
@@ -116,7 +116,7 @@ impl Group {
     }
 }
 
-/// The context upstream's client sends.
+/// Returns the context upstream's client sends.
 pub(super) fn context() -> Context {
     Context::new().with("application", "functional-tests").with("cast", false)
 }

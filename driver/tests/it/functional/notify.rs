@@ -23,7 +23,7 @@ in_every_dialect! {
 
 type Event = (Priority, String, Value, String);
 
-/// A listener with all seven methods, and what it heard.
+/// A listener with all seven methods, and the notifications it received.
 struct Fixture {
     listener: NotificationListener,
     events: Arc<Mutex<Vec<Event>>>,
@@ -55,7 +55,7 @@ impl Fixture {
     }
 }
 
-/// Upstream notifies through driver `messaging`.
+/// Upstream notifies with driver `messaging`.
 fn notifier(transport: &Transport, topic: &str, publisher: &str) -> Notifier {
     let builder = Notifier::builder(transport).publisher_id(publisher).topic(topic);
     builder.driver(NotificationDriver::Messaging).build()
@@ -99,10 +99,13 @@ async fn test_multiple_servers(url: String) {
     }
     eventually(|| both[0].len() + both[1].len() >= 20);
     let heard = [both[0].events(1), both[1].events(1)];
-    assert!(heard.iter().all(|events| (1..20).contains(&events.len())), "both get some");
+    assert!(
+        heard.iter().all(|events| (1..20).contains(&events.len())),
+        "both listeners receive some"
+    );
     let mut numbers: Vec<_> = heard.concat().iter().map(|event| event.2.as_i64()).collect();
     numbers.sort_unstable();
-    assert_eq!(numbers, (0..20).map(Some).collect::<Vec<_>>(), "none is doubled");
+    assert_eq!(numbers, (0..20).map(Some).collect::<Vec<_>>(), "no notification arrives twice");
     for fixture in both {
         fixture.listener.wait().await.unwrap();
     }
