@@ -1,4 +1,5 @@
-//! Declarations that a broker refuses: what adapts does, what cannot says which option decides.
+//! Declarations that a broker refuses: the driver adapts some; the error for the others names the
+//! option.
 
 use leveret::engine::ExchangeDeclare;
 use leveret::engine::loopback::{Loopback, LoopbackConfig};
@@ -15,7 +16,8 @@ async fn start(transport: &Transport, topic: &str) -> Result<RpcServer, Error> {
     builder.endpoint(endpoint("s", &Notes::default())).start().await
 }
 
-/// Starting a server with these options is refused; the error names what differs and the option.
+/// Checks that a server with these options cannot start, and that the error names the difference
+/// and the option.
 async fn refused(url: &str, options: &str, texts: &[&str]) {
     let transport = connect(&format!("{url}?{options}")).await;
     let error = start(&transport, "t").await.expect_err(options);
@@ -37,11 +39,12 @@ fn whoever_finds_an_exchange_that_is_not_durable_follows() {
             assert_eq!(echo(&client(&durable, topic), json!(1)).await, 1);
         }
         second.wait().await.unwrap();
-        // Its queues are not durable either, so a peer with default options may share them.
+        // The server's queues are not durable either, so a peer with default options can share
+        // them.
         let other = server(&first, "second", "s", &Notes::default()).await;
         assert_eq!(echo(&client(&first, "second"), json!(1)).await, 1);
         other.wait().await.unwrap();
-        // A queue that differs while its exchange does not is no such case.
+        // The driver does not adapt to a queue that differs while its exchange does not.
         let elsewhere = first.config().clone().with_control_exchange("elsewhere");
         let elsewhere = Transport::builder(&url).config(elsewhere).connect().await.unwrap();
         start(&elsewhere, "t").await.unwrap().wait().await.unwrap();
@@ -77,7 +80,7 @@ fn other_differences_are_told_by_their_option() {
     });
 }
 
-/// A broker that denies queues that are neither durable nor exclusive.
+/// A broker that refuses queues that are neither durable nor exclusive.
 fn strict() -> (Loopback, String) {
     let config = LoopbackConfig { refuse_transient_queues: true, ..LoopbackConfig::default() };
     let broker = Loopback::start(config).unwrap();
@@ -99,7 +102,11 @@ fn private_queues_become_exclusive_where_they_must() {
         let before = server.stats().reconnects;
         broker.drop_connections();
         tokio::task::block_in_place(|| eventually(|| server.stats().reconnects > before));
-        assert_eq!(echo(&client, json!(2)).await, 2, "they come back with their connection");
+        assert_eq!(
+            echo(&client, json!(2)).await,
+            2,
+            "recovery declares them with their connection"
+        );
         server.wait().await.unwrap();
         transport.close().await.unwrap();
     });
@@ -155,12 +162,16 @@ fn local_requests_go_to_one_server_each() {
         tokio::task::block_in_place(|| {
             eventually(|| notes.iter().map(|notes| notes.all().len()).sum::<usize>() == 100);
         });
-        assert!(notes.iter().all(|notes| !notes.all().is_empty()), "by chance to both");
+        assert!(notes.iter().all(|notes| !notes.all().is_empty()), "both servers receive some");
         let other = connect(url).await;
-        assert_eq!(echo(&client(&other, "t"), json!(1)).await, 1, "other profiles are served");
+        assert_eq!(
+            echo(&client(&other, "t"), json!(1)).await,
+            1,
+            "the server also serves other profiles"
+        );
         first.stop().await.unwrap();
         for number in 0..20 {
-            assert_eq!(echo(&local, json!(number)).await, number, "by the other one");
+            assert_eq!(echo(&local, json!(number)).await, number, "the other server answers");
         }
         first.wait().await.unwrap();
         second.wait().await.unwrap();

@@ -1,4 +1,4 @@
-//! Credentials that a closure gives, at each attempt to connect.
+//! Credentials from a closure, which the driver calls at each attempt to connect.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::support::fixture::{client, eventually, run};
 
 const PASSWORD: &str = "the one of today";
 
-/// A broker that knows `nova`, and what leads there.
+/// A broker with user `nova`, and a transport builder for it.
 fn broker() -> (Loopback, TransportBuilder) {
     let users = vec![("nova".to_owned(), PASSWORD.to_owned())];
     let broker = Loopback::start(LoopbackConfig { users, ..LoopbackConfig::default() }).unwrap();
@@ -59,7 +59,7 @@ fn what_fails_or_panics_is_asked_again() {
         let transport = builder.connect().await.unwrap();
         client(&transport, "t").cast((), "note", &()).await.unwrap();
         let reason = transport.health().connections[0].last_error.clone().unwrap().to_string();
-        assert!(!reason.contains("wrong"), "no password is told: {reason}");
+        assert!(!reason.contains("wrong"), "the error contains no password: {reason}");
         transport.close().await.unwrap();
     });
 }

@@ -1,5 +1,5 @@
-//! Connections shared in every way there is: the same things work, and nobody takes along what
-//! others use.
+//! Every connection factory: the same operations work, and the end of one user does not affect the
+//! others on its connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,15 +49,15 @@ async fn one_publishes_on_each_shard(url: String) {
     everything_works(&url, ConnectionFactory::PerShard, 6, &named).await;
 }
 
-/// An engine of two shards.
+/// Connects with an engine of two shards.
 async fn connect(url: &str, factory: ConnectionFactory) -> Transport {
     let engine = EngineConfig::default().with_cores(Cores::Unpinned(2));
     let config = DriverConfig::default().with_connection_factory(factory);
     Transport::builder(url).config(config).engine_config(engine).connect().await.unwrap()
 }
 
-/// A transport with something of every kind but servers and listeners.
-struct Scene<'a> {
+/// A transport with clients and notifiers of every kind, but without servers and listeners.
+struct Fixture<'a> {
     url: &'a str,
     transport: Transport,
     notes: [Notes; 2],
@@ -66,10 +66,10 @@ struct Scene<'a> {
     notifier: Notifier,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> Fixture<'a> {
     async fn open(url: &'a str, factory: ConnectionFactory) -> Self {
         let transport = connect(url, factory).await;
-        assert_eq!(transport.health().connections.len(), 1, "the others by their first use");
+        assert_eq!(transport.health().connections.len(), 1, "the others open at their first use");
         let notifier = Notifier::builder(&transport).topic("happened").build();
         let clients = [client(&transport, "t"), client(&transport, "t")];
         let (notes, heard) = Default::default();
@@ -85,7 +85,8 @@ impl<'a> Scene<'a> {
         listener.endpoint(endpoint).start().await.unwrap()
     }
 
-    /// Calls, casts and a fanout, which two servers note four times in all, and a notification.
+    /// Sends calls, casts and a fanout, of which two servers note four in total, and a
+    /// notification.
     async fn work(&self) {
         let (noted, heard) = (self.noted(), self.heard());
         for client in &self.clients {
@@ -106,7 +107,7 @@ impl<'a> Scene<'a> {
         self.heard.load(Ordering::Relaxed)
     }
 
-    /// What the transport lists, in health and metrics alike.
+    /// Returns the connections that health and metrics list; both agree.
     fn named(&self) -> Vec<(&'static str, usize)> {
         let health = self.transport.health();
         let mut named: Vec<_> =
@@ -120,8 +121,8 @@ impl<'a> Scene<'a> {
         named
     }
 
-    /// All connections of the virtual host are lost, and come back; on the broker in the process,
-    /// nothing happens.
+    /// Closes all connections of the virtual host and waits for their recovery; does nothing on the
+    /// broker in the process.
     fn lose_all(&self) {
         let Some(broker) = broker_of(self.url) else { return };
         let connections = || self.transport.health().connections;
@@ -135,49 +136,50 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Every purpose is used, comes back after a loss, and ends alone. `connections` is how many there
-/// are then, with those of two servers and a listener; `named` is what the transport lists.
+/// Uses every purpose, recovers each after a loss, and stops each alone. `connections` is the
+/// number of connections, including those of two servers and a listener; `named` is the transport's
+/// list.
 async fn everything_works(
     url: &str,
     factory: ConnectionFactory,
     connections: usize,
     named: &[(&'static str, usize)],
 ) {
-    let scene = Scene::open(url, factory).await;
-    let first = server(&scene.transport, "t", "first", &scene.notes[0]).await;
-    let second = server(&scene.transport, "t", "second", &scene.notes[1]).await;
-    let listener = scene.listener().await;
-    scene.work().await;
+    let fixture = Fixture::open(url, factory).await;
+    let first = server(&fixture.transport, "t", "first", &fixture.notes[0]).await;
+    let second = server(&fixture.transport, "t", "second", &fixture.notes[1]).await;
+    let listener = fixture.listener().await;
+    fixture.work().await;
     let mut named = named.to_vec();
     named.sort_unstable();
-    assert_eq!(scene.named(), named);
-    assert!(scene.transport.health().is_ready() && listener.health().is_ready());
+    assert_eq!(fixture.named(), named);
+    assert!(fixture.transport.health().is_ready() && listener.health().is_ready());
     if let Some(broker) = broker_of(url) {
         eventually(|| broker.connections_of(url) == connections);
     }
-    scene.lose_all();
-    scene.work().await;
-    nobody_takes_others_along(scene, [first, second], listener).await;
+    fixture.lose_all();
+    fixture.work().await;
+    stopping_one_keeps_the_others(fixture, [first, second], listener).await;
     if let Some(broker) = broker_of(url) {
         eventually(|| broker.connections_of(url) == 0);
     }
 }
 
-/// One after the other leaves, in every way there is; the others go on.
-async fn nobody_takes_others_along(
-    scene: Scene<'_>,
+/// Stops the users of a transport one by one, in every way; the others continue.
+async fn stopping_one_keeps_the_others(
+    fixture: Fixture<'_>,
     [first, second]: [RpcServer; 2],
     listener: NotificationListener,
 ) {
-    let (transport, clients) = (&scene.transport, &scene.clients);
+    let (transport, clients) = (&fixture.transport, &fixture.clients);
     first.wait().await.unwrap();
     for _ in 0..6 {
         assert_eq!(whoami(&clients[0]).await, "second");
     }
-    let heard = scene.heard();
-    scene.notifier.info((), "event", &()).await.unwrap();
-    eventually(|| scene.heard() == heard + 1);
-    // Dropped without a word: what it had taken is lost, and soon it takes nothing more.
+    let heard = fixture.heard();
+    fixture.notifier.info((), "event", &()).await.unwrap();
+    eventually(|| fixture.heard() == heard + 1);
+    // A server that is dropped loses the requests it has accepted, and soon accepts no more.
     let third = server(transport, "t", "third", &Notes::default()).await;
     drop(second);
     let hasty = clients[1].prepare().with_timeout(Duration::from_secs(2));
@@ -185,13 +187,13 @@ async fn nobody_takes_others_along(
         || hasty.call_blocking((), "whoami", &()).is_ok_and(|who: String| who == "third");
     block_in_place(|| eventually(|| (0..4).all(|_| is_third())));
     listener.wait().await.unwrap();
-    scene.lose_all();
+    fixture.lose_all();
     assert_eq!(whoami(&clients[0]).await, "third");
-    if let Some(broker) = broker_of(scene.url) {
-        // Who has left stays away.
+    if let Some(broker) = broker_of(fixture.url) {
+        // A stopped server stays stopped.
         let all = ["t", "t.first", "t.second", "t.third", "happened.info"];
         eventually(|| {
-            let queues = broker.queues_of(scene.url);
+            let queues = broker.queues_of(fixture.url);
             let found = |name: &str| queues.iter().find(|one| one.name == name);
             all.map(|name| found(name).unwrap().consumers) == [1, 0, 0, 1, 0]
         });
@@ -206,7 +208,7 @@ async fn whoami(client: &RpcClient) -> String {
     client.call((), "whoami", &()).await.unwrap()
 }
 
-/// The real broker, if that is where the URL leads.
+/// Returns the real broker, if the URL is one of its.
 fn broker_of(url: &str) -> Option<&'static Broker> {
     (!url.starts_with("fake:")).then(Broker::shared)
 }
@@ -221,7 +223,7 @@ fn what_a_client_sends_stays_in_order() {
             let clients: Vec<_> = (0..4).map(|_| client(&transport, "t")).collect();
             for number in 0..250 {
                 for (index, client) in clients.iter().enumerate() {
-                    // What is derived from a client keeps to its connection.
+                    // A client derived from another uses the same connection.
                     let derived = client.prepare().with_timeout(Duration::from_secs(9));
                     let sender = if number % 2 == 0 { client } else { &derived };
                     let args = json!({ "arg": [index, number] });

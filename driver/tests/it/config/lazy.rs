@@ -1,4 +1,4 @@
-//! Transports that are made without a broker, and those that wait for one.
+//! Transports that are created without a broker, and operations that wait for one.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use tokio::task::{block_in_place, spawn_blocking};
 
 use crate::support::fixture::{Notes, client, endpoint, eventually, run, server};
 
-/// A port that nobody listens at.
+/// Returns a port without a listener.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -21,7 +21,7 @@ fn to(port: u16) -> TransportBuilder {
     Transport::builder(&format!("rabbit://guest:guest@127.0.0.1:{port}/"))
 }
 
-/// A broker that comes to this port after a while.
+/// Starts a broker on this port after a delay.
 fn broker_later(port: u16) -> tokio::task::JoinHandle<Loopback> {
     spawn_blocking(move || {
         std::thread::sleep(Duration::from_millis(700));
@@ -135,7 +135,7 @@ fn files_and_urls_say_how_to_connect() {
         let options = &transport.config().connection;
         let read = (options.connect, options.connect_deadline);
         assert_eq!(read, (ConnectMode::Lazy, Duration::from_secs(7)));
-        // The URL has the last word, over the builder too.
+        // The URL overrides files and the builder.
         let eager = Transport::builder(&format!("{url}?connect=eager&connect_deadline=0"));
         let eager = eager.lazy().connect_deadline(Duration::from_secs(60));
         assert_eq!(eager.connect().await.unwrap_err().kind(), ErrorKind::TransportDriverError);

@@ -1,4 +1,4 @@
-//! What options, URLs and permissions decide.
+//! Effects of options, URLs and permissions.
 
 mod conflicts;
 mod credentials;

@@ -1,4 +1,4 @@
-//! Options of the wire, each with a Python peer that has set the same one.
+//! Options that change the wire format, each with a Python peer that has the same option.
 
 use leveret::engine::Consume;
 use leveret::{Notifier, RpcServer, Transport};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 use crate::support::raw::raw;
 
-/// A Python client and a Python server with these options, each `NAME=VALUE`.
+/// Starts a Python client or server with these options, each `NAME=VALUE`.
 fn python(script: &str, url: &str, options: &[&str], more: &[&str]) -> Peer {
     let mut arguments = vec!["--url", url];
     for option in options {
@@ -22,7 +22,8 @@ fn ask(python: &mut Peer, command: &Value) -> Value {
     serde_json::from_str(&python.ask(&command.to_string())).unwrap()
 }
 
-/// A server of ours at topic `ours`, and a transport with these options in its URL.
+/// Starts a Leveret server on topic `ours`; returns it with its transport, which has these options
+/// in its URL.
 async fn ours(url: &str, options: &str, notes: &Notes) -> (Transport, RpcServer) {
     let transport = connect(&format!("{url}?{options}")).await;
     let server = server(&transport, "ours", "s", notes).await;
@@ -124,9 +125,9 @@ fn fanouts_go_through_one_stream() {
         for arg in [3, 4] {
             fanout.cast((), "note", &json!({ "arg": arg })).await.unwrap();
         }
-        // Several threads execute them, so only their number is certain, not their order.
+        // Several threads execute them, so the test compares sorted notes.
         let all = sorted(tokio::task::block_in_place(|| notes.wait_for(4)));
-        assert_eq!(all, [1, 2, 3, 4], "each once, although the stream still has them all");
+        assert_eq!(all, [1, 2, 3, 4], "each once, although the stream still has all of them");
         server.wait().await.unwrap();
         transport.close().await.unwrap();
     });
@@ -136,7 +137,7 @@ fn fanouts_go_through_one_stream() {
         sorted(all) == [1, 2, 3, 4]
     });
     let stream = Broker::shared().queues_of(&url).into_iter().find(|it| it.name == "ours_fanout");
-    assert!(stream.is_some(), "it stays for the others");
+    assert!(stream.is_some(), "the stream stays for the other servers");
     drop(theirs);
 }
 
@@ -145,7 +146,7 @@ fn queues_are_numbered_together_with_python() {
     let url = Broker::shared().vhost("named");
     let folder = tempfile::tempdir().unwrap();
     let locks = folder.path().to_str().unwrap().to_owned();
-    // The counter's file is named after both; no other test may have it.
+    // The name of the counter's file contains both; each test needs its own.
     let host = format!("host{}", std::process::id());
     let options = ["use_queue_manager=true", &format!("hostname={host}"), "processname=it"];
     let lock = ["--lock-path", &locks];
@@ -171,7 +172,8 @@ fn queues_are_numbered_together_with_python() {
     std::fs::remove_file(format!("/dev/shm/{host}_it_qmanager")).unwrap();
 }
 
-/// Our server beside Python's on the same queues: a flag or argument that differs is refused (406).
+/// A Leveret server beside Python's on the same queues: the broker refuses a different flag or
+/// argument (406).
 #[test]
 fn python_declares_the_same() {
     let quorum = [
@@ -203,7 +205,8 @@ fn python_declares_the_same() {
     }
 }
 
-/// The last listener to one priority has left, and its queue with it; the exchange lives by others.
+/// The last listener to one priority has stopped and its queue is deleted; the exchange stays,
+/// because other queues are bound to it.
 #[test]
 fn an_auto_deleted_queue_is_made_again_for_what_is_sent_there() {
     let url = Broker::shared().vhost("auto-deleted");
@@ -216,14 +219,14 @@ fn an_auto_deleted_queue_is_made_again_for_what_is_sent_there() {
         let (_engine, channel) = raw(Broker::shared().port(), &vhost).await;
         let consumer = channel.consume(Consume::from_queue("t.info")).await.unwrap();
         consumer.cancel().await.unwrap();
-        let kept = |name: &str| {
+        let messages_in = |name: &str| {
             let queues = Broker::shared().queues_of(&url);
             queues.iter().find(|queue| queue.name == name).map(|queue| queue.messages)
         };
-        eventually(|| kept("t.info").is_none());
+        eventually(|| messages_in("t.info").is_none());
         notifier.info((), "second", &2).await.unwrap();
-        eventually(|| kept("t.info") == Some(1));
-        assert_eq!(kept("t.error"), Some(1));
+        eventually(|| messages_in("t.info") == Some(1));
+        assert_eq!(messages_in("t.error"), Some(1));
         transport.close().await.unwrap();
     });
 }

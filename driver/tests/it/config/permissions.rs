@@ -1,5 +1,5 @@
-//! Users who may do no more than the guide says they need in the `pika` dialect, a server and a
-//! client of it, alone and beside that of `rabbit`.
+//! Users with only the permissions the guide lists: a server and a client in the `pika` dialect,
+//! alone and beside the `rabbit` dialect.
 
 use leveret::{
     Notification, NotificationEndpoint, NotificationListener, Notifier, Target, Transport,
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::fixture::{Notes, client, connect, eventually, run, server};
 
-/// Patterns of what a user may configure, write and read.
+/// Patterns of the names a user may configure, write and read.
 type Rights = [&'static str; 3];
 
 const SERVER: Rights = [
@@ -24,7 +24,7 @@ const CLIENT: Rights = [
 ];
 const NOTES: &str = "^(openstack_notification|notifications[.].*)$";
 
-/// With what they need for the other dialect, too.
+/// Including the permissions for the other dialect.
 const SERVER_OF_BOTH: Rights = [
     "^(openstack|t([._].*)?|openstack_rpc(_reply)?|(with|no)_ack[.].*|leveret[.]queue-.*)$",
     "^(amq[.]default|t([._].*)?|(with|no)_ack[.].*|openstack_rpc_reply|leveret[.]queue-.*)$",
@@ -36,7 +36,7 @@ const CLIENT_OF_BOTH: Rights = [
     "^(openstack_rpc(_reply)?|reply_.*)$",
 ];
 
-/// A URL for a user of these rights, its password its name.
+/// Adds a user with these rights; returns its URL. The password is the user's name.
 fn url_for(user: &str, url: &str, [configure, write, read]: Rights) -> String {
     let (_, vhost) = url.rsplit_once('/').unwrap();
     let user = format!("{user}-{vhost}");
@@ -48,7 +48,7 @@ fn url_for(user: &str, url: &str, [configure, write, read]: Rights) -> String {
     url.replacen("guest:guest", &format!("{user}:{user}"), 1)
 }
 
-/// Calls, casts and fanouts between users of these rights.
+/// Sends calls, casts and fanouts between users with these rights.
 async fn requests_pass(serving: &str, sending: &str) {
     let (served, sent) = (connect(serving).await, connect(sending).await);
     let notes = Notes::default();

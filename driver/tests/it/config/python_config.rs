@@ -1,4 +1,4 @@
-//! Files and environments are read as oslo.config reads them, which is asked for its opinion.
+//! Compares the values Leveret and oslo.config read from the same files and environments.
 
 use std::cell::{Cell, RefCell};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// Environment variables with their values.
 type Variables = Vec<(String, String)>;
 
-/// What we find in a configuration, in the form of the peer's answer.
+/// Returns the values Leveret reads from a configuration, in the form of the peer's answer.
 fn ours(files: &[String], environment: &[(String, String)]) -> Value {
     let found = || {
         let config = Config::new().set_default("DEFAULT", "state_path", "/var/lib");
@@ -34,7 +34,7 @@ fn ours(files: &[String], environment: &[(String, String)]) -> Value {
     found().unwrap_or_else(|error| json!({ "error": error.to_string() }))
 }
 
-/// Both opinions; they agree if both refuse, or both find the same values.
+/// Returns both results; they agree if both are errors, or both have the same values.
 fn compare(peer: &mut Peer, files: &[String], environment: &[(String, String)]) -> (Value, Value) {
     let env: serde_json::Map<_, _> =
         environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
@@ -95,7 +95,7 @@ fn python_finds_the_same_in_files_and_environment() {
     peer.stop();
 }
 
-/// Lines as files have them, and as they should not: now and then one that is refused.
+/// Valid and invalid lines of configuration files; some are refused.
 const LINES: &str = concat!(
     r"(((control_exchange = |control_exchange:|state_path ?= ?|  |\t|# |;|a = )",
     r##"( |:|=|#|\t|"|'|\$|\$\$|\$state_path|\$\{state_path\}|\{|\\|[.a1é]){0,5}"##,
@@ -116,6 +116,6 @@ fn python_cuts_any_text_the_same_way() {
         Ok(())
     });
     outcome.unwrap();
-    assert!(found.get() > 0, "every text was refused");
+    assert!(found.get() > 0, "Leveret accepts some of the texts");
     peer.into_inner().stop();
 }
