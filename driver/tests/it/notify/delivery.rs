@@ -1,4 +1,4 @@
-//! Notifications on every broker: what is sent arrives, as often as it should and no oftener.
+//! Notifications on every broker: each arrives exactly as often as it should.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,27 +35,27 @@ on_every_broker! {
     waiting_has_a_limit
 }
 
-/// What listeners heard.
+/// The notifications that listeners received.
 #[derive(Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<Vec<Notification>>>);
+pub(crate) struct Received(Arc<Mutex<Vec<Notification>>>);
 
-impl Heard {
-    pub(crate) fn hear(&self) -> impl Fn(Notification) + Send + Sync + use<> {
-        let heard = self.clone();
-        move |notification| heard.0.lock().unwrap().push(notification)
+impl Received {
+    pub(crate) fn recorder(&self) -> impl Fn(Notification) + Send + Sync + use<> {
+        let received = self.clone();
+        move |notification| received.0.lock().unwrap().push(notification)
     }
 
     pub(crate) fn endpoint(&self) -> NotificationEndpoint {
         Priority::ALL
             .into_iter()
-            .fold(NotificationEndpoint::new(), |endpoint, one| endpoint.on(one, self.hear()))
+            .fold(NotificationEndpoint::new(), |endpoint, one| endpoint.on(one, self.recorder()))
     }
 
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 
-    /// Waits until as many were heard; takes them.
+    /// Waits until `count` notifications have arrived; takes them.
     pub(crate) fn take(&self, count: usize) -> Vec<Notification> {
         eventually(|| self.len() >= count);
         std::mem::take(&mut self.0.lock().unwrap())
@@ -76,18 +76,18 @@ pub(crate) fn listener(transport: &Transport, topic: &str) -> NotificationListen
 
 async fn a_notification_arrives_with_all_its_parts(url: String) {
     let transport = connect(&url).await;
-    let heard = Heard::default();
-    let listening = listener(&transport, "t").endpoint(heard.endpoint()).start().await.unwrap();
+    let received = Received::default();
+    let listening = listener(&transport, "t").endpoint(received.endpoint()).start().await.unwrap();
     for driver in [NotificationDriver::Messaging, NotificationDriver::MessagingV2] {
         let notifier =
             Notifier::builder(&transport).publisher_id("püb").topic("t").driver(driver).build();
         let context = Context::new().with("user", "álice").with("auth_token", "s3cret");
         let payload = json!({"big": "x".repeat(300_000), "l": [1, 2.5, null, "é"]});
         notifier.info(&context, "ev.start", &payload).await.unwrap();
-        let got = heard.take(1).remove(0);
+        let got = received.take(1).remove(0);
         assert_eq!((got.publisher_id.as_str(), got.event_type.as_str()), ("püb", "ev.start"));
         assert_eq!((got.priority, got.payload), (Priority::Info, payload));
-        assert_eq!(got.context, Context::new().with("user", "álice"), "no secret leaves");
+        assert_eq!(got.context, Context::new().with("user", "álice"), "no secret is sent");
         assert_eq!(got.message_id.len(), 36);
         assert!(got.timestamp.starts_with("20"), "{}", got.timestamp);
     }
@@ -98,11 +98,12 @@ async fn a_notification_arrives_with_all_its_parts(url: String) {
 
 async fn every_priority_reaches_its_own_function(url: String) {
     let transport = connect(&url).await;
-    let heard: Vec<(Priority, Heard)> =
-        Priority::ALL.into_iter().map(|one| (one, Heard::default())).collect();
-    let endpoint = heard.iter().fold(NotificationEndpoint::new(), |endpoint, (one, heard)| {
-        endpoint.on(*one, heard.hear())
-    });
+    let received: Vec<(Priority, Received)> =
+        Priority::ALL.into_iter().map(|one| (one, Received::default())).collect();
+    let endpoint =
+        received.iter().fold(NotificationEndpoint::new(), |endpoint, (one, received)| {
+            endpoint.on(*one, received.recorder())
+        });
     let listening = listener(&transport, "t").endpoint(endpoint).start().await.unwrap();
     let notifier = notifier(&transport, "t");
     notifier.audit((), "audit", &1).await.unwrap();
@@ -112,8 +113,8 @@ async fn every_priority_reaches_its_own_function(url: String) {
     notifier.error((), "error", &1).await.unwrap();
     notifier.critical((), "critical", &1).await.unwrap();
     notifier.sample((), "sample", &1).await.unwrap();
-    for (priority, heard) in heard {
-        let got = heard.take(1);
+    for (priority, received) in received {
+        let got = received.take(1);
         assert_eq!((got.len(), got[0].event_type.as_str()), (1, priority.as_str()));
         assert_eq!(got[0].priority, priority);
     }
@@ -127,10 +128,10 @@ async fn a_notification_waits_for_a_listener(url: String) {
     for number in 0..10 {
         notifier.error((), "ev", &number).await.unwrap();
     }
-    let heard = Heard::default();
-    let endpoint = NotificationEndpoint::new().error(heard.hear());
+    let received = Received::default();
+    let endpoint = NotificationEndpoint::new().error(received.recorder());
     let listening = listener(&transport, "t").endpoint(endpoint).start().await.unwrap();
-    let mut numbers = heard.numbers(10);
+    let mut numbers = received.numbers(10);
     numbers.sort_unstable();
     assert_eq!(numbers, (0..10).collect::<Vec<_>>());
     listening.wait().await.unwrap();
@@ -139,10 +140,10 @@ async fn a_notification_waits_for_a_listener(url: String) {
 
 async fn listeners_of_one_topic_share(url: String) {
     let transport = connect(&url).await;
-    let both = [Heard::default(), Heard::default()];
+    let both = [Received::default(), Received::default()];
     let mut listeners = Vec::new();
-    for heard in &both {
-        let builder = listener(&transport, "t").endpoint(heard.endpoint());
+    for received in &both {
+        let builder = listener(&transport, "t").endpoint(received.endpoint());
         listeners.push(builder.start().await.unwrap());
     }
     let notifier = notifier(&transport, "t");
@@ -150,10 +151,10 @@ async fn listeners_of_one_topic_share(url: String) {
         notifier.info((), "ev", &number).await.unwrap();
     }
     eventually(|| both[0].len() + both[1].len() >= 50);
-    assert!(both[0].len() > 0 && both[1].len() > 0, "both get some");
+    assert!(both[0].len() > 0 && both[1].len() > 0, "both listeners receive some");
     let mut all = [both[0].numbers(0), both[1].numbers(0)].concat();
     all.sort_unstable();
-    assert_eq!(all, (0..50).collect::<Vec<_>>(), "none is lost or doubled");
+    assert_eq!(all, (0..50).collect::<Vec<_>>(), "no notification is lost or arrives twice");
     for listening in listeners {
         listening.wait().await.unwrap();
     }
@@ -162,7 +163,7 @@ async fn listeners_of_one_topic_share(url: String) {
 
 async fn topics_are_independent_and_a_listener_may_have_several(url: String) {
     let transport = connect(&url).await;
-    let (one, both) = (Heard::default(), Heard::default());
+    let (one, both) = (Received::default(), Received::default());
     let first = listener(&transport, "a").endpoint(one.endpoint()).start().await.unwrap();
     let several = listener(&transport, "b").target(Target::new("c")).endpoint(both.endpoint());
     let second = several.start().await.unwrap();
@@ -184,11 +185,11 @@ async fn topics_are_independent_and_a_listener_may_have_several(url: String) {
 
 async fn every_pool_gets_everything_once(url: String) {
     let transport = connect(&url).await;
-    let heard = [Heard::default(), Heard::default(), Heard::default()];
+    let received = [Received::default(), Received::default(), Received::default()];
     let mut listeners = Vec::new();
-    for (heard, pool) in heard.iter().zip([None, Some("pool1"), Some("pool2")]) {
+    for (received, pool) in received.iter().zip([None, Some("pool1"), Some("pool2")]) {
         for _ in 0..2 {
-            let mut builder = listener(&transport, "t").endpoint(heard.endpoint());
+            let mut builder = listener(&transport, "t").endpoint(received.endpoint());
             if let Some(pool) = pool {
                 builder = builder.pool(pool);
             }
@@ -200,8 +201,8 @@ async fn every_pool_gets_everything_once(url: String) {
         notifier.info((), "ev", &number).await.unwrap();
         notifier.warn((), "ev", &(100 + number)).await.unwrap();
     }
-    for heard in &heard {
-        let mut numbers = heard.numbers(40);
+    for received in &received {
+        let mut numbers = received.numbers(40);
         numbers.sort_unstable();
         assert_eq!(numbers, (0..20).chain(100..120).collect::<Vec<_>>());
     }
@@ -222,7 +223,8 @@ async fn batches_are_full_or_late(url: String) {
         },
     );
     let notifier = notifier(&transport, "t");
-    // A listener makes the queue; what is there before it comes at one go.
+    // A listener declares the queue; the broker delivers its contents in one go to the next
+    // listener.
     for number in 0..205 {
         notifier.info((), "ev", &number).await.unwrap();
     }
@@ -254,7 +256,11 @@ async fn what_is_requeued_comes_again(url: String) {
     let listening = builder.attempts_max(1).start().await.unwrap();
     notifier(&transport, "t").info((), "ev", &1).await.unwrap();
     eventually(|| listening.stats().handled == 1);
-    assert_eq!(*times.lock().unwrap(), 20, "as often as asked for, whatever failures may");
+    assert_eq!(
+        *times.lock().unwrap(),
+        20,
+        "as often as requested; the limit of failures does not apply"
+    );
     listening.wait().await.unwrap();
     let stats = listening.stats();
     assert_eq!((stats.requeued, stats.dropped, stats.duplicates), (19, 0, 0));
@@ -263,11 +269,11 @@ async fn what_is_requeued_comes_again(url: String) {
 
 async fn what_is_not_to_be_requeued_is_gone(url: String) {
     let transport = connect(&url).await;
-    let heard = Heard::default();
-    let hear = heard.hear();
+    let received = Received::default();
+    let record = received.recorder();
     let endpoint = NotificationEndpoint::new().info(move |notification: Notification| {
         let number = notification.payload.as_i64();
-        hear(notification);
+        record(notification);
         match number {
             Some(1) => Ok(NotificationResult::Requeue),
             Some(2) => Err("failed"),
@@ -282,7 +288,7 @@ async fn what_is_not_to_be_requeued_is_gone(url: String) {
     }
     eventually(|| listening.stats().handled + listening.stats().dropped == 5);
     listening.wait().await.unwrap();
-    assert_eq!((heard.len(), listening.stats().dropped, listening.stats().requeued), (5, 3, 0));
+    assert_eq!((received.len(), listening.stats().dropped, listening.stats().requeued), (5, 3, 0));
     transport.close().await.unwrap();
 }
 
@@ -313,7 +319,7 @@ async fn one_requeue_is_that_of_its_batch(url: String) {
 
 async fn endpoints_see_what_their_filters_let_pass(url: String) {
     let transport = connect(&url).await;
-    let (some, all) = (Heard::default(), Heard::default());
+    let (some, all) = (Received::default(), Received::default());
     let filter = NotificationFilter::new().event_type("a|b").unwrap();
     let filter = filter.payload("state", "^active$").unwrap();
     let listening = listener(&transport, "t")
@@ -339,16 +345,16 @@ async fn every_executor_listens(url: String) {
     let transport = connect(&url).await;
     let runtime = tokio::runtime::Handle::current();
     for executor in [Executor::Threads, Executor::Runtime(runtime), Executor::Inline] {
-        let heard = Heard::default();
+        let received = Received::default();
         let is_inline = matches!(executor, Executor::Inline);
-        let mut endpoint = heard.endpoint();
+        let mut endpoint = received.endpoint();
         if !is_inline {
-            let hear = Arc::new(heard.hear());
+            let record = Arc::new(received.recorder());
             endpoint = endpoint.async_on(Priority::Info, move |notification: Notification| {
-                let hear = Arc::clone(&hear);
+                let record = Arc::clone(&record);
                 async move {
                     tokio::task::yield_now().await;
-                    hear(notification);
+                    record(notification);
                 }
             });
         }
@@ -358,7 +364,7 @@ async fn every_executor_listens(url: String) {
         for number in 0..20 {
             notifier.info((), "ev", &number).await.unwrap();
         }
-        assert_eq!(heard.take(20).len(), 20);
+        assert_eq!(received.take(20).len(), 20);
         listening.wait().await.unwrap();
     }
     transport.close().await.unwrap();
@@ -366,23 +372,23 @@ async fn every_executor_listens(url: String) {
 
 async fn stopping_handles_what_was_taken(url: String) {
     let transport = connect(&url).await;
-    let heard = Heard::default();
+    let received = Received::default();
     let notifier = notifier(&transport, "t");
     for number in 0..500 {
         notifier.info((), "ev", &number).await.unwrap();
     }
-    let builder = listener(&transport, "t").endpoint(heard.endpoint()).batch_size(64);
+    let builder = listener(&transport, "t").endpoint(received.endpoint()).batch_size(64);
     let listening = builder.start().await.unwrap();
-    eventually(|| heard.len() > 0);
+    eventually(|| received.len() > 0);
     listening.stop().await.unwrap();
     listening.stop().await.unwrap();
     listening.wait().await.unwrap();
-    let mut first = heard.numbers(0);
+    let mut first = received.numbers(0);
     assert_eq!(first.len() as u64, listening.stats().handled);
-    let rest = listener(&transport, "t").endpoint(heard.endpoint()).start().await.unwrap();
-    first.extend(heard.numbers(500 - first.len()));
+    let rest = listener(&transport, "t").endpoint(received.endpoint()).start().await.unwrap();
+    first.extend(received.numbers(500 - first.len()));
     first.sort_unstable();
-    assert_eq!(first, (0..500).collect::<Vec<_>>(), "each once, by one or the other");
+    assert_eq!(first, (0..500).collect::<Vec<_>>(), "each once, by one of the listeners");
     rest.wait().await.unwrap();
     transport.close().await.unwrap();
 }
@@ -391,7 +397,7 @@ async fn nothing_to_listen_to_is_an_error(url: String) {
     let transport = connect(&url).await;
     let error = listener(&transport, "t").start().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ServerListenError, "{error}");
-    let endpoint = || Heard::default().endpoint();
+    let endpoint = || Received::default().endpoint();
     let error = listener(&transport, "").endpoint(endpoint()).start().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidTarget, "{error}");
     let inline = listener(&transport, "t").endpoint(endpoint()).executor(Executor::Inline);
@@ -403,10 +409,10 @@ async fn nothing_to_listen_to_is_an_error(url: String) {
     transport.close().await.unwrap();
 }
 
-/// Texts travel backwards; a context says that it travelled.
-struct Mirror;
+/// Reverses texts, and marks each context.
+struct Reverser;
 
-impl Serializer for Mirror {
+impl Serializer for Reverser {
     fn serialize_entity(&self, _: &Context, entity: Value) -> Result<Value, Failure> {
         self.deserialize_entity(&Context::new(), entity)
     }
@@ -423,17 +429,17 @@ impl Serializer for Mirror {
 
 async fn serializers_work_on_both_sides(url: String) {
     let transport = connect(&url).await;
-    let (plain, mirrored) = (Heard::default(), Heard::default());
+    let (plain, mirrored) = (Received::default(), Received::default());
     let direct = listener(&transport, "t").endpoint(plain.endpoint()).pool("plain");
     let direct = direct.start().await.unwrap();
-    let through = listener(&transport, "t").endpoint(mirrored.endpoint()).serializer(Mirror);
+    let through = listener(&transport, "t").endpoint(mirrored.endpoint()).serializer(Reverser);
     let through = through.start().await.unwrap();
-    let notifier = Notifier::builder(&transport).topic("t").serializer(Mirror).build();
+    let notifier = Notifier::builder(&transport).topic("t").serializer(Reverser).build();
     notifier.info(Context::new().with("user", "alice"), "ev", "abc").await.unwrap();
     let sent = plain.take(1).remove(0);
-    assert_eq!(sent.payload, "cba", "what travels");
+    assert_eq!(sent.payload, "cba", "the payload on the wire");
     assert_eq!(sent.context, Context::new().with("user", "alice").with("travelled", true));
-    assert_eq!(mirrored.take(1)[0].payload, "abc", "what is heard");
+    assert_eq!(mirrored.take(1)[0].payload, "abc", "the payload the listener gets");
     let error = notifier.info((), "ev", &5).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
@@ -445,7 +451,7 @@ async fn serializers_work_on_both_sides(url: String) {
         (error.kind(), error.outcome()),
         (ErrorKind::ClientSendError, Some(Outcome::NotSent))
     );
-    // A payload the listener's serializer refuses has failed, and stops nobody else.
+    // A payload that the listener's serializer refuses fails alone.
     let other = self::notifier(&transport, "t");
     other.info((), "ev", &5).await.unwrap();
     other.info((), "ev", "abc").await.unwrap();
@@ -458,16 +464,17 @@ async fn serializers_work_on_both_sides(url: String) {
 
 async fn options_make_a_notifier(url: String) {
     let transport = connect(&url).await;
-    let heard = Heard::default();
-    let listening = listener(&transport, "a").target(Target::new("b")).endpoint(heard.endpoint());
+    let received = Received::default();
+    let listening =
+        listener(&transport, "a").target(Target::new("b")).endpoint(received.endpoint());
     let listening = listening.start().await.unwrap();
     let built = |config: &NotificationConfig| Notifier::builder(&transport).config(config);
     let config = NotificationConfig::default().with_drivers(["messagingv2", "log"]);
     let notifier = built(&config.with_topics(["a", "b"]).with_retry(Some(2))).unwrap().build();
     notifier.info((), "ev", &1).await.unwrap();
-    assert_eq!(heard.take(2).len(), 2, "one for each topic");
+    assert_eq!(received.take(2).len(), 2, "one for each topic");
     let nothing = built(&NotificationConfig::default()).unwrap().build();
-    assert!(!nothing.is_enabled(), "no driver, no notification, as in oslo");
+    assert!(!nothing.is_enabled(), "without a driver no notification, as in oslo");
     nothing.info((), "ev", &1).await.unwrap();
     for (driver, kind) in
         [("pigeon", ErrorKind::DriverLoadFailure), ("routing", ErrorKind::ConfigurationError)]
@@ -477,7 +484,7 @@ async fn options_make_a_notifier(url: String) {
     }
     let once = notifier.with_retry(Retry::Never).with_publisher_id("other");
     once.warn((), "ev", &1).await.unwrap();
-    assert!(heard.take(2).iter().all(|one| one.publisher_id == "other"));
+    assert!(received.take(2).iter().all(|one| one.publisher_id == "other"));
     listening.wait().await.unwrap();
     transport.close().await.unwrap();
 }

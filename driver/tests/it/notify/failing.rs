@@ -1,4 +1,5 @@
-//! Notifications that fail: what it costs, and whom. And what a lost connection makes of them.
+//! Notifications that fail: only the failing one is retried and dropped. Also notifications on a
+//! lost connection.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,7 @@ use leveret::engine::loopback::{Loopback, LoopbackConfig};
 use leveret::{ErrorKind, Executor, Notification, NotificationEndpoint, Priority};
 use serde_json::json;
 
-use crate::notify::delivery::{Heard, listener, notifier};
+use crate::notify::delivery::{Received, listener, notifier};
 use crate::support::every_broker::on_every_broker;
 use crate::support::fixture::{connect, eventually, run};
 
@@ -39,11 +40,11 @@ async fn a_poisoned_notification_is_given_up(url: String) {
     assert_eq!(listening.stats().requeued, 4, "two of them, three attempts each");
     let mut numbers = numbers.lock().unwrap().clone();
     numbers.sort_unstable();
-    assert_eq!(numbers, [1, 3], "the others go on");
+    assert_eq!(numbers, [1, 3], "the other notifications are handled");
     transport.close().await.unwrap();
 }
 
-/// Batches as they came, sorted within.
+/// Batches in order of arrival, each sorted.
 type Batches = Arc<Mutex<Vec<Vec<i64>>>>;
 
 async fn a_poisoned_notification_takes_no_batch_along(url: String) {
@@ -72,7 +73,11 @@ async fn a_poisoned_notification_takes_no_batch_along(url: String) {
     let mut batches = batches.lock().unwrap().clone();
     assert_eq!(batches.remove(0), [0, 1, 2, 3]);
     batches.sort();
-    assert_eq!(batches, [[0], [1], [2], [2], [3]], "alone, and only the culprit is blamed");
+    assert_eq!(
+        batches,
+        [[0], [1], [2], [2], [3]],
+        "the second attempt is alone, and only the failing one is dropped"
+    );
     transport.close().await.unwrap();
 }
 
@@ -137,12 +142,12 @@ fn a_lost_connection_doubles_nothing() {
     let url = format!("rabbit://guest:guest@127.0.0.1:{}/", broker.addr().port());
     run(async {
         let transport = connect(&url).await;
-        let heard = Heard::default();
-        let hear = heard.hear();
+        let received = Received::default();
+        let record = received.recorder();
         let endpoint = NotificationEndpoint::new().on_batch(
             Priority::Info,
             move |batch: Vec<Notification>| {
-                batch.into_iter().for_each(&hear);
+                batch.into_iter().for_each(&record);
             },
         );
         let builder = listener(&transport, "t").endpoint(endpoint).batch_size(100);
@@ -156,9 +161,9 @@ fn a_lost_connection_doubles_nothing() {
             broker.drop_connections();
             eventually(|| listening.stats().reconnects == 1 && broker.stats().delivered == 60);
         });
-        assert_eq!(heard.len(), 0, "no batch was full");
+        assert_eq!(received.len(), 0, "no batch is full");
         listening.wait().await.unwrap();
-        let mut numbers = heard.numbers(30);
+        let mut numbers = received.numbers(30);
         numbers.sort_unstable();
         assert_eq!(numbers, (0..30).collect::<Vec<_>>(), "each once");
         assert_eq!(listening.stats().handled, 30);

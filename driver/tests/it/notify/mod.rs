@@ -1,4 +1,4 @@
-//! Notifications between our own notifiers and listeners.
+//! Notifications between Leveret's notifiers and listeners.
 
 pub(crate) mod delivery;
 mod failing;
