@@ -1,4 +1,4 @@
-//! Consumers whose queues cannot be declared for longer than a few attempts take.
+//! Consumers whose queues the broker refuses for longer than the engine's attempts last.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tokio::task::block_in_place;
 use super::{BACK, Cluster, Service, vhost_of};
 use crate::support::fixture::{connect, run};
 
-/// Longer than an engine may be content to try.
+/// Longer than the engine's own attempts.
 const AWAY: Duration = Duration::from_secs(14);
 
 #[test]
@@ -26,7 +26,7 @@ fn consumers_outlast_permissions_that_are_withdrawn() {
         });
         tokio::time::sleep(AWAY).await;
         block_in_place(|| {
-            assert_eq!(consumed(broker, &url), 0, "nothing is consumed meanwhile");
+            assert_eq!(consumed(broker, &url), 0, "no queue has a consumer meanwhile");
             broker.set_permissions(&user, &url, ALL);
         });
         service.works_within(BACK).await;
@@ -35,7 +35,7 @@ fn consumers_outlast_permissions_that_are_withdrawn() {
     });
 }
 
-/// Queues of server and listener that have a consumer.
+/// Counts the queues of server and listener that have a consumer.
 fn consumed(broker: &Broker, url: &str) -> usize {
     let is_served = |name: &str| name.starts_with('t') || name.starts_with("happened");
     let queues = broker.queues_of(url);
@@ -50,7 +50,7 @@ fn consumers_outlast_the_absence_of_the_node_that_has_their_queues() {
     let options = "?amqp_durable_queues=true&rabbit_interval_max=1";
     let url_at = |node: usize| nodes[node].url_of("homes") + options;
     run(async {
-        // A durable classic queue is on the node where it was declared first.
+        // A durable classic queue is on the node where it was first declared.
         let first = Service::start(&url_at(0)).await;
         first.works_within(BACK).await;
         first.stop().await;

@@ -1,5 +1,5 @@
-//! A broker that lets nobody in for a while: the user or the virtual host is deleted and added
-//! again, as when passwords rotate, a directory is away, or definitions are imported.
+//! A broker that refuses every login for a while: the user or the virtual host is deleted and added
+//! again, as in a password rotation, a directory outage, or an import of definitions.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,11 @@ use tokio::task::block_in_place;
 use super::{BACK, Service, vhost_of};
 use crate::support::fixture::{client, echo, run};
 
-/// How long nobody is let in.
+/// How long the broker refuses every login.
 const AWAY: Duration = Duration::from_secs(3);
 
-/// A service outlasts what `begin` does until `end` takes it back. Errors in between name `code`.
+/// Checks that a service survives the fault between `begin` and `end`. Errors in between contain
+/// `code`.
 async fn outlasts(url: &str, code: &str, begin: impl FnOnce(), end: impl FnOnce()) {
     let service = Service::start(url).await;
     service.works_within(BACK).await;
@@ -27,8 +28,9 @@ async fn outlasts(url: &str, code: &str, begin: impl FnOnce(), end: impl FnOnce(
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for (kind, error) in [("call", called), ("cast", cast)] {
-        let error = error.unwrap_or_else(|| panic!("a {kind} passes while nobody is let in"));
-        assert!(error.to_string().contains(code), "the {kind} does not tell the reason: {error}");
+        let error =
+            error.unwrap_or_else(|| panic!("a {kind} succeeds while the broker refuses logins"));
+        assert!(error.to_string().contains(code), "the error of the {kind} has no reason: {error}");
     }
     let mut connections = service.serving.health().connections;
     connections.extend([service.server.health(), service.listener.health()].map(|h| h.connection));
@@ -44,7 +46,7 @@ async fn outlasts(url: &str, code: &str, begin: impl FnOnce(), end: impl FnOnce(
     service.stop().await;
 }
 
-/// One call, or one cast, which ends by its deadline; returns its error.
+/// Sends one call or one cast, which ends by its deadline; returns its error.
 async fn in_time(service: &Service, is_call: bool) -> Option<Error> {
     let (patience, begun) = (Duration::from_millis(300), Instant::now());
     let hasty = service.client.prepare().with_timeout(patience);
@@ -58,7 +60,7 @@ async fn in_time(service: &Service, is_call: bool) -> Option<Error> {
     result.err()
 }
 
-/// A connection that is refused goes on trying, and says why it is not open.
+/// Checks that a refused connection keeps trying, and reports why it is not open.
 fn is_trying(connection: &ConnectionHealth, code: &str) {
     assert_eq!(connection.state, ConnectionState::Connecting, "{connection:?}");
     let reason = connection.last_error.as_ref().map(ToString::to_string);
@@ -91,7 +93,7 @@ fn a_deleted_virtual_host_that_is_added_again_is_entered_and_declared_anew() {
         outlasts(&url, "530", || broker.delete_vhost(vhost), || broker.add_vhost(vhost)).await;
     });
     let names = broker.queues_of(&url).into_iter().map(|one| one.name);
-    // Queues of replies expire later.
+    // Reply queues expire later.
     let names: Vec<String> = names.filter(|name| !name.starts_with("reply_")).collect();
-    assert_eq!(names, ["happened.info", "t", "t.s"], "what stays when a service stops");
+    assert_eq!(names, ["happened.info", "t", "t.s"], "these queues stay when a service stops");
 }

@@ -1,5 +1,5 @@
-//! What health, outcomes and options say of faults: which consumer waits and why, what a broker
-//! refused for certain, and how long a deleted exchange may stay unnoticed.
+//! Health, outcomes and options under faults: which consumer waits and why, which messages the
+//! broker refused for certain, and how long a deleted exchange can stay unnoticed.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use tokio::task::block_in_place;
 use super::{BACK, Service, vhost_of, within};
 use crate::support::fixture::{Notes, client, connect, run, server};
 
-/// Health tells of a consumer that stopped within this.
-const TOLD: Duration = Duration::from_secs(2);
+/// Longest time until health reports a stopped consumer.
+const REPORTED: Duration = Duration::from_secs(2);
 
-/// The consumers that wait, by their queue, with their reasons.
+/// Returns the consumers that wait, by queue, with their reasons.
 fn waiting(health: &ListeningHealth) -> Vec<(&str, String)> {
     let waits = |one: &ConsumerHealth| match &one.state {
         ConsumerState::Waiting(reason) => Some(reason.to_string()),
@@ -50,7 +50,8 @@ fn consumers_are_listed_by_their_queues() {
     });
 }
 
-/// A server whose consumers wait is not ready: each says since when, and the broker's reason.
+/// A server whose consumers wait is not ready: health has the start of each wait, and the broker's
+/// reason.
 #[test]
 fn a_consumer_that_waits_is_told_with_its_queue_and_the_reason() {
     let broker = Broker::shared();
@@ -67,7 +68,8 @@ fn a_consumer_that_waits_is_told_with_its_queue_and_the_reason() {
         });
         let not_ready =
             || !service.server.health().is_ready() && !service.listener.health().is_ready();
-        block_in_place(|| within(TOLD, not_ready)).expect("health says that nothing is consumed");
+        block_in_place(|| within(REPORTED, not_ready))
+            .expect("health reports the waiting consumers");
         tokio::time::sleep(Duration::from_secs(1)).await;
         for (health, count) in [(service.server.health(), 3), (service.listener.health(), 1)] {
             let waiting = waiting(&health);
@@ -83,22 +85,22 @@ fn a_consumer_that_waits_is_told_with_its_queue_and_the_reason() {
                 let waits_for = since.elapsed();
                 assert!(waits_for <= begun.elapsed(), "{consumer:?}: {waits_for:?}");
             }
-            assert!(health.connection.is_ready(), "the connection itself is well");
+            assert!(health.connection.is_ready(), "the connection itself is ready");
         }
-        // Longer than a consumer was tried for at first.
+        // Longer than the first series of attempts of a consumer.
         tokio::time::sleep(Duration::from_secs(13).saturating_sub(begun.elapsed())).await;
-        assert!(not_ready(), "not before everything is consumed");
+        assert!(not_ready(), "not ready before every queue has its consumer");
         block_in_place(|| broker.set_permissions(&user, &url, ALL));
         let is_ready =
             || service.server.health().is_ready() && service.listener.health().is_ready();
-        block_in_place(|| within(BACK, is_ready)).expect("it consumes again");
+        block_in_place(|| within(BACK, is_ready)).expect("the consumers are back");
         assert!(waiting(&service.server.health()).is_empty());
         service.works_within(Duration::from_secs(2)).await;
         service.stop().await;
     });
 }
 
-/// A transport that cannot get its replies is not ready.
+/// A transport without a reply queue is not ready.
 #[test]
 fn a_transport_without_its_reply_queue_is_not_ready() {
     let broker = Broker::shared();
@@ -112,9 +114,10 @@ fn a_transport_without_its_reply_queue_is_not_ready() {
         block_in_place(|| {
             broker.set_permissions(&user, &url, [NONE, ".*", NONE]);
             broker.delete_queues(&url);
-            within(TOLD, || !service.sending.health().is_ready()).expect("no reply can come");
+            within(REPORTED, || !service.sending.health().is_ready())
+                .expect("health reports the missing reply queue");
             broker.set_permissions(&user, &url, ALL);
-            within(BACK, || service.sending.health().is_ready()).expect("replies come again");
+            within(BACK, || service.sending.health().is_ready()).expect("the reply queue is back");
         });
         service.works_within(BACK).await;
         service.stop().await;
@@ -123,7 +126,7 @@ fn a_transport_without_its_reply_queue_is_not_ready() {
 
 // ---- outcomes
 
-/// Sends a cast and a call; both are refused for certain.
+/// Sends a cast and a call; the broker refuses both for certain.
 async fn is_refused(transport: &Transport, retries: &[Retry], args: &Value, code: &str) {
     for retry in retries {
         let client = client(transport, "t").with_retry(*retry);
@@ -182,7 +185,7 @@ fn what_finds_no_exchange_and_is_never_repeated_is_refused() {
             assert_eq!(error.outcome(), Some(Outcome::Refused), "{error}");
             assert!(error.to_string().contains("404"), "{error}");
             let is_back = || once.call_blocking::<()>((), "none", &()).is_ok();
-            block_in_place(|| within(BACK, is_back)).expect("the exchange is made again");
+            block_in_place(|| within(BACK, is_back)).expect("the exchange is declared again");
         }
         server.wait().await.unwrap();
         transport.close().await.unwrap();
@@ -191,12 +194,12 @@ fn what_finds_no_exchange_and_is_never_repeated_is_refused() {
 
 // ---- the audit of what a transport has declared
 
-/// How often a transport of these tests looks, and what it may take until it has.
+/// The audit interval of a transport in these tests, and the longest time until an audit is done.
 const AUDIT: Duration = Duration::from_secs(2);
 const AUDITED: Duration = Duration::from_secs(4);
 
-/// A server on a transport of its own sees no 404 when its exchange is deleted: its bindings are
-/// back within one interval of its audit.
+/// A server on its own transport sees no 404 when its exchange is deleted: an audit restores its
+/// bindings within one interval.
 #[test]
 fn a_server_that_sees_no_error_has_its_bindings_back_after_an_audit() {
     let broker = Broker::shared();
@@ -210,12 +213,12 @@ fn a_server_that_sees_no_error_has_its_bindings_back_after_an_audit() {
             service.works_within(AUDITED).await;
         }
         let reconnects = service.server.stats().reconnects + service.listener.stats().reconnects;
-        assert_eq!(reconnects, 0, "it costs no connection");
+        assert_eq!(reconnects, 0, "no connection is lost");
         service.stop().await;
     });
 }
 
-/// A binding that an operator removes is missed by nobody but the audit.
+/// Only the audit notices a binding that an operator removes.
 #[test]
 fn a_binding_that_was_removed_is_back_after_an_audit() {
     let broker = Broker::shared();
@@ -230,7 +233,7 @@ fn a_binding_that_was_removed_is_back_after_an_audit() {
     });
 }
 
-/// An audit that finds everything in place changes nothing, and nobody notices.
+/// An audit that finds no difference changes nothing and disturbs no message.
 #[test]
 fn an_audit_disturbs_nothing() {
     let url = Broker::shared().vhost("undisturbed");

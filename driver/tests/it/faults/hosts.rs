@@ -1,5 +1,5 @@
-//! URLs with several hosts, one of which answers and is no use: a load balancer's page, a broker
-//! that refuses the login.
+//! URLs with several hosts, one of which answers but is unusable: a load balancer's page, or a
+//! broker that refuses the login.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -16,15 +16,15 @@ use tokio::task::block_in_place;
 use super::{BACK, within};
 use crate::support::fixture::{Notes, client, connect, echo, run, server};
 
-/// First connects of each kind. The order of hosts is drawn anew each time.
+/// First connects of each kind. Each connect shuffles the hosts.
 const CONNECTS: usize = 10;
-/// Losses of one connection, which come within the 30 s a failed host is tried last.
+/// Losses of one connection, all within the 30 s in which a failed host is tried last.
 const LOSSES: u64 = 6;
 
 /// A server that answers every client with an HTTP page.
 struct Page {
     port: u16,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
 }
 
 impl Page {
@@ -35,39 +35,39 @@ impl Page {
     fn start_at(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let asked: Arc<AtomicUsize> = Arc::default();
-        let counter = Arc::clone(&asked);
+        let requests: Arc<AtomicUsize> = Arc::default();
+        let counter = Arc::clone(&requests);
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 counter.fetch_add(1, Ordering::Relaxed);
-                // The client may be gone already.
+                // The client may have disconnected already.
                 let _ = stream.read(&mut [0; 8]);
                 let _ = stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\n");
             }
         });
-        Self { port, asked }
+        Self { port, requests }
     }
 
     fn host(&self) -> String {
         format!("guest:guest@127.0.0.1:{}", self.port)
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 }
 
-/// The shared broker, with the right password or a wrong one.
+/// Returns the shared broker's host, with the right password or a wrong one.
 fn broker_with(password: &str) -> String {
     format!("guest:{password}@127.0.0.1:{}", Broker::shared().port())
 }
 
-/// A URL of these hosts and the virtual host of `url`.
+/// Returns a URL of these hosts and the virtual host of `url`.
 fn url_of(hosts: &[&str], url: &str) -> String {
     format!("rabbit://{}/{}", hosts.join(","), super::vhost_of(url))
 }
 
-/// Every first connect finds the host that is well.
+/// Checks that every first connect finds the working host.
 async fn connects(bad: &str, url: &str) {
     for number in 0..CONNECTS {
         let begun = Instant::now();
@@ -83,7 +83,7 @@ async fn connects(bad: &str, url: &str) {
 fn a_host_that_answers_http_is_passed_over() {
     let (page, url) = (Page::start(), Broker::shared().vhost("http"));
     run(connects(&page.host(), &url));
-    assert!(page.asked() > 0, "it was never the first of the two");
+    assert!(page.requests() > 0, "the bad host was never tried");
 }
 
 #[test]
@@ -92,13 +92,13 @@ fn a_host_that_refuses_the_login_is_passed_over() {
     run(connects(&broker_with("wrong"), &url));
 }
 
-/// A port that nothing listens on yet.
+/// Returns a port without a listener.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A service keeps working while its connections are lost, again and again. The bad host, which
-/// `begin` starts at `port`, is only unreachable before the first loss.
+/// Checks that a service keeps working while its connections are lost repeatedly. The bad host,
+/// which `begin` starts at `port`, is unreachable until the first loss.
 async fn recovers<T>(port: u16, url: &str, begin: impl FnOnce() -> T) {
     let broker = Broker::shared();
     let bad = format!("guest:guest@127.0.0.1:{port}");
@@ -112,7 +112,7 @@ async fn recovers<T>(port: u16, url: &str, begin: impl FnOnce() -> T) {
         let begun = Instant::now();
         while server.stats().reconnects < loss || !server.health().is_ready() {
             let health = server.health();
-            assert!(begun.elapsed() < BACK, "loss {loss} is the last: {health:?}");
+            assert!(begun.elapsed() < BACK, "no recovery after loss {loss}: {health:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(echo(&client, json!(loss)).await, loss);
@@ -135,7 +135,7 @@ fn recovery_passes_over_a_host_that_refuses_the_login() {
     run(recovers(port, &url, || Loopback::start(config).unwrap()));
 }
 
-/// One connection asks a host that failed once at most, as long as the other is well.
+/// A connection tries a failed host at most once while the other host works.
 #[test]
 fn a_host_that_failed_is_tried_last_for_a_while() {
     let (port, url) = (free_port(), Broker::shared().vhost("last"));
@@ -152,15 +152,15 @@ fn a_host_that_failed_is_tried_last_for_a_while() {
                     it.reconnects == loss && it.state == ConnectionState::Open
                 };
                 let back = within(BACK, is_back);
-                assert!(back.is_ok(), "loss {loss} is the last: {:?}", connection());
+                assert!(back.is_ok(), "no recovery after loss {loss}: {:?}", connection());
             });
         }
-        assert!(page.asked() <= 1, "it was asked {} times", page.asked());
+        assert!(page.requests() <= 1, "the bad host was tried {} times", page.requests());
         transport.close().await.unwrap();
     });
 }
 
-/// The error tells what the last host said, after every host was asked, and at once.
+/// The error has the answer of the last host, after every host was tried, without delay.
 #[test]
 fn hosts_that_all_refuse_are_an_error_at_once() {
     let url = Broker::shared().vhost("all");
@@ -174,7 +174,7 @@ fn hosts_that_all_refuse_are_an_error_at_once() {
             assert_eq!(error.kind(), ErrorKind::TransportDriverError, "{error}");
             let text = error.to_string();
             assert!(text.contains("403") || text.contains("AMQP"), "{text}");
-            assert_eq!(page.asked(), 1, "each host is asked once: {text}");
+            assert_eq!(page.requests(), 1, "each host is tried once: {text}");
         }
     });
 }

@@ -1,9 +1,9 @@
-//! What brokers, operators and peers do to a transport that works: nothing is given up for good,
-//! and every error says what is known.
+//! Faults of brokers, operators and peers under a working transport: it recovers from all of them,
+//! and every error states what is known.
 //!
-//! Each module has one kind of fault. `Service` is what most of them disturb: everything a
-//! transport can do, checked as a whole. Not here: connections that are cut at a given octet
-//! (`recovery::cuts`), and oslo's own failover tests (`functional::faults`).
+//! Each module has one kind of fault. Most of them disturb a `Service`: every operation of a
+//! transport, checked as a whole. Not here: connections cut at a given octet (`recovery::cuts`),
+//! and oslo's failover tests (`functional::faults`).
 
 mod consumers;
 mod credentials;
@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 use crate::support::fixture::{Notes, client, connect, endpoint, eventually, server};
 
-/// A transport works again this long after the cause of an outage is gone, at the latest.
+/// Longest time until a transport works again after the cause of an outage ends.
 pub(super) const BACK: Duration = Duration::from_secs(6);
 
 /// A server, a listener, a client and a notifier.
@@ -45,13 +45,13 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Everything on one transport.
+    /// Starts everything on one transport.
     pub(super) async fn start(url: &str) -> Self {
         let transport = connect(url).await;
         Self::between(transport.clone(), transport).await
     }
 
-    /// Server and listener on one transport, client and notifier on another.
+    /// Starts server and listener on one transport, client and notifier on another.
     pub(super) async fn between(serving: Transport, sending: Transport) -> Self {
         let notes = Notes::default();
         let server = server(&serving, "t", "s", &notes).await;
@@ -62,19 +62,19 @@ impl Service {
         Self { serving, sending, server, listener, client, notifier, notes, rounds }
     }
 
-    /// Tries messages of every kind until all of one round arrive; fails after `limit`.
+    /// Sends messages of every kind until all of one round arrive; fails after `limit`.
     pub(super) async fn works_within(&self, limit: Duration) {
         let begun = Instant::now();
         loop {
             let round = self.rounds.fetch_add(1, Ordering::Relaxed);
             let Err(missing) = self.try_round(round).await else { return };
             let elapsed = begun.elapsed();
-            assert!(elapsed < limit, "after {elapsed:?} it still does not work: {missing}");
+            assert!(elapsed < limit, "not working after {elapsed:?}: {missing}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Sends one message of every kind; says which one failed or does not arrive.
+    /// Sends one message of every kind; the error names the one that fails or does not arrive.
     async fn try_round(&self, round: u64) -> Result<(), String> {
         let patience = Duration::from_secs(1);
         let failed = |kind: &'static str| move |error: Error| format!("{kind}: {error}");
@@ -99,7 +99,7 @@ impl Service {
         self.notes.include(&expected, patience).await
     }
 
-    /// Ends everything in order.
+    /// Stops everything in order.
     pub(super) async fn stop(self) {
         self.server.wait().await.unwrap();
         self.listener.wait().await.unwrap();
@@ -109,7 +109,7 @@ impl Service {
 }
 
 impl Notes {
-    /// Waits until these notes are among the others; says which one is not.
+    /// Waits until the server has these notes; the error names the missing one.
     pub(super) async fn include(&self, expected: &[Value], limit: Duration) -> Result<(), String> {
         let begun = Instant::now();
         loop {
@@ -126,7 +126,7 @@ impl Notes {
     }
 }
 
-/// A listener at topic `happened` that notes the types of events.
+/// Starts a listener on topic `happened` that notes the types of events.
 pub(super) async fn listener(transport: &Transport, notes: &Notes) -> NotificationListener {
     let heard = notes.clone();
     let endpoint = NotificationEndpoint::new()
@@ -135,7 +135,7 @@ pub(super) async fn listener(transport: &Transport, notes: &Notes) -> Notificati
     NotificationListener::builder(transport, target).endpoint(endpoint).start().await.unwrap()
 }
 
-/// A server named `s` at a topic, or why it cannot start.
+/// Starts a server named `s` on a topic.
 pub(super) async fn start_server(
     transport: &Transport,
     topic: &str,
@@ -145,7 +145,7 @@ pub(super) async fn start_server(
     builder.endpoint(endpoint("s", notes)).start().await
 }
 
-/// Waits until something holds, and says how long it took; an error after `limit`.
+/// Waits until `holds` returns true; returns how long it took, or an error after `limit`.
 pub(super) fn within(
     limit: Duration,
     mut holds: impl FnMut() -> bool,
@@ -160,7 +160,7 @@ pub(super) fn within(
     Ok(begun.elapsed())
 }
 
-/// The virtual host of a URL.
+/// Returns the virtual host of a URL.
 pub(super) fn vhost_of(url: &str) -> &str {
     url.rsplit('/').next().unwrap()
 }
@@ -169,12 +169,12 @@ pub(super) fn vhost_of(url: &str) -> &str {
 pub(super) struct Cluster(MutexGuard<'static, Vec<Broker>>);
 
 impl Cluster {
-    /// The cluster of these tests, all nodes up and listening.
+    /// Locks the cluster of these tests; all nodes run and listen.
     pub(super) fn lock() -> Self {
         static CLUSTER: OnceLock<Mutex<Vec<Broker>>> = OnceLock::new();
         let nodes = CLUSTER.get_or_init(|| Mutex::new(Broker::cluster(3)));
         let nodes = nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        // A test that failed may have left a node dead.
+        // A failed test may have left a node stopped.
         nodes.iter().filter(|node| !node.is_running()).for_each(Broker::restart);
         for node in nodes.iter() {
             node.resume_listening();
@@ -194,7 +194,7 @@ impl Cluster {
         eventually(|| self.0.iter().all(|node| node.eval(&is_up) == "true"));
     }
 
-    /// A URL that names every node.
+    /// Returns a URL that names every node.
     pub(super) fn url(&self, vhost: &str) -> String {
         let host = |node: &Broker| format!("guest:guest@127.0.0.1:{}", node.port());
         let hosts: Vec<String> = self.0.iter().map(host).collect();

@@ -1,5 +1,6 @@
-//! Callers that give up while what their message needs is being opened, and servers that come and
-//! go on one connection: nothing is left behind, and no number runs out.
+//! Callers that drop their future while the driver opens a channel or connection for it, and
+//! servers that start and stop on one connection: no channel leaks, and channel numbers do not run
+//! out.
 
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -14,23 +15,23 @@ use tokio::task::block_in_place;
 use super::within;
 use crate::support::fixture::{Notes, client, connect, echo, run, server};
 
-/// Messages that are given up while nothing answers: more than a connection has channels.
+/// Messages dropped while the broker does not answer: more than a connection has channels.
 const UNANSWERED: usize = 3000;
-/// Messages that are given up at each step of an opening: more than `CHANNELS_MAX`.
+/// Messages dropped at each step of an opening: more than `CHANNELS_MAX`.
 const ANSWERED: usize = 40;
 /// Longer than a broker takes to open a channel.
 const A_STEP: Duration = Duration::from_millis(2);
 
-/// What a transport needs for messages of every kind and their server, with some to spare.
+/// Channels and connections for messages of every kind and their server, with some margin.
 const CHANNELS_MAX: usize = 16;
 const CONNECTIONS_MAX: usize = 8;
-/// Connections that may be made in all: each one that was given up may be made once more.
+/// Limit of connections made in total: the driver may open each dropped one once more.
 const CONNECTS_MAX: u64 = 20;
 
-/// How long what is left over may take to go.
+/// Longest time until leftover channels and connections are closed.
 const GONE: Duration = Duration::from_secs(5);
 
-/// What is begun and given up.
+/// The kind of a dropped message.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Call,
@@ -59,9 +60,9 @@ impl Fresh {
         Self { url, transport, client, notifier }
     }
 
-    /// Begins a message, polls it so often, and gives it up; the broker has answered each poll if
-    /// `pause` is long enough.
-    fn give_up(&self, kind: Kind, polls: usize, pause: Duration) {
+    /// Starts a message, polls it `polls` times, and drops it; with a long enough `pause` the
+    /// broker has answered before each poll.
+    fn start_and_drop(&self, kind: Kind, polls: usize, pause: Duration) {
         let (args, fanout) = (json!({"arg": 1}), self.client.prepare().with_fanout(true));
         match kind {
             Kind::Call => {
@@ -78,7 +79,7 @@ impl Fresh {
         }
     }
 
-    /// Checks that everything works and that nothing is left of what was given up; ends it.
+    /// Checks that everything works and that the dropped messages left nothing; stops everything.
     async fn finish(self, broker: &Broker, what: &str) {
         let Self { url, transport, client, notifier } = self;
         let notes = Notes::default();
@@ -105,7 +106,7 @@ impl Fresh {
     }
 }
 
-/// Polls a future as often, with a pause after each, then gives it up.
+/// Polls a future `polls` times, with a pause after each, then drops it.
 fn poll_and_drop(future: impl Future, polls: usize, pause: Duration) {
     let mut future = pin!(future);
     for _ in 0..polls {
@@ -116,14 +117,14 @@ fn poll_and_drop(future: impl Future, polls: usize, pause: Duration) {
     }
 }
 
-/// Given up while the broker answers nothing.
+/// Drops messages while the broker does not answer.
 async fn unanswered(options: &str) {
     let broker = block_in_place(Broker::start);
     for kind in KINDS {
         let fresh = Fresh::open(&broker, kind, options).await;
         block_in_place(|| {
             broker.freeze();
-            (0..UNANSWERED).for_each(|_| fresh.give_up(kind, 1, Duration::ZERO));
+            (0..UNANSWERED).for_each(|_| fresh.start_and_drop(kind, 1, Duration::ZERO));
             broker.thaw();
         });
         fresh.finish(&broker, &format!("{kind:?} of {options}")).await;
@@ -140,14 +141,14 @@ fn messages_given_up_before_an_answer_leave_nothing_on_a_shared_connection() {
     run(unanswered("connection_factory=single"));
 }
 
-/// Given up at every step, when the broker has answered it and before anybody looks.
+/// Drops messages at every step, after the broker's answer and before the next poll.
 async fn answered(options: &str) {
     let broker = Broker::shared();
     for kind in KINDS {
         let fresh = Fresh::open(broker, kind, options).await;
         block_in_place(|| {
             for polls in 1..=3 {
-                (0..ANSWERED).for_each(|_| fresh.give_up(kind, polls, A_STEP));
+                (0..ANSWERED).for_each(|_| fresh.start_and_drop(kind, polls, A_STEP));
             }
         });
         fresh.finish(broker, &format!("{kind:?} of {options}")).await;
@@ -185,7 +186,8 @@ fn servers_come_and_go_on_one_connection() {
     });
 }
 
-/// The broker allows fewer channels than we would: who gets none is told, and nobody else pays.
+/// The broker allows fewer channels than the driver: a message without a channel gets an error, and
+/// no other message fails.
 #[test]
 fn a_channel_too_many_is_an_error_of_its_own() {
     let config = LoopbackConfig { channel_max: 24, ..LoopbackConfig::default() };

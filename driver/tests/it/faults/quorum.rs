@@ -1,8 +1,8 @@
-//! A cluster that loses the node with our connections and the leaders of our quorum queues.
+//! A cluster that loses the node with the connections and with the leaders of the quorum queues.
 //!
-//! RabbitMQ 3.10 negatively acknowledges what is published before a new leader is elected, and on a
-//! channel that was opened before then, everything after it too: the channel never learns of the
-//! new leader.
+//! RabbitMQ 3.10 negatively acknowledges publications before the election of a new leader. On a
+//! channel opened before the election it refuses everything after it too, because the channel never
+//! learns of the new leader.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,24 +17,24 @@ use tokio::task::block_in_place;
 use super::{BACK, Cluster, Service};
 use crate::support::fixture::run;
 
-/// How long messages are sent after the node has died.
+/// How long the senders continue after the kill of the node.
 const SENDING: Duration = Duration::from_secs(10);
-/// Messages of each kind that the death may cost: those that were under way.
+/// Messages of each kind that may fail: those in flight at the kill.
 const FEW: usize = 3;
-/// Longer before the death than a message is under way.
+/// Time before the kill after which a message is surely confirmed.
 const CONFIRMED: Duration = Duration::from_millis(200);
-/// Between two messages of a sender: the nodes share the processors with the test.
+/// Pause between two messages of a sender: the nodes share the processors with the test.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What became of the messages of one sender.
+/// The results of one sender's messages.
 #[derive(Default)]
 struct Sent {
-    /// What was accepted, and when it was sent.
+    /// The accepted messages, with the time each was sent.
     accepted: Vec<(Instant, Value)>,
     failed: Vec<(Instant, Error)>,
 }
 
-/// Sends notes one after the other, until told to stop.
+/// Sends notes one after the other until `is_over` is set.
 fn sender(
     kind: &'static str,
     is_over: &Arc<AtomicBool>,
@@ -96,7 +96,7 @@ fn senders(service: &Service, is_over: &Arc<AtomicBool>) -> Vec<(&'static str, J
     ]
 }
 
-/// A service with every connection at the first node, where the leaders of its queues are, too.
+/// Starts a service with every connection, and the leaders of its queues, on the first node.
 async fn at_first_node(cluster: &Cluster, vhost: &str) -> Service {
     let options = "?rabbit_quorum_queue=true&rabbit_transient_quorum_queue=true\
                    &rabbit_interval_max=1";
@@ -121,13 +121,13 @@ fn messages_pass_after_the_leader_of_their_queues_has_died() {
         let senders = senders(&service, &is_over);
         tokio::time::sleep(Duration::from_secs(1)).await;
         block_in_place(|| cluster.nodes()[0].kill());
-        let died = Instant::now();
+        let killed = Instant::now();
         tokio::time::sleep(SENDING).await;
         is_over.store(true, Ordering::Relaxed);
         let mut problems = Vec::new();
         for (kind, sender) in senders {
             let sent = block_in_place(|| sender.join().unwrap());
-            problems.extend(judge(&service, kind, &sent, died).await);
+            problems.extend(judge(&service, kind, &sent, killed).await);
         }
         assert!(problems.is_empty(), "{}", problems.join("\n"));
         service.works_within(BACK).await;
@@ -136,13 +136,13 @@ fn messages_pass_after_the_leader_of_their_queues_has_died() {
     });
 }
 
-/// What is wrong with the fate of one sender's messages.
-async fn judge(service: &Service, kind: &str, sent: &Sent, died: Instant) -> Option<String> {
+/// Checks the results of one sender's messages; returns the problem, if there is one.
+async fn judge(service: &Service, kind: &str, sent: &Sent, killed: Instant) -> Option<String> {
     let (accepted, failed) = (sent.accepted.len(), sent.failed.len());
-    let late = sent.failed.iter().filter(|(begun, _)| *begun > died + BACK).count();
+    let late = sent.failed.iter().filter(|(begun, _)| *begun > killed + BACK).count();
     if failed > FEW || late > 0 {
         let (begun, error) = sent.failed.last().unwrap();
-        let after = begun.saturating_duration_since(died);
+        let after = begun.saturating_duration_since(killed);
         return Some(format!(
             "{kind}: {failed} failed ({late} after {BACK:?}), {accepted} did not; the last one \
              after {after:?}: {error}"
@@ -151,10 +151,10 @@ async fn judge(service: &Service, kind: &str, sent: &Sent, died: Instant) -> Opt
     if kind == "call" {
         return None;
     }
-    // Buffered casts that were under way may be lost, and are counted then.
+    // Buffered casts in flight may be lost; the transport counts them then.
     let is_buffered = kind == "buffered cast";
     let is_certain =
-        |begun: Instant| !is_buffered || begun < died - CONFIRMED || begun > died + BACK;
+        |begun: Instant| !is_buffered || begun < killed - CONFIRMED || begun > killed + BACK;
     let certain = sent.accepted.iter().filter(|(begun, _)| is_certain(*begun));
     let certain: Vec<Value> = certain.map(|(_, note)| note.clone()).collect();
     if let Err(missing) = service.notes.include(&certain, BACK).await {

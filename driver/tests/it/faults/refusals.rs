@@ -1,5 +1,4 @@
-//! Messages a broker refuses: whoever sent them learns for certain that they were refused, and
-//! nobody else pays for it.
+//! Messages a broker refuses: the sender gets a definite refusal, and no other sender is affected.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Barrier, OnceLock};
@@ -16,19 +15,19 @@ use tokio::task::block_in_place;
 use super::vhost_of;
 use crate::support::fixture::{Notes, client, connect, echo, eventually, run, server};
 
-/// Above how long the driver tries what a full queue refuses, below the timeout of a client.
+/// Longer than the driver's retries on a full queue, shorter than a client's timeout.
 const SETTLED: Duration = Duration::from_secs(8);
-/// A refusal that is certain is told at once.
+/// Longest time until a definite refusal is reported.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// The largest message of [`small`].
 const SIZE_MAX: usize = 256 << 10;
-/// Above that, and below what a channel keeps for sending: it shares the channel with others.
+/// Above that, and below a channel's send buffer, so that it shares the channel with others.
 const LARGE: usize = 300_000;
 /// Above either.
 const HUGE: usize = 2 << 20;
 
-/// A broker that takes small messages only.
+/// Returns a broker that accepts small messages only.
 fn small() -> &'static Broker {
     static BROKER: OnceLock<Broker> = OnceLock::new();
     BROKER.get_or_init(|| {
@@ -38,27 +37,27 @@ fn small() -> &'static Broker {
     })
 }
 
-/// Arguments of so many bytes.
+/// Returns arguments of `count` bytes.
 fn bytes(count: usize) -> Value {
     json!({ "arg": "x".repeat(count) })
 }
 
-/// Waits until `casts_refused` is `count`, and stays so.
+/// Waits until `casts_refused` is `count`, and checks that it stays so.
 async fn refused(transport: &Transport, count: u64) {
     let begun = Instant::now();
     while transport.stats().casts_refused < count {
         let counted = transport.stats().casts_refused;
-        assert!(begun.elapsed() < SETTLED, "{counted} of {count} are counted");
+        assert!(begun.elapsed() < SETTLED, "{counted} of {count} refusals are counted");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(transport.stats().casts_refused, count, "each is counted once");
+    assert_eq!(transport.stats().casts_refused, count, "each refusal is counted once");
     assert_eq!(transport.metrics().casts.refused, count);
 }
 
 // ---- full queues
 
-/// A topic whose queue takes nothing more, nobody consuming from it.
+/// Creates a topic whose queue is full and has no consumer.
 async fn full(url: &str) -> (Transport, RpcClient) {
     let broker = Broker::shared();
     let transport = connect(url).await;
@@ -70,7 +69,7 @@ async fn full(url: &str) -> (Transport, RpcClient) {
     let once = client.prepare().with_retry(Retry::Never);
     let begun = Instant::now();
     while once.cast((), "note", &json!({"arg": "fills"})).await.is_ok() {
-        assert!(begun.elapsed() < SETTLED, "the policy does not hold");
+        assert!(begun.elapsed() < SETTLED, "the policy is not in effect");
     }
     (transport, client)
 }
@@ -92,7 +91,7 @@ fn buffered_casts_into_a_full_queue_are_counted() {
     });
 }
 
-/// A full queue is what it is: the error comes before the deadline, and says so.
+/// The error of a full queue comes before the deadline, with outcome `Nacked`.
 #[test]
 fn a_cast_into_a_full_queue_ends_as_nacked() {
     run(async {
@@ -108,7 +107,7 @@ fn a_cast_into_a_full_queue_ends_as_nacked() {
     });
 }
 
-/// A queue that takes nothing for a moment is tried again.
+/// The driver retries on a queue that is full for a moment.
 #[test]
 fn a_cast_into_a_full_queue_waits_for_room() {
     let broker = Broker::shared();
@@ -136,7 +135,7 @@ fn a_cast_into_a_full_queue_waits_for_room() {
 
 // ---- permissions
 
-/// A client of a user who may not write to any exchange.
+/// Creates a client of a user who may not write to any exchange.
 async fn unprivileged(name: &str) -> (Transport, RpcClient) {
     let broker = Broker::shared();
     let url = broker.vhost(name);
@@ -154,7 +153,7 @@ fn buffered_casts_without_permission_are_counted() {
             client.cast_buffered((), "note", &json!({ "arg": number })).await.unwrap();
         }
         refused(&transport, 3).await;
-        // One after the other, each on a channel that the last one ended.
+        // One after the other, because each refusal closes the channel.
         for number in 4..6 {
             client.cast_buffered((), "note", &json!({ "arg": number })).await.unwrap();
             refused(&transport, number).await;
@@ -163,7 +162,7 @@ fn buffered_casts_without_permission_are_counted() {
     });
 }
 
-/// Sends a cast, and a call, which are refused for certain with this code.
+/// Sends a cast and a call; the broker refuses both for certain with this code.
 async fn is_refused(client: &RpcClient, args: &Value, code: &str) {
     for retry in [Retry::Never, Retry::Times(2), Retry::UntilDeadline] {
         let client = client.prepare().with_retry(retry);
@@ -212,8 +211,8 @@ fn a_message_above_the_brokers_limit_is_refused_for_certain() {
     });
 }
 
-/// A server of a method with a small result, and of one whose result is too large. Of each call,
-/// `meet` is waited for before it returns.
+/// Starts a server with one method whose result is small and one whose result is too large. Each
+/// call waits for `meet` before it returns.
 async fn sizes(transport: &Transport, meet: &Arc<Barrier>) -> RpcServer {
     let (large, small) = (Arc::clone(meet), Arc::clone(meet));
     let endpoint = Endpoint::new()
@@ -241,7 +240,7 @@ fn a_result_above_the_brokers_limit_is_an_error_for_its_caller() {
             let (begun, args) = (Instant::now(), json!({ "bytes": size }));
             let error = client.call::<String>((), "large", &args).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::RemoteError, "{error}");
-            assert!(error.to_string().contains("large"), "the reason is told: {error}");
+            assert!(error.to_string().contains("large"), "the error has the reason: {error}");
             assert_eq!(error.outcome(), Some(Outcome::Answered));
             assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         }
@@ -253,9 +252,9 @@ fn a_result_above_the_brokers_limit_is_an_error_for_its_caller() {
 
 // ---- neighbours
 
-/// How many messages share a channel with one that ends it.
+/// Messages on one channel, one of which closes it.
 const NEIGHBOURS: u64 = 40;
-/// Which of them ends it.
+/// The number of the message that closes the channel.
 const CULPRIT: u64 = NEIGHBOURS / 2;
 const ROUNDS: u64 = 5;
 
@@ -282,7 +281,7 @@ fn casts_beside_one_that_ends_their_channel_arrive() {
         let sent = usize::try_from(NEIGHBOURS * ROUNDS + 1).unwrap();
         let noted = block_in_place(|| notes.wait_for(sent));
         let distinct: HashSet<String> = noted.iter().map(ToString::to_string).collect();
-        assert_eq!((noted.len(), distinct.len()), (sent, sent), "each is executed once");
+        assert_eq!((noted.len(), distinct.len()), (sent, sent), "each cast is executed once");
         server.wait().await.unwrap();
         transport.close().await.unwrap();
     });
@@ -293,7 +292,7 @@ fn replies_beside_one_that_ends_their_channel_arrive() {
     let url = small().vhost("reply_neighbours");
     run(async {
         let transport = connect(&url).await;
-        // Their methods return together, so their replies are under way together.
+        // Their methods return together, so their replies are in flight together.
         let meet = Arc::new(Barrier::new(usize::try_from(NEIGHBOURS + 1).unwrap()));
         let server = sizes(&transport, &meet).await;
         let client = client(&transport, "t");
@@ -315,7 +314,7 @@ fn replies_beside_one_that_ends_their_channel_arrive() {
     });
 }
 
-/// Only the culprit fails; returns its error.
+/// Checks that only the culprit fails; returns its error.
 fn judged(round: u64, results: Vec<(u64, Result<(), Error>)>) -> Error {
     let (culprit, neighbours): (Vec<_>, Vec<_>) =
         results.into_iter().partition(|(number, _)| *number == CULPRIT);
@@ -324,12 +323,11 @@ fn judged(round: u64, results: Vec<(u64, Result<(), Error>)>) -> Error {
         .filter_map(|(number, result)| Some((number, result.as_ref().err()?.to_string())))
         .collect();
     assert!(failed.is_empty(), "round {round}: {} neighbours fail: {failed:?}", failed.len());
-    let (_, result) = culprit.into_iter().next().expect("one is too large");
+    let (_, result) = culprit.into_iter().next().expect("the culprit has a result");
     result.expect_err("it is too large")
 }
 
-/// Runs futures side by side, begun in their order on one task, so that what they send leaves
-/// together.
+/// Runs futures concurrently on one task, polled in order, so that their messages leave together.
 async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut pending: Vec<_> = futures.into_iter().map(Box::pin).map(Some).collect();
     let mut done = Vec::new();
@@ -350,7 +348,7 @@ async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     done
 }
 
-/// A request above what a server accepts costs itself only, and its caller is told.
+/// A request above the server's limit fails alone, and its caller gets an error.
 #[test]
 fn a_request_above_the_servers_limit_is_an_error_for_its_caller() {
     let url = Broker::shared().vhost("large_request");
@@ -369,7 +367,7 @@ fn a_request_above_the_servers_limit_is_an_error_for_its_caller() {
         client.cast((), "note", &json!({ "arg": large })).await.unwrap();
         client.cast((), "note", &json!({"arg": "after"})).await.unwrap();
         assert_eq!(block_in_place(|| notes.wait_for(1)), ["after"]);
-        assert_eq!(server.stats().reconnects, 0, "the connection stays");
+        assert_eq!(server.stats().reconnects, 0, "the connection stays open");
         block_in_place(|| {
             eventually(|| Broker::shared().queues_of(&url).iter().all(|one| one.messages == 0));
         });

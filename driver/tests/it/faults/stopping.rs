@@ -1,4 +1,4 @@
-//! Servers that stop while messages are on their way to them.
+//! Servers that stop while messages to them are in flight.
 
 use leveret_support::Broker;
 use serde_json::json;
@@ -6,11 +6,11 @@ use tokio::task::block_in_place;
 
 use crate::support::fixture::{Notes, client, connect, eventually, run, server};
 
-/// How often a server is stopped, and what is sent to it right before.
+/// Number of stops, and of casts sent right before each.
 const ROUNDS: usize = 50;
 const CASTS: usize = 20;
 
-/// A fanout queue goes with its server, so what it still holds must be taken before.
+/// A fanout queue is deleted with its server, so the server must first accept everything in it.
 #[test]
 fn a_fanout_confirmed_before_a_server_stops_is_executed() {
     let url = Broker::shared().vhost("stopping");
@@ -32,16 +32,13 @@ fn a_fanout_confirmed_before_a_server_stops_is_executed() {
                 missing.push((round, CASTS - executed));
             }
         }
-        assert!(
-            missing.is_empty(),
-            "confirmed, and executed by nobody (round, casts): {missing:?}"
-        );
+        assert!(missing.is_empty(), "confirmed, but not executed (round, casts): {missing:?}");
         transport.close().await.unwrap();
     });
 }
 
-/// The same with two servers, of which one stays: each one has all that was confirmed while it was
-/// there.
+/// The same with two servers, one of which stays: each executes everything that was confirmed while
+/// it consumed.
 #[test]
 fn a_fanout_confirmed_before_one_of_two_servers_stops_is_executed_by_both() {
     let url = Broker::shared().vhost("one_of_two");

@@ -1,6 +1,7 @@
-//! Exchanges that somebody deletes under a client and a server: the bindings go with them.
+//! Exchanges that an operator deletes under a client and a server; their bindings are deleted with
+//! them.
 //!
-//! Not here: a server on a transport of its own, which learns of it by its audit (`health`).
+//! Not here: a server on its own transport, which notices it by its audit (`health`).
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +13,10 @@ use tokio::task::{JoinSet, block_in_place};
 use super::{BACK, Service, listener};
 use crate::support::fixture::{Notes, connect, echo, run};
 
-/// What messages have to find their way within.
+/// Deadline of the messages.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Deletes an exchange under a service; after what happens then, everything works.
+/// Deletes an exchange under a service and runs `act`; then everything works.
 async fn without(exchange: &str, name: &str, act: impl AsyncFnOnce(&Service)) {
     let url = Broker::shared().vhost(name);
     deleted(&url, exchange, act).await;
@@ -28,14 +29,14 @@ async fn deleted(url: &str, exchange: &str, act: impl AsyncFnOnce(&Service)) {
     act(&service).await;
     service.works_within(BACK).await;
     let reconnects = service.sending.stats().reconnects + service.server.stats().reconnects;
-    assert_eq!(reconnects, 0, "it costs no connection");
+    assert_eq!(reconnects, 0, "no connection is lost");
     service.stop().await;
 }
 
-/// Waits for a note that was sent once.
+/// Waits for a note that is sent only once.
 async fn arrives(service: &Service, note: Value) {
     let arrived = service.notes.include(&[note], DEADLINE).await;
-    arrived.unwrap_or_else(|missing| panic!("sent, and {missing}"));
+    arrived.unwrap_or_else(|missing| panic!("the note was sent, and {missing}"));
 }
 
 #[test]
@@ -68,7 +69,7 @@ fn a_buffered_cast_finds_its_server_or_is_counted_when_the_exchange_was_deleted(
                 || service.sending.stats().casts_refused == 1
         };
         while !is_settled() {
-            assert!(begun.elapsed() < DEADLINE, "it is neither executed nor counted");
+            assert!(begun.elapsed() < DEADLINE, "the cast is neither executed nor counted");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }));
@@ -91,8 +92,8 @@ fn a_notification_finds_its_listener_when_the_exchange_was_deleted() {
     }));
 }
 
-/// RabbitMQ confirms and drops what no binding takes, unless it is mandatory. However it is to be
-/// repeated: nobody has it yet.
+/// RabbitMQ confirms and drops a message without a binding, unless it is mandatory. The retry
+/// setting does not matter, because no consumer has the message.
 #[test]
 fn a_notification_finds_its_listener_when_the_binding_was_deleted() {
     let broker = Broker::shared();
@@ -113,7 +114,7 @@ fn a_notification_finds_its_listener_when_the_binding_was_deleted() {
     });
 }
 
-/// It is kept for whoever listens next, though the queue it was made for is gone.
+/// The notification waits for the next listener, although the queue it was sent to is deleted.
 #[test]
 fn a_notification_is_kept_when_its_queue_was_deleted() {
     let broker = Broker::shared();
@@ -133,13 +134,14 @@ fn a_notification_is_kept_when_its_queue_was_deleted() {
         let notes = Notes::default();
         let listener = listener(&transport, &notes).await;
         notes.include(&all, DEADLINE).await.unwrap();
-        assert_eq!(notes.all().len(), all.len(), "each comes once");
+        assert_eq!(notes.all().len(), all.len(), "each arrives once");
         listener.wait().await.unwrap();
         transport.close().await.unwrap();
     });
 }
 
-/// What is published at most once is refused for certain, and heals the exchange for the next.
+/// A message without retries is refused for certain; its failure restores the exchange for the next
+/// one.
 #[test]
 fn what_is_never_repeated_is_refused_when_the_exchange_was_deleted() {
     run(without("openstack", "deleted_for_never", async |service: &Service| {
@@ -148,18 +150,18 @@ fn what_is_never_repeated_is_refused_when_the_exchange_was_deleted() {
         let error = once.cast((), "note", &json!({"arg": "first"})).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MessageDeliveryFailure, "{error}");
         assert!(error.to_string().contains("404"), "{error}");
-        assert_ne!(error.outcome(), Some(Outcome::MaybeSent), "the broker is certain: {error}");
+        assert_ne!(error.outcome(), Some(Outcome::MaybeSent), "the refusal is definite: {error}");
         assert!(begun.elapsed() < DEADLINE / 2, "{:?}", begun.elapsed());
         let begun = Instant::now();
         while let Err(error) = once.call::<Value>((), "echo", &json!({"arg": "next"})).await {
-            assert!(begun.elapsed() < DEADLINE, "the exchange is not made again: {error}");
+            assert!(begun.elapsed() < DEADLINE, "the exchange is not declared again: {error}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        assert!(!service.notes.all().contains(&json!("first")), "it was refused");
+        assert!(!service.notes.all().contains(&json!("first")), "the first was refused");
     }));
 }
 
-/// In the `pika` dialect, too, where exchanges go with their last binding anyhow.
+/// The same in the `pika` dialect, where an exchange is deleted with its last binding.
 #[test]
 fn exchanges_of_the_pika_dialect_are_made_again() {
     run(async {
