@@ -1,4 +1,4 @@
-//! What a transport tells about itself: health, counts of calls, casts and notifications.
+//! Health of a transport, and its counts of calls, casts and notifications.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -32,11 +32,11 @@ async fn calls_and_casts_are_counted_by_their_end(url: String) {
     }
     let error = served.call::<()>((), "boom", &()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RemoteError);
-    let nobody = client(&transport, "nobody").with_timeout(Duration::from_millis(50));
-    let error = nobody.call::<()>((), "echo", &()).await.unwrap_err();
+    let absent = client(&transport, "nobody").with_timeout(Duration::from_millis(50));
+    let error = absent.call::<()>((), "echo", &()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MessagingTimeout);
-    let told = nobody.with_timeout(Duration::from_secs(10)).with_at_least_once(true);
-    let error = told.call::<()>((), "echo", &()).await.unwrap_err();
+    let mandatory = absent.with_timeout(Duration::from_secs(10)).with_at_least_once(true);
+    let error = mandatory.call::<()>((), "echo", &()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MessageUndeliverable);
     let error = served.prepare().with_fanout(true).call::<()>((), "echo", &()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidTarget);
@@ -46,12 +46,12 @@ async fn calls_and_casts_are_counted_by_their_end(url: String) {
     assert_eq!((calls.undeliverable, calls.failed_otherwise), (1, 1));
     assert_eq!((calls.delivery_failures, calls.abandoned, calls.outstanding), (0, 0, 0));
     assert_eq!((calls.ended(), calls.latency.count()), (7, 7));
-    assert!(calls.latency.sum() >= Duration::from_millis(50), "the one that timed out");
+    assert!(calls.latency.sum() >= Duration::from_millis(50), "the call that timed out");
 
     served.cast((), "note", &json!({"arg": 1})).await.unwrap();
     served.cast_buffered((), "note", &json!({"arg": 2})).await.unwrap();
-    told.cast((), "note", &()).await.unwrap_err();
-    told.cast_buffered((), "note", &()).await.unwrap();
+    mandatory.cast((), "note", &()).await.unwrap_err();
+    mandatory.cast_buffered((), "note", &()).await.unwrap();
     eventually(|| transport.metrics().casts.refused == 1);
     let casts = transport.metrics().casts;
     assert_eq!((casts.confirmed, casts.buffered, casts.failed), (1, 2, 1));
@@ -80,7 +80,7 @@ async fn notifications_are_counted(url: String) {
     let heard = transport.metrics().heard;
     assert_eq!((heard.done, heard.waiting, heard.waiting_bytes), (1, 0, 0));
     let notifications = transport.metrics().notifications;
-    assert_eq!((notifications.sent, notifications.failed), (2, 0), "one for each topic");
+    assert_eq!((notifications.sent, notifications.failed), (2, 0), "one notification per topic");
     let unsendable = Notifier::builder(&transport).topic("t".repeat(300)).build();
     unsendable.info((), "event", &json!({})).await.unwrap_err();
     assert_eq!(transport.metrics().notifications.failed, 1);
@@ -100,7 +100,7 @@ async fn health_names_every_connection_there_is(url: String) {
     let text = format!("{publish:?}");
     assert!(publish.host.starts_with("127.0.0.1:") && !text.contains("guest"), "{text}");
     assert!(publish.last_error.is_none());
-    assert!(transport.health().is_ready(), "what is not used is not missed");
+    assert!(transport.health().is_ready(), "an unused connection does not count");
     let server = server(&transport, "t", "s", &Notes::default()).await;
     echo(&client(&transport, "t"), json!(1)).await;
     assert_eq!(purposes(), ["publish", "answers", "replies"]);
@@ -150,7 +150,7 @@ async fn an_abandoned_call_is_counted(url: String) {
     let client = client(&transport, "nobody");
     let call = client.call::<()>((), "echo", &());
     tokio::select! {
-        result = call => panic!("nobody answers: {result:?}"),
+        result = call => panic!("no server answers: {result:?}"),
         () = async {
             while transport.stats().calls_outstanding == 0 {
                 tokio::task::yield_now().await;
@@ -187,7 +187,7 @@ fn a_block_shows_with_its_reason_and_its_length() {
     });
 }
 
-/// What buffered casts leave on.
+/// The purpose of the connection of buffered casts.
 const CASTS: &str = "casts";
 
 fn state_of_casts(transport: &Transport) -> ConnectionState {
@@ -195,7 +195,7 @@ fn state_of_casts(transport: &Transport) -> ConnectionState {
     health.connections.iter().find(|one| one.purpose == CASTS).unwrap().state.clone()
 }
 
-/// With brokers of their own, which are starved and killed.
+/// Tests that block and kill their own brokers.
 mod faults {
     use super::*;
 
@@ -209,13 +209,13 @@ mod faults {
             echo(&client, json!(1)).await;
             broker.set_memory_alarm(true);
             eventually(|| {
-                // A broker tells a connection that it is blocked once it publishes.
+                // A broker sends `connection.blocked` once the connection publishes.
                 client.cast_buffered_blocking((), "note", &json!({"arg": 1})).unwrap();
                 matches!(state_of_casts(&transport), ConnectionState::Blocked(_))
             });
             let health = transport.health();
             assert!(!health.is_ready());
-            assert_eq!(health.reply_path, ReplyPath::Open, "a block stops publishers alone");
+            assert_eq!(health.reply_path, ReplyPath::Open, "a block stops publishers only");
             assert!(server.health().is_ready());
             broker.set_memory_alarm(false);
             eventually(|| transport.health().is_ready());
@@ -239,7 +239,7 @@ mod faults {
             let health = transport.health();
             assert!(health.connections.iter().all(|one| one.reconnects > 0));
             let why = health.connections[0].last_error.clone();
-            assert!(why.is_some(), "it is remembered");
+            assert!(why.is_some(), "health has the last error");
             echo(&client, json!(2)).await;
             server.wait().await.unwrap();
             transport.close().await.unwrap();

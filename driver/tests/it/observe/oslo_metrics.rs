@@ -15,7 +15,7 @@ on_every_broker! {
     a_missing_collector_holds_up_nobody
 }
 
-/// What a service's files would say.
+/// Returns a builder with the options a service's files would set.
 fn reporting(url: &str, socket: &Path, more: &str) -> TransportBuilder {
     let socket = socket.display();
     let text = format!(
@@ -54,11 +54,11 @@ async fn calls_and_casts_are_reported_as_oslo_does(url: String) {
         .with_namespace("ns1")
         .with_version(Version::new(1, 5));
     for call_type in ["call", "cast", "cast"] {
-        let nobody = client.prepare().with_timeout(Duration::from_millis(50));
+        let absent = client.prepare().with_timeout(Duration::from_millis(50));
         let labels = labels(call_type, "mé");
         let labels = labels.replace('é', "\\u00e9");
         match call_type {
-            "call" => drop(nobody.call::<()>((), "mé", &()).await.unwrap_err()),
+            "call" => drop(absent.call::<()>((), "mé", &()).await.unwrap_err()),
             _ => client.cast((), "mé", &()).await.unwrap(),
         }
         assert_eq!(next(), counted("invocation_start", &labels));
@@ -66,9 +66,9 @@ async fn calls_and_casts_are_reported_as_oslo_does(url: String) {
             let process = ", \"process\"";
             let exception = format!(", \"exception\": \"MessagingTimeout\"{process}");
             let labels = labels.replace(process, &exception);
-            let told: Value = serde_json::from_str(&next()).unwrap();
+            let report: Value = serde_json::from_str(&next()).unwrap();
             assert_eq!(
-                told,
+                report,
                 serde_json::from_str::<Value>(&counted("exception", &labels)).unwrap()
             );
             continue;
@@ -97,7 +97,7 @@ async fn a_missing_collector_holds_up_nobody(url: String) {
     for number in 0..20 {
         assert_eq!(echo(&client, json!(number)).await, number);
     }
-    // Three reports a call, five that wait, and one that the thread may be holding.
+    // Three reports per call, five that wait, and one that the thread may hold.
     eventually(|| (54..=55).contains(&transport.metrics().reports_dropped));
     server.wait().await.unwrap();
     transport.close().await.unwrap();
