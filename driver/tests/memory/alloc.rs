@@ -1,7 +1,7 @@
-//! The system's allocator with two counters: bytes that are allocated, and the most there were.
+//! The system's allocator with two counters: the bytes allocated now, and their maximum.
 //!
-//! A block that grows or shrinks counts as moved in no time, as the system does with large ones.
-//! Invariant: counting never allocates. Not here: what is measured.
+//! A reallocation counts as a change of size only, without a second copy, because the system remaps
+//! large blocks. Invariant: counting never allocates. Not here: the measurements.
 #![expect(unsafe_code, reason = "a global allocator is an unsafe trait by definition")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -15,17 +15,17 @@ pub(crate) struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Bytes that are allocated.
+/// Returns the bytes that are allocated now.
 pub(crate) fn now() -> usize {
     NOW.load(Relaxed)
 }
 
-/// The most bytes that were allocated since the last [`reset`].
+/// Returns the maximum of allocated bytes since the last [`reset`].
 pub(crate) fn peak() -> usize {
     PEAK.load(Relaxed)
 }
 
-/// Forgets the peak so far.
+/// Resets the peak to the current value.
 pub(crate) fn reset() {
     PEAK.store(now(), Relaxed);
 }
@@ -39,12 +39,12 @@ fn shrank(bytes: usize) {
     NOW.fetch_sub(bytes, Relaxed);
 }
 
-// SAFETY: every method passes its arguments on to the system's allocator unchanged, which keeps the
-// contract; counting touches no memory it hands out.
+// SAFETY: every method passes its arguments unchanged to the system's allocator, which fulfils the
+// contract; counting does not touch the memory of any block.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grew(layout.size());
-        // SAFETY: the caller's promises about `layout` are the ones the system asks for.
+        // SAFETY: the caller's guarantees for `layout` are those the system requires.
         unsafe { System.alloc(layout) }
     }
 

@@ -1,13 +1,13 @@
-//! Messages that are small on the wire.
+//! Messages that are small on the wire and large in memory.
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const MSGPACK: &str = "application/msgpack";
 
-/// Where answers are asked for, by the call with this id.
+/// The reply queue that the requests name, and the id of their call.
 pub(crate) const REPLIES: &str = "reply_stranger";
 pub(crate) const CALL: &str = "0123456789abcdef0123456789abcdef";
 
-/// An array of `count` elements, as compact as JSON gets.
+/// Returns an array of `count` elements, as compact as JSON permits.
 pub(crate) fn array_of(element: &str, count: usize) -> String {
     format!("[{}{element}]", format!("{element},").repeat(count - 1))
 }
@@ -16,7 +16,7 @@ pub(crate) fn packed_array_of(element: &[u8], count: u32) -> Vec<u8> {
     [&[0xdd], &count.to_be_bytes()[..], &element.repeat(count as usize)].concat()
 }
 
-/// A request with one entry in its context; where it asks for its answer comes last.
+/// Returns a request with one entry in its context; the reply queue comes last.
 pub(crate) fn json_request(method: &str, args: &str, key: &str, context: &str) -> String {
     format!(
         r#"{{"method": "{method}", "args": {args}, "{key}": {context}, {}}}"#,
@@ -24,7 +24,7 @@ pub(crate) fn json_request(method: &str, args: &str, key: &str, context: &str) -
     )
 }
 
-/// The same in the envelope that Python writes.
+/// Wraps a payload in the envelope that Python writes.
 pub(crate) fn enveloped(payload: &str) -> String {
     let payload = serde_json::Value::from(payload);
     format!(r#"{{"oslo.version": "2.0", "oslo.message": {payload}}}"#)

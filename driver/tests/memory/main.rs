@@ -1,9 +1,10 @@
-//! What a hostile message costs: 40 times its size at most, or as much as any message may.
+//! The memory a hostile message costs: at most 40 times its size, or the limit that holds for every
+//! message.
 //!
-//! Measured by an allocator that counts, hence a process of its own. The broker is in it too, with
-//! a few copies of each body. One test at a time measures.
-#![expect(clippy::disallowed_methods, reason = "tests of the world outside need its clock")]
-#![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
+//! A counting allocator measures it, so the tests need their own process. The broker runs in that
+//! process too, with a few copies of each body. One test at a time measures.
+#![expect(clippy::disallowed_methods, reason = "tests of real brokers need the real clock")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alloc;
 mod bombs;
@@ -17,17 +18,17 @@ use serde_json::Value;
 use bombs::{JSON, MSGPACK, array_of, enveloped, json_request, msgpack_request};
 use peer::{Peer, Shape};
 
-/// A MiB, also what threads and buffers may cost that a message is the first to need.
+/// One MiB; also the allowance for threads and buffers that the first message allocates.
 const MIB: usize = 1 << 20;
 
-/// Queues of one server, and how requests are written there.
+/// The queues of one server, and the format of requests on them.
 const KOMBU: Shape = Shape { queue: "t", content_type: JSON, is_pika: false };
 const PIKA: Shape = Shape { queue: "with_ack.t", content_type: JSON, is_pika: true };
 const PACKED: Shape = Shape { queue: "with_ack.t", content_type: MSGPACK, is_pika: true };
 
 #[track_caller]
 fn at_most(name: &str, cost: usize, limit: usize) {
-    assert!(cost <= limit, "{name}: {cost} bytes, at most {limit} are allowed");
+    assert!(cost <= limit, "{name}: {cost} bytes, the limit is {limit}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A server, a listener and a stranger who sends them what no driver sends.
+//! A server, a listener, and a raw peer that sends them messages no driver sends.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use crate::bombs::{CALL, JSON, REPLIES, enveloped, json_request};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How and where a message is sent.
+/// The queue and the format of a message.
 pub(crate) struct Shape {
     pub(crate) queue: &'static str,
     pub(crate) content_type: &'static str,
@@ -50,7 +50,7 @@ fn endpoint() -> Endpoint {
 }
 
 impl Peer {
-    /// A server of topic `t` and a listener to `n`, of both dialects, warmed up.
+    /// Starts a server of topic `t` and a listener to `n`, in both dialects, and warms them up.
     pub(crate) fn start() -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let broker = Loopback::start(LoopbackConfig::default()).unwrap();
@@ -114,8 +114,8 @@ impl Peer {
         assert!(block_on(confirm).is_ok());
     }
 
-    /// The most memory beyond what was there before, from when the message is sent until something
-    /// has happened.
+    /// Sends a message and waits until `has_happened` returns true; returns the peak of memory above the value
+    /// before.
     pub(crate) fn cost(
         &mut self,
         shape: &Shape,
@@ -128,13 +128,13 @@ impl Peer {
         self.send(shape, compression, body);
         let start = Instant::now();
         while !has_happened(self) {
-            assert!(start.elapsed() < PATIENCE, "this never happened");
+            assert!(start.elapsed() < PATIENCE, "the awaited effect comes in time");
             std::thread::sleep(Duration::from_millis(1));
         }
         alloc::peak().saturating_sub(before)
     }
 
-    /// What a request costs that is executed.
+    /// Returns the cost of a request that the server executes.
     pub(crate) fn served(&mut self, shape: &Shape, body: &[u8]) -> usize {
         let mut answer = Vec::new();
         let cost = self.cost(shape, None, body, |peer| {
@@ -146,7 +146,7 @@ impl Peer {
         cost
     }
 
-    /// What a request costs whose caller is told that it cannot be read.
+    /// Returns the cost of a request that the server answers with the error that it cannot read it.
     pub(crate) fn refused(
         &mut self,
         shape: &Shape,
@@ -167,7 +167,7 @@ impl Peer {
         cost
     }
 
-    /// What a message costs that is counted, and nobody is told.
+    /// Returns the cost of a message that the server counts and drops without an answer.
     pub(crate) fn dropped(
         &mut self,
         shape: &Shape,
@@ -179,13 +179,13 @@ impl Peer {
     }
 
     fn answer(&mut self) -> Vec<u8> {
-        let answer = self.replies.next_within(PATIENCE).unwrap().expect("there is an answer");
+        let answer = self.replies.next_within(PATIENCE).unwrap().expect("the server answers");
         answer.ack();
         answer.body().to_vec()
     }
 
-    /// Calls somebody else, who answers with what `reply` makes of the call's id; what that costs,
-    /// and how long the reply is.
+    /// Calls a raw peer, which answers with `reply` of the call's id; returns the cost, and the
+    /// length of the reply.
     pub(crate) fn answered(
         &self,
         client: &RpcClient,
@@ -198,7 +198,8 @@ impl Peer {
             let call = scope.spawn(|| client.call_blocking::<Value>((), "x", &json!({})));
             let mut request = Value::Null;
             while request.get("_msg_id").is_none() {
-                let delivery = requests.next_within(PATIENCE).unwrap().expect("a request comes");
+                let delivery =
+                    requests.next_within(PATIENCE).unwrap().expect("the request arrives");
                 delivery.ack();
                 let envelope: Value = serde_json::from_slice(&delivery.body().to_vec()).unwrap();
                 let text = envelope["oslo.message"].as_str().unwrap();
