@@ -1,6 +1,6 @@
-//! The command `leveret-config`, as a shell runs it.
+//! Runs the command `leveret-config` as a shell does.
 #![cfg(feature = "cli")]
-#![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::process::{Command, Output};

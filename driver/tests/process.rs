@@ -1,7 +1,7 @@
-//! What only a process of its own can show: which threads and descriptors transports have, and that
-//! they are gone after the last is closed.
-#![expect(clippy::disallowed_methods, reason = "tests of the world outside need its clock")]
-#![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
+//! Tests that need their own process: they count the threads and descriptors of transports, and
+//! check that these are gone after the last transport closes.
+#![expect(clippy::disallowed_methods, reason = "tests of real brokers need the real clock")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,17 +11,17 @@ use leveret::engine::{Engine, EngineConfig};
 use leveret::{Context, Endpoint, Failure, RpcClient, RpcServer, Target, Transport};
 use serde_json::{Value, json};
 
-/// Each of these tests counts what the whole process has.
+/// Serializes the tests: each counts resources of the whole process.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Threads by their names, and the number of open files.
-fn held() -> (BTreeMap<String, usize>, usize) {
+/// Returns the number of threads by name, and the number of open files.
+fn resources() -> (BTreeMap<String, usize>, usize) {
     let mut threads = BTreeMap::new();
     for task in std::fs::read_dir("/proc/self/task").unwrap() {
-        // A thread may end while we look.
+        // A thread may end during the loop.
         if let Ok(name) = std::fs::read_to_string(task.unwrap().path().join("comm")) {
             *threads.entry(name.trim().to_owned()).or_default() += 1;
         }
@@ -63,20 +63,20 @@ fn one_round(url: &str) {
 fn nothing_is_left_of_a_closed_transport() {
     let _alone = alone();
     one_round("fake:///process");
-    let before = held();
+    let before = resources();
     for _ in 0..3 {
         one_round("fake:///process");
     }
     let start = Instant::now();
-    while held() != before {
-        assert!(start.elapsed() < Duration::from_secs(20), "{before:?} grew to {:?}", held());
+    while resources() != before {
+        assert!(start.elapsed() < Duration::from_secs(20), "{before:?} grew to {:?}", resources());
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Threads that are neither the test's nor of the broker in this process.
+/// Returns the threads that belong neither to the test nor to the broker in this process.
 fn own_threads() -> BTreeMap<String, usize> {
-    let mut threads = held().0;
+    let mut threads = resources().0;
     threads.retain(|name, _| name.starts_with("leveret"));
     threads
 }
@@ -91,7 +91,7 @@ fn transports_that_share_an_engine_add_no_thread() {
         .map(|_| Transport::builder(url).engine(&engine).connect_blocking().unwrap())
         .collect();
     for transport in &transports {
-        // What it needs is opened within a deadline, which takes a timer.
+        // The driver opens the connections under a deadline, which needs a timer.
         let client = RpcClient::new(transport, Target::new("t"));
         client.cast_blocking((), "note", &()).unwrap();
     }

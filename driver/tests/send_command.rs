@@ -1,6 +1,6 @@
-//! The command `leveret-send-notification`, as a shell runs it.
+//! Runs the command `leveret-send-notification` as a shell does.
 #![cfg(feature = "cli")]
-#![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::{Command, Output};
 use std::sync::mpsc::channel;

@@ -1,7 +1,7 @@
-//! The spans that users subscribe to: their names, fields and what runs inside them. In a process
-//! of its own, because its subscriber hears all threads.
-#![expect(clippy::disallowed_methods, reason = "tests of the world outside need its clock")]
-#![expect(clippy::unwrap_used, reason = "a failed test needs no kinder words")]
+//! The public spans: their names, their fields, and the code that runs inside them. The test needs
+//! its own process, because its subscriber is global.
+#![expect(clippy::disallowed_methods, reason = "tests of real brokers need the real clock")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -18,47 +18,50 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context as LayerContext, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-/// What was told of a span: its name, whether it has ended, and its fields.
+/// One recorded span: its name, whether it has ended, and its fields.
 #[derive(Clone, Debug, Default)]
-struct Told {
+struct RecordedSpan {
     name: &'static str,
     is_closed: bool,
     fields: HashMap<&'static str, String>,
 }
 
-impl Told {
+impl RecordedSpan {
     fn get(&self, field: &str) -> &str {
         self.fields.get(field).map_or("(none)", String::as_str)
     }
 }
 
-impl Visit for Told {
+impl Visit for RecordedSpan {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.fields.insert(field.name(), format!("{value:?}").replace('"', ""));
     }
 }
 
-/// Keeps every span of ours, in the order of their begin.
+/// Records every span of Leveret, in the order of their start.
 #[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<(u64, Told)>>>);
+struct Spans(Arc<Mutex<Vec<(u64, RecordedSpan)>>>);
 
 impl Spans {
-    fn change(&self, id: &Id, change: impl FnOnce(&mut Told)) {
+    fn change(&self, id: &Id, change: impl FnOnce(&mut RecordedSpan)) {
         let mut spans = self.0.lock().unwrap();
-        // The latest with this id, as ids are used again.
-        if let Some((_, told)) = spans.iter_mut().rev().find(|(known, _)| *known == id.into_u64()) {
-            change(told);
+        // The latest span with this id, because ids are reused.
+        if let Some((_, recorded)) =
+            spans.iter_mut().rev().find(|(known, _)| *known == id.into_u64())
+        {
+            change(recorded);
         }
     }
 
-    /// The spans of this name, once there are as many and they have ended; a minute at most.
-    fn closed(&self, name: &str, count: usize) -> Vec<Told> {
+    /// Waits until `count` spans of this name have ended, for at most a minute; returns them.
+    fn closed(&self, name: &str, count: usize) -> Vec<RecordedSpan> {
         let start = Instant::now();
         loop {
             let spans = self.0.lock().unwrap().clone();
-            let found: Vec<_> = spans.into_iter().map(|(_, told)| told).collect();
-            let found: Vec<_> = found.into_iter().filter(|told| told.name == name).collect();
-            if found.len() == count && found.iter().all(|told| told.is_closed) {
+            let found: Vec<_> = spans.into_iter().map(|(_, recorded)| recorded).collect();
+            let found: Vec<_> =
+                found.into_iter().filter(|recorded| recorded.name == name).collect();
+            if found.len() == count && found.iter().all(|recorded| recorded.is_closed) {
                 return found;
             }
             assert!(start.elapsed() < Duration::from_secs(60), "{name}: {found:?}");
@@ -71,22 +74,23 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: LayerContext<'_, S>) {
         if attributes.metadata().target() == "leveret::trace" {
             assert_eq!(*attributes.metadata().level(), tracing::Level::DEBUG);
-            let mut told = Told { name: attributes.metadata().name(), ..Told::default() };
-            attributes.record(&mut told);
-            self.0.lock().unwrap().push((id.into_u64(), told));
+            let mut recorded =
+                RecordedSpan { name: attributes.metadata().name(), ..RecordedSpan::default() };
+            attributes.record(&mut recorded);
+            self.0.lock().unwrap().push((id.into_u64(), recorded));
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: LayerContext<'_, S>) {
-        self.change(id, |told| values.record(told));
+        self.change(id, |recorded| values.record(recorded));
     }
 
     fn on_close(&self, id: Id, _: LayerContext<'_, S>) {
-        self.change(&id, |told| told.is_closed = true);
+        self.change(&id, |recorded| recorded.is_closed = true);
     }
 }
 
-fn inside() -> String {
+fn current_span() -> String {
     tracing::Span::current().metadata().map_or("nothing", |span| span.name()).to_owned()
 }
 
@@ -97,10 +101,10 @@ fn every_road_has_its_span() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let transport = Transport::connect_blocking("fake:///spans").unwrap();
     let endpoint = Endpoint::new()
-        .method("where", |_: Context, (): ()| Ok::<_, Failure>(inside()))
+        .method("where", |_: Context, (): ()| Ok::<_, Failure>(current_span()))
         .async_method("whence", |context: Context, (): ()| async move {
             tokio::task::yield_now().await;
-            Ok::<_, Failure>((inside(), context.traceparent().unwrap().to_string()))
+            Ok::<_, Failure>((current_span(), context.traceparent().unwrap().to_string()))
         })
         .method("boom", |_: Context, (): ()| {
             Err::<(), _>(Failure::builtin("ValueError", "no").with_args([]))
@@ -112,10 +116,11 @@ fn every_road_has_its_span() {
 
     let parent = TraceParent::new(0xabc, 0xdef, true).unwrap();
     let context = Context::new().with("request_id", "req-1").with_traceparent(parent);
-    let place: String = client.call_blocking(&context, "where", &()).unwrap();
-    assert_eq!(place, "serve");
-    let (place, told): (String, String) = client.call_blocking(&context, "whence", &()).unwrap();
-    assert_eq!((place.as_str(), told), ("serve", parent.to_string()));
+    let span: String = client.call_blocking(&context, "where", &()).unwrap();
+    assert_eq!(span, "serve");
+    let (span, seen_parent): (String, String) =
+        client.call_blocking(&context, "whence", &()).unwrap();
+    assert_eq!((span.as_str(), seen_parent), ("serve", parent.to_string()));
     client.call_blocking::<()>((), "boom", &()).unwrap_err();
     client.cast_blocking(&context, "where", &()).unwrap();
     client.cast_buffered_blocking((), "where", &()).unwrap();
@@ -137,16 +142,16 @@ fn every_road_has_its_span() {
     assert_eq!((casts[0].get("otel.kind"), casts[1].get("rpc.method")), ("producer", "where"));
     let served = spans.closed("serve", 5);
     server.wait_blocking().unwrap();
-    let boom = served.iter().find(|told| told.get("rpc.method") == "boom").unwrap();
+    let boom = served.iter().find(|recorded| recorded.get("rpc.method") == "boom").unwrap();
     assert_eq!(boom.get("error.type"), "ValueError");
     assert_eq!(boom.get("messaging.message.id").len(), 32);
     assert_eq!(served[0].get("traceparent"), parent.to_string());
     assert_eq!(served[0].get("otel.name"), "where receive");
 
-    let places = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&places);
+    let spans_seen = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&spans_seen);
     let endpoint = NotificationEndpoint::new().info(move |_: Notification| {
-        kept.lock().unwrap().push(inside());
+        record.lock().unwrap().push(current_span());
     });
     let listener = NotificationListener::builder(&transport, Target::new("happened"))
         .endpoint(endpoint)
@@ -159,7 +164,7 @@ fn every_road_has_its_span() {
     let heard = spans.closed("hear", 1);
     assert_eq!(heard[0].get("traceparent"), parent.to_string());
     assert_eq!(heard[0].get("messaging.batch.message_count"), "1");
-    assert_eq!(*places.lock().unwrap(), ["hear"]);
+    assert_eq!(*spans_seen.lock().unwrap(), ["hear"]);
     listener.wait_blocking().unwrap();
     assert!(!format!("{:?}", spans.0.lock().unwrap()).contains("s3cret"), "no payloads");
 }
