@@ -114,8 +114,8 @@ impl Peer {
         assert!(block_on(confirm).is_ok());
     }
 
-    /// Sends a message and waits until `has_happened` returns true; returns the peak of memory above the value
-    /// before.
+    /// Sends a message and waits until `has_happened` returns true; returns the peak of memory
+    /// above the value before.
     pub(crate) fn cost(
         &mut self,
         shape: &Shape,

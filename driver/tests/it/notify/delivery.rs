@@ -100,10 +100,9 @@ async fn every_priority_reaches_its_own_function(url: String) {
     let transport = connect(&url).await;
     let received: Vec<(Priority, Received)> =
         Priority::ALL.into_iter().map(|one| (one, Received::default())).collect();
-    let endpoint =
-        received.iter().fold(NotificationEndpoint::new(), |endpoint, (one, received)| {
-            endpoint.on(*one, received.recorder())
-        });
+    let endpoint = received.iter().fold(NotificationEndpoint::new(), |endpoint, (one, list)| {
+        endpoint.on(*one, list.recorder())
+    });
     let listening = listener(&transport, "t").endpoint(endpoint).start().await.unwrap();
     let notifier = notifier(&transport, "t");
     notifier.audit((), "audit", &1).await.unwrap();
@@ -256,11 +255,7 @@ async fn what_is_requeued_comes_again(url: String) {
     let listening = builder.attempts_max(1).start().await.unwrap();
     notifier(&transport, "t").info((), "ev", &1).await.unwrap();
     eventually(|| listening.stats().handled == 1);
-    assert_eq!(
-        *times.lock().unwrap(),
-        20,
-        "as often as requested; the limit of failures does not apply"
-    );
+    assert_eq!(*times.lock().unwrap(), 20, "as often as requested, above the failure limit");
     listening.wait().await.unwrap();
     let stats = listening.stats();
     assert_eq!((stats.requeued, stats.dropped, stats.duplicates), (19, 0, 0));
@@ -464,15 +459,14 @@ async fn serializers_work_on_both_sides(url: String) {
 
 async fn options_make_a_notifier(url: String) {
     let transport = connect(&url).await;
-    let received = Received::default();
-    let listening =
-        listener(&transport, "a").target(Target::new("b")).endpoint(received.endpoint());
+    let all = Received::default();
+    let listening = listener(&transport, "a").target(Target::new("b")).endpoint(all.endpoint());
     let listening = listening.start().await.unwrap();
     let built = |config: &NotificationConfig| Notifier::builder(&transport).config(config);
     let config = NotificationConfig::default().with_drivers(["messagingv2", "log"]);
     let notifier = built(&config.with_topics(["a", "b"]).with_retry(Some(2))).unwrap().build();
     notifier.info((), "ev", &1).await.unwrap();
-    assert_eq!(received.take(2).len(), 2, "one for each topic");
+    assert_eq!(all.take(2).len(), 2, "one for each topic");
     let nothing = built(&NotificationConfig::default()).unwrap().build();
     assert!(!nothing.is_enabled(), "without a driver no notification, as in oslo");
     nothing.info((), "ev", &1).await.unwrap();
@@ -484,7 +478,7 @@ async fn options_make_a_notifier(url: String) {
     }
     let once = notifier.with_retry(Retry::Never).with_publisher_id("other");
     once.warn((), "ev", &1).await.unwrap();
-    assert!(received.take(2).iter().all(|one| one.publisher_id == "other"));
+    assert!(all.take(2).iter().all(|one| one.publisher_id == "other"));
     listening.wait().await.unwrap();
     transport.close().await.unwrap();
 }
