@@ -112,7 +112,7 @@ fn answers_come_through_the_exchange_of_another_control_exchange() {
 }
 
 /// Starts a server whose only thread blocks in a method; `notes` records its casts.
-async fn held(url: &str, notes: &Notes) -> (RpcServer, Sender<()>) {
+async fn blocked_server(url: &str, notes: &Notes) -> (RpcServer, Sender<()>) {
     let config = DriverConfig::default().with_executor_threads(1);
     let transport = builder(url, config).connect().await.unwrap();
     let ((begin, begun), (release, released)) = (channel(), channel::<()>());
@@ -141,7 +141,7 @@ fn the_last_server_takes_its_queues_along_and_serves_what_was_in_them() {
         let url = Broker::shared().vhost("last-server");
         run(async {
             let notes = Notes::default();
-            let (server, release) = held(&format!("{dialect}+{url}"), &notes).await;
+            let (server, release) = blocked_server(&format!("{dialect}+{url}"), &notes).await;
             assert_eq!(pika_queues(&url).len(), 6);
             let peer = url.clone();
             tokio::task::spawn_blocking(move || {

@@ -127,7 +127,7 @@ fn messages_pass_after_the_leader_of_their_queues_has_died() {
         let mut problems = Vec::new();
         for (kind, sender) in senders {
             let sent = block_in_place(|| sender.join().unwrap());
-            problems.extend(judge(&service, kind, &sent, killed).await);
+            problems.extend(check(&service, kind, &sent, killed).await);
         }
         assert!(problems.is_empty(), "{}", problems.join("\n"));
         service.works_within(BACK).await;
@@ -137,7 +137,7 @@ fn messages_pass_after_the_leader_of_their_queues_has_died() {
 }
 
 /// Checks the results of one sender's messages; returns the problem, if there is one.
-async fn judge(service: &Service, kind: &str, sent: &Sent, killed: Instant) -> Option<String> {
+async fn check(service: &Service, kind: &str, sent: &Sent, killed: Instant) -> Option<String> {
     let (accepted, failed) = (sent.accepted.len(), sent.failed.len());
     let late = sent.failed.iter().filter(|(begun, _)| *begun > killed + BACK).count();
     if failed > FEW || late > 0 {

@@ -275,7 +275,7 @@ fn casts_beside_one_that_ends_their_channel_arrive() {
                 (number, client.cast((), "note", &args).await)
             };
             let results = all((0..=NEIGHBOURS).map(cast).collect()).await;
-            let error = judged(round, results);
+            let error = only_culprit_fails(round, results);
             assert_ne!(error.outcome(), Some(Outcome::MaybeSent), "{error}");
         }
         let sent = usize::try_from(NEIGHBOURS * ROUNDS + 1).unwrap();
@@ -306,7 +306,7 @@ fn replies_beside_one_that_ends_their_channel_arrive() {
                 (number, answer.map(|answer| assert_eq!(answer["number"], number)))
             };
             let results = all((0..=NEIGHBOURS).map(call).collect()).await;
-            let error = judged(round, results);
+            let error = only_culprit_fails(round, results);
             assert_eq!(error.kind(), ErrorKind::RemoteError, "{error}");
         }
         server.wait().await.unwrap();
@@ -315,7 +315,7 @@ fn replies_beside_one_that_ends_their_channel_arrive() {
 }
 
 /// Checks that only the culprit fails; returns its error.
-fn judged(round: u64, results: Vec<(u64, Result<(), Error>)>) -> Error {
+fn only_culprit_fails(round: u64, results: Vec<(u64, Result<(), Error>)>) -> Error {
     let (culprit, neighbours): (Vec<_>, Vec<_>) =
         results.into_iter().partition(|(number, _)| *number == CULPRIT);
     let failed: Vec<_> = neighbours

@@ -30,7 +30,7 @@ fn is_consumed(node: &Broker) -> bool {
 }
 
 /// An endpoint that reports each call and returns on a signal.
-fn held() -> (Endpoint, Receiver<()>, Sender<()>) {
+fn blocking_endpoint() -> (Endpoint, Receiver<()>, Sender<()>) {
     let ((called, calls), (release, released)) = (channel(), channel::<()>());
     let (called, released) = (Mutex::new(called), Mutex::new(released));
     let endpoint = Endpoint::new().method("hold", move |_, arg: Value| {
@@ -51,7 +51,7 @@ fn each_node_may_fail(scheme: &str, options: &str) {
     nodes[1..].iter().for_each(Broker::stop_listening);
     run(async {
         let transport = connect(&url).await;
-        let (endpoint, calls, release) = held();
+        let (endpoint, calls, release) = blocking_endpoint();
         let target = Target::new("failover").with_server("server");
         let server = RpcServer::builder(&transport, target).endpoint(endpoint);
         let server = server.start().await.unwrap();

@@ -26,37 +26,37 @@ struct BreakingProxy {
     port: u16,
     breaks: Arc<AtomicUsize>,
     /// The message still reaches the broker, but its confirm never reaches the client.
-    lets_through: bool,
+    forwards_message: bool,
 }
 
 impl BreakingProxy {
-    fn to(broker: u16, lets_through: bool) -> Self {
+    fn to(broker: u16, forwards_message: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let breaks = Arc::new(AtomicUsize::new(0));
         let left = Arc::clone(&breaks);
         std::thread::spawn(move || {
-            for near in listener.incoming().map_while(Result::ok) {
-                let far = TcpStream::connect(("127.0.0.1", broker)).unwrap();
-                let back = (far.try_clone().unwrap(), near.try_clone().unwrap());
+            for client in listener.incoming().map_while(Result::ok) {
+                let server = TcpStream::connect(("127.0.0.1", broker)).unwrap();
+                let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
                 let left = Arc::clone(&left);
-                std::thread::spawn(move || pass(near, far, &left, lets_through));
+                std::thread::spawn(move || pass(client, server, &left, forwards_message));
                 std::thread::spawn(move || pass(back.0, back.1, &AtomicUsize::new(0), false));
             }
         });
-        Self { port, breaks, lets_through }
+        Self { port, breaks, forwards_message }
     }
 }
 
 /// Forwards bytes until either side ends or a fragile message breaks the connection.
-fn pass(mut from: TcpStream, mut to: TcpStream, breaks: &AtomicUsize, lets_through: bool) {
+fn pass(mut from: TcpStream, mut to: TcpStream, breaks: &AtomicUsize, forwards_message: bool) {
     let mut block = vec![0; 1 << 20];
     while let Ok(length @ 1..) = from.read(&mut block) {
         let bytes = &block[..length];
         let is_fragile = bytes.windows(FRAGILE.len()).any(|window| window == FRAGILE.as_bytes());
         let take = |left: usize| left.checked_sub(1);
         if is_fragile && breaks.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok() {
-            if lets_through {
+            if forwards_message {
                 // The confirm must not return, so that direction ends first.
                 let _ = from.shutdown(Shutdown::Write);
                 let _ = to.write_all(bytes);
@@ -106,7 +106,7 @@ async fn attempts(
         }
     }
     assert_eq!(echo(&client, json!("after")).await, "after", "the proxy forwards again");
-    let executed = if ends[0].is_none() || proxy.lets_through { 2 } else { 0 };
+    let executed = if ends[0].is_none() || proxy.forwards_message { 2 } else { 0 };
     assert_eq!(notes.wait_for(executed).len(), executed, "each is executed at most once");
     server.wait().await.unwrap();
     ends

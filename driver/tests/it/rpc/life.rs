@@ -21,13 +21,13 @@ on_every_broker! {
 }
 
 /// An endpoint whose method `hold` reports its start and returns on a signal.
-struct Held {
+struct BlockingEndpoint {
     release: Sender<()>,
     begun: Receiver<()>,
     endpoint: Endpoint,
 }
 
-fn held() -> Held {
+fn blocking_endpoint() -> BlockingEndpoint {
     let (release, released) = channel::<()>();
     let (begin, begun) = channel();
     let released = Arc::new(Mutex::new(released));
@@ -41,7 +41,7 @@ fn held() -> Held {
             Ok::<_, Failure>(args.remove("arg"))
         })
         .method("note", |_, _: serde_json::Value| Ok::<_, Failure>(()));
-    Held { release, begun, endpoint }
+    BlockingEndpoint { release, begun, endpoint }
 }
 
 /// Requests in the queue: more than a server acknowledges ahead of its workers.
@@ -51,7 +51,7 @@ const ACKNOWLEDGED: usize = 1024;
 async fn what_was_not_begun_goes_to_another_server(url: String) {
     let config = DriverConfig::default().with_executor_threads(1);
     let transport = Transport::builder(&url).config(config).connect().await.unwrap();
-    let Held { release, begun, endpoint } = held();
+    let BlockingEndpoint { release, begun, endpoint } = blocking_endpoint();
     let target = Target::new("t").with_server("first");
     let first = RpcServer::builder(&transport, target).endpoint(endpoint);
     let first = first.start().await.unwrap();
@@ -80,7 +80,7 @@ async fn what_was_not_begun_goes_to_another_server(url: String) {
 async fn a_runtime_gives_back_as_well(url: String) {
     let transport = connect(&url).await;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-    let Held { release, begun, endpoint } = held();
+    let BlockingEndpoint { release, begun, endpoint } = blocking_endpoint();
     let target = Target::new("t").with_server("first");
     let first = RpcServer::builder(&transport, target)
         .endpoint(endpoint)
@@ -105,7 +105,7 @@ async fn a_runtime_gives_back_as_well(url: String) {
 
 async fn an_endpoint_that_never_returns_holds_up_the_end_alone(url: String) {
     let transport = connect(&url).await;
-    let Held { release, begun, endpoint } = held();
+    let BlockingEndpoint { release, begun, endpoint } = blocking_endpoint();
     let target = Target::new("t").with_server("s");
     let server = RpcServer::builder(&transport, target)
         .endpoint(endpoint)
@@ -137,7 +137,7 @@ fn what_waits_in_a_queue_of_its_own_is_executed_all_the_same() {
         let url = "fake:///own-queue?queue_profile=local-random";
         let config = DriverConfig::default().with_executor_threads(1);
         let transport = Transport::builder(url).config(config).connect().await.unwrap();
-        let Held { release, begun, endpoint } = held();
+        let BlockingEndpoint { release, begun, endpoint } = blocking_endpoint();
         let target = Target::new("t").with_server("s");
         let server = RpcServer::builder(&transport, target).endpoint(endpoint);
         let server = server.start().await.unwrap();
