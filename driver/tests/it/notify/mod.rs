@@ -2,3 +2,4 @@
 
 pub(crate) mod delivery;
 mod failing;
+mod requeue;
