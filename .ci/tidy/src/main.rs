@@ -13,7 +13,6 @@ mod licences;
 mod map;
 mod modules;
 mod names;
-mod ratchet;
 mod size;
 mod source;
 mod toplevel;

@@ -1,27 +1,27 @@
 //! How long files and lines are, how many modules a folder has, and how each file begins.
 
-mod known;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Problem;
-use crate::ratchet::Ratchet;
 use crate::source::Source;
 use crate::tree::Text;
 
+/// A limit on a number that each file or folder has.
+#[derive(Clone, Copy)]
+struct Limit {
+    max: usize,
+    /// What is counted, in the plural.
+    unit: &'static str,
+    /// What to do about too many.
+    advice: &'static str,
+}
+
 /// Lines of code in a Rust file, tests included; blank lines and comments do not count.
-const FILE_CODE: Ratchet = Ratchet {
-    limit: 400,
-    known: known::LONG_FILES,
-    list: ".ci/tidy/src/size/known.rs",
-    unit: "lines of code",
-    advice: "split the file, one idea per file",
-};
+const FILE_CODE: Limit =
+    Limit { max: 400, unit: "lines of code", advice: "split the file, one idea per file" };
 /// Modules that stand side by side in a folder below `src`.
-const FOLDER_MODULES: Ratchet = Ratchet {
-    limit: 14,
-    known: known::FULL_FOLDERS,
-    list: ".ci/tidy/src/size/known.rs",
+const FOLDER_MODULES: Limit = Limit {
+    max: 14,
     unit: "modules side by side",
     advice: "group them in folders by what they do",
 };
@@ -29,6 +29,18 @@ const FOLDER_MODULES: Ratchet = Ratchet {
 const NO_SIBLINGS: &[&str] = &["bin", "lib", "main", "mod", "tests"];
 /// Characters of a line; what rustfmt keeps to where it can.
 const LINE_MAX: usize = 100;
+
+impl Limit {
+    /// The files or folders whose numbers are above the limit.
+    fn check<'a>(self, numbers: impl IntoIterator<Item = (&'a str, usize)>) -> Vec<Problem> {
+        let Self { max, unit, advice } = self;
+        let above = numbers.into_iter().filter(|(_, number)| *number > max);
+        let problem = |(path, number): (&str, usize)| {
+            Problem::new(path, 1, format!("{number} {unit}, more than {max}: {advice}"))
+        };
+        above.map(problem).collect()
+    }
+}
 
 pub(crate) fn check_sources(files: &[Source]) -> Vec<Problem> {
     FILE_CODE.check(files.iter().map(|file| (file.path.as_str(), lines_of_code(file))))
@@ -90,6 +102,19 @@ pub(crate) fn check_text(file: &Text) -> Vec<Problem> {
 mod tests {
     use super::*;
 
+    const LIMIT: Limit = Limit { max: 10, unit: "lines", advice: "split it" };
+
+    #[test]
+    fn what_is_below_the_limit_passes() {
+        assert_eq!(LIMIT.check([("a", 10), ("b", 0)]), []);
+    }
+
+    #[test]
+    fn what_is_above_the_limit_is_refused() {
+        let message = "11 lines, more than 10: split it";
+        assert_eq!(LIMIT.check([("a", 11), ("b", 10)]), [Problem::new("a", 1, message)]);
+    }
+
     fn text(path: &str, text: &str) -> Vec<Problem> {
         check_text(&Text { path: path.to_owned(), text: text.to_owned() })
     }
@@ -104,13 +129,13 @@ mod tests {
 
     #[test]
     fn long_files_are_refused_wherever_they_are() {
-        let long = "let x = 1;\n".repeat(FILE_CODE.limit + 1);
+        let long = "let x = 1;\n".repeat(FILE_CODE.max + 1);
         let short = &long[11..];
-        let ratchet = Ratchet { known: &[], ..FILE_CODE };
         for path in ["engine/src/a.rs", "driver/tests/it/a.rs", "benches/a.rs", ".ci/tidy/src/a.rs"]
         {
-            let problems =
-                |text: &str| ratchet.check([(path, lines_of_code(&Source::new(path, text)))]).len();
+            let problems = |text: &str| {
+                FILE_CODE.check([(path, lines_of_code(&Source::new(path, text)))]).len()
+            };
             assert_eq!((problems(&long), problems(short)), (1, 0), "{path}");
         }
     }
