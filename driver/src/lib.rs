@@ -64,7 +64,8 @@
 //! The caller's thread renders a message once, JSON inside JSON without an intermediate buffer, and
 //! appends it to an outbox; the engine's thread sends the content of the outbox in one write.
 //! RabbitMQ confirms a cast before [`cast`](RpcClient::cast) returns. The engine's thread matches a
-//! reply to its call by the message id at the end of the body; the caller's thread decodes it.
+//! reply to its call by the call's id (`msg_id`), at the end of the body or, in the `pika` dialect,
+//! in the property `correlation_id`; the caller's thread decodes it.
 //!
 //! # Limits
 //!
@@ -98,12 +99,13 @@
 //! - One server executes a request at most once, unless its repeat arrives after 16,384 other
 //!   requests. With [`Retry::Never`] the client also publishes it at most once, with
 //!   [`Retry::Times`] at most that many times more.
-//! - A server that stops executes the requests it has acknowledged and returns the others to their
-//!   queue.
+//! - A server that stops executes the requests it has acknowledged and those from queues that may
+//!   be deleted with it, and returns the others to their queue.
 //! - A call without a reply ends at its timeout, never earlier, and frees its slot then.
 //! - A listener acknowledges a notification after it was handled, so RabbitMQ redelivers one that a
-//!   crash interrupts. A notification that fails is given up after ten attempts, which take half a
-//!   minute and delay no other notification.
+//!   crash interrupts. A notification that fails is dropped, unless the listener allows requeuing:
+//!   then it is given up after ten attempts, which take half a minute and delay no other
+//!   notification.
 //! - Messages sent through one client and its clones arrive in a queue in the order of sending.
 //!   Buffered casts are ordered among themselves only.
 //! - The engine reconnects a lost connection, to the next host of the URL, and restores its

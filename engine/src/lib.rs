@@ -39,12 +39,12 @@
 //!
 //! # How bytes travel
 //!
-//! *Publishing.* `publish` renders the frames in the caller's thread, outside any lock, and appends
-//! them to the outbox of the channel: it copies a small body once and counts a reference to a body
-//! above 8 KiB given as [`Bytes`](bytes::Bytes). The caller wakes the shard only if it sleeps. The
-//! shard swaps the outbox for an empty one and sends it whole, after acknowledgements and
-//! heartbeats. So publications of many callers leave in one send, in the order in which they were
-//! appended.
+//! *Publishing.* `publish` frames a small body in the caller's thread, directly in the outbox of
+//! the channel, under its lock: one copy. A body that user code writes is rendered before, outside
+//! the lock, and a body above 8 KiB given as [`Bytes`](bytes::Bytes) is passed by reference. The
+//! caller wakes the shard only if it sleeps. The shard swaps the outbox for an empty one and sends
+//! it whole, after acknowledgements and heartbeats. So publications of many callers leave in one
+//! send, in the order in which they were appended.
 //!
 //! *Consuming.* A shard reads into blocks of 64 KiB. It copies bodies up to 1 KiB once into dense
 //! memory; larger ones reach the user as slices of the blocks. The shard hands all deliveries of
@@ -79,9 +79,10 @@
 //!   declarations, bindings and consumers return; what was deleted on purpose does not. No answer
 //!   of a broker ends a connection that was open once, or a consumer that has started:
 //!   [`Connection::status`] and [`ConsumerHandle::status`] report the reason meanwhile.
-//! - A channel exception fails only the publication that caused it. The engine sends a publication
-//!   that the broker refuses (`basic.nack`) again for [`ConnectionConfig::nack_retry`], if its
-//!   publisher retained it.
+//! - A channel exception fails the publication that caused it. The engine sends those behind it
+//!   again, and those before it if they are retained; the others end as `MaybeSent`. The engine
+//!   sends a publication that the broker refuses (`basic.nack`) again for
+//!   [`ConnectionConfig::nack_retry`], if its publisher retained it.
 //! - Whatever another client deletes is declared again within [`ConnectionConfig::audit_interval`].
 //! - Dropping a future only gives up waiting, unless its documentation says more.
 //! - The library chooses no allocator, installs no logger, and keeps no global state.

@@ -14,8 +14,8 @@ use crate::wire::properties::{ContentHeader, PropertiesView};
 pub enum Outcome {
     /// The broker has taken responsibility for it (publisher confirm).
     Confirmed,
-    /// The channel has no confirms and the connection has accepted it; the engine will learn
-    /// nothing more.
+    /// The connection has accepted it, and nothing more is reported: the channel has no confirms,
+    /// or the publisher is [fire-and-forget](crate::Publisher::fire_and_forget).
     Sent,
     /// It is mandatory and the broker found no queue for it (`basic.return`).
     Returned(Box<Returned>),

@@ -19,14 +19,24 @@ impl StreamSink {
     pub(super) fn new(sink: Box<dyn DeliverySink>) -> Self {
         Self { sink, next: None }
     }
+
+    /// Continues after this message.
+    fn advance(&mut self, delivery: &Delivery) {
+        let headers = delivery.properties().headers;
+        let offset = headers.and_then(|table| table.get(STREAM_OFFSET)?.as_int());
+        self.next = offset.map(|offset| offset + 1).or(self.next);
+    }
 }
 
 impl DeliverySink for StreamSink {
     fn deliver(&mut self, delivery: Delivery) -> Disposition {
-        let headers = delivery.properties().headers;
-        let offset = headers.and_then(|table| table.get(STREAM_OFFSET)?.as_int());
-        self.next = offset.map(|offset| offset + 1).or(self.next);
+        self.advance(&delivery);
         self.sink.deliver(delivery)
+    }
+
+    fn oversized(&mut self, delivery: Delivery, size: u64) {
+        self.advance(&delivery);
+        self.sink.oversized(delivery, size);
     }
 
     fn flush(&mut self) {

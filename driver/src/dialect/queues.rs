@@ -49,8 +49,9 @@ pub(crate) struct ServerQueue {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestSource {
     pub(crate) format: RequestFormat,
-    /// The queue is deleted with the server: no other server could execute the request.
-    pub(crate) is_exclusive_to_server: bool,
+    /// The queue may be deleted when this server stops, so the server executes what was delivered
+    /// from it.
+    pub(crate) may_go_with_server: bool,
     /// The consumer acknowledges nothing: RabbitMQ forgets a request as it delivers it.
     pub(crate) no_ack: bool,
 }
@@ -103,7 +104,7 @@ impl Wire {
         let [.., fanout] = &all;
         let is_fanout_deleted = !fanout.queue.is_stream() && !self.has_stable_names;
         served.fanout_queue = is_fanout_deleted.then(|| fanout.queue.name.clone());
-        let is_exclusive_to_server =
+        let may_go_with_server =
             |queue: &Queue| queue.exclusive || served.fanout_queue.as_ref() == Some(&queue.name);
         let is_local = |queue: &Queue| local.as_ref().is_some_and(|one| one.queue == *queue);
         let queues = all.iter().chain(&local).map(|subscription| {
@@ -113,7 +114,7 @@ impl Wire {
                 subscription: subscription.clone(),
                 source: RequestSource {
                     format,
-                    is_exclusive_to_server: is_exclusive_to_server(queue),
+                    may_go_with_server: may_go_with_server(queue),
                     no_ack: false,
                 },
                 is_drained,
@@ -139,12 +140,11 @@ impl Wire {
             if let (Some((kombu, _)), Some((pika, _))) = (&shared, &mut subscription.binding) {
                 pika.clone_from(kombu);
             }
-            // `is_exclusive_to_server`: the queue may be deleted when the server stops, so it
-            // executes what was delivered.
+            // Queues of the `pika` format expire when their last server has stopped.
             let (format, no_ack) = (RequestFormat::Pika, subscription.queue.no_ack);
             served.queues.push(ServerQueue {
                 subscription,
-                source: RequestSource { format, is_exclusive_to_server: true, no_ack },
+                source: RequestSource { format, may_go_with_server: true, no_ack },
                 is_drained: false,
                 is_removed_when_unused: true,
             });

@@ -45,7 +45,8 @@ pub(crate) struct CallFields<'a> {
     pub(crate) monitor: Option<Duration>,
 }
 
-/// The ids in the AMQP properties of a message.
+/// The ids in the AMQP properties of a message: `message_id` holds its `unique_id`,
+/// `correlation_id` the `msg_id` of its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageIds {
     pub(crate) message_id: Hex32,

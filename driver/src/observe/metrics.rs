@@ -29,8 +29,8 @@ pub struct TransportMetrics {
     pub retries: u64,
     /// Replies that arrived after their call had ended.
     pub replies_late: u64,
-    /// Requests that the broker returned from the address of the `pika` driver, and that the client
-    /// sent to the address of the `rabbit` driver
+    /// Requests that the client sent to the address of the `rabbit` driver, because that of the
+    /// `pika` driver had no exchange, or the broker returned the request from there
     /// ([`SendingDialect::Auto`](crate::SendingDialect::Auto)).
     pub fallbacks: u64,
     /// Replies of its servers that the broker returned and that were sent again.

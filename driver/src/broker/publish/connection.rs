@@ -1,8 +1,8 @@
 //! A connection to publish on: its channels, and the routes on them.
 //!
 //! Auto-delete exchanges (fanouts, deleted with their last binding) have a channel of their own:
-//! publishing to a missing exchange closes the channel (404), and what is unconfirmed there is
-//! lost.
+//! publishing to a missing exchange closes the channel (404), and the outcome of what is
+//! unconfirmed there is unknown unless it is retained.
 
 use std::sync::Arc;
 
@@ -94,15 +94,15 @@ impl PublishConnection {
             false => None,
         };
         let channel = transient.as_deref().unwrap_or(&self.permanent);
-        let auto_delete = (exchange.auto_delete || prerequisite.has_queue()).then(|| {
+        let redeclaration = (exchange.auto_delete || prerequisite.has_queue()).then(|| {
             let declarations = Arc::clone(&self.declarations);
             Arc::new(Redeclaration { declarations, prerequisite: prerequisite.clone() })
         });
-        let refusals = refusals.or_else(|| auto_delete.clone().map(|sink| sink as _));
+        let refusals = refusals.or_else(|| redeclaration.clone().map(|sink| sink as _));
         let names = (exchange.name.as_str(), routing_key);
         let compressor = self.compressor;
         let route = Route::compressing(compressor, channel, names, properties, options, refusals)?;
-        Ok(route.with_redeclaration(auto_delete))
+        Ok(route.with_redeclaration(redeclaration))
     }
 
     /// Returns the route to a queue by its name, through the default exchange.

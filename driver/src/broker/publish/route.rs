@@ -1,8 +1,8 @@
 //! Publishes to one exchange and routing key, with fixed properties.
 //!
-//! RabbitMQ returns a mandatory message that it can route to no queue. If the connection declares
-//! the queue, the route declares it and its binding again, and publishes the message again. A route
-//! with a compressor compresses every body.
+//! If what a route needs may be deleted (an auto-delete exchange, or a queue with its binding), the
+//! route declares it again when it is missing, and publishes a message whose sender waits again. A
+//! route with a compressor compresses every body.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -168,7 +168,7 @@ impl Route {
         body: &Body,
         cookie: u64,
     ) -> Result<(), Error> {
-        if self.try_publish_uncompressed(timeout, body, cookie)? {
+        if self.publish_and_forget_now(timeout, body, cookie)? {
             return Ok(());
         }
         Box::pin(self.publish_when_possible(timeout, body, cookie)).await
@@ -199,9 +199,10 @@ impl Route {
         published.map_err(not_accepted)
     }
 
-    /// [`publish_and_forget`](Self::publish_and_forget) without waiting; false if it would wait.
-    /// Always false for a route that compresses: it would compress the body a second time.
-    pub(crate) fn try_publish_uncompressed(
+    /// [`publish_and_forget`](Self::publish_and_forget) if that needs no waiting; false if it would
+    /// wait: the outbox is full, the prerequisite must be declared first, or the route compresses
+    /// (it would compress the body a second time).
+    pub(crate) fn publish_and_forget_now(
         &self,
         timeout: Duration,
         body: &Body,

@@ -123,9 +123,10 @@ impl NotificationListenerBuilder {
         self
     }
 
-    /// Sets how often a notification may fail here (by error or panic, not by a requeue); then it
-    /// is rejected, which drops it or sends it to the queue's dead letter exchange. Default: 10, at
-    /// least 1; `None` for no limit, as in oslo.
+    /// Sets how often a notification may fail here (by error or panic, not by a requeue), if the
+    /// listener [allows requeuing](Self::allow_requeue); then it is rejected, which drops it or
+    /// sends it to the queue's dead letter exchange. Default: 10, at least 1; `None` for no limit,
+    /// as in oslo.
     ///
     /// Between two attempts the listener keeps it unacknowledged: 100 ms at first, twice as long
     /// each time, 10 s at most, so that ten attempts take half a minute. Meanwhile it counts

@@ -2,9 +2,9 @@
 //! or with a batch.
 //!
 //! Types are erased here once. A payload that does not fit, an error and a panic are failures;
-//! after a failure the notification is delivered again, as in oslo. A panic, in the payload's
-//! reading and the error's text as well, fails the notifications of that call alone. Not here: the
-//! order of the endpoints (`processor`).
+//! after a failure the notification is delivered again, if the listener allows requeuing. A panic,
+//! in the payload's reading and the error's text as well, fails the notifications of that call
+//! alone. Not here: the order of the endpoints (`processor`).
 
 use std::fmt;
 use std::future::Future;
@@ -128,9 +128,9 @@ impl NotificationEndpoint {
     }
 
     /// Adds a function for one priority, called with all notifications of a batch; its result
-    /// counts for all of them. Notifications that failed in a batch come again alone, in batches of
-    /// one, so that one that always fails does not fail others. One whose payload is not of this
-    /// type fails by itself.
+    /// counts for all of them. If the listener allows requeuing, notifications that failed in a
+    /// batch come again alone, in batches of one, so that one that always fails does not fail
+    /// others. One whose payload is not of this type fails by itself.
     #[must_use]
     pub fn on_batch<T, A, F>(self, priority: Priority, function: F) -> Self
     where

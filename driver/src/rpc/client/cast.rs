@@ -166,7 +166,7 @@ impl RpcClient {
         };
         if mode == CastMode::Buffered {
             let body = self.render(context, method, args, None)?;
-            let is_accepted = route.try_publish_uncompressed(self.timeout(), &body, 0)?;
+            let is_accepted = route.publish_and_forget_now(self.timeout(), &body, 0)?;
             return Ok(match is_accepted {
                 true => Immediate::Accepted(None),
                 false => Immediate::Deferred(Some(body)),

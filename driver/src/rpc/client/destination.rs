@@ -2,9 +2,10 @@
 //! listen.
 //!
 //! Of two addresses a request goes to the first one, while its exchange exists and a queue takes
-//! the request there. It goes to the other one only when RabbitMQ has said that no queue took it:
-//! never because a confirm was lost. Not here: how a destination is opened (`open_destination`),
-//! how a call or a cast runs.
+//! the request there. It goes to the other one only when no queue can have it at the first: its
+//! exchange is missing there, or RabbitMQ returned the request; never because a confirm was lost.
+//! Fanouts go to both. Not here: how a destination is opened (`open_destination`), how a call or a
+//! cast runs.
 
 use std::time::Instant;
 

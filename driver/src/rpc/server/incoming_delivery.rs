@@ -11,7 +11,8 @@ pub(super) struct IncomingDelivery {
     pub(super) delivery: Delivery,
     pub(super) format: RequestFormat,
     pub(super) is_acknowledged: bool,
-    /// No other server could execute it.
+    /// It is not returned when the server stops: its queue may be deleted, or another server would
+    /// refuse it.
     pub(super) must_run_here: bool,
     /// When its caller gives up, if that is known.
     pub(super) expires: Option<Instant>,

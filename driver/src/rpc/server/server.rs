@@ -52,8 +52,8 @@ pub struct RpcServer {
 impl RpcServer {
     /// Takes no further requests, and returns requests that are not acknowledged to their queue,
     /// for another server of the topic. Requests that were acknowledged are executed; this does not
-    /// wait for them. So are those from queues that go with this server, which no other server
-    /// could execute: fanouts that were confirmed before, and under
+    /// wait for them. So are those from queues that may be deleted with this server: those of the
+    /// `pika` dialect; fanouts that were confirmed before, and under
     /// [`QueueProfile::LocalRandom`](crate::QueueProfile::LocalRandom) what clients on its node
     /// sent. Those that the prefetch holds back at the broker have 10 s to be delivered; what is
     /// left then is lost.

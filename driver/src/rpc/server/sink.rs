@@ -30,7 +30,7 @@ impl RequestSink {
 
 impl DeliverySink for RequestSink {
     fn deliver(&mut self, mut delivery: Delivery) -> Disposition {
-        let (processor, RequestSource { format, is_exclusive_to_server, no_ack }) =
+        let (processor, RequestSource { format, may_go_with_server, no_ack }) =
             (&self.processor, self.source);
         if processor.redelivered == Redelivered::Refuse && delivery.redelivered() {
             processor.refuse(&delivery);
@@ -46,7 +46,7 @@ impl DeliverySink for RequestSink {
         let is_acknowledged =
             no_ack || (is_short && format.looks_like_request(&head, delivery.body()));
         // Another server would refuse it.
-        let must_run_here = is_exclusive_to_server || processor.redelivered == Redelivered::Refuse;
+        let must_run_here = may_go_with_server || processor.redelivered == Redelivered::Refuse;
         self.batch.push(IncomingDelivery {
             delivery,
             format,

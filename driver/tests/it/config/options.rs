@@ -142,6 +142,30 @@ fn fanouts_go_through_one_stream() {
 }
 
 #[test]
+fn an_oversized_fanout_of_a_stream_is_counted_and_the_next_one_is_served() {
+    let url = Broker::shared().vhost("stream-oversized");
+    run(async {
+        let options = [
+            "rabbit_stream_fanout=true",
+            "rabbit_transient_quorum_queue=true",
+            "rabbit_qos_prefetch_count=10",
+        ];
+        let options = options.join("&");
+        let notes = Notes::default();
+        let (serving, server) = ours(&url, &format!("{options}&body_max=100000"), &notes).await;
+        let sending = connect(&format!("{url}?{options}")).await;
+        let fanout = client(&sending, "ours").with_fanout(true);
+        fanout.cast((), "note", &json!({"arg": "x".repeat(200_000)})).await.unwrap();
+        fanout.cast((), "note", &json!({"arg": 2})).await.unwrap();
+        assert_eq!(tokio::task::block_in_place(|| notes.wait_for(1)), [2]);
+        assert_eq!(server.stats().undecodable, 1);
+        server.wait().await.unwrap();
+        serving.close().await.unwrap();
+        sending.close().await.unwrap();
+    });
+}
+
+#[test]
 fn queues_are_numbered_together_with_python() {
     let url = Broker::shared().vhost("named");
     let folder = tempfile::tempdir().unwrap();
