@@ -72,7 +72,7 @@ impl Wire {
         let head = delivery.properties();
         if format == RequestFormat::Pika {
             let body = delivery.body().contiguous();
-            let (request, format) = pika::decode::request(&body, &head, &self.serializers)?;
+            let (request, format) = pika::decode::request(&body, &head, &self.options.serializers)?;
             return Ok(read(request, format));
         }
         let text = text_of(delivery, &head)?;
@@ -95,7 +95,7 @@ impl Wire {
         delivery: &Delivery,
         read: impl FnOnce(IncomingReply<'_>) -> T,
     ) -> Result<T, DecodeError> {
-        read_reply_by(delivery, &self.serializers, read)
+        read_reply_by(delivery, &self.options.serializers, read)
     }
 
     /// Reads a notification. Calls `read` with it.
@@ -107,7 +107,7 @@ impl Wire {
         let head = delivery.properties();
         if pika::properties::is_versioned(&head) {
             let body = delivery.body().contiguous();
-            return pika::notification::decode(&body, &head, &self.serializers).map(read);
+            return pika::notification::decode(&body, &head, &self.options.serializers).map(read);
         }
         let text = text_of(delivery, &head)?;
         Scratch::with(|scratch| kombu::notification::decode(&text, scratch).map(read))
@@ -118,7 +118,8 @@ impl Wire {
         let head = delivery.properties();
         if let (Some(msg_id), Some(queue)) = (head.correlation_id, head.reply_to) {
             let content_type = head.content_type.unwrap_or_default();
-            let serialization = Serialization::from_content_type(content_type, &self.serializers);
+            let serialization =
+                Serialization::from_content_type(content_type, &self.options.serializers);
             let format = WireFormat::Pika(serialization.unwrap_or_default());
             return ReplyAddress::new(msg_id, queue, format, None);
         }

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::message::ids::Hex32;
 use crate::message::priority::Priority;
 use crate::message::target::Target;
-use crate::topology::{Exchange, Queue, Subscription};
+use crate::topology::{Exchange, Subscription};
 
 /// The default prefetch of a server: unacknowledged requests per consumer. It keeps many workers
 /// busy across a slow link. oslo sets no limit.
@@ -104,20 +104,15 @@ impl Wire {
         let [.., fanout] = &all;
         let is_fanout_deleted = !fanout.queue.is_stream() && !self.has_stable_names;
         served.fanout_queue = is_fanout_deleted.then(|| fanout.queue.name.clone());
-        let may_go_with_server =
-            |queue: &Queue| queue.exclusive || served.fanout_queue.as_ref() == Some(&queue.name);
-        let is_local = |queue: &Queue| local.as_ref().is_some_and(|one| one.queue == *queue);
-        let queues = all.iter().chain(&local).map(|subscription| {
-            let (queue, format) = (&subscription.queue, RequestFormat::Kombu);
-            let is_drained = is_local(queue) || served.fanout_queue.as_ref() == Some(&queue.name);
+        let queues = all.into_iter().chain(local).map(|subscription| {
+            let queue = &subscription.queue;
+            let may_go_with_server =
+                queue.exclusive || served.fanout_queue.as_ref() == Some(&queue.name);
+            let format = RequestFormat::Kombu;
             ServerQueue {
-                subscription: subscription.clone(),
-                source: RequestSource {
-                    format,
-                    may_go_with_server: may_go_with_server(queue),
-                    no_ack: false,
-                },
-                is_drained,
+                subscription,
+                source: RequestSource { format, may_go_with_server, no_ack: false },
+                is_drained: may_go_with_server,
                 is_removed_when_unused: false,
             }
         });

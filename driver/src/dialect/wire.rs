@@ -4,13 +4,12 @@
 //! chosen for what is sent, one for what is served; every method matches on them. The methods here
 //! are for clients and notifiers; `queues`, `incoming` and `replies` have the others.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use leveret_engine::Properties;
 
 use crate::codec::compressor::Compressor;
-use crate::codec::serialization::{BodySerializer, Serialization};
+use crate::codec::serialization::Serialization;
 use crate::config::driver_config::{Compression, DriverConfig};
 use crate::config::options::dialects::{SendingDialect, ServingDialect};
 use crate::config::options::pika::PikaOptions;
@@ -30,8 +29,6 @@ pub(crate) struct Wire {
     pub(super) kombu: kombu::topology::Topology,
     pub(super) pika: pika::topology::Topology,
     pub(super) options: PikaOptions,
-    /// The user's serializers, for reading other content types than JSON and msgpack.
-    pub(super) serializers: Vec<Arc<dyn BodySerializer>>,
     /// The exchange of replies in the `pika` format.
     pub(super) reply_exchange: Exchange,
     /// The prefetch of servers and listeners in the `kombu` format; 0 where none is configured.
@@ -115,7 +112,6 @@ impl Wire {
             reply_exchange: pika.reply_exchange(),
             pika,
             options: config.pika.clone(),
-            serializers: config.pika.serializers.clone(),
             prefetch: config.prefetch,
             has_fanout_stream: config.entities.stream_fanout,
             has_stable_names: config.stable_names.enabled,

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use leveret_engine::{FailureSink, Outcome};
+use leveret_engine::{FailureSink, Outcome, Properties};
 
 use crate::broker::errors;
 use crate::broker::publish::body::Body;
@@ -250,10 +250,7 @@ impl ReplySender {
             ReplyRouting::DefaultExchange => self.queue_route(&to.queue),
             routing if routing.is_reply_queue(&to.queue) => {
                 let properties = self.wire.reply_properties(to, self.ids.unique_id(), None);
-                let names = (self.wire.reply_exchange().name.as_str(), &*to.queue);
-                let refusals = Some(Arc::clone(&self.refusals));
-                let anchored = self.exchange_connection().anchored();
-                anchored.route_if_open(names, &properties, REPLY_OPTIONS, refusals).map(Arc::new)
+                self.exchange_route_if_open(&to.queue, &properties)
             }
             ReplyRouting::ReplyExchange => None,
         };
@@ -351,12 +348,7 @@ impl ReplySender {
             Body::render(|body| returned.rewrite(body, unique_id, compressor));
         let route = match returned.properties(unique_id, left) {
             None => self.queue_route(returned.queue())?,
-            Some(properties) => {
-                let names = (self.wire.reply_exchange().name.as_str(), returned.queue());
-                let refusals = Some(Arc::clone(&self.refusals));
-                let anchored = self.exchange_connection().anchored();
-                Arc::new(anchored.route_if_open(names, &properties, REPLY_OPTIONS, refusals)?)
-            }
+            Some(properties) => self.exchange_route_if_open(returned.queue(), &properties)?,
         };
         Some(route.try_publish_and_forget(left, &body.ok()?, self.cookie(deadline)))
     }
@@ -376,6 +368,14 @@ impl ReplySender {
     fn drop_one(&self, queue: &str, reason: &str) {
         tracing::warn!(name: "leveret.reply.dropped", queue, reason, "a reply is dropped");
         self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A route to a reply queue through the exchange of replies, for callers that must not wait.
+    fn exchange_route_if_open(&self, queue: &str, properties: &Properties) -> Option<Arc<Route>> {
+        let names = (self.wire.reply_exchange().name.as_str(), queue);
+        let refusals = Some(Arc::clone(&self.refusals));
+        let anchored = self.exchange_connection().anchored();
+        anchored.route_if_open(names, properties, REPLY_OPTIONS, refusals).map(Arc::new)
     }
 
     /// The rendered route to a reply queue, unless the queue is known to be gone or is no reply

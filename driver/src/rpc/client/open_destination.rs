@@ -11,6 +11,7 @@ use crate::message::retry::Retry;
 use crate::rpc::client::client::RpcClient;
 use crate::rpc::client::destination::{Destination, Destinations};
 use crate::runtime::timer;
+use crate::topology::Exchange;
 use crate::transport::publishers::RouteRequest;
 
 /// What destinations are opened for.
@@ -77,15 +78,11 @@ impl RpcClient {
                 expires_per_attempt: spec.expires_per_attempt,
             }),
             RequestRoutes::FirstThenOther(specs) => {
-                let routes = self.open_both(&specs, call.is_some(), is_buffered).await?;
-                let [RouteSpec { address, .. }, _] = specs;
-                let exchange = address.exchange.expect("the first address has an exchange");
+                let (routes, exchange) = self.open_both(specs, call.is_some(), is_buffered).await?;
                 Ok(Destination::FirstThenOther { routes, exchange })
             }
             RequestRoutes::Each(specs) => {
-                let routes = self.open_both(&specs, call.is_some(), is_buffered).await?;
-                let [RouteSpec { address, .. }, _] = specs;
-                let exchange = address.exchange.expect("the first address has an exchange");
+                let (routes, exchange) = self.open_both(specs, call.is_some(), is_buffered).await?;
                 Ok(Destination::Each { routes, exchange })
             }
         }
@@ -101,16 +98,19 @@ impl RpcClient {
         })
     }
 
+    /// Opens the routes to both addresses. Returns the exchange of the first with them.
     async fn open_both(
         &self,
-        [first, other]: &[RouteSpec; 2],
+        [first, other]: [RouteSpec; 2],
         is_call: bool,
         is_buffered: bool,
-    ) -> Result<[Route; 2], Error> {
-        Ok([
-            self.open_route(first, is_call, is_buffered).await?,
-            self.open_route(other, is_call, is_buffered).await?,
-        ])
+    ) -> Result<([Route; 2], Exchange), Error> {
+        let routes = [
+            self.open_route(&first, is_call, is_buffered).await?,
+            self.open_route(&other, is_call, is_buffered).await?,
+        ];
+        let exchange = first.address.exchange.expect("the first address has an exchange");
+        Ok((routes, exchange))
     }
 
     async fn open_route(
