@@ -8,7 +8,7 @@ use crate::declare::{
     Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared, short_string,
     unique_name,
 };
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::handles::consumer::{Consumer, ConsumerHandle};
 use crate::handles::inbox::Inbox;
 use crate::handles::lease::Lease;
@@ -64,7 +64,7 @@ impl Channel {
     }
 
     async fn method(&self, method: AMQPClass, keep: bool) -> Result<AMQPClass, Error> {
-        let channel = self.shared.number;
+        let channel = Arc::clone(&self.shared);
         match self.shared.connection.ask(Operation::Method { channel, method, keep }).await? {
             Response::Method(reply) => Ok(reply),
             Response::Done | Response::Channel(_) => Err(Error::stopped()),
@@ -223,7 +223,7 @@ impl Channel {
             exclusive: consume.exclusive,
             arguments: consume.arguments,
         };
-        let (channel, status) = (self.shared.number, Arc::new(ConsumerShared::new()));
+        let (channel, status) = (Arc::clone(&self.shared), Arc::new(ConsumerShared::new()));
         let shared = Arc::clone(&status);
         let connection = &self.shared.connection;
         let sink = ContainedSink::new(sink, connection.outcomes.panics());
@@ -233,13 +233,17 @@ impl Channel {
     }
 
     /// Sends what is in the outbox and closes the channel. Publications that are still unconfirmed
-    /// end as `MaybeSent`.
+    /// end as `MaybeSent`. Does nothing if it is closed.
     ///
     /// # Errors
     /// As [`Channel::declare_exchange`].
     pub async fn close(&self) -> Result<(), Error> {
-        let channel = self.shared.number;
-        self.shared.connection.ask(Operation::CloseChannel { channel }).await.map(drop)
+        let channel = Arc::clone(&self.shared);
+        match self.shared.connection.ask(Operation::CloseChannel { channel }).await {
+            // It ended with its connection.
+            Err(error) if error.kind() == ErrorKind::Stopped && self.is_closed() => Ok(()),
+            closed => closed.map(drop),
+        }
     }
 
     /// Closes the channel without waiting for it, otherwise as [`Channel::close`]: publications in
@@ -253,10 +257,8 @@ impl Channel {
     /// # }
     /// ```
     pub fn close_in_background(&self) {
-        // Another channel may have this number by now.
-        if !self.is_closed() {
-            self.shared.connection.post(Operation::CloseChannel { channel: self.shared.number });
-        }
+        let channel = Arc::clone(&self.shared);
+        self.shared.connection.post(Operation::CloseChannel { channel });
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::config::ChannelOptions;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::handles::channel::Channel;
 use crate::handles::lease::Lease;
 use crate::shard::border::shared::{ConnectionShared, Operation, Response};
@@ -112,16 +112,21 @@ impl Connection {
     }
 
     /// Sends what is in the outbox of every channel and closes the connection. Other handles then
-    /// fail with `Stopped`.
+    /// fail with `Stopped`. Does nothing if it is closed.
     ///
     /// # Errors
     /// `TimedOut` if the broker does not answer, `ConnectionClosed` if the connection was lost
     /// before everything published was sent and confirmed. The connection is closed all the same.
     pub async fn close(&self) -> Result<(), Error> {
-        if self.shared.state() == ConnectionState::Closed {
+        let is_closed = || self.state() == ConnectionState::Closed;
+        if is_closed() {
             return Ok(());
         }
-        self.shared.ask(Operation::CloseConnection).await.map(drop)
+        match self.shared.ask(Operation::CloseConnection).await {
+            // Another call has closed it meanwhile.
+            Err(error) if error.kind() == ErrorKind::Stopped && is_closed() => Ok(()),
+            closed => closed.map(drop),
+        }
     }
 }
 

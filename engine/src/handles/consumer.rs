@@ -67,7 +67,7 @@ impl ConsumerHandle {
     /// ```
     pub fn verify(&self) {
         let consumer_tag = self.consumer_tag.clone();
-        let channel = self.channel.number;
+        let channel = Arc::clone(&self.channel);
         self.channel.connection.post(Operation::Verify { channel, consumer_tag });
     }
 
@@ -87,7 +87,7 @@ impl ConsumerHandle {
     /// `TimedOut`, `ConnectionClosed`, `ChannelClosed`, `Stopped`.
     pub async fn cancel(&self) -> Result<(), Error> {
         let consumer_tag = self.consumer_tag.clone();
-        let channel = self.channel.number;
+        let channel = Arc::clone(&self.channel);
         self.channel.connection.ask(Operation::Cancel { channel, consumer_tag }).await.map(drop)
     }
 }
@@ -195,7 +195,7 @@ impl Drop for Consumer {
         self.inbox.abandon();
         let channel = &self.handle.channel;
         channel.connection.post(Operation::Cancel {
-            channel: channel.number,
+            channel: Arc::clone(channel),
             consumer_tag: self.handle.consumer_tag.clone(),
         });
     }

@@ -46,18 +46,18 @@ async fn perform(conn: Rc<Conn>, request: Request) {
     }
     let undo = Cell::new(Undo::Nothing);
     let ending = operation.ending_consumer();
-    let closing = match operation {
-        Operation::CloseChannel { channel } => Some(channel),
+    let closing = match &operation {
+        Operation::CloseChannel { channel } => Some(Arc::clone(channel)),
         _ => None,
     };
     if let Some((channel, consumer_tag)) = &ending {
         // Marked at once, so that a recovery does not subscribe it again.
-        mark_cancelling(&conn, *channel, consumer_tag);
+        mark_cancelling(&conn, channel, consumer_tag);
     }
     let work = async {
         conn.wait_until_open().await?;
         if let Some(channel) = operation.channel() {
-            conn.wait_for_channel(channel).await?;
+            conn.wait_for_channel(conn.number_of(channel)?).await?;
         }
         run(&conn, operation, &undo).await
     };
@@ -68,11 +68,11 @@ async fn perform(conn: Rc<Conn>, request: Request) {
     let failed = answer.is_err();
     if let Some(channel) = closing.filter(|_| failed) {
         // Removed even if the broker did not answer, so that a recovery does not reopen it.
-        end_channel(&conn, channel);
+        end_channel(&conn, &channel);
     }
     if let Some((channel, consumer_tag)) = ending {
         // Removed even if the broker refused. What the broker still delivers to it is requeued.
-        end_consumer(&conn, channel, &consumer_tag);
+        end_consumer(&conn, &channel, &consumer_tag);
     }
     let abandoned = reply.is_some_and(|reply| !conn.answer(reply, answer));
     if (abandoned || failed)
@@ -113,7 +113,7 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
             let number = conn.free_channel()?;
             let shared = Arc::new(ChannelShared::new(number, options, Arc::clone(&conn.shared)));
             conn.add_channel(Arc::clone(&shared));
-            undo.set(Undo::CloseChannel(number));
+            undo.set(Undo::CloseChannel(Arc::clone(&shared)));
             let epoch = conn.epoch(number)?;
             let opened = open_channel(conn, number).await;
             let opened = opened.and_then(|()| conn.start_publishing(number, epoch));
@@ -121,6 +121,7 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
             Ok(Response::Channel(shared))
         }
         Operation::Method { channel, method, keep } => {
+            let channel = conn.number_of(&channel)?;
             let reply = match keep {
                 true => conn.request(channel, method.clone()).await?,
                 false => request_removal(conn, channel, &method).await?,
@@ -136,7 +137,8 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
         Operation::Consume { channel, consume, sink, shared } => {
             let method = consume.method();
             let tag = consume.consumer_tag.clone();
-            undo.set(Undo::Cancel(channel, tag.clone()));
+            undo.set(Undo::Cancel(Arc::clone(&channel), tag.clone()));
+            let channel = conn.number_of(&channel)?;
             conn.with_channel(channel, |state| {
                 let (request, is_starting, is_cancelling) = (consume, true, false);
                 state.deliveries.consumers.push(ChannelConsumer {
@@ -153,20 +155,21 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
             Ok(Response::Done)
         }
         Operation::Cancel { channel, consumer_tag } => {
-            mark_cancelling(conn, channel, &consumer_tag);
+            mark_cancelling(conn, &channel, &consumer_tag);
+            let number = conn.number_of(&channel)?;
             // The broker may delete the queue with its consumer. The guard keeps recovery from
             // declaring it again meanwhile.
             let _guard = conn.recovery_channel.lock().await;
-            let cancelled = conn.request(channel, cancel_method(&consumer_tag)).await;
-            end_consumer(conn, channel, &consumer_tag);
+            let cancelled = conn.request(number, cancel_method(&consumer_tag)).await;
+            end_consumer(conn, &channel, &consumer_tag);
             cancelled.map(|_| Response::Done)
         }
         Operation::Verify { channel, consumer_tag } => {
-            recover::verify(conn, channel, &consumer_tag).await;
+            recover::verify(conn, conn.number_of(&channel)?, &consumer_tag).await;
             Ok(Response::Done)
         }
         Operation::CloseChannel { channel } => {
-            close_channel(conn, channel).await.map(|()| Response::Done)
+            close_channel(conn, &channel).await.map(|()| Response::Done)
         }
         Operation::CloseConnection => unreachable!("performed on its own"),
     }
@@ -196,38 +199,52 @@ async fn request_removal(
 /// Marks a consumer as being cancelled: it accepts no deliveries, unless its sink does. The
 /// broker's answer arrives behind deliveries already sent, so a full inbox must not stop the
 /// reading.
-fn mark_cancelling(conn: &Conn, channel: u16, tag: &str) {
-    conn.with_consumer(channel, tag, |consumer| consumer.is_cancelling = true);
+fn mark_cancelling(conn: &Conn, channel: &Arc<ChannelShared>, tag: &str) {
+    if let Ok(channel) = conn.number_of(channel) {
+        conn.with_consumer(channel, tag, |consumer| consumer.is_cancelling = true);
+    }
     conn.shared.read_bell.ring();
 }
 
 /// Removes a consumer, whether the broker has confirmed the cancellation or not.
-fn end_consumer(conn: &Conn, channel: u16, tag: &str) {
-    if let Some(mut consumer) = conn.remove_consumer(channel, tag) {
+fn end_consumer(conn: &Conn, channel: &Arc<ChannelShared>, tag: &str) {
+    let channel = conn.number_of(channel);
+    if let Some(mut consumer) = channel.ok().and_then(|channel| conn.remove_consumer(channel, tag))
+    {
         consumer.sink.closed(None);
         conn.forget_unused_queue(&consumer.request.queue);
     }
 }
 
-/// Nothing may follow `channel.close` on the wire (504), so the channel's state is removed before
-/// it is sent.
-async fn close_channel(conn: &Rc<Conn>, channel: u16) -> Result<(), Error> {
-    conn.with_channel(channel, |state| state.shared.outbox.stop_accepting(Error::stopped()))?;
+/// Closes a channel, unless it is closed. Nothing may follow `channel.close` on the wire (504), so
+/// the channel's state is removed before it is sent.
+async fn close_channel(conn: &Rc<Conn>, channel: &Arc<ChannelShared>) -> Result<(), Error> {
+    let Ok(number) = conn.number_of(channel) else {
+        return Ok(());
+    };
+    channel.outbox.stop_accepting(Error::stopped());
     let _ =
-        reactor::within(conn.config.operation_timeout / 2, conn.wait_until_flushed(channel)).await;
+        reactor::within(conn.config.operation_timeout / 2, conn.wait_until_flushed(number)).await;
     let _guard = conn.recovery_channel.lock().await;
-    end_channel(conn, channel);
+    // Another close may have been faster.
+    if !end_channel(conn, channel) {
+        return Ok(());
+    }
     conn.shared.read_bell.ring();
-    match conn.request(channel, close_method()).await {
+    match conn.request(number, close_method()).await {
         // The broker had closed it, or it was never open.
         Err(error) if error.kind() == ErrorKind::ChannelClosed => Ok(()),
         closed => closed.map(drop),
     }
 }
 
-/// Removes a channel. Auto-delete queues that lose their last consumer are not declared again.
-fn end_channel(conn: &Conn, channel: u16) {
-    let queues = conn.with_channel(channel, |state| {
+/// Removes a channel, and returns false if it has been removed. Auto-delete queues that lose their
+/// last consumer are not declared again.
+fn end_channel(conn: &Conn, channel: &Arc<ChannelShared>) -> bool {
+    let Ok(number) = conn.number_of(channel) else {
+        return false;
+    };
+    let queues = conn.with_channel(number, |state| {
         state
             .deliveries
             .consumers
@@ -235,8 +252,9 @@ fn end_channel(conn: &Conn, channel: u16) {
             .map(|consumer| consumer.request.queue.clone())
             .collect::<Vec<_>>()
     });
-    conn.remove_channel(channel, &Error::stopped());
+    conn.remove_channel(number, &Error::stopped());
     for queue in queues.unwrap_or_default() {
         conn.forget_unused_queue(&queue);
     }
+    true
 }

@@ -33,43 +33,44 @@ pub(crate) struct Request {
     pub(crate) reply: Option<oneshot::Sender<Result<Response, Error>>>,
 }
 
-/// The operations that a handle can request.
+/// The operations that a handle can request. They name a channel by its state, because its number
+/// may belong to another channel once it is closed.
 pub(crate) enum Operation {
     OpenChannel(ChannelOptions),
     /// A method that the broker answers. With `keep`, a reconnect replays it.
     Method {
-        channel: u16,
+        channel: Arc<ChannelShared>,
         method: AMQPClass,
         keep: bool,
     },
     Consume {
-        channel: u16,
+        channel: Arc<ChannelShared>,
         consume: ConsumeRequest,
         sink: ContainedSink,
         shared: Arc<ConsumerShared>,
     },
     Cancel {
-        channel: u16,
+        channel: Arc<ChannelShared>,
         consumer_tag: String,
     },
     /// Checks that the broker still delivers to a consumer.
     Verify {
-        channel: u16,
+        channel: Arc<ChannelShared>,
         consumer_tag: String,
     },
     CloseChannel {
-        channel: u16,
+        channel: Arc<ChannelShared>,
     },
     CloseConnection,
 }
 
 impl Operation {
     /// The channel that must be open before the operation starts.
-    pub(crate) fn channel(&self) -> Option<u16> {
+    pub(crate) fn channel(&self) -> Option<&Arc<ChannelShared>> {
         match self {
             Self::Method { channel, .. }
             | Self::Consume { channel, .. }
-            | Self::Cancel { channel, .. } => Some(*channel),
+            | Self::Cancel { channel, .. } => Some(channel),
             Self::OpenChannel(_)
             | Self::Verify { .. }
             | Self::CloseChannel { .. }
@@ -78,9 +79,11 @@ impl Operation {
     }
 
     /// The channel and tag of the consumer that the operation ends, if any.
-    pub(crate) fn ending_consumer(&self) -> Option<(u16, String)> {
+    pub(crate) fn ending_consumer(&self) -> Option<(Arc<ChannelShared>, String)> {
         match self {
-            Self::Cancel { channel, consumer_tag } => Some((*channel, consumer_tag.clone())),
+            Self::Cancel { channel, consumer_tag } => {
+                Some((Arc::clone(channel), consumer_tag.clone()))
+            }
             _ => None,
         }
     }
@@ -122,8 +125,8 @@ pub(crate) enum Response {
 pub(crate) enum Undo {
     #[default]
     Nothing,
-    CloseChannel(u16),
-    Cancel(u16, String),
+    CloseChannel(Arc<ChannelShared>),
+    Cancel(Arc<ChannelShared>, String),
 }
 
 impl Undo {
@@ -131,7 +134,7 @@ impl Undo {
     pub(crate) fn of(operation: &Operation) -> Self {
         match operation {
             Operation::Consume { channel, consume, .. } => {
-                Self::Cancel(*channel, consume.consumer_tag.clone())
+                Self::Cancel(Arc::clone(channel), consume.consumer_tag.clone())
             }
             _ => Self::Nothing,
         }
@@ -320,7 +323,7 @@ impl Drop for RequestGuard<'_> {
         self.answer.close();
         // `try_recv` fails for a response that the caller has taken.
         let undo = match self.answer.try_recv() {
-            Ok(Ok(Response::Channel(channel))) => Undo::CloseChannel(channel.number),
+            Ok(Ok(Response::Channel(channel))) => Undo::CloseChannel(channel),
             Ok(Ok(_)) => std::mem::take(&mut self.undo),
             _ => return,
         };

@@ -34,15 +34,23 @@ impl Conn {
         self.channels.borrow_mut().insert(shared.number, state);
     }
 
+    /// The number of a channel, while it is its own.
+    pub(crate) fn number_of(&self, channel: &Arc<ChannelShared>) -> Result<u16, Error> {
+        let number = channel.number;
+        let channels = self.channels.borrow();
+        match channels.get(&number) {
+            Some(state) if Arc::ptr_eq(&state.shared, channel) => Ok(number),
+            _ => Err(channel_closed(number)),
+        }
+    }
+
     pub(crate) fn with_channel<T>(
         &self,
         number: u16,
         act: impl FnOnce(&mut ChannelState) -> T,
     ) -> Result<T, Error> {
         let mut channels = self.channels.borrow_mut();
-        let state = channels.get_mut(&number).ok_or_else(|| {
-            Error::new(ErrorKind::ChannelClosed, format!("channel {number} was closed"))
-        })?;
+        let state = channels.get_mut(&number).ok_or_else(|| channel_closed(number))?;
         Ok(act(state))
     }
 
@@ -135,4 +143,8 @@ impl Conn {
         self.wait_until(settled).await;
         if self.is_down() { Err(self.reason()) } else { self.with_channel(channel, |_| ()) }
     }
+}
+
+fn channel_closed(number: u16) -> Error {
+    Error::new(ErrorKind::ChannelClosed, format!("channel {number} was closed"))
 }

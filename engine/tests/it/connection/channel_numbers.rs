@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use amq_protocol::protocol::{AMQPClass, channel};
 use leveret_engine::loopback::{Loopback, LoopbackConfig};
 use leveret_engine::{
-    Channel, ChannelOptions, Connection, ConnectionState, Error, ErrorKind, Outcome, block_on,
+    Channel, ChannelOptions, Connection, ConnectionState, Consume, Error, ErrorKind, Outcome,
+    QueueDeclare, block_on,
 };
 
 use crate::support::peer::{Peer, frame, peer};
@@ -69,6 +70,43 @@ fn closing_a_channel_in_background_frees_its_number() {
         channel.unwrap_or_else(|error| panic!("{time}: {error}")).close_in_background();
     }
     assert_works(&connection, &stays);
+}
+
+/// Its number belongs to another channel by then.
+#[test]
+fn the_handles_of_a_closed_channel_touch_no_other() {
+    let peer = loopback();
+    let mut config = config_of(&peer);
+    config.channel_max = 2;
+    let connection = engine().connect_blocking(config).unwrap();
+    let first = open(&connection);
+    queue(&first, "q");
+    let consume = || Consume { consumer_tag: "tag".to_owned(), ..Consume::from_queue("q") };
+    let old = block_on(first.consume(consume())).unwrap();
+    block_on(first.close()).unwrap();
+
+    let others = [0; 2].map(|_| open_within(&connection, WAIT).unwrap());
+    let other = others.iter().find(|other| other.number() == first.number()).unwrap();
+    let mut consumer = block_on(other.consume(consume())).unwrap();
+
+    let never = || QueueDeclare { name: "never".to_owned(), ..QueueDeclare::default() };
+    let closed = |error: Error| assert_eq!(error.kind(), ErrorKind::ChannelClosed, "{error}");
+    closed(block_on(first.declare_queue(never())).unwrap_err());
+    closed(block_on(first.set_prefetch(1)).unwrap_err());
+    closed(block_on(first.consume(Consume::from_queue("q"))).map(drop).unwrap_err());
+    closed(block_on(old.handle().cancel()).unwrap_err());
+    old.handle().verify();
+    drop(old);
+    block_on(first.close()).unwrap();
+    first.close_in_background();
+
+    for other in &others {
+        assert_works(&connection, other);
+    }
+    assert!(consumer.handle().status().is_consuming());
+    for _ in &others {
+        consumer.next_within(WAIT).unwrap().unwrap().ack();
+    }
 }
 
 #[test]

@@ -63,6 +63,20 @@ fn a_close_reports_unsent_publications() {
 }
 
 #[test]
+fn a_connection_may_be_closed_by_many_at_once() {
+    let peer = loopback();
+    for _ in 0..50 {
+        let connection = engine().connect_blocking(config_of(&peer)).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| block_on(connection.close()).unwrap());
+            }
+        });
+        assert_eq!(connection.state(), ConnectionState::Closed);
+    }
+}
+
+#[test]
 fn a_dropped_connect_leaves_no_connection() {
     let (engine, peer) = (engine(), loopback());
     {
