@@ -1,8 +1,9 @@
 //! The shutdown of a server or listener in oslo's two steps: `stop`, then `wait`.
 //!
-//! `stop` ends the intake of messages; `wait` finishes those taken in. Each step runs once. A
-//! caller that arrives while a step runs waits for it; if the caller that runs it drops its future,
-//! the next caller starts the step again. The owner defines what the steps do.
+//! `stop` ends the intake of messages; `wait` finishes those taken in, then closes. Each of the
+//! three actions runs once. A caller that arrives while one runs waits for it. If the caller that
+//! runs it drops its future, the next caller runs that action again, and none before it: what needs
+//! the connection cannot be repeated once it is closed. The owner defines the actions.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,14 +25,15 @@ pub(crate) struct Shutdown {
     timer: Arc<Timer>,
     log_after: Duration,
     stopped: OnceCell<()>,
-    ended: OnceCell<()>,
+    finished: OnceCell<()>,
+    closed: OnceCell<()>,
 }
 
 impl Shutdown {
     /// Creates the shutdown of an `owner`. A `log_after` of zero logs no hangs.
     pub(crate) fn new(owner: &'static str, timer: &Arc<Timer>, log_after: Duration) -> Self {
-        let (stopped, ended) = (OnceCell::new(), OnceCell::new());
-        Self { owner, timer: Arc::clone(timer), log_after, stopped, ended }
+        let [stopped, finished, closed] = [const { OnceCell::const_new() }; 3];
+        Self { owner, timer: Arc::clone(timer), log_after, stopped, finished, closed }
     }
 
     /// Runs the first step, unless it has run.
@@ -42,17 +44,20 @@ impl Shutdown {
         self.warn_if_slow("stop", run_once(&self.stopped, step)).await
     }
 
-    /// Runs both steps, unless they have run.
+    /// Runs all that has not run yet, whatever fails. Returns the first error.
     pub(crate) async fn wait(
         &self,
         stop: impl Future<Output = Result<(), Error>>,
-        rest: impl Future<Output = Result<(), Error>>,
+        finish: impl Future<Output = Result<(), Error>>,
+        close: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
-        let both = async {
+        let all = async {
             let stopped = run_once(&self.stopped, stop).await;
-            stopped.and(rest.await)
+            let finished = run_once(&self.finished, finish).await;
+            let closed = run_once(&self.closed, close).await;
+            stopped.and(finished).and(closed)
         };
-        self.warn_if_slow("wait", run_once(&self.ended, both)).await
+        self.warn_if_slow("wait", all).await
     }
 
     /// Waits for a step, for at most `timeout`.

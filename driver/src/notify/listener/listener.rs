@@ -42,11 +42,11 @@ impl NotificationListener {
     /// # Errors
     /// As [`stop`](Self::stop).
     pub async fn wait(&self) -> Result<(), Error> {
-        let rest = async {
+        let finish = async {
             self.processor.finish().await;
-            self.subscriber.close().await
+            Ok(())
         };
-        self.shutdown.wait(self.end_intake(), rest).await
+        self.shutdown.wait(self.end_intake(), finish, self.subscriber.close()).await
     }
 
     async fn end_intake(&self) -> Result<(), Error> {

@@ -71,7 +71,7 @@ impl RpcServer {
     /// # Errors
     /// As [`stop`](Self::stop).
     pub async fn wait(&self) -> Result<(), Error> {
-        self.shutdown.wait(self.end_intake(), self.finish()).await
+        self.shutdown.wait(self.end_intake(), self.finish(), self.subscriber.close()).await
     }
 
     /// [`stop`](Self::stop), for as long as `timeout` at most.
@@ -153,12 +153,10 @@ impl RpcServer {
     async fn finish(&self) -> Result<(), Error> {
         self.processor.finish().await;
         // As oslo: other queues stay for the next server, but no server will use this one again.
-        let deleted = match &self.queues.fanout_queue {
+        match &self.queues.fanout_queue {
             Some(queue) => self.subscriber.delete_queue(queue).await,
             None => Ok(()),
-        };
-        let closed = self.subscriber.close().await;
-        deleted.and(closed)
+        }
     }
 
     /// Whether it still serves. Cheap: nothing is sent.

@@ -1,12 +1,15 @@
 //! How servers stop: requests they finish, requests they return, and waits for their end.
 
+use std::future::poll_fn;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use leveret::engine::loopback::{Loopback, LoopbackConfig};
 use leveret::{
-    Context, DriverConfig, Endpoint, ErrorKind, Executor, Failure, RpcServer, Target, Transport,
+    ConnectionState, Context, DriverConfig, Endpoint, ErrorKind, Executor, Failure, RpcServer,
+    Target, Transport,
 };
 use serde_json::json;
 
@@ -18,6 +21,7 @@ on_every_broker! {
     a_runtime_gives_back_as_well
     an_endpoint_that_never_returns_holds_up_the_end_alone
     many_may_stop_and_wait
+    a_wait_that_was_given_up_may_be_repeated
 }
 
 /// An endpoint whose method `hold` reports its start and returns on a signal.
@@ -206,4 +210,20 @@ async fn many_may_stop_and_wait(url: String) {
     let (_, (), ()) = tokio::join!(given_up, one, other);
     server.wait().await.unwrap();
     server.stop_blocking().unwrap();
+}
+
+/// The first caller gives up when the connection is closed, just before it hears of it.
+async fn a_wait_that_was_given_up_may_be_repeated(url: String) {
+    let transport = connect(&url).await;
+    let server = server(&transport, "t", "s", &Notes::default()).await;
+    let is_closed = poll_fn(|_| match server.health().connection.state {
+        ConnectionState::Closed => Poll::Ready(()),
+        _ => Poll::Pending,
+    });
+    tokio::select! {
+        biased;
+        () = is_closed => {}
+        ended = server.wait() => panic!("it ended before its connection: {ended:?}"),
+    }
+    server.wait().await.unwrap();
 }
