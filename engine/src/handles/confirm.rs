@@ -56,9 +56,8 @@ pub(crate) fn outcome_without_answer(
 ) -> Outcome {
     let withdrawn = channel.outbox.withdraw(token);
     let error = match error {
-        TicketError::TimedOut => {
-            Error::timed_out("the broker's confirm").with_cause(channel.connection.down_reason())
-        }
+        TicketError::TimedOut => Error::timed_out("the broker's confirm")
+            .with_cause(channel.connection.status.down_reason()),
         TicketError::Aborted => Error::stopped(),
     };
     match withdrawn {

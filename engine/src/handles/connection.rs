@@ -30,7 +30,7 @@ impl Connection {
     /// Returns the state of the connection.
     #[must_use]
     pub fn state(&self) -> ConnectionState {
-        self.shared.state()
+        self.shared.status.state()
     }
 
     /// Returns its state, since when it has that state, the broker's host, and what happened to it
@@ -44,7 +44,7 @@ impl Connection {
     /// ```
     #[must_use]
     pub fn status(&self) -> ConnectionStatus {
-        self.shared.status()
+        self.shared.status.read()
     }
 
     /// Returns how many times the connection was lost and recovery started.
@@ -64,7 +64,7 @@ impl Connection {
     /// (`connection.blocked`), in total and including a block in progress.
     #[must_use]
     pub fn blocked_time(&self) -> Duration {
-        self.shared.blocked_time()
+        self.shared.status.blocked_time()
     }
 
     /// Returns the number of publications whose outcome a caller or a sink still waits for.

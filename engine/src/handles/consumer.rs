@@ -52,7 +52,7 @@ impl ConsumerHandle {
     /// ```
     #[must_use]
     pub fn status(&self) -> ConsumerStatus {
-        self.status.read(self.channel.connection.status())
+        self.status.read(self.channel.connection.status.read())
     }
 
     /// Asks the engine to verify that the broker still knows this consumer and holds no deliveries

@@ -63,7 +63,7 @@ async fn perform(conn: Rc<Conn>, request: Request) {
     };
     let answer = reactor::within(timeout, work).await;
     let answer = answer.unwrap_or_else(|| {
-        Err(Error::timed_out("the broker").with_cause(conn.shared.down_reason()))
+        Err(Error::timed_out("the broker").with_cause(conn.shared.status.down_reason()))
     });
     let failed = answer.is_err();
     if let Some(channel) = closing.filter(|_| failed) {

@@ -11,3 +11,4 @@ pub(crate) mod sink;
 pub(crate) mod slab;
 pub(crate) mod status;
 pub(crate) mod tickets;
+pub(crate) mod tracked_status;

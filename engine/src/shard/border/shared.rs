@@ -1,8 +1,8 @@
 //! The state that the handles of a connection and its shard share, and the requests of handles.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use amq_protocol::protocol::{AMQPClass, basic};
 use amq_protocol::types::FieldTable;
@@ -12,14 +12,13 @@ use crate::config::{ChannelOptions, ConnectionConfig};
 use crate::error::{Error, ErrorKind};
 use crate::outcome::Outcome;
 use crate::proto::short;
-use crate::reactor;
 use crate::shard::border::acks::AckQueue;
 use crate::shard::border::consumer_status::ConsumerShared;
 use crate::shard::border::doorbell::Doorbell;
 use crate::shard::border::outbox::Outbox;
 use crate::shard::border::sink::ContainedSink;
-use crate::shard::border::status::{ConnectionState, ConnectionStatus};
 use crate::shard::border::tickets::Tickets;
+use crate::shard::border::tracked_status::TrackedStatus;
 use crate::shard::clock::Clock;
 
 /// Requests that may wait for the shard, per connection. Further ones are refused.
@@ -151,17 +150,9 @@ impl Undo {
     }
 }
 
-/// The status of a connection and how long it was blocked.
-struct TrackedStatus {
-    status: ConnectionStatus,
-    blocked_since: Option<Instant>,
-    /// The total of the blocks that have ended.
-    blocked: Duration,
-}
-
 /// The state of a connection that its handles and its shard share.
 pub(crate) struct ConnectionShared {
-    tracked: Mutex<TrackedStatus>,
+    pub(crate) status: TrackedStatus,
     /// `None` after the last handle is dropped. The shard then sees the end of its requests.
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     pub(crate) outcomes: Arc<Tickets<Outcome>>,
@@ -187,16 +178,7 @@ impl ConnectionShared {
     ) -> (Arc<Self>, mpsc::Receiver<Request>) {
         let (requests, posted) = mpsc::channel(REQUESTS_MAX);
         let shared = Self {
-            tracked: Mutex::new(TrackedStatus {
-                status: ConnectionStatus {
-                    state: ConnectionState::Connecting,
-                    since: reactor::now_off_shard(),
-                    host: String::new(),
-                    last_error: None,
-                },
-                blocked_since: None,
-                blocked: Duration::ZERO,
-            }),
+            status: TrackedStatus::connecting(),
             requests: Mutex::new(Some(requests)),
             outcomes: Tickets::new(clock),
             room: Tickets::new(clock),
@@ -210,63 +192,6 @@ impl ConnectionShared {
             fire_and_forget_losses: AtomicU64::new(0),
         };
         (Arc::new(shared), posted)
-    }
-
-    pub(crate) fn state(&self) -> ConnectionState {
-        self.tracked().status.state.clone()
-    }
-
-    pub(crate) fn status(&self) -> ConnectionStatus {
-        self.tracked().status.clone()
-    }
-
-    /// Sets the broker that the connection is open to.
-    pub(crate) fn set_host(&self, host: &str) {
-        self.tracked().status.host = host.to_owned();
-    }
-
-    /// Records why the connection was lost or could not be opened. Returns true if the reason
-    /// differs from the last one.
-    pub(crate) fn set_last_error(&self, error: &Error) -> bool {
-        let mut tracked = self.tracked();
-        let last = tracked.status.last_error.replace(error.clone());
-        last.is_none_or(|last| last.to_string() != error.to_string())
-    }
-
-    /// The reason why the connection is not open, if it is not open and the reason is known.
-    pub(crate) fn down_reason(&self) -> Option<Error> {
-        let tracked = self.tracked();
-        let is_down = tracked.status.state == ConnectionState::Connecting;
-        tracked.status.last_error.clone().filter(|_| is_down)
-    }
-
-    /// Sets the state, and counts the time spent blocked.
-    pub(crate) fn set_state(&self, state: ConnectionState) {
-        let mut tracked = self.tracked();
-        let is_blocked = matches!(state, ConnectionState::Blocked(_));
-        let now = reactor::now_off_shard();
-        if std::mem::discriminant(&tracked.status.state) != std::mem::discriminant(&state) {
-            tracked.status.since = now;
-        }
-        tracked.status.state = state;
-        if is_blocked {
-            tracked.blocked_since.get_or_insert(now);
-        } else if let Some(since) = tracked.blocked_since.take() {
-            tracked.blocked += now.saturating_duration_since(since);
-        }
-    }
-
-    /// Total time that publishers were blocked, including a block that has not ended.
-    pub(crate) fn blocked_time(&self) -> Duration {
-        let tracked = self.tracked();
-        let now = tracked
-            .blocked_since
-            .map(|since| reactor::now_off_shard().saturating_duration_since(since));
-        tracked.blocked + now.unwrap_or_default()
-    }
-
-    fn tracked(&self) -> MutexGuard<'_, TrackedStatus> {
-        self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends an operation to the shard without waiting for the response. If the shard has ended,

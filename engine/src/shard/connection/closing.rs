@@ -25,7 +25,7 @@ impl Conn {
     pub(crate) async fn wait_until_all_flushed(&self) {
         while self.channels.borrow().values().any(ChannelState::is_busy)
             && !self.is_down()
-            && self.shared.state() != ConnectionState::Connecting
+            && self.shared.status.state() != ConnectionState::Connecting
         {
             reactor::sleep(FLUSH_POLL).await;
         }
@@ -67,6 +67,6 @@ impl Conn {
     }
 
     pub(crate) async fn wait_until_closed(&self) {
-        self.wait_until(|conn| conn.shared.state() == ConnectionState::Closed).await;
+        self.wait_until(|conn| conn.shared.status.state() == ConnectionState::Closed).await;
     }
 }

@@ -209,11 +209,11 @@ impl Conn {
     /// Waits until the connection accepts requests.
     pub(crate) async fn wait_until_open(&self) -> Result<(), Error> {
         self.wait_until(|conn| {
-            let open = conn.shared.state() != ConnectionState::Connecting && !conn.is_down();
+            let open = conn.shared.status.state() != ConnectionState::Connecting && !conn.is_down();
             conn.stopping.get() || open
         })
         .await;
-        if self.stopping.get() || self.shared.state() == ConnectionState::Closed {
+        if self.stopping.get() || self.shared.status.state() == ConnectionState::Closed {
             return Err(Error::stopped());
         }
         Ok(())
@@ -234,16 +234,19 @@ impl Conn {
 
     /// Reports the connection as open and wakes its waiters.
     pub(crate) fn mark_open(&self) {
-        self.shared.set_state(ConnectionState::Open);
+        self.shared.status.set_state(ConnectionState::Open);
         self.update_state();
         self.changed.notify_waiters();
     }
 
     /// Reports whether the connection is open or blocked, unless it is reconnecting.
     pub(crate) fn update_state(&self) {
-        if matches!(self.shared.state(), ConnectionState::Open | ConnectionState::Blocked(_)) {
+        if matches!(self.shared.status.state(), ConnectionState::Open | ConnectionState::Blocked(_))
+        {
             let blocked = self.blocked.borrow().clone();
-            self.shared.set_state(blocked.map_or(ConnectionState::Open, ConnectionState::Blocked));
+            self.shared
+                .status
+                .set_state(blocked.map_or(ConnectionState::Open, ConnectionState::Blocked));
         }
     }
 }

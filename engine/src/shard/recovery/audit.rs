@@ -109,7 +109,7 @@ impl Conn {
     /// Whether the connection is open and not about to end.
     fn is_usable(&self) -> bool {
         use crate::shard::border::status::ConnectionState::{Blocked, Open};
-        let is_open = matches!(self.shared.state(), Open | Blocked(_));
+        let is_open = matches!(self.shared.status.state(), Open | Blocked(_));
         is_open && !self.is_down() && !self.stopping.get()
     }
 

@@ -60,7 +60,7 @@ pub(crate) async fn connect_to<R: Reactor>(
     };
     match opened {
         Ok(()) if !conn.is_down() => {
-            conn.shared.set_host(&name);
+            conn.shared.status.set_host(&name);
             conn.mark_open();
             conn.log(|| {
                 tracing::info!(

@@ -80,7 +80,7 @@ impl Connector {
             }
             self.failures += 1;
             self.hosts.suspect(index, reactor::now());
-            let is_news = conn.shared.set_last_error(&error);
+            let is_news = conn.shared.status.set_last_error(&error);
             if is_news {
                 conn.log(|| {
                     tracing::info!(

@@ -39,7 +39,7 @@ pub(crate) async fn supervise<R: Reactor>(
             Err(error) => error,
         };
         if !conn.stopping.get() {
-            conn.shared.set_last_error(&error);
+            conn.shared.status.set_last_error(&error);
         }
         conn.handle_connection_lost(&error);
         if let Some(first) = first.take() {
@@ -50,7 +50,7 @@ pub(crate) async fn supervise<R: Reactor>(
             break close_for_good(&conn, &error);
         }
         connector.record_loss(conn.was_unresponsive.get());
-        conn.shared.set_state(ConnectionState::Connecting);
+        conn.shared.status.set_state(ConnectionState::Connecting);
         Stats::count(&conn.stats.losses, 1);
         conn.shared.reconnects.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         conn.log(|| {
@@ -72,7 +72,7 @@ pub(crate) async fn run_to_end(conn: Rc<Conn>, supervised: impl Future<Output = 
 /// Closes the connection for good and ends every wait.
 fn close_for_good(conn: &Rc<Conn>, error: &Error) {
     conn.stopping.set(true);
-    conn.shared.set_state(ConnectionState::Closed);
+    conn.shared.status.set_state(ConnectionState::Closed);
     let error = if error.reply_code() == Some(200) { &Error::stopped() } else { error };
     let numbers: Vec<u16> = conn.channels.borrow().keys().copied().collect();
     for number in numbers {

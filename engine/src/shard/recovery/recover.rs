@@ -35,7 +35,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Starts the tasks that the last batch requested. During a reconnect, `connect` handles them.
 pub(crate) fn start_tasks(conn: &Rc<Conn>) {
-    if conn.shared.state() == ConnectionState::Connecting {
+    if conn.shared.status.state() == ConnectionState::Connecting {
         return;
     }
     let recovery_tasks = std::mem::take(&mut *conn.recovery_tasks.borrow_mut());
