@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use leveret_engine::{Connection, ConnectionConfig, ConnectionState, Engine};
 
 use crate::broker::errors::{from_engine, transport_closed};
-use crate::broker::lease::{ConnectionLease, Name, Purpose};
+use crate::broker::lease::{ConnectionLease, Name};
 use crate::broker::open_once::OpenOnce;
+use crate::broker::purpose::Purpose;
 use crate::config::options::factory::ConnectionFactory;
 use crate::error::Error;
 

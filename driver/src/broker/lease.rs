@@ -13,45 +13,6 @@ use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
 use crate::observe::metrics::ConnectionMetrics;
 
-/// Returns the state of a connection.
-pub(crate) fn health_of(lease: &ConnectionLease) -> ConnectionHealth {
-    let Name { purpose, number } = lease.name();
-    let ConnectionStatus { state, since, host, last_error, .. } = lease.connection().status();
-    let reconnects = lease.connection().reconnects();
-    ConnectionHealth { purpose, number, state, since, host, last_error, reconnects }
-}
-
-/// Returns the counters of a connection, and what these channels of it hold.
-pub(crate) fn metrics_of<'a>(
-    lease: &ConnectionLease,
-    channels: impl IntoIterator<Item = &'a Channel>,
-) -> ConnectionMetrics {
-    let connection = lease.connection();
-    ConnectionMetrics {
-        health: health_of(lease),
-        confirms_outstanding: connection.confirms_outstanding(),
-        outbox_bytes: channels.into_iter().map(Channel::outbox_bytes).sum(),
-        resends: connection.resends(),
-        blocked: connection.blocked_time(),
-    }
-}
-
-/// What a connection is used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Requests.
-    Publish,
-    /// Buffered casts: their senders wait for no confirm.
-    Cast,
-    Notify,
-    /// Replies of our servers.
-    SentReplies,
-    /// Replies to our clients.
-    Replies,
-    Server,
-    Listener,
-}
-
 /// The name of a connection: its purpose, and its number among those of the same purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Name {
@@ -74,25 +35,6 @@ pub(crate) struct ChannelLease {
     is_shared: bool,
 }
 
-impl Purpose {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Publish => "publish",
-            Self::Cast => "casts",
-            Self::Notify => "notify",
-            Self::SentReplies => "answers",
-            Self::Replies => "replies",
-            Self::Server => "server",
-            Self::Listener => "listener",
-        }
-    }
-
-    /// Whether it publishes; the others consume.
-    pub(super) const fn publishes(self) -> bool {
-        matches!(self, Self::Publish | Self::Cast | Self::Notify | Self::SentReplies)
-    }
-}
-
 impl ConnectionLease {
     pub(super) fn new(connection: Connection, name: Name, is_shared: bool) -> Self {
         Self { connection, name, is_shared }
@@ -102,8 +44,26 @@ impl ConnectionLease {
         &self.connection
     }
 
-    pub(crate) fn name(&self) -> Name {
-        self.name
+    /// Returns the state of the connection.
+    pub(crate) fn health(&self) -> ConnectionHealth {
+        let Name { purpose, number } = self.name;
+        let ConnectionStatus { state, since, host, last_error, .. } = self.connection.status();
+        let reconnects = self.connection.reconnects();
+        ConnectionHealth { purpose, number, state, since, host, last_error, reconnects }
+    }
+
+    /// Returns the counters of the connection, and what these channels of it hold.
+    pub(crate) fn metrics<'a>(
+        &self,
+        channels: impl IntoIterator<Item = &'a Channel>,
+    ) -> ConnectionMetrics {
+        ConnectionMetrics {
+            health: self.health(),
+            confirms_outstanding: self.connection.confirms_outstanding(),
+            outbox_bytes: channels.into_iter().map(Channel::outbox_bytes).sum(),
+            resends: self.connection.resends(),
+            blocked: self.connection.blocked_time(),
+        }
     }
 
     pub(crate) fn is_shared(&self) -> bool {
@@ -140,7 +100,7 @@ impl ConnectionLease {
 
     /// Returns why the connection is down while it reconnects, if the reason is known.
     pub(crate) fn why_down(&self) -> Option<leveret_engine::Error> {
-        health_of(self).why_down()
+        self.health().why_down()
     }
 
     /// Flushes and closes the connection unless it is shared. Returns whether it closed it.

@@ -14,6 +14,7 @@ pub(crate) mod loopback;
 pub(crate) mod open;
 pub(crate) mod open_once;
 pub(crate) mod publish;
+pub(crate) mod purpose;
 pub(crate) mod shared_task;
 pub(crate) mod stream_sink;
 pub(crate) mod subscriber;

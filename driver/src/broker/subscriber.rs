@@ -16,8 +16,9 @@ use leveret_engine::{
 use crate::broker::connections::Connections;
 use crate::broker::declare;
 use crate::broker::errors::{NOT_FOUND, from_engine};
-use crate::broker::lease::{ChannelLease, ConnectionLease, Purpose, health_of, metrics_of};
+use crate::broker::lease::{ChannelLease, ConnectionLease};
 use crate::broker::open_once::{OpenOnce, Opened};
+use crate::broker::purpose::Purpose;
 use crate::broker::stream_sink::StreamSink;
 use crate::error::Error;
 use crate::observe::health::{ConnectionHealth, ConsumerHealth};
@@ -233,7 +234,7 @@ impl Subscriber {
 
     /// The state of the connection.
     pub(crate) fn health(&self) -> ConnectionHealth {
-        health_of(&self.lease)
+        self.lease.health()
     }
 
     /// The state of each of its consumers.
@@ -247,7 +248,7 @@ impl Subscriber {
 
     /// The counters of the connection, and what the channel holds.
     pub(crate) fn metrics(&self) -> ConnectionMetrics {
-        metrics_of(&self.lease, [&*self.channel])
+        self.lease.metrics([&*self.channel])
     }
 
     /// How often the connection was lost.

@@ -10,11 +10,11 @@ use leveret_engine::{
 
 use crate::broker::connections::Connections;
 use crate::broker::errors;
-use crate::broker::lease::Purpose;
 #[cfg(feature = "loopback")]
 use crate::broker::loopback;
 use crate::broker::open_once::OpenOnce;
 use crate::broker::publish::pool::PublisherPool;
+use crate::broker::purpose::Purpose;
 use crate::config::driver_config::DriverConfig;
 use crate::config::driver_name::DriverName;
 use crate::config::engine_connection;

@@ -12,8 +12,8 @@ use leveret_engine::DeliverySink;
 
 use crate::broker::connections::{self, Connections};
 use crate::broker::errors;
-use crate::broker::lease::Purpose;
 use crate::broker::open_once::OpenOnce;
+use crate::broker::purpose::Purpose;
 use crate::broker::subscriber::Subscriber;
 use crate::dialect::wire::Wire;
 use crate::error::Error;

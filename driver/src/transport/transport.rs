@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use leveret_engine::{ConnectMode, Engine, Error as EngineError, block_on};
 
 use crate::broker::connections::Connections;
-use crate::broker::lease::{Purpose, health_of, metrics_of};
 use crate::broker::open::open_until;
 use crate::broker::open_once::OpenOnce;
 use crate::broker::publish::connection::PublishConnection;
 use crate::broker::publish::pool::PublisherPool;
+use crate::broker::purpose::Purpose;
 use crate::config::driver_config::DriverConfig;
 use crate::dialect::wire::{Heartbeats, Wire};
 use crate::error::Error;
@@ -176,7 +176,7 @@ impl Transport {
             add_health(&mut connections, subscriber.health());
         }
         for lease in shared.connections.shared() {
-            add_health(&mut connections, health_of(&lease));
+            add_health(&mut connections, lease.health());
         }
         TransportHealth {
             connections,
@@ -198,7 +198,7 @@ impl Transport {
             add_metrics(&mut connections, subscriber.metrics());
         }
         for lease in shared.connections.shared() {
-            add_metrics(&mut connections, metrics_of(&lease, []));
+            add_metrics(&mut connections, lease.metrics([]));
         }
         TransportMetrics {
             calls: shared.counters.read_calls(stats.calls_outstanding),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use leveret_engine::{ChannelOptions, FailureSink, Properties};
 
-use crate::broker::lease::{ChannelLease, ConnectionLease, health_of, metrics_of};
+use crate::broker::lease::{ChannelLease, ConnectionLease};
 use crate::broker::open_once::OpenOnce;
 use crate::broker::publish::anchored_exchanges::AnchoredExchanges;
 use crate::broker::publish::declarations::Declarations;
@@ -149,7 +149,7 @@ impl PublishConnection {
 
     /// The state of the connection.
     pub(crate) fn health(&self) -> ConnectionHealth {
-        health_of(&self.lease)
+        self.lease.health()
     }
 
     /// The counters of the connection, and what its channels hold.
@@ -157,7 +157,7 @@ impl PublishConnection {
         let (transient, anchored) = (self.transient.get(), self.anchored.channel());
         let opened = [transient.as_deref(), anchored.as_deref()].into_iter().flatten();
         let channels = std::iter::once(&self.permanent).chain(opened).map(|channel| &**channel);
-        metrics_of(&self.lease, channels.chain([self.declarations.channel()]))
+        self.lease.metrics(channels.chain([self.declarations.channel()]))
     }
 
     /// How often the connection was lost.

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use crate::broker::connections::Connections;
-use crate::broker::lease::{ConnectionLease, Purpose, health_of};
+use crate::broker::lease::ConnectionLease;
 use crate::broker::open_once::{OpenOnce, Opened};
 use crate::broker::publish::connection::PublishConnection;
+use crate::broker::purpose::Purpose;
 use crate::codec::compressor::Compressor;
 use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
@@ -89,13 +90,13 @@ impl PublisherPool {
 
     /// The states of its connections, including those whose channels are not open yet.
     pub(crate) fn health(&self) -> impl Iterator<Item = ConnectionHealth> {
-        self.slots.iter().filter_map(|slot| slot.lease.get().map(|lease| health_of(&lease)))
+        self.slots.iter().filter_map(|slot| slot.lease.get().map(|lease| lease.health()))
     }
 
     /// The state of the connection with this index, if it was opened.
     pub(crate) fn health_at(&self, index: usize) -> Option<ConnectionHealth> {
         let slot = &self.slots[index % self.slots.len()];
-        slot.lease.get().map(|lease| health_of(&lease))
+        slot.lease.get().map(|lease| lease.health())
     }
 
     /// Flushes and closes the connections that are not shared; none is opened afterwards.

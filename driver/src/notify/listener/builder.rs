@@ -6,7 +6,7 @@ use std::time::Duration;
 use leveret_engine::{DeliverySink, block_on};
 
 use crate::broker::errors;
-use crate::broker::lease::Purpose;
+use crate::broker::purpose::Purpose;
 use crate::broker::subscriber::Subscriber;
 use crate::error::{Error, ErrorKind};
 use crate::message::priority::Priority;
