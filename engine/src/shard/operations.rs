@@ -140,10 +140,12 @@ async fn run(conn: &Rc<Conn>, operation: Operation, undo: &Cell<Undo>) -> Result
             undo.set(Undo::Cancel(Arc::clone(&channel), tag.clone()));
             let channel = conn.number_of(&channel)?;
             conn.with_channel(channel, |state| {
-                let (request, is_starting, is_cancelling) = (consume, true, false);
+                let (is_of_stream, is_starting, is_cancelling) =
+                    (consume.is_of_stream(), true, false);
                 state.deliveries.consumers.push(ChannelConsumer {
-                    request,
+                    request: consume,
                     sink,
+                    is_of_stream,
                     is_starting,
                     is_cancelling,
                     shared,

@@ -24,6 +24,8 @@ pub struct Delivery {
 pub(crate) struct Acker {
     pub(crate) acks: Arc<AckQueue>,
     pub(crate) epoch: u32,
+    /// The queue is a stream.
+    pub(crate) is_stream: bool,
 }
 
 impl Delivery {
@@ -92,6 +94,10 @@ impl Delivery {
     }
 
     /// Rejects it: the broker returns it to its queue (`requeue`), or drops or dead-letters it.
+    ///
+    /// A stream keeps its messages and has no rejections: RabbitMQ closes a connection that rejects
+    /// one (540). The engine therefore acknowledges the delivery instead, if its consumer named an
+    /// `x-stream-offset`.
     pub fn reject(&self, requeue: bool) {
         self.answer(Acknowledgement::Reject { requeue });
     }
@@ -101,11 +107,12 @@ impl Delivery {
     /// delivered again. Always true for consumers without acknowledgements.
     #[must_use]
     pub fn is_answerable(&self) -> bool {
-        self.acker.as_ref().is_none_or(|Acker { acks, epoch }| acks.is_current_epoch(*epoch))
+        self.acker.as_ref().is_none_or(|acker| acker.acks.is_current_epoch(acker.epoch))
     }
 
     fn answer(&self, answer: Acknowledgement) {
-        if let Some(Acker { acks, epoch }) = &self.acker {
+        if let Some(Acker { acks, epoch, is_stream }) = &self.acker {
+            let answer = if *is_stream { Acknowledgement::Ack } else { answer };
             acks.push(PendingAck { epoch: *epoch, tag: self.delivery_tag, answer });
         }
     }

@@ -98,7 +98,15 @@ pub(crate) struct ConsumeRequest {
     pub(crate) arguments: FieldTable,
 }
 
+/// The argument that names where in a stream a consumer begins.
+const STREAM_OFFSET: &str = "x-stream-offset";
+
 impl ConsumeRequest {
+    /// Whether the queue is a stream, as far as the arguments tell.
+    pub(crate) fn is_of_stream(&self) -> bool {
+        self.arguments.contains_key(STREAM_OFFSET)
+    }
+
     pub(crate) fn method(&self) -> AMQPClass {
         AMQPClass::Basic(basic::AMQPMethod::Consume(basic::Consume {
             queue: short(&self.queue),

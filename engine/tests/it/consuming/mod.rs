@@ -5,3 +5,4 @@ mod flow_control;
 mod oversized;
 mod oversized_sink;
 pub(crate) mod scenario;
+mod streams;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::proto::Acknowledgement;
 use crate::shard::border::consumer_status::ConsumerShared;
 use crate::shard::border::shared::ConsumeRequest;
 use crate::shard::border::sink::ContainedSink;
@@ -10,6 +11,8 @@ use crate::shard::border::sink::ContainedSink;
 pub(crate) struct ChannelConsumer {
     pub(crate) request: ConsumeRequest,
     pub(crate) sink: ContainedSink,
+    /// The queue is a stream, as far as the arguments tell.
+    pub(crate) is_of_stream: bool,
     /// True while a task subscribes it. A second one would use its tag twice (530).
     pub(crate) is_starting: bool,
     /// True once it is being cancelled. It is not subscribed again.
@@ -22,5 +25,13 @@ impl ChannelConsumer {
     /// Whether it accepts no deliveries any more.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.is_cancelling && !self.sink.accepts_while_cancelling()
+    }
+
+    /// The answer to a delivery that it does not take: a rejection, which a stream does not have.
+    pub(crate) fn refusal(&self, requeue: bool) -> Acknowledgement {
+        match self.is_of_stream {
+            true => Acknowledgement::Ack,
+            false => Acknowledgement::Reject { requeue },
+        }
     }
 }

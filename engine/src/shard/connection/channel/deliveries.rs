@@ -61,15 +61,18 @@ impl ChannelDeliveries {
             self.unacked.acknowledge(tag, Acknowledgement::Reject { requeue: true });
             return Ok(());
         };
-        let acker = (!consumer.request.no_ack)
-            .then(|| Acker { acks: Arc::clone(&self.shared.acks), epoch: self.epoch });
+        let acker = (!consumer.request.no_ack).then(|| Acker {
+            acks: Arc::clone(&self.shared.acks),
+            epoch: self.epoch,
+            is_stream: consumer.is_of_stream,
+        });
         let no_ack = acker.is_none();
         if !no_ack {
             self.unacked.delivered(tag);
         }
         if consumer.is_cancelled() {
             if !no_ack {
-                self.unacked.acknowledge(tag, Acknowledgement::Reject { requeue: true });
+                self.unacked.acknowledge(tag, consumer.refusal(true));
             }
             return Ok(());
         }
@@ -80,7 +83,7 @@ impl ChannelDeliveries {
                 return Ok(());
             }
             Disposition::Ack | Disposition::AckSoon => Acknowledgement::Ack,
-            Disposition::Reject { requeue } => Acknowledgement::Reject { requeue },
+            Disposition::Reject { requeue } => consumer.refusal(requeue),
             Disposition::Later => return Ok(()),
         };
         if !no_ack {
@@ -102,7 +105,9 @@ impl ChannelDeliveries {
         self.unacked.arrived(tag, no_ack)?;
         if !no_ack {
             self.unacked.delivered(tag);
-            self.unacked.acknowledge(tag, Acknowledgement::Reject { requeue: false });
+            let refusal = found.as_ref().map(|consumer| consumer.refusal(false));
+            let refusal = refusal.unwrap_or(Acknowledgement::Reject { requeue: false });
+            self.unacked.acknowledge(tag, refusal);
         }
         if let Some(consumer) = found.filter(|consumer| !consumer.is_cancelled()) {
             consumer.sink.oversized(Delivery::new(content, (tag, redelivered), None), size);
