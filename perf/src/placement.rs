@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::{Result, anyhow};
+use clap::ValueEnum;
 use leveret_engine::EngineConfig;
 
 /// Shards and their CPUs.
@@ -19,7 +21,7 @@ pub(crate) enum Cores {
 impl FromStr for Cores {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || format!("{text:?} is neither a count, as 2, nor a list of CPUs, as @0,1");
         let number = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong());
         match text.strip_prefix('@') {
@@ -31,6 +33,18 @@ impl FromStr for Cores {
                 0 => Err("at least one shard is needed".to_owned()),
                 count => Ok(Self::Unpinned(count)),
             },
+        }
+    }
+}
+
+impl fmt::Display for Cores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unpinned(count) => write!(f, "{count}"),
+            Self::Pinned(list) => {
+                let list: Vec<String> = list.iter().map(usize::to_string).collect();
+                write!(f, "@{}", list.join(","))
+            }
         }
     }
 }
@@ -120,10 +134,55 @@ impl ServerOptions {
     }
 }
 
+/// How and where Leveret runs, in the processes that are started for it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Placement {
+    pub(crate) options: ServerOptions,
+    pub(crate) cores: Cores,
+    /// Share of their time that clients waste, to see whether a machine can tell.
+    pub(crate) slowdown: f64,
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        let (backend, executor) = (BackendName::Auto, ExecutorName::Threads);
+        let options = ServerOptions { backend, executor, busy_poll: 0 };
+        Self { options, cores: Cores::Unpinned(1), slowdown: 0.0 }
+    }
+}
+
+impl Placement {
+    /// Takes over an option of this tool. Returns false if it has no such option.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<bool> {
+        let wrong = |error: String| anyhow!("{name}={value}: {error}");
+        match name {
+            "backend" => {
+                self.options.backend = BackendName::from_str(value, false).map_err(wrong)?;
+            }
+            "executor" => {
+                self.options.executor = ExecutorName::from_str(value, false).map_err(wrong)?;
+            }
+            "cores" => self.cores = value.parse().map_err(wrong)?,
+            "busy_poll" => {
+                self.options.busy_poll = value.parse().map_err(|_| wrong("no number".into()))?;
+            }
+            "slowdown" => {
+                let percent: f64 = value.parse().map_err(|_| wrong("no number".into()))?;
+                self.slowdown = percent / 100.0;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The engine's configuration.
+    pub(crate) fn engine(&self) -> EngineConfig {
+        self.options.engine().with_cores((&self.cores).into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::ValueEnum;
-
     use super::*;
 
     #[test]
@@ -141,6 +200,19 @@ mod tests {
         for name in BackendName::value_variants() {
             assert_eq!(BackendName::from_str(&name.to_string(), false), Ok(*name));
         }
+    }
+
+    #[test]
+    fn options_of_the_tool_are_taken_and_others_are_left() {
+        let mut placement = Placement::default();
+        for (name, value) in
+            [("backend", "epoll"), ("executor", "inline"), ("cores", "@0,1"), ("slowdown", "5")]
+        {
+            assert!(placement.set(name, value).expect("a good value"), "{name}");
+            assert!(placement.set(name, "?").is_err(), "{name}");
+        }
+        assert!(!placement.set("dialect_serving", "pika").expect("an option of the driver"));
+        assert_eq!(placement.cores.to_string(), "@0,1");
     }
 
     #[test]

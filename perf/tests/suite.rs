@@ -26,7 +26,7 @@ fn a_run_into_the_sink_is_measured_and_written() {
     assert!(run["rate_per_s"].as_f64().expect("a number") > 0.0);
     assert!(run["client_cpu_us_per_msg"].as_f64().expect("a number") > 0.0);
     assert_eq!(run["latency_us"]["p50"], Value::Null);
-    assert_eq!(outcome["ratios"], Value::Array(Vec::new()));
+    assert_eq!(outcome["comparisons"], Value::Array(Vec::new()));
     assert!(outcome["machine"]["kernel"].is_string());
     assert_eq!(outcome["machine"]["executor"], "threads");
 }
@@ -68,11 +68,12 @@ fn the_baseline_is_measured_beside_leveret_on_the_embedded_broker() {
         .iter()
         .map(|run| run["subject"].as_str().expect("a name"))
         .collect();
-    let in_turn = ["leveret", "raw", "raw", "leveret"];
-    assert_eq!(subjects, in_turn, "what drifts weighs on both alike");
-    let ratio = &outcome["ratios"][0];
-    assert_eq!((&ratio["against"], &ratio["pairs"]), (&"raw".into(), &2.into()));
-    assert!(ratio["p50"].as_f64().expect("both have latencies") > 0.0);
+    let backwards: Vec<&str> = subjects.iter().rev().copied().collect();
+    assert_eq!(subjects, backwards, "what drifts weighs on both alike");
+    assert_ne!(subjects[0], subjects[1], "they take turns");
+    let comparison = &outcome["comparisons"][0];
+    assert_eq!((&comparison["against"], &comparison["blocks"]), (&"raw".into(), &2.into()));
+    assert!(comparison["p50"]["ratio"].as_f64().expect("both have latencies") > 0.0);
 }
 
 #[test]
@@ -109,7 +110,13 @@ fn measured<'a>(outcome: &'a Value, workload: &str) -> Vec<&'a str> {
         assert!(run["rate_per_s"].as_f64().expect("a number") > 0.0, "{run}");
         run["subject"].as_str().expect("a name")
     });
-    names.collect()
+    let names: Vec<&str> = names.collect();
+    // Who begins is drawn.
+    let subjects = outcome["subjects"].as_array().expect("a list").iter();
+    let in_order = subjects.map(|subject| subject["name"].as_str().expect("a name"));
+    let found: Vec<&str> = in_order.filter(|name| names.contains(name)).collect();
+    assert_eq!(found.len(), names.len(), "each once: {names:?}");
+    found
 }
 
 fn outcome_of_variants(name: &str, only: &str) -> Value {
@@ -130,7 +137,7 @@ fn every_variant_calls_and_fans_out_through_servers_of_its_own_kind() {
         let variant = VARIANTS.iter().find(|(name, _)| run["subject"] == *name);
         assert_eq!(run["dialect"], variant.map_or("kombu", |(_, dialect)| *dialect), "{run}");
     }
-    let ratios = outcome["ratios"].as_array().expect("a list");
+    let ratios = outcome["comparisons"].as_array().expect("a list");
     assert_eq!(ratios.len(), 2 * VARIANTS.len(), "each against the defaults");
 }
 
@@ -180,7 +187,12 @@ fn what_has_no_server_fails_beside_a_flood() {
 fn every_workload_is_listed() {
     let output = run(["--list"]);
     assert!(output.status.success());
-    assert_eq!(text(&output.stdout).lines().count(), 18);
+    let list = text(&output.stdout);
+    let names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    for name in ["engine-publish-sink", "announced-call-17", "call-at-80", "callers-50000"] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    assert!(names.len() >= 47, "{names:?}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn go_on_in_own_network() -> Result<()> {
 pub(crate) fn work(cli: &Cli) -> Result<()> {
     // The end of its standard input ends the process, not a signal.
     sys::note_signals();
-    worker::run::run(cli.server_options().engine().with_cores((&cli.cores).into()))
+    worker::run::run(cli.placement().engine())
 }
 
 /// The kinds of faults of the run.

@@ -379,9 +379,7 @@ fn example(
 }
 
 fn plan(cli: &Cli, args: &ChaosArgs, tag: String, urls: [String; 2]) -> FleetPlan {
-    let server_options = cli.server_options();
-    let own =
-        ["--backend".to_owned(), server_options.backend.to_string(), "chaos-worker".to_owned()];
+    let own = ["--backend".to_owned(), cli.backend.to_string(), "chaos-worker".to_owned()];
     FleetPlan {
         subject: args.subject,
         servers: args.servers,

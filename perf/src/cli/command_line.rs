@@ -8,12 +8,15 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::cli::chaos::ChaosArgs;
+use crate::cli::report::ReportArgs;
 use crate::cli::rolling::RollingUpdateArgs;
+use crate::cli::shell::CompletionsArgs;
 use crate::cli::simulator::{
     NotifyClientArgs, NotifyServerArgs, RpcClientArgs, RpcServerArgs, Simulator,
 };
-use crate::cli::suite::{AnswerCallsArgs, Suite};
-use crate::placement::{BackendName, Cores, ExecutorName, ServerOptions};
+use crate::cli::suite::{CompareArgs, QuickArgs};
+use crate::cli::values::url;
+use crate::placement::{BackendName, Cores, ExecutorName, Placement, ServerOptions};
 
 /// Leveret's perf suite: casts, calls and fanout, beside other clients. Without arguments it takes
 /// less than 40 seconds, on a broker inside this process.
@@ -21,12 +24,14 @@ use crate::placement::{BackendName, Cores, ExecutorName, ServerOptions};
 #[command(name = "leveret-perf", version, args_conflicts_with_subcommands = false)]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(crate) suite: Suite,
+    pub(crate) quick: QuickArgs,
     #[command(flatten)]
     pub(crate) simulator: Simulator,
-    /// Broker, as rabbit://user:password@host:port/vhost; without it the suite runs on an embedded
-    /// one
-    #[arg(long, value_name = "URL", global = true)]
+    /// Broker, as rabbit://user:password@host:port/vhost, or @ and a file whose first line is that,
+    /// so that nobody reads the password in a list of processes. Without it a suite runs on an
+    /// embedded broker, and `compare` on a RabbitMQ that it starts
+    #[arg(long, value_name = "URL|@FILE", global = true, value_parser = url)]
+    #[arg(env = "LEVERET_PERF_URL", hide_env_values = true)]
     pub(crate) url: Option<String>,
     /// Write the results as JSON as well
     #[arg(short, long, value_name = "FILE", global = true)]
@@ -48,10 +53,11 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// How the suite's Leveret servers run.
-    pub(crate) fn server_options(&self) -> ServerOptions {
+    /// How and where the suite's Leveret runs.
+    pub(crate) fn placement(&self) -> Placement {
         let (backend, executor, busy_poll) = (self.backend, self.executor, self.busy_poll);
-        ServerOptions { backend, executor, busy_poll }
+        let options = ServerOptions { backend, executor, busy_poll };
+        Placement { options, cores: self.cores.clone(), ..Placement::default() }
     }
 }
 
@@ -74,12 +80,21 @@ pub(crate) enum Mode {
     /// Load a cluster from several processes, make one fault after the other, and count what was
     /// lost, executed twice, late or reported falsely
     Chaos(ChaosArgs),
+    /// Make a report of files of results, as Markdown or as an HTML page, and check thresholds
+    Report(ReportArgs),
     /// A process of `chaos`, which starts it and writes its setup to standard input
     #[command(hide = true)]
     ChaosWorker,
-    /// Answer calls of a measured subject; the suite starts it and writes the URL to standard input
+    /// Compare subjects: other clients, other configurations, another build of this program.
+    /// Windows are interleaved, and verdicts are given only beyond 95 % intervals
+    Compare(CompareArgs),
+    /// Print what makes a shell complete this command line
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man,
+    /// A measured process; a suite starts it and writes its setup to standard input
     #[command(hide = true)]
-    AnswerCalls(AnswerCallsArgs),
+    Measure,
 }
 
 /// Turns the simulator's `-tp TOPIC` and `-tg TARGET…` into long options.
@@ -109,9 +124,8 @@ pub(crate) fn rewrite(argv: impl IntoIterator<Item = String>) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::cli::simulator::Sync;
-    use crate::subject::clients::ClientName;
-    use crate::subject::leveret::variant::Variant;
-    use crate::subject::name::SubjectName;
+    use crate::cli::suite::Profile;
+    use crate::workload::suite::Suite;
 
     fn rewritten(line: &str) -> Vec<String> {
         rewrite(line.split(' ').map(str::to_owned))
@@ -159,10 +173,10 @@ mod tests {
     fn the_suite_takes_lists_and_refuses_unknown_names() {
         let cli =
             parsed("x --only call-1,fanout --against raw,leveret-pika --pairs 3 --cores @0,1");
-        assert_eq!(cli.suite.only.len(), 2);
-        let against = [SubjectName::Peer(ClientName::Raw), SubjectName::Leveret(Variant::Pika)];
-        assert_eq!(cli.suite.against, against);
-        assert!(Cli::try_parse_from(["x", "--against", "leveret"]).is_err(), "itself");
+        assert_eq!(cli.quick.suite.only.len(), 2);
+        let against: Vec<&str> = cli.quick.against.iter().map(|name| name.text.as_str()).collect();
+        assert_eq!(against, ["raw", "leveret-pika"]);
+        assert!(Cli::try_parse_from(["x", "--against", "nobody"]).is_err());
         assert!(Cli::try_parse_from(["x", "--only", "nothing"]).is_err());
         assert!(Cli::try_parse_from(["x", "--seconds", "0"]).is_err());
         assert!(Cli::try_parse_from(["x", "--pairs", "0"]).is_err());
@@ -170,20 +184,31 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_the_suite_is_told_how_to_run() {
-        let cli = parsed(
-            "x --backend epoll --executor inline --busy-poll 5 \
-             answer-calls --subject a --queue q --number 0",
-        );
+    fn the_suite_s_leveret_runs_as_it_is_told() {
+        let cli = parsed("x --backend epoll --executor inline --busy-poll 5 --cores @1");
         let (backend, executor) = (BackendName::Epoll, ExecutorName::Inline);
-        assert_eq!(cli.server_options(), ServerOptions { backend, executor, busy_poll: 5 });
-        assert_eq!(parsed("x").executor, ExecutorName::Threads);
+        let options = ServerOptions { backend, executor, busy_poll: 5 };
+        assert_eq!(
+            cli.placement(),
+            Placement { options, cores: Cores::Pinned(vec![1]), slowdown: 0.0 }
+        );
+        assert_eq!(parsed("x").placement(), Placement::default());
+    }
+
+    #[test]
+    fn compare_takes_subjects_of_any_kind_and_even_windows() {
+        let cli = parsed("x compare --suite announcement leveret?backend=epoll ./old/leveret-perf");
+        let Some(Mode::Compare(args)) = cli.mode else { panic!("compare") };
+        assert_eq!((args.suite, args.subjects.len()), (Suite::Announcement, 2));
+        assert_eq!((args.profile, args.windows), (Profile::Full, None));
+        assert!(Cli::try_parse_from(["x", "compare", "--windows", "7"]).is_err());
+        assert!(Cli::try_parse_from(["x", "compare", "--suite", "none"]).is_err());
     }
 
     #[test]
     fn no_argument_is_the_suite_with_the_simulator_s_defaults() {
         let cli = parsed("x");
-        assert!(cli.mode.is_none() && cli.url.is_none() && cli.suite.only.is_empty());
+        assert!(cli.mode.is_none() && cli.url.is_none() && cli.quick.suite.only.is_empty());
         assert_eq!(cli.simulator.targets, ["profiler_topic.profiler_server"]);
     }
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod chaos;
 pub(crate) mod command_line;
+pub(crate) mod report;
 pub(crate) mod rolling;
+pub(crate) mod shell;
 pub(crate) mod simulator;
 pub(crate) mod suite;
 pub(crate) mod values;

@@ -6,21 +6,32 @@
 
 use comfy_table::Table;
 
-use crate::results::sample::{Ratio, Run, SuiteResults};
-use crate::results::{metrics, table};
-use crate::workload::Workload;
+use crate::results::comparison::{Comparison, Estimate, Verdict};
+use crate::results::document::Results;
+use crate::results::run::Run;
+use crate::results::{comparing, metrics, table};
+use crate::workload::workload::Workload;
+
+const CLOSED_LOOP: &str = "\nclosed loop: an operation starts when a former one ends, so a stall \
+                           delays later starts instead of showing in their latencies";
+const OPEN_LOOP: &str = "\nopen loop (…-at-…): latencies count from the time at which an operation \
+                         was due, so a stall shows in all that were due meanwhile";
 
 /// Prints the tables of a suite.
-pub(crate) fn print(suite: &SuiteResults) {
+pub(crate) fn print(suite: &Results) {
     println!("{}", machine_line(suite));
-    println!("{}", runs_table(&suite.runs));
-    println!("closed loop: an operation starts when a former one ends; latencies in microseconds");
-    if let Some(hint) = &suite.machine.hint {
-        println!("{hint}");
+    let subjects: Vec<&str> = suite.subjects.iter().map(|subject| subject.name.as_str()).collect();
+    println!("{}", runs_table(&suite.runs, &subjects));
+    println!("{}", legend(&suite.runs));
+    if !suite.comparisons.is_empty() {
+        println!("\nratios to the others: the typical one of interleaved blocks [95 % interval]");
+        println!("{}", comparisons_table(&suite.comparisons));
+        if suite.comparisons.iter().any(|one| !one.same_promises) {
+            println!("{OTHER_PROMISES}: other promises, so like is not compared with like");
+        }
     }
-    if !suite.ratios.is_empty() {
-        println!("\nratios, leveret / peer: median of the interleaved pairs (smallest-largest)");
-        println!("{}", ratios_table(&suite.ratios));
+    for note in &suite.notes {
+        println!("note: {note}");
     }
 }
 
@@ -31,7 +42,7 @@ pub(crate) fn print_catalogue(catalogue: &[Workload]) {
     }
 }
 
-fn machine_line(suite: &SuiteResults) -> String {
+fn machine_line(suite: &Results) -> String {
     let machine = &suite.machine;
     let dash = || "-".to_owned();
     format!(
@@ -46,12 +57,15 @@ fn machine_line(suite: &SuiteResults) -> String {
     )
 }
 
-fn runs_table(runs: &[Run]) -> Table {
+fn runs_table(runs: &[Run], subjects: &[&str]) -> Table {
     let mut table = table::new(&[
         "workload",
         "subject",
+        "promises",
         "msg/s",
         "CPU µs/msg",
+        "servers",
+        "broker",
         "alloc/msg",
         "sys/msg",
         "p50",
@@ -61,52 +75,77 @@ fn runs_table(runs: &[Run]) -> Table {
         "max",
         "errors",
     ]);
-    let mut done: Vec<(&str, &str)> = Vec::new();
-    for run in runs {
-        let key = (run.workload.as_str(), run.subject.as_str());
-        if done.contains(&key) {
-            continue;
-        }
-        done.push(key);
-        let same: Vec<&Run> = runs
-            .iter()
-            .filter(|other| (other.workload.as_str(), other.subject.as_str()) == key)
-            .collect();
+    for (workload, subject) in comparing::rows(runs, subjects) {
+        let of_both = |run: &&Run| run.workload == workload && run.subject == subject;
+        let same: Vec<&Run> = runs.iter().filter(of_both).collect();
         let Some(typical) = metrics::typical(&same) else { continue };
         table.add_row(run_row(&typical));
     }
-    table::align_right(&mut table, 2);
+    table::align_right(&mut table, 3);
     table
+}
+
+/// What the figures mean.
+fn legend(runs: &[Run]) -> String {
+    let mut text =
+        "latencies in microseconds; CPU of the client, the servers and the broker; promises: \
+         Confirmed, Acknowledged, Mandatory, Persistent"
+            .to_owned();
+    if runs.iter().any(|run| run.offered_per_s.is_none()) {
+        text.push_str(CLOSED_LOOP);
+    }
+    if runs.iter().any(|run| run.offered_per_s.is_some()) {
+        text.push_str(OPEN_LOOP);
+    }
+    text
 }
 
 fn run_row(run: &Run) -> Vec<String> {
     let latency = &run.latency_us;
+    let messages: u64 = run.histogram.iter().map(|(_, count)| count).sum();
+    let known = |value: Option<f64>, quantile: f64| {
+        value.filter(|_| metrics::is_stable(quantile, messages))
+    };
     let mut row = vec![
         run.workload.clone(),
         run.subject.clone(),
+        run.promises.to_string(),
         grouped(run.rate_per_s),
         figure(run.client_cpu_us_per_msg, 3),
+        figure(run.server_cpu_us_per_msg, 1),
+        figure(run.broker_cpu_us_per_msg, 1),
         figure(run.allocations_per_msg, 3),
         figure(run.syscalls_per_msg, 3),
     ];
-    let percentiles = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max];
+    let percentiles = [
+        latency.p50,
+        known(latency.p90, 0.9),
+        known(latency.p99, 0.99),
+        known(latency.p999, 0.999),
+        latency.max,
+    ];
     row.extend(percentiles.map(|value| figure(value, 0)));
     row.push(run.errors.to_string());
     row
 }
 
-fn ratios_table(ratios: &[Ratio]) -> Table {
-    let mut table = table::new(&["workload", "against", "rate", "CPU", "p50", "p99.9", "pairs"]);
-    for ratio in ratios {
-        let spread = &ratio.spread;
+/// Beside the name of a subject that promises something else.
+const OTHER_PROMISES: &str = " ≠";
+
+fn comparisons_table(comparisons: &[Comparison]) -> Table {
+    let mut table =
+        table::new(&["workload", "against", "rate", "CPU", "p50", "p99", "p99.9", "blocks"]);
+    for one in comparisons {
+        let mark = if one.same_promises { "" } else { OTHER_PROMISES };
         table.add_row(vec![
-            ratio.workload.clone(),
-            ratio.against.clone(),
-            spread_figure(ratio.rate, spread.rate),
-            spread_figure(ratio.cpu, spread.cpu),
-            spread_figure(ratio.p50, spread.p50),
-            spread_figure(ratio.p999, spread.p999),
-            ratio.pairs.to_string(),
+            one.workload.clone(),
+            format!("{}{mark}", one.against),
+            estimate(one.rate),
+            estimate(one.cpu),
+            estimate(one.p50),
+            estimate(one.p99),
+            estimate(one.p999),
+            one.blocks.to_string(),
         ]);
     }
     table::align_right(&mut table, 2);
@@ -118,15 +157,27 @@ pub(crate) fn figure(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
 }
 
-fn spread_figure(value: Option<f64>, spread: Option<(f64, f64)>) -> String {
-    match (value, spread) {
-        (Some(value), Some((low, high))) => format!("{value:.2} ({low:.2}-{high:.2})"),
-        _ => "-".to_owned(),
+fn estimate(value: Option<Estimate>) -> String {
+    value.map_or_else(
+        || "-".to_owned(),
+        |Estimate { ratio, low, high, verdict }| {
+            format!("{ratio:.2} [{low:.2}, {high:.2}] {}", word(verdict))
+        },
+    )
+}
+
+/// A verdict as tables say it.
+pub(crate) const fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Faster => "faster",
+        Verdict::Slower => "slower",
+        Verdict::Same => "same",
+        Verdict::Unclear => "unclear",
     }
 }
 
 /// A whole number with a space between groups of three digits.
-fn grouped(value: f64) -> String {
+pub(crate) fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut out = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -141,7 +192,7 @@ fn grouped(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::metrics::tests::run;
+    use crate::results::comparing::tests::run;
 
     #[test]
     fn numbers_are_grouped_and_missing_ones_are_dashes() {
@@ -158,7 +209,7 @@ mod tests {
             run("w", "raw", 40.0, None),
             run("w", "leveret", 20.0, None),
         ];
-        let table = runs_table(&runs);
+        let table = runs_table(&runs, &["leveret", "raw"]);
         assert_eq!(table.row_count(), 2);
         assert!(table.to_string().contains("15"), "the median of ten and twenty:\n{table}");
     }

@@ -12,10 +12,10 @@ use super::ledger::SharedLedger;
 use super::phases::{FleetSize, Phase};
 use super::report::{PhaseCounts, UpdateReport};
 use super::{phases, report};
+use crate::broker::in_process;
 use crate::cli::command_line::Cli;
 use crate::cli::rolling::{Replace, RollingUpdateArgs};
 use crate::cli::values::name_of;
-use crate::in_process;
 use crate::results::json;
 
 /// Lost requests that the report lists; all are counted.
@@ -62,7 +62,7 @@ fn environment(cli: &Cli, args: &RollingUpdateArgs, url: String) -> Environment 
     let seconds = Duration::from_secs_f64;
     Environment {
         url,
-        engine: cli.server_options().engine().with_cores((&cli.cores).into()),
+        engine: cli.placement().engine(),
         ledger: Arc::new(SharedLedger::new()),
         names: ServerNames::of(args.servers),
         timeout: seconds(args.timeout),

@@ -17,7 +17,7 @@ fn url(cli: &Cli) -> Result<String> {
 
 /// Connects a transport to that broker.
 pub(super) fn transport(cli: &Cli) -> Result<Transport> {
-    let config = cli.server_options().engine().with_cores((&cli.cores).into());
+    let config = cli.placement().engine();
     Ok(Transport::builder(&url(cli)?).engine_config(config).connect_blocking()?)
 }
 

@@ -14,10 +14,11 @@ use serde_json::json;
 use super::collector::Collector;
 use super::message::Message;
 use super::monitor::Monitor;
-use super::{broker, lengths, summary};
+use super::{broker, summary};
 use crate::cli::command_line::Cli;
 use crate::cli::simulator::LoadArgs;
 use crate::system::{clock, sys};
+use crate::workload::lengths;
 
 /// Sends the messages of one thread.
 pub(super) trait Sender: Send {

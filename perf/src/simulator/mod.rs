@@ -6,7 +6,6 @@
 
 mod broker;
 mod collector;
-mod lengths;
 mod load;
 mod message;
 mod monitor;

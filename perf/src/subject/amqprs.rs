@@ -11,17 +11,17 @@ use std::time::Instant;
 
 use amqprs::callbacks::{ChannelCallback, DefaultConnectionCallback};
 use amqprs::channel::{
-    BasicConsumeArguments, BasicPublishArguments, Channel, ConfirmSelectArguments, ConsumerMessage,
-    QueueDeclareArguments,
+    BasicAckArguments, BasicConsumeArguments, BasicPublishArguments, Channel,
+    ConfirmSelectArguments, ConsumerMessage, QueueDeclareArguments,
 };
 use amqprs::connection::{Connection, OpenConnectionArguments};
 use amqprs::{Ack, BasicProperties, Cancel, CloseChannel, Nack, Return};
 use anyhow::{Context, Result};
 use tokio::sync::mpsc;
 
-use super::tokio_client::TokioClient;
-use crate::broker_address::BrokerAddress;
-use crate::run_state::Probe;
+use super::tokio_client::{Style, TokioClient};
+use crate::broker::address::BrokerAddress;
+use crate::load::workers::Probe;
 use crate::system::clock;
 
 /// A connection of `amqprs`, with one channel.
@@ -29,6 +29,24 @@ pub(super) struct Amqprs {
     // Fields drop in this order: the channel before its connection.
     channel: Channel,
     connection: Connection,
+    style: Style,
+}
+
+/// Persistent messages survive a restart of the broker.
+const PERSISTENT: u8 = 2;
+
+impl Amqprs {
+    fn properties(&self) -> BasicProperties {
+        let mut properties = BasicProperties::default();
+        if self.style == Style::Kombu {
+            properties.with_delivery_mode(PERSISTENT);
+        }
+        properties
+    }
+
+    fn is_plain(&self) -> bool {
+        self.style == Style::Plain
+    }
 }
 
 /// One acknowledgement: the tag, whether it covers all tags before, and whether it is positive.
@@ -36,18 +54,22 @@ type Settled = (u64, bool, bool);
 
 impl TokioClient for Amqprs {
     const NAME: &'static str = "amqprs";
+    const KOMBU_NAME: &'static str = "amqprs-kombu";
     type Destination = BasicPublishArguments;
     type Consumer = mpsc::UnboundedReceiver<ConsumerMessage>;
     type Delivery = ConsumerMessage;
 
-    async fn open(address: &BrokerAddress) -> Result<Self> {
+    async fn open(address: &BrokerAddress, style: Style) -> Result<Self> {
         let BrokerAddress { host, port, user, password, vhost } = address;
         let mut arguments = OpenConnectionArguments::new(host, *port, user, password);
         arguments.virtual_host(vhost);
         let connection = Connection::open(&arguments).await?;
         connection.register_callback(DefaultConnectionCallback).await?;
         let channel = connection.open_channel(None).await?;
-        Ok(Self { channel, connection })
+        if style == Style::Kombu {
+            channel.confirm_select(ConfirmSelectArguments::default()).await?;
+        }
+        Ok(Self { channel, connection, style })
     }
 
     async fn close(&self) -> Result<()> {
@@ -66,6 +88,7 @@ impl TokioClient for Amqprs {
     async fn publish_confirmed(
         &self,
         queue: &str,
+        mandatory: bool,
         body: &[u8],
         window: usize,
         probe: &mut Probe,
@@ -73,17 +96,18 @@ impl TokioClient for Amqprs {
         let channel = &self.channel;
         let (report, mut settled) = mpsc::unbounded_channel();
         channel.register_callback(Confirms(report)).await?;
-        channel.confirm_select(ConfirmSelectArguments::default()).await?;
-        let to = BasicPublishArguments::new("", queue);
+        if self.is_plain() {
+            channel.confirm_select(ConfirmSelectArguments::default()).await?;
+        }
+        let mut to = BasicPublishArguments::new("", queue);
+        to.mandatory(mandatory);
         let mut in_flight: VecDeque<Option<Instant>> = VecDeque::with_capacity(window);
         let (mut first, mut open) = (1_u64, 0);
         while probe.running() {
             while open < window {
                 in_flight.push_back(Some(clock::now()));
                 open += 1;
-                channel
-                    .basic_publish(BasicProperties::default(), body.to_vec(), to.clone())
-                    .await?;
+                channel.basic_publish(self.properties(), body.to_vec(), to.clone()).await?;
             }
             let (tag, multiple, good): Settled =
                 settled.recv().await.context("the channel ended")?;
@@ -110,19 +134,26 @@ impl TokioClient for Amqprs {
         slot: usize,
         body: &[u8],
     ) -> Result<()> {
-        let mut properties = BasicProperties::default();
+        let mut properties = self.properties();
         properties.with_reply_to(reply_queue).with_correlation_id(&slot.to_string());
         Ok(self.channel.basic_publish(properties, body.to_vec(), to.clone()).await?)
     }
 
-    async fn reply(&self, request: ConsumerMessage) -> Result<()> {
-        let asked = request.basic_properties.context("a request without properties")?;
+    async fn reply(&self, request: &ConsumerMessage) -> Result<()> {
+        let asked = request.basic_properties.as_ref().context("a request without properties")?;
         let reply_to = asked.reply_to().context("a request without reply-to")?;
-        let mut properties = BasicProperties::default();
+        let mut properties = self.properties();
         properties.with_correlation_id(asked.correlation_id().context("a request without an id")?);
-        let to = BasicPublishArguments::new("", reply_to);
-        let body = request.content.unwrap_or_default();
+        let mut to = BasicPublishArguments::new("", reply_to);
+        to.mandatory(!self.is_plain());
+        let body = request.content.clone().unwrap_or_default();
         Ok(self.channel.basic_publish(properties, body, to).await?)
+    }
+
+    async fn acknowledge(&self, delivery: &ConsumerMessage) -> Result<()> {
+        let deliver = delivery.deliver.as_ref().context("no delivery")?;
+        let arguments = BasicAckArguments::new(deliver.delivery_tag(), false);
+        Ok(self.channel.basic_ack(arguments).await?)
     }
 
     async fn declare_exclusive(&self, queue: &str) -> Result<()> {
@@ -132,7 +163,8 @@ impl TokioClient for Amqprs {
     }
 
     async fn consume(&self, queue: &str) -> Result<Self::Consumer> {
-        let arguments = BasicConsumeArguments::new(queue, "amqprs").manual_ack(false).finish();
+        let arguments =
+            BasicConsumeArguments::new(queue, "amqprs").manual_ack(!self.is_plain()).finish();
         Ok(self.channel.basic_consume_rx(arguments).await?.1)
     }
 

@@ -1,16 +1,21 @@
 //! A client library as the suite sees it, and the work of a run.
 //!
-//! A subject starts workers that do a job as fast as they can; it neither measures nor reports.
-//! Invariant: when `start` returns, all connections are open and all queues declared.
+//! A subject starts workers that do a job; it neither measures nor reports. Its clients and servers
+//! run in processes of their own; the process above only asks what they need. Invariant: when
+//! `start` returns, all connections are open and all queues declared.
 
+use std::any::Any;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
-use crate::broker_address::BrokerAddress;
-use crate::run_state::Workers;
-use crate::workload::{Operation, Workload};
+use crate::broker::address::BrokerAddress;
+use crate::load::workers::Workers;
+use crate::subject::promises;
+use crate::workload::promises::Promises;
+use crate::workload::workload::{Operation, Payload, Workload};
 
 /// Longest time that a receiver takes to process what the buffers of the kernel and of the client
 /// hold at the end of a run.
@@ -25,8 +30,17 @@ pub(crate) struct Job {
     pub(crate) address: BrokerAddress,
     /// The queue or topic that the fixture has prepared.
     pub(crate) queue: String,
-    /// The payload of every message.
-    pub(crate) body: Arc<[u8]>,
+    /// The payloads, which messages take in turn.
+    pub(crate) bodies: Vec<Arc<[u8]>>,
+    /// Open loop: messages due per second.
+    pub(crate) rate: Option<f64>,
+}
+
+impl Job {
+    /// The payload of every message, where all are of one size.
+    pub(crate) fn body(&self) -> Arc<[u8]> {
+        Arc::clone(&self.bodies[0])
+    }
 }
 
 /// The work that a plain AMQP client can do.
@@ -45,7 +59,9 @@ pub(crate) enum PlainWork {
 impl PlainWork {
     /// Whether a plain client, alone on its connection, can do this.
     pub(crate) fn can_be(workload: &Workload) -> bool {
-        workload.clients == 1 && Self::nearest_to(workload.operation).is_some()
+        let is_alone = workload.clients == 1 && workload.transports == 1;
+        let is_closed = workload.load.is_none() && workload.payload != Payload::Recorded;
+        is_alone && is_closed && Self::nearest_to(workload.operation).is_some()
     }
 
     /// The plain work nearest to `operation`, which sends no oslo message.
@@ -56,8 +72,11 @@ impl PlainWork {
                 Some(Self::Confirmed)
             }
             Operation::Consume => Some(Self::Consume),
-            Operation::Call => Some(Self::Call),
-            Operation::Fanout | Operation::CallUnroutable | Operation::CastUnroutable => None,
+            Operation::Call | Operation::Request => Some(Self::Call),
+            Operation::Fanout
+            | Operation::CallUnroutable
+            | Operation::CastUnroutable
+            | Operation::Idle => None,
         }
     }
 }
@@ -96,11 +115,38 @@ pub(crate) fn oslo_routing_key(operation: Operation, topic: &str) -> String {
 /// A client library.
 pub(crate) trait Subject: Sync {
     /// Name on the command line and in reports.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
+
+    /// The library and its version, or where the program is.
+    fn version(&self) -> Option<String> {
+        None
+    }
+
+    /// The program of its processes, which speaks [`crate::measure::protocol`].
+    fn program(&self) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe().context("no path of this program")?);
+        command.arg("measure");
+        Ok(command)
+    }
+
+    /// The name of the subject in that program.
+    fn name_in_program(&self) -> String {
+        self.name().to_owned()
+    }
+
+    /// Whether its processes start slowly, so that they serve all windows of a workload.
+    fn starts_slowly(&self) -> bool {
+        false
+    }
 
     /// Whether the subject can do this workload.
     fn measures(&self, workload: &Workload) -> bool {
         PlainWork::can_be(workload)
+    }
+
+    /// What it promises for a message of this workload.
+    fn promises(&self, workload: &Workload) -> Promises {
+        promises::plain(workload)
     }
 
     /// The oslo dialect of its messages in this workload, if any.
@@ -108,7 +154,12 @@ pub(crate) trait Subject: Sync {
         None
     }
 
-    /// The backend of its reactor, if it has a choice.
+    /// Share of their time that its clients waste, to see whether a machine can tell.
+    fn slowdown(&self) -> f64 {
+        0.0
+    }
+
+    /// The backend of its reactor, if it has a choice and has started.
     fn backend(&self) -> Option<String> {
         None
     }
@@ -129,21 +180,20 @@ pub(crate) trait Subject: Sync {
         topic.to_owned()
     }
 
-    /// Connects and starts the workers.
-    fn start(&self, job: &Job, workers: &mut Workers) -> Result<()>;
-
     /// Queues that its `n`-th server leaves on the broker; the fixture deletes them after the run.
     fn queues_of_server(&self, _topic: &str, _n: usize) -> Vec<String> {
         Vec::new()
     }
 
-    /// Answers calls to `queue`, as its `n`-th server, until the process ends. Calls `ready` when
-    /// the server can receive the first one.
-    fn serve(
-        &self,
-        address: &BrokerAddress,
-        queue: &str,
-        n: usize,
-        ready: Box<dyn FnOnce()>,
-    ) -> Result<()>;
+    /// Connects and starts the workers, in a client process.
+    fn start(&self, job: &Job, workers: &mut Workers) -> Result<()>;
+
+    /// Answers requests to the job's queue, as its `n`-th server, until the process ends. Calls
+    /// `ready` when the server can receive the first one.
+    fn serve(&self, job: &Job, n: usize, ready: Box<dyn FnOnce()>) -> Result<()>;
+
+    /// Opens transports that do nothing until they are dropped.
+    fn open_idle(&self, _job: &Job) -> Result<Box<dyn Any>> {
+        bail!("{} is not measured idle", self.name())
+    }
 }

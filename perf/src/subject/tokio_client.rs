@@ -6,25 +6,38 @@
 //! confirms is kept, which each library does in its own way.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
 use super::job::{Job, PlainWork, Subject};
+use super::promises;
 use super::raw::client::BROKER_TIMEOUT;
-use crate::broker_address::BrokerAddress;
-use crate::run_state::{Probe, Workers};
+use crate::broker::address::BrokerAddress;
+use crate::load::workers::{Probe, Workers};
 use crate::system::clock;
+use crate::workload::promises::Promises;
+use crate::workload::workload::{Operation, Workload};
 
 /// Publications or deliveries between two looks at whether the run is over.
 const BURST: u64 = 64;
 
+/// What the messages of a client are promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// As little as the workload allows, which is what the libraries' own examples do.
+    Plain,
+    /// What oslo.messaging's `rabbit` driver promises: every publication is confirmed and
+    /// persistent, every delivery is acknowledged, replies and notifications are mandatory.
+    Kombu,
+}
+
 /// A connection of a client library, with one channel.
 pub(super) trait TokioClient: Send + Sync + Sized + 'static {
-    /// Name of the subject.
+    /// Names of the subject in either style.
     const NAME: &'static str;
+    const KOMBU_NAME: &'static str;
     /// The address of publications to one queue, made once for all of them.
     type Destination;
     /// A consumer without acknowledgements.
@@ -32,8 +45,8 @@ pub(super) trait TokioClient: Send + Sync + Sized + 'static {
     /// A received message.
     type Delivery;
 
-    /// Connects and opens a channel.
-    async fn open(address: &BrokerAddress) -> Result<Self>;
+    /// Connects and opens a channel. In the `Kombu` style its publications are confirmed.
+    async fn open(address: &BrokerAddress, style: Style) -> Result<Self>;
 
     /// Closes the connection. The broker answers after all publications before.
     async fn close(&self) -> Result<()>;
@@ -48,6 +61,7 @@ pub(super) trait TokioClient: Send + Sync + Sized + 'static {
     async fn publish_confirmed(
         &self,
         queue: &str,
+        mandatory: bool,
         body: &[u8],
         window: usize,
         probe: &mut Probe,
@@ -63,7 +77,10 @@ pub(super) trait TokioClient: Send + Sync + Sized + 'static {
     ) -> Result<()>;
 
     /// Sends a request's own body to its reply queue, with its correlation id.
-    async fn reply(&self, request: Self::Delivery) -> Result<()>;
+    async fn reply(&self, request: &Self::Delivery) -> Result<()>;
+
+    /// Acknowledges a message.
+    async fn acknowledge(&self, delivery: &Self::Delivery) -> Result<()>;
 
     /// Declares a queue that ends with the connection.
     async fn declare_exclusive(&self, queue: &str) -> Result<()>;
@@ -82,25 +99,45 @@ pub(super) trait TokioClient: Send + Sync + Sized + 'static {
 }
 
 /// A client library as a subject.
-pub(super) struct TokioSubject<C>(PhantomData<C>);
+pub(super) struct TokioSubject<C> {
+    style: Style,
+    client: PhantomData<C>,
+}
 
 impl<C> TokioSubject<C> {
-    pub(super) const fn new() -> Self {
-        Self(PhantomData)
+    pub(super) const fn new(style: Style) -> Self {
+        Self { style, client: PhantomData }
     }
 }
 
 impl<C: TokioClient> Subject for TokioSubject<C> {
-    fn name(&self) -> &'static str {
-        C::NAME
+    fn name(&self) -> &str {
+        if self.style == Style::Kombu { C::KOMBU_NAME } else { C::NAME }
+    }
+
+    fn measures(&self, workload: &Workload) -> bool {
+        let is_known = PlainWork::can_be(workload);
+        match self.style {
+            Style::Plain => is_known,
+            // Publications that wait for nothing are the engine's and the plain style's.
+            Style::Kombu => is_known && workload.through_driver() && workload.outstanding.is_some(),
+        }
+    }
+
+    fn promises(&self, workload: &Workload) -> Promises {
+        match self.style {
+            Style::Plain => promises::plain(workload),
+            Style::Kombu => promises::kombu(workload),
+        }
     }
 
     fn start(&self, job: &Job, workers: &mut Workers) -> Result<()> {
         let work = PlainWork::nearest_to(job.workload.operation);
-        let work = work.with_context(|| format!("not for {}", C::NAME))?;
+        let work = work.with_context(|| format!("not for {}", self.name()))?;
+        let (style, mandatory) = (self.style, job.workload.operation == Operation::Notify);
         let runtime = runtime(C::NAME)?;
-        let client = runtime.block_on(open::<C>(&job.address))?;
-        let (queue, body) = (job.queue.clone(), Arc::clone(&job.body));
+        let client = runtime.block_on(open::<C>(&job.address, style))?;
+        let (queue, body) = (job.queue.clone(), job.body());
         let window = job.workload.outstanding.unwrap_or(1);
         workers.spawn(&format!("{}-0", C::NAME), move |probe| {
             let done = runtime.block_on(async {
@@ -110,10 +147,11 @@ impl<C: TokioClient> Subject for TokioSubject<C> {
                         client.close().await
                     }
                     PlainWork::Confirmed => {
-                        client.publish_confirmed(&queue, &body, window, probe).await
+                        let mandatory = mandatory && style == Style::Kombu;
+                        client.publish_confirmed(&queue, mandatory, &body, window, probe).await
                     }
                     PlainWork::Consume => consume(&client, &queue, probe).await,
-                    PlainWork::Call => call(&client, &queue, &body, window, probe).await,
+                    PlainWork::Call => call(&client, style, &queue, &body, window, probe).await,
                 }
             });
             // Dropping a client spawns tasks, so it is dropped while its runtime runs.
@@ -123,14 +161,8 @@ impl<C: TokioClient> Subject for TokioSubject<C> {
         })
     }
 
-    fn serve(
-        &self,
-        address: &BrokerAddress,
-        queue: &str,
-        _n: usize,
-        ready: Box<dyn FnOnce()>,
-    ) -> Result<()> {
-        runtime(C::NAME)?.block_on(serve::<C>(address, queue, ready))
+    fn serve(&self, job: &Job, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
+        runtime(C::NAME)?.block_on(serve::<C>(&job.address, self.style, &job.queue, ready))
     }
 }
 
@@ -139,8 +171,8 @@ fn runtime(name: &str) -> Result<Runtime> {
     Ok(builder.worker_threads(2).thread_name(name).enable_all().build()?)
 }
 
-async fn open<C: TokioClient>(address: &BrokerAddress) -> Result<C> {
-    let opened = tokio::time::timeout(BROKER_TIMEOUT, C::open(address)).await;
+async fn open<C: TokioClient>(address: &BrokerAddress, style: Style) -> Result<C> {
+    let opened = tokio::time::timeout(BROKER_TIMEOUT, C::open(address, style)).await;
     opened.with_context(|| format!("{} gets no answer from {address:?}", C::NAME))?
 }
 
@@ -173,6 +205,7 @@ async fn consume<C: TokioClient>(client: &C, queue: &str, probe: &mut Probe) -> 
 
 async fn call<C: TokioClient>(
     client: &C,
+    style: Style,
     queue: &str,
     body: &[u8],
     window: usize,
@@ -189,6 +222,9 @@ async fn call<C: TokioClient>(
     while probe.running() {
         let reply = C::next(&mut replies).await?.context("the consumer was ended")?;
         let slot = C::slot(&reply)?;
+        if style == Style::Kombu {
+            client.acknowledge(&reply).await?;
+        }
         let start: &mut Instant = started.get_mut(slot).context("an answer to no request")?;
         let now = clock::now();
         probe.latency(*start, now);
@@ -201,15 +237,19 @@ async fn call<C: TokioClient>(
 
 async fn serve<C: TokioClient>(
     address: &BrokerAddress,
+    style: Style,
     queue: &str,
     ready: Box<dyn FnOnce()>,
 ) -> Result<()> {
-    let client = open::<C>(address).await?;
+    let client = open::<C>(address, style).await?;
     client.declare_exclusive(queue).await?;
     let mut requests = client.consume(queue).await?;
     ready();
     while let Some(request) = C::next(&mut requests).await? {
-        client.reply(request).await?;
+        client.reply(&request).await?;
+        if style == Style::Kombu {
+            client.acknowledge(&request).await?;
+        }
     }
     Ok(())
 }

@@ -1,86 +1,224 @@
-//! Runs the suite: makes a plan of the command line, and reports of its runs.
+//! Runs a suite: makes a plan of the command line, and reports what it found.
 
-use anyhow::{Context, Result};
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::broker_address::BrokerAddress;
+use anyhow::{Result, bail};
+
 use crate::cli::command_line::Cli;
-use crate::in_process;
-use crate::results::metrics;
-use crate::results::sample::SuiteResults;
-use crate::results::{json, text};
-use crate::subject::clients;
+use crate::cli::suite::{CompareArgs, Profile, QuickArgs, SuiteArgs};
+use crate::measure::protocol::Window;
+use crate::report::command::report;
+use crate::report::machines::Named;
+use crate::results::document::{MeasuredSubject, Results, SCHEMA};
+use crate::results::{file, text};
 use crate::subject::job::Subject;
-use crate::subject::leveret::subject::Leveret;
-use crate::subject::leveret::variant::Variant;
-use crate::subject::name::SubjectName;
-use crate::subject::raw::client;
-use crate::suite::machine;
-use crate::suite::runner::Plan;
-use crate::workload::{CATALOGUE, Peer};
+use crate::subject::name::{SubjectKind, SubjectName};
+use crate::subject::start;
+use crate::suite::broker::{BrokerChoice, SuiteBroker};
+use crate::suite::machine::{self, Steal};
+use crate::suite::runner::{self, Findings, Plan, Windows};
+use crate::suite::session::Surroundings;
+use crate::system::sys;
+use crate::workload::catalogue::CATALOGUE;
+use crate::workload::suite::Suite;
+use crate::workload::workload::{Peer, Workload};
 
-/// Default number of pairs in a comparison, enough for a median.
+/// Default number of windows beside other subjects, enough for a median.
 const PAIRS_AGAINST: u16 = 5;
+/// Longer windows settle on more than a second of warm-up and counting only by habit.
+const APART_MAX: Duration = Duration::from_secs(1);
+const APART_MIN: Duration = Duration::from_millis(50);
 
-/// Runs the suite and reports. A run that fails ends the suite; finished runs are reported.
-pub(crate) fn run(cli: &Cli) -> Result<()> {
-    if cli.suite.list {
-        text::print_catalogue(&CATALOGUE);
+/// What a command runs.
+struct Order {
+    suite: Suite,
+    workloads: Vec<Workload>,
+    names: Vec<SubjectName>,
+    windows: Windows,
+    seconds: f64,
+}
+
+/// Runs the quick suite.
+pub(crate) fn quick(cli: &Cli, args: &QuickArgs) -> Result<()> {
+    if args.list {
+        text::print_catalogue(CATALOGUE);
         return Ok(());
     }
-    let workloads =
-        if cli.suite.only.is_empty() { CATALOGUE.to_vec() } else { cli.suite.only.clone() };
-    let subjects = subjects(cli)?;
-    let mut outcome = SuiteResults { machine: machine::describe(), ..SuiteResults::default() };
-    outcome.machine.backend = subjects.first().and_then(|subject| subject.backend());
-    outcome.machine.executor = Some(cli.executor.to_string());
-    outcome.machine.busy_poll_us = cli.busy_poll;
-
-    let needs_broker = workloads.iter().any(|workload| workload.peer == Peer::Broker);
-    let (broker, _embedded) = match &cli.url {
-        Some(url) => (BrokerAddress::parse(url)?, None),
-        None if needs_broker => {
-            let (address, peer) = in_process::broker()?;
-            (address, Some(peer))
-        }
-        None => (BrokerAddress::local(([127, 0, 0, 1], 0).into()), None),
+    let leveret: SubjectName = "leveret".parse()?;
+    let windows = args.pairs.unwrap_or(if args.against.is_empty() { 1 } else { PAIRS_AGAINST });
+    let windows = usize::from(windows);
+    let order = Order {
+        suite: Suite::Quick,
+        workloads: workloads(Suite::Quick, &args.suite),
+        names: std::iter::once(leveret).chain(args.against.iter().cloned()).collect(),
+        windows: Windows { min: windows, max: windows, per_block: 1 },
+        seconds: args.suite.seconds.unwrap_or(1.2),
     };
-    if needs_broker {
-        outcome.machine.broker = Some(client::broker_version(&broker)?);
+    let choice = match &cli.url {
+        Some(url) => BrokerChoice::Url(url),
+        None if needs_broker(&order.workloads) => BrokerChoice::Embedded,
+        None => BrokerChoice::Needless,
+    };
+    run(cli, &args.suite, &order, choice)
+}
+
+/// Runs `compare`.
+pub(crate) fn compare(cli: &Cli, args: &CompareArgs) -> Result<()> {
+    let names: Result<Vec<SubjectName>, _> = match args.subjects.is_empty() {
+        true => args.suite.subjects().iter().map(|name| name.parse()).collect(),
+        false => Ok(args.subjects.clone()),
+    };
+    let (min, max, seconds) = match args.profile {
+        Profile::Quick => (10, 20, 0.5),
+        Profile::Full => (10, 80, 1.0),
+        Profile::Ci => (10, 40, 1.0),
+    };
+    let (min, max) = args.windows.map_or((min, max), |windows| (windows, windows));
+    let order = Order {
+        suite: args.suite,
+        workloads: workloads(args.suite, &args.suite_args),
+        names: names?,
+        windows: Windows { min, max, per_block: 2 },
+        seconds: args.suite_args.seconds.unwrap_or(seconds),
+    };
+    let choice = match &cli.url {
+        Some(_) if args.embedded => bail!("--url and --embedded name two brokers: leave one out"),
+        Some(url) => BrokerChoice::Url(url),
+        None if !needs_broker(&order.workloads) => BrokerChoice::Needless,
+        None if args.embedded => BrokerChoice::Embedded,
+        None => BrokerChoice::Private,
+    };
+    run(cli, &args.suite_args, &order, choice)
+}
+
+fn workloads(suite: Suite, args: &SuiteArgs) -> Vec<Workload> {
+    if args.only.is_empty() { suite.workloads() } else { args.only.clone() }
+}
+
+fn needs_broker(workloads: &[Workload]) -> bool {
+    workloads.iter().any(|workload| workload.peer == Peer::Broker)
+}
+
+/// Runs and reports. A run that fails ends the suite; what was measured before is reported.
+fn run(cli: &Cli, args: &SuiteArgs, order: &Order, choice: BrokerChoice<'_>) -> Result<()> {
+    sys::note_signals();
+    let mut notes = Vec::new();
+    let subjects = subjects(cli, args, order, &mut notes)?;
+    let broker = SuiteBroker::start(choice)?;
+    let placement = cli.placement();
+    let surroundings = Surroundings {
+        broker: &broker.address,
+        placement: &placement,
+        payload_bytes: args.size,
+        has_warned: Cell::new(false),
+    };
+    let mut results = Results {
+        schema: SCHEMA,
+        date: machine::date(),
+        command: machine::command_line(),
+        suite: order.suite.to_string(),
+        machine: machine::describe(),
+        subjects: subjects.iter().map(|subject| about(subject.as_ref())).collect(),
+        ..Results::default()
+    };
+    results.machine.broker.clone_from(&broker.version);
+    results.machine.executor = Some(cli.executor.to_string());
+    results.machine.busy_poll_us = cli.busy_poll;
+    if order.windows.per_block > 1 {
+        let cost = runner::cost_of_measuring(&surroundings)?;
+        notes.push(format!("measuring takes {} ns of CPU for each message", cost.as_nanos()));
     }
     let plan = Plan {
-        workloads,
+        workloads: order.workloads.clone(),
         subjects,
-        pairs: usize::from(cli.suite.pairs.unwrap_or(default_pairs(cli))),
-        seconds: cli.suite.seconds,
-        payload_bytes: cli.suite.size,
-        server_options: cli.server_options(),
-        broker,
+        windows: order.windows,
+        window: window(order.seconds),
+        surroundings,
     };
-    let ended = plan.run(|run| outcome.runs.push(run));
-    let subject = plan.subjects.first().context("a plan has a subject")?.name();
-    outcome.ratios = metrics::ratios(&outcome.runs, subject);
-    if !outcome.runs.is_empty() {
-        text::print(&outcome);
+    let steal = Steal::begin();
+    let mut findings = Findings::default();
+    let ended = plan.run(&mut findings);
+    if let Err(error) = &ended {
+        notes.push(format!("the run ended before its end: {error:#}"));
+    }
+    notes.append(&mut findings.notes);
+    notes.extend(findings.failures.iter().map(|failure| format!("not measured: {failure}")));
+    notes.extend(steal.note());
+    notes.extend(sys::how_to_count_syscalls());
+    if order.windows.per_block > 1 {
+        notes.extend(findings.noise());
+    }
+    results.machine.backend = findings.runs.iter().find_map(|run| run.backend.clone());
+    (results.runs, results.comparisons) = (findings.runs, findings.comparisons);
+    results.notes = notes;
+    if !results.runs.is_empty() {
+        text::print(&results);
     }
     if let Some(path) = &cli.json {
-        json::write(path, &outcome)?;
+        file::write(path, &results)?;
     }
-    ended
+    let shown = Named { name: order.suite.to_string(), results: &results };
+    let reported = match results.runs.is_empty() {
+        true => Ok(()),
+        false => report(&[shown], &args.request()),
+    };
+    // Why the run ended says more than a threshold on what it has not measured.
+    ended?;
+    reported?;
+    match findings.failures.first() {
+        Some(failure) => bail!("not all was measured: {failure}"),
+        None => Ok(()),
+    }
 }
 
-fn default_pairs(cli: &Cli) -> u16 {
-    if cli.suite.against.is_empty() { 1 } else { PAIRS_AGAINST }
+/// A window with this measured phase.
+fn window(seconds: f64) -> Window {
+    let apart = Duration::from_secs_f64(seconds / 5.0).clamp(APART_MIN, APART_MAX).as_secs_f64();
+    Window { warmup_s: apart, seconds, count_s: apart / 2.0 }
 }
 
-fn subjects(cli: &Cli) -> Result<Vec<Box<dyn Subject>>> {
-    let leveret = Leveret::start(cli.server_options(), &cli.cores, Variant::Plain)?;
-    let mut others: Vec<Box<dyn Subject>> = Vec::new();
-    for name in &cli.suite.against {
-        others.push(match name {
-            SubjectName::Leveret(variant) => Box::new(leveret.other(*variant)),
-            SubjectName::Peer(name) => clients::peer(*name)?,
-        });
+fn about(subject: &dyn Subject) -> MeasuredSubject {
+    MeasuredSubject { name: subject.name().to_owned(), version: subject.version() }
+}
+
+/// The subjects. Those of a suite that this binary was built without are left out with a note;
+/// those that were asked for by name must be there.
+fn subjects(
+    cli: &Cli,
+    args: &SuiteArgs,
+    order: &Order,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Box<dyn Subject>>> {
+    let (placement, python) = (cli.placement(), python(args));
+    let mut found = Vec::new();
+    for name in &order.names {
+        let is_default = order.suite.subjects().contains(&name.text.as_str());
+        match &name.kind {
+            SubjectKind::Client(client) if is_default && !start::is_built_in(*client) => {
+                notes.push(format!(
+                    "{} is left out: this binary was built without --features peers",
+                    name.text
+                ));
+            }
+            _ => {
+                let subject = start::named(name, &placement, &python)?;
+                // What cannot be started is told before anything is measured.
+                subject.program()?;
+                found.push(subject);
+            }
+        }
     }
-    let ourselves: Box<dyn Subject> = Box::new(leveret);
-    Ok(std::iter::once(ourselves).chain(others).collect())
+    Ok(found)
+}
+
+/// The Python that has oslo.messaging, or should have it.
+fn python(args: &SuiteArgs) -> PathBuf {
+    let named = args.python.clone();
+    let named = named.or_else(|| std::env::var_os("LEVERET_PEERS_PYTHON").map(PathBuf::from));
+    named.unwrap_or_else(|| {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+        target.join("peers-venv/bin/python")
+    })
 }

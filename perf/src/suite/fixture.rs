@@ -1,19 +1,18 @@
-//! The surroundings of a run: its peer, its private queue, its servers.
+//! The surroundings of a session: its peer, its private queue, its servers.
 //!
 //! Names are `leveret-perf-<random>`. Dropping the fixture deletes what does not end with its
-//! connection, so nothing stays on a broker. Not here: measuring.
+//! connection, so nothing stays on a broker. Not here: starting servers, measuring.
 
 use std::any::Any;
 
 use anyhow::{Result, bail};
 
-use crate::broker_address::BrokerAddress;
-use crate::in_process;
-use crate::placement::ServerOptions;
+use crate::broker::address::BrokerAddress;
+use crate::broker::in_process;
 use crate::subject::job::{Exchange, Subject};
 use crate::subject::raw::client::{Client, QueueOptions};
-use crate::suite::server_process::ServerProcess;
-use crate::workload::{Operation, Peer, Workload};
+use crate::suite::member::Member;
+use crate::workload::workload::{Operation, Peer, Workload};
 
 /// Length limit of a flooded queue, so that the broker's work does not depend on the length of the
 /// run.
@@ -25,7 +24,8 @@ pub(crate) struct Fixture {
     pub(crate) address: BrokerAddress,
     /// The queue or topic of the run.
     pub(crate) queue: String,
-    servers: Vec<ServerProcess>,
+    /// The servers of the session.
+    pub(super) servers: Vec<Member>,
     _peer: Option<Box<dyn Any>>,
     owner: Option<Client>,
     exchanges: Vec<Exchange>,
@@ -40,7 +40,6 @@ impl Fixture {
     pub(crate) fn prepare(
         workload: &Workload,
         subject: &dyn Subject,
-        server_options: ServerOptions,
         broker: &BrokerAddress,
         payload_bytes: usize,
     ) -> Result<Self> {
@@ -64,20 +63,15 @@ impl Fixture {
                 let (address, peer) = in_process::source(payload_bytes)?;
                 (fixture.address, fixture._peer) = (address, Some(peer));
             }
-            Peer::Broker => fixture.prepare_broker(workload, subject, server_options)?,
+            Peer::Broker => fixture.prepare_broker(workload, subject)?,
         }
         Ok(fixture)
     }
 
-    fn prepare_broker(
-        &mut self,
-        workload: &Workload,
-        subject: &dyn Subject,
-        server_options: ServerOptions,
-    ) -> Result<()> {
+    fn prepare_broker(&mut self, workload: &Workload, subject: &dyn Subject) -> Result<()> {
         let mut owner = Client::connect(&self.address)?;
         self.exchanges = subject.exchanges(workload, &self.queue);
-        if workload.servers == 0 {
+        if !workload.is_served() && workload.operation != Operation::Idle {
             let queue = subject.queue(workload, &self.queue);
             let options = match workload.operation {
                 // A notifier declares its queue as well, without a limit, as every oslo peer does.
@@ -98,14 +92,6 @@ impl Fixture {
         self.owner = Some(owner);
         for n in 0..workload.servers {
             self.queues.extend(subject.queues_of_server(&self.queue, n));
-            let server = ServerProcess::start(
-                subject.name(),
-                server_options,
-                &self.queue,
-                n,
-                &self.address,
-            )?;
-            self.servers.push(server);
         }
         Ok(())
     }

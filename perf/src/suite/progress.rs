@@ -1,50 +1,102 @@
-//! Progress of a suite, on standard error so that standard output stays a report.
+//! Progress of a plan, on standard error so that standard output stays a report.
 //!
-//! The measuring thread, which the meter leaves out, draws a few times a second. Without a terminal
-//! each run is one plain line.
+//! On a terminal a bar, and the last figures of each subject in the present workload. Otherwise
+//! each window is one plain line. Between windows nothing is drawn: drawing costs the CPU that is
+//! measured.
 #![expect(clippy::print_stderr, reason = "progress for people goes to standard error")]
 
+use std::cell::RefCell;
 use std::io::IsTerminal;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// A bar over all runs of a suite.
+use crate::results::run::Run;
+use crate::results::text::{figure, grouped};
+
+/// What is shown of a plan.
 pub(crate) struct Progress {
-    bar: Option<ProgressBar>,
+    screen: Option<Screen>,
+}
+
+struct Screen {
+    all: MultiProgress,
+    bar: ProgressBar,
+    subjects: RefCell<Vec<(String, ProgressBar)>>,
+    workload: RefCell<String>,
 }
 
 impl Progress {
-    /// A bar for `runs` runs.
-    pub(crate) fn new(runs: usize) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+    /// Progress over this number of windows, or a few more.
+    pub(crate) fn new(windows: usize) -> Self {
+        let screen = std::io::stderr().is_terminal().then(|| {
             let style =
                 ProgressStyle::with_template("[{elapsed_precise}] {bar:30} {pos}/{len} {msg}")
                     .unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(runs as u64).with_style(style)
+            let all = MultiProgress::new();
+            let bar = all.add(ProgressBar::new(windows as u64).with_style(style));
+            let (subjects, workload) = (RefCell::default(), RefCell::default());
+            Screen { all, bar, subjects, workload }
         });
-        Self { bar }
+        Self { screen }
     }
 
-    /// Shows that a run begins.
+    /// Shows that a window begins.
     pub(crate) fn begin(&self, workload: &str, subject: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!("{workload} by {subject}"));
+        if let Some(screen) = &self.screen {
+            screen.begin(workload);
+            screen.bar.set_message(format!("{workload} by {subject}"));
         }
     }
 
-    /// Shows that a run is over.
-    pub(crate) fn end(&self, workload: &str, subject: &str, rate_per_s: f64) {
-        match &self.bar {
-            Some(bar) => bar.inc(1),
-            None => eprintln!("{workload} by {subject}: {rate_per_s:.0} msg/s"),
+    /// Shows the figures of a window.
+    pub(crate) fn end(&self, run: &Run) {
+        let figures = format!(
+            "{} msg/s, p50 {} µs, p99.9 {} µs, {} errors",
+            grouped(run.rate_per_s),
+            figure(run.latency_us.p50, 0),
+            figure(run.latency_us.p999, 0),
+            run.errors
+        );
+        match &self.screen {
+            Some(screen) => screen.end(&run.subject, figures),
+            None => eprintln!("{} by {}: {figures}", run.workload, run.subject),
         }
+    }
+}
+
+impl Screen {
+    fn begin(&self, workload: &str) {
+        if *self.workload.borrow() != workload {
+            workload.clone_into(&mut self.workload.borrow_mut());
+            for (_, line) in self.subjects.borrow_mut().drain(..) {
+                line.finish_and_clear();
+            }
+        }
+    }
+
+    fn end(&self, subject: &str, figures: String) {
+        if self.bar.length().is_some_and(|len| self.bar.position() >= len) {
+            self.bar.inc_length(1);
+        }
+        self.bar.inc(1);
+        let mut subjects = self.subjects.borrow_mut();
+        let at = subjects.iter().position(|(name, _)| name == subject).unwrap_or_else(|| {
+            let style = ProgressStyle::with_template("  {prefix:<24} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let line = self.all.add(ProgressBar::new_spinner().with_style(style));
+            line.set_prefix(subject.to_owned());
+            subjects.push((subject.to_owned(), line));
+            subjects.len() - 1
+        });
+        subjects[at].1.set_message(figures);
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(screen) = &self.screen {
+            screen.begin("");
+            screen.bar.finish_and_clear();
         }
     }
 }

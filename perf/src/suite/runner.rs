@@ -1,273 +1,272 @@
-//! Runs a plan: each workload by each subject, interleaved in pairs, in windows.
+//! Runs a plan: each workload by each subject, window by window, in turn.
 //!
-//! A run has three windows: warm-up, the measured one, and a short one that counts system calls,
-//! because counting slows them. In a workload that waits for nothing, buffers of the kernel and of
-//! the client may hold the messages of a second; its rate is therefore that of the whole run, from
-//! the first message until the receiver has processed the last one and answered the close behind
-//! it. Invariant: a run ends, whatever the broker does: no progress for `STALL_TIMEOUT` is an
-//! error. Not here: figures and reports (`results`).
+//! Invariant: a run ends, whatever the broker does, and what was measured before is kept. Not here:
+//! how a window is measured (`measure/`), figures and reports (`results/`).
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use fastrand::Rng;
 
-use crate::broker_address::BrokerAddress;
-use crate::placement::ServerOptions;
+use crate::measure::protocol::Window;
+use crate::results::comparing;
+use crate::results::comparison::{Comparison, Verdict};
 use crate::results::metrics;
-use crate::results::sample::Run;
-use crate::run_state::{Phase, Workers};
-use crate::subject::job::{DRAIN_TIMEOUT, Job, Subject};
-use crate::suite::fixture::Fixture;
+use crate::results::run::Run;
+use crate::subject::job::Subject;
+use crate::subject::raw::client;
+use crate::suite::order::Order;
 use crate::suite::progress::Progress;
-use crate::system::clock;
-use crate::system::usage::Meter;
-use crate::workload::Workload;
+use crate::suite::session::{Session, Surroundings};
+use crate::system::sys;
+use crate::workload::workload::{Operation, Peer, Workload};
 
-/// Time without a message after which the broker counts as dead.
-const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for workers to end: the timeout of their last operation, and then the time of the receiver
-/// to process all messages.
-const STOP_TIMEOUT: Duration = Duration::from_secs(15).saturating_add(DRAIN_TIMEOUT);
-/// Interval between two checks of the progress.
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Callers in flight above which warming up takes longer, and how much longer.
+const CROWD: usize = 1000;
+const SLOW_WARMUP: f64 = 3.0;
 
-/// What to run.
-pub(crate) struct Plan {
-    pub(crate) workloads: Vec<Workload>,
-    /// Leveret first, then the others.
-    pub(crate) subjects: Vec<Box<dyn Subject>>,
-    pub(crate) pairs: usize,
-    pub(crate) seconds: f64,
-    pub(crate) payload_bytes: usize,
-    pub(crate) server_options: ServerOptions,
-    pub(crate) broker: BrokerAddress,
+/// Windows of each subject in a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Windows {
+    pub(crate) min: usize,
+    /// More than `min` are measured only while a comparison is unclear.
+    pub(crate) max: usize,
+    /// Windows of a block, whose sums are compared.
+    pub(crate) per_block: usize,
 }
 
-impl Plan {
-    /// Runs everything, and passes each finished run to `keep` at once, so that a failure loses
-    /// only later runs.
-    pub(crate) fn run(&self, mut keep: impl FnMut(Run)) -> Result<()> {
-        let order = self.order();
-        let progress = Progress::new(order.len());
-        for (workload, subject) in order {
-            progress.begin(workload.name, subject.name());
-            let run = self
-                .run_once(workload, subject)
-                .with_context(|| format!("{workload} by {}", subject.name()))?;
-            progress.end(workload.name, subject.name(), run.rate_per_s);
-            keep(run);
+/// What to run.
+pub(crate) struct Plan<'a> {
+    pub(crate) workloads: Vec<Workload>,
+    /// The first is compared with each of the others.
+    pub(crate) subjects: Vec<Box<dyn Subject>>,
+    pub(crate) windows: Windows,
+    pub(crate) window: Window,
+    pub(crate) surroundings: Surroundings<'a>,
+}
+
+/// What a plan has found.
+#[derive(Default)]
+pub(crate) struct Findings {
+    pub(crate) runs: Vec<Run>,
+    pub(crate) comparisons: Vec<Comparison>,
+    /// What a reader must know.
+    pub(crate) notes: Vec<String>,
+    /// What could not be measured, and why.
+    pub(crate) failures: Vec<String>,
+}
+
+impl Plan<'_> {
+    /// Runs everything. An error ends the plan; what was found until then is in `findings`.
+    pub(crate) fn run(&self, findings: &mut Findings) -> Result<()> {
+        let progress = Progress::new(self.expected_windows());
+        let mut saturations = HashMap::new();
+        for workload in &self.workloads {
+            let able: Vec<&dyn Subject> = self
+                .subjects
+                .iter()
+                .map(Box::as_ref)
+                .filter(|one| one.measures(workload))
+                .collect();
+            if able.is_empty() {
+                continue;
+            }
+            let rate = self.rate(workload, &able, &mut saturations, findings)?;
+            self.run_workload(workload, able, rate, &progress, findings)?;
         }
         Ok(())
     }
 
-    /// Workload by workload, pair by pair, subject by subject. Each pair begins with the next
-    /// subject (A B C, B C A), so that no subject always runs after the same one.
-    fn order(&self) -> Vec<(&Workload, &dyn Subject)> {
-        let mut order = Vec::new();
-        for workload in &self.workloads {
-            let able = self.subjects.iter().filter(|subject| subject.measures(workload));
-            let able: Vec<_> = able.map(|subject| (workload, subject.as_ref())).collect();
-            for pair in 0..self.pairs {
-                let (before, from) = able.split_at(pair % able.len().max(1));
-                order.extend(from.iter().chain(before).copied());
-            }
-        }
-        order
+    fn expected_windows(&self) -> usize {
+        let able = |workload: &Workload| {
+            self.subjects.iter().filter(|subject| subject.measures(workload)).count()
+        };
+        self.workloads.iter().map(|workload| able(workload) * self.windows.min).sum()
     }
 
-    fn run_once(&self, workload: &Workload, subject: &dyn Subject) -> Result<Run> {
-        let mut fixture = Fixture::prepare(
-            workload,
-            subject,
-            self.server_options,
-            &self.broker,
-            self.payload_bytes,
-        )?;
-        let job = Job {
-            workload: *workload,
-            address: fixture.address.clone(),
-            queue: fixture.queue.clone(),
-            body: Arc::from(body(self.payload_bytes)),
+    /// Measures a workload window by window. A subject that fails is left out with a note, unless
+    /// the broker is gone: then nothing else can be measured either.
+    fn run_workload<'a>(
+        &'a self,
+        workload: &'a Workload,
+        mut able: Vec<&'a dyn Subject>,
+        rate: Option<f64>,
+        progress: &Progress,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let mut measured = Vec::new();
+        let mut kept = HashMap::new();
+        let mut order = Order::new(able.len(), Rng::new());
+        loop {
+            let wanted = self.wanted(&able, &measured);
+            if wanted.is_empty() {
+                break;
+            }
+            if wanted.len() != order.len() {
+                order = Order::new(wanted.len(), Rng::new());
+            }
+            for at in order.next().to_vec() {
+                let subject = wanted[at];
+                progress.begin(workload.name, subject.name());
+                let run = self.one_window(workload, subject, rate, &mut kept);
+                if sys::asked_to_stop() {
+                    findings.add(measured, self);
+                    bail!("stopped by a signal");
+                }
+                let error = match run {
+                    Ok(run) => {
+                        progress.end(&run);
+                        measured.push(run);
+                        continue;
+                    }
+                    Err(error) => error.context(format!("{workload} by {}", subject.name())),
+                };
+                if client::broker_version(self.surroundings.broker).is_err() && self.has_broker() {
+                    findings.add(measured, self);
+                    return Err(error.context("the broker is gone"));
+                }
+                findings.failures.push(format!("{error:#}"));
+                measured.retain(|run: &Run| run.subject != subject.name());
+                able.retain(|one| one.name() != subject.name());
+                order = Order::new(able.len(), Rng::new());
+                break;
+            }
+        }
+        findings.add(measured, self);
+        Ok(())
+    }
+
+    /// Whether there is a broker at all, which workloads of sinks and sources do not need.
+    fn has_broker(&self) -> bool {
+        self.workloads.iter().any(|workload| workload.peer == Peer::Broker)
+    }
+
+    /// The subjects that need another window: all at first, then the first and those whose
+    /// comparison with it is not settled, in whole blocks.
+    fn wanted<'a>(&self, able: &[&'a dyn Subject], measured: &[Run]) -> Vec<&'a dyn Subject> {
+        let Windows { min, max, per_block } = self.windows;
+        let count = |subject: &dyn Subject| {
+            measured.iter().filter(|run| run.subject == subject.name()).count()
         };
-        let mut workers = Workers::new();
-        subject.start(&job, &mut workers)?;
-        let run = self.measure(workload, subject, workers)?;
-        fixture.check()?;
+        let Some((first, others)) = able.split_first() else { return Vec::new() };
+        let windows = count(*first);
+        if windows < min || windows % per_block != 0 {
+            // Those that were settled before this block stay out of it.
+            return able.iter().filter(|one| count(**one) >= windows).copied().collect();
+        }
+        let compared = if windows < max { self.compared(measured) } else { Vec::new() };
+        let is_open = |subject: &&&dyn Subject| {
+            let found = compared.iter().find(|one| one.against == subject.name());
+            let figure = found.and_then(|one| match one.p50 {
+                // In an open loop all complete what is due.
+                Some(p50) if measured.iter().any(|run| run.offered_per_s.is_some()) => Some(p50),
+                _ => one.rate,
+            });
+            let blocks = found.map_or(0, |one| one.blocks);
+            count(**subject) == windows && figure.is_some_and(|one| !one.is_settled(blocks))
+        };
+        let open: Vec<_> = others.iter().filter(is_open).copied().collect();
+        if open.is_empty() { open } else { std::iter::once(*first).chain(open).collect() }
+    }
+
+    fn one_window<'a>(
+        &'a self,
+        workload: &'a Workload,
+        subject: &'a dyn Subject,
+        rate: Option<f64>,
+        kept: &mut HashMap<String, Session<'a>>,
+    ) -> Result<Run> {
+        let is_kept = subject.starts_slowly() || workload.processes > 1;
+        let mut session = match kept.remove(subject.name()) {
+            Some(session) => session,
+            None => Session::start(workload, subject, &self.surroundings, rate)?,
+        };
+        let run = session.window(self.window_of(workload))?;
+        if is_kept {
+            kept.insert(subject.name().to_owned(), session);
+        }
         Ok(run)
     }
 
-    fn measure(
+    /// Fleets take longer until all of them work, and callers in large numbers as well.
+    fn window_of(&self, workload: &Workload) -> Window {
+        let is_slow = workload.processes * workload.transports > 1
+            || workload.outstanding.is_some_and(|callers| callers > CROWD);
+        let factor = if is_slow { SLOW_WARMUP } else { 1.0 };
+        Window { warmup_s: self.window.warmup_s * factor, ..self.window }
+    }
+
+    /// The rate of an open loop: a share of the least that a subject reaches in closed loop, so
+    /// that all are offered the same.
+    fn rate(
         &self,
         workload: &Workload,
-        subject: &dyn Subject,
-        mut workers: Workers,
-    ) -> Result<Run> {
-        let measured = Duration::from_secs_f64(self.seconds);
-        let apart = measured.div_f64(5.0).clamp(Duration::from_millis(50), Duration::from_secs(1));
-        pass(&mut workers, apart)?;
-        until_first(&mut workers)?;
-
-        let mut meter = Meter::new();
-        let (done_before, errors_before) = workers.counts();
-        let used_before = meter.read();
-        let start = clock::now();
-        workers.enter(Phase::Measured);
-        pass(&mut workers, measured)?;
-        workers.enter(Phase::SyscallCount);
-        let seconds = (clock::now() - start).as_secs_f64();
-        let used = meter.read().since(used_before);
-        let (done, errors) = workers.counts();
-        let in_window = (done - done_before, errors - errors_before);
-        if in_window.0 == 0 {
-            bail!("no message got through in {seconds:.1} s");
+        able: &[&dyn Subject],
+        saturations: &mut HashMap<Operation, (f64, String)>,
+        findings: &mut Findings,
+    ) -> Result<Option<f64>> {
+        let Some(percent) = workload.load else { return Ok(None) };
+        if let Entry::Vacant(entry) = saturations.entry(workload.operation) {
+            let mut least = (f64::INFINITY, String::new());
+            for subject in able {
+                let mut session = Session::start(workload, *subject, &self.surroundings, None)?;
+                let run = session.window(self.window_of(workload))?;
+                if run.rate_per_s < least.0 {
+                    least = (run.rate_per_s, subject.name().to_owned());
+                }
+            }
+            entry.insert(least);
         }
-        let is_ours = !workload.is_beside_flood();
-        let per_msg = |used: u64| is_ours.then(|| used as f64 / in_window.0 as f64);
+        let (saturation, subject) = &saturations[&workload.operation];
+        let rate = saturation * f64::from(percent) / 100.0;
+        findings.notes.push(format!(
+            "{workload}: {rate:.0} a second are due, {percent} % of what {subject} does at \
+             saturation"
+        ));
+        Ok(Some(rate))
+    }
 
-        let syscalls_per_msg = syscalls(&meter, &mut workers, apart)?.filter(|_| is_ours);
-        let totals = workers.finish(STOP_TIMEOUT)?;
-        let ((messages, errors), seconds) = if workload.is_handed_over() {
-            (totals.counts, totals.took.as_secs_f64())
-        } else {
-            (in_window, seconds)
-        };
-        Ok(Run {
-            workload: workload.name.to_owned(),
-            subject: subject.name().to_owned(),
-            backend: subject.backend(),
-            dialect: subject.dialect(workload).map(str::to_owned),
-            payload_bytes: self.payload_bytes,
-            threads: workload.clients,
-            outstanding: workload.outstanding,
-            messages,
-            errors,
-            seconds,
-            rate_per_s: messages as f64 / seconds,
-            client_cpu_us_per_msg: per_msg(used.cpu_ns).map(|ns| ns / 1000.0),
-            allocations_per_msg: per_msg(used.allocations),
-            syscalls_per_msg,
-            latency_us: metrics::latency(&totals.latency),
+    fn compared(&self, runs: &[Run]) -> Vec<Comparison> {
+        let names: Vec<&str> = self.subjects.iter().map(|subject| subject.name()).collect();
+        comparing::comparisons(runs, &names, self.windows.per_block)
+    }
+}
+
+impl Findings {
+    fn add(&mut self, measured: Vec<Run>, plan: &Plan<'_>) {
+        self.comparisons.extend(plan.compared(&measured));
+        self.runs.extend(measured);
+    }
+
+    /// Says which comparisons are unclear, although as much was measured as the profile allows,
+    /// because the machine is too noisy for them.
+    pub(crate) fn noise(&self) -> Option<String> {
+        let is_unclear =
+            |one: &&Comparison| one.rate.is_some_and(|rate| rate.verdict == Verdict::Unclear);
+        let unclear: Vec<String> = self
+            .comparisons
+            .iter()
+            .filter(is_unclear)
+            .map(|one| format!("{} against {}", one.workload, one.against))
+            .collect();
+        (!unclear.is_empty()).then(|| {
+            format!(
+                "this machine was too noisy for a verdict on {}: measure again when it is idle, \
+                 or with more windows",
+                unclear.join(", ")
+            )
         })
     }
 }
 
-/// The payload of every message: lower-case letters, the same in every run.
-fn body(bytes: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(1);
-    (0..bytes).map(|_| random.lowercase() as u8).collect()
-}
-
-/// System calls per message, over a window of their own.
-fn syscalls(meter: &Meter, workers: &mut Workers, window: Duration) -> Result<Option<f64>> {
-    let Some(count) = meter.count_syscalls() else { return Ok(None) };
-    let (done_before, calls_before) = (workers.counts().0, count.read());
-    pass(workers, window)?;
-    let (done, calls) = (workers.counts().0, count.read());
-    let messages = done - done_before;
-    let calls = calls.zip(calls_before).map(|(now, before)| now - before);
-    Ok(calls.filter(|_| messages > 0).map(|calls| calls as f64 / messages as f64))
-}
-
-/// Waits for `window`, or fails without progress.
-fn pass(workers: &mut Workers, window: Duration) -> Result<()> {
-    let end = clock::now() + window;
-    let mut progress = (workers.counts(), clock::now());
-    loop {
-        let now = clock::now();
-        let left = end.saturating_duration_since(now);
-        if left.is_zero() {
-            return Ok(());
-        }
-        workers.watch(left.min(POLL_INTERVAL))?;
-        let counts = workers.counts();
-        if counts != progress.0 {
-            progress = (counts, now);
-        } else if now - progress.1 > STALL_TIMEOUT {
-            bail!("nothing moves for {STALL_TIMEOUT:?}; the broker does not answer any more");
-        }
-    }
-}
-
-/// Waits for the first message.
-fn until_first(workers: &mut Workers) -> Result<()> {
-    let deadline = clock::now() + STALL_TIMEOUT;
-    while workers.counts().0 == 0 {
-        if clock::now() > deadline {
-            bail!("no message got through in {STALL_TIMEOUT:?}");
-        }
-        workers.watch(POLL_INTERVAL)?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::placement::{BackendName, ExecutorName};
-    use crate::workload::CATALOGUE;
-
-    struct Fake(&'static str);
-
-    impl Subject for Fake {
-        fn name(&self) -> &'static str {
-            self.0
-        }
-        fn start(&self, _job: &Job, _crew: &mut Workers) -> Result<()> {
-            Ok(())
-        }
-        fn serve(&self, _: &BrokerAddress, _: &str, _: usize, _: Box<dyn FnOnce()>) -> Result<()> {
-            Ok(())
-        }
-    }
-
-    fn plan(pairs: usize, seconds: f64) -> Plan {
-        Plan {
-            workloads: CATALOGUE.into_iter().filter(|w| w.name.starts_with("engine-pub")).collect(),
-            subjects: vec![Box::new(Fake("a")), Box::new(Fake("b"))],
-            pairs,
-            seconds,
-            payload_bytes: 20,
-            server_options: ServerOptions {
-                backend: BackendName::Auto,
-                executor: ExecutorName::Threads,
-                busy_poll: 0,
-            },
-            broker: BrokerAddress::local(([127, 0, 0, 1], 1).into()),
-        }
-    }
-
-    #[test]
-    fn subjects_take_turns() {
-        let plan = plan(2, 1.0);
-        let order: Vec<&str> = plan.order().iter().map(|(_, subject)| subject.name()).collect();
-        assert_eq!(order[..4], ["a", "b", "b", "a"]);
-        assert_eq!(order.len(), 3 * 2 * 2);
-    }
-
-    #[test]
-    fn a_window_is_measured_from_what_workers_count() {
-        let mut workers = Workers::new();
-        workers
-            .spawn("worker", |probe| {
-                while probe.running() {
-                    let start = clock::now();
-                    std::thread::sleep(Duration::from_micros(100));
-                    probe.latency(start, clock::now());
-                    probe.done(1);
-                }
-                Ok(())
-            })
-            .expect("threads start");
-        let plan = plan(1, 0.1);
-        let run = plan.measure(&plan.workloads[0], &Fake("a"), workers).expect("it works");
-        assert!(run.messages > 0 && run.rate_per_s > 0.0 && run.seconds >= 0.1);
-        assert!(run.latency_us.p50.expect("latencies were kept") >= 100.0);
-    }
-
-    #[test]
-    fn bodies_are_letters_and_always_the_same() {
-        assert_eq!(body(50), body(50));
-        assert!(body(50).iter().all(u8::is_ascii_lowercase));
-    }
+/// What measuring a message costs: CPU time of a subject that does nothing.
+pub(crate) fn cost_of_measuring(surroundings: &Surroundings<'_>) -> Result<Duration> {
+    let workload: Workload = "engine-publish-sink".parse()?;
+    let subject = crate::subject::nothing::Nothing;
+    let mut session = Session::start(&workload, &subject, surroundings, None)?;
+    let run = session.window(Window { warmup_s: 0.05, seconds: 0.2, count_s: 0.0 })?;
+    let cost = metrics::typical(&[&run]).and_then(|run| run.client_cpu_us_per_msg);
+    Ok(Duration::from_secs_f64(cost.context("its CPU time is counted")? / 1e6))
 }

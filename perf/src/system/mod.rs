@@ -5,5 +5,6 @@ pub(crate) mod alloc;
 pub(crate) mod child_process;
 pub(crate) mod clock;
 pub(crate) mod lock;
+pub(crate) mod processes;
 pub(crate) mod sys;
 pub(crate) mod usage;

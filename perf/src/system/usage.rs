@@ -2,7 +2,7 @@
 //!
 //! The meter leaves out the threads of in-process peers, by their names, and the measuring thread,
 //! by its id. Invariant: an excluded thread that ends keeps its last figures, so the difference of
-//! two readings never contains it. Not here: windows and phases (`suite::runner`).
+//! two readings never contains it. Not here: windows and phases (`measure::window`).
 
 use std::collections::HashMap;
 use std::fs;
@@ -93,6 +93,13 @@ impl SyscallCount {
     pub(crate) fn read(&self) -> Option<u64> {
         self.counters.iter().map(|counter| counter.read().ok()).sum()
     }
+}
+
+/// CPU time of the threads of in-process peers so far, in nanoseconds.
+pub(crate) fn peer_threads_cpu_ns() -> u64 {
+    let is_peer = |name: &String| PEER_THREADS.iter().any(|prefix| name.starts_with(prefix));
+    let peers = threads().into_iter().filter(|(_, name)| is_peer(name));
+    peers.filter_map(|(tid, _)| sys::thread_cpu_ns(tid)).sum()
 }
 
 /// Kernel id and name of every thread of this process.

@@ -61,14 +61,15 @@ pub(super) const CRATES: &[CrateRules] = &[
             only("system", &[]),
             only("workload", &[]),
             only("placement", &[]),
-            only("broker_address", &[]),
-            only("in_process", &[&["broker_address"]]),
-            only("run_state", &[&["system"]]),
+            only("broker", &[]),
+            only("load", &[&["system"]]),
             // the record between what measures and what reports
             only("results", &[&["workload"]]),
+            only("report", &[&["results", "workload"]]),
             // what is measured
-            only("subject", &[&["broker_address", "placement", "run_state", "system", "workload"]]),
-            only("cli", &[&["placement", "subject", "workload"]]),
+            only("subject", &[&["broker", "load", "placement", "system", "workload"]]),
+            only("measure", &[MEASURED]),
+            only("cli", &[&["placement", "report", "subject", "workload"]]),
             // the programs
             only("simulator", &[PROGRAM]),
             only("rolling", &[PROGRAM]),
@@ -101,14 +102,18 @@ const PLAIN_DATA: &[&str] = &["codec", "config", "error", "message", "topology"]
 /// What `rpc` and `notify` may import beside plain data. They do not import each other.
 const UNDER_RPC_AND_NOTIFY: &[&str] = &["transport", "runtime", "observe", "dialect", "broker"];
 
+/// What a measured process of perf is made of.
+const MEASURED: &[&str] = &["broker", "load", "placement", "subject", "system", "workload"];
+
 /// What each program of perf may import: everything but another program.
 const PROGRAM: &[&str] = &[
-    "broker_address",
+    "broker",
     "cli",
-    "in_process",
+    "load",
+    "measure",
     "placement",
+    "report",
     "results",
-    "run_state",
     "subject",
     "system",
     "workload",

@@ -42,8 +42,8 @@ pub trait DeliverySink: Send {
 
     /// Receives a delivery of `size` bytes, above [`body_max`](crate::ConnectionConfig::body_max).
     /// The engine dropped it, and rejected it without requeuing (acknowledged it, if it is a
-    /// stream's) unless the consumer uses no acknowledgements. `delivery` holds only the last 16 KiB of the body, at most. Answers to it
-    /// are ignored.
+    /// stream's), unless the consumer uses no acknowledgements. `delivery` holds only the last
+    /// 16 KiB of the body, at most. Answers to it are ignored.
     fn oversized(&mut self, delivery: Delivery, size: u64) {
         let _ = (delivery, size);
     }

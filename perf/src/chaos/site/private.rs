@@ -11,7 +11,7 @@ use leveret_support::{ALL, Alarm, Broker, NONE, Network, Permissions};
 
 use super::Site;
 use super::proxies::Proxies;
-use crate::broker_address::at_local_ports;
+use crate::broker::address::at_local_ports;
 use crate::chaos::results::report::progress;
 use crate::chaos::sequence::Fault;
 use crate::chaos::stream::Consumer;

@@ -11,7 +11,7 @@ use leveret::{Secrets, TransportUrl};
 
 use super::Site;
 use super::proxies::Proxies;
-use crate::broker_address::{BrokerAddress, at_local_ports};
+use crate::broker::address::{BrokerAddress, at_local_ports};
 use crate::chaos::sequence::Fault;
 use crate::chaos::stream::Consumer;
 use crate::cli::chaos::FaultKind;

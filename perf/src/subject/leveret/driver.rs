@@ -5,6 +5,7 @@
 //! clients share one transport. In the workloads without a server, other threads flood the
 //! transport meanwhile. Each run has a topic and an exchange of its own.
 
+use std::cell::Cell;
 use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -22,14 +23,13 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::engine::BROKER_TIMEOUT;
-use super::variant::Variant;
-use crate::broker_address::BrokerAddress;
+use crate::load::pacer;
+use crate::load::workers::{Probe, Workers};
 use crate::placement::ExecutorName;
-use crate::run_state::{Probe, Workers};
 use crate::subject::job::{Job, oslo_exchange};
 use crate::subject::leveret::variant::server;
 use crate::system::clock;
-use crate::workload::Operation;
+use crate::workload::workload::Operation;
 
 /// The method of every request.
 const METHOD: &str = "info";
@@ -75,52 +75,109 @@ impl<'de> Deserialize<'de> for Echo {
 }
 
 /// Connects and starts the clients.
-pub(super) fn start(
-    engine: &Engine,
-    variant: Variant,
-    job: &Job,
-    workers: &mut Workers,
-) -> Result<()> {
-    let transport = Arc::new(transport(engine, variant, &job.address, &job.queue)?);
-    for _ in 0..job.workload.clients {
-        start_client(Arc::clone(&transport), job, workers)?;
+pub(super) fn start(engine: &Engine, query: &str, job: &Job, workers: &mut Workers) -> Result<()> {
+    let transports: Result<Vec<_>> =
+        (0..job.workload.transports).map(|_| transport(engine, query, job)).collect();
+    let transports = Arc::new(transports?);
+    for n in 0..job.workload.clients {
+        start_client(Arc::clone(&transports), n, job, workers)?;
     }
     Ok(())
 }
 
-/// Starts one client, with its share of the operations in flight. The last client to end closes the
-/// transport.
-fn start_client(transport: Arc<Transport>, job: &Job, workers: &mut Workers) -> Result<()> {
+/// Starts the `n`-th client, with its share of the operations in flight. The last client to end
+/// closes the transports.
+fn start_client(
+    transports: Arc<Vec<Transport>>,
+    n: usize,
+    job: &Job,
+    workers: &mut Workers,
+) -> Result<()> {
     let operation = job.workload.operation;
     // The target names no exchange: the dialects add to the name of the transport's own exchange
     // only.
     let target = Target::new(&job.queue).with_fanout(operation == Operation::Fanout);
-    let client = RpcClient::new(&transport, target).with_timeout(BROKER_TIMEOUT);
-    let notifier = Notifier::builder(&transport).topic(&job.queue).publisher_id("perf");
+    let client = |transport| RpcClient::new(transport, target.clone()).with_timeout(BROKER_TIMEOUT);
+    let clients = InTurn::new(transports.iter().map(client).collect(), 0);
+    let notifier = Notifier::builder(&transports[0]).topic(&job.queue).publisher_id("perf");
     let notifier = notifier.timeout(BROKER_TIMEOUT).build();
-    let message = String::from_utf8(job.body.to_vec())?;
-    let window = (job.workload.outstanding.unwrap_or(1) / job.workload.clients).max(1);
+    let texts: Result<Vec<String>, _> =
+        job.bodies.iter().map(|body| String::from_utf8(body.to_vec())).collect();
+    // Clients begin at different places.
+    let texts = texts?;
+    let begin = n * texts.len() / job.workload.clients;
+    let texts = InTurn::new(texts, begin);
+    let pace = Pace::of(job);
     workers.spawn("leveret-client", move |probe| {
-        let arguments = Arguments { message: &message };
+        let arguments = || Arguments { message: texts.next() };
+        let context = &Context::new();
         let done = match operation {
-            Operation::Cast => buffered(&client, &arguments, probe),
-            Operation::Call => in_flight(window, probe, async || {
-                let answered = client.call(&Context::new(), METHOD, &arguments).await;
+            Operation::Cast => buffered(clients.next(), &arguments(), probe),
+            Operation::Call => pace.perform(probe, async || {
+                let answered = clients.next().call(context, METHOD, &arguments()).await;
                 answered.map(|Echo(length)| _ = std::hint::black_box(length))
             }),
             Operation::Notify => {
-                in_flight(window, probe, async || notifier.info((), METHOD, &arguments).await)
+                pace.perform(probe, async || notifier.info((), METHOD, &arguments()).await)
             }
             Operation::CallUnroutable | Operation::CastUnroutable => {
-                beside_flood(&client, operation, &arguments, probe)
+                beside_flood(clients.next(), operation, &arguments(), probe)
             }
-            _ => in_flight(window, probe, async || {
-                client.cast(&Context::new(), METHOD, &arguments).await
-            }),
+            _ => pace
+                .perform(probe, async || clients.next().cast(context, METHOD, &arguments()).await),
         };
-        let closed = Arc::into_inner(transport).map_or(Ok(()), |last| close(&last, probe));
+        drop((clients, notifier));
+        let all = Arc::into_inner(transports).unwrap_or_default();
+        let closed = all.iter().try_for_each(|transport| close(transport, probe));
         done.and(closed)
     })
+}
+
+/// Things that are taken in turn.
+struct InTurn<T> {
+    all: Vec<T>,
+    next: Cell<usize>,
+}
+
+impl<T> InTurn<T> {
+    fn new(all: Vec<T>, begin: usize) -> Self {
+        Self { all, next: Cell::new(begin) }
+    }
+
+    fn next(&self) -> &T {
+        let at = self.next.get();
+        self.next.set(if at + 1 < self.all.len() { at + 1 } else { 0 });
+        &self.all[at]
+    }
+}
+
+/// How operations follow each other.
+enum Pace {
+    /// Each begins when an earlier one has ended; this many are in flight.
+    Closed(usize),
+    /// They begin when they are due, this many per second.
+    Open(f64),
+}
+
+impl Pace {
+    fn of(job: &Job) -> Self {
+        let clients = job.workload.clients;
+        match job.rate {
+            Some(rate) => Self::Open(rate / clients as f64),
+            None => Self::Closed((job.workload.outstanding.unwrap_or(1) / clients).max(1)),
+        }
+    }
+
+    /// Performs operations until the run is over. A failed one is counted, and the run goes on.
+    fn perform<F, E>(&self, probe: &mut Probe, operation: F) -> Result<()>
+    where
+        F: AsyncFn() -> Result<(), E>,
+    {
+        match *self {
+            Self::Closed(window) => in_flight(window, probe, operation),
+            Self::Open(rate) => pacer::run(rate, probe, operation),
+        }
+    }
 }
 
 /// Closes the transport, and counts the casts that the broker refused.
@@ -234,13 +291,8 @@ pub(super) fn serve(
 
 /// Connects a transport on the measured engine. Its options are the driver's defaults, those of the
 /// variant, and a short expiry of unused queues.
-pub(super) fn transport(
-    engine: &Engine,
-    variant: Variant,
-    address: &BrokerAddress,
-    topic: &str,
-) -> Result<Transport> {
-    let url = format!("{}?{}", address.url(), variant.query());
-    let config = DriverConfig::default().with_control_exchange(oslo_exchange(topic));
+pub(super) fn transport(engine: &Engine, query: &str, job: &Job) -> Result<Transport> {
+    let url = format!("{}?{query}", job.address.url());
+    let config = DriverConfig::default().with_control_exchange(oslo_exchange(&job.queue));
     Ok(Transport::builder(&url).config(config).engine(engine).connect_blocking()?)
 }

@@ -1,44 +1,75 @@
-//! Leveret as a subject, in one variant; its runs share one engine.
+//! Leveret as a subject, in one configuration; its runs share one engine.
+
+use std::any::Any;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use leveret_engine::Engine;
 
 use super::variant::Variant;
 use super::{driver, engine};
-use crate::broker_address::BrokerAddress;
-use crate::placement::{Cores, ExecutorName, ServerOptions};
-use crate::run_state::Workers;
+use crate::load::workers::Workers;
+use crate::placement::Placement;
 use crate::subject::job::{Exchange, Job, Subject};
-use crate::workload::Workload;
+use crate::subject::promises;
+use crate::workload::promises::Promises;
+use crate::workload::workload::Workload;
 
-/// The subject `leveret`, or one of its variants.
+/// Leveret in one configuration.
 pub(crate) struct Leveret {
-    engine: Engine,
-    executor: ExecutorName,
+    name: String,
     variant: Variant,
+    /// Options of its URLs.
+    query: String,
+    placement: Placement,
+    /// Started by the first run; the process above needs none.
+    engine: OnceLock<Engine>,
 }
 
 impl Leveret {
-    /// Starts an engine, which all runs of this subject share.
-    pub(crate) fn start(
-        server_options: ServerOptions,
-        cores: &Cores,
+    /// Leveret with the options of a variant, and these beside them or in their place.
+    pub(crate) fn new(
+        name: String,
         variant: Variant,
+        options: &[(String, String)],
+        placement: &Placement,
     ) -> Result<Self> {
-        let config = server_options.engine().with_cores(cores.into());
-        let engine = Engine::start(config).context("the engine does not start")?;
-        Ok(Self { engine, executor: server_options.executor, variant })
+        let mut placement = placement.clone();
+        let mut query = variant.query();
+        for (name, value) in options {
+            if !placement.set(name, value)? {
+                query.push_str(&format!("&{name}={value}"));
+            }
+        }
+        let variant = variant.with_dialects_of(options);
+        Ok(Self { name, variant, query, placement, engine: OnceLock::new() })
     }
 
-    /// Another variant on the same engine, which is idle while others are measured.
-    pub(crate) fn other(&self, variant: Variant) -> Self {
-        Self { engine: self.engine.clone(), executor: self.executor, variant }
+    fn engine(&self) -> Result<&Engine> {
+        if self.engine.get().is_none() {
+            let engine = Engine::start(self.placement.engine());
+            // Nobody else starts one meanwhile: a process has one subject.
+            let _ = self.engine.set(engine.context("the engine does not start")?);
+        }
+        self.engine.get().context("it was just started")
     }
 }
 
 impl Subject for Leveret {
-    fn name(&self) -> &'static str {
-        self.variant.name()
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn version(&self) -> Option<String> {
+        Some(env!("CARGO_PKG_VERSION").to_owned())
+    }
+
+    fn promises(&self, workload: &Workload) -> Promises {
+        match self.variant.dialect() {
+            _ if !workload.through_driver() => promises::plain(workload),
+            "kombu" => promises::kombu(workload),
+            _ => promises::pika(workload),
+        }
     }
 
     fn measures(&self, workload: &Workload) -> bool {
@@ -64,30 +95,37 @@ impl Subject for Leveret {
         self.variant.queue(workload.operation, topic)
     }
 
-    fn backend(&self) -> Option<String> {
-        Some(self.engine.backend().to_string())
+    fn slowdown(&self) -> f64 {
+        self.placement.slowdown
     }
 
-    fn start(&self, job: &Job, workers: &mut Workers) -> Result<()> {
-        if job.workload.through_driver() {
-            driver::start(&self.engine, self.variant, job, workers)
-        } else {
-            engine::start(&self.engine, job, workers)
-        }
+    fn backend(&self) -> Option<String> {
+        Some(self.engine.get()?.backend().to_string())
     }
 
     fn queues_of_server(&self, topic: &str, n: usize) -> Vec<String> {
         self.variant.queues_of_server(topic, n)
     }
 
-    fn serve(
-        &self,
-        address: &BrokerAddress,
-        queue: &str,
-        n: usize,
-        ready: Box<dyn FnOnce()>,
-    ) -> Result<()> {
-        let transport = driver::transport(&self.engine, self.variant, address, queue)?;
-        driver::serve(&transport, self.executor, queue, n, ready)
+    fn start(&self, job: &Job, workers: &mut Workers) -> Result<()> {
+        match job.workload.through_driver() {
+            true => driver::start(self.engine()?, &self.query, job, workers),
+            false => engine::start(self.engine()?, job, workers),
+        }
+    }
+
+    fn serve(&self, job: &Job, n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
+        if !job.workload.through_driver() {
+            return engine::serve(self.engine()?, job, ready);
+        }
+        let transport = driver::transport(self.engine()?, &self.query, job)?;
+        driver::serve(&transport, self.placement.options.executor, &job.queue, n, ready)
+    }
+
+    fn open_idle(&self, job: &Job) -> Result<Box<dyn Any>> {
+        let engine = self.engine()?;
+        let open = |_| driver::transport(engine, &self.query, job);
+        let transports: Result<Vec<_>> = (0..job.workload.transports).map(open).collect();
+        Ok(Box::new(transports?))
     }
 }

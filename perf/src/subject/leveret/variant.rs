@@ -5,10 +5,8 @@
 //! The code that does the work is the same for all variants. Invariant: client and server of a run
 //! are of one variant. The scheme is always `rabbit`, so connections do not differ.
 
-use std::str::FromStr;
-
 use crate::subject::job::{Exchange, oslo_exchange, oslo_routing_key};
-use crate::workload::{Operation, Workload};
+use crate::workload::workload::{Operation, Workload};
 
 /// How Leveret is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +62,29 @@ impl Variant {
         }
     }
 
+    /// The variant of this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let mut all = std::iter::once(Self::Plain).chain(Self::OTHERS);
+        all.find(|variant| variant.name() == name)
+    }
+
+    /// The variant whose exchanges and queues are used under these options as well.
+    pub(super) fn with_dialects_of(self, options: &[(String, String)]) -> Self {
+        let value = |name: &str| {
+            let found = options.iter().rev().find(|(option, _)| option == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        match (value("dialect_serving"), value("dialect_sending")) {
+            (None, None) => self,
+            (Some("pika"), _) => Self::Pika,
+            (Some("both"), Some("auto")) => Self::Auto,
+            (Some("both"), _) => Self::Both,
+            (_, Some("auto")) => Self::Auto,
+            (_, Some("pika")) => Self::Pika,
+            _ => Self::Plain,
+        }
+    }
+
     /// The query of its URLs.
     pub(super) fn query(self) -> String {
         let options = match self {
@@ -86,6 +107,7 @@ impl Variant {
     pub(super) fn measures(self, workload: &Workload) -> bool {
         match self {
             Self::Plain => true,
+            _ if workload.operation == Operation::Idle => true,
             // Their requests wait for a route instead of being returned.
             Self::Pika | Self::MsgPack => workload.through_driver() && !workload.is_beside_flood(),
             // Its buffered casts wait for the broker's confirm, so they are no flood.
@@ -151,18 +173,6 @@ impl Variant {
     }
 }
 
-/// The name of no variant, or of the plain one, which is always measured.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct UnknownVariant;
-
-impl FromStr for Variant {
-    type Err = UnknownVariant;
-
-    fn from_str(name: &str) -> Result<Self, UnknownVariant> {
-        Self::OTHERS.into_iter().find(|variant| variant.name() == name).ok_or(UnknownVariant)
-    }
-}
-
 /// The name of a topic's `n`-th server.
 pub(crate) fn server(n: usize) -> String {
     format!("server-{n}")
@@ -173,20 +183,18 @@ mod tests {
     use leveret::Transport;
 
     use super::*;
-    use crate::workload::CATALOGUE;
 
     fn workload(name: &str) -> Workload {
-        CATALOGUE.into_iter().find(|workload| workload.name == name).expect("in the catalogue")
+        name.parse().expect("in the catalogue")
     }
 
     #[test]
     fn a_child_finds_the_variant_its_parent_names() {
         for variant in Variant::OTHERS {
-            assert_eq!(variant.name().parse(), Ok(variant));
+            assert_eq!(Variant::from_name(variant.name()), Some(variant));
         }
-        for name in ["leveret", "leveret-quick"] {
-            assert_eq!(name.parse::<Variant>(), Err(UnknownVariant));
-        }
+        assert_eq!(Variant::from_name("leveret"), Some(Variant::Plain));
+        assert_eq!(Variant::from_name("leveret-quick"), None);
     }
 
     #[test]

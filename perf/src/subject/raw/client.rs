@@ -15,7 +15,7 @@ use rustix::net::RecvFlags;
 
 use super::frames::{self, Fields, Frame, MethodId, Scanned};
 use super::refusal::check_close;
-use crate::broker_address::BrokerAddress;
+use crate::broker::address::BrokerAddress;
 use crate::subject::job::{DRAIN_TIMEOUT, Exchange};
 
 /// Longest wait for a silent broker.

@@ -12,7 +12,7 @@ use super::client::Client;
 use super::frames::{self, Fields};
 use super::message_style::MessageStyle;
 use super::refusal::{check_close, check_delivered};
-use crate::run_state::Probe;
+use crate::load::workers::Probe;
 use crate::system::clock;
 
 /// Bytes per write; larger writes are not faster over loopback.

@@ -12,7 +12,7 @@ use super::client::{CHANNEL, Client, QueueOptions};
 use super::frames;
 use super::incoming::Incoming;
 use super::message_style::MessageStyle;
-use crate::run_state::Probe;
+use crate::load::workers::Probe;
 use crate::subject::job::Exchange;
 use crate::system::clock;
 

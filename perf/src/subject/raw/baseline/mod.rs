@@ -5,16 +5,17 @@ use anyhow::{Context, Result};
 use super::client::Client;
 use super::message_style::MessageStyle;
 use super::{one_way, rpc};
-use crate::broker_address::BrokerAddress;
-use crate::run_state::Workers;
+use crate::load::workers::Workers;
 use crate::subject::job::{Exchange, Job, PlainWork, Subject, oslo_exchange, oslo_routing_key};
-use crate::workload::{Operation, Workload};
+use crate::subject::promises;
+use crate::workload::promises::Promises;
+use crate::workload::workload::{Operation, Workload};
 
 /// The subject `raw`: the highest rate that any client can reach, nearly.
 pub(crate) struct Raw;
 
 impl Subject for Raw {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "raw"
     }
 
@@ -22,14 +23,8 @@ impl Subject for Raw {
         start(job, workers, MessageStyle::bare(), job.queue.clone())
     }
 
-    fn serve(
-        &self,
-        address: &BrokerAddress,
-        queue: &str,
-        _n: usize,
-        ready: Box<dyn FnOnce()>,
-    ) -> Result<()> {
-        rpc::serve(Client::connect(address)?, &MessageStyle::bare(), queue, ready)
+    fn serve(&self, job: &Job, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
+        rpc::serve(Client::connect(&job.address)?, &MessageStyle::bare(), &job.queue, ready)
     }
 }
 
@@ -38,12 +33,16 @@ impl Subject for Raw {
 pub(crate) struct RawKombu;
 
 impl Subject for RawKombu {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "raw-kombu"
     }
 
     fn measures(&self, workload: &Workload) -> bool {
         workload.through_driver() && PlainWork::can_be(workload)
+    }
+
+    fn promises(&self, workload: &Workload) -> Promises {
+        promises::kombu(workload)
     }
 
     fn dialect(&self, _workload: &Workload) -> Option<&'static str> {
@@ -65,26 +64,16 @@ impl Subject for RawKombu {
         start(job, workers, style.notifying(operation == Operation::Notify), key)
     }
 
-    fn serve(
-        &self,
-        address: &BrokerAddress,
-        queue: &str,
-        _n: usize,
-        ready: Box<dyn FnOnce()>,
-    ) -> Result<()> {
-        rpc::serve(
-            Client::connect(address)?,
-            &MessageStyle::kombu(oslo_exchange(queue)),
-            queue,
-            ready,
-        )
+    fn serve(&self, job: &Job, _n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
+        let style = MessageStyle::kombu(oslo_exchange(&job.queue));
+        rpc::serve(Client::connect(&job.address)?, &style, &job.queue, ready)
     }
 }
 
 /// Starts a worker. `key` is the routing key of the job's queue in the style's exchange.
 fn start(job: &Job, workers: &mut Workers, style: MessageStyle, key: String) -> Result<()> {
     let client = Client::connect(&job.address)?;
-    let body = job.body.clone();
+    let body = job.body();
     let window = job.workload.outstanding.unwrap_or(1);
     let work = PlainWork::nearest_to(job.workload.operation).context("no baseline for this")?;
     workers.spawn("raw-0", move |probe| match work {

@@ -16,6 +16,12 @@ use crate::system::clock;
 /// Longest latency a histogram holds, one minute in nanoseconds; longer ones count as this.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
+/// Length of a step of the measured phase.
+pub(crate) const STEP: Duration = Duration::from_millis(100);
+const STEP_NS: u64 = STEP.as_nanos() as u64;
+/// Steps that are kept apart; the last one holds all later ones.
+const STEPS_MAX: usize = 3000;
+
 /// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -38,23 +44,109 @@ struct WorkerCounts {
     errors: AtomicU64,
 }
 
+/// The state that the runner and its workers share.
+#[derive(Debug)]
+struct Shared {
+    phase: AtomicU8,
+    origin: Instant,
+    /// Begin and end of the measured phase, in nanoseconds after `origin`; [`NEVER`] before.
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+/// No instant of a run.
+const NEVER: u64 = u64::MAX;
+
+impl Shared {
+    fn ns(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(NEVER)
+    }
+
+    /// Nanoseconds from the begin of the measured phase to `at`, if it lies in that phase.
+    fn in_window(&self, at: Instant) -> Option<u64> {
+        let at = self.ns(at);
+        let begun = self.begun.load(Relaxed);
+        (at >= begun && at < self.ended.load(Relaxed)).then(|| at - begun)
+    }
+}
+
+/// Latencies of the measured phase.
+#[derive(Debug)]
+pub(crate) struct Latencies {
+    /// Closed loop: from the start of an operation. Open loop: from the time it was due.
+    pub(crate) total: Histogram<u64>,
+    /// Open loop: from the start of an operation.
+    pub(crate) service: Histogram<u64>,
+    /// The longest of each step, in nanoseconds; 0 for a step without one.
+    pub(crate) longest: Vec<u64>,
+}
+
+impl Latencies {
+    fn new() -> Self {
+        Self { total: empty_histogram(), service: empty_histogram(), longest: Vec::new() }
+    }
+
+    fn record(&mut self, since_begin: u64, ns: u64) {
+        self.total.saturating_record(ns);
+        let step = usize::try_from(since_begin / STEP_NS).unwrap_or(STEPS_MAX).min(STEPS_MAX - 1);
+        if self.longest.len() <= step {
+            self.longest.resize(step + 1, 0);
+        }
+        self.longest[step] = self.longest[step].max(ns);
+    }
+
+    fn add(&mut self, other: &Self) -> Result<()> {
+        self.total.add(&other.total).context("histograms have one shape")?;
+        self.service.add(&other.service).context("histograms have one shape")?;
+        if self.longest.len() < other.longest.len() {
+            self.longest.resize(other.longest.len(), 0);
+        }
+        for (ours, theirs) in self.longest.iter_mut().zip(&other.longest) {
+            *ours = (*ours).max(*theirs);
+        }
+        Ok(())
+    }
+}
+
 /// What a worker thread counts with.
 pub(crate) struct Probe {
-    phase: Arc<AtomicU8>,
+    shared: Arc<Shared>,
     counts: Arc<WorkerCounts>,
     done: u64,
     errors: u64,
-    latency: Histogram<u64>,
+    latencies: Latencies,
+    handicap: Option<Handicap>,
+}
+
+/// Wastes a share of the time between messages: a slowdown of a known size, to see whether a
+/// machine can tell.
+struct Handicap {
+    share: f64,
+    last: Instant,
+}
+
+impl Handicap {
+    fn waste(&mut self) {
+        let now = clock::now();
+        let until = now + (now - self.last).mul_f64(self.share);
+        while clock::now() < until {
+            std::hint::spin_loop();
+        }
+        self.last = clock::now();
+    }
 }
 
 impl Probe {
     /// Whether the worker should go on. Cheap enough for every message.
     pub(crate) fn running(&self) -> bool {
-        self.phase.load(Relaxed) != Phase::Done as u8
+        self.shared.phase.load(Relaxed) != Phase::Done as u8
     }
 
     /// Counts `n` finished messages.
     pub(crate) fn done(&mut self, n: u64) {
+        if let Some(handicap) = &mut self.handicap {
+            handicap.waste();
+        }
         self.done += n;
         self.counts.done.store(self.done, Relaxed);
     }
@@ -65,19 +157,34 @@ impl Probe {
         self.counts.errors.store(self.errors, Relaxed);
     }
 
-    /// Records the latency of one operation, in the measured phase only.
+    /// Records the latency of one operation, if it ended in the measured phase.
     pub(crate) fn latency(&mut self, start: Instant, end: Instant) {
-        if self.phase.load(Relaxed) == Phase::Measured as u8 {
-            let ns = u64::try_from((end - start).as_nanos()).unwrap_or(LATENCY_MAX_NS);
-            self.latency.saturating_record(ns);
+        if self.shared.phase.load(Relaxed) == Phase::Measured as u8
+            && let Some(at) = self.shared.in_window(end)
+        {
+            self.latencies.record(at, nanoseconds(start, end));
         }
     }
+
+    /// Records the latency of one operation of an open loop, if it was due in the measured phase,
+    /// whenever it ended: a stall at the end of the phase counts as well.
+    pub(crate) fn due_latency(&mut self, due: Instant, start: Instant, end: Instant) {
+        if let Some(at) = self.shared.in_window(due) {
+            self.latencies.record(at, nanoseconds(due, end));
+            self.latencies.service.saturating_record(nanoseconds(start, end));
+        }
+    }
+}
+
+fn nanoseconds(start: Instant, end: Instant) -> u64 {
+    let taken = end.saturating_duration_since(start).as_nanos();
+    u64::try_from(taken).unwrap_or(LATENCY_MAX_NS)
 }
 
 /// What a worker reports when it ends.
 struct WorkerReport {
     result: Result<()>,
-    latency: Histogram<u64>,
+    latencies: Latencies,
     began: Instant,
     ended: Instant,
 }
@@ -85,7 +192,7 @@ struct WorkerReport {
 /// Totals of a run.
 pub(crate) struct RunTotals {
     /// Latencies of all workers.
-    pub(crate) latency: Histogram<u64>,
+    pub(crate) latencies: Latencies,
     /// Messages finished and failed, since the start of the run.
     pub(crate) counts: (u64, u64),
     /// From the first worker's start until the last one returned.
@@ -94,19 +201,42 @@ pub(crate) struct RunTotals {
 
 /// The worker threads of one run.
 pub(crate) struct Workers {
-    phase: Arc<AtomicU8>,
+    shared: Arc<Shared>,
     counts_of_workers: Vec<Arc<WorkerCounts>>,
     reports: Receiver<WorkerReport>,
     report: Sender<WorkerReport>,
     ended: usize,
+    /// A share of its time that each worker wastes.
+    handicap: Option<f64>,
+    /// The last counts that differed from those before, and when they were seen.
+    progress: ((u64, u64), Instant),
 }
 
 impl Workers {
     /// No workers yet, in the warm-up phase.
     pub(crate) fn new() -> Self {
         let (report, reports) = channel();
-        let phase = Arc::new(AtomicU8::new(Phase::Warmup as u8));
-        Self { phase, counts_of_workers: Vec::new(), reports, report, ended: 0 }
+        let shared = Arc::new(Shared {
+            phase: AtomicU8::new(Phase::Warmup as u8),
+            origin: clock::now(),
+            begun: AtomicU64::new(NEVER),
+            ended: AtomicU64::new(NEVER),
+        });
+        Self {
+            shared,
+            counts_of_workers: Vec::new(),
+            reports,
+            report,
+            ended: 0,
+            handicap: None,
+            progress: ((0, 0), clock::now()),
+        }
+    }
+
+    /// Makes workers waste this share of their time.
+    pub(crate) fn with_handicap(mut self, share: f64) -> Self {
+        self.handicap = (share > 0.0).then_some(share);
+        self
     }
 
     /// Starts a worker thread, which works until [`Probe::running`] returns false.
@@ -116,18 +246,18 @@ impl Workers {
     {
         let counts = Arc::new(WorkerCounts::default());
         self.counts_of_workers.push(Arc::clone(&counts));
-        let latency = empty_histogram();
-        let mut probe =
-            Probe { phase: Arc::clone(&self.phase), counts, done: 0, errors: 0, latency };
+        let (shared, latencies) = (Arc::clone(&self.shared), Latencies::new());
+        let handicap = self.handicap.map(|share| Handicap { share, last: clock::now() });
+        let mut probe = Probe { shared, counts, done: 0, errors: 0, latencies, handicap };
         let report = self.report.clone();
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
                 let began = clock::now();
                 let result = work(&mut probe);
-                let (latency, ended) = (probe.latency, clock::now());
+                let (latencies, ended) = (probe.latencies, clock::now());
                 // This fails after the runner has given up on the worker.
-                let _ = report.send(WorkerReport { result, latency, began, ended });
+                let _ = report.send(WorkerReport { result, latencies, began, ended });
             })
             .context("a worker thread does not start")?;
         Ok(())
@@ -135,7 +265,13 @@ impl Workers {
 
     /// Enters a phase.
     pub(crate) fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Relaxed);
+        let now = self.shared.ns(clock::now());
+        if phase == Phase::Measured {
+            self.shared.begun.store(now, Relaxed);
+        } else if self.shared.begun.load(Relaxed) != NEVER {
+            self.shared.ended.fetch_min(now, Relaxed);
+        }
+        self.shared.phase.store(phase as u8, Relaxed);
     }
 
     /// Messages finished and failed so far.
@@ -143,6 +279,15 @@ impl Workers {
         self.counts_of_workers.iter().fold((0, 0), |(done, errors), counts| {
             (done + counts.done.load(Relaxed), errors + counts.errors.load(Relaxed))
         })
+    }
+
+    /// How long no message has been finished or failed.
+    pub(crate) fn still_for(&mut self) -> Duration {
+        let (counts, now) = (self.counts(), clock::now());
+        if counts != self.progress.0 {
+            self.progress = (counts, now);
+        }
+        now - self.progress.1
     }
 
     /// Waits for `pause`. A worker that ends before [`Phase::Done`] is an error.
@@ -162,7 +307,7 @@ impl Workers {
     pub(crate) fn finish(mut self, grace: Duration) -> Result<RunTotals> {
         self.enter(Phase::Done);
         let deadline = clock::now() + grace;
-        let mut latency = empty_histogram();
+        let mut latencies = Latencies::new();
         let mut span: Option<(Instant, Instant)> = None;
         while self.ended < self.counts_of_workers.len() {
             let left = deadline.saturating_duration_since(clock::now());
@@ -172,12 +317,12 @@ impl Workers {
                 .map_err(|_| anyhow!("a worker did not stop within {grace:?}"))?;
             self.ended += 1;
             ended_worker.result?;
-            latency.add(&ended_worker.latency).context("histograms have one shape")?;
+            latencies.add(&ended_worker.latencies)?;
             let (began, ended) = span.unwrap_or((ended_worker.began, ended_worker.ended));
             span = Some((began.min(ended_worker.began), ended.max(ended_worker.ended)));
         }
         let took = span.map_or(Duration::ZERO, |(began, ended)| ended - began);
-        Ok(RunTotals { latency, counts: self.counts(), took })
+        Ok(RunTotals { latencies, counts: self.counts(), took })
     }
 }
 
@@ -216,7 +361,7 @@ mod tests {
             workers.watch(Duration::from_millis(1)).expect("no worker ends early");
         }
         let finished = workers.finish(GRACE).expect("all return");
-        assert!(finished.latency.is_empty());
+        assert!(finished.latencies.total.is_empty());
         assert_eq!(finished.counts, (15, 3));
     }
 
@@ -228,10 +373,12 @@ mod tests {
                 let start = clock::now();
                 probe.latency(start, start + Duration::from_micros(1));
                 probe.done(1);
-                while probe.phase.load(Relaxed) != Phase::Measured as u8 {
+                while probe.shared.phase.load(Relaxed) != Phase::Measured as u8 {
                     std::thread::yield_now();
                 }
-                probe.latency(start, start + Duration::from_micros(250));
+                let end = clock::now();
+                let start = end.checked_sub(Duration::from_micros(250)).expect("after boot");
+                probe.latency(start, end);
                 probe.done(1);
                 Ok(())
             })
@@ -243,7 +390,8 @@ mod tests {
         while workers.counts().0 < 2 {
             std::thread::yield_now();
         }
-        let latency = workers.finish(GRACE).expect("returns").latency;
+        let latency = workers.finish(GRACE).expect("returns").latencies;
+        let latency = latency.total;
         assert_eq!(latency.len(), 1);
         assert!((latency.max() as f64 / 250_000.0 - 1.0).abs() < 0.01);
     }

@@ -44,6 +44,11 @@ fn draw(random: &mut fastrand::Rng) -> usize {
     unreachable!("the draw is below the sum of all weights")
 }
 
+/// Lengths that follow the histogram.
+pub(crate) fn recorded(random: &mut fastrand::Rng) -> Vec<usize> {
+    (0..CARGOS).map(|_| draw(random)).collect()
+}
+
 /// Random lower-case texts whose lengths follow the histogram.
 pub(crate) fn cargos(random: &mut fastrand::Rng) -> Vec<String> {
     (0..CARGOS)

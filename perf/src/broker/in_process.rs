@@ -8,7 +8,7 @@ use std::any::Any;
 use anyhow::{Context, Result};
 use leveret_engine::loopback::{Loopback, LoopbackConfig, Sink, Source};
 
-use crate::broker_address::BrokerAddress;
+use crate::broker::address::BrokerAddress;
 
 /// The address of a peer, and its handle.
 type RunningPeer = (BrokerAddress, Box<dyn Any>);

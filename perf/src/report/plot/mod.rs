@@ -1,0 +1,12 @@
+//! Plots as SVG inside of a page: pure functions from figures to text.
+//!
+//! Colours, fonts and dashes are classes of the page's style sheet. Invariant: no plot tells
+//! anything by colour alone; names and words stand beside every line, bar and point.
+
+pub(crate) mod axis;
+mod frame;
+pub(crate) mod percentiles;
+pub(crate) mod rates;
+pub(crate) mod ratios;
+pub(crate) mod svg;
+pub(crate) mod time;
