@@ -17,9 +17,10 @@ use crate::subject::job::Subject;
 use crate::subject::name::{SubjectKind, SubjectName};
 use crate::subject::start;
 use crate::suite::broker::{BrokerChoice, SuiteBroker};
-use crate::suite::machine::{self, Steal};
 use crate::suite::runner::{self, Findings, Plan, Windows};
 use crate::suite::session::Surroundings;
+use crate::suite::steal::Steal;
+use crate::suite::{invocation, machine};
 use crate::system::sys;
 use crate::workload::catalogue::CATALOGUE;
 use crate::workload::suite::Suite;
@@ -27,12 +28,12 @@ use crate::workload::workload::{Peer, Workload};
 
 /// Default number of windows beside other subjects, enough for a median.
 const PAIRS_AGAINST: u16 = 5;
-/// Longer windows settle on more than a second of warm-up and counting only by habit.
-const APART_MAX: Duration = Duration::from_secs(1);
-const APART_MIN: Duration = Duration::from_millis(50);
+/// Shortest and longest warm-up; otherwise it is a fifth of the window.
+const WARMUP_MIN: Duration = Duration::from_millis(50);
+const WARMUP_MAX: Duration = Duration::from_secs(1);
 
-/// What a command runs.
-struct Order {
+/// What a command has selected.
+struct Selection {
     suite: Suite,
     workloads: Vec<Workload>,
     names: Vec<SubjectName>,
@@ -49,7 +50,7 @@ pub(crate) fn quick(cli: &Cli, args: &QuickArgs) -> Result<()> {
     let leveret: SubjectName = "leveret".parse()?;
     let windows = args.pairs.unwrap_or(if args.against.is_empty() { 1 } else { PAIRS_AGAINST });
     let windows = usize::from(windows);
-    let order = Order {
+    let selection = Selection {
         suite: Suite::Quick,
         workloads: workloads(Suite::Quick, &args.suite),
         names: std::iter::once(leveret).chain(args.against.iter().cloned()).collect(),
@@ -58,10 +59,10 @@ pub(crate) fn quick(cli: &Cli, args: &QuickArgs) -> Result<()> {
     };
     let choice = match &cli.url {
         Some(url) => BrokerChoice::Url(url),
-        None if needs_broker(&order.workloads) => BrokerChoice::Embedded,
+        None if needs_broker(&selection.workloads) => BrokerChoice::Embedded,
         None => BrokerChoice::Needless,
     };
-    run(cli, &args.suite, &order, choice)
+    run(cli, &args.suite, &selection, choice)
 }
 
 /// Runs `compare`.
@@ -76,7 +77,7 @@ pub(crate) fn compare(cli: &Cli, args: &CompareArgs) -> Result<()> {
         Profile::Ci => (10, 40, 1.0),
     };
     let (min, max) = args.windows.map_or((min, max), |windows| (windows, windows));
-    let order = Order {
+    let selection = Selection {
         suite: args.suite,
         workloads: workloads(args.suite, &args.suite_args),
         names: names?,
@@ -86,11 +87,11 @@ pub(crate) fn compare(cli: &Cli, args: &CompareArgs) -> Result<()> {
     let choice = match &cli.url {
         Some(_) if args.embedded => bail!("--url and --embedded name two brokers: leave one out"),
         Some(url) => BrokerChoice::Url(url),
-        None if !needs_broker(&order.workloads) => BrokerChoice::Needless,
+        None if !needs_broker(&selection.workloads) => BrokerChoice::Needless,
         None if args.embedded => BrokerChoice::Embedded,
         None => BrokerChoice::Private,
     };
-    run(cli, &args.suite_args, &order, choice)
+    run(cli, &args.suite_args, &selection, choice)
 }
 
 fn workloads(suite: Suite, args: &SuiteArgs) -> Vec<Workload> {
@@ -102,10 +103,10 @@ fn needs_broker(workloads: &[Workload]) -> bool {
 }
 
 /// Runs and reports. A run that fails ends the suite; what was measured before is reported.
-fn run(cli: &Cli, args: &SuiteArgs, order: &Order, choice: BrokerChoice<'_>) -> Result<()> {
+fn run(cli: &Cli, args: &SuiteArgs, selected: &Selection, choice: BrokerChoice<'_>) -> Result<()> {
     sys::note_signals();
     let mut notes = Vec::new();
-    let subjects = subjects(cli, args, order, &mut notes)?;
+    let subjects = subjects(cli, args, selected, &mut notes)?;
     let broker = SuiteBroker::start(choice)?;
     let placement = cli.placement();
     let surroundings = Surroundings {
@@ -116,9 +117,9 @@ fn run(cli: &Cli, args: &SuiteArgs, order: &Order, choice: BrokerChoice<'_>) -> 
     };
     let mut results = Results {
         schema: SCHEMA,
-        date: machine::date(),
-        command: machine::command_line(),
-        suite: order.suite.to_string(),
+        date: invocation::date(),
+        command: invocation::command_line(),
+        suite: selected.suite.to_string(),
         machine: machine::describe(),
         subjects: subjects.iter().map(|subject| about(subject.as_ref())).collect(),
         ..Results::default()
@@ -126,15 +127,15 @@ fn run(cli: &Cli, args: &SuiteArgs, order: &Order, choice: BrokerChoice<'_>) -> 
     results.machine.broker.clone_from(&broker.version);
     results.machine.executor = Some(cli.executor.to_string());
     results.machine.busy_poll_us = cli.busy_poll;
-    if order.windows.per_block > 1 {
+    if selected.windows.per_block > 1 {
         let cost = runner::cost_of_measuring(&surroundings)?;
         notes.push(format!("measuring takes {} ns of CPU for each message", cost.as_nanos()));
     }
     let plan = Plan {
-        workloads: order.workloads.clone(),
+        workloads: selected.workloads.clone(),
         subjects,
-        windows: order.windows,
-        window: window(order.seconds),
+        windows: selected.windows,
+        window: window(selected.seconds),
         surroundings,
     };
     let steal = Steal::begin();
@@ -147,7 +148,7 @@ fn run(cli: &Cli, args: &SuiteArgs, order: &Order, choice: BrokerChoice<'_>) -> 
     notes.extend(findings.failures.iter().map(|failure| format!("not measured: {failure}")));
     notes.extend(steal.note());
     notes.extend(sys::how_to_count_syscalls());
-    if order.windows.per_block > 1 {
+    if selected.windows.per_block > 1 {
         notes.extend(findings.noise());
     }
     results.machine.backend = findings.runs.iter().find_map(|run| run.backend.clone());
@@ -159,7 +160,7 @@ fn run(cli: &Cli, args: &SuiteArgs, order: &Order, choice: BrokerChoice<'_>) -> 
     if let Some(path) = &cli.json {
         file::write(path, &results)?;
     }
-    let shown = Named { name: order.suite.to_string(), results: &results };
+    let shown = Named { name: selected.suite.to_string(), results: &results };
     let reported = match results.runs.is_empty() {
         true => Ok(()),
         false => report(&[shown], &args.request()),
@@ -175,8 +176,9 @@ fn run(cli: &Cli, args: &SuiteArgs, order: &Order, choice: BrokerChoice<'_>) -> 
 
 /// A window with this measured phase.
 fn window(seconds: f64) -> Window {
-    let apart = Duration::from_secs_f64(seconds / 5.0).clamp(APART_MIN, APART_MAX).as_secs_f64();
-    Window { warmup_s: apart, seconds, count_s: apart / 2.0 }
+    let warmup = Duration::from_secs_f64(seconds / 5.0).clamp(WARMUP_MIN, WARMUP_MAX);
+    let warmup_s = warmup.as_secs_f64();
+    Window { warmup_s, seconds, count_s: warmup_s / 2.0 }
 }
 
 fn about(subject: &dyn Subject) -> MeasuredSubject {
@@ -188,13 +190,13 @@ fn about(subject: &dyn Subject) -> MeasuredSubject {
 fn subjects(
     cli: &Cli,
     args: &SuiteArgs,
-    order: &Order,
+    selected: &Selection,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Box<dyn Subject>>> {
     let (placement, python) = (cli.placement(), python(args));
     let mut found = Vec::new();
-    for name in &order.names {
-        let is_default = order.suite.subjects().contains(&name.text.as_str());
+    for name in &selected.names {
+        let is_default = selected.suite.subjects().contains(&name.text.as_str());
         match &name.kind {
             SubjectKind::Client(client) if is_default && !start::is_built_in(*client) => {
                 notes.push(format!(

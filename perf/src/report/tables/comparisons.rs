@@ -28,7 +28,8 @@ pub(crate) fn table(comparisons: &[Comparison]) -> Table {
     let subject = comparisons.first().map_or("", |one| one.subject.as_str());
     let mut notes = vec![
         "A ratio is the typical one of blocks of interleaved windows (the median of the means of \
-         all pairs), with its 95 % interval. Rate above 1 is faster; CPU time of the client and latencies below 1 are faster."
+         all pairs), with its 95 % interval. Rate above 1 is faster; CPU time of the client and \
+         latencies below 1 are faster."
             .to_owned(),
         "– not measured, or a percentile of one of the two rests on too few messages.".to_owned(),
         "Same: no difference, or less than the tool claims to tell. Unclear: the interval is too \
