@@ -7,7 +7,7 @@ use crate::report::escape::{code_span, markdown as escaped};
 use crate::report::machines::{self, Named};
 use crate::report::rows;
 use crate::report::tables::table::{Cell, Table};
-use crate::report::tables::{comparisons, files, ratios, runs};
+use crate::report::tables::{comparisons, files, idle, ratios, runs};
 use crate::results::comparison::Comparison;
 
 /// The whole report.
@@ -58,7 +58,12 @@ fn file(out: &mut String, one: &Named<'_>) {
         let _ = writeln!(out, "\n### Ratios by workload\n\n{}", ratios_table(&stated));
         section(out, 3, &comparisons::table(&stated));
     }
-    section(out, 3, &runs::table(&rows));
+    if !rows.is_empty() {
+        section(out, 3, &runs::table(&rows));
+    }
+    if let Some(idle) = idle::table(results) {
+        section(out, 3, &idle);
+    }
 }
 
 /// Ratios by workload, rate and CPU time against each other subject: the table of the README.

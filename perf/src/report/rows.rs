@@ -33,7 +33,10 @@ impl Row {
 
 /// All rows, in the order in which their first runs were measured.
 pub(crate) fn of(results: &Results) -> Vec<Row> {
-    let found = comparing::rows(&results.runs, &subjects(results));
+    let mut found = comparing::rows(&results.runs, &subjects(results));
+    found.retain(|(workload, _)| {
+        !results.runs.iter().any(|run| run.is_idle() && run.workload == *workload)
+    });
     let windows = found.iter().map(|(workload, subject)| {
         let is_it = |run: &&Run| run.workload == *workload && run.subject == *subject;
         results.runs.iter().filter(is_it).collect::<Vec<&Run>>()

@@ -53,6 +53,8 @@ pub(crate) fn typical(runs: &[&Run]) -> Option<Run> {
         allocations_per_msg: of(&|run| run.allocations_per_msg),
         syscalls_per_msg: of(&|run| run.syscalls_per_msg),
         latency_us: percentiles(&|run| Some(run.latency_us)),
+        memory_kib: of(&|run| run.memory_kib.map(|kib| kib as f64)).map(|kib| kib as u64),
+        wakeups_per_s: of(&|run| run.wakeups_per_s),
         service_us: first.service_us.map(|_| percentiles(&|run| run.service_us)),
         histogram: sum_of(runs.iter().map(|run| run.histogram.as_slice())),
         ..first.clone()

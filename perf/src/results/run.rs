@@ -82,3 +82,10 @@ pub(crate) struct Run {
     pub(crate) memory_kib: Option<u64>,
     pub(crate) wakeups_per_s: Option<f64>,
 }
+
+impl Run {
+    /// Whether transports were measured that do nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.memory_kib.is_some()
+    }
+}

@@ -21,7 +21,13 @@ const OPEN_LOOP: &str = "\nopen loop (…-at-…): latencies count from the time
 pub(crate) fn print(suite: &Results) {
     println!("{}", machine_line(suite));
     let subjects: Vec<&str> = suite.subjects.iter().map(|subject| subject.name.as_str()).collect();
-    println!("{}", runs_table(&suite.runs, &subjects));
+    let (idle, busy): (Vec<Run>, Vec<Run>) = suite.runs.iter().cloned().partition(Run::is_idle);
+    if !busy.is_empty() {
+        println!("{}", runs_table(&busy, &subjects));
+    }
+    if !idle.is_empty() {
+        println!("{}", idle_table(&idle, &subjects));
+    }
     println!("{}", legend(&suite.runs));
     if !suite.comparisons.is_empty() {
         println!("\nratios to the others: the typical one of interleaved blocks [95 % interval]");
@@ -82,6 +88,25 @@ fn runs_table(runs: &[Run], subjects: &[&str]) -> Table {
         table.add_row(run_row(&typical));
     }
     table::align_right(&mut table, 3);
+    table
+}
+
+/// What transports cost that do nothing.
+fn idle_table(runs: &[Run], subjects: &[&str]) -> Table {
+    let mut table = table::new(&["workload", "subject", "KiB/transport", "threads", "wake-ups/s"]);
+    for (workload, subject) in comparing::rows(runs, subjects) {
+        let of_both = |run: &&Run| run.workload == workload && run.subject == subject;
+        let same: Vec<&Run> = runs.iter().filter(of_both).collect();
+        let Some(typical) = metrics::typical(&same) else { continue };
+        table.add_row(vec![
+            workload.to_owned(),
+            subject.to_owned(),
+            figure(typical.memory_kib.map(|kib| kib as f64), 0),
+            typical.threads.to_string(),
+            figure(typical.wakeups_per_s, 1),
+        ]);
+    }
+    table::align_right(&mut table, 2);
     table
 }
 

@@ -149,7 +149,7 @@ fn run(cli: &Cli, args: &SuiteArgs, selected: &Selection, choice: BrokerChoice<'
     notes.extend(steal.note());
     notes.extend(sys::how_to_count_syscalls());
     if selected.windows.per_block > 1 {
-        notes.extend(findings.noise());
+        notes.extend(findings.doubts());
     }
     results.machine.backend = findings.runs.iter().find_map(|run| run.backend.clone());
     (results.runs, results.comparisons) = (findings.runs, findings.comparisons);

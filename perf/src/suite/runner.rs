@@ -12,7 +12,7 @@ use fastrand::Rng;
 
 use crate::measure::protocol::Window;
 use crate::results::comparing;
-use crate::results::comparison::{Comparison, Verdict};
+use crate::results::comparison::{Comparison, Estimate, Verdict};
 use crate::results::metrics;
 use crate::results::run::Run;
 use crate::subject::job::Subject;
@@ -26,6 +26,9 @@ use crate::workload::workload::{Operation, Peer, Workload};
 /// Callers in flight above which warming up takes longer, and how much longer.
 const CROWD: usize = 1000;
 const SLOW_WARMUP: f64 = 3.0;
+/// A window holds this many latencies one after the other, or its percentiles are doubtful: what
+/// takes longer is not in it.
+const SHARE_MAX: f64 = 4.0;
 
 /// Windows of each subject in a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,11 +162,7 @@ impl Plan<'_> {
         let compared = if windows < max { self.compared(measured) } else { Vec::new() };
         let is_open = |subject: &&&dyn Subject| {
             let found = compared.iter().find(|one| one.against == subject.name());
-            let figure = found.and_then(|one| match one.p50 {
-                // In an open loop all complete what is due.
-                Some(p50) if measured.iter().any(|run| run.offered_per_s.is_some()) => Some(p50),
-                _ => one.rate,
-            });
+            let figure = found.and_then(|one| deciding(one, measured));
             let blocks = found.map_or(0, |one| one.blocks);
             count(**subject) == windows && figure.is_some_and(|one| !one.is_settled(blocks))
         };
@@ -240,24 +239,50 @@ impl Findings {
         self.runs.extend(measured);
     }
 
-    /// Says which comparisons are unclear, although as much was measured as the profile allows,
-    /// because the machine is too noisy for them.
-    pub(crate) fn noise(&self) -> Option<String> {
-        let is_unclear =
-            |one: &&Comparison| one.rate.is_some_and(|rate| rate.verdict == Verdict::Unclear);
+    /// Says what the figures cannot tell: comparisons that stayed unclear, although as much was
+    /// measured as was allowed, and windows that were shorter than their latencies.
+    pub(crate) fn doubts(&self) -> Vec<String> {
         let unclear: Vec<String> = self
             .comparisons
             .iter()
-            .filter(is_unclear)
+            .filter(|one| {
+                deciding(one, &self.runs).is_some_and(|ratio| ratio.verdict == Verdict::Unclear)
+            })
             .map(|one| format!("{} against {}", one.workload, one.against))
             .collect();
-        (!unclear.is_empty()).then(|| {
-            format!(
-                "this machine was too noisy for a verdict on {}: measure again when it is idle, \
-                 or with more windows",
+        let mut doubts = Vec::new();
+        if !unclear.is_empty() {
+            doubts.push(format!(
+                "this machine was too noisy, or the windows too few, for a verdict on {}: measure \
+                 again when it is idle, or with more windows",
                 unclear.join(", ")
-            )
-        })
+            ));
+        }
+        let mut short: Vec<&str> = self
+            .runs
+            .iter()
+            .filter(|run| run.latency_us.p90.is_some_and(|us| us / 1e6 > run.seconds / SHARE_MAX))
+            .map(|run| run.workload.as_str())
+            .collect();
+        short.dedup();
+        if !short.is_empty() {
+            doubts.push(format!(
+                "the windows are too short for the latencies of {}, which are therefore too low: \
+                 measure with longer ones (--seconds)",
+                short.join(", ")
+            ));
+        }
+        doubts
+    }
+}
+
+/// The figure that a comparison is decided by: the rate, or in an open loop, where all complete
+/// what is due, the median latency.
+fn deciding(one: &Comparison, runs: &[Run]) -> Option<Estimate> {
+    let mut of_workload = runs.iter().filter(|run| run.workload == one.workload);
+    match of_workload.any(|run| run.offered_per_s.is_some()) {
+        true => one.p50,
+        false => one.rate,
     }
 }
 

@@ -140,7 +140,8 @@ impl<'a> Session<'a> {
         let sum = |figure: fn(&Sample) -> u64| samples.iter().map(figure).sum::<u64>();
         let messages = sum(|sample| sample.messages);
         let counted = sum(|sample| sample.counted.unwrap_or(sample.messages));
-        let per_message = |total: Option<f64>| total.map(|total| total / counted as f64);
+        let per_message =
+            |total: Option<f64>| total.filter(|_| counted > 0).map(|total| total / counted as f64);
         let total = |figure: fn(&Sample) -> Option<f64>| samples.iter().map(figure).sum();
         let cpu = |time: Option<Duration>| {
             let us = time.map(|time| time.as_secs_f64() * 1e6);

@@ -7,7 +7,7 @@ use crate::report::escape::html as escaped;
 use crate::report::html::{figures, table};
 use crate::report::machines::{self, Named};
 use crate::report::rows;
-use crate::report::tables::{comparisons, ratios, runs};
+use crate::report::tables::{comparisons, idle, ratios, runs};
 use crate::results::comparison::{Comparison, Verdict};
 
 /// The section of a file. `id` is unique in the page.
@@ -27,7 +27,12 @@ pub(crate) fn section(id: &str, one: &Named<'_>) -> String {
         out.push_str(&table::render(&ratios::table(&stated)));
         out.push_str(&table::render(&comparisons::table(&stated)));
     }
-    out.push_str(&table::render(&runs::table(&rows)));
+    if !rows.is_empty() {
+        out.push_str(&table::render(&runs::table(&rows)));
+    }
+    if let Some(idle) = idle::table(results) {
+        out.push_str(&table::render(&idle));
+    }
     out.push_str(&reproduce(id, one));
     out.push_str("</section>\n");
     out

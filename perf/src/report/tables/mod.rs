@@ -4,6 +4,7 @@
 
 pub(crate) mod comparisons;
 pub(crate) mod files;
+pub(crate) mod idle;
 pub(crate) mod ratios;
 pub(crate) mod runs;
 pub(crate) mod table;
