@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ fn what_cannot_be_compared_is_refused_in_one_line() {
     assert!(is_refused_in_one_line(&output).contains("./no/build is no file"));
     let oslo = ["compare", "--embedded", "--only", "call-1", "--python", "/no/python", "oslo"];
     assert!(is_refused_in_one_line(&run(oslo)).contains("--python FILE"));
+    let twice = ["compare", "--embedded", "--only", "call-1", "leveret", "raw", "leveret"];
+    assert!(is_refused_in_one_line(&run(twice)).contains("leveret is named twice"));
     let both = ["--url", "rabbit://h", "compare", "--embedded", "--only", "call-1"];
     assert!(is_refused_in_one_line(&run(both)).contains("leave one out"));
     assert_eq!(run(["compare", "--windows", "3"]).status.code(), Some(2));
@@ -143,7 +146,7 @@ fn an_open_loop_shows_a_stall_of_the_broker_that_a_closed_loop_hides() {
         assert!(run["offered_per_s"].as_f64().expect("an open loop") > 0.0);
         let longest = run["series"]["max_us"].as_array().expect("a list").iter();
         let stalls = longest.filter(|us| us.as_f64().is_some_and(|us| us > 50_000.0)).count();
-        assert!((2..=8).contains(&stalls), "the plot shows three: {}", run["series"]);
+        assert!((2..=15).contains(&stalls), "the plot shows three: {}", run["series"]);
     }
     for run in runs_of(&results, "call-1") {
         assert!(figure(run, "p99") < 50_000.0, "one call of many: {}", run["latency_us"]);
@@ -159,10 +162,15 @@ fn a_broker_that_goes_away_ends_the_run_with_what_it_has() {
     let arguments = ["compare", "--only", "call-1,call-85", "--windows", "40", "--seconds", "0.5"];
     let mut command = program();
     command.args(["--url", &broker.url(), "--json", file.path()]).args(arguments).arg("leveret");
-    let child = start(&mut command);
-    std::thread::sleep(Duration::from_secs(6));
+    let mut child = start(&mut command);
+    let progress = BufReader::new(child.stderr.take().expect("it is a pipe"));
+    let mut windows = progress.lines().map_while(Result::ok);
+    windows.find(|line| line.contains("call-1 by leveret")).expect("a window is measured");
     broker.kill();
+    let rest = std::thread::spawn(move || windows.collect::<Vec<_>>());
     let output = child.wait_with_output().expect("it ends");
+    let rest = rest.join().expect("lines are read").join("\n");
+    assert!(rest.contains("leveret-perf: "), "the last line says why: {rest}");
     assert_eq!(output.status.code(), Some(1), "{}", texts(&output));
     let results = file.read();
     assert!(!runs_of(&results, "call-1").is_empty(), "{}", texts(&output));

@@ -22,8 +22,8 @@ pub(crate) struct ReportArgs {
     /// Write the report as Markdown, or print it with -; this is the default
     #[arg(long, value_name = "OUT.md|-")]
     pub(crate) markdown: Option<PathBuf>,
-    /// End with status 4 if this is so in one of the files: WORKLOAD[@SUBJECT].FIGURE OP VALUE, as
-    /// 'call-1.p99 > 1ms'. The subject is the first of the file by default. Figures: p50 p90 p99
+    /// End with status 4 if this is so in one of the files: `WORKLOAD[@SUBJECT].FIGURE OP VALUE`,
+    /// as 'call-1.p99 > 1ms'. The subject is the first of the file by default. Figures: p50 p90 p99
     /// p99.9 max rate errors cpu sys alloc offered; operators: > >= < <=; units: us ms s of
     /// latencies, k M of rates, x for a multiple of the same figure of --against
     #[arg(long, value_name = "EXPR")]

@@ -195,7 +195,10 @@ fn subjects(
 ) -> Result<Vec<Box<dyn Subject>>> {
     let (placement, python) = (cli.placement(), python(args));
     let mut found = Vec::new();
-    for name in &selected.names {
+    for (at, name) in selected.names.iter().enumerate() {
+        if selected.names[..at].iter().any(|other| other.text == name.text) {
+            bail!("{} is named twice; copies of a build are told apart by their paths", name.text);
+        }
         let is_default = selected.suite.subjects().contains(&name.text.as_str());
         match &name.kind {
             SubjectKind::Client(client) if is_default && !start::is_built_in(*client) => {
