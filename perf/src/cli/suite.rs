@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::report::TITLE;
+use crate::cli::report::{OutputArgs, TITLE};
 use crate::cli::values::seconds;
 use crate::report::command::Request;
-use crate::report::threshold::Threshold;
 use crate::subject::name::SubjectName;
 use crate::workload::suite::Suite;
 use crate::workload::workload::Workload;
@@ -39,31 +38,17 @@ pub(crate) struct SuiteArgs {
     /// $LEVERET_PEERS_PYTHON, or the one that `.ci/test` makes in the target folder
     #[arg(long, value_name = "FILE")]
     pub(crate) python: Option<PathBuf>,
-    /// Write a report as one HTML page that loads nothing from elsewhere
-    #[arg(long, value_name = "OUT.html")]
-    pub(crate) html: Option<PathBuf>,
-    /// Write a report as Markdown, or print it with -
-    #[arg(long, value_name = "OUT.md|-")]
-    pub(crate) markdown: Option<PathBuf>,
-    /// End with status 4 if this is so, as 'call-1.p99 > 1ms'; `leveret-perf report --help` has
-    /// all forms
-    #[arg(long, value_name = "EXPR")]
-    pub(crate) fail_if: Vec<Threshold>,
+    #[command(flatten)]
+    output: OutputArgs,
     /// Earlier results that multiples in --fail-if refer to, as 'call-1.p99 > 1.2x'
     #[arg(long, value_name = "BASE.json", requires = "fail_if")]
-    pub(crate) base: Option<PathBuf>,
+    base: Option<PathBuf>,
 }
 
 impl SuiteArgs {
     /// The reports that are asked for.
     pub(crate) fn request(&self) -> Request<'_> {
-        Request {
-            html: self.html.as_deref(),
-            markdown: self.markdown.as_deref(),
-            thresholds: &self.fail_if,
-            base: self.base.as_deref(),
-            title: TITLE,
-        }
+        self.output.request(self.base.as_deref(), TITLE)
     }
 }
 

@@ -53,7 +53,7 @@ fn tasks() -> impl Iterator<Item = fs::DirEntry> {
     fs::read_dir("/proc/self/task").into_iter().flatten().flatten()
 }
 
-/// Threads of this process, but for the one that measures and the one that reads its input.
+/// Threads of this process, but for the one that measures.
 fn threads() -> usize {
     tasks().count().saturating_sub(1)
 }

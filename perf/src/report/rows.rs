@@ -33,15 +33,9 @@ impl Row {
 
 /// All rows, in the order in which their first runs were measured.
 pub(crate) fn of(results: &Results) -> Vec<Row> {
-    let mut found = comparing::rows(&results.runs, &subjects(results));
-    found.retain(|(workload, _)| {
-        !results.runs.iter().any(|run| run.is_idle() && run.workload == *workload)
-    });
-    let windows = found.iter().map(|(workload, subject)| {
-        let is_it = |run: &&Run| run.workload == *workload && run.subject == *subject;
-        results.runs.iter().filter(is_it).collect::<Vec<&Run>>()
-    });
-    windows.filter_map(|windows| row(&windows)).collect()
+    let found = comparing::rows(&results.runs, &subjects(results)).into_iter();
+    let busy = found.filter(|windows| !windows[0].is_idle());
+    busy.filter_map(|windows| row(&windows)).collect()
 }
 
 fn row(windows: &[&Run]) -> Option<Row> {

@@ -29,12 +29,11 @@ pub(crate) fn comparisons(
 ) -> Vec<Comparison> {
     let mut found: Vec<Comparison> = Vec::new();
     let Some((subject, others)) = subjects.split_first() else { return found };
-    for (workload, against) in rows(runs, others) {
-        let of = |name: &str| -> Vec<&Run> {
-            let is_it = |run: &&Run| run.workload == workload && run.subject == name;
-            runs.iter().filter(is_it).collect()
-        };
-        let (ours, theirs) = (of(subject), of(against));
+    let first = rows(runs, &[subject]);
+    for theirs in rows(runs, others) {
+        let (workload, against) = (&theirs[0].workload, &theirs[0].subject);
+        let ours = first.iter().find(|ours| ours[0].workload == *workload);
+        let Some(ours) = ours else { continue };
         let blocks: Vec<(&[&Run], &[&Run])> = ours
             .chunks_exact(windows_per_block)
             .zip(theirs.chunks_exact(windows_per_block))
@@ -45,9 +44,9 @@ pub(crate) fn comparisons(
         let higher = |figure: fn(&Run) -> Option<f64>| estimate(&blocks, figure, true);
         let lower = |figure: fn(&Run) -> Option<f64>| estimate(&blocks, figure, false);
         found.push(Comparison {
-            workload: workload.to_owned(),
+            workload: workload.clone(),
             subject: (*subject).to_owned(),
-            against: against.to_owned(),
+            against: against.clone(),
             blocks: blocks.len(),
             same_promises: ours[0].promises == theirs[0].promises,
             rate: higher(|run| Some(run.rate_per_s)),
@@ -60,20 +59,22 @@ pub(crate) fn comparisons(
     found
 }
 
-/// Pairs of a workload and a subject with a run: workloads as they were measured, subjects in this
-/// order.
-pub(crate) fn rows<'a>(runs: &'a [Run], subjects: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+/// The windows of each row: of one workload by one subject. Workloads stand as they were measured,
+/// subjects in this order.
+pub(crate) fn rows<'a>(runs: &'a [Run], subjects: &[&str]) -> Vec<Vec<&'a Run>> {
     let mut workloads: Vec<&str> = Vec::new();
     for run in runs {
         if !workloads.contains(&run.workload.as_str()) {
             workloads.push(&run.workload);
         }
     }
-    let has_run = |(workload, subject): &(&str, &str)| {
-        runs.iter().any(|run| run.workload == *workload && run.subject == *subject)
-    };
-    let all = workloads.iter().flat_map(|workload| subjects.iter().map(|one| (*workload, *one)));
-    all.filter(has_run).collect()
+    let pairs =
+        workloads.iter().flat_map(|workload| subjects.iter().map(move |one| (workload, one)));
+    let windows = pairs.map(|(workload, subject)| {
+        let is_it = |run: &&Run| run.workload == *workload && run.subject == *subject;
+        runs.iter().filter(is_it).collect()
+    });
+    windows.filter(|windows: &Vec<&Run>| !windows.is_empty()).collect()
 }
 
 /// The ratio of one figure over all blocks.

@@ -16,6 +16,18 @@ pub(crate) enum Verdict {
     Unclear,
 }
 
+impl Verdict {
+    /// The verdict as reports say it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Faster => "faster",
+            Self::Slower => "slower",
+            Self::Same => "same",
+            Self::Unclear => "unclear",
+        }
+    }
+}
+
 /// A ratio of the subject's figure to the other's: the typical one of blocks of interleaved windows
 /// (the median of the means of all pairs).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 
 use comfy_table::Table;
 
-use crate::results::comparison::{Comparison, Estimate, Verdict};
+use crate::results::comparison::{Comparison, Estimate};
 use crate::results::document::Results;
 use crate::results::run::Run;
 use crate::results::{comparing, metrics, table};
@@ -21,12 +21,14 @@ const OPEN_LOOP: &str = "\nopen loop (…-at-…): latencies count from the time
 pub(crate) fn print(suite: &Results) {
     println!("{}", machine_line(suite));
     let subjects: Vec<&str> = suite.subjects.iter().map(|subject| subject.name.as_str()).collect();
-    let (idle, busy): (Vec<Run>, Vec<Run>) = suite.runs.iter().cloned().partition(Run::is_idle);
+    let rows = comparing::rows(&suite.runs, &subjects).into_iter();
+    let (idle, busy): (Vec<_>, Vec<_>) =
+        rows.filter_map(|windows| metrics::typical(&windows)).partition(Run::is_idle);
     if !busy.is_empty() {
-        println!("{}", runs_table(&busy, &subjects));
+        println!("{}", runs_table(&busy));
     }
     if !idle.is_empty() {
-        println!("{}", idle_table(&idle, &subjects));
+        println!("{}", idle_table(&idle));
     }
     println!("{}", legend(&suite.runs));
     if !suite.comparisons.is_empty() {
@@ -63,7 +65,8 @@ fn machine_line(suite: &Results) -> String {
     )
 }
 
-fn runs_table(runs: &[Run], subjects: &[&str]) -> Table {
+/// One line for each typical run.
+fn runs_table(rows: &[Run]) -> Table {
     let mut table = table::new(&[
         "workload",
         "subject",
@@ -81,26 +84,20 @@ fn runs_table(runs: &[Run], subjects: &[&str]) -> Table {
         "max",
         "errors",
     ]);
-    for (workload, subject) in comparing::rows(runs, subjects) {
-        let of_both = |run: &&Run| run.workload == workload && run.subject == subject;
-        let same: Vec<&Run> = runs.iter().filter(of_both).collect();
-        let Some(typical) = metrics::typical(&same) else { continue };
-        table.add_row(run_row(&typical));
+    for run in rows {
+        table.add_row(run_row(run));
     }
     table::align_right(&mut table, 3);
     table
 }
 
 /// What transports cost that do nothing.
-fn idle_table(runs: &[Run], subjects: &[&str]) -> Table {
+fn idle_table(rows: &[Run]) -> Table {
     let mut table = table::new(&["workload", "subject", "KiB/transport", "threads", "wake-ups/s"]);
-    for (workload, subject) in comparing::rows(runs, subjects) {
-        let of_both = |run: &&Run| run.workload == workload && run.subject == subject;
-        let same: Vec<&Run> = runs.iter().filter(of_both).collect();
-        let Some(typical) = metrics::typical(&same) else { continue };
+    for typical in rows {
         table.add_row(vec![
-            workload.to_owned(),
-            subject.to_owned(),
+            typical.workload.clone(),
+            typical.subject.clone(),
             figure(typical.memory_kib.map(|kib| kib as f64), 0),
             typical.threads.to_string(),
             figure(typical.wakeups_per_s, 1),
@@ -186,19 +183,9 @@ fn estimate(value: Option<Estimate>) -> String {
     value.map_or_else(
         || "-".to_owned(),
         |Estimate { ratio, low, high, verdict }| {
-            format!("{ratio:.2} [{low:.2}, {high:.2}] {}", word(verdict))
+            format!("{ratio:.2} [{low:.2}, {high:.2}] {}", verdict.word())
         },
     )
-}
-
-/// A verdict as tables say it.
-pub(crate) const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Faster => "faster",
-        Verdict::Slower => "slower",
-        Verdict::Same => "same",
-        Verdict::Unclear => "unclear",
-    }
 }
 
 /// A whole number with a space between groups of three digits.
@@ -234,7 +221,9 @@ mod tests {
             run("w", "raw", 40.0, None),
             run("w", "leveret", 20.0, None),
         ];
-        let table = runs_table(&runs, &["leveret", "raw"]);
+        let rows = comparing::rows(&runs, &["leveret", "raw"]).into_iter();
+        let rows: Vec<Run> = rows.filter_map(|windows| metrics::typical(&windows)).collect();
+        let table = runs_table(&rows);
         assert_eq!(table.row_count(), 2);
         assert!(table.to_string().contains("15"), "the median of ten and twenty:\n{table}");
     }

@@ -209,24 +209,13 @@ fn series(samples: &[Sample]) -> Series {
             *sum += messages;
         }
         for (longest, max) in all.max_us.iter_mut().zip(&sample.max_us) {
-            // No latency is less than any.
-            *longest = longest.max_with(*max);
+            // `None` is less than any latency.
+            if *max > *longest {
+                *longest = *max;
+            }
         }
     }
     all
-}
-
-trait MaxWith {
-    fn max_with(self, other: Self) -> Self;
-}
-
-impl MaxWith for Option<f64> {
-    fn max_with(self, other: Self) -> Self {
-        match (self, other) {
-            (Some(one), Some(other)) => Some(one.max(other)),
-            (one, other) => one.or(other),
-        }
-    }
 }
 
 /// Payload sizes of a workload, which messages take in turn.

@@ -93,7 +93,7 @@ fn summary(all: &[Comparison]) -> String {
                 .map(|verdict| (verdict, rates.iter().filter(|one| **one == verdict).count()))
                 .filter(|(_, count)| *count > 0)
                 .map(|(verdict, count)| {
-                    let word = comparisons::word(verdict);
+                    let word = verdict.word();
                     format!("<b class=\"{word}\">{count} {word}</b>")
                 })
                 .collect();

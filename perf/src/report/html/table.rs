@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use crate::report::escape::html as escaped;
-use crate::report::tables::comparisons::word;
 use crate::report::tables::table::{Cell, Column, Group, Table};
 
 /// The table with its title as a caption, and its notes below.
@@ -66,7 +65,7 @@ fn rows(out: &mut String, group: &Group, columns: &[Column]) {
 fn data(cell: &Cell, is_text: bool) -> String {
     let text = escaped(&cell.text);
     let text = match cell.verdict {
-        Some(verdict) => format!("<span class=\"{}\">{text}</span>", word(verdict)),
+        Some(verdict) => format!("<span class=\"{}\">{text}</span>", verdict.word()),
         None => text,
     };
     format!("<td{}>{text}</td>", class(is_text))

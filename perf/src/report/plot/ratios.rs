@@ -7,7 +7,7 @@ use crate::report::number;
 use crate::report::plot::axis::{self, Scale};
 use crate::report::plot::frame::fitted;
 use crate::report::plot::svg::Svg;
-use crate::report::tables::comparisons::{self, word};
+use crate::report::tables::comparisons;
 use crate::results::comparison::{Comparison, Estimate, Verdict};
 
 const WIDTH: f64 = 400.0;
@@ -90,7 +90,7 @@ fn axes(svg: &mut Svg, figure: &Compared, all: &[(&Comparison, Estimate)], botto
 }
 
 fn row(svg: &mut Svg, x: &Scale, y: f64, (one, estimate): (&Comparison, Estimate)) {
-    let verdict = word(estimate.verdict);
+    let verdict = estimate.verdict.word();
     svg.text("label end", (X.0 - 10.0, y + 4.0), &name(one));
     let ends = (x.at(estimate.low), x.at(estimate.high));
     svg.line(&format!("interval {verdict}"), (ends.0, y), (ends.1, y));
@@ -129,7 +129,7 @@ fn sentence(one: &Comparison, estimate: Estimate) -> String {
     let (workload, against) = (&one.workload, &one.against);
     format!(
         "{workload} against {against}: {ratio}, from {low} to {high}, {}",
-        word(estimate.verdict)
+        estimate.verdict.word()
     )
 }
 

@@ -2,7 +2,7 @@
 
 use crate::report::number::{self, DASH};
 use crate::report::tables::table::{Cell, Column, Group, Table, column};
-use crate::results::comparison::{Comparison, Estimate, Verdict};
+use crate::results::comparison::{Comparison, Estimate};
 
 /// Stands behind a name where the two promise different things.
 pub(crate) const OTHER_PROMISES: &str = "≠";
@@ -67,22 +67,13 @@ pub(crate) fn against(one: &Comparison) -> String {
 fn estimate(value: Option<Estimate>) -> Cell {
     let Some(Estimate { ratio, low, high, verdict }) = value else { return DASH.into() };
     let [ratio, low, high] = [ratio, low, high].map(number::figure);
-    Cell { text: format!("{ratio} [{low}, {high}] {}", word(verdict)), verdict: Some(verdict) }
-}
-
-/// A verdict as reports say it.
-pub(crate) const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Faster => "faster",
-        Verdict::Slower => "slower",
-        Verdict::Same => "same",
-        Verdict::Unclear => "unclear",
-    }
+    Cell { text: format!("{ratio} [{low}, {high}] {}", verdict.word()), verdict: Some(verdict) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::comparison::Verdict;
 
     #[test]
     fn ratios_have_intervals_words_and_marks() {

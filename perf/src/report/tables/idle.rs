@@ -1,7 +1,9 @@
 //! The table of idle transports: what they cost that do nothing.
 
 use crate::report::number;
+use crate::report::rows;
 use crate::report::tables::table::{Cell, Column, Group, Table};
+use crate::results::comparing;
 use crate::results::document::Results;
 use crate::results::metrics;
 use crate::results::run::Run;
@@ -17,12 +19,9 @@ const COLUMNS: [(&str, &str); 5] = [
 /// The table; `None` if nothing was measured idle.
 pub(crate) fn table(results: &Results) -> Option<Table> {
     let mut groups: Vec<Group> = Vec::new();
-    for run in results.runs.iter().filter(|run| run.is_idle()) {
-        let is_same = |other: &&Run| other.workload == run.workload && other.subject == run.subject;
-        let windows: Vec<&Run> = results.runs.iter().filter(is_same).collect();
-        if !std::ptr::eq(windows[0], run) {
-            continue;
-        }
+    let all = comparing::rows(&results.runs, &rows::subjects(results)).into_iter();
+    for windows in all.filter(|windows| windows[0].is_idle()) {
+        let run = windows[0];
         let row = metrics::typical(&windows).map(|typical| row(&typical, windows.len()));
         match groups.iter_mut().find(|group| group.name == run.workload) {
             Some(group) => group.rows.extend(row),

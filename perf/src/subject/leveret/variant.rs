@@ -161,7 +161,7 @@ impl Variant {
 
     /// Queues that the `n`-th server of a topic leaves on the broker, apart from those with random
     /// names, which expire.
-    pub(super) fn queues_of_server(self, topic: &str, n: usize) -> Vec<String> {
+    pub(crate) fn queues_of_server(self, topic: &str, n: usize) -> Vec<String> {
         let addresses = [topic.to_owned(), format!("{topic}.{}", server(n))];
         let prefixes: &[&str] = match self {
             Self::Pika | Self::MsgPack => &["with_ack.", "no_ack."],

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::load::workers::Workers;
 use crate::subject::job::{Exchange, Job, Subject, oslo_exchange, oslo_routing_key};
+use crate::subject::leveret::variant::Variant;
 use crate::subject::promises;
 use crate::system::child_process;
 use crate::workload::promises::Promises;
@@ -95,8 +96,8 @@ impl Subject for Oslo {
     }
 
     fn queues_of_server(&self, topic: &str, n: usize) -> Vec<String> {
-        let server = crate::subject::leveret::variant::server(n);
-        vec![topic.to_owned(), format!("{topic}.{server}")]
+        // On the wire both are the same.
+        Variant::Plain.queues_of_server(topic, n)
     }
 
     fn start(&self, _job: &Job, _workers: &mut Workers) -> Result<()> {
