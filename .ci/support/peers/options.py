@@ -6,8 +6,8 @@ Each line is a configuration; the answer has the values oslo.messaging reads fro
     {"control_exchange": "b", "topics": ["notifications"], ...}
     {"error": "..."}
 
-Besides oslo.messaging's options it registers those of a service: state_path, and password
-in broker.
+Besides oslo.messaging's options it registers those of a service: state_path and a, and
+password in broker.
 """
 import json
 import logging
@@ -37,7 +37,7 @@ def values(files, env):
                 (None, transport._transport_opts + client._client_opts + server._pool_opts),
                 (RABBIT, impl_rabbit.rabbit_opts + amqp.amqp_opts),
                 (NOTIFICATIONS, notifier._notifier_opts),
-                (None, [cfg.StrOpt('state_path', default='/var/lib')]),
+                (None, [cfg.StrOpt('state_path', default='/var/lib'), cfg.StrOpt('a', default='')]),
                 ('broker', [cfg.StrOpt('password', default='none')])):
             conf.register_opts(options, group=group)
         rabbit, notifications = conf[RABBIT], conf[NOTIFICATIONS]

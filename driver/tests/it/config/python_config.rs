@@ -15,6 +15,7 @@ type Variables = Vec<(String, String)>;
 fn ours(files: &[String], environment: &[(String, String)]) -> Value {
     let found = || {
         let config = Config::new().set_default("DEFAULT", "state_path", "/var/lib");
+        let config = config.set_default("DEFAULT", "a", "");
         let config = files.iter().try_fold(config, |config, text| config.ini_str(text))?;
         let config = config.environment_from(environment.iter().cloned());
         let driver = config.driver_config()?;
@@ -86,6 +87,8 @@ fn python_finds_the_same_in_files_and_environment() {
         (&["[oslo_messaging_rabbit]\namqp_durable_queues = maybe\n"], vec![]),
         (&["[DEFAULT]\ncontrol_exchange = $control_exchange\n"], vec![]),
         (&["[DEFAULT]\ncontrol_exchange = $state_path.\n"], vec![]),
+        (&["[DEFAULT]\na = \ncontrol_exchange = \\$$a\n"], vec![]),
+        (&["[DEFAULT]\na = x$a\ncontrol_exchange = $a\n"], vec![]),
     ];
     for (files, environment) in cases {
         let files: Vec<_> = files.iter().map(|text| (*text).to_owned()).collect();
