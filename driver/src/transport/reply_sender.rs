@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use leveret_engine::{FailureSink, Outcome, Properties};
 
 use crate::broker::errors;
+use crate::broker::open::open_until;
 use crate::broker::publish::body::Body;
 use crate::broker::publish::connection::PublishConnection;
 use crate::broker::publish::route::{PublishOptions, Route};
@@ -180,14 +181,16 @@ impl ReplySender {
         let left = to.expires.map(timer::until);
         let timeout = left.unwrap_or(self.policy.missing_timeout);
         let properties = self.wire.reply_properties(to, self.ids.unique_id(), left);
-        let anchored = self.exchange_connection().anchored();
-        let exchange = self.wire.reply_exchange();
+        let deadline = timer::now() + self.retried_for(routing, timeout);
+        let (connection, exchange) = (self.exchange_connection(), self.wire.reply_exchange());
+        let anchored = connection.anchored();
         let send = async {
-            anchored.anchor(exchange).await?;
+            let anchor = || anchored.anchor(exchange);
+            open_until(&self.timer, deadline, anchor, || connection.health().why_down()).await?;
             let names = (exchange.name.as_str(), &*to.queue);
             let refusals = Some(Arc::clone(&self.refusals));
             let route = anchored.route(names, &properties, REPLY_OPTIONS, refusals).await?;
-            let cookie = self.cookie(timer::now() + self.retried_for(routing, timeout));
+            let cookie = self.cookie(deadline);
             route.publish_and_forget(timeout, body, cookie).await
         };
         if let Err(error) = send.await {

@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use leveret_engine::{
-    ChannelOptions, ExchangeDeclare, FailureSink, Properties, QueueBind, QueueDeclare,
+    self as engine, ChannelOptions, ExchangeDeclare, FailureSink, Properties, QueueBind,
+    QueueDeclare,
 };
 
 use crate::broker::declare;
@@ -30,6 +31,9 @@ use crate::topology::Exchange;
 
 /// How long a missing exchange is not probed again.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often an exchange is declared that RabbitMQ deletes before it is bound.
+const ATTEMPTS: u32 = 5;
 
 /// The channel exception for an entity that exists with other properties.
 const PRECONDITION_FAILED: u16 = 406;
@@ -182,11 +186,20 @@ impl AnchoredExchanges {
 
 impl Search {
     async fn declare_and_bind(self) -> Result<(), Error> {
-        match declare::exchange_once(self.declarations.channel(), &self.exchange).await {
-            Err(error) if error.reply_code() != Some(PRECONDITION_FAILED) => {
-                Err(from_engine(error))
+        let mut attempt = 0;
+        loop {
+            match declare::exchange_once(self.declarations.channel(), &self.exchange).await {
+                Err(error) if error.reply_code() != Some(PRECONDITION_FAILED) => {
+                    return Err(from_engine(error));
+                }
+                _ => {}
             }
-            _ => self.bind().await,
+            attempt += 1;
+            match self.bind().await {
+                // RabbitMQ deleted it meanwhile, with its last other binding.
+                Err(error) if is_not_found(&error) && attempt < ATTEMPTS => {}
+                bound => return bound.map_err(from_engine),
+            }
         }
     }
 
@@ -199,19 +212,22 @@ impl Search {
             ..ExchangeDeclare::default()
         };
         let channel = self.lease.channel_in(&self.cache.channel, plain).await?;
-        match channel.declare_exchange(passive).await {
+        let bound = match channel.declare_exchange(passive).await {
             Ok(()) => self.bind().await,
-            Err(error) if error.reply_code() == Some(NOT_FOUND) => {
+            Err(error) => Err(error),
+        };
+        match bound {
+            Err(error) if is_not_found(&error) => {
                 let missing = ExchangeState::Missing(timer::deadline_in(PROBE_INTERVAL));
                 self.cache.states().insert(self.exchange.name.clone(), missing);
                 Ok(())
             }
-            Err(error) => Err(from_engine(error)),
+            bound => bound.map_err(from_engine),
         }
     }
 
     /// Binds the queue of this connection to the exchange.
-    async fn bind(&self) -> Result<(), Error> {
+    async fn bind(&self) -> Result<(), engine::Error> {
         let reconnects = self.lease.connection().reconnects();
         let channel = self.declarations.channel();
         let declare = |name: String| {
@@ -219,19 +235,25 @@ impl Search {
             channel.declare_queue(queue)
         };
         // The queue is declared again after a reconnect. RabbitMQ may still hold it for the lost
-        // connection (405); then another queue takes its place.
+        // connection (405), or for a node that has died (404); then another queue takes its place.
         let name = self.cache.queue().clone();
         let queue = match declare(name).await {
-            Err(error) if error.reply_code() == Some(LOCKED) => declare(String::new()).await,
+            Err(error) if matches!(error.reply_code(), Some(LOCKED | NOT_FOUND)) => {
+                declare(String::new()).await
+            }
             declared => declared,
         };
-        let queue = queue.map_err(from_engine)?.name;
+        let queue = queue?.name;
         self.cache.queue().clone_from(&queue);
         let exchange = self.exchange.name.clone();
         let routing_key = ANCHOR_KEY.into();
         let bind = QueueBind { queue, exchange, routing_key, ..QueueBind::default() };
-        channel.bind_queue(bind).await.map_err(from_engine)?;
+        channel.bind_queue(bind).await?;
         self.cache.states().insert(self.exchange.name.clone(), ExchangeState::Anchored(reconnects));
         Ok(())
     }
+}
+
+fn is_not_found(error: &engine::Error) -> bool {
+    error.reply_code() == Some(NOT_FOUND)
 }

@@ -78,10 +78,7 @@ impl RpcClient {
         let body = self.render(context, method, args, Some(call))?;
         let mut address = match destination.only() {
             Some(_) => AddressChoice::Only,
-            None => {
-                let first = Box::pin(destination.first_address(&self.transport)).await;
-                first.map_err(Error::unsent)?
-            }
+            None => Box::pin(destination.first_address(&self.transport, deadline)).await?,
         };
         let (timeout, slot) = (timer::until(deadline), pending.refusal_slot());
         destination.route(address).publish_and_forget(timeout, &body, slot).await?;

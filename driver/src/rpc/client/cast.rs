@@ -212,7 +212,7 @@ impl RpcClient {
         body: &Body,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let first = destination.first_address(&self.transport).await.map_err(Error::unsent)?;
+        let first = destination.first_address(&self.transport, deadline).await?;
         let sent = self.publish(destination, first, body, deadline).await;
         if !destination.is_each() || first == AddressChoice::Other {
             return sent;

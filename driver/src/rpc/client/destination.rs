@@ -113,10 +113,12 @@ impl Destination {
         }
     }
 
-    /// Which address a request goes to first.
+    /// Which address a request goes to first. Asks the broker where that is not known, until
+    /// `deadline`.
     pub(super) async fn first_address(
         &self,
         transport: &Transport,
+        deadline: Instant,
     ) -> Result<AddressChoice, Error> {
         let exchange = match self {
             Self::One { .. } => return Ok(AddressChoice::Only),
@@ -125,7 +127,10 @@ impl Destination {
         let publishers = transport.publishers();
         let exists = match publishers.cached(exchange) {
             Some(exists) => exists,
-            None => publishers.probe(exchange).await?,
+            None => {
+                let probe = || publishers.probe(exchange);
+                transport.open_until(deadline, probe).await.map_err(Error::unsent)?
+            }
         };
         if exists {
             return Ok(AddressChoice::First);

@@ -3,6 +3,7 @@
 
 mod at_most_once;
 mod cuts;
+mod lost_declarations;
 mod refused_replies;
 mod reply_path;
 mod restart;
