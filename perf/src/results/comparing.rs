@@ -77,22 +77,25 @@ pub(crate) fn rows<'a>(runs: &'a [Run], subjects: &[&str]) -> Vec<Vec<&'a Run>> 
     windows.filter(|windows: &Vec<&Run>| !windows.is_empty()).collect()
 }
 
-/// The ratio of one figure over all blocks.
+/// The ratio of one figure over all blocks. Computed on logarithms, so that half and double cancel,
+/// and the ratio is the inverse if the two subjects change places.
 fn estimate(
     blocks: &[(&[&Run], &[&Run])],
     figure: fn(&Run) -> Option<f64>,
     higher_is_better: bool,
 ) -> Option<Estimate> {
     let sum = |runs: &[&Run]| runs.iter().map(|run| figure(run)).sum::<Option<f64>>();
-    let ratios: Vec<f64> = blocks
+    let logarithms: Vec<f64> = blocks
         .iter()
         .filter_map(|(ours, theirs)| {
             let (ours, theirs) = (sum(ours)?, sum(theirs)?);
-            (ours > 0.0 && theirs > 0.0).then(|| ours / theirs)
+            (ours > 0.0 && theirs > 0.0).then(|| (ours / theirs).ln())
         })
         .collect();
-    let (ratio, (low, high)) = (typical(&ratios)?, typical_interval(&ratios)?);
-    Some(Estimate { ratio, low, high, verdict: verdict(low, high, ratios.len(), higher_is_better) })
+    let (low, high) = typical_interval(&logarithms)?;
+    let (ratio, low, high) = (typical(&logarithms)?.exp(), low.exp(), high.exp());
+    let verdict = verdict(low, high, logarithms.len(), higher_is_better);
+    Some(Estimate { ratio, low, high, verdict })
 }
 
 /// What an interval of a ratio over `blocks` blocks says.
@@ -166,15 +169,31 @@ pub(crate) mod tests {
         let found = &single[0];
         assert_eq!((found.against.as_str(), found.blocks), ("raw", 3));
         let rate = found.rate.expect("all have a rate");
-        assert!((rate.ratio - 0.6875).abs() < 1e-9, "{rate:?}");
+        // Of 0.9, 0.25 and 0.8: between the second and the third of all pairs.
+        let expected = ((0.9_f64 * 0.25).sqrt() * 0.8).sqrt();
+        assert!((rate.ratio - expected).abs() < 1e-9, "{rate:?}");
         assert!(rate.low >= 0.25 && rate.high <= 0.9, "{rate:?}");
-        assert_eq!(found.p50.expect("two blocks have it").ratio, 2.0);
+        assert!((found.p50.expect("two blocks have it").ratio - 3.0_f64.sqrt()).abs() < 1e-9);
         assert_eq!((found.cpu, found.p999), (None, None));
 
         let blocks = comparisons(&runs, &["leveret", "raw"], 2);
         assert_eq!(blocks[0].blocks, 1, "a block that is not whole does not count");
-        assert_eq!(blocks[0].rate.expect("a rate").ratio, 140.0 / 300.0);
+        assert!((blocks[0].rate.expect("a rate").ratio - 140.0 / 300.0).abs() < 1e-9);
         assert_eq!(blocks[0].p50, None, "one of its windows lacks the figure");
+    }
+
+    /// A tail that is now half, now double of the other's.
+    #[test]
+    fn a_ratio_is_the_inverse_where_the_two_change_places() {
+        let tails = |subject, values: [f64; 10]| {
+            values.map(|p50| run("w", subject, 1.0, Some(p50))).to_vec()
+        };
+        let mut runs = tails("a", [1.0, 4.0, 1.0, 9.0, 2.0, 1.0, 3.0, 1.0, 8.0, 1.0]);
+        runs.extend(tails("b", [4.0, 1.0, 9.0, 1.0, 2.0, 3.0, 1.0, 8.0, 1.0, 1.0]));
+        let p50 = |subjects: [&str; 2]| comparisons(&runs, &subjects, 1)[0].p50.expect("has one");
+        let (ab, ba) = (p50(["a", "b"]), p50(["b", "a"]));
+        assert!((ab.ratio * ba.ratio - 1.0).abs() < 1e-9, "{ab:?} {ba:?}");
+        assert!((ab.ratio - 1.0).abs() < 0.01, "neither is slower: {ab:?}");
     }
 
     #[test]
