@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrayvec::ArrayString;
 use leveret_engine::block_on;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -269,8 +270,8 @@ impl Notifier {
             priority: draft.priority,
             payload: serde_json::to_value(draft.payload).map_err(unwritable)?,
             context: draft.context.clone(),
-            message_id: draft.message_id.clone(),
-            timestamp: draft.timestamp.clone(),
+            message_id: draft.message_id.to_string(),
+            timestamp: draft.timestamp.to_string(),
         };
         match driver {
             NotificationDriver::Log => log::write(&notification),
@@ -288,8 +289,8 @@ pub(super) struct Draft<'a, P: ?Sized> {
     pub(super) event_type: &'a str,
     pub(super) payload: &'a P,
     pub(super) context: &'a Context,
-    pub(super) message_id: String,
-    pub(super) timestamp: String,
+    pub(super) message_id: ArrayString<36>,
+    pub(super) timestamp: ArrayString<26>,
 }
 
 /// Context and payload, passed through the serializer.
