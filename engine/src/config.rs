@@ -43,6 +43,30 @@ impl EngineConfig {
         Self { cores, ..self }
     }
 
+    /// The configuration of each shard by itself, for threads that [`Shard::run`] gives to one
+    /// shard each.
+    ///
+    /// ```
+    /// use leveret_engine::{Cores, EngineConfig};
+    ///
+    /// let config = EngineConfig::default().with_cores(Cores::Pinned(vec![0, 2]));
+    /// let shards = config.shards();
+    /// assert_eq!(shards.len(), 2);
+    /// assert_eq!(shards[1].cores, Cores::Pinned(vec![2]));
+    /// ```
+    ///
+    /// [`Shard::run`]: crate::Shard::run
+    #[must_use]
+    pub fn shards(&self) -> Vec<Self> {
+        let one = |cores| self.clone().with_cores(cores);
+        match &self.cores {
+            Cores::Unpinned(count) => vec![one(Cores::Unpinned(1)); (*count).max(1)],
+            Cores::Pinned(cores) => {
+                cores.iter().map(|core| one(Cores::Pinned(vec![*core]))).collect()
+            }
+        }
+    }
+
     /// Sets [`EngineConfig::backend`].
     #[must_use]
     pub fn with_backend(self, backend: BackendChoice) -> Self {
@@ -279,12 +303,46 @@ impl ConnectionConfig {
     }
 }
 
+/// How a channel learns that the broker has its publications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Confirms {
+    /// It does not: a publication is done when the connection has accepted it.
+    Off,
+    /// The broker confirms each (RabbitMQ extension `confirm.select`): it has the publication on
+    /// disk or on a majority of nodes, as its queue promises.
+    #[default]
+    Each,
+    /// The broker confirms none. A tenth of a second after a publication at the latest the engine
+    /// asks something on the same channel (`basic.qos`), and the answer confirms all before: the
+    /// broker works through a channel in order, so it has routed them. Saves the broker and the
+    /// client a frame for each publication. Returned publications, and those that a lost connection
+    /// or channel may have lost, are told and sent again as with [`Each`](Self::Each). The price: a
+    /// confirm comes late, so nobody should wait for one; and a queue that refuses a publication
+    /// (`basic.nack`: it is full, or its leader has failed) is not noticed.
+    Together,
+}
+
+impl Confirms {
+    /// Whether the channel learns it at all.
+    pub(crate) fn are_on(self) -> bool {
+        self != Self::Off
+    }
+}
+
+/// `true` is [`Confirms::Each`], `false` is [`Confirms::Off`].
+impl From<bool> for Confirms {
+    fn from(each: bool) -> Self {
+        if each { Self::Each } else { Self::Off }
+    }
+}
+
 /// Settings of a channel.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ChannelOptions {
-    /// Whether to use publisher confirms (RabbitMQ extension `confirm.select`). Default: true.
-    pub confirms: bool,
+    /// How it learns that the broker has its publications. Default: [`Confirms::Each`].
+    pub confirms: Confirms,
     /// Default prefetch of consumers: deliveries that may be unacknowledged per consumer
     /// (`basic.qos`). Default: 0, no limit.
     pub prefetch: u16,
@@ -292,15 +350,15 @@ pub struct ChannelOptions {
 
 impl Default for ChannelOptions {
     fn default() -> Self {
-        Self { confirms: true, prefetch: 0 }
+        Self { confirms: Confirms::Each, prefetch: 0 }
     }
 }
 
 impl ChannelOptions {
-    /// Sets [`ChannelOptions::confirms`].
+    /// Sets [`ChannelOptions::confirms`]; a `bool` says whether the broker confirms each.
     #[must_use]
-    pub fn with_confirms(self, confirms: bool) -> Self {
-        Self { confirms, ..self }
+    pub fn with_confirms(self, confirms: impl Into<Confirms>) -> Self {
+        Self { confirms: confirms.into(), ..self }
     }
 
     /// Sets [`ChannelOptions::prefetch`].

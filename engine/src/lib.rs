@@ -32,7 +32,8 @@
 //! - **Handles**: [`Engine`], [`Connection`], [`Channel`], [`Publisher`], [`Consumer`]. Any thread
 //!   and any async runtime may use them; their futures need only a waker.
 //! - **Shard**: one thread with one runtime and its connections. It joins the two layers below and
-//!   performs recovery. The thread may belong to the application: [`Shard::attach`].
+//!   performs recovery. The thread may belong to the application: [`Shard::run`],
+//!   [`Shard::attach`].
 //! - **Protocol** and **reactor**, which do not depend on each other: AMQP without sockets or
 //!   clocks, and sockets (io_uring, or epoll where io_uring is denied) without AMQP.
 //! - **[`wire`]** and the receive blocks: bytes.
@@ -110,7 +111,8 @@ mod topology_group;
 pub use amq_protocol::types::{AMQPValue, FieldArray, FieldTable};
 pub use buffer::Body;
 pub use config::{
-    ChannelOptions, ConnectMode, ConnectionConfig, Cores, EngineConfig, Host, Login, Recovery,
+    ChannelOptions, Confirms, ConnectMode, ConnectionConfig, Cores, EngineConfig, Host, Login,
+    Recovery,
 };
 pub use credentials::{Credentials, CredentialsProvider, Secret};
 pub use declare::{Consume, ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare, QueueDeclared};

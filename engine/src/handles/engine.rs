@@ -71,7 +71,7 @@ impl Engine {
         Self { inner: Arc::new(Shards { shards, threads, alive, backend, next }) }
     }
 
-    /// Returns the receiver that an attached shard holds while it runs.
+    /// Returns the receiver that a shard on the caller's thread holds while it runs.
     pub(crate) fn alive(&self) -> watch::Receiver<()> {
         self.inner.alive.subscribe()
     }
@@ -174,8 +174,9 @@ impl Engine {
     }
 
     /// Closes every connection after sending what is in its outboxes, for 2 s at most, and ends the
-    /// shards. Every wait ends with `Stopped`. An [attached](crate::Shard::attach) shard is told to
-    /// stop and not waited for.
+    /// shards. Every wait ends with `Stopped`. A shard on the caller's
+    /// thread ([`Shard::run`](crate::Shard::run), [`Shard::attach`](crate::Shard::attach)) is told
+    /// to stop and not waited for.
     ///
     /// Blocks until the threads have ended, so async code should call [`shutdown`](Self::shutdown).
     pub fn stop(&self) {
@@ -184,8 +185,8 @@ impl Engine {
     }
 
     /// Stops the engine like [`stop`](Self::stop), for async code: resolves when the shards have
-    /// ended and blocks no thread. It also waits for an attached shard, so the future of that shard
-    /// must be polled.
+    /// ended and blocks no thread. It also waits for a shard on the caller's thread; the future of
+    /// an attached one must be polled.
     ///
     /// # Cancel safety
     /// If the future is dropped, the shards still end.

@@ -3,11 +3,11 @@
 //! Any thread and any async runtime may use them; their futures need only a waker. The shard side
 //! is in `shard`.
 
-pub(crate) mod attach;
 pub(crate) mod channel;
 pub(crate) mod confirm;
 pub(crate) mod connection;
 pub(crate) mod consumer;
+mod embedded;
 pub(crate) mod engine;
 pub(crate) mod inbox;
 pub(crate) mod lease;

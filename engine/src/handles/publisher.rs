@@ -268,7 +268,7 @@ impl Publisher {
     }
 
     fn has_ticket(&self) -> bool {
-        self.tracks_outcome && self.inner.channel.options.confirms
+        self.tracks_outcome && self.inner.channel.options.confirms.are_on()
     }
 
     /// Appends a publication, with a ticket if a caller can wait for its outcome.

@@ -27,6 +27,14 @@ pub trait FailureSink: Send + Sync + 'static {
     /// wake and publish without waiting, and must not block. The engine catches a panic and counts
     /// it in [`ShardStats::panics`](crate::ShardStats::panics).
     fn publish_failed(&self, cookie: u64, outcome: Outcome);
+
+    /// Whether a [retained](Publisher::retained) publication is still to be sent again, asked when
+    /// its connection or channel was lost before it was confirmed. If not, it ends without a
+    /// report. Runs as [`publish_failed`](Self::publish_failed). Default: true.
+    fn is_wanted(&self, cookie: u64) -> bool {
+        let _ = cookie;
+        true
+    }
 }
 
 /// A publisher that reports failures to a sink; see [`Publisher::with_failure_sink`]. Cloning is
@@ -104,7 +112,7 @@ impl ReportingPublisher {
         permit: &mut Option<Permit<'_>>,
     ) -> Result<(), PushError> {
         let channel = &self.listener.channel;
-        if !channel.options.confirms {
+        if !channel.options.confirms.are_on() {
             return self.publisher.append(0, message, permit);
         }
         let outcomes = &channel.connection.outcomes;
@@ -126,6 +134,10 @@ impl CompletionListener<Outcome> for FailureListener {
         if !outcome.is_ok() {
             self.sink.publish_failed(cookie, outcome);
         }
+    }
+
+    fn is_wanted(&self, cookie: u64) -> bool {
+        self.sink.is_wanted(cookie)
     }
 }
 

@@ -122,4 +122,7 @@ pub struct Script {
     /// Accepts publications and never confirms them. A later confirm with `multiple` covers them,
     /// as on any broker. Default: false.
     pub withhold_confirms: bool,
+    /// Never answers `basic.qos`, which confirms what was published on a channel with
+    /// [`Confirms::Together`](crate::Confirms::Together). Default: false.
+    pub withhold_qos: bool,
 }

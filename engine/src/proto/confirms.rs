@@ -64,6 +64,11 @@ impl<P> Ledger<P> {
         self.runs.front().map(|run| &run.buffer)
     }
 
+    /// Returns the tag of the last publication, 0 before the first.
+    pub(crate) fn last(&self) -> u64 {
+        self.next - 1
+    }
+
     /// Returns the number of unconfirmed publications.
     pub(crate) fn outstanding(&self) -> usize {
         self.runs.iter().map(|run| run.open).sum()

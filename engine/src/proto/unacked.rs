@@ -93,11 +93,16 @@ impl Unacked {
         is_open
     }
 
-    /// Records an ack that may be deferred until [`DEFERRED_MAX`] are pending or another one must
-    /// not wait.
-    pub(crate) fn ack_deferred(&mut self, tag: u64) {
+    /// Records an ack that may be deferred until another one must not wait, [`DEFERRED_MAX`] are
+    /// pending, or half of the deliveries that a `prefetch` allows: then the broker goes on sending
+    /// meanwhile. A prefetch of 0 is no limit.
+    pub(crate) fn ack_deferred(&mut self, tag: u64, prefetch: u16) {
         self.record(tag, Acknowledgement::Ack);
-        self.must_flush |= self.pending.len() >= DEFERRED_MAX;
+        let limit = match prefetch {
+            0 => DEFERRED_MAX,
+            prefetch => DEFERRED_MAX.min(usize::from(prefetch).div_ceil(2)),
+        };
+        self.must_flush |= self.pending.len() >= limit;
     }
 
     fn record(&mut self, tag: u64, acknowledgement: Acknowledgement) -> bool {
@@ -221,24 +226,39 @@ mod tests {
     fn deferred_acks_are_written_together() {
         let mut unacked = Unacked::default();
         (1..=200).for_each(|tag| unacked.delivered(tag));
-        unacked.ack_deferred(1);
-        unacked.ack_deferred(2);
+        unacked.ack_deferred(1, 0);
+        unacked.ack_deferred(2, 0);
         assert!(unacked.has_pending() && !unacked.must_flush());
         unacked.acknowledge(3, Acknowledgement::Reject { requeue: true });
         assert!(unacked.must_flush());
         assert_eq!(written(&mut unacked), ["ack..2", "reject 3"]);
         assert!(!unacked.has_pending() && !unacked.must_flush());
-        unacked.ack_deferred(4);
+        unacked.ack_deferred(4, 0);
         unacked.stop_deferring();
         assert_eq!((unacked.must_flush(), written(&mut unacked)), (true, vec!["ack..4".into()]));
         unacked.stop_deferring();
         assert!(!unacked.must_flush(), "nothing is pending");
         let kept = DEFERRED_MAX as u64;
-        (5..4 + kept).for_each(|tag| unacked.ack_deferred(tag));
-        unacked.ack_deferred(5);
+        (5..4 + kept).for_each(|tag| unacked.ack_deferred(tag, 0));
+        unacked.ack_deferred(5, 0);
         assert!(!unacked.must_flush(), "one is missing, and no tag counts twice");
-        unacked.ack_deferred(4 + kept);
+        unacked.ack_deferred(4 + kept, 0);
         assert!(unacked.must_flush(), "enough for a packet");
+    }
+
+    /// The broker has room to send the other half meanwhile.
+    #[test]
+    fn half_of_a_prefetch_is_deferred_at_most() {
+        for (prefetch, deferred) in [(1, 0), (2, 0), (3, 1), (10, 4), (1000, DEFERRED_MAX - 1)] {
+            let mut unacked = Unacked::default();
+            (1..=200).for_each(|tag| unacked.delivered(tag));
+            let tags = 1..=200;
+            let waits = |tag: &u64| {
+                unacked.ack_deferred(*tag, prefetch);
+                !unacked.must_flush()
+            };
+            assert_eq!(tags.take_while(waits).count(), deferred, "{prefetch}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::reactor::busy_poll::BusyPoll;
 use crate::reactor::connect::SocketOptions;
 use crate::reactor::resolve::Resolver;
-use crate::reactor::{Completion, Reactor, Stream, connect};
+use crate::reactor::{AfterWrite, Completion, Reactor, Stream, connect};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Epoll {
@@ -53,7 +53,12 @@ impl Stream for TcpStream {
         (done, block)
     }
 
-    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Completion<Vec<u8>> {
+    async fn write(
+        &self,
+        buffer: Vec<u8>,
+        range: Range<usize>,
+        _after: AfterWrite,
+    ) -> Completion<Vec<u8>> {
         (write(self, &buffer[range]).await, buffer)
     }
 

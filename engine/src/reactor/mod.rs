@@ -54,6 +54,16 @@ pub(crate) trait Reactor: Clone + 'static {
     fn poll_io(&self) -> impl Future<Output = io::Result<()>>;
 }
 
+/// What the writer does when a write has completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AfterWrite {
+    /// It has more to do.
+    Continues,
+    /// It waits for work. So a completion that changes nothing else may be told together with the
+    /// next event of the thread; at the latest after the time that a timer may be late.
+    Waits,
+}
+
 /// One connected socket.
 pub(crate) trait Stream: 'static {
     /// Reads into the whole of `block`; zero bytes mean that the peer has closed.
@@ -64,6 +74,7 @@ pub(crate) trait Stream: 'static {
         &self,
         buffer: Vec<u8>,
         range: Range<usize>,
+        after: AfterWrite,
     ) -> impl Future<Output = Completion<Vec<u8>>>;
 
     /// Writes part or all of a range of a shared body.

@@ -9,48 +9,42 @@ use crate::reactor::{Reactor, uring};
 
 /// A program that can run on either backend.
 pub(crate) trait Program {
-    fn run(self, reactor: impl Reactor) -> impl Future<Output = ()>;
+    type Output;
+
+    fn run(self, reactor: impl Reactor) -> impl Future<Output = Self::Output>;
 }
 
-/// Creates the runtime on this thread and runs `program` to its end.
-pub(crate) fn block_on(
+/// Creates the runtime on this thread, calls `ready`, and runs `program` to its end.
+pub(crate) fn block_on<P: Program>(
     kind: BackendKind,
-    ready: impl FnOnce(io::Result<()>),
-    program: impl Program,
-) {
+    ready: impl FnOnce(),
+    program: P,
+) -> io::Result<P::Output> {
     match kind {
-        BackendKind::Uring => match uring::Runtime::new() {
-            Ok(runtime) => {
-                ready(Ok(()));
-                if let Err(error) = runtime.block_on(|reactor| program.run(reactor)) {
-                    tracing::error!(
-                        name: "leveret.engine.ring.unwatched",
-                        %error, "the shard cannot watch its ring"
-                    );
-                }
-            }
-            Err(error) => ready(Err(error)),
-        },
+        BackendKind::Uring => {
+            let runtime = uring::Runtime::new()?;
+            ready();
+            runtime.block_on(|reactor| program.run(reactor))
+        }
         BackendKind::Epoll => {
-            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => {
-                    ready(Ok(()));
-                    tokio::task::LocalSet::new().block_on(&runtime, program.run(Epoll::default()));
-                }
-                Err(error) => ready(Err(error)),
-            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            ready();
+            let tasks = tokio::task::LocalSet::new();
+            Ok(tasks.block_on(&runtime, program.run(Epoll::default())))
         }
     }
 }
 
 /// Runs `program` to its end on the current runtime, beside its other tasks.
-pub(crate) async fn run_attached(kind: BackendKind, program: impl Program) -> io::Result<()> {
+pub(crate) async fn run_attached<P: Program>(
+    kind: BackendKind,
+    program: P,
+) -> io::Result<P::Output> {
     match kind {
         BackendKind::Uring => uring::run_attached(|reactor| program.run(reactor)).await,
         BackendKind::Epoll => {
             let tasks = tokio::task::LocalSet::new();
-            tasks.run_until(program.run(Epoll::default())).await;
-            Ok(())
+            Ok(tasks.run_until(program.run(Epoll::default())).await)
         }
     }
 }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
 use crate::reactor::connect::SocketOptions;
-use crate::reactor::{Completion, Reactor, Stream};
+use crate::reactor::{AfterWrite, Completion, Reactor, Stream};
 
 /// Bytes that a peer's kernel buffers before writes wait.
 const WINDOW: usize = 64 << 10;
@@ -243,7 +243,12 @@ impl Stream for ClientEnd {
         (done, block)
     }
 
-    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Completion<Vec<u8>> {
+    async fn write(
+        &self,
+        buffer: Vec<u8>,
+        range: Range<usize>,
+        _after: AfterWrite,
+    ) -> Completion<Vec<u8>> {
         (self.send(&buffer[range]).await, buffer)
     }
 
@@ -314,7 +319,7 @@ mod tests {
         let data: Vec<u8> = (0..100).collect();
         let mut sent = 0;
         while sent < data.len() {
-            let (done, _) = near.write(data.clone(), sent..data.len()).await;
+            let (done, _) = near.write(data.clone(), sent..data.len(), AfterWrite::Continues).await;
             let Ok(count) = done else { break };
             sent += count;
             let heard = far.read().await.unwrap();
@@ -363,7 +368,7 @@ mod tests {
             let ((done, _), ()) = tokio::join!(near.read(vec![0; 9]), ending);
             assert_eq!(done.unwrap(), 0);
             assert_eq!(far.read().await, None);
-            assert!(near.write(vec![1], 0..1).await.0.is_err());
+            assert!(near.write(vec![1], 0..1, AfterWrite::Continues).await.0.is_err());
         });
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use crate::reactor::connect::SocketOptions;
 use crate::reactor::epoll::Epoll;
 use crate::reactor::uring::Uring;
-use crate::reactor::{Reactor, Stream, uring};
+use crate::reactor::{AfterWrite, Reactor, Stream, uring};
 
 /// Connects a pair: the reactor's end, and a plain one on this thread.
 async fn pair<R: Reactor>(reactor: R) -> (R::Stream, Peer) {
@@ -45,7 +45,7 @@ enum Backend {
 
 async fn bytes_pass<R: Reactor>(reactor: R) {
     let (stream, mut peer) = pair(reactor).await;
-    let (done, buffer) = stream.write(b"..hello..".to_vec(), 2..7).await;
+    let (done, buffer) = stream.write(b"..hello..".to_vec(), 2..7, AfterWrite::Continues).await;
     assert_eq!((done.unwrap(), &buffer[..]), (5, &b"..hello.."[..]));
     let shared = bytes::Bytes::from_static(b"-world-");
     let (done, _) = stream.write_shared(shared, 1..6).await;

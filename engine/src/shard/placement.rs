@@ -5,6 +5,25 @@ use std::io;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+/// Lets this thread run on its earlier cores again when it is dropped.
+pub(crate) struct PinnedThread(CpuSet);
+
+impl PinnedThread {
+    /// Pins this thread to one core of the allowed set, for as long as the result lives.
+    pub(crate) fn to(core: usize) -> io::Result<Self> {
+        let allowed = sched_getaffinity(None)?;
+        pin(core)?;
+        Ok(Self(allowed))
+    }
+}
+
+impl Drop for PinnedThread {
+    fn drop(&mut self) {
+        // An error means that the process may use none of these cores any more.
+        let _ = sched_setaffinity(None, &self.0);
+    }
+}
+
 /// Pins this thread to one core of the allowed set (affinity mask, cgroup cpuset).
 pub(super) fn pin(core: usize) -> io::Result<()> {
     let allowed = sched_getaffinity(None)?;
@@ -32,6 +51,14 @@ mod tests {
         std::thread::spawn(move || {
             pin(core).unwrap();
             assert_eq!(sched_getaffinity(None).unwrap().count(), 1);
+        })
+        .join()
+        .unwrap();
+        std::thread::spawn(move || {
+            let pinned = PinnedThread::to(core).unwrap();
+            assert_eq!(sched_getaffinity(None).unwrap().count(), 1);
+            drop(pinned);
+            assert_eq!(sched_getaffinity(None).unwrap(), allowed);
         })
         .join()
         .unwrap();

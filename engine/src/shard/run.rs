@@ -41,7 +41,8 @@ pub(crate) struct ShardHandle {
 }
 
 /// One thread's part of an engine: a runtime and its connections. An engine starts a thread for
-/// each of its shards; [`Shard::attach`] creates a shard for an existing thread.
+/// each of its shards; [`Shard::run`] gives a thread of the caller to a shard, and
+/// [`Shard::attach`] runs one on a runtime of the caller.
 pub struct Shard {
     commands: mpsc::Receiver<Command>,
     clock: Arc<Clock>,
@@ -80,7 +81,13 @@ impl Shard {
                     let _ = ready.send(Err(error));
                     return;
                 }
-                reactor::block_on(kind, |result| drop(ready.send(result)), self);
+                if let Err(error) = reactor::block_on(kind, || drop(ready.send(Ok(()))), self) {
+                    tracing::error!(
+                        name: "leveret.engine.shard.failed", %error, "a shard cannot run"
+                    );
+                    // Nobody receives it if the shard was ready before.
+                    let _ = ready.send(Err(error));
+                }
             })
             .map_err(backend)?;
         built.recv().unwrap_or_else(|_| Err(std::io::Error::other("it died"))).map_err(backend)?;
@@ -88,7 +95,7 @@ impl Shard {
     }
 
     /// Runs connections until the engine tells the shard to stop.
-    pub(crate) async fn run<R: Reactor>(mut self, reactor: R) {
+    pub(crate) async fn serve<R: Reactor>(mut self, reactor: R) {
         // However this future ends, by a panic too, the drop of `abort` ends every wait.
         let abort = Abort(Arc::clone(&self.clock));
         let clock = Arc::clone(&self.clock);
@@ -126,8 +133,10 @@ impl Shard {
 }
 
 impl Program for Shard {
+    type Output = ();
+
     async fn run(self, reactor: impl Reactor) {
-        Self::run(self, reactor).await;
+        self.serve(reactor).await;
     }
 }
 

@@ -42,7 +42,9 @@ impl Broker {
                 channel.prefetch = qos.prefetch_count;
             }
         }
-        self.send_basic(id, number, basic::AMQPMethod::QosOk(basic::QosOk {}));
+        if !self.script.withhold_qos {
+            self.send_basic(id, number, basic::AMQPMethod::QosOk(basic::QosOk {}));
+        }
         Ok(())
     }
 

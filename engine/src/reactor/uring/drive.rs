@@ -28,6 +28,9 @@ const TOKIO_INTERVAL: Duration = Duration::from_millis(2);
 /// Longest time between two yields to tokio without traffic, in ticks.
 const TOKIO_INTERVAL_TICKS: usize = 64;
 
+/// How often the tasks run before the next tick while they wake each other.
+const POLLS_PER_TICK: usize = 8;
+
 /// State shared by a shard and its sockets.
 pub(super) struct Driver {
     ring: Rc<Ring>,
@@ -94,9 +97,15 @@ impl Driver {
         self.tick(false);
         let mut is_due = false;
         for ticks in 1.. {
-            self.wakeup.begin_run();
-            if let Poll::Ready(result) = tasks.as_mut().poll(&mut Context::from_waker(waker)) {
-                return Poll::Ready(result);
+            // The root future is polled before the tasks: what they tell it would wait for a tick.
+            for _ in 0..POLLS_PER_TICK {
+                self.wakeup.begin_run();
+                if let Poll::Ready(result) = tasks.as_mut().poll(&mut Context::from_waker(waker)) {
+                    return Poll::Ready(result);
+                }
+                if !self.wakeup.is_woken() {
+                    break;
+                }
             }
             let poll_requested = self.poll_requested.take();
             let has_traffic = self.has_traffic.get();

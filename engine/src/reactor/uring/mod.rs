@@ -9,8 +9,11 @@
 
 mod drive;
 mod ring;
+#[cfg(test)]
+mod tests;
 mod wakeup;
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::net::TcpStream;
@@ -20,9 +23,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 pub(super) use self::ring::Ring;
-use self::ring::{Buffer, File};
+use self::ring::{Buffer, File, SendWait};
 use super::resolve::Resolver;
-use super::{Completion, Reactor, SocketOptions, Stream, connect};
+use super::{AfterWrite, Completion, Reactor, SocketOptions, Stream, connect};
 use crate::reactor::uring::drive::Driver;
 
 #[derive(Clone)]
@@ -44,7 +47,8 @@ impl Reactor for Uring {
         let stream = connect::connect(&self.resolver, host, port, options).await?.into_std()?;
         // A non-blocking socket would complete with EAGAIN instead of waiting.
         stream.set_nonblocking(false)?;
-        Ok(Socket { ring: Rc::clone(self.driver.ring()), stream: Rc::new(stream) })
+        let (ring, stream) = (Rc::clone(self.driver.ring()), Rc::new(stream));
+        Ok(Socket { ring, stream, is_full: Cell::new(false) })
     }
 
     async fn poll_io(&self) -> io::Result<()> {
@@ -57,6 +61,8 @@ impl Reactor for Uring {
 pub(crate) struct Socket {
     ring: Rc<Ring>,
     stream: Rc<TcpStream>,
+    /// The last send found too little room, so the next one waits for room.
+    is_full: Cell<bool>,
 }
 
 impl Socket {
@@ -64,11 +70,25 @@ impl Socket {
         File::Socket(Rc::clone(&self.stream))
     }
 
-    async fn send(&self, mut buffer: Buffer, range: Range<usize>) -> Completion<Buffer> {
+    async fn send(
+        &self,
+        mut buffer: Buffer,
+        range: Range<usize>,
+        after: AfterWrite,
+    ) -> Completion<Buffer> {
         loop {
-            let (done, back) = self.ring.send(self.file(), buffer, range.clone()).await;
-            if !is_interrupted(&done) {
-                return (done, back);
+            let waits = match after {
+                AfterWrite::Waits if !self.is_full.get() => SendWait::Never,
+                _ => SendWait::ForRoom,
+            };
+            let (done, back) = self.ring.send(self.file(), buffer, range.clone(), waits).await;
+            match &done {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_full.set(true),
+                _ => {
+                    self.is_full.set(done.as_ref().is_ok_and(|sent| *sent < range.len()));
+                    return (done, back);
+                }
             }
             buffer = back;
         }
@@ -86,13 +106,19 @@ impl Stream for Socket {
         }
     }
 
-    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Completion<Vec<u8>> {
-        let (done, back) = self.send(Buffer::Owned(buffer), range).await;
+    async fn write(
+        &self,
+        buffer: Vec<u8>,
+        range: Range<usize>,
+        after: AfterWrite,
+    ) -> Completion<Vec<u8>> {
+        let (done, back) = self.send(Buffer::Owned(buffer), range, after).await;
         (done, back.owned())
     }
 
     async fn write_shared(&self, body: Bytes, range: Range<usize>) -> Completion<Bytes> {
-        let (done, back) = self.send(Buffer::Shared(body), range).await;
+        let after = AfterWrite::Continues;
+        let (done, back) = self.send(Buffer::Shared(body), range, after).await;
         (done, back.shared())
     }
 

@@ -22,6 +22,7 @@ use io_uring::types::{Fd, Timespec};
 use io_uring::{IoUring, opcode, squeue};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
+use rustix::net::SendFlags;
 
 use crate::reactor::Completion;
 use crate::reactor::uring::wakeup::Wakeup;
@@ -44,6 +45,8 @@ struct Inner {
     slots: Vec<Slot>,
     free: Vec<u32>,
     pending: usize,
+    /// Sends among the queued entries that complete when they are submitted.
+    prompt: usize,
     woken: Vec<Waker>,
     alarm: Alarm,
     /// The timespec that the alarm's entry refers to, until the entry is submitted.
@@ -100,6 +103,16 @@ impl Buffer {
     }
 }
 
+/// Whether a send waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SendWait {
+    /// For room, if there is none.
+    ForRoom,
+    /// It sends what there is room for, or fails with `WouldBlock`. So it completes when it is
+    /// submitted, and one system call can send and wait for what is sent in return.
+    Never,
+}
+
 /// The file that an operation uses.
 #[derive(Clone)]
 pub(super) enum File {
@@ -152,6 +165,7 @@ impl Ring {
             slots: Vec::new(),
             free: Vec::new(),
             pending: 0,
+            prompt: 0,
             woken: Vec::new(),
             alarm: Alarm::Off,
             alarm_span: Box::default(),
@@ -204,13 +218,19 @@ impl Ring {
         file: File,
         buffer: Buffer,
         range: Range<usize>,
+        wait: SendWait,
     ) -> Operation {
         let bytes = match &buffer {
             Buffer::Owned(bytes) => &bytes[range],
             Buffer::Shared(bytes) => &bytes[range],
         };
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let flags = rustix::net::SendFlags::NOSIGNAL.bits().cast_signed();
+        let mut flags = SendFlags::NOSIGNAL;
+        if wait == SendWait::Never {
+            flags |= SendFlags::DONTWAIT;
+            self.inner.borrow_mut().prompt += 1;
+        }
+        let flags = flags.bits().cast_signed();
         let entry = opcode::Send::new(file.fd(), bytes.as_ptr(), length).flags(flags).build();
         self.queue(entry, file, buffer)
     }
@@ -257,11 +277,12 @@ impl Ring {
         has_fired
     }
 
-    /// Submits what is queued; if `waits`, also waits for a completion or the alarm.
+    /// Submits what is queued; if `waits`, also waits for a completion or the alarm. The completion
+    /// of a send that never waits does not end the wait; an alarm must be set.
     pub(super) fn enter(&self, waits: bool) {
         let mut inner = self.inner.borrow_mut();
         if waits {
-            return inner.submit(1);
+            return inner.submit_and_wait();
         }
         let queue = inner.uring.submission();
         let is_idle = queue.is_empty() && !queue.taskrun() && !queue.cq_overflow();
@@ -301,7 +322,14 @@ impl Inner {
         unsafe { self.uring.submission().push(entry) }.is_ok()
     }
 
+    /// Waits for one completion more than those that submitting brings. Without an alarm, for one.
+    fn submit_and_wait(&mut self) {
+        let prompt = if self.alarm == Alarm::Set { self.prompt } else { 0 };
+        self.submit(1 + prompt);
+    }
+
     fn submit(&mut self, want: usize) {
+        self.prompt = 0;
         let Err(error) = self.uring.submit_and_wait(want) else {
             self.is_refused = false;
             return;

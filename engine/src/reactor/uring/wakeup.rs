@@ -48,6 +48,11 @@ impl Wakeup {
         self.state.store(RUNNING, Ordering::SeqCst);
     }
 
+    /// Whether something has woken the shard since `begin_run`.
+    pub(super) fn is_woken(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == WOKEN
+    }
+
     /// The shard no longer sleeps in the ring; a wake-up from now on needs no system call.
     pub(super) fn leave_ring(&self) {
         let _ = self.state.compare_exchange(IN_RING, RUNNING, Ordering::SeqCst, Ordering::SeqCst);

@@ -35,6 +35,11 @@ impl Doorbell {
         }
     }
 
+    /// The task is awake and will look for work: a caller need not wake it.
+    pub(crate) fn answer(&self) {
+        self.asleep.store(false, Ordering::Relaxed);
+    }
+
     /// Resolves when [`ring`](Self::ring) is called, or at once if there is `work`.
     pub(crate) fn poll_sleep(&self, cx: &mut Context<'_>, work: impl Fn() -> bool) -> Poll<()> {
         if work() {

@@ -17,9 +17,10 @@ use crate::shard::panics::{Foreign, Panics};
 pub enum Disposition {
     /// Acknowledge it now.
     Ack,
-    /// Acknowledge it together with later ones, within a few milliseconds (at once on a channel
-    /// with a prefetch). For deliveries that may safely repeat after a lost connection. Saves the
-    /// broker and the client a packet per delivery.
+    /// Acknowledge it together with later ones, within 5 ms: one frame and one packet for several
+    /// deliveries. At once when 64 wait for it, or half of what the channel's prefetch allows, so
+    /// that a prefetch of 1 or 2 defers nothing. For deliveries that may safely repeat after a lost
+    /// connection.
     AckSoon,
     /// Reject it now.
     Reject {

@@ -25,6 +25,9 @@ pub(crate) trait CompletionListener<T>: Send + Sync {
     /// Receives the answer, or the reason why there is none. Called once, without a lock held,
     /// usually on the shard.
     fn on_complete(&self, token: Token, cookie: u64, answer: Result<T, TicketError>);
+
+    /// Whether an answer is still of use. Called on the shard, without a lock held.
+    fn is_wanted(&self, cookie: u64) -> bool;
 }
 
 /// The slots and the indices of the free ones.

@@ -15,7 +15,7 @@ use crate::shard::border::slab::{
     CompletionListener, Slab, Slot, State, TicketError, Token, Wakeup, index,
 };
 use crate::shard::clock::{Clock, Expires};
-use crate::shard::panics::Panics;
+use crate::shard::panics::{Foreign, Panics};
 use crate::shard::wheel::{TICK, Wheel};
 
 /// The tickets of one kind of answer.
@@ -100,6 +100,25 @@ impl<T: Send + 'static> Tickets<T> {
         drop(inner);
         drop(state);
         true
+    }
+
+    /// Whether a ticket waits for its answer.
+    #[must_use]
+    pub fn is_waiting(&self, token: Token) -> bool {
+        matches!(self.lock().slab.slot(token), Some(Slot { state: State::Waiting(_), .. }))
+    }
+
+    /// Drops a ticket that has a listener to which an answer is of no use. Returns true if it did.
+    pub(crate) fn forget_unless_wanted(&self, token: Token) -> bool {
+        let (listener, cookie) = match self.lock().slab.slot(token) {
+            Some(Slot { state: State::Listener(listener, cookie), .. }) => {
+                (Arc::clone(listener), *cookie)
+            }
+            _ => return false,
+        };
+        let is_wanted = || listener.is_wanted(cookie);
+        let is_wanted = self.panics().contain(Foreign::FailureSink, is_wanted).unwrap_or(true);
+        !is_wanted && self.forget(token)
     }
 
     /// Answers a ticket. Returns the answer as `Err` if the ticket was dropped, has timed out or
@@ -326,6 +345,29 @@ mod tests {
         fn on_complete(&self, _token: Token, cookie: u64, answer: Result<u32, TicketError>) {
             self.0.lock().unwrap().push((cookie, answer));
         }
+
+        fn is_wanted(&self, cookie: u64) -> bool {
+            cookie.is_multiple_of(2)
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_forgotten_unless_its_listener_wants_the_answer() {
+        let (_clock, tickets) = tickets();
+        let heard = Arc::new(Heard::default());
+        let open =
+            |cookie| tickets.open_with_listener(None, Arc::clone(&heard) as _, cookie).unwrap();
+        let (wanted, unwanted) = (open(2), open(3));
+        assert!(!tickets.forget_unless_wanted(wanted));
+        assert!(tickets.forget_unless_wanted(unwanted));
+        assert!(!tickets.forget_unless_wanted(unwanted), "it is gone");
+        let awaited = tickets.open(None);
+        assert!(tickets.is_waiting(awaited.token()));
+        assert!(!tickets.forget_unless_wanted(awaited.token()), "someone waits");
+        tickets.complete(awaited.token(), 1).unwrap();
+        assert!(!tickets.is_waiting(awaited.token()));
+        tickets.complete_all([(wanted, 7), (unwanted, 8)].into_iter());
+        assert_eq!(*heard.0.lock().unwrap(), [(2, Ok(7))]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ const FLUSH_POLL: Duration = Duration::from_millis(1);
 impl Conn {
     /// Waits until the publications of a channel are sent and confirmed, or the socket is down.
     pub(crate) async fn wait_until_flushed(&self, channel: u16) {
+        self.ask_now.notify_one();
         while self.channels.borrow().get(&channel).is_some_and(ChannelState::is_busy)
             && !self.is_down()
         {
@@ -23,6 +24,7 @@ impl Conn {
 
     /// The same for all channels. Does not wait while the connection is reconnecting.
     pub(crate) async fn wait_until_all_flushed(&self) {
+        self.ask_now.notify_one();
         while self.channels.borrow().values().any(ChannelState::is_busy)
             && !self.is_down()
             && self.shared.status.state() != ConnectionState::Connecting

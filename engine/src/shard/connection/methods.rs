@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm};
 
+use crate::config::Confirms;
 use crate::error::Error;
 use crate::proto::short;
 use crate::shard::connection::channel::state::ChannelState;
@@ -25,6 +26,12 @@ pub(crate) fn cancel_method(tag: &str) -> AMQPClass {
     AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel))
 }
 
+/// `basic.qos`.
+pub(crate) fn qos_method(prefetch_count: u16) -> AMQPClass {
+    let qos = basic::Qos { prefetch_count, global: false };
+    AMQPClass::Basic(basic::AMQPMethod::Qos(qos))
+}
+
 /// Opens a channel at the broker and sets its options. Its outbox is not sent yet, because after a
 /// reconnect the declarations come first.
 pub(crate) async fn open_channel(conn: &Rc<Conn>, number: u16) -> Result<(), Error> {
@@ -32,13 +39,12 @@ pub(crate) async fn open_channel(conn: &Rc<Conn>, number: u16) -> Result<(), Err
     let options =
         |state: &mut ChannelState| (state.shared.options.confirms, state.deliveries.prefetch);
     let (confirms, prefetch_count) = conn.with_channel(number, options)?;
-    if confirms {
+    if confirms == Confirms::Each {
         let select = confirm::AMQPMethod::Select(confirm::Select { nowait: false });
         conn.request(number, AMQPClass::Confirm(select)).await?;
     }
     if prefetch_count > 0 {
-        let qos = basic::Qos { prefetch_count, global: false };
-        conn.request(number, AMQPClass::Basic(basic::AMQPMethod::Qos(qos))).await?;
+        conn.request(number, qos_method(prefetch_count)).await?;
     }
     Ok(())
 }

@@ -81,6 +81,10 @@ pub(crate) struct Conn {
     pub(crate) pending: Notify,
     /// Notified when acknowledgements are deferred.
     pub(crate) deferred_acks: Notify,
+    /// Notified when publications were written that a later answer of the broker confirms.
+    pub(crate) awaits_answer: Notify,
+    /// Notified when the broker is to be asked at once.
+    pub(crate) ask_now: Notify,
     /// Notified when publications were refused and are sent again later.
     pub(crate) delayed: Notify,
     /// When the broker last stopped blocking publishers.
@@ -130,6 +134,8 @@ impl Conn {
             refused_intents: RefCell::default(),
             pending: Notify::new(),
             deferred_acks: Notify::new(),
+            awaits_answer: Notify::new(),
+            ask_now: Notify::new(),
             delayed: Notify::new(),
             unblocked_since: Cell::new(None),
             log_limits: LogLimits::default(),

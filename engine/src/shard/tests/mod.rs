@@ -87,7 +87,7 @@ async fn run_scenario(seed: u64) -> Run {
     let broker = Broker::new(seed);
     tokio::task::spawn_local(Rc::clone(&broker).accept(accepted));
     let (shard, handle) = Shard::new(Duration::ZERO);
-    let running = tokio::task::spawn_local(shard.run(sim.clone()));
+    let running = tokio::task::spawn_local(shard.serve(sim.clone()));
     let engine = Engine::with_shard(handle, crate::reactor::BackendKind::Epoll);
 
     let (publishing, consuming) = tokio::join!(open(&engine), open(&engine));

@@ -13,7 +13,7 @@ use super::{FOREVER, HANG_TIMEOUT, open};
 use crate::handles::engine::Engine;
 use crate::handles::route::Route;
 use crate::reactor::sim::{ClientEnd, Faults, Sim};
-use crate::reactor::{Completion, Reactor, SocketOptions, Stream};
+use crate::reactor::{AfterWrite, Completion, Reactor, SocketOptions, Stream};
 use crate::shard::run::Shard;
 use crate::shard::tests::broker::Broker;
 use crate::wire::Properties;
@@ -69,8 +69,13 @@ impl Stream for FaultyStream {
         done
     }
 
-    async fn write(&self, buffer: Vec<u8>, range: Range<usize>) -> Completion<Vec<u8>> {
-        let done = self.1.write(buffer, range).await;
+    async fn write(
+        &self,
+        buffer: Vec<u8>,
+        range: Range<usize>,
+        after: AfterWrite,
+    ) -> Completion<Vec<u8>> {
+        let done = self.1.write(buffer, range, after).await;
         self.0.pass(Side::Write);
         done
     }
@@ -91,7 +96,7 @@ async fn run_scenario(side: Side, after: usize) -> u64 {
     tokio::task::spawn_local(Rc::clone(&broker).accept(accepted));
     let (shard, handle) = Shard::new(Duration::ZERO);
     let faulty = Faulty { sim, side, left: Rc::new(Cell::new(Some(after))) };
-    let running = tokio::task::spawn_local(shard.run(faulty));
+    let running = tokio::task::spawn_local(shard.serve(faulty));
     let engine = Engine::with_shard(handle, crate::reactor::BackendKind::Epoll);
     let (connection, channel) = open(&engine).await;
     let route = Route { exchange: String::new(), routing_key: "q".into(), mandatory: false };

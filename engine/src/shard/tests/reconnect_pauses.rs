@@ -20,7 +20,7 @@ async fn pauses(life: Duration) -> Vec<Duration> {
     let (sim, accepted) = Sim::new(1, Faults::NONE);
     let ending = tokio::task::spawn_local(end_each(accepted, life));
     let (shard, handle) = Shard::new(Duration::ZERO);
-    let running = tokio::task::spawn_local(shard.run(sim));
+    let running = tokio::task::spawn_local(shard.serve(sim));
     let engine = Engine::with_shard(handle, crate::reactor::BackendKind::Epoll);
     let connected = open(&engine).await;
     let pauses = ending.await.unwrap();

@@ -6,6 +6,7 @@ mod closing;
 mod floods;
 mod handshakes;
 pub(crate) mod heartbeats;
+mod hosted;
 mod io_uring_denied;
 mod login;
 mod malformed;

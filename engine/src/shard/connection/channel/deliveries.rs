@@ -78,8 +78,8 @@ impl ChannelDeliveries {
         }
         let delivery = Delivery::new(content, (tag, redelivered), acker);
         let answer = match consumer.sink.deliver(delivery) {
-            Disposition::AckSoon if !no_ack && self.prefetch == 0 => {
-                self.unacked.ack_deferred(tag);
+            Disposition::AckSoon if !no_ack => {
+                self.unacked.ack_deferred(tag, self.prefetch);
                 return Ok(());
             }
             Disposition::Ack | Disposition::AckSoon => Acknowledgement::Ack,

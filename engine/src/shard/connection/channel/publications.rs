@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::config::Confirms;
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::proto::{Ledger, Record, Settled};
@@ -36,6 +37,10 @@ const WRITE_TICK_BYTES: usize = 256 << 10;
 pub(crate) struct ChannelPublications {
     shared: Arc<ChannelShared>,
     ledger: Ledger<InFlightSegment>,
+    /// Bytes of the segments in the ledger.
+    unconfirmed_bytes: usize,
+    /// The tag of the last publication whose segment the writer has returned.
+    written: u64,
     /// The writer has a segment.
     sending: bool,
     /// Publications of that segment that the broker has refused. Handled when the writer returns
@@ -59,6 +64,8 @@ impl ChannelPublications {
         Self {
             shared,
             ledger: Ledger::new(),
+            unconfirmed_bytes: 0,
+            written: 0,
             sending: false,
             refused: Vec::new(),
             pending_failure: None,
@@ -103,7 +110,7 @@ impl ChannelPublications {
     /// Takes the next segment to send. On a channel with confirms, its records move to the ledger,
     /// and the second value tracks the segment until the broker has confirmed it.
     pub(crate) fn take(&mut self, now: Instant) -> (Segment, Option<InFlightSegment>) {
-        let confirms = self.shared.options.confirms;
+        let confirms = self.shared.options.confirms.are_on();
         let mut segment = self.shared.outbox.take(self.spares.take(), confirms);
         if self.spares.is_empty() {
             // The next segment is about as large. Allocated at once instead of by doubling.
@@ -117,6 +124,7 @@ impl ChannelPublications {
             return (segment, None);
         }
         let size = segment.size();
+        self.unconfirmed_bytes += size;
         let in_flight = self.spare_handles.pop().unwrap_or_default();
         in_flight.replace(SentSegment { size, taken: Some(now), ..SentSegment::default() });
         self.ledger
@@ -134,6 +142,7 @@ impl ChannelPublications {
         outcomes: &mut Vec<(Token, Outcome)>,
     ) -> bool {
         self.sending = false;
+        self.written = self.ledger.last();
         let refused = std::mem::take(&mut self.refused);
         let is_refused = !refused.is_empty();
         for (record, at) in refused {
@@ -198,6 +207,7 @@ impl ChannelPublications {
         for (records, in_flight) in done.drain(..) {
             let SentSegment { segment, size, .. } = in_flight.take();
             self.shared.outbox.release(size);
+            self.unconfirmed_bytes -= size;
             if let Some(mut segment) = segment {
                 segment.records = records;
                 self.spares.give(segment);
@@ -208,6 +218,14 @@ impl ChannelPublications {
         }
         self.done = done;
         known
+    }
+
+    /// The tag of the last publication that an answer of the broker would confirm, if the channel
+    /// has [`Confirms::Together`] and one is unconfirmed; and the bytes of all of them.
+    pub(crate) fn awaits_answer(&self) -> Option<(u64, usize)> {
+        let is_asked_for = self.shared.options.confirms == Confirms::Together;
+        let is_awaited = is_asked_for && self.written > 0 && self.ledger.oldest().is_some();
+        is_awaited.then_some((self.written, self.unconfirmed_bytes))
     }
 
     /// Sends a refused publication again later, or completes it.
@@ -326,8 +344,14 @@ impl ChannelPublications {
     }
 
     fn take_runs(&mut self) -> InFlightRuns {
+        (self.unconfirmed_bytes, self.written) = (0, 0);
         let mut runs = self.pending_failure.take().map_or_else(Vec::new, |(_, runs)| runs);
         self.ledger.reset(|records, in_flight| runs.push((records, in_flight)));
+        let outcomes = &self.shared.connection.outcomes;
+        for record in runs.iter_mut().flat_map(|(records, _)| records) {
+            let may_be_resent = record.retain && !record.settled && record.token != 0;
+            record.settled |= may_be_resent && outcomes.forget_unless_wanted(record.token);
+        }
         runs
     }
 

@@ -37,6 +37,7 @@ pub(crate) async fn run<S: Stream>(conn: Rc<Conn>, stream: S, hooks: RecoveryHoo
     let own = [
         tasks::spawn(&conn, timers::run_heartbeats(Rc::clone(&conn))),
         tasks::spawn(&conn, timers::flush_deferred_acks(Rc::clone(&conn))),
+        tasks::spawn(&conn, timers::confirm_together(Rc::clone(&conn))),
         tasks::spawn(&conn, timers::resend_nacked(Rc::clone(&conn))),
         tasks::spawn(&conn, watchdog::run(Rc::clone(&conn))),
     ];

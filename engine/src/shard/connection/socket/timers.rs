@@ -4,8 +4,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::reactor;
+use crate::shard::connection::methods::qos_method;
 use crate::shard::connection::state::Conn;
 
+/// How long publications of channels with `Confirms::Together` are unconfirmed, unless there are
+/// many of them.
+const ANSWER_DELAY: Duration = Duration::from_millis(100);
 /// How long acknowledgements may be deferred.
 const ACK_DELAY: Duration = Duration::from_millis(5);
 
@@ -16,6 +20,40 @@ pub(crate) async fn flush_deferred_acks(conn: Rc<Conn>) {
         reactor::sleep(ACK_DELAY).await;
         conn.channels.borrow_mut().values_mut().for_each(|state| state.deliveries.flush_acks());
         conn.shared.write_bell.ring();
+    }
+}
+
+/// Confirms publications of channels with [`Confirms::Together`](crate::Confirms::Together): asks
+/// something on the channel, and the broker answers when it has processed what was published
+/// before.
+pub(crate) async fn confirm_together(conn: Rc<Conn>) {
+    loop {
+        conn.awaits_answer.notified().await;
+        let _ = reactor::within(ANSWER_DELAY, conn.ask_now.notified()).await;
+        let awaiting: Vec<(u16, u64)> = {
+            let channels = conn.channels.borrow();
+            let awaited = channels.iter().filter(|(_, state)| state.is_open());
+            let awaited =
+                awaited.map(|(number, state)| (*number, state.publications.awaits_answer()));
+            awaited.filter_map(|(number, awaited)| Some((number, awaited?.0))).collect()
+        };
+        for (number, tag) in awaiting {
+            let Ok(epoch) = conn.epoch(number) else { continue };
+            // A channel that was closed has ended its publications.
+            let answered = conn.request(number, qos_method(0)).await;
+            if answered.is_err() || conn.is_epoch_over(number, epoch) {
+                continue;
+            }
+            let settled = conn.with_channel(number, |state| {
+                let outcomes = &mut conn.outcomes.borrow_mut();
+                state.publications.settle(tag, true, true, outcomes);
+                state.publications.awaits_answer().is_some()
+            });
+            conn.complete_outcomes();
+            if settled.unwrap_or(false) {
+                conn.awaits_answer.notify_one();
+            }
+        }
     }
 }
 

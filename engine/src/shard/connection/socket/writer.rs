@@ -3,9 +3,12 @@
 //! Invariants: one write is in flight; each tick sends control frames and acknowledgements before
 //! the publications of one channel; other frames interleave only between publications.
 
+use std::future::{Future as _, poll_fn};
+use std::ops::Range;
+use std::pin::pin;
 use std::rc::Rc;
 
-use crate::reactor::{self, Stream};
+use crate::reactor::{self, AfterWrite, Completion, Stream};
 use crate::shard::border::outbox::segment::Segment;
 use crate::shard::connection::state::Conn;
 use crate::shard::stats::Stats;
@@ -30,7 +33,7 @@ pub(crate) async fn write<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
     while !conn.is_down() {
         let bell = &conn.shared.write_bell;
         let awake = || conn.is_down() || has_work(&conn);
-        std::future::poll_fn(|cx| bell.poll_sleep(cx, awake)).await;
+        poll_fn(|cx| bell.poll_sleep(cx, awake)).await;
         if let Err(error) = write_tick(&conn, &*stream, &mut control, &mut last_channel).await {
             conn.fail_socket(&format!("sending failed: {error}"));
         }
@@ -46,7 +49,7 @@ async fn write_tick<S: Stream>(
 ) -> std::io::Result<()> {
     gather_control(conn, control);
     let Some(number) = next_channel(conn, *last_channel) else {
-        return send_control(conn, stream, control).await;
+        return send_control(conn, stream, control, AfterWrite::Waits).await;
     };
     *last_channel = number;
     let now = reactor::now();
@@ -59,9 +62,9 @@ async fn write_tick<S: Stream>(
         if segment.parts.is_empty() && segment.bytes.len() <= COALESCE && !control.is_empty() {
             control.extend_from_slice(&segment.bytes);
             let end = segment.bytes.len();
-            (segment, end, send_control(conn, stream, control).await)
+            (segment, end, send_control(conn, stream, control, AfterWrite::Waits).await)
         } else {
-            match send_control(conn, stream, control).await {
+            match send_control(conn, stream, control, AfterWrite::Continues).await {
                 Ok(()) => {
                     let alive =
                         || conn.with_channel(number, |state| state.epoch()).ok() == Some(epoch);
@@ -71,11 +74,22 @@ async fn write_tick<S: Stream>(
             }
         };
     // A channel that was closed meanwhile has already completed its publications.
-    let refused = conn.with_channel(number, |state| {
-        state.publications.finish_send(segment, in_flight, written, &mut conn.outcomes.borrow_mut())
+    let finished = conn.with_channel(number, |state| {
+        let outcomes = &mut conn.outcomes.borrow_mut();
+        let publications = &mut state.publications;
+        let is_refused = publications.finish_send(segment, in_flight, written, outcomes);
+        (is_refused, publications.awaits_answer())
     });
-    if refused.unwrap_or(false) {
+    let (is_refused, awaited) = finished.unwrap_or((false, None));
+    if is_refused {
         conn.delayed.notify_one();
+    }
+    if let Some((_, bytes)) = awaited {
+        conn.awaits_answer.notify_one();
+        // Callers that find the outbox full wait for the answer.
+        if bytes >= conn.config.outbox_bytes / 4 {
+            conn.ask_now.notify_one();
+        }
     }
     conn.complete_outcomes();
     result
@@ -111,17 +125,18 @@ pub(crate) async fn flush_control<S: Stream>(conn: &Rc<Conn>, stream: &S) {
     if let Some(proto) = conn.proto.borrow_mut().as_mut() {
         proto.take_output(&mut control);
     }
-    let _ = send_control(conn, stream, &mut control).await;
+    let _ = send_control(conn, stream, &mut control, AfterWrite::Continues).await;
 }
 
 async fn send_control<S: Stream>(
     conn: &Rc<Conn>,
     stream: &S,
     control: &mut Vec<u8>,
+    after: AfterWrite,
 ) -> std::io::Result<()> {
     let mut buffer = std::mem::take(control);
     let end = buffer.len();
-    let (at, result) = send_range(conn, stream, &mut buffer, 0, end).await;
+    let (at, result) = send_range(conn, stream, &mut buffer, 0..end, after).await;
     debug_assert!(result.is_err() || at == end);
     buffer.clear();
     *control = buffer;
@@ -147,11 +162,16 @@ async fn send_segment<S: Stream>(
                 break;
             }
             gather_control(conn, control);
-            result = send_control(conn, stream, control).await;
+            result = send_control(conn, stream, control, AfterWrite::Continues).await;
         }
+        let is_last = cut + 1 == segment.cuts.len();
         while result.is_ok() && at < end {
             let stop = segment.parts.get(part).map_or(end, |part| part.at.min(end));
-            (at, result) = send_range(conn, stream, &mut segment.bytes, at, stop).await;
+            let after = match is_last && part == segment.parts.len() {
+                true => AfterWrite::Waits,
+                false => AfterWrite::Continues,
+            };
+            (at, result) = send_range(conn, stream, &mut segment.bytes, at..stop, after).await;
             if result.is_ok() && segment.parts.get(part).is_some_and(|part| part.at == at) {
                 result = send_part(conn, stream, &mut segment, part).await;
                 part += 1;
@@ -187,11 +207,18 @@ async fn send_range<S: Stream>(
     conn: &Rc<Conn>,
     stream: &S,
     buffer: &mut Vec<u8>,
-    mut at: usize,
-    end: usize,
+    range: Range<usize>,
+    after: AfterWrite,
 ) -> (usize, std::io::Result<()>) {
-    while at < end {
-        let (done, back) = stream.write(std::mem::take(buffer), at..end).await;
+    let mut at = range.start;
+    while at < range.end {
+        let bytes = std::mem::take(buffer);
+        let (done, back) = match after {
+            AfterWrite::Waits if !has_work(conn) => {
+                write_last(conn, stream, bytes, at..range.end).await
+            }
+            _ => stream.write(bytes, at..range.end, AfterWrite::Continues).await,
+        };
         *buffer = back;
         match count_write(conn, done) {
             Ok(written) => at += written,
@@ -199,6 +226,33 @@ async fn send_range<S: Stream>(
         }
     }
     (at, Ok(()))
+}
+
+/// Writes what there is to write. Because the thread may sleep over its completion, the bell wakes
+/// the writer meanwhile.
+async fn write_last<S: Stream>(
+    conn: &Rc<Conn>,
+    stream: &S,
+    bytes: Vec<u8>,
+    range: Range<usize>,
+) -> Completion<Vec<u8>> {
+    let bell = &conn.shared.write_bell;
+    let mut write = pin!(stream.write(bytes, range, AfterWrite::Waits));
+    let mut is_set = false;
+    let done = poll_fn(|cx| {
+        let polled = write.as_mut().poll(cx);
+        if polled.is_pending()
+            && !std::mem::replace(&mut is_set, true)
+            && bell.poll_sleep(cx, || has_work(conn)).is_ready()
+        {
+            // Work has come: the thread must not sleep.
+            cx.waker().wake_by_ref();
+        }
+        polled
+    })
+    .await;
+    bell.answer();
+    done
 }
 
 fn count_write(conn: &Conn, done: std::io::Result<usize>) -> std::io::Result<usize> {
