@@ -144,6 +144,7 @@ mod transport;
 pub use codec::serialization::{BodySerializer, Serialization};
 pub use config::driver_config::{Compression, DriverConfig, LoginMethod};
 pub use config::loader::Config;
+pub use config::options::acknowledgements::{CallConfirms, RequestAcks};
 pub use config::options::connection::ConnectionOptions;
 pub use config::options::dialects::{Redelivered, SendingDialect, ServingDialect};
 pub use config::options::entities::{EntityOptions, QueueProfile};

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::config::options::acknowledgements::{CallConfirms, RequestAcks};
 use crate::config::options::connection::ConnectionOptions;
 use crate::config::options::dialects::{Redelivered, SendingDialect, ServingDialect};
 use crate::config::options::entities::EntityOptions;
@@ -78,6 +79,10 @@ pub struct DriverConfig {
     pub sending: Option<SendingDialect>,
     /// `redelivered`: what servers do with requests that the broker redelivers. Default dispatch.
     pub redelivered: Redelivered,
+    /// `call_confirms`: how requests of calls and replies are confirmed. Default each.
+    pub call_confirms: CallConfirms,
+    /// `request_acks`: when servers acknowledge requests. Default each at once.
+    pub request_acks: RequestAcks,
     /// Options of the `pika` dialect.
     pub pika: PikaOptions,
     /// `connection_factory`: how many connections the transport opens, and what shares them.
@@ -140,6 +145,8 @@ impl Default for DriverConfig {
             serving: None,
             sending: None,
             redelivered: Redelivered::default(),
+            call_confirms: CallConfirms::default(),
+            request_acks: RequestAcks::default(),
             pika: PikaOptions::default(),
             connection_factory: None,
             connection: ConnectionOptions::default(),
@@ -260,6 +267,34 @@ impl DriverConfig {
     #[must_use]
     pub const fn with_sending(mut self, dialect: SendingDialect) -> Self {
         self.sending = Some(dialect);
+        self
+    }
+
+    /// The same options with requests of calls and replies confirmed like this.
+    ///
+    /// ```
+    /// use leveret::{CallConfirms, DriverConfig};
+    ///
+    /// let config = DriverConfig::default().with_call_confirms(CallConfirms::Together);
+    /// assert_eq!(config.call_confirms, CallConfirms::Together);
+    /// ```
+    #[must_use]
+    pub const fn with_call_confirms(mut self, confirms: CallConfirms) -> Self {
+        self.call_confirms = confirms;
+        self
+    }
+
+    /// The same options with requests acknowledged like this.
+    ///
+    /// ```
+    /// use leveret::{DriverConfig, RequestAcks};
+    ///
+    /// let config = DriverConfig::default().with_request_acks(RequestAcks::Together);
+    /// assert_eq!(config.request_acks, RequestAcks::Together);
+    /// ```
+    #[must_use]
+    pub const fn with_request_acks(mut self, acks: RequestAcks) -> Self {
+        self.request_acks = acks;
         self
     }
 

@@ -16,6 +16,11 @@ pub enum Executor {
     /// delays every connection of the shard, so use it for short methods only. Async methods are
     /// refused with [`ErrorKind::ExecutorLoadFailure`].
     Inline,
+    /// The shard's own thread as well, for async methods: one that waits continues as a task there.
+    /// For services that [give their threads to shards](leveret_engine::Shard::run), where a method
+    /// may call others, wait for timers and sockets of tokio, and spawn local tasks. No method may
+    /// block. Any number of methods wait at a time.
+    Local,
 }
 
 impl Executor {

@@ -37,6 +37,9 @@ pub(crate) enum Runner<P: Processor> {
     /// On the thread that submits an item. An item that is pending after its first poll continues
     /// on a thread.
     Inline { pending: WorkerPool<PendingItem> },
+    /// On the thread that submits an item, which is a shard's. An item that is pending after its
+    /// first poll continues as a task there.
+    Local { in_flight: Arc<InFlight> },
 }
 
 impl<P: Processor> Runner<P> {
@@ -50,6 +53,7 @@ impl<P: Processor> Runner<P> {
             })),
             Executor::Runtime(handle) => Self::Runtime { handle, in_flight: Arc::default() },
             Executor::Inline => Self::Inline { pending: WorkerPool::new(1, block_on) },
+            Executor::Local => Self::Local { in_flight: Arc::default() },
         }
     }
 
@@ -57,14 +61,14 @@ impl<P: Processor> Runner<P> {
     pub(crate) fn backlog(&self) -> usize {
         match self {
             Self::Threads(workers) => workers.queued(),
-            Self::Runtime { in_flight, .. } => in_flight.count(),
+            Self::Runtime { in_flight, .. } | Self::Local { in_flight } => in_flight.count(),
             Self::Inline { pending } => pending.queued(),
         }
     }
 
     /// Whether any number of items may run at a time.
     pub(crate) const fn is_unbounded(&self) -> bool {
-        matches!(self, Self::Runtime { .. })
+        matches!(self, Self::Runtime { .. } | Self::Local { .. })
     }
 
     /// Removes the `wanted` items that no thread has started, and returns them. It returns none
@@ -72,7 +76,7 @@ impl<P: Processor> Runner<P> {
     pub(crate) fn withdraw(&self, wanted: impl Fn(&P::Item) -> bool) -> VecDeque<P::Item> {
         match self {
             Self::Threads(workers) => workers.withdraw(wanted),
-            Self::Runtime { .. } | Self::Inline { .. } => VecDeque::new(),
+            Self::Runtime { .. } | Self::Inline { .. } | Self::Local { .. } => VecDeque::new(),
         }
     }
 
@@ -91,17 +95,17 @@ impl<P: Processor> Runner<P> {
                 }
             }
             Self::Inline { pending } => {
-                for item in items.drain(..) {
-                    let mut future = Box::pin(Arc::clone(processor).process(item));
-                    let mut cx = Context::from_waker(Waker::noop());
-                    match catch_panic(|| future.as_mut().poll(&mut cx)) {
-                        Ok(Poll::Ready(())) => {}
-                        Ok(Poll::Pending) => pending.submit(&mut vec![future as _]),
-                        Err(panic) => tracing::error!(
-                            name: "leveret.executor.panicked",
-                            panic, "what was being served is lost"
-                        ),
-                    }
+                for future in items.drain(..).filter_map(|item| begin(processor, item)) {
+                    pending.submit(&mut vec![future]);
+                }
+            }
+            Self::Local { in_flight } => {
+                for future in items.drain(..).filter_map(|item| begin(processor, item)) {
+                    let guard = in_flight.enter();
+                    tokio::task::spawn_local(async move {
+                        future.await;
+                        drop(guard);
+                    });
                 }
             }
         }
@@ -111,8 +115,27 @@ impl<P: Processor> Runner<P> {
     pub(crate) async fn finish(&self) {
         match self {
             Self::Threads(workers) => workers.finish().await,
-            Self::Runtime { in_flight, .. } => in_flight.wait_until_empty().await,
+            Self::Runtime { in_flight, .. } | Self::Local { in_flight } => {
+                in_flight.wait_until_empty().await;
+            }
             Self::Inline { pending } => pending.finish().await,
+        }
+    }
+}
+
+/// Polls the future of an item once, and returns it if it is pending.
+fn begin<P: Processor>(processor: &Arc<P>, item: P::Item) -> Option<PendingItem> {
+    let mut future = Box::pin(Arc::clone(processor).process(item));
+    let mut cx = Context::from_waker(Waker::noop());
+    match catch_panic(|| future.as_mut().poll(&mut cx)) {
+        Ok(Poll::Ready(())) => None,
+        Ok(Poll::Pending) => Some(future),
+        Err(panic) => {
+            tracing::error!(
+                name: "leveret.executor.panicked",
+                panic, "what was being served is lost"
+            );
+            None
         }
     }
 }

@@ -286,7 +286,7 @@ impl TransportBuilder {
         let connections = Connections::new(&engine, connection, factory);
         let pool = |purpose| PublisherPool::new(&connections, purpose, wire.compressor(), &timer);
         let pools = Arc::new(PublisherPools {
-            requests: pool(Purpose::Publish),
+            requests: pool(Purpose::Publish).with_call_confirms(config.call_confirms),
             buffered_casts: (factory == ConnectionFactory::New).then(|| pool(Purpose::Cast)),
             notifications: pool(Purpose::Notify),
         });

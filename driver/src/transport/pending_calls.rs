@@ -203,6 +203,13 @@ impl FailureSink for PendingCalls {
     fn publish_failed(&self, slot: u64, outcome: Outcome) {
         self.complete(slot, Arrived::PublishFailed(outcome));
     }
+
+    /// The request of a call that has its reply need not be sent again.
+    fn is_wanted(&self, slot: u64) -> bool {
+        let is_moved =
+            || self.find_monitored(|calls| calls.moved.contains_key(&slot).then_some(()));
+        self.slots.is_waiting(slot) || is_moved().is_some()
+    }
 }
 
 /// A refused request that may be repeated leaves the wait for a reply as it is.
@@ -212,6 +219,10 @@ impl FailureSink for RepeatableRefusals {
     fn publish_failed(&self, slot: u64, outcome: Outcome) {
         // A call that has ended no longer waits for it.
         let _ = self.0.complete(slot, outcome);
+    }
+
+    fn is_wanted(&self, slot: u64) -> bool {
+        self.0.is_waiting(slot)
     }
 }
 

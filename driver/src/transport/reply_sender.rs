@@ -44,7 +44,8 @@ const ROUTES_MAX: usize = 1024;
 const PRECONDITION_FAILED: u16 = 406;
 
 /// Replies come back where no queue takes them, and survive a lost connection.
-const REPLY_OPTIONS: PublishOptions = PublishOptions { mandatory: true, retain: true, once: false };
+const REPLY_OPTIONS: PublishOptions =
+    PublishOptions { mandatory: true, retain: true, once: false, together: true };
 
 const QUEUE_MISSING: &str = "its queue is gone";
 

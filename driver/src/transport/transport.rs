@@ -307,7 +307,8 @@ impl Transport {
         let open = || {
             let compressor = shared.wire.reply_compressor();
             let (connections, timer) = (&shared.connections, Arc::clone(&shared.timer));
-            let pool = PublisherPool::new(connections, Purpose::SentReplies, compressor, &timer);
+            let pool = PublisherPool::new(connections, Purpose::SentReplies, compressor, &timer)
+                .with_call_confirms(shared.config.call_confirms);
             let (wire, ids) = (Arc::clone(&shared.wire), Arc::clone(&shared.ids));
             let policy = ReplyRetryPolicy {
                 mandatory: shared.config.entities.direct_mandatory,

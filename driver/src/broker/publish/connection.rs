@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use leveret_engine::{ChannelOptions, FailureSink, Properties};
+use leveret_engine::{ChannelOptions, Confirms, FailureSink, Properties};
 
 use crate::broker::lease::{ChannelLease, ConnectionLease};
 use crate::broker::open_once::OpenOnce;
@@ -25,6 +25,8 @@ use crate::topology::{Address, Subscription};
 pub(crate) struct PublishConnection {
     lease: ConnectionLease,
     permanent: ChannelLease,
+    /// The channel for messages that are confirmed together, if some are.
+    together: Option<ChannelLease>,
     declarations: Arc<Declarations>,
     /// The channel for auto-delete exchanges.
     transient: OpenOnce<ChannelLease>,
@@ -37,15 +39,31 @@ impl PublishConnection {
     pub(crate) async fn open(
         lease: ConnectionLease,
         compressor: Option<Compressor>,
+        confirms_together: bool,
         timer: &Arc<Timer>,
     ) -> Result<Arc<Self>, Error> {
         let permanent = lease.open_channel(ChannelOptions::default()).await?;
+        let together = match confirms_together {
+            true => {
+                let options = ChannelOptions::default().with_confirms(Confirms::Together);
+                Some(lease.open_channel(options).await?)
+            }
+            false => None,
+        };
         let plain = ChannelOptions::default().with_confirms(false);
         let declaring = lease.open_channel(plain).await?;
         let declarations = Arc::new(Declarations::new(lease.clone(), declaring, timer));
         let anchored = AnchoredExchanges::new(lease.clone(), &declarations);
         let transient = OpenOnce::default();
-        Ok(Arc::new(Self { lease, permanent, declarations, transient, anchored, compressor }))
+        Ok(Arc::new(Self {
+            lease,
+            permanent,
+            together,
+            declarations,
+            transient,
+            anchored,
+            compressor,
+        }))
     }
 
     /// Returns the route to `address`, and declares its exchange. `refusals` gets refused messages
@@ -93,7 +111,7 @@ impl PublishConnection {
             true => Some(self.lease.channel_in(&self.transient, ChannelOptions::default()).await?),
             false => None,
         };
-        let channel = transient.as_deref().unwrap_or(&self.permanent);
+        let channel = transient.as_deref().unwrap_or_else(|| self.permanent_for(options));
         let redeclaration = (exchange.auto_delete || prerequisite.has_queue()).then(|| {
             let declarations = Arc::clone(&self.declarations);
             Arc::new(Redeclaration { declarations, prerequisite: prerequisite.clone() })
@@ -113,8 +131,14 @@ impl PublishConnection {
         options: PublishOptions,
         refusals: Option<Arc<dyn FailureSink>>,
     ) -> Result<Route, Error> {
-        let (compressor, channel, names) = (self.compressor, &self.permanent, ("", queue));
+        let (compressor, channel) = (self.compressor, self.permanent_for(options));
+        let names = ("", queue);
         Route::compressing(compressor, channel, names, properties, options, refusals)
+    }
+
+    /// The channel for exchanges that stay.
+    fn permanent_for(&self, options: PublishOptions) -> &ChannelLease {
+        self.together.as_ref().filter(|_| options.together).unwrap_or(&self.permanent)
     }
 
     /// The auto-delete exchanges that are anchored.
@@ -124,7 +148,10 @@ impl PublishConnection {
 
     /// Whether its connection or one of its channels is closed for good.
     pub(crate) fn is_closed(&self) -> bool {
-        self.lease.is_closed() || self.permanent.is_closed() || self.declarations.is_closed()
+        self.lease.is_closed()
+            || self.permanent.is_closed()
+            || self.together.as_ref().is_some_and(|channel| channel.is_closed())
+            || self.declarations.is_closed()
     }
 
     /// The compressor of the bodies that are published here.
@@ -156,7 +183,8 @@ impl PublishConnection {
     pub(crate) fn metrics(&self) -> ConnectionMetrics {
         let (transient, anchored) = (self.transient.get(), self.anchored.channel());
         let opened = [transient.as_deref(), anchored.as_deref()].into_iter().flatten();
-        let channels = std::iter::once(&self.permanent).chain(opened).map(|channel| &**channel);
+        let own = std::iter::once(&self.permanent).chain(&self.together);
+        let channels = own.chain(opened).map(|channel| &**channel);
         self.lease.metrics(channels.chain([self.declarations.channel()]))
     }
 

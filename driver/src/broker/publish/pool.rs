@@ -12,6 +12,7 @@ use crate::broker::open_once::{OpenOnce, Opened};
 use crate::broker::publish::connection::PublishConnection;
 use crate::broker::purpose::Purpose;
 use crate::codec::compressor::Compressor;
+use crate::config::options::acknowledgements::CallConfirms;
 use crate::error::Error;
 use crate::observe::health::ConnectionHealth;
 use crate::runtime::timer::Timer;
@@ -21,6 +22,8 @@ pub(crate) struct PublisherPool {
     connections: Arc<Connections>,
     purpose: Purpose,
     compressor: Option<Compressor>,
+    /// Messages that no sender waits for are confirmed together.
+    confirms_together: bool,
     timer: Arc<Timer>,
     slots: Box<[Slot]>,
 }
@@ -42,7 +45,12 @@ impl PublisherPool {
     ) -> Self {
         let slots = (0..connections.publish_connections()).map(|_| Slot::default()).collect();
         let (connections, timer) = (Arc::clone(connections), Arc::clone(timer));
-        Self { connections, purpose, compressor, timer, slots }
+        Self { connections, purpose, compressor, confirms_together: false, timer, slots }
+    }
+
+    /// The pool, whose connections confirm requests of calls and replies like this.
+    pub(crate) fn with_call_confirms(self, confirms: CallConfirms) -> Self {
+        Self { confirms_together: confirms == CallConfirms::Together, ..self }
     }
 
     /// Returns the connection with this index, modulo their number, and opens it if it is not open.
@@ -54,9 +62,10 @@ impl PublisherPool {
             let connections = Arc::clone(&self.connections);
             let (lease, purpose) = (Arc::clone(&slot.lease), self.purpose);
             let (compressor, timer) = (self.compressor, Arc::clone(&self.timer));
+            let confirms_together = self.confirms_together;
             async move {
                 let lease = open_lease(&lease, &connections, purpose, index).await?;
-                PublishConnection::open(lease, compressor, &timer).await
+                PublishConnection::open(lease, compressor, confirms_together, &timer).await
             }
         };
         slot.connection.get_or_open(open).await.map(|connection| Arc::clone(&connection))

@@ -52,6 +52,8 @@ pub(crate) struct PublishOptions {
     pub(crate) retain: bool,
     /// They are never sent again once the broker may have them, whatever happens.
     pub(crate) once: bool,
+    /// No sender waits for their confirms, which may come late.
+    pub(crate) together: bool,
 }
 
 impl Route {
@@ -61,7 +63,7 @@ impl Route {
         channel: &Channel,
         (exchange, routing_key): (&str, &str),
         properties: &Properties,
-        PublishOptions { mandatory, retain, once }: PublishOptions,
+        PublishOptions { mandatory, retain, once, .. }: PublishOptions,
         refusals: Option<Arc<dyn FailureSink>>,
     ) -> Result<Self, Error> {
         let (exchange, routing_key) = (exchange.to_owned(), routing_key.to_owned());

@@ -1,5 +1,6 @@
 //! The options of a transport, as plain data.
 
+pub(crate) mod acknowledgements;
 pub(crate) mod connection;
 pub(crate) mod dialects;
 pub(crate) mod entities;

@@ -1,7 +1,8 @@
-//! The words of options about dialects: the dialect, the serialisation of bodies, the limits of
-//! connections.
+//! The words of options about dialects and requests: the dialect, the serialisation of bodies,
+//! acknowledgements and confirms, the limits of connections.
 
 use crate::codec::serialization::Serialization;
+use crate::config::options::acknowledgements::{CallConfirms, RequestAcks};
 use crate::config::options::dialects::{Redelivered, SendingDialect, ServingDialect};
 use crate::config::options::factory::ConnectionFactory;
 use crate::config::registry::choices::{SetResult, words};
@@ -34,6 +35,18 @@ pub(crate) const REDELIVERED: Choice = words! {
     driver.redelivered accepts "dispatch or refuse":
     "dispatch" => { Redelivered::Dispatch }
     "refuse" => { Redelivered::Refuse }
+};
+
+pub(crate) const CALL_CONFIRMS: Choice = words! {
+    driver.call_confirms accepts "each or together":
+    "each" => { CallConfirms::Each }
+    "together" => { CallConfirms::Together }
+};
+
+pub(crate) const REQUEST_ACKS: Choice = words! {
+    driver.request_acks accepts "each or together":
+    "each" => { RequestAcks::Each }
+    "together" => { RequestAcks::Together }
 };
 
 /// Custom serialisations are set in code only.

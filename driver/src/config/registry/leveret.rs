@@ -12,6 +12,8 @@ pub(crate) static LEVERET_ROWS: &[Row] = rows! {
     "body_max" => Integer(driver.connection.body_max, 1..=1 << 40),
         "the largest message accepted from the broker, in bytes";
     "busy_poll_us" => Microseconds(engine.busy_poll), "how long a shard polls before it sleeps";
+    "call_confirms" => Choice(dialect_choices::CALL_CONFIRMS),
+        "confirm each request of a call and each reply, or several together";
     "confirm_timeout" => Seconds(driver.connection.confirm_timeout),
         "how long a broker may confirm nothing before the next is tried; 0: for ever";
     "connect" => Choice(choices::CONNECT),
@@ -38,6 +40,8 @@ pub(crate) static LEVERET_ROWS: &[Row] = rows! {
         "bytes that a channel keeps in memory for sending";
     "redelivered" => Choice(dialect_choices::REDELIVERED),
         "dispatch or refuse requests that the broker redelivers";
+    "request_acks" => Choice(dialect_choices::REQUEST_ACKS),
+        "acknowledge each request at once, or several together";
     "resolve_timeout" => Seconds(driver.connection.resolve_timeout),
         "the timeout of name resolution, per host";
     "shards" => Integer(engine.shards, 1..=1024),

@@ -313,6 +313,8 @@ fn every_option_reads_what_it_writes() {
         ("leveret", "dialect_sending", "pika"),
         ("leveret", "dialect_serving", "both"),
         ("leveret", "redelivered", "refuse"),
+        ("leveret", "request_acks", "together"),
+        ("leveret", "call_confirms", "together"),
         ("leveret", "cores", "2,3"),
         ("leveret", "shards", "2"),
     ];

@@ -102,7 +102,7 @@ impl Notifier {
         let retry = self.retry();
         let (retain, once) = (retry.is_unbounded(), retry == Retry::Never);
         // RabbitMQ confirms and drops a message that no queue takes, unless it is mandatory.
-        let options = PublishOptions { mandatory: true, retain, once };
+        let options = PublishOptions { mandatory: true, retain, once, together: false };
         let target = Target::new(topic);
         let open = || {
             let queue = self.transport.wire().notification_queue(&target, priority, format);

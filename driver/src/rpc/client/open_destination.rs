@@ -130,6 +130,7 @@ impl RpcClient {
                 mandatory: spec.is_mandatory || is_told,
                 retain: retry.is_unbounded(),
                 once: retry == Retry::Never,
+                together: is_call,
             },
             refusals: is_call.then(|| self.transport.pending_calls().failure_sink(may_repeat)),
             is_buffered,

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use leveret_engine::Delivery;
+use leveret_engine::{Delivery, Disposition};
 use tracing::{Instrument, Span};
 
 use crate::codec::encoded::Encoded;
+use crate::config::options::acknowledgements::RequestAcks;
 use crate::config::options::dialects::Redelivered;
 use crate::dialect::error::DecodeError;
 use crate::dialect::format::WireFormat;
@@ -65,6 +66,8 @@ pub(super) struct RequestProcessor {
     /// What was not started goes back to its queue.
     is_returning: AtomicBool,
     pub(super) redelivered: Redelivered,
+    /// How a request is acknowledged on receipt.
+    pub(super) on_receipt: Disposition,
     pub(super) limit: IntakeLimit,
     /// Bytes of requests that run, where the executor runs any number of them.
     running: AtomicUsize,
@@ -157,6 +160,10 @@ impl RequestProcessor {
             runner: Runner::new(executor, threads, this.clone()),
             is_returning: AtomicBool::new(false),
             redelivered: config.redelivered,
+            on_receipt: match config.request_acks {
+                RequestAcks::Each => Disposition::Ack,
+                RequestAcks::Together => Disposition::AckSoon,
+            },
             limit: IntakeLimit::default(),
             running: AtomicUsize::new(0),
             counters: IntakeRecorder::new(&transport.counters().served),

@@ -54,7 +54,7 @@ impl DeliverySink for RequestSink {
             must_run_here,
             expires,
         });
-        if is_acknowledged && !no_ack { Disposition::Ack } else { Disposition::Later }
+        if is_acknowledged && !no_ack { self.processor.on_receipt } else { Disposition::Later }
     }
 
     fn oversized(&mut self, delivery: Delivery, size: u64) {

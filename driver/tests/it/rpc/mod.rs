@@ -8,6 +8,7 @@ mod budgets;
 mod close;
 mod deadlines;
 mod expiry;
+mod hosted;
 mod life;
 mod openings;
 mod panics;
