@@ -96,6 +96,8 @@ pub(crate) enum ExecutorName {
     Threads,
     /// The shard itself, between two reads.
     Inline,
+    /// The shard itself, as tasks.
+    Local,
 }
 
 impl From<ExecutorName> for leveret::Executor {
@@ -103,6 +105,7 @@ impl From<ExecutorName> for leveret::Executor {
         match name {
             ExecutorName::Threads => Self::Threads,
             ExecutorName::Inline => Self::Inline,
+            ExecutorName::Local => Self::Local,
         }
     }
 }
@@ -112,6 +115,7 @@ impl fmt::Display for ExecutorName {
         f.write_str(match self {
             Self::Threads => "threads",
             Self::Inline => "inline",
+            Self::Local => "local",
         })
     }
 }
@@ -139,6 +143,8 @@ impl ServerOptions {
 pub(crate) struct Placement {
     pub(crate) options: ServerOptions,
     pub(crate) cores: Cores,
+    /// Clients and servers run on the threads of their shards.
+    pub(crate) hosted: bool,
     /// Share of their time that clients waste, to see whether a machine can tell.
     pub(crate) slowdown: f64,
 }
@@ -147,7 +153,7 @@ impl Default for Placement {
     fn default() -> Self {
         let (backend, executor) = (BackendName::Auto, ExecutorName::Threads);
         let options = ServerOptions { backend, executor, busy_poll: 0 };
-        Self { options, cores: Cores::Unpinned(1), slowdown: 0.0 }
+        Self { options, cores: Cores::Unpinned(1), hosted: false, slowdown: 0.0 }
     }
 }
 
@@ -165,6 +171,9 @@ impl Placement {
             "cores" => self.cores = value.parse().map_err(wrong)?,
             "busy_poll" => {
                 self.options.busy_poll = value.parse().map_err(|_| wrong("no number".into()))?;
+            }
+            "hosted" => {
+                self.hosted = value.parse().map_err(|_| wrong("true or false".into()))?;
             }
             "slowdown" => {
                 let percent: f64 = value.parse().map_err(|_| wrong("no number".into()))?;
@@ -205,9 +214,13 @@ mod tests {
     #[test]
     fn options_of_the_tool_are_taken_and_others_are_left() {
         let mut placement = Placement::default();
-        for (name, value) in
-            [("backend", "epoll"), ("executor", "inline"), ("cores", "@0,1"), ("slowdown", "5")]
-        {
+        for (name, value) in [
+            ("backend", "epoll"),
+            ("executor", "inline"),
+            ("cores", "@0,1"),
+            ("hosted", "true"),
+            ("slowdown", "5"),
+        ] {
             assert!(placement.set(name, value).expect("a good value"), "{name}");
             assert!(placement.set(name, "?").is_err(), "{name}");
         }

@@ -190,7 +190,7 @@ mod tests {
         let options = ServerOptions { backend, executor, busy_poll: 5 };
         assert_eq!(
             cli.placement(),
-            Placement { options, cores: Cores::Pinned(vec![1]), slowdown: 0.0 }
+            Placement { options, cores: Cores::Pinned(vec![1]), ..Placement::default() }
         );
         assert_eq!(parsed("x").placement(), Placement::default());
     }

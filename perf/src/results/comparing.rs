@@ -191,9 +191,9 @@ pub(crate) mod tests {
         let mut runs = tails("a", [1.0, 4.0, 1.0, 9.0, 2.0, 1.0, 3.0, 1.0, 8.0, 1.0]);
         runs.extend(tails("b", [4.0, 1.0, 9.0, 1.0, 2.0, 3.0, 1.0, 8.0, 1.0, 1.0]));
         let p50 = |subjects: [&str; 2]| comparisons(&runs, &subjects, 1)[0].p50.expect("has one");
-        let (ab, ba) = (p50(["a", "b"]), p50(["b", "a"]));
-        assert!((ab.ratio * ba.ratio - 1.0).abs() < 1e-9, "{ab:?} {ba:?}");
-        assert!((ab.ratio - 1.0).abs() < 0.01, "neither is slower: {ab:?}");
+        let (forth, back) = (p50(["a", "b"]), p50(["b", "a"]));
+        assert!((forth.ratio * back.ratio - 1.0).abs() < 1e-9, "{forth:?} {back:?}");
+        assert!((forth.ratio - 1.0).abs() < 0.01, "neither is slower: {forth:?}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::system::clock;
 use crate::workload::workload::Operation;
 
 /// The method of every request.
-const METHOD: &str = "info";
+pub(super) const METHOD: &str = "info";
 /// Casts between two checks whether the run is over.
 const BURST: u64 = 64;
 /// Threads that flood the transport beside a request without a server.
@@ -45,8 +45,8 @@ const PARK_TIME: Duration = Duration::from_secs(3600);
 
 /// Arguments of a request.
 #[derive(Serialize)]
-struct Arguments<'a> {
-    message: &'a str,
+pub(super) struct Arguments<'a> {
+    pub(super) message: &'a str,
 }
 
 /// The arguments as the server reads them.
@@ -56,7 +56,7 @@ struct Received {
 }
 
 /// The length of a reply. The text is dropped: what a user keeps of it is the user's own cost.
-struct Echo(usize);
+pub(super) struct Echo(pub(super) usize);
 
 impl<'de> Deserialize<'de> for Echo {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -134,17 +134,17 @@ fn start_client(
 }
 
 /// Things that are taken in turn.
-struct InTurn<T> {
+pub(super) struct InTurn<T> {
     all: Vec<T>,
     next: Cell<usize>,
 }
 
 impl<T> InTurn<T> {
-    fn new(all: Vec<T>, begin: usize) -> Self {
+    pub(super) fn new(all: Vec<T>, begin: usize) -> Self {
         Self { all, next: Cell::new(begin) }
     }
 
-    fn next(&self) -> &T {
+    pub(super) fn next(&self) -> &T {
         let at = self.next.get();
         self.next.set(if at + 1 < self.all.len() { at + 1 } else { 0 });
         &self.all[at]
@@ -183,6 +183,11 @@ impl Pace {
 /// Closes the transport, and counts the casts that the broker refused.
 fn close(transport: &Transport, probe: &mut Probe) -> Result<()> {
     transport.close_blocking()?;
+    check_closed(transport, probe)
+}
+
+/// Counts the casts that the broker refused, once the transport is closed.
+pub(super) fn check_closed(transport: &Transport, probe: &mut Probe) -> Result<()> {
     let stats = transport.stats();
     probe.failed(stats.casts_refused);
     // The broker did not process what was lost with a connection.
@@ -252,6 +257,16 @@ fn in_flight<F, E>(window: usize, probe: &mut Probe, operation: F) -> Result<()>
 where
     F: AsyncFn() -> Result<(), E>,
 {
+    let mut all = pin!(keep_in_flight(window, probe, operation));
+    block_on(all.as_mut());
+    Ok(())
+}
+
+/// [`in_flight`], for a task.
+pub(super) async fn keep_in_flight<F, E>(window: usize, probe: &mut Probe, operation: F)
+where
+    F: AsyncFn() -> Result<(), E>,
+{
     let probe = Mutex::new(probe);
     let lock = || probe.lock().expect("nothing panics under this lock");
     let one_after_the_other = async || {
@@ -265,9 +280,7 @@ where
         }
     };
     let mut all: FuturesUnordered<_> = (0..window).map(|_| one_after_the_other()).collect();
-    let mut all = pin!(async move { while all.next().await.is_some() {} });
-    block_on(all.as_mut());
-    Ok(())
+    while all.next().await.is_some() {}
 }
 
 /// Answers requests with their own message until the process ends.
@@ -278,21 +291,36 @@ pub(super) fn serve(
     n: usize,
     ready: Box<dyn FnOnce()>,
 ) -> Result<()> {
-    let target = Target::new(topic).with_server(server(n));
-    let endpoint = Endpoint::new()
-        .method(METHOD, |_: Context, received: Received| Ok::<_, Failure>(received.message));
-    let server = RpcServer::builder(transport, target).endpoint(endpoint);
-    let _server = server.executor(executor.into()).start_blocking()?;
+    let _server = block_on(start_server(transport, executor, topic, n))?;
     ready();
     loop {
         std::thread::sleep(PARK_TIME);
     }
 }
 
+/// Starts the server that answers requests with their own message.
+pub(super) async fn start_server(
+    transport: &Transport,
+    executor: ExecutorName,
+    topic: &str,
+    n: usize,
+) -> Result<RpcServer> {
+    let target = Target::new(topic).with_server(server(n));
+    let endpoint = Endpoint::new()
+        .method(METHOD, |_: Context, received: Received| Ok::<_, Failure>(received.message));
+    let server = RpcServer::builder(transport, target).endpoint(endpoint);
+    Ok(server.executor(executor.into()).start().await?)
+}
+
+/// [`connect`], for a thread.
+pub(super) fn transport(engine: &Engine, query: &str, job: &Job) -> Result<Transport> {
+    block_on(connect(engine, query, job))
+}
+
 /// Connects a transport on the measured engine. Its options are the driver's defaults, those of the
 /// variant, and a short expiry of unused queues.
-pub(super) fn transport(engine: &Engine, query: &str, job: &Job) -> Result<Transport> {
+pub(super) async fn connect(engine: &Engine, query: &str, job: &Job) -> Result<Transport> {
     let url = format!("{}?{query}", job.address.url());
     let config = DriverConfig::default().with_control_exchange(oslo_exchange(&job.queue));
-    Ok(Transport::builder(&url).config(config).engine(engine).connect_blocking()?)
+    Ok(Transport::builder(&url).config(config).engine(engine).connect().await?)
 }

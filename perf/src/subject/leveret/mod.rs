@@ -6,5 +6,6 @@
 
 mod driver;
 mod engine;
+mod hosted;
 pub(crate) mod subject;
 pub(crate) mod variant;

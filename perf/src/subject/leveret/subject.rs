@@ -4,16 +4,16 @@ use std::any::Any;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
-use leveret_engine::Engine;
+use leveret_engine::{Engine, Shard};
 
 use super::variant::Variant;
-use super::{driver, engine};
+use super::{driver, engine, hosted};
 use crate::load::workers::Workers;
 use crate::placement::Placement;
 use crate::subject::job::{Exchange, Job, Subject};
 use crate::subject::promises;
 use crate::workload::promises::Promises;
-use crate::workload::workload::Workload;
+use crate::workload::workload::{Operation, Workload};
 
 /// Leveret in one configuration.
 pub(crate) struct Leveret {
@@ -22,6 +22,8 @@ pub(crate) struct Leveret {
     /// Options of its URLs.
     query: String,
     placement: Placement,
+    /// Requests of calls and replies are not confirmed one by one.
+    confirms_together: bool,
     /// Started by the first run; the process above needs none.
     engine: OnceLock<Engine>,
 }
@@ -42,7 +44,9 @@ impl Leveret {
             }
         }
         let variant = variant.with_dialects_of(options);
-        Ok(Self { name, variant, query, placement, engine: OnceLock::new() })
+        let confirms_together =
+            options.iter().any(|(name, value)| name == "call_confirms" && value == "together");
+        Ok(Self { name, variant, query, placement, confirms_together, engine: OnceLock::new() })
     }
 
     fn engine(&self) -> Result<&Engine> {
@@ -67,13 +71,16 @@ impl Subject for Leveret {
     fn promises(&self, workload: &Workload) -> Promises {
         match self.variant.dialect() {
             _ if !workload.through_driver() => promises::plain(workload),
+            "kombu" if self.confirms_together && workload.operation == Operation::Call => {
+                Promises { confirmed: Some(false), ..promises::kombu(workload) }
+            }
             "kombu" => promises::kombu(workload),
             _ => promises::pika(workload),
         }
     }
 
     fn measures(&self, workload: &Workload) -> bool {
-        self.variant.measures(workload)
+        self.variant.measures(workload) && (!self.placement.hosted || hosted::measures(workload))
     }
 
     fn dialect(&self, workload: &Workload) -> Option<&'static str> {
@@ -100,6 +107,12 @@ impl Subject for Leveret {
     }
 
     fn backend(&self) -> Option<String> {
+        if self.placement.hosted {
+            let backend = Shard::run(self.placement.engine(), async |engine: Engine| {
+                engine.backend().to_string()
+            });
+            return backend.ok();
+        }
         Some(self.engine.get()?.backend().to_string())
     }
 
@@ -108,6 +121,9 @@ impl Subject for Leveret {
     }
 
     fn start(&self, job: &Job, workers: &mut Workers) -> Result<()> {
+        if self.placement.hosted {
+            return hosted::start(&self.placement.engine(), &self.query, job, workers);
+        }
         match job.workload.through_driver() {
             true => driver::start(self.engine()?, &self.query, job, workers),
             false => engine::start(self.engine()?, job, workers),
@@ -115,11 +131,16 @@ impl Subject for Leveret {
     }
 
     fn serve(&self, job: &Job, n: usize, ready: Box<dyn FnOnce()>) -> Result<()> {
+        let executor = self.placement.options.executor;
+        if self.placement.hosted {
+            let engine = self.placement.engine();
+            return hosted::serve(engine, &self.query, job, executor, n, ready);
+        }
         if !job.workload.through_driver() {
             return engine::serve(self.engine()?, job, ready);
         }
         let transport = driver::transport(self.engine()?, &self.query, job)?;
-        driver::serve(&transport, self.placement.options.executor, &job.queue, n, ready)
+        driver::serve(&transport, executor, &job.queue, n, ready)
     }
 
     fn open_idle(&self, job: &Job) -> Result<Box<dyn Any>> {
