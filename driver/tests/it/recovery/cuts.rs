@@ -18,7 +18,7 @@ use leveret::{
 use leveret_support::{Broker, CutPoint, CuttingProxy};
 use serde_json::json;
 
-use crate::support::fixture::eventually;
+use crate::support::fixture::{eventually, with_options_of_run};
 
 pub(crate) const SERVERS: [&str; 2] = ["s0", "s1"];
 
@@ -169,7 +169,8 @@ impl CutSetup {
             Dialects::Fallback => (ServingDialect::Kombu, SendingDialect::Auto),
         };
         // One thread, so that a server executes requests in the order of their arrival.
-        let mut config = DriverConfig::default().with_executor_threads(1);
+        let config = DriverConfig::default().with_executor_threads(1);
+        let mut config = with_options_of_run(config);
         (config.serving, config.sending) = (Some(serving), Some(sending));
         config.redelivered = settings.redelivered;
         // Without this, the interval grows with each loss.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leveret::{
-    Context, DriverConfig, Endpoint, Executor, Failure, RpcClient, RpcServer, Target, Transport,
-    TransportBuilder, Version,
+    CallConfirms, Context, DriverConfig, Endpoint, Executor, Failure, RequestAcks, RpcClient,
+    RpcServer, Target, Transport, TransportBuilder, Version,
 };
 use serde_json::{Value, json};
 
@@ -141,6 +141,20 @@ impl UrlDialect {
     }
 }
 
+/// Whether this run acknowledges requests and confirms calls together: `LEVERET_TOGETHER=1`.
+pub(crate) fn confirms_together() -> bool {
+    std::env::var("LEVERET_TOGETHER").is_ok_and(|value| value == "1")
+}
+
+/// The configuration under the options of this run.
+pub(crate) fn with_options_of_run(config: DriverConfig) -> DriverConfig {
+    if confirms_together() {
+        let config = config.with_call_confirms(CallConfirms::Together);
+        return config.with_request_acks(RequestAcks::Together);
+    }
+    config
+}
+
 /// Returns the builder of a transport to a scenario's URL, with the dialect in its options.
 pub(crate) fn builder(url: &str, config: DriverConfig) -> TransportBuilder {
     let plain = url.split_once('+').map_or(url, |(_, url)| url);
@@ -151,7 +165,7 @@ pub(crate) fn builder(url: &str, config: DriverConfig) -> TransportBuilder {
         UrlDialect::Pika => format!("{plain}{and}dialect_serving=pika&dialect_sending=pika"),
         UrlDialect::Dual => format!("{plain}{and}dialect_serving=both&dialect_sending=auto"),
     };
-    Transport::builder(&said).config(config)
+    Transport::builder(&said).config(with_options_of_run(config))
 }
 
 pub(crate) async fn connect(url: &str) -> Transport {
