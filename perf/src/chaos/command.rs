@@ -25,6 +25,9 @@ pub(crate) fn run(cli: &Cli, args: &ChaosArgs) -> Result<()> {
     if args.subject == ChaosSubject::Oslo && args.python.is_none() {
         bail!("--subject oslo needs --python, a Python that has oslo.messaging");
     }
+    if args.subject == ChaosSubject::Oslo && !args.options.is_empty() {
+        bail!("--option is for Leveret's transports: leave it out with --subject oslo");
+    }
     if wants_networks(cli, args) && Network::is_possible() {
         return go_on_in_own_network();
     }

@@ -71,6 +71,7 @@ impl Run {
             rate_per_s: args.rate(),
             timeout_s: args.timeout,
             heartbeat_s: args.heartbeat,
+            options: args.options.clone(),
             broker: site.broker(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
@@ -388,8 +389,17 @@ fn plan(cli: &Cli, args: &ChaosArgs, tag: String, urls: [String; 2]) -> FleetPla
         timeout: args.timeout,
         heartbeat: args.heartbeat,
         tag,
-        urls,
+        urls: urls.map(|url| with_options(url, &args.options)),
         own: own.to_vec(),
         python: args.python.clone(),
     }
+}
+
+/// The URL with these options in its query.
+fn with_options(mut url: String, options: &[String]) -> String {
+    for option in options {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str(option);
+    }
+    url
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::values::{members, name_of, per_second, seconds};
+use crate::cli::values::{members, name_of, per_second, seconds, url_option};
 
 /// Flags of `chaos`.
 #[derive(Clone, Debug, Args)]
@@ -57,6 +57,9 @@ pub(crate) struct ChaosArgs {
     /// Heartbeat of all connections in seconds
     #[arg(long, value_name = "S", default_value_t = 2)]
     pub(crate) heartbeat: u16,
+    /// An option of Leveret's transports, as in the query of a URL; may be given several times
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = url_option)]
+    pub(crate) options: Vec<String>,
     /// Seconds without a fault between two of them, once everything works again
     #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
     pub(crate) dwell: f64,

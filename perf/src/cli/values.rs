@@ -32,6 +32,16 @@ pub(crate) fn members(text: &str) -> Result<usize, String> {
     }
 }
 
+/// An option of a transport. Its name and value are checked by those who connect with it.
+pub(crate) fn url_option(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() && !text.contains(['&', '#', '?']) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("NAME=VALUE, as in the query of a URL".to_owned()),
+    }
+}
+
 pub(crate) fn per_second(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.1..=10_000.0).contains(&rate) => Ok(rate),
@@ -42,6 +52,14 @@ pub(crate) fn per_second(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_option_has_a_name_and_a_value() {
+        assert_eq!(url_option("call_confirms=together"), Ok("call_confirms=together".to_owned()));
+        for wrong in ["", "=1", "name", "a=1&b=2"] {
+            assert!(url_option(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_url_may_be_in_a_file() {

@@ -47,6 +47,9 @@ pub(crate) struct Settings {
     pub(crate) rate_per_s: f64,
     pub(crate) timeout_s: f64,
     pub(crate) heartbeat_s: u16,
+    /// Options of the transports, apart from their defaults.
+    #[serde(default)]
+    pub(crate) options: Vec<String>,
     pub(crate) broker: Option<String>,
     /// Version of this tool.
     pub(crate) version: String,
@@ -194,6 +197,7 @@ pub(crate) mod tests {
             rate_per_s: 100.0,
             timeout_s: 5.0,
             heartbeat_s: 2,
+            options: Vec::new(),
             broker: None,
             version: "0".to_owned(),
         };

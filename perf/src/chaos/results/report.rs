@@ -45,9 +45,10 @@ fn objection(records: &[Record], promises: &[Promise]) -> Result<()> {
 fn print_settings(record: &Record) {
     let settings = &record.settings;
     println!(
-        "{:?} on {} nodes ({}): {} clients, {} servers, {} messages/s of each kind, deadline {} s, \
-         heartbeat {} s, {} faults of seed {}",
+        "{:?}{} on {} nodes ({}): {} clients, {} servers, {} messages/s of each kind, \
+         deadline {} s, heartbeat {} s, {} faults of seed {}",
         settings.subject,
+        settings.options.iter().map(|option| format!(" {option}")).collect::<String>(),
         settings.nodes,
         settings.broker.as_deref().unwrap_or("unknown brokers"),
         settings.clients,
