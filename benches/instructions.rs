@@ -12,7 +12,6 @@ use leveret::{
     CallConfirms, Context, DriverConfig, Endpoint, Executor, Failure, Notifier, RequestAcks,
     RpcClient, RpcServer, Target, Transport,
 };
-use leveret_benches as _;
 use leveret_engine::{
     BackendChoice, ChannelOptions, ConnectionConfig, Consume, Engine, EngineConfig, Properties,
     QueueDeclare, Route, Shard, loopback,

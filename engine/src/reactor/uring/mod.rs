@@ -83,7 +83,7 @@ impl Socket {
             };
             let (done, back) = self.ring.send(self.file(), buffer, range.clone(), waits).await;
             match &done {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ if is_interrupted(&done) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_full.set(true),
                 _ => {
                     self.is_full.set(done.as_ref().is_ok_and(|sent| *sent < range.len()));
