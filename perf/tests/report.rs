@@ -114,6 +114,29 @@ fn checked(file: &Report, conditions: &[&str]) -> Output {
 }
 
 #[test]
+fn what_grows_with_a_number_is_drawn_in_the_page_and_into_files() {
+    let mut grown = results();
+    for (name, p50) in [("callers-1", 90.0), ("callers-10", 150.0), ("callers-1000", 9000.0)] {
+        let run = measured(name, "leveret", 1000.0, p50, 20_000);
+        grown["runs"].as_array_mut().expect("a list").push(run);
+    }
+    let file = stored("growth", &grown);
+    let page = Page::made_of("growth", &[file.path()]);
+    assert!(page.contains(">As a number grows</h3>") && page.contains("9 ms with 1000"), "{page}");
+    let folder = std::env::temp_dir().join(format!("leveret-perf-{}-plots", std::process::id()));
+    let path = folder.to_str().expect("a path in UTF-8");
+    let output = succeeded(run(["report", file.path(), "--plots", path]));
+    assert!(output.stdout.is_empty(), "the files are the only output: {}", texts(&output));
+    let mut files: Vec<String> = std::fs::read_dir(&folder)
+        .expect("the directory was made")
+        .map(|file| file.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    files.sort_unstable();
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+    assert_eq!(files, ["callers-cpu.svg", "callers-p50.svg", "callers-p99.svg"]);
+}
+
+#[test]
 fn without_an_output_tables_are_printed_as_markdown() {
     let file = stored("markdown", &results());
     let output = succeeded(run(["report", file.path(), "--title", "Peers"]));

@@ -19,6 +19,10 @@ pub(crate) struct OutputArgs {
     /// Write a report as Markdown, or print it with -; `report` does without other outputs
     #[arg(long, value_name = "OUT.md|-")]
     markdown: Option<PathBuf>,
+    /// Write an SVG file for each figure that grows with a number of the workloads, as
+    /// callers-p99.svg, into this directory
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
     /// End with status 4 if this is so in the results: `WORKLOAD[@SUBJECT].FIGURE OP VALUE`, as
     /// 'call-1.p99 > 1ms'. The subject is the first of the file by default. Figures: p50 p90 p99
     /// p99.9 max rate errors cpu sys alloc offered; operators: > >= < <=; units: us ms s of
@@ -33,6 +37,7 @@ impl OutputArgs {
         Request {
             html: self.html.as_deref(),
             markdown: self.markdown.as_deref(),
+            plots: self.plots.as_deref(),
             thresholds: &self.fail_if,
             base,
             title,

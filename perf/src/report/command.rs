@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::report::machines::{self, Named};
+use crate::report::plot::files as plots;
 use crate::report::threshold::{self, Threshold, ThresholdsExceeded};
 use crate::report::{html, markdown};
 use crate::results::document::Results;
@@ -17,6 +18,8 @@ pub(crate) struct Request<'a> {
     pub(crate) html: Option<&'a Path>,
     /// `-` is standard output.
     pub(crate) markdown: Option<&'a Path>,
+    /// A directory.
+    pub(crate) plots: Option<&'a Path>,
     pub(crate) thresholds: &'a [Threshold],
     /// Results that thresholds refer to.
     pub(crate) base: Option<&'a Path>,
@@ -26,7 +29,8 @@ pub(crate) struct Request<'a> {
 /// Makes a report of files. Without another place it goes to standard output.
 pub(crate) fn run(files: &[PathBuf], request: &Request<'_>) -> Result<()> {
     let all = read(files)?;
-    let markdown = request.markdown.or(request.html.is_none().then_some(Path::new("-")));
+    let is_elsewhere = request.html.is_some() || request.plots.is_some();
+    let markdown = request.markdown.or((!is_elsewhere).then_some(Path::new("-")));
     report(&named(files, &all), &Request { markdown, ..*request })
 }
 
@@ -36,6 +40,9 @@ pub(crate) fn report(all: &[Named<'_>], request: &Request<'_>) -> Result<()> {
     let base = request.base.map(|path| read(&[path.to_owned()])).transpose()?;
     if let Some(path) = request.html {
         write(path, &html::page(request.title, all)?)?;
+    }
+    if let Some(directory) = request.plots {
+        plots::write(directory, all)?;
     }
     match request.markdown {
         Some(path) if path == Path::new("-") => {

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::report::escape::html as escaped;
-use crate::report::plot::{percentiles, rates, ratios, time};
+use crate::report::families;
+use crate::report::plot::{files, growth, percentiles, rates, ratios, time};
 use crate::report::rows::{self, Row};
 use crate::report::tables::comparisons::OTHER_PROMISES_NOTE;
 use crate::report::tables::runs;
@@ -41,6 +42,18 @@ pub(crate) fn of_runs(id: &str, rows: &[Row], subjects: &[&str]) -> String {
     out
 }
 
+/// The plots of families of workloads, or nothing if there are none.
+pub(crate) fn of_families(id: &str, rows: &[Row], subjects: &[&str]) -> String {
+    let mut figures = Vec::new();
+    for family in families::of(rows, subjects) {
+        for (kind, _) in files::FIGURES {
+            let svg = growth::plot(&format!("{id}-growth-{}", figures.len()), &family, kind);
+            figures.extend(svg.map(|svg| figure(family.name, growth::name_of(kind), &svg)));
+        }
+    }
+    grid(&format!("{id}-growth"), "As a number grows", GROWTH, &figures)
+}
+
 /// The plots of comparisons, or nothing if there are none.
 pub(crate) fn of_comparisons(id: &str, comparisons: &[Comparison]) -> String {
     let figures: Vec<String> = ratios::FIGURES
@@ -68,6 +81,8 @@ const RATES: &str = "Messages completed per second, medians over the windows; wh
     intervals, or the extremes of fewer than five windows. Each workload has its own scale.";
 const PERCENTILES: &str = "All windows together. Every nine takes the same room; a curve is pale \
     where fewer than ten messages lie above. In an open loop latency counts from the due time.";
+const GROWTH: &str = "Workloads that differ by the number at the end of their names; both axes are \
+    logarithmic.";
 const TIME: &str = "The first window of each subject.";
 
 /// The rows of a workload, each with the number of its subject.

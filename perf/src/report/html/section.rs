@@ -22,6 +22,7 @@ pub(crate) fn section(id: &str, one: &Named<'_>) -> String {
         out.push_str(&figures::of_comparisons(id, &stated));
     }
     out.push_str(&figures::of_runs(id, &rows, &subjects));
+    out.push_str(&figures::of_families(id, &rows, &subjects));
     let _ = writeln!(out, "<h3 id=\"{id}-tables\">Tables</h3>");
     if !stated.is_empty() {
         out.push_str(&table::render(&ratios::table(&stated)));
