@@ -171,6 +171,29 @@ fn servers_answer_where_they_are_told_to() {
 }
 
 #[test]
+fn threads_that_are_shards_do_the_work_of_the_driver_and_of_the_engine() {
+    let workloads = "engine-publish,engine-publish-confirmed,engine-call-1,engine-consume-source,\
+                     cast-buffered,cast-confirmed-5,call-5,fanout,notify";
+    let hosted = "leveret?hosted=true";
+    let arguments = ["--only", workloads, "--against", hosted, "--pairs", "1", "--seconds", "0.2"];
+    let outcome = outcome_of("hosted", &arguments);
+    for workload in workloads.split(',') {
+        assert_eq!(measured(&outcome, workload), ["leveret", hosted], "{workload}");
+    }
+}
+
+#[test]
+fn a_first_call_is_made_on_a_new_connection_each_time() {
+    let outcome = outcome_of("first", &["--only", "first-call,servers-4", "--seconds", "0.3"]);
+    assert_eq!(measured(&outcome, "servers-4"), ["leveret"]);
+    assert_eq!(measured(&outcome, "first-call"), ["leveret"]);
+    let run = &outcome["runs"].as_array().expect("a list")[0];
+    assert_eq!(run["workload"], "first-call");
+    assert_eq!(run["promises"]["mandatory"], true);
+    assert!(run["latency_us"]["p50"].as_f64().expect("a number") > 0.0);
+}
+
+#[test]
 fn what_has_no_server_fails_beside_a_flood() {
     let arguments = ["--only", "undeliverable,undeliverable-cast", "--seconds", "1"];
     let outcome = outcome_of("undeliverable", &arguments);

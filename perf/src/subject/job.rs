@@ -74,6 +74,7 @@ impl PlainWork {
             Operation::Consume => Some(Self::Consume),
             Operation::Call | Operation::Request => Some(Self::Call),
             Operation::Fanout
+            | Operation::FirstCall
             | Operation::CallUnroutable
             | Operation::CastUnroutable
             | Operation::Idle => None,

@@ -22,7 +22,11 @@ pub(crate) fn plain(workload: &Workload) -> Promises {
 pub(crate) fn kombu(workload: &Workload) -> Promises {
     let mandatory = matches!(
         workload.operation,
-        Operation::Call | Operation::Notify | Operation::CallUnroutable | Operation::CastUnroutable
+        Operation::Call
+            | Operation::FirstCall
+            | Operation::Notify
+            | Operation::CallUnroutable
+            | Operation::CastUnroutable
     );
     all(workload, mandatory, true)
 }

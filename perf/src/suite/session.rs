@@ -232,7 +232,9 @@ const fn operation(operation: Operation) -> &'static str {
     match operation {
         Operation::Fanout => "fanout",
         Operation::Notify => "notify",
-        Operation::Call | Operation::Request | Operation::CallUnroutable => "call",
+        Operation::Call | Operation::FirstCall | Operation::Request | Operation::CallUnroutable => {
+            "call"
+        }
         _ => "cast",
     }
 }

@@ -51,6 +51,11 @@ const fn connections(name: &'static str, transports: usize) -> Workload {
     broker(name, O::CastConfirmed, SPREAD, about).over(transports)
 }
 
+const fn servers(name: &'static str, servers: usize) -> Workload {
+    let about = "call, 85 in flight, with this number of server processes";
+    broker(name, O::Call, SATURATING, about).served_by(servers)
+}
+
 const fn sized(name: &'static str, bytes: usize) -> Workload {
     broker(name, O::Call, FEW, "call with a payload of this size, 4 in flight")
         .carrying(Payload::Bytes(bytes))
@@ -132,6 +137,7 @@ pub(crate) const CATALOGUE: &[Workload] = &[
         MANY,
         "call, 10,000 in flight: publications leave in the order of their arrival",
     ),
+    broker("first-call", O::FirstCall, 1, "connect, call once, and close the connections"),
     broker("notify", O::Notify, 85, "notification of priority info, confirmed, 85 in flight"),
     broker(
         "undeliverable",
@@ -171,6 +177,9 @@ pub(crate) const CATALOGUE: &[Workload] = &[
     connections("connections-16", 16),
     connections("connections-64", 64),
     connections("connections-256", 256),
+    servers("servers-1", 1),
+    servers("servers-4", 4),
+    servers("servers-16", 16),
     sized("size-64b", 64),
     sized("size-1k", KIB),
     sized("size-16k", 16 * KIB),

@@ -21,6 +21,8 @@ pub(crate) enum Suite {
     Callers,
     /// 1 to 256 busy connections on one shard
     Connections,
+    /// 1 to 16 server processes
+    Servers,
     /// Payloads of 64 bytes to 16 MiB
     Sizes,
     /// io_uring beside epoll
@@ -70,6 +72,7 @@ const CALLERS: &[&str] =
     &["callers-1", "callers-10", "callers-100", "callers-1000", "callers-10000", "callers-50000"];
 const CONNECTIONS: &[&str] =
     &["connections-1", "connections-4", "connections-16", "connections-64", "connections-256"];
+const SERVERS: &[&str] = &["servers-1", "servers-4", "servers-16"];
 const SIZES: &[&str] = &["size-64b", "size-1k", "size-16k", "size-256k", "size-1m", "size-16m"];
 const BACKENDS: &[&str] = &[
     "engine-publish",
@@ -94,6 +97,7 @@ impl Suite {
             Self::Latency => LATENCY,
             Self::Callers => CALLERS,
             Self::Connections => CONNECTIONS,
+            Self::Servers => SERVERS,
             Self::Sizes => SIZES,
             Self::Backends => BACKENDS,
             Self::Idle => IDLE,
@@ -122,9 +126,12 @@ impl Suite {
             ],
             Self::Latency => &["leveret", "oslo"],
             Self::Backends => &["leveret?backend=uring", "leveret?backend=epoll"],
-            Self::Quick | Self::Callers | Self::Connections | Self::Sizes | Self::Idle => {
-                &["leveret"]
-            }
+            Self::Quick
+            | Self::Callers
+            | Self::Connections
+            | Self::Servers
+            | Self::Sizes
+            | Self::Idle => &["leveret"],
         }
     }
 }

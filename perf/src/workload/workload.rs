@@ -36,6 +36,8 @@ pub(crate) enum Operation {
     Fanout,
     /// Call and wait for the answer.
     Call,
+    /// Connect, call once, and close the connections.
+    FirstCall,
     /// Call, at least once, a topic without a server, beside a flood of casts to another.
     CallUnroutable,
     /// Cast, at least once, to a topic without a server, beside the same flood.
@@ -93,7 +95,7 @@ impl Workload {
         about: &'static str,
     ) -> Self {
         let servers = match operation {
-            Operation::Call | Operation::Request => 1,
+            Operation::Call | Operation::FirstCall | Operation::Request => 1,
             Operation::Fanout => 2,
             _ => 0,
         };
@@ -133,6 +135,12 @@ impl Workload {
         self
     }
 
+    /// The same with this number of server processes.
+    pub(super) const fn served_by(mut self, servers: usize) -> Self {
+        self.servers = servers;
+        self
+    }
+
     /// The same with other payloads.
     pub(super) const fn carrying(mut self, payload: Payload) -> Self {
         self.payload = payload;
@@ -153,9 +161,11 @@ impl Workload {
 
     /// Whether an oslo message (rather than a plain body) is sent.
     pub(crate) fn through_driver(&self) -> bool {
-        use Operation::{Call, Cast, CastConfirmed, Fanout, Idle, Notify};
-        let is_usual =
-            matches!(self.operation, Cast | CastConfirmed | Fanout | Call | Notify | Idle);
+        use Operation::{Call, Cast, CastConfirmed, Fanout, FirstCall, Idle, Notify};
+        let is_usual = matches!(
+            self.operation,
+            Cast | CastConfirmed | Fanout | Call | FirstCall | Notify | Idle
+        );
         is_usual || self.is_beside_flood()
     }
 

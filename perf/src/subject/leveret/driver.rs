@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use leveret::{
@@ -76,6 +76,12 @@ impl<'de> Deserialize<'de> for Echo {
 
 /// Connects and starts the clients.
 pub(super) fn start(engine: &Engine, query: &str, job: &Job, workers: &mut Workers) -> Result<()> {
+    if job.workload.operation == Operation::FirstCall {
+        let (engine, query, job) = (engine.clone(), query.to_owned(), job.clone());
+        return workers.spawn("leveret-client", move |probe| {
+            in_flight(1, probe, async || first_call(&engine, &query, &job).await)
+        });
+    }
     let transports: Result<Vec<_>> =
         (0..job.workload.transports).map(|_| transport(engine, query, job)).collect();
     let transports = Arc::new(transports?);
@@ -94,43 +100,84 @@ fn start_client(
     workers: &mut Workers,
 ) -> Result<()> {
     let operation = job.workload.operation;
-    // The target names no exchange: the dialects add to the name of the transport's own exchange
-    // only.
-    let target = Target::new(&job.queue).with_fanout(operation == Operation::Fanout);
-    let client = |transport| RpcClient::new(transport, target.clone()).with_timeout(BROKER_TIMEOUT);
-    let clients = InTurn::new(transports.iter().map(client).collect(), 0);
-    let notifier = Notifier::builder(&transports[0]).topic(&job.queue).publisher_id("perf");
-    let notifier = notifier.timeout(BROKER_TIMEOUT).build();
-    let texts: Result<Vec<String>, _> =
-        job.bodies.iter().map(|body| String::from_utf8(body.to_vec())).collect();
-    // Clients begin at different places.
-    let texts = texts?;
-    let begin = n * texts.len() / job.workload.clients;
-    let texts = InTurn::new(texts, begin);
+    let work = Work::new(&transports, n, job)?;
     let pace = Pace::of(job);
     workers.spawn("leveret-client", move |probe| {
-        let arguments = || Arguments { message: texts.next() };
-        let context = &Context::new();
         let done = match operation {
-            Operation::Cast => buffered(clients.next(), &arguments(), probe),
-            Operation::Call => pace.perform(probe, async || {
-                let answered = clients.next().call(context, METHOD, &arguments()).await;
-                answered.map(|Echo(length)| _ = std::hint::black_box(length))
-            }),
-            Operation::Notify => {
-                pace.perform(probe, async || notifier.info((), METHOD, &arguments()).await)
-            }
+            Operation::Cast => buffered(work.clients.next(), &work.arguments(), probe),
             Operation::CallUnroutable | Operation::CastUnroutable => {
-                beside_flood(clients.next(), operation, &arguments(), probe)
+                beside_flood(work.clients.next(), operation, &work.arguments(), probe)
             }
-            _ => pace
-                .perform(probe, async || clients.next().cast(context, METHOD, &arguments()).await),
+            _ => pace.perform(probe, async || work.once(operation).await),
         };
-        drop((clients, notifier));
+        drop(work);
         let all = Arc::into_inner(transports).unwrap_or_default();
         let closed = all.iter().try_for_each(|transport| close(transport, probe));
         done.and(closed)
     })
+}
+
+/// Connects, calls once, and closes the connections.
+pub(super) async fn first_call(engine: &Engine, query: &str, job: &Job) -> Result<()> {
+    let transport = connect(engine, query, job).await?;
+    let work = Work::new(std::slice::from_ref(&transport), 0, job)?;
+    work.once(Operation::Call).await?;
+    Ok(transport.close().await?)
+}
+
+/// What a client works with.
+pub(super) struct Work {
+    pub(super) clients: InTurn<RpcClient>,
+    notifier: Notifier,
+    texts: InTurn<String>,
+    context: Context,
+}
+
+impl Work {
+    /// The work of the `n`-th client.
+    pub(super) fn new(transports: &[Transport], n: usize, job: &Job) -> Result<Self> {
+        let is_fanout = job.workload.operation == Operation::Fanout;
+        // The target names no exchange: the dialects add to the name of the transport's own
+        // exchange only.
+        let target = Target::new(&job.queue).with_fanout(is_fanout);
+        let client =
+            |transport| RpcClient::new(transport, target.clone()).with_timeout(BROKER_TIMEOUT);
+        let notifier = Notifier::builder(&transports[0]).topic(&job.queue).publisher_id("perf");
+        let texts: Result<Vec<String>, _> =
+            job.bodies.iter().map(|body| String::from_utf8(body.to_vec())).collect();
+        let texts = texts.context("payloads are text")?;
+        // Clients begin at different places.
+        let begin = n * texts.len() / job.workload.clients;
+        Ok(Self {
+            clients: InTurn::new(transports.iter().map(client).collect(), 0),
+            notifier: notifier.timeout(BROKER_TIMEOUT).build(),
+            texts: InTurn::new(texts, begin),
+            context: Context::new(),
+        })
+    }
+
+    pub(super) fn arguments(&self) -> Arguments<'_> {
+        Arguments { message: self.texts.next() }
+    }
+
+    /// Performs one operation, and waits until it is done.
+    pub(super) async fn once(&self, operation: Operation) -> Result<(), leveret::Error> {
+        let (context, arguments) = (&self.context, &self.arguments());
+        match operation {
+            Operation::Call => {
+                let Echo(length) = self.clients.next().call(context, METHOD, arguments).await?;
+                std::hint::black_box(length);
+                Ok(())
+            }
+            Operation::Notify => self.notifier.info((), METHOD, arguments).await,
+            _ => self.clients.next().cast(context, METHOD, arguments).await,
+        }
+    }
+}
+
+/// The operations in flight of each client, where they begin when earlier ones have ended.
+pub(super) fn share_of_window(job: &Job) -> usize {
+    (job.workload.outstanding.unwrap_or(1) / job.workload.clients).max(1)
 }
 
 /// Things that are taken in turn.
@@ -161,10 +208,9 @@ enum Pace {
 
 impl Pace {
     fn of(job: &Job) -> Self {
-        let clients = job.workload.clients;
         match job.rate {
-            Some(rate) => Self::Open(rate / clients as f64),
-            None => Self::Closed((job.workload.outstanding.unwrap_or(1) / clients).max(1)),
+            Some(rate) => Self::Open(rate / job.workload.clients as f64),
+            None => Self::Closed(share_of_window(job)),
         }
     }
 

@@ -1,20 +1,20 @@
-//! The driver on the threads of its shards: each client is a thread that runs a shard, and its
-//! operations are tasks there.
+//! The driver, or the engine alone, on the threads of shards: each client is a thread that runs a
+//! shard, and its operations are tasks there.
 
 use std::future::pending;
 use std::sync::mpsc;
 
-use anyhow::{Context as _, Result, bail};
-use leveret::{Context, Notifier, RpcClient, Target, Transport};
+use anyhow::{Context as _, Result};
+use leveret::{Context, RpcClient};
 use leveret_engine::{Engine, EngineConfig, Shard};
 
 use super::driver::{
-    Arguments, Echo, InTurn, METHOD, check_closed, connect, keep_in_flight, start_server,
+    Arguments, METHOD, Work, check_closed, connect, keep_in_flight, share_of_window, start_server,
 };
-use super::engine::BROKER_TIMEOUT;
+use super::engine;
 use crate::load::workers::{Probe, Workers};
 use crate::placement::ExecutorName;
-use crate::subject::job::Job;
+use crate::subject::job::{Job, PlainWork};
 use crate::workload::workload::{Operation, Workload};
 
 /// Casts between two times that the shard reads and writes.
@@ -23,37 +23,35 @@ const BURST: u64 = 64;
 /// Whether a shard's thread can do this.
 pub(super) fn measures(workload: &Workload) -> bool {
     let is_plain = workload.transports == 1 && workload.load.is_none();
-    let is_known = matches!(
+    let is_known = !matches!(
         workload.operation,
-        Operation::Call
-            | Operation::Cast
-            | Operation::CastConfirmed
-            | Operation::Fanout
-            | Operation::Notify
+        Operation::CallUnroutable
+            | Operation::CastUnroutable
+            | Operation::FirstCall
+            | Operation::Idle
     );
-    is_plain && is_known && workload.through_driver()
+    is_plain && is_known
 }
 
 /// Starts the clients, and returns when all are connected.
 pub(super) fn start(
-    engine: &EngineConfig,
+    config: &EngineConfig,
     query: &str,
     job: &Job,
     workers: &mut Workers,
 ) -> Result<()> {
     let (ready, is_ready) = mpsc::channel();
     for n in 0..job.workload.clients {
-        let (engine, query, job) = (engine.clone(), query.to_owned(), job.clone());
+        let (config, query, job) = (config.clone(), query.to_owned(), job.clone());
         let ready = ready.clone();
+        let is_connected = move || {
+            // Nobody waits for it if another client has failed.
+            let _ = ready.send(());
+        };
         workers.spawn("leveret-client", move |probe| {
-            Shard::run(engine, async |engine: Engine| {
-                let transport = connect(&engine, &query, &job).await?;
-                // Nobody waits for it if another client has failed.
-                let _ = ready.send(());
-                drop(ready);
-                let done = perform(&transport, n, &job, probe).await;
-                transport.close().await?;
-                done.and(check_closed(&transport, probe))
+            Shard::run(config, async |engine: Engine| match job.workload.through_driver() {
+                true => perform(&engine, &query, n, &job, probe, is_connected).await,
+                false => perform_plain(&engine, &job, probe, is_connected).await,
             })?
         })?;
     }
@@ -63,54 +61,59 @@ pub(super) fn start(
     Ok(())
 }
 
-/// Works until the run is over.
-async fn perform(transport: &Transport, n: usize, job: &Job, probe: &mut Probe) -> Result<()> {
-    let operation = job.workload.operation;
-    let target = Target::new(&job.queue).with_fanout(operation == Operation::Fanout);
-    let client = RpcClient::new(transport, target).with_timeout(BROKER_TIMEOUT);
-    let notifier = Notifier::builder(transport).topic(&job.queue).publisher_id("perf");
-    let notifier = notifier.timeout(BROKER_TIMEOUT).build();
-    let texts: Result<Vec<String>, _> =
-        job.bodies.iter().map(|body| String::from_utf8(body.to_vec())).collect();
-    let texts = texts.context("payloads are text")?;
-    let begin = n * texts.len() / job.workload.clients;
-    let texts = InTurn::new(texts, begin);
-    let arguments = || Arguments { message: texts.next() };
-    let window = (job.workload.outstanding.unwrap_or(1) / job.workload.clients).max(1);
-    let context = &Context::new();
-    match operation {
-        Operation::Call => {
-            let call = async || {
-                let answered = client.call(context, METHOD, &arguments()).await;
-                answered.map(|Echo(length)| _ = std::hint::black_box(length))
-            };
-            keep_in_flight(window, probe, call).await;
+/// Works with the driver until the run is over.
+async fn perform(
+    engine: &Engine,
+    query: &str,
+    n: usize,
+    job: &Job,
+    probe: &mut Probe,
+    is_connected: impl FnOnce(),
+) -> Result<()> {
+    let transport = connect(engine, query, job).await?;
+    is_connected();
+    let work = Work::new(std::slice::from_ref(&transport), n, job)?;
+    let done = match job.workload.operation {
+        Operation::Cast => buffered(work.clients.next(), &work.arguments(), probe).await,
+        operation => {
+            let once = async || work.once(operation).await;
+            keep_in_flight(share_of_window(job), probe, once).await;
+            Ok(())
         }
-        Operation::Notify => {
-            let notify = async || notifier.info((), METHOD, &arguments()).await;
-            keep_in_flight(window, probe, notify).await;
+    };
+    transport.close().await?;
+    done.and(check_closed(&transport, probe))
+}
+
+/// Sends casts that are done when the outbox has accepted them.
+async fn buffered(client: &RpcClient, arguments: &Arguments<'_>, probe: &mut Probe) -> Result<()> {
+    let context = Context::new();
+    while probe.running() {
+        for _ in 0..BURST {
+            client.cast_buffered(&context, METHOD, arguments).await?;
         }
-        Operation::CastConfirmed | Operation::Fanout => {
-            let cast = async || client.cast(context, METHOD, &arguments()).await;
-            keep_in_flight(window, probe, cast).await;
-        }
-        Operation::Cast => {
-            while probe.running() {
-                for _ in 0..BURST {
-                    client.cast_buffered(context, METHOD, &arguments()).await?;
-                }
-                probe.done(BURST);
-                tokio::task::yield_now().await;
-            }
-        }
-        other => bail!("{other:?} is not measured on a shard's thread"),
+        probe.done(BURST);
+        tokio::task::yield_now().await;
     }
     Ok(())
 }
 
+/// Works with the engine alone until the run is over.
+async fn perform_plain(
+    engine: &Engine,
+    job: &Job,
+    probe: &mut Probe,
+    is_connected: impl FnOnce(),
+) -> Result<()> {
+    let work = PlainWork::nearest_to(job.workload.operation).context("not for the engine")?;
+    let (connection, channel) = engine::connect(engine, job, work).await?;
+    is_connected();
+    engine::perform(work, &connection, &channel, job, probe).await
+}
+
 /// Answers requests on this thread until the process ends.
 pub(super) fn serve(
-    engine: EngineConfig,
+    config: EngineConfig,
     query: &str,
     job: &Job,
     executor: ExecutorName,
@@ -122,7 +125,10 @@ pub(super) fn serve(
         ExecutorName::Threads => ExecutorName::Local,
         other => other,
     };
-    Shard::run(engine, async |engine: Engine| {
+    Shard::run(config, async |engine: Engine| {
+        if !job.workload.through_driver() {
+            return engine::serve(&engine, job, ready).await;
+        }
         let transport = connect(&engine, query, job).await?;
         let _server = start_server(&transport, executor, &job.queue, n).await?;
         ready();

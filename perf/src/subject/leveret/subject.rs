@@ -1,10 +1,11 @@
 //! Leveret as a subject, in one configuration; its runs share one engine.
 
 use std::any::Any;
+use std::pin::pin;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
-use leveret_engine::{Engine, Shard};
+use leveret_engine::{Engine, Shard, block_on};
 
 use super::variant::Variant;
 use super::{driver, engine, hosted};
@@ -137,7 +138,7 @@ impl Subject for Leveret {
             return hosted::serve(engine, &self.query, job, executor, n, ready);
         }
         if !job.workload.through_driver() {
-            return engine::serve(self.engine()?, job, ready);
+            return block_on(pin!(engine::serve(self.engine()?, job, ready)));
         }
         let transport = driver::transport(self.engine()?, &self.query, job)?;
         driver::serve(&transport, executor, &job.queue, n, ready)
