@@ -20,14 +20,33 @@ pub struct Body(Pieces);
 enum Pieces {
     #[default]
     Empty,
-    Small(Bytes),
+    /// Bytes from `start` on; what is before belongs to the owner of the body.
+    Small {
+        bytes: Bytes,
+        start: u32,
+    },
     One(Slice),
     Many(Vec<Slice>),
 }
 
 impl Body {
     pub(crate) fn small(bytes: Bytes) -> Self {
-        Self(Pieces::Small(bytes))
+        Self::behind(bytes, 0)
+    }
+
+    /// A small body that lies in `bytes` from `start` on, behind something else: both have one
+    /// reference count.
+    pub(crate) fn behind(bytes: Bytes, start: usize) -> Self {
+        // Both are parts of frames, whose sizes have 32 bits.
+        Self(Pieces::Small { bytes, start: start as u32 })
+    }
+
+    /// What is before a small body in its memory.
+    pub(crate) fn before(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Pieces::Small { bytes, start } if *start > 0 => Some(&bytes[..*start as usize]),
+            _ => None,
+        }
     }
 
     /// Appends the next piece.
@@ -39,14 +58,19 @@ impl Body {
                 pieces.push(piece);
                 Pieces::Many(pieces)
             }
-            Pieces::Small(_) => unreachable!("small bodies arrive whole"),
+            Pieces::Small { .. } => unreachable!("small bodies arrive whole"),
         };
     }
 
     /// Returns the length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pieces().map(<[u8]>::len).sum()
+        match &self.0 {
+            Pieces::Empty => 0,
+            Pieces::Small { bytes, start } => bytes.len() - *start as usize,
+            Pieces::One(slice) => slice.len(),
+            Pieces::Many(slices) => slices.iter().map(|slice| slice.len()).sum(),
+        }
     }
 
     /// Returns true for a body of no bytes.
@@ -59,7 +83,7 @@ impl Body {
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let (one, many): (Option<&[u8]>, &[Slice]) = match &self.0 {
             Pieces::Empty => (None, &[]),
-            Pieces::Small(bytes) => (Some(bytes), &[]),
+            Pieces::Small { bytes, start } => (Some(&bytes[*start as usize..]), &[]),
             Pieces::One(slice) => (Some(slice), &[]),
             Pieces::Many(slices) => (None, slices),
         };
@@ -72,7 +96,7 @@ impl Body {
     pub fn contiguous(&self) -> Cow<'_, [u8]> {
         match &self.0 {
             Pieces::Empty => Cow::Borrowed(&[]),
-            Pieces::Small(bytes) => Cow::Borrowed(bytes),
+            Pieces::Small { bytes, start } => Cow::Borrowed(&bytes[*start as usize..]),
             Pieces::One(slice) => Cow::Borrowed(slice),
             Pieces::Many(slices) => Cow::Owned(concat(slices)),
         }
@@ -96,7 +120,7 @@ impl Body {
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
             Pieces::Empty => Bytes::new(),
-            Pieces::Small(bytes) => bytes,
+            Pieces::Small { mut bytes, start } => bytes.split_off(start as usize),
             Pieces::One(slice) => slice.into_bytes(),
             Pieces::Many(slices) => concat(&slices).into(),
         }
@@ -147,6 +171,16 @@ mod tests {
         body.detach();
         assert!(pool.take(false).is_some());
         assert_eq!((body.len(), body.pieces().count()), (5, 1));
+    }
+
+    #[test]
+    fn a_small_body_lies_behind_its_head() {
+        let mut body = Body::behind(Bytes::from_static(b"headbody"), 4);
+        assert_eq!((body.before(), body.len()), (Some(&b"head"[..]), 4));
+        body.detach();
+        assert_eq!((body.to_vec(), body.pieces().count()), (b"body".to_vec(), 1));
+        assert_eq!(body.into_bytes(), &b"body"[..]);
+        assert_eq!(Body::small(Bytes::from_static(b"body")).before(), None);
     }
 
     #[test]

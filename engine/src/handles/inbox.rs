@@ -50,7 +50,7 @@ impl Inbox {
     }
 
     pub(crate) fn sink(&self) -> InboxSink {
-        InboxSink { inbox: self.clone(), batch: Vec::new(), bytes: 0 }
+        InboxSink { inbox: self.clone(), batch: VecDeque::new(), bytes: 0 }
     }
 
     /// Takes every delivery that is in the inbox.
@@ -105,7 +105,7 @@ impl Inbox {
 /// The shard's side of an inbox.
 pub(crate) struct InboxSink {
     inbox: Inbox,
-    batch: Vec<Delivery>,
+    batch: VecDeque<Delivery>,
     bytes: usize,
 }
 
@@ -115,7 +115,7 @@ impl DeliverySink for InboxSink {
             return Disposition::Reject { requeue: true };
         }
         self.bytes += delivery.body().len();
-        self.batch.push(delivery);
+        self.batch.push_back(delivery);
         Disposition::Later
     }
 
@@ -124,7 +124,11 @@ impl DeliverySink for InboxSink {
             return;
         }
         let mut inner = self.inbox.lock();
-        inner.queue.extend(self.batch.drain(..));
+        if inner.queue.is_empty() {
+            std::mem::swap(&mut inner.queue, &mut self.batch);
+        } else {
+            inner.queue.append(&mut self.batch);
+        }
         inner.bytes += std::mem::take(&mut self.bytes);
         let shared = &self.inbox.0;
         let full = inner.queue.len() >= shared.messages_max || inner.bytes >= shared.bytes_max;

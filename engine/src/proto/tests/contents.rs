@@ -145,6 +145,36 @@ fn a_body_above_the_limit_is_dropped_except_for_its_end_and_its_checksum() {
     assert_eq!(body, b"next");
 }
 
+/// Headers that equal the last one but for the body size are not parsed again.
+#[test]
+fn a_header_is_checked_even_if_it_resembles_the_last_one() {
+    let content = |tag, properties: &str| {
+        let head = hex("02 0001 00000010 003C 0000 0000000000000003");
+        [deliver(1, tag), head, hex(properties), body(1, b"abc")].concat()
+    };
+    let good = content(1, "8000 01 61 CE"); // content type "a"
+    let mut scenario = Scenario::with_channels();
+    scenario.receive(&good);
+    scenario.receive(&[deliver(1, 2), header(1, 0)].concat());
+    scenario.receive(&content(3, "8000 01 62 CE"));
+    let events = [delivered(1, 1, b"abc"), delivered(1, 2, b""), delivered(1, 3, b"abc")];
+    assert_eq!(scenario.events(), events);
+
+    let mut bad_class = content(2, "8000 01 61 CE");
+    let end = bad_class.len() - body(1, b"abc").len();
+    // The class is behind the frame header.
+    bad_class[end - 16] = 61;
+    for (second, error) in [
+        (content(2, "8000 01 FF CE"), WireError::BadUtf8),
+        (content(2, "8000 02 61 CE"), WireError::Truncated),
+        (content(2, "8001 01 61 CE"), WireError::BadProperties { flags: 0x8001 }),
+        (bad_class, WireError::BadContentClass { class: 61 }),
+    ] {
+        let bytes = [good.clone(), second].concat();
+        assert_eq!(Scenario::with_channels().refuses(&bytes), ProtoError::Wire(error));
+    }
+}
+
 #[test]
 fn malformed_frames_end_the_connection() {
     let refuses = |bytes: &[u8]| match Scenario::with_channels().refuses(bytes) {
