@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
 use crate::buffer::slice::Slice;
 
@@ -120,7 +120,10 @@ impl Body {
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
             Pieces::Empty => Bytes::new(),
-            Pieces::Small { mut bytes, start } => bytes.split_off(start as usize),
+            Pieces::Small { mut bytes, start } => {
+                bytes.advance(start as usize);
+                bytes
+            }
             Pieces::One(slice) => slice.into_bytes(),
             Pieces::Many(slices) => concat(&slices).into(),
         }
