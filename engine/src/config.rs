@@ -226,7 +226,8 @@ pub struct ConnectionConfig {
     /// The send budget of a channel: bytes of publications that wait, and of those sent and
     /// unconfirmed. Default: 1 MiB, which fits into the caches of both cores. At most 1 GiB.
     pub outbox_bytes: usize,
-    /// The size of a receive block. Default: 64 KiB. At least 4096 bytes.
+    /// The largest size of a receive block. Default: 64 KiB. At least 4096 bytes, which the first
+    /// blocks of a connection have: they grow when a read fills one.
     pub block_bytes: usize,
     /// The number of receive blocks of a connection. Default: 256 (16 MiB, allocated on demand). At
     /// least 1. While the application holds slices of all blocks, the connection is not read.

@@ -1,4 +1,5 @@
 //! Receive blocks of one connection: allocated on demand up to a limit, reused last-in first-out.
+//! They are small until a read fills one, so that connections which carry little keep little.
 //!
 //! Invariant: `free` and `lent` together never hold more than `blocks_max` blocks, and no one else
 //! holds a block that is taken for filling. An empty pool returns `None` and does not allocate: the
@@ -13,6 +14,10 @@ use crate::buffer::slice::Block;
 /// Number of blocks checked in one search for a returned one; the oldest are the most likely to be
 /// free.
 const SEARCH_MAX: usize = 8;
+/// Bytes of the first blocks; a handshake fits.
+const FIRST_BYTES: usize = 4 << 10;
+/// By how much blocks grow when a read fills one.
+const GROWTH: usize = 4;
 
 /// The pool; the reader of one connection owns it.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub(crate) struct BufferPool {
     lent: VecDeque<Arc<Vec<u8>>>,
     /// Unused reference counts, kept so that a read allocates nothing.
     spare_arcs: Vec<Arc<Vec<u8>>>,
+    /// Bytes of the next block. A smaller one is freed instead of being used again.
+    next_bytes: usize,
     block_bytes: usize,
     blocks_max: usize,
 }
@@ -31,6 +38,7 @@ impl BufferPool {
             free: Vec::new(),
             lent: VecDeque::new(),
             spare_arcs: Vec::new(),
+            next_bytes: FIRST_BYTES.min(block_bytes),
             block_bytes,
             blocks_max,
         }
@@ -51,7 +59,12 @@ impl BufferPool {
             }
             self.lent.push_back(block);
         }
-        (over_limit || self.lent.len() < self.blocks_max).then(|| vec![0; self.block_bytes])
+        (over_limit || self.lent.len() < self.blocks_max).then(|| vec![0; self.next_bytes])
+    }
+
+    /// Takes note that a read has filled its block: there may be more to read than blocks hold.
+    pub(crate) fn grow(&mut self) {
+        self.next_bytes = self.next_bytes.saturating_mul(GROWTH).min(self.block_bytes);
     }
 
     /// Wraps a filled block so that slices of it can be lent out.
@@ -78,7 +91,7 @@ impl BufferPool {
         let bytes =
             std::mem::take(Arc::get_mut(&mut block).expect("only unique blocks are opened"));
         self.spare_arcs.push(block);
-        bytes
+        if bytes.len() < self.next_bytes { vec![0; self.next_bytes] } else { bytes }
     }
 }
 
@@ -114,6 +127,23 @@ mod tests {
         drop((held, extra_held));
         assert!(pool.take(false).is_some());
         assert_eq!(pool.free.len() + pool.lent.len(), 0, "one kept, one gone");
+    }
+
+    #[test]
+    fn blocks_grow_up_to_their_limit_when_reads_fill_them() {
+        let mut pool = BufferPool::new(20 << 10, 2);
+        let sizes: Vec<usize> = (0..4)
+            .map(|_| {
+                let block = pool.take(false).expect("a block is free");
+                let size = block.len();
+                let block = pool.share(block);
+                pool.put_back(block);
+                pool.grow();
+                size
+            })
+            .collect();
+        assert_eq!(sizes, [4 << 10, 16 << 10, 20 << 10, 20 << 10]);
+        assert_eq!(BufferPool::new(16, 1).take(false).expect("the first").len(), 16);
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub struct ConnectionOptions {
     /// Bytes that a channel keeps in memory for sending: waiting, and sent but unconfirmed. Senders
     /// wait while it is full. Default 1 MiB, at most 1 GiB.
     pub outbox_bytes: usize,
-    /// Size of a block of the read buffer, in bytes. Default 64 KiB, at least 4 KiB.
+    /// Largest size of a block of the read buffer, in bytes. Default 64 KiB, at least 4 KiB, the
+    /// size of the first blocks: they grow when a read fills one.
     pub block_bytes: usize,
     /// Blocks per connection, allocated on demand. While slices of all blocks are in use, the
     /// connection does not read. Default 256, at least 1.

@@ -6,7 +6,7 @@ use crate::config::registry::{choices, dialect_choices};
 pub(crate) static LEVERET_ROWS: &[Row] = rows! {
     "backend" => Choice(choices::BACKEND), "the I/O interface: auto, uring or epoll";
     "block_bytes" => Integer(driver.connection.block_bytes, 4096..=16 << 20),
-        "the size of a block of the read buffer";
+        "the largest size of a block of the read buffer";
     "blocks_max" => Integer(driver.connection.blocks_max, 1..=65_536),
         "blocks per connection, allocated on demand; while all are in use, reading pauses";
     "body_max" => Integer(driver.connection.body_max, 1..=1 << 40),

@@ -148,9 +148,14 @@ impl Scenario {
     }
 
     pub(super) fn try_receive(&mut self, bytes: &[u8]) -> Result<(), ProtoError> {
-        for piece in bytes.chunks(1 << 16) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             let mut block = self.pool.take(true).unwrap();
+            let piece = rest.split_off(..rest.len().min(block.len())).unwrap();
             block[..piece.len()].copy_from_slice(piece);
+            if piece.len() == block.len() {
+                self.pool.grow();
+            }
             let block = self.pool.share(block);
             let (connection, events) = (&mut self.connection, &mut self.events);
             let on = &mut |event: Event| events.push(event.into());

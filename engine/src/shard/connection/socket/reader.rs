@@ -33,6 +33,9 @@ pub(crate) async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>, start_recover
                 break;
             }
         };
+        if filled == block.len() {
+            pool.grow();
+        }
         Stats::count(&conn.stats.reads, 1);
         Stats::count(&conn.stats.bytes_in, filled as u64);
         let block = pool.share(block);
