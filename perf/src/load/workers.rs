@@ -263,6 +263,11 @@ impl Workers {
         Ok(())
     }
 
+    /// The number of worker threads.
+    pub(crate) fn len(&self) -> usize {
+        self.counts_of_workers.len()
+    }
+
     /// Enters a phase.
     pub(crate) fn enter(&self, phase: Phase) {
         let now = self.shared.ns(clock::now());

@@ -67,7 +67,7 @@ pub(crate) fn measure(
         // Finished after the last step was counted.
         *last += between;
     }
-    let is_ours = !workload.is_beside_flood();
+    let (is_ours, threads) = (!workload.is_beside_flood(), workers.len());
     let syscalls_per_msg = syscalls(&meter, &mut workers, counted)?.filter(|_| is_ours);
     let totals = workers.finish(STOP_TIMEOUT)?;
     let ((messages, errors), seconds) = match workload.is_handed_over() {
@@ -89,7 +89,7 @@ pub(crate) fn measure(
         step_ms: STEP.as_millis() as u64,
         max_us: longest.iter().take(steps.len()).map(longest_us).collect(),
         steps,
-        threads: workload.clients,
+        threads,
         ..Sample::default()
     })
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::report::escape;
 use crate::report::families;
 use crate::report::figure::Figure;
 use crate::report::machines::Named;
@@ -25,7 +26,8 @@ pub(crate) fn write(directory: &Path, all: &[Named<'_>]) -> Result<()> {
                 let name = plain(&format!("{}-{short}", family.name));
                 if let Some(svg) = growth::plot(&name, &family, figure) {
                     let path = directory.join(format!("{name}.svg"));
-                    std::fs::write(path, standalone(&name, &svg)).with_context(failed)?;
+                    let title = growth::title(&family, figure);
+                    std::fs::write(path, standalone(&name, &title, &svg)).with_context(failed)?;
                 }
             }
         }
@@ -38,21 +40,29 @@ fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
-/// Gives a drawing the styles that a page has for it. They hold for the drawing alone, and take the
-/// colour of text from what is around it.
-fn standalone(id: &str, svg: &str) -> String {
+/// Puts a drawing below its title, with the styles that a page has for it. They hold for the
+/// drawing alone, and take the colour of text from what is around it.
+fn standalone(id: &str, title: &str, svg: &str) -> String {
     let styles: String =
         STYLES.iter().map(|(what, style)| format!("#{id} {what}{{{style}}}")).collect();
-    let head = format!(
-        "<svg id=\"{id}\" xmlns=\"http://www.w3.org/2000/svg\" style=\"max-width:480px;\
-         overflow:visible\" "
-    );
-    let text = svg.replacen("<svg ", &head, 1);
-    text.replacen("</desc>", &format!("</desc><style>{styles}</style>"), 1) + "\n"
+    let (width, height) = growth::SIZE;
+    let whole = height + TITLE;
+    let inner = format!("<svg y=\"{TITLE}\" width=\"{width}\" height=\"{height}\" ");
+    format!(
+        "<svg id=\"{id}\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {whole}\" \
+         style=\"max-width:480px;overflow:visible\"><style>{styles}</style>\
+         <text class=\"title\" y=\"14\">{}</text>{}</svg>\n",
+        escape::html(title),
+        svg.replacen("<svg ", &inner, 1)
+    )
 }
 
-const STYLES: [(&str, &str); 16] = [
+/// Height of a title.
+const TITLE: f64 = 24.0;
+
+const STYLES: [(&str, &str); 17] = [
     ("text", "font:11.5px sans-serif;fill:currentColor"),
+    (".title", "font-weight:bold"),
     (".end", "text-anchor:end"),
     (".mid", "text-anchor:middle"),
     (".grid", "stroke:currentColor;opacity:.15"),
@@ -91,5 +101,6 @@ mod tests {
         std::fs::remove_dir_all(&directory).expect("it is ours");
         assert!(text.starts_with("<svg id=\"callers-p50\" xmlns="), "{text}");
         assert!(text.contains("<style>#callers-p50 text{") && text.ends_with("</svg>\n"), "{text}");
+        assert!(text.contains(">Median latency by callers</text>"), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use crate::report::plot::axis::{self, Scale};
 use crate::report::plot::frame::{self, Line, class};
 use crate::report::plot::svg::Svg;
 
-const SIZE: (f64, f64) = (400.0, 256.0);
+pub(crate) const SIZE: (f64, f64) = (400.0, 256.0);
 const X: (f64, f64) = (62.0, 300.0);
 const Y: (f64, f64) = (222.0, 10.0);
 /// Room of a name at the end of a line.
@@ -27,7 +27,7 @@ pub(crate) fn plot(id: &str, family: &Family<'_>, figure: Figure) -> Option<Stri
     let x = Scale::log((numbers.fold(last, f64::min), last), X);
     let y = Scale::log((ticks[0], ticks[ticks.len() - 1]), Y);
 
-    let title = format!("{} of {} by their number", name_of(figure), family.name);
+    let title = title(family, figure);
     let told: Vec<String> = lines.iter().map(|line| sentence(family, figure, line)).collect();
     let mut svg = Svg::new(id, SIZE, &title, &told.join("; "));
     frame::grid(&mut svg, X, &y, &ticks, |value| label(figure, value));
@@ -58,6 +58,11 @@ pub(crate) fn plot(id: &str, family: &Family<'_>, figure: Figure) -> Option<Stri
         .collect();
     frame::names(&mut svg, &ends, X.1 + 16.0, (Y.1, Y.0), NAME);
     Some(svg.finish())
+}
+
+/// What a plot shows.
+pub(crate) fn title(family: &Family<'_>, figure: Figure) -> String {
+    format!("{} by {}", name_of(figure), family.name)
 }
 
 /// What a figure is called in a title.

@@ -175,11 +175,6 @@ impl Work {
     }
 }
 
-/// The operations in flight of each client, where they begin when earlier ones have ended.
-pub(super) fn share_of_window(job: &Job) -> usize {
-    (job.workload.outstanding.unwrap_or(1) / job.workload.clients).max(1)
-}
-
 /// Things that are taken in turn.
 pub(super) struct InTurn<T> {
     all: Vec<T>,
@@ -208,9 +203,10 @@ enum Pace {
 
 impl Pace {
     fn of(job: &Job) -> Self {
+        let clients = job.workload.clients;
         match job.rate {
-            Some(rate) => Self::Open(rate / job.workload.clients as f64),
-            None => Self::Closed(share_of_window(job)),
+            Some(rate) => Self::Open(rate / clients as f64),
+            None => Self::Closed((job.workload.outstanding.unwrap_or(1) / clients).max(1)),
         }
     }
 

@@ -1,16 +1,15 @@
-//! The driver, or the engine alone, on the threads of shards: each client is a thread that runs a
-//! shard, and its operations are tasks there.
+//! The driver, or the engine alone, on a thread that is a shard: all operations of a process are
+//! tasks there. Where other subjects have several client threads, these have as many operations in
+//! flight.
 
 use std::future::pending;
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 
 use anyhow::{Context as _, Result};
 use leveret::{Context, RpcClient};
-use leveret_engine::{Engine, EngineConfig, Shard};
+use leveret_engine::{BackendKind, Engine, EngineConfig, Shard};
 
-use super::driver::{
-    Arguments, METHOD, Work, check_closed, connect, keep_in_flight, share_of_window, start_server,
-};
+use super::driver::{Arguments, METHOD, Work, check_closed, connect, keep_in_flight, start_server};
 use super::engine;
 use crate::load::workers::{Probe, Workers};
 use crate::placement::ExecutorName;
@@ -18,7 +17,7 @@ use crate::subject::job::{Job, PlainWork};
 use crate::workload::workload::{Operation, Workload};
 
 /// Casts between two times that the shard reads and writes.
-const BURST: u64 = 64;
+const BURST: u64 = 512;
 
 /// Whether a shard's thread can do this.
 pub(super) fn measures(workload: &Workload) -> bool {
@@ -33,31 +32,30 @@ pub(super) fn measures(workload: &Workload) -> bool {
     is_plain && is_known
 }
 
-/// Starts the clients, and returns when all are connected.
+/// Starts the shard, and returns when it is connected. It tells `backend` what drives its sockets.
 pub(super) fn start(
-    config: &EngineConfig,
+    config: EngineConfig,
     query: &str,
     job: &Job,
+    backend: &Arc<OnceLock<BackendKind>>,
     workers: &mut Workers,
 ) -> Result<()> {
     let (ready, is_ready) = mpsc::channel();
-    for n in 0..job.workload.clients {
-        let (config, query, job) = (config.clone(), query.to_owned(), job.clone());
-        let ready = ready.clone();
-        let is_connected = move || {
-            // Nobody waits for it if another client has failed.
-            let _ = ready.send(());
-        };
-        workers.spawn("leveret-client", move |probe| {
-            Shard::run(config, async |engine: Engine| match job.workload.through_driver() {
-                true => perform(&engine, &query, n, &job, probe, is_connected).await,
+    let (query, job, backend) = (query.to_owned(), job.clone(), Arc::clone(backend));
+    // Nobody waits for it if the client has failed.
+    let is_connected = move || _ = ready.send(());
+    workers.spawn("leveret-client", move |probe| {
+        Shard::run(config, async |engine: Engine| {
+            // A later run of this process has the same.
+            let _ = backend.set(engine.backend());
+            match job.workload.through_driver() {
+                true => perform(&engine, &query, &job, probe, is_connected).await,
                 false => perform_plain(&engine, &job, probe, is_connected).await,
-            })?
-        })?;
-    }
-    drop(ready);
+            }
+        })?
+    })?;
     // A client that fails says why when the run is watched.
-    (0..job.workload.clients).try_for_each(|_| is_ready.recv()).ok();
+    is_ready.recv().ok();
     Ok(())
 }
 
@@ -65,19 +63,18 @@ pub(super) fn start(
 async fn perform(
     engine: &Engine,
     query: &str,
-    n: usize,
     job: &Job,
     probe: &mut Probe,
     is_connected: impl FnOnce(),
 ) -> Result<()> {
     let transport = connect(engine, query, job).await?;
     is_connected();
-    let work = Work::new(std::slice::from_ref(&transport), n, job)?;
+    let work = Work::new(std::slice::from_ref(&transport), 0, job)?;
     let done = match job.workload.operation {
         Operation::Cast => buffered(work.clients.next(), &work.arguments(), probe).await,
         operation => {
             let once = async || work.once(operation).await;
-            keep_in_flight(share_of_window(job), probe, once).await;
+            keep_in_flight(job.workload.outstanding.unwrap_or(1), probe, once).await;
             Ok(())
         }
     };

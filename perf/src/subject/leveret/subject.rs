@@ -2,10 +2,10 @@
 
 use std::any::Any;
 use std::pin::pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
-use leveret_engine::{Engine, Shard, block_on};
+use leveret_engine::{BackendKind, Engine, block_on};
 
 use super::variant::Variant;
 use super::{driver, engine, hosted};
@@ -27,6 +27,8 @@ pub(crate) struct Leveret {
     confirms_together: bool,
     /// Started by the first run; the process above needs none.
     engine: OnceLock<Engine>,
+    /// What drives the sockets of threads that are shards.
+    hosted_backend: Arc<OnceLock<BackendKind>>,
 }
 
 impl Leveret {
@@ -47,7 +49,15 @@ impl Leveret {
         let variant = variant.with_dialects_of(options);
         let confirms_together =
             options.iter().any(|(name, value)| name == "call_confirms" && value == "together");
-        Ok(Self { name, variant, query, placement, confirms_together, engine: OnceLock::new() })
+        Ok(Self {
+            name,
+            variant,
+            query,
+            placement,
+            confirms_together,
+            engine: OnceLock::new(),
+            hosted_backend: Arc::default(),
+        })
     }
 
     fn engine(&self) -> Result<&Engine> {
@@ -108,13 +118,11 @@ impl Subject for Leveret {
     }
 
     fn backend(&self) -> Option<String> {
-        if self.placement.hosted {
-            let backend = Shard::run(self.placement.engine(), async |engine: Engine| {
-                engine.backend().to_string()
-            });
-            return backend.ok();
-        }
-        Some(self.engine.get()?.backend().to_string())
+        let backend = match self.placement.hosted {
+            true => *self.hosted_backend.get()?,
+            false => self.engine.get()?.backend(),
+        };
+        Some(backend.to_string())
     }
 
     fn queues_of_server(&self, topic: &str, n: usize) -> Vec<String> {
@@ -123,7 +131,8 @@ impl Subject for Leveret {
 
     fn start(&self, job: &Job, workers: &mut Workers) -> Result<()> {
         if self.placement.hosted {
-            return hosted::start(&self.placement.engine(), &self.query, job, workers);
+            let (config, backend) = (self.placement.engine(), &self.hosted_backend);
+            return hosted::start(config, &self.query, job, backend, workers);
         }
         match job.workload.through_driver() {
             true => driver::start(self.engine()?, &self.query, job, workers),
