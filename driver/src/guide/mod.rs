@@ -8,6 +8,7 @@
 //! - [`reliability`]: faults, what a recovery costs, and how each guarantee is checked.
 //! - [`dialects`]: how oslo's two drivers share a broker.
 //! - [`rolling_update`]: the move from one driver to the other while services run.
+//! - [`performance`]: what messages cost, which choices change it, and how it grows.
 //! - [`observing`]: health, metrics, spans and events.
 //! - [`configuration`]: all options.
 //! - [`api`]: all of oslo.messaging's API, and where it is here.
@@ -37,6 +38,17 @@ pub mod notifications {}
 
 #[doc = include_str!("observing.md")]
 pub mod observing {}
+
+#[doc = include_str!("performance.md")]
+#[doc = "<div>"]
+#[doc = include_str!("plots/callers-cpu.svg")]
+#[doc = include_str!("plots/callers-p99.svg")]
+#[doc = include_str!("plots/connections-cpu.svg")]
+#[doc = include_str!("plots/servers-p50.svg")]
+#[doc = include_str!("plots/size-p50.svg")]
+#[doc = include_str!("plots/size-cpu.svg")]
+#[doc = "</div>"]
+pub mod performance {}
 
 #[doc = include_str!("queues.md")]
 pub mod queues {}
