@@ -34,7 +34,7 @@ const fn announced(
     processes: usize,
     about: &'static str,
 ) -> Workload {
-    let fleet = broker(name, operation, FLEET_THREADS, about).served();
+    let fleet = broker(name, operation, FLEET_THREADS, about).served_by(1);
     fleet.by(FLEET_THREADS).in_processes(processes).carrying(Payload::Recorded)
 }
 

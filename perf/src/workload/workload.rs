@@ -153,12 +153,6 @@ impl Workload {
         self
     }
 
-    /// The same with servers, for a workload that is received otherwise.
-    pub(super) const fn served(mut self) -> Self {
-        self.servers = 1;
-        self
-    }
-
     /// Whether an oslo message (rather than a plain body) is sent.
     pub(crate) fn through_driver(&self) -> bool {
         use Operation::{Call, Cast, CastConfirmed, Fanout, FirstCall, Idle, Notify};

@@ -42,7 +42,7 @@ pub(super) fn start(
 ) -> Result<()> {
     let (ready, is_ready) = mpsc::channel();
     let (query, job, backend) = (query.to_owned(), job.clone(), Arc::clone(backend));
-    // Nobody waits for it if the client has failed.
+    // Sending succeeds: `start` waits for it.
     let is_connected = move || _ = ready.send(());
     workers.spawn("leveret-client", move |probe| {
         Shard::run(config, async |engine: Engine| {
