@@ -178,8 +178,10 @@ impl Broker {
     /// Each test uses its own [`vhost`](Self::vhost). A test that kills, freezes or starves a
     /// broker starts its own.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Broker> = OnceLock::new();
-        SHARED.get_or_init(Self::start)
+        // A failure is kept: if a node does not start, no test waits for that again.
+        static SHARED: OnceLock<Result<Broker, String>> = OnceLock::new();
+        let started = SHARED.get_or_init(|| Self::try_cluster(1).map(|mut nodes| nodes.remove(0)));
+        started.as_ref().unwrap_or_else(|reason| panic!("RabbitMQ did not start: {reason}"))
     }
 
     /// Returns `rabbit://guest:guest@127.0.0.1:PORT/`, the URL of the default virtual host.

@@ -11,7 +11,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
@@ -23,7 +23,7 @@ const PIKA_SHIMS: &str = "pika_shims.py";
 
 /// Importing oslo.messaging takes seconds of CPU on a machine busy with other tests.
 const READY_WITHIN: Duration = Duration::from_secs(90);
-/// Timeout of [`Peer::ask`]; longer than any timeout a test gives the peer.
+/// Timeout of [`Peer::ask`] and of [`Peer::stop`]; longer than any timeout a test gives the peer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// A running peer. Dropping it kills the process; if the test failed, its standard error is
@@ -169,9 +169,18 @@ impl Peer {
     }
 
     /// Stops the peer by closing its standard input, and waits for its exit.
+    ///
+    /// # Panics
+    /// When the peer has not exited after a minute.
     pub fn stop(mut self) {
-        drop(self.stdin.take());
-        let _ = self.process.wait();
+        self.close_input();
+        let until = Instant::now() + ANSWER_WITHIN;
+        while matches!(self.process.try_wait(), Ok(None)) {
+            if Instant::now() >= until {
+                panic!("{} does not exit after {ANSWER_WITHIN:?}\n{}", self.name, self.errors());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Returns the last lines of the peer's standard error: tracebacks, log lines.
