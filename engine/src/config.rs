@@ -6,6 +6,8 @@ use crate::credentials::{CredentialsProvider, Secret};
 use crate::error::{Error, ErrorKind};
 use crate::proto::FRAME_MAX_MIN;
 use crate::reactor::BackendChoice;
+#[cfg(feature = "tls")]
+use crate::tls::TlsConfig;
 use crate::topology_group::TopologyGroup;
 
 /// The number of shards of an engine and the cores they run on.
@@ -177,6 +179,9 @@ pub struct ConnectionConfig {
     pub hosts: Vec<Host>,
     /// The virtual host. Default: `/`.
     pub vhost: String,
+    /// How the connection is encrypted. Default: not at all. RabbitMQ's port for TLS is 5671.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsConfig>,
     /// The SASL mechanism. Default: PLAIN.
     pub login: Login,
     /// Provides user and password before each attempt to connect. Default: none; each host's own
@@ -251,6 +256,8 @@ impl ConnectionConfig {
         Self {
             hosts,
             vhost: "/".into(),
+            #[cfg(feature = "tls")]
+            tls: None,
             login: Login::default(),
             credentials: None,
             connection_name: String::new(),

@@ -12,7 +12,7 @@ use crate::shard::border::slab::TicketError;
 pub enum ErrorKind {
     /// A setting is invalid; the engine has attempted nothing.
     Config,
-    /// This version does not support what was requested (TLS).
+    /// This build does not support what was requested.
     Unsupported,
     /// The requested backend is not available on this machine.
     Backend,
@@ -25,6 +25,9 @@ pub enum ErrorKind {
     VhostRefused,
     /// The peer is not an AMQP 0-9-1 broker, or the port expects TLS.
     NotAmqp,
+    /// The TLS handshake failed: the broker's certificate is not accepted, the broker does not
+    /// accept the client's, or the peer speaks no TLS; or the encrypted bytes were damaged.
+    Tls,
     /// The peer violated the protocol.
     Protocol,
     /// The connection was lost or closed by the broker.
@@ -117,6 +120,7 @@ impl Error {
             ErrorKind::AccessRefused
                 | ErrorKind::VhostRefused
                 | ErrorKind::NotAmqp
+                | ErrorKind::Tls
                 | ErrorKind::Config
                 | ErrorKind::Unsupported
         )

@@ -106,6 +106,8 @@ mod outcome;
 mod proto;
 mod reactor;
 mod shard;
+#[cfg(feature = "tls")]
+mod tls;
 mod topology_group;
 
 pub use amq_protocol::types::{AMQPValue, FieldArray, FieldTable};
@@ -139,5 +141,7 @@ pub use shard::border::tickets::{Ticket, Tickets};
 pub use shard::run::Shard;
 pub use shard::stats::ShardStats;
 pub use shard::timer::{Timer, TimerKey};
+#[cfg(feature = "tls")]
+pub use tls::{TlsConfig, TlsVersion};
 pub use topology_group::TopologyGroup;
 pub use wire::Properties;

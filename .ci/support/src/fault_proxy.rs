@@ -38,6 +38,8 @@ struct Shared {
     drips: AtomicBool,
     /// Delay of each block, in microseconds.
     delay_us: AtomicU64,
+    /// Octets after which a new connection is reset; negative means no limit.
+    left_of_new: AtomicI64,
     is_dropped: AtomicBool,
     links: Mutex<Vec<Weak<Link>>>,
 }
@@ -73,6 +75,7 @@ impl FaultProxy {
             is_cut: AtomicBool::new(false),
             drips: AtomicBool::new(false),
             delay_us: AtomicU64::new(0),
+            left_of_new: AtomicI64::new(-1),
             is_dropped: AtomicBool::new(false),
             links: Mutex::default(),
         });
@@ -145,6 +148,12 @@ impl FaultProxy {
         }
     }
 
+    /// Resets each later connection after `octets` octets, both directions counted together; `None`
+    /// cancels this.
+    pub fn cut_new_after(&self, octets: Option<u32>) {
+        self.shared.left_of_new.store(octets.map_or(-1, i64::from), Ordering::Release);
+    }
+
     /// Returns how many connections are open.
     pub fn open(&self) -> usize {
         self.shared.live_links().len()
@@ -200,7 +209,8 @@ impl Shared {
             set_socket_linger(&near, Some(Duration::ZERO))?;
             return Ok(());
         };
-        let link = Link::new(near, far, self.is_cut.load(Ordering::Acquire))?;
+        let left = self.left_of_new.load(Ordering::Acquire);
+        let link = Link::new(near, far, self.is_cut.load(Ordering::Acquire), left)?;
         self.lock().push(Arc::downgrade(&link));
         if self.is_dropped.load(Ordering::Acquire) {
             link.enter(State::Reset);
@@ -231,13 +241,13 @@ fn is_ready(socket: &TcpListener) -> bool {
 }
 
 impl Link {
-    fn new(near: TcpStream, far: TcpStream, is_cut: bool) -> io::Result<Arc<Self>> {
+    fn new(near: TcpStream, far: TcpStream, is_cut: bool, left: i64) -> io::Result<Arc<Self>> {
         for side in [&near, &far] {
             side.set_nodelay(true)?;
             side.set_write_timeout(Some(LOOK_EVERY))?;
         }
         let state = Mutex::new(if is_cut { State::Silent } else { State::Passing });
-        let (changed, left) = (Condvar::new(), AtomicI64::new(-1));
+        let (changed, left) = (Condvar::new(), AtomicI64::new(left));
         Ok(Arc::new(Self { near, far, state, changed, left }))
     }
 

@@ -30,6 +30,7 @@ mod node;
 mod operator;
 mod peer;
 mod ports;
+mod tls;
 mod watchdog;
 
 pub use broker::{Broker, QueueCount};
@@ -39,6 +40,7 @@ pub use fault_proxy::FaultProxy;
 pub use network::Network;
 pub use operator::{ALL, Alarm, NONE, Operator, Permissions};
 pub use peer::Peer;
+pub use tls::{Authority, Issued, Leaf, TlsListener};
 
 use std::path::Path;
 

@@ -84,6 +84,12 @@ pub(crate) trait Stream: 'static {
         range: Range<usize>,
     ) -> impl Future<Output = Completion<Bytes>>;
 
+    /// Tells the peer that nothing more is written, where the stream has a way to. No write is in
+    /// flight.
+    fn close(&self) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
     /// Shuts down both directions; pending operations complete.
     fn shutdown(&self);
 }
@@ -123,6 +129,29 @@ pub(crate) async fn run_unless<F: Future>(
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending => stop.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// Returns the output of `operation`, which uses `stream`, or `None` once `stop` is ready. The
+/// stream is shut down then, which ends the operation, and its end is waited for.
+#[cfg(feature = "tls")]
+pub(crate) async fn or_shut_down<T>(
+    stream: &impl Stream,
+    stop: impl Future<Output = ()>,
+    operation: impl Future<Output = T>,
+) -> Option<T> {
+    let (mut stop, mut operation) = (pin!(stop), pin!(operation));
+    let mut is_stopped = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = operation.as_mut().poll(cx) {
+            return Poll::Ready((!is_stopped).then_some(output));
+        }
+        if !is_stopped && stop.as_mut().poll(cx).is_ready() {
+            is_stopped = true;
+            stream.shutdown();
+        }
+        Poll::Pending
     })
     .await
 }

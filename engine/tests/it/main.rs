@@ -9,3 +9,4 @@ mod panics;
 mod publishing;
 mod recovery;
 mod support;
+mod tls;

@@ -15,6 +15,7 @@ pub(super) const CRATES: &[CrateRules] = &[
             only("buffer", &[]),
             only("proto", &[&["wire", "buffer"]]),
             only("reactor", &[&["buffer"]]),
+            only("tls", &[&["credentials", "error", "reactor"]]),
             only("loopback", &[&["wire", "buffer"]]),
             // plain data of the public interface
             only("config", &[SHARED_TYPES]),
@@ -92,6 +93,7 @@ const SHARED_TYPES: &[&str] = &[
     "proto",
     "reactor",
     "shard",
+    "tls",
     "topology_group",
     "wire",
 ];

@@ -27,6 +27,8 @@ use crate::shard::connection::log_limit::LogLimits;
 use crate::shard::connection::topology::Topology;
 use crate::shard::panics::Foreign;
 use crate::shard::stats::Stats;
+#[cfg(feature = "tls")]
+use crate::tls;
 
 /// A request that the broker has not answered.
 pub(crate) struct PendingRequest {
@@ -75,6 +77,9 @@ pub(crate) struct Conn {
     pub(crate) changed: Notify,
     /// Calls the credentials provider on another thread.
     pub(crate) provider: Background<Result<Credentials, String>>,
+    /// Reads the files of TLS on another thread.
+    #[cfg(feature = "tls")]
+    pub(crate) tls_files: Background<Result<tls::Client, tls::TlsError>>,
     /// The refusals of the last audit.
     pub(crate) refused_intents: RefCell<BTreeSet<String>>,
     /// Notified when something is sent that the broker has to answer (`watchdog`).
@@ -131,6 +136,8 @@ impl Conn {
             recovery_channel: Mutex::default(),
             changed: Notify::new(),
             provider: Background::default(),
+            #[cfg(feature = "tls")]
+            tls_files: Background::default(),
             refused_intents: RefCell::default(),
             pending: Notify::new(),
             deferred_acks: Notify::new(),
@@ -182,6 +189,15 @@ impl Conn {
     /// Marks the socket as down because it ended or failed.
     pub(crate) fn fail_socket(&self, text: &str) {
         self.fail(Error::new(ErrorKind::ConnectionClosed, text));
+    }
+
+    /// The same, because an operation on it failed.
+    pub(crate) fn fail_operation(&self, what: &str, error: &std::io::Error) {
+        #[cfg(feature = "tls")]
+        if let Some(why) = crate::tls::is_tls_failure(error) {
+            return self.fail(Error::new(ErrorKind::Tls, format!("{what} failed: {why}")));
+        }
+        self.fail_socket(&format!("{what} failed: {error}"));
     }
 
     /// The same as [`fail`](Self::fail), because the broker left something unanswered. Its host

@@ -9,12 +9,14 @@ use crate::config::{ConnectionConfig, Host};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::proto::{self, Settings};
-use crate::reactor::{self, Reactor, SocketOptions};
+use crate::reactor::{self, Reactor, SocketOptions, Stream};
 use crate::shard::connection::methods::open_channel;
 use crate::shard::connection::socket::RecoveryHooks;
 use crate::shard::connection::state::{Conn, RecoveryTask};
 use crate::shard::connection::{socket, tasks};
 use crate::shard::panics::Foreign;
+#[cfg(feature = "tls")]
+use crate::shard::recovery::secure;
 use crate::shard::recovery::{audit, login, recover};
 
 /// Connects to one host: socket, handshake, replay. On success, returns the task that runs the
@@ -39,7 +41,23 @@ pub(crate) async fn connect_to<R: Reactor>(
         .await
         .ok_or_else(Error::stopped)?
         .map_err(|error| unreachable(error.to_string()))?;
-    let settings = settings(&conn.config, &credentials);
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &conn.config.tls {
+        let stream = secure::secure(conn, tls, host, stream).await?;
+        return open_on(conn, stream, host, &credentials).await;
+    }
+    open_on(conn, stream, host, &credentials).await
+}
+
+/// Opens the connection on a socket: handshake, replay. Returns the task that runs the socket.
+async fn open_on<S: Stream>(
+    conn: &Rc<Conn>,
+    stream: S,
+    host: &Host,
+    credentials: &Credentials,
+) -> Result<tokio::task::JoinHandle<()>, Error> {
+    let name = format!("{}:{}", host.host, host.port);
+    let settings = settings(&conn.config, credentials);
     conn.begin_socket(proto::Connection::new(settings, reactor::now()));
     let renewing = login::renew(Rc::clone(conn), host.clone(), credentials.expires_in);
     let hooks = RecoveryHooks {
@@ -56,7 +74,10 @@ pub(crate) async fn connect_to<R: Reactor>(
             restored.unwrap_or_else(|| Err(tasks::panicked()))
         }
         Some(()) => Err(conn.reason()),
-        None => Err(unreachable(format!("the AMQP handshake took longer than {limit:?}"))),
+        None => {
+            let text = format!("{name}: the AMQP handshake took longer than {limit:?}");
+            Err(Error::new(ErrorKind::Unreachable, text))
+        }
     };
     match opened {
         Ok(()) if !conn.is_down() => {

@@ -7,4 +7,6 @@ pub(crate) mod hosts;
 pub(crate) mod login;
 pub(crate) mod reconnect;
 pub(crate) mod recover;
+#[cfg(feature = "tls")]
+pub(crate) mod secure;
 pub(crate) mod verify_queues;

@@ -47,7 +47,11 @@ pub(crate) async fn run<S: Stream>(conn: Rc<Conn>, stream: S, hooks: RecoveryHoo
     // The `close-ok` may still wait to be sent, behind what the writer is sending.
     let written = reactor::within(LAST_WRITES_TIMEOUT, &mut write_task).await.is_some();
     if written {
-        let _ = reactor::within(LAST_WRITES_TIMEOUT, writer::flush_control(&conn, &*stream)).await;
+        let last = async {
+            writer::flush_control(&conn, &*stream).await;
+            stream.close().await;
+        };
+        let _ = reactor::within(LAST_WRITES_TIMEOUT, last).await;
     }
     stream.shutdown();
     // Both end: after the shutdown the read completes and the write fails.

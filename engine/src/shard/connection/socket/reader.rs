@@ -29,7 +29,7 @@ pub(crate) async fn read<S: Stream>(conn: Rc<Conn>, stream: Rc<S>, start_recover
             }
             Ok(filled) => filled,
             Err(error) => {
-                conn.fail_socket(&format!("receiving failed: {error}"));
+                conn.fail_operation("receiving", &error);
                 break;
             }
         };

@@ -35,7 +35,7 @@ pub(crate) async fn write<S: Stream>(conn: Rc<Conn>, stream: Rc<S>) {
         let awake = || conn.is_down() || has_work(&conn);
         poll_fn(|cx| bell.poll_sleep(cx, awake)).await;
         if let Err(error) = write_tick(&conn, &*stream, &mut control, &mut last_channel).await {
-            conn.fail_socket(&format!("sending failed: {error}"));
+            conn.fail_operation("sending", &error);
         }
     }
 }
