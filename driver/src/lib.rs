@@ -122,7 +122,8 @@
 //! queues to what a broker allows. All clients and servers that share an exchange or a queue must
 //! agree on its options; if they do not, the error names the option that differs.
 //!
-//! TLS is not supported yet: a URL that asks for it is an error, not a plain connection.
+//! `ssl` and the schemes `rabbits`, `kombus` and `amqps` encrypt connections and verify the broker
+//! ([`guide::security`]); features that are off make them an error, never a plain connection.
 //!
 //! `fake://` selects a broker within the process that speaks AMQP over a socket (feature
 //! `loopback`, enabled by default): for tests, without disk or cluster.
@@ -154,6 +155,7 @@ pub use config::options::notifications::NotificationConfig;
 pub use config::options::pika::PikaOptions;
 pub use config::options::recovery::{Failover, PoolOptions};
 pub use config::options::stable_names::StableNames;
+pub use config::options::tls::TlsOptions;
 pub use config::resolve::{Ignored, Setting};
 pub use config::sources::source::Source;
 pub use config::url::{AMQP_PORT, Secrets, TransportHost, TransportUrl};
@@ -161,7 +163,9 @@ pub use error::failure::Failure;
 pub use error::remote::RemoteError;
 pub use error::{Error, ErrorKind, Outcome};
 pub use leveret_engine as engine;
-pub use leveret_engine::{ConnectMode, ConnectionState, ConsumerState, Credentials, Secret};
+pub use leveret_engine::{
+    ConnectMode, ConnectionState, ConsumerState, Credentials, Secret, TlsVersion,
+};
 #[cfg(feature = "macros")]
 pub use leveret_macros::endpoint;
 pub use message::context::{Context, InvalidTraceParent, TraceParent};

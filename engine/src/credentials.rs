@@ -11,7 +11,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// A password. `Debug` and errors do not show it, and its memory is overwritten when it is dropped.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub(crate) Zeroizing<String>);
 
 impl Secret {

@@ -106,7 +106,6 @@ mod outcome;
 mod proto;
 mod reactor;
 mod shard;
-#[cfg(feature = "tls")]
 mod tls;
 mod topology_group;
 
@@ -142,6 +141,7 @@ pub use shard::run::Shard;
 pub use shard::stats::ShardStats;
 pub use shard::timer::{Timer, TimerKey};
 #[cfg(feature = "tls")]
-pub use tls::{TlsConfig, TlsVersion};
+pub use tls::TlsConfig;
+pub use tls::TlsVersion;
 pub use topology_group::TopologyGroup;
 pub use wire::Properties;

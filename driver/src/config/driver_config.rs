@@ -14,6 +14,7 @@ use crate::config::options::metrics::MetricsOptions;
 use crate::config::options::pika::PikaOptions;
 use crate::config::options::recovery::{Failover, PoolOptions};
 use crate::config::options::stable_names::StableNames;
+use crate::config::options::tls::TlsOptions;
 
 /// Options of a transport.
 ///
@@ -90,6 +91,8 @@ pub struct DriverConfig {
     pub connection_factory: Option<ConnectionFactory>,
     /// Memory limits and timeouts of each connection.
     pub connection: ConnectionOptions,
+    /// How connections are encrypted.
+    pub tls: TlsOptions,
     /// Names of reply and fanout queues that stay the same when a service restarts.
     pub stable_names: StableNames,
     /// The connection pool of oslo's driver, which Leveret does not need.
@@ -150,6 +153,7 @@ impl Default for DriverConfig {
             pika: PikaOptions::default(),
             connection_factory: None,
             connection: ConnectionOptions::default(),
+            tls: TlsOptions::default(),
             stable_names: StableNames::default(),
             pool: PoolOptions::default(),
             metrics: MetricsOptions::default(),
@@ -225,6 +229,22 @@ impl DriverConfig {
     #[must_use]
     pub const fn with_connection(mut self, connection: ConnectionOptions) -> Self {
         self.connection = connection;
+        self
+    }
+
+    /// The same options with these options of TLS.
+    ///
+    /// ```
+    /// use leveret::{DriverConfig, TlsOptions};
+    ///
+    /// let mut tls = TlsOptions::default();
+    /// tls.enabled = true;
+    /// let config = DriverConfig::default().with_tls(tls);
+    /// assert!(config.tls.enabled && config.tls.verify);
+    /// ```
+    #[must_use]
+    pub fn with_tls(mut self, tls: TlsOptions) -> Self {
+        self.tls = tls;
         self
     }
 

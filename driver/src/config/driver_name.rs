@@ -24,29 +24,26 @@ impl DriverName {
     pub(crate) fn of(url: &TransportUrl) -> Result<Self, Error> {
         match url.transport() {
             "rabbit" | "kombu" => Ok(Self::Kombu),
+            secure if SECURE.contains(&secure) => Ok(Self::Kombu),
             "pika" => Ok(Self::Pika),
             "fake" => Ok(Self::Loopback),
-            secure @ ("rabbits" | "amqps" | "kombus") => Err(tls_unsupported(secure)),
             other => Err(Error::new(
                 ErrorKind::DriverLoadFailure,
                 format!(
                     "Failed to load transport driver \"{other}\": known drivers are rabbit, kombu, \
-                     pika and fake"
+                     pika and fake; with TLS rabbits, rabbit+ssl, kombus and amqps"
                 ),
             )),
         }
     }
 }
 
-/// The error for an option or scheme that requires TLS.
-pub(crate) fn tls_unsupported(asked_by: &str) -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        format!(
-            "TLS, asked for by `{asked_by}`, is not supported yet, and a plain connection is not \
-             made instead: connect through a TLS proxy, or drop the option"
-        ),
-    )
+/// Schemes of connections that are encrypted.
+const SECURE: &[&str] = &["rabbits", "rabbit+ssl", "kombus", "amqps"];
+
+/// Whether the scheme of `url` asks for TLS.
+pub(crate) fn is_secure(url: &TransportUrl) -> bool {
+    SECURE.contains(&url.transport())
 }
 
 #[cfg(test)]
@@ -60,7 +57,9 @@ mod tests {
         assert_eq!(driver("kombu://h").unwrap(), DriverName::Kombu);
         assert_eq!(driver("pika://h").unwrap(), DriverName::Pika);
         assert_eq!(driver("fake://").unwrap(), DriverName::Loopback);
-        assert_eq!(driver("amqps://h").unwrap_err().kind(), ErrorKind::Unsupported);
+        for secure in SECURE {
+            assert_eq!(driver(&format!("{secure}://h")).unwrap(), DriverName::Kombu);
+        }
         assert_eq!(driver("zmq://h").unwrap_err().kind(), ErrorKind::DriverLoadFailure);
     }
 }

@@ -3,9 +3,10 @@
 use leveret_engine::{ConnectionConfig, Host, Login, Secret};
 
 use crate::config::driver_config::{DriverConfig, LoginMethod};
-use crate::config::driver_name::DriverName;
+use crate::config::driver_name::{DriverName, is_secure};
 use crate::config::options::recovery::Failover;
-use crate::config::url::{AMQP_PORT, TransportHost, TransportUrl};
+use crate::config::options::tls::TlsOptions;
+use crate::config::url::{AMQP_PORT, AMQPS_PORT, TransportHost, TransportUrl};
 
 /// The connection that URL and options describe, to these hosts.
 pub(crate) fn config(
@@ -32,17 +33,33 @@ pub(crate) fn config(
     if driver == DriverName::Pika {
         options.pika.apply_to(&mut config);
     }
+    #[cfg(feature = "tls")]
+    {
+        config.tls = tls(url, driver, options).for_engine();
+    }
     config
 }
 
-/// The brokers that a URL names; `localhost` where it names none.
+/// The options of TLS that apply to a URL. The broker of this process speaks none.
+pub(crate) fn tls(url: &TransportUrl, driver: DriverName, options: &DriverConfig) -> TlsOptions {
+    let mut tls = options.tls.clone();
+    if driver == DriverName::Pika {
+        options.pika.apply_to_tls(&mut tls);
+    }
+    tls.enabled = (tls.enabled || is_secure(url)) && !driver.is_loopback();
+    tls
+}
+
+/// The brokers that a URL names; `localhost` where it names none. Their port, where it names none,
+/// is that of its scheme; `ssl` does not change it, as in oslo.
 pub(crate) fn hosts(url: &TransportUrl) -> Vec<Host> {
+    let port = if is_secure(url) { AMQPS_PORT } else { AMQP_PORT };
     let host = |host: &TransportHost| {
-        Host::new(host.hostname(), host.port())
+        Host::new(host.hostname(), host.explicit_port().unwrap_or(port))
             .with_login(host.username(), Secret::new(host.password()))
     };
     match url.hosts() {
-        [] => vec![Host::new("localhost", AMQP_PORT)],
+        [] => vec![Host::new("localhost", port)],
         hosts => hosts.iter().map(host).collect(),
     }
 }

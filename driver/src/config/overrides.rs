@@ -3,7 +3,8 @@
 
 use crate::config::check;
 use crate::config::driver_config::DriverConfig;
-use crate::config::driver_name::{DriverName, tls_unsupported};
+use crate::config::driver_name::DriverName;
+use crate::config::engine_connection;
 use crate::config::options::dialects::{SendingDialect, ServingDialect};
 use crate::config::registry::aliases::{self, OptionName, suggestion};
 use crate::config::registry::groups::{
@@ -29,7 +30,11 @@ impl DriverConfig {
         let mut config = self.with_scheme_defaults(driver_of(url));
         config.entities.profile.apply(&mut config.entities);
         check::check(&config)?;
-        Ok(config)
+        let tls = engine_connection::tls(url, driver_of(url), &config);
+        match tls.contradiction() {
+            Some(text) => Err(Error::new(ErrorKind::InvalidOptions, text)),
+            None => Ok(config),
+        }
     }
 
     /// These options with the scheme's defaults where they have none: `serving`, `sending` and
@@ -73,7 +78,6 @@ pub(super) fn apply_query(
         option.row.kind.set(settings, value).map_err(|error| match error {
             ValueError::Accepts(what) => invalid(&format!("option {key} takes {what}")),
             ValueError::Url(reason) => invalid(&format!("option {key}: {reason}")),
-            ValueError::Tls => tls_unsupported(key),
         })?;
         Ok(option)
     };
@@ -241,7 +245,8 @@ mod tests {
             ),
             ("heartbeat_rate=x", ErrorKind::InvalidTransportUrl, "takes a whole number"),
             ("rpc_conn_pool_size=0", ErrorKind::InvalidTransportUrl, "number from 1 to"),
-            ("ssl=true", ErrorKind::Unsupported, "TLS, asked for by `ssl`"),
+            ("ssl=maybe", ErrorKind::InvalidTransportUrl, "option ssl takes true or false"),
+            ("ssl_version=TLSv4", ErrorKind::InvalidTransportUrl, "takes TLSv1_2 or TLSv1_3"),
         ] {
             let error = with_query(query).unwrap_err();
             assert_eq!(error.kind(), kind, "{query}");
@@ -265,6 +270,8 @@ mod tests {
     #[test]
     fn contradicting_options_are_errors() {
         for (query, text) in [
+            ("ssl=1&ssl_enforce_fips_mode=1", "not validated by FIPS 140"),
+            ("ssl=1&ssl_key_file=k.pem", "ssl_key_file needs ssl_cert_file"),
             ("rpc_conn_pool_size=1", "rpc_conn_pool_size: 1 must be greater than"),
             ("use_queue_manager=1&lock_path=/l&hostname=a/b", "neither slashes nor more"),
             ("rabbit_ha_queues=1&rabbit_quorum_queue=1", "rabbit_ha_queues excludes"),

@@ -68,7 +68,7 @@ pub enum ErrorKind {
     ConfigurationError,
     /// The reply cannot be read as the expected type.
     InvalidReply,
-    /// This version does not support the operation, such as TLS.
+    /// This version does not support the operation.
     Unsupported,
     /// The transport or its engine has been closed.
     Closed,

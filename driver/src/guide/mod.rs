@@ -8,6 +8,7 @@
 //! - [`reliability`]: faults, what a recovery costs, and how each guarantee is checked.
 //! - [`dialects`]: how oslo's two drivers share a broker.
 //! - [`rolling_update`]: the move from one driver to the other while services run.
+//! - [`security`]: TLS, certificates and passwords.
 //! - [`performance`]: what messages cost, which choices change it, and how it grows.
 //! - [`observing`]: health, metrics, spans and events.
 //! - [`configuration`]: all options.
@@ -58,6 +59,9 @@ pub mod reliability {}
 
 #[doc = include_str!("rolling_update.md")]
 pub mod rolling_update {}
+
+#[doc = include_str!("security.md")]
+pub mod security {}
 
 #[doc = include_str!("rpc.md")]
 pub mod rpc {}

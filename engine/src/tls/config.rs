@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::credentials::Secret;
 use crate::tls::error::TlsError;
 use crate::tls::prepare::{Client, Prepared};
-use crate::tls::settings::{Identity, Settings, TlsVersion};
+use crate::tls::settings::{Identity, Settings};
+use crate::tls::version::TlsVersion;
 
 /// How connections are encrypted, and whom they trust.
 ///

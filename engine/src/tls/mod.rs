@@ -6,16 +6,28 @@
 //! Files are read for each connection, so that a certificate is replaced without a restart. There
 //! is no way back to a plain connection.
 
+#[cfg(feature = "tls")]
 mod config;
+#[cfg(feature = "tls")]
 mod error;
+#[cfg(feature = "tls")]
 mod files;
+#[cfg(feature = "tls")]
 mod prepare;
+#[cfg(feature = "tls")]
 mod settings;
+#[cfg(feature = "tls")]
 mod stream;
+#[cfg(feature = "tls")]
 mod verify;
+mod version;
 
+#[cfg(feature = "tls")]
 pub use config::TlsConfig;
+#[cfg(feature = "tls")]
 pub(crate) use error::{TlsError, is_tls_failure};
+#[cfg(feature = "tls")]
 pub(crate) use prepare::Client;
-pub use settings::TlsVersion;
+#[cfg(feature = "tls")]
 pub(crate) use stream::TlsStream;
+pub use version::TlsVersion;

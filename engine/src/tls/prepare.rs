@@ -9,8 +9,9 @@ use rustls::{ClientConfig, ConfigBuilder, InconsistentKeys, RootCertStore};
 
 use crate::tls::error::TlsError;
 use crate::tls::files::Files;
-use crate::tls::settings::{Settings, TlsVersion};
+use crate::tls::settings::Settings;
 use crate::tls::verify::AcceptAny;
+use crate::tls::version::TlsVersion;
 
 /// What a handshake needs.
 #[derive(Clone, Debug)]

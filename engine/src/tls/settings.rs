@@ -3,18 +3,7 @@
 use std::path::PathBuf;
 
 use crate::credentials::Secret;
-
-/// The oldest version of TLS that a connection may speak. Older ones than these are never spoken
-/// (RFC 8996).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TlsVersion {
-    /// TLS 1.2 (RFC 5246).
-    #[default]
-    V1_2,
-    /// TLS 1.3 (RFC 8446).
-    V1_3,
-}
+use crate::tls::version::TlsVersion;
 
 /// How connections are encrypted, and whom they trust.
 #[derive(Clone, Debug, Default)]

@@ -2,19 +2,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
-use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 
-/// An authority, and a folder for its files.
+use crate::watchdog::Watchdog;
+
+/// An authority, and a folder for its files. They stay until the process ends, as Erlang's TLS does
+/// not survive that a file goes which it has read.
 #[derive(Debug)]
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
+    folder: PathBuf,
 }
 
 /// A certificate to issue.
@@ -54,8 +58,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, "leveret test authority");
         let issuer = CertifiedIssuer::self_signed(params, key()).expect("these are valid");
-        let folder = tempfile::Builder::new().prefix("leveret-certificates-").tempdir();
-        let authority = Self { issuer, folder: folder.expect("the folder is writable") };
+        let authority = Self { issuer, folder: folder() };
         fs::write(authority.ca(), authority.issuer.pem()).expect("the folder is writable");
         authority
     }
@@ -67,7 +70,7 @@ impl Authority {
 
     /// A file of its folder.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     /// Issues a certificate into files of this name, in place of those of an earlier one.
@@ -105,6 +108,21 @@ impl Default for Authority {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// A new folder, within one that is removed after the process.
+fn folder() -> PathBuf {
+    static ROOT: OnceLock<(PathBuf, Watchdog)> = OnceLock::new();
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let (root, _) = ROOT.get_or_init(|| {
+        let root = tempfile::Builder::new().prefix("leveret-certificates-").tempdir();
+        let root = root.expect("the temporary folder is writable").keep();
+        let watchdog = Watchdog::start(&root).expect("/bin/sh can be run");
+        (root, watchdog)
+    });
+    let folder = root.join(NUMBER.fetch_add(1, Ordering::Relaxed).to_string());
+    fs::create_dir(&folder).expect("the temporary folder is writable");
+    folder
 }
 
 fn key() -> KeyPair {

@@ -10,3 +10,4 @@ pub(crate) mod notifications;
 pub(crate) mod pika;
 pub(crate) mod recovery;
 pub(crate) mod stable_names;
+pub(crate) mod tls;

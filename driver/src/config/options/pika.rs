@@ -1,5 +1,6 @@
 //! Options of the `pika` dialect, under the names they had in oslo (`[oslo_messaging_pika]`).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use leveret_engine::{ConnectionConfig, Login};
 
 use crate::codec::serialization::{BodySerializer, Serialization};
 use crate::config::options::factory::ConnectionFactory;
+use crate::config::options::tls::TlsOptions;
 
 /// Options of the `pika` dialect.
 ///
@@ -75,6 +77,15 @@ pub struct PikaOptions {
     pub channel_max: Option<u16>,
     /// `frame_max`: the largest frame in bytes, 8192 to 131,072. Default `None`: 131,072.
     pub frame_max: Option<u32>,
+    /// `ssl`: connections to `pika://` are encrypted, with the files below, or those of
+    /// [`TlsOptions`](crate::TlsOptions) in place of each that is not named. Default false.
+    pub ssl: bool,
+    /// `ca_certs` in `ssl_options`: the certificates that are trusted. Default none.
+    pub ssl_ca_certs: Option<PathBuf>,
+    /// `certfile` in `ssl_options`: the certificate to show. Default none.
+    pub ssl_certfile: Option<PathBuf>,
+    /// `keyfile` in `ssl_options`: its key. Default none.
+    pub ssl_keyfile: Option<PathBuf>,
     /// `connection_factory`: the factory if
     /// [`DriverConfig::connection_factory`](crate::DriverConfig::connection_factory) is `None`.
     /// Default `None`: `new` (oslo: `single`).
@@ -106,6 +117,10 @@ impl Default for PikaOptions {
             host_delay: delay,
             channel_max: None,
             frame_max: None,
+            ssl: false,
+            ssl_ca_certs: None,
+            ssl_certfile: None,
+            ssl_keyfile: None,
             connection_factory: None,
         }
     }
@@ -134,6 +149,20 @@ impl PikaOptions {
 }
 
 impl PikaOptions {
+    /// Sets the options of TLS for `pika://`, those of this group before others.
+    pub(crate) fn apply_to_tls(&self, tls: &mut TlsOptions) {
+        tls.enabled |= self.ssl;
+        for (ours, other) in [
+            (&self.ssl_ca_certs, &mut tls.ca_file),
+            (&self.ssl_certfile, &mut tls.cert_file),
+            (&self.ssl_keyfile, &mut tls.key_file),
+        ] {
+            if ours.is_some() {
+                other.clone_from(ours);
+            }
+        }
+    }
+
     /// Sets the options of a connection to `pika://`, overriding those of the `rabbit` group.
     /// oslo's `pika` driver had one SASL mechanism.
     pub(crate) fn apply_to(&self, config: &mut ConnectionConfig) {
@@ -158,10 +187,15 @@ impl PartialEq for PikaOptions {
             && self.serialization == other.serialization
             && self.texts() == other.texts()
             && self.numbers() == other.numbers()
+            && (self.ssl, self.files()) == (other.ssl, other.files())
     }
 }
 
 impl PikaOptions {
+    fn files(&self) -> [&Option<PathBuf>; 3] {
+        [&self.ssl_ca_certs, &self.ssl_certfile, &self.ssl_keyfile]
+    }
+
     fn texts(&self) -> [&str; 3] {
         [&self.rpc_exchange, &self.reply_exchange, &self.notification_exchange]
     }

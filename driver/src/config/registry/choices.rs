@@ -3,7 +3,7 @@
 //!
 //! An error says what is accepted, and why where the reason is not plain.
 
-use leveret_engine::{BackendChoice, ConnectMode};
+use leveret_engine::{BackendChoice, ConnectMode, TlsVersion};
 
 use crate::config::driver_config::{Compression, DriverConfig, LoginMethod};
 use crate::config::options::entities::QueueProfile;
@@ -48,6 +48,23 @@ pub(crate) const FAILOVER: Choice = words! {
     driver.failover accepts "round-robin or shuffle":
     "round-robin" => { Failover::RoundRobin }
     "shuffle" => { Failover::Shuffle }
+};
+
+/// oslo's names of versions, and two of ours for what they lack. Its driver speaks the version that
+/// it names and no other; here it is the oldest, and those that nobody should speak are 1.2.
+pub(crate) const SSL_VERSION: Choice = Choice {
+    set: |settings, word| {
+        settings.driver.tls.min_version = match word.to_ascii_lowercase().as_str() {
+            "" | "sslv2" | "sslv3" | "sslv23" | "tlsv1" | "tlsv1_1" | "tlsv1_2" => TlsVersion::V1_2,
+            "tlsv1_3" => TlsVersion::V1_3,
+            _ => return Err("TLSv1_2 or TLSv1_3, or a name of oslo's, or nothing"),
+        };
+        Ok(())
+    },
+    get: |settings| match settings.driver.tls.min_version {
+        TlsVersion::V1_3 => "TLSv1_3".to_owned(),
+        _ => String::new(),
+    },
 };
 
 pub(crate) const LOGIN_METHOD: Choice = Choice {

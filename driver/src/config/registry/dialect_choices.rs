@@ -7,7 +7,7 @@ use crate::config::options::dialects::{Redelivered, SendingDialect, ServingDiale
 use crate::config::options::factory::ConnectionFactory;
 use crate::config::registry::choices::{SetResult, words};
 use crate::config::registry::settings::Settings;
-use crate::config::registry::value::Choice;
+use crate::config::registry::value::{Choice, list};
 
 /// The channels that one transport may need on a connection.
 const CHANNEL_MAX_LEAST: u16 = 16;
@@ -63,6 +63,38 @@ pub(crate) const SERIALIZER_TYPE: Choice = Choice {
         Serialization::Json => "json".to_owned(),
         Serialization::MsgPack => "msgpack".to_owned(),
         custom @ Serialization::Custom(_) => custom.content_type().to_owned(),
+    },
+};
+
+/// A dictionary of oslo: `key:value`, separated by commas.
+pub(crate) const SSL_OPTIONS: Choice = Choice {
+    set: |settings, text| {
+        const ACCEPTED: &str = "ca_certs:<path>, certfile:<path> and keyfile:<path>, separated by \
+                                commas; certificates are verified unless ssl_verify is false";
+        let pika = &mut settings.driver.pika;
+        for item in list(text) {
+            let (key, path) = item.split_once(':').ok_or(ACCEPTED)?;
+            let field = match key.trim() {
+                "ca_certs" => &mut pika.ssl_ca_certs,
+                "certfile" => &mut pika.ssl_certfile,
+                "keyfile" => &mut pika.ssl_keyfile,
+                _ => return Err(ACCEPTED),
+            };
+            *field = Some(path.trim().into());
+        }
+        Ok(())
+    },
+    get: |settings| {
+        let pika = &settings.driver.pika;
+        let files = [
+            ("ca_certs", &pika.ssl_ca_certs),
+            ("certfile", &pika.ssl_certfile),
+            ("keyfile", &pika.ssl_keyfile),
+        ];
+        let items = files.into_iter().filter_map(|(key, path)| {
+            path.as_ref().map(|path| format!("{key}:{}", path.display()))
+        });
+        items.collect::<Vec<_>>().join(",")
     },
 };
 

@@ -4,7 +4,7 @@
 //! by oslo, so that the files of a service need no change.
 
 use crate::config::registry::dialect_choices;
-use crate::config::registry::row::{HEARTBEAT, INTEGER_MAX, NO_POOL, NO_TLS, Row, TLS, rows};
+use crate::config::registry::row::{HEARTBEAT, INTEGER_MAX, NO_POOL, Row, rows};
 
 pub(crate) static PIKA_ROWS: &[Row] = rows! {
     "channel_max" => Choice(dialect_choices::CHANNEL_MAX),
@@ -53,8 +53,9 @@ pub(crate) static PIKA_ROWS: &[Row] = rows! {
         "the wait between two attempts to send a request";
     "socket_timeout" => Seconds(driver.pika.socket_timeout),
         "how long a TCP connect may take, per host";
-    "ssl" => Tls(), TLS;
-    "ssl_options" => Text(unused.pika.ssl_options), NO_TLS;
+    "ssl" => Flag(driver.pika.ssl), "connections of pika:// are encrypted (TLS)";
+    "ssl_options" => Choice(dialect_choices::SSL_OPTIONS),
+        "ca_certs:<path>,certfile:<path>,keyfile:<path>, each as in [oslo_messaging_rabbit]";
     "tcp_user_timeout" => Seconds(driver.pika.tcp_user_timeout),
         "TCP_USER_TIMEOUT: how long sent data may stay unacknowledged; 0: the system's default";
 };
@@ -84,7 +85,7 @@ mod tests {
         pool_recycle = 3\npool_stale = 4\npool_timeout = 5\nrpc_listener_prefetch_count = 2\n\
         rpc_queue_expiration = 7\nrpc_reply_exchange = r\nrpc_reply_listener_prefetch_count = 6\n\
         rpc_reply_retry_attempts = 3\nrpc_reply_retry_delay = 2.5\nrpc_retry_delay = 3.5\n\
-        socket_timeout = 4.5\nssl = false\nssl_options = x:y\ntcp_user_timeout = 5.5\n";
+        socket_timeout = 4.5\nssl = true\nssl_options = ca_certs:ca.pem\ntcp_user_timeout = 5.5\n";
 
     fn by_url(url: &str) -> Result<DriverConfig, Error> {
         DriverConfig::default().overridden_by(&url.parse::<TransportUrl>().unwrap())
@@ -120,7 +121,7 @@ mod tests {
         ];
         assert_eq!(times.map(|time| time.as_secs_f64()), [0.5, 1.0, 1.5, 2.5, 3.5, 4.5, 5.5, 7.0]);
         assert!(config.warnings().unwrap().is_empty());
-        let unused = ["pool_max_size = 2", "pool_timeout = 5", "ssl_options = x:y"];
+        let unused = ["pool_max_size = 2", "pool_timeout = 5"];
         let effective: Vec<_> = config.effective().unwrap().iter().map(|s| s.to_string()).collect();
         for line in unused.map(|line| format!("oslo_messaging_pika.{line}  (")) {
             assert!(effective.iter().any(|shown| shown.starts_with(&line)), "{line}");
@@ -184,7 +185,9 @@ mod tests {
             ("redelivered=drop", ErrorKind::InvalidTransportUrl, "takes dispatch or refuse"),
             ("pool_max_size=0", ErrorKind::InvalidTransportUrl, "a whole number from 1 to"),
             ("shards=2", ErrorKind::InvalidTransportUrl, "shards is the engine's"),
-            ("ssl=true", ErrorKind::Unsupported, "TLS, asked for by `ssl`"),
+            ("ssl_options=ca_certs", ErrorKind::InvalidTransportUrl, "ca_certs:<path>"),
+            ("ssl_options=cert_reqs:0", ErrorKind::InvalidTransportUrl, "keyfile:<path>"),
+            ("ssl=true&ssl_options=keyfile:k", ErrorKind::InvalidOptions, "needs ssl_cert_file"),
             (
                 "dialect_sending=auto&kombu_compression=gzip",
                 ErrorKind::InvalidOptions,
@@ -210,8 +213,6 @@ mod tests {
         let pool = DriverConfig::default().with_connection_factory(ConnectionFactory::Pool(0));
         let error = pool.overridden_by(&"fake://".parse().unwrap()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOptions);
-        let config = Config::new().ini_str("[oslo_messaging_pika]\nssl = true\n").unwrap();
-        assert_eq!(config.driver_config().unwrap_err().kind(), ErrorKind::Unsupported);
         let config = Config::new().ini_str("[oslo_messaging_pika]\nconnection_factory = pool:2\n");
         let error = config.unwrap().driver_config().unwrap_err().to_string();
         assert!(error.contains("takes single, read_write or new"), "{error}");

@@ -1,7 +1,7 @@
 //! The options of oslo's `rabbit` driver, sorted by name.
 
 use crate::config::registry::choices;
-use crate::config::registry::row::{HEARTBEAT, INTEGER_MAX, NO_POOL, NO_TLS, Row, TLS, rows};
+use crate::config::registry::row::{HEARTBEAT, INTEGER_MAX, NO_POOL, Row, rows};
 
 pub(crate) static RABBIT_ROWS: &[Row] = rows! {
     "amqp_auto_delete" => Flag(driver.entities.auto_delete),
@@ -59,13 +59,18 @@ pub(crate) static RABBIT_ROWS: &[Row] = rows! {
     "rabbit_transient_quorum_queue" => Flag(driver.entities.transient_quorum),
         "reply and fanout queues are durable quorum queues";
     "rpc_conn_pool_size" => Integer(driver.pool.size, 1..=INTEGER_MAX), NO_POOL;
-    "ssl" => Tls(), TLS;
-    "ssl_ca_file" => Text(unused.ssl_ca_file), NO_TLS;
-    "ssl_cert_file" => Text(unused.ssl_cert_file), NO_TLS;
-    "ssl_enforce_fips_mode" => Flag(unused.ssl_enforce_fips_mode), "no effect, as in oslo";
-    "ssl_enforce_hostname_verification" => Flag(unused.ssl_enforce_hostname_verification), NO_TLS;
-    "ssl_key_file" => Text(unused.ssl_key_file), NO_TLS;
-    "ssl_version" => Text(unused.ssl_version), NO_TLS;
+    "ssl" => Flag(driver.tls.enabled), "connections are encrypted (TLS)";
+    "ssl_ca_file" => Path(driver.tls.ca_file),
+        "the certificates that are trusted; empty: those of the system";
+    "ssl_cert_file" => Path(driver.tls.cert_file),
+        "the certificate to show to a broker that asks for one";
+    "ssl_enforce_fips_mode" => Flag(driver.tls.fips),
+        "an error with ssl: the cryptography of this build is not validated";
+    "ssl_enforce_hostname_verification" => Flag(unused.ssl_enforce_hostname_verification),
+        "no effect, as in oslo: the host's name is always verified";
+    "ssl_key_file" => Path(driver.tls.key_file), "its key; empty: in the same file";
+    "ssl_version" => Choice(choices::SSL_VERSION),
+        "the oldest version of TLS that is spoken; empty: 1.2";
     "use_queue_manager" => Flag(driver.stable_names.enabled),
         "reply and fanout queues keep their names when a service restarts";
 };

@@ -20,8 +20,6 @@ pub(crate) const SECONDS_MAX: f64 = 1e9;
 /// Help of options that `rabbit` and `pika` both have.
 pub(crate) const HEARTBEAT: &str = "the heartbeat to request, in whole seconds; 0: none";
 pub(crate) const NO_POOL: &str = "no effect: one connection publishes for all threads";
-pub(crate) const NO_TLS: &str = "an option of TLS: no effect while that is off";
-pub(crate) const TLS: &str = "TLS, which is not supported yet: true is an error";
 
 /// Makes a table of rows from `"name" => Kind(field), "help";`. The field is a path in `Settings`,
 /// followed by the bounds of a number.
@@ -39,9 +37,6 @@ macro_rules! rows {
 macro_rules! kind {
     (Choice($choice:expr)) => {
         $crate::config::registry::value::Kind::Choice($choice)
-    };
-    (Tls()) => {
-        $crate::config::registry::value::Kind::Tls
     };
     (Integer($($field:ident).+, $least:literal..=$most:expr)) => {
         $crate::config::registry::value::Kind::Integer(

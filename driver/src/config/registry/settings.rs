@@ -23,22 +23,17 @@ pub(crate) struct Settings {
     pub(crate) unused: Unused,
 }
 
-/// Options that are parsed and have no effect: a shard sends heartbeats by its own timers, and TLS
-/// is not supported yet.
+/// Options that are parsed and have no effect: a shard sends heartbeats by its own timers, and the
+/// names of hosts are always verified.
 #[derive(Clone)]
 pub(crate) struct Unused {
     pub(crate) heartbeat_rate: u32,
-    pub(crate) ssl_ca_file: String,
-    pub(crate) ssl_cert_file: String,
-    pub(crate) ssl_enforce_fips_mode: bool,
     pub(crate) ssl_enforce_hostname_verification: bool,
-    pub(crate) ssl_key_file: String,
-    pub(crate) ssl_version: String,
     pub(crate) pika: UnusedPika,
 }
 
-/// The same for the `pika` group: a pool that is not needed, a prefetch that oslo does not use
-/// either, and TLS.
+/// The same for the `pika` group: a pool that is not needed, and a prefetch that oslo does not use
+/// either.
 #[derive(Clone)]
 pub(crate) struct UnusedPika {
     pub(crate) size: u32,
@@ -47,7 +42,6 @@ pub(crate) struct UnusedPika {
     pub(crate) recycle: Duration,
     pub(crate) stale: Duration,
     pub(crate) reply_prefetch: u16,
-    pub(crate) ssl_options: String,
 }
 
 impl Default for UnusedPika {
@@ -59,7 +53,6 @@ impl Default for UnusedPika {
             recycle: Duration::from_secs(600),
             stale: Duration::from_secs(60),
             reply_prefetch: 100,
-            ssl_options: String::new(),
         }
     }
 }
@@ -68,12 +61,7 @@ impl Default for Unused {
     fn default() -> Self {
         Self {
             heartbeat_rate: 3,
-            ssl_ca_file: String::new(),
-            ssl_cert_file: String::new(),
-            ssl_enforce_fips_mode: false,
             ssl_enforce_hostname_verification: true,
-            ssl_key_file: String::new(),
-            ssl_version: String::new(),
             pika: UnusedPika::default(),
         }
     }

@@ -8,6 +8,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use leveret_engine::Secret;
+
 use crate::config::registry::settings::Settings;
 use crate::config::url::TransportUrl;
 
@@ -37,8 +39,8 @@ pub(crate) enum Kind {
     Multi(fn(&mut Settings) -> &mut Vec<String>),
     /// One of a few words, or a syntax of its own.
     Choice(Choice),
-    /// TLS on or off. On is an error: TLS is not supported yet.
-    Tls,
+    /// A password, formatted as `***`; empty for none.
+    Secret(fn(&mut Settings) -> &mut Option<Secret>),
 }
 
 /// How a value with a syntax of its own is parsed and formatted.
@@ -63,11 +65,14 @@ pub(crate) enum ValueError {
     Accepts(String),
     /// The value is not a valid URL, for this reason.
     Url(String),
-    /// The value turns TLS on.
-    Tls,
 }
 
 impl Kind {
+    /// Whether values may hold a password.
+    pub(crate) const fn is_secret(&self) -> bool {
+        matches!(self, Self::Url(_) | Self::Secret(_))
+    }
+
     /// Parses `text` into the field.
     pub(crate) fn set(&self, settings: &mut Settings, text: &str) -> Result<(), ValueError> {
         let accepts = |what: &str| ValueError::Accepts(what.to_owned());
@@ -114,11 +119,9 @@ impl Kind {
             Self::Choice(choice) => {
                 (choice.set)(settings, text).map_err(accepts)?;
             }
-            Self::Tls => match flag(text) {
-                Some(false) => {}
-                Some(true) => return Err(ValueError::Tls),
-                None => return Err(accepts("true or false")),
-            },
+            Self::Secret(field) => {
+                *field(settings) = Some(text).filter(|text| !text.is_empty()).map(Secret::new);
+            }
         }
         Ok(())
     }
@@ -142,7 +145,10 @@ impl Kind {
             Self::Url(field) => field(settings).as_deref().map(masked).unwrap_or_default(),
             Self::List(field) | Self::Multi(field) => field(settings).join(","),
             Self::Choice(choice) => (choice.get)(settings),
-            Self::Tls => "false".to_owned(),
+            Self::Secret(field) => match field(settings) {
+                Some(_) => "***".to_owned(),
+                None => String::new(),
+            },
         }
     }
 }

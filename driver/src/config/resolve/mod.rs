@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::config::driver_name::tls_unsupported;
 use crate::config::overrides::{QueryOption, apply_query};
 use crate::config::registry::aliases::{self, OptionName, suggestion};
 use crate::config::registry::groups::{self, DEFAULT, GROUPS, LEVERET};
@@ -227,7 +226,7 @@ impl<'a> Decided<'a> {
         lookup: &dyn Fn(&str, &str) -> Option<String>,
     ) -> Result<(), Error> {
         let (location, group, name) = (self.location(), self.group, self.row.name);
-        let is_secret = matches!(self.row.kind, Kind::Url(_));
+        let is_secret = self.row.kind.is_secret();
         let text = substitute(&self.text(), group, is_secret, lookup)
             .map_err(|why| invalid(format!("{location}: option {name} in [{group}] {why}")))?;
         self.row.kind.set(settings, &text).map_err(|error| match error {
@@ -238,7 +237,6 @@ impl<'a> Decided<'a> {
                 ErrorKind::InvalidTransportUrl,
                 format!("{location}: option {name} in [{group}]: {reason}"),
             ),
-            ValueError::Tls => tls_unsupported(&format!("{name} in [{group}], {location}")),
         })
     }
 }

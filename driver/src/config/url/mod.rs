@@ -19,6 +19,8 @@ const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
 /// The port of AMQP without TLS, the default of URLs without a port.
 pub const AMQP_PORT: u16 = 5672;
+/// The port of AMQP with TLS, the default of URLs whose scheme asks for that.
+pub(crate) const AMQPS_PORT: u16 = 5671;
 
 /// A parsed transport URL.
 ///
@@ -137,6 +139,11 @@ impl TransportHost {
     /// Host name or address, `localhost` if the URL has none.
     pub fn hostname(&self) -> &str {
         self.hostname.as_deref().unwrap_or("localhost")
+    }
+
+    /// Port, if the URL has one.
+    pub(crate) fn explicit_port(&self) -> Option<u16> {
+        self.port
     }
 
     /// Port, [`AMQP_PORT`] if the URL has none.

@@ -7,3 +7,4 @@ mod lazy;
 mod options;
 mod permissions;
 mod python_config;
+mod tls;

@@ -1,10 +1,11 @@
 //! A Python client and a Leveret server: requests and replies between them.
 
 use leveret::Executor;
-use leveret_support::{Broker, Peer};
+use leveret_support::{Authority, Broker, Peer};
 use serde_json::{Value, json};
 
 use crate::support::fixture::{Notes, connect, eventually, run, server, server_on};
+use crate::support::tls;
 
 /// Sends one operation on topic `tópic` through the peer; returns its answer.
 fn ask(python: &mut Peer, op: &str, method: &str, more: Value) -> Value {
@@ -17,12 +18,21 @@ fn ask(python: &mut Peer, op: &str, method: &str, more: Value) -> Value {
 
 #[test]
 fn we_answer_a_python_client() {
-    let url = Broker::shared().vhost("python-client");
+    answer(&Broker::shared().vhost("python-client"));
+}
+
+#[test]
+fn we_answer_a_python_client_over_tls() {
+    let authority = Authority::new();
+    answer(&tls::url(&authority, "python-client-tls"));
+}
+
+fn answer(url: &str) {
     run(async {
-        let transport = connect(&url).await;
+        let transport = connect(url).await;
         let notes = Notes::default();
         let server = server(&transport, "tópic", "sérver", &notes).await;
-        let url = url.clone();
+        let url = url.to_owned();
         let seen = notes.clone();
         tokio::task::spawn_blocking(move || {
             let mut python = Peer::spawn("rpc_client.py", &["--url", &url]);

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use leveret::{Context, ErrorKind, RpcClient, Target, TraceParent, Transport, Version};
-use leveret_support::{Broker, Peer};
+use leveret_support::{Authority, Broker, Peer};
 use serde_json::{Value, json};
 
 use crate::support::fixture::{client, connect, echo, eventually, run};
+use crate::support::tls;
 
 fn python(url: &str, topic: &str, server: &str) -> Peer {
     Peer::spawn("rpc_server.py", &["--url", url, "--topic", topic, "--server", server])
@@ -18,10 +19,19 @@ async fn noted(client: &RpcClient) -> Vec<Value> {
 
 #[test]
 fn a_python_server_answers_us() {
-    let url = Broker::shared().vhost("python-server");
-    let server = python(&url, "tópic", "sérver");
+    answered(&Broker::shared().vhost("python-server"));
+}
+
+#[test]
+fn a_python_server_answers_us_over_tls() {
+    let authority = Authority::new();
+    answered(&tls::url(&authority, "python-server-tls"));
+}
+
+fn answered(url: &str) {
+    let server = python(url, "tópic", "sérver");
     run(async {
-        let transport = connect(&url).await;
+        let transport = connect(url).await;
         let client = client(&transport, "tópic");
         calls(&client).await;
         errors(&client).await;

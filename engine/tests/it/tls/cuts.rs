@@ -13,11 +13,7 @@ fn through_proxy(vhost: &str) -> (FaultProxy, ConnectionConfig) {
     let authority = Authority::new();
     let port = listen(&good(&authority));
     let proxy = FaultProxy::to(([127, 0, 0, 1], port).into()).unwrap();
-    // The files are read once for all attempts, as they do not change; but they must stay.
-    let tls = trusting(&authority);
-    tls.check().unwrap();
-    std::mem::forget(authority);
-    let config = config_at(proxy.port(), vhost, tls);
+    let config = config_at(proxy.port(), vhost, trusting(&authority));
     (proxy, config)
 }
 
