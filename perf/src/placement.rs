@@ -145,6 +145,8 @@ pub(crate) struct Placement {
     pub(crate) cores: Cores,
     /// Clients and servers run on the threads of their shards.
     pub(crate) hosted: bool,
+    /// Connections are encrypted.
+    pub(crate) tls: bool,
     /// Share of their time that clients waste, to see whether a machine can tell.
     pub(crate) slowdown: f64,
 }
@@ -153,7 +155,7 @@ impl Default for Placement {
     fn default() -> Self {
         let (backend, executor) = (BackendName::Auto, ExecutorName::Threads);
         let options = ServerOptions { backend, executor, busy_poll: 0 };
-        Self { options, cores: Cores::Unpinned(1), hosted: false, slowdown: 0.0 }
+        Self { options, cores: Cores::Unpinned(1), hosted: false, tls: false, slowdown: 0.0 }
     }
 }
 
@@ -175,6 +177,7 @@ impl Placement {
             "hosted" => {
                 self.hosted = value.parse().map_err(|_| wrong("true or false".into()))?;
             }
+            "tls" => self.tls = value.parse().map_err(|_| wrong("true or false".into()))?,
             "slowdown" => {
                 let percent: f64 = value.parse().map_err(|_| wrong("no number".into()))?;
                 self.slowdown = percent / 100.0;
@@ -219,6 +222,7 @@ mod tests {
             ("executor", "inline"),
             ("cores", "@0,1"),
             ("hosted", "true"),
+            ("tls", "true"),
             ("slowdown", "5"),
         ] {
             assert!(placement.set(name, value).expect("a good value"), "{name}");

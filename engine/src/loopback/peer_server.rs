@@ -103,7 +103,7 @@ pub(super) fn bad_frame(what: &str) -> io::Error {
 }
 
 /// Reads the protocol header and answers it.
-pub(super) fn read_protocol_header(stream: &mut TcpStream) -> io::Result<()> {
+pub(super) fn read_protocol_header(stream: &mut (impl Read + Write)) -> io::Result<()> {
     let mut header = [0; PROTOCOL_HEADER.len()];
     stream.read_exact(&mut header)?;
     if header != PROTOCOL_HEADER {

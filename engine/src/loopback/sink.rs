@@ -35,8 +35,21 @@ impl Sink {
     /// # Errors
     /// The error of binding the port or of starting a thread.
     pub fn start() -> io::Result<Self> {
-        let server = PeerServer::start("loopback-sink", serve_publisher)?;
-        Ok(Self { server })
+        Self::start_over(Ok)
+    }
+
+    /// Starts a sink whose connections `wrap` changes first, such as by TLS.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_over<S: Read + Write>(
+        wrap: impl Fn(TcpStream) -> io::Result<S> + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        let serve = move |stream: TcpStream, counters: &PeerCounters| {
+            stream.set_nodelay(true)?;
+            serve_publisher(wrap(stream)?, counters)
+        };
+        Ok(Self { server: PeerServer::start("loopback-sink", serve)? })
     }
 
     /// Returns the address it listens on.
@@ -90,8 +103,7 @@ struct ConfirmChannel {
     confirmed: u64,
 }
 
-fn serve_publisher(mut stream: TcpStream, counters: &PeerCounters) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+fn serve_publisher(mut stream: impl Read + Write, counters: &PeerCounters) -> io::Result<()> {
     read_protocol_header(&mut stream)?;
     let mut buffer = vec![0; RECEIVE_BYTES];
     let mut filled = 0;

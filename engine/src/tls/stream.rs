@@ -10,8 +10,8 @@ use std::io::{self, Read as _, Write as _};
 use std::ops::Range;
 
 use bytes::Bytes;
-use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, HandshakeKind};
 
 use crate::reactor::{AfterWrite, Completion, Stream};
 use crate::tls::error::{TlsError, socket_error};
@@ -21,6 +21,8 @@ use crate::tls::prepare::Client;
 const RECEIVE_BYTES: usize = 4 << 10;
 const RECEIVE_BYTES_MAX: usize = 64 << 10;
 const RECEIVE_GROWTH: usize = 4;
+/// Bytes that are encrypted at once.
+const SEND_BYTES: usize = 256 << 10;
 /// The types of TLS records, from `change_cipher_spec` to `application_data` (RFC 8446, 5.1).
 const RECORD_TYPES: std::ops::RangeInclusive<u8> = 20..=23;
 
@@ -48,7 +50,9 @@ impl<S: Stream> TlsStream<S> {
         let name = host.split('%').next().unwrap_or_default();
         let name = ServerName::try_from(name.to_owned());
         let name = name.map_err(|_| TlsError::Name(host.to_owned()))?;
-        let session = ClientConnection::new(client.0.clone(), name).map_err(TlsError::Handshake)?;
+        let mut session =
+            ClientConnection::new(client.0.clone(), name).map_err(TlsError::Handshake)?;
+        session.set_buffer_limit(Some(SEND_BYTES));
         Ok(Self {
             stream,
             session: RefCell::new(session),
@@ -79,6 +83,11 @@ impl<S: Stream> TlsStream<S> {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
             _ => "unknown",
         }
+    }
+
+    /// Whether the handshake resumed a session of an earlier one.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.session.borrow().handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     async fn receive_handshake(&self) -> Result<(), TlsError> {

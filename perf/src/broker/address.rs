@@ -2,10 +2,11 @@
 //!
 //! It is read from a transport URL ([`leveret::TransportUrl`]). The first host of several is taken,
 //! because a measurement is about one broker. Invariant: the password is in no `Debug` and no
-//! error. Not here: TLS.
+//! error.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use leveret::{TransportHost, TransportUrl};
@@ -22,6 +23,8 @@ pub(crate) struct BrokerAddress {
     pub(crate) user: String,
     pub(crate) password: String,
     pub(crate) vhost: String,
+    /// The authority of a port that speaks TLS.
+    pub(crate) tls_ca: Option<PathBuf>,
 }
 
 impl fmt::Debug for BrokerAddress {
@@ -39,29 +42,36 @@ impl BrokerAddress {
             user: "guest".to_owned(),
             password: "guest".to_owned(),
             vhost: "/".to_owned(),
+            tls_ca: None,
         }
     }
 
     /// The first host of `url`, with RabbitMQ's defaults for what is missing.
     pub(crate) fn parse(url: &str) -> Result<Self> {
         let url: TransportUrl = url.parse()?;
-        let has_tls =
+        let is_on =
             |(name, value): (&str, &str)| name == "ssl" && matches!(value, "1" | "true" | "True");
-        match url.transport() {
-            "rabbit" | "amqp" if !url.query().any(has_tls) => {}
-            "rabbit" | "amqp" | "amqps" | "rabbits" => {
-                bail!("the perf tool measures without TLS; use rabbit:// without ssl options")
+        let ca = url.query().find(|(name, _)| *name == "ssl_ca_file");
+        let tls_ca = match (url.transport(), url.query().any(is_on), ca) {
+            ("rabbit" | "amqp", false, _) => None,
+            ("rabbit", true, Some((_, path))) => Some(path.into()),
+            ("rabbit" | "amqp" | "amqps" | "rabbits", ..) => {
+                bail!(
+                    "TLS is measured by rabbit://…?ssl=true&ssl_ca_file=…, and beside plain \
+                       connections by the subject leveret?tls=true"
+                )
             }
             _ => bail!("the URL should begin with rabbit:// or amqp://"),
-        }
-        Ok(match url.hosts().first() {
+        };
+        let address = match url.hosts().first() {
             Some(host) => Self::of(&url, host),
             None => {
                 let address = Self::local((Ipv4Addr::LOCALHOST, leveret::AMQP_PORT).into());
                 let vhost = url.virtual_host().to_owned();
                 Self { host: "localhost".to_owned(), vhost, ..address }
             }
-        })
+        };
+        Ok(Self { tls_ca, ..address })
     }
 
     fn of(url: &TransportUrl, host: &TransportHost) -> Self {
@@ -71,12 +81,25 @@ impl BrokerAddress {
             user: host.username().to_owned(),
             password: host.password().to_owned(),
             vhost: url.virtual_host().to_owned(),
+            tls_ca: None,
         }
     }
 
     /// The URL of this peer, for another program. It holds the password.
     pub(crate) fn url(&self) -> String {
-        self.url_with("rabbit")
+        self.url_and("")
+    }
+
+    /// The same with these options.
+    pub(crate) fn url_and(&self, options: &str) -> String {
+        let tls = match &self.tls_ca {
+            Some(ca) => format!("ssl=true&ssl_ca_file={}", escaped(&ca.display().to_string())),
+            None => String::new(),
+        };
+        let options = [options, &tls].into_iter().filter(|part| !part.is_empty());
+        let options = options.collect::<Vec<_>>().join("&");
+        let separator = if options.is_empty() { "" } else { "?" };
+        format!("{}{separator}{options}", self.url_with("rabbit"))
     }
 
     /// The same URL under the scheme other clients use.
@@ -133,6 +156,15 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_makes_a_port_one_of_tls() {
+        let url = "rabbit://guest:guest@h:1/%2F?ssl=true&ssl_ca_file=%2Fa%20b.pem";
+        let address = BrokerAddress::parse(url).expect("a good URL");
+        assert_eq!(address.tls_ca.as_deref(), Some(std::path::Path::new("/a b.pem")));
+        assert_eq!(BrokerAddress::parse(&address.url()).expect("a good URL"), address);
+        assert!(address.url_and("x=1").contains("?x=1&ssl=true&"));
+    }
+
+    #[test]
     fn what_is_missing_has_the_broker_s_defaults() {
         for url in ["rabbit:///", "rabbit://localhost", "amqp://"] {
             let address = BrokerAddress::parse(url).expect("a good URL");
@@ -144,8 +176,8 @@ mod tests {
     fn bad_urls_say_what_is_wrong() {
         let wrong = |url| BrokerAddress::parse(url).expect_err("a bad URL").to_string();
         assert!(wrong("http://x").contains("rabbit:// or amqp://"));
-        assert!(wrong("amqps://x").contains("without TLS"));
-        assert!(wrong("rabbit://x/?ssl=1").contains("without TLS"));
+        assert!(wrong("amqps://x").contains("leveret?tls=true"));
+        assert!(wrong("rabbit://x/?ssl=1").contains("ssl_ca_file"));
         assert!(wrong("rabbit://x:port").contains("the port is not a number"));
         assert!(wrong("rabbit://%ff@x").contains("not UTF-8"));
     }

@@ -2,3 +2,4 @@
 
 pub(crate) mod address;
 pub(crate) mod in_process;
+pub(crate) mod tls_sink;

@@ -60,7 +60,7 @@ impl TokioClient for Amqprs {
     type Delivery = ConsumerMessage;
 
     async fn open(address: &BrokerAddress, style: Style) -> Result<Self> {
-        let BrokerAddress { host, port, user, password, vhost } = address;
+        let BrokerAddress { host, port, user, password, vhost, .. } = address;
         let mut arguments = OpenConnectionArguments::new(host, *port, user, password);
         arguments.virtual_host(vhost);
         let connection = Connection::open(&arguments).await?;

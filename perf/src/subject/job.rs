@@ -160,6 +160,11 @@ pub(crate) trait Subject: Sync {
         0.0
     }
 
+    /// Whether its connections are encrypted.
+    fn speaks_tls(&self) -> bool {
+        false
+    }
+
     /// The backend of its reactor, if it has a choice and has started.
     fn backend(&self) -> Option<String> {
         None

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use anyhow::{Context, Result, anyhow};
-use leveret_support::Broker;
+use leveret_support::{Authority, Broker, Leaf, TlsListener};
 
 use crate::broker::address::BrokerAddress;
 use crate::broker::in_process;
@@ -23,6 +23,8 @@ pub(super) enum BrokerChoice<'a> {
 /// A broker, and what keeps it running.
 pub(super) struct SuiteBroker {
     pub(super) address: BrokerAddress,
+    /// The same broker behind TLS, if it is one of our own.
+    pub(super) tls: Option<BrokerAddress>,
     /// Product and version.
     pub(super) version: Option<String>,
     _running: Option<Box<dyn Any>>,
@@ -30,11 +32,14 @@ pub(super) struct SuiteBroker {
 
 impl SuiteBroker {
     pub(super) fn start(choice: BrokerChoice<'_>) -> Result<Self> {
+        let mut tls = None;
         let (address, running): (_, Option<Box<dyn Any>>) = match choice {
             BrokerChoice::Url(url) => (BrokerAddress::parse(url)?, None),
             BrokerChoice::Private => {
                 let broker = private()?;
-                (BrokerAddress::parse(&broker.url())?, Some(Box::new(broker)))
+                let address = BrokerAddress::parse(&broker.url())?;
+                tls = Some(behind_tls(&broker, &address));
+                (address, Some(Box::new(broker)))
             }
             BrokerChoice::Embedded => {
                 let (address, peer) = in_process::broker()?;
@@ -46,8 +51,18 @@ impl SuiteBroker {
             BrokerChoice::Needless => None,
             _ => Some(client::broker_version(&address)?),
         };
-        Ok(Self { address, version, _running: running })
+        Ok(Self { address, tls, version, _running: running })
     }
+}
+
+/// Opens a listener for TLS.
+fn behind_tls(broker: &Broker, plain: &BrokerAddress) -> BrokerAddress {
+    let authority = Authority::new();
+    let shows = authority.issue("broker", &Leaf::default());
+    let versions = &["tlsv1.3"];
+    let listener = TlsListener { shows: &shows, trusts: authority.ca(), asks: false, versions };
+    let port = broker.listen_tls(&listener);
+    BrokerAddress { port, tls_ca: Some(authority.ca()), ..plain.clone() }
 }
 
 fn private() -> Result<Broker> {

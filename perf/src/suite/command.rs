@@ -111,6 +111,7 @@ fn run(cli: &Cli, args: &SuiteArgs, selected: &Selection, choice: BrokerChoice<'
     let placement = cli.placement();
     let surroundings = Surroundings {
         broker: &broker.address,
+        broker_tls: broker.tls.as_ref(),
         placement: &placement,
         payload_bytes: args.size,
         has_warned: Cell::new(false),

@@ -5,10 +5,10 @@
 
 use std::any::Any;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::broker::address::BrokerAddress;
-use crate::broker::in_process;
+use crate::broker::{in_process, tls_sink};
 use crate::subject::job::{Exchange, Subject};
 use crate::subject::raw::client::{Client, QueueOptions};
 use crate::suite::member::Member;
@@ -40,7 +40,7 @@ impl Fixture {
     pub(crate) fn prepare(
         workload: &Workload,
         subject: &dyn Subject,
-        broker: &BrokerAddress,
+        (broker, tls): (&BrokerAddress, Option<&BrokerAddress>),
         payload_bytes: usize,
     ) -> Result<Self> {
         let queue = format!("leveret-perf-{:016x}", fastrand::u64(..));
@@ -56,14 +56,25 @@ impl Fixture {
         };
         match workload.peer {
             Peer::Sink => {
-                let (address, peer) = in_process::sink()?;
+                let (address, peer) = match subject.speaks_tls() {
+                    true => tls_sink::start()?,
+                    false => in_process::sink()?,
+                };
                 (fixture.address, fixture._peer) = (address, Some(peer));
             }
             Peer::Source => {
                 let (address, peer) = in_process::source(payload_bytes)?;
                 (fixture.address, fixture._peer) = (address, Some(peer));
             }
-            Peer::Broker => fixture.prepare_broker(workload, subject)?,
+            Peer::Broker => {
+                fixture.prepare_broker(workload, subject)?;
+                if subject.speaks_tls() {
+                    let tls = tls.context(
+                        "tls=true needs a broker of this tool's own (no --url, no --embedded)",
+                    )?;
+                    fixture.address = tls.clone();
+                }
+            }
         }
         Ok(fixture)
     }

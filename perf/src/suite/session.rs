@@ -29,6 +29,8 @@ const SEED: u64 = 1;
 /// What all sessions of a plan share.
 pub(super) struct Surroundings<'a> {
     pub(super) broker: &'a BrokerAddress,
+    /// The same broker behind TLS.
+    pub(super) broker_tls: Option<&'a BrokerAddress>,
     pub(super) placement: &'a Placement,
     pub(super) payload_bytes: usize,
     /// Whether a process has logged warnings that all would log.
@@ -66,7 +68,8 @@ impl<'a> Session<'a> {
             ..Setup::default()
         };
         setup.place(surroundings.placement);
-        let mut fixture = Fixture::prepare(workload, subject, surroundings.broker, sizes[0])?;
+        let broker = (surroundings.broker, surroundings.broker_tls);
+        let mut fixture = Fixture::prepare(workload, subject, broker, sizes[0])?;
         setup.url = fixture.address.url();
         setup.topic.clone_from(&fixture.queue);
         setup.exchange = oslo_exchange(&fixture.queue);

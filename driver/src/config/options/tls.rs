@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use leveret_engine::{Secret, TlsVersion};
 
+#[cfg(feature = "tls")]
+use crate::error::{Error, ErrorKind};
+
 /// How the connections of a transport are encrypted, and whom they trust.
 ///
 /// oslo's driver verifies nothing if `ssl_ca_file` is empty. This one then trusts the roots of the
@@ -13,7 +16,8 @@ use leveret_engine::{Secret, TlsVersion};
 /// ```
 /// let mut config = leveret::DriverConfig::default();
 /// config.tls.enabled = true;
-/// config.tls.ca_file = Some("/etc/rabbitmq/ca.pem".into());
+/// config.tls.ca_file = Some("/nowhere/ca.pem".into());
+/// assert!(config.tls.check().unwrap_err().to_string().contains("/nowhere/ca.pem"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,6 +61,19 @@ impl Default for TlsOptions {
 }
 
 impl TlsOptions {
+    /// Reads the files and checks them, without connecting: at the start of a program, or before
+    /// running connections meet new files. Blocks while it reads.
+    ///
+    /// # Errors
+    /// `InvalidOptions`: a file cannot be read, or is not what it should be.
+    #[cfg(feature = "tls")]
+    pub fn check(&self) -> Result<(), Error> {
+        let checked = self.for_engine().map_or(Ok(()), |config| config.check());
+        checked.map_err(|error| {
+            Error::new(ErrorKind::InvalidOptions, error.to_string()).with_cause(error)
+        })
+    }
+
     /// The configuration of the engine's connections, if they are encrypted.
     #[cfg(feature = "tls")]
     pub(crate) fn for_engine(&self) -> Option<leveret_engine::TlsConfig> {

@@ -31,10 +31,14 @@ fn what_cannot_be_connected_to_says_why() {
         assert!(error.to_string().contains("absent"), "{error}");
         let error = refused(&format!("rabbit://me:hunter2@127.0.0.1:{free}/")).await;
         assert!(error.to_string().to_lowercase().contains("refused"), "{error}");
-        let error = refused("rabbit://me:hunter2@h/?ssl=1").await;
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        let error = refused("amqps://me:hunter2@h/").await;
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        for url in [
+            format!("rabbit://me:hunter2@127.0.0.1:{port}/?ssl=1"),
+            format!("amqps://me:hunter2@127.0.0.1:{port}/"),
+        ] {
+            let error = refused(&url).await;
+            assert_eq!(error.kind(), ErrorKind::TransportDriverError);
+            assert!(error.to_string().contains("the port of plain connections"), "{error}");
+        }
         let error = refused("zmq://me:hunter2@h/").await;
         assert_eq!(error.kind(), ErrorKind::DriverLoadFailure);
         let error = refused("me:hunter2@h/").await;

@@ -55,8 +55,10 @@ pub(crate) async fn secure<S: Stream>(
         });
     }
     conn.log(|| {
-        let version = stream.version();
-        tracing::debug!(name: "leveret.engine.tls.secured", host = name, version, "TLS is agreed");
+        let (version, resumed) = (stream.version(), stream.is_resumed());
+        tracing::debug!(
+            name: "leveret.engine.tls.secured", host = name, version, resumed, "TLS is agreed"
+        );
     });
     Ok(stream)
 }

@@ -362,7 +362,7 @@ pub(super) fn transport(engine: &Engine, query: &str, job: &Job) -> Result<Trans
 /// Connects a transport on the measured engine. Its options are the driver's defaults, those of the
 /// variant, and a short expiry of unused queues.
 pub(super) async fn connect(engine: &Engine, query: &str, job: &Job) -> Result<Transport> {
-    let url = format!("{}?{query}", job.address.url());
+    let url = job.address.url_and(query);
     let config = DriverConfig::default().with_control_exchange(oslo_exchange(&job.queue));
     Ok(Transport::builder(&url).config(config).engine(engine).connect().await?)
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use leveret_engine::wire::Ids;
 use leveret_engine::{
     Channel, ChannelOptions, Confirm, Connection, ConnectionConfig, Consume, Engine, Host, Message,
-    Properties, PublishError, Publisher, QueueDeclare, Route, Secret, block_on,
+    Properties, PublishError, Publisher, QueueDeclare, Route, Secret, TlsConfig, block_on,
 };
 
 use crate::broker::address::BrokerAddress;
@@ -156,6 +156,7 @@ fn config(address: &BrokerAddress) -> ConnectionConfig {
         .with_login(address.user.as_str(), Secret::new(address.password.as_str()));
     let mut config = ConnectionConfig::new(vec![host]);
     config.vhost.clone_from(&address.vhost);
+    config.tls = address.tls_ca.as_ref().map(|ca| TlsConfig::new().with_ca_file(ca));
     config.operation_timeout = DRAIN_TIMEOUT;
     config
 }

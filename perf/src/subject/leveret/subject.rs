@@ -14,7 +14,7 @@ use crate::placement::Placement;
 use crate::subject::job::{Exchange, Job, Subject};
 use crate::subject::promises;
 use crate::workload::promises::Promises;
-use crate::workload::workload::{Operation, Workload};
+use crate::workload::workload::{Operation, Peer, Workload};
 
 /// Leveret in one configuration.
 pub(crate) struct Leveret {
@@ -91,7 +91,10 @@ impl Subject for Leveret {
     }
 
     fn measures(&self, workload: &Workload) -> bool {
-        self.variant.measures(workload) && (!self.placement.hosted || hosted::measures(workload))
+        self.variant.measures(workload)
+            && (!self.placement.hosted || hosted::measures(workload))
+            // There is no source with TLS.
+            && !(self.placement.tls && workload.peer == Peer::Source)
     }
 
     fn dialect(&self, workload: &Workload) -> Option<&'static str> {
@@ -115,6 +118,10 @@ impl Subject for Leveret {
 
     fn slowdown(&self) -> f64 {
         self.placement.slowdown
+    }
+
+    fn speaks_tls(&self) -> bool {
+        self.placement.tls
     }
 
     fn backend(&self) -> Option<String> {
