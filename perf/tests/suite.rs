@@ -183,6 +183,17 @@ fn threads_that_are_shards_do_the_work_of_the_driver_and_of_the_engine() {
 }
 
 #[test]
+fn casts_are_measured_through_tls() {
+    let tls = "leveret?tls=true";
+    let arguments = ["--only", "cast-sink,engine-publish-sink", "--against", tls];
+    let arguments = [&arguments[..], &["--pairs", "1", "--seconds", "0.2"]].concat();
+    let outcome = outcome_of("tls", &arguments);
+    for workload in ["cast-sink", "engine-publish-sink"] {
+        assert_eq!(measured(&outcome, workload), ["leveret", tls], "{workload}");
+    }
+}
+
+#[test]
 fn a_first_call_is_made_on_a_new_connection_each_time() {
     let outcome = outcome_of("first", &["--only", "first-call,servers-4", "--seconds", "0.3"]);
     assert_eq!(measured(&outcome, "servers-4"), ["leveret"]);
