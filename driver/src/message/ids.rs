@@ -1,13 +1,17 @@
 //! Message ids: 32 hex digits that a peer cannot guess.
 //!
-//! The first half is 64 random bits from the operating system, the same for all ids of a transport;
-//! the second half is a number scrambled by a keyed bijection. So an id costs no allocation and no
-//! system call, the ids of one transport are distinct, and the transport can decode the number from
-//! its own ids: it matches a reply to its call this way. oslo uses random UUIDs in the same format
-//! and treats them as opaque.
+//! An id is a number, encrypted by AES-128 under a random key of the transport. So an id costs no
+//! allocation and no system call, the ids of one transport are distinct, however many of them a
+//! peer has seen tell nothing about the others, and the transport can decode the number from its
+//! own ids: it matches a reply to its call this way. oslo uses random UUIDs in the same format and
+//! treats them as opaque.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use aes::Aes128;
+use aes::cipher::{BlockDecrypt, BlockEncrypt, KeyInit};
+use zeroize::Zeroizing;
 
 /// 32 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,18 +45,13 @@ impl Hex32 {
         })
     }
 
-    fn from_halves(halves: [u64; 2]) -> Self {
+    fn from_bits(bits: u128) -> Self {
         let mut digits = [0; 32];
-        let values = halves.into_iter().flat_map(|half| [(half >> 32) as u32, half as u32]);
-        for (value, text) in values.zip(digits.chunks_exact_mut(8)) {
+        let values = [96, 64, 32, 0].map(|shift| (bits >> shift) as u32);
+        for (value, text) in values.into_iter().zip(digits.chunks_exact_mut(8)) {
             text.copy_from_slice(&format_digits(value).to_be_bytes());
         }
         Self(digits)
-    }
-
-    fn halves(self) -> [u64; 2] {
-        let bits = self.to_bits();
-        [(bits >> 64) as u64, bits as u64]
     }
 }
 
@@ -94,93 +93,57 @@ impl fmt::Debug for Hex32 {
 #[error("the operating system gives no random bits")]
 pub(crate) struct NoEntropy;
 
-/// Returns 64 random bits of the operating system.
-fn random_bits() -> Result<u64, NoEntropy> {
-    let mut bits = [0; 8];
-    getrandom::fill(&mut bits).map_err(|_| NoEntropy)?;
-    Ok(u64::from_le_bytes(bits))
-}
-
 /// Creates the ids of a transport.
-#[derive(Debug)]
 pub(crate) struct IdSource {
-    call_prefix: u64,
-    unique_prefix: u64,
-    keys: [u64; 2],
+    cipher: Aes128,
     next_unique: AtomicU64,
 }
 
+/// What an id stands for: the upper half of the block that is encrypted.
+const CALL: u64 = 0;
+const UNIQUE: u64 = 1;
+
 impl IdSource {
-    /// Creates a source with random prefixes and keys.
+    /// Creates a source with a random key.
     pub(crate) fn new() -> Result<Self, NoEntropy> {
-        Ok(Self {
-            call_prefix: random_bits()?,
-            unique_prefix: random_bits()?,
-            keys: [random_bits()?, random_bits()?],
-            next_unique: AtomicU64::new(0),
-        })
+        let mut key = Zeroizing::new([0; 16]);
+        getrandom::fill(&mut *key).map_err(|_| NoEntropy)?;
+        Ok(Self { cipher: Aes128::new((&*key).into()), next_unique: AtomicU64::new(0) })
     }
 
     /// Returns the id of the call in `slot`. The slot number includes its generation, so ids are
     /// not reused with the slot.
     pub(crate) fn call_id(&self, slot: u64) -> Hex32 {
-        Hex32::from_halves([self.call_prefix, scramble(slot, self.keys)])
+        self.encrypt(CALL, slot)
     }
 
     /// Returns the slot for which [`Self::call_id`] made this id; `None` for the id of another
     /// source.
     pub(crate) fn slot_of(&self, id: &Hex32) -> Option<u64> {
-        let [prefix, scrambled] = id.halves();
-        (prefix == self.call_prefix).then(|| unscramble(scrambled, self.keys))
+        let mut block = id.to_bits().to_be_bytes().into();
+        self.cipher.decrypt_block(&mut block);
+        let bits = u128::from_be_bytes(block.into());
+        ((bits >> 64) as u64 == CALL).then_some(bits as u64)
     }
 
     /// Returns a new id.
     pub(crate) fn unique_id(&self) -> Hex32 {
-        let count = self.next_unique.fetch_add(1, Ordering::Relaxed);
-        Hex32::from_halves([self.unique_prefix, scramble(count, self.keys)])
+        self.encrypt(UNIQUE, self.next_unique.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn encrypt(&self, meaning: u64, number: u64) -> Hex32 {
+        let bits = u128::from(meaning) << 64 | u128::from(number);
+        let mut block = bits.to_be_bytes().into();
+        self.cipher.encrypt_block(&mut block);
+        Hex32::from_bits(u128::from_be_bytes(block.into()))
     }
 }
 
-/// Multipliers of the splitmix64 finalizer and their inverses modulo 2^64.
-const MIX: [u64; 2] = [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb];
-const UNMIX: [u64; 2] = [inverse(MIX[0]), inverse(MIX[1])];
-
-/// Returns the inverse of an odd number modulo 2^64, by Newton's iteration.
-const fn inverse(odd: u64) -> u64 {
-    let mut guess = odd;
-    let mut round = 0;
-    while round < 6 {
-        guess = guess.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(guess)));
-        round += 1;
+/// Without the key.
+impl fmt::Debug for IdSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdSource")
     }
-    guess
-}
-
-/// Maps 64 bits by a bijection under two keys: splitmix64's finalizer between two additions.
-fn scramble(value: u64, keys: [u64; 2]) -> u64 {
-    let mut x = value.wrapping_add(keys[0]);
-    x = (x ^ (x >> 30)).wrapping_mul(MIX[0]);
-    x = (x ^ (x >> 27)).wrapping_mul(MIX[1]);
-    (x ^ (x >> 31)).wrapping_add(keys[1])
-}
-
-/// Inverts [`scramble`].
-fn unscramble(value: u64, keys: [u64; 2]) -> u64 {
-    let mut x = unshift(value.wrapping_sub(keys[1]), 31);
-    x = unshift(x.wrapping_mul(UNMIX[1]), 27);
-    x = unshift(x.wrapping_mul(UNMIX[0]), 30);
-    x.wrapping_sub(keys[0])
-}
-
-/// Inverts `x ^= x >> shift`.
-fn unshift(value: u64, shift: u32) -> u64 {
-    let mut x = value;
-    let mut known = shift;
-    while known < 64 {
-        x = value ^ (x >> shift);
-        known += shift;
-    }
-    x
 }
 
 #[cfg(test)]
@@ -203,7 +166,7 @@ mod tests {
     proptest! {
         #[test]
         fn digits_are_those_of_std_formatting(bits: u128) {
-            let id = Hex32::from_halves([(bits >> 64) as u64, bits as u64]);
+            let id = Hex32::from_bits(bits);
             prop_assert_eq!(id.as_str(), format!("{bits:032x}"));
             prop_assert_eq!(id.to_bits(), bits);
         }
@@ -214,6 +177,23 @@ mod tests {
         let source = IdSource::new().unwrap();
         let ids: std::collections::HashSet<_> = (0..1000).map(|_| source.unique_id()).collect();
         assert_eq!(ids.len(), 1000);
+    }
+
+    /// Half of the bits of an id change with the number of it; a number that a peer sees in one id
+    /// tells nothing of the next.
+    #[test]
+    fn neighbours_have_nothing_in_common() {
+        let source = IdSource::new().unwrap();
+        let changed: u32 = (0..1000)
+            .map(|slot| {
+                let ids = [source.call_id(slot), source.call_id(slot + 1)];
+                let [one, next] = ids.map(Hex32::to_bits);
+                assert!(one ^ next > u128::from(u64::MAX), "the upper half changes, too");
+                (one ^ next).count_ones()
+            })
+            .sum();
+        assert!((63_000..65_000).contains(&changed), "{changed} of 128,000 bits");
+        assert_eq!(source.slot_of(&source.unique_id()), None, "it is no call");
     }
 
     #[test]
