@@ -8,6 +8,7 @@
 
 mod alloc;
 mod bombs;
+mod forged;
 mod peer;
 
 use std::io::Write as _;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use leveret::engine::loopback::{Loopback, LoopbackConfig};
 use leveret::engine::{
-    AMQPValue, Channel, ChannelOptions, ConnectionConfig, Consume, Consumer, Engine, EngineConfig,
-    ExchangeDeclare, FieldTable, Properties, QueueBind, QueueDeclare, Route, block_on,
+    AMQPValue, Channel, ChannelOptions, Connection, ConnectionConfig, Consume, Consumer, Engine,
+    EngineConfig, ExchangeDeclare, FieldTable, Properties, Publisher, QueueBind, QueueDeclare,
+    Route, block_on,
 };
 use leveret::{
     Context, Endpoint, Error, Failure, Notification, NotificationEndpoint, NotificationListener,
@@ -31,6 +32,7 @@ pub(crate) struct Peer {
     pub(crate) transport: Transport,
     pub(crate) server: RpcServer,
     pub(crate) listener: NotificationListener,
+    connection: Connection,
     channel: Channel,
     replies: Consumer,
     _engine: Engine,
@@ -43,6 +45,10 @@ static ALONE: Mutex<()> = Mutex::new(());
 fn endpoint() -> Endpoint {
     Endpoint::new()
         .method("none", |_: Context, _: IgnoredAny| Ok::<_, Failure>(()))
+        .method("slow", |_, _: IgnoredAny| {
+            std::thread::sleep(Duration::from_secs(2));
+            Ok::<_, Failure>("slow")
+        })
         .method("value", |_, args: Value| Ok::<_, Failure>(args.is_object()))
         .method("context", |context: Context, _: IgnoredAny| {
             Ok::<_, Failure>(context.iter().all(|(_, value)| value.is_array()))
@@ -72,6 +78,7 @@ impl Peer {
             transport,
             server,
             listener,
+            connection,
             channel,
             replies,
             _engine: engine,
@@ -87,6 +94,15 @@ impl Peer {
             enveloped(&json_request("value", "{}", "_context_c", "0")).as_bytes(),
         );
         peer
+    }
+
+    /// A publisher without confirms, of messages of the kombu dialect.
+    pub(crate) fn publisher_to(&self, queue: String) -> Publisher {
+        let options = ChannelOptions::default().with_confirms(false);
+        let channel = block_on(self.connection.open_channel(options)).unwrap();
+        let route = Route { exchange: String::new(), routing_key: queue, mandatory: false };
+        let properties = Properties::new().with_content_type(JSON);
+        channel.publisher(route, &properties).unwrap()
     }
 
     fn properties(shape: &Shape, compression: Option<&str>) -> Properties {
