@@ -19,9 +19,8 @@ fn forged(n: u64) -> String {
     // Neighbours differ in all digits.
     let id = u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     let ids = format!(r#"\"_msg_id\": \"{id:032x}\", \"_unique_id\": \"{id:032x}\""#);
-    format!(
-        r#"{{"oslo.version": "2.0", "oslo.message": "{{\"result\": 0, \"failure\": null, \"ending\": true, {ids}}}"}}"#
-    )
+    let reply = format!(r#"{{\"result\": 0, \"failure\": null, \"ending\": true, {ids}}}"#);
+    format!(r#"{{"oslo.version": "2.0", "oslo.message": "{reply}"}}"#)
 }
 
 #[test]
