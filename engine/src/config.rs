@@ -205,7 +205,7 @@ pub struct ConnectionConfig {
     /// How long a TCP connect may take for each address of a host. Default: 1 s. After 250 ms the
     /// next address is tried in parallel (RFC 8305).
     pub connect_timeout: Duration,
-    /// How long the AMQP handshake may take. Default: 5 s.
+    /// How long the AMQP handshake may take, and the TLS handshake before it. Default: 5 s each.
     pub handshake_timeout: Duration,
     /// How long `connect` keeps trying the hosts. Default: 0, which is one round. It ends earlier
     /// if every host refuses the connection (login, virtual host, not AMQP).

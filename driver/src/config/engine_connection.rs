@@ -63,3 +63,48 @@ pub(crate) fn hosts(url: &TransportUrl) -> Vec<Host> {
         hosts => hosts.iter().map(host).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn parsed(text: &str) -> TransportUrl {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_scheme_decides_the_port_and_ssl_does_not() {
+        let ports = |text: &str| -> Vec<u16> {
+            hosts(&parsed(text)).iter().map(|host| host.port).collect()
+        };
+        assert_eq!(ports("rabbit://a,b:7/"), [5672, 7]);
+        assert_eq!(ports("rabbits://a,b:7/"), [5671, 7]);
+        assert_eq!(ports("amqps://"), [5671]);
+        assert_eq!(ports("rabbit://?ssl=true"), [5672], "as oslo");
+    }
+
+    #[test]
+    fn tls_is_on_by_scheme_or_option_and_never_for_the_loopback_broker() {
+        let tls = |text: &str, config: DriverConfig| {
+            let url = parsed(text);
+            let driver = DriverName::of(&url).unwrap();
+            tls(&url, driver, &config.overridden_by(&url).unwrap())
+        };
+        let is_on = |text: &str| tls(text, DriverConfig::default()).enabled;
+        assert!(is_on("rabbits://h") && is_on("kombus://h") && is_on("rabbit+ssl://h"));
+        assert!(is_on("rabbit://h?ssl=1") && is_on("pika://h?ssl=1"));
+        assert!(!is_on("rabbit://h") && !is_on("fake://?ssl=1"));
+
+        let mut config = DriverConfig::default();
+        (config.pika.ssl, config.pika.ssl_ca_certs) = (true, Some("pika.pem".into()));
+        config.tls.ca_file = Some("rabbit.pem".into());
+        let ca = |tls: TlsOptions| tls.ca_file.filter(|_| tls.enabled);
+        let found = ca(tls("pika://h", config.clone()));
+        assert_eq!(found.as_deref(), Some(Path::new("pika.pem")), "its own before others");
+        assert_eq!(ca(tls("rabbit://h", config.clone())), None);
+        let found = ca(tls("rabbits://h", config));
+        assert_eq!(found.as_deref(), Some(Path::new("rabbit.pem")));
+    }
+}

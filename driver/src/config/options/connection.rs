@@ -37,7 +37,7 @@ pub struct ConnectionOptions {
     /// listeners of a lazy transport wait as long for a broker when they start, but at least for
     /// `operation_timeout`.
     pub connect_deadline: Duration,
-    /// Timeout of the AMQP handshake. Default 5 s.
+    /// Timeout of the AMQP handshake, and of the TLS handshake before it. Default 5 s each.
     pub handshake_timeout: Duration,
     /// Timeout of a declaration. Default 10 s. After one, the connection goes to the next host.
     pub operation_timeout: Duration,

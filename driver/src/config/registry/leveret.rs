@@ -31,7 +31,7 @@ pub(crate) static LEVERET_ROWS: &[Row] = rows! {
     "dialect_serving" => Choice(dialect_choices::DIALECT_SERVING),
         "the dialects of servers and listeners: kombu, pika or both; empty: by the URL's scheme";
     "handshake_timeout" => Seconds(driver.connection.handshake_timeout),
-        "the timeout of the AMQP handshake";
+        "the timeout of the AMQP handshake, and of that of TLS";
     "nack_retry_timeout" => Seconds(driver.connection.nack_retry_timeout),
         "how long a message that the broker refuses is sent again; 0: not at all";
     "operation_timeout" => Seconds(driver.connection.operation_timeout),
