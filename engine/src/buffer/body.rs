@@ -62,6 +62,11 @@ impl Body {
         };
     }
 
+    /// Appends the next piece, which lies in no receive block.
+    pub(crate) fn push_copy(&mut self, piece: Vec<u8>) {
+        self.push(Slice::from(piece));
+    }
+
     /// Returns the length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {

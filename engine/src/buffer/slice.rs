@@ -45,6 +45,14 @@ impl Slice {
     }
 }
 
+impl From<Vec<u8>> for Slice {
+    /// The whole of a block of its own.
+    fn from(bytes: Vec<u8>) -> Self {
+        let (start, len) = (0, bytes.len());
+        Self { block: Arc::new(bytes), start, len }
+    }
+}
+
 impl AsRef<[u8]> for Slice {
     fn as_ref(&self) -> &[u8] {
         &self.block[self.start..self.start + self.len]

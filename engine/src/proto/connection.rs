@@ -13,7 +13,7 @@ use bytes::BytesMut;
 
 use crate::buffer::Block;
 use crate::proto::channel::Channel;
-use crate::proto::content::Completed;
+use crate::proto::content::{Completed, Piece};
 use crate::proto::error::ProtoError;
 use crate::proto::event::Event;
 use crate::proto::handshake;
@@ -94,8 +94,9 @@ impl Connection {
         let mut at = 0;
         while let Some(item) = self.inbound.next(input, &mut at)? {
             let frame = match item {
-                Item::Piece { channel, start, len } => {
-                    self.frames.handle_body_piece(channel, (block, start, len), on)?;
+                Item::Piece { channel, start, len, left } => {
+                    let piece = Piece { block, start, len, left };
+                    self.frames.handle_body_piece(channel, piece, on)?;
                     continue;
                 }
                 Item::Frame(frame) => frame,
@@ -377,7 +378,7 @@ impl Frames {
     fn handle_body_piece(
         &mut self,
         number: u16,
-        piece: (&Block, usize, usize),
+        piece: Piece<'_>,
         on: OnEvent<'_>,
     ) -> Result<(), ProtoError> {
         let channel = self.channels.get_mut(&number).ok_or(ProtoError::UnknownChannel(number))?;

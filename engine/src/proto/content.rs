@@ -1,10 +1,11 @@
 //! Assembles method, header and body frames into one content.
 //!
 //! Small contents are copied once into dense memory that many of them share (`arena`); pieces of
-//! large bodies stay slices of the blocks they arrived in. A body above the limit is read and
-//! dropped except for its end and its checksum, because one message must not cost the connection.
-//! Invariant: a body never grows beyond the size its header announced, and an announced size
-//! allocates nothing.
+//! large bodies stay slices of the blocks they arrived in. A piece much smaller than its block is
+//! copied, so that a body which arrives in tiny pieces does not keep a block for each. A body above
+//! the limit is read and dropped except for its end and its checksum, because one message must not
+//! cost the connection. Invariant: a body never grows beyond the size its header announced, and an
+//! announced size allocates nothing.
 
 use std::ops::Range;
 
@@ -18,6 +19,10 @@ use crate::wire::properties::{ContentHeader, PropertiesView};
 /// Bodies up to this size are copied, larger ones sliced. A slice of a 140-byte body costs as much
 /// as its copy and keeps a whole receive block in use; at 64 KiB the slice is eighty times cheaper.
 const COPY_MAX: u64 = 1024;
+/// A piece of a large body is copied if it is smaller than this part of its block, so an arriving
+/// body keeps at most ten bytes for each of its own. The smallest frames of RabbitMQ, 8192 bytes,
+/// stay slices of a block of 64 KiB.
+const BLOCK_PART: usize = 10;
 /// The arena grows in steps of this many bytes; a step is freed when its last content is dropped.
 const ARENA_STEP: usize = 64 * 1024;
 
@@ -93,6 +98,24 @@ impl Content {
     }
 }
 
+/// Bytes of a body frame: `start..start + len` of a block. `left` bytes of the frame follow later.
+#[derive(Clone, Copy)]
+pub(super) struct Piece<'a> {
+    pub(super) block: &'a Block,
+    pub(super) start: usize,
+    pub(super) len: usize,
+    pub(super) left: usize,
+}
+
+impl Piece<'_> {
+    /// Returns how much of a body is missing after this piece; `None` if its frame exceeds the
+    /// body. So a frame is refused as a whole, whatever the sizes of reads.
+    fn subtract_from(&self, missing: u64) -> Option<u64> {
+        let len = self.len as u64;
+        (len + self.left as u64 <= missing).then(|| missing - len)
+    }
+}
+
 /// The content that is arriving on one channel.
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
@@ -102,6 +125,8 @@ pub(super) struct Assembly {
     header_end: usize,
     checked: CheckedHeader,
     body: Body,
+    /// Copied pieces that follow those in `body`.
+    copied: Vec<u8>,
     /// State of a body that is dropped.
     skipped: Skipped,
 }
@@ -217,22 +242,21 @@ impl Assembly {
         Ok((size == 0).then(|| Completed::Content(self.finish(arena))))
     }
 
-    /// More of the body has arrived, at `start..start + len` of `block`.
+    /// More of the body has arrived.
     pub(super) fn piece(
         &mut self,
         channel: u16,
-        (block, start, len): (&Block, usize, usize),
+        piece: Piece<'_>,
         arena: &mut BytesMut,
     ) -> Result<Option<Completed>, ProtoError> {
         if let State::Skipping { left } = self.state {
-            return self.skip(channel, &block[start..start + len], left, arena);
+            return self.skip(channel, &piece, left, arena);
         }
         let State::Body { left, small } = &mut self.state else {
             return Err(ProtoError::Unexpected { what: "body frame", channel });
         };
-        let Some(rest) = left.checked_sub(len as u64) else {
-            return Err(ProtoError::BodyOverrun { channel });
-        };
+        let rest = piece.subtract_from(*left).ok_or(ProtoError::BodyOverrun { channel })?;
+        let Piece { block, start, len, .. } = piece;
         if len == 0 {
             return Ok(None);
         }
@@ -240,9 +264,29 @@ impl Assembly {
         if *small {
             self.head.extend_from_slice(&block[start..start + len]);
         } else {
-            self.body.push(block.slice(start, len));
+            self.keep(block, start, len, rest == 0);
         }
         Ok((rest == 0).then(|| Completed::Content(self.finish(arena))))
+    }
+
+    /// Keeps a piece of a large body, as a slice or as a copy.
+    fn keep(&mut self, block: &Block, start: usize, len: usize, is_last: bool) {
+        let is_first = self.body.is_empty() && self.copied.is_empty();
+        if len < block.len() / BLOCK_PART && !(is_first && is_last) {
+            self.copied.extend_from_slice(&block[start..start + len]);
+        } else {
+            self.push_copied();
+            self.body.push(block.slice(start, len));
+        }
+        if is_last {
+            self.push_copied();
+        }
+    }
+
+    fn push_copied(&mut self) {
+        if !self.copied.is_empty() {
+            self.body.push_copy(std::mem::take(&mut self.copied));
+        }
     }
 
     /// More of a dropped body has arrived.
@@ -250,14 +294,12 @@ impl Assembly {
     fn skip(
         &mut self,
         channel: u16,
-        piece: &[u8],
+        piece: &Piece<'_>,
         left: u64,
         arena: &mut BytesMut,
     ) -> Result<Option<Completed>, ProtoError> {
-        let Some(left) = left.checked_sub(piece.len() as u64) else {
-            return Err(ProtoError::BodyOverrun { channel });
-        };
-        self.skipped.push(piece);
+        let left = piece.subtract_from(left).ok_or(ProtoError::BodyOverrun { channel })?;
+        self.skipped.push(&piece.block[piece.start..piece.start + piece.len]);
         self.state = State::Skipping { left };
         if left > 0 {
             return Ok(None);
@@ -284,5 +326,52 @@ impl Assembly {
             (copied, std::mem::take(&mut self.body))
         };
         Content { head, method_len: self.method_len, body }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::BufferPool;
+
+    /// Assembles a body from pieces of these lengths, each in a block of its own; at most
+    /// `blocks_max` blocks are in use at once.
+    fn assembled(lengths: &[usize], blocks_max: usize) -> Body {
+        let (mut assembly, mut arena) = (Assembly::default(), BytesMut::new());
+        let mut pool = BufferPool::new(4096, blocks_max);
+        let body_size = lengths.iter().sum::<usize>() as u64;
+        let mut header = Vec::new();
+        ContentHeader { body_size, ..ContentHeader::default() }.encode_frame(1, &mut header);
+        let payload = &header[7..header.len() - 1];
+        assembly.begin(&[0, 60, 0, 60]);
+        assert!(assembly.header(1, payload, body_size, &mut arena).unwrap().is_none());
+        let mut bytes = (0..=255).cycle();
+        for &len in lengths {
+            let mut block = pool.take(false).expect("a block is free");
+            block[..len].fill_with(|| bytes.next().unwrap());
+            let block = pool.share(block);
+            let piece = Piece { block: &block, start: 0, len, left: 0 };
+            let done = assembly.piece(1, piece, &mut arena).unwrap();
+            pool.put_back(block);
+            if let Some(Completed::Content(content)) = done {
+                return content.into_body();
+            }
+        }
+        panic!("the body is incomplete");
+    }
+
+    #[test]
+    fn tiny_pieces_of_a_large_body_keep_no_blocks() {
+        let body = assembled(&[1; 5000], 1);
+        assert_eq!(body.pieces().count(), 1);
+        assert!(body.to_vec().into_iter().eq((0..=255).cycle().take(5000)));
+    }
+
+    #[test]
+    fn large_pieces_stay_slices_between_copied_ones() {
+        let body = assembled(&[4096, 10, 20, 410, 30, 2000, 408], 8);
+        let lengths: Vec<usize> = body.pieces().map(<[u8]>::len).collect();
+        assert_eq!(lengths, [4096, 30, 410, 30, 2000, 408]);
+        assert!(body.to_vec().into_iter().eq((0..=255).cycle().take(6974)));
     }
 }

@@ -28,11 +28,12 @@ struct OpenBody {
 #[derive(Debug)]
 pub(super) enum Item<'a> {
     Frame(FrameView<'a>),
-    /// `len` bytes of body, at `start` of the given block.
+    /// `len` bytes of body, at `start` of the given block; `left` bytes of the frame follow later.
     Piece {
         channel: u16,
         start: usize,
         len: usize,
+        left: usize,
     },
 }
 
@@ -62,8 +63,8 @@ impl Inbound {
                 let start = *at;
                 body.left -= len;
                 *at += len;
-                let channel = body.channel;
-                return Ok((len > 0).then_some(Item::Piece { channel, start, len }));
+                let OpenBody { channel, left } = *body;
+                return Ok((len > 0).then_some(Item::Piece { channel, start, len, left }));
             }
             let Some(&end) = input.get(*at) else { return Ok(None) };
             if end != FRAME_END {
@@ -137,10 +138,11 @@ impl Inbound {
         let len = size.min(input.len() - *at);
         let start = *at;
         *at += len;
-        self.body = Some(OpenBody { channel: header.channel, left: size - len });
+        let (channel, left) = (header.channel, size - len);
+        self.body = Some(OpenBody { channel, left });
         // An empty frame is a piece too; otherwise the rest of this block would be skipped.
         let more = len > 0 || size == 0;
-        Ok(more.then_some(Item::Piece { channel: header.channel, start, len }))
+        Ok(more.then_some(Item::Piece { channel, start, len, left }))
     }
 
     /// Moves bytes into `carry` until it holds `wanted`.
@@ -184,7 +186,7 @@ mod tests {
                     Item::Frame(frame) => {
                         seen.push((frame.kind as u8, frame.channel, frame.payload.to_vec()));
                     }
-                    Item::Piece { channel, start, len } => match seen.last_mut() {
+                    Item::Piece { channel, start, len, .. } => match seen.last_mut() {
                         Some((3, _, body)) => body.extend_from_slice(&chunk[start..start + len]),
                         _ => seen.push((3, channel, chunk[start..start + len].to_vec())),
                     },

@@ -126,6 +126,18 @@ fn frames_of_a_content_in_the_wrong_order_end_the_connection() {
 }
 
 #[test]
+fn a_frame_that_exceeds_its_body_delivers_nothing_whatever_the_sizes_of_reads() {
+    let frames = [deliver(1, 1), header(1, 3), body(1, b"abcd")].concat();
+    for cut in 1..frames.len() {
+        let mut scenario = Scenario::with_channels();
+        let (first, rest) = frames.split_at(cut);
+        let received = scenario.try_receive(first).and_then(|()| scenario.try_receive(rest));
+        assert_eq!(received, Err(ProtoError::BodyOverrun { channel: 1 }), "cut at {cut}");
+        assert!(scenario.events().is_empty(), "cut at {cut}");
+    }
+}
+
+#[test]
 fn a_body_above_the_limit_is_dropped_except_for_its_end_and_its_checksum() {
     let whole: Vec<u8> = (0..=255).cycle().take((1 << 20) + 5000).collect();
     let mut bytes = [deliver(1, 1), header(1, whole.len() as u64)].concat();
