@@ -10,17 +10,42 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-/// A password. `Debug` and errors do not show it, and its memory is overwritten when it is dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub(crate) Zeroizing<String>);
+/// A password. `Debug` and errors do not show it. Its memory holds it combined with random bytes, so
+/// that a core dump does not show it either; its clear text exists only while a login is written,
+/// and is overwritten then.
+#[derive(Clone)]
+pub struct Secret {
+    hidden: Vec<u8>,
+    pad: Vec<u8>,
+}
 
 impl Secret {
-    /// Wraps a password.
+    /// Wraps a password. A `String` is overwritten; a `&str` stays where it is.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        let text = Zeroizing::new(text.into());
+        let mut pad = vec![0; text.len()];
+        fastrand::fill(&mut pad);
+        let hidden = text.bytes().zip(&pad).map(|(byte, pad)| byte ^ pad).collect();
+        Self { hidden, pad }
+    }
+
+    /// The clear text.
+    pub(crate) fn expose(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(Vec::with_capacity(self.hidden.len()));
+        text.extend(self.hidden.iter().zip(&self.pad).map(|(byte, pad)| byte ^ pad));
+        let text = String::from_utf8(std::mem::take(&mut *text));
+        Zeroizing::new(text.expect("the bytes of a text"))
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

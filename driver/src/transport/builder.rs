@@ -7,6 +7,7 @@ use std::time::Duration;
 use leveret_engine::{
     ConnectMode, Credentials, CredentialsProvider, Engine, EngineConfig, Host, block_on,
 };
+use zeroize::Zeroizing;
 
 use crate::broker::connections::Connections;
 use crate::broker::errors;
@@ -40,7 +41,7 @@ type Provide = dyn Fn(&TransportHost) -> Result<Credentials, BoxError> + Send + 
 /// Describes a transport before it connects.
 #[must_use = "a transport is made by `connect`"]
 pub struct TransportBuilder {
-    url: String,
+    url: Zeroizing<String>,
     config: DriverConfig,
     engine: Option<Engine>,
     engine_config: EngineConfig,
@@ -80,7 +81,7 @@ impl Transport {
 impl TransportBuilder {
     fn new(url: &str) -> Self {
         Self {
-            url: url.to_owned(),
+            url: Zeroizing::new(url.to_owned()),
             config: DriverConfig::default(),
             engine: None,
             engine_config: EngineConfig::default(),
@@ -143,6 +144,7 @@ impl TransportBuilder {
     }
 
     fn to(url: String, config: &Config) -> Result<Self, Error> {
+        let url = Zeroizing::new(url);
         let transport = Transport::builder(&url).config(config.driver_config()?);
         Ok(transport.engine_config(config.engine_config()?))
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use amq_protocol::protocol::{AMQPClass, basic, channel, connection};
 use bytes::BytesMut;
+use zeroize::Zeroize as _;
 
 use crate::buffer::Block;
 use crate::proto::channel::Channel;
@@ -17,7 +18,7 @@ use crate::proto::content::{Completed, Piece};
 use crate::proto::error::ProtoError;
 use crate::proto::event::Event;
 use crate::proto::handshake;
-use crate::proto::handshake::{FRAME_MAX_BEFORE_TUNE, Settings, short};
+use crate::proto::handshake::{Credentials, FRAME_MAX_BEFORE_TUNE, Settings, short};
 use crate::proto::heartbeat::Heartbeat;
 use crate::proto::inbound::{Inbound, Item};
 use crate::proto::responses::Responses;
@@ -25,6 +26,9 @@ use crate::proto::text::printable;
 use crate::wire::cold::{encode_method_frame, parse_method};
 use crate::wire::frame::{FrameKind, FrameView, PROTOCOL_HEADER};
 use crate::wire::hot::HotMethod;
+
+/// Room for what may follow a frame with a secret.
+const OUTPUT_SPARE: usize = 16 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -54,6 +58,8 @@ struct Frames {
     channels: BTreeMap<u16, Channel>,
     arena: BytesMut,
     output: Vec<u8>,
+    /// The output holds a password.
+    has_secret: bool,
     responses: Responses,
     heartbeat: Heartbeat,
     frame_max: u32,
@@ -67,6 +73,7 @@ impl Connection {
             channels: BTreeMap::new(),
             arena: BytesMut::new(),
             output: PROTOCOL_HEADER.to_vec(),
+            has_secret: false,
             responses: Responses::default(),
             heartbeat: Heartbeat::new(Duration::ZERO, now),
             frame_max: FRAME_MAX_BEFORE_TUNE,
@@ -135,6 +142,9 @@ impl Connection {
                 self.supports_update_secret =
                     handshake::supports_update_secret(&start.server_properties);
                 self.frames.encode(0, &reply);
+                // The credentials are not needed again.
+                let used = std::mem::replace(&mut self.settings.credentials, Credentials::External);
+                self.frames.write_secret(&used.response(), handshake::LOCALE);
                 self.state = State::AwaitTune;
             }
             (State::AwaitTune, Method::Tune(tune)) => {
@@ -213,9 +223,11 @@ impl Connection {
         if self.state != State::Open || !self.supports_update_secret {
             return false;
         }
-        let new_secret = secret.as_bytes().to_vec().into();
-        let update = connection::UpdateSecret { new_secret, reason: short("renewed") };
+        let reason = "renewed";
+        let new_secret = vec![0; secret.len()].into();
+        let update = connection::UpdateSecret { new_secret, reason: short(reason) };
         self.frames.encode(0, &AMQPClass::Connection(connection::AMQPMethod::UpdateSecret(update)));
+        self.frames.write_secret(secret.as_bytes(), reason);
         true
     }
 
@@ -261,7 +273,15 @@ impl Connection {
     /// Appends the frames to be sent to `out` and removes them here.
     pub(crate) fn take_output(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.frames.output);
+        if std::mem::take(&mut self.frames.has_secret) {
+            self.frames.output.zeroize();
+        }
         self.frames.responses.take(out);
+    }
+
+    /// Returns true if the output holds a password. Whoever takes it has to overwrite it.
+    pub(crate) fn has_secret_output(&self) -> bool {
+        self.frames.has_secret
     }
 
     pub(crate) fn has_output(&self) -> bool {
@@ -277,6 +297,16 @@ impl Connection {
 impl Frames {
     fn encode(&mut self, channel: u16, method: &AMQPClass) {
         encode_method_frame(&mut self.output, channel, method);
+    }
+
+    /// Writes a secret over the zeros in the last frame of the output, which a short string follows:
+    /// encoding would leave copies of it in memory.
+    fn write_secret(&mut self, secret: &[u8], followed_by: &str) {
+        // What is encoded before the output is taken must not move it.
+        self.output.reserve(OUTPUT_SPARE);
+        let end = self.output.len() - 1 - (1 + followed_by.len());
+        self.output[end - secret.len()..end].copy_from_slice(secret);
+        self.has_secret = true;
     }
 
     /// Responds to a method that the broker sent unasked.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use amq_protocol::protocol::{AMQPClass, connection};
-use amq_protocol::types::{AMQPValue, FieldTable, LongString, ShortString};
+use amq_protocol::types::{AMQPValue, FieldTable, ShortString};
 use zeroize::Zeroizing;
 
 use crate::proto::error::ProtoError;
@@ -57,28 +57,51 @@ impl Credentials {
         }
     }
 
-    fn response(&self) -> LongString {
+    /// The response of the mechanism, which holds the password.
+    pub(super) fn response(&self) -> Zeroizing<Vec<u8>> {
+        // One allocation: a vector that grows leaves copies behind.
+        let mut response = Zeroizing::new(Vec::with_capacity(self.response_len()));
         match self {
             Self::Plain { user, password } => {
-                format!("\0{user}\0{}", password.as_str()).into_bytes().into()
+                for part in [user.as_str(), password.as_str()] {
+                    response.push(0);
+                    response.extend_from_slice(part.as_bytes());
+                }
             }
             Self::AmqPlain { user, password } => {
-                let mut table = Vec::new();
-                for (key, value) in [("LOGIN", user.as_str()), ("PASSWORD", password.as_str())] {
-                    table.push(key.len() as u8);
-                    table.extend_from_slice(key.as_bytes());
-                    table.push(b'S');
-                    table.extend_from_slice(&(value.len() as u32).to_be_bytes());
-                    table.extend_from_slice(value.as_bytes());
+                for (key, value) in [(LOGIN, user.as_str()), (PASSWORD, password.as_str())] {
+                    response.push(key.len() as u8);
+                    response.extend_from_slice(key.as_bytes());
+                    response.push(b'S');
+                    response.extend_from_slice(&(value.len() as u32).to_be_bytes());
+                    response.extend_from_slice(value.as_bytes());
                 }
-                table.into()
             }
-            Self::External => LongString::default(),
+            Self::External => {}
+        }
+        response
+    }
+
+    fn response_len(&self) -> usize {
+        match self {
+            Self::Plain { user, password } => 2 + user.len() + password.len(),
+            Self::AmqPlain { user, password } => {
+                let heads = [LOGIN, PASSWORD].map(|key| 1 + key.len() + 1 + size_of::<u32>());
+                heads.iter().sum::<usize>() + user.len() + password.len()
+            }
+            Self::External => 0,
         }
     }
 }
 
-/// Creates the reply to `connection.start`.
+/// The keys of AMQPLAIN's table.
+const LOGIN: &str = "LOGIN";
+const PASSWORD: &str = "PASSWORD";
+
+/// What follows the response in `connection.start-ok`.
+pub(super) const LOCALE: &str = "en_US";
+
+/// Creates the reply to `connection.start`, with zeros in place of the response.
 pub(super) fn start_ok(
     start: &connection::Start,
     settings: &Settings,
@@ -96,8 +119,8 @@ pub(super) fn start_ok(
     Ok(AMQPClass::Connection(connection::AMQPMethod::StartOk(connection::StartOk {
         client_properties: client_properties(&settings.connection_name),
         mechanism: wanted.into(),
-        response: settings.credentials.response(),
-        locale: "en_US".into(),
+        response: vec![0; settings.credentials.response_len()].into(),
+        locale: LOCALE.into(),
     })))
 }
 
@@ -209,7 +232,8 @@ mod tests {
         let password = Zeroizing::new("guest".to_owned());
         let login = Credentials::AmqPlain { user: "guest".into(), password };
         let response = login.response();
-        assert_eq!(response.as_bytes(), b"\x05LOGINS\0\0\0\x05guest\x08PASSWORDS\0\0\0\x05guest");
+        assert_eq!(response.capacity(), response.len(), "it has not grown");
+        assert_eq!(*response, b"\x05LOGINS\0\0\0\x05guest\x08PASSWORDS\0\0\0\x05guest");
     }
 
     #[test]

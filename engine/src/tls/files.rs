@@ -100,7 +100,7 @@ fn decrypt(encrypted: &[u8], identity: &Identity) -> Result<PrivateKeyDer<'stati
     };
     let info = EncryptedPrivateKeyInfo::try_from(encrypted)
         .map_err(|error| malformed(KEY, &path, &error))?;
-    let key = info.decrypt(password.0.as_bytes());
+    let key = info.decrypt(password.expose().as_bytes());
     let key = key.map_err(|error| TlsError::Decryption { path, why: error.to_string() })?;
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind};
 
@@ -48,7 +49,7 @@ pub struct TransportHost {
     hostname: Option<String>,
     port: Option<u16>,
     username: Option<String>,
-    password: Option<String>,
+    password: Option<Zeroizing<String>>,
 }
 
 /// Whether passwords are shown when a URL is formatted.
@@ -158,7 +159,8 @@ impl TransportHost {
 
     /// Password in clear text, `guest` if the URL has none.
     pub fn password(&self) -> &str {
-        self.password.as_deref().filter(|password| !password.is_empty()).unwrap_or("guest")
+        let password = self.password.as_ref().map(|password| password.as_str());
+        password.filter(|password| !password.is_empty()).unwrap_or("guest")
     }
 
     fn netloc(&self, secrets: Secrets) -> String {
@@ -250,7 +252,7 @@ fn parse_host(text: &str, number: usize, offset: usize) -> Result<TransportHost,
         };
         username = Some(decode(user, "user", offset)?.into_owned());
         let secret = secret.map(|secret| decode(secret, "password", offset + user.len() + 1));
-        password = secret.transpose()?.map(Cow::into_owned);
+        password = secret.transpose()?.map(Cow::into_owned).map(Zeroizing::new);
     }
     let (hostname, port) = if let Some(rest) = address.strip_prefix('[') {
         let (hostname, rest) = rest.split_once(']').ok_or(UrlError::OpenBracket(number, offset))?;

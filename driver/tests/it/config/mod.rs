@@ -7,4 +7,5 @@ mod lazy;
 mod options;
 mod permissions;
 mod python_config;
+mod secrets;
 mod tls;

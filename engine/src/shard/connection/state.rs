@@ -68,6 +68,8 @@ pub(crate) struct Conn {
     /// The socket is not read now, because a consumer or the block pool has no room.
     pub(crate) paused: Cell<bool>,
     pub(crate) frame_max: Cell<u32>,
+    /// What is being sent holds a password, to be overwritten afterwards.
+    pub(crate) sends_secret: Cell<bool>,
     /// The number of the channel opened last.
     pub(crate) last_channel: Cell<u16>,
     /// Held while recovery declares on its own channel, or while a deletion must not run beside
@@ -132,6 +134,7 @@ impl Conn {
             stopping: Cell::new(false),
             paused: Cell::new(false),
             frame_max: Cell::new(0),
+            sends_secret: Cell::new(false),
             last_channel: Cell::new(0),
             recovery_channel: Mutex::default(),
             changed: Notify::new(),

@@ -32,7 +32,7 @@ pub(crate) async fn credentials(conn: &Conn, host: &Host) -> Result<Credentials,
 
 /// Converts credentials to the form the handshake needs.
 pub(crate) fn for_handshake(login: Login, credentials: &Credentials) -> proto::Credentials {
-    let (user, password) = (credentials.user.clone(), credentials.password.0.clone());
+    let (user, password) = (credentials.user.clone(), credentials.password.expose());
     match login {
         Login::Plain => proto::Credentials::Plain { user, password },
         Login::AmqPlain => proto::Credentials::AmqPlain { user, password },
@@ -50,7 +50,7 @@ pub(crate) async fn renew(conn: Rc<Conn>, host: Host, expires_in: Option<Duratio
             match credentials(&conn, &host).await {
                 Ok(renewed) => {
                     let has_sent = match conn.proto.borrow_mut().as_mut() {
-                        Some(proto) => proto.update_secret(&renewed.password.0),
+                        Some(proto) => proto.update_secret(&renewed.password.expose()),
                         None => false,
                     };
                     if !has_sent {

@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
 
+use zeroize::Zeroize as _;
+
 use crate::reactor::{self, AfterWrite, Completion, Stream};
 use crate::shard::border::outbox::segment::Segment;
 use crate::shard::connection::state::Conn;
@@ -110,6 +112,11 @@ fn next_channel(conn: &Conn, last: u16) -> Option<u16> {
 
 fn gather_control(conn: &Conn, control: &mut Vec<u8>) {
     if let Some(proto) = conn.proto.borrow_mut().as_mut() {
+        if proto.has_secret_output() {
+            conn.sends_secret.set(true);
+            // A vector that grows leaves copies behind.
+            control.reserve(2 * COALESCE);
+        }
         proto.take_output(control);
     }
     for state in conn.channels.borrow_mut().values_mut() {
@@ -138,6 +145,9 @@ async fn send_control<S: Stream>(
     let end = buffer.len();
     let (at, result) = send_range(conn, stream, &mut buffer, 0..end, after).await;
     debug_assert!(result.is_err() || at == end);
+    if conn.sends_secret.take() {
+        buffer.zeroize();
+    }
     buffer.clear();
     *control = buffer;
     result
