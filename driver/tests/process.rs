@@ -101,3 +101,62 @@ fn transports_that_share_an_engine_add_no_thread() {
     }
     engine.stop();
 }
+
+/// The blocked signals of each thread whose name begins with `leveret-`, by name.
+fn blocked_signals() -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    for task in std::fs::read_dir("/proc/self/task").unwrap() {
+        // A thread may end during the loop.
+        let Ok(status) = std::fs::read_to_string(task.unwrap().path().join("status")) else {
+            continue;
+        };
+        let field = |name: &str| {
+            status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
+        };
+        let name = field("Name:").unwrap();
+        if name.starts_with("leveret-") {
+            let mask = u64::from_str_radix(&field("SigBlk:").unwrap(), 16).unwrap();
+            found.push((name, mask));
+        }
+    }
+    found
+}
+
+#[test]
+fn no_thread_of_ours_takes_a_signal_of_the_process() {
+    let _alone = alone();
+    let transport = Transport::connect_blocking("fake:///signals").unwrap();
+    let (entered, inside) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (entered, released) = (Mutex::new(entered), Mutex::new(released));
+    let endpoint = Endpoint::new().method("hold", move |_: Context, (): ()| {
+        entered.lock().unwrap().send(()).unwrap();
+        let _ = released.lock().unwrap().recv_timeout(Duration::from_secs(60));
+        Ok::<_, Failure>(())
+    });
+    let target = Target::new("t").with_server("s");
+    let server =
+        RpcServer::builder(&transport, target).endpoint(endpoint).start_blocking().unwrap();
+    let client = RpcClient::new(&transport, Target::new("t"));
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| client.call_blocking::<()>((), "hold", &()));
+        inside.recv().unwrap();
+        let threads = blocked_signals();
+        let names: Vec<_> = threads.iter().map(|(name, _)| name.as_str()).collect();
+        for expected in ["leveret-shard-0", "leveret-endpoin"] {
+            assert!(names.contains(&expected), "{names:?}");
+        }
+        // SIGHUP, SIGINT, SIGUSR1, SIGPIPE, SIGTERM, SIGCHLD; and SIGSEGV, SIGPROF.
+        let bit = |signal: u32| 1 << (signal - 1);
+        let of_process = [1, 2, 10, 13, 15, 17].map(bit).iter().sum::<u64>();
+        let of_threads = [11, 27].map(bit).iter().sum::<u64>();
+        for (name, mask) in threads {
+            assert_eq!(mask & of_process, of_process, "{name}: {mask:x}");
+            assert_eq!(mask & of_threads, 0, "{name}: {mask:x}");
+        }
+        release.send(()).unwrap();
+        call.join().unwrap().unwrap();
+    });
+    server.wait_blocking().unwrap();
+    transport.close_blocking().unwrap();
+}

@@ -129,7 +129,7 @@ pub use handles::publisher::Publisher;
 pub use handles::reporting_publisher::{FailureSink, ReportingPublisher};
 pub use handles::route::Route;
 pub use outcome::{Nacked, Outcome};
-pub use reactor::{BackendChoice, BackendKind};
+pub use reactor::{BackendChoice, BackendKind, block_signals};
 pub use shard::border::block_on::block_on;
 pub use shard::border::consumer_status::{ConsumerState, ConsumerStatus};
 pub use shard::border::delivery::{Delivery, Returned};

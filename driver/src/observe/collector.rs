@@ -87,7 +87,11 @@ impl MetricsCollectorClient {
         drop(state);
         let sender = Arc::clone(shared);
         let thread = std::thread::Builder::new().name("leveret-metrics".into());
-        if let Err(error) = thread.spawn(move || sender.run()) {
+        let work = move || {
+            leveret_engine::block_signals();
+            sender.run();
+        };
+        if let Err(error) = thread.spawn(work) {
             tracing::warn!(name: "leveret.metrics.no_thread", %error, "no thread to send metrics");
             shared.lock().is_running = false;
         }

@@ -151,8 +151,10 @@ impl<T: Send + 'static> Shared<T> {
 
     fn start(self: &Arc<Self>) {
         let shared = Arc::clone(self);
-        let started =
-            thread::Builder::new().name("leveret-endpoint".into()).spawn(move || shared.run());
+        let started = thread::Builder::new().name("leveret-endpoint".into()).spawn(move || {
+            leveret_engine::block_signals();
+            shared.run();
+        });
         if let Err(error) = started {
             tracing::warn!(
                 name: "leveret.executor.no_thread",

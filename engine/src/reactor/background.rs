@@ -58,6 +58,7 @@ impl<T: Clone + Send + Sync + 'static> Background<T> {
         }
         let (sender, receiver) = watch::channel(None);
         std::thread::Builder::new().name(thread.to_owned()).spawn(move || {
+            super::block_signals();
             let result = catch_unwind(AssertUnwindSafe(work)).ok();
             let _ = sender.send(Some(result));
         })?;

@@ -13,6 +13,7 @@ mod epoll;
 mod probe;
 mod resolve;
 mod run;
+mod signals;
 #[cfg(test)]
 pub(crate) mod sim;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub(crate) use connect::SocketOptions;
 pub(crate) use probe::choose;
 pub use probe::{BackendChoice, BackendKind};
 pub(crate) use run::{Program, block_on, run_attached};
+pub use signals::block_signals;
 
 /// The completion of an operation on an owned buffer: the result, and the buffer.
 pub(crate) type Completion<B> = (io::Result<usize>, B);

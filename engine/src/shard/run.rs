@@ -75,6 +75,7 @@ impl Shard {
         let thread = std::thread::Builder::new()
             .name(format!("leveret-shard-{index}"))
             .spawn(move || {
+                reactor::block_signals();
                 // Declared first, so it is dropped last, after the runtime.
                 let _alive = alive;
                 if let Some(Err(error)) = core.map(placement::pin) {

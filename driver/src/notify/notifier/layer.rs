@@ -90,6 +90,7 @@ impl NotificationLayer {
         let is_ending = Arc::new(AtomicBool::new(false));
         let is_told = Arc::clone(&is_ending);
         let work = move || {
+            leveret_engine::block_signals();
             let _running: oneshot::Sender<()> = running;
             send(&notifier, &waiting, &is_told);
         };
