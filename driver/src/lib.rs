@@ -133,6 +133,9 @@ pub(crate) mod codec;
 mod config;
 mod dialect;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guide;
 mod message;
 mod notify;

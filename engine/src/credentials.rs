@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-/// A password. `Debug` and errors do not show it. Its memory holds it combined with random bytes, so
-/// that a core dump does not show it either; its clear text exists only while a login is written,
-/// and is overwritten then.
+/// A password. `Debug` and errors do not show it. Its memory holds it combined with random bytes,
+/// so that a core dump does not show it either; its clear text exists only while a login is
+/// written, and is overwritten then.
 #[derive(Clone)]
 pub struct Secret {
     hidden: Vec<u8>,

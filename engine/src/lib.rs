@@ -92,6 +92,9 @@
 //! `MaybeSent`, or the broker receives a second copy of a retained publication.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests may ask the clock"))]
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "loopback")]
 pub mod loopback;
 pub mod wire;

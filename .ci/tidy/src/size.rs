@@ -26,7 +26,7 @@ const FOLDER_MODULES: Limit = Limit {
     advice: "group them in folders by what they do",
 };
 /// Files and folders below `src` that are no module beside others.
-const NO_SIBLINGS: &[&str] = &["bin", "lib", "main", "mod", "tests"];
+const NO_SIBLINGS: &[&str] = &["bin", "fuzzing", "lib", "main", "mod", "tests"];
 /// Characters of a line; what rustfmt keeps to where it can.
 const LINE_MAX: usize = 100;
 

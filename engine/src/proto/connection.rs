@@ -299,8 +299,8 @@ impl Frames {
         encode_method_frame(&mut self.output, channel, method);
     }
 
-    /// Writes a secret over the zeros in the last frame of the output, which a short string follows:
-    /// encoding would leave copies of it in memory.
+    /// Writes a secret over the zeros in the last frame of the output, which a short string
+    /// follows: encoding would leave copies of it in memory.
     fn write_secret(&mut self, secret: &[u8], followed_by: &str) {
         // What is encoded before the output is taken must not move it.
         self.output.reserve(OUTPUT_SPARE);

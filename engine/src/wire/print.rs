@@ -85,9 +85,11 @@ fn print_connection(lines: &mut String, method: &connection::AMQPMethod) -> fmt:
     match method {
         connection::AMQPMethod::StartOk(ok) => write!(
             lines,
-            "Connection(StartOk {{ mechanism: {}, locale: {}, response: (hidden), \
+            "Connection(StartOk {{ mechanism: {:?}, locale: {:?}, response: (hidden), \
              client_properties: {:?} }})",
-            ok.mechanism, ok.locale, ok.client_properties,
+            ok.mechanism.as_str(),
+            ok.locale.as_str(),
+            ok.client_properties,
         ),
         connection::AMQPMethod::SecureOk(_) => {
             write!(lines, "Connection(SecureOk {{ response: (hidden) }})")
@@ -172,6 +174,21 @@ mod tests {
             }
             assert!(print(&frame).contains("(hidden)"));
         }
+    }
+
+    #[test]
+    fn control_characters_of_a_login_do_not_break_the_line() {
+        let start_ok = connection::StartOk {
+            mechanism: "PLAIN\n\u{1b}[2J".into(),
+            locale: "en\nUS".into(),
+            ..connection::StartOk::default()
+        };
+        let mut frame = Vec::new();
+        let method = connection::AMQPMethod::StartOk(start_ok);
+        encode_method_frame(&mut frame, 0, &AMQPClass::Connection(method));
+        let lines = print(&frame);
+        assert_eq!(lines.lines().count(), 1, "{lines}");
+        assert!(!lines.trim_end().contains(char::is_control), "{lines}");
     }
 
     proptest! {

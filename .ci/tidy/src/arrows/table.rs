@@ -27,6 +27,7 @@ pub(super) const CRATES: &[CrateRules] = &[
             // joins `proto` and `reactor`; knows neither publishers nor consumers
             only("shard", &[SHARED_TYPES]),
             only("handles", &[SHARED_TYPES]),
+            any("fuzzing"),
             any("lib"),
         ],
     },
@@ -50,6 +51,7 @@ pub(super) const CRATES: &[CrateRules] = &[
             only("transport", &[PLAIN_DATA, &["runtime", "observe", "dialect", "broker"]]),
             only("rpc", &[PLAIN_DATA, UNDER_RPC_AND_NOTIFY]),
             only("notify", &[PLAIN_DATA, UNDER_RPC_AND_NOTIFY]),
+            any("fuzzing"),
             any("guide"),
             any("bin"),
             any("lib"),

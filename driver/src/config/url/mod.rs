@@ -179,12 +179,17 @@ impl TransportHost {
             text.push('@');
         }
         match &self.hostname {
-            Some(hostname) if hostname.contains(':') => text += &format!("[{hostname}]"),
+            Some(hostname) if hostname.contains(':') || hostname.starts_with('[') => {
+                text += &format!("[{hostname}]");
+            }
             Some(hostname) => text += hostname,
             None => {}
         }
-        if let Some(port) = self.port {
-            text += &format!(":{port}");
+        match self.port {
+            Some(port) => text += &format!(":{port}"),
+            // A host of which the URL says nothing; an empty text would be none.
+            None if text.is_empty() => text.push(':'),
+            None => {}
         }
         text
     }

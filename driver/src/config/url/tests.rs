@@ -79,6 +79,17 @@ fn text_round_trips_and_hides_passwords() {
 }
 
 #[test]
+fn hosts_of_unusual_spelling_round_trip() {
+    for (text, hosts) in [("rabbit://:/", 1), ("rabbit://h,:/", 2), ("rabbit://u@[[x]:1,[::1]/", 2)]
+    {
+        let parsed = url(text);
+        assert_eq!(parsed.hosts().len(), hosts, "{text}");
+        assert_eq!(parsed.to_url_string(Secrets::Shown), text);
+        assert_eq!(url(&parsed.to_url_string(Secrets::Shown)), parsed);
+    }
+}
+
+#[test]
 fn equality_ignores_the_query() {
     assert_eq!(url("rabbit://h/?a=1"), url("rabbit://h"));
     assert_ne!(url("rabbit://h/v"), url("rabbit://h"));
