@@ -274,12 +274,12 @@ impl Connection {
     pub(crate) fn take_output(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.frames.output);
         if std::mem::take(&mut self.frames.has_secret) {
-            self.frames.output.zeroize();
+            std::mem::take(&mut self.frames.output).zeroize();
         }
         self.frames.responses.take(out);
     }
 
-    /// Returns true if the output holds a password. Whoever takes it has to overwrite it.
+    /// Returns true if the output holds a password. The caller that takes it has to overwrite it.
     pub(crate) fn has_secret_output(&self) -> bool {
         self.frames.has_secret
     }

@@ -147,6 +147,8 @@ async fn send_control<S: Stream>(
     debug_assert!(result.is_err() || at == end);
     if conn.sends_secret.take() {
         buffer.zeroize();
+        // The room that was reserved for it is not needed again.
+        buffer = Vec::new();
     }
     buffer.clear();
     *control = buffer;
