@@ -67,8 +67,8 @@ pub(super) fn socket_error(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Whether a socket failed because of TLS; with the reason in words.
-pub(crate) fn is_tls_failure(error: &io::Error) -> Option<String> {
+/// The reason in words, if a socket failed because of TLS.
+pub(crate) fn tls_failure(error: &io::Error) -> Option<String> {
     let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(explain(inner))
 }

@@ -25,7 +25,7 @@ mod version;
 #[cfg(feature = "tls")]
 pub use config::TlsConfig;
 #[cfg(feature = "tls")]
-pub(crate) use error::{TlsError, is_tls_failure};
+pub(crate) use error::{TlsError, tls_failure};
 #[cfg(feature = "tls")]
 pub(crate) use prepare::Client;
 #[cfg(feature = "tls")]

@@ -50,8 +50,8 @@ pub(crate) const FAILOVER: Choice = words! {
     "shuffle" => { Failover::Shuffle }
 };
 
-/// oslo's names of versions, and two of ours for what they lack. Its driver speaks the version that
-/// it names and no other; here it is the oldest, and those that nobody should speak are 1.2.
+/// oslo's names of versions, and `TLSv1_3`. oslo's driver speaks the named version and no other;
+/// here it is the oldest one spoken, and the names of versions before 1.2 mean 1.2.
 pub(crate) const SSL_VERSION: Choice = Choice {
     set: |settings, word| {
         settings.driver.tls.min_version = match word.to_ascii_lowercase().as_str() {

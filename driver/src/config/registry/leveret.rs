@@ -49,7 +49,7 @@ pub(crate) static LEVERET_ROWS: &[Row] = rows! {
     "ssl_key_password" => Secret(driver.tls.key_password),
         "the password of the key in ssl_key_file";
     "ssl_verify" => Flag(driver.tls.verify),
-        "verify the broker's certificate; false: whoever can redirect a connection can read it";
+        "verify the broker's certificate; false: an attacker can read a redirected connection";
     "tcp_user_timeout" => Seconds(driver.connection.tcp_user_timeout),
         "TCP_USER_TIMEOUT: how long sent data may stay unacknowledged; 0: the system's default";
     "topology_audit_interval" => Seconds(driver.connection.topology_audit_interval),

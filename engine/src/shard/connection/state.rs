@@ -197,7 +197,7 @@ impl Conn {
     /// The same, because an operation on it failed.
     pub(crate) fn fail_operation(&self, what: &str, error: &std::io::Error) {
         #[cfg(feature = "tls")]
-        if let Some(why) = crate::tls::is_tls_failure(error) {
+        if let Some(why) = crate::tls::tls_failure(error) {
             return self.fail(Error::new(ErrorKind::Tls, format!("{what} failed: {why}")));
         }
         self.fail_socket(&format!("{what} failed: {error}"));

@@ -49,8 +49,8 @@ pub(crate) async fn secure<S: Stream>(
             tracing::warn!(
                 name: "leveret.engine.tls.not_verified",
                 host = name,
-                "the broker's certificate is not verified: whoever can redirect the connection \
-                 can read it and change what it carries"
+                "the broker's certificate is not verified: an attacker who can redirect the \
+                 connection can read it and change what it carries"
             );
         });
     }
